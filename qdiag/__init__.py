@@ -1,0 +1,1 @@
+"""Find out why a neural network loses accuracy when it is quantized."""

@@ -1,0 +1,77 @@
+"""Inputs for a network, one batch at a time."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arguments of one call, and what is known about them.
+
+    Attributes:
+        args, kwargs: arguments of `forward`: tensors, or tuples, lists and dicts of tensors, batch axis first.
+        labels: class numbers (N,) or whatever the metric expects; None without labels.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    labels: Tensor | None = None
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Every tensor among the arguments, in order."""
+        return [leaf for leaf in pytree.tree_leaves((self.args, dict(self.kwargs))) if isinstance(leaf, Tensor)]
+
+    @property
+    def sample_count(self) -> int:
+        """Samples in the batch, from the first axis of the first tensor."""
+        tensors = self.tensors
+        return int(tensors[0].shape[0]) if tensors and tensors[0].ndim else 1
+
+
+class Batches(Protocol):
+    """A set of inputs that can be run through again and again, in the same order.
+
+    Attributes:
+        source: where they come from, for the header.
+        sample_count: samples in all. batch_size: samples in a full batch.
+        is_labelled: batches carry labels.
+        preprocessing: what is done to the stored values, in words.
+        is_data_free: drawn from the network's own statistics rather than read.
+    """
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def sample_count(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def is_labelled(self) -> bool: ...
+    @property
+    def preprocessing(self) -> str: ...
+    @property
+    def is_data_free(self) -> bool: ...
+
+    def digest(self) -> str:
+        """SHA-256 over the stored samples that are used and over the preprocessing, in hexadecimal."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """Inputs to calibrate on and inputs to measure on.
+
+    Attributes:
+        split: how the two were told apart, in words ("the archive's own calib/eval split", "100 of 500, seed 0", ...).
+    """
+
+    calibration: Batches
+    evaluation: Batches
+    split: str

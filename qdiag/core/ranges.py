@@ -1,0 +1,87 @@
+"""Where the values of a tensor lie: plain numbers per tensor and per channel."""
+
+import math
+from dataclasses import dataclass
+
+PERCENTILES = (0.01, 0.1, 1.0, 50.0, 99.0, 99.9, 99.99)
+"""Percentiles that every `TensorRange` carries, in percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts over bins whose edges are whole multiples of a power of two, so that any two histograms can be added.
+
+    Bin i covers [(first_bin + i) * bin_width, (first_bin + i + 1) * bin_width).
+    """
+
+    bin_width: float
+    first_bin: int
+    counts: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRange:
+    """Range and shape of a distribution.
+
+    Attributes:
+        count: finite values seen; min and max run over all of them.
+        sampled_count: values behind mean, std, kurtosis, zero_fraction, percentiles and histogram.
+        kurtosis: fourth standardized moment; 3 for a Gaussian, larger with outliers.
+        zero_fraction: share of exact zeros.
+        percentiles: one value per entry of PERCENTILES, read off the histogram (error: at most one bin).
+    """
+
+    count: int
+    sampled_count: int
+    nonfinite_count: int
+    min: float
+    max: float
+    mean: float
+    std: float
+    kurtosis: float
+    zero_fraction: float
+    percentiles: tuple[float, ...] = ()
+    histogram: Histogram | None = None
+
+    @property
+    def max_abs(self) -> float:
+        return max(abs(self.min), abs(self.max))
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRanges:
+    """The same figures per channel, as columns of equal length C along `channel_axis`."""
+
+    channel_axis: int
+    min: tuple[float, ...]
+    max: tuple[float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    kurtosis: tuple[float, ...]
+    zero_fraction: tuple[float, ...]
+    percentiles: tuple[tuple[float, ...], ...] = ()
+    """One column per entry of PERCENTILES."""
+
+    @property
+    def spread_bits(self) -> float:
+        """log2 of the largest channel range over the median one: bits that a shared scale costs the median channel."""
+        widths = sorted(max(abs(low), abs(high)) for low, high in zip(self.min, self.max, strict=True))
+        median = widths[len(widths) // 2] if widths else 0.0
+        if median == 0.0:
+            return math.nan
+        return math.log2(widths[-1] / median)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRecord:
+    """One row of `qdiag ranges`: a weight, or the output of a layer."""
+
+    layer: str
+    role: str
+    """`weight` or `activation`."""
+    tensor: TensorRange
+    channels: ChannelRanges | None = None

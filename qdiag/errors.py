@@ -1,0 +1,66 @@
+"""The exception family.
+
+    QdiagError                what the CLI turns into one message and exit code 2
+    ├── ConfigError           a scheme, a TOML file or an option that does not make sense
+    ├── LoadError             a model file that cannot be read
+    │   └── UntrustedError    reading it would execute a pickle, and nobody said --trust
+    ├── DataError             images, arrays or labels that cannot be used
+    ├── CaptureError          a network that cannot be turned into one graph
+    ├── CalibrationError      statistics from which no scale can be made
+    ├── SimulationError       a graph that cannot be run
+    └── WriteError            a file that cannot be written
+
+Inner code raises the short fact; the outer function adds where (`at`) and what to do (`hint`).
+"""
+
+
+class QdiagError(Exception):
+    """A fact for the user.
+
+    Args:
+        message: what is wrong, one sentence, without a full stop.
+        at: where: a file, a layer, an option.
+        hint: what to do about it.
+    """
+
+    def __init__(self, message: str, *, at: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.at = at
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.at}: " if self.at else ""
+        return f"{where}{self.message}"
+
+
+class ConfigError(QdiagError):
+    """A scheme, a TOML file or an option that does not make sense."""
+
+
+class LoadError(QdiagError):
+    """A model file that cannot be read."""
+
+
+class UntrustedError(LoadError):
+    """Reading the file would execute a pickle, and nobody said `--trust`."""
+
+
+class DataError(QdiagError):
+    """Images, arrays or labels that cannot be used."""
+
+
+class CaptureError(QdiagError):
+    """A network that cannot be turned into one graph."""
+
+
+class CalibrationError(QdiagError):
+    """Statistics from which no scale can be made."""
+
+
+class SimulationError(QdiagError):
+    """A graph that cannot be run."""
+
+
+class WriteError(QdiagError):
+    """A file that cannot be written."""
