@@ -1,0 +1,1 @@
+"""From any model format to one ATen graph."""

@@ -1,0 +1,1 @@
+"""Plain values; the standard library only."""

@@ -1,0 +1,1 @@
+"""Runs the graph: calibration, the paired pass, the task."""

@@ -1,0 +1,1 @@
+"""Definitions of well-known networks, without weights."""
