@@ -1,0 +1,51 @@
+"""Walking over large tensors without copying them and without leaving the cache."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+CHUNK_ELEMENTS = 1 << 18
+"""1 MiB of float32: four streams of it fit a second-level cache, and a step costs far more than its call."""
+
+
+def flat_alike(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """One-dimensional views that walk all tensors in one common order of elements.
+
+    All contiguous, or all channels-last: no copy. Otherwise the odd ones are copied, so only the first tensors whose
+    layout is one of the two may be written through.
+    """
+    if all(t.is_contiguous() for t in tensors):
+        return tuple(t.view(-1) for t in tensors)
+    if all(_is_channels_last(t) for t in tensors):
+        return tuple(t.permute(0, 2, 3, 1).reshape(-1) for t in tensors)
+    return tuple(t.contiguous().view(-1) for t in tensors)
+
+
+def alike(reference: Tensor, other: Tensor) -> Tensor:
+    """`other` in the memory layout of `reference`, copied only when it differs."""
+    if reference.is_contiguous():
+        return other.contiguous()
+    if _is_channels_last(reference):
+        return other.contiguous(memory_format=torch.channels_last)
+    return other
+
+
+def dense(x: Tensor) -> Tensor:
+    """x itself when its elements lie densely in one of the two layouts, otherwise a contiguous copy."""
+    return x if x.is_contiguous() or _is_channels_last(x) else x.contiguous()
+
+
+def flat_chunks(*tensors: Tensor, elements: int = CHUNK_ELEMENTS) -> Iterator[tuple[Tensor, ...]]:
+    """Pieces of all tensors in the same order, small enough for the cache on a CPU, whole elsewhere."""
+    flats = flat_alike(*tensors)
+    total = flats[0].numel()
+    if total <= elements or flats[0].device.type != "cpu":
+        yield flats
+        return
+    for start in range(0, total, elements):
+        yield tuple(flat[start : start + elements] for flat in flats)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,149 @@
+"""Gathers where the values of one tensor lie, over batches, in bounded memory."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from qdiag.core.ranges import PERCENTILES, ChannelRanges, TensorRange
+from qdiag.numerics.channel_observer import ChannelObserver
+from qdiag.numerics.histogram import HistogramAccumulator
+from qdiag.numerics.layout import dense, flat_alike, flat_chunks
+from qdiag.numerics.moments import MomentAccumulator
+
+_STRIDES = (1, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191)
+"""Primes: no channel count or row length divides them, so a stride visits all channels and columns alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverOptions:
+    """How closely to look.
+
+    Attributes:
+        samples_per_image: elements per image behind histogram and moments; minimum and maximum always see every one.
+        averaging_constant: weight of each new image in the moving average; None leaves the moving average out.
+        channel_axis: gather figures per channel along this axis, over every element; None for per tensor only.
+    """
+
+    samples_per_image: int = 4096
+    averaging_constant: float | None = None
+    channel_axis: int | None = None
+
+
+class TensorObserver:
+    """Streaming minimum, maximum, moving averages, moments and histogram of one tensor.
+
+    All state is tensors on the device of the data; nothing is read back before `range` is called.
+    """
+
+    def __init__(self, options: ObserverOptions) -> None:
+        self._options = options
+        self._count = 0
+        self._nonfinite: Tensor | None = None
+        self._extremes: Tensor | None = None
+        self._average: Tensor | None = None
+        self._moments = MomentAccumulator()
+        self._histogram = HistogramAccumulator()
+        self._channels = ChannelObserver(options.channel_axis) if options.channel_axis is not None else None
+
+    def update(self, x: Tensor, *, image_count: int) -> None:
+        """Adds one batch.
+
+        Args:
+            x: any shape, images along the first axis when its length is `image_count`.
+        """
+        if not x.numel():
+            return
+        x = dense(x.detach())
+        (flat,) = flat_alike(x)
+        images = flat.view(image_count, -1) if x.ndim and x.shape[0] == image_count else flat.view(1, -1)
+        sample = images[:, :: _stride(images.shape[1], self._options.samples_per_image)].reshape(1, -1)
+        extremes, finite = _extremes(flat), None
+        if x.device.type != "cpu" or not math.isfinite(float(extremes.sum())):
+            # a GPU is not asked whether all is finite: that would make it wait
+            ok = torch.isfinite(flat)
+            finite = torch.isfinite(sample)
+            self._nonfinite = _plus(self._nonfinite, (~ok).sum())
+            extremes = torch.stack([torch.where(ok, flat, math.inf).amin(), torch.where(ok, flat, -math.inf).amax()])
+        self._count += flat.numel()
+        self._extremes = extremes if self._extremes is None else _wider(self._extremes, extremes)
+        max_abs = extremes.abs().nan_to_num(0.0, 0.0, 0.0).amax()
+        self._histogram.add(sample, max_abs, finite)
+        self._moments.add(sample, finite)
+        if self._options.averaging_constant is not None:
+            self._follow(images, self._options.averaging_constant)
+        if self._channels is not None:
+            self._channels.update(x)
+
+    def _follow(self, images: Tensor, constant: float) -> None:
+        """The average moves image by image, so that it does not depend on how images are batched."""
+        for image in images:
+            new = _extremes(image)
+            new = torch.where(torch.isfinite(new), new, new if self._average is None else self._average)
+            self._average = new if self._average is None else self._average + constant * (new - self._average)
+
+    @property
+    def moving_average(self) -> tuple[float, float]:
+        """Exponential averages of the images' minima and maxima, in the order in which the images came.
+
+        Raises:
+            ValueError: the observer was not told to keep them.
+        """
+        if self._average is None:
+            raise ValueError("no moving average was kept")
+        low, high = self._average.tolist()
+        return low, high
+
+    def range(self) -> TensorRange | None:
+        """Everything seen so far as plain numbers; None when no finite value came."""
+        if self._extremes is None or not self._moments.count:
+            return None
+        low, high = self._extremes.tolist()
+        nonfinite = int(self._nonfinite) if self._nonfinite is not None else 0
+        return TensorRange(
+            count=self._count - nonfinite,
+            sampled_count=self._moments.count,
+            nonfinite_count=nonfinite,
+            min=low,
+            max=high,
+            mean=float(self._moments.mean()),
+            std=float(self._moments.std()),
+            kurtosis=float(self._moments.kurtosis()),
+            zero_fraction=float(self._moments.zero_fraction()),
+            percentiles=tuple(float(self._histogram.percentiles(p).clamp(low, high)) for p in PERCENTILES),
+            histogram=self._histogram.histogram(),
+        )
+
+    def channels(self) -> ChannelRanges | None:
+        """The figures per channel, when they were asked for."""
+        return self._channels.ranges() if self._channels is not None else None
+
+
+def _extremes(flat: Tensor) -> Tensor:
+    """Minimum and maximum, shape (2,); by chunks, because a chunk in the cache is read twice as fast."""
+    pairs = [torch.stack(torch.aminmax(chunk)) for (chunk,) in flat_chunks(flat)]
+    if len(pairs) == 1:
+        return pairs[0]
+    both = torch.stack(pairs)
+    return torch.stack([both[:, 0].amin(), both[:, 1].amax()])
+
+
+def _wider(a: Tensor, b: Tensor) -> Tensor:
+    return torch.stack([torch.minimum(a[0], b[0]), torch.maximum(a[1], b[1])])
+
+
+def _plus(total: Tensor | None, new: Tensor) -> Tensor:
+    return new if total is None else total + new
+
+
+def _stride(per_image: int, samples_per_image: int) -> int:
+    wanted = per_image / samples_per_image
+    return max((s for s in _STRIDES if s <= wanted), default=1)
+
+
+def observe(x: Tensor, *, channel_axis: int | None = None) -> tuple[TensorRange | None, ChannelRanges | None]:
+    """Range of one tensor that is at hand whole, over every element."""
+    observer = TensorObserver(ObserverOptions(samples_per_image=max(x.numel(), 1), channel_axis=channel_axis))
+    observer.update(x, image_count=1)
+    return observer.range(), observer.channels()
