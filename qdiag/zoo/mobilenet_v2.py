@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from qdiag.zoo.checks import check_count, check_positive
+
 # (expansion, channels, repeats, stride): table 2 of the paper
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
@@ -45,6 +47,8 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, width: float = 1.0, classes: int = 1000) -> None:
         super().__init__()
+        check_positive("width", width)
+        check_count("classes", classes)
         channels = _round_to_8(32 * width)
         features: list[nn.Module] = [_conv_bn_relu6(3, channels, 3, 2)]
         for expansion, base, repeats, first_stride in _STAGES:
@@ -68,5 +72,8 @@ def mobilenet_v2(width: float = 1.0, classes: int = 1000) -> nn.Module:
     Args:
         width: channel multiplier, 1.0 for the paper's network.
         classes: number of logits.
+
+    Raises:
+        ConfigError: a value out of range.
     """
     return MobileNetV2(width, classes)

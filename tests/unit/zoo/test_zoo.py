@@ -1,0 +1,127 @@
+"""Networks of the zoo: published sizes, shapes, and what is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from qdiag.errors import ConfigError
+from qdiag.zoo import ZOO, build
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+# mobilenet_v1: table 6 of arXiv 1704.04861; mobilenet_v2 and ResNets: torchvision's table of weights;
+# CIFAR ResNets: table 6 of arXiv 1512.03385
+@pytest.mark.parametrize(
+    ("name", "arguments", "published_millions", "digits"),
+    [
+        ("mobilenet_v1", {}, 4.2, 1),
+        ("mobilenet_v1", {"width": 0.75}, 2.6, 1),
+        ("mobilenet_v1", {"width": 0.25}, 0.5, 1),
+        ("mobilenet_v2", {}, 3.50, 2),
+        ("resnet18", {}, 11.69, 2),
+        ("resnet34", {}, 21.80, 2),
+        ("resnet50", {}, 25.56, 2),
+        ("resnet_cifar", {"depth": 20}, 0.27, 2),
+        ("resnet_cifar", {"depth": 32}, 0.46, 2),
+        ("resnet_cifar", {"depth": 56}, 0.85, 2),
+        ("resnet_cifar", {"depth": 110}, 1.7, 1),
+    ],
+)
+def test_parameter_count_is_the_published_one(
+    name: str, arguments: dict[str, object], published_millions: float, digits: int
+) -> None:
+    assert round(parameter_count(build(name, arguments)) / 1e6, digits) == published_millions
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "size", "shape"),
+    [
+        ("mobilenet_v1", {"width": 0.25, "classes": 7}, 64, (2, 7)),
+        ("mobilenet_v1", {"width": 0.25, "tf_padding": False, "in_channels": 1}, 64, (2, 1000)),
+        ("mobilenet_v1_small", {"width": 0.25}, 32, (2, 10)),
+        ("mobilenet_v2", {"width": 0.35, "classes": 5}, 64, (2, 5)),
+        ("resnet18", {"classes": 4}, 64, (2, 4)),
+        ("resnet50", {"classes": 4}, 64, (2, 4)),
+        ("resnet_cifar", {"depth": 8, "classes": 3}, 32, (2, 3)),
+        ("resnet_cifar", {"depth": 8, "shortcut": "B"}, 32, (2, 10)),
+    ],
+)
+def test_forward_gives_finite_logits(
+    name: str, arguments: dict[str, object], size: int, shape: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    model = build(name, arguments)
+    logits = model(torch.randn(2, int(arguments.get("in_channels", 3)), size, size))  # type: ignore[call-overload]
+    assert tuple(logits.shape) == shape
+    assert torch.isfinite(logits).all()
+    assert not model.training
+
+
+def test_quantization_friendly_block_has_nothing_between_its_convolutions() -> None:
+    model = build("mobilenet_v1", {"width": 0.25, "depthwise_bn": False, "depthwise_activation": False})
+    names = set(model.state_dict())
+    assert "blocks.0.dw.weight" in names
+    assert "blocks.0.pw_bn.weight" in names
+    assert not any("dw_bn" in name for name in names)
+    blocks = model.get_submodule("blocks")
+    assert all(isinstance(block.get_submodule("dw_act"), nn.Identity) for block in blocks.children())
+    assert all(isinstance(block.get_submodule("pw_act"), nn.ReLU6) for block in blocks.children())
+
+
+def test_tf_padding_pads_strided_convolutions_at_the_bottom_and_right() -> None:
+    shifted = build("mobilenet_v1", {"width": 0.25, "classes": 2})
+    centred = build("mobilenet_v1", {"width": 0.25, "classes": 2, "tf_padding": False})
+    centred.load_state_dict(shifted.state_dict())
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    weight = shifted.state_dict()["conv1.weight"]
+    bottom_right = nn.functional.conv2d(nn.functional.pad(x, (0, 1, 0, 1)), weight, stride=2)
+    torch.testing.assert_close(shifted.get_submodule("conv1")(shifted.get_submodule("pad")(x)), bottom_right)
+    all_round = nn.functional.conv2d(x, weight, stride=2, padding=1)
+    torch.testing.assert_close(centred.get_submodule("conv1")(centred.get_submodule("pad")(x)), all_round)
+
+
+def test_arguments_are_read_from_texts() -> None:
+    model = build(
+        "mobilenet_v1",
+        {"width": "0.25", "classes": "2", "activation": "relu", "conv_bias": "true", "depthwise_bn": "False"},
+    )
+    state = model.state_dict()
+    assert state["fc.weight"].shape == (2, 256)
+    assert "conv1.bias" in state
+    assert "blocks.0.dw_bn.weight" not in state
+    assert isinstance(model.get_submodule("act1"), nn.ReLU)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message", "hint"),
+    [
+        ("mobilnet_v1", {}, "no network 'mobilnet_v1'", "mobilenet_v1"),
+        ("zzz", {}, "no network 'zzz'", "give one of"),
+        ("mobilenet_v1", {"widht": "0.5"}, "no argument 'widht'", "did you mean width?"),
+        ("mobilenet_v1", {"activation": "relu7"}, "'relu7' is none of relu6, relu", "did you mean relu"),
+        ("mobilenet_v1", {"conv_bias": "perhaps"}, "'perhaps' is none of", "true"),
+        ("mobilenet_v1", {"width": "wide"}, "'wide' is not a number", None),
+        ("mobilenet_v1", {"width": "-1"}, "-1.0 is not a finite number above 0", None),
+        ("mobilenet_v1", {"width": "nan"}, "nan is not a finite number above 0", None),
+        ("mobilenet_v1", {"bn_eps": 0.0}, "0.0 is not a finite number above 0", None),
+        ("mobilenet_v2", {"classes": "0"}, "0 is not a whole number of at least 1", None),
+        ("mobilenet_v2", {"classes": "2.5"}, "'2.5' is not a whole number", None),
+        ("resnet_cifar", {"depth": 21}, "21 is not 6n + 2", "20"),
+        ("resnet_cifar", {"shortcut": "C"}, "'C' is none of A, B", "A"),
+    ],
+)
+def test_refusals_say_what_would_do(name: str, arguments: dict[str, object], message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(name, arguments)
+    assert message in caught.value.message
+    assert caught.value.at
+    if hint is not None:
+        assert hint in (caught.value.hint or "")
+
+
+def test_the_factories_refuse_by_themselves() -> None:
+    with pytest.raises(ConfigError, match="classes"):
+        ZOO["resnet50"](classes=0)
