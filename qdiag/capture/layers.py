@@ -1,0 +1,182 @@
+"""Groups the nodes of a program into layers, the way integer backends fuse them."""
+
+from collections import Counter
+
+from torch import Tensor, fx
+
+from qdiag.capture.naming import module_path, readable_name
+from qdiag.capture.ops import clamp_bounds, has_weight, kind_and_policy, operation_name, weight_axis
+from qdiag.capture.program import Program
+from qdiag.core.graph import CONSTANT, INPUT, Layer, OpGraph
+
+_FUSES_CLAMP = {"conv", "conv_transpose", "linear", "matmul", "norm", "add", "sub", "rsub", "mul", "div"}
+"""Kinds whose following ReLU, ReLU6 or other clamp shares their quantizer (arXiv 1712.05877, section 2.4)."""
+
+
+def group_layers(program: Program) -> OpGraph:
+    """The layers of a program, in graph order."""
+    return _Grouper(program).run()
+
+
+class _Grouper:
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._nodes = list(program.graph.nodes)
+        self._sources: dict[str, tuple[str, ...]] = {}
+        self._taken: set[fx.Node] = set()
+        self._names: Counter[str] = Counter()
+        self._layers: list[Layer] = []
+        self._data = _data_nodes(program, self._nodes)
+        self._constants = _constant_sites(program, self._nodes, self._data)
+
+    def run(self) -> OpGraph:
+        for node in self._nodes:
+            if node.op == "placeholder":
+                self._placeholder(node)
+            elif node.op == "call_function" and node not in self._taken and self._carries(node):
+                self._operation(node)
+        return OpGraph(tuple(self._layers), dict(self._sources))
+
+    def _carries(self, node: fx.Node) -> bool:
+        return node in self._data or any(i in self._constants or i.name in self._sources for i in node.all_input_nodes)
+
+    def _placeholder(self, node: fx.Node) -> None:
+        if node in self._data:
+            self._add(Layer(self._unique(f"{INPUT}:{node.target}"), INPUT, "own", "", (), (node.name,)))
+        elif node in self._constants:
+            name = self._program.parameter_names.get(str(node.target), str(node.target))
+            self._add(Layer(self._unique(name), CONSTANT, "own", name.rpartition(".")[0], (), (node.name,)))
+
+    def _operation(self, node: fx.Node) -> None:
+        if not _is_float(node):
+            return
+        kind, policy = kind_and_policy(node)
+        arriving = [i for i in node.all_input_nodes if i.name in self._sources and not _is_parameter(node, i)]
+        if policy == "pass":
+            self._sources[node.name] = tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name]))
+            return
+        nodes, clamp = [node], None
+        if kind == "clamp":
+            clamp = clamp_bounds(node)
+        elif kind in _FUSES_CLAMP:
+            follower = _only_user(node)
+            bounds = clamp_bounds(follower) if follower is not None else None
+            if follower is not None and bounds is not None:
+                nodes, clamp = [node, follower], bounds
+        self._taken.update(nodes)
+        self._add(self._layer(node, kind, policy, nodes, clamp, arriving))
+
+    def _layer(
+        self,
+        node: fx.Node,
+        kind: str,
+        policy: str,
+        nodes: list[fx.Node],
+        clamp: tuple[float, float] | None,
+        arriving: list[fx.Node],
+    ) -> Layer:
+        weight = bias = None
+        if has_weight(kind):
+            weight, bias = _constant_argument(self._program, node, 1), _constant_argument(self._program, node, 2)
+        weight_name = self._program.parameter_names.get(weight) if weight else None
+        folded = ("batch_norm",) * len(node.meta.get("folded_batchnorms", ()))
+        shape = self._program.constants[weight].shape if weight else ()
+        groups = _groups(node, kind)
+        return Layer(
+            name=self._unique(readable_name(node, kind, weight_name)),
+            kind=kind,
+            policy=policy,
+            module_path=module_path(node, weight_name),
+            ops=(operation_name(node), *folded, *(operation_name(n) for n in nodes[1:])),
+            nodes=tuple(n.name for n in nodes),
+            inputs=tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name])),
+            input_nodes=tuple(i.name for i in arriving),
+            weight=weight,
+            weight_name=weight_name,
+            weight_axis=weight_axis(kind),
+            groups=groups,
+            bias=bias,
+            clamp=clamp,
+            is_depthwise=kind == "conv" and groups > 1 and len(shape) > 2 and shape[1] == 1,
+        )
+
+    def _add(self, layer: Layer) -> None:
+        self._layers.append(layer)
+        for node in layer.nodes:
+            self._sources[node] = (layer.name,)
+
+    def _unique(self, name: str) -> str:
+        self._names[name] += 1
+        return name if self._names[name] == 1 else f"{name}#{self._names[name]}"
+
+
+def _data_nodes(program: Program, nodes: list[fx.Node]) -> set[fx.Node]:
+    """Nodes whose value depends on the network's float inputs."""
+    data: set[fx.Node] = set()
+    for node in nodes:
+        is_input = node.op == "placeholder" and node.target in program.inputs
+        if (is_input and _is_float(node)) or (
+            node.op == "call_function"
+            and (any(i in data for i in node.all_input_nodes) or _from_integers(program, node))
+        ):
+            data.add(node)
+    return data
+
+
+def _from_integers(program: Program, node: fx.Node) -> bool:
+    """An embedding: float values that depend on integer inputs."""
+    return _is_float(node) and any(
+        i.op == "placeholder" and i.target in program.inputs and isinstance(i.meta.get("val"), Tensor)
+        for i in node.all_input_nodes
+    )
+
+
+def _constant_sites(program: Program, nodes: list[fx.Node], data: set[fx.Node]) -> set[fx.Node]:
+    """Float constants that meet data as operands (position embeddings, class tokens, scales), not as parameters."""
+    roots: dict[fx.Node, set[fx.Node]] = {}
+    sites: set[fx.Node] = set()
+    for node in nodes:
+        if node.op == "placeholder" and node.target in program.constants:
+            roots[node] = {node} if _is_float(node, program.constants[str(node.target)]) else set()
+        elif node.op == "call_function" and node not in data:
+            roots[node] = {root for i in node.all_input_nodes for root in roots.get(i, ())}
+        elif node.op == "call_function" and kind_and_policy(node)[1] in ("compute", "own", "shared"):
+            operands = [i for i in node.all_input_nodes if not _is_parameter(node, i)]
+            sites.update(root for i in operands if i not in data and _is_float(i) for root in roots.get(i, ()))
+    return sites
+
+
+def _is_parameter(node: fx.Node, argument: fx.Node) -> bool:
+    """The argument stands where this operation takes weight, bias, or the parameters of a norm."""
+    kind = kind_and_policy(node)[0]
+    if has_weight(kind):
+        others = [*node.args[:1], *node.args[3:]]
+        return argument.op == "placeholder" and argument in node.args[1:3] and argument not in others
+    if kind == "norm" or operation_name(node) in ("prelu", "_prelu_kernel"):
+        return argument is not node.args[0]
+    return False
+
+
+def _is_float(node: fx.Node, constant: Tensor | None = None) -> bool:
+    value = constant if constant is not None else node.meta.get("val")
+    if isinstance(value, list | tuple):
+        return any(isinstance(v, Tensor) and v.is_floating_point() for v in value)
+    return value is None or (isinstance(value, Tensor) and value.is_floating_point())
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].op == "call_function" else None
+
+
+def _constant_argument(program: Program, node: fx.Node, index: int) -> str | None:
+    value = node.args[index] if index < len(node.args) else node.kwargs.get("bias" if index == 2 else "weight")
+    return str(value.target) if isinstance(value, fx.Node) and value.target in program.constants else None
+
+
+def _groups(node: fx.Node, kind: str) -> int:
+    if kind not in ("conv", "conv_transpose"):
+        return 1
+    index = 8 if operation_name(node) == "convolution" else 6
+    groups = node.args[index] if index < len(node.args) else node.kwargs.get("groups", 1)
+    return groups if isinstance(groups, int) else 1
