@@ -1,0 +1,168 @@
+"""From a preset's name, a TOML file and `--set` options to one checked scheme."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from qdiag.config.presets import preset_names, preset_path
+from qdiag.config.toml_table import TomlTable, read_assignment, read_toml
+from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.errors import ConfigError
+
+_Kind = TypeVar("_Kind", TensorScheme, QuantScheme)
+
+_SECTIONS = ("weights", "activations")
+_KEYS = (
+    *(field.name for field in fields(QuantScheme) if field.name not in _SECTIONS),
+    *(f"{section}.{field.name}" for section in _SECTIONS for field in fields(TensorScheme)),
+)
+
+
+def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
+    """A scheme by name or file, with single fields replaced.
+
+    Args:
+        ref: a preset (`int8`) or the path of a TOML file. A file may start from another scheme with `base = "int8"`.
+        overrides: assignments such as `weights.bits=4`, the value in TOML; later ones win.
+
+    Raises:
+        ConfigError: unknown name, unreadable file, unknown key (the nearest known one is named), wrong type, or fields
+            that contradict each other.
+    """
+    table = _read(ref, seen=())
+    changes = TomlTable()
+    for text in overrides:
+        change = read_assignment(text)
+        _refuse_unknown(change)
+        if "base" in change.values:
+            raise ConfigError("base belongs into a TOML file", at=f"--set {text}", hint="choose it with --scheme")
+        changes = change.over(changes)
+    scheme = _build(changes.over(table), ref)
+    if changes.values and "name" not in changes.values:
+        listed = ", ".join(f"{key}={_toml(value)}" for key, value in changes.values.items())
+        scheme = replace(scheme, name=f"{scheme.name} ({listed})")
+    return scheme
+
+
+def load_preset(name: str) -> QuantScheme:
+    """One of `preset_names()`.
+
+    Raises:
+        ConfigError: no preset has that name.
+    """
+    if name not in preset_names():
+        raise _unknown_scheme(name)
+    return load_scheme(name)
+
+
+def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
+    is_preset = ref in preset_names()
+    if not is_preset and not (ref.endswith(".toml") or Path(ref).is_file()):
+        raise _unknown_scheme(ref)
+    path = preset_path(ref) if is_preset else Path(ref)
+    identity = str(path.resolve())
+    if identity in seen:
+        raise ConfigError("base leads back to this file", at=str(path), hint="start from a preset instead")
+    table = read_toml(path)
+    _refuse_unknown(table)
+    base = table.values.get("base")
+    if base is not None:
+        if not isinstance(base, str):
+            raise ConfigError("base must be text, the name of a scheme", at=f"{path}: base")
+        # A relative path in a file is meant from that file, as in every other configuration format.
+        nearby = path.parent / base
+        inherited = _read(base if base in preset_names() else str(nearby), (*seen, identity))
+        table = table.without("base").over(inherited.without("name"))
+    default_name = TomlTable({"name": ref if is_preset else path.stem}, {"name": str(path)})
+    return table.over(default_name)
+
+
+def _refuse_unknown(table: TomlTable) -> None:
+    known = (*_KEYS, "base")
+    for key, value in table.values.items():
+        if key in known:
+            continue
+        origin = table.origins[key]
+        at = origin if origin.startswith("--set") else f"{origin}: {key}"
+        if key in _SECTIONS:
+            raise ConfigError(
+                f"{key} = {value!r} is not a table", at=at, hint=f"write a section [{key}], or {key}.bits = 8"
+            )
+        near = _nearest(key, known)
+        hint = f"did you mean {near}?" if near else f"known keys: {', '.join(known)}"
+        raise ConfigError(f"unknown key {key}", at=at, hint=hint)
+
+
+def _nearest(key: str, known: Sequence[str]) -> str | None:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if near:
+        return near[0]
+    leaf = key.rpartition(".")[2]
+    by_leaf = {k.rpartition(".")[2]: k for k in reversed(known)}
+    near = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.75)
+    return by_leaf[near[0]] if near else None
+
+
+def _build(table: TomlTable, ref: str) -> QuantScheme:
+    nested = table.nested()
+    for section in _SECTIONS:
+        _validate(TensorScheme, nested.get(section, {}), table, ref, section)
+    return _validate(QuantScheme, nested, table, ref, "")
+
+
+def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: str, section: str) -> _Kind:
+    try:
+        # Strict, and through JSON: a list may become a tuple there, but "8" never becomes 8, nor true 1.
+        return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        key = ".".join(str(part) for part in (section, *first["loc"]) if part != "" and not isinstance(part, int))
+        origin = table.origins.get(key, ref)
+        at = origin if origin.startswith("--set") else f"{origin}: {key}"
+        raise ConfigError(f"{key} = {_toml(first['input'])}: {_expectation(first)}", at=at) from None
+    except ConfigError as error:
+        touched = [table.origins[k] for k in table.values if k.startswith(f"{section}." if section else "")]
+        by_option = [origin for origin in touched if origin.startswith("--set")]
+        origin = by_option[-1] if by_option else ref
+        at = f"{origin}: {section}" if section and not by_option else origin
+        raise ConfigError(error.message, at=at, hint=error.hint) from None
+
+
+_TYPE_WORDS = {
+    "int_type": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "float_type": "a number is needed",
+    "bool_type": "true or false is needed",
+    "string_type": "text in quotes is needed",
+    "tuple_type": "a list is needed",
+}
+
+
+def _expectation(error: Any) -> str:
+    if error["type"] == "literal_error":
+        return f"one of {error['ctx']['expected'].replace(chr(39), '')} is needed"
+    return _TYPE_WORDS.get(error["type"], str(error["msg"]))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return str(value)
+
+
+def _unknown_scheme(name: str) -> ConfigError:
+    names = preset_names()
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    question = f"did you mean {near[0]}? " if near else ""
+    return ConfigError(
+        f"no scheme is called {name}",
+        at="--scheme",
+        hint=f"{question}known: {', '.join(names)}, or the path of a .toml",
+    )

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+
+from qdiag.config import DEFAULT_PRESET, load_preset, load_scheme, preset_names
+from qdiag.config.presets import preset_path
+from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.errors import ConfigError
+
+
+def test_every_preset_is_a_scheme_that_bears_its_own_name() -> None:
+    assert set(preset_names()) == {
+        *("tf-uint8", "int8", "tensorrt-int8", "x86-reduce-range", "int16x8", "w4a8", "w8a32", "w32a8"),
+    }
+    for name in preset_names():
+        scheme = load_preset(name)
+        assert scheme.name == name
+        assert scheme.description
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_names_the_source_of_its_convention(name: str) -> None:
+    text = preset_path(name).read_text(encoding="utf-8")
+    assert "# Source: " in text or "control experiment" in text
+
+
+def test_tf_uint8_is_the_scheme_of_the_paper() -> None:
+    uint8 = TensorScheme(bits=8, symmetric=False, signed=False, granularity="per_tensor", calibrator="minmax")
+    scheme = load_preset("tf-uint8")
+    assert (scheme.weights, scheme.activations, scheme.bias) == (uint8, uint8, "int32")
+
+
+def test_the_default_has_narrow_weights_per_channel() -> None:
+    scheme = load_scheme(DEFAULT_PRESET)
+    assert (scheme.weights.quant_min, scheme.weights.quant_max) == (-127, 127)
+    assert (scheme.activations.quant_min, scheme.activations.quant_max) == (0, 255)
+    assert scheme.weights.granularity == "per_channel"
+
+
+def test_reduced_range_leaves_one_bit_of_the_activations_unused() -> None:
+    scheme = load_preset("x86-reduce-range")
+    assert scheme.activations.quant_max == 127
+    assert scheme.pair_saturation
+    assert scheme.bias == "float"
+
+
+@pytest.mark.parametrize(("name", "weights", "activations"), [("w8a32", 8, 32), ("w32a8", 32, 8), ("w4a8", 4, 8)])
+def test_presets_derived_from_int8_change_the_bits_only(name: str, weights: int, activations: int) -> None:
+    scheme = load_preset(name)
+    assert (scheme.weights.bits, scheme.activations.bits) == (weights, activations)
+    assert scheme.weights.granularity == "per_channel"
+
+
+def test_overrides_are_typed_ordered_and_named() -> None:
+    scheme = load_scheme("int8", ["weights.bits=6", "weights.bits = 4", "bias=float", "float_layers=['head*']"])
+    assert scheme.weights.bits == 4
+    assert scheme.bias == "float"
+    assert scheme.float_layers == ("head*",)
+    assert scheme.name == "int8 (weights.bits=4, bias=float, float_layers=[head*])"
+    assert load_scheme("int8", ["name=mine", "weights.bits=4"]).name == "mine"
+
+
+def test_a_file_starts_from_its_base_and_is_named_after_itself(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "tensorrt-int8"\n[activations]\ncalibrator = "percentile"\npercentile = 99\n')
+    scheme = load_scheme(str(path))
+    assert scheme.name == "mine"
+    assert scheme.activations.calibrator == "percentile"
+    assert scheme.activations.percentile == 99.0
+    assert scheme.weights == load_preset("tensorrt-int8").weights
+
+
+def test_a_base_may_lie_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text("accumulator_bits = 24\n")
+    (tmp_path / "second.toml").write_text('base = "first.toml"\nbias = "float"\n')
+    assert load_scheme(str(tmp_path / "second.toml")) == QuantScheme(name="second", accumulator_bits=24, bias="float")
+
+
+def refusal(ref: str, *overrides: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load_scheme(ref, overrides)
+    return caught.value
+
+
+def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_path: Path) -> None:
+    path = tmp_path / "typo.toml"
+    path.write_text('[activations]\ncalibrater = "minmax"\n')
+    error = refusal(str(path))
+    assert error.message == "unknown key activations.calibrater"
+    assert error.at == f"{path}: activations.calibrater"
+    assert error.hint == "did you mean activations.calibrator?"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("weights.bit=4", "unknown key weights.bit"),
+        ("weights.bits='4'", "weights.bits = 4: a whole number is needed"),
+        ("weights.bits=true", "weights.bits = true: a whole number is needed"),
+        ("weights.bits=4.5", "weights.bits = 4.5: a whole number is needed"),
+        ("weights.symmetric=1", "weights.symmetric = 1: true or false is needed"),
+        ("activations.percentile=high", "activations.percentile = high: a number is needed"),
+        ("bias=int3", "bias = int3: one of int32, int64 or float is needed"),
+        ("weights=4", "weights = 4 is not a table"),
+        ("bits", "not of the form key=value"),
+        ("weights.bits=1", "bits = 1"),
+        ("weights.granularity=per_group", "granularity = per_group and group_size go together"),
+        ("activations.granularity=per_channel", "activations.granularity = per_channel"),
+        ("base=w4a8", "base belongs into a TOML file"),
+    ],
+)
+def test_a_bad_override_says_which_option_and_what_is_wrong(assignment: str, message: str) -> None:
+    error = refusal("int8", assignment)
+    assert error.message == message
+    assert error.at == f"--set {assignment}"
+
+
+def test_an_unknown_scheme_names_the_nearest_and_all() -> None:
+    error = refusal("int-8")
+    assert error.message == "no scheme is called int-8"
+    assert error.hint is not None
+    assert error.hint.startswith("did you mean int8? known: int16x8, int8,")
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    assert refusal(str(tmp_path / "absent.toml")).message == "no such file"
+    (tmp_path / "broken.toml").write_text("bias = \n")
+    assert refusal(str(tmp_path / "broken.toml")).message.startswith("not valid TOML")
+    (tmp_path / "loop.toml").write_text('base = "loop.toml"\n')
+    assert refusal(str(tmp_path / "loop.toml")).message == "base leads back to this file"
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    assert refusal(str(tmp_path / "binary.toml")).message.startswith("cannot be read")
+    (tmp_path / "range.toml").write_text("[weights]\nbits = 40\n")
+    error = refusal(str(tmp_path / "range.toml"))
+    assert (error.message, error.at) == ("bits = 40", f"{tmp_path / 'range.toml'}: weights")
