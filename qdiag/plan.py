@@ -1,0 +1,47 @@
+"""A scheme applied to one network: every quantizer with its numbers, or the reason why there is none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from qdiag.core.scheme import QuantScheme
+from qdiag.numerics.qparams import QParams
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """The quantizers of one layer.
+
+    Attributes:
+        output: quantizer at the output; None leaves it in float.
+        shared_with: the layer whose quantizer `output` is; None when it is the layer's own.
+        weight: quantizer of the weight; None leaves it in float.
+        float_reason: why the layer's arithmetic runs in float; None when it does not.
+    """
+
+    output: QParams | None = None
+    shared_with: str | None = None
+    weight: QParams | None = None
+    float_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class QuantPlan:
+    """Layer name to quantizers; changes return a new plan."""
+
+    scheme: QuantScheme
+    layers: Mapping[str, LayerPlan]
+
+    def with_layer(self, name: str, **changes: QParams | str | None) -> "QuantPlan":
+        """The plan with some fields of one layer replaced.
+
+        Raises:
+            KeyError: the plan has no such layer.
+        """
+        changed = replace(self.layers[name], **changes)  # type: ignore[arg-type]
+        return replace(self, layers={**self.layers, name: changed})
+
+    @property
+    def quantized_count(self) -> int:
+        """Quantizers of the plan: own outputs and weights."""
+        own = sum(p.output is not None and p.shared_with is None for p in self.layers.values())
+        return own + sum(p.weight is not None for p in self.layers.values())

@@ -1,0 +1,123 @@
+"""One float pass that watches every layer's output."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from qdiag.batches import Batches
+from qdiag.calibrators import HISTOGRAM_CALIBRATORS
+from qdiag.calibrators.base import ActivationStatistics
+from qdiag.core.graph import Layer
+from qdiag.core.progress import Progress
+from qdiag.core.ranges import ChannelRanges
+from qdiag.core.scheme import TensorScheme
+from qdiag.errors import CalibrationError
+from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.simulate.network import Network
+from qdiag.simulate.runner import LayerRunner
+
+SAMPLES_TO_SHOW = 4096
+"""Values per image and layer behind a histogram that is only shown."""
+SAMPLES_TO_CALIBRATE = 65536
+"""Values per image and layer behind a histogram from which a range is chosen."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen at one layer's output; `shape` without the batch axis."""
+
+    statistics: ActivationStatistics
+    channels: ChannelRanges | None
+    shape: tuple[int, ...]
+
+
+def observe_network(
+    network: Network,
+    batches: Batches,
+    scheme: TensorScheme,
+    progress: Progress,
+    *,
+    per_channel: bool = False,
+) -> Mapping[str, Observation]:
+    """Runs all batches through the float network.
+
+    Returns:
+        Layer name to what was seen; layers whose output is never a float tensor are absent.
+
+    Raises:
+        CalibrationError: a layer's output held no finite value.
+    """
+    runner = _ObservingRunner(network, scheme, per_channel=per_channel)
+    progress.start("calibrate", batches.sample_count)
+    for batch in batches:
+        runner.run_batch(batch)
+        progress.advance(batch.sample_count)
+    progress.finish()
+    return runner.observations()
+
+
+class _ObservingRunner(LayerRunner):
+    def __init__(self, network: Network, scheme: TensorScheme, *, per_channel: bool) -> None:
+        super().__init__(network)
+        calibrates = scheme.calibrator in HISTOGRAM_CALIBRATORS and not scheme.is_float
+        self._options = ObserverOptions(
+            samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
+            averaging_constant=scheme.averaging_constant if scheme.calibrator == "moving_average" else None,
+        )
+        self._per_channel = per_channel
+        self._observers: dict[str, TensorObserver] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        del layer
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+
+    def enter(self, layer: Layer, value: Any) -> Any:
+        del layer
+        return value
+
+    def borrowed(self, value: Any) -> Any:
+        return value.clone()
+
+    def close(self, layer: Layer, value: Any) -> Any:
+        tensor = next((t for t in pytree.tree_leaves(value) if isinstance(t, Tensor) and t.is_floating_point()), None)
+        if tensor is None:
+            return value
+        if layer.clamp is not None:
+            tensor.clamp_(*layer.clamp)
+        self._observer(layer, tensor).update(tensor, image_count=self.sample_count)
+        return value
+
+    def _observer(self, layer: Layer, tensor: Tensor) -> TensorObserver:
+        if layer.name not in self._observers:
+            axis = channel_axis(layer, tensor) if self._per_channel else None
+            options = ObserverOptions(self._options.samples_per_image, self._options.averaging_constant, axis)
+            self._observers[layer.name] = TensorObserver(options)
+            self._shapes[layer.name] = tuple(tensor.shape[1:])
+        return self._observers[layer.name]
+
+    def observations(self) -> Mapping[str, Observation]:
+        found: dict[str, Observation] = {}
+        for name, observer in self._observers.items():
+            seen = observer.range()
+            if seen is None:
+                raise CalibrationError(
+                    "the output holds no finite value",
+                    at=name,
+                    hint="look for NaN or Inf in the weights and the inputs, and check the preprocessing",
+                )
+            average = observer.moving_average if self._options.averaging_constant is not None else None
+            found[name] = Observation(ActivationStatistics(seen, average), observer.channels(), self._shapes[name])
+        return found
+
+
+def channel_axis(layer: Layer, tensor: Tensor) -> int | None:
+    """Axis of the channels: the last one of token sequences and vectors, the second one of images."""
+    if tensor.ndim < 2:
+        return None
+    if tensor.ndim == 3 and layer.kind != "conv":
+        return 2
+    return 1

@@ -1,0 +1,94 @@
+"""From a scheme and what was seen to a plan: where integer backends place their quantizers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import Tensor
+
+from qdiag.calibrators import calibrate_activation, calibrate_weight
+from qdiag.core.graph import Layer, OpGraph
+from qdiag.core.scheme import QuantScheme
+from qdiag.errors import CalibrationError, ConfigError
+from qdiag.numerics.qparams import QParams
+from qdiag.plan import LayerPlan, QuantPlan
+from qdiag.simulate.calibrate import Observation
+from qdiag.simulate.network import Network
+from qdiag.simulate.runner import is_source
+
+UNKNOWN_OPERATION = "the simulator does not know this operation"
+BY_REQUEST = "kept in float by the scheme"
+
+
+def build_plan(network: Network, observations: Mapping[str, Observation], scheme: QuantScheme) -> QuantPlan:
+    """The plan of a scheme for a network.
+
+    Raises:
+        CalibrationError: a weight or an activation has no finite range; says which.
+        ConfigError: a `float_layers` pattern matches no layer.
+    """
+    _check_patterns(network.graph, scheme)
+    builder = _Builder(network, observations, scheme)
+    for layer in network.graph.layers:
+        builder.add(layer)
+    return QuantPlan(scheme, builder.plans)
+
+
+@dataclass
+class _Builder:
+    network: Network
+    observations: Mapping[str, Observation]
+    scheme: QuantScheme
+
+    def __post_init__(self) -> None:
+        self.plans: dict[str, LayerPlan] = {}
+
+    def add(self, layer: Layer) -> None:
+        reason = _float_reason(layer, self.scheme)
+        output, shared = self._output(layer, reason)
+        weight = self._weight(layer) if reason is None else None
+        self.plans[layer.name] = LayerPlan(output, shared, weight, reason)
+
+    def _output(self, layer: Layer, float_reason: str | None) -> tuple[QParams | None, str | None]:
+        if self.scheme.activations.is_float or layer.name not in self.observations:
+            return None, None
+        if float_reason is not None and not self._feeds_integers(layer):
+            return None, None
+        if layer.policy == "shared" and float_reason is None and layer.inputs:
+            source = self.plans[layer.inputs[0]]
+            if source.output is not None:
+                return source.output, source.shared_with or layer.inputs[0]
+        statistics = self.observations[layer.name].statistics
+        try:
+            return calibrate_activation(statistics, self.scheme.activations), None
+        except CalibrationError as error:
+            error.at = layer.name
+            raise
+
+    def _feeds_integers(self, layer: Layer) -> bool:
+        readers = self.network.graph.consumers(layer.name)
+        return any(_float_reason(reader, self.scheme) is None for reader in readers)
+
+    def _weight(self, layer: Layer) -> QParams | None:
+        if layer.weight is None or self.scheme.weights.is_float:
+            return None
+        weight: Tensor = self.network.program.constants[layer.weight]
+        try:
+            return calibrate_weight(weight, self.scheme.weights, layer.weight_axis)
+        except CalibrationError as error:
+            error.at = f"{layer.name}, {layer.weight_name}"
+            raise
+
+
+def _float_reason(layer: Layer, scheme: QuantScheme) -> str | None:
+    if any(fnmatchcase(layer.name, pattern) for pattern in scheme.float_layers):
+        return BY_REQUEST
+    return UNKNOWN_OPERATION if layer.policy == "float" else None
+
+
+def _check_patterns(graph: OpGraph, scheme: QuantScheme) -> None:
+    names = [layer.name for layer in graph.layers if not is_source(layer)]
+    for pattern in scheme.float_layers:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            some = ", ".join(names[:4])
+            raise ConfigError(f"float_layers = {pattern!r} matches no layer", hint=f"layers are called {some}, ...")
