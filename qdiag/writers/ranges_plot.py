@@ -1,0 +1,80 @@
+"""Where the values of every weight and output lie: whiskers by layer on an axis logarithmic to both sides of zero."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from qdiag.core.ranges import PERCENTILES, RangeRecord
+from qdiag.core.ranges_report import RangeReport
+from qdiag.writers.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
+from qdiag.writers.layer_axis import figure_width, label_layers
+from qdiag.writers.words import shorten
+
+_LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
+
+
+def ranges_figure(report: RangeReport) -> Figure:
+    """Weights above, activations below: a thin line from min to max, a thick one from 0.1 % to 99.9 %, the median."""
+    groups = {
+        role: [r for r in report.records if r.role == role]
+        for role in ("weight", "activation")
+        if any(r.role == role for r in report.records)
+    }
+    widest = max((len(records) for records in groups.values()), default=1)
+    figure = Figure(figsize=(figure_width(widest), 0.8 + 4.2 * max(len(groups), 1)), layout="constrained")
+    handles: list[Artist] = []
+    for axes, (role, records) in zip(_axes(figure, len(groups)), groups.items(), strict=True):
+        noun, color = ("weights", ORANGE) if role == "weight" else ("outputs", BLUE)
+        handles = _draw(axes, records, noun, color) + [h for h in handles if "%" in str(h.get_label())]
+        axes.set_ylabel(noun)
+    marked = "   |   DATA-FREE: drawn inputs, no images" if report.data.is_data_free else ""
+    figure.suptitle(
+        f"Ranges of {shorten(report.model.architecture, 48)}, float{marked}", x=0.01, ha="left", fontsize=11
+    )
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def _axes(figure: Figure, count: int) -> list[Axes]:
+    return [figure.add_subplot(count, 1, i + 1) for i in range(count)]
+
+
+def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> list[Artist]:
+    places = [i for i, r in enumerate(records) if math.isfinite(r.tensor.min) and math.isfinite(r.tensor.max)]
+    tensors = [records[i].tensor for i in places]
+    axes.set_yscale("symlog", linthresh=_linear_part(tensors_magnitudes=[t.max_abs for t in tensors]), linscale=0.6)
+    thick = 5.0 if len(records) <= 60 else 2.0
+    whisker = axes.vlines(
+        places, [t.min for t in tensors], [t.max for t in tensors], color=GREY, linewidth=1.0, label="min to max"
+    )
+    inner = [(i, t.percentiles) for i, t in zip(places, tensors, strict=True) if t.percentiles]
+    box = axes.vlines(
+        [i for i, _ in inner], [p[_LOW] for _, p in inner], [p[_HIGH] for _, p in inner],
+        color=color, linewidth=thick, label=f"{noun}, 0.1 % to 99.9 %",
+    )  # fmt: skip
+    (median,) = axes.plot(
+        [i for i, _ in inner], [p[_MEDIAN] for _, p in inner], "o",
+        color="white", markeredgecolor="black", markersize=min(thick, 4.0), label="median",
+    )  # fmt: skip
+    axes.axhline(0.0, color="black", linewidth=0.6, zorder=0)
+    axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    absent = [i for i in range(len(records)) if i not in places]
+    if absent:  # nothing finite to draw
+        axes.plot(absent, [0.0] * len(absent), "x", color=VERMILION, markersize=7)
+    label_layers(axes, [r.layer for r in records])
+    return [whisker, median, box]
+
+
+def _linear_part(tensors_magnitudes: Sequence[float]) -> float:
+    """A decade below the smallest largest value, so that no whole tensor hides in the linear part around zero."""
+    positive = sorted(m for m in tensors_magnitudes if m > 0.0)
+    return max(10.0 ** math.floor(math.log10(positive[0])) / 10.0, 10.0**-6 * positive[-1]) if positive else 1.0

@@ -1,0 +1,60 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from qdiag.core.error_sums import ErrorSums
+from qdiag.writers.layer_row import layer_rows, weakest, worst_first
+from tests.measurements import awkward_measurement, small_records, sums
+
+
+def test_the_drop_is_taken_against_the_worst_layer_before() -> None:
+    rows = {row.record.name: row for row in layer_rows(small_records())}
+    assert math.isnan(rows["input:x"].drop_db)
+    assert rows["blocks.0.dw"].drop_db == pytest.approx(35.9 - 3.9)
+    assert rows["blocks.1.add"].drop_db == pytest.approx(min(3.2, 4.4) - 3.6)
+
+
+def test_infinite_figures_give_no_drop() -> None:
+    first, second, *_ = small_records()
+    rows = layer_rows([replace(first, propagated=sums(math.inf)), second])
+    assert math.isnan(rows[1].drop_db)
+
+
+def test_worst_first_by_either_key_with_float_layers_last() -> None:
+    rows = layer_rows(small_records())
+    by_local = [row.record.name for row in worst_first(rows)]
+    assert by_local[:3] == ["blocks.0.dw", "blocks.0.pw", "blocks.1.dw"]
+    assert by_local[-1] == "softmax"
+    assert [r.record.name for r in worst_first(rows, "propagated")][:3] == [
+        "blocks.0.pw",
+        "blocks.1.add",
+        "blocks.0.dw",
+    ]
+
+
+def test_no_signal_is_worst_and_undefined_is_last_of_the_quantized() -> None:
+    rows = worst_first(layer_rows(awkward_measurement().records))
+    assert rows[0].local_db == -math.inf
+    assert math.isnan(rows[-2].local_db)
+    assert rows[-1].is_float
+
+
+def test_the_weakest_layer_is_a_quantized_one_that_lost_something() -> None:
+    found = weakest(layer_rows(small_records()))
+    assert found is not None
+    assert found.record.name == "blocks.0.dw"
+    perfect = [replace(r, local=sums(math.inf)) for r in small_records()]
+    assert weakest(layer_rows(perfect)) is None
+    assert weakest(layer_rows([replace(perfect[0], local=ErrorSums())])) is None
+    assert weakest(()) is None
+
+
+def test_one_bit_below_the_expected_figure_is_flagged() -> None:
+    flagged = [row.record.name for row in layer_rows(small_records()) if row.is_below_expected]
+    assert flagged == ["stem.conv", "blocks.0.dw", "blocks.0.pw", "blocks.1.dw", "head"]
+
+
+def test_nonfinite_values_are_counted_wherever_they_appear() -> None:
+    rows = layer_rows(awkward_measurement().records)
+    assert [row.nonfinite_count for row in rows][:4] == [7, 0, 0, 3]
