@@ -1,0 +1,142 @@
+"""`package.module:name` and `./file.py:name`: an object out of Python code that the user points at.
+
+Loading runs that code, with the rights of whoever calls; see docs/security.md.
+"""
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import unquote
+
+from qdiag.errors import ConfigError, LoadError
+
+_NAME = r"[A-Za-z_]\w*"
+_REFERENCE = re.compile(rf"(?P<place>.+\.py|{_NAME}(\.{_NAME})*):(?P<name>{_NAME}(\.{_NAME})*)")
+_FORMS = "write package.module:name or ./file.py:name"
+
+
+def is_python_ref(reference: str) -> bool:
+    """Whether `reference` has the form `package.module:name` or `./file.py:name`."""
+    return _REFERENCE.fullmatch(reference) is not None
+
+
+def load_object(reference: str) -> object:
+    """The object that a reference names; its module is executed.
+
+    Args:
+        reference: `package.module:name` or `./file.py:name`; the name may be dotted (`Net.tiny`).
+
+    Raises:
+        ConfigError: another form of reference.
+        LoadError: no such file, module or name (the nearest name is in the hint), or the code fails.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise ConfigError(f"{reference!r} names no Python object", hint=_FORMS)
+    place, names = match["place"], match["name"].split(".")
+    found: object = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    for name in names:
+        if not hasattr(found, name):
+            raise LoadError(f"no {name!r} in it", at=reference, hint=_nearest(name, found))
+        found = getattr(found, name)
+    return found
+
+
+def parse_query(text: str) -> tuple[str, dict[str, object]]:
+    """Divides `name?key=value&key=value`: `"mobilenet_v1?width=0.75&bn=false"` → `("mobilenet_v1", {...})`.
+
+    Values are read as int, float or bool where they look like one, else as text; `%26` stands for `&`.
+
+    Raises:
+        ConfigError: an argument without a value, without a proper name, or given twice.
+    """
+    name, mark, query = text.partition("?")
+    arguments: dict[str, object] = {}
+    for pair in query.split("&") if mark else ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise ConfigError(f"{pair!r} is not key=value", at=text, hint="write NAME?key=value&key=value")
+        if key in arguments:
+            raise ConfigError(f"argument {key!r} is given twice", at=text)
+        arguments[key] = _literal(unquote(value))
+    return name, arguments
+
+
+def _literal(text: str) -> object:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, int | float) else text
+
+
+def _load_module(name: str) -> ModuleType:
+    # A console script does not have the current folder on its path, as `python -m` has; we add it for the import alone.
+    with _path_first(Path.cwd()):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+                raise LoadError(f"there is no Python module {error.name!r}", at=name, hint=_FORMS) from error
+            raise _failed(name, error) from error
+        except (Exception, SystemExit) as error:
+            raise _failed(name, error) from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise LoadError("no such Python file", at=str(path), hint=_FORMS)
+    path = path.resolve()
+    # One module per path: two files called net.py do not meet, and a class loaded twice stays one class.
+    name = f"qdiag_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # the name ends in .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    try:
+        with _path_first(path.parent):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise _failed(str(path), error) from error
+    return module
+
+
+@contextmanager
+def _path_first(folder: Path) -> Iterator[None]:
+    """`folder` at the front of `sys.path`, and out of it again."""
+    entry = str(folder)
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        if entry in sys.path:
+            sys.path.remove(entry)
+
+
+def _failed(at: str, error: BaseException) -> LoadError:
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    line = "" if last is None else f" ({Path(last.tb_frame.f_code.co_filename).name}, line {last.tb_lineno})"
+    return LoadError(f"running it failed: {type(error).__name__}: {error}{line}", at=at)
+
+
+def _nearest(name: str, holder: object) -> str | None:
+    names = [known for known in dir(holder) if not known.startswith("_")]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"it has {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else None
