@@ -1,0 +1,139 @@
+"""What makes inputs and labels unusable, found before the network sees them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from qdiag.batches import Batch
+from qdiag.errors import DataError
+
+
+def class_labels(labels: Tensor) -> Tensor:
+    """Labels as class numbers (N,) int64 where they are whole numbers in one column; anything else as it is."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype == torch.bool or labels.dtype.is_complex:
+        return labels
+    if labels.dtype.is_floating_point and not bool(torch.equal(labels, labels.round())):
+        return labels
+    return labels.to(torch.int64)
+
+
+def check_labels(
+    labels: Tensor, class_count: int | None, *, at: str | None = None, name: Callable[[int], str] | None = None
+) -> None:
+    """Labels are class numbers (N,) from 0 to class_count - 1; without `class_count`, whole numbers from 0.
+
+    Args:
+        at: where they come from. name: what to call sample i; "sample i" by default.
+
+    Raises:
+        DataError: naming the first label that is none.
+    """
+    if labels.ndim != 1:
+        shape = tuple(labels.shape)
+        raise DataError(
+            f"labels have shape {shape}", at=at, hint="one class number per sample is needed: for one-hot rows, argmax"
+        )
+    sample = name or "sample {}".format
+    labels = class_labels(labels)
+    if labels.dtype != torch.int64:
+        wrong = torch.nonzero(labels != labels.round()) if labels.dtype.is_floating_point else torch.zeros(1, 1)
+        index = int(wrong[0, 0])
+        raise DataError(
+            f"label {labels[index].item()} of {sample(index)} is not a whole number",
+            at=at,
+            hint="class numbers start at 0",
+        )
+    outside = labels < 0 if class_count is None else (labels < 0) | (labels >= class_count)
+    if not bool(outside.any()):
+        return
+    index = int(torch.nonzero(outside)[0, 0])
+    among = "negative" if class_count is None else f"outside 0 to {class_count - 1}"
+    count = int(outside.sum())
+    others = f" (and {count - 1} more)" if count > 1 else ""
+    raise DataError(
+        f"label {int(labels[index])} of {sample(index)} is {among}{others}",
+        at=at,
+        hint="labels are class numbers from 0 in the order of the network's outputs",
+    )
+
+
+def check_label_count(label_count: int, sample_count: int, *, at: str) -> None:
+    """As many labels as samples.
+
+    Raises:
+        DataError: otherwise.
+    """
+    if label_count != sample_count:
+        raise DataError(
+            f"{label_count} labels for {sample_count} samples",
+            at=at,
+            hint="give one label per sample, in the same order",
+        )
+
+
+def check_batch(batch: Batch, expected_shape: Sequence[int], *, at: str | None = None) -> None:
+    """The first input fits the network: same rank, channels and size.
+
+    Args:
+        expected_shape: of the network's first input, batch axis first; that axis is not compared.
+
+    Raises:
+        DataError: saying what differs and which option changes it.
+    """
+    tensors = batch.tensors
+    if not tensors:
+        raise DataError("the batch holds no tensor", at=at, hint="give tensors with the batch axis first")
+    got, expected = tuple(tensors[0].shape[1:]), tuple(expected_shape[1:])
+    if got == expected:
+        return
+    if len(got) != len(expected):
+        message = f"one input has shape {_shape(got)}, the network takes {_shape(expected)}"
+        raise DataError(message, at=at, hint="the first axis counts samples: store (N, ...) arrays")
+    if len(got) == 3 and got[0] != expected[0]:
+        nhwc = got[2] == expected[0]
+        message = f"inputs have {got[0]} channel(s), the network takes {expected[0]}; one input is {_shape(got)}"
+        hint = (
+            "the channels are last: store floats as (N, C, H, W), or pixels as uint8"
+            if nhwc
+            else "set channels to 1 or 3 for pixels, or store what the network takes"
+        )
+        raise DataError(message, at=at, hint=hint)
+    raise DataError(
+        f"inputs are {_shape(got)}, the network takes {_shape(expected)}",
+        at=at,
+        hint="use --resize and --crop, or another --input-shape",
+    )
+
+
+def numbered(pattern: str, indices: Sequence[int]) -> Callable[[int], str]:
+    """Names of the samples of a batch, such as `images[17]` from `images[{}]`."""
+    return lambda index: pattern.format(indices[index])
+
+
+def check_finite(batch: Batch, *, at: str | None = None, name: Callable[[int], str] | None = None) -> None:
+    """No NaN and no Inf among the inputs.
+
+    Args:
+        name: what to call sample i of this batch.
+
+    Raises:
+        DataError: naming the first sample that has one.
+    """
+    for tensor in batch.tensors:
+        if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex) or bool(torch.isfinite(tensor).all()):
+            continue
+        bad = ~torch.isfinite(tensor)
+        index = int(torch.nonzero(bad)[0, 0]) if tensor.ndim else 0
+        value = "NaN" if bool(torch.isnan(tensor).any()) else "Inf"
+        raise DataError(
+            f"{value} in {(name or 'sample {}'.format)(index)} ({int(bad.sum())} values that are not finite)",
+            at=at,
+            hint="no error can be measured on such inputs: remove or repair them",
+        )
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) if shape else "()"
