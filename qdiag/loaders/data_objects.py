@@ -92,7 +92,9 @@ def samples_of(data: object, source: str | None = None) -> SampleSet:
     if callable(data):
         return _factory_samples(cast("Callable[[], object]", data), source)
     raise DataError(
-        f"a {type(data).__name__} holds no data", at=source, hint="give a tensor, a DataLoader or a list of batches"
+        f"an object of type {type(data).__name__} holds no data",
+        at=source,
+        hint="give a tensor, a DataLoader or a list of batches",
     )
 
 

@@ -194,6 +194,25 @@ def preset(name: str) -> Preprocessing:
         raise ConfigError(f"unknown preprocessing {name!r}", hint=_nearest(name, list(PRESETS))) from None
 
 
+def resolve_preprocessing(name: str | None, **options: Any) -> Preprocessing | None:
+    """What the command line says: a preset and the options given beside it; None when it says nothing.
+
+    Args:
+        name: of a preset; `none` when only options are given.
+        options: fields of `Preprocessing`; None: not given; `resize = 0` or `crop = 0` take that step away.
+
+    Raises:
+        ConfigError: an unknown preset, or values that do not fit together.
+    """
+    given = {field: value for field, value in options.items() if value is not None}
+    if name is None and not given:
+        return None
+    for field in ("resize", "crop"):
+        if given.get(field) == 0:
+            given[field] = None
+    return preset(name or "none").override(**given)
+
+
 def _nearest(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"

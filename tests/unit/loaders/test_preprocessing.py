@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from qdiag.errors import ConfigError, DataError
-from qdiag.loaders.preprocessing import PRESETS, Preprocessing, preset
+from qdiag.loaders.preprocessing import PRESETS, Preprocessing, preset, resolve_preprocessing
 
 RNG = np.random.default_rng(0)
 
@@ -178,3 +178,12 @@ def test_descriptions(how: Preprocessing, words: str) -> None:
 
 def test_two_preprocessings_never_share_a_description() -> None:
     assert len({how.describe() for how in PRESETS.values()}) == len(PRESETS)
+
+
+def test_options_of_the_command_line() -> None:
+    assert resolve_preprocessing(None, resize=None, mean=None) is None
+    assert resolve_preprocessing(None, crop=8) == Preprocessing(crop=8)
+    assert resolve_preprocessing("tf", crop=224, mean=None) == PRESETS["tf"].override(crop=224)
+    assert resolve_preprocessing("imagenet", resize=0, crop=0) == PRESETS["imagenet-stats"]
+    with pytest.raises(ConfigError, match="unknown preprocessing 'image'"):
+        resolve_preprocessing("image", crop=8)
