@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,24 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real weights and images at {folder.name}: set QDIAG_REAL_DATA to their folder")
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write what the program prints now as the expectation"
+    )
+
+
+@pytest.fixture
+def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with a file in tests/golden, or replaces the file with `--update-golden`."""
+    update = bool(request.config.getoption("--update-golden"))
+
+    def check(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if update:
+            path.write_text(text, encoding="utf-8")
+        assert path.is_file(), f"no {path.name}: run pytest with --update-golden and look at what it writes"
+        assert text == path.read_text(encoding="utf-8")
+
+    return check

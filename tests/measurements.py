@@ -82,10 +82,11 @@ def layer(
             f"{name}.weight", weight_shape, 8, "per_tensor", sums(41.0), -1.0, 1.0, weight_db, weight_db - 9
         )
     losses = LossRecord(sums(48.0), sums(30.0), sums(math.inf), sums(46.0), sums(60.0)) if with_losses else None
+    is_depthwise = kind == "conv" and weight_shape is not None and weight_shape[1] == 1
     return OpRecord(
         index=index,
         name=name,
-        kind=kind,
+        kind="depthwise_conv" if is_depthwise else kind,
         module_path=name,
         ops=ops,
         inputs=inputs,
@@ -167,7 +168,9 @@ def many_records(count: int, seed: int = 0) -> tuple[OpRecord, ...]:
             )
         )
     middle = count // 2
-    records[middle] = replace(records[middle], quantizer=None, local=sums(math.inf), skip_reason="unknown operation")
+    records[middle] = replace(
+        records[middle], quantizer=None, weight=None, local=sums(math.inf), skip_reason="unknown operation"
+    )
     return tuple(records)
 
 

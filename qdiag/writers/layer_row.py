@@ -31,7 +31,8 @@ class LayerRow:
 
     @property
     def is_float(self) -> bool:
-        return self.record.quantizer is None
+        """Nothing in it is quantized; with `--weights-only` a layer has no output quantizer but a quantized weight."""
+        return self.record.quantizer is None and self.record.weight is None
 
     @property
     def nonfinite_count(self) -> int:

@@ -38,13 +38,15 @@ def op_words(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
 
 
 def _groups_word(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
+    if record.kind == "depthwise_conv":
+        return " dw"
     before = [by_name[name] for name in record.inputs if name in by_name]
     if record.kind != "conv" or record.weight is None or len(before) != 1 or not before[0].output_shape:
         return ""
     groups, rest = divmod(before[0].output_shape[0], record.weight.shape[1])
     if rest or groups <= 1:
         return ""
-    return " dw" if record.weight.shape[1] == 1 else f" g{groups}"
+    return f" g{groups}"
 
 
 def tensor_scheme_words(scheme: TensorScheme) -> str:

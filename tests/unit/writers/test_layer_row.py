@@ -44,6 +44,9 @@ def test_the_weakest_layer_is_a_quantized_one_that_lost_something() -> None:
     found = weakest(layer_rows(small_records()))
     assert found is not None
     assert found.record.name == "blocks.0.dw"
+    weights_only = weakest(layer_rows([replace(r, quantizer=None) for r in small_records()]))
+    assert weights_only is not None
+    assert weights_only.record.name == "blocks.0.dw"
     perfect = [replace(r, local=sums(math.inf)) for r in small_records()]
     assert weakest(layer_rows(perfect)) is None
     assert weakest(layer_rows([replace(perfect[0], local=ErrorSums())])) is None

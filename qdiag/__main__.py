@@ -1,0 +1,6 @@
+"""`python -m qdiag`."""
+
+from qdiag.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Where words go: results to stdout, everything else to stderr."""
+
+import os
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from qdiag.core.progress import NoProgress
+from qdiag.core.progress import Progress as ProgressSink
+from qdiag.errors import QdiagError
+
+_WIDTH_IN_FILES = 160
+"""Columns when stdout is a file or a pipe, where nothing needs to be left out."""
+
+
+def stdout_console() -> Console:
+    """For results; as wide as the terminal, or wide enough for all columns when there is none."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return Console(highlight=False)
+    return Console(highlight=False, width=_WIDTH_IN_FILES)
+
+
+def stderr_console() -> Console:
+    """For progress, remarks and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_error(error: QdiagError) -> None:
+    """What, where and what to do, unwrapped so that paths can be copied."""
+    console = stderr_console()
+    console.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
+    if error.at:
+        console.print(Text.assemble(("  where: ", "bold"), error.at), soft_wrap=True)
+    if error.hint:
+        console.print(Text.assemble(("  hint:  ", "bold"), error.hint), soft_wrap=True)
+
+
+def remark(text: str, *, quiet: bool) -> None:
+    """One line on stderr."""
+    if not quiet:
+        stderr_console().print(Text(text, style="dim"), soft_wrap=True)
+
+
+class ConsoleProgress:
+    """One bar per stage with the time that is left; finished stages disappear."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def start(self, stage: str, total: int | None) -> None:
+        self._clear()
+        self._bar.add_task(stage, total=total)
+        self._bar.start()
+
+    def advance(self, steps: int = 1) -> None:
+        if self._bar.task_ids:
+            self._bar.advance(self._bar.task_ids[-1], steps)
+
+    def finish(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        for task in list(self._bar.task_ids):
+            self._bar.remove_task(task)
+        self._bar.stop()
+
+
+def make_progress(*, quiet: bool) -> ProgressSink:
+    """A bar when somebody watches, otherwise nothing."""
+    console = stderr_console()
+    return ConsoleProgress(console) if console.is_terminal and not quiet else NoProgress()
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self._start

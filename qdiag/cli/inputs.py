@@ -1,0 +1,163 @@
+"""From the options that several commands share to the model, the data and the scheme."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdiag.cli.choices import ChannelOrder, PreprocessingPreset
+from qdiag.cli.parse import parse_numbers, parse_shape
+from qdiag.config import load_scheme
+from qdiag.core.progress import Progress
+from qdiag.core.scheme import FLOAT_BITS, QuantScheme
+from qdiag.errors import ConfigError, LoadError
+
+if TYPE_CHECKING:
+    from qdiag.batches import Datasets
+    from qdiag.loaders.preprocessing import Preprocessing
+    from qdiag.subject import Subject
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The panel `Model`."""
+
+    model: str
+    arch: str | None = None
+    trust: bool = False
+    submodule: str | None = None
+    input_shape: str | None = None
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The panel `Data`."""
+
+    data: str | None = None
+    calib_data: str | None = None
+    preset: PreprocessingPreset | None = None
+    resize: int | None = None
+    crop: int | None = None
+    mean: str | None = None
+    std: str | None = None
+    pixel_scale: float | None = None
+    channel_order: ChannelOrder | None = None
+    samples: int | None = None
+    calib_samples: int = 128
+    batch_size: int = 16
+    seed: int = 0
+
+
+def open_subject(options: ModelOptions) -> "Subject":
+    """The model.
+
+    Raises:
+        LoadError: see `qdiag.loaders.models`.
+    """
+    if not Path(options.model).is_file():
+        what = "is a folder, not a model" if Path(options.model).is_dir() else "no such file"
+        raise LoadError(what, at=options.model)
+    from qdiag.loaders.models import load_subject
+
+    return load_subject(options.model, arch=options.arch, trust=options.trust, submodule=options.submodule)
+
+
+def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", progress: Progress) -> "Datasets":
+    """The data that was given, or drawn inputs where none was.
+
+    Raises:
+        DataError: data that cannot be used.
+        ConfigError: neither data nor a shape to draw in.
+    """
+    shape = parse_shape(model.input_shape)
+    if options.data is None:
+        return _drawn(options, subject, shape or _exported_shape(subject), progress)
+    from qdiag.loaders.data import DataRequest, open_datasets
+
+    return open_datasets(
+        DataRequest(
+            data=options.data,
+            calib_data=options.calib_data,
+            preprocessing=preprocessing_of(options),
+            samples=options.samples,
+            calib_samples=options.calib_samples,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            input_shape=shape,
+        )
+    )
+
+
+def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
+    """The preset with single steps replaced; None when nothing was said."""
+    changes: dict[str, Any] = {
+        "resize": options.resize,
+        "crop": options.crop,
+        "mean": parse_numbers(options.mean),
+        "std": parse_numbers(options.std),
+        "scale": options.pixel_scale,
+        "channel_order": options.channel_order.value if options.channel_order else None,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if options.preset is None and not changes:
+        return None
+    from qdiag.loaders.preprocessing import preset
+
+    return preset(options.preset.value if options.preset else "none").override(**changes)
+
+
+def resolve_scheme(
+    ref: str, overrides: Sequence[str], *, weights_only: bool, activations_only: bool, no_fold: bool
+) -> QuantScheme:
+    """The scheme after all options.
+
+    Raises:
+        ConfigError: unknown names, or options that exclude each other.
+    """
+    if weights_only and activations_only:
+        raise ConfigError("--weights-only and --activations-only exclude each other", hint="leave one away")
+    scheme = load_scheme(ref, overrides)
+    # A bias at scale_in * scale_w needs both scales, so it stays in float with either side.
+    if weights_only:
+        activations = replace(scheme.activations, bits=FLOAT_BITS)
+        scheme = replace(scheme, name=f"{scheme.name}, weights only", activations=activations, bias="float")
+    if activations_only:
+        weights = replace(scheme.weights, bits=FLOAT_BITS)
+        scheme = replace(scheme, name=f"{scheme.name}, activations only", weights=weights, bias="float")
+    return replace(scheme, fold_batchnorm=False) if no_fold else scheme
+
+
+def _drawn(options: DataOptions, subject: "Subject", shape: tuple[int, ...] | None, progress: Progress) -> "Datasets":
+    if options.calib_data is not None:
+        raise ConfigError("--calib-data without --data", hint="give --data PATH to measure on")
+    if preprocessing_of(options) is not None:
+        raise ConfigError("preprocessing without --data", hint="drawn inputs come as the network takes them")
+    if shape is None:
+        raise ConfigError(
+            "no --data, and no shape to draw inputs in",
+            at="--input-shape",
+            hint="give --data PATH, or --input-shape 1,3,224,224 for a data-free result",
+        )
+    from qdiag.simulate.synthesize import synthesize_datasets
+
+    return synthesize_datasets(
+        subject,
+        shape,
+        samples=options.samples,
+        calib_samples=options.calib_samples,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        progress=progress,
+    )
+
+
+def _exported_shape(subject: "Subject") -> tuple[int, ...] | None:
+    """A saved program remembers the inputs it was exported with."""
+    from torch import Tensor
+    from torch.export import ExportedProgram
+
+    if not isinstance(subject.model, ExportedProgram) or subject.model.example_inputs is None:
+        return None
+    args, _ = subject.model.example_inputs
+    first = args[0] if args else None
+    return tuple(first.shape) if isinstance(first, Tensor) else None

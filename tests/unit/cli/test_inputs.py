@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from qdiag.cli.choices import ChannelOrder, PreprocessingPreset
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, preprocessing_of, resolve_scheme
+from qdiag.core.progress import NoProgress
+from qdiag.errors import ConfigError, LoadError
+from qdiag.loaders.preprocessing import PRESETS, Preprocessing
+from qdiag.subject import Subject
+
+
+def test_the_choices_of_preset_are_those_of_the_loaders() -> None:
+    assert {choice.value for choice in PreprocessingPreset} == set(PRESETS)
+
+
+def test_nothing_said_about_preprocessing_leaves_it_to_the_loader() -> None:
+    assert preprocessing_of(DataOptions()) is None
+
+
+def test_single_steps_replace_those_of_the_preset() -> None:
+    options = DataOptions(preset=PreprocessingPreset.IMAGENET, crop=192, channel_order=ChannelOrder.BGR)
+    assert preprocessing_of(options) == PRESETS["imagenet"].override(crop=192, channel_order="bgr")
+    steps = DataOptions(mean="0.5", std="0.2,0.3,0.4", pixel_scale=1 / 255)
+    assert preprocessing_of(steps) == Preprocessing(mean=(0.5,), std=(0.2, 0.3, 0.4))
+
+
+def resolve(weights_only: bool = False, activations_only: bool = False, no_fold: bool = False):  # type: ignore[no-untyped-def]
+    return resolve_scheme("int8", (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold)
+
+
+def test_one_side_alone_leaves_the_other_and_the_bias_in_float() -> None:
+    weights = resolve(weights_only=True)
+    assert (weights.weights.bits, weights.activations.bits, weights.bias) == (8, 32, "float")
+    assert weights.name == "int8, weights only"
+    activations = resolve(activations_only=True)
+    assert (activations.weights.bits, activations.activations.bits, activations.bias) == (32, 8, "float")
+    assert not resolve(no_fold=True).fold_batchnorm
+
+
+def test_both_sides_alone_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="exclude each other"):
+        resolve(weights_only=True, activations_only=True)
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="no such file"):
+        open_subject(ModelOptions(str(tmp_path / "net.pt")))
+    with pytest.raises(LoadError, match="is a folder"):
+        open_subject(ModelOptions(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (DataOptions(), "no --data, and no shape"),
+        (DataOptions(calib_data="x.npz"), "--calib-data without --data"),
+        (DataOptions(preset=PreprocessingPreset.TF), "preprocessing without --data"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(options: DataOptions, message: str) -> None:
+    subject = Subject(torch.nn.Linear(2, 2), "module", "Linear", "Linear")
+    with pytest.raises(ConfigError, match=message):
+        open_data(options, ModelOptions("net.pt"), subject, NoProgress())

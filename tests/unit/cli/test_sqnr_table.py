@@ -1,0 +1,73 @@
+import io
+import math
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from qdiag.cli.choices import Order, SortKey
+from qdiag.cli.sqnr_table import db, footer_lines, percent, print_measurement
+from qdiag.core.records import OpRecord
+from qdiag.writers.layer_row import layer_rows
+from tests.measurements import many_records, measurement, small_records, sums
+
+
+def printed(records: tuple[OpRecord, ...], order: Order, sort: SortKey, top: int | None, color: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=160, force_terminal=color, highlight=False)
+    print_measurement(console, measurement(records), order, sort, top)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def footer(records: tuple[OpRecord, ...]) -> str:
+    return "\n".join(line.plain for line in footer_lines(measurement(records), layer_rows(records)))
+
+
+def test_the_footer_names_the_weakest_layer_and_where_the_signal_first_gets_low() -> None:
+    text = footer(small_records())
+    assert "Weakest alone: blocks.0.dw, 4.1 dB local" in text
+    assert "first falls below 20 dB at blocks.0.dw: 3.9 dB, 32.0 dB below what feeds it." in text
+
+
+def test_the_footer_of_a_healthy_network_says_so_without_judging() -> None:
+    healthy = tuple(replace(r, local=sums(40.0), propagated=sums(35.0 - r.index)) for r in small_records())
+    assert "stays at 20 dB or above; lowest at softmax: 27.0 dB." in footer(healthy)
+
+
+def test_the_footer_of_a_lossless_network() -> None:
+    lossless = tuple(replace(r, local=sums(math.inf), propagated=sums(math.inf)) for r in small_records())
+    assert "No quantized layer lost anything" in footer(lossless)
+
+
+def test_sorting_by_propagated_marks_its_own_weakest() -> None:
+    text = printed(small_records(), Order.WORST, SortKey.PROPAGATED, None)
+    assert ">> blocks.0.pw" in text
+    assert ">> lowest propagated SQNR" in text
+
+
+@pytest.mark.parametrize(("top", "shown"), [(None, 25), (3, 3), (0, 60), (99, 60)])
+def test_top_limits_the_rows_and_says_how_many_are_left(top: int | None, shown: int) -> None:
+    text = printed(many_records(60), Order.WORST, SortKey.LOCAL, top)
+    table = text[text.index("operation") : text.index("lowest local")]
+    assert sum("backbone.features" in line for line in table.splitlines()) == shown
+    assert (f"{60 - shown} more layers" in text) == (shown < 60)
+
+
+def test_graph_order_shows_all_rows() -> None:
+    assert "more layers" not in printed(many_records(60), Order.GRAPH, SortKey.LOCAL, None)
+
+
+def test_the_weakest_layer_is_red_and_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    text = printed(small_records(), Order.WORST, SortKey.LOCAL, None, color=True)
+    assert "\x1b[1;31m>> blocks.0.dw" in text
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = printed(small_records(), Order.WORST, SortKey.LOCAL, None, color=True)
+    assert "\x1b[1;31m" not in text
+    assert ">> blocks.0.dw" in text
+
+
+def test_numbers() -> None:
+    assert [db(v) for v in (4.06, math.inf, -math.inf, math.nan)] == ["4.1", "inf", "-inf", "-"]
+    assert [percent(v) for v in (0.0, 1e-5, 0.1234, 1.0, math.nan)] == ["0.0", "<0.1", "12.3", "100.0", "-"]
