@@ -74,7 +74,8 @@ def qparams_from_range(
 
     The range is first widened to hold 0, so that zero padding and ReLU's zero are exact. Affine:
     `scale = (high - low) / (quant_max - quant_min)`, `zero_point = round(quant_min - low / scale)`. Symmetric:
-    `zero_point = 0`, `scale = max|x| / quant_max`. A range of width zero has scale 1.
+    `zero_point = 0`, `scale = 2 max|x| / (quant_max - quant_min)`: max|x| / 127 for [-127, 127] (onnxruntime, TFLite),
+    max|x| / 127.5 for [-128, 127] (torch). A range of width zero has scale 1.
 
     Args:
         low, high: shape () per tensor, (C,) per channel, (C, G) per group.
@@ -88,7 +89,8 @@ def qparams_from_range(
     low, high = low.double().clamp(max=0.0), high.double().clamp(min=0.0)
     if scheme.symmetric:
         largest = torch.maximum(-low, high) if scheme.signed else high
-        scale = largest / scheme.quant_max
+        width = 2 * largest if scheme.signed else largest
+        scale = width / (scheme.quant_max - scheme.quant_min)
     else:
         scale = (high - low) / (scheme.quant_max - scheme.quant_min)
     tiny = torch.finfo(torch.float32).tiny

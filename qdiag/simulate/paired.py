@@ -31,10 +31,8 @@ class LayerErrors:
 class LayerProbe(Protocol):
     """Looks at a layer with weights or operands while its inputs are at hand."""
 
-    def before_close(
-        self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
-    ) -> None:
-        """`args` and `value` hold streams; `value` is the output before the fused clamp."""
+    def before_close(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """`node` is the layer's first operation; `args` and `kwargs` hold streams."""
 
 
 class PairedRunner(LayerRunner):
@@ -102,7 +100,7 @@ class PairedRunner(LayerRunner):
             layer = self._layers.get(n.name)
             if layer is not None and n.name == layer.nodes[0]:
                 args, kwargs = self.fetch_args_kwargs_from_env(n)
-                self._probe.before_close(layer, n, args, kwargs, None)
+                self._probe.before_close(layer, n, args, kwargs)
         return super().run_node(n)
 
     def errors(self) -> dict[str, LayerErrors]:

@@ -1,0 +1,1 @@
+"""The use cases: each reads top to bottom like the flow of the design."""

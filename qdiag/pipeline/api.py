@@ -1,0 +1,95 @@
+"""The same from Python: objects in, one frozen result out."""
+
+from torch import nn
+from torch.export import ExportedProgram
+
+from qdiag.batches import Datasets
+from qdiag.config import load_scheme
+from qdiag.core.measurement import Measurement
+from qdiag.core.progress import Progress
+from qdiag.core.ranges_report import RangeReport
+from qdiag.core.scheme import QuantScheme
+from qdiag.loaders.data import batches_from
+from qdiag.loaders.model_finite import check_finite
+from qdiag.pipeline.ranges import range_subject
+from qdiag.pipeline.sqnr import measure_subject
+from qdiag.subject import Subject
+
+Model = nn.Module | ExportedProgram | Subject
+
+
+def measure(
+    model: Model,
+    batches: object,
+    *,
+    scheme: QuantScheme | str = "int8",
+    calibration: object | None = None,
+    device: str = "cpu",
+    metric: object | None = None,
+    with_losses: bool = False,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Where a network loses its signal when it is quantized, layer by layer: what `qdiag sqnr` prints.
+
+    Args:
+        model: a module, a `torch.export` program, or what `load_model` returned. It is left exactly as it was.
+        batches: what to measure on: a tensor (N, ...), a pair (inputs, labels), a Dataset, or an iterable of batches
+            that can be gone through more than once; a batch is a tensor, (inputs, labels) or a dictionary.
+        scheme: a preset's name (see `qdiag schemes`), the path of a TOML file, or a `QuantScheme`.
+        calibration: what to calibrate on, in the same forms; without it, `batches` serve for both.
+        device: `cpu`, `cuda` or `auto`.
+        metric: `function(outputs, labels)` returning scores (N,) or one number, or a class with `update`/`compute`.
+        with_losses: also the five losses of arXiv 1803.08607 per layer.
+
+    Raises:
+        QdiagError: something cannot be used; says what, where and what to do.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+    >>> result = measure(net, torch.randn(8, 3, 16, 16), scheme="int8")
+    >>> [record.name for record in result.records]
+    ['input:input', '0']
+    """
+    subject, datasets = _subject(model), _datasets(batches, calibration)
+    resolved = load_scheme(scheme) if isinstance(scheme, str) else scheme
+    return measure_subject(
+        subject, datasets, resolved, device=device, metric=metric, with_losses=with_losses, progress=progress
+    )
+
+
+def ranges(
+    model: Model,
+    batches: object,
+    *,
+    fold_batchnorm: bool = True,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> RangeReport:
+    """Where the values of every weight and every layer's output lie: what `qdiag ranges` prints.
+
+    Args:
+        model, batches, device: as in `measure`.
+
+    Raises:
+        QdiagError: something cannot be used; says what, where and what to do.
+    """
+    subject, datasets = _subject(model), _datasets(batches, None)
+    return range_subject(subject, datasets, fold_batchnorm=fold_batchnorm, device=device, progress=progress)
+
+
+def _subject(model: Model) -> Subject:
+    if isinstance(model, Subject):
+        return model
+    name = type(model).__name__
+    subject = Subject(model, "exported_program" if isinstance(model, ExportedProgram) else "module", name, name)
+    check_finite(subject)
+    return subject
+
+
+def _datasets(batches: object, calibration: object | None) -> Datasets:
+    measured = batches_from(batches)
+    if calibration is None:
+        count = measured.sample_count
+        return Datasets(measured, measured, f"the same {count} samples calibrate and are measured")
+    other = batches_from(calibration, source="calibration")
+    return Datasets(other, measured, f"{other.sample_count} samples calibrate, {measured.sample_count} are measured")

@@ -1,0 +1,43 @@
+"""What a careful reader of a measurement should know, as short facts."""
+
+from qdiag.batches import Datasets
+from qdiag.core.measurement import Measurement
+
+_CLIPPED_INPUT_FRACTION = 0.01
+"""Share of clipped input values from which calibration and measurement data look like different data."""
+
+
+def notes_on(result: Measurement, original: Datasets) -> tuple[str, ...]:
+    """Notes, in a fixed order; none for an unremarkable measurement."""
+    notes = []
+    if result.data.is_data_free:
+        notes.append(
+            "data-free: inputs were drawn, not read; levels are indicative, the order of layers is what counts"
+        )
+    dropped = original.evaluation.sample_count - result.data.measured_count
+    if dropped:
+        notes.append(f"{dropped} samples were left over: the saved program takes batches of {result.data.batch_size}")
+    nonfinite = [r.name for r in result.records if r.local.reference_nonfinite_count]
+    if nonfinite:
+        notes.append(f"the float network makes NaN or Inf in {len(nonfinite)} layers, first in {nonfinite[0]}")
+    produced = [
+        r.name for r in result.records if r.propagated.simulated_nonfinite_count > r.local.reference_nonfinite_count
+    ]
+    if produced:
+        notes.append(f"quantization makes NaN or Inf in {len(produced)} layers, first in {produced[0]}")
+    for record in result.records:
+        if record.kind == "input" and record.clipped_fraction > _CLIPPED_INPUT_FRACTION:
+            share = 100.0 * record.clipped_fraction
+            notes.append(f"{record.name}: {share:.1f} % of the values lie outside the calibrated range: other data?")
+    constant = [
+        r.name
+        for r in result.records
+        if r.quantizer is not None and r.quantizer.shared_with is None and r.range and r.range.min == r.range.max == 0.0
+    ]
+    if constant:
+        notes.append(
+            f"{len(constant)} layers were all zero on the calibration data, first {constant[0]}: scale set to 1"
+        )
+    if result.data.is_labelled and result.task.top1 is None and not result.task.metrics:
+        notes.append("labels were given, but no output looks like logits (N, classes): no accuracy was counted")
+    return tuple(notes)

@@ -1,0 +1,63 @@
+"""`qdiag ranges`: where the values of every weight and every layer's output lie."""
+
+from qdiag.batches import Datasets
+from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.ranges import RangeRecord
+from qdiag.core.ranges_report import RangeReport
+from qdiag.core.scheme import TensorScheme
+from qdiag.errors import CalibrationError
+from qdiag.numerics.observer import observe
+from qdiag.pipeline.facts import Stopwatch, data_info, exact_arithmetic, model_info, resolve_device, versions
+from qdiag.pipeline.inputs import first_batch, inputs_for
+from qdiag.pipeline.prepare import Prepared, prepare
+from qdiag.simulate.calibrate import observe_network
+from qdiag.subject import Subject
+
+
+def range_subject(
+    subject: Subject,
+    datasets: Datasets,
+    *,
+    fold_batchnorm: bool = True,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> RangeReport:
+    """One float pass over the measured samples, per tensor and per channel; the subject is left as it was.
+
+    Raises:
+        QdiagError: the model or the data cannot be used; says what, where and what to do.
+    """
+    progress, watch = progress or NoProgress(), Stopwatch()
+    datasets = inputs_for(subject, datasets)
+    with watch.stage("capture"):
+        progress.start("capture", None)
+        example = first_batch(datasets.evaluation)
+        prepared = prepare(subject, example, fold=fold_batchnorm, device=resolve_device(device))
+        progress.finish()
+    with watch.stage("observe"), exact_arithmetic():
+        records = _records(prepared, datasets, progress)
+    return RangeReport(
+        model=model_info(subject),
+        data=data_info(datasets, seed),
+        capture=prepared.info,
+        records=records,
+        versions=versions(),
+        stages=watch.stages,
+    )
+
+
+def _records(prepared: Prepared, datasets: Datasets, progress: Progress) -> tuple[RangeRecord, ...]:
+    network = prepared.network
+    observations = observe_network(network, datasets.evaluation, TensorScheme(), progress, per_channel=True)
+    records = []
+    for layer in network.graph.layers:
+        if layer.weight is not None:
+            tensor, channels = observe(network.program.constants[layer.weight], channel_axis=layer.weight_axis)
+            if tensor is None:
+                raise CalibrationError("the weight holds no finite value", at=layer.name)
+            records.append(RangeRecord(layer.name, "weight", tensor, channels))
+        seen = observations.get(layer.name)
+        if seen is not None:
+            records.append(RangeRecord(layer.name, "activation", seen.statistics.range, seen.channels))
+    return tuple(records)
