@@ -111,7 +111,11 @@ def _nearest(key: str, known: Sequence[str]) -> str | None:
 def _build(table: TomlTable, ref: str) -> QuantScheme:
     nested = table.nested()
     for section in _SECTIONS:
-        _validate(TensorScheme, nested.get(section, {}), table, ref, section)
+        # What a file leaves open is as in a scheme of which nothing was said: symmetric weights, affine activations.
+        values = nested.setdefault(section, {})
+        values.setdefault("symmetric", section == "weights")
+        values.setdefault("signed", values["symmetric"])
+        _validate(TensorScheme, nested[section], table, ref, section)
     return _validate(QuantScheme, nested, table, ref, "")
 
 

@@ -76,6 +76,15 @@ def test_a_base_may_lie_beside_the_file(tmp_path: Path) -> None:
     assert load_scheme(str(tmp_path / "second.toml")) == QuantScheme(name="second", accumulator_bits=24, bias="float")
 
 
+def test_what_a_file_leaves_open_is_as_in_the_default_scheme(tmp_path: Path) -> None:
+    (tmp_path / "open.toml").write_text("[activations]\nbits = 7\n")
+    scheme = load_scheme(str(tmp_path / "open.toml"))
+    assert scheme.activations == TensorScheme(bits=7, symmetric=False, signed=False)
+    assert scheme.weights == QuantScheme().weights
+    (tmp_path / "mirrored.toml").write_text("[activations]\nsymmetric = true\n")
+    assert load_scheme(str(tmp_path / "mirrored.toml")).activations == TensorScheme()
+
+
 def refusal(ref: str, *overrides: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         load_scheme(ref, overrides)

@@ -1,0 +1,24 @@
+"""docs/schemes.md says all and only what there is."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from qdiag.config import preset_names
+from qdiag.core.scheme import QuantScheme, TensorScheme
+
+PAGE = (Path(__file__).parents[3] / "docs" / "schemes.md").read_text(encoding="utf-8")
+
+
+def rows_below(heading: str) -> set[str]:
+    section = PAGE.split(heading, 1)[1].split("\n\n|", 1)[1].split("\n\n", 1)[0]
+    return set(re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE))
+
+
+def test_every_preset_is_described() -> None:
+    assert rows_below("# Schemes") == set(preset_names())
+
+
+def test_every_field_is_described() -> None:
+    assert rows_below("At the top:") == {f.name for f in fields(QuantScheme)} - {"weights", "activations"}
+    assert rows_below("In `[weights]` and `[activations]`:") == {f.name for f in fields(TensorScheme)}
