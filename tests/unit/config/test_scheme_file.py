@@ -30,9 +30,9 @@ def test_tf_uint8_is_the_scheme_of_the_paper() -> None:
     assert (scheme.weights, scheme.activations, scheme.bias) == (uint8, uint8, "int32")
 
 
-def test_the_default_has_narrow_weights_per_channel() -> None:
+def test_the_default_has_weights_per_channel_and_affine_activations() -> None:
     scheme = load_scheme(DEFAULT_PRESET)
-    assert (scheme.weights.quant_min, scheme.weights.quant_max) == (-127, 127)
+    assert (scheme.weights.quant_min, scheme.weights.quant_max) == (-128, 127)
     assert (scheme.activations.quant_min, scheme.activations.quant_max) == (0, 255)
     assert scheme.weights.granularity == "per_channel"
 
