@@ -1,0 +1,163 @@
+"""Looking through a `.pt2` archive for code, without running any of it.
+
+`torch.export.load` trusts its file: it unpickles opaque constants, evaluates shape expressions with sympy (which uses
+`eval`), imports modules named in input specifications, and calls whatever attribute of `torch` a node names. A program
+that `torch.export.save` writes for an ordinary network needs none of that, so anything beyond a short list is refused.
+Pickles of tensors are left to torch's restricted unpickler, which the caller forces.
+"""
+
+import ast
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from qdiag.errors import LoadError
+
+PROGRAMS, COMPILED = "models/", "data/aotinductor/"
+"""Folders of an archive."""
+
+# fmt: off
+_SYMBOLIC_FUNCTIONS = frozenset((
+    "FloorDiv", "ModularIndexing", "Where", "PythonMod", "Mod", "CleanDiv", "CeilToInt", "FloorToInt", "CeilDiv",
+    "LShift", "RShift", "PowByNatural", "FloatPow", "FloatTrueDiv", "IntTrueDiv",
+    "IsNonOverlappingAndDenseIndicator", "TruncToFloat", "TruncToInt", "RoundToInt", "RoundDecimal", "ToFloat",
+    "Identity", "Max", "Min", "Abs", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "Pow", "Add", "Mul",
+    "Integer", "Float", "floor", "ceiling", "sqrt", "exp", "log",
+))
+_SYMBOLIC_NODES = (
+    ast.Expression, ast.Name, ast.Load, ast.Constant, ast.Call,
+    ast.UnaryOp, ast.USub, ast.UAdd, ast.Not, ast.Invert,
+    ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr,
+    ast.BoolOp, ast.And, ast.Or,
+    ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
+)
+_PYTHON_OPERATORS = frozenset((
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "pos", "abs", "eq", "ne", "lt", "le", "gt",
+    "ge", "and_", "or_", "xor", "not_", "lshift", "rshift", "invert", "getitem", "index",
+))
+# fmt: on
+# Symbol('s31', positive=True, integer=True), as sympy writes a symbol with what is known about it.
+_SYMBOL = re.compile(r"Symbol\('([A-Za-z_]\w*)'(?:, [a-z_]+=(?:True|False))*\)", re.ASCII)
+_SYMBOLIC_TEXT = re.compile(r"[\w\s+\-*/%(),.<>=!&|~]*", re.ASCII)
+
+_OPERATOR = re.compile(r"torch\.ops\.(?!aten\.from_file\b)[a-z]\w*\.(\w+)(\.\w+)?", re.ASCII | re.IGNORECASE)
+_SYMBOLIC_OPERATOR = re.compile(r"torch\._?sym_\w+|math\.[a-z]\w*", re.ASCII)
+_FACTORIES = ("list", "dict", "set", "tuple", "int", "float")
+_HISTORY = ("from_node", "custom", "stack_trace")  # where a node came from: kept as text, never looked up
+_ATEN_DUNDERS = re.compile(r"__i?(and|or|xor|lshift|rshift)__", re.ASCII)
+
+
+def code_in_archive(path: Path) -> str | None:
+    """The first thing found that could run code, in words; None for an archive of plain graphs and tensors.
+
+    Raises:
+        LoadError: JSON that cannot be read.
+    """
+    for name, text in _members(path):
+        if name.startswith(COMPILED):
+            return f"a compiled program ({name})"
+        if name.startswith(PROGRAMS) and name != "models/model.json":
+            return f"a second program ({name})"
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise LoadError(f"its member {name} is damaged", at=str(path)) from error
+        for key, value in _leaves(content, ""):
+            found = _code_in(key, value)
+            if found:
+                return f"{found} in {name}"
+    return None
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """What torch will interpret, as both zip readers see it: it uses its own first, and Python's for the old layout."""
+    try:
+        reader = torch._C.PyTorchFileReader(str(path))
+        members = [(name, bytes(reader.get_record(name))) for name in reader.get_all_records() if _is_read(name)]
+    except RuntimeError:  # the old layout is an ordinary zip archive
+        members = []
+    yield from members
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if _is_read(name):
+                    yield name, archive.read(name)
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+        raise LoadError("the archive is damaged", at=str(path)) from error
+
+
+def _is_read(name: str) -> bool:
+    return name.startswith((PROGRAMS, COMPILED)) or name.endswith(".json")
+
+
+def _leaves(content: object, key: str) -> Iterator[tuple[str, object]]:
+    """(key, value) of everything that is no container; JSON inside texts is opened too, as torch does."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield str(name), None
+            yield from _leaves(value, str(name))
+    elif isinstance(content, list):
+        for value in content:
+            yield from _leaves(value, key)
+    else:
+        yield key, content
+        if isinstance(content, str) and key not in _HISTORY and content.lstrip()[:1] in ("{", "[", '"'):
+            try:
+                inner = json.loads(content)
+            except (ValueError, RecursionError):
+                return
+            yield from _leaves(inner, key)
+
+
+def _code_in(key: str, value: object) -> str | None:
+    if key == "expr_str" and isinstance(value, str) and not _is_plain_expression(value):
+        return f"a shape expression {_short(value)}"
+    if key in ("target", "as_operator") and isinstance(value, str) and not _is_plain_target(value):
+        return f"a call of {_short(value)}"
+    if key == "path_name" and isinstance(value, str) and not re.fullmatch(r"(weight|tensor)_\d+", value):
+        return f"a pickled object {_short(value)}"
+    if key == "default_factory_name" and value not in (None, *_FACTORIES):
+        return f"a call of {_short(str(value))}"
+    if key == "__enum__" or (key == "default_factory_module" and value not in (None, "builtins")):
+        return "an import in the specification of its inputs"
+    return None
+
+
+def _is_plain_expression(text: str) -> bool:
+    """Only numbers, symbols, arithmetic, comparisons and torch's own symbolic functions."""
+    text = _SYMBOL.sub(r"\1", text)
+    if not _SYMBOLIC_TEXT.fullmatch(text):
+        return False
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    for node in ast.walk(tree):
+        if not isinstance(node, _SYMBOLIC_NODES):
+            return False
+        if isinstance(node, ast.Constant) and not isinstance(node.value, int | float):
+            return False
+        if isinstance(node, ast.Name) and node.id.startswith("__"):
+            return False
+        if isinstance(node, ast.Call) and not (
+            isinstance(node.func, ast.Name) and node.func.id in _SYMBOLIC_FUNCTIONS and not node.keywords
+        ):
+            return False
+    return True
+
+
+def _is_plain_target(text: str) -> bool:
+    """An operator that is registered with torch, or arithmetic on sizes."""
+    operator = _OPERATOR.fullmatch(text)
+    if operator:
+        name = operator[1]
+        return not name.startswith("__") or bool(_ATEN_DUNDERS.fullmatch(name))
+    return text.removeprefix("_operator.") in _PYTHON_OPERATORS or bool(_SYMBOLIC_OPERATOR.fullmatch(text))
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")

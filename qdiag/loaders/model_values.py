@@ -1,0 +1,72 @@
+"""The parameters and buffers of a model: are they finite, how many are there, which ones are they."""
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from qdiag.errors import LoadError
+from qdiag.subject import Subject
+
+_SHOWN = 8
+_COUNTER = "num_batches_tracked"  # of BatchNorm; no result depends on it
+_STATISTICS = ("running_mean", "running_var")
+
+
+def check_finite(subject: Subject) -> None:
+    """Raises `LoadError` naming the tensors with NaN or infinite values, and how many each holds.
+
+    Buffers may be infinite, as attention masks are; the running statistics of a BatchNorm may not.
+    """
+    faults = [fault for name, tensor in _named_tensors(subject) if (fault := _fault(name, tensor)) is not None]
+    if faults:
+        rest = f" and {len(faults) - _SHOWN} more tensors" if len(faults) > _SHOWN else ""
+        raise LoadError(
+            f"its weights are not finite: {', '.join(faults[:_SHOWN])}{rest}",
+            at=subject.source,
+            hint="nothing can be judged on such weights; take a checkpoint from before training diverged",
+        )
+
+
+def parameter_count(subject: Subject) -> int:
+    """Trained values of the model; shared parameters count once."""
+    return sum({id(parameter): parameter.numel() for _, parameter in subject.model.named_parameters()}.values())
+
+
+def fingerprint(subject: Subject) -> str:
+    """SHA-256 over names, types, shapes and bytes of parameters and buffers, sorted by name, in hexadecimal.
+
+    The same weights give the same fingerprint in every file format that keeps their names.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_named_tensors(subject), key=lambda item: item[0]):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _named_tensors(subject: Subject) -> Iterator[tuple[str, Tensor]]:
+    # Shared tensors come under each of their names.
+    model = subject.model
+    if isinstance(model, nn.Module):
+        found = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    else:
+        found = [*model.named_parameters(), *model.named_buffers()]
+    for name, tensor in found:
+        if not name.endswith(_COUNTER):
+            yield name, tensor
+
+
+def _fault(name: str, tensor: Tensor) -> str | None:
+    if tensor.is_meta or nn.parameter.is_lazy(tensor):
+        return f"{name} (no values yet)"
+    if not tensor.is_floating_point() or bool(torch.isfinite(tensor).all()):
+        return None
+    nan_count = int(torch.isnan(tensor).sum())
+    infinite_count = int(torch.isinf(tensor).sum())
+    may_be_infinite = not isinstance(tensor, nn.Parameter) and name.rpartition(".")[2] not in _STATISTICS
+    if may_be_infinite and not nan_count:
+        return None
+    counts = ((nan_count, "NaN"), (infinite_count, "infinite"))
+    return f"{name} ({', '.join(f'{count} {what}' for count, what in counts if count)} of {tensor.numel()})"
