@@ -111,12 +111,13 @@ class _Grouper:
 
 
 def _data_nodes(program: Program, nodes: list[fx.Node]) -> set[fx.Node]:
-    """Nodes whose value depends on the network's float inputs."""
+    """Tensors that depend on the network's inputs; their sizes do not count."""
     data: set[fx.Node] = set()
     for node in nodes:
         is_input = node.op == "placeholder" and node.target in program.inputs
         if (is_input and _is_float(node)) or (
             node.op == "call_function"
+            and _is_tensor(node)
             and (any(i in data for i in node.all_input_nodes) or _from_integers(program, node))
         ):
             data.add(node)
@@ -162,6 +163,13 @@ def _is_float(node: fx.Node, constant: Tensor | None = None) -> bool:
     if isinstance(value, list | tuple):
         return any(isinstance(v, Tensor) and v.is_floating_point() for v in value)
     return value is None or (isinstance(value, Tensor) and value.is_floating_point())
+
+
+def _is_tensor(node: fx.Node) -> bool:
+    """The value holds tensors, as far as capture knows; a size or a number does not."""
+    value = node.meta.get("val")
+    values = value if isinstance(value, list | tuple) else [value]
+    return value is None or any(isinstance(v, Tensor) for v in values)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

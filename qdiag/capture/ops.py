@@ -21,7 +21,7 @@ Policy = Literal["compute", "own", "shared", "pass", "float"]
 _CONV = ("conv1d", "conv2d", "conv3d", "convolution")
 _CONV_TRANSPOSE = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _MATMUL = ("matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "mv", "dot")
-_ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "pow", "square", "reciprocal", "maximum", "minimum")
+_ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "pow", "square", "reciprocal", "maximum", "minimum", "sum")
 _CONCAT = ("cat", "concat", "stack", "hstack", "vstack", "slice_scatter", "select_scatter")
 _CLAMP = ("relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "clip")
 _TABLE = (
@@ -49,7 +49,7 @@ _PASS = (
     *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "_upsample_nearest_exact2d"),
     *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle"),
     *("constant_pad_nd", "pad", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"),
-    *("as_strided", "view_as", "reshape_as", "detach", "dropout", "masked_fill"),
+    *("as_strided", "view_as", "reshape_as", "detach", "dropout", "masked_fill", "copy"),
 )
 
 

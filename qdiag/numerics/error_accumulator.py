@@ -75,7 +75,8 @@ def _scratch_like(x: Tensor) -> Tensor:
     """A buffer for one chunk; fresh memory each time would cost a page fault for every 4 KiB."""
     buffer: Tensor | None = getattr(_scratch, "buffer", None)
     if buffer is None or buffer.numel() < x.numel() or buffer.dtype != x.dtype:
-        buffer = _scratch.buffer = torch.empty(x.numel(), dtype=x.dtype)
+        with torch.inference_mode(False):  # a caller's inference mode must not mark a buffer that outlives it
+            buffer = _scratch.buffer = torch.empty(x.numel(), dtype=x.dtype)
     return buffer[: x.numel()]
 
 

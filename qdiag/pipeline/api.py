@@ -10,7 +10,7 @@ from qdiag.core.progress import Progress
 from qdiag.core.ranges_report import RangeReport
 from qdiag.core.scheme import QuantScheme
 from qdiag.loaders.data import batches_from
-from qdiag.loaders.model_finite import check_finite
+from qdiag.loaders.model_values import check_finite
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.subject import Subject

@@ -12,7 +12,7 @@ import torch
 from qdiag.batches import Datasets
 from qdiag.core.measurement import DataInfo, ModelInfo, StageTime
 from qdiag.errors import ConfigError
-from qdiag.loaders.model_fingerprint import fingerprint, parameter_count
+from qdiag.loaders.model_values import fingerprint, parameter_count
 from qdiag.subject import Subject
 
 

@@ -38,7 +38,7 @@ class LayerRunner(fx.Interpreter):
         self.batch_count += 1
         self.sample_count = batch.sample_count
         try:
-            with torch.inference_mode():
+            with torch.no_grad():
                 result: tuple[Any, ...] = self.run(enable_io_processing=False)
         finally:
             self._inputs = {}

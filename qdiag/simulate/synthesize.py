@@ -78,7 +78,7 @@ def synthesize_datasets(
     norms = _norms(program) if program is not None else []
     how = "Gaussian noise: the network holds no BatchNorm statistics to match"
     if program is not None and norms:
-        noise = torch.cat([_shaped(program, norms, part, progress) for part in noise.split(SYNTHESIS_BATCH)])
+        noise = torch.cat([_shaped(program, norms, part, progress) for part in torch.split(noise, SYNTHESIS_BATCH)])
         how = f"drawn to match the statistics of {len(norms)} BatchNorms ({STEPS} steps)"
     source = f"data-free, {how}, seed {seed}"
     return Datasets(
