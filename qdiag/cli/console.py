@@ -72,9 +72,9 @@ class ConsoleProgress:
         self._clear()
 
     def _clear(self) -> None:
+        self._bar.stop()
         for task in list(self._bar.task_ids):
             self._bar.remove_task(task)
-        self._bar.stop()
 
 
 def make_progress(*, quiet: bool) -> ProgressSink:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FAILING_SCHEME, CONTRAST_SCHEME = "tf-uint8", "int8"
 
+_STORY_WIDTH = 100
+
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go.")]
 
 
@@ -40,7 +42,7 @@ def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debu
     from qdiag.pipeline.sqnr import measure_subject
 
     console = stdout_console()
-    console.print(DEMO_STORY, markup=False)
+    console.print(DEMO_STORY, markup=False, width=min(console.width, _STORY_WIDTH))
     console.print()
     progress = make_progress(quiet=quiet)
     try:
@@ -70,7 +72,7 @@ def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debu
         ("layers.csv", "the table, one row per layer"),
         ("sqnr.json", "everything that was measured"),
     ):
-        console.print(Text(f"  {out / name}  {what}"), soft_wrap=True)
+        console.print(Text(f"  {out / name!s:{len(str(out)) + 12}}  {what}"), soft_wrap=True)
 
 
 def contrast_line(measurement: "Measurement") -> Text:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdiag.cli.choices import ChannelOrder, PreprocessingPreset
@@ -10,7 +9,7 @@ from qdiag.cli.parse import parse_numbers, parse_shape
 from qdiag.config import load_scheme
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import FLOAT_BITS, QuantScheme
-from qdiag.errors import ConfigError, LoadError
+from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
     from qdiag.batches import Datasets
@@ -52,11 +51,8 @@ def open_subject(options: ModelOptions) -> "Subject":
     """The model.
 
     Raises:
-        LoadError: see `qdiag.loaders.models`.
+        LoadError, ConfigError: see `qdiag.loaders.models`.
     """
-    if not Path(options.model).is_file():
-        what = "is a folder, not a model" if Path(options.model).is_dir() else "no such file"
-        raise LoadError(what, at=options.model)
     from qdiag.loaders.models import load_subject
 
     return load_subject(options.model, arch=options.arch, trust=options.trust, submodule=options.submodule)

@@ -15,7 +15,8 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         show_default=False,
-        help=".pt2, TorchScript, state dict, training checkpoint or .safetensors; told by content, not by name.",
+        help=".pt2, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that builds "
+        "a network, in the forms of --arch.",
     ),
 ]
 ArchOption = Annotated[

@@ -17,7 +17,8 @@ _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 
 def print_ranges(console: Console, report: RangeReport) -> None:
     """Header and one table per role on `console`."""
-    console.print(header_grid(*model_lines(report.model), *data_lines(report.data), *capture_lines(report.capture)))
+    data = data_lines(report.data, with_calibration=False)
+    console.print(header_grid(*model_lines(report.model), *data, *capture_lines(report.capture)))
     for role, title in (("weight", "Weights"), ("activation", "Outputs")):
         rows = [record for record in report.records if record.role == role]
         if rows:

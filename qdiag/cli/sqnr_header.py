@@ -47,7 +47,7 @@ def model_lines(model: ModelInfo) -> Lines:
     yield "", Text(f"{model.architecture}, {_count(model.parameter_count)} parameters")
 
 
-def data_lines(data: DataInfo) -> Lines:
+def data_lines(data: DataInfo, *, with_calibration: bool = True) -> Lines:
     """Source, counts, split, preprocessing; data-free results are marked loudly."""
     if data.is_data_free:
         yield (
@@ -59,9 +59,14 @@ def data_lines(data: DataInfo) -> Lines:
     else:
         labels = "labelled" if data.is_labelled else "no labels"
         yield "data", Text(f"{data.source}: {data.measured_count} measured, {labels}")
-    other = f" from {data.calibration_source}" if data.calibration_source != data.source else ""
-    yield "", Text(f"{data.calibration_count} to calibrate{other}; {data.split}")
+    if with_calibration:
+        yield "", Text(_calibration_words(data))
     yield "", Text(f"{data.preprocessing}; batch {data.batch_size}, seed {data.seed}")
+
+
+def _calibration_words(data: DataInfo) -> str:
+    other = f" from {data.calibration_source}" if data.calibration_source != data.source else ""
+    return f"{data.calibration_count} to calibrate{other}; {data.split}"
 
 
 def capture_lines(capture: CaptureInfo) -> Lines:

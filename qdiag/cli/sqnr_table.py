@@ -84,8 +84,7 @@ def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[L
 
     def name(row: LayerRow) -> Text:
         sign = ">>" if row is worst else " !" if row.is_below_expected else "  "
-        style = "bold red" if row is worst else "yellow" if row.is_below_expected else ""
-        return Text(f"{sign} {row.record.name}", style=style)
+        return Text(f"{sign} {row.record.name}", style="bold red" if row is worst else "")
 
     def local(row: LayerRow) -> Text:
         return Text(db(row.local_db), style="bold red" if row is worst else "yellow" if row.is_below_expected else "")

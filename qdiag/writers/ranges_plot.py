@@ -29,14 +29,16 @@ def ranges_figure(report: RangeReport) -> Figure:
     handles: list[Artist] = []
     for axes, (role, records) in zip(_axes(figure, len(groups)), groups.items(), strict=True):
         noun, color = ("weights", ORANGE) if role == "weight" else ("outputs", BLUE)
-        handles = _draw(axes, records, noun, color) + [h for h in handles if "%" in str(h.get_label())]
+        handles = _draw(axes, records, noun, color) + [
+            h for h in handles if h.get_label() not in ("min to max", "median")
+        ]
         axes.set_ylabel(noun)
     marked = "   |   DATA-FREE: drawn inputs, no images" if report.data.is_data_free else ""
     figure.suptitle(
         f"Ranges of {shorten(report.model.architecture, 48)}, float{marked}", x=0.01, ha="left", fontsize=11
     )
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
@@ -61,6 +63,14 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
         [i for i, _ in inner], [p[_MEDIAN] for _, p in inner], "o",
         color="white", markeredgecolor="black", markersize=min(thick, 4.0), label="median",
     )  # fmt: skip
+    handles: list[Artist] = [whisker, median, box]
+    spreads = [(i, m) for i in places if (m := _median_channel(records[i])) is not None]
+    if spreads:
+        (ticks,) = axes.plot(
+            [i for i, _ in spreads] * 2, [m for _, m in spreads] + [-m for _, m in spreads], "_",
+            color="black", markersize=11, markeredgewidth=1.6, label="± largest value of the median channel",
+        )  # fmt: skip
+        handles.append(ticks)
     axes.axhline(0.0, color="black", linewidth=0.6, zorder=0)
     axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -71,7 +81,17 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
     if absent:  # nothing finite to draw
         axes.plot(absent, [0.0] * len(absent), "x", color=VERMILION, markersize=7)
     label_layers(axes, [r.layer for r in records])
-    return [whisker, median, box]
+    return handles
+
+
+def _median_channel(record: RangeRecord) -> float | None:
+    """Largest magnitude of the median channel of a weight: far inside the range where a few channels set it."""
+    if record.role != "weight" or record.channels is None:
+        return None
+    widths = sorted(
+        max(abs(low), abs(high)) for low, high in zip(record.channels.min, record.channels.max, strict=True)
+    )
+    return widths[len(widths) // 2]
 
 
 def _linear_part(tensors_magnitudes: Sequence[float]) -> float:

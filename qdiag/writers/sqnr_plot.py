@@ -110,16 +110,19 @@ def _mark(axes: Axes, rows: Sequence[LayerRow], place: int, low: float, high: fl
     )  # fmt: skip
     name = shorten(drop_common_prefix([row.record.name for row in rows])[place], 40)
     left_half = place < len(rows) / 2
+    # Nothing is drawn between the lowest value and the axis, so the name covers no line there.
+    foot = low + 0.03 * (high - low)
+    axes.plot([place, place], [foot, y], ":", color=VERMILION, linewidth=1.2, zorder=1)
     axes.annotate(
         f"{name}: {value:.1f} dB",
-        (place, y),
-        xytext=(12 if left_half else -12, 12 if y - low < 0.1 * (high - low) else -18),
+        (place, foot),
+        xytext=(12 if left_half else -12, 0),
         textcoords="offset points",
         ha="left" if left_half else "right",
+        va="bottom",
         color=VERMILION,
         fontsize=9,
         fontweight="bold",
-        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
         zorder=7,
     )
     return ring
