@@ -94,4 +94,4 @@ def main() -> None:
 
 
 def _say_interrupted() -> None:
-    stderr_console().print("interrupted; nothing was written", soft_wrap=True)
+    stderr_console().print("interrupted", soft_wrap=True)
