@@ -34,6 +34,7 @@ _LEGACY_HEADERS = 3  # pickles before the saved object: the magic number, a vers
 _TRUST_HINT = (
     "if you trust where it comes from, add --trust; or save model.state_dict() and give the network with --arch"
 )
+_FAILED_HINT = "it may be damaged, or need another version of its libraries; a state dict with --arch needs neither"
 _DAMAGED_HINT = "it is damaged or cut short; copy or save it again"
 
 
@@ -63,10 +64,9 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
 
 
 def _content(file: ModelFile, trust: bool) -> object:
-    if not file.members and _LEGACY_MAGIC not in file.head:
-        return _plain_pickle(
-            file, trust
-        )  # torch would unpickle its first object before seeing that it is none of its own
+    if not file.members and not _is_legacy(file):
+        # torch.load would execute its first object before seeing that the file is none of its own.
+        return _plain_pickle(file, trust)
     try:
         # An open file rather than a path: torch.load looks at the extension of a path, and extensions lie.
         with quiet_torch(), weights_only_forced(), file.path.open("rb") as stream:
@@ -113,7 +113,7 @@ def _explained(file: ModelFile) -> Iterator[None]:
             "or save model.state_dict() and give the network with --arch ./net.py:factory",
         ) from error
     except (Exception, SystemExit) as error:
-        raise LoadError(f"executing the pickle failed: {first_line(error)}", at=file.at) from error
+        raise LoadError(f"executing the pickle failed: {first_line(error)}", at=file.at, hint=_FAILED_HINT) from error
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
@@ -124,12 +124,17 @@ def _is_pickle(file: ModelFile) -> bool:
     return file.head[:1] == b"\x80" and file.head[1:2] <= bytes([pickle.HIGHEST_PROTOCOL])
 
 
+def _is_legacy(file: ModelFile) -> bool:
+    # At the very start: tensors inside a plain pickle have the number too, further on.
+    return _LEGACY_MAGIC in file.head[:24]
+
+
 def _is_whole(file: ModelFile) -> bool:
     """Whether the pickle of the saved object is there to its last instruction; nothing is executed."""
     try:
         if not file.members:
             with file.path.open("rb") as stream:
-                _skim(stream, _LEGACY_HEADERS + 1 if _LEGACY_MAGIC in file.head else 1)
+                _skim(stream, _LEGACY_HEADERS + 1 if _is_legacy(file) else 1)
             return True
         with zipfile.ZipFile(file.path) as archive:
             name = next(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")

@@ -46,6 +46,7 @@ _SYMBOLIC_TEXT = re.compile(r"[\w\s+\-*/%(),.<>=!&|~]*", re.ASCII)
 
 _OPERATOR = re.compile(r"torch\.ops\.(?!aten\.from_file\b)[a-z]\w*\.(\w+)(\.\w+)?", re.ASCII | re.IGNORECASE)
 _SYMBOLIC_OPERATOR = re.compile(r"torch\._?sym_\w+|math\.[a-z]\w*", re.ASCII)
+_DAMAGED_HINT = "copy or save it again"
 _FACTORIES = ("list", "dict", "set", "tuple", "int", "float")
 _HISTORY = ("from_node", "custom", "stack_trace")  # where a node came from: kept as text, never looked up
 _ATEN_DUNDERS = re.compile(r"__i?(and|or|xor|lshift|rshift)__", re.ASCII)
@@ -65,7 +66,7 @@ def code_in_archive(path: Path) -> str | None:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise LoadError(f"its member {name} is damaged", at=str(path)) from error
+            raise LoadError(f"its member {name} is damaged", at=str(path), hint=_DAMAGED_HINT) from error
         for key, value in _leaves(content, ""):
             found = _code_in(key, value)
             if found:
@@ -80,6 +81,8 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         members = [(name, bytes(reader.get_record(name))) for name in reader.get_all_records() if _is_read(name)]
     except RuntimeError:  # the old layout is an ordinary zip archive
         members = []
+    except ValueError as error:  # names that are no text
+        raise LoadError("the archive is damaged", at=str(path), hint=_DAMAGED_HINT) from error
     yield from members
     try:
         with zipfile.ZipFile(path) as archive:
@@ -87,7 +90,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 if _is_read(name):
                     yield name, archive.read(name)
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
-        raise LoadError("the archive is damaged", at=str(path)) from error
+        raise LoadError("the archive is damaged", at=str(path), hint=_DAMAGED_HINT) from error
 
 
 def _is_read(name: str) -> bool:

@@ -11,6 +11,8 @@ HOLDERS = ("state_dict", "model_state_dict", "model", "ema", "net", "module")
 """Keys under which training scripts keep the model, the first one found wins; they may be nested."""
 
 _WRAPPERS = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, Lightning and averaging wrappers
+_FLOAT_HINT = "give the float model; qdiag quantizes it itself"
+_FIT_HINT = "check that --arch and its arguments are those that the weights were trained with"
 _SHOWN = 8
 _DEPTH = 4
 
@@ -41,7 +43,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
     """
     quantized = [name for name, value in state.items() if isinstance(value, Tensor) and value.is_quantized]
     if quantized:
-        raise LoadError(f"{len(quantized)} tensors are quantized already ({_some(quantized)})", at=at, hint=_FLOAT_HINT)
+        what = "tensor is" if len(quantized) == 1 else "tensors are"
+        raise LoadError(f"{len(quantized)} {what} quantized already ({_some(quantized)})", at=at, hint=_FLOAT_HINT)
     expected = model.state_dict()
     fitted = min(_candidates(dict(state)), key=lambda candidate: _distance(candidate, expected))
     faults = _faults(fitted, expected)
@@ -51,10 +54,6 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
         model.load_state_dict({name: fitted[name] for name in expected if name in fitted}, strict=False)
     except Exception as error:
         raise LoadError(f"its weights cannot be put into {arch}: {first_line(error)}", at=at) from error
-
-
-_FLOAT_HINT = "give the float model; qdiag quantizes it itself"
-_FIT_HINT = "check that --arch and its arguments are those that the weights were trained with"
 
 
 def _search(content: object, depth: int) -> Mapping[str, Tensor] | nn.Module | None:

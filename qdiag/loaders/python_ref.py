@@ -106,7 +106,7 @@ def _load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a class's module up there
     try:
-        with _path_first(path.parent):
+        with _path_first(path.parent), _without_namesakes(path.parent):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
@@ -124,6 +124,33 @@ def _path_first(folder: Path) -> Iterator[None]:
     finally:
         if entry in sys.path:
             sys.path.remove(entry)
+
+
+_imported_beside: dict[str, str] = {}
+"""Name of a module that a file imported from its own folder → that folder."""
+
+
+@contextmanager
+def _without_namesakes(folder: Path) -> Iterator[None]:
+    """Inside, `import utils` finds the `utils.py` of `folder`, even after another folder's has been imported."""
+    strangers = {name for name, origin in _imported_beside.items() if origin != str(folder) and name in sys.modules}
+    aside = {name: sys.modules.pop(name) for name in strangers if _is_in(folder, name)}
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file is not None and Path(file).is_relative_to(folder):
+                _imported_beside[name] = str(folder)
+        for name, module in aside.items():
+            if name not in sys.modules:
+                sys.modules[name] = module
+
+
+def _is_in(folder: Path, name: str) -> bool:
+    top = folder / name.partition(".")[0]
+    return top.is_dir() or top.with_suffix(".py").is_file()
 
 
 def _failed(at: str, error: BaseException) -> LoadError:
