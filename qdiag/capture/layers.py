@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import torch
 from torch import Tensor, fx
 
 from qdiag.capture.naming import module_path, readable_name
@@ -87,7 +88,7 @@ class _Grouper:
             kind=kind,
             policy=policy,
             module_path=module_path(node, weight_name),
-            ops=(operation_name(node), *folded, *(operation_name(n) for n in nodes[1:])),
+            ops=(_shown(node), *folded, *(_shown(n) for n in nodes[1:])),
             nodes=tuple(n.name for n in nodes),
             inputs=tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name])),
             input_nodes=tuple(i.name for i in arriving),
@@ -170,6 +171,16 @@ def _is_tensor(node: fx.Node) -> bool:
     value = node.meta.get("val")
     values = value if isinstance(value, list | tuple) else [value]
     return value is None or any(isinstance(v, Tensor) for v in values)
+
+
+def _shown(node: fx.Node) -> str:
+    """The operation's name; clamps by what they are called after their bounds."""
+    match clamp_bounds(node):
+        case (0.0, torch.inf):
+            return "relu"
+        case (0.0, 6.0):
+            return "relu6"
+    return operation_name(node)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from qdiag.cli.choices import Device, Order, SortKey
 from qdiag.cli.console import make_progress, stdout_console
 from qdiag.cli.options import DebugOption, QuietOption
+from qdiag.cli.process import prepare_process
 from qdiag.cli.sqnr import write_measurement
 from qdiag.cli.sqnr_header import counts_text
 from qdiag.cli.sqnr_table import print_measurement
@@ -35,6 +36,7 @@ def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debu
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot be made: {error.strerror or error}", at=str(out)) from error
+    prepare_process()
     from qdiag.demo_assets import DEMO_ARCH, DEMO_PREPROCESSING, DEMO_STORY, demo_data_path, demo_model_path
     from qdiag.loaders.data import DataRequest, open_datasets
     from qdiag.loaders.models import load_subject

@@ -29,6 +29,7 @@ from qdiag.cli.options import (
     TrustOption,
 )
 from qdiag.cli.parse import check_single_stdout
+from qdiag.cli.process import prepare_process
 from qdiag.cli.ranges_table import print_ranges
 
 RANGES_EPILOG = """
@@ -84,6 +85,7 @@ def ranges(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
+    prepare_process()
     progress = make_progress(quiet=quiet)
     model_options = ModelOptions(model, arch, trust, submodule, input_shape)
     data_options = DataOptions(

@@ -42,6 +42,7 @@ from qdiag.cli.options import (
     WeightsOnlyOption,
 )
 from qdiag.cli.parse import check_single_stdout
+from qdiag.cli.process import prepare_process
 from qdiag.cli.sqnr_table import print_measurement
 from qdiag.config import DEFAULT_PRESET
 
@@ -128,14 +129,15 @@ def sqnr(
 
     [red]>>[/] marks the lowest SQNR. Where local is lowest, noise is made;
     where propagated falls, it has arrived.
-    [yellow]![/]  marks a local SQNR more than 6 dB below expected: something other
-    than the rounding of the output costs more than one bit.
+    [yellow]![/]  marks a local SQNR more than 20 dB below expected: a hundred times
+    the noise that rounding of the output alone would make.
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
     resolved = resolve_scheme(
         scheme, set_ or (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold
     )
+    prepare_process()
     watch = Stopwatch()
     progress = make_progress(quiet=quiet)
     model_options = ModelOptions(model, arch, trust, submodule, input_shape)

@@ -93,11 +93,25 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """No TF32 on a GPU: its ten-bit mantissa would add noise at 60 dB to the float reference."""
+def engine_arithmetic() -> Iterator[None]:
+    """Arithmetic of the passes; the process gets its own settings back.
+
+    No TF32 on a GPU: its ten-bit mantissa would add noise at 60 dB to the float reference. Denormal numbers count as
+    zero on a CPU: dead BatchNorm channels make them by the million (down to 1e-45, at 760 dB below one), and each costs
+    a hundred times an ordinary number. Threads that torch has already started keep their setting, so a process of its
+    own, such as the CLI, says so before its first operation.
+    """
     convolution, product = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    flushes = _flushes_denormals()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolution, product
+        torch.set_flush_denormal(flushes)
+
+
+def _flushes_denormals() -> bool:
+    """Torch can set this but not tell it."""
+    return float(torch.tensor(1e-38) * 0.01) == 0.0

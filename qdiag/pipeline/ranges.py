@@ -7,7 +7,7 @@ from qdiag.core.ranges_report import RangeReport
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe
-from qdiag.pipeline.facts import Stopwatch, data_info, exact_arithmetic, model_info, resolve_device, versions
+from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, resolve_device, versions
 from qdiag.pipeline.inputs import first_batch, inputs_for
 from qdiag.pipeline.prepare import Prepared, prepare
 from qdiag.simulate.calibrate import observe_network
@@ -35,7 +35,7 @@ def range_subject(
         example = first_batch(datasets.evaluation)
         prepared = prepare(subject, example, fold=fold_batchnorm, device=resolve_device(device))
         progress.finish()
-    with watch.stage("observe"), exact_arithmetic():
+    with watch.stage("observe"), engine_arithmetic():
         records = _records(prepared, datasets, progress)
     return RangeReport(
         model=model_info(subject),

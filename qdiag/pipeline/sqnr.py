@@ -10,7 +10,7 @@ from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.records import LossRecord, OpRecord, QuantizerRecord
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
-from qdiag.pipeline.facts import Stopwatch, data_info, exact_arithmetic, model_info, resolve_device, versions
+from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, resolve_device, versions
 from qdiag.pipeline.inputs import first_batch, inputs_for
 from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.prepare import Prepared, prepare
@@ -55,7 +55,7 @@ def measure_subject(
         prepared = prepare(subject, first_batch(datasets.calibration), fold=scheme.fold_batchnorm, device=where)
         progress.finish()
     network = prepared.network
-    with exact_arithmetic():
+    with engine_arithmetic():
         with watch.stage("calibrate"):
             observations = observe_network(network, datasets.calibration, scheme.activations, progress)
         with watch.stage("plan"):

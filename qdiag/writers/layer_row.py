@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from qdiag.core.records import OpRecord
 
-BELOW_EXPECTED_DB = 6.0
-"""One bit: a layer that loses more than this against pure output rounding is marked."""
+BELOW_EXPECTED_DB = 20.0
+"""A hundred times the noise power of rounding the output alone: a layer below that is marked."""
 
 
 @dataclass(frozen=True, slots=True)

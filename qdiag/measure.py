@@ -1,2 +1,0 @@
-from qdiag.pipeline.ranges import range_subject
-from qdiag.pipeline.sqnr import measure_subject
