@@ -1,5 +1,6 @@
 """What a file may not do without trust. Pickled payloads are shown to work where trust is given."""
 
+import inspect
 import json
 import pickle
 import zipfile
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 
 from qdiag.errors import LoadError, UntrustedError
 from qdiag.loaders.models import load_subject
+from tests.models import KINDS
 from tests.unit.loaders import model_files as files
 
 
@@ -273,3 +276,21 @@ def _holders(content: object, key: str) -> list[dict[str, Any]]:
     if isinstance(content, list):
         return [holder for value in content for holder in _holders(value, key)]
     return []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch.export, about its own internals
+@pytest.mark.parametrize("kind", KINDS)
+def test_ordinary_programs_pass(tmp_path: Path, kind: str) -> None:
+    """Every kind of graph that we measure, with every axis free so that sizes become expressions."""
+    model = KINDS[kind].build()
+    args, kwargs = KINDS[kind].inputs(batch=3, seed=0)
+    names = list(inspect.signature(model.forward).parameters)
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    try:
+        free = pytree.tree_map(lambda tensor: dict.fromkeys(range(tensor.ndim), torch.export.Dim.AUTO), given)
+        program = torch.export.export(model, args, kwargs, dynamic_shapes=free, strict=False)
+    except Exception as error:
+        pytest.skip(f"torch.export refuses it: {type(error).__name__}")
+    torch.export.save(program, tmp_path / "model.pt2")
+    assert load_subject(tmp_path / "model.pt2").format == "exported_program"
