@@ -41,12 +41,16 @@ class DataInfo:
 
 @dataclass(frozen=True, slots=True)
 class SkippedRoute:
+    """A way to capture the model that was tried and left, and why."""
+
     route: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class KeptBatchNorm:
+    """A BatchNorm that could not be folded, and why."""
+
     name: str
     reason: str
 
@@ -91,6 +95,8 @@ class OutputRecord:
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
+    """How long one stage of the run took."""
+
     stage: str
     elapsed_s: float
 

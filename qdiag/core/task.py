@@ -9,6 +9,8 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Interval:
+    """Bounds of an interval, in the unit of what it belongs to."""
+
     low: float
     high: float
 
