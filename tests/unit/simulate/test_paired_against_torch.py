@@ -194,7 +194,11 @@ def test_result_does_not_depend_on_the_batch_size() -> None:
     for other in results[1:]:
         for a, b in zip(results[0].records, other.records, strict=True):
             assert a.local.count == b.local.count
-            assert a.quantizer == b.quantizer
+            assert a.quantizer is not None
+            assert b.quantizer is not None
+            assert a.quantizer.zero_point == b.quantizer.zero_point
+            # convolutions of another batch size add in another order: one unit in the last place of a range
+            assert b.quantizer.scale == pytest.approx(a.quantizer.scale, rel=1e-6)
             assert b.local.sqnr_db == pytest.approx(a.local.sqnr_db, abs=0.02)
             assert b.propagated.sqnr_db == pytest.approx(a.propagated.sqnr_db, abs=0.05)
 

@@ -53,9 +53,9 @@ def test_the_weakest_layer_is_a_quantized_one_that_lost_something() -> None:
     assert weakest(()) is None
 
 
-def test_one_bit_below_the_expected_figure_is_flagged() -> None:
+def test_a_hundred_times_the_noise_of_rounding_is_flagged() -> None:
     flagged = [row.record.name for row in layer_rows(small_records()) if row.is_below_expected]
-    assert flagged == ["stem.conv", "blocks.0.dw", "blocks.0.pw", "blocks.1.dw", "head"]
+    assert flagged == ["blocks.0.dw"]
 
 
 def test_nonfinite_values_are_counted_wherever_they_appear() -> None:
