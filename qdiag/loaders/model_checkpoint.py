@@ -52,7 +52,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
         UntrustedError: the file is a pickle that would have to be executed, and `options.trust` is not set.
         LoadError: a damaged file, no model in it, no `--arch` for a state dict, or weights that do not fit.
     """
-    found = find_model(_content(file, options.trust), file.at)
+    found = find_model(read_content(file, options.trust), file.at)
     if isinstance(found, nn.Module):
         name = type(found).__name__
         refuse_arch(file, options, f"a whole {name}")
@@ -63,8 +63,13 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
     return LoadedModel(model, "checkpoint", arch)
 
 
-def _content(file: ModelFile, trust: bool) -> object:
-    if not file.members and not _is_legacy(file):
+def read_content(file: ModelFile, trust: bool) -> object:
+    """Everything that was saved, tensors on the CPU.
+
+    Raises:
+        UntrustedError, LoadError: as `load`.
+    """
+    if not file.members and not is_legacy(file):
         # torch.load would execute its first object before seeing that the file is none of its own.
         return _plain_pickle(file, trust)
     try:
@@ -124,7 +129,8 @@ def _is_pickle(file: ModelFile) -> bool:
     return file.head[:1] == b"\x80" and file.head[1:2] <= bytes([pickle.HIGHEST_PROTOCOL])
 
 
-def _is_legacy(file: ModelFile) -> bool:
+def is_legacy(file: ModelFile) -> bool:
+    """Whether torch.save wrote it in its form of before torch 1.6, which is no zip archive."""
     # At the very start: tensors inside a plain pickle have the number too, further on.
     return _LEGACY_MAGIC in file.head[:24]
 
@@ -134,7 +140,7 @@ def _is_whole(file: ModelFile) -> bool:
     try:
         if not file.members:
             with file.path.open("rb") as stream:
-                _skim(stream, _LEGACY_HEADERS + 1 if _is_legacy(file) else 1)
+                _skim(stream, _LEGACY_HEADERS + 1 if is_legacy(file) else 1)
             return True
         with zipfile.ZipFile(file.path) as archive:
             name = next(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")

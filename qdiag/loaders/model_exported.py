@@ -1,6 +1,7 @@
 """`.pt2`: what `torch.export.save` wrote, in the layout of today or of torch 2.7 and before."""
 
 import pickle
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
@@ -38,25 +39,34 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
             at=file.at,
             hint="export the model with torch.export.export and write it with torch.export.save",
         )
-    if options.trust:
-        program = _read(file)
-    else:
-        code = code_in_archive(file.path)
-        if code:
-            raise UntrustedError(f"reading it could run code: {code}", at=file.at, hint=_TRUST_HINT)
-        with weights_only_forced():
-            program = _read(file)
+    program = read_program(file, options.trust)
+    if not options.trust:
         # Guards are Python source that torch compiles on demand. Shapes are checked against the graph anyway.
         program._guards_code = []
     return LoadedModel(program, "exported_program", _root_class(program))
 
 
-def _read(file: ModelFile) -> ExportedProgram:
+def read_program(file: ModelFile, trust: bool, extra_files: dict[str, Any] | None = None) -> ExportedProgram:
+    """The program with its guards, which must not run unless `trust` is set; `extra_files` as in `torch.export.load`.
+
+    Raises:
+        UntrustedError, LoadError: as `load`.
+    """
+    if trust:
+        return _read(file, extra_files)
+    code = code_in_archive(file.path)
+    if code:
+        raise UntrustedError(f"reading it could run code: {code}", at=file.at, hint=_TRUST_HINT)
+    with weights_only_forced():
+        return _read(file, extra_files)
+
+
+def _read(file: ModelFile, extra_files: dict[str, Any] | None) -> ExportedProgram:
     with quiet_torch() as causes:
         try:
             # An open file rather than a path: for paths, torch looks at the extension, and extensions lie.
             with file.path.open("rb") as stream:
-                return torch.export.load(stream)
+                return torch.export.load(stream, extra_files=extra_files)
         except Exception as error:
             # torch logs the first cause, goes on to try the old layout, and raises for that one.
             cause = causes[0] if causes else error

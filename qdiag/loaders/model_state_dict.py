@@ -1,6 +1,7 @@
 """Finding the state dict in a checkpoint, and fitting it to a network."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ _FIT_HINT = "check that --arch and its arguments are those that the weights were
 _SHOWN = 8
 _DEPTH = 4
 
+_Value = TypeVar("_Value")
+
 
 def find_model(content: object, at: str) -> Mapping[str, Tensor] | nn.Module:
     """What a checkpoint keeps the model as: a state dict, or a module that was pickled whole.
@@ -23,7 +26,16 @@ def find_model(content: object, at: str) -> Mapping[str, Tensor] | nn.Module:
     Raises:
         LoadError: neither is there, or the tensors are quantized already.
     """
-    found = _search(content, _DEPTH)
+    return locate_model(content, at)[1]
+
+
+def locate_model(content: object, at: str) -> tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module]:
+    """The keys that lead through the checkpoint to the model, none when it is the model, and what `find_model` finds.
+
+    Raises:
+        LoadError: as `find_model`.
+    """
+    found = _search(content, _DEPTH, ())
     if found is None:
         kind = type(content).__name__
         keys = f" with the keys {_some(sorted(map(str, content)))}" if isinstance(content, Mapping) else ""
@@ -33,6 +45,12 @@ def find_model(content: object, at: str) -> Mapping[str, Tensor] | nn.Module:
             hint=f"save the state dict itself, or a dictionary with it under {', '.join(HOLDERS[:5])}",
         )
     return found
+
+
+def stored_names(state: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, str]:
+    """Name in the network to name in the file, for all names that both have, wrapper prefixes aside."""
+    renamed = min(_candidates({name: name for name in state}), key=lambda candidate: _distance(candidate, expected))
+    return {name: str(stored) for name, stored in renamed.items() if name in expected}
 
 
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch: str) -> None:
@@ -56,17 +74,19 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
         raise LoadError(f"its weights cannot be put into {arch}: {first_line(error)}", at=at) from error
 
 
-def _search(content: object, depth: int) -> Mapping[str, Tensor] | nn.Module | None:
+def _search(
+    content: object, depth: int, path: tuple[str, ...]
+) -> tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module] | None:
     if isinstance(content, nn.Module):
-        return content
+        return path, content
     if not isinstance(content, Mapping) or depth == 0:
         return None
     for holder in HOLDERS:
-        if holder in content and (found := _search(content[holder], depth - 1)) is not None:
+        if holder in content and (found := _search(content[holder], depth - 1, (*path, holder))) is not None:
             return found
     is_state = all(_is_state(name, value) for name, value in content.items())
     if content and (is_state or any("." in str(name) and isinstance(value, Tensor) for name, value in content.items())):
-        return {str(name): value for name, value in content.items() if _is_state(name, value)}
+        return path, {str(name): value for name, value in content.items() if _is_state(name, value)}
     return None
 
 
@@ -74,7 +94,7 @@ def _is_state(name: object, value: object) -> bool:
     return isinstance(value, Tensor) or str(name).endswith("_extra_state")
 
 
-def _candidates(state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+def _candidates(state: dict[str, _Value]) -> Iterator[dict[str, _Value]]:
     """`state` itself first, then with wrapper prefixes taken off, one level after the other."""
     seen = [state]
     yield state
@@ -92,11 +112,11 @@ def _candidates(state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
             return
 
 
-def _distance(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int:
+def _distance(state: Mapping[str, object], expected: Mapping[str, object]) -> int:
     return len(_missing(state, expected)) + len(_unexpected(state, expected))
 
 
-def _missing(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+def _missing(state: Mapping[str, object], expected: Mapping[str, object]) -> list[str]:
     # Weights that two layers share are often stored once.
     present = {_address(expected[name]) for name in expected if name in state}
     return [
@@ -108,7 +128,7 @@ def _missing(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> lis
     ]
 
 
-def _unexpected(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+def _unexpected(state: Mapping[str, object], expected: Mapping[str, object]) -> list[str]:
     # n_averaged is the counter of torch.optim.swa_utils.AveragedModel.
     return [name for name in state if name not in expected and name != "n_averaged"]
 

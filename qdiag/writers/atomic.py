@@ -3,6 +3,8 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from qdiag.errors import WriteError
@@ -35,6 +37,36 @@ def write_file(target: str | Path, content: str | bytes) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise WriteError(f"cannot be written: {error.strerror or error}", at=str(path)) from error
+
+
+@contextmanager
+def whole_file(target: str | Path) -> Iterator[Path]:
+    """A temporary file beside `target`, to be written and checked inside the block, then renamed onto it.
+
+    It keeps the permissions of the file that it replaces.
+
+    Raises:
+        WriteError: the folder is missing, or the file cannot be written. What lay there before is then untouched, as
+            it is when the block raises.
+    """
+    path = Path(target)
+    check_writable(path)
+    temporary: Path | None = None
+    try:
+        mode = path.stat().st_mode & 0o7777 if path.exists() else _mode_of_new_files()
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # a rename may reach the disk before the bytes do
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as error:
+        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(path)) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def check_writable(target: str | Path) -> None:

@@ -1,0 +1,33 @@
+"""What writing back one format takes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from qdiag.loaders.model_file import ModelFile
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class ModelSaver(Generic[Content]):
+    """One format.
+
+    Attributes:
+        read: the content of a file, everything that has to be written again, apart from any model read before; the
+            second argument allows pickles to be executed.
+        tensors: the model's tensors by the names that they have in the file.
+        replaced: the content with new values for some of those names, in the stored shapes and dtypes. May change and
+            return the content that it is given.
+        write: the content as a new file at a path; the first file says in which form.
+        leaves: every tensor in the content by a name of its own, those of other keys included, to compare files by.
+    """
+
+    read: Callable[[ModelFile, bool], Content]
+    tensors: Callable[[Content], Mapping[str, Tensor]]
+    replaced: Callable[[Content, Mapping[str, Tensor]], Content]
+    write: Callable[[Content, ModelFile, Path], None]
+    leaves: Callable[[Content], Mapping[str, Tensor]]

@@ -1,0 +1,53 @@
+"""TorchScript, scripted or traced: parameters and buffers get new values, the code stays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from qdiag.errors import LoadError
+from qdiag.loaders.model_file import ModelFile, first_line
+from qdiag.loaders.model_quiet import quiet_torch
+from qdiag.savers.named_tensors import fill, tensors_of
+from qdiag.savers.saver import ModelSaver
+
+_EXTRA = "extra/"
+
+
+@dataclass(frozen=True)
+class _Content:
+    model: nn.Module
+    extra_files: Mapping[str, str | bytes]
+
+
+def _read(file: ModelFile, trust: bool) -> _Content:
+    del trust  # torch's TorchScript reader unpickles no Python objects
+    extra: dict[str, str | bytes] = {
+        name.removeprefix(_EXTRA): "" for name in file.members if name.startswith(_EXTRA)
+    }  # fmt: skip
+    try:
+        with quiet_torch():
+            model = torch.jit.load(str(file.path), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise LoadError(f"the TorchScript archive cannot be read: {first_line(error)}", at=file.at) from error
+    return _Content(model, extra)
+
+
+def _tensors(content: _Content) -> Mapping[str, Tensor]:
+    return tensors_of(content.model)
+
+
+def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
+    fill(tensors_of(content.model), values)
+    return content
+
+
+def _write(content: _Content, file: ModelFile, path: Path) -> None:
+    del file
+    with quiet_torch():
+        torch.jit.save(content.model, str(path), _extra_files=dict(content.extra_files))
+
+
+SAVER: ModelSaver[_Content] = ModelSaver(_read, _tensors, _replaced, _write, _tensors)
