@@ -1,0 +1,166 @@
+"""Counts and intervals of the task view."""
+
+import numpy as np
+import pytest
+import torch
+
+from qdiag.batches import Batch
+from qdiag.core.task import PairedCounts
+from qdiag.errors import ConfigError, DataError
+from qdiag.simulate.task import Classification, UserMetric
+
+
+def run(reference: torch.Tensor, simulated: torch.Tensor, labels: torch.Tensor | None, size: int = 7) -> Classification:
+    task = Classification()
+    for first in range(0, len(reference), size):
+        part = slice(first, first + size)
+        batch = Batch((reference[part],), labels=None if labels is None else labels[part])
+        task.add(batch, reference=(reference[part],), simulated=(simulated[part],))
+    return task
+
+
+def logits(n: int = 100, classes: int = 10, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    reference = torch.randn(n, classes, generator=generator)
+    simulated = reference + 0.7 * torch.randn(n, classes, generator=generator)
+    labels = torch.where(
+        torch.rand(n, generator=generator) < 0.7,
+        reference.argmax(1),
+        torch.randint(classes, (n,), generator=generator),
+    )
+    return reference, simulated, labels
+
+
+def test_counts_equal_numpy() -> None:
+    reference, simulated, labels = logits()
+    result = run(reference, simulated, labels).result()
+    r, s, y = reference.numpy(), simulated.numpy(), labels.numpy()
+    right_r, right_s = r.argmax(1) == y, s.argmax(1) == y
+    assert result.top1 == PairedCounts(
+        int((right_r & right_s).sum()),
+        int((right_r & ~right_s).sum()),
+        int((~right_r & right_s).sum()),
+        int((~right_r & ~right_s).sum()),
+    )
+    assert result.agreement_count == int((r.argmax(1) == s.argmax(1)).sum())
+    order = np.argsort(-r, axis=1)[:, :5]
+    assert result.top5 is not None
+    assert result.top5.reference_percent == pytest.approx(100 * (order == y[:, None]).any(1).mean())
+    assert result.sample_count == 100
+
+
+def test_without_labels_there_is_agreement_and_no_accuracy() -> None:
+    reference, simulated, _ = logits()
+    result = run(reference, simulated, None).result()
+    assert result.top1 is None
+    assert result.agreement_count is not None
+
+
+def test_few_classes_have_no_top5() -> None:
+    reference, simulated, labels = logits(classes=4)
+    assert run(reference, simulated, labels).result().top5 is None
+
+
+def test_maps_are_no_logits() -> None:
+    x = torch.randn(4, 3, 8, 8)
+    task = Classification()
+    task.add(Batch((x,)), reference=(x,), simulated=(x,))
+    assert task.result().agreement_count is None
+
+
+def test_a_row_of_nan_is_never_right() -> None:
+    reference, simulated, labels = logits()
+    simulated[:10] = float("nan")
+    broken = run(reference, simulated, labels).result().top1
+    assert broken is not None
+    kept = run(reference[10:], simulated[10:], labels[10:]).result().top1
+    assert kept is not None
+    assert broken.both == kept.both
+
+
+@pytest.mark.parametrize("label", [-1, 10, 1000])
+def test_labels_outside_the_classes_are_refused(label: int) -> None:
+    reference, simulated, labels = logits()
+    labels[3] = label
+    with pytest.raises(DataError, match=f"label {label}"):
+        run(reference, simulated, labels)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    """Coverage over simulated experiments with a known drop, small samples included."""
+    generator = np.random.default_rng(0)
+    for n, lost, won in ((60, 0.08, 0.02), (200, 0.03, 0.02), (500, 0.10, 0.01)):
+        counts = generator.multinomial(n, (lost, won, 1 - lost - won), size=3000)
+        inside = 0
+        for only_reference, only_simulated, rest in counts:
+            interval = PairedCounts(int(rest), int(only_reference), int(only_simulated), 0).drop_interval_pp
+            inside += interval.low <= 100 * (lost - won) <= interval.high
+        assert 0.93 <= inside / 3000 <= 0.995
+
+
+def test_interval_of_no_disagreement_is_not_a_point() -> None:
+    interval = PairedCounts(50, 0, 0, 0).drop_interval_pp
+    assert interval.low < 0 < interval.high
+
+
+def test_metric_per_sample_has_an_interval() -> None:
+    def margin(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return outputs.gather(1, labels.unsqueeze(1)).squeeze(1)
+
+    reference, simulated, labels = logits()
+    metric = UserMetric("margin", margin)
+    for part in (slice(0, 30), slice(30, 100)):
+        batch = Batch((reference[part],), labels=labels[part])
+        metric.add(batch, reference=(reference[part],), simulated=(simulated[part],))
+    score = metric.score()
+    a, b = margin(reference, labels).double().numpy(), margin(simulated, labels).double().numpy()
+    assert score.reference == pytest.approx(a.mean())
+    assert score.simulated == pytest.approx(b.mean())
+    assert score.drop_interval is not None
+    error = (a - b).std(ddof=1) / np.sqrt(len(a))
+    assert score.drop_interval.high - score.drop_interval.low == pytest.approx(2 * 1.95996 * error, rel=1e-3)
+
+
+def test_metric_per_batch_is_weighted_by_its_samples() -> None:
+    metric = UserMetric("mean", lambda outputs, labels: float(outputs.mean()))
+    x = torch.randn(10, 3)
+    for part in (slice(0, 3), slice(3, 10)):
+        metric.add(Batch((x[part],)), reference=(x[part],), simulated=(x[part] + 1,))
+    score = metric.score()
+    assert score.reference == pytest.approx(float(x.mean()), abs=1e-6)
+    assert score.simulated == pytest.approx(float(x.mean()) + 1, abs=1e-6)
+    assert score.drop_interval is None
+
+
+class Largest:
+    """A torchmetrics-like class: what it computes needs all samples."""
+
+    def __init__(self) -> None:
+        self.value = -float("inf")
+
+    def update(self, outputs: torch.Tensor, labels: torch.Tensor | None) -> None:
+        self.value = max(self.value, float(outputs.max()))
+
+    def compute(self) -> float:
+        return self.value
+
+
+def test_metric_class_is_made_once_per_network() -> None:
+    metric = UserMetric("largest", Largest)
+    x = torch.randn(10, 3)
+    metric.add(Batch((x,)), reference=(x,), simulated=(2 * x,))
+    score = metric.score()
+    assert (score.reference, score.simulated) == (float(x.max()), float(2 * x.max()))
+
+
+def test_broken_metrics_are_the_users_fault() -> None:
+    x = torch.randn(4, 3)
+
+    def fails(outputs: torch.Tensor, labels: object) -> float:
+        raise KeyError("no such class")
+
+    for function, match in ((fails, "KeyError"), (lambda o, y: torch.zeros(2, 2), "shape")):
+        with pytest.raises(ConfigError, match=match):
+            UserMetric("mine", function).add(Batch((x,)), reference=(x,), simulated=(x,))
+    with pytest.raises(ConfigError, match="not a function"):
+        UserMetric("mine", 3)
