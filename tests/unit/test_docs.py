@@ -1,0 +1,137 @@
+"""What README and docs say can be typed, clicked and measured."""
+
+import csv
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from qdiag.cli.app import app
+from qdiag.config import preset_names
+from qdiag.writers.json_file import from_json
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "reports" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLE = ROOT / "reports" / "examples" / "demo"
+
+
+def code_blocks(page: Path, language: str | None = None) -> list[str]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [text for name, text in found if language is None or name == language]
+
+
+def lines_starting(word: str) -> list[tuple[str, str]]:
+    return [
+        (page.name, line)
+        for page in PAGES
+        for block in code_blocks(page)
+        for line in block.splitlines()
+        if line.startswith(f"{word} ")
+    ]
+
+
+def commands() -> dict[str, Any]:
+    group: Any = typer.main.get_command(app)
+    return dict(group.commands)
+
+
+@pytest.mark.parametrize(("page", "line"), lines_starting("qdiag"))
+def test_every_command_line_is_understood(page: str, line: str) -> None:
+    del page
+    _, name, *arguments = shlex.split(line, comments=True)
+    with commands()[name].make_context(name, arguments) as context:
+        assert context.params
+
+
+def test_an_option_that_does_not_exist_is_noticed() -> None:
+    with pytest.raises(Exception, match="--plto"):
+        commands()["sqnr"].make_context("sqnr", ["net.pt2", "--plto", "x.png"])
+
+
+@pytest.mark.parametrize(("page", "line"), lines_starting("make"))
+def test_every_make_target_exists(page: str, line: str) -> None:
+    del page
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    target = shlex.split(line, comments=True)[1]
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_two_commands_of_a_newcomer_are_shown() -> None:
+    shown = [line for page, line in lines_starting("make") if page == "README.md"]
+    assert shown == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_is_in_the_table_of_the_readme(name: str) -> None:
+    assert re.search(rf"^\| `qdiag {name}\b", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_described(name: str) -> None:
+    assert f"| `{name}`" in (ROOT / "docs" / "schemes.md").read_text(encoding="utf-8")
+
+
+def relative_links() -> list[tuple[Path, str]]:
+    return [
+        (page, target)
+        for page in [*PAGES, ROOT / "CHANGELOG.md"]
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        if "://" not in target
+    ]
+
+
+@pytest.mark.parametrize(("page", "target"), relative_links())
+def test_links_lead_somewhere(page: Path, target: str) -> None:
+    assert (page.parent / target).exists()
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in README] == []
+
+
+def test_paths_named_in_docs_exist() -> None:
+    named = {
+        (page.name, path)
+        for page in PAGES
+        for path in re.findall(r"`((?:qdiag|tests|tools|benchmarks|configs)/[\w./]+)`", page.read_text("utf-8"))
+        if "NAME" not in path
+    }
+    assert len(named) > 20
+    assert [(page, path) for page, path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_table_in_the_readme_is_that_of_the_example() -> None:
+    with (EXAMPLE / "layers.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["layer"]: row for row in csv.DictReader(file)}
+    columns = ("local_sqnr_db", "propagated_sqnr_db", "drop_db", "expected_sqnr_db")
+    shown = 0
+    for line in README.splitlines():
+        words = line.removeprefix(">>").removeprefix(" !").split()
+        if words and words[0] in rows and line[:3] in (">> ", " ! ", "   "):
+            row = rows[words[0]]
+            assert words[-4:] == [f"{float(row[c]):.1f}" if row[c] else "-" for c in columns]
+            shown += 1
+    assert shown >= 5
+
+
+def test_the_example_can_be_read() -> None:
+    result = from_json((EXAMPLE / "sqnr.json").read_text(encoding="utf-8"))
+    assert result.task.top1 is not None
+    words = f"top-1 {result.task.top1.reference_percent:.1f} % → {result.task.top1.simulated_percent:.1f} %"
+    assert words in README
+
+
+@pytest.mark.slow
+def test_the_python_example_prints_what_it_says() -> None:
+    (block,) = code_blocks(ROOT / "README.md", "python")
+    said = re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+    done = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == said
+    assert len(said) == 2

@@ -1,0 +1,88 @@
+"""The promises that the project makes about itself: public names, sizes of files, versions."""
+
+import inspect
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+import qdiag
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ("load_model", "load_scheme", "measure", "ranges")
+LINES_AT_MOST = 250
+
+
+def test_public_names_are_few_and_sorted() -> None:
+    assert len(qdiag.__all__) <= 12
+    assert sorted(set(qdiag.__all__)) == qdiag.__all__
+    assert dir(qdiag) == qdiag.__all__
+    assert set(FUNCTIONS) <= set(qdiag.__all__)
+
+
+@pytest.mark.parametrize("name", qdiag.__all__)
+def test_public_names_exist_and_are_documented(name: str) -> None:
+    thing = getattr(qdiag, name)
+    text = inspect.getdoc(thing) or ""
+    assert text
+    assert not text.startswith(f"{thing.__name__}("), "what dataclasses write of themselves is no documentation"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_public_functions_are_typed(name: str) -> None:
+    signature = inspect.signature(getattr(qdiag, name))
+    assert signature.return_annotation is not inspect.Signature.empty
+    assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
+    assert (ROOT / "qdiag" / "py.typed").is_file()
+
+
+def test_there_is_nothing_else() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'diagnose_all'"):
+        _ = qdiag.diagnose_all  # type: ignore[attr-defined]
+
+
+def test_no_file_outgrows_its_noun() -> None:
+    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "qdiag").rglob("*.py")}
+    assert len(sizes) > 100
+    long = {str(path.relative_to(ROOT)): lines for path, lines in sizes.items() if lines > LINES_AT_MOST}
+    assert not long, "look for a second noun inside, and give it a file"
+
+
+def test_every_room_is_described() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = sorted(path.parent.name for path in (ROOT / "qdiag").glob("*/__init__.py"))
+    missing = [room for room in rooms if f"`qdiag/{room}`" not in text]
+    assert rooms
+    assert not missing
+
+
+def declared() -> dict[str, str]:
+    project: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
+
+
+def test_the_installed_version_is_the_declared_one() -> None:
+    try:
+        installed = version("qdiag")
+    except PackageNotFoundError:
+        pytest.skip("qdiag runs from a checkout that is not installed")
+    assert installed == declared()["version"]
+
+
+def test_the_changelog_knows_the_version() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    headings = [line.split()[1].strip("[]") for line in lines if line.startswith("## ")]
+    assert headings[0] in ("Unreleased", declared()["version"])
+
+
+def test_the_licence_is_the_declared_one() -> None:
+    assert declared()["license"] == "Apache-2.0"
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
