@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from qdiag.cli.bn import BN_EPILOG, bn
 from qdiag.cli.console import print_error, stderr_console
 from qdiag.cli.demo import demo
 from qdiag.cli.ranges import RANGES_EPILOG, ranges
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command(epilog=SQNR_EPILOG)(sqnr)
 app.command(epilog=RANGES_EPILOG)(ranges)
+app.command(epilog=BN_EPILOG)(bn)
 app.command()(schemes)
 app.command()(demo)
 

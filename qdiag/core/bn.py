@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median, median_low
 from typing import Literal
 
 from qdiag.core.measurement import SCHEMA_VERSION, ModelInfo, StageTime
@@ -115,11 +115,11 @@ class BatchNormRecord:
         eps: added to the variance. eps_is_assumed: a bare state dict does not hold it.
         is_affine: gamma and beta are parameters. tracks_statistics: mean and variance are stored.
         layer: where it folds into; None with a note that says why.
+        bits: of the weights that effective bits are counted from.
         gain, variance: per channel, (C,); empty without statistics.
         folded_max_abs: largest |folded weight| per channel, (C,); empty without a paired layer. For a BatchNorm before
             its layer, channels are the layer's inputs.
         live_variance_median: over the channels that are not dead; NaN when all are.
-        bits: of the weights that effective bits are counted from.
         skip_reason: why nothing could be said about this BatchNorm.
     """
 
@@ -133,14 +133,14 @@ class BatchNormRecord:
     is_affine: bool
     tracks_statistics: bool
     layer: PairedLayer | None
-    gain: tuple[float, ...]
-    variance: tuple[float, ...]
-    folded_max_abs: tuple[float, ...]
-    live_variance_median: float
-    dead: tuple[DeadChannel, ...]
-    outliers: tuple[GainOutlier, ...]
-    range_cost: RangeCost | None
     bits: int
+    gain: tuple[float, ...] = ()
+    variance: tuple[float, ...] = ()
+    folded_max_abs: tuple[float, ...] = ()
+    live_variance_median: float = math.nan
+    dead: tuple[DeadChannel, ...] = ()
+    outliers: tuple[GainOutlier, ...] = ()
+    range_cost: RangeCost | None = None
     notes: tuple[str, ...] = ()
     skip_reason: str | None = None
 
@@ -160,8 +160,8 @@ class BatchNormRecord:
 
     @property
     def gain_median_abs(self) -> float:
-        """Over all channels, as published figures have it."""
-        return median(map(abs, self.gain)) if self.gain else math.nan
+        """Over all channels, dead ones too, as published figures have it; of an even number, the lower middle one."""
+        return median_low(map(abs, self.gain)) if self.gain else math.nan
 
     @property
     def gain_max_abs(self) -> float:

@@ -1,7 +1,7 @@
 """The parameters and buffers of a model: are they finite, how many are there, which ones are they."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,17 @@ def check_finite(subject: Subject) -> None:
 
     Buffers may be infinite, as attention masks are; the running statistics of a BatchNorm may not.
     """
-    faults = [fault for name, tensor in _named_tensors(subject) if (fault := _fault(name, tensor)) is not None]
+    check_finite_tensors(_named_tensors(subject), subject.source)
+
+
+def check_finite_tensors(named: Iterable[tuple[str, Tensor]], at: str) -> None:
+    """The same for tensors by name."""
+    faults = [fault for name, tensor in named if (fault := _fault(name, tensor)) is not None]
     if faults:
         rest = f" and {len(faults) - _SHOWN} more tensors" if len(faults) > _SHOWN else ""
         raise LoadError(
             f"its weights are not finite: {', '.join(faults[:_SHOWN])}{rest}",
-            at=subject.source,
+            at=at,
             hint="nothing can be judged on such weights; take a checkpoint from before training diverged",
         )
 
@@ -39,8 +44,15 @@ def fingerprint(subject: Subject) -> str:
 
     The same weights give the same fingerprint in every file format that keeps their names.
     """
+    return fingerprint_tensors(_named_tensors(subject))
+
+
+def fingerprint_tensors(named: Iterable[tuple[str, Tensor]]) -> str:
+    """The same of tensors by name."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(_named_tensors(subject), key=lambda item: item[0]):
+    for name, tensor in sorted(named, key=lambda item: item[0]):
+        if name.endswith(_COUNTER):
+            continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

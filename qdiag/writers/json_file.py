@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from qdiag.core.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier
 from qdiag.core.error_sums import ErrorSums
 from qdiag.core.measurement import SCHEMA_VERSION, Measurement
 from qdiag.core.ranges import ChannelRanges
@@ -20,9 +21,16 @@ _DERIVED: dict[type, Sequence[str]] = {
     OpRecord: ("expected_sqnr_db", "clipped_fraction", "local_rmse_scales", "propagated_rmse_scales"),
     PairedCounts: ("sample_count", "reference_percent", "simulated_percent", "drop_pp", "drop_interval_pp"),
     ChannelRanges: ("spread_bits",),
+    DeadChannel: ("sets_range",),
+    GainOutlier: ("sets_range",),
+    BatchNormRecord: (
+        *("label", "gain_median_abs", "gain_max_abs", "scale_channel", "effective_bits", "median_effective_bits"),
+        "dead_range_blowup",
+    ),
+    BatchNormAudit: ("dead_count",),
 }
 
-_Result = TypeVar("_Result", Measurement, RangeReport)
+_Result = TypeVar("_Result", Measurement, RangeReport, BatchNormAudit)
 
 
 def to_json(measurement: Measurement) -> str:
@@ -57,6 +65,20 @@ def ranges_from_json(text: str) -> RangeReport:
         LoadError: not JSON, not a report, or written by a newer version.
     """
     return _read(text, TypeAdapter(RangeReport), "range report")
+
+
+def bn_to_json(audit: BatchNormAudit) -> str:
+    """The audit, field by field; equal audits give equal bytes."""
+    return dump(to_plain(audit, _DERIVED)) + "\n"
+
+
+def bn_from_json(text: str) -> BatchNormAudit:
+    """What `bn_to_json` wrote.
+
+    Raises:
+        LoadError: not JSON, not an audit, or written by a newer version.
+    """
+    return _read(text, TypeAdapter(BatchNormAudit), "BatchNorm audit")
 
 
 def _read(text: str, adapter: "TypeAdapter[_Result]", what: str) -> _Result:
