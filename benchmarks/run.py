@@ -87,7 +87,7 @@ def cost(name: str, images: int, batch_size: int, repeats: int) -> Cost:
     return Cost(statistics.median(float_times), statistics.median(run_times), medians)
 
 
-def print_costs(images: int, batch_size: int, repeats: int) -> bool:
+def print_costs(networks: list[str], images: int, batch_size: int, repeats: int) -> bool:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {images} images, batch {batch_size}")
     print(
         f"{'network':<14}{'float pass':>12}  " + "  ".join(f"{s:>10}" for s in ("calibrate", "plan", "simulate")),
@@ -95,7 +95,7 @@ def print_costs(images: int, batch_size: int, repeats: int) -> bool:
     )
     print(f"{'in all':>10}   (in float passes; goal: at most {GOAL:g}; capture apart)")
     within = True
-    for name in NETWORKS:
+    for name in networks:
         c = cost(name, images, batch_size, repeats)
         parts = "  ".join(f"{c.stages_s[s] / c.float_pass_s:>10.2f}" for s in ("calibrate", "plan", "simulate"))
         print(f"{name:<14}{c.float_pass_s:>10.2f} s  {parts}{c.ratio:>10.2f}   capture {c.stages_s['capture']:.1f} s")
@@ -124,11 +124,11 @@ print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 """
 
 
-def print_memory(batch_size: int) -> bool:
+def print_memory(networks: list[str], batch_size: int) -> bool:
     """Peak memory of a whole process, at 64 and at 512 images."""
     print(f"{'network':<14}{'64 images':>12}{'512 images':>12}{'growth':>10}   (peak of the whole process)")
     flat = True
-    for name in NETWORKS:
+    for name in networks:
         peaks = []
         for count in (64, 512):
             command = [sys.executable, "-c", PEAK, name, str(count), str(batch_size)]
@@ -145,14 +145,15 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=sorted(ZOO))
     parser.add_argument("--memory", action="store_true", help="peak memory instead of time")
     parser.add_argument("--keep-malloc", action="store_true", help="leave the process as Python starts it")
     options = parser.parse_args()
     if options.memory:
-        return 0 if print_memory(options.batch_size) else 1
+        return 0 if print_memory(options.networks, options.batch_size) else 1
     if not options.keep_malloc:
         prepare_process()
-    return 0 if print_costs(options.images, options.batch_size, options.repeats) else 1
+    return 0 if print_costs(options.networks, options.images, options.batch_size, options.repeats) else 1
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-CHUNK_ELEMENTS = 1 << 18
-"""1 MiB of float32: four streams of it fit a second-level cache, and a step costs far more than its call."""
+CHUNK_ELEMENTS = 1 << 19
+"""2 MiB of float32: several streams of it fit a third-level cache. Measured on two cores (1 MiB of second-level cache
+each, 32 MiB of third): a quarter of it costs twice the time in calls, all at once costs twice the time in memory."""
 
 
 def flat_alike(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -19,7 +19,7 @@ from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.simulate.network import Network
 from qdiag.simulate.runner import LayerRunner
 
-SAMPLES_TO_SHOW = 4096
+SAMPLES_TO_SHOW = 1024
 """Values per image and layer behind a histogram that is only shown."""
 SAMPLES_TO_CALIBRATE = 65536
 """Values per image and layer behind a histogram from which a range is chosen."""
