@@ -12,6 +12,7 @@ import typer
 from qdiag.cli.bn import BN_EPILOG, bn
 from qdiag.cli.console import print_error, stderr_console
 from qdiag.cli.demo import demo
+from qdiag.cli.fix_bn import FIX_BN_EPILOG, fix_bn
 from qdiag.cli.ranges import RANGES_EPILOG, ranges
 from qdiag.cli.schemes import schemes
 from qdiag.cli.sqnr import SQNR_EPILOG, sqnr
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command(epilog=SQNR_EPILOG)(sqnr)
 app.command(epilog=RANGES_EPILOG)(ranges)
 app.command(epilog=BN_EPILOG)(bn)
+app.command("fix-bn", epilog=FIX_BN_EPILOG)(fix_bn)
 app.command()(schemes)
 app.command()(demo)
 

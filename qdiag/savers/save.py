@@ -28,7 +28,13 @@ SAVERS: tuple[tuple[ModelLoader, ModelSaver[Any]], ...] = (
 
 
 def save_subject(
-    subject: Subject, changes: Mapping[str, Tensor], target: str | Path, *, trust: bool = False, force: bool = False
+    subject: Subject,
+    changes: Mapping[str, Tensor],
+    target: str | Path,
+    *,
+    trust: bool = False,
+    force: bool = False,
+    in_place: bool = False,
 ) -> None:
     """Writes the model's file again with new values for some tensors; everything else in it stays as it was.
 
@@ -38,12 +44,13 @@ def save_subject(
 
     Args:
         changes: new values by parameter or buffer name in `subject.model`, in the shapes they have there.
-        target: a path. The file that was read is replaced only when it is given here and `force` is set.
+        target: a path.
         trust: pickles in the file may be executed; needed where reading it needed it.
-        force: replace `target` if it is there.
+        force: replace `target` if it is there, unless it is the file that was read.
+        in_place: replace the file that was read, if `target` names it.
 
     Raises:
-        WriteError: `target` is there and `force` is not set, it cannot be written, the file has no tensor of that name
+        WriteError: `target` is there and may not be, it cannot be written, the file has no tensor of that name
             and shape, or what was written reads back differently.
         UntrustedError, LoadError: the file cannot be read any more.
     """
@@ -54,12 +61,12 @@ def save_subject(
     if subject.format == "module" or not source.is_file():
         if not isinstance(root, nn.Module):
             raise WriteError("this program was not read from a file", at=subject.source)
-        _save_new(root, named, _resolved(source, target, force))
+        _save_new(root, named, _resolved(source, target, force=force, in_place=in_place))
         return
     if subject.format in ("checkpoint", "safetensors") and isinstance(root, nn.Module):
-        save_file(source, named, target, network=root, trust=trust, force=force)
+        save_file(source, named, target, network=root, trust=trust, force=force, in_place=in_place)
     else:
-        save_file(source, named, target, trust=trust, force=force)
+        save_file(source, named, target, trust=trust, force=force, in_place=in_place)
 
 
 def save_file(
@@ -70,6 +77,7 @@ def save_file(
     network: nn.Module | None = None,
     trust: bool = False,
     force: bool = False,
+    in_place: bool = False,
 ) -> None:
     """As `save_subject`, for a file.
 
@@ -77,7 +85,7 @@ def save_file(
         changes: new values by the names in the file, or by those of `network` where it is given.
         network: what the weights in the file belong to.
     """
-    path = _resolved(source, target, force)
+    path = _resolved(source, target, force=force, in_place=in_place)
     file = peek(source)
     saver = _saver(file)
     content = saver.read(file, trust)
@@ -92,22 +100,28 @@ def save_file(
         _check(saver, edited, part, path, trust)
 
 
-def check_target(source: str | Path, target: str | Path, *, force: bool) -> None:
+def check_target(source: str | Path, target: str | Path, *, force: bool, in_place: bool = False) -> None:
     """Finds out before a long run what would stop `save_subject` after it.
 
+    Args:
+        force: `target` may be there, unless it is `source`.
+        in_place: it may be `source`.
+
     Raises:
-        WriteError: `target` is there and `force` is not set.
+        WriteError: `target` is there and may not be.
     """
     path = Path(target)
-    if force or not path.exists():
+    if not path.exists():
         return
     if Path(source).exists() and path.samefile(source):
-        raise WriteError("this is the model that was read", at=str(path), hint="--in-place replaces it")
-    raise WriteError("there is such a file already", at=str(path), hint="--force replaces it")
+        if not in_place:
+            raise WriteError("this is the model that was read", at=str(path), hint="--in-place replaces it")
+    elif not force:
+        raise WriteError("there is such a file already", at=str(path), hint="--force replaces it")
 
 
-def _resolved(source: Path, target: str | Path, force: bool) -> Path:
-    check_target(source, target, force=force)
+def _resolved(source: Path, target: str | Path, *, force: bool, in_place: bool) -> Path:
+    check_target(source, target, force=force, in_place=in_place)
     path = Path(target)
     return path.resolve() if path.is_symlink() else path  # the link stays, and what it names is replaced
 

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from qdiag.core.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier
 from qdiag.core.error_sums import ErrorSums
+from qdiag.core.fix import BatchNormFix, FloatChange
 from qdiag.core.measurement import SCHEMA_VERSION, Measurement
 from qdiag.core.ranges import ChannelRanges
 from qdiag.core.ranges_report import RangeReport
@@ -28,9 +29,10 @@ _DERIVED: dict[type, Sequence[str]] = {
         "dead_range_blowup",
     ),
     BatchNormAudit: ("dead_count",),
+    FloatChange: ("max_abs_delta",),
 }
 
-_Result = TypeVar("_Result", Measurement, RangeReport, BatchNormAudit)
+_Result = TypeVar("_Result", Measurement, RangeReport, BatchNormFix, BatchNormAudit)
 
 
 def to_json(measurement: Measurement) -> str:
@@ -65,6 +67,20 @@ def ranges_from_json(text: str) -> RangeReport:
         LoadError: not JSON, not a report, or written by a newer version.
     """
     return _read(text, TypeAdapter(RangeReport), "range report")
+
+
+def fix_to_json(fix: BatchNormFix) -> str:
+    """The repair with every channel and both measurements, field by field; equal repairs give equal bytes."""
+    return dump(to_plain(fix, _DERIVED)) + "\n"
+
+
+def fix_from_json(text: str) -> BatchNormFix:
+    """What `fix_to_json` wrote.
+
+    Raises:
+        LoadError: not JSON, not a repair, or written by a newer version.
+    """
+    return _read(text, TypeAdapter(BatchNormFix), "repair of BatchNorms")
 
 
 def bn_to_json(audit: BatchNormAudit) -> str:

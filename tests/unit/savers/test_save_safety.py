@@ -22,16 +22,16 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_input_is_replaced_only_by_force(source: Path) -> None:
+def test_the_input_is_replaced_only_in_place(source: Path) -> None:
     before = source.read_bytes()
     subject = load_subject(source, arch=ARCH)
     with pytest.raises(WriteError, match="the model that was read") as refusal:
-        save_subject(subject, NEW, source)
+        save_subject(subject, NEW, source, force=True)
     assert refusal.value.hint is not None
     assert "--in-place" in refusal.value.hint
     assert source.read_bytes() == before
     source.chmod(0o640)
-    save_subject(subject, NEW, source, force=True)
+    save_subject(subject, NEW, source, in_place=True)
     assert torch.equal(torch.load(source)["backbone.1.running_var"], NEW["backbone.1.running_var"])
     assert source.stat().st_mode & 0o777 == 0o640
 
@@ -42,7 +42,7 @@ def test_a_link_to_the_input_counts_as_the_input_and_stays_a_link(source: Path) 
     subject = load_subject(source, arch=ARCH)
     with pytest.raises(WriteError, match="the model that was read"):
         save_subject(subject, NEW, link)
-    save_subject(subject, NEW, link, force=True)
+    save_subject(subject, NEW, link, in_place=True)
     assert link.is_symlink()
     assert torch.equal(torch.load(source)["backbone.1.running_var"], NEW["backbone.1.running_var"])
 
@@ -53,6 +53,10 @@ def test_another_file_is_not_overwritten(source: Path) -> None:
     with pytest.raises(WriteError, match="such a file already"):
         save_subject(load_subject(source, arch=ARCH), NEW, other)
     assert other.read_bytes() == b"precious"
+    with pytest.raises(WriteError, match="such a file already"):
+        save_subject(load_subject(source, arch=ARCH), NEW, other, in_place=True)
+    save_subject(load_subject(source, arch=ARCH), NEW, other, force=True)
+    assert torch.equal(torch.load(other)["backbone.1.running_var"], NEW["backbone.1.running_var"])
 
 
 def test_a_failure_while_writing_leaves_the_old_file(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +68,7 @@ def test_a_failure_while_writing_leaves_the_old_file(source: Path, monkeypatch: 
     subject = load_subject(source, arch=ARCH)
     monkeypatch.setattr(checkpoint.torch, "save", fail)
     with pytest.raises(WriteError, match="No space left"):
-        save_subject(subject, NEW, source, force=True)
+        save_subject(subject, NEW, source, in_place=True)
     assert source.read_bytes() == before
     assert [path.name for path in source.parent.iterdir()] == ["net.pt"]
 
@@ -79,7 +83,7 @@ def test_what_reads_back_differently_never_gets_the_name(source: Path, monkeypat
     subject = load_subject(source, arch=ARCH)
     monkeypatch.setattr(checkpoint.torch, "save", lose_a_bit)
     with pytest.raises(WriteError, match=r"reads back differently.*head\.bias"):
-        save_subject(subject, NEW, source, force=True)
+        save_subject(subject, NEW, source, in_place=True)
     assert source.read_bytes() == before
 
 

@@ -1,0 +1,281 @@
+"""`qdiag fix-bn`: repair the dead BatchNorm channels, and show what that did."""
+
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qdiag.cli.choices import Device
+from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.fix_bn_table import print_fix
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, resolve_scheme
+from qdiag.cli.options import (
+    MODEL,
+    OUTPUT,
+    ArchOption,
+    BatchSizeOption,
+    CalibDataOption,
+    CalibSamplesOption,
+    ChannelOrderOption,
+    CropOption,
+    DataOption,
+    DebugOption,
+    DeviceOption,
+    InputShapeOption,
+    JsonOption,
+    MeanOption,
+    ModelArgument,
+    PixelScaleOption,
+    PresetOption,
+    QuietOption,
+    ResizeOption,
+    SamplesOption,
+    SchemeOption,
+    SeedOption,
+    SetOption,
+    StdOption,
+    SubmoduleOption,
+    TrustOption,
+)
+from qdiag.cli.parse import check_single_stdout
+from qdiag.cli.process import prepare_process
+from qdiag.errors import ConfigError
+from qdiag.writers.atomic import check_writable, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from qdiag.loaders.model_tensors import NamedTensors
+    from qdiag.subject import Subject
+
+FIX_BN_EPILOG = """
+[bold]Examples[/]
+
+What would change, from the checkpoint alone:  [cyan]qdiag fix-bn net.pt2 --dry-run[/]
+
+Repair, and prove it:  [cyan]qdiag fix-bn net.pt2 -o fixed.pt2 --data photos/ --preset imagenet[/]
+
+A checkpoint without its network, nothing proved:  [cyan]qdiag fix-bn last.ckpt -o fixed.ckpt --no-proof[/]
+
+Some layers only:  [cyan]qdiag fix-bn net.pt2 -o fixed.pt2 --data photos/ --layers "*.dw_bn"[/]
+
+[bold]Exit codes[/]
+
+0 repaired, or nothing to repair;  2 wrong usage, a model or data that cannot be judged, or no file
+could be written;  130 interrupted.
+"""
+
+REPAIR = "Repair"
+_SCHEME = "tf-uint8"  # one scale per weight tensor: with one per channel, a dead channel costs nobody anything
+
+
+class FixMethod(str, Enum):
+    """Names of `qdiag.core.fix.METHODS`."""
+
+    MEAN = "mean"
+    CONSTANT = "constant"
+
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FIXED", help="The repaired model, in the format of MODEL.", rich_help_panel=OUTPUT
+    ),
+]
+InPlaceOption = Annotated[bool, typer.Option("--in-place", help="Replace MODEL itself.", rich_help_panel=OUTPUT)]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace FIXED if it is there.", rich_help_panel=OUTPUT)]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Show what would change, from the checkpoint alone; write nothing.", rich_help_panel=REPAIR
+    ),
+]
+NoProofOption = Annotated[
+    bool, typer.Option("--no-proof", help="Write the repair without running the network.", rich_help_panel=REPAIR)
+]
+MethodOption = Annotated[
+    FixMethod,
+    typer.Option(
+        "--method",
+        help="mean: the variance becomes the mean of the layer's live channels. constant: gamma becomes 0, so the "
+        "channel is the constant that it gives.",
+        rich_help_panel=REPAIR,
+    ),
+]
+LayersOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layers", metavar="GLOB", help="Only BatchNorms of these names; can be repeated.", rich_help_panel=REPAIR
+    ),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        metavar="RATIO",
+        min=0.0,
+        help="Dead is variance <= RATIO x eps, instead of the rule of `qdiag bn`.",
+        rich_help_panel=REPAIR,
+    ),
+]
+FloatBoundOption = Annotated[
+    float,
+    typer.Option(
+        "--float-bound",
+        metavar="RATIO",
+        min=0.0,
+        help="Refuse channels whose repair moves the float output by more than this share of its largest value.",
+        rich_help_panel=REPAIR,
+    ),
+]
+EpsOption = Annotated[
+    float,
+    typer.Option(
+        "--eps",
+        metavar="NUMBER",
+        help="Of the BatchNorms of a bare state dict, which does not hold it; TensorFlow has 1e-3.",
+        rich_help_panel=MODEL,
+    ),
+]
+
+
+def fix_bn(
+    model: ModelArgument,
+    output: OutputOption = None,
+    in_place: InPlaceOption = False,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
+    no_proof: NoProofOption = False,
+    method: MethodOption = FixMethod.MEAN,
+    layers: LayersOption = None,
+    threshold: ThresholdOption = None,
+    float_bound: FloatBoundOption = 1e-3,
+    arch: ArchOption = None,
+    trust: TrustOption = False,
+    submodule: SubmoduleOption = None,
+    eps: EpsOption = 1e-5,
+    input_shape: InputShapeOption = None,
+    data: DataOption = None,
+    calib_data: CalibDataOption = None,
+    preset: PresetOption = None,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    pixel_scale: PixelScaleOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    channel_order: ChannelOrderOption = None,
+    samples: SamplesOption = None,
+    calib_samples: CalibSamplesOption = 128,
+    seed: SeedOption = 0,
+    scheme: SchemeOption = _SCHEME,
+    set_: SetOption = None,
+    batch_size: BatchSizeOption = 16,
+    device: DeviceOption = Device.AUTO,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Repair BatchNorm channels without variance, and show what that did.
+
+    A dead channel's gain gamma / sqrt(variance + eps) is set by eps alone. Folded into the
+    convolution, it can stretch the weight range for every other channel of the tensor.
+    The repair takes the gain away and leaves the channel's output as it is.
+
+    The float network and the quantized one are measured before and after, on --data or on
+    inputs drawn for --input-shape; unless --scheme says otherwise, with one scale per weight
+    tensor, where dead channels can cost most. Channels whose repair moves the float output
+    are refused. MODEL is read, never changed, unless --in-place is given.
+
+    Whether dead channels cost anything depends on the network: the two measurements say so.
+    """
+    del debug  # read by main()
+    stdout_is_taken = check_single_stdout(json, None)
+    target = _target(model, output, in_place=in_place, dry_run=dry_run)
+    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
+    prepare_process()
+    watch = Stopwatch()
+    progress = make_progress(quiet=quiet)
+    from qdiag.loaders.model_tensors import NamedTensors, load_subject_or_tensors
+    from qdiag.pipeline.bn_audit import audit_batchnorms
+    from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms, fix_unproved
+    from qdiag.savers.save import check_target
+
+    if target is not None:
+        check_target(model, target, force=force, in_place=in_place)
+    options = FixOptions(method.value, tuple(layers or ()), threshold, float_bound)
+    try:
+        found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule)
+        audit = audit_batchnorms(found, assumed_eps=eps)
+        if dry_run or no_proof:
+            reason = "--dry-run runs nothing" if dry_run else "--no-proof: the network was not run"
+            fix, changes = fix_unproved(found, audit, options, reason)
+        elif isinstance(found, NamedTensors):
+            raise ConfigError(
+                "the file holds weights alone, so nothing can be proved",
+                at=model,
+                hint="give the network with --arch, and --data; or --no-proof to repair without",
+            )
+        else:
+            model_options = ModelOptions(model, arch, trust, submodule, input_shape)
+            data_options = DataOptions(
+                data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
+                batch_size, seed,
+            )  # fmt: skip
+            datasets = open_data(data_options, model_options, found, progress)
+            fix, changes = fix_batchnorms(
+                found, audit, datasets, resolved, options, device=device.value, seed=seed, progress=progress
+            )
+        if target is not None and changes and not dry_run:
+            _save(found, changes, target, submodule, trust=trust, force=force, in_place=in_place)
+            fix = replace(fix, written_to=str(target))
+    finally:
+        progress.finish()
+    if json is not None:
+        from qdiag.writers.json_file import fix_to_json
+
+        write_file(json, fix_to_json(fix))
+    if not stdout_is_taken:
+        print_fix(stdout_console(), fix, is_dry_run=dry_run)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+
+
+def _target(model: str, output: Path | None, *, in_place: bool, dry_run: bool) -> Path | None:
+    """Where the repaired model goes; what would stop that is found before the long run."""
+    if dry_run:
+        return None
+    if in_place:
+        if output is not None:
+            raise ConfigError("-o and --in-place exclude each other", hint="leave one away")
+        if not Path(model).is_file():
+            raise ConfigError("--in-place, but no file", at=model, hint="name the new file with -o")
+        check_writable(model)
+        return Path(model)
+    if output is None:
+        raise ConfigError("no place for the repaired model", at="-o", hint="give -o FIXED, --in-place or --dry-run")
+    check_writable(output)
+    return output
+
+
+def _save(
+    found: "Subject | NamedTensors",
+    changes: "Mapping[str, Tensor]",
+    target: Path,
+    submodule: str | None,
+    *,
+    trust: bool,
+    force: bool,
+    in_place: bool,
+) -> None:
+    from qdiag.loaders.model_tensors import NamedTensors
+    from qdiag.savers.save import save_file, save_subject
+
+    if isinstance(found, NamedTensors):
+        prefix = f"{submodule}." if submodule else ""
+        named = {prefix + name: value for name, value in changes.items()}
+        save_file(Path(found.source), named, target, trust=trust, force=force, in_place=in_place)
+    else:
+        save_subject(found, changes, target, trust=trust, force=force, in_place=in_place)

@@ -1,0 +1,173 @@
+"""What `qdiag fix-bn` prints: the proof above, one row per BatchNorm below, and the reasons of refusals."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.fit_table import Column, fit_table
+from qdiag.cli.sqnr_header import Lines, agreement_words, data_lines, header_grid, model_lines
+from qdiag.core.fix import BatchNormFix, FloatChange, LayerFix
+from qdiag.core.measurement import Measurement
+from qdiag.core.task import PairedCounts
+
+_METHOD_WORDS = {
+    "mean": "mean: the variance of a dead channel becomes the mean variance of its layer's live channels",
+    "constant": "constant: gamma of a dead channel becomes 0, what is left is its constant, beta",
+}
+_CHANNELS_AT_MOST = 6
+
+
+def print_fix(console: Console, fix: BatchNormFix, *, is_dry_run: bool = False) -> None:
+    """Header, table and reasons on `console`."""
+    console.print(header_grid(*_header(fix)))
+    if fix.layers:
+        console.print()
+        console.print(fit_table(console, Column("BatchNorm", lambda row: Text(row.name)), _columns(fix), fix.layers))
+        console.print()
+        for line in _refusal_lines(fix):
+            console.print(line)
+    console.print(Text(_last_line(fix, is_dry_run)), soft_wrap=True)
+
+
+def _header(fix: BatchNormFix) -> Lines:
+    yield from model_lines(fix.model)
+    yield "method", Text(_METHOD_WORDS[fix.method])
+    if fix.threshold is not None:
+        yield "dead", Text(f"by threshold: variance <= {fix.threshold:g} eps")
+    for note in fix.notes:
+        yield "note", Text(note)
+    if fix.before is not None:
+        yield from data_lines(fix.before.data)
+    if fix.float_change is not None:
+        yield from _float_lines(fix.float_change, fix.float_bound)
+    if fix.before is not None and fix.after is not None:
+        yield from _quantized_lines(fix.before, fix.after)
+    if fix.unproved is not None and fix.layers:
+        yield "proof", Text(f"none: {fix.unproved}", style="bold yellow")
+
+
+def _float_lines(change: FloatChange, bound: float) -> Lines:
+    yield (
+        "float",
+        Text(
+            f"output moved by {change.max_abs_delta:.1e} at most, {change.relative_delta:.1e} of its largest value "
+            f"(bound {bound:.0e})"
+        ),
+    )
+    if change.task.top1 is not None:
+        counts = change.task.top1
+        yield "", Text(f"top-1 {counts.reference_percent:.1f} % → {counts.simulated_percent:.1f} %")
+    if change.task.agreement_count is not None:
+        yield "", Text(agreement_words(change.task))
+
+
+def _quantized_lines(before: Measurement, after: Measurement) -> Lines:
+    word = before.scheme.name
+    for name, old, new in (
+        ("top-1", before.task.top1, after.task.top1),
+        ("top-5", before.task.top5, after.task.top5),
+    ):
+        if old is not None and new is not None:
+            yield word, _quantized_text(name, old, new)
+            word = ""
+    if before.task.agreement_count is not None and after.task.agreement_count is not None:
+        shares = [100.0 * (t.agreement_count or 0) / max(t.sample_count, 1) for t in (before.task, after.task)]
+        yield word, Text(f"same top-1 as the float network on {shares[0]:.1f} % → {shares[1]:.1f} %")
+        word = ""
+    for metric, metric_after in zip(before.task.metrics, after.task.metrics, strict=True):
+        yield word, Text(f"{metric.name} {metric.simulated:.4g} → {metric_after.simulated:.4g}")
+        word = ""
+    for output, output_after in zip(before.outputs, after.outputs, strict=True):
+        old_db, new_db = output.error.sqnr_db, output_after.error.sqnr_db
+        yield word, Text(f"SQNR of {output.name} {old_db:.1f} → {new_db:.1f} dB")
+        word = ""
+
+
+def _quantized_text(name: str, old: PairedCounts, new: PairedCounts) -> Text:
+    lost = new.drop_interval_pp
+    return Text.assemble(
+        f"{name} ",
+        (f"{old.simulated_percent:.1f} % → {new.simulated_percent:.1f} %", "bold"),
+        f", left to the float network {new.drop_pp:.1f} pp (95 %: {lost.low:.1f} to {lost.high:.1f}), "
+        f"{new.sample_count} samples",
+    )
+
+
+def _columns(fix: BatchNormFix) -> list[Column[LayerFix]]:
+    columns: list[Column[LayerFix]] = [
+        Column("folds into", lambda row: Text(row.folds_into or "-", style="dim"), 30, is_left=True),
+        Column("dead\nof all", lambda row: Text(f"{len(row.channels)}/{row.channel_count}"), 100),
+        Column("channels", lambda row: Text(_channels(row)), 40, is_left=True),
+        Column("largest |gain|\nbefore → after", _pair(lambda r: (r.gain_max_abs_before, r.gain_max_abs_after)), 80),
+        Column(
+            "largest |folded weight|\nbefore → after",
+            _pair(lambda r: (r.folded_max_abs_before, r.folded_max_abs_after)),
+            90,
+        ),
+    ]
+    if fix.refused:
+        columns.insert(2, Column("refused", lambda row: Text(str(row.refused_count), style="yellow"), 95))
+    if fix.before is not None and fix.after is not None:
+        columns.append(Column("local SQNR, dB\nbefore → after", _local(fix.before, fix.after), 85))
+    return columns
+
+
+def _pair(values: Callable[[LayerFix], tuple[float, float]]) -> Callable[[LayerFix], Text]:
+    def cell(row: LayerFix) -> Text:
+        before, after = values(row)
+        return Text("-" if math.isnan(before) else f"{before:.3g} → {after:.3g}")
+
+    return cell
+
+
+def _local(before: Measurement, after: Measurement) -> Callable[[LayerFix], Text]:
+    """Of the layer that the BatchNorm folds into; `-` where the table of layers has none of that name."""
+    old, new = ({record.name: record.local.sqnr_db for record in m.records} for m in (before, after))
+
+    def cell(row: LayerFix) -> Text:
+        name = row.folds_into or ""
+        return Text(f"{old[name]:.1f} → {new[name]:.1f}" if name in old and name in new else "-")
+
+    return cell
+
+
+def _channels(row: LayerFix) -> str:
+    numbers = [str(channel.channel) for channel in row.channels]
+    more = len(numbers) - _CHANNELS_AT_MOST
+    return ", ".join(numbers[:_CHANNELS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _refusal_lines(fix: BatchNormFix) -> list[Text]:
+    """Refused channels by reason; figures that differ from channel to channel stay in the JSON."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for layer, channel in fix.refused:
+        groups[channel.refused or ""].append(f"{layer.name}[{channel.channel}]")
+    lines = []
+    for reason, names in groups.items():
+        more = len(names) - _CHANNELS_AT_MOST
+        listed = ", ".join(names[:_CHANNELS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+        lines.append(Text.assemble((f"refused {listed}: ", "yellow"), reason))
+    return lines
+
+
+def _last_line(fix: BatchNormFix, is_dry_run: bool) -> str:
+    if not fix.layers:
+        return "No dead BatchNorm channel: nothing to repair, nothing written."
+    if not fix.fixed_count:
+        return f"{_count(fix.dead_count)} found, none repaired: nothing written."
+    counts = f"{_count(fix.fixed_count)} repaired in {_layers(fix)}"
+    if is_dry_run:
+        return f"{_count(fix.fixed_count)} would be repaired in {_layers(fix)}; --dry-run writes nothing."
+    return f"{counts}, written to {fix.written_to}" if fix.written_to else f"{counts}, not written"
+
+
+def _count(number: int) -> str:
+    return f"{number} dead channel" if number == 1 else f"{number:,} dead channels"
+
+
+def _layers(fix: BatchNormFix) -> str:
+    number = sum(layer.fixed_count > 0 for layer in fix.layers)
+    return "1 BatchNorm" if number == 1 else f"{number} BatchNorms"

@@ -1,0 +1,117 @@
+"""Edits that the float network can bear: the others are found by halving, and refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from qdiag.batches import Batch, Batches
+from qdiag.core.fix import FloatChange
+from qdiag.core.progress import Progress
+from qdiag.pipeline.float_probe import FloatProbe, deltas, largest_values, relative
+from qdiag.repairs.edit import ChannelEdit
+from qdiag.simulate.task import Classification, OutputErrors
+
+_WORST_BATCHES = 4
+"""Batches on which the edits that moved the output are looked for."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Edits that stay, what they do to the float output, and how far each refused one moved it beyond them."""
+
+    edits: tuple[ChannelEdit, ...]
+    change: FloatChange
+    refused: dict[tuple[str, int], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    change: FloatChange
+    scale: tuple[float, ...]
+    offenders: tuple[int, ...]
+    """Positions of the batches that moved beyond the bound, the worst few."""
+
+
+def keep_within(
+    probe: FloatProbe, batches: Batches, edits: Sequence[ChannelEdit], bound: float, progress: Progress
+) -> Kept:
+    """The edits that together move no float output by more than `bound` times its largest value.
+
+    All are tried at once; only when that is too much are they halved, layer by layer and then channel by channel, on
+    the batches that moved most. What is kept is run on all batches again, so the bound holds for all of them.
+    """
+    kept, refused = tuple(edits), dict[tuple[str, int], float]()
+    seen = _pass(probe, batches, kept, bound, progress)
+    trial: set[int] = set()
+    while seen.change.relative_delta > bound and kept:
+        trial.update(seen.offenders)
+        search = _Search(probe, [b for i, b in enumerate(batches) if i in trial], seen.scale, bound)
+        remaining = search.bearable(kept)
+        if len(remaining) == len(kept):  # rounding that differs between passes: nothing can be blamed
+            refused.update({(e.layer, e.channel): seen.change.relative_delta for e in kept})
+            remaining = ()
+        refused.update(search.refused)
+        kept = remaining
+        seen = _pass(probe, batches, kept, bound, progress)
+    return Kept(kept, seen.change, refused)
+
+
+def _pass(probe: FloatProbe, batches: Batches, edits: Sequence[ChannelEdit], bound: float, progress: Progress) -> _Pass:
+    """All batches once: what changed, and the batches that changed most."""
+    errors: OutputErrors | None = None
+    task = Classification()
+    moved: list[list[float]] = []
+    delta: list[float] = []
+    scale: list[float] = []
+    progress.start("float outputs", batches.sample_count)
+    for outputs in probe.run(batches, edits):
+        errors = errors or OutputErrors(_names(len(outputs.before)))
+        for sink in (errors, task):
+            sink.add(outputs.batch, reference=outputs.before, simulated=outputs.after)
+        here, largest = deltas(outputs), largest_values(outputs.before)
+        delta = [max(a, b) for a, b in zip(delta, here, strict=True)] if delta else here
+        scale = [max(a, b) for a, b in zip(scale, largest, strict=True)] if scale else largest
+        moved.append(here)
+        progress.advance(outputs.batch.sample_count)
+    progress.finish()
+    change = FloatChange(errors.records() if errors else (), task.result(), relative(delta, scale))
+    ratios = [relative(here, scale) for here in moved]
+    worst = sorted((i for i, ratio in enumerate(ratios) if ratio > bound), key=lambda i: -ratios[i])
+    return _Pass(change, tuple(scale), tuple(worst[:_WORST_BATCHES]))
+
+
+@dataclass
+class _Search:
+    """Adds edits group by group to those that are known to be bearable."""
+
+    probe: FloatProbe
+    batches: Sequence[Batch]
+    scale: Sequence[float]
+    bound: float
+    refused: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def bearable(self, edits: Sequence[ChannelEdit]) -> tuple[ChannelEdit, ...]:
+        """The largest set that halving finds, in the order given."""
+        layers = [tuple(group) for _, group in groupby(edits, key=lambda edit: edit.layer)]
+        return self._grow((), layers)
+
+    def _grow(self, kept: tuple[ChannelEdit, ...], groups: list[tuple[ChannelEdit, ...]]) -> tuple[ChannelEdit, ...]:
+        together = tuple(edit for group in groups for edit in group)
+        moved = self._moved((*kept, *together))
+        if moved <= self.bound:
+            return (*kept, *together)
+        if len(together) == 1:
+            self.refused[together[0].layer, together[0].channel] = moved
+            return kept
+        if len(groups) == 1:
+            groups = [(edit,) for edit in together]
+        middle = len(groups) // 2
+        return self._grow(self._grow(kept, groups[:middle]), groups[middle:])
+
+    def _moved(self, edits: Sequence[ChannelEdit]) -> float:
+        found = [relative(deltas(outputs), self.scale) for outputs in self.probe.run(self.batches, edits)]
+        return max(found, default=0.0)
+
+
+def _names(count: int) -> tuple[str, ...]:
+    return tuple(f"output{i}" for i in range(count)) if count > 1 else ("output",)

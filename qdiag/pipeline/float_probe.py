@@ -1,0 +1,97 @@
+"""The float network and a copy of it on which edits are tried: how far do the outputs move?"""
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from qdiag.batches import Batch
+from qdiag.repairs.edit import ChannelEdit, changed_tensors
+from qdiag.savers.named_tensors import fill, tensors_of
+from qdiag.subject import Subject
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Flat tensor outputs of one batch, of the network as it is and with the edits made."""
+
+    batch: Batch
+    before: tuple[Tensor, ...]
+    after: tuple[Tensor, ...]
+
+
+class FloatProbe:
+    """Runs the network as the user has it, BatchNorm not folded, beside a copy with edits; both in eval mode.
+
+    Args:
+        subject: left as it is.
+    """
+
+    def __init__(self, subject: Subject, device: torch.device) -> None:
+        self._device = device
+        self._before = _runnable(subject.model, device)
+        self._after = _runnable(subject.model, device)
+        self._original = tensors_of(self._before)
+        self._tensors = tensors_of(self._after)
+        self._touched: set[str] = set()
+
+    def run(self, batches: Iterable[Batch], edits: Sequence[ChannelEdit]) -> Iterator[Outputs]:
+        """Outputs of each batch before and after the edits."""
+        self._set(edits)
+        for batch in batches:
+            args, kwargs = _moved((batch.args, dict(batch.kwargs)), self._device)
+            with torch.no_grad():
+                yield Outputs(batch, _flat(self._before(*args, **kwargs)), _flat(self._after(*args, **kwargs)))
+
+    def _set(self, edits: Sequence[ChannelEdit]) -> None:
+        changed = changed_tensors(self._original, edits)
+        fill(self._tensors, {name: changed.get(name, self._original[name]) for name in self._touched | set(changed)})
+        self._touched = set(changed)
+
+
+def largest_values(outputs: Sequence[Tensor]) -> list[float]:
+    """Largest finite |value| of each float output."""
+    return [_largest(x) for x in outputs if x.is_floating_point()]
+
+
+def deltas(outputs: Outputs) -> list[float]:
+    """Largest |difference| at each float output, where the value before is finite; inf where the one after is not."""
+    pairs = zip(outputs.before, outputs.after, strict=True)
+    found = []
+    for before, after in pairs:
+        if before.is_floating_point():
+            difference = (after.double() - before.double()).abs()[before.isfinite()]
+            found.append(float(difference.nan_to_num(nan=torch.inf).max()) if difference.numel() else 0.0)
+    return found
+
+
+def relative(delta: Sequence[float], scale: Sequence[float]) -> float:
+    """The worst output's delta over its scale."""
+    ratios = [d / s if s > 0.0 else (torch.inf if d > 0.0 else 0.0) for d, s in zip(delta, scale, strict=True)]
+    return max(ratios, default=0.0)
+
+
+def _largest(x: Tensor) -> float:
+    finite = x[x.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+def _runnable(model: nn.Module | ExportedProgram, device: torch.device) -> nn.Module:
+    if isinstance(model, ExportedProgram):
+        # module() shares its tensors with the program
+        module: nn.Module = copy.deepcopy(model.module())
+        return module.to(device)
+    return copy.deepcopy(model).eval().to(device)
+
+
+def _flat(outputs: Any) -> tuple[Tensor, ...]:
+    return tuple(leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor))
+
+
+def _moved(tree: Any, device: torch.device) -> Any:
+    return pytree.tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, tree)
