@@ -21,17 +21,18 @@ _Match = tuple[LayerTensors, bool, Certainty]
 
 
 def norms_of_tensors(tensors: Mapping[str, Tensor], eps: float) -> NormSites:
-    """The BatchNorms of a state dict, in the order of its names.
+    """The BatchNorms of a state dict, in the order of the file, or of numbers and names where it is sorted by name.
 
     Args:
         tensors: name to tensor, in the order of the file.
         eps: to be assumed.
     """
-    names = sorted(tensors, key=_natural)
+    # Files that are sorted by name do not say what follows what.
+    is_sorted = list(tensors) == sorted(tensors)
+    names = sorted(tensors, key=_natural) if is_sorted else list(tensors)
     norms = [norm for name in names if (norm := _norm(name, tensors, eps)) is not None]
     layers = [layer for name in names if (layer := _layer(name, tensors[name])) is not None]
-    # Files that are sorted by name do not say what follows what.
-    places = None if list(tensors) == sorted(tensors) else {name: i for i, name in enumerate(tensors)}
+    places = None if is_sorted else {name: i for i, name in enumerate(tensors)}
     pairs = _pairs(norms, layers, places)
     sites = []
     for norm in norms:

@@ -28,6 +28,9 @@ def bn_figure(audit: BatchNormAudit) -> Figure:
     has_layers = any(record.folded_max_abs for record in records)
     panels = 2 if has_layers else 1
     figure = Figure(figsize=(figure_width(len(records)), 1.4 + 3.4 * panels), layout="constrained")
+    if not records:
+        figure.text(0.5, 0.5, "no BatchNorm with running statistics", ha="center", color=GREY)
+        return figure
     axes = [figure.add_subplot(panels, 1, i + 1) for i in range(panels)]
     handles = _draw(axes[0], records, [record.gain for record in records], _GAIN)
     if has_layers:

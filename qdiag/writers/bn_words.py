@@ -41,10 +41,13 @@ def dead_sentence(audit: BatchNormAudit) -> str:
     loud = {(r.name, d.channel) for r in audit.records for d in r.dead if d.sets_range}
     unpaired = {(r.name, d.channel) for r in audit.records for d in r.dead if math.isnan(d.range_over_live)} - loud
     head = f"{count} dead {_plural('channel', count)} in {norms} {_plural('BatchNorm', norms)}"
-    parts = [f"{len(loud)} set the range of their layer"] if loud else []
+    parts = []
+    if loud:
+        parts.append("1 sets the range of its layer" if len(loud) == 1 else f"{len(loud)} set the range of their layer")
     quiet = count - len(loud) - len(unpaired)
     if quiet:
-        parts.append(f"{quiet} fold to weights no larger than the live ones and are harmless to the range")
+        folds, are = ("folds", "is") if quiet == 1 else ("fold", "are")
+        parts.append(f"{quiet} {folds} to weights no larger than the live ones and {are} harmless to the range")
     if unpaired:
         parts.append(f"of {len(unpaired)} the folded weight is not known")
     return f"{head}: {'; '.join(parts)}"

@@ -1,0 +1,52 @@
+"""What `qdiag bn` shows, word for word."""
+
+import io
+from collections.abc import Callable
+from importlib.metadata import version
+
+import pytest
+from rich.console import Console
+
+from qdiag.cli.app import run
+from qdiag.cli.bn_table import print_audit
+from qdiag.cli.choices import Order
+from qdiag.writers.bn_csv import bn_csv
+from qdiag.writers.json_file import bn_to_json
+from tests.audits import bn_audit
+
+Check = Callable[[str, str], None]
+
+
+def table(certainty: str, width: int, order: Order, top: int | None = None) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
+    print_audit(console, bn_audit(certainty=certainty), order, top)
+    assert isinstance(console.file, io.StringIO)
+    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+
+
+def test_table_worst_first(check_golden: Check) -> None:
+    text = table("certain", 130, Order.WORST)
+    assert text.index("blocks.0.dw_bn  ") < text.index("blocks.0.pw_bn  ") < text.index("last.bn  ")
+    check_golden("table_bn.txt", text)
+
+
+def test_table_without_a_graph_on_a_narrow_terminal(check_golden: Check) -> None:
+    text = table("guess", 80, Order.GRAPH, 2)
+    assert "3 guessed (?)" in text
+    assert "2 more BatchNorms" in text
+    assert max(map(len, text.splitlines())) <= 80
+    check_golden("table_bn_narrow.txt", text)
+
+
+def test_json_and_csv(check_golden: Check) -> None:
+    check_golden("bn.json", bn_to_json(bn_audit()))
+    check_golden("bn.csv", bn_csv(bn_audit()))
+
+
+def test_help(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("COLUMNS", "100"), ("TERMINAL_WIDTH", "100"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    if not version("typer").startswith("0.29."):
+        pytest.skip("the help was written down with typer 0.29, whose frames differ from others'")
+    assert run(["bn", "--help"]) == 0
+    check_golden("help_bn.txt", "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines()))
