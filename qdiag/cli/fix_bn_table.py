@@ -29,6 +29,10 @@ def print_fix(console: Console, fix: BatchNormFix, *, is_dry_run: bool = False) 
         console.print()
         for line in _refusal_lines(fix):
             console.print(line)
+    if fix.before is not None and fix.before.task.top1 is not None:
+        harmless = _harmless_words(fix.before.task.top1)
+        if harmless:
+            console.print(Text(harmless), soft_wrap=True)
     console.print(Text(_last_line(fix, is_dry_run)), soft_wrap=True)
 
 
@@ -151,6 +155,17 @@ def _refusal_lines(fix: BatchNormFix) -> list[Text]:
         listed = ", ".join(names[:_CHANNELS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
         lines.append(Text.assemble((f"refused {listed}: ", "yellow"), reason))
     return lines
+
+
+def _harmless_words(before: PairedCounts) -> str:
+    """Said when the quantized network had lost nothing to begin with; empty otherwise."""
+    interval = before.drop_interval_pp
+    if interval.low > 0.0:
+        return ""
+    return (
+        f"Harmless here: before the repair the drop was {before.drop_pp:.1f} pp (95 %: {interval.low:.1f} to "
+        f"{interval.high:.1f}), nothing that {before.sample_count} samples can tell from chance."
+    )
 
 
 def _last_line(fix: BatchNormFix, is_dry_run: bool) -> str:

@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.loaders.model_quiet import quiet_torch
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.subject import Subject
@@ -83,8 +84,8 @@ def _largest(x: Tensor) -> float:
 
 def _runnable(model: nn.Module | ExportedProgram, device: torch.device) -> nn.Module:
     if isinstance(model, ExportedProgram):
-        # module() shares its tensors with the program
-        module: nn.Module = copy.deepcopy(model.module())
+        with quiet_torch():  # module() shares its tensors with the program, and programs warn about their own classes
+            module: nn.Module = copy.deepcopy(model.module())
         return module.to(device)
     return copy.deepcopy(model).eval().to(device)
 

@@ -3,11 +3,16 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
+from qdiag.loaders.model_quiet import quiet_torch
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.subject import Subject
+
+_Model = TypeVar("_Model", nn.Module, ExportedProgram, nn.Module | ExportedProgram)
 
 
 def subject_tensors(subject: Subject) -> dict[str, Tensor]:
@@ -26,9 +31,14 @@ def with_changes(subject: Subject, changes: Mapping[str, Tensor]) -> Subject:
         KeyError: the model has no tensor of that name.
     """
     if subject.parent is not None and subject.submodule is not None:
-        parent = copy.deepcopy(subject.parent)
+        parent = _copy(subject.parent)
         changed = replace(subject, parent=parent, model=parent.get_submodule(subject.submodule))
     else:
-        changed = replace(subject, model=copy.deepcopy(subject.model))
+        changed = replace(subject, model=_copy(subject.model))
     fill(subject_tensors(changed), changes)
     return changed
+
+
+def _copy(model: _Model) -> _Model:
+    with quiet_torch():  # programs warn about their own pytree classes
+        return copy.deepcopy(model)

@@ -49,7 +49,7 @@ def propose(
     refusal = _refusal(record, tensors, names, method, len(dead))
     live = [record.variance[c] for c in range(record.channels) if c not in dead]
     new_variance = math.fsum(live) / len(live) if live else math.nan
-    gamma, beta = tensors.get(names.gamma), tensors.get(names.beta)
+    gamma, beta = (None if name not in tensors else tensors[name].detach() for name in (names.gamma, names.beta))
     rows, edits = [], []
     for c in sorted(dead):
         variance, gain = record.variance[c], record.gain[c]

@@ -1,0 +1,179 @@
+"""`qdiag fix-bn` from the outside: on the network that comes with the package, and on real weights."""
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from qdiag.cli.app import run
+from qdiag.core.fix import BatchNormFix
+from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
+from qdiag.writers.json_file import fix_from_json
+
+MODEL = str(demo_model_path())
+DATA = ["--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET, "--device", "cpu"]
+
+
+def result_of(path: Path) -> BatchNormFix:
+    return fix_from_json(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("method", ["mean", "constant"])
+def test_the_demo_network_is_repaired(method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fixed, report = tmp_path / "fixed.safetensors", tmp_path / "fix.json"
+    original = demo_model_path().read_bytes()
+    arguments = [MODEL, "-o", str(fixed), *DATA, "--samples", "128", "--method", method, "--json", str(report)]
+    assert run(["fix-bn", *arguments]) == 0
+    assert demo_model_path().read_bytes() == original
+    fix = result_of(report)
+    assert (fix.dead_count, fix.fixed_count) == (18, 18)
+    assert fix.float_change is not None
+    assert fix.float_change.task.agreement_count == 128
+    assert fix.before is not None
+    assert fix.before.task.top1 is not None
+    assert fix.before.task.top1.simulated_percent < 25.0
+    assert fix.after is not None
+    assert fix.after.task.top1 is not None
+    assert fix.after.task.top1.simulated_percent > 95.0
+    old, new = safetensors.torch.load_file(MODEL), safetensors.torch.load_file(fixed)
+    assert list(old) == list(new)
+    changed = {name.rpartition(".")[2] for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {"running_var" if method == "mean" else "weight"}
+    out = capsys.readouterr().out
+    assert "18 dead channels repaired in 8 BatchNorms" in out
+    assert "blocks.1.dw_bn" in out
+    assert "Harmless" not in out
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "net.safetensors"
+    model.write_bytes(demo_model_path().read_bytes())
+    assert run(["fix-bn", str(model), "--dry-run", "--eps", "1e-3", "-o", str(tmp_path / "fixed.safetensors")]) == 0
+    assert "18 dead channels would be repaired" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
+    assert model.read_bytes() == demo_model_path().read_bytes()
+
+
+def test_weights_alone_are_repaired_without_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = safetensors.torch.load_file(MODEL)
+    source, fixed = tmp_path / "last.ckpt", tmp_path / "fixed.ckpt"
+    torch.save({"epoch": 7, "state_dict": {f"module.{name}": value for name, value in state.items()}}, source)
+    assert run(["fix-bn", str(source), "-o", str(fixed)]) == 2
+    assert "--no-proof" in capsys.readouterr().err
+    arguments = ["fix-bn", str(source), "-o", str(fixed), "--no-proof", "--eps", "1e-3"]
+    assert run([*arguments, "--layers", "*.blocks.1.dw_bn"]) == 0
+    out = capsys.readouterr().out
+    assert "the network was not run" in out
+    assert "0.001 is assumed" in out
+    after = torch.load(fixed, weights_only=True)
+    assert after["epoch"] == 7
+    for name, value in state.items():
+        expected = value
+        if name == "blocks.1.dw_bn.running_var":
+            live = [c for c in range(16) if c not in (7, 12)]
+            expected = value.clone()
+            expected[[7, 12]] = value[live].mean()
+        assert torch.allclose(after["state_dict"][f"module.{name}"], expected, rtol=1e-6, atol=0.0), name
+
+
+def test_in_place_and_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, other = tmp_path / "net.safetensors", tmp_path / "other.safetensors"
+    original = demo_model_path().read_bytes()
+    model.write_bytes(original)
+    other.write_bytes(b"precious")
+    base = ["fix-bn", str(model), "--no-proof", "--eps", "1e-3"]
+    for arguments, word in (
+        ([*base], "--dry-run"),
+        ([*base, "-o", str(model)], "--in-place"),
+        ([*base, "-o", str(model), "--force"], "--in-place"),
+        ([*base, "-o", str(other)], "--force"),
+        ([*base, "-o", str(other), "--in-place"], "exclude each other"),
+        ([*base, "-o", str(tmp_path / "none" / "f.safetensors")], "mkdir"),
+        ([*base, "-o", str(other), "--force", "--layers", "head*"], "blocks.0.dw_bn"),
+    ):
+        assert run(arguments) == 2, arguments
+        assert word in capsys.readouterr().err, arguments
+    assert model.read_bytes() == original
+    assert other.read_bytes() == b"precious"
+    assert run([*base, "--in-place"]) == 0
+    assert model.read_bytes() != original
+    assert run([*base, "-o", str(other), "--force"]) == 0
+    assert "nothing to repair, nothing written" in capsys.readouterr().out
+    assert other.read_bytes() == b"precious"
+
+
+def test_json_alone_on_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run(["fix-bn", MODEL, "--dry-run", "--eps", "1e-3", "--json", "-", "--quiet"]) == 0
+    captured = capfdbinary.readouterr()
+    assert captured.err == b""
+    fix = fix_from_json(captured.out.decode())
+    assert fix.fixed_count == 18
+    assert fix.unproved is not None
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["mean", "constant"])
+def test_mobilenet_v1_comes_back(method: str, real_data: Path, tmp_path: Path) -> None:
+    model = str(real_data / "mobilenet_v1_0.75_224.safetensors")
+    images = ["--data", str(real_data / "imagenet_val_600"), "--preset", "tf", "--crop", "224"]
+    report = tmp_path / "fix.json"
+    arguments = ["--arch", "zoo:mobilenet_v1?width=0.75", "-o", str(tmp_path / "fixed.safetensors"), *images]
+    assert run(["fix-bn", model, *arguments, "--method", method, "--json", str(report), "--quiet"]) == 0
+    fix = result_of(report)
+    assert (fix.fixed_count, len(fix.refused)) == (42, 0)
+    depthwise = {layer.name: len(layer.channels) for layer in fix.layers if ".dw_bn" in layer.name}
+    assert depthwise == {
+        f"blocks.{i}.dw_bn": n for i, n in ((0, 10), (1, 2), (2, 2), (5, 1), (10, 1), (11, 1), (12, 4))
+    }
+    change, before, after = fix.float_change, fix.before, fix.after
+    assert change is not None
+    assert before is not None
+    assert after is not None
+    assert change.relative_delta < 1e-5
+    assert change.task.top1 is not None
+    assert change.task.top1.reference_percent == change.task.top1.simulated_percent
+    assert change.task.top1.reference_percent == pytest.approx(76.4, abs=2.0)
+    assert before.task.top1 is not None
+    assert before.task.top1.simulated_percent == pytest.approx(9.0, abs=2.0)
+    assert after.task.top1 is not None
+    assert after.task.top1.simulated_percent == pytest.approx(65.4, abs=2.0)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_harmless_dead_channels_stay_harmless(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, report = str(real_data / "mobilenet_v1_0.25_vww96.safetensors"), tmp_path / "fix.json"
+    arch = "zoo:mobilenet_v1?width=0.25&classes=2&activation=relu&conv_bias=true"
+    arguments = ["--arch", arch, "--data", str(real_data / "vww96_600.npz"), "--json", str(report)]
+    assert run(["fix-bn", model, "-o", str(tmp_path / "fixed.safetensors"), *arguments]) == 0
+    fix = result_of(report)
+    assert (fix.fixed_count, len(fix.refused)) == (1540, 0)
+    assert fix.float_change is not None
+    assert fix.float_change.relative_delta < 1e-5
+    assert fix.before is not None
+    assert fix.after is not None
+    assert fix.before.task.top1 is not None
+    assert fix.after.task.top1 is not None
+    assert abs(fix.after.task.top1.drop_pp - fix.before.task.top1.drop_pp) < 2.0
+    assert "Harmless here" in capsys.readouterr().out
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["resnet20_cifar10", "resnet56_cifar10"])
+def test_silent_on_healthy_networks(name: str, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fix-bn", str(real_data / f"{name}.safetensors"), "--dry-run"]) == 0
+    assert "No dead BatchNorm channel" in capsys.readouterr().out
+
+
+@pytest.mark.real
+def test_dead_channels_that_set_no_range_change_none(
+    real_data: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(["fix-bn", str(real_data / "nin_cifar10.safetensors"), "--dry-run", "--json", "-", "-q"]) == 0
+    fix = fix_from_json(capfdbinary.readouterr().out.decode())
+    assert fix.dead_count > 0
+    assert all(layer.folded_max_abs_after == layer.folded_max_abs_before for layer in fix.layers)
