@@ -18,6 +18,7 @@ _METHOD_WORDS = {
     "constant": "constant: gamma of a dead channel becomes 0, what is left is its constant, beta",
 }
 _CHANNELS_AT_MOST = 6
+_REFUSALS_AT_MOST = 8
 
 
 def print_fix(console: Console, fix: BatchNormFix, *, is_dry_run: bool = False) -> None:
@@ -28,7 +29,7 @@ def print_fix(console: Console, fix: BatchNormFix, *, is_dry_run: bool = False) 
         console.print(fit_table(console, Column("BatchNorm", lambda row: Text(row.name)), _columns(fix), fix.layers))
         console.print()
         for line in _refusal_lines(fix):
-            console.print(line)
+            console.print(line, soft_wrap=True)
     if fix.before is not None and fix.before.task.top1 is not None:
         harmless = _harmless_words(fix.before.task.top1)
         if harmless:
@@ -145,7 +146,7 @@ def _channels(row: LayerFix) -> str:
 
 
 def _refusal_lines(fix: BatchNormFix) -> list[Text]:
-    """Refused channels by reason; figures that differ from channel to channel stay in the JSON."""
+    """Refused channels by reason."""
     groups: dict[str, list[str]] = defaultdict(list)
     for layer, channel in fix.refused:
         groups[channel.refused or ""].append(f"{layer.name}[{channel.channel}]")
@@ -154,7 +155,8 @@ def _refusal_lines(fix: BatchNormFix) -> list[Text]:
         more = len(names) - _CHANNELS_AT_MOST
         listed = ", ".join(names[:_CHANNELS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
         lines.append(Text.assemble((f"refused {listed}: ", "yellow"), reason))
-    return lines
+    rest = len(lines) - _REFUSALS_AT_MOST
+    return [*lines[:_REFUSALS_AT_MOST], Text(f"and {rest} more refusals: --json has all")] if rest > 0 else lines
 
 
 def _harmless_words(before: PairedCounts) -> str:

@@ -1,7 +1,10 @@
 """`qdiag fix-bn` from the outside: on the network that comes with the package, and on real weights."""
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -9,7 +12,10 @@ import torch
 from qdiag.cli.app import run
 from qdiag.core.fix import BatchNormFix
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
+from qdiag.loaders.models import load_subject
 from qdiag.writers.json_file import fix_from_json
+from tests.unit.loaders import model_files
+from tests.unit.loaders.model_files import SmallNet, trained_net
 
 MODEL = str(demo_model_path())
 DATA = ["--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET, "--device", "cpu"]
@@ -110,6 +116,59 @@ def test_json_alone_on_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None
     fix = fix_from_json(captured.out.decode())
     assert fix.fixed_count == 18
     assert fix.unproved is not None
+
+
+def dead_net() -> SmallNet:
+    """Channel 2 of four sees nothing and has no variance."""
+    net = trained_net()
+    with torch.no_grad():
+        net.backbone[0].weight[2] = 0.0
+        net.backbone[1].running_mean[2] = net.backbone[0].bias[2]
+        net.backbone[1].running_var[2] = 1e-30
+    return net
+
+
+WRITERS: dict[str, tuple[Callable[[torch.nn.Module, Path], None], list[str]]] = {
+    "scripted": (model_files.write_scripted, []),
+    "traced": (model_files.write_traced, []),
+    "exported": (model_files.write_exported, []),
+    "pickled": (model_files.write_module, ["--trust"]),
+    "state dict": (model_files.write_state_dict, ["--arch", model_files.ARCH]),
+    "submodule": (model_files.write_module, ["--trust", "--submodule", "backbone"]),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_is_repaired_and_proved(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write, options = WRITERS[name]
+    source, fixed, report = tmp_path / "net", tmp_path / "fixed", tmp_path / "fix.json"
+    write(dead_net(), source)
+    inputs = np.random.default_rng(0).normal(size=(16, 3, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "x.npy", inputs)
+    data = ["--data", str(tmp_path / "x.npy"), "--device", "cpu"]
+    assert run(["fix-bn", str(source), "-o", str(fixed), *options, *data, "--json", str(report)]) == 0
+    fix = result_of(report)
+    assert [(layer.name.removeprefix("backbone."), layer.fixed_count) for layer in fix.layers] == [("1", 1)]
+    assert fix.float_change is not None
+    assert fix.float_change.relative_delta < 1e-6
+    assert fix.after is not None
+    assert "1 dead channel repaired in 1 BatchNorm" in capsys.readouterr().out
+    arch = model_files.ARCH if name == "state dict" else None
+    after = load_subject(fixed, arch=arch, trust=True).model
+    variance = dict(after.named_buffers())["backbone.1.running_var"]
+    expected = dead_net().backbone[1].running_var
+    expected[2] = expected[[0, 1, 3]].mean()
+    assert torch.allclose(variance, expected)
+
+
+def test_a_frozen_program_has_no_batchnorm_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "net.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.freeze(torch.jit.script(dead_net().eval())), str(source))
+    assert run(["fix-bn", str(source), "-o", str(tmp_path / "fixed.pt"), "--no-proof"]) == 0
+    assert "nothing written" in capsys.readouterr().out
+    assert not (tmp_path / "fixed.pt").exists()
 
 
 @pytest.mark.real

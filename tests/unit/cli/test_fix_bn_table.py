@@ -1,0 +1,81 @@
+"""The words of `qdiag fix-bn`, from results made by hand."""
+
+import io
+import math
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from qdiag.cli.fix_bn_table import print_fix
+from qdiag.core.error_sums import ErrorSums
+from qdiag.core.fix import BatchNormFix, ChannelFix, FloatChange, LayerFix
+from qdiag.core.measurement import ModelInfo, OutputRecord
+from qdiag.core.task import PairedCounts, TaskResult
+from tests.measurements import measurement
+
+MODEL = ModelInfo("net.pt2", "exported_program", "Net", 1234, "0" * 64)
+CHANGE = FloatChange(
+    (OutputRecord("output", (4,), ErrorSums(count=4, reference_sq_sum=4.0, error_sq_sum=1e-12, max_abs_error=2e-6)),),
+    TaskResult(100, 100, PairedCounts(76, 0, 0, 24)),
+    1e-7,
+)
+
+
+def channel(number: int, refused: str | None = None) -> ChannelFix:
+    after = (1e-30, 38.0, 104.0) if refused else (0.5, 0.13, 0.9)
+    return ChannelFix(number, 1e-30, after[0], 38.0, after[1], 0.7, 104.0, after[2], refused)
+
+
+def result(*channels: ChannelFix) -> BatchNormFix:
+    layer = LayerFix("blocks.0.dw_bn", "blocks.0.dw", 24, channels, 38.0, 0.9, 104.0, math.nan)
+    return BatchNormFix(MODEL, "mean", None, 1e-3, (layer,), CHANGE, measurement(), measurement(), None, "fixed.pt2")
+
+
+def text(fix: BatchNormFix, width: int = 120, *, is_dry_run: bool = False) -> str:
+    file = io.StringIO()
+    print_fix(Console(file=file, width=width, highlight=False), fix, is_dry_run=is_dry_run)
+    return file.getvalue()
+
+
+def test_the_proof_and_the_table() -> None:
+    shown = text(result(channel(3), channel(9)), 160)
+    assert "output moved by 2.0e-06 at most, 1.0e-07 of its largest value (bound 1e-03)" in shown
+    assert "top-1 76.0 % → 76.0 %" in shown
+    assert "top-1 9.0 % → 9.0 %, left to the float network 67.4 pp" in shown
+    assert "2/24" in shown
+    assert "38 → 0.9" in shown
+    assert shown.rstrip().endswith("2 dead channels repaired in 1 BatchNorm, written to fixed.pt2")
+    assert "Harmless" not in shown
+    assert "refused" not in shown
+
+
+@pytest.mark.parametrize("width", [72, 80, 100])
+def test_it_fits_the_terminal(width: int) -> None:
+    shown = text(result(*(channel(i) for i in range(20))), width)
+    table = shown[shown.index("BatchNorm ") :]
+    assert max(len(line) for line in table.splitlines()[:5]) <= width
+
+
+def test_refusals_are_rows_with_reasons() -> None:
+    shown = text(result(channel(3), *(channel(i, f"reason {i}") for i in range(4, 20))))
+    assert "refused blocks.0.dw_bn[4]: reason 4" in shown
+    assert "and 8 more refusals" in shown
+    assert "1 dead channel repaired" in shown
+    alike = text(result(*(channel(i, "one reason") for i in range(10))))
+    assert "blocks.0.dw_bn[5] and 4 more: one reason" in alike
+    assert "10 dead channels found, none repaired: nothing written." in alike
+
+
+def test_what_was_not_proved_is_said() -> None:
+    bare = replace(result(channel(3)), float_change=None, before=None, after=None, unproved="no network")
+    assert "none: no network" in text(bare)
+    assert "1 dead channel would be repaired in 1 BatchNorm; --dry-run writes nothing." in text(bare, is_dry_run=True)
+    assert "No dead BatchNorm channel: nothing to repair" in text(replace(bare, layers=()))
+
+
+def test_harmless_channels_are_called_so() -> None:
+    good = measurement()
+    good = replace(good, task=replace(good.task, top1=PairedCounts(85, 1, 1, 13)))
+    shown = text(replace(result(channel(3)), before=good, after=good))
+    assert "Harmless here: before the repair the drop was 0.0 pp" in shown
