@@ -1,6 +1,7 @@
 """TensorRT's threshold: the clipping point at which the quantized distribution says most about the original.
 
-Source: S. Migacz, "8-bit Inference with TensorRT", GTC 2017 (Kullback-Leibler divergence over a histogram of |x|).
+Source: S. Migacz, "8-bit Inference with TensorRT", GTC 2017 (Kullback-Leibler divergence over a histogram of |x|); the
+bin at zero is taken to be as full as its neighbour, as in NVIDIA's pytorch-quantization.
 """
 
 import numpy as np
@@ -13,19 +14,27 @@ from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
 
 _CANDIDATES = 512
+_VALUES_PER_LEVEL = 10
+"""With fewer values than this per level the histogram is mostly gaps, and the divergence rewards cutting into them."""
 
 
 class Entropy:
     """Clips |x| at the threshold with the least divergence."""
 
     def activation_range(self, statistics: ActivationStatistics, scheme: TensorScheme) -> tuple[float, float]:
-        """The threshold T on both sides, cut down to the values that occur."""
+        """The threshold T on both sides, cut down to the values that occur; too few values keep their whole range."""
         seen, histogram = statistics.range, statistics.range.histogram
         if histogram is None:
             return seen.min, seen.max
         one_sided = seen.min >= 0.0 and not scheme.signed
         levels = 1 << (scheme.bits if one_sided else scheme.bits - 1)
-        threshold = kl_threshold(_magnitudes(histogram), histogram.bin_width, levels)
+        if histogram.total < _VALUES_PER_LEVEL * levels:
+            return seen.min, seen.max
+        counts = _magnitudes(histogram)
+        if len(counts) > 1:
+            # ReLU's zeros are exact under every threshold, but spread over a level they would outvote all other values
+            counts[0] = counts[1]
+        threshold = kl_threshold(counts, histogram.bin_width, levels)
         return max(seen.min, -threshold), min(seen.max, threshold)
 
     def weight_range(self, rows: Tensor, scheme: TensorScheme) -> tuple[Tensor, Tensor]:

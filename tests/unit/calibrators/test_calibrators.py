@@ -143,6 +143,20 @@ def test_entropy_clips_a_tail_and_leaves_a_box_alone() -> None:
     assert high > 0.95
 
 
+def test_entropy_is_not_outvoted_by_the_zeros_of_a_relu() -> None:
+    x = torch.randn(10, 6000, generator=torch.Generator().manual_seed(0)).relu()
+    assert float((x == 0).float().mean()) > 0.45
+    low, high = CALIBRATORS["entropy"].activation_range(statistics(x), with_calibrator("entropy"))
+    assert low == 0.0
+    assert high > 3.0
+
+
+def test_entropy_of_a_handful_of_logits_clips_nothing() -> None:
+    x = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
+    low, high = CALIBRATORS["entropy"].activation_range(statistics(x), with_calibrator("entropy"))
+    assert (low, high) == (float(x.min()), float(x.max()))
+
+
 def test_entropy_with_more_levels_than_bins_clips_nothing() -> None:
     x = heavy_tailed()
     low, high = CALIBRATORS["entropy"].activation_range(statistics(x), with_calibrator("entropy", bits=16))

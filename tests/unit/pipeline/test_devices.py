@@ -1,0 +1,34 @@
+"""The same figures on a GPU, where there is one; a clear refusal where there is none."""
+
+import pytest
+import torch
+
+import qdiag
+from tests.models import KINDS
+
+HAS_CUDA = torch.cuda.is_available()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not HAS_CUDA, reason="no CUDA device here")
+@pytest.mark.parametrize("name", ["depthwise_separable", "residual", "vit_sdpa"])
+def test_cuda_equals_cpu(name: str) -> None:
+    from qdiag.batches import Batch
+
+    data = [Batch(*KINDS[name].inputs(4, seed)) for seed in range(2)]
+    cpu = qdiag.measure(KINDS[name].build(), data, device="cpu")
+    gpu = qdiag.measure(KINDS[name].build(), data, device="cuda")
+    for a, b in zip(cpu.records, gpu.records, strict=True):
+        assert b.local.sqnr_db == pytest.approx(a.local.sqnr_db, abs=0.2)
+        assert b.propagated.sqnr_db == pytest.approx(a.propagated.sqnr_db, abs=0.5)
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device here")
+def test_cuda_is_refused_where_there_is_none() -> None:
+    with pytest.raises(qdiag.QdiagError, match="no CUDA device"):
+        qdiag.measure(KINDS["plain"].build(), torch.randn(2, 3, 16, 16), device="cuda")
+
+
+def test_unknown_devices_are_refused() -> None:
+    with pytest.raises(qdiag.QdiagError, match="unknown device"):
+        qdiag.measure(KINDS["plain"].build(), torch.randn(2, 3, 16, 16), device="tpu")
