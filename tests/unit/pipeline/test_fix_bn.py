@@ -93,7 +93,8 @@ def test_float_stays_and_quantized_gets_better(
     _, _, fix, _ = healthy_fix
     assert (fix.dead_count, fix.fixed_count, len(fix.refused)) == (4, 4, 0)
     assert fix.float_change is not None
-    assert fix.float_change.relative_delta < 1e-6
+    # the gain of a dead channel, about 30 here, also multiplies the last bit of the constant that reaches it
+    assert fix.float_change.relative_delta < 1e-5
     assert fix.float_change.task.agreement_count == 24
     assert fix.before is not None
     assert fix.after is not None
