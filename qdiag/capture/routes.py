@@ -56,17 +56,22 @@ def _export_static(model: nn.Module, example: Batch) -> ExportedProgram:
 
 def _exported(model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedProgram:
     args, kwargs = example.args, dict(example.kwargs)
-    batch = example.sample_count
     shapes: Any = None
     if dynamic:
-
-        def dimensions(leaf: Any) -> dict[int, Any] | None:
-            return {0: Dim.AUTO} if isinstance(leaf, Tensor) and leaf.ndim and leaf.shape[0] == batch else None
-
+        dimensions = _dynamic_batch(example.sample_count)
         shapes = (*pytree.tree_map(dimensions, args), *pytree.tree_map(dimensions, kwargs).values())
         shapes = _by_argument(model, args, kwargs, shapes)
     with torch.no_grad():
         return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+
+
+def _dynamic_batch(samples: int) -> Callable[[Any], dict[int, Any] | None]:
+    """Which axes of one input may vary: the first, where it is the batch."""
+
+    def dimensions(leaf: Any) -> dict[int, Any] | None:
+        return {0: Dim.AUTO} if isinstance(leaf, Tensor) and leaf.ndim and leaf.shape[0] == samples else None
+
+    return dimensions
 
 
 def _by_argument(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any) -> Any:
@@ -93,9 +98,20 @@ def _trace(model: nn.Module, example: Batch) -> ExportedProgram:
 def _convert(model: nn.Module, example: Batch) -> ExportedProgram:
     from torch._export.converter import TS2EPConverter
 
+    class BatchAxisConverter(TS2EPConverter):
+        """Only the batch axis varies: with every axis free, as torch has it, pooling asks what no solver can answer."""
+
+        def retrace_as_exported_program(
+            self, gm: torch.fx.GraphModule, name_to_constant: dict[str, Any]
+        ) -> ExportedProgram:
+            del name_to_constant  # constants may stay buffers: nothing here tells them apart
+            shapes = pytree.tree_map(_dynamic_batch(example.sample_count), example.args)
+            return torch.export.export(gm, example.args, dynamic_shapes=shapes, strict=False)
+
     assert isinstance(model, torch.jit.ScriptModule)
     with torch.no_grad():
-        program: ExportedProgram = TS2EPConverter(copy.deepcopy(model), example.args, dict(example.kwargs)).convert()
+        converter = BatchAxisConverter(copy.deepcopy(model), example.args, dict(example.kwargs))
+        program: ExportedProgram = converter.convert()
     return program
 
 

@@ -11,6 +11,7 @@ from torch.export import Dim
 
 import qdiag
 from qdiag.errors import CaptureError, DataError
+from tests.models import KINDS
 
 
 class Net(nn.Module):
@@ -78,6 +79,20 @@ def test_torchscript(how: str, net: nn.Module, expected: list[tuple[str, float, 
     assert result.capture.folded_batchnorms == ("features.1", "features.4")
     assert [r.name for r in result.records][1:3] == ["features.0", "features.3"]
     same(result, expected)
+
+
+@pytest.mark.parametrize("kind", ["residual", "vit_multihead"])
+def test_torchscript_whose_inner_sizes_follow_from_the_image_size(kind: str) -> None:
+    """Strides and pooling, or reshapes into heads: sizes that must be numbers, not unknowns, at conversion."""
+    model, (args, _) = KINDS[kind].build(), KINDS[kind].inputs(6, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(model, args, check_trace=False)
+        result = qdiag.measure(traced, args[0])
+        expected = qdiag.measure(model, args[0])
+    assert result.capture.route == "torchscript"
+    if kind == "residual":  # tracing takes torch's attention apart, so the other has other layers
+        same(result, figures(expected))
 
 
 @pytest.mark.parametrize("decomposed", [False, True])
