@@ -4,14 +4,14 @@ A BatchNorm stores mean and variance of its input over the training set. Inputs 
 excite the network much like real ones do. Source of the idea: Y. Cai et al., "ZeroQ", arXiv 2001.00281, section 3.1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from qdiag.batches import Batch, Datasets
+from qdiag.batches import Batch, Datasets, not_accepted
 from qdiag.capture.capture import capture
 from qdiag.capture.program import Program, Runner
 from qdiag.core.progress import Progress
@@ -69,6 +69,7 @@ def synthesize_datasets(
         input_shape: batch axis first; its length there is ignored.
 
     Raises:
+        DataError: the network does not accept inputs of this shape.
         CaptureError: the network cannot be turned into a graph.
     """
     measured, calibration = samples or MEASURED, min(calib_samples or CALIBRATION, samples or CALIBRATION)
@@ -80,7 +81,7 @@ def synthesize_datasets(
     if program is not None and norms:
         noise = torch.cat([_shaped(program, norms, part, progress) for part in torch.split(noise, SYNTHESIS_BATCH)])
         how = f"drawn to match the statistics of {len(norms)} BatchNorms ({STEPS} steps)"
-    source = f"data-free, {how}, seed {seed}"
+    source = f"{how}, seed {seed}"
     return Datasets(
         DrawnBatches(noise[measured:], batch_size, source),
         DrawnBatches(noise[:measured], batch_size, source),
@@ -92,15 +93,30 @@ def _program(subject: Subject, example: Tensor) -> Program:
     model = subject.model
     flags = [(m, m.training) for m in model.modules()] if isinstance(model, nn.Module) else []
     try:
+        batch = Batch((example,))
         if isinstance(model, nn.Module):
             model.eval()
-        return capture(subject, Batch((example,)))
+            _check_accepted(model, batch)
+        program = capture(subject, batch)
+        _check_accepted(lambda x: Runner(program)((x,)), batch)
+        return program
     except QdiagError as error:
         error.hint = error.hint or "give --data, or check --input-shape"
         raise
     finally:
         for module, flag in flags:
             module.training = flag
+
+
+def _check_accepted(run: Callable[[Tensor], object], batch: Batch) -> None:
+    """Raise `DataError` where a network fails on the noise that it is to start from."""
+    try:
+        with torch.no_grad():
+            run(*batch.args)
+    except Exception as error:
+        refusal = not_accepted(batch, error)
+        refusal.at, refusal.hint = "--input-shape", "give the shape of the network's one float input, or --data"
+        raise refusal from error
 
 
 def _norms(program: Program) -> list[fx.Node]:
