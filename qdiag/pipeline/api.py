@@ -1,5 +1,6 @@
 """The same from Python: objects in, one frozen result out."""
 
+import torch
 from torch import nn
 from torch.export import ExportedProgram
 
@@ -9,6 +10,7 @@ from qdiag.core.measurement import Measurement
 from qdiag.core.progress import Progress
 from qdiag.core.ranges_report import RangeReport
 from qdiag.core.scheme import QuantScheme
+from qdiag.errors import LoadError
 from qdiag.loaders.data import batches_from
 from qdiag.loaders.model_values import check_finite
 from qdiag.pipeline.ranges import range_subject
@@ -83,7 +85,19 @@ def _subject(model: Model) -> Subject:
     name = type(model).__name__
     subject = Subject(model, "exported_program" if isinstance(model, ExportedProgram) else "module", name, name)
     check_finite(subject)
+    _check_precision(model)
     return subject
+
+
+def _check_precision(model: nn.Module | ExportedProgram) -> None:
+    """The reference is float32: a coarser one would be compared with noise of its own."""
+    coarse = {t.dtype for t in model.state_dict().values() if t.is_floating_point()} - {torch.float32}
+    if coarse:
+        raise LoadError(
+            f"the model holds {', '.join(sorted(str(d).removeprefix('torch.') for d in coarse))} tensors",
+            at=type(model).__name__,
+            hint="measure a float32 copy: copy.deepcopy(model).float()",
+        )
 
 
 def _datasets(batches: object, calibration: object | None) -> Datasets:

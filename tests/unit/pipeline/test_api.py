@@ -1,0 +1,110 @@
+"""The Python API: what it takes, what it refuses, what it returns."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import qdiag
+
+IMAGES = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+
+
+def test_scheme_by_name_by_value_and_by_file(tmp_path: object) -> None:
+    by_name = qdiag.measure(net(), IMAGES, scheme="w4a8")
+    by_value = qdiag.measure(net(), IMAGES, scheme=qdiag.load_scheme("w4a8"))
+    path = f"{tmp_path}/mine.toml"
+    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write('base = "w4a8"\n')
+    by_file = qdiag.measure(net(), IMAGES, scheme=path)
+    assert by_name.outputs == by_value.outputs == by_file.outputs
+
+
+def test_labels_give_accuracy_and_calibration_can_be_apart() -> None:
+    labels = torch.randint(3, (8,), generator=torch.Generator().manual_seed(1))
+    result = qdiag.measure(net(), (IMAGES, labels), calibration=IMAGES[:3] * 0.5)
+    assert result.task.top1 is not None
+    assert (result.data.calibration_count, result.data.measured_count) == (3, 8)
+    assert result.record("input:input").clipped_count > 0
+
+
+def test_equal_input_gives_an_equal_result() -> None:
+    from dataclasses import replace
+
+    first, second = (qdiag.measure(net(), IMAGES) for _ in range(2))
+    assert replace(first, stages=()) == replace(second, stages=())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(qdiag.QdiagError, match="tensors") as caught:
+        qdiag.measure(copy.deepcopy(net()).to(dtype), IMAGES)
+    assert "float()" in str(caught.value.hint)
+
+
+def test_nan_weights_are_refused() -> None:
+    broken = net()
+    with torch.no_grad():
+        broken[0].weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(qdiag.QdiagError, match=r"0\.weight"):
+        qdiag.measure(broken, IMAGES)
+
+
+def test_a_record_is_found_by_name() -> None:
+    result = qdiag.measure(net(), IMAGES)
+    assert result.record("4").kind == "linear"
+    with pytest.raises(KeyError):
+        result.record("nothing")
+
+
+def test_progress_counts_every_sample() -> None:
+    class Counter:
+        def __init__(self) -> None:
+            self.stages: dict[str, int] = {}
+            self.stage = ""
+
+        def start(self, stage: str, total: int | None) -> None:
+            del total
+            self.stage = stage
+            self.stages[stage] = 0
+
+        def advance(self, steps: int = 1) -> None:
+            self.stages[self.stage] += steps
+
+        def finish(self) -> None:
+            self.stage = ""
+
+    progress = Counter()
+    qdiag.measure(net(), list(IMAGES.split(3)), progress=progress)
+    assert progress.stages["calibrate"] == progress.stages["simulate"] == 8
+
+
+def test_importing_qdiag_does_not_import_torch() -> None:
+    code = "import sys, qdiag; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_nothing_grows_with_the_number_of_batches() -> None:
+    """Accumulators hold sums: a longer run leaves no more tensors behind than a short one."""
+    import gc
+
+    def live() -> int:
+        gc.collect()
+        return sum(type(o) is torch.Tensor for o in gc.get_objects())
+
+    model = net()
+    qdiag.measure(model, list(IMAGES.split(4)))
+    before = live()
+    short = qdiag.measure(model, list(IMAGES.split(4)))
+    middle = live()
+    long = qdiag.measure(model, [IMAGES[i % 8 : i % 8 + 1] for i in range(64)])
+    assert live() - middle <= middle - before + 8
+    assert len(short.records) == len(long.records)
