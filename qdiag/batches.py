@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from qdiag.errors import DataError
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -31,6 +33,16 @@ class Batch:
         """Samples in the batch, from the first axis of the first tensor."""
         tensors = self.tensors
         return int(tensors[0].shape[0]) if tensors and tensors[0].ndim else 1
+
+
+def not_accepted(batch: Batch, error: Exception) -> DataError:
+    """What to say when a network fails on a batch: nearly always the batch has another shape than it takes."""
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return DataError(
+        f"the network does not accept inputs of shape {shapes} ({lines[0] if lines else type(error).__name__})",
+        hint="check --input-shape, --crop, the channels and the names of the arrays",
+    )
 
 
 class Batches(Protocol):

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch
+from qdiag.batches import Batch, not_accepted
 from qdiag.capture.capture import capture, largest_delta
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
 from qdiag.capture.program import Program, Runner
 from qdiag.core.measurement import CaptureInfo
-from qdiag.errors import CaptureError, DataError, QdiagError
+from qdiag.errors import CaptureError, QdiagError
 from qdiag.simulate.network import Network, network_on
 from qdiag.subject import Subject
 
@@ -76,12 +76,7 @@ def _run_original(model: nn.Module | ExportedProgram, example: Batch) -> tuple[A
     except QdiagError:
         raise
     except Exception as error:
-        shapes = ", ".join(str(tuple(t.shape)) for t in example.tensors)
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise DataError(
-            f"the network does not accept inputs of shape {shapes} ({lines[0] if lines else type(error).__name__})",
-            hint="check --input-shape, --crop, the channels and the names of the arrays",
-        ) from error
+        raise not_accepted(example, error) from error
     return tuple(leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor))
 
 

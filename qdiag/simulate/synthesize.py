@@ -79,7 +79,8 @@ def synthesize_datasets(
     norms = _norms(program) if program is not None else []
     how = "Gaussian noise: the network holds no BatchNorm statistics to match"
     if program is not None and norms:
-        noise = torch.cat([_shaped(program, norms, part, progress) for part in torch.split(noise, SYNTHESIS_BATCH)])
+        shaped = [_shaped(program, norms, part, progress) for part in _parts(noise, program.batch_size)]
+        noise = torch.cat(shaped)[: len(noise)]
         how = f"drawn to match the statistics of {len(norms)} BatchNorms ({STEPS} steps)"
     source = f"{how}, seed {seed}"
     return Datasets(
@@ -98,7 +99,7 @@ def _program(subject: Subject, example: Tensor) -> Program:
             model.eval()
             _check_accepted(model, batch)
         program = capture(subject, batch)
-        _check_accepted(lambda x: Runner(program)((x,)), batch)
+        _check_accepted(lambda x: Runner(program)((x,)), Batch((_parts(example, program.batch_size)[0],)))
         return program
     except QdiagError as error:
         error.hint = error.hint or "give --data, or check --input-shape"
@@ -106,6 +107,14 @@ def _program(subject: Subject, example: Tensor) -> Program:
     finally:
         for module, flag in flags:
             module.training = flag
+
+
+def _parts(noise: Tensor, fixed: int | None) -> tuple[Tensor, ...]:
+    """Batches to shape together; exactly of the size that a saved program takes, the last filled up with repeats."""
+    if fixed is not None:
+        wanted = -(-len(noise) // fixed) * fixed
+        noise = noise.repeat(-(-wanted // len(noise)), *[1] * (noise.ndim - 1))[:wanted]
+    return torch.split(noise, fixed or SYNTHESIS_BATCH)
 
 
 def _check_accepted(run: Callable[[Tensor], object], batch: Batch) -> None:

@@ -1,11 +1,14 @@
 """Inputs without data: nearer to the stored statistics than noise, repeatable, and marked."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
 import qdiag
 from qdiag.core.progress import NoProgress
+from qdiag.errors import DataError
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.simulate.synthesize import synthesize_datasets
 from qdiag.subject import Subject
@@ -95,3 +98,41 @@ def test_a_network_without_norms_gets_noise_and_says_so() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     _, datasets = drawn(net)
     assert "no BatchNorm statistics" in datasets.evaluation.source  # type: ignore[attr-defined]
+
+
+class Flattening(nn.Module):
+    """Exported at one batch size, `view` keeps that size for good."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4 * 6 * 6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(self.norm(self.conv(x)).view(x.shape[0], -1))
+        return y
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_program_saved_with_a_fixed_batch_gets_inputs_too(batch: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(Flattening().eval(), (torch.randn(batch, 3, 8, 8),))
+    subject = Subject(program, "exported_program", "net.pt2", "Flattening")
+    datasets = synthesize_datasets(subject, (batch, 3, 8, 8), samples=6, calib_samples=4, progress=NoProgress())
+    assert (datasets.calibration.sample_count, datasets.evaluation.sample_count) == (4, 6)
+    assert "1 BatchNorms" in datasets.evaluation.source
+    assert measure_subject(subject, datasets, qdiag.load_scheme("int8")).data.is_data_free
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 16, 16), (1, 3, 16)])
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_shape_that_the_network_does_not_take_is_refused(shape: tuple[int, ...], exported: bool) -> None:
+    model: object = trained()
+    if exported:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = torch.export.export(trained(), (torch.randn(2, 3, 16, 16),))
+    subject = Subject(model, "module", "net", "net")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="does not accept inputs of shape") as caught:
+        synthesize_datasets(subject, shape, progress=NoProgress())
+    assert caught.value.at == "--input-shape"
