@@ -21,7 +21,7 @@ from qdiag.cli.options import (
     TopOption,
     TrustOption,
 )
-from qdiag.cli.parse import check_output, check_single_stdout
+from qdiag.cli.parse import check_distinct, check_output, check_single_stdout
 
 BN_EPILOG = """
 [bold]Examples[/]
@@ -94,6 +94,7 @@ def bn(
     """
     del debug, quiet  # read by main(); there is nothing to be quiet about
     stdout_is_taken = check_single_stdout(json, csv)
+    check_distinct((json, csv, plot), (model,))
     from qdiag.loaders.model_tensors import load_subject_or_tensors
     from qdiag.pipeline.bn_audit import ASSUMED_EPS, audit_batchnorms
 

@@ -47,7 +47,7 @@ from qdiag.cli.options import (
     SubmoduleOption,
     TrustOption,
 )
-from qdiag.cli.parse import check_single_stdout
+from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
 from qdiag.errors import ConfigError
 from qdiag.writers.atomic import check_writable, write_file
@@ -131,6 +131,8 @@ def fix_bn(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
+    check_distinct((output, json))
+    check_distinct((json,), (model, data, calib_data, scheme))
     target = _target(model, output, in_place=in_place, dry_run=dry_run)
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()

@@ -41,7 +41,7 @@ from qdiag.cli.options import (
     TrustOption,
     WeightsOnlyOption,
 )
-from qdiag.cli.parse import check_single_stdout
+from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
 from qdiag.cli.sqnr_table import print_measurement
 from qdiag.config import DEFAULT_PRESET
@@ -134,6 +134,7 @@ def sqnr(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
+    check_distinct((json, csv, plot), (model, data, calib_data, scheme))
     resolved = resolve_scheme(
         scheme, set_ or (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold
     )

@@ -1,5 +1,6 @@
 """`.pt`: a tensor, a (inputs, labels) pair or a dictionary of tensors, as `torch.save` writes them."""
 
+import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -43,6 +44,9 @@ def read(path: Path, reading: Reading) -> StoredData:
             warnings.simplefilter("ignore")  # about pickle protocols: a file that cannot be read fails below
             # Mapped into memory where the file format allows it.
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        # torch's own message advises to turn the check off
+        raise DataError("it is damaged, or holds objects other than tensors", at=str(path), hint=_HINT) from error
     except Exception as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no tensors can be read from it: {first_line}", at=str(path), hint=_HINT) from error

@@ -1,6 +1,7 @@
 """Batches as the network under examination gets to see them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Batches, Datasets
+from qdiag.batches import Batch, Batches, Datasets, not_accepted
 from qdiag.errors import DataError, LoadError
 from qdiag.pipeline.prepare import evaluating, static_batch
 from qdiag.subject import Subject
 
 
 def inputs_for(subject: Subject, datasets: Datasets) -> Datasets:
-    """Data for the subject: what reaches a submodule, or batches of the one size that a saved program accepts."""
+    """Data for the subject: what reaches a submodule, or batches of the one size that a saved program accepts.
+
+    Raises:
+        LoadError: a submodule of a TorchScript file, which torch does not let us look into while it runs.
+    """
+    if isinstance(subject.parent, torch.jit.ScriptModule):
+        raise LoadError(
+            "torch does not show what reaches a part of a TorchScript file",
+            at=f"{subject.source}: {subject.submodule}",
+            hint="save that part alone, or give the nn.Module that the file was made from",
+        )
     if subject.parent is not None and isinstance(subject.model, nn.Module):
         parent, model = subject.parent, subject.model
         return Datasets(
@@ -94,11 +105,23 @@ class _SubmoduleBatches(_Wrapped):
         try:
             with evaluating(self.parent), torch.no_grad():
                 self.parent(*batch.args, **batch.kwargs)
+        except Exception as error:
+            raise not_accepted(batch, error) from error
         finally:
             handle.remove()
         if not seen:
             raise LoadError("the network never calls this submodule", at=self.path, hint="choose one that it runs")
         return seen[0]
+
+
+@contextmanager
+def naming(batches: Batches) -> Iterator[None]:
+    """Inside, an error about the data names the file or factory that it came from, unless it names a place already."""
+    try:
+        yield
+    except DataError as error:
+        error.at = error.at or ("--input-shape" if batches.is_data_free else batches.source)
+        raise
 
 
 def _copied(leaf: Any) -> Any:

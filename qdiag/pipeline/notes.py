@@ -39,5 +39,8 @@ def notes_on(result: Measurement, original: Datasets) -> tuple[str, ...]:
             f"{len(constant)} layers were all zero on the calibration data, first {constant[0]}: scale set to 1"
         )
     if result.data.is_labelled and result.task.top1 is None and not result.task.metrics:
-        notes.append("labels were given, but no output looks like logits (N, classes): no accuracy was counted")
+        notes.append(
+            "labels were given, but they are no whole numbers or no output looks like logits (N, classes): "
+            "no accuracy was counted"
+        )
     return tuple(notes)

@@ -8,7 +8,7 @@ from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, resolve_device, versions
-from qdiag.pipeline.inputs import first_batch, inputs_for
+from qdiag.pipeline.inputs import first_batch, inputs_for, naming
 from qdiag.pipeline.prepare import Prepared, prepare
 from qdiag.simulate.calibrate import observe_network
 from qdiag.subject import Subject
@@ -30,7 +30,7 @@ def range_subject(
     """
     progress, watch = progress or NoProgress(), Stopwatch()
     datasets = inputs_for(subject, datasets)
-    with watch.stage("capture"):
+    with watch.stage("capture"), naming(datasets.evaluation):
         progress.start("capture", None)
         example = first_batch(datasets.evaluation)
         prepared = prepare(subject, example, fold=fold_batchnorm, device=resolve_device(device))

@@ -11,7 +11,7 @@ from qdiag.core.records import LossRecord, OpRecord, QuantizerRecord
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, resolve_device, versions
-from qdiag.pipeline.inputs import first_batch, inputs_for
+from qdiag.pipeline.inputs import first_batch, inputs_for, naming
 from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.prepare import Prepared, prepare
 from qdiag.plan import QuantPlan
@@ -50,7 +50,7 @@ def measure_subject(
     """
     progress, watch, where = progress or NoProgress(), Stopwatch(), resolve_device(device)
     original, datasets = datasets, inputs_for(subject, datasets)
-    with watch.stage("capture"):
+    with watch.stage("capture"), naming(original.calibration):
         progress.start("capture", None)
         prepared = prepare(subject, first_batch(datasets.calibration), fold=scheme.fold_batchnorm, device=where)
         progress.finish()
@@ -70,7 +70,8 @@ def measure_subject(
             outputs, task = OutputErrors(network.program.output_names), Classification()
             custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
             sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
-            run_paired(runner, datasets.evaluation, sinks, progress)
+            with naming(original.evaluation):
+                run_paired(runner, datasets.evaluation, sinks, progress)
     with watch.stage("data digest"):
         data = replace(data_info(datasets, seed), digest=original.evaluation.digest())
     records = _records(prepared, plan, observations, runner, probe.records() if probe else {})
