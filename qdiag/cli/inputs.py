@@ -99,7 +99,11 @@ def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
         return None
     from qdiag.loaders.preprocessing import preset
 
-    return preset(options.preset.value if options.preset else "none").override(**changes)
+    try:
+        return preset(options.preset.value if options.preset else "none").override(**changes)
+    except ConfigError as error:
+        error.at = error.at or "the preprocessing options"
+        raise
 
 
 def resolve_scheme(

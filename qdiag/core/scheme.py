@@ -49,7 +49,10 @@ class TensorScheme:
                 "narrow_range without signed", hint="only signed integers have a lowest value to leave out"
             )
         if (self.granularity == "per_group") != (self.group_size is not None):
-            raise ConfigError("granularity = per_group and group_size go together")
+            raise ConfigError(
+                "granularity = per_group and group_size go together",
+                hint="set both, such as --set weights.granularity=per_group --set weights.group_size=32",
+            )
         if self.group_size is not None and self.group_size < 1:
             raise ConfigError(f"group_size = {self.group_size}", hint="use 1 or more weights per group")
         if not 50.0 < self.percentile <= 100.0:

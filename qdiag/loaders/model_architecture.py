@@ -52,7 +52,11 @@ def build_architecture(reference: str) -> nn.Module:
         torch.manual_seed(0)
         built = zoo.build(name[len(_ZOO) :], arguments) if name.startswith(_ZOO) else _call(name, arguments)
     if not isinstance(built, nn.Module):
-        raise LoadError(f"it gives a {type(built).__name__}, not an nn.Module", at=reference)
+        raise LoadError(
+            f"it gives a value of type {type(built).__name__}, not an nn.Module",
+            at=reference,
+            hint="return the network itself",
+        )
     return built
 
 

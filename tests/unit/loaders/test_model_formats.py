@@ -179,7 +179,7 @@ def test_a_file_of_python_gives_the_architecture(tmp_path: Path) -> None:
     for name, message in (
         ("haed", "no 'haed' in it"),
         ("number", "it is a int"),
-        ("text", "it gives a str"),
+        ("text", "of type str, not an nn.Module"),
         ("broken", "no such luck"),
     ):
         with pytest.raises(LoadError, match=message):
