@@ -40,9 +40,12 @@ def export_program(
         except Exception as error:
             skipped.append(SkippedRoute(name, _first_line(error)))
     tried = "; ".join(f"{s.route}: {s.reason}" for s in skipped)
+    is_script = isinstance(model, torch.jit.ScriptModule)  # whose parts cannot be run alone
     raise CaptureError(
         f"the network could not be turned into a graph ({tried})",
-        hint="diagnose a part of it with --submodule, or save it with torch.export.save",
+        hint="save the nn.Module it was made from with torch.export.save"
+        if is_script
+        else "diagnose a part of it with --submodule, or save it with torch.export.save",
     )
 
 

@@ -91,7 +91,8 @@ def _subject(model: Model) -> Subject:
 
 def _check_precision(model: nn.Module | ExportedProgram) -> None:
     """The reference is float32: a coarser one would be compared with noise of its own."""
-    coarse = {t.dtype for t in model.state_dict().values() if t.is_floating_point()} - {torch.float32}
+    state = model.state_dict if isinstance(model, ExportedProgram) else model.state_dict()
+    coarse = {t.dtype for t in state.values() if t.is_floating_point()} - {torch.float32}
     if coarse:
         raise LoadError(
             f"the model holds {', '.join(sorted(str(d).removeprefix('torch.') for d in coarse))} tensors",

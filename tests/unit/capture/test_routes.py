@@ -171,3 +171,14 @@ def test_submodule_alone_sees_what_reaches_it(net: nn.Module) -> None:
     power = result.records[0].local.signal_power
     assert power == pytest.approx(whole.record("features.0").local.signal_power, rel=1e-5)
     assert not part._forward_pre_hooks
+
+
+def test_torchscript_without_a_graph_is_not_sent_to_a_submodule() -> None:
+    model, (args, _) = KINDS["signals"].build(), KINDS["signals"].inputs(4, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(model)
+        with pytest.raises(CaptureError, match="could not be turned into a graph") as caught:
+            qdiag.measure(scripted, args[0])
+    assert "torch.export.save" in str(caught.value.hint)
+    assert "--submodule" not in str(caught.value.hint)
