@@ -1,20 +1,27 @@
 """Settings of the process that are the CLI's to make, since the process is its own."""
 
 import ctypes
+import os
 import platform
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's mallopt."""
 _KEEP_BYTES = 1 << 30
+_SPIN_COUNT = "1000"
+"""Rounds that an OpenMP thread waits for the others before it sleeps; libgomp's own choice is 300 times as many."""
 
 
 def prepare_process() -> None:
-    """To be called before torch computes anything, because its threads inherit what they find.
+    """To be called before torch is imported, because its threads inherit what they find.
 
-    Freed memory stays with the process: handing each activation back to the system and asking for it again costs up to
-    half of a forward pass in page faults. Denormal numbers count as zero: dead BatchNorm channels make them by the
-    million, and each costs a hundred times an ordinary number.
+    - Freed memory stays with the process: handing each activation back to the system and asking for it again costs up to
+      half of a forward pass in page faults.
+    - Denormal numbers count as zero: dead BatchNorm channels make them by the million, and each costs a hundred times an
+      ordinary number.
+    - Threads that wait for one another go to sleep soon. Where another process holds a core, threads that spin instead
+      hold up the one they wait for: measuring one layer then took 4.8 s rather than 0.07 s, on two cores.
     """
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     import torch
 
     torch.set_flush_denormal(True)
