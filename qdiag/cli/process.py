@@ -14,10 +14,10 @@ _SPIN_COUNT = "1000"
 def prepare_process() -> None:
     """To be called before torch is imported, because its threads inherit what they find.
 
-    - Freed memory stays with the process: handing each activation back to the system and asking for it again costs up to
-      half of a forward pass in page faults.
-    - Denormal numbers count as zero: dead BatchNorm channels make them by the million, and each costs a hundred times an
-      ordinary number.
+    - Freed memory stays with the process: handing each activation back to the system and asking for it again costs up
+      to half of a forward pass in page faults.
+    - Denormal numbers count as zero: dead BatchNorm channels make them by the million, and each costs a hundred times
+      an ordinary number.
     - Threads that wait for one another go to sleep soon. Where another process holds a core, threads that spin instead
       hold up the one they wait for: measuring one layer then took 4.8 s rather than 0.07 s, on two cores.
     """

@@ -132,7 +132,9 @@ def _samples(arrays: Arrays, prefix: str, source: str, reading: Reading) -> Arra
     if labels is not None:
         check_label_count(len(labels), len(inputs[0].values), at=source)
     used = [prefix + name for name in [*names, *([label_name] if label_name else [])]]
-    return ArraySamples(f"{source} ({', '.join(used)})", tuple(inputs), is_positional, labels)
+    unused = [prefix + name for name in arrays if prefix + name not in used]
+    rest = f"; not used: {', '.join(unused)}" if unused else ""
+    return ArraySamples(f"{source} ({', '.join(used)}{rest})", tuple(inputs), is_positional, labels)
 
 
 def _input(

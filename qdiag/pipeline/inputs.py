@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from qdiag.batches import Batch, Batches, Datasets, not_accepted
 from qdiag.errors import DataError, LoadError
 from qdiag.pipeline.prepare import evaluating, static_batch
+from qdiag.pipeline.signature import takes_one_mapping
 from qdiag.subject import Subject
 
 
@@ -27,6 +28,7 @@ def inputs_for(subject: Subject, datasets: Datasets) -> Datasets:
             at=f"{subject.source}: {subject.submodule}",
             hint="save that part alone, or give the nn.Module that the file was made from",
         )
+    datasets = _as_one_mapping(subject, datasets)
     if subject.parent is not None and isinstance(subject.model, nn.Module):
         parent, model = subject.parent, subject.model
         return Datasets(
@@ -75,6 +77,23 @@ class _Wrapped:
     def digest(self) -> str:
         """That of the stored data."""
         return self.inner.digest()
+
+
+def _as_one_mapping(subject: Subject, datasets: Datasets) -> Datasets:
+    """Named arrays as one dictionary, for a network whose forward takes just that."""
+    example = first_batch(datasets.calibration)
+    if example.args or not example.kwargs or not takes_one_mapping(subject.parent or subject.model, example):
+        return datasets
+    return Datasets(_MappingBatches(datasets.calibration), _MappingBatches(datasets.evaluation), datasets.split)
+
+
+@dataclass(frozen=True)
+class _MappingBatches(_Wrapped):
+    """The named inputs of each batch as one dictionary, by position."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.inner:
+            yield Batch((dict(batch.kwargs),), labels=batch.labels)
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,9 @@ class UserMetric:
         except QdiagError:
             raise
         except Exception as error:
-            raise ConfigError(f"the metric failed: {type(error).__name__}: {error}", at=self._name) from error
+            hint = "the data has no labels: labels is None" if batch.labels is None else None
+            message = f"the metric failed: {type(error).__name__}: {error}"
+            raise ConfigError(message, at=self._name, hint=hint) from error
 
     def _add(self, batch: Batch, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         outputs = [o[0] if len(o) == 1 else o for o in (reference, simulated)]

@@ -166,7 +166,7 @@ def test_one_array_of_any_name_is_the_input_and_text_is_passed_over(tmp_path: Pa
 def test_known_names_win_over_others(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npz", images=PIXELS, weights=np.ones(3), labels=LABELS)
     stored = read_stored(path, Reading())
-    assert stored.samples.source == f"{path} (images, labels)"
+    assert stored.samples.source == f"{path} (images, labels; not used: weights)"
 
 
 def test_calibration_and_evaluation_arrays_make_a_split(tmp_path: Path) -> None:
