@@ -1,5 +1,7 @@
 """The model under examination."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,3 +31,18 @@ class Subject:
     architecture: str
     parent: nn.Module | None = None
     submodule: str | None = None
+
+
+@contextmanager
+def evaluating(model: nn.Module | ExportedProgram) -> Iterator[None]:
+    """The model in eval mode for a while; every module gets its own flag back."""
+    if isinstance(model, ExportedProgram):
+        yield
+        return
+    flags = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag

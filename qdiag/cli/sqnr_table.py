@@ -52,7 +52,9 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortK
             Text.assemble("Weakest alone: ", (worst.record.name, "bold"), f", {worst.local_db:.1f} dB local{beside}.")
         )
     lines.append(Text(_propagated_sentence(rows)))
-    if not any(record.losses is not None for record in measurement.records):
+    if any(row.is_below_expected and "batch_norm" in row.record.ops for row in rows):
+        lines.append(Text("Next: `qdiag bn` shows what the BatchNorms folded into these layers did to their weights."))
+    elif not any(record.losses is not None for record in measurement.records):
         lines.append(
             Text("Next: --losses splits each layer's local error into its five parts; --plot draws this table.")
         )

@@ -11,9 +11,9 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, Batches, Datasets, not_accepted
 from qdiag.errors import DataError, LoadError
-from qdiag.pipeline.prepare import evaluating, static_batch
+from qdiag.pipeline.prepare import static_batch
 from qdiag.pipeline.signature import takes_one_mapping
-from qdiag.subject import Subject
+from qdiag.subject import Subject, evaluating
 
 
 def inputs_for(subject: Subject, datasets: Datasets) -> Datasets:

@@ -1,7 +1,5 @@
 """From a model and one batch to a network that can be run, checked against the original at every step."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +16,7 @@ from qdiag.capture.program import Program, Runner
 from qdiag.core.measurement import CaptureInfo
 from qdiag.errors import CaptureError, QdiagError
 from qdiag.simulate.network import Network, network_on
-from qdiag.subject import Subject
+from qdiag.subject import Subject, evaluating
 
 _CAPTURE_TOLERANCE = 1e-3
 """Largest relative difference between the captured and the original network: rounding, with room for reordering."""
@@ -109,18 +107,3 @@ def _on_cpu(batch: Batch) -> Batch:
         return leaf.cpu() if isinstance(leaf, Tensor) else leaf
 
     return Batch(pytree.tree_map(moved, batch.args), pytree.tree_map(moved, dict(batch.kwargs)))
-
-
-@contextmanager
-def evaluating(model: nn.Module | ExportedProgram) -> Iterator[None]:
-    """The model in eval mode for a while; every module gets its own flag back."""
-    if isinstance(model, ExportedProgram):
-        yield
-        return
-    flags = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, flag in flags:
-            module.training = flag

@@ -73,7 +73,7 @@ def measure_subject(
             with naming(original.evaluation):
                 run_paired(runner, datasets.evaluation, sinks, progress)
     with watch.stage("data digest"):
-        data = replace(data_info(datasets, seed), digest=original.evaluation.digest())
+        data = data_info(datasets, seed)
     records = _records(prepared, plan, observations, runner, probe.records() if probe else {})
     result = Measurement(
         model=model_info(subject),

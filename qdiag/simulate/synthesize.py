@@ -17,7 +17,7 @@ from qdiag.capture.program import Program, Runner
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError
 from qdiag.loaders.data import batches_from
-from qdiag.subject import Subject
+from qdiag.subject import Subject, evaluating
 
 STEPS = 40
 LEARNING_RATE = 0.1
@@ -91,22 +91,17 @@ def synthesize_datasets(
 
 
 def _program(subject: Subject, example: Tensor) -> Program:
-    model = subject.model
-    flags = [(m, m.training) for m in model.modules()] if isinstance(model, nn.Module) else []
+    model, batch = subject.model, Batch((example,))
     try:
-        batch = Batch((example,))
-        if isinstance(model, nn.Module):
-            model.eval()
-            _check_accepted(model, batch)
-        program = capture(subject, batch)
+        with evaluating(model):
+            if isinstance(model, nn.Module):
+                _check_accepted(model, batch)
+            program = capture(subject, batch)
         _check_accepted(lambda x: Runner(program)((x,)), Batch((_parts(example, program.batch_size)[0],)))
         return program
     except QdiagError as error:
         error.hint = error.hint or "give --data, or check --input-shape"
         raise
-    finally:
-        for module, flag in flags:
-            module.training = flag
 
 
 def _parts(noise: Tensor, fixed: int | None) -> tuple[Tensor, ...]:
