@@ -1,0 +1,55 @@
+"""A diagnosis: everything that one run found, as plain numbers, from which all can be drawn again without the model."""
+
+from dataclasses import dataclass, field
+
+from qdiag.core.bn import BatchNormAudit
+from qdiag.core.causes import Ranking, Score
+from qdiag.core.facts import LayerFacts
+from qdiag.core.measurement import Measurement, StageTime
+from qdiag.core.sensitivity import Sensitivity
+
+DIAGNOSIS_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BitsPoint:
+    """The network at another width of all weights and activations."""
+
+    bits: int
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Powers and counts are stored, decibels are derived.
+
+    Attributes:
+        measurement: model, data, scheme, layer by layer figures, versions.
+        facts: one per record of the measurement, in the same order.
+        batchnorms: None when the model has no BatchNorm that could be audited.
+        ranking: findings and causes.
+        sensitivity, bits: None and empty when they were left out.
+        stages: wall time of each stage, all of the run.
+    """
+
+    measurement: Measurement
+    facts: tuple[LayerFacts, ...]
+    ranking: Ranking
+    batchnorms: BatchNormAudit | None = None
+    sensitivity: Sensitivity | None = None
+    bits: tuple[BitsPoint, ...] = ()
+    notes: tuple[str, ...] = ()
+    stages: tuple[StageTime, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    schema_version: int = DIAGNOSIS_SCHEMA_VERSION
+
+    def layer_facts(self, name: str) -> LayerFacts:
+        """The facts of one layer.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        for facts in self.facts:
+            if facts.layer == name:
+                return facts
+        raise KeyError(name)
