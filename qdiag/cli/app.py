@@ -4,41 +4,57 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from qdiag.cli.bn import BN_EPILOG, bn
-from qdiag.cli.console import print_error, stderr_console
-from qdiag.cli.demo import demo
-from qdiag.cli.fix_bn import FIX_BN_EPILOG, fix_bn
-from qdiag.cli.ranges import RANGES_EPILOG, ranges
-from qdiag.cli.schemes import schemes
-from qdiag.cli.sqnr import SQNR_EPILOG, sqnr
 from qdiag.errors import QdiagError
 
 EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="qdiag",
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+COMMANDS: tuple[tuple[str, str, str | None], ...] = (
+    ("sqnr", "qdiag.cli.sqnr", "SQNR_EPILOG"),
+    ("ranges", "qdiag.cli.ranges", "RANGES_EPILOG"),
+    ("bn", "qdiag.cli.bn", "BN_EPILOG"),
+    ("fix-bn", "qdiag.cli.fix_bn", "FIX_BN_EPILOG"),
+    ("schemes", "qdiag.cli.schemes", None),
+    ("demo", "qdiag.cli.demo", None),
 )
-app.command(epilog=SQNR_EPILOG)(sqnr)
-app.command(epilog=RANGES_EPILOG)(ranges)
-app.command(epilog=BN_EPILOG)(bn)
-app.command("fix-bn", epilog=FIX_BN_EPILOG)(fix_bn)
-app.command()(schemes)
-app.command()(demo)
+"""Name, module and epilog of every command, in the order of `--help`; the function has the command's name."""
+
+
+def make_app(names: Sequence[str] | None = None) -> typer.Typer:
+    """The program with all commands, or with some: only the modules of those are imported."""
+    made = typer.Typer(
+        name="qdiag",
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(_callback)
+    for name, module, epilog in COMMANDS:
+        if names is None or name in names:
+            home = import_module(module)
+            function = getattr(home, name.replace("-", "_"))
+            made.command(name, epilog=getattr(home, epilog) if epilog else None)(function)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, the program with all commands, made when somebody asks for it (PEP 562)."""
+    if name != "app":
+        raise AttributeError(f"module 'qdiag.cli.app' has no attribute {name!r}")
+    return make_app()
 
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             typer.echo(f"qdiag {version('qdiag')}")
         except PackageNotFoundError:  # run from a checkout that is not installed
@@ -46,7 +62,6 @@ def _print_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _callback(
     version_: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
@@ -63,11 +78,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code: 0 done, 2 wrong usage or an input that cannot be judged."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_debug = "--debug" in arguments
+    wanted = arguments[:1] if arguments and arguments[0] in {name for name, _, _ in COMMANDS} else None
     try:
         with warnings.catch_warnings():
             if not is_debug:
                 warnings.simplefilter("ignore")  # torch's advice to developers is no news for a user of qdiag
-            app(arguments, prog_name="qdiag")
+            make_app(wanted)(arguments, prog_name="qdiag")
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_CANNOT_JUDGE
         if code == EXIT_INTERRUPTED:
@@ -79,13 +95,13 @@ def run(argv: Sequence[str] | None = None) -> int:
     except QdiagError as error:
         if is_debug:
             traceback.print_exc()
-        print_error(error)
+        _print_error(error)
         return EXIT_CANNOT_JUDGE
     except Exception as error:
         if is_debug:
             traceback.print_exc()
         short = f"{type(error).__name__}: {error}".splitlines()[0]
-        print_error(
+        _print_error(
             QdiagError(f"qdiag itself failed: {short}", hint="run it again with --debug and report what it says")
         )
         return EXIT_CANNOT_JUDGE
@@ -97,5 +113,13 @@ def main() -> None:
     sys.exit(run())
 
 
+def _print_error(error: QdiagError) -> None:
+    from qdiag.cli.console import print_error
+
+    print_error(error)
+
+
 def _say_interrupted() -> None:
+    from qdiag.cli.console import stderr_console
+
     stderr_console().print("interrupted", soft_wrap=True)
