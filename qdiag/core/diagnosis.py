@@ -30,6 +30,8 @@ class Diagnosis:
         ranking: findings and causes.
         sensitivity, bits: None and empty when they were left out.
         stages: wall time of each stage, all of the run.
+        options: command-line options of the run that say which network, data and scheme were meant (`--arch`, `--data`,
+            `--preset`, `--scheme`, `--set`, ...), one word each, for the commands that a report proposes.
     """
 
     measurement: Measurement
@@ -42,6 +44,7 @@ class Diagnosis:
     stages: tuple[StageTime, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     schema_version: int = DIAGNOSIS_SCHEMA_VERSION
+    options: tuple[str, ...] = ()
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.
