@@ -1,0 +1,185 @@
+"""Hand-made diagnoses: a MobileNet-like network with planted faults, no network behind them. Figures are plausible."""
+
+import math
+from dataclasses import replace
+
+from qdiag.core.bn import BatchNormAudit
+from qdiag.core.causes import Harm, Ranking, Score
+from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.facts import BiasFacts, LayerFacts, WeightFacts
+from qdiag.core.findings import Evidence, Finding, FindingSite
+from qdiag.core.measurement import Measurement, OutputRecord, StageTime
+from qdiag.core.ranges import ChannelRanges, Histogram, TensorRange
+from qdiag.core.records import OpRecord
+from qdiag.core.sensitivity import Sensitivity, SensitivityRow
+from qdiag.core.task import Interval, TaskResult
+from tests.diagnosis_layers import layer_facts, mobile_records
+from tests.diagnosis_parts import (
+    FLOAT_RIGHT,
+    SAMPLES,
+    batchnorms,
+    harmed_causes,
+    harmed_waterfall,
+    paired,
+    per_channel_trial,
+    repaired_causes,
+    score,
+)
+from tests.measurements import awkward_measurement, many_records, measurement, sums
+
+
+def diagnosis() -> Diagnosis:
+    """Harmed: top-1 76.4 -> 9.0 %, two causes (QD301, QD101), one undecided, one harmless, one with a refused trial."""
+    causes = harmed_causes()
+    first_layer = Finding("QD405", (FindingSite("stem.conv", (), (Evidence("local_sqnr_db", 36.1, "dB"),)),))
+    before = score(1.1, 45, 61)
+    ranking = Ranking(
+        task_kind="top1",
+        harm=Harm("drop", 67.4, paired(FLOAT_RIGHT, 45, 7).drop_interval_pp, 1.0, "harmed"),
+        before=before,
+        findings=(*(finding for cause in causes for finding in cause.findings), first_layer),
+        causes=causes,
+        waterfall=harmed_waterfall(),
+        way_around=per_channel_trial(),
+        pass_count=4,
+        variant_count=17,
+        notes=("2 layers were left out of the placebo: they have findings of their own",),
+    )
+    return _diagnosis(_measured(mobile_records(harmed=True), before), ranking, batchnorms(), with_sweeps=True)
+
+
+def repaired_diagnosis() -> Diagnosis:
+    """The same network, data and scheme after both repairs: top-1 76.4 -> 74.8 %; no cause is left."""
+    causes = repaired_causes()
+    after = score(17.8, 374, 390, simulated_only=9)
+    ranking = Ranking(
+        task_kind="top1",
+        harm=Harm("drop", 1.6, paired(FLOAT_RIGHT, 374, 9).drop_interval_pp, 1.0, "undecided"),
+        before=after,
+        findings=tuple(finding for cause in causes for finding in cause.findings),
+        causes=causes,
+        pass_count=2,
+        variant_count=6,
+    )
+    base = _measured(mobile_records(harmed=False), after)
+    model = replace(base.model, source="fixed.safetensors", digest="77ab" + "0" * 60)
+    return _diagnosis(replace(base, model=model), ranking, batchnorms(repaired=True), with_sweeps=True)
+
+
+def healthy_diagnosis() -> Diagnosis:
+    """Nothing to repair: top-1 76.4 -> 76.6 %, and the interval excludes a drop of 1 point."""
+    after = score(31.5, 383, 492, simulated_only=1)
+    harm = Harm("drop", -0.2, paired(FLOAT_RIGHT, 383, 1).drop_interval_pp, 1.0, "healthy")
+    ranking = Ranking("top1", harm, after, findings=(), causes=(), pass_count=1, variant_count=1)
+    return _diagnosis(_measured(mobile_records(harmed=False), after), ranking, None, with_sweeps=False)
+
+
+def unlabelled_diagnosis() -> Diagnosis:
+    """The harmed network without labels: agreement with the float network's top-1 instead of accuracy."""
+    causes = harmed_causes(is_labelled=False)
+    before = score(1.1, None, 61)
+    ranking = Ranking(
+        task_kind="agreement",
+        harm=Harm("flips", 87.8, Interval(84.6, 90.4), 1.0, "harmed"),
+        before=before,
+        findings=tuple(finding for cause in causes for finding in cause.findings),
+        causes=causes,
+        waterfall=harmed_waterfall(is_labelled=False),
+        way_around=per_channel_trial(is_labelled=False),
+        pass_count=4,
+        variant_count=17,
+    )
+    base = _measured(mobile_records(harmed=True), before)
+    base = replace(base, data=replace(base.data, is_labelled=False))
+    return _diagnosis(base, ranking, batchnorms(), with_sweeps=True)
+
+
+def awkward_diagnosis() -> Diagnosis:
+    """Infinite, undefined and empty figures in every place where they can occur, and names that need escaping."""
+    nan, inf = math.nan, math.inf
+    base = awkward_measurement()
+    odd = replace(base.records[3], name='a|b<c>&"d"\n`e`é', module_path="")
+    base = replace(base, records=(*base.records[:3], odd, *base.records[4:]))
+    nothing = Score((), TaskResult(0))
+    undefined = Score((OutputRecord("output", (), sums(-inf)), OutputRecord("aux", (2,), sums(inf))), base.task)
+    odd_site = FindingSite(odd.name, (0, 3), (Evidence("ratio", inf, "x", 4.0), Evidence("other", nan)))
+    findings = (Finding("QD901", (odd_site, FindingSite("gone"))), Finding("QD902", ()), Finding("QD103", (odd_site,)))
+    cause = replace(harmed_causes()[0], sites=(), findings=(), trials=())
+    endless = Interval(-inf, nan)
+    trials = tuple(
+        replace(trial, after=undefined, recovery=replace(trial.recovery, recovered_db=inf, db_interval=endless))
+        for trial in harmed_causes()[0].trials
+        if trial.recovery is not None
+    )  # fmt: skip
+    unmeasured = replace(trials[0], layers=(), after=nothing, recovery=replace(trials[0].recovery, pairs=None))
+    ranking = Ranking(
+        task_kind="none",
+        harm=Harm("sqnr", nan, Interval(nan, nan), 20.0, "undecided"),
+        before=undefined,
+        findings=findings,
+        causes=(replace(cause, sites=(odd_site,), findings=findings, trials=(*trials, unmeasured)), cause),
+        way_around=unmeasured,
+    )
+    empty = TensorRange(0, 0, 3, inf, -inf, nan, nan, nan, nan, (), Histogram(0.5, 0, ()))
+    weight = WeightFacts((-inf, nan), (inf, nan), nan, inf, 0, 0, nan, inf)
+    facts = tuple(LayerFacts(record.name, record.kind) for record in base.records)
+    bias = BiasFacts(32, inf, (), nan)
+    channels = ChannelRanges(0, (), (), (), (), (), ())
+    worst = replace(
+        facts[3], clamp=(0.0, inf), weight=weight, bias=bias, measured_range=empty, channels=channels, consumers=("",)
+    )
+    rows = (SensitivityRow(odd.name, undefined, nothing, inf), SensitivityRow("x"))
+    sweep = Sensitivity(base.model, base.data, base.scheme, "weights", rows, nothing)
+    audit = replace(batchnorms(), records=(replace(batchnorms().records[0], gain=(nan, -inf), variance=(inf, 0.0)),))
+    return Diagnosis(
+        base, (*facts[:3], worst, *facts[4:]), ranking, audit, sweep, (BitsPoint(8, nothing), BitsPoint(2, undefined))
+    )
+
+
+def long_diagnosis(layers: int = 300) -> Diagnosis:
+    """A deep network; harmless where the planted weak layer is, so that tables and charts have to cope with length."""
+    after = score(14.0, 330, 400, simulated_only=9)
+    weak = FindingSite(many_records(layers)[layers // 3].name, (0,), (Evidence("range_over_others", 4.6, "x", 4.0),))
+    finding = Finding("QD101", (weak,), ("clip_weights",))
+    cause = replace(harmed_causes()[1], rank=1, sites=(weak,), findings=(finding,))
+    harm = Harm("drop", 10.4, paired(FLOAT_RIGHT, 330, 9).drop_interval_pp, 1.0, "harmed")
+    ranking = Ranking("top1", harm, after, (finding,), (cause,), pass_count=2, variant_count=4)
+    return _diagnosis(_measured(many_records(layers), after), ranking, batchnorms(), with_sweeps=True)
+
+
+def _measured(records: tuple[OpRecord, ...], whole: Score) -> Measurement:
+    base = measurement(records)
+    return replace(base, outputs=whole.outputs, task=whole.task)
+
+
+def _diagnosis(
+    base: Measurement, ranking: Ranking, audit: BatchNormAudit | None, *, with_sweeps: bool
+) -> Diagnosis:  # fmt: skip
+    sensitivity, bits = None, ()
+    if with_sweeps:
+        rows = tuple(_sensitivity_row(index, record) for index, record in enumerate(base.records) if record.quantizer)
+        sensitivity = Sensitivity(base.model, base.data, base.scheme, "both", rows, ranking.before, 0.87)
+        worst = ranking.before.output_sqnr_db
+        points = ((4, -2.0, 0.02), (6, 0.0, 0.6), (8, worst, 1.0), (16, worst + 45.0, 1.1))
+        bits = tuple(
+            BitsPoint(b, score(db, min(FLOAT_RIGHT, round(share * 340)), min(SAMPLES, round(share * 430)), 0))
+            for b, db, share in points
+        )
+    return Diagnosis(
+        measurement=base,
+        facts=tuple(layer_facts(record) for record in base.records),
+        ranking=ranking,
+        batchnorms=audit,
+        sensitivity=sensitivity,
+        bits=bits,
+        stages=(StageTime("capture", 1.5), StageTime("measure", 16.25), StageTime("rank", 41.0)),
+        versions=dict(base.versions),
+    )
+
+
+def _sensitivity_row(index: int, record: OpRecord) -> SensitivityRow:
+    alone = max(record.local.sqnr_db - 3.0, 0.5)
+    right = round(FLOAT_RIGHT * min(1.0, alone / 14.0))
+    agree = min(SAMPLES, round(SAMPLES * min(1.0, alone / 13.0)))
+    all_but = score(1.0 + 4.0 / alone, 46, 62, 7)
+    return SensitivityRow(record.name, score(alone, right, agree, 0), all_but, 10 ** (-alone / 10) / (index + 1))
