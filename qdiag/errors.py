@@ -8,6 +8,7 @@
     ├── CaptureError          a network that cannot be turned into one graph
     ├── CalibrationError      statistics from which no scale can be made
     ├── SimulationError       a graph that cannot be run
+    ├── RepairRefused         a repair that cannot or must not be done here; a row in the result, not the end of a run
     └── WriteError            a file that cannot be written
 
 Inner code raises the short fact; the outer function adds where (`at`) and what to do (`hint`).
@@ -60,6 +61,10 @@ class CalibrationError(QdiagError):
 
 class SimulationError(QdiagError):
     """A graph that cannot be run."""
+
+
+class RepairRefused(QdiagError):  # noqa: N818 - not a failure: the repair says no, and why
+    """A repair that cannot or must not be done here; a row in the result, not the end of a run."""
 
 
 class WriteError(QdiagError):

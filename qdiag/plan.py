@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from qdiag.core.scheme import QuantScheme
+from torch import Tensor
+
+from qdiag.core.scheme import BiasType, QuantScheme
 from qdiag.numerics.qparams import QParams
 
 
@@ -16,12 +18,16 @@ class LayerPlan:
         shared_with: the layer whose quantizer `output` is; None when it is the layer's own.
         weight: quantizer of the weight; None leaves it in float.
         float_reason: why the layer's arithmetic runs in float; None when it does not.
+        bias_shift: (C,), added to the float bias before it is quantized; the float network does not see it.
+        bias: integer type of this layer's bias where it differs from the scheme's.
     """
 
     output: QParams | None = None
     shared_with: str | None = None
     weight: QParams | None = None
     float_reason: str | None = None
+    bias_shift: Tensor | None = None
+    bias: BiasType | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class QuantPlan:
     scheme: QuantScheme
     layers: Mapping[str, LayerPlan]
 
-    def with_layer(self, name: str, **changes: QParams | str | None) -> "QuantPlan":
+    def with_layer(self, name: str, **changes: QParams | Tensor | str | None) -> "QuantPlan":
         """The plan with some fields of one layer replaced.
 
         Raises:

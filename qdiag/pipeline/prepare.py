@@ -24,10 +24,11 @@ _CAPTURE_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network ready to run, and how it came about."""
+    """A network ready to run, and how it came about; `program` is as captured, BatchNorm not folded."""
 
     network: Network
     info: CaptureInfo
+    program: Program
 
 
 def prepare(subject: Subject, example: Batch, *, fold: bool, device: torch.device) -> Prepared:
@@ -50,10 +51,10 @@ def prepare(subject: Subject, example: Batch, *, fold: bool, device: torch.devic
                 f"the captured graph computes something else: outputs differ by {delta:.3g} ({relative:.1e} relative)",
                 hint="is forward random or stateful? make it deterministic in eval mode, or use --submodule",
             )
-        info = CaptureInfo(program.route, program.skipped)
+        info, captured = CaptureInfo(program.route, program.skipped), program
         if fold:
             program, info = _folded(program, info, example)
-    return Prepared(network_on(program, group_layers(program), device), info)
+    return Prepared(network_on(program, group_layers(program), device), info, captured)
 
 
 def _folded(program: Program, info: CaptureInfo, example: Batch) -> tuple[Program, CaptureInfo]:

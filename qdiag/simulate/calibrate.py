@@ -41,8 +41,13 @@ def observe_network(
     progress: Progress,
     *,
     per_channel: bool = False,
+    thorough: bool = False,
 ) -> Mapping[str, Observation]:
     """Runs all batches through the float network.
+
+    Args:
+        scheme: of the activations; its calibrator decides how closely to look.
+        thorough: look as closely as any calibrator may need.
 
     Returns:
         Layer name to what was seen; layers whose output is never a float tensor are absent.
@@ -50,7 +55,7 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    runner = _ObservingRunner(network, scheme, per_channel=per_channel)
+    runner = _ObservingRunner(network, scheme, per_channel=per_channel, thorough=thorough)
     progress.start("calibrate", batches.sample_count)
     for batch in batches:
         runner.run_batch(batch)
@@ -60,9 +65,9 @@ def observe_network(
 
 
 class _ObservingRunner(LayerRunner):
-    def __init__(self, network: Network, scheme: TensorScheme, *, per_channel: bool) -> None:
+    def __init__(self, network: Network, scheme: TensorScheme, *, per_channel: bool, thorough: bool) -> None:
         super().__init__(network)
-        calibrates = scheme.calibrator in HISTOGRAM_CALIBRATORS and not scheme.is_float
+        calibrates = thorough or (scheme.calibrator in HISTOGRAM_CALIBRATORS and not scheme.is_float)
         self._options = ObserverOptions(
             samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
             averaging_constant=scheme.averaging_constant if scheme.calibrator == "moving_average" else None,

@@ -115,7 +115,7 @@ class PairedRunner(LayerRunner):
 
 def with_weights(args: tuple[Any, ...], weights: SimulatedWeights) -> tuple[Any, ...]:
     """The arguments (x, weight, bias, ...) with weight and bias replaced."""
-    bias = (weights.bias,) if len(args) > 2 else ()
+    bias = (weights.bias,) if len(args) > 2 or weights.bias is not None else ()
     return (args[0], weights.weight, *bias, *args[3:])
 
 

@@ -1,0 +1,68 @@
+"""What every repair is: a name, and a function from a case and the places of a finding to a treated case."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from qdiag.core.bn import BatchNormAudit
+from qdiag.core.facts import LayerFacts
+from qdiag.core.findings import Evidence, FindingSite
+from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.repair_names import RepairName, repair_name
+from qdiag.simulate.case import Case
+
+
+@dataclass(frozen=True)
+class RepairContext:
+    """What a repair may need to know beside the case.
+
+    Attributes:
+        batchnorms: the audit of the untreated model; None without BatchNorms.
+        facts: per layer name, of the untreated network.
+    """
+
+    batchnorms: BatchNormAudit | None = None
+    facts: Mapping[str, LayerFacts] = field(default_factory=dict)
+    progress: Progress = field(default_factory=NoProgress)
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A treated case.
+
+    Attributes:
+        case: the new one; the one given is left as it was.
+        layers: where something was changed.
+        moves_float: the float network may have changed; callers measure by how much.
+        tensors: new values by name in the original model, for a repaired checkpoint; empty for changes of the plan.
+        settings: values of `--set` that make the scheme so, for changes of the plan that the scheme can express.
+        costs: what it costs the user: scales to store, multiplications in float or in wider integers, ...
+    """
+
+    case: Case
+    layers: tuple[str, ...]
+    moves_float: bool = False
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    costs: tuple[Evidence, ...] = ()
+
+
+Apply = Callable[[Case, Sequence[FindingSite], RepairContext], Treatment]
+"""Applies a repair to sites, healthy ones too (a placebo is the same repair elsewhere).
+
+Raises:
+    RepairRefused: it cannot or must not be done there; says why.
+"""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A repair and its entry among the names."""
+
+    name: str
+    apply: Apply
+
+    @property
+    def entry(self) -> RepairName:
+        return repair_name(self.name)
