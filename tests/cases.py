@@ -1,0 +1,95 @@
+"""Cases for tests: a module and its inputs, captured, calibrated and planned.
+
+case = open_test_case(model, images, load_preset("int8"))
+"""
+
+import torch
+from torch import Tensor, nn
+
+from qdiag.config import load_preset
+from qdiag.core.error_sums import ErrorSums
+from qdiag.core.progress import NoProgress
+from qdiag.core.scheme import QuantScheme
+from qdiag.loaders.data import batches_from
+from qdiag.pipeline.facts import engine_arithmetic
+from qdiag.pipeline.inputs import first_batch
+from qdiag.pipeline.prepare import prepare
+from qdiag.simulate.case import Case, observe, open_case
+from qdiag.simulate.paired import PairedRunner, run_paired
+from qdiag.simulate.task import OutputErrors
+from qdiag.subject import Subject
+
+
+def open_test_case(
+    model: nn.Module, batches: object, scheme: QuantScheme | str = "int8", *, measured: object | None = None
+) -> Case:
+    """The untreated case of a module on the CPU.
+
+    Args:
+        batches: calibration data in any form that `qdiag.measure` takes; measured too when `measured` is None.
+        scheme: a preset's name, or a scheme.
+    """
+    scheme = load_preset(scheme) if isinstance(scheme, str) else scheme
+    calibration = batches_from(batches)
+    subject = Subject(model, "module", type(model).__name__, type(model).__name__)
+    prepared = prepare(subject, first_batch(calibration), fold=scheme.fold_batchnorm, device=torch.device("cpu"))
+    with engine_arithmetic():
+        seen = observe(prepared.network, calibration, scheme, NoProgress())
+    return open_case(
+        prepared.program,
+        prepared.network,
+        scheme,
+        seen,
+        calibration=calibration,
+        measured=calibration if measured is None else batches_from(measured),
+    )
+
+
+def output_error(case: Case) -> ErrorSums:
+    """Error at the first output: the case's quantized network against its own float network, on the measured data."""
+    outputs = OutputErrors(case.network.program.output_names)
+    with engine_arithmetic():
+        run_paired(PairedRunner(case.network, [case.plan]), case.measured, [outputs], NoProgress())
+    return outputs.records()[0].error
+
+
+def output_sqnr_db(case: Case) -> float:
+    """`output_error` in decibels."""
+    return output_error(case).sqnr_db
+
+
+def snapshot(case: Case) -> dict[str, Tensor]:
+    """Copies of every tensor that a case holds: weights of both networks, and the numbers of all quantizers."""
+    found = {f"program:{name}": value for name, value in case.program.constants.items()}
+    found |= {f"network:{name}": value for name, value in case.network.program.constants.items()}
+    found |= {f"origin:{name}": value for name, value in case.origin.program.constants.items()}
+    for name, plan in case.plan.layers.items():
+        for role, qparams in (("output", plan.output), ("weight", plan.weight)):
+            if qparams is not None:
+                found[f"plan:{name}:{role}:scale"] = qparams.scale
+                found[f"plan:{name}:{role}:zero_point"] = qparams.zero_point
+        if plan.bias_shift is not None:
+            found[f"plan:{name}:bias_shift"] = plan.bias_shift
+    return {name: value.detach().clone() for name, value in found.items()}
+
+
+def assert_untouched(case: Case, before: dict[str, Tensor]) -> None:
+    """The case holds bit for bit what it held when `snapshot` was taken."""
+    now = snapshot(case)
+    assert now.keys() == before.keys()
+    changed = [name for name, value in now.items() if not torch.equal(value, before[name])]
+    assert not changed
+
+
+def changed_layers(before: Case, after: Case) -> set[str]:
+    """Layers whose quantizers, bias or reason to stay in float differ between two cases of one network."""
+    old, new = snapshot(before), snapshot(after)
+    names: set[str] = set()
+    for name, plan in after.plan.layers.items():
+        other = before.plan.layers[name]
+        if (plan.float_reason, plan.bias, plan.shared_with) != (other.float_reason, other.bias, other.shared_with):
+            names.add(name)
+        keys = {key for key in (*old, *new) if key.startswith(f"plan:{name}:")}
+        if any(key not in old or key not in new or not torch.equal(old[key], new[key]) for key in keys):
+            names.add(name)
+    return names
