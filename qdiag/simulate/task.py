@@ -13,6 +13,7 @@ from qdiag.core.measurement import OutputRecord
 from qdiag.core.task import Z_95, Interval, MetricScore, PairedCounts, TaskResult
 from qdiag.errors import ConfigError, DataError, QdiagError
 from qdiag.numerics.error_accumulator import ErrorAccumulator
+from qdiag.simulate.top_k import is_in_top, logits_index, takes_labels
 
 TOP_K = 5
 
@@ -58,20 +59,21 @@ class Classification:
             DataError: a label is outside the classes that the network knows.
         """
         self._samples += batch.sample_count
-        index = _logits_index(reference, batch.sample_count)
+        index = logits_index(reference, batch.sample_count)
         if index is None:
             return
         r, s = reference[index].float(), simulated[index].float()
         self._classes = int(r.shape[1])
         agree = (r.argmax(1) == s.argmax(1)).sum()
         counts = [agree]
-        if batch.labels is not None and batch.labels.ndim == 1 and not batch.labels.is_floating_point():
+        if takes_labels(batch):
+            assert batch.labels is not None
             self._is_labelled = True
             self._check(batch.labels)
             labels = batch.labels.to(r.device)
-            counts += _paired(_is_in_top(r, labels, 1), _is_in_top(s, labels, 1))
+            counts += _paired(is_in_top(r, labels, 1), is_in_top(s, labels, 1))
             if self._classes > TOP_K:
-                counts += _paired(_is_in_top(r, labels, TOP_K), _is_in_top(s, labels, TOP_K))
+                counts += _paired(is_in_top(r, labels, TOP_K), is_in_top(s, labels, TOP_K))
         new = torch.stack(counts)
         self._counts = new if self._counts is None else self._counts + new
 
@@ -92,19 +94,6 @@ class Classification:
         top1 = PairedCounts(*counts[1:5]) if self._is_labelled else None
         top5 = PairedCounts(*counts[5:9]) if len(counts) > 5 else None
         return TaskResult(self._samples, counts[0], top1, top5, metrics)
-
-
-def _logits_index(outputs: tuple[Any, ...], samples: int) -> int | None:
-    for i, x in enumerate(outputs):
-        if isinstance(x, Tensor) and x.is_floating_point() and x.ndim == 2 and x.shape[0] == samples and x.shape[1] > 1:
-            return i
-    return None
-
-
-def _is_in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Whether each label is among the k largest logits, shape (N,), bool; a row with NaN is never right."""
-    found = (logits.topk(k, dim=1).indices == labels.unsqueeze(1)).any(1)
-    return found & ~torch.isnan(logits).any(1)
 
 
 def _paired(reference: Tensor, simulated: Tensor) -> list[Tensor]:
