@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from qdiag.core.outcomes import SampleOutcomes, unpack_bits
+
 Z_95 = 1.959963984540054
 """Normal quantile of a two-sided 95 % interval."""
 
@@ -55,6 +57,15 @@ class PairedCounts:
         margin = Z_95 * math.sqrt((lost + won - centre**2) / n)
         return Interval(100.0 * max(-1.0, centre - margin), 100.0 * min(1.0, centre + margin))
 
+    @classmethod
+    def of_bits(cls, *, reference: str, simulated: str, count: int) -> "PairedCounts | None":
+        """Counts of two columns of `SampleOutcomes` of the same samples; None where one is missing or damaged."""
+        first, second = unpack_bits(reference, count), unpack_bits(simulated, count)
+        if not count or first is None or second is None:
+            return None
+        both = (first & second).bit_count()
+        return cls(both, first.bit_count() - both, second.bit_count() - both, count - (first | second).bit_count())
+
     def __add__(self, other: "PairedCounts") -> "PairedCounts":
         return PairedCounts(
             self.both + other.both,
@@ -83,6 +94,7 @@ class TaskResult:
         agreement_count: samples on which both networks have the same top-1; None when no output looks like logits.
         top1, top5: with labels only; top5 only with more than five classes.
         metrics: what `--metric` computed.
+        outcomes: sample by sample; None where they were not kept.
     """
 
     sample_count: int
@@ -90,3 +102,4 @@ class TaskResult:
     top1: PairedCounts | None = None
     top5: PairedCounts | None = None
     metrics: tuple[MetricScore, ...] = ()
+    outcomes: SampleOutcomes | None = None

@@ -67,7 +67,7 @@ def measure_subject(
         with watch.stage("simulate"):
             probe = LossProbe(network, plan) if with_losses else None
             runner = PairedRunner(network, [plan], probe)
-            outputs, task = OutputErrors(network.program.output_names), Classification()
+            outputs, task = OutputErrors(network.program.output_names), Classification(keeps_outcomes=True)
             custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
             sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
             with naming(original.evaluation):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measurement import OutputRecord
+from qdiag.core.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.task import Z_95, Interval, MetricScore, PairedCounts, TaskResult
 from qdiag.errors import ConfigError, DataError, QdiagError
 from qdiag.numerics.error_accumulator import ErrorAccumulator
@@ -45,12 +46,17 @@ class Classification:
 
     The logits are the first float output of shape (N, C) with more than one class. Counts stay on the device until
     `result` is called.
+
+    Args:
+        keeps_outcomes: also what became of each sample, at three bytes a sample until `result`.
     """
 
+    keeps_outcomes: bool = False
     _counts: Tensor | None = None
     _samples: int = 0
     _classes: int = 0
     _is_labelled: bool = False
+    _outcomes: list[Tensor] = field(default_factory=list)
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Counts one batch.
@@ -64,18 +70,21 @@ class Classification:
             return
         r, s = reference[index].float(), simulated[index].float()
         self._classes = int(r.shape[1])
-        agree = (r.argmax(1) == s.argmax(1)).sum()
-        counts = [agree]
+        outcomes = [r.argmax(1) == s.argmax(1)]
+        counts = [outcomes[0].sum()]
         if takes_labels(batch):
             assert batch.labels is not None
             self._is_labelled = True
             self._check(batch.labels)
             labels = batch.labels.to(r.device)
-            counts += _paired(is_in_top(r, labels, 1), is_in_top(s, labels, 1))
+            outcomes += [is_in_top(r, labels, 1), is_in_top(s, labels, 1)]
+            counts += _paired(*outcomes[1:])
             if self._classes > TOP_K:
                 counts += _paired(is_in_top(r, labels, TOP_K), is_in_top(s, labels, TOP_K))
         new = torch.stack(counts)
         self._counts = new if self._counts is None else self._counts + new
+        if self.keeps_outcomes:
+            self._outcomes.append(torch.stack(outcomes))
 
     def _check(self, labels: Tensor) -> None:
         # labels come from a file and lie on the CPU: looking at them makes no GPU wait
@@ -93,7 +102,13 @@ class Classification:
         counts = [int(c) for c in self._counts.tolist()]
         top1 = PairedCounts(*counts[1:5]) if self._is_labelled else None
         top5 = PairedCounts(*counts[5:9]) if len(counts) > 5 else None
-        return TaskResult(self._samples, counts[0], top1, top5, metrics)
+        return TaskResult(self._samples, counts[0], top1, top5, metrics, self._sample_outcomes())
+
+    def _sample_outcomes(self) -> SampleOutcomes | None:
+        if not self._outcomes:
+            return None
+        columns = torch.cat(self._outcomes, dim=1).cpu()
+        return SampleOutcomes(columns.shape[1], *(pack_bits(column) for column in columns.tolist()))
 
 
 def _paired(reference: Tensor, simulated: Tensor) -> list[Tensor]:

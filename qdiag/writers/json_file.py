@@ -1,9 +1,8 @@
 """Results as JSON and back. Sums and counts are stored, so the round trip is exact; decibels stand beside them."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from qdiag.core.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier
 from qdiag.core.error_sums import ErrorSums
@@ -13,11 +12,11 @@ from qdiag.core.ranges import ChannelRanges
 from qdiag.core.ranges_report import RangeReport
 from qdiag.core.records import OpRecord
 from qdiag.core.task import PairedCounts
-from qdiag.errors import ConfigError, LoadError
+from qdiag.writers.json_read import read_json
 from qdiag.writers.layer_row import layer_rows
 from qdiag.writers.plain_json import dump, to_plain
 
-_DERIVED: dict[type, Sequence[str]] = {
+DERIVED: dict[type, Sequence[str]] = {
     ErrorSums: ("sqnr_db", "signal_power", "mse", "cosine", "mean_shift", "bias_fraction"),
     OpRecord: ("expected_sqnr_db", "clipped_fraction", "local_rmse_scales", "propagated_rmse_scales"),
     PairedCounts: ("sample_count", "reference_percent", "simulated_percent", "drop_pp", "drop_interval_pp"),
@@ -31,8 +30,7 @@ _DERIVED: dict[type, Sequence[str]] = {
     BatchNormAudit: ("dead_count",),
     FloatChange: ("max_abs_delta",),
 }
-
-_Result = TypeVar("_Result", Measurement, RangeReport, BatchNormFix, BatchNormAudit)
+"""Properties written beside the stored fields."""
 
 
 def to_json(measurement: Measurement) -> str:
@@ -40,9 +38,9 @@ def to_json(measurement: Measurement) -> str:
 
     Infinite and undefined values are written as the strings "Infinity", "-Infinity" and "NaN".
     """
-    plain = to_plain(measurement, _DERIVED)
+    plain = to_plain(measurement, DERIVED)
     for row, record in zip(layer_rows(measurement.records), plain["records"], strict=True):
-        record["drop_db"] = to_plain(row.drop_db, _DERIVED)
+        record["drop_db"] = to_plain(row.drop_db, DERIVED)
     return dump(plain) + "\n"
 
 
@@ -52,12 +50,12 @@ def from_json(text: str) -> Measurement:
     Raises:
         LoadError: not JSON, not a measurement, or written by a newer version.
     """
-    return _read(text, TypeAdapter(Measurement), "measurement")
+    return read_json(text, TypeAdapter(Measurement), "measurement", SCHEMA_VERSION)
 
 
 def ranges_to_json(report: RangeReport) -> str:
     """The report, field by field; equal reports give equal bytes."""
-    return dump(to_plain(report, _DERIVED)) + "\n"
+    return dump(to_plain(report, DERIVED)) + "\n"
 
 
 def ranges_from_json(text: str) -> RangeReport:
@@ -66,12 +64,12 @@ def ranges_from_json(text: str) -> RangeReport:
     Raises:
         LoadError: not JSON, not a report, or written by a newer version.
     """
-    return _read(text, TypeAdapter(RangeReport), "range report")
+    return read_json(text, TypeAdapter(RangeReport), "range report", SCHEMA_VERSION)
 
 
 def fix_to_json(fix: BatchNormFix) -> str:
     """The repair with every channel and both measurements, field by field; equal repairs give equal bytes."""
-    return dump(to_plain(fix, _DERIVED)) + "\n"
+    return dump(to_plain(fix, DERIVED)) + "\n"
 
 
 def fix_from_json(text: str) -> BatchNormFix:
@@ -80,12 +78,12 @@ def fix_from_json(text: str) -> BatchNormFix:
     Raises:
         LoadError: not JSON, not a repair, or written by a newer version.
     """
-    return _read(text, TypeAdapter(BatchNormFix), "repair of BatchNorms")
+    return read_json(text, TypeAdapter(BatchNormFix), "repair of BatchNorms", SCHEMA_VERSION)
 
 
 def bn_to_json(audit: BatchNormAudit) -> str:
     """The audit, field by field; equal audits give equal bytes."""
-    return dump(to_plain(audit, _DERIVED)) + "\n"
+    return dump(to_plain(audit, DERIVED)) + "\n"
 
 
 def bn_from_json(text: str) -> BatchNormAudit:
@@ -94,22 +92,4 @@ def bn_from_json(text: str) -> BatchNormAudit:
     Raises:
         LoadError: not JSON, not an audit, or written by a newer version.
     """
-    return _read(text, TypeAdapter(BatchNormAudit), "BatchNorm audit")
-
-
-def _read(text: str, adapter: "TypeAdapter[_Result]", what: str) -> _Result:
-    try:
-        result = adapter.validate_json(text)
-    except ValidationError as error:
-        first: Any = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise LoadError(f"not a {what} written by qdiag: {first['msg']}", at=where or None) from None
-    except ConfigError as error:
-        raise LoadError(f"the stored scheme makes no sense: {error}", at="scheme") from None
-    if result.schema_version > SCHEMA_VERSION:
-        raise LoadError(
-            f"written in form {result.schema_version}, and this qdiag reads up to {SCHEMA_VERSION}",
-            at="schema_version",
-            hint="update qdiag",
-        )
-    return result
+    return read_json(text, TypeAdapter(BatchNormAudit), "BatchNorm audit", SCHEMA_VERSION)

@@ -4,7 +4,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
 Derived = Mapping[type, Sequence[str]]
 """Properties to be written beside the stored fields of a type, for readers' convenience."""
@@ -13,8 +14,9 @@ Derived = Mapping[type, Sequence[str]]
 def to_plain(value: Any, derived: Derived) -> Any:
     """Dictionaries, lists, strings and numbers; the values that JSON lacks become "Infinity", "-Infinity", "NaN"."""
     if is_dataclass(value) and not isinstance(value, type):
+        real = _real_fields(type(value))
         names = [field.name for field in fields(value)] + list(derived.get(type(value), ()))
-        return {name: to_plain(getattr(value, name), derived) for name in names}
+        return {name: to_plain(_as_real(getattr(value, name), name in real), derived) for name in names}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item, derived) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -22,6 +24,22 @@ def to_plain(value: Any, derived: Derived) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
+
+
+@cache
+def _real_fields(kind: type) -> frozenset[str]:
+    """Fields that hold real numbers."""
+    real = (float, float | None, tuple[float, ...])
+    return frozenset(name for name, hint in get_type_hints(kind).items() if hint in real)
+
+
+def _as_real(value: Any, is_real: bool) -> Any:
+    """`3` where 3.0 is meant would come back as 3.0, and equal results would not have equal bytes."""
+    if not is_real:
+        return value
+    if isinstance(value, tuple):
+        return tuple(float(item) for item in value)
+    return float(value) if isinstance(value, int) else value
 
 
 def dump(value: Any, indent: int = 0) -> str:

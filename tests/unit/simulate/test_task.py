@@ -5,13 +5,16 @@ import pytest
 import torch
 
 from qdiag.batches import Batch
+from qdiag.core.outcomes import unpack_bits
 from qdiag.core.task import PairedCounts
 from qdiag.errors import ConfigError, DataError
 from qdiag.simulate.task import Classification, UserMetric
 
 
-def run(reference: torch.Tensor, simulated: torch.Tensor, labels: torch.Tensor | None, size: int = 7) -> Classification:
-    task = Classification()
+def run(
+    reference: torch.Tensor, simulated: torch.Tensor, labels: torch.Tensor | None, size: int = 7, keeps: bool = False
+) -> Classification:
+    task = Classification(keeps_outcomes=keeps)
     for first in range(0, len(reference), size):
         part = slice(first, first + size)
         batch = Batch((reference[part],), labels=None if labels is None else labels[part])
@@ -164,3 +167,26 @@ def test_broken_metrics_are_the_users_fault() -> None:
             UserMetric("mine", function).add(Batch((x,)), reference=(x,), simulated=(x,))
     with pytest.raises(ConfigError, match="not a function"):
         UserMetric("mine", 3)
+
+
+def test_outcomes_of_samples_come_to_the_same_counts() -> None:
+    reference, simulated, labels = logits(n=101)
+    task = run(reference, simulated, labels, keeps=True).result()
+    kept = task.outcomes
+    assert kept is not None
+    assert kept.count == 101
+    paired = PairedCounts.of_bits(reference=kept.reference_right, simulated=kept.simulated_right, count=101)
+    assert paired == task.top1
+    agree = unpack_bits(kept.agree, 101)
+    assert agree is not None
+    assert [bool(agree >> i & 1) for i in range(101)] == (reference.argmax(1) == simulated.argmax(1)).tolist()
+    assert run(reference, simulated, labels).result().outcomes is None
+
+
+def test_outcomes_without_labels_hold_agreement_alone() -> None:
+    reference, simulated, _ = logits(n=20)
+    kept = run(reference, simulated, None, keeps=True).result().outcomes
+    assert kept is not None
+    assert kept.agree
+    assert not kept.reference_right
+    assert PairedCounts.of_bits(reference=kept.reference_right, simulated=kept.simulated_right, count=20) is None
