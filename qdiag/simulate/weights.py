@@ -53,12 +53,17 @@ def quantized_bias(bias: Tensor, source: QParams, weight: QParams, *, bits: int,
     """
     if weight.granularity == "per_group":
         return bias
-    weight_scale = weight.scale.to(bias.device)
-    if weight_scale.ndim and axis == 1:
-        weight_scale = weight_scale.repeat(groups)  # a transposed convolution's channels repeat in every group
-    scale = source.scale.to(bias.device).double() * weight_scale.double()
+    scale = bias_scale(source, weight, groups=groups, axis=axis, device=bias.device)
     limit = math.ldexp(1.0, bits - 1)
     return (torch.round(bias.double() / scale).clamp(-limit, limit - 1) * scale).to(bias.dtype)
+
+
+def bias_scale(source: QParams, weight: QParams, *, groups: int, axis: int, device: torch.device) -> Tensor:
+    """`scale_in * scale_w` in float64, shape () with one scale per tensor, (C,) with one per channel."""
+    weight_scale = weight.scale.to(device)
+    if weight_scale.ndim and axis == 1:
+        weight_scale = weight_scale.repeat(groups)  # a transposed convolution's channels repeat in every group
+    return source.scale.to(device).double() * weight_scale.double()
 
 
 def weight_record(network: Network, plan: QuantPlan, layer: Layer, simulated: SimulatedWeights) -> WeightRecord | None:

@@ -1,0 +1,32 @@
+"""Multiplications of one operation, from the shapes that it met."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, fx
+
+from qdiag.capture.ops import has_weight, kind_and_policy, operation_name
+
+
+def mac_count(node: fx.Node, operands: Sequence[Tensor], output: Tensor) -> int:
+    """Multiply-accumulates of a convolution, a linear layer or a matrix product; 0 for what is not one of them.
+
+    Every weight meets every output position once, except in transposed convolutions, where it meets every input
+    position. In a matrix product every output is a sum over the inner length.
+
+    Args:
+        operands: tensor arguments in order; a weight second.
+    """
+    kind, name = kind_and_policy(node)[0], operation_name(node)
+    if has_weight(kind):
+        x, weight = operands[0], operands[1]
+        if kind == "linear":
+            return output.numel() * weight.shape[1]
+        spatial = weight.ndim - 2
+        positions = x if kind == "conv_transpose" else output
+        is_batched = positions.ndim == spatial + 2
+        return positions.numel() // positions.shape[1 if is_batched else 0] * weight.numel()
+    if name in ("addmm", "baddbmm"):
+        return output.numel() * operands[1].shape[-1]
+    if name in ("matmul", "bmm", "mm", "mv", "dot"):
+        return output.numel() * operands[0].shape[-1]
+    return 0
