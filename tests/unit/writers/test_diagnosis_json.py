@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -29,7 +30,7 @@ ALL = (
     diagnoses.healthy_diagnosis,
     diagnoses.unlabelled_diagnosis,
     diagnoses.awkward_diagnosis,
-    diagnoses.long_diagnosis,
+    partial(diagnoses.long_diagnosis, 60),
 )
 Make = Callable[[], Diagnosis]
 
