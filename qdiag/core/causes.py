@@ -171,6 +171,19 @@ class WaterfallStep:
 
 
 @dataclass(frozen=True, slots=True)
+class PartScore:
+    """Only the weights quantized, or only the activations.
+
+    Attributes:
+        before: with the weights as they are. after: with all steps of the waterfall; None without steps.
+    """
+
+    part: Literal["weights", "activations"]
+    before: Score
+    after: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """Everything `qdiag rank` prints.
 
@@ -179,7 +192,7 @@ class Ranking:
         findings: all of them, those without a repair too.
         causes: suspects in order of rank, harmless ones last.
         waterfall: repairs that keep the scheme, best first, each measured on top of the ones before.
-        way_around: the best change of scheme, measured alone; None without one.
+        way_around: the best change of scheme for the whole network, measured alone; None without one.
         pass_count: passes over the measured data; variant_count: networks measured in them.
     """
 
@@ -193,6 +206,14 @@ class Ranking:
     pass_count: int = 0
     variant_count: int = 0
     notes: tuple[str, ...] = field(default=())
+    ways_around: tuple[Trial, ...] = ()
+    """Changes of scheme for the whole network, best first."""
+    parts: tuple[PartScore, ...] = ()
+    """What the weights and what the activations cost by themselves."""
+    computed_count: int = 0
+    """Operations on data that the counterfactuals ran."""
+    reused_count: int = 0
+    """Those whose result another network had already."""
 
     @property
     def claimed(self) -> tuple[RankedCause, ...]:

@@ -1,0 +1,77 @@
+"""When a suspect may be called a cause."""
+
+from collections.abc import Sequence
+
+from qdiag.core.causes import Harm, Trial, Verdict
+from qdiag.rank.harm import GAIN_LIMIT_DB, is_gain
+from qdiag.rank.trials import keeps_scheme
+
+
+def is_claim(trial: Trial) -> bool:
+    """The repair gave something back beyond noise, and more than its placebo, where there could be one."""
+    if trial.recovery is None or not is_gain(trial.recovery):
+        return False
+    return trial.placebo is None or is_gain(trial.placebo.over_placebo)
+
+
+def verdict_on(harm: Harm, trials: Sequence[Trial], *, needed_in_sequence: bool) -> tuple[Verdict, str]:
+    """The verdict on one suspect, and one short fact behind it.
+
+    Args:
+        needed_in_sequence: taking its repair out of the sequence of repairs loses something beyond noise.
+    """
+    measured = [trial for trial in trials if trial.recovery is not None]
+    if not measured:
+        return "untested", "no repair could be tried" if trials else "nothing here repairs it"
+    if harm.verdict == "healthy":
+        return "harmless", "quantization costs this network nothing that would have to be repaired"
+    if harm.verdict == "undecided":
+        return "undecided", "too few samples to tell whether quantization costs anything"
+    claims = [trial for trial in measured if is_claim(trial)]
+    if claims:
+        own = [trial for trial in claims if keeps_scheme(trial)]
+        reason = "its repair alone gives accuracy back" if own else "only a change of scheme gives accuracy back"
+        return "cause", reason
+    if needed_in_sequence:
+        return "cause", "hidden behind another cause: its repair gives accuracy back on top of that one's"
+    gained = [trial for trial in measured if trial.recovery is not None and is_gain(trial.recovery)]
+    if gained:
+        return "undecided", "the same repair elsewhere gives back as much"
+    if any(_may_gain(trial) for trial in measured):
+        return "undecided", "what its repair gives back is within the noise of these samples"
+    return "harmless", "its repair gives nothing back"
+
+
+def _may_gain(trial: Trial) -> bool:
+    assert trial.recovery is not None
+    if trial.recovery.pairs is not None:
+        return trial.recovery.recovered_pp >= 1.0
+    return trial.recovery.recovered_db >= GAIN_LIMIT_DB
+
+
+def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Those that keep the scheme, best first; then the ways around, best first; then refused ones."""
+
+    def rank(trial: Trial) -> tuple[bool, bool, float, float]:
+        if trial.recovery is None:
+            return (True, True, 0.0, 0.0)
+        points = trial.recovery.recovered_pp if trial.recovery.pairs is not None else 0.0
+        return (False, not keeps_scheme(trial), -points, -_number(trial.recovery.recovered_db))
+
+    return tuple(sorted(trials, key=rank))
+
+
+def strength(trials: Sequence[Trial]) -> tuple[bool, float, float]:
+    """To sort suspects by, larger is stronger: gained within the scheme or not, then points, then decibels."""
+    measured = [t for t in trials if t.recovery is not None]
+    own = [t for t in measured if keeps_scheme(t) and t.recovery is not None and is_gain(t.recovery)]
+    best = order_trials(own or measured)
+    if not best or best[0].recovery is None:
+        return (False, 0.0, 0.0)
+    points = max((t.recovery.recovered_pp for t in own or measured if t.recovery and t.recovery.pairs), default=0.0)
+    decibels = max(_number(t.recovery.recovered_db) for t in own or measured if t.recovery)
+    return (bool(own), points, decibels)
+
+
+def _number(value: float) -> float:
+    return value if value == value else 0.0

@@ -1,0 +1,51 @@
+"""Where a repair is tried although the finding is not there: the same size, other places, drawn at random."""
+
+import random
+from collections.abc import Sequence
+
+from qdiag.core.findings import FindingSite
+from qdiag.simulate.case import Case
+from qdiag.simulate.runner import is_source
+
+_CHANNEL_REPAIRS = ("reset_variance_mean", "reset_variance_constant", "raise_weight_scale")
+"""All others treat a layer as a whole, whichever channels the finding names."""
+
+
+def placebo_sites(
+    repair: str, sites: Sequence[FindingSite], place: str, case: Case, *, taken: frozenset[str], seed: int
+) -> tuple[FindingSite, ...]:
+    """As many places of the same kind; empty when every one has a finding.
+
+    A repair of single channels is answered by other channels of the same layers, one of whole layers by other layers,
+    fewer where there are not as many.
+
+    Args:
+        place: `weight`, `output`, ... of the suspect.
+        taken: layers with the finding.
+    """
+    draw = random.Random(seed)
+    if repair in _CHANNEL_REPAIRS and all(site.channels for site in sites):
+        drawn = [_other_channels(site, case, draw) for site in sites]
+        return tuple(site for site in drawn if site is not None)
+    free = [name for name in _layers_of(place, case) if name not in taken]
+    chosen = draw.sample(free, min(len(free), len(sites)))
+    return tuple(FindingSite(name) for name in sorted(chosen, key=free.index))
+
+
+def _other_channels(site: FindingSite, case: Case, draw: random.Random) -> FindingSite | None:
+    layer = case.network.graph.layer(site.layer)
+    if layer.weight is None:
+        return None
+    count = int(case.network.program.constants[layer.weight].shape[layer.weight_axis])
+    free = [c for c in range(count) if c not in site.channels]
+    if not free:
+        return None
+    return FindingSite(site.layer, tuple(sorted(draw.sample(free, min(len(free), len(site.channels))))))
+
+
+def _layers_of(place: str, case: Case) -> list[str]:
+    layers = [layer for layer in case.network.graph.layers if not is_source(layer)]
+    if place in ("weight", "sum"):
+        return [layer.name for layer in layers if layer.weight is not None]
+    plans = case.plan.layers
+    return [x.name for x in layers if plans[x.name].output is not None and plans[x.name].shared_with is None]

@@ -1,0 +1,88 @@
+"""From findings to causes, ranked by what the repair of each alone gives back."""
+
+from collections.abc import Mapping, Sequence
+
+from qdiag.core.causes import Harm, RankedCause, Ranking, Trial
+from qdiag.core.findings import Finding
+from qdiag.core.progress import Progress
+from qdiag.rank.claim import order_trials, strength, verdict_on
+from qdiag.rank.harm import harm_of
+from qdiag.rank.network_wide import part_scores, ways_around
+from qdiag.rank.suspects import Suspect, suspects_of
+from qdiag.rank.trials import Bench, run_trials
+from qdiag.rank.waterfall import Step, build_waterfall, needed_steps
+from qdiag.repairs.base import Repair, RepairContext
+from qdiag.simulate.case import Case
+from qdiag.simulate.score_cases import score_cases
+
+_ORDER = {"cause": 0, "undecided": 1, "untested": 2, "harmless": 3}
+
+
+def rank_causes(
+    case: Case,
+    findings: Sequence[Finding],
+    repairs: Mapping[str, Repair],
+    context: RepairContext,
+    progress: Progress,
+    *,
+    seed: int = 0,
+) -> Ranking:
+    """Applies every repair of every finding alone, then the best ones together, and says what each gave back.
+
+    All networks are measured on `case.measured`, beside one float reference whose unchanged prefix they share. Nothing
+    in `case` is changed.
+
+    Args:
+        repairs: by name. seed: for the places of placebos.
+
+    Raises:
+        QdiagError: the network cannot be run on the data.
+    """
+    (base,), effort = score_cases([case], case.measured, progress, stage="quantized network")
+    bench = Bench(case, base, repairs, context, progress, seed, effort)
+    harm = harm_of(base.score)
+    suspects = suspects_of(findings)
+    tried = run_trials(bench, suspects)
+    ordered = [(suspect, order_trials(trials)) for suspect, trials, _ in tried]
+    is_worth_it = harm.verdict != "healthy"
+    steps = build_waterfall(bench, ordered) if is_worth_it else []
+    needed = needed_steps(bench, steps)
+    parts = part_scores(bench, steps[-1].treatment.case if steps else None)
+    around = ways_around(bench) if is_worth_it else ()
+    return Ranking(
+        task_kind=base.task_kind,
+        harm=harm,
+        before=base.score,
+        findings=tuple(findings),
+        causes=_causes(harm, ordered, steps, needed),
+        waterfall=tuple(step.record() for step in steps),
+        way_around=around[0] if around else None,
+        pass_count=bench.effort.pass_count,
+        variant_count=bench.effort.variant_count,
+        ways_around=around,
+        parts=parts,
+        computed_count=bench.effort.computed_count,
+        reused_count=bench.effort.reused_count,
+    )
+
+
+def _causes(
+    harm: Harm, ordered: Sequence[tuple[Suspect, tuple[Trial, ...]]], steps: Sequence[Step], needed: Sequence[bool]
+) -> tuple[RankedCause, ...]:
+    judged = []
+    for suspect, trials in ordered:
+        is_needed = any(step.suspect is suspect and n for step, n in zip(steps, needed, strict=True))
+        judged.append((suspect, trials, *verdict_on(harm, trials, needed_in_sequence=is_needed)))
+    places = {id(step.suspect): i for i, step in enumerate(steps)}
+
+    def rank(row: tuple[Suspect, tuple[Trial, ...], str, str]) -> tuple[object, ...]:
+        suspect, trials, verdict, _ = row
+        kept, points, decibels = strength(trials)
+        # equal alone (both hidden behind a third), the sequence tells which gives more
+        return (_ORDER[verdict], not kept, -round(points, 9), places.get(id(suspect), len(steps)), -decibels)
+
+    judged.sort(key=rank)
+    return tuple(
+        RankedCause(i, suspect.code, tuple(suspect.sites), suspect.findings(), trials, verdict, reason)
+        for i, (suspect, trials, verdict, reason) in enumerate(judged, 1)
+    )
