@@ -58,6 +58,7 @@ def _draw(
     live: list[tuple[float, float]] = []
     outliers: list[tuple[float, float]] = []
     dead: list[tuple[float, float]] = []
+    odd: list[float] = []
     medians: list[tuple[int, float]] = []
     for i, (record, values) in enumerate(zip(records, columns, strict=True)):
         if not values:
@@ -65,10 +66,15 @@ def _draw(
         is_dead, is_outlier = set(record.dead_channels), {found.channel for found in record.outliers}
         magnitudes = [abs(value) for value in values]
         for c, magnitude in enumerate(magnitudes):
+            if not math.isfinite(magnitude):
+                odd.append(i + _offset(c, len(values)))
+                continue
             place = (i + _offset(c, len(values)), max(magnitude, floor))
             (dead if c in is_dead else outliers if c in is_outlier else live).append(place)
-        alive = sorted(m for c, m in enumerate(magnitudes) if c not in is_dead) or sorted(magnitudes)
-        medians.append((i, max(alive[len(alive) // 2], floor)))
+        finite = [(c, m) for c, m in enumerate(magnitudes) if math.isfinite(m)]
+        alive = sorted(m for c, m in finite if c not in is_dead) or sorted(m for _, m in finite)
+        if alive:
+            medians.append((i, max(alive[len(alive) // 2], floor)))
     axes.set_yscale("log")
     handles: list[Artist] = []
     size = 6.0 if len(records) <= 40 else 3.0
@@ -85,6 +91,10 @@ def _draw(
                     alpha=0.45 if marker == "o" else 0.95, label=label, zorder=2 if marker == "o" else 3,
                 )
             )  # fmt: skip
+    if odd:
+        (cross,) = axes.plot(odd, [0.97] * len(odd), "+", color=VERMILION, markersize=8, label="NaN or Inf",
+                             linestyle="none", transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+        handles.append(cross)
     if medians:
         handles.append(
             axes.hlines(
@@ -128,7 +138,10 @@ def _offset(channel: int, channels: int) -> float:
 def _floor(records: Sequence[BatchNormRecord], columns: Sequence[tuple[float, ...]]) -> float:
     """Where zeros, and values at least ten times below every live one, are drawn: dead channels fold down to 1e-40."""
     live = sorted(
-        abs(values[c]) for record, values in zip(records, columns, strict=True) if values for c in record.live_channels
+        abs(values[c])
+        for record, values in zip(records, columns, strict=True)
+        for c in record.live_channels
+        if c < len(values) and math.isfinite(values[c])
     )
     positive = [value for value in live if value > 0.0]
     if not positive:

@@ -15,11 +15,21 @@ BLUE = "#0072B2"
 ORANGE = "#E69F00"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
+SKY = "#56B4E9"
+PURPLE = "#CC79A7"
 GREY = "#767676"
 LIGHT_GREY = "#D9D9D9"
 
 PlotFormat = Literal["png", "svg"]
 PLOT_SUFFIXES = (".png", ".svg")
+
+
+def settle_layout(figure: Figure) -> None:
+    """Computes the places of axes and legends once; every format drawn after that takes them as they are."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def figure_bytes(figure: Figure, format_: PlotFormat) -> bytes:

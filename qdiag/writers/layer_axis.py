@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
+from qdiag.writers.figure import LIGHT_GREY
+from qdiag.writers.layer_row import LayerRow
 from qdiag.writers.words import drop_common_prefix, shorten
 
 _LABELS_AT_MOST = 80
@@ -33,3 +36,11 @@ def label_layers(axes: Axes, names: Sequence[str], marked: Sequence[int] = ()) -
         if index in marked:
             tick.set_fontweight("bold")
     axes.set_xlim(-0.8, count - 0.2)
+
+
+def float_ground(axes: Axes, rows: Sequence[LayerRow]) -> list[Patch]:
+    """A grey ground behind layers left in float, and the handle of its legend; empty without such layers."""
+    places = [i for i, row in enumerate(rows) if row.is_float]
+    for i in places:
+        axes.axvspan(i - 0.5, i + 0.5, color=LIGHT_GREY, alpha=0.6, linewidth=0, zorder=0)
+    return [Patch(color=LIGHT_GREY, alpha=0.6, label="left in float")] if places else []

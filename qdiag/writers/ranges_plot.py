@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from qdiag.core.ranges import PERCENTILES, RangeRecord
 from qdiag.core.ranges_report import RangeReport
@@ -29,9 +29,8 @@ def ranges_figure(report: RangeReport) -> Figure:
     handles: list[Artist] = []
     for axes, (role, records) in zip(_axes(figure, len(groups)), groups.items(), strict=True):
         noun, color = ("weights", ORANGE) if role == "weight" else ("outputs", BLUE)
-        handles = _draw(axes, records, noun, color) + [
-            h for h in handles if h.get_label() not in ("min to max", "median")
-        ]
+        known = {h.get_label() for h in handles}
+        handles += [h for h in _draw(axes, records, noun, color) if h.get_label() not in known]
         axes.set_ylabel(noun)
     marked = "   |   DATA-FREE: drawn inputs, no images" if report.data.is_data_free else ""
     figure.suptitle(
@@ -49,21 +48,29 @@ def _axes(figure: Figure, count: int) -> list[Axes]:
 def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> list[Artist]:
     places = [i for i, r in enumerate(records) if math.isfinite(r.tensor.min) and math.isfinite(r.tensor.max)]
     tensors = [records[i].tensor for i in places]
-    axes.set_yscale("symlog", linthresh=_linear_part(tensors_magnitudes=[t.max_abs for t in tensors]), linscale=0.6)
+    linear = _linear_part(tensors_magnitudes=[t.max_abs for t in tensors])
+    axes.set_yscale("symlog", linthresh=linear, linscale=0.6)
+    if max((t.max_abs for t in tensors), default=0.0) < 1000.0 * linear:  # few decades: room for steps between them
+        axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=linear, subs=(1.0, 2.0, 5.0)))
     thick = 5.0 if len(records) <= 60 else 2.0
-    whisker = axes.vlines(
-        places, [t.min for t in tensors], [t.max for t in tensors], color=GREY, linewidth=1.0, label="min to max"
-    )
     inner = [(i, t.percentiles) for i, t in zip(places, tensors, strict=True) if t.percentiles]
-    box = axes.vlines(
-        [i for i, _ in inner], [p[_LOW] for _, p in inner], [p[_HIGH] for _, p in inner],
-        color=color, linewidth=thick, label=f"{noun}, 0.1 % to 99.9 %",
+    bare = not inner  # nothing but the ends is known: the line itself is what there is to see
+    whisker = axes.vlines(
+        places, [t.min for t in tensors], [t.max for t in tensors],
+        color=color if bare else GREY, linewidth=0.6 * thick if bare else 1.0,
+        label=f"{noun}, min to max" if bare else "min to max",
     )  # fmt: skip
-    (median,) = axes.plot(
-        [i for i, _ in inner], [p[_MEDIAN] for _, p in inner], "o",
-        color="white", markeredgecolor="black", markersize=min(thick, 4.0), label="median",
-    )  # fmt: skip
-    handles: list[Artist] = [whisker, median, box]
+    handles: list[Artist] = [whisker]
+    if inner:
+        box = axes.vlines(
+            [i for i, _ in inner], [p[_LOW] for _, p in inner], [p[_HIGH] for _, p in inner],
+            color=color, linewidth=thick, label=f"{noun}, 0.1 % to 99.9 %",
+        )  # fmt: skip
+        (median,) = axes.plot(
+            [i for i, _ in inner], [p[_MEDIAN] for _, p in inner], "o",
+            color="white", markeredgecolor="black", markersize=min(thick, 4.0), label="median",
+        )  # fmt: skip
+        handles += [median, box]
     spreads = [(i, m) for i in places if (m := _median_channel(records[i])) is not None]
     if spreads:
         (ticks,) = axes.plot(

@@ -7,11 +7,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from qdiag.core.measurement import Measurement
 from qdiag.writers.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
-from qdiag.writers.layer_axis import figure_width, label_layers
+from qdiag.writers.layer_axis import figure_width, float_ground, label_layers
 from qdiag.writers.layer_row import LayerRow, layer_rows, weakest
 from qdiag.writers.words import drop_common_prefix, shorten
 
@@ -34,7 +33,7 @@ def sqnr_figure(measurement: Measurement) -> Figure:
         _line(axes, [r.propagated_db for r in rows], "propagated (all before it too)", BLUE, "-", "s", 1.8, size),
     ]
     handles += _infinity_key(rows)
-    handles += _float_ground(axes, rows)
+    handles += float_ground(axes, rows)
     worst = weakest(rows)
     marked: list[int] = []
     if worst is not None:
@@ -92,13 +91,6 @@ def _infinity_key(rows: Sequence[LayerRow]) -> list[Line2D]:
         for infinite, marker, label in words
         if infinite in values
     ]
-
-
-def _float_ground(axes: Axes, rows: Sequence[LayerRow]) -> list[Patch]:
-    places = [i for i, row in enumerate(rows) if row.is_float]
-    for i in places:
-        axes.axvspan(i - 0.5, i + 0.5, color=LIGHT_GREY, alpha=0.6, linewidth=0, zorder=0)
-    return [Patch(color=LIGHT_GREY, alpha=0.6, label="left in float")] if places else []
 
 
 def _mark(axes: Axes, rows: Sequence[LayerRow], place: int, low: float, high: float) -> Line2D:
