@@ -1,0 +1,131 @@
+"""What two networks differ by on the same samples, against a limit: the interval, and how many samples settle it.
+
+Every limit on a loss of accuracy is a sentence about the mean of one number per sample, x, which takes three values:
+where only the float network is right, where only the quantized one is, and where both are (it is 0 where neither is).
+For the drop, x is 1, -1 and 0, and its mean is held against the limit. For a relative drop r, which asks for
+`quantized >= (1 - r) * float`, x is 1 - r, -1 and -r, and its mean is held against 0.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qdiag.core.task import Z_95, Interval, PairedCounts
+
+Z_80 = 0.8416212335729143
+"""Normal quantile of 80 %: how often the samples that are asked for shall be enough."""
+
+SAMPLES_AT_MOST = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """The mean of x over samples, with one sample added to each kind of disagreement.
+
+    Those two samples are the adjustment of Bonett & Price (Journal of Educational and Behavioral Statistics 37(4),
+    2012): without it, the interval is a point where no disagreement was seen. With x of 1, -1, 0 the interval is that
+    of `PairedCounts.drop_interval_pp`.
+
+    Attributes:
+        lost, won, both: samples of each kind, not adjusted, of `count`; they need not be whole.
+        x_lost, x_won, x_both: x there.
+    """
+
+    lost: float
+    won: float
+    both: float
+    count: float
+    x_lost: float
+    x_won: float
+    x_both: float
+
+    @property
+    def mean(self) -> float:
+        total = (self.lost + 1) * self.x_lost + (self.won + 1) * self.x_won + self.both * self.x_both
+        return total / (self.count + 2)
+
+    @property
+    def standard_error(self) -> float:
+        squares = (self.lost + 1) * self.x_lost**2 + (self.won + 1) * self.x_won**2 + self.both * self.x_both**2
+        return math.sqrt(max(squares / (self.count + 2) - self.mean**2, 0.0) / (self.count + 2))
+
+    @property
+    def interval(self) -> Interval:
+        """95 %."""
+        margin = Z_95 * self.standard_error
+        return Interval(self.mean - margin, self.mean + margin)
+
+    def scaled(self, count: float) -> "Contrast":
+        """The same rates on so many samples."""
+        factor = count / self.count
+        return Contrast(
+            *(self.lost * factor, self.won * factor, self.both * factor, count),
+            *(self.x_lost, self.x_won, self.x_both),
+        )
+
+
+def drop_contrast(counts: PairedCounts) -> Contrast:
+    """x is what a sample costs; its mean is the drop, as a fraction."""
+    return Contrast(counts.reference_only, counts.simulated_only, counts.both, counts.sample_count, 1.0, -1.0, 0.0)
+
+
+def relative_contrast(counts: PairedCounts, relative: float) -> Contrast:
+    """The mean of x is above 0 when more than the share `relative` of the float accuracy is lost."""
+    return Contrast(
+        *(counts.reference_only, counts.simulated_only, counts.both, counts.sample_count),
+        *(1.0 - relative, -1.0, -relative),
+    )
+
+
+def relative_drop_interval(counts: PairedCounts) -> Interval:
+    """95 % interval of the relative drop in percent: all r that the interval of `relative_contrast` does not refute.
+
+    Source: Fieller, Journal of the Royal Statistical Society B 16(2), 1954, for a ratio of two correlated means.
+    Unbounded, [-inf, inf], when the float network is not certainly right on anything.
+    """
+    total = counts.sample_count + 2
+    quantized = (counts.both + counts.simulated_only + 1) / total
+    reference = (counts.both + counts.reference_only + 1) / total
+    k = Z_95**2 / total
+    # (theta * reference - quantized)^2 <= k * var, a quadratic in theta = 1 - r
+    a = (1 + k) * reference**2 - k * reference
+    half_b = (1 + k) * quantized * reference - k * counts.both / total
+    c = (1 + k) * quantized**2 - k * quantized
+    discriminant = half_b**2 - a * c
+    if a <= 0.0 or discriminant < 0.0:
+        return Interval(-math.inf, math.inf)
+    root = math.sqrt(discriminant)
+    return Interval(100.0 * (1.0 - (half_b + root) / a), 100.0 * (1.0 - (half_b - root) / a))
+
+
+def samples_to_settle(contrast: Contrast, limit: float) -> int | None:
+    """How many more samples it takes until the interval most likely leaves out the limit.
+
+    If the rates seen so far are the true ones, the mean on N samples scatters around its expectation with the standard
+    error of N samples, so the interval leaves out the limit in four runs out of five when
+    `|mean(N) - limit| >= (z_0.975 + z_0.8) * standard_error(N)`. The smallest such N is sought; without the two added
+    samples it would be `N = (z_0.975 + z_0.8)^2 * variance(x) / (mean - limit)^2`.
+
+    Returns:
+        None when not even `SAMPLES_AT_MOST` would do, as when the mean lies on the limit.
+    """
+
+    def is_settled(count: float) -> bool:
+        larger = contrast.scaled(count)
+        return abs(larger.mean - limit) >= (Z_95 + Z_80) * larger.standard_error
+
+    return _more_samples(is_settled, int(contrast.count))
+
+
+def _more_samples(is_settled: Callable[[float], bool], count: int) -> int | None:
+    if count < 1:
+        return None
+    low, high = count, count + 1
+    while not is_settled(high):
+        low, high = high, 2 * high
+        if high > SAMPLES_AT_MOST:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_settled(middle) else (middle, high)
+    return high - count

@@ -1,0 +1,78 @@
+"""What a gate is given, and whether anything can be said on it at all."""
+
+import math
+from dataclasses import dataclass
+
+from qdiag.core.causes import Ranking
+from qdiag.core.error_sums import ErrorSums
+from qdiag.core.measurement import Measurement
+from qdiag.core.records import OpRecord
+
+_NAMES_AT_MOST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GateEvidence:
+    """A stored result.
+
+    Attributes:
+        source: where it was read from.
+        ranking: None when only a measurement was stored: findings and causes then cannot be judged.
+    """
+
+    source: str
+    measurement: Measurement
+    ranking: Ranking | None = None
+
+    @property
+    def output_sqnr_db(self) -> float:
+        """Of the output that lost most; NaN without one, or when one of them is undefined."""
+        figures = [output.error.sqnr_db for output in self.measurement.outputs]
+        return min(figures) if figures and not any(map(math.isnan, figures)) else math.nan
+
+
+def quantized_records(measurement: Measurement) -> tuple[OpRecord, ...]:
+    """Layers with a quantizer of their own, or a quantized weight."""
+    return tuple(record for record in measurement.records if record.quantizer is not None or record.weight is not None)
+
+
+def why_unusable(measurement: Measurement) -> str | None:
+    """Why no threshold at all can be judged on this result; None when it can serve.
+
+    NaN and Inf in float layers are let pass where both networks have equally many, as behind the mask of an attention;
+    at a quantizer or at an output they are not.
+    """
+    if not measurement.data.measured_count or not measurement.records:
+        return "nothing was measured"
+    if not quantized_records(measurement):
+        return "nothing is quantized"
+    places = [f"output {output.name}" for output in measurement.outputs if _nonfinite(output.error)]
+    quantized = {record.name for record in quantized_records(measurement)}
+    for record in measurement.records:
+        differs = any(
+            s.reference_nonfinite_count != s.simulated_nonfinite_count for s in (record.local, record.propagated)
+        )
+        if differs or (record.name in quantized and (_nonfinite(record.local) or _nonfinite(record.propagated))):
+            places.append(record.name)
+    if places:
+        more = f" and {len(places) - _NAMES_AT_MOST} more" if len(places) > _NAMES_AT_MOST else ""
+        return f"NaN or Inf in {', '.join(places[:_NAMES_AT_MOST])}{more}"
+    return None
+
+
+def why_no_accuracy(measurement: Measurement, *, needs_labels: bool = True) -> str | None:
+    """Why nothing can be said about the task; None when it can."""
+    if measurement.data.is_data_free:
+        return "the result is data-free: drawn inputs say nothing about accuracy"
+    task = measurement.task
+    if not task.sample_count:
+        return "no sample was measured"
+    if needs_labels and task.top1 is None:
+        return "no labels, or no output that looks like logits"
+    if not needs_labels and task.agreement_count is None:
+        return "no output looks like logits"
+    return None
+
+
+def _nonfinite(sums: ErrorSums) -> int:
+    return sums.reference_nonfinite_count + sums.simulated_nonfinite_count

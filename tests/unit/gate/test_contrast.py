@@ -1,0 +1,129 @@
+"""Intervals and sample sizes, against closed forms and against simulation."""
+
+import math
+import random
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from qdiag.core.task import Z_95, PairedCounts
+from qdiag.gate.contrast import (
+    Contrast,
+    drop_contrast,
+    relative_contrast,
+    relative_drop_interval,
+    samples_to_settle,
+)
+from qdiag.gate.share import share_interval, share_samples_to_settle
+
+cells = st.integers(0, 400)
+tables = st.builds(PairedCounts, cells, cells, cells, cells).filter(lambda counts: counts.sample_count > 0)
+
+
+def draw(generator: random.Random, count: int, lost: float, won: float, both: float) -> PairedCounts:
+    kinds = generator.choices(
+        range(4), weights=[both, lost, won, max(0.0, 1.0 - lost - won - both)], k=count
+    )  # both, reference only, simulated only, neither
+    return PairedCounts(*(kinds.count(kind) for kind in range(4)))
+
+
+@given(tables)
+def test_the_interval_of_the_drop_is_the_one_that_the_tables_print(counts: PairedCounts) -> None:
+    interval, printed = drop_contrast(counts).interval, counts.drop_interval_pp
+    assert 100.0 * max(-1.0, interval.low) == pytest.approx(printed.low, abs=1e-9)
+    assert 100.0 * min(1.0, interval.high) == pytest.approx(printed.high, abs=1e-9)
+
+
+@given(tables)
+def test_the_interval_of_a_relative_drop_ends_where_its_contrast_turns(counts: PairedCounts) -> None:
+    bounds = relative_drop_interval(counts)
+    assume(math.isfinite(bounds.low))
+    for bound in (bounds.low, bounds.high):
+        contrast = relative_contrast(counts, bound / 100.0)
+        assert abs(contrast.mean) == pytest.approx(Z_95 * contrast.standard_error, rel=1e-6, abs=1e-9)
+    inside = relative_contrast(counts, (bounds.low + bounds.high) / 200.0).interval
+    assert inside.low <= 1e-9
+    assert inside.high >= -1e-9
+
+
+def test_a_float_network_that_is_never_right_bounds_nothing() -> None:
+    assert relative_drop_interval(PairedCounts(0, 0, 3, 97)).low == -math.inf
+
+
+@pytest.mark.parametrize(("lost", "won", "both"), [(0.02, 0.01, 0.7), (0.10, 0.02, 0.6), (0.005, 0.004, 0.9)])
+def test_intervals_cover_the_truth_as_often_as_they_say(lost: float, won: float, both: float) -> None:
+    generator, runs = random.Random(0), 400
+    true_drop, true_relative = 100 * (lost - won), 100 * (lost - won) / (lost + both)
+    hits_drop = hits_relative = 0
+    for _ in range(runs):
+        counts = draw(generator, 500, lost, won, both)
+        drop, relative = counts.drop_interval_pp, relative_drop_interval(counts)
+        hits_drop += drop.low <= true_drop <= drop.high
+        hits_relative += relative.low <= true_relative <= relative.high
+    assert hits_drop / runs > 0.92
+    assert hits_relative / runs > 0.92
+
+
+def settles(contrast: Contrast, limit: float) -> bool:
+    interval = contrast.interval
+    return interval.low > limit or interval.high <= limit
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit"),
+    [
+        (PairedCounts(370, 12, 8, 110), 0.01),  # drop 0.8 pp under a limit of 1
+        (PairedCounts(90, 5, 2, 3), 0.01),  # 3 pp on a hundred samples
+        (PairedCounts(200, 0, 0, 0), 0.005),  # no disagreement seen, and yet too few
+    ],
+)
+def test_as_many_samples_as_it_says_settle_the_drop_four_times_out_of_five(counts: PairedCounts, limit: float) -> None:
+    assert not settles(drop_contrast(counts), limit)
+    more = samples_to_settle(drop_contrast(counts), limit)
+    assert more is not None
+    generator, runs, n = random.Random(1), 250, counts.sample_count
+    lost, won, both = (counts.reference_only / n, counts.simulated_only / n, counts.both / n)
+    settled = sum(settles(drop_contrast(draw(generator, n + more, lost, won, both)), limit) for _ in range(runs))
+    assert settled / runs > 0.72
+    if lost:
+        assert settled / runs < 0.9
+        variance = lost + won - (lost - won) ** 2
+        closed = (2.8015852 / (lost - won - limit)) ** 2 * variance
+        assert n + more == pytest.approx(closed, rel=0.15)
+
+
+def test_as_many_samples_as_it_says_settle_the_relative_drop() -> None:
+    counts, relative = PairedCounts(300, 14, 6, 180), 0.01
+    assert not settles(relative_contrast(counts, relative), 0.0)
+    more = samples_to_settle(relative_contrast(counts, relative), 0.0)
+    assert more is not None
+    generator, runs = random.Random(2), 200
+    rates = [cell / 500 for cell in (14, 6, 300)]
+    settled = sum(settles(relative_contrast(draw(generator, 500 + more, *rates), relative), 0.0) for _ in range(runs))
+    assert 0.7 < settled / runs < 0.9
+
+
+@pytest.mark.parametrize(("hits", "count", "limit"), [(75, 100, 70.0), (3, 200, 3.0), (0, 40, 2.0), (380, 500, 75.0)])
+def test_as_many_samples_as_it_says_settle_a_share(hits: int, count: int, limit: float) -> None:
+    more = share_samples_to_settle(hits, count, limit)
+    assert more is not None
+    generator, runs, settled = random.Random(3), 300, 0
+    for _ in range(runs):
+        seen = sum(generator.random() < hits / count for _ in range(count + more))
+        interval = share_interval(seen, count + more)
+        settled += not interval.low <= limit <= interval.high
+    assert settled / runs > 0.72
+
+
+def test_a_figure_on_its_limit_is_never_settled() -> None:
+    assert samples_to_settle(drop_contrast(PairedCounts(470, 15, 10, 5)), 0.01) is None
+    assert share_samples_to_settle(7, 10, 70.0) is None
+
+
+@given(st.integers(1, 2000), st.data())
+def test_the_interval_of_a_share_is_one_inside_zero_and_hundred(count: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, count))
+    interval = share_interval(hits, count)
+    assert 0.0 <= interval.low <= 100.0 * hits / count + 1e-9
+    assert 100.0 * hits / count - 1e-9 <= interval.high <= 100.0
