@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from qdiag.core.baseline import Baseline, BaselineCause
+from qdiag.core.baseline import OUTCOMES_AT_MOST, Baseline, BaselineCause
 from qdiag.core.gate import GateCheck, GateRule, GateStatus, Limit, Thresholds
 from qdiag.core.measurement import Measurement
-from qdiag.core.task import Interval
+from qdiag.core.task import Interval, PairedCounts
 from qdiag.gate.accuracy import cannot_judge
 from qdiag.gate.causes import NO_BASELINE
+from qdiag.gate.contrast import Contrast, drop_change_contrast, flips_change_contrast, samples_to_settle
 from qdiag.gate.evidence import GateEvidence, quantized_records, why_no_accuracy
 from qdiag.gate.fingerprint import fingerprints, mismatch
 from qdiag.gate.share import share_interval
@@ -34,6 +35,7 @@ def make_baseline(evidence: GateEvidence) -> Baseline:
         output_sqnr_db=evidence.output_sqnr_db,
         causes=causes,
         layer_sqnr_db=dict(sorted(layers.items())),
+        outcomes=task.outcomes if task.sample_count <= OUTCOMES_AT_MOST else None,
     )
 
 
@@ -59,10 +61,10 @@ def with_baseline(check: GateCheck, baseline: Baseline) -> GateCheck:
 
 
 def change_interval(now: float, now_interval: Interval, before: float, before_interval: Interval) -> Interval:
-    """95 % interval of now minus before from those of both, taken as independent.
+    """95 % interval of now minus before from those of both, taken as independent, where samples cannot be paired.
 
-    Both were measured on the same samples, and errors that they share cancel: the interval is rather too wide than too
-    narrow. Source: Zou & Donner, Statistics in Medicine 27, 2008 (MOVER).
+    Errors that both share cancel in truth, so this interval is rather too wide than too narrow. Source: Zou & Donner,
+    Statistics in Medicine 27, 2008 (MOVER).
     """
     change = now - before
     below = math.hypot(now - now_interval.low, before_interval.high - before)
@@ -71,41 +73,54 @@ def change_interval(now: float, now_interval: Interval, before: float, before_in
 
 
 def _task_check(measurement: Measurement, baseline: Baseline | None, limit: Limit, reason: str | None) -> GateCheck:
-    now, task = measurement.task.top1, measurement.task
-    is_labelled = now is not None or (baseline is not None and baseline.top1 is not None)
+    task = measurement.task
+    is_labelled = task.top1 is not None or (baseline is not None and baseline.top1 is not None)
     rule: GateRule = "baseline_drop" if is_labelled else "baseline_flips"
-    unit = "pp"
     reason = reason or why_no_accuracy(measurement, needs_labels=is_labelled)
     if baseline is None or reason:
-        return cannot_judge(rule, unit, limit, reason or NO_BASELINE)
+        return cannot_judge(rule, "pp", limit, reason or NO_BASELINE)
+    now = _figure(task.top1, task.agreement_count, task.sample_count, is_labelled)
+    before = _figure(baseline.top1, baseline.agreement_count, baseline.sample_count, is_labelled)
+    if now is None or before is None:
+        missing = "labels" if is_labelled else "logits"
+        return cannot_judge(rule, "pp", limit, f"the baseline has no {missing}: --update-baseline writes it anew")
+    contrast = None
+    if task.outcomes is not None and baseline.outcomes is not None:
+        change = drop_change_contrast if is_labelled else flips_change_contrast
+        contrast = change(task.outcomes, baseline.outcomes)
+    return _changed(rule, limit, now, before, contrast)
+
+
+_Figure = tuple[float, Interval]
+
+
+def _figure(top1: PairedCounts | None, agreement: int | None, count: int, is_labelled: bool) -> _Figure | None:
+    """Drop in points, or flips in percent, with its interval."""
     if is_labelled:
-        if now is None or baseline.top1 is None:
-            return cannot_judge(rule, unit, limit, "the baseline has no labels: --update-baseline writes it anew")
-        before = baseline.top1
-        interval = change_interval(now.drop_pp, now.drop_interval_pp, before.drop_pp, before.drop_interval_pp)
-        return _changed(rule, limit, now.drop_pp, before.drop_pp, interval)
-    if baseline.agreement_count is None or task.agreement_count is None or not baseline.sample_count:
-        return cannot_judge(rule, unit, limit, "the baseline has no logits: --update-baseline writes it anew")
-    flips, flips_before = task.sample_count - task.agreement_count, baseline.sample_count - baseline.agreement_count
-    share, share_before = 100.0 * flips / task.sample_count, 100.0 * flips_before / baseline.sample_count
-    interval = change_interval(
-        *(share, share_interval(flips, task.sample_count)),
-        *(share_before, share_interval(flips_before, baseline.sample_count)),
-    )
-    return _changed(rule, limit, share, share_before, interval)
+        return (top1.drop_pp, top1.drop_interval_pp) if top1 is not None else None
+    if agreement is None or not count:
+        return None
+    return 100.0 * (count - agreement) / count, share_interval(count - agreement, count)
 
 
-def _changed(rule: GateRule, limit: Limit, value: float, before: float, interval: Interval) -> GateCheck:
+def _changed(rule: GateRule, limit: Limit, now: _Figure, before: _Figure, contrast: Contrast | None) -> GateCheck:
     """A change within its tolerance passes by itself: both figures are of the same samples. Beyond, it must be sure."""
-    change = value - before
+    change = now[0] - before[0]
+    interval = change_interval(*now, *before)
+    if contrast is not None:
+        interval = Interval(100.0 * contrast.interval.low, 100.0 * contrast.interval.high)
     status: GateStatus = "pass"
+    needed = None
     if limit.fail is not None and change > limit.fail:
         status = "fail" if interval.low > limit.fail else "undecided"
+        if status == "undecided" and contrast is not None:
+            needed = samples_to_settle(contrast, limit.fail / 100.0)
     elif limit.warn is not None and change > limit.warn:
         status = "warn"
-    reason = "the change is not beyond noise" if status == "undecided" else ""
     return GateCheck(
-        *(rule, status, "pp", held(limit.fail), held(limit.warn), value, interval, before, change), reason=reason
+        *(rule, status, "pp", held(limit.fail), held(limit.warn), now[0], interval, before[0], change),
+        samples_needed=needed,
+        reason="the change is not beyond noise" if status == "undecided" else "",
     )
 
 

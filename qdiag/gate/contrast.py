@@ -9,7 +9,9 @@ For the drop, x is 1, -1 and 0, and its mean is held against the limit. For a re
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
+from qdiag.core.outcomes import SampleOutcomes, unpack_bits
 from qdiag.core.task import Z_95, Interval, PairedCounts
 
 Z_80 = 0.8416212335729143
@@ -27,26 +29,22 @@ class Contrast:
     of `PairedCounts.drop_interval_pp`.
 
     Attributes:
-        lost, won, both: samples of each kind, not adjusted, of `count`; they need not be whole.
-        x_lost, x_won, x_both: x there.
+        groups: values of x and how many samples have them, not adjusted; they need not be whole. 0 is left out.
+        added: x of the two samples that are added.
+        count: samples, those with an x of 0 too.
     """
 
-    lost: float
-    won: float
-    both: float
+    groups: tuple[tuple[float, float], ...]
+    added: tuple[float, float]
     count: float
-    x_lost: float
-    x_won: float
-    x_both: float
 
     @property
     def mean(self) -> float:
-        total = (self.lost + 1) * self.x_lost + (self.won + 1) * self.x_won + self.both * self.x_both
-        return total / (self.count + 2)
+        return (sum(x * n for x, n in self.groups) + sum(self.added)) / (self.count + 2)
 
     @property
     def standard_error(self) -> float:
-        squares = (self.lost + 1) * self.x_lost**2 + (self.won + 1) * self.x_won**2 + self.both * self.x_both**2
+        squares = sum(x * x * n for x, n in self.groups) + sum(x * x for x in self.added)
         return math.sqrt(max(squares / (self.count + 2) - self.mean**2, 0.0) / (self.count + 2))
 
     @property
@@ -58,23 +56,52 @@ class Contrast:
     def scaled(self, count: float) -> "Contrast":
         """The same rates on so many samples."""
         factor = count / self.count
-        return Contrast(
-            *(self.lost * factor, self.won * factor, self.both * factor, count),
-            *(self.x_lost, self.x_won, self.x_both),
-        )
+        return Contrast(tuple((x, n * factor) for x, n in self.groups), self.added, count)
 
 
 def drop_contrast(counts: PairedCounts) -> Contrast:
     """x is what a sample costs; its mean is the drop, as a fraction."""
-    return Contrast(counts.reference_only, counts.simulated_only, counts.both, counts.sample_count, 1.0, -1.0, 0.0)
+    return Contrast(((1.0, counts.reference_only), (-1.0, counts.simulated_only)), (1.0, -1.0), counts.sample_count)
 
 
 def relative_contrast(counts: PairedCounts, relative: float) -> Contrast:
     """The mean of x is above 0 when more than the share `relative` of the float accuracy is lost."""
-    return Contrast(
-        *(counts.reference_only, counts.simulated_only, counts.both, counts.sample_count),
-        *(1.0 - relative, -1.0, -relative),
-    )
+    lost, won, both = 1.0 - relative, -1.0, -relative
+    groups = ((lost, counts.reference_only), (won, counts.simulated_only), (both, counts.both))
+    return Contrast(groups, (lost, won), counts.sample_count)
+
+
+def drop_change_contrast(now: SampleOutcomes, before: SampleOutcomes) -> Contrast | None:
+    """x is what a sample costs now minus what it cost before, -2 to 2; its mean is the change of the drop.
+
+    Returns:
+        None when the two are not of equally many samples, or not labelled.
+    """
+    columns = [
+        unpack_bits(text, now.count)
+        for text in (now.reference_right, before.simulated_right, now.simulated_right, before.reference_right)
+    ]
+    if now.count != before.count or not now.count or None in columns:
+        return None
+    plus_now, plus_before, minus_now, minus_before = (column or 0 for column in columns)
+    every = (1 << now.count) - 1
+    groups: dict[float, int] = {}
+    for signs in product((0, 1), repeat=4):
+        chosen = every
+        for sign, column in zip(signs, (plus_now, plus_before, minus_now, minus_before), strict=True):
+            chosen &= column if sign else every & ~column
+        x = float(signs[0] + signs[1] - signs[2] - signs[3])
+        if x and chosen:
+            groups[x] = groups.get(x, 0) + chosen.bit_count()
+    return Contrast(tuple(sorted(groups.items())), (1.0, -1.0), now.count)
+
+
+def flips_change_contrast(now: SampleOutcomes, before: SampleOutcomes) -> Contrast | None:
+    """x is 1 where the top-1 is changed now and was not before, -1 the other way round; None as above."""
+    if now.count != before.count:
+        return None
+    counts = PairedCounts.of_bits(reference=before.agree, simulated=now.agree, count=now.count)
+    return drop_contrast(counts) if counts is not None else None
 
 
 def relative_drop_interval(counts: PairedCounts) -> Interval:

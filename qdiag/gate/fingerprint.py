@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from qdiag.core.baseline import MUST_MATCH, Baseline
@@ -36,7 +36,7 @@ def scheme_digest(scheme: QuantScheme) -> str:
     plain = _differing(scheme, QuantScheme())
     for key in ("name", "description"):
         plain.pop(key, None)
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=asdict).encode()).hexdigest()
 
 
 def mismatch(now: Mapping[str, str], baseline: Baseline) -> str | None:

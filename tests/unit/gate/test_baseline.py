@@ -7,6 +7,7 @@ import pytest
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateCheck, Limit, Thresholds
 from qdiag.core.measurement import Measurement
+from qdiag.core.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.task import Interval, PairedCounts, TaskResult
 from qdiag.gate.baseline import change_interval, make_baseline
 from qdiag.gate.evidence import GateEvidence
@@ -134,3 +135,24 @@ def test_other_checks_show_the_figure_of_the_baseline() -> None:
 def test_the_interval_of_a_change_holds_both_noises() -> None:
     interval = change_interval(5.0, Interval(2.0, 8.0), 1.0, Interval(-3.0, 5.0))
     assert (interval.low, interval.high) == (pytest.approx(-1.0), pytest.approx(9.0))
+
+
+def test_a_change_is_judged_on_pairs_where_outcomes_were_kept() -> None:
+    right = [i % 10 != 0 for i in range(500)]
+
+    def result(broken: int, *, keeps: bool) -> Measurement:
+        simulated = [r and not 100 <= i < 100 + broken for i, r in enumerate(right)]
+        agree = [r == s for r, s in zip(right, simulated, strict=True)]
+        outcomes = SampleOutcomes(500, *(pack_bits(column) for column in (agree, right, simulated)))
+        lost = sum(right) - sum(simulated)
+        counts = PairedCounts(sum(simulated), lost, 0, 500 - sum(right))
+        return replace(measurement(), task=TaskResult(500, sum(agree), counts, None, (), outcomes if keeps else None))
+
+    before = make_baseline(of(result(40, keeps=True)))
+    assert before.outcomes is not None
+    paired, unpaired = (judge(of(result(60, keeps=keeps)), HALF_A_POINT, before).checks[0] for keeps in (True, False))
+    assert paired.change == unpaired.change == pytest.approx(3.6)
+    assert (paired.status, unpaired.status) == ("fail", "undecided")
+    slight = judge(of(result(45, keeps=True)), HALF_A_POINT, before).checks[0]
+    assert slight.status == "undecided"
+    assert slight.samples_needed

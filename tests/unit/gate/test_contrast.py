@@ -7,10 +7,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from qdiag.core.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.task import Z_95, PairedCounts
 from qdiag.gate.contrast import (
     Contrast,
+    drop_change_contrast,
     drop_contrast,
+    flips_change_contrast,
     relative_contrast,
     relative_drop_interval,
     samples_to_settle,
@@ -127,3 +130,30 @@ def test_the_interval_of_a_share_is_one_inside_zero_and_hundred(count: int, data
     interval = share_interval(hits, count)
     assert 0.0 <= interval.low <= 100.0 * hits / count + 1e-9
     assert 100.0 * hits / count - 1e-9 <= interval.high <= 100.0
+
+
+bits = st.lists(st.tuples(*[st.booleans()] * 4), min_size=1, max_size=60)
+
+
+@given(bits)
+def test_a_change_of_the_drop_is_counted_sample_by_sample(samples: list[tuple[bool, bool, bool, bool]]) -> None:
+    f1, s1, f0, s0 = ([row[i] for row in samples] for i in range(4))
+    now = SampleOutcomes(len(samples), pack_bits(s1), pack_bits(f1), pack_bits(s1))
+    before = SampleOutcomes(len(samples), pack_bits(s0), pack_bits(f0), pack_bits(s0))
+    contrast = drop_change_contrast(now, before)
+    assert contrast is not None
+    each = [(a - b) - (c - d) for a, b, c, d in zip(f1, s1, f0, s0, strict=True)] + [1, -1]
+    mean = sum(each) / len(each)
+    assert contrast.mean == pytest.approx(mean, abs=1e-12)
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in each)) / len(each)
+    assert contrast.standard_error == pytest.approx(deviation, abs=1e-9)
+    flips = flips_change_contrast(now, before)
+    assert flips is not None
+    assert flips.mean == pytest.approx((sum(s0) - sum(s1)) / (len(samples) + 2), abs=1e-12)
+
+
+def test_outcomes_of_other_samples_cannot_be_paired() -> None:
+    one, two = SampleOutcomes(1, pack_bits([True])), SampleOutcomes(2, pack_bits([True, False]))
+    assert drop_change_contrast(one, two) is None
+    assert flips_change_contrast(one, two) is None
+    assert drop_change_contrast(one, one) is None  # no labels
