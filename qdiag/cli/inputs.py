@@ -8,7 +8,7 @@ from qdiag.cli.choices import ChannelOrder, PreprocessingPreset
 from qdiag.cli.parse import parse_numbers, parse_shape
 from qdiag.config import load_scheme
 from qdiag.core.progress import Progress
-from qdiag.core.scheme import FLOAT_BITS, QuantScheme
+from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -117,13 +117,10 @@ def resolve_scheme(
     if weights_only and activations_only:
         raise ConfigError("--weights-only and --activations-only exclude each other", hint="leave one away")
     scheme = load_scheme(ref, overrides)
-    # A bias at scale_in * scale_w needs both scales, so it stays in float with either side.
     if weights_only:
-        activations = replace(scheme.activations, bits=FLOAT_BITS)
-        scheme = replace(scheme, name=f"{scheme.name}, weights only", activations=activations, bias="float")
+        scheme = scheme.only("weights")
     if activations_only:
-        weights = replace(scheme.weights, bits=FLOAT_BITS)
-        scheme = replace(scheme, name=f"{scheme.name}, activations only", weights=weights, bias="float")
+        scheme = scheme.only("activations")
     return replace(scheme, fold_batchnorm=False) if no_fold else scheme
 
 

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from qdiag.cli.console import stdout_console
 from qdiag.config import DEFAULT_PRESET, load_preset, preset_names, presets_folder
-from qdiag.writers.words import arithmetic_words, tensor_scheme_words
+from qdiag.writers.words import arithmetic_words, override_lines, tensor_scheme_words
 
 
 def schemes() -> None:
@@ -23,6 +23,8 @@ def schemes() -> None:
         grid.add_row("  weights", tensor_scheme_words(scheme.weights))
         grid.add_row("  activations", tensor_scheme_words(scheme.activations))
         grid.add_row("  arithmetic", arithmetic_words(scheme))
+        for line in override_lines(scheme):
+            grid.add_row("  layers", line)
         console.print(grid)
         console.print()
     console.print(Text(f"Files to start from: {presets_folder()}", style="dim"), soft_wrap=True)

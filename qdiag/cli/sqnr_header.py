@@ -11,7 +11,7 @@ from rich.text import Text
 from qdiag.core.measurement import CaptureInfo, DataInfo, FloatOp, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
 from qdiag.core.task import PairedCounts, TaskResult
-from qdiag.writers.words import arithmetic_words, tensor_scheme_words
+from qdiag.writers.words import arithmetic_words, override_lines, tensor_scheme_words
 
 Lines = Iterator[tuple[str, Text]]
 
@@ -91,6 +91,8 @@ def _scheme_lines(scheme: QuantScheme) -> Lines:
     yield "", Text(f"weights      {tensor_scheme_words(scheme.weights)}")
     yield "", Text(f"activations  {tensor_scheme_words(scheme.activations)}")
     yield "", Text(arithmetic_words(scheme))
+    for line in override_lines(scheme):
+        yield "", Text(f"layers       {line}")
 
 
 def _task_lines(measurement: Measurement) -> Lines:

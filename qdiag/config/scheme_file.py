@@ -9,16 +9,17 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from qdiag.config.layer_keys import LAYERS, layer_keys, override_tables, split_layer_key, with_quoted_patterns
 from qdiag.config.presets import preset_names, preset_path
-from qdiag.config.toml_table import TomlTable, read_assignment, read_toml
-from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.config.toml_table import TomlTable, quoted, read_assignment, read_toml
+from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 from qdiag.errors import ConfigError
 
-_Kind = TypeVar("_Kind", TensorScheme, QuantScheme)
+_Kind = TypeVar("_Kind", TensorScheme, LayerOverride, QuantScheme)
 
 _SECTIONS = ("weights", "activations")
 _KEYS = (
-    *(field.name for field in fields(QuantScheme) if field.name not in _SECTIONS),
+    *(field.name for field in fields(QuantScheme) if field.name not in (*_SECTIONS, LAYERS)),
     *(f"{section}.{field.name}" for section in _SECTIONS for field in fields(TensorScheme)),
 )
 
@@ -37,7 +38,7 @@ def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
     table = _read(ref, seen=())
     changes = TomlTable()
     for text in overrides:
-        change = read_assignment(text)
+        change = with_quoted_patterns(read_assignment(text))
         _refuse_unknown(change)
         if "base" in change.values:
             raise ConfigError("base belongs into a TOML file", at=f"--set {text}", hint="choose it with --scheme")
@@ -68,7 +69,7 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
     identity = str(path.resolve())
     if identity in seen:
         raise ConfigError("base leads back to this file", at=str(path), hint="start from a preset instead")
-    table = read_toml(path)
+    table = with_quoted_patterns(read_toml(path))
     _refuse_unknown(table)
     base = table.values.get("base")
     if base is not None:
@@ -83,15 +84,17 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
 
 
 def _refuse_unknown(table: TomlTable) -> None:
-    known = (*_KEYS, "base")
     for key, value in table.values.items():
+        layer = split_layer_key(key)
+        known = layer_keys(layer[0]) if layer else (*_KEYS, "base")
         if key in known:
             continue
         origin = table.origins[key]
         at = origin if origin.startswith("--set") else f"{origin}: {key}"
-        if key in _SECTIONS:
+        if key in (*_SECTIONS, LAYERS):
+            section = key if key != LAYERS else f'{LAYERS}."NAME".weights'
             raise ConfigError(
-                f"{key} = {value!r} is not a table", at=at, hint=f"write a section [{key}], or {key}.bits = 8"
+                f"{key} = {value!r} is not a table", at=at, hint=f"write a section [{section}], or {section}.bits = 8"
             )
         near = _nearest(key, known)
         hint = f"did you mean {near}?" if near else f"known keys: {', '.join(known)}"
@@ -109,7 +112,11 @@ def _nearest(key: str, known: Sequence[str]) -> str | None:
 
 
 def _build(table: TomlTable, ref: str) -> QuantScheme:
-    nested = table.nested()
+    overrides = override_tables(table)
+    nested = TomlTable({key: value for key, value in table.values.items() if split_layer_key(key) is None}).nested()
+    for override in overrides:
+        _validate(LayerOverride, override, table, ref, f"{LAYERS}.{quoted(override['pattern'])}")
+    nested[LAYERS] = overrides
     for section in _SECTIONS:
         # What a file leaves open is as in a scheme of which nothing was said: symmetric weights, affine activations.
         values = nested.setdefault(section, {})
@@ -130,6 +137,7 @@ def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: 
         at = origin if origin.startswith("--set") else f"{origin}: {key}"
         raise ConfigError(f"{key} = {_toml(first['input'])}: {_expectation(first)}", at=at) from None
     except ConfigError as error:
+        section = section or error.at or ""
         touched = [table.origins[k] for k in table.values if k.startswith(f"{section}." if section else "")]
         by_option = [origin for origin in touched if origin.startswith("--set")]
         origin = by_option[-1] if by_option else ref

@@ -1,7 +1,9 @@
 """TOML text as nested tables, each key with the place where it was written."""
 
+import json
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,18 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_PART = re.compile(r'("(?:[^"\\]|\\.)*")|([^."]+)')
+_ASSIGNMENT = re.compile(r"""((?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'=])*)=(.*)""", re.DOTALL)
+"""A key, in which parts in quotes may hold an equals sign, and a value."""
+
+
 @dataclass(frozen=True)
 class TomlTable:
     """Leaves by dotted key, and where each was written.
 
     Attributes:
-        values: `{"weights.bits": 4, ...}`.
+        values: `{"weights.bits": 4, 'layers."a.b".bias': "float", ...}`, in the order in which they were last set.
         origins: `{"weights.bits": "my.toml", ...}`.
     """
 
@@ -28,7 +36,8 @@ class TomlTable:
 
     def over(self, base: "TomlTable") -> "TomlTable":
         """These keys, and those of `base` that are not set here."""
-        return TomlTable({**base.values, **self.values}, {**base.origins, **self.origins})
+        kept = {key: value for key, value in base.values.items() if key not in self.values}
+        return TomlTable({**kept, **self.values}, {**base.origins, **self.origins})
 
     def without(self, key: str) -> "TomlTable":
         return TomlTable({k: v for k, v in self.values.items() if k != key}, self.origins)
@@ -37,12 +46,27 @@ class TomlTable:
         """The leaves as nested dictionaries again."""
         result: dict[str, Any] = {}
         for key, value in self.values.items():
-            *parents, leaf = key.split(".")
+            *parents, leaf = key_parts(key)
             table = result
             for parent in parents:
                 table = table.setdefault(parent, {})
             table[leaf] = value
         return result
+
+
+def dotted_key(parts: Sequence[str]) -> str:
+    """`weights.bits`; parts that hold more than letters, digits, - and _ are quoted: `layers."a.b".bias`."""
+    return ".".join(part if _BARE.fullmatch(part) else quoted(part) for part in parts)
+
+
+def key_parts(key: str) -> list[str]:
+    """What `dotted_key` joined."""
+    return [json.loads(quote) if quote else bare for quote, bare in _PART.findall(key)]
+
+
+def quoted(text: str) -> str:
+    """A TOML string; JSON's escapes are among TOML's."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def read_toml(path: Path) -> TomlTable:
@@ -66,9 +90,9 @@ def read_assignment(text: str) -> TomlTable:
     Raises:
         ConfigError: there is no `=`, or no key before it.
     """
-    key, equals, value = (part.strip() for part in text.partition("="))
-    origin = f"--set {text}"
-    if not equals or not key:
+    origin, match = f"--set {text}", _ASSIGNMENT.fullmatch(text)
+    key, value = (part.strip() for part in match.groups()) if match else ("", "")
+    if not key:
         raise ConfigError("not of the form key=value", at=origin, hint="for example --set weights.bits=4")
     try:
         tomllib.loads(f"value = {value}")
@@ -86,9 +110,9 @@ def _table(text: str, origin: str, hint: str) -> TomlTable:
     return TomlTable(leaves, dict.fromkeys(leaves, origin))
 
 
-def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(table: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from _leaves(value, (*parents, key))
         else:
-            yield f"{prefix}{key}", value
+            yield dotted_key((*parents, key)), value

@@ -1,7 +1,10 @@
 """What is quantized and how: the words of a scheme, as plain values."""
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar, Literal
 
 from qdiag.errors import ConfigError
 
@@ -74,6 +77,62 @@ class TensorScheme:
 
 
 @dataclass(frozen=True, slots=True)
+class TensorChange:
+    """Fields of a `TensorScheme` in place of the scheme's own; None leaves a field as it is.
+
+    A `granularity` other than `per_group` takes the `group_size` away.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
+
+    bits: int | None = None
+    symmetric: bool | None = None
+    signed: bool | None = None
+    narrow_range: bool | None = None
+    granularity: Granularity | None = None
+    group_size: int | None = None
+    calibrator: CalibratorName | None = None
+    percentile: float | None = None
+    averaging_constant: float | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The fields that are set."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+    def over(self, base: TensorScheme) -> TensorScheme:
+        """The scheme with these fields replaced.
+
+        Raises:
+            ConfigError: fields that contradict each other.
+        """
+        values = self.values
+        if values.get("granularity", "per_group") != "per_group" and "group_size" not in values:
+            values["group_size"] = None
+        return replace(base, **values) if values else base
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOverride:
+    """What is different at some layers.
+
+    Attributes:
+        pattern: glob pattern of layer names.
+        bias: None leaves it as it is.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
+
+    pattern: str
+    weights: TensorChange = field(default_factory=TensorChange)
+    activations: TensorChange = field(default_factory=TensorChange)
+    bias: BiasType | None = None
+
+    def matches(self, layer: str) -> bool:
+        return self.pattern == layer or fnmatchcase(layer, self.pattern)
+
+
+@dataclass(frozen=True, slots=True)
 class QuantScheme:
     """What a backend does to a network.
 
@@ -86,6 +145,7 @@ class QuantScheme:
         pair_saturation: products of two neighbours are first added in int16 and saturate there (x86 without VNNI).
         fold_batchnorm: BatchNorm goes into the neighbouring convolution or linear layer before quantization.
         float_layers: glob patterns of layers that stay in float.
+        layers: what is different at some layers; where several match, the later ones win, field by field.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -99,17 +159,81 @@ class QuantScheme:
     pair_saturation: bool = False
     fold_batchnorm: bool = True
     float_layers: tuple[str, ...] = ()
+    layers: tuple[LayerOverride, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.activations.granularity != "per_tensor":
-            raise ConfigError(
-                f"activations.granularity = {self.activations.granularity}",
-                hint="integer backends keep one scale per activation tensor: use per_tensor",
-            )
-        if self.weights.calibrator in ("moving_average", "entropy"):
-            raise ConfigError(
-                f"weights.calibrator = {self.weights.calibrator}",
-                hint="weights do not move and are few: use minmax, percentile or mse",
-            )
+        _check_weights(self.weights)
+        _check_activations(self.activations)
         if not 8 <= self.accumulator_bits <= 64:
             raise ConfigError(f"accumulator_bits = {self.accumulator_bits}", hint="use 8 to 64")
+        for pattern in dict.fromkeys(override.pattern for override in self.layers):
+            at, same = (
+                f"layers.{json.dumps(pattern, ensure_ascii=False)}",
+                [o for o in self.layers if o.pattern == pattern],
+            )
+            _check_weights(_changed(self.weights, [o.weights for o in same], at=at), at=at)
+            _check_activations(_changed(self.activations, [o.activations for o in same], at=at), at=at)
+
+    def weights_of(self, layer: str) -> TensorScheme:
+        """How the weight of one layer is quantized.
+
+        Raises:
+            ConfigError: overrides that match this layer contradict each other.
+        """
+        return _changed(self.weights, [o.weights for o in self.layers if o.matches(layer)], at=layer)
+
+    def activations_of(self, layer: str) -> TensorScheme:
+        """How the output of one layer is quantized.
+
+        Raises:
+            ConfigError: overrides that match this layer contradict each other.
+        """
+        return _changed(self.activations, [o.activations for o in self.layers if o.matches(layer)], at=layer)
+
+    def only(self, kind: Literal["weights", "activations"]) -> "QuantScheme":
+        """This kind quantized and the other one in float, at every layer.
+
+        The bias goes with the other one: its scale is the product of both.
+        """
+        changes: dict[str, Any] = {}
+        if kind == "weights":
+            changes["activations"] = replace(self.activations, bits=FLOAT_BITS)
+            changes["layers"] = tuple(replace(o, activations=TensorChange(), bias=None) for o in self.layers)
+        else:
+            changes["weights"] = replace(self.weights, bits=FLOAT_BITS)
+            changes["layers"] = tuple(replace(o, weights=TensorChange(), bias=None) for o in self.layers)
+        return replace(self, name=f"{self.name}, {kind} only", bias="float", **changes)
+
+    def bias_of(self, layer: str) -> BiasType:
+        """Integer type of the bias of one layer."""
+        own = [override.bias for override in self.layers if override.bias is not None and override.matches(layer)]
+        return own[-1] if own else self.bias
+
+
+def _changed(base: TensorScheme, changes: Sequence[TensorChange], *, at: str) -> TensorScheme:
+    """All changes at once: `granularity` and `group_size` may come from two."""
+    values: dict[str, Any] = {}
+    for change in changes:
+        values |= change.values
+    try:
+        return TensorChange(**values).over(base)
+    except ConfigError as error:
+        raise ConfigError(error.message, at=at, hint=error.hint) from None
+
+
+def _check_weights(scheme: TensorScheme, *, at: str | None = None) -> None:
+    if scheme.calibrator in ("moving_average", "entropy"):
+        raise ConfigError(
+            f"weights.calibrator = {scheme.calibrator}",
+            at=at,
+            hint="weights do not move and are few: use minmax, percentile or mse",
+        )
+
+
+def _check_activations(scheme: TensorScheme, *, at: str | None = None) -> None:
+    if scheme.granularity != "per_tensor":
+        raise ConfigError(
+            f"activations.granularity = {scheme.granularity}",
+            at=at,
+            hint="integer backends keep one scale per activation tensor: use per_tensor",
+        )

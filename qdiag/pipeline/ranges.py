@@ -4,7 +4,7 @@ from qdiag.batches import Datasets
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.ranges import RangeRecord
 from qdiag.core.ranges_report import RangeReport
-from qdiag.core.scheme import TensorScheme
+from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, resolve_device, versions
@@ -49,7 +49,7 @@ def range_subject(
 
 def _records(prepared: Prepared, datasets: Datasets, progress: Progress) -> tuple[RangeRecord, ...]:
     network = prepared.network
-    observations = observe_network(network, datasets.evaluation, TensorScheme(), progress, per_channel=True)
+    observations = observe_network(network, datasets.evaluation, QuantScheme(), progress, per_channel=True)
     records = []
     for layer in network.graph.layers:
         if layer.weight is not None:

@@ -57,7 +57,7 @@ def measure_subject(
     network = prepared.network
     with engine_arithmetic():
         with watch.stage("calibrate"):
-            observations = observe_network(network, datasets.calibration, scheme.activations, progress)
+            observations = observe_network(network, datasets.calibration, scheme, progress)
         with watch.stage("plan"):
             plan = build_plan(network, observations, scheme)
             if not plan.quantized_count:
@@ -74,7 +74,7 @@ def measure_subject(
                 run_paired(runner, datasets.evaluation, sinks, progress)
     with watch.stage("data digest"):
         data = data_info(datasets, seed)
-    records = _records(prepared, plan, observations, runner, probe.records() if probe else {})
+    records = op_records(prepared, plan, observations, runner, probe.records() if probe else {})
     result = Measurement(
         model=model_info(subject),
         data=data,
@@ -83,20 +83,21 @@ def measure_subject(
         records=records,
         outputs=outputs.records(),
         task=task.result((custom.score(),) if custom else ()),
-        float_ops=_float_ops(prepared, plan),
+        float_ops=float_ops(prepared, plan),
         stages=watch.stages,
         versions=versions(),
     )
     return replace(result, notes=notes_on(result, original))
 
 
-def _records(
+def op_records(
     prepared: Prepared,
     plan: QuantPlan,
     observations: Mapping[str, Observation],
     runner: PairedRunner,
     losses: Mapping[str, LossRecord],
 ) -> tuple[OpRecord, ...]:
+    """One record per layer whose output was ever a float tensor, in graph order."""
     errors = runner.errors()
     records: list[OpRecord] = []
     for layer in prepared.network.graph.layers:
@@ -134,9 +135,10 @@ def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:
     qparams = layer_plan.output
     if qparams is None:
         return None
+    scheme = plan.scheme.activations_of(layer_plan.shared_with or layer.name)
     return QuantizerRecord(
-        bits=plan.scheme.activations.bits,
-        symmetric=plan.scheme.activations.symmetric,
+        bits=scheme.bits,
+        symmetric=scheme.symmetric,
         scale=float(qparams.scale),
         zero_point=int(qparams.zero_point),
         quant_min=qparams.quant_min,
@@ -147,7 +149,7 @@ def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:
     )
 
 
-def _float_ops(prepared: Prepared, plan: QuantPlan) -> tuple[FloatOp, ...]:
+def float_ops(prepared: Prepared, plan: QuantPlan) -> tuple[FloatOp, ...]:
     """Every operation whose arithmetic stays in float although the scheme quantizes."""
     found = []
     for layer in prepared.network.graph.layers:

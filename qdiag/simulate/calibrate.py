@@ -13,7 +13,7 @@ from qdiag.calibrators.base import ActivationStatistics
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.core.ranges import ChannelRanges
-from qdiag.core.scheme import TensorScheme
+from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.simulate.network import Network
@@ -37,17 +37,17 @@ class Observation:
 def observe_network(
     network: Network,
     batches: Batches,
-    scheme: TensorScheme,
+    scheme: QuantScheme,
     progress: Progress,
     *,
     per_channel: bool = False,
-    thorough: bool = False,
+    glance: bool = False,
 ) -> Mapping[str, Observation]:
     """Runs all batches through the float network.
 
     Args:
-        scheme: of the activations; its calibrator decides how closely to look.
-        thorough: look as closely as any calibrator may need.
+        scheme: its calibrators of activations decide how closely to look at each layer.
+        per_channel: also figures per channel. glance: at some positions only, see `ChannelObserver`.
 
     Returns:
         Layer name to what was seen; layers whose output is never a float tensor are absent.
@@ -55,7 +55,7 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    runner = _ObservingRunner(network, scheme, per_channel=per_channel, thorough=thorough)
+    runner = _ObservingRunner(network, scheme, per_channel=per_channel, glance=glance)
     progress.start("calibrate", batches.sample_count)
     for batch in batches:
         runner.run_batch(batch)
@@ -65,14 +65,10 @@ def observe_network(
 
 
 class _ObservingRunner(LayerRunner):
-    def __init__(self, network: Network, scheme: TensorScheme, *, per_channel: bool, thorough: bool) -> None:
+    def __init__(self, network: Network, scheme: QuantScheme, *, per_channel: bool, glance: bool) -> None:
         super().__init__(network)
-        calibrates = thorough or (scheme.calibrator in HISTOGRAM_CALIBRATORS and not scheme.is_float)
-        self._options = ObserverOptions(
-            samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
-            averaging_constant=scheme.averaging_constant if scheme.calibrator == "moving_average" else None,
-        )
-        self._per_channel = per_channel
+        self._scheme = scheme
+        self._per_channel, self._glance = per_channel, glance
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
@@ -99,8 +95,17 @@ class _ObservingRunner(LayerRunner):
     def _observer(self, layer: Layer, tensor: Tensor) -> TensorObserver:
         if layer.name not in self._observers:
             axis = channel_axis(layer, tensor) if self._per_channel else None
-            options = ObserverOptions(self._options.samples_per_image, self._options.averaging_constant, axis)
-            self._observers[layer.name] = TensorObserver(options)
+            scheme = self._scheme.activations_of(layer.name)
+            calibrates = reads_histogram(scheme)
+            averages = scheme.calibrator == "moving_average"
+            self._observers[layer.name] = TensorObserver(
+                ObserverOptions(
+                    samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
+                    averaging_constant=scheme.averaging_constant if averages else None,
+                    channel_axis=axis,
+                    glance_at_channels=self._glance,
+                )
+            )
             self._shapes[layer.name] = tuple(tensor.shape[1:])
         return self._observers[layer.name]
 
@@ -114,9 +119,15 @@ class _ObservingRunner(LayerRunner):
                     at=name,
                     hint="look for NaN or Inf in the weights and the inputs, and check the preprocessing",
                 )
-            average = observer.moving_average if self._options.averaging_constant is not None else None
-            found[name] = Observation(ActivationStatistics(seen, average), observer.channels(), self._shapes[name])
+            averages = self._scheme.activations_of(name).calibrator == "moving_average"
+            statistics = ActivationStatistics(seen, observer.moving_average if averages else None)
+            found[name] = Observation(statistics, observer.channels(), self._shapes[name])
         return found
+
+
+def reads_histogram(scheme: TensorScheme) -> bool:
+    """Its calibrator chooses the range from a histogram, which then needs more than a few values of each image."""
+    return scheme.calibrator in HISTOGRAM_CALIBRATORS and not scheme.is_float
 
 
 def channel_axis(layer: Layer, tensor: Tensor) -> int | None:

@@ -15,7 +15,7 @@ from qdiag.core.graph import OpGraph
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.plan import LayerPlan, QuantPlan
-from qdiag.simulate.calibrate import Observation, observe_network
+from qdiag.simulate.calibrate import Observation, observe_network, reads_histogram
 from qdiag.simulate.network import Network, network_on
 from qdiag.simulate.plan_builder import build_plan
 
@@ -31,7 +31,7 @@ class Case:
         network: folded as the scheme says, grouped into layers, on the device, the weights of this case.
         origin: the untreated float network with the same graph: what this case is measured against.
         plan: the quantizers, `plan_edits` included.
-        observations: what was seen on the calibration data, wide enough for every calibrator.
+        observations: what was seen on the calibration data, as closely as the scheme's calibrators need.
         calibration: the data it was seen on. measured: the data that is measured on.
         clamps: bounds in place of those that the network has, by layer.
         plan_edits: fields of `LayerPlan` that override what the scheme gives, by layer.
@@ -56,8 +56,8 @@ class Case:
 
 
 def observe(network: Network, batches: Batches, scheme: QuantScheme, progress: Progress) -> Mapping[str, Observation]:
-    """Ranges per layer and channel, with histograms that any calibrator can read, in one float pass."""
-    return observe_network(network, batches, scheme.activations, progress, per_channel=True, thorough=True)
+    """Ranges per layer and channel, with histograms where the scheme's calibrators read them, in one float pass."""
+    return observe_network(network, batches, scheme, progress, per_channel=True, glance=True)
 
 
 def open_case(
@@ -101,7 +101,9 @@ def with_tensors(
 
 
 def with_scheme(case: Case, scheme: QuantScheme) -> Case:
-    """The case under another scheme; what was observed serves again. A fold that changes gives it another origin.
+    """The case under another scheme. A fold that changes gives it another origin.
+
+    What was observed serves again, unless a calibrator has to look more closely: then in one more float pass.
 
     Raises:
         CalibrationError, ConfigError: see `build_plan`.
@@ -110,7 +112,11 @@ def with_scheme(case: Case, scheme: QuantScheme) -> Case:
         network = _ready(case.program, scheme, None, device=case.network.device)
         changed = replace(case, scheme=scheme, network=network, origin=network)
         return _planned(changed, recalibrate=True, progress=None)
-    return _planned(replace(case, scheme=scheme), recalibrate=False, progress=None)
+    names = [layer.name for layer in case.network.graph.layers]
+    closer = any(
+        reads_histogram(scheme.activations_of(n)) and not reads_histogram(case.scheme.activations_of(n)) for n in names
+    )
+    return _planned(replace(case, scheme=scheme), recalibrate=closer, progress=None)
 
 
 def with_clamps(case: Case, clamps: Mapping[str, Clamp], *, progress: Progress | None = None) -> Case:

@@ -25,7 +25,7 @@ def build_plan(network: Network, observations: Mapping[str, Observation], scheme
 
     Raises:
         CalibrationError: a weight or an activation has no finite range; says which.
-        ConfigError: a `float_layers` pattern matches no layer.
+        ConfigError: a pattern of `float_layers` or `layers` matches no layer, or contradictory fields meet at one.
     """
     _check_patterns(network.graph, scheme)
     builder = _Builder(network, observations, scheme)
@@ -50,7 +50,7 @@ class _Builder:
         self.plans[layer.name] = LayerPlan(output, shared, weight, reason)
 
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[QParams | None, str | None]:
-        if self.scheme.activations.is_float or layer.name not in self.observations:
+        if layer.name not in self.observations:
             return None, None
         if float_reason is not None and not self._feeds_integers(layer):
             return None, None
@@ -58,9 +58,11 @@ class _Builder:
             source = self.plans[layer.inputs[0]]
             if source.output is not None:
                 return source.output, source.shared_with or layer.inputs[0]
-        statistics = self.observations[layer.name].statistics
+        scheme = self.scheme.activations_of(layer.name)
+        if scheme.is_float:
+            return None, None
         try:
-            return calibrate_activation(statistics, self.scheme.activations), None
+            return calibrate_activation(self.observations[layer.name].statistics, scheme), None
         except CalibrationError as error:
             error.at = layer.name
             raise
@@ -70,11 +72,14 @@ class _Builder:
         return any(_float_reason(reader, self.scheme) is None for reader in readers)
 
     def _weight(self, layer: Layer) -> QParams | None:
-        if layer.weight is None or self.scheme.weights.is_float:
+        if layer.weight is None:
+            return None
+        scheme = self.scheme.weights_of(layer.name)
+        if scheme.is_float:
             return None
         weight: Tensor = self.network.program.constants[layer.weight]
         try:
-            return calibrate_weight(weight, self.scheme.weights, layer.weight_axis)
+            return calibrate_weight(weight, scheme, layer.weight_axis)
         except CalibrationError as error:
             error.at = f"{layer.name}, {layer.weight_name}"
             raise
@@ -87,8 +92,13 @@ def _float_reason(layer: Layer, scheme: QuantScheme) -> str | None:
 
 
 def _check_patterns(graph: OpGraph, scheme: QuantScheme) -> None:
+    everything = [layer.name for layer in graph.layers]
     names = [layer.name for layer in graph.layers if not is_source(layer)]
     for pattern in scheme.float_layers:
         if not any(fnmatchcase(name, pattern) for name in names):
             some = ", ".join(names[:4])
             raise ConfigError(f"float_layers = {pattern!r} matches no layer", hint=f"layers are called {some}, ...")
+    for override in scheme.layers:
+        if not any(map(override.matches, everything)):
+            some = ", ".join(everything[:4])
+            raise ConfigError(f"layers.{override.pattern!r} matches no layer", hint=f"layers are called {some}, ...")

@@ -36,7 +36,7 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
         return SimulatedWeights(weight, bias)
     simulated = place(fake_quantize(weight, layer_plan.weight.to(weight.device)), network.device)
     source = plan.layers[layer.inputs[0]].output if layer.inputs else None
-    bias_type = layer_plan.bias or plan.scheme.bias
+    bias_type = layer_plan.bias or plan.scheme.bias_of(layer.name)
     if bias is not None and source is not None and bias_type != "float":
         bits = 32 if bias_type == "int32" else 64
         bias = quantized_bias(bias, source, layer_plan.weight, bits=bits, groups=layer.groups, axis=layer.weight_axis)
@@ -78,7 +78,7 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer, simulated: Si
     return WeightRecord(
         name=layer.weight_name or layer.weight,
         shape=tuple(reference.shape),
-        bits=plan.scheme.weights.bits,
+        bits=plan.scheme.weights_of(layer.name).bits,
         granularity=qparams.granularity,
         error=error_sums(reference=rows.contiguous(), simulated=other.contiguous()),
         min=float(reference.min()),

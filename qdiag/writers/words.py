@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from qdiag.core.records import OpRecord
-from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 
 _OP_WORDS = {
     "conv1d": "conv",
@@ -74,6 +74,32 @@ def arithmetic_words(scheme: QuantScheme) -> str:
     if scheme.float_layers:
         words.append(f"float: {' '.join(scheme.float_layers)}")
     return ", ".join(words)
+
+
+def override_lines(scheme: QuantScheme) -> tuple[str, ...]:
+    """`blocks.12.dw: activations.bits 16`, one line for all patterns in a row with the same change."""
+    groups: list[tuple[str, list[str]]] = []
+    for override in scheme.layers:
+        change = _change_words(override)
+        if not groups or groups[-1][0] != change:
+            groups.append((change, []))
+        groups[-1][1].append(override.pattern)
+    return tuple(f"{_some(patterns)}: {change}" for change, patterns in groups)
+
+
+def _change_words(override: LayerOverride) -> str:
+    sections = (("weights", override.weights), ("activations", override.activations))
+    words = [f"{name}.{key} {_value(value)}" for name, change in sections for key, value in change.values.items()]
+    return ", ".join([*words, *([f"bias {override.bias}"] if override.bias else [])]) or "no change"
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _some(names: Sequence[str], count: int = 4) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return f"{', '.join(names[:count])}{more}"
 
 
 def shorten(text: str, width: int) -> str:

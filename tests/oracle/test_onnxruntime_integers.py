@@ -120,7 +120,7 @@ def test_every_tensor_equals_the_integer_kernels(name: str) -> None:
     scheme = QuantScheme(weights=WEIGHTS[name])
     subject = Subject(net, "module", "net", "Net")
     network = prepare(subject, Batch((images[:2],)), fold=True, device=torch.device("cpu")).network
-    observations = observe_network(network, batches_from(images), scheme.activations, NoProgress())
+    observations = observe_network(network, batches_from(images), scheme, NoProgress())
     plan = build_plan(network, observations, scheme)
     names = [layer.name for layer in network.graph.layers]
     assert names[1:] == list(LAYERS)
