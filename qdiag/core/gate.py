@@ -188,6 +188,7 @@ class GateResult:
         weakest: quantized layers, lowest local SQNR first, at most `WEAKEST_AT_MOST`.
         fingerprints: of what was judged, by name; see `qdiag.core.baseline`.
         notes: what a careful reader should know.
+        commands: what repairs the claimed causes, ready for a shell.
     """
 
     source: str
@@ -199,6 +200,7 @@ class GateResult:
     weakest: tuple[LayerFigure, ...] = ()
     fingerprints: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     strict: bool = False
     schema_version: int = GATE_SCHEMA_VERSION
 

@@ -1,0 +1,107 @@
+"""The settings of a gate: one flat name each, the same in files, in the environment and on the command line."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qdiag.core.codes import CODES
+from qdiag.errors import ConfigError
+
+LEVELS = {
+    "max_drop": "warn_drop",
+    "max_relative_drop": "warn_relative_drop",
+    "min_accuracy": "warn_accuracy",
+    "max_flips": "warn_flips",
+    "min_sqnr": "warn_sqnr",
+    "min_layer_sqnr": "warn_layer_sqnr",
+    "tolerance": "warn_tolerance",
+    "tolerance_db": "warn_tolerance_db",
+    "forbid": "warn_code",
+}
+"""Settings with two levels: the name of the one that fails, and of the one that warns."""
+
+CODE_LISTS = ("forbid", "warn_code")
+NUMBERS = tuple(name for pair in LEVELS.items() for name in pair if name not in CODE_LISTS)
+NAMES = (*NUMBERS, *CODE_LISTS, "allow", "no_new_causes", "strict", "baseline")
+
+PERCENT_OF_ALL = ("min_accuracy", "warn_accuracy")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value, and where it was written."""
+
+    value: Any
+    origin: str
+
+
+Settings = Mapping[str, Setting]
+"""By name; allowances as `allow.PATTERN`."""
+
+
+def nearest_error(name: str, origin: str, known: tuple[str, ...] = NAMES) -> ConfigError:
+    """For a key that does not exist."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    return ConfigError(f"unknown key {name}", at=origin, hint=hint)
+
+
+def number(setting: Setting, name: str) -> float:
+    """A limit.
+
+    Raises:
+        ConfigError: not a number, or one that no figure could be held against.
+    """
+    value = setting.value
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ConfigError(f"{name} = {setting.value}: a number is needed", at=setting.origin) from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{name} = {value!r}: a number is needed", at=setting.origin)
+    if math.isnan(value) or (math.isinf(value) and not name.startswith("allow")):
+        raise ConfigError(f"{name} = {value}: a finite number is needed", at=setting.origin)
+    if name in PERCENT_OF_ALL and not (value == 0.0 or 1.0 <= value <= 100.0):
+        raise ConfigError(f"{name} = {value:g}: percent are needed", at=setting.origin, hint="write 70 for 70 %")
+    if name.removeprefix("warn_").startswith("tolerance") and value < 0.0:
+        raise ConfigError(f"{name} = {value:g}: a tolerance is not negative", at=setting.origin)
+    return float(value)
+
+
+def codes(setting: Setting, name: str) -> tuple[str, ...]:
+    """Codes of findings, each once, in upper case.
+
+    Raises:
+        ConfigError: there is no such code.
+    """
+    value = setting.value
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f'{name} = {value!r}: a list of codes is needed, such as ["QD301"]', at=setting.origin)
+    known = tuple(code.code for code in CODES)
+    found = [word.strip().upper() for word in words if word.strip()]
+    for code in found:
+        if code not in known:
+            near = difflib.get_close_matches(code, known, n=1, cutoff=0.6)
+            question = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(
+                f"no finding has the code {code}", at=setting.origin, hint=f"{question}known: {', '.join(known)}"
+            )
+    return tuple(dict.fromkeys(found))
+
+
+def flag(setting: Setting, name: str) -> bool:
+    """True or false, also as the environment writes them.
+
+    Raises:
+        ConfigError: neither.
+    """
+    value = setting.value.strip().lower() if isinstance(setting.value, str) else setting.value
+    if value in (True, "1", "true", "yes", "on"):
+        return True
+    if value in (False, "0", "false", "no", "off", ""):
+        return False
+    raise ConfigError(f"{name} = {setting.value!r}: true or false is needed", at=setting.origin)
