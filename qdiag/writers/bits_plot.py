@@ -44,6 +44,8 @@ def bits_figure(diagnosis: Diagnosis) -> Figure:
     axes.plot([bits for bits, _ in finite], [value for _, value in finite], "s-", color=ORANGE)
     handles.append(Line2D([], [], color=ORANGE, marker="s", label="output SQNR"))
     odd = [bits for bits, value in sqnr if not math.isfinite(value)]
+    if not finite:
+        axes.set_yticks([])
     if odd:
         axes.plot(odd, [0.03] * len(odd), "x", color=VERMILION, transform=axes.get_xaxis_transform(), clip_on=False)
         handles.append(Line2D([], [], linestyle="none", marker="x", color=VERMILION, label="not finite"))
@@ -54,7 +56,7 @@ def bits_figure(diagnosis: Diagnosis) -> Figure:
         axes.set_xlim(points[0].bits - 0.7, points[-1].bits + 0.7)
         axes.set_xlabel("bits of weights and activations")
     title(figure, heading)
-    legend_below(figure, handles, columns=4)
+    legend_below(figure, handles, columns=5)
     return figure
 
 

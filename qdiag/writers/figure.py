@@ -27,7 +27,7 @@ PLOT_SUFFIXES = (".png", ".svg")
 def settle_layout(figure: Figure) -> None:
     """Computes the places of axes and legends once; every format drawn after that takes them as they are."""
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if engine is not None and figure.axes:
         engine.execute(figure)
         figure.set_layout_engine("none")
 

@@ -13,7 +13,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.ranges import PERCENTILES, TensorRange
 from qdiag.core.records import OpRecord, QuantizerRecord
 from qdiag.writers.figure import BLUE, LIGHT_GREY, ORANGE, VERMILION
-from qdiag.writers.plot_frame import empty_figure, legend_below, new_figure, plain, title
+from qdiag.writers.plot_frame import empty_figure, legend_below, log_scale, new_figure, plain, title
 from qdiag.writers.words import shorten
 
 _LOW, _HIGH = (PERCENTILES.index(p) for p in (0.1, 99.9))
@@ -37,7 +37,7 @@ def histogram_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     axes = plain(figure.add_subplot())
     edges = [(histogram.first_bin + i) * histogram.bin_width for i in range(len(histogram.counts) + 1)]
     axes.stairs(histogram.counts, edges, fill=True, color=BLUE, alpha=0.75, baseline=0.5)
-    axes.set_yscale("log")
+    log_scale(axes)
     axes.set_ylim(0.5, 2.5 * max(histogram.counts))
     handles: list[Artist] = [Patch(color=BLUE, alpha=0.75, label="float output, calibration data")]
     quantizer = record.quantizer
@@ -75,7 +75,10 @@ def _grid(axes: Axes, quantizer: QuantizerRecord, low: float, high: float) -> li
     levels = [
         (q - quantizer.zero_point) * quantizer.scale for q in range(quantizer.quant_min, quantizer.quant_max + 1, every)
     ]
-    axes.vlines(levels, 0.0, 0.045, color="black", linewidth=0.5, transform=axes.get_xaxis_transform(), zorder=4)
+    axes.plot(  # one broken line: a tenth of the time and size of 256 separate ones
+        [x for level in levels for x in (level, level, math.nan)], [0.0, 0.045, math.nan] * len(levels),
+        color="black", linewidth=0.5, transform=axes.get_xaxis_transform(), zorder=4,
+    )  # fmt: skip
     label = f"{steps} steps of {quantizer.scale:.3g}" if every == 1 else f"every {every}th of {steps} steps"
     return [
         Line2D([], [], color="black", linestyle="none", marker="|", markersize=8, label=label),

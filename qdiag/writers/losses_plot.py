@@ -12,7 +12,7 @@ from qdiag.core.measurement import Measurement
 from qdiag.core.records import OpRecord
 from qdiag.writers.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from qdiag.writers.layer_axis import figure_width, label_layers
-from qdiag.writers.plot_frame import empty_figure, legend_below, network_words, new_figure, plain, title
+from qdiag.writers.plot_frame import empty_figure, legend_below, log_scale, network_words, new_figure, plain, title
 
 LOSSES = ("input", "weight", "saturation", "requantization", "clipping")
 """Fields of `LossRecord`, in the order of the arithmetic."""
@@ -75,10 +75,9 @@ def _sums(axes: Axes, records: list[OpRecord]) -> None:
     known = [(i, ratio) for i, ratio in enumerate(ratios) if math.isfinite(ratio) and ratio > 0.0]
     axes.axhline(1.0, color="black", linewidth=0.8)
     axes.plot([i for i, _ in known], [r for _, r in known], "o", color=GREEN, markersize=4)
-    axes.set_yscale("log")
+    log_scale(axes)
     values = [ratio for _, ratio in known]
     axes.set_ylim(min([0.5, *(v / 1.5 for v in values)]), max([2.0, *(v * 1.5 for v in values)]))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_locator(NullLocator())
     odd = [i for i, ratio in enumerate(ratios) if not (math.isfinite(ratio) and ratio > 0.0)]
     if odd:

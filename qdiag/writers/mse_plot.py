@@ -12,7 +12,7 @@ from qdiag.core.measurement import Measurement
 from qdiag.writers.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.layer_axis import figure_width, float_ground, label_layers
 from qdiag.writers.layer_row import layer_rows
-from qdiag.writers.plot_frame import empty_figure, legend_below, network_words, new_figure, plain, title
+from qdiag.writers.plot_frame import empty_figure, legend_below, log_scale, network_words, new_figure, plain, title
 
 _SMALLEST = 1e-30
 
@@ -30,7 +30,7 @@ def mse_figure(measurement: Measurement) -> Figure:
     propagated = [row.record.propagated.mse for row in rows]
     figure = new_figure(figure_width(len(rows)), 5.2)
     axes = plain(figure.add_subplot())
-    axes.set_yscale("log")
+    log_scale(axes)
     low, high = _limits([*local, *propagated])
     axes.set_ylim(low, high)
     size = 5.0 if len(rows) <= 60 else 3.0

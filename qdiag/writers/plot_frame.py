@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from qdiag.core.measurement import Measurement
 from qdiag.writers.figure import GREY, LIGHT_GREY
@@ -23,6 +24,13 @@ def plain(axes: Axes, grid: str = "y") -> Axes:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return axes
+
+
+def log_scale(axes: Axes) -> None:
+    """Logarithmic upwards, with plain numbers: typesetting powers of ten costs a third of the time of a picture."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def title(figure: Figure, text: str) -> None:

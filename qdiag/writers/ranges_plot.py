@@ -50,7 +50,7 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
     tensors = [records[i].tensor for i in places]
     linear = _linear_part(tensors_magnitudes=[t.max_abs for t in tensors])
     axes.set_yscale("symlog", linthresh=linear, linscale=0.6)
-    if max((t.max_abs for t in tensors), default=0.0) < 1000.0 * linear:  # few decades: room for steps between them
+    if max((t.max_abs for t in tensors), default=0.0) < 200.0 * linear:  # few decades: room for steps between them
         axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=linear, subs=(1.0, 2.0, 5.0)))
     thick = 5.0 if len(records) <= 60 else 2.0
     inner = [(i, t.percentiles) for i, t in zip(places, tensors, strict=True) if t.percentiles]
@@ -75,7 +75,8 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
     if spreads:
         (ticks,) = axes.plot(
             [i for i, _ in spreads] * 2, [m for _, m in spreads] + [-m for _, m in spreads], "_",
-            color="black", markersize=11, markeredgewidth=1.6, label="± largest value of the median channel",
+            color="black", markersize=11 if len(records) <= 60 else 3, markeredgewidth=1.6,
+            label="± largest value of the median channel",
         )  # fmt: skip
         handles.append(ticks)
     axes.axhline(0.0, color="black", linewidth=0.6, zorder=0)
@@ -86,6 +87,8 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
         axes.spines[side].set_visible(False)
     absent = [i for i in range(len(records)) if i not in places]
     if absent:  # nothing finite to draw
+        if not places:
+            axes.set_ylim(-1.0, 1.0)
         axes.plot(absent, [0.0] * len(absent), "x", color=VERMILION, markersize=7)
     label_layers(axes, [r.layer for r in records])
     return handles

@@ -51,14 +51,12 @@ def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
         return empty_figure(heading, "no layer was measured")
     figure = new_figure(figure_width(len(rows)), 1.6 + 1.75 * len(panels))
     marked = _most_sensitive(alone_db)
-    all_axes = [figure.add_subplot(len(panels), 1, i + 1) for i in range(len(panels))]
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    label_layers(all_axes[-1], [row.layer for row in rows], marked)
     is_odd = False
     for axes, (values, label, color) in zip(all_axes, panels, strict=True):
         is_odd |= _bars(plain(axes), values, color, marked if color == ORANGE else ())
         axes.set_ylabel(label, fontsize=9)
-        label_layers(axes, [row.layer for row in rows], marked)
-        if axes is not all_axes[-1]:
-            axes.tick_params(axis="x", labelbottom=False, length=0)
     if panels[0][0] is alone_db and math.isfinite(whole.output_sqnr_db):
         all_axes[0].axhline(whole.output_sqnr_db, color="black", linewidth=1.0, linestyle="--")
     title(figure, heading)
@@ -81,7 +79,9 @@ def _handles(
             Line2D([], [], color="black", linestyle="--", label=f"everything quantized: {all_db:.1f} dB")
         )  # fmt: skip
     if is_odd:
-        handles.append(Line2D([], [], linestyle="none", marker="^", color=GREY, label="infinite"))
+        handles.append(
+            Line2D([], [], linestyle="none", marker="^", color=GREY, label="infinite (downwards: -infinite)")
+        )
         handles.append(Line2D([], [], linestyle="none", marker="x", color=VERMILION, label="not measured or not known"))
     return handles
 
@@ -103,7 +103,7 @@ def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]
                       transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
     unknown = [i for i, value in enumerate(values) if math.isnan(value)]
     if unknown:
-        axes.plot(unknown, [0.0] * len(unknown), "x", color=VERMILION, markersize=6)
+        axes.plot(unknown, [0.0] * len(unknown), "x", color=VERMILION, markersize=6, clip_on=False)
     return any(not math.isfinite(value) for value in values)
 
 

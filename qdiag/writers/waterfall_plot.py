@@ -18,7 +18,7 @@ from qdiag.writers.number_words import number, task_noun
 from qdiag.writers.plot_frame import empty_figure, legend_below, network_words, new_figure, plain, title
 from qdiag.writers.words import shorten
 
-_LABEL_WIDTH = 50
+_LABEL_WIDTH = 56
 
 
 @dataclass(frozen=True, slots=True)
