@@ -24,11 +24,13 @@ class ObserverOptions:
         samples_per_image: elements per image behind histogram and moments; minimum and maximum always see every one.
         averaging_constant: weight of each new image in the moving average; None leaves the moving average out.
         channel_axis: gather figures per channel along this axis, over every element; None for per tensor only.
+        glance_at_channels: only at some positions, see `ChannelObserver`.
     """
 
     samples_per_image: int = 4096
     averaging_constant: float | None = None
     channel_axis: int | None = None
+    glance_at_channels: bool = False
 
 
 class TensorObserver:
@@ -45,7 +47,9 @@ class TensorObserver:
         self._average: Tensor | None = None
         self._moments = MomentAccumulator()
         self._histogram = HistogramAccumulator()
-        self._channels = ChannelObserver(options.channel_axis) if options.channel_axis is not None else None
+        self._channels: ChannelObserver | None = None
+        if options.channel_axis is not None:
+            self._channels = ChannelObserver(options.channel_axis, is_glance=options.glance_at_channels)
 
     def update(self, x: Tensor, *, image_count: int) -> None:
         """Adds one batch.

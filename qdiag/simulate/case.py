@@ -15,7 +15,7 @@ from qdiag.core.graph import OpGraph
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.plan import LayerPlan, QuantPlan
-from qdiag.simulate.calibrate import Observation, observe_network, reads_histogram
+from qdiag.simulate.calibrate import Observation, observe_network
 from qdiag.simulate.network import Network, network_on
 from qdiag.simulate.plan_builder import build_plan
 
@@ -113,9 +113,8 @@ def with_scheme(case: Case, scheme: QuantScheme) -> Case:
         changed = replace(case, scheme=scheme, network=network, origin=network)
         return _planned(changed, recalibrate=True, progress=None)
     names = [layer.name for layer in case.network.graph.layers]
-    closer = any(
-        reads_histogram(scheme.activations_of(n)) and not reads_histogram(case.scheme.activations_of(n)) for n in names
-    )
+    pairs = [(scheme.activations_of(name), case.scheme.activations_of(name)) for name in names]
+    closer = any(new.calibrator not in ("minmax", old.calibrator) for new, old in pairs)
     return _planned(replace(case, scheme=scheme), recalibrate=closer, progress=None)
 
 

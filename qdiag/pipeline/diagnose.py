@@ -1,0 +1,115 @@
+"""`qdiag diagnose`: layer by layer figures, findings, causes ranked by what their repair gives back, in one run."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from qdiag.batches import Datasets
+from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.scheme import QuantScheme
+from qdiag.core.sensitivity import Sensitivity, SensitivityPart
+from qdiag.detectors import detect
+from qdiag.detectors.base import DetectionContext
+from qdiag.pipeline.examine import Examination, examine
+from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, versions
+from qdiag.pipeline.sensitivity import sweep
+from qdiag.rank.rank import rank_causes
+from qdiag.repairs.base import RepairContext
+from qdiag.repairs.table import REPAIRS
+from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.score_cases import score_cases
+from qdiag.subject import Subject
+
+BITS = (4, 5, 6, 7, 8, 10, 12, 16)
+"""Widths at which the network is measured to show where it begins to fail."""
+
+
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """What to include beside findings and causes.
+
+    Attributes:
+        with_sensitivity: each layer quantized alone. with_bits: other widths. part: see `Sensitivity`.
+        seed: for the places of placebos; it has decided how the data was split.
+        words: the options of the command line, for commands that a report proposes.
+    """
+
+    with_sensitivity: bool = True
+    with_bits: bool = True
+    seed: int = 0
+    words: tuple[str, ...] = ()
+
+
+def diagnose_subject(
+    subject: Subject,
+    datasets: Datasets,
+    scheme: QuantScheme,
+    *,
+    device: str = "cpu",
+    metric: object | None = None,
+    options: DiagnoseOptions | None = None,
+    progress: Progress | None = None,
+    announce: Callable[[Case], None] | None = None,
+) -> Diagnosis:
+    """Everything about one network under one scheme. The subject is left as it was.
+
+    Args:
+        device: `cpu`, `cuda` or `auto`. metric: the user's own, see `qdiag.simulate.task.UserMetric`.
+        announce: called with the captured case before the long part begins.
+
+    Raises:
+        QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
+    """
+    progress, watch, options = progress or NoProgress(), Stopwatch(), options or DiagnoseOptions()
+    with engine_arithmetic():
+        found = examine(
+            subject, datasets, scheme, progress, watch, device=device, metric=metric, seed=options.seed,
+            announce=announce,
+        )  # fmt: skip
+        with watch.stage("rank"):
+            findings = detect(DetectionContext(found.measurement, found.facts, found.batchnorms))
+            context = RepairContext(found.batchnorms, {facts.layer: facts for facts in found.facts}, progress)
+            ranking = rank_causes(found.case, findings, REPAIRS, context, progress, seed=options.seed)
+        sensitivity, bits = None, tuple[BitsPoint, ...]()
+        if options.with_sensitivity:
+            with watch.stage("sensitivity"):
+                sensitivity = sensitivity_of(found, "both", progress, with_all_but=False)
+        if options.with_bits:
+            with watch.stage("bits"):
+                bits = bits_sweep(found.case, progress)
+    return Diagnosis(
+        measurement=replace(found.measurement, stages=()),
+        facts=found.facts,
+        ranking=ranking,
+        batchnorms=found.batchnorms,
+        sensitivity=sensitivity,
+        bits=bits,
+        notes=found.notes,
+        stages=watch.stages,
+        versions=versions(),
+        options=options.words,
+    )
+
+
+def sensitivity_of(found: Examination, part: SensitivityPart, progress: Progress, *, with_all_but: bool) -> Sensitivity:
+    """Every layer alone, and with `with_all_but` the network without each."""
+    rows, quantized, _ = sweep(found.case, progress, part=part, with_all_but=with_all_but)
+    measured = found.measurement
+    return Sensitivity(
+        measured.model, measured.data, measured.scheme, part, rows, quantized, math.nan, versions=versions()
+    )
+
+
+def bits_sweep(case: Case, progress: Progress, widths: Sequence[int] = BITS) -> tuple[BitsPoint, ...]:
+    """The network at other widths of all weights and activations that the scheme quantizes; the rest of it stays."""
+    schemes = [(bits, _at_bits(case.scheme, bits)) for bits in widths]
+    cases = [with_scheme(case, scheme) for _, scheme in schemes]
+    scored, _ = score_cases(cases, case.measured, progress, stage="other widths")
+    return tuple(BitsPoint(bits, one.score) for (bits, _), one in zip(schemes, scored, strict=True))
+
+
+def _at_bits(scheme: QuantScheme, bits: int) -> QuantScheme:
+    weights = scheme.weights if scheme.weights.is_float else replace(scheme.weights, bits=bits)
+    activations = scheme.activations if scheme.activations.is_float else replace(scheme.activations, bits=bits)
+    return replace(scheme, weights=weights, activations=activations)
