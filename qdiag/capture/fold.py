@@ -110,7 +110,7 @@ class _Folder:
         if kind == "linear" and _rank(layer) != 2:
             return None, "its channels are not the outputs of the linear layer before it"
         axis = weight_axis(kind)
-        self._rewrite(layer, *fold_after(weight, bias, norm, output_axis=axis, groups=_groups(layer)))
+        self._rewrite(layer, *fold_after(weight, bias, norm, output_axis=axis, groups=convolution_groups(layer)))
         node.replace_all_uses_with(layer)
         self.graph.erase_node(node)
         return layer, ""
@@ -126,9 +126,9 @@ class _Folder:
             return None, ""
         if kind == "linear" and _rank(layer) != 2:
             return None, "its channels are not the inputs of the linear layer after it"
-        if kind == "conv" and _is_padded(layer) and bool((norm.shift != 0).any()):
+        if kind == "conv" and is_padded(layer) and bool((norm.shift != 0).any()):
             return None, "the convolution after it pads with zeros, which the shift would have to follow"
-        self._rewrite(layer, *fold_before(weight, bias, norm, groups=_groups(layer)))
+        self._rewrite(layer, *fold_before(weight, bias, norm, groups=convolution_groups(layer)))
         before = node.args[0]
         assert isinstance(before, fx.Node)
         node.replace_all_uses_with(before)
@@ -173,7 +173,8 @@ def _rank(node: fx.Node) -> int:
     return value.ndim if isinstance(value, Tensor) else 0
 
 
-def _groups(layer: fx.Node) -> int:
+def convolution_groups(layer: fx.Node) -> int:
+    """Groups of a convolution or transposed convolution node; 1 for a linear layer."""
     if kind_and_policy(layer)[0] == "linear":
         return 1
     # conv_transposeNd(x, w, b, stride, padding, output_padding, groups, dilation); convolution(..., groups) last
@@ -183,7 +184,8 @@ def _groups(layer: fx.Node) -> int:
     return groups if isinstance(groups, int) else 1
 
 
-def _is_padded(layer: fx.Node) -> bool:
+def is_padded(layer: fx.Node) -> bool:
+    """The convolution surrounds its input with zeros."""
     padding = layer.args[4] if len(layer.args) > 4 else layer.kwargs.get("padding", 0)
     if isinstance(padding, str):
         return padding != "valid"
