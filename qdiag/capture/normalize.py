@@ -99,17 +99,25 @@ def _pair(node: fx.Node) -> list[int]:
 
 
 def _batch_norm(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
-    """`_native_batch_norm_legit_no_training(x, w, b, mean, var, momentum, eps)[0]`, seen from its getitem."""
+    """`_native_batch_norm_legit_no_training(x, w, b, mean, var, momentum, eps)[0]`, seen from its getitem.
+
+    One in training mode loses its running statistics: it does not read them, and must not write to them here.
+    """
     source, index = node.args[0], node.args[1]
     if not isinstance(source, fx.Node) or index != 0:
         return None
+    training = False
     if source.target is aten._native_batch_norm_legit_no_training.default:
         x, w, b, mean, var, momentum, eps = source.args
     elif source.target is aten.native_batch_norm.default and source.args[5] is False:
         x, w, b, mean, var, _, momentum, eps = source.args
+    elif source.target is aten._native_batch_norm_legit_functional.default:
+        x, w, b, mean, var, in_training, momentum, eps = source.args
+        training = bool(in_training)
     else:
         return None
-    new = graph.call_function(aten.batch_norm.default, (x, w, b, mean, var, False, momentum, eps, False))
+    mean, var = (None, None) if training else (mean, var)
+    new = graph.call_function(aten.batch_norm.default, (x, w, b, mean, var, training, momentum, eps, False))
     new.meta = {**source.meta, "val": node.meta.get("val")}
     return new
 
