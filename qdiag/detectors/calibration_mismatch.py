@@ -1,0 +1,73 @@
+"""The data that set the ranges and the data that are measured differ in range.
+
+What it means:
+    Ranges were chosen on images that are brighter, flatter, differently normalized or simply too few. What lies beyond
+    them is clipped; where they are far too wide, levels are wasted. The float network may suffer from the same mistake:
+    look at its accuracy first.
+
+How it is computed:
+    On the raw ranges of both data sets, whatever the calibrator made of them, widened to hold 0:
+
+        beyond_fraction [%]  share of the measured values outside [minimum, maximum] of the calibration data: the
+                             largest of 0.01, 0.1, 1 % on either side whose percentile lies outside
+        used_range [%]       maximum - minimum of the measured values, over the 99.9th - 0.1th percentile of the
+                             calibration data
+
+Thresholds:
+    At least 1 % beyond on one side, or at most 50 % used (one bit). Of two samples of the same images, fewer than
+    0.01 % lie beyond, and extremes differ by less than the tails that the percentiles leave out.
+
+What helps:
+    The same preprocessing for both; 64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show
+    what is at stake.
+
+Sources:
+    Nagel et al., arXiv 2106.08295, section 3; pytorch issue 45185, Xilinx/AI-Model-Zoo issue 4 (64 to 1.4 %).
+"""
+
+from qdiag.core.findings import Evidence, Finding, FindingSite
+from qdiag.core.ranges import PERCENTILES, TensorRange
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer
+
+CODE = "QD501"
+REPAIRS = ("calibrate_on_measured", "cover_range")
+
+BEYOND_PERCENT = 1.0
+USED_PERCENT = 50.0
+_TAILS = (1.0, 0.1, 0.01)
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers whose measured values do not fit the range they were given; inputs of the network before others."""
+    sites = []
+    for record, facts in context.layers:
+        seen, measured = record.range, facts.measured_range
+        if seen is None or measured is None or not has_own_quantizer(record):
+            continue
+        if not seen.percentiles or not measured.percentiles or seen.min == seen.max:
+            continue
+        beyond, used = _beyond_percent(seen, measured), _used_percent(seen, measured)
+        if beyond >= BEYOND_PERCENT or used <= USED_PERCENT:
+            evidence = (
+                Evidence("beyond_fraction", beyond, "%", BEYOND_PERCENT),
+                Evidence("used_range", used, "%", USED_PERCENT),
+                Evidence("clipped_fraction", 100.0 * record.clipped_fraction, "%"),
+            )
+            sites.append(FindingSite(record.name, (), evidence))
+    return finding(CODE, sites, REPAIRS)
+
+
+def _beyond_percent(seen: TensorRange, measured: TensorRange) -> float:
+    low, high = min(seen.min, 0.0), max(seen.max, 0.0)
+    for tail in _TAILS:
+        at_top = measured.percentiles[PERCENTILES.index(100.0 - tail)]
+        at_bottom = measured.percentiles[PERCENTILES.index(tail)]
+        if at_top > high or at_bottom < low:
+            return tail
+    return 0.0
+
+
+def _used_percent(seen: TensorRange, measured: TensorRange) -> float:
+    bulk = max(seen.percentiles[PERCENTILES.index(99.9)], 0.0) - min(seen.percentiles[PERCENTILES.index(0.1)], 0.0)
+    used = max(measured.max, 0.0) - min(measured.min, 0.0)
+    return 100.0 * used / bulk if bulk > 0.0 else 100.0
