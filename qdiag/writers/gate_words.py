@@ -119,7 +119,8 @@ def check_sentence(check: GateCheck) -> str:
     bounds = interval_words(check.interval) if check.interval is not None else ""
     words += f" ({bounds})" if words and bounds else ""
     limit = limit_words(check)
-    parts = [part for part in (words, f"limit {limit}" if limit and words else limit, detail_words(check)) if part]
+    limit = "" if limit == "none" else f"limit {limit}" if limit else ""
+    parts = [part for part in (words, limit, detail_words(check)) if part]
     return f"{check_title(check)}: {', '.join(parts)}" if parts else check_title(check)
 
 
