@@ -9,6 +9,7 @@ from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.facts import BiasFacts, LayerFacts, WeightFacts
 from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.core.measurement import Measurement, OutputRecord, StageTime
+from qdiag.core.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.ranges import ChannelRanges, Histogram, TensorRange
 from qdiag.core.records import OpRecord
 from qdiag.core.sensitivity import Sensitivity, SensitivityRow
@@ -145,6 +146,24 @@ def long_diagnosis(layers: int = 300) -> Diagnosis:
     harm = Harm("drop", 10.4, paired(FLOAT_RIGHT, 330, 9).drop_interval_pp, 1.0, "harmed")
     ranking = Ranking("top1", harm, after, (finding,), (cause,), pass_count=2, variant_count=4)
     return _diagnosis(_measured(many_records(layers), after), ranking, batchnorms(), with_sweeps=True)
+
+
+def with_outcomes(whole: Diagnosis, *, from_end: bool = False) -> Diagnosis:
+    """The same with outcomes of single samples; those that the quantized network still gets right at either end."""
+    task = whole.measurement.task
+    agree = task.agreement_count or 0
+    columns = [pack_bits([True] * agree + [False] * (task.sample_count - agree)), "", ""]
+    if task.top1 is not None:
+        c = task.top1
+        both, lost = [(True, True)] * c.both, [(True, False)] * c.reference_only
+        pairs = [
+            *(lost + both if from_end else both + lost),
+            *[(False, True)] * c.simulated_only,
+            *[(False, False)] * c.neither,
+        ]
+        columns[1:] = [pack_bits(pair[i] for pair in pairs) for i in range(2)]
+    kept = replace(task, outcomes=SampleOutcomes(task.sample_count, *columns))
+    return replace(whole, measurement=replace(whole.measurement, task=kept))
 
 
 def _measured(records: tuple[OpRecord, ...], whole: Score) -> Measurement:

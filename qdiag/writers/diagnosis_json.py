@@ -52,15 +52,19 @@ def diagnosis_from_json(text: str) -> Diagnosis:
     return read_json(text, _adapter(), "diagnosis", DIAGNOSIS_SCHEMA_VERSION, _HINT)
 
 
+def diagnosis_file(path: str | Path) -> Path:
+    """The file that `read_diagnosis` reads."""
+    file = Path(path)
+    return file / FILE_NAME if file.is_dir() else file
+
+
 def read_diagnosis(path: str | Path) -> Diagnosis:
     """The diagnosis in a file, or in the folder that `qdiag diagnose -o` writes.
 
     Raises:
         LoadError: there is no such file, or it holds something else; `at` is the file and the place in it.
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / FILE_NAME
+    file = diagnosis_file(path)
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

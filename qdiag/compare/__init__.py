@@ -1,0 +1,1 @@
+"""Two stored diagnoses side by side: what is matched with what, what changed, and what the samples can tell."""

@@ -1,0 +1,69 @@
+"""Causes that appeared, went or stayed: the same code at layers that are the same."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from qdiag.core.causes import RankedCause, Recovery
+from qdiag.core.compare import CauseChange, CauseStatus
+
+_ORDER: tuple[CauseStatus, ...] = ("appeared", "remains", "gone", "suspect")
+
+
+def cause_changes(
+    before: Sequence[RankedCause], after: Sequence[RankedCause], names: Mapping[str, str]
+) -> tuple[CauseChange, ...]:
+    """Suspects of equal code that share a layer are one; where several do, those that share most of their layers.
+
+    Args:
+        names: name of a layer before to its name after.
+    """
+    shared = [
+        (_overlap(one, other, names), i, k)
+        for i, one in enumerate(before)
+        for k, other in enumerate(after)
+        if one.code == other.code
+    ]
+    partner: dict[int, int] = {}
+    for overlap, i, k in sorted(shared, key=lambda row: (-row[0], row[1], row[2])):
+        if overlap > 0.0 and i not in partner and k not in partner.values():
+            partner[i] = k
+    changes = [_change(one, after[partner[i]] if i in partner else None) for i, one in enumerate(before)]
+    changes += [_change(None, other) for k, other in enumerate(after) if k not in partner.values()]
+    return tuple(sorted(changes, key=lambda change: _ORDER.index(change.status)))
+
+
+def _overlap(before: RankedCause, after: RankedCause, names: Mapping[str, str]) -> float:
+    """Share of layers that both have, of those that either has; 1 for two causes of the network as a whole."""
+    first, second = {names.get(layer, layer) for layer in before.layers}, set(after.layers)
+    return len(first & second) / len(first | second) if first | second else 1.0
+
+
+def _change(before: RankedCause | None, after: RankedCause | None) -> CauseChange:
+    either = before or after
+    assert either is not None
+    first, second = _recovery(before), _recovery(after)
+    return CauseChange(
+        status=_status(before, after),
+        code=either.code,
+        layers_before=before.layers if before else (),
+        layers_after=after.layers if after else (),
+        verdict_before=before.verdict if before else None,
+        verdict_after=after.verdict if after else None,
+        recovered_before_pp=first.recovered_pp if first else math.nan,
+        recovered_after_pp=second.recovered_pp if second else math.nan,
+        recovered_before_db=first.recovered_db if first else math.nan,
+        recovered_after_db=second.recovered_db if second else math.nan,
+    )
+
+
+def _status(before: RankedCause | None, after: RankedCause | None) -> CauseStatus:
+    was, is_ = (cause is not None and cause.verdict == "cause" for cause in (before, after))
+    if was:
+        return "remains" if is_ else "gone"
+    return "appeared" if is_ else "suspect"
+
+
+def _recovery(cause: RankedCause | None) -> Recovery | None:
+    """Of the first measured repair: trials come best first, those that keep the scheme before the others."""
+    recoveries = [trial.recovery for trial in cause.trials if trial.recovery is not None] if cause else []
+    return recoveries[0] if recoveries else None

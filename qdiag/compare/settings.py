@@ -1,0 +1,85 @@
+"""What was not the same in two runs, and whether that forbids a comparison."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
+from qdiag.compare.task import task_kind
+from qdiag.core.compare import Difference
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measurement import Measurement
+
+_DIGEST_SHOWN = 12
+_MODEL = ("source", "format", "architecture", "parameter_count", "digest")
+_DATA = (
+    *("source", "calibration_source", "calibration_count", "measured_count", "split", "is_data_free", "is_labelled"),
+    *("preprocessing", "seed", "digest"),
+)
+"""The batch size is left out: no figure depends on it."""
+
+_KIND_WORDS = {"top1": "top-1 accuracy", "agreement": "agreement, without labels", "none": "no logits"}
+
+
+def differences(before: Diagnosis, after: Diagnosis) -> tuple[Difference, ...]:
+    """Settings of model, scheme, data, graph and versions that differ, in this order."""
+    first, second = (dict(_settings(diagnosis.measurement)) for diagnosis in (before, after))
+    return tuple(
+        Difference(name, first.get(name, ""), second.get(name, ""))
+        for name in [*first, *(name for name in second if name not in first)]
+        if first.get(name, "") != second.get(name, "")
+    )
+
+
+def obstacles(before: Diagnosis, after: Diagnosis) -> tuple[str, ...]:
+    """Why figures of the two do not mean the same: other samples, another metric."""
+    return (*_data_obstacles(before.measurement, after.measurement), *_metric_obstacles(before, after))
+
+
+def _data_obstacles(before: Measurement, after: Measurement) -> Iterator[str]:
+    first, second = before.data, after.data
+    if first.digest == second.digest:
+        return
+    if first.is_data_free and second.is_data_free:
+        yield "each was measured on inputs drawn from its own network's statistics"
+    else:
+        words = [
+            f"{data.measured_count} samples of {data.source} (sha256 {data.digest[:_DIGEST_SHOWN]})"
+            for data in (first, second)
+        ]
+        yield f"they were measured on other data: {words[0]} before, {words[1]} after"
+
+
+def _metric_obstacles(before: Diagnosis, after: Diagnosis) -> Iterator[str]:
+    first, second = before.measurement.task, after.measurement.task
+    kinds = task_kind(first), task_kind(second)
+    if kinds[0] != kinds[1]:
+        yield f"they were measured by another metric: {_KIND_WORDS[kinds[0]]} before, {_KIND_WORDS[kinds[1]]} after"
+    names = [sorted(metric.name for metric in task.metrics) for task in (first, second)]
+    if names[0] != names[1]:
+        words = [", ".join(some) or "none" for some in names]
+        yield f"they have other metrics of the user's own: {words[0]} before, {words[1]} after"
+
+
+def _settings(measurement: Measurement) -> Iterator[tuple[str, str]]:
+    for group, value, names in (("model", measurement.model, _MODEL), ("data", measurement.data, _DATA)):
+        for name in names:
+            text = str(getattr(value, name))
+            yield f"{group}.{name}", text[:_DIGEST_SHOWN] if name == "digest" else text
+        if group == "model":
+            yield from _flat("scheme", measurement.scheme)
+    yield "graph.route", measurement.capture.route
+    yield "graph.batchnorms_folded", str(len(measurement.capture.folded_batchnorms))
+    for name, version in sorted(measurement.versions.items()):
+        yield f"versions.{name}", version
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """`scheme.weights.bits`, `8`; what does not apply is left out."""
+    if is_dataclass(value):
+        for field in fields(value):
+            if field.name != "description":
+                yield from _flat(f"{name}.{field.name}", getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from _flat(f"{name}.{i}", item)
+    elif value is not None:
+        yield name, str(value)

@@ -1,0 +1,243 @@
+"""Two diagnoses side by side: plain values. `qdiag.compare` matches and judges, writers choose the words."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from qdiag.core.causes import TaskKind, Verdict
+from qdiag.core.task import Interval, PairedCounts
+
+COMPARISON_SCHEMA_VERSION = 1
+
+Change = Literal["better", "worse", "same", "unknown"]
+MatchedBy = Literal["name", "shape and place"]
+Certainty = Literal["certain", "likely", "guess"]
+PairedBy = Literal["samples", "counts"]
+CauseStatus = Literal["appeared", "gone", "remains", "suspect"]
+
+_GRAVITY: dict[Change, int] = {"worse": 0, "better": 1, "unknown": 2, "same": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One of the two diagnoses.
+
+    Attributes:
+        source: its file. model_digest, data_digest: SHA-256.
+        causes: claimed ones.
+    """
+
+    source: str
+    model: str
+    model_digest: str
+    scheme: str
+    data: str
+    data_digest: str
+    sample_count: int
+    layer_count: int
+    cause_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting that is not the same in both, as words; empty where one side does not have it."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class PercentChange:
+    """A share of samples in two networks, in percent.
+
+    Attributes:
+        interval_pp: 95 %, of after - before.
+        paired_by: `samples`: outcome by outcome on the same samples; `counts`: each network by itself, which makes the
+            interval wider than it needs to be. why_counts: why not by samples.
+        pairs: samples right in the network before (reference) and after (simulated); None without outcomes of samples.
+    """
+
+    before_percent: float
+    after_percent: float
+    interval_pp: Interval
+    paired_by: PairedBy
+    why_counts: str = ""
+    pairs: PairedCounts | None = None
+
+    @property
+    def change_pp(self) -> float:
+        """After - before; positive is better."""
+        return self.after_percent - self.before_percent
+
+    @property
+    def verdict(self) -> Change:
+        """`same` says that the samples show no difference beyond noise."""
+        if self.interval_pp.low > 0.0:
+            return "better"
+        if self.interval_pp.high < 0.0:
+            return "worse"
+        return "unknown" if math.isnan(self.interval_pp.low) else "same"
+
+
+@dataclass(frozen=True, slots=True)
+class FigureChange:
+    """A figure without an interval, such as a user's metric on the quantized network, or the SQNR of an output."""
+
+    name: str
+    before: float
+    after: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChange:
+    """What the two quantized networks do, and the two float networks behind them.
+
+    Attributes:
+        kind: what both were measured by; `none` where there are no logits, or the two have nothing in common.
+        quantized: top-1 accuracy, or agreement with the own float network where there are no labels. None without.
+        float_network: top-1 accuracy; None without labels.
+        drop_before_pp, drop_after_pp: float - quantized; NaN without labels.
+        outputs: SQNR in dB of outputs that both have. metrics: the user's own, on the quantized network.
+    """
+
+    kind: TaskKind
+    quantized: PercentChange | None = None
+    float_network: PercentChange | None = None
+    drop_before_pp: float = math.nan
+    drop_after_pp: float = math.nan
+    outputs: tuple[FigureChange, ...] = ()
+    metrics: tuple[FigureChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChange:
+    """One layer that both networks have.
+
+    Attributes:
+        index: position after. name: after. name_before: the same, unless it was renamed.
+        matched_by: `shape and place` for renamed layers. certainty: of the match.
+        local: of the layer alone: noise is made here. propagated: inside the network: noise arrives here.
+    """
+
+    index: int
+    name: str
+    name_before: str
+    kind: str
+    matched_by: MatchedBy
+    certainty: Certainty
+    local_before_db: float
+    local_after_db: float
+    propagated_before_db: float
+    propagated_after_db: float
+    local: Change
+    propagated: Change
+
+    @property
+    def local_change_db(self) -> float:
+        """After - before; NaN where it is not defined, 0 between equal infinite values."""
+        return difference_db(self.local_before_db, self.local_after_db)
+
+    @property
+    def propagated_change_db(self) -> float:
+        return difference_db(self.propagated_before_db, self.propagated_after_db)
+
+    @property
+    def verdict(self) -> Change:
+        """That of the layer alone where it changed; otherwise of what arrives at it."""
+        for change in (self.local, self.propagated):
+            if change in ("better", "worse"):
+                return change
+        return "unknown" if "unknown" in (self.local, self.propagated) else "same"
+
+    @property
+    def is_renamed(self) -> bool:
+        return self.name != self.name_before
+
+
+@dataclass(frozen=True, slots=True)
+class LoneLayer:
+    """A layer that one of the two networks does not have."""
+
+    index: int
+    name: str
+    kind: str
+    local_db: float
+    propagated_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class CauseChange:
+    """One suspect in either diagnosis, or in both.
+
+    Attributes:
+        status: `appeared` and `gone` speak of claimed causes; `suspect` is claimed in neither.
+        layers_before, layers_after: names as in each diagnosis; empty where the suspect is not there.
+        verdict_before, verdict_after: None where it is not there.
+        recovered_before_pp, recovered_after_pp: by the best measured repair; NaN without one, or without logits.
+        recovered_before_db, recovered_after_db: the same, at the output.
+    """
+
+    status: CauseStatus
+    code: str
+    layers_before: tuple[str, ...]
+    layers_after: tuple[str, ...]
+    verdict_before: Verdict | None
+    verdict_after: Verdict | None
+    recovered_before_pp: float = math.nan
+    recovered_after_pp: float = math.nan
+    recovered_before_db: float = math.nan
+    recovered_after_db: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything `qdiag compare` prints. Positive changes are better.
+
+    Attributes:
+        min_change_db: a layer whose SQNR changed by less counts as the same.
+        forced: why the two should not be compared, where they were all the same.
+        differences: settings that differ. layers: in the order of the network after.
+        missing: layers that only the network before has; new: only the one after.
+        causes: claimed ones first.
+    """
+
+    before: RunSummary
+    after: RunSummary
+    min_change_db: float
+    task: TaskChange
+    layers: tuple[LayerChange, ...]
+    missing: tuple[LoneLayer, ...] = ()
+    new: tuple[LoneLayer, ...] = ()
+    causes: tuple[CauseChange, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    forced: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema_version: int = COMPARISON_SCHEMA_VERSION
+
+    @property
+    def changed(self) -> tuple[LayerChange, ...]:
+        """Layers that are worse, then those that are better or unknown.
+
+        Of these, layers that changed by themselves come before those at which a change arrives, large changes first.
+        """
+        changed = [layer for layer in self.layers if layer.verdict != "same"]
+        return tuple(sorted(changed, key=_order))
+
+    def count(self, verdict: Change) -> int:
+        return sum(layer.verdict == verdict for layer in self.layers)
+
+    def causes_with(self, status: CauseStatus) -> tuple[CauseChange, ...]:
+        return tuple(cause for cause in self.causes if cause.status == status)
+
+
+def difference_db(before: float, after: float) -> float:
+    """After - before; 0 between equal infinite values, NaN where either is not defined."""
+    return 0.0 if before == after else after - before
+
+
+def _order(layer: LayerChange) -> tuple[int, bool, float, int]:
+    is_local = layer.local in ("better", "worse")
+    change = layer.local_change_db if is_local else layer.propagated_change_db
+    return _GRAVITY[layer.verdict], not is_local, 0.0 if math.isnan(change) else -abs(change), layer.index

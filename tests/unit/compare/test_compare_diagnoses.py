@@ -1,0 +1,192 @@
+"""What is refused, what got better or worse, which causes came and went."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from qdiag.compare.diagnoses import compare_diagnoses, judge_change
+from qdiag.core.compare import Change
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.findings import FindingSite
+from qdiag.core.task import MetricScore
+from qdiag.errors import ConfigError
+from tests import diagnoses
+from tests.measurements import sums
+
+
+def changed(whole: Diagnosis, **parts: object) -> Diagnosis:
+    return replace(whole, measurement=replace(whole.measurement, **parts))  # type: ignore[arg-type]
+
+
+def renamed(whole: Diagnosis, prefix: str) -> Diagnosis:
+    records = tuple(replace(record, name=prefix + record.name) for record in whole.measurement.records)
+    causes = tuple(
+        replace(cause, sites=tuple(FindingSite(prefix + site.layer, site.channels) for site in cause.sites))
+        for cause in whole.ranking.causes
+    )
+    return replace(changed(whole, records=records), ranking=replace(whole.ranking, causes=causes))
+
+
+def test_a_repair_makes_layers_better_and_causes_go() -> None:
+    result = compare_diagnoses(diagnoses.diagnosis(), diagnoses.repaired_diagnosis())
+    assert result.count("worse") == 0
+    assert {cause.code for cause in result.causes_with("gone")} == {"QD301", "QD101"}
+    assert not result.causes_with("appeared")
+    gone = result.causes_with("gone")[0]
+    assert (gone.verdict_before, gone.verdict_after, gone.layers_after) == ("cause", None, ())
+    assert gone.recovered_before_pp == pytest.approx(56.4)
+    assert math.isnan(gone.recovered_after_pp)
+    local = [layer.name for layer in result.layers if layer.local == "better"]
+    assert set(local) == {f"blocks.{i}.dw" for i in (0, 1, 2, 5, 10, 11, 12)}
+    assert {layer.name for layer in result.changed[:7]} == set(local)
+    assert {difference.name for difference in result.differences} == {"model.source", "model.digest"}
+
+
+def test_the_other_way_round_causes_appear() -> None:
+    result = compare_diagnoses(diagnoses.repaired_diagnosis(), diagnoses.diagnosis())
+    assert [cause.code for cause in result.causes_with("appeared")] == ["QD301", "QD101"]
+    assert result.count("better") == 0
+    assert result.count("worse") > 7
+
+
+def test_a_diagnosis_compared_with_itself_changes_nothing() -> None:
+    whole = diagnoses.diagnosis()
+    result = compare_diagnoses(whole, whole)
+    assert result.changed == ()
+    assert result.count("same") == len(whole.measurement.records)
+    assert {cause.status for cause in result.causes} == {"remains", "suspect"}
+    assert result.differences == result.missing == result.new == ()
+
+
+def test_causes_of_renamed_layers_remain() -> None:
+    result = compare_diagnoses(diagnoses.diagnosis(), renamed(diagnoses.diagnosis(), "net."))
+    assert [cause.code for cause in result.causes_with("remains")] == ["QD301", "QD101"]
+    assert {layer.certainty for layer in result.layers} == {"likely"}
+    assert result.causes[0].layers_after[0] == "net.blocks.0.dw"
+
+
+def test_the_same_code_elsewhere_is_another_cause() -> None:
+    whole = diagnoses.diagnosis()
+    first, second, *rest = whole.ranking.causes
+    moved = replace(second, sites=(FindingSite("blocks.3.dw"),))
+    after = replace(whole, ranking=replace(whole.ranking, causes=(first, moved, *rest)))
+    result = compare_diagnoses(whole, after)
+    assert [(c.code, c.layers_after) for c in result.causes_with("appeared")] == [("QD101", ("blocks.3.dw",))]
+    assert [(c.code, c.layers_before) for c in result.causes_with("gone")] == [("QD101", ("blocks.12.dw",))]
+    assert [c.code for c in result.causes_with("remains")] == ["QD301"]
+
+
+def test_a_cause_that_is_no_longer_claimed_is_gone_and_says_what_became_of_it() -> None:
+    whole = diagnoses.diagnosis()
+    first, *rest = whole.ranking.causes
+    after = replace(whole, ranking=replace(whole.ranking, causes=(replace(first, verdict="harmless"), *rest)))
+    (gone,) = compare_diagnoses(whole, after).causes_with("gone")
+    assert (gone.code, gone.verdict_after) == ("QD301", "harmless")
+    (appeared,) = compare_diagnoses(after, whole).causes_with("appeared")
+    assert appeared.verdict_before == "harmless"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "limit", "change"),
+    [
+        (30.0, 30.9, 1.0, "same"),
+        (30.0, 31.0, 1.0, "better"),
+        (30.0, 28.5, 1.0, "worse"),
+        (30.0, 28.5, 2.0, "same"),
+        (30.0, 30.0, 0.0, "same"),
+        (30.0, 30.1, 0.0, "better"),
+        (math.inf, math.inf, 1.0, "same"),
+        (-math.inf, -math.inf, 1.0, "same"),
+        (math.inf, 40.0, 1.0, "worse"),
+        (-math.inf, 3.0, 1.0, "better"),
+        (-math.inf, math.inf, 1.0, "better"),
+        (math.nan, 3.0, 1.0, "unknown"),
+        (math.nan, math.nan, 1.0, "unknown"),
+    ],
+)
+def test_the_rule_of_better_and_worse(before: float, after: float, limit: float, change: Change) -> None:
+    assert judge_change(before, after, limit) == change
+
+
+def test_noise_that_arrives_is_told_from_noise_that_is_made() -> None:
+    whole = diagnoses.healthy_diagnosis()
+    records = list(whole.measurement.records)
+    records[4] = replace(records[4], local=sums(5.0), propagated=sums(4.0))
+    records[5] = replace(records[5], propagated=sums(4.0))
+    result = compare_diagnoses(whole, changed(whole, records=tuple(records)))
+    made, arrived = result.changed
+    assert (made.name, made.local, made.verdict) == (records[4].name, "worse", "worse")
+    assert (arrived.name, arrived.local, arrived.propagated, arrived.verdict) == (
+        records[5].name, "same", "worse", "worse",
+    )  # fmt: skip
+
+
+def other_data(whole: Diagnosis) -> Diagnosis:
+    return changed(whole, data=replace(whole.measurement.data, digest="cd" * 32, source="other/"))
+
+
+def other_metric(whole: Diagnosis) -> Diagnosis:
+    return changed(whole, task=replace(whole.measurement.task, metrics=(MetricScore("f1", 0.9, 0.8),)))
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        (other_data(diagnoses.repaired_diagnosis()), "500 samples of photos/ .* before, 500 samples of other/"),
+        (other_metric(diagnoses.repaired_diagnosis()), "other metrics of the user's own: none before, f1 after"),
+        (diagnoses.unlabelled_diagnosis(), "top-1 accuracy before, agreement, without labels after"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_unless_forced(after: Diagnosis, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason) as caught:
+        compare_diagnoses(diagnoses.diagnosis(), after, source_before="a.json", source_after="b.json")
+    assert caught.value.at == "a.json and b.json"
+    assert "--force" in (caught.value.hint or "")
+    forced = compare_diagnoses(diagnoses.diagnosis(), after, force=True)
+    assert len(forced.forced) == 1
+    assert forced.task.quantized is not None
+    assert forced.task.quantized.paired_by == "counts"
+
+
+def test_inputs_drawn_from_two_networks_are_told_apart() -> None:
+    def drawn(whole: Diagnosis, digest: str) -> Diagnosis:
+        return changed(whole, data=replace(whole.measurement.data, is_data_free=True, digest=digest * 32))
+
+    with pytest.raises(ConfigError, match="inputs drawn from its own network's statistics"):
+        compare_diagnoses(drawn(diagnoses.diagnosis(), "01"), drawn(diagnoses.repaired_diagnosis(), "02"))
+
+
+def test_schemes_are_compared_field_by_field() -> None:
+    whole = diagnoses.diagnosis()
+    scheme = whole.measurement.scheme
+    finer = replace(scheme, name="mine", weights=replace(scheme.weights, granularity="per_channel"))
+    result = compare_diagnoses(whole, changed(whole, scheme=finer))
+    assert [(d.name, d.before, d.after) for d in result.differences] == [
+        ("scheme.name", "tf-uint8", "mine"),
+        ("scheme.weights.granularity", "per_tensor", "per_channel"),
+    ]
+
+
+@pytest.mark.parametrize("other", [diagnoses.diagnosis, diagnoses.long_diagnosis, diagnoses.awkward_diagnosis])
+def test_awkward_and_unlike_networks_are_compared(other: object) -> None:
+    assert callable(other)
+    whole: Diagnosis = other()
+    for pair in ((diagnoses.awkward_diagnosis(), whole), (whole, diagnoses.awkward_diagnosis())):
+        result = compare_diagnoses(*pair, force=True)
+        count = len(result.layers) + len(result.new)
+        assert count == len(pair[1].measurement.records)
+        assert len(result.layers) + len(result.missing) == len(pair[0].measurement.records)
+
+
+def test_layers_of_one_name_and_another_shape_are_noted() -> None:
+    whole = diagnoses.healthy_diagnosis()
+    first, *rest = whole.measurement.records
+    result = compare_diagnoses(whole, changed(whole, records=(replace(first, output_shape=(1,)), *rest)))
+    assert result.notes == ("1 layer has the same name and another kind or shape, first input:x",)
+
+
+@pytest.mark.parametrize("limit", [-0.1, math.nan])
+def test_a_limit_that_makes_no_sense_is_refused(limit: float) -> None:
+    with pytest.raises(ConfigError, match="a change of"):
+        compare_diagnoses(diagnoses.diagnosis(), diagnoses.diagnosis(), min_change_db=limit)
