@@ -1,0 +1,127 @@
+"""QD201 to QD205: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from qdiag.core.records import QuantizerRecord
+from qdiag.detectors import detect
+from tests.contexts import affine, channel_ranges, codes, healthy, losses, planted, spread, sums, symmetric
+
+FAR = {"range": spread(0.0, 300.0, bulk=0.01), "quantizer": affine(0.0, 300.0), "local": sums(9.0)}
+"""The 99.9th percentile at 3, the maximum at 300; a signal power of 1."""
+
+
+def test_rare_outliers() -> None:
+    (found,) = detect(planted(healthy(), "sum", FAR, {"measured_range": FAR["range"]}))
+    assert found.code == "QD201"
+    assert found.layers == ("sum",)
+    figure = found.sites[0].evidence[0]
+    assert (figure.name, figure.value, figure.threshold) == ("range_over_bulk", pytest.approx(100.0), 8.0)
+    assert found.repairs[0] == "clip_activations_mse"
+
+
+def test_outliers_that_the_calibrator_clips_already() -> None:
+    covered = FAR | {"quantizer": affine(0.0, 6.0), "local": sums(36.0)}
+    assert codes(planted(healthy(), "sum", covered, {"measured_range": FAR["range"]})) == []
+
+
+def test_outliers_with_bits_to_spare() -> None:
+    fine = FAR | {"quantizer": affine(0.0, 300.0, bits=16), "local": sums(50.0)}
+    assert codes(planted(healthy(), "sum", fine, {"measured_range": FAR["range"]})) == []
+
+
+def test_a_shared_quantizer_is_blamed_where_it_was_made() -> None:
+    shared = FAR | {"quantizer": replace(affine(0.0, 300.0), shared_with="body")}
+    assert codes(planted(healthy(), "pool", shared, {"measured_range": FAR["range"]})) == []
+
+
+CUT = {"losses": losses(clipping=sums(6.0)), "local": sums(22.0)}
+RELU6 = {"clamp": (0.0, 6.0), "saturated_at_bound_fraction": 0.2}
+
+
+def test_relu6_that_cuts_deep() -> None:
+    (found,) = detect(planted(healthy(), "body", CUT, RELU6))
+    assert found.code == "QD202"
+    assert found.sites[0].evidence[0].value == pytest.approx(6.0)
+    assert found.sites[0].evidence[1].value == pytest.approx(20.0)
+    assert found.repairs == ("replace_relu6",)
+
+
+@pytest.mark.parametrize(
+    ("record", "fact"),
+    [
+        ({"losses": losses(clipping=sums(25.0))}, {}),
+        ({"losses": None}, {}),
+        ({"local": sums(36.0)}, {}),
+        ({}, {"clamp": (0.0, 20.0)}),
+        ({}, {"saturated_at_bound_fraction": 0.001}),
+    ],
+)
+def test_relu6_that_is_harmless(record: dict[str, object], fact: dict[str, object]) -> None:
+    assert codes(planted(healthy(), "body", CUT | record, RELU6 | fact)) == []
+
+
+def four_bits(quantizer: QuantizerRecord) -> dict[str, object]:
+    return {"quantizer": quantizer, "local": sums(14.0)}
+
+
+def test_one_sided_values_under_a_symmetric_quantizer() -> None:
+    (found,) = detect(planted(healthy(), "sum", four_bits(symmetric(6.0, bits=4))))
+    assert found.code == "QD203"
+    figure = found.sites[0].evidence[0]
+    assert (figure.value, figure.threshold) == (pytest.approx(50.0), 40.0)
+    assert found.repairs == ("asymmetric_activations",)
+
+
+def test_a_lost_bit_that_eight_bits_can_spare() -> None:
+    assert codes(planted(healthy(), "sum", {"quantizer": symmetric(6.0)})) == []
+
+
+def test_affine_and_unsigned_quantizers_lose_no_side() -> None:
+    assert codes(planted(healthy(), "sum", four_bits(affine(0.0, 6.0, bits=4)))) == []
+    unsigned = replace(affine(0.0, 6.0, bits=4), symmetric=True)
+    assert codes(planted(healthy(), "sum", four_bits(unsigned))) == []
+
+
+def test_values_of_both_signs_under_a_symmetric_quantizer() -> None:
+    both = four_bits(symmetric(6.0, bits=4)) | {"range": spread(-5.0, 6.0)}
+    assert codes(planted(healthy(), "sum", both, {"measured_range": spread(-5.0, 6.0)})) == []
+
+
+def test_a_lobe_without_levels() -> None:
+    wide = {"range": spread(-0.28, 40.0), "quantizer": affine(-0.28, 40.0), "local": sums(17.0)}
+    (found,) = detect(planted(healthy(), "silu", wide, {"measured_range": wide["range"]}))
+    assert found.code == "QD204"
+    assert found.layers == ("silu",)
+    assert found.sites[0].evidence[1].name == "lobe_levels"
+    assert found.sites[0].evidence[1].value == pytest.approx(0.28 / (40.28 / 255))
+
+
+def test_a_lobe_that_hardly_matters() -> None:
+    wide = {"range": spread(-0.28, 40.0), "quantizer": affine(-0.28, 40.0), "local": sums(31.0)}
+    assert codes(planted(healthy(), "silu", wide, {"measured_range": wide["range"]})) == []
+
+
+def test_a_softmax_that_rounds_to_nothing() -> None:
+    seen = replace(spread(0.0, 1.0, zeros=0.0), percentiles=(0.0, 0.0, 0.0, 0.001, 0.2, 0.5, 0.9))
+    soft = {"kind": "softmax", "range": seen, "quantizer": affine(0.0, 1.0), "local": sums(15.0)}
+    (found,) = detect(planted(healthy(), "silu", soft, {"measured_range": seen}))
+    assert found.code == "QD204"
+    assert found.sites[0].evidence[1].name == "median_levels"
+
+
+def test_few_wide_channels_hide_behind_a_good_figure() -> None:
+    channels = channel_ranges(tuple(60.0 if c == 4 else 0.3 for c in range(16)))
+    wide = {"quantizer": affine(0.0, 60.0)}
+    (found,) = detect(planted(healthy(), "sum", wide, {"channels": channels}))
+    assert found.code == "QD205"
+    assert found.sites[0].channels == (4,)
+    assert found.sites[0].evidence[0].value == pytest.approx(7.64, abs=0.01)
+    assert found.repairs[0] == "equalize"
+
+
+@pytest.mark.parametrize("widths", [(60.0, 0.3) * 8, (60.0,) + (10.0,) * 15, (60.0,) + (0.0,) * 15, (0.0,) * 16])
+def test_channels_without_few_that_reach_far(widths: tuple[float, ...]) -> None:
+    wide = {"quantizer": affine(0.0, 60.0)}
+    assert codes(planted(healthy(), "sum", wide, {"channels": channel_ranges(widths)})) == []
