@@ -15,7 +15,7 @@ def bias_facts(network: Network, plan: QuantPlan, layer: Layer) -> BiasFacts | N
     """The bias as its integer, before that is limited to its width; None where the bias stays in float."""
     layer_plan = plan.layers[layer.name]
     source = plan.layers[layer.inputs[0]].output if layer.inputs else None
-    kind = layer_plan.bias or plan.scheme.bias
+    kind = layer_plan.bias or plan.scheme.bias_of(layer.name)
     weight = layer_plan.weight
     if layer.bias is None or weight is None or source is None or kind == "float" or weight.granularity == "per_group":
         return None

@@ -15,11 +15,10 @@ from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.network import Network
-from qdiag.simulate.paired import with_weights
 from qdiag.simulate.runner import is_source
 from qdiag.simulate.saturation import Sums, limited_sums
 from qdiag.simulate.streams import has_streams, pick
-from qdiag.simulate.weights import SimulatedWeights, simulated_weights
+from qdiag.simulate.weights import SimulatedWeights, simulated_weights, with_weights
 
 
 class LossProbe:

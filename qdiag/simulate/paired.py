@@ -11,11 +11,12 @@ from qdiag.core.error_sums import ErrorSums
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.plan import QuantPlan
+from qdiag.simulate.limits import limited_output, output_limits
 from qdiag.simulate.network import Network
 from qdiag.simulate.runner import LayerRunner
 from qdiag.simulate.site import Rounding, Site
 from qdiag.simulate.streams import Streams, first_float, has_streams, join, pick
-from qdiag.simulate.weights import SimulatedWeights, simulated_weights
+from qdiag.simulate.weights import SimulatedWeights, simulated_weights, with_weights
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class PairedRunner(LayerRunner):
             for layer in network.graph.layers
             if layer.weight is not None
         }
+        self._limits = {
+            layer.name: [output_limits(plan, layer) for plan in plans]
+            for layer in network.graph.layers
+            if layer.weight is not None
+        }
 
     def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target: Any = node.target
@@ -67,9 +73,13 @@ class PairedRunner(LayerRunner):
 
         def run(variant: int, of: Any) -> Any:
             variant_args, variant_kwargs = pick((args, kwargs), of)
-            if weights is not None:
-                variant_args = with_weights(variant_args, weights[variant])
-            return target(*variant_args, **variant_kwargs)
+            if layer is None or weights is None:
+                return target(*variant_args, **variant_kwargs)
+            own, limits = weights[variant], self._limits[layer.name][variant]
+            result = target(*with_weights(variant_args, own), **variant_kwargs)
+            if limits is None or own.weight is None:
+                return result
+            return limited_output(limits, node, layer, variant_args[0], own.weight, result)
 
         local = run(0, lambda s: s.local)
         simulated = [run(i, lambda s, i=i: s.simulated[i]) for i in range(len(self._plans))]
@@ -111,12 +121,6 @@ class PairedRunner(LayerRunner):
             if local.count or local.reference_nonfinite_count or local.simulated_nonfinite_count:
                 found[name] = LayerErrors(local, tuple(propagated), site.clipped_count, site.output_shape)
         return found
-
-
-def with_weights(args: tuple[Any, ...], weights: SimulatedWeights) -> tuple[Any, ...]:
-    """The arguments (x, weight, bias, ...) with weight and bias replaced."""
-    bias = (weights.bias,) if len(args) > 2 or weights.bias is not None else ()
-    return (args[0], weights.weight, *bias, *args[3:])
 
 
 class BatchSink(Protocol):

@@ -52,7 +52,7 @@ def _weights_key(case: Case, layer: Layer) -> object:
         _qparams_key(plan.weight),
         _qparams_key(source) if layer.bias or plan.bias_shift is not None else None,
         id(plan.bias_shift) if plan.bias_shift is not None else None,
-        plan.bias or case.plan.scheme.bias,
+        plan.bias or case.plan.scheme.bias_of(layer.name),
     )
 
 

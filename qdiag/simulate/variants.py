@@ -16,12 +16,12 @@ from qdiag.core.graph import Layer
 from qdiag.numerics.affine import fake_quantize_chunk
 from qdiag.numerics.layout import dense, flat_chunks
 from qdiag.simulate.case import Case
+from qdiag.simulate.limits import OutputLimits, limited_output, output_limits
 from qdiag.simulate.network import Network
-from qdiag.simulate.paired import with_weights
 from qdiag.simulate.runner import LayerRunner
 from qdiag.simulate.site import Clamp, Rounding
 from qdiag.simulate.variant_weights import differing_constants, layer_weights
-from qdiag.simulate.weights import SimulatedWeights
+from qdiag.simulate.weights import SimulatedWeights, with_weights
 
 
 @dataclass(slots=True)
@@ -35,6 +35,9 @@ class Variants:
     reference: Any
     simulated: list[Any]
     is_fresh: bool = False
+
+
+Choice = Callable[[Variants], Any]
 
 
 class VariantRunner(LayerRunner):
@@ -54,6 +57,11 @@ class VariantRunner(LayerRunner):
             for layer in reference.graph.layers
         }
         self._weights = layer_weights(reference, cases)
+        self._limits = {
+            layer.name: [output_limits(case.plan, layer) for case in cases]
+            for layer in reference.graph.layers
+            if layer.weight is not None
+        }
         self._constants = differing_constants(reference, cases)
         self.computed_count = 0
         """Operations with data that were really run, for all variants and batches together."""
@@ -75,31 +83,39 @@ class VariantRunner(LayerRunner):
         if not places:
             return target(*args, **kwargs)
         weights = self._weights.get(layer.name) if layer is not None else None
+        limits = self._limits.get(layer.name) if layer is not None else None
 
-        def run(choose: Callable[[Variants], Any], own: SimulatedWeights | None) -> Any:
+        def run(choose: Choice, own: SimulatedWeights | None, limit: OutputLimits | None) -> Any:
             chosen = [choose(leaf) if _is_variants(leaf) else leaf for leaf in leaves]
             own_args, own_kwargs = pytree.tree_unflatten(chosen, spec)
-            if own is not None:
-                own_args = with_weights(own_args, own)
-            return target(*own_args, **own_kwargs)
+            if layer is None or own is None:
+                return target(*own_args, **own_kwargs)
+            output = target(*with_weights(own_args, own), **own_kwargs)
+            if limit is None or own.weight is None:
+                return output
+            return limited_output(limit, node, layer, own_args[0], own.weight, output)
 
-        def key(choose: Callable[[Variants], Any], own: SimulatedWeights | None) -> tuple[int, ...]:
+        def key(choose: Choice, own: SimulatedWeights | None, limit: OutputLimits | None) -> tuple[object, ...]:
             data = tuple(id(choose(leaves[i])) for i in places)
-            return data if own is None else (*data, id(own.weight), id(own.bias))
+            weighted = data if own is None else (*data, id(own.weight), id(own.bias))
+            return weighted if limit is None else (*weighted, limit.key)
 
-        done: dict[tuple[int, ...], Any] = {}
+        done: dict[tuple[object, ...], Any] = {}
 
-        def result(choose: Callable[[Variants], Any], own: SimulatedWeights | None) -> Any:
-            at = key(choose, own)
+        def result(choose: Choice, own: SimulatedWeights | None, limit: OutputLimits | None) -> Any:
+            at = key(choose, own, limit)
             if at in done:
                 self.reused_count += 1
             else:
                 self.computed_count += 1
-                done[at] = run(choose, own)
+                done[at] = run(choose, own, limit)
             return done[at]
 
-        reference = result(lambda v: v.reference, weights.reference if weights else None)
-        simulated = [result(_nth(i), weights.simulated[i] if weights else None) for i in range(self._count)]
+        reference = result(lambda v: v.reference, weights.reference if weights else None, None)
+        simulated = [
+            result(_nth(i), weights.simulated[i] if weights else None, limits[i] if limits else None)
+            for i in range(self._count)
+        ]
         # a view shares its memory with what it views, and an unknown operation may
         fresh = layer is not None and layer.policy not in ("pass", "float")
         return _join(reference, simulated, is_fresh=fresh)
@@ -155,7 +171,7 @@ def _closed(source: Tensor, rounding: Rounding | None, clamp: Clamp | None, *, i
     return target
 
 
-def _nth(variant: int) -> Callable[[Variants], Any]:
+def _nth(variant: int) -> Choice:
     return lambda v: v.simulated[variant]
 
 

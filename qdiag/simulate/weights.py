@@ -3,6 +3,7 @@
 import math
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +42,12 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
         bits = 32 if bias_type == "int32" else 64
         bias = quantized_bias(bias, source, layer_plan.weight, bits=bits, groups=layer.groups, axis=layer.weight_axis)
     return SimulatedWeights(simulated, bias)
+
+
+def with_weights(args: tuple[Any, ...], weights: SimulatedWeights) -> tuple[Any, ...]:
+    """The arguments (x, weight, bias, ...) with weight and bias replaced."""
+    bias = (weights.bias,) if len(args) > 2 or weights.bias is not None else ()
+    return (args[0], weights.weight, *bias, *args[3:])
 
 
 def quantized_bias(bias: Tensor, source: QParams, weight: QParams, *, bits: int, groups: int, axis: int) -> Tensor:
