@@ -12,8 +12,8 @@ How it is computed:
         product_below [dB]  local SQNR that rounding of the product alone would give, minus its own
 
 Thresholds:
-    Local SQNR of the gate below 28 dB, and of the product at least 6 dB below expected: the gate, not the rounding of
-    the product, limits it.
+    Local SQNR of the gate and of the product below 28 dB, and of the product at least 6 dB below expected: the gate,
+    not the rounding of the product, limits it.
 
 What helps:
     16-bit or float for the gate: a few hundred values per image. MobileNetV3-Small in int8 is unusable without.
@@ -43,8 +43,10 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         trunks = _pooled_from(context, record)
         for product in context.readers(record):
+            if product.kind != "mul" or not trunks.intersection(product.inputs) or not loses(product):
+                continue
             below = product.expected_sqnr_db - product.local.sqnr_db
-            if product.kind == "mul" and trunks.intersection(product.inputs) and below >= PRODUCT_BELOW_DB:
+            if below >= PRODUCT_BELOW_DB:
                 evidence = (local_evidence(record), Evidence("product_below", below, "dB", PRODUCT_BELOW_DB))
                 sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS, worst=lowest)

@@ -1,0 +1,121 @@
+"""QD501 to QD602: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from qdiag.config import load_preset
+from qdiag.core.scheme import QuantScheme
+from qdiag.detectors import detect
+from tests.contexts import affine, codes, healthy, losses, planted, spread, sums
+
+SCHEME = load_preset("tf-uint8")
+
+
+def test_measured_values_beyond_the_calibrated_range() -> None:
+    (found,) = detect(planted(healthy(), "input:x", {}, {"measured_range": spread(0.0, 24.0)}))
+    assert found.code == "QD501"
+    assert found.layers == ("input:x",)
+    figures = {e.name: (e.value, e.threshold) for e in found.sites[0].evidence}
+    assert figures["beyond_fraction"] == (1.0, 1.0)
+    assert found.repairs[0] == "calibrate_on_measured"
+
+
+def test_measured_values_that_use_little_of_the_range() -> None:
+    (found,) = detect(planted(healthy(), "input:x", {}, {"measured_range": spread(0.0, 1.5)}))
+    figures = {e.name: (e.value, e.threshold) for e in found.sites[0].evidence}
+    assert found.code == "QD501"
+    assert figures["used_range"] == (pytest.approx(100 * 1.5 / 4.2), 50.0)
+
+
+@pytest.mark.parametrize("high", [3.0, 5.0, 7.0, 9.0])
+def test_two_samples_of_the_same_data_differ_a_little(high: float) -> None:
+    assert codes(planted(healthy(), "input:x", {}, {"measured_range": spread(0.0, high)})) == []
+
+
+def test_nothing_is_known_of_the_measured_range() -> None:
+    assert codes(planted(healthy(), "input:x", {}, {"measured_range": None})) == []
+
+
+def entropy() -> QuantScheme:
+    return replace(SCHEME, activations=replace(SCHEME.activations, calibrator="entropy"))
+
+
+CLIPS = {
+    "quantizer": affine(0.0, 1.0),
+    "local": sums(8.0),
+    "clipped_count": 200,
+    "losses": losses(requantization=sums(9)),
+}
+
+
+def test_a_calibrator_that_clips_the_signal() -> None:
+    (found,) = detect(planted(healthy(entropy()), "sum", CLIPS))
+    assert found.code == "QD502"
+    assert found.sites[0].evidence[0].value == pytest.approx(10**-0.9 / ((1 / 255) ** 2 / 12), rel=1e-6)
+    assert found.sites[0].evidence[1].value == pytest.approx(2.0)
+    assert found.repairs == ("cover_range",)
+
+
+def test_without_losses_the_depth_of_the_cut_tells() -> None:
+    (found,) = detect(planted(healthy(entropy()), "sum", CLIPS | {"losses": None}))
+    assert found.code == "QD502"
+    assert found.sites[0].evidence[0].value == pytest.approx(0.02 * 25 / 3 / ((1 / 255) ** 2 / 12))
+
+
+def test_what_the_calibrator_does_well() -> None:
+    assert codes(planted(healthy(entropy()), "sum", CLIPS | {"local": sums(30.0)})) == []
+    assert codes(planted(healthy(entropy()), "sum", CLIPS | {"clipped_count": 0})) == []
+    assert codes(planted(healthy(), "sum", CLIPS)) == [], "min-max clips nothing of its own will"
+
+
+def test_sums_beyond_the_accumulator() -> None:
+    narrow = replace(SCHEME, accumulator_bits=16)
+    (found,) = detect(planted(healthy(narrow), "body", {"losses": losses(saturation=sums(12.0))}))
+    assert found.code == "QD601"
+    assert found.sites[0].evidence[0].value == pytest.approx(12.0)
+    assert found.sites[0].evidence[1].value == 16.0
+    assert found.repairs[0] == "wide_accumulator"
+
+
+@pytest.mark.parametrize("saturation", [math.inf, 128.0, 60.0])
+def test_sums_that_fit(saturation: float) -> None:
+    assert codes(planted(healthy(), "body", {"losses": losses(saturation=sums(saturation))})) == []
+
+
+def test_a_bias_that_is_added_in_float_does_not_fill_the_accumulator() -> None:
+    floating = replace(SCHEME, bias="float")
+    assert codes(planted(healthy(floating), "body", {"losses": losses(saturation=sums(12.0))})) == []
+
+
+def test_nothing_is_known_of_the_sums() -> None:
+    assert codes(planted(healthy(), "body", {"losses": None})) == []
+
+
+def pairs(**changed: object) -> QuantScheme:
+    return replace(SCHEME, pair_saturation=True, **changed)  # type: ignore[arg-type]
+
+
+def test_pairs_that_saturate() -> None:
+    (found,) = detect(planted(healthy(pairs()), "body", {"losses": losses(saturation=sums(25.0))}))
+    assert found.code == "QD602"
+    assert found.layers == ("body",)
+    assert found.repairs[0] == "reduce_weight_bits"
+
+
+def test_pairs_that_saturate_seldom_and_then_by_much() -> None:
+    rare = replace(sums(55.0), max_abs_error=0.8)
+    (found,) = detect(planted(healthy(pairs()), "body", {"losses": losses(saturation=rare)}))
+    assert found.code == "QD602"
+    assert (found.sites[0].evidence[1].value, found.sites[0].evidence[1].threshold) == (pytest.approx(0.8), 0.5)
+
+
+def test_a_grouped_convolution_has_no_pairs() -> None:
+    context = planted(healthy(pairs()), "body", {"losses": losses(saturation=sums(25.0))}, {"groups": 16})
+    assert codes(context) == ["QD601"]
+
+
+def test_pairs_of_signed_activations_fit() -> None:
+    signed = pairs(activations=replace(SCHEME.activations, signed=True))
+    assert codes(planted(healthy(signed), "body", {"losses": losses(saturation=sums(math.inf))})) == []
