@@ -19,6 +19,10 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("ranges", "qdiag.cli.ranges", "RANGES_EPILOG"),
     ("bn", "qdiag.cli.bn", "BN_EPILOG"),
     ("fix-bn", "qdiag.cli.fix_bn", "FIX_BN_EPILOG"),
+    ("report", "qdiag.cli.report", "REPORT_EPILOG"),
+    ("compare", "qdiag.cli.compare", "COMPARE_EPILOG"),
+    ("gate", "qdiag.cli.gate", "GATE_EPILOG"),
+    ("explain", "qdiag.cli.explain", "EXPLAIN_EPILOG"),
     ("schemes", "qdiag.cli.schemes", None),
     ("demo", "qdiag.cli.demo", None),
 )

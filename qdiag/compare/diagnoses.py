@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from qdiag.compare.causes import cause_changes
 from qdiag.compare.layers import LayerMatch, LayerMatching, is_alike, match_layers
-from qdiag.compare.settings import differences, obstacles
+from qdiag.compare.settings import calibration_notes, differences, obstacles
 from qdiag.compare.task import task_change
 from qdiag.core.compare import Change, Comparison, LayerChange, LoneLayer, RunSummary, difference_db
 from qdiag.core.diagnosis import Diagnosis
@@ -53,7 +53,7 @@ def compare_diagnoses(
         causes=cause_changes(before.ranking.causes, after.ranking.causes, matching.names),
         differences=differences(before, after),
         forced=reasons,
-        notes=tuple(_notes(matching)),
+        notes=(*_notes(matching), *calibration_notes(before, after)),
     )
 
 

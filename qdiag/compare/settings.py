@@ -34,6 +34,14 @@ def obstacles(before: Diagnosis, after: Diagnosis) -> tuple[str, ...]:
     return (*_data_obstacles(before.measurement, after.measurement), *_metric_obstacles(before, after))
 
 
+def calibration_notes(before: Diagnosis, after: Diagnosis) -> Iterator[str]:
+    """Ranges come from the calibration samples, and where these differ, so do scales."""
+    first, second = before.measurement.data, after.measurement.data
+    sources = [(data.calibration_source, data.calibration_count, data.seed) for data in (first, second)]
+    if first.digest == second.digest and sources[0] != sources[1]:
+        yield "they were calibrated on other samples: a part of what changed at single layers may come from that"
+
+
 def _data_obstacles(before: Measurement, after: Measurement) -> Iterator[str]:
     first, second = before.data, after.data
     if first.digest == second.digest:

@@ -23,7 +23,10 @@ def comparison_headline(comparison: Comparison) -> str:
     what = task_noun(comparison)
     if change is None or change.verdict == "unknown":
         return f"Nothing to say about a task: {what} was not measured in both."
-    rise = f"{what} of the quantized network {percent(change.before_percent)} → {percent(change.after_percent)}"
+    network = (
+        "the quantized network with the float one" if comparison.task.kind == "agreement" else "the quantized network"
+    )
+    rise = f"{what} of {network} {percent(change.before_percent)} → {percent(change.after_percent)}"
     if change.verdict == "same":
         return f"No difference beyond noise: {rise}, {change_words(change)}."
     return f"{change.verdict.capitalize()}: {rise}, {change_words(change)}."
@@ -31,14 +34,15 @@ def comparison_headline(comparison: Comparison) -> str:
 
 def task_noun(comparison: Comparison) -> str:
     """What the samples are judged by."""
-    return {"top1": "top-1", "agreement": "agreement with the float network", "none": "accuracy"}[comparison.task.kind]
+    return {"top1": "top-1", "agreement": "agreement", "none": "accuracy"}[comparison.task.kind]
 
 
 def task_rows(comparison: Comparison) -> Iterator[tuple[str, str, str, str]]:
     """What, before, after, change: with interval where there is one."""
     task = comparison.task
     if task.quantized is not None:
-        yield f"{task_noun(comparison)}, quantized", *_percents(task.quantized)
+        who = "with float" if task.kind == "agreement" else "quantized"
+        yield f"{task_noun(comparison)}, {who}", *_percents(task.quantized)
     if task.float_network is not None:
         yield f"{task_noun(comparison)}, float", *_percents(task.float_network)
     if not math.isnan(task.drop_before_pp):
@@ -71,7 +75,8 @@ def change_words(change: PercentChange) -> str:
 def layer_counts(comparison: Comparison) -> str:
     """`11 layers better, 2 worse, 18 the same (SQNR changed by less than 1 dB)`."""
     parts = [f"{count_noun(comparison.count('better'), 'layer')} better", f"{comparison.count('worse')} worse"]
-    parts.append(f"{comparison.count('same')} the same (SQNR changed by less than {comparison.min_change_db:g} dB)")
+    limit = f" (SQNR changed by less than {comparison.min_change_db:g} dB)" if comparison.min_change_db else ""
+    parts.append(f"{comparison.count('same')} the same{limit}")
     if comparison.count("unknown"):
         parts.append(f"{comparison.count('unknown')} that cannot be judged")
     return ", ".join(parts)

@@ -186,6 +186,13 @@ def test_layers_of_one_name_and_another_shape_are_noted() -> None:
     assert result.notes == ("1 layer has the same name and another kind or shape, first input:x",)
 
 
+def test_other_calibration_samples_are_noted() -> None:
+    whole = diagnoses.diagnosis()
+    fewer = changed(whole, data=replace(whole.measurement.data, calibration_count=10))
+    (note,) = compare_diagnoses(whole, fewer).notes
+    assert note.startswith("they were calibrated on other samples")
+
+
 @pytest.mark.parametrize("limit", [-0.1, math.nan])
 def test_a_limit_that_makes_no_sense_is_refused(limit: float) -> None:
     with pytest.raises(ConfigError, match="a change of"):
