@@ -18,11 +18,13 @@ class GateEvidence:
     Attributes:
         source: where it was read from.
         ranking: None when only a measurement was stored: findings and causes then cannot be judged.
+        commands: what repairs the claimed causes, ready for a shell.
     """
 
     source: str
     measurement: Measurement
     ranking: Ranking | None = None
+    commands: tuple[str, ...] = ()
 
     @property
     def output_sqnr_db(self) -> float:

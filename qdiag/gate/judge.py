@@ -50,6 +50,7 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
         weakest=weakest_layers(measurement, layers_before),
         fingerprints=now,
         notes=tuple(_notes(evidence, thresholds, baseline)),
+        commands=evidence.commands,
         strict=thresholds.strict,
     )
 

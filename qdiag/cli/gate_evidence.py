@@ -1,0 +1,111 @@
+"""What `qdiag gate` judges: a stored result, or a model that is measured first."""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
+from qdiag.errors import LoadError
+from qdiag.gate.evidence import GateEvidence
+
+if TYPE_CHECKING:
+    from qdiag.core.diagnosis import Diagnosis
+    from qdiag.core.progress import Progress
+    from qdiag.core.scheme import QuantScheme
+
+_DIAGNOSIS = re.compile(r'\s*\{\s*"measurement"')
+_HINT = "give diagnosis.json, the JSON of `qdiag sqnr --json`, or a model with --data"
+
+
+def is_stored(source: str) -> bool:
+    """Whether this is a stored result: a folder, a name that ends in .json, or a file that begins like JSON.
+
+    No format of a model begins with a brace.
+    """
+    path = Path(source)
+    if path.is_dir() or path.suffix.lower() == ".json":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip()[:1] == b"{"
+    except OSError:
+        return False
+
+
+def read_evidence(source: str) -> GateEvidence:
+    """A diagnosis or a measurement, without torch.
+
+    Raises:
+        LoadError: no such file, or something else in it.
+    """
+    from qdiag.writers.diagnosis_json import FILE_NAME, diagnosis_from_json
+
+    path = Path(source) / FILE_NAME if Path(source).is_dir() else Path(source)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise LoadError("not a text file", at=str(path), hint=_HINT) from None
+    except OSError as error:
+        raise LoadError(f"cannot be read: {error.strerror or error}", at=str(path), hint=_HINT) from None
+    try:
+        if _holds_diagnosis(text):
+            return _of_diagnosis(str(path), diagnosis_from_json(text))
+        from qdiag.writers.json_file import from_json
+
+        return GateEvidence(str(path), from_json(text))
+    except LoadError as error:
+        where = f"{path}, at {error.at}" if error.at else str(path)
+        raise LoadError(error.message, at=where, hint=error.hint or _HINT) from None
+
+
+def measure_evidence(
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: "QuantScheme",
+    *,
+    device: str,
+    needs_causes: bool,
+    progress: "Progress",
+) -> GateEvidence:
+    """Measures a model, and looks for causes only where a limit on them is set, since that takes many passes.
+
+    Raises:
+        QdiagError: the model or the data cannot be used.
+    """
+    if not Path(model.model).exists() and ":" not in model.model:
+        raise LoadError("no such file or folder", at=model.model, hint=_HINT)
+    from qdiag.cli.process import prepare_process
+
+    prepare_process()
+    try:
+        subject = open_subject(model)
+        datasets = open_data(data, model, subject, progress)
+        if needs_causes:
+            from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
+
+            options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed)
+            diagnosis = diagnose_subject(subject, datasets, scheme, device=device, options=options, progress=progress)
+            return _of_diagnosis(model.model, diagnosis)
+        from qdiag.pipeline.sqnr import measure_subject
+
+        measurement = measure_subject(subject, datasets, scheme, device=device, seed=data.seed, progress=progress)
+        return GateEvidence(model.model, measurement)
+    finally:
+        progress.finish()
+
+
+def _of_diagnosis(source: str, diagnosis: "Diagnosis") -> GateEvidence:
+    from qdiag.writers.cause_commands import commands
+
+    return GateEvidence(source, diagnosis.measurement, diagnosis.ranking, commands(diagnosis))
+
+
+def _holds_diagnosis(text: str) -> bool:
+    if _DIAGNOSIS.match(text):  # as it is written: nothing is parsed twice
+        return True
+    try:
+        plain = json.loads(text)
+    except (ValueError, RecursionError):
+        raise LoadError("not JSON", hint=_HINT) from None
+    return isinstance(plain, dict) and "measurement" in plain

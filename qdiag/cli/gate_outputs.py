@@ -1,0 +1,73 @@
+"""Where a gate speaks: files that were asked for, and what GitHub Actions reads."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qdiag.core.gate import GateResult
+from qdiag.writers.atomic import STDOUT, write_file
+
+
+@dataclass(frozen=True)
+class GateFiles:
+    """Files of `qdiag gate`; `-` is standard output."""
+
+    json: str | None = None
+    junit: str | None = None
+    sarif: str | None = None
+    markdown: str | None = None
+
+    @property
+    def all(self) -> tuple[str | None, ...]:
+        return (self.json, self.junit, self.sarif, self.markdown)
+
+    @property
+    def takes_stdout(self) -> bool:
+        return STDOUT in self.all
+
+
+def write_gate(result: GateResult, files: GateFiles, environment: Mapping[str, str] | None = None) -> None:
+    """Writes all that was asked for, the step's summary, and annotations.
+
+    Each writer is imported only where it is needed.
+
+    Raises:
+        WriteError: a file cannot be written.
+    """
+    variables = os.environ if environment is None else environment
+    if files.json is not None:
+        from qdiag.writers.gate_json import gate_to_json
+
+        write_file(files.json, gate_to_json(result))
+    if files.junit is not None:
+        from qdiag.writers.junit import gate_junit
+
+        write_file(files.junit, gate_junit(result))
+    if files.sarif is not None:
+        from qdiag.writers.sarif import gate_sarif
+
+        write_file(files.sarif, gate_sarif(result, _version()))
+    if files.markdown is not None:
+        from qdiag.writers.gate_markdown import gate_markdown
+
+        write_file(files.markdown, gate_markdown(result))
+    if variables.get("GITHUB_STEP_SUMMARY"):
+        from qdiag.writers.github_actions import append_summary
+
+        append_summary(variables["GITHUB_STEP_SUMMARY"], result)
+    if variables.get("GITHUB_ACTIONS") == "true":
+        from qdiag.writers.github_actions import annotations
+
+        stream = sys.stderr if files.takes_stdout else sys.stdout  # the runner reads both
+        for line in annotations(result):
+            print(line, file=stream)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("qdiag")
+    except PackageNotFoundError:
+        return "0.0.0"
