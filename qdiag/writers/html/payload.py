@@ -1,0 +1,152 @@
+"""The numbers behind the charts and the layer panel, as JSON that stays small for deep networks."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qdiag.core.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.ranges import Histogram
+from qdiag.core.records import LossRecord
+from qdiag.writers.bn_words import cost_sentence
+from qdiag.writers.html.layer_view import LayerView, fact_words
+from qdiag.writers.layer_row import weakest
+
+_BINS_AT_MOST = 96
+_LOSSES = (
+    ("input", "input quantization"),
+    ("weight", "weight quantization"),
+    ("saturation", "saturated sums"),
+    ("requantization", "requantized output"),
+    ("clipping", "clipping by the activation"),
+)
+"""Fields of `LossRecord` and their words, in the order of arXiv 1803.08607, section 2."""
+
+Json = dict[str, Any]
+
+
+def run_payload(key: str, title: str, layers: Sequence[LayerView], audit: BatchNormAudit | None, whiskers: int) -> Json:
+    """One run for the script of the page. Figures carry four digits; infinite and undefined ones are strings.
+
+    Args:
+        key: `before` or `after`.
+        whiskers: channels drawn per layer at most; beyond that, neighbours share one.
+    """
+    worst = weakest(layer.row for layer in layers)
+    norms = {norm.layer.name: norm for norm in reversed(audit.records) if norm.layer} if audit else {}
+    readers: dict[str, list[str]] = {}
+    for layer in layers:
+        for name in layer.record.inputs:
+            readers.setdefault(name, []).append(layer.record.name)
+    return {
+        "key": key,
+        "title": title,
+        "weakest": worst.record.name if worst else None,
+        "layers": [
+            _layer(layer, readers.get(layer.record.name, []), norms.get(layer.record.name), whiskers)
+            for layer in layers
+        ],
+    }
+
+
+def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, whiskers: int) -> Json:
+    record, facts = layer.record, layer.facts
+    weight = facts.weight if facts else None
+    channels = facts.channels if facts else None
+    return {
+        "name": record.name,
+        "short": layer.short,
+        "op": layer.op,
+        "is_float": layer.row.is_float,
+        "local": short_number(layer.row.local_db),
+        "propagated": short_number(layer.row.propagated_db),
+        "expected": short_number(record.expected_sqnr_db),
+        "drop": short_number(layer.row.drop_db),
+        "inputs": list(record.inputs),
+        "readers": readers,
+        "findings": [
+            {
+                "code": finding.code,
+                "title": finding.title,
+                "verdict": finding.verdict,
+                "words": finding.verdict_words,
+                "channels": list(finding.channels),
+                "details": list(finding.details),
+            }
+            for finding in layer.findings
+        ],
+        "facts": fact_words(layer),
+        "grid": _grid(layer),
+        "histogram": _histogram(record.range.histogram) if record.range else None,
+        "weights": _whiskers(weight.channel_min, weight.channel_max, whiskers) if weight else None,
+        "channels": _whiskers(channels.min, channels.max, whiskers) if channels else None,
+        "losses": _losses(record.losses) if record.losses else None,
+        "norm": _norm(norm, whiskers) if norm and norm.gain else None,
+    }
+
+
+def short_number(value: float) -> float | str | None:
+    """Four significant digits; NaN is left out, infinities become strings, since JSON has neither."""
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return float(f"{value:.4g}")
+
+
+def _grid(layer: LayerView) -> Json | None:
+    grid = layer.record.quantizer
+    if grid is None:
+        return None
+    low, high, step = (short_number(v) for v in (grid.range_min, grid.range_max, grid.scale))
+    return {"low": low, "high": high, "step": step, "levels": grid.quant_max - grid.quant_min + 1}
+
+
+def _histogram(histogram: Histogram | None) -> Json | None:
+    """Bins merged by powers of two on the same grid, which is exact."""
+    if histogram is None or not histogram.counts:
+        return None
+    counts, first, width = list(histogram.counts), histogram.first_bin, histogram.bin_width
+    while len(counts) > _BINS_AT_MOST:
+        if first % 2:
+            counts.insert(0, 0)
+            first -= 1
+        counts = [sum(counts[i : i + 2]) for i in range(0, len(counts), 2)]
+        first, width = first // 2, 2.0 * width
+    return {"start": first * width, "width": width, "counts": counts}
+
+
+def _whiskers(low: Sequence[float], high: Sequence[float], at_most: int) -> Json | None:
+    if not low:
+        return None
+    per = -(-len(low) // at_most)
+    return {"per": per, "count": len(low), "low": _grouped(low, per, min), "high": _grouped(high, per, max)}
+
+
+def _grouped(values: Sequence[float], per: int, choose: Callable[[Sequence[float]], float]) -> list[float | str | None]:
+    if per == 1:
+        return [short_number(value) for value in values]
+    return [short_number(choose(values[i : i + per])) for i in range(0, len(values), per)]
+
+
+def _losses(losses: LossRecord) -> list[Json]:
+    return [
+        {
+            "name": words,
+            "sqnr": short_number(getattr(losses, field).sqnr_db),
+            "power": short_number(getattr(losses, field).mse),
+        }
+        for field, words in _LOSSES
+    ]
+
+
+def _norm(norm: BatchNormRecord, at_most: int) -> Json:
+    per = -(-len(norm.gain) // at_most)
+    return {
+        "name": norm.label,
+        "per": per,
+        "count": len(norm.gain),
+        "gain": _grouped([abs(gain) for gain in norm.gain], per, max),
+        "dead": sorted({channel // per for channel in norm.dead_channels}),
+        "outliers": sorted({outlier.channel // per for outlier in norm.outliers}),
+        "sentence": cost_sentence(norm) if norm.range_cost else "",
+    }

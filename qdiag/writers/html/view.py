@@ -1,0 +1,176 @@
+"""What the templates show of one diagnosis, beyond what it says itself."""
+
+import math
+from dataclasses import dataclass
+
+from qdiag.core.causes import Ranking, Score, Trial
+from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.findings import Finding
+from qdiag.core.repair_names import REPAIR_NAMES
+from qdiag.core.sensitivity import SensitivityRow
+from qdiag.writers.cause_words import commands, headline, repair_title
+from qdiag.writers.html.layer_view import LayerView, layer_views
+from qdiag.writers.number_words import names_words, task_noun
+
+_WAYS_AROUND = {repair.name for repair in REPAIR_NAMES if not repair.keeps_scheme}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One row of a chart made of bars.
+
+    Attributes:
+        kind: `float`, `quantized`, `step` or `remainder`.
+        left, width: in percent of the axis.
+        value: where the bar ends, in the unit of the chart. change: against the row before; NaN on the outer rows.
+    """
+
+    label: str
+    detail: str
+    kind: str
+    left: float
+    width: float
+    value: float
+    change: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One diagnosis on the page.
+
+    Attributes:
+        key: `before` or `after`, part of every anchor.
+        lead, reasons: the headline, cut behind its first sentence.
+        task: what points are points of; empty without logits.
+        ways: trials that change the scheme, best first, each repair once.
+        untried: findings that belong to no suspect.
+    """
+
+    key: str
+    title: str
+    diagnosis: Diagnosis
+    layers: tuple[LayerView, ...]
+    lead: str
+    reasons: str
+    task: str
+    commands: tuple[str, ...]
+    waterfall: tuple[Bar, ...]
+    ways: tuple[Trial, ...]
+    untried: tuple[Finding, ...]
+    sensitive: tuple[SensitivityRow, ...]
+
+    @property
+    def ranking(self) -> Ranking:
+        return self.diagnosis.ranking
+
+    @property
+    def unit(self) -> str:
+        return "%" if self.task else "dB"
+
+    @property
+    def float_percent(self) -> float:
+        return float_percent(self.ranking.before)
+
+    def metric(self, score: Score) -> float:
+        """Of the task in percent, or output SQNR in dB where there are no logits."""
+        return score.task_percent if self.task else score.output_sqnr_db
+
+    def bits_bar(self, point: BitsPoint) -> float:
+        return _share(self.metric(point.score), [self.metric(each.score) for each in self.diagnosis.bits], self.task)
+
+    def sensitivity_bar(self, row: SensitivityRow) -> float:
+        """Length of the bar, in percent: output SQNR with this layer alone quantized."""
+        values = [each.alone.output_sqnr_db for each in self.sensitive if each.alone]
+        return _share(row.alone.output_sqnr_db, values, "") if row.alone else 0.0
+
+
+def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
+    """Everything that the page says about one diagnosis."""
+    ranking = diagnosis.ranking
+    lead, stop, reasons = headline(diagnosis).partition(". ")
+    has_task = ranking.task_kind != "none" and not math.isnan(ranking.before.task_percent)
+    return RunView(
+        key=key,
+        title=title,
+        diagnosis=diagnosis,
+        layers=layer_views(diagnosis),
+        lead=lead + stop.strip(),
+        reasons=reasons,
+        task=task_noun(ranking.task_kind) if has_task else "",
+        commands=commands(diagnosis),
+        waterfall=_waterfall(ranking, has_task),
+        ways=_ways(ranking),
+        untried=_untried(ranking),
+        sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
+    )
+
+
+def keeps_scheme(trial: Trial) -> bool:
+    """The integer format stays as the user set it."""
+    return trial.repair not in _WAYS_AROUND
+
+
+def float_percent(score: Score) -> float:
+    """Accuracy of the float network; of agreement with itself, which is full; NaN without logits."""
+    if score.task.top1 is not None:
+        return score.task.top1.reference_percent
+    return 100.0 if not math.isnan(score.task_percent) else math.nan
+
+
+def _waterfall(ranking: Ranking, has_task: bool) -> tuple[Bar, ...]:
+    """Empty where no repair was stacked; positions on one axis from zero, or from the lowest value below it."""
+    if not ranking.waterfall:
+        return ()
+    values = [score.task_percent if has_task else score.output_sqnr_db for score in _scores(ranking)]
+    top = float_percent(ranking.before) if has_task else math.nan
+    finite = [value for value in (*values, top) if math.isfinite(value)]
+    low, high = min(0.0, *finite, 0.0), 100.0 if has_task else max(1.0, *finite, 1.0)
+
+    def place(start: float, end: float) -> tuple[float, float]:
+        ends = sorted((_percent(start, low, high), _percent(end, low, high)))
+        return ends[0], max(ends[1] - ends[0], 0.3)
+
+    bars = []
+    if has_task:
+        bars.append(Bar("Float network", "", "float", *place(low, top), top))
+    bars.append(Bar("Quantized, as it is", "", "quantized", *place(min(low, 0.0), values[0]), values[0]))
+    for step, before, after in zip(ranking.waterfall, values, values[1:], strict=False):
+        where = names_words(step.layers)
+        bars.append(Bar(repair_title(step.repair), where, "step", *place(before, after), after, after - before))
+    if has_task:
+        bars.append(Bar("Not explained", "", "remainder", *place(values[-1], top), top, top - values[-1]))
+    return tuple(bars)
+
+
+def _scores(ranking: Ranking) -> list[Score]:
+    return [ranking.before, *(step.after for step in ranking.waterfall)]
+
+
+def _percent(value: float, low: float, high: float) -> float:
+    if math.isnan(value) or not high > low:
+        return 0.0
+    return 100.0 * min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _share(value: float, values: list[float], task: str) -> float:
+    finite = [each for each in values if math.isfinite(each)]
+    high = 100.0 if task else max(finite, default=1.0)
+    return _percent(value, min(0.0, min(finite, default=0.0)), high)
+
+
+def _ways(ranking: Ranking) -> tuple[Trial, ...]:
+    trials = [t for cause in ranking.causes for t in cause.trials if not keeps_scheme(t)]
+    best = {trial.repair: trial for trial in reversed(trials)}
+    if ranking.way_around is not None:
+        best[ranking.way_around.repair] = ranking.way_around
+
+    def gain(trial: Trial) -> float:
+        recovered = trial.recovery.recovered_db if trial.recovery else math.nan
+        return -math.inf if math.isnan(recovered) else recovered
+
+    return tuple(sorted(best.values(), key=gain, reverse=True))
+
+
+def _untried(ranking: Ranking) -> tuple[Finding, ...]:
+    suspected = {(f.code, layer) for cause in ranking.causes for f in cause.findings for layer in f.layers}
+    return tuple(f for f in ranking.findings if not {(f.code, layer) for layer in f.layers} <= suspected or not f.sites)

@@ -1,0 +1,288 @@
+"""The HTML report in a real browser, opened from disk without a network: charts, tables, keys, themes, the switch."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.writers.report_html import html_report
+from tests.diagnoses import awkward_diagnosis, diagnosis, long_diagnosis, repaired_diagnosis, unlabelled_diagnosis
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="the browser tests need playwright (no browser of its own)"
+)
+pytestmark = pytest.mark.slow
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),
+    *("--disable-component-update", "--disable-sync"),
+)
+ATTACK = "</script><img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser on PATH (looked for {', '.join(BROWSERS)})")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., "sync_api.Page"]
+
+
+@pytest.fixture
+def open_report(browser: "sync_api.Browser", tmp_path: Path) -> Iterator[Open]:
+    """Opens a report from disk; any error on the console, any failed script and any request fail the test."""
+    troubles: list[str] = []
+    contexts: list[sync_api.BrowserContext] = []
+
+    def open_(
+        first: Diagnosis, after: Diagnosis | None = None, *, width: int = 1360, scheme: str = "light"
+    ) -> "sync_api.Page":
+        path = tmp_path / "report.html"
+        path.write_text(html_report(first, after), encoding="utf-8")
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.on(
+            "console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda request: troubles.append(request.url) if request.url != path.as_uri() else None)
+        page.goto(path.as_uri())
+        assert "ready" in (page.locator("html").get_attribute("class") or "")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def names(page: "sync_api.Page") -> list[str]:
+    """Layers that the table shows, from the top."""
+    found: list[str] = page.eval_on_selector_all(
+        ".run:not([hidden]) .layers tbody tr:not([hidden]) .layer-link", "links => links.map(link => link.title)"
+    )
+    return found
+
+
+def header(page: "sync_api.Page", column: str) -> "sync_api.Locator":
+    return page.locator(".run:not([hidden]) .layers thead th").filter(has_text=column)
+
+
+def focused(page: "sync_api.Page") -> str:
+    text: str = page.evaluate(
+        "document.activeElement.id || document.activeElement.title || document.activeElement.className.baseVal"
+    )
+    return text
+
+
+@pytest.mark.parametrize("source", [diagnosis, unlabelled_diagnosis, awkward_diagnosis, long_diagnosis])
+def test_every_report_opens_and_its_layers_have_panels(open_report: Open, source: Callable[[], Diagnosis]) -> None:
+    page = open_report(source())
+    records = source().measurement.records
+    assert page.locator("svg.sqnr .line.local path").count() >= 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator(".layers tbody tr").first.click()
+    for record in records[:12]:
+        assert page.locator("#panel h2").text_content() == record.name
+        if record is not records[-1]:
+            page.locator("#panel [data-step='1']").click()
+
+
+def test_headings_sort_by_click_and_by_key(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    records = diagnosis().measurement.records
+    local = header(page, "Local")
+    local.get_by_role("button").click()
+    assert local.get_attribute("aria-sort") == "ascending"
+    assert names(page) == [r.name for r in sorted(records, key=lambda r: r.local.sqnr_db)]
+    local.get_by_role("button").press("Enter")
+    assert local.get_attribute("aria-sort") == "descending"
+    assert names(page)[-1] == "blocks.0.dw"
+    layer = header(page, "Layer")
+    layer.get_by_role("button").press("Space")
+    assert layer.get_attribute("aria-sort") == "ascending"
+    assert local.get_attribute("aria-sort") == "none"
+    in_order = names(page)
+    assert in_order.index("blocks.2.dw") < in_order.index("blocks.10.dw"), "numbers in names count as numbers"
+
+
+def test_unknown_figures_stay_at_the_end(open_report: Open) -> None:
+    page = open_report(awkward_diagnosis())
+    local = header(page, "Local").get_by_role("button")
+    for end in ("ascending", "descending"):
+        local.click()
+        assert names(page)[-1] == "input:x", end
+    assert names(page)[0] in ('a|b<c>&"d"\n`e`é', "softmax")
+
+
+def test_the_filter_narrows_by_words_and_by_findings(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    box = page.get_by_role("searchbox")
+    box.fill("blocks.1 DW")
+    assert names(page) == ["blocks.1.dw", "blocks.10.dw", "blocks.11.dw", "blocks.12.dw"]
+    assert page.locator(".run output").text_content() == "4 of 31 layers"
+    box.fill("qd201")
+    assert names(page) == ["blocks.12.pw"]
+    box.fill("no such layer")
+    assert page.get_by_text("No layer matches.").is_visible()
+    box.fill("")
+    page.get_by_label("with findings").check()
+    assert set(names(page)) == {site for f in diagnosis().ranking.findings for site in f.layers}
+
+
+def test_a_row_opens_its_panel_by_click_and_by_enter(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    panel = page.locator("#panel")
+    assert panel.is_hidden()
+    page.locator(".layers td", has_text="conv 3x3 dw").first.click()
+    assert panel.locator("h2").text_content() == "blocks.0.dw"
+    for words in ("Output values", "Weight range by output channel", "Output range by channel", "five losses",
+                  "BatchNorm gain", "QD301", "8 bits, scale", "channels 2, 3, 4"):  # fmt: skip
+        assert words in panel.inner_text()
+    assert panel.locator("svg .limit").count() >= 2, "limits of the quantizer"
+    assert panel.locator("svg .whisker.marked").count() >= 10
+    page.keyboard.press("Escape")
+    assert panel.is_hidden()
+    assert focused(page) == "blocks.0.dw", "back on the row it was opened from"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert panel.locator("h2").text_content() == "blocks.0.pw"
+    assert focused(page) == "panel-title"
+    page.keyboard.press("ArrowLeft")
+    assert panel.locator("h2").text_content() == "blocks.0.dw"
+    assert page.locator("tr[aria-selected]").get_attribute("data-layer") == "2"
+
+
+def test_the_chart_is_read_and_opened_by_mouse_and_by_keys(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    chart = page.locator("svg.sqnr")
+    chart.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    assert "blocks.0.dw: local 4.1 dB" in (chart.get_attribute("aria-valuetext") or "")
+    assert "QD301" in page.locator(".tip").inner_text()
+    page.keyboard.press("Enter")
+    assert page.locator("#panel h2").text_content() == "blocks.0.dw"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.matches('svg.sqnr')")
+    page.keyboard.press("+")
+    assert page.locator("svg.sqnr").get_attribute("aria-valuemax") != "31"
+    page.keyboard.press("0")
+    assert page.locator("svg.sqnr").get_attribute("aria-valuemax") == "31"
+    box = page.locator("svg.sqnr").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] - 20, box["y"] + 100)
+    assert page.locator("#panel h2").text_content() == "softmax"
+    page.get_by_role("button", name="Close the panel").click()
+    page.get_by_role("button", name=re.compile("^local")).click()
+    assert page.locator("svg.sqnr .line.local").count() == 0
+
+
+def test_a_range_of_layers_is_drawn_with_the_mouse(open_report: Open) -> None:
+    page = open_report(long_diagnosis(300))
+    box = page.locator("svg.sqnr").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + 100, steps=4)
+    page.mouse.up()
+    shown = int(page.locator("svg.sqnr").get_attribute("aria-valuemax") or 0)
+    assert 20 < shown < 45
+    assert page.locator("#panel").is_hidden()
+    page.get_by_role("button", name="All layers").click()
+    assert page.locator("svg.sqnr").get_attribute("aria-valuemax") == "300"
+
+
+def test_the_switch_shows_the_other_run_everywhere(open_report: Open) -> None:
+    page = open_report(diagnosis(), repaired_diagnosis())
+    assert "67.4" in page.locator(".run:not([hidden]) h1").inner_text()
+    page.locator(".run:not([hidden]) .layers tr[data-layer='2']").click()
+    before = page.locator("#panel .number.local b").text_content()
+    page.get_by_role("radio", name="Before").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("radio", name="After").is_checked()
+    assert page.locator(".run:not([hidden])").get_attribute("data-run") == "after"
+    assert "1.6" in page.locator(".run:not([hidden]) h1").inner_text()
+    assert page.locator("#panel h2").text_content() == "blocks.0.dw"
+    assert page.locator("#panel .number.local b").text_content() != before
+    assert page.locator(".run:not([hidden]) svg.sqnr .line.ghost").count() == 1
+    page.get_by_role("radio", name="Before").check()
+    assert page.locator(".run:not([hidden])").get_attribute("data-run") == "before"
+
+
+def test_dark_and_light_follow_the_system_until_the_reader_chooses(open_report: Open) -> None:
+    def ground(page: "sync_api.Page") -> str:
+        colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return colour
+
+    light, dark = open_report(diagnosis()), open_report(diagnosis(), scheme="dark")
+    assert ground(light) == "rgb(247, 247, 244)"
+    assert ground(dark) == "rgb(18, 19, 22)"
+    button = dark.get_by_role("button", name="Theme")
+    for expected in ("rgb(18, 19, 22)", "rgb(247, 247, 244)", "rgb(18, 19, 22)"):
+        button.press("Enter")
+        assert ground(dark) == expected
+    assert "auto" in button.inner_text()
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(open_report: Open) -> None:
+    page = open_report(diagnosis(), repaired_diagnosis(), width=400)
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    page.locator("svg.sqnr").first.focus()
+    page.keyboard.press("Enter")
+    box = page.locator("#panel").bounding_box()
+    assert box is not None
+    assert (box["x"], box["width"]) == (0, 400)
+
+
+def test_names_stay_text(open_report: Open) -> None:
+    source = diagnosis()
+    records = tuple(replace(r, name=ATTACK) if r.name == "blocks.3.dw" else r for r in source.measurement.records)
+    facts = tuple(replace(f, layer=ATTACK) if f.layer == "blocks.3.dw" else f for f in source.facts)
+    measurement = replace(source.measurement, records=records, notes=(ATTACK,))
+    page = open_report(replace(source, measurement=measurement, facts=facts))
+    page.get_by_role("searchbox").fill("pwned")
+    page.locator(".layers tbody tr:visible .layer-link").click()
+    assert page.locator("#panel h2").text_content() == ATTACK
+    page.locator("svg.sqnr").focus()
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 2
+    assert "pwned" not in page.title()
+
+
+def test_more_rows_and_copied_commands(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    rows = page.locator("#before-sensitivity tbody tr:visible")
+    assert rows.count() == 12
+    page.get_by_role("button", name="Show all 30 layers").click()
+    assert rows.count() == 30
+    copy = page.locator(".verdict [data-copy]")
+    copy.click()
+    sync_api.expect(copy).to_have_text("Copied")
+
+
+def test_it_prints_light_and_whole(open_report: Open, tmp_path: Path) -> None:
+    page = open_report(long_diagnosis(120), scheme="dark")
+    pdf = page.pdf(format="A4", prefer_css_page_size=True)
+    assert pdf.startswith(b"%PDF")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    assert page.locator(".layers tbody tr").last.is_visible()
+    tall = page.locator(".scroll.tall").evaluate("box => box.scrollHeight <= box.clientHeight + 1")
+    assert tall, "nothing of the table is cut off"
+    assert page.get_by_role("button", name="Theme").is_hidden()
