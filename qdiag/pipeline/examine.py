@@ -82,7 +82,7 @@ def examine(
     with watch.stage("simulate"), naming(original.evaluation):
         probe = LossProbe(case.network, case.plan)
         runner = FactRunner(case.network, [case.plan], probe)
-        outputs, task = OutputErrors(case.network.program.output_names), Classification()
+        outputs, task = OutputErrors(case.network.program.output_names), Classification(keeps_outcomes=True)
         custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
         sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
         run_paired(runner, datasets.evaluation, sinks, progress)
