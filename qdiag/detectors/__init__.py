@@ -41,6 +41,7 @@ class Detector(Protocol):
 
     __doc__: str | None
     CODE: str
+    REPAIRS: tuple[str, ...]
 
     def find(self, context: DetectionContext) -> Finding | None:
         """All places with the fault, or None."""

@@ -5,7 +5,7 @@ What it means:
     one or two. A sum beyond it is limited or wraps, and a single large activation becomes a wrong one.
 
 How it is computed:
-    saturation_sqnr [dB] = SQNR of the sums held within `accumulator_bits`, against the exact sums of the same integers
+    saturation_sqnr [dB]: SQNR of the sums held within `accumulator_bits`, against the exact sums of the same integers
 
 Thresholds:
     Below 40 dB: errors of a hundredth of the amplitude on average are, here, few and large. Needs the losses to be
@@ -15,7 +15,7 @@ What helps:
     A wider accumulator where the backend has one; fewer bits for weights or activations.
 
 Sources:
-    Sheng et al., arXiv 1803.08607, section 2 (saturation at run time); de Bruin et al., arXiv 2005.09904.
+    Sheng et al., arXiv 1803.08607, section 2 (saturation at run time); de Bruin et al., arXiv 2004.11783.
 """
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
@@ -24,7 +24,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.detectors.base import DetectionContext, finding, lowest
 
 CODE = "QD601"
-REPAIRS = ("wide_accumulator", "reduce_weight_bits")
+REPAIRS: tuple[str, ...] = ("wide_accumulator", "reduce_weight_bits")
 
 SATURATION_DB = 40.0
 WIDE_BITS = 32

@@ -7,8 +7,8 @@ What it means:
 How it is computed:
     Per channel, on the calibration data; those a million times below the widest do not count:
 
-        spread [bits]             = log2( max |x| of the widest channel / that of the median channel )
-        median_channel_sqnr [dB]  = median of 10 log10( 12 mean(x^2) / scale^2 )
+    spread [bits]: log2( max |x| of the widest channel / that of the median channel )
+    median_channel_sqnr [dB]: median of 10 log10( 12 mean(x^2) / scale^2 )
 
 Thresholds:
     A spread of at least 4 bits, at most an eighth of the channels wider than half of the widest, and less than 15 dB
@@ -28,7 +28,7 @@ from qdiag.core.ranges import ChannelRanges
 from qdiag.detectors.base import CARRIES, DetectionContext, finding, has_own_quantizer, median_or_nan
 
 CODE = "QD205"
-REPAIRS = ("equalize", "activations_16bit")
+REPAIRS: tuple[str, ...] = ("equalize", "activations_16bit")
 
 SPREAD_BITS = 4.0
 MEDIAN_CHANNEL_DB = 15.0

@@ -8,9 +8,8 @@ What it means:
 How it is computed:
     On the calibration data, both ranges widened to hold 0:
 
-        range_over_bulk [x] = covered part of (maximum - minimum) / (99.9th - 0.1th percentile)
-
-        rounding_sqnr [dB]  = 10 log10( 12 mean(x^2) / scale^2 ), exact zeros not counted as rounded
+    range_over_bulk [x]: covered part of (maximum - minimum) / (99.9th - 0.1th percentile)
+    rounding_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ), exact zeros not counted as rounded
 
     Covered is what the quantizer can represent, so that a calibrator that clips the outliers already is not blamed.
 
@@ -31,7 +30,7 @@ from qdiag.core.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, ratio, rounding_sqnr_db
 
 CODE = "QD201"
-REPAIRS = (
+REPAIRS: tuple[str, ...] = (
     "clip_activations_mse",
     "clip_activations_percentile",
     "clip_activations_entropy",

@@ -7,8 +7,8 @@ What it means:
 How it is computed:
     On the calibration data:
 
-        range_ratio [x]       = max |x| of the wider input / max |x| of the narrower
-        branch_levels [steps] = max |x| of the narrower input / scale of the output
+    range_ratio [x]: max |x| of the wider input / max |x| of the narrower
+    branch_levels [steps]: max |x| of the narrower input / scale of the output
 
 Thresholds:
     A ratio of at least 8 (three bits), fewer than 16 levels for the narrower input, and local SQNR below 28 dB. Inputs
@@ -26,7 +26,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD402"
-REPAIRS = ("activations_16bit", "keep_float")
+REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
 
 RANGE_RATIO = 8.0
 BRANCH_LEVELS = 16.0

@@ -6,9 +6,9 @@ What it means:
     signal: its variance cannot be replaced, and a repair of the dead channels leaves it.
 
 How it is computed:
-    gain_over_median [x]   |gamma / sqrt(var + eps)| over the median of the live channels
-    range_over_others [x]  max |W'| of the outliers / max |W'| of the other live channels, W' the folded weight
-    bits_left [bits]       bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
+    gain_over_median [x]: |gamma / sqrt(var + eps)| over the median of the live channels
+    range_over_others [x]: max |W'| of the outliers / max |W'| of the other live channels, W' the folded weight
+    bits_left [bits]: bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
 
 Thresholds:
     A gain at least 8 times the median (three bits) and four robust standard deviations of log2 above it (see
@@ -26,7 +26,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, is_per_tensor, local_evidence, loses
 
 CODE = "QD302"
-REPAIRS = ("clip_weights", "equalize", "per_channel_weights", "keep_float")
+REPAIRS: tuple[str, ...] = ("clip_weights", "equalize", "per_channel_weights", "keep_float")
 
 RANGE_OVER_OTHERS = 2.0
 BITS_LOST = 3.0

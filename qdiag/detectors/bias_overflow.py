@@ -6,7 +6,8 @@ What it means:
     exceeds 32 bits. It is limited there, or wraps, and the channel gives another constant.
 
 How it is computed:
-    integer_max_abs [steps] = max |bias / (scale_in * scale_w)|, to be held in [-2^(n-1), 2^(n-1) - 1], n = 32 or 64
+    integer_max_abs [steps]: max |bias / (scale_in * scale_w)|, to be held in [-2^(n-1), 2^(n-1) - 1], n = 32 or 64
+    local_below_expected [dB]: local SQNR that rounding of the output alone would give, minus the layer's own
 
 Thresholds:
     The range of the integer itself, for at least one channel; local SQNR below 28 dB and at least 3 dB below what
@@ -25,7 +26,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD104"
-REPAIRS = ("raise_weight_scale", "float_bias", "keep_float")
+REPAIRS: tuple[str, ...] = ("raise_weight_scale", "float_bias", "keep_float")
 
 BELOW_EXPECTED_DB = 3.0
 

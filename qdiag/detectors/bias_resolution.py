@@ -6,8 +6,8 @@ What it means:
     zeros, whose `scale_w` is set to 1: then the bias itself, often all that such a channel has, is rounded.
 
 How it is computed:
-    step_over_scale [x] = step / scale_out, with step = scale_in * scale_w of the channel where it is largest
-    share_of_noise [%]  = step^2 / 12, the noise power that rounding with this step makes, over that of the layer alone
+    step_over_scale [x]: step / scale_out, with step = scale_in * scale_w of the channel where it is largest
+    share_of_noise [%]: step^2 / 12, the noise power that rounding with this step makes, over that of the layer alone
 
     Rounding of the bias is off by up to half a step: a constant error that the output's rounding cannot undo.
 
@@ -27,7 +27,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses, ratio
 
 CODE = "QD105"
-REPAIRS = ("float_bias", "per_channel_weights", "keep_float")
+REPAIRS: tuple[str, ...] = ("float_bias", "per_channel_weights", "keep_float")
 
 STEP_OVER_SCALE = 0.5
 SHARE_PERCENT = 25.0

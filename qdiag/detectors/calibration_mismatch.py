@@ -8,10 +8,9 @@ What it means:
 How it is computed:
     On the raw ranges of both data sets, whatever the calibrator made of them, widened to hold 0:
 
-        beyond_fraction [%]  share of the measured values outside [minimum, maximum] of the calibration data: the
-                             largest of 0.01, 0.1, 1 % on either side whose percentile lies outside
-        used_range [%]       maximum - minimum of the measured values, over the 99.9th - 0.1th percentile of the
-                             calibration data
+    beyond_fraction [%]: share of the measured values outside [minimum, maximum] of the calibration data: the largest of
+        0.01, 0.1, 1 % on either side whose percentile lies outside
+    used_range [%]: maximum - minimum of the measured values, over the 99.9th - 0.1th percentile of the calibration data
 
 Thresholds:
     At least 1 % beyond on one side, or at most 50 % used (one bit). Of two samples of the same images, fewer than
@@ -30,7 +29,7 @@ from qdiag.core.ranges import PERCENTILES, TensorRange
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer
 
 CODE = "QD501"
-REPAIRS = ("calibrate_on_measured", "cover_range")
+REPAIRS: tuple[str, ...] = ("calibrate_on_measured", "cover_range")
 
 BEYOND_PERCENT = 1.0
 USED_PERCENT = 50.0

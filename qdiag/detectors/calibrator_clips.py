@@ -6,9 +6,9 @@ What it means:
     values cost far more than the steps save.
 
 How it is computed:
-    clipped_fraction [%]       share of the float values beyond the representable range
-    clipping_over_rounding [x] noise power of the output's quantizer alone, over scale^2 / 12; from the losses where
-                               they were measured, otherwise clipped_fraction * depth^2 / 3, with the deepest cut
+    clipped_fraction [%]: share of the float values beyond the representable range
+    clipping_over_rounding [x]: noise power of the output's quantizer alone, over scale^2 / 12; from the losses where
+        they were measured, otherwise clipped_fraction * depth^2 / 3, with the depth of the deepest cut
 
 Thresholds:
     Noise at least 4 times that of rounding (6 dB), at least 0.01 % of the values clipped, local SQNR below 20 dB, and a
@@ -26,7 +26,7 @@ from qdiag.core.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence, loses
 
 CODE = "QD502"
-REPAIRS = ("cover_range",)
+REPAIRS: tuple[str, ...] = ("cover_range",)
 
 CLIPPING_OVER_ROUNDING = 4.0
 CLIPPED_PERCENT = 0.01

@@ -7,8 +7,8 @@ What it means:
 How it is computed:
     On the calibration data:
 
-        range_ratio [x]      = max |x| of the widest input / max |x| of the narrowest
-        branch_levels [steps] = max |x| of the narrowest input / scale of the output
+    range_ratio [x]: max |x| of the widest input / max |x| of the narrowest
+    branch_levels [steps]: max |x| of the narrowest input / scale of the output
 
 Thresholds:
     A ratio of at least 8 (three bits), and fewer than 16 levels for the narrowest input. Inputs of zeros do not count.
@@ -25,7 +25,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding
 
 CODE = "QD401"
-REPAIRS = ("activations_16bit", "keep_float")
+REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
 
 RANGE_RATIO = 8.0
 BRANCH_LEVELS = 16.0

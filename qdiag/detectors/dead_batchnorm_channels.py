@@ -6,10 +6,10 @@ What it means:
     the layer, although all that the channel ever gives is a constant. The other channels pay with their levels.
 
 How it is computed:
-    gain alpha = gamma / sqrt(var + eps), folded weight W' = alpha W, per channel
+    With the gain alpha = gamma / sqrt(var + eps) and the folded weight W' = alpha W of each channel:
 
-        range_over_live [x] = max |W'| of a dead channel / max |W'| of all live channels
-        bits_left [bits]    = bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
+    range_over_live [x]: max |W'| of a dead channel / max |W'| of all live channels
+    bits_left [bits]: bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
 
     Which channels are dead is said by their variance against eps and against the other channels (see `qdiag bn`).
 
@@ -17,7 +17,7 @@ Thresholds:
     range_over_live above 1: the range is wider than the live channels need. Dead channels at or below 1 are harmless to
     the range whatever their gain, and are left out: in InceptionV3 a gain of 1,000 meets weights of 3e-10. Neither the
     number of dead channels nor the ratio decides: one network with 1,540 of them and ratios up to 2.8 loses nothing,
-    another with 21 that stretch the range 1.9 to 79 times loses 67 points. Only the measured repair tells.
+    another with 21 and ratios of 1.9 to 79 in seven layers loses 67 points. Only the measured repair tells.
     One scale per channel makes dead channels harmless; then nothing is reported.
 
 What helps:
@@ -32,7 +32,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, is_per_tensor
 
 CODE = "QD301"
-REPAIRS = ("reset_variance_mean", "reset_variance_constant", "per_channel_weights")
+REPAIRS: tuple[str, ...] = ("reset_variance_mean", "reset_variance_constant", "per_channel_weights")
 
 RANGE_OVER_LIVE = 1.0
 

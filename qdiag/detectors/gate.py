@@ -8,8 +8,8 @@ What it means:
 How it is computed:
     A sigmoid or hard-sigmoid that is followed by a mul with a layer from which it was globally pooled.
 
-        local_sqnr [dB]     of the gate, on quantized float inputs
-        product_below [dB]  local SQNR that rounding of the product alone would give, minus its own
+    local_sqnr [dB]: of the gate, on quantized float inputs
+    product_below [dB]: local SQNR that rounding of the product alone would give, minus its own
 
 Thresholds:
     Local SQNR of the gate and of the product below 28 dB, and of the product at least 6 dB below expected: the gate,
@@ -19,7 +19,7 @@ What helps:
     16-bit or float for the gate: a few hundred values per image. MobileNetV3-Small in int8 is unusable without.
 
 Sources:
-    openvinotoolkit/nncf pull request 2926; Hu et al., arXiv 1709.01507 (the block).
+    openvinotoolkit/nncf 2926; Hu et al., arXiv 1709.01507 (the block).
 """
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
@@ -27,7 +27,7 @@ from qdiag.core.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses, lowest
 
 CODE = "QD404"
-REPAIRS = ("activations_16bit", "keep_float")
+REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
 
 PRODUCT_BELOW_DB = 6.0
 _GATES = ("sigmoid", "hardsigmoid")

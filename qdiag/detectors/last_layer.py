@@ -5,7 +5,7 @@ What it means:
     different kinds share it, they share its range.
 
 How it is computed:
-    margin [dB] = lowest local SQNR of all other layers with weights, minus its own
+    margin [dB]: lowest local SQNR of all other layers with weights, minus its own
 
 Thresholds:
     A margin of at least 6 dB (the noise of any other layer is half as large in amplitude), local SQNR below 20 dB, and
@@ -22,7 +22,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD406"
-REPAIRS = ("keep_float", "activations_16bit")
+REPAIRS: tuple[str, ...] = ("keep_float", "activations_16bit")
 
 MARGIN_DB = 6.0
 LOCAL_DB = 20.0

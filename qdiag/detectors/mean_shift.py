@@ -5,8 +5,9 @@ What it means:
     a ReLU, they add up to a constant per channel. A constant can be taken back: by the bias, at no cost at run time.
 
 How it is computed:
-    mean_shift_fraction [%] = share of the noise power at the layer's output, on quantized float inputs, that one
-                              constant per channel explains
+    mean_shift_fraction [%]: share of the noise power at the layer's output, on quantized float inputs, that one
+        constant per channel explains
+    local_below_expected [dB]: local SQNR that rounding of the output alone would give, minus the layer's own
 
 Thresholds:
     At least 50 %, so that correcting the bias gives 3 dB or more; local SQNR below 28 dB and at least 6 dB below what
@@ -23,7 +24,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD106"
-REPAIRS = ("correct_bias",)
+REPAIRS: tuple[str, ...] = ("correct_bias",)
 
 SHIFT_PERCENT = 50.0
 BELOW_EXPECTED_DB = 6.0

@@ -7,8 +7,8 @@ What it means:
     square root, that was rounded to 0 or below.
 
 How it is computed:
-    nonfinite_values [values] = NaN and Inf at the layer's output, in the reference or, propagated, in the simulated
-                                network, whichever are more
+    nonfinite_values [values]: NaN and Inf at the layer's output, in the reference or, propagated, in the simulated
+        network, whichever are more
 
 Thresholds:
     One value. The layers listed are those where such values begin: no layer that they read has any.
@@ -25,6 +25,7 @@ from qdiag.core.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding
 
 CODE = "QD901"
+REPAIRS: tuple[str, ...] = ()
 
 NONFINITE_VALUES = 1.0
 
@@ -40,7 +41,7 @@ def find(context: DetectionContext) -> Finding | None:
                 Evidence("nonfinite_in_float", float(record.local.reference_nonfinite_count), "values"),
             )
             sites.append(FindingSite(record.name, (), evidence))
-    return finding(CODE, sites)
+    return finding(CODE, sites, REPAIRS)
 
 
 def _count(record: OpRecord) -> int:

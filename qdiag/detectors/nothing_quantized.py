@@ -5,7 +5,7 @@ What it means:
     or because both weights and activations have 32 bits. A perfect result is then no result.
 
 How it is computed:
-    quantized_layers [layers] = layers, inputs and constants apart, with a quantized weight or output
+    quantized_layers [layers]: layers, inputs and constants apart, with a quantized weight or output
 
 Thresholds:
     Fewer than one.
@@ -22,6 +22,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding
 
 CODE = "QD902"
+REPAIRS: tuple[str, ...] = ()
 
 QUANTIZED_LAYERS = 1.0
 
@@ -32,4 +33,4 @@ def find(context: DetectionContext) -> Finding | None:
     if any(record.quantizer is not None or record.weight is not None for record in layers):
         return None
     evidence = (Evidence("quantized_layers", 0.0, "layers", QUANTIZED_LAYERS),)
-    return finding(CODE, [FindingSite(record.name, (), evidence) for record in layers])
+    return finding(CODE, [FindingSite(record.name, (), evidence) for record in layers], REPAIRS)

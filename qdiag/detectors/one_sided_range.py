@@ -5,8 +5,8 @@ What it means:
     is gone. After SiLU or GELU a little is below, down to -0.3, and nearly as much is lost.
 
 How it is computed:
-    unused_levels [%]   = share of the quantizer's range that lies beyond minimum and maximum on the calibration data
-    rounding_sqnr [dB]  = 10 log10( 12 mean(x^2) / scale^2 ), exact zeros not counted as rounded
+    unused_levels [%]: share of the quantizer's range that lies beyond minimum and maximum on the calibration data
+    rounding_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ), exact zeros not counted as rounded
 
 Thresholds:
     At least 40 % unused (0.74 bits, 4.4 dB), and rounding_sqnr below 25 dB: where 8 bits leave enough, the lost bit is
@@ -24,7 +24,7 @@ from qdiag.core.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, rounding_sqnr_db
 
 CODE = "QD203"
-REPAIRS = ("asymmetric_activations",)
+REPAIRS: tuple[str, ...] = ("asymmetric_activations",)
 
 UNUSED_PERCENT = 40.0
 ROUNDING_DB = 25.0

@@ -6,11 +6,11 @@ What it means:
     like this: the identity branch adds gamma / sigma to the centre tap of each kernel and to nothing else.
 
 How it is computed:
-    kurtosis [-]             fourth standardized moment over all weights; 3 for a Gaussian
-    channel_kurtosis [-]     the largest of single channels, each against its own spread
-    outlier_fraction [%]     weights beyond half of the largest |weight|
-    weight_sqnr_below [dB]   SQNR of Gaussian weights at these bits (6.02 bits - 7.3 dB for a range of four standard
-                             deviations) minus the median channel's SQNR at the granularity of the scheme
+    kurtosis: fourth standardized moment over all weights; 3 for a Gaussian
+    channel_kurtosis: the largest of single channels, each against its own spread
+    outlier_fraction [%]: weights beyond half of the largest |weight|
+    weight_sqnr_below_gaussian [dB]: SQNR of Gaussian weights at these bits (6.02 bits - 7.3 dB for a range of four
+        standard deviations) minus the median channel's SQNR at the granularity of the scheme
 
 Thresholds:
     Both kurtoses at least 20, at most 1 % of the weights beyond half of the largest, and a weight SQNR 9 dB (a bit and
@@ -32,7 +32,7 @@ from qdiag.core.records import WeightRecord
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD102"
-REPAIRS = ("clip_weights", "per_channel_weights", "keep_float")
+REPAIRS: tuple[str, ...] = ("clip_weights", "per_channel_weights", "keep_float")
 
 KURTOSIS = 20.0
 OUTLIER_PERCENT = 1.0

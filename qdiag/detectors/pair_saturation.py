@@ -6,9 +6,9 @@ What it means:
     then costs thousands of steps, so that a mean hides it.
 
 How it is computed:
-    saturation_sqnr [dB] = SQNR of the sums with pairs limited to int16, against the exact sums of the same integers,
-                           on a sample of the output positions
-    largest_error [x]    = the largest error of a sum / root mean square of the sums
+    saturation_sqnr [dB]: SQNR of the sums with pairs limited to int16, against the exact sums of the same integers, on
+        a sample of the output positions
+    largest_error [x]: the largest error of a sum / root mean square of the sums
 
 Thresholds:
     SQNR below 40 dB, or a largest error of at least half of the root mean square. Needs the losses to be measured
@@ -25,7 +25,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, lowest
 
 CODE = "QD602"
-REPAIRS = ("reduce_weight_bits", "wide_accumulator")
+REPAIRS: tuple[str, ...] = ("reduce_weight_bits", "wide_accumulator")
 
 SATURATION_DB = 40.0
 LARGEST_ERROR = 0.5

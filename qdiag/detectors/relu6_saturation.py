@@ -8,8 +8,8 @@ What it means:
 How it is computed:
     On float inputs, with x the output before the upper bound:
 
-        clipping_sqnr [dB]       = 10 log10( sum x^2 / sum (x - min(x, 6))^2 )
-        saturated_fraction [%]   share of the output at the bound
+    clipping_sqnr [dB]: 10 log10( sum x^2 / sum (x - min(x, 6))^2 )
+    saturated_fraction [%]: share of the output at the bound
 
 Thresholds:
     clipping_sqnr below 10 dB (what is cut off has a tenth of the power of what there was), with at least 1 % of the
@@ -27,7 +27,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses, lowest
 
 CODE = "QD202"
-REPAIRS = ("replace_relu6",)
+REPAIRS: tuple[str, ...] = ("replace_relu6",)
 
 CLIPPING_SQNR_DB = 10.0
 SATURATED_PERCENT = 1.0

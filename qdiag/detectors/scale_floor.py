@@ -6,9 +6,9 @@ What it means:
     a mask of -1e9 or the lowest float, sets a step that swallows every ordinary value.
 
 How it is computed:
-    range_over_step [x] = max |x| on the calibration data / scale
-    largest [-]         = max |x| on the calibration data, where ordinary values (the 1st, 50th or 99th percentile) lie
-                          within half a step of zero without being zeros
+    range_over_step [x]: max |x| on the calibration data / scale
+    largest: max |x| on the calibration data, where ordinary values (the 1st, 50th or 99th percentile) lie within half a
+        step of zero without being zeros
 
 Thresholds:
     range_over_step below 0.5, so that all calibration values round to 0, while the measured data have a signal there;
@@ -27,7 +27,7 @@ from qdiag.core.ranges import PERCENTILES, TensorRange
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence
 
 CODE = "QD903"
-REPAIRS = ("calibrate_on_measured", "cover_range")
+REPAIRS: tuple[str, ...] = ("calibrate_on_measured", "cover_range")
 
 RANGE_OVER_STEP = 0.5
 LARGEST = 1e6

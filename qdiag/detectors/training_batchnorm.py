@@ -6,7 +6,7 @@ What it means:
     that was calibrated stays valid.
 
 How it is computed:
-    From the graph: the operation's training flag, and whether mean and variance are stored at all.
+    batch_statistics [layers]: BatchNorms whose operation has its training flag set, or that store no mean and variance
 
 Thresholds:
     One such BatchNorm is enough.
@@ -23,6 +23,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding
 
 CODE = "QD304"
+REPAIRS: tuple[str, ...] = ()
 
 _REASONS = ("training mode", "no running statistics")
 """How `KeptBatchNorm.reason` says it."""
@@ -36,4 +37,4 @@ def find(context: DetectionContext) -> Finding | None:
         for norm in context.measurement.capture.kept_batchnorms
         if any(reason in norm.reason for reason in _REASONS)
     ]
-    return finding(CODE, sites)
+    return finding(CODE, sites, REPAIRS)

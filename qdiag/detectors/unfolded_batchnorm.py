@@ -6,7 +6,7 @@ What it means:
     be folded: the layer's output is read elsewhere, the next convolution pads with zeros, or there is no layer.
 
 How it is computed:
-    local_sqnr [dB] of the BatchNorm itself, as for any layer
+    local_sqnr [dB]: of the BatchNorm itself, as for any layer
 
 Thresholds:
     With folding switched off: every BatchNorm whose only input is a convolution or linear layer that nobody else reads,
@@ -25,8 +25,7 @@ from qdiag.core.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses, lowest
 
 CODE = "QD303"
-FOLD = ("fold_batchnorm", "activations_16bit", "keep_float")
-KEEP = ("activations_16bit", "keep_float")
+REPAIRS: tuple[str, ...] = ("fold_batchnorm", "activations_16bit", "keep_float")
 
 LOCAL_DB = 20.0
 
@@ -42,7 +41,7 @@ def find(context: DetectionContext) -> Finding | None:
             sites.append(FindingSite(record.name, (), (Evidence("local_sqnr", record.local.sqnr_db, "dB"),)))
         elif loses(record, LOCAL_DB):
             sites.append(FindingSite(record.name, (), (local_evidence(record, LOCAL_DB),)))
-    return finding(CODE, sites, KEEP if folds else FOLD, worst=lowest)
+    return finding(CODE, sites, REPAIRS[1:] if folds else REPAIRS, worst=lowest)
 
 
 def _is_batchnorm(record: OpRecord) -> bool:

@@ -6,8 +6,8 @@ What it means:
     ones with a few levels or none.
 
 How it is computed:
-    lobe_levels [steps]    = |minimum of the output| / scale, for functions with a lobe
-    median_levels [steps]  = median of the output / scale, for softmax and sigmoid
+    lobe_levels [steps]: |minimum of the output| / scale, for functions with a lobe
+    median_levels [steps]: median of the output / scale, for softmax and sigmoid
 
 Thresholds:
     Fewer than 8 steps for the lobe, or less than 1 for the median (half of the values become 0 or 1 step), and local
@@ -27,7 +27,7 @@ from qdiag.core.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence, loses, lowest
 
 CODE = "QD204"
-REPAIRS = ("clip_activations_mse", "activations_16bit", "keep_float")
+REPAIRS: tuple[str, ...] = ("clip_activations_mse", "activations_16bit", "keep_float")
 
 WITH_LOBE = ("silu", "gelu", "hardswish", "mish")
 TOWARDS_ZERO = ("softmax", "sigmoid", "hardsigmoid")

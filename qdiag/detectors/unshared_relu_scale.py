@@ -6,7 +6,7 @@ What it means:
     has to cover the negative values that the ReLU throws away a moment later.
 
 How it is computed:
-    step_over_needed [x] = scale of the quantizer before the clamp / scale of the one after it
+    step_over_needed [x]: scale of the quantizer before the clamp / scale of the one after it
 
 Thresholds:
     At least 4 (two bits), and local SQNR of the clamp below 28 dB. Values as wide below zero as above have 2, and are
@@ -24,7 +24,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence, loses
 
 CODE = "QD403"
-REPAIRS = ("activations_16bit", "keep_float")
+REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
 
 STEP_OVER_NEEDED = 4.0
 

@@ -6,10 +6,9 @@ What it means:
     little signal. When they are many, the layer as a whole computes something else.
 
 How it is computed:
-    effective bits of a channel [bits] = bits - log2(max |W| of the layer / max |W| of the channel)
-
-        vanishing_fraction [%]    live channels with fewer than 3 effective bits
-        per_channel_gain [dB]     median channel's weight SQNR with one scale per channel, minus that with one scale
+    vanishing_fraction [%]: live channels with fewer than 3 effective bits, bits - log2(max |W| of the layer / max |W|
+        of the channel)
+    per_channel_gain [dB]: median channel's weight SQNR with one scale per channel, minus that with one scale
 
     Channels that their BatchNorm says are dead do not count, nor do those a million times below the widest.
 
@@ -28,7 +27,7 @@ from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, is_per_tensor, local_evidence, loses
 
 CODE = "QD103"
-REPAIRS = ("equalize", "clip_weights", "per_channel_weights")
+REPAIRS: tuple[str, ...] = ("equalize", "clip_weights", "per_channel_weights")
 
 FEW_BITS = 3.0
 VANISHING_PERCENT = 25.0

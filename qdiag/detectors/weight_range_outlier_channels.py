@@ -9,8 +9,8 @@ How it is computed:
     Channels that their BatchNorm says are dead (QD301) and channels of zeros are left out. Among the widest eighth of
     the rest the widest gap is looked for; those above it are the outliers.
 
-        range_over_others [x] = max |W| of the outliers / max |W| of all others
-        bits_left [bits]      = bits - log2(max |W| of the layer / max |W| of the channel), median over the others
+    range_over_others [x]: max |W| of the outliers / max |W| of all others
+    bits_left [bits]: bits - log2(max |W| of the layer / max |W| of the channel), median over the others
 
 Thresholds:
     range_over_others at least 2 (one bit), bits_left at least 3 below the bits of the weight, and local SQNR below
@@ -39,7 +39,7 @@ from qdiag.detectors.base import (
 )
 
 CODE = "QD101"
-REPAIRS = ("clip_weights", "equalize", "per_channel_weights", "keep_float")
+REPAIRS: tuple[str, ...] = ("clip_weights", "equalize", "per_channel_weights", "keep_float")
 
 RANGE_OVER_OTHERS = 2.0
 BITS_LOST = 3.0
