@@ -18,6 +18,7 @@ from qdiag.repairs.absorb_bias import absorbed
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.equalize_pairs import Pair, find_pairs
 from qdiag.repairs.equalize_scales import equalizing_scales, scaled_weight
+from qdiag.repairs.stale import without_stale_edits
 from qdiag.simulate.case import Case, with_tensors
 
 _EQUAL = 1e-3
@@ -39,8 +40,10 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         raise RepairRefused("the ranges are as equal as they can be made already", at=pairs[0].first_layer.name)
     names = case.program.parameter_names
     changes = {names[key]: value for key, value in changed.items()}
-    treated = with_tensors(case, changes, recalibrate=True, progress=context.progress)
-    return Treatment(treated, _layers(pairs, changed), moves_float=True, tensors=changes)
+    layers = _layers(pairs, changed)
+    kept = without_stale_edits(case, layers)
+    treated = with_tensors(kept, changes, recalibrate=True, progress=context.progress)
+    return Treatment(treated, layers, moves_float=True, tensors=changes)
 
 
 def scaled_pair(pair: Pair, scale: Tensor, constants: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from qdiag.core.fix import Method
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
+from qdiag.repairs.stale import without_stale_edits
 from qdiag.simulate.case import Case, with_tensors
 
 
@@ -64,7 +65,8 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext, met
         raise RepairRefused("no BatchNorm has a dead channel")
     changes = changed_tensors(tensors, edits)
     # a dead channel gives its constant as before; any other one moves, and its range with it
-    treated = with_tensors(case, changes, recalibrate=not stays, progress=context.progress)
+    kept = without_stale_edits(case, wanted)
+    treated = with_tensors(kept, changes, recalibrate=not stays, progress=context.progress)
     return Treatment(treated, tuple(wanted), moves_float=True, tensors=changes)
 
 

@@ -96,7 +96,8 @@ def test_where_it_would_not_be_exact_nothing_is_absorbed(after: list[nn.Module])
 def test_channels_at_the_bound_of_relu6_keep_their_bias() -> None:
     net = high_bias(nn.Conv2d(4, 2, 1), activation=nn.ReLU6())
     with torch.no_grad():
-        net[0].bias[2] = 3.0
+        net[0].weight[2] *= 0.2
+        net[0].bias[2] = 1.5
     case = open_test_case(net, images(1))
     changes, treated = absorb(case)
     moved = (changes["0.bias"] != net[0].bias).nonzero().flatten().tolist()
