@@ -159,6 +159,7 @@ class WaterfallStep:
     """One more repair on top of those before it.
 
     Attributes:
+        code: of the suspect; empty for a repair of the whole network, which no finding asks for.
         gained: over the step before.
     """
 

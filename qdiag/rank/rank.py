@@ -39,9 +39,8 @@ def rank_causes(
         QdiagError: the network cannot be run on the data.
     """
     (base,), effort = score_cases([case], case.measured, progress, stage="quantized network")
-    bench = Bench(case, base, repairs, context, progress, seed, effort)
-    harm = harm_of(base.score)
-    suspects = suspects_of(findings)
+    harm, suspects = harm_of(base.score), suspects_of(findings)
+    bench = Bench(case, base, repairs, context, progress, seed, suspects, effort)
     tried = run_trials(bench, suspects)
     ordered = [(suspect, order_trials(trials)) for suspect, trials, _ in tried]
     is_worth_it = harm.verdict != "healthy"

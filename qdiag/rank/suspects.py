@@ -17,6 +17,8 @@ _PLACE_OF_FAMILY = {
 }
 _ANYWHERE = ("QD405", "QD406")
 """The first or the last layer as such: whatever is found there says more."""
+_VICTIMS = ("QD103",)
+"""Channels that suffer from what others of the same layer do: whatever sets the range there is the cause of these."""
 
 
 @dataclass
@@ -63,7 +65,8 @@ def _absorb(site: FindingSite, finding: Finding, place: str, found: Sequence[Sus
             continue
         taken = {c for other in suspect.sites if other.layer == site.layer for c in other.channels}
         is_there = any(other.layer == site.layer for other in suspect.sites)
-        is_whole = not site.channels or any(o.layer == site.layer and not o.channels for o in suspect.sites)
+        others_whole = any(other.layer == site.layer and not other.channels for other in suspect.sites)
+        is_whole = not site.channels or others_whole or finding.code in _VICTIMS
         shared = [c for c in site.channels if c in taken]
         if not is_there or not (is_whole or shared):
             continue

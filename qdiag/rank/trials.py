@@ -37,8 +37,7 @@ class Bench:
     """What all trials share.
 
     Attributes:
-        case: untreated. base: its score. repairs: by name.
-        float_costs: of treatments that change the float network, by repair and layers; measured once.
+        case: untreated. base: its score. repairs: by name. suspects: all of them.
     """
 
     case: Case
@@ -47,14 +46,17 @@ class Bench:
     context: RepairContext
     progress: Progress
     seed: int
+    suspects: Sequence[Suspect] = ()
     effort: Effort = field(default_factory=Effort)
 
     def apply(self, suspect: Suspect, repair: str, case: Case, sites: Sequence[FindingSite]) -> Attempt:
         """A treatment, or why there is none."""
         if repair not in self.repairs:
             return Attempt(suspect, repair, None, "this version has no such repair")
+        # what a repair gives back counts for its own suspect only when it leaves the others' channels alone
+        context = replace(self.context, spared=spared_channels(self.suspects, suspect), is_local=bool(suspect.code))
         try:
-            return Attempt(suspect, repair, self.repairs[repair].apply(case, sites, self.context))
+            return Attempt(suspect, repair, self.repairs[repair].apply(case, sites, context))
         except RepairRefused as refusal:
             return Attempt(suspect, repair, None, refusal.message)
         except QdiagError as error:
@@ -88,6 +90,18 @@ class Bench:
             cost = float_cost(next(scores)) if attempt.treatment.moves_float else None
             rows.append((attempt, after, cost))
         return rows
+
+
+def spared_channels(suspects: Sequence[Suspect], treated: Suspect) -> dict[str, frozenset[int]]:
+    """Channels of the weights that belong to other suspects, by layer; none where the treated one has no finding."""
+    found: dict[str, set[int]] = {}
+    for other in suspects if treated.code else ():
+        if other is not treated and other.place == "weight":
+            for site in other.sites:
+                found.setdefault(site.layer, set()).update(site.channels)
+    for site in treated.sites:
+        found.get(site.layer, set()).difference_update(site.channels)
+    return {layer: frozenset(channels) for layer, channels in found.items() if channels}
 
 
 def costs_too_much(cost: FloatCost | None) -> str | None:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qdiag.core.causes import Recovery, Trial, WaterfallStep
+from qdiag.core.findings import FindingSite
 from qdiag.core.repair_names import repair_name
 from qdiag.rank.harm import is_gain, is_gain_in_db
+from qdiag.rank.placebo import placebo_sites
 from qdiag.rank.suspects import Suspect
 from qdiag.rank.trials import Bench, costs_too_much
 from qdiag.repairs.base import Treatment
@@ -14,6 +16,8 @@ from qdiag.simulate.scoring import Scored, recovery
 
 MOST_STEPS = 6
 """Nobody makes more repairs than that, and each step costs a pass."""
+EVERYWHERE = ("equalize", "correct_bias", "clip_weights", "clip_activations_mse")
+"""Repairs that may be made wherever there are weights, finding or not."""
 CANDIDATES_PER_SUSPECT = 2
 """Repairs of one suspect that are tried on top: those that gave most alone."""
 
@@ -44,31 +48,55 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
     """Greedily: the repair that gives most, then the one that gives most on top of it, until none gives anything.
 
     Only repairs that keep the scheme. Points of accuracy (or agreement) decide; where no repair moves those, less noise
-    at the output lets the sequence go on, because two faults can each hide what the repair of the other gives.
+    at the output lets the sequence go on, because two faults can each hide what the repair of the other gives. When the
+    suspects are through, repairs of the whole network have their turn: no finding speaks for them, but they may help.
     """
     steps: list[Step] = []
-    case, current = bench.case, bench.base
-    left = [(suspect, _candidates(own)) for suspect, own in trials]
-    while left and len(steps) < MOST_STEPS:
-        best = _best_step(bench, left, case, current, len(steps) + 1)
-        if best is None:
-            break
-        steps.append(best)
-        case, current = best.treatment.case, best.after
-        left = [(suspect, repairs) for suspect, repairs in left if suspect is not best.suspect]
+    rounds: list[list[tuple[Suspect, Sequence[str]]]] = [
+        [(suspect, _candidates(own)) for suspect, own in trials],
+        [(_everywhere(bench.case), [name for name in EVERYWHERE if name in bench.repairs])],
+    ]
+    for left in rounds:
+        while left and len(steps) < MOST_STEPS:
+            case, current = (steps[-1].treatment.case, steps[-1].after) if steps else (bench.case, bench.base)
+            best = _best_step(bench, left, case, current, len(steps) + 1)
+            if best is None:
+                break
+            steps.append(best)
+            left = _after(left, best)
     while steps and not is_gain(steps[-1].gained) and steps[-1].gained.pairs is not None:
         steps.pop()  # the last ones only quieted the output, and no accuracy followed
     return steps
 
 
 def needed_steps(bench: Bench, steps: Sequence[Step]) -> list[bool]:
-    """For each step whether the sequence loses something beyond noise without it, all others made."""
+    """For each step whether the sequence is better with it than with its placebo in its place, beyond noise.
+
+    The placebo is the same repair elsewhere; where there is no other place, the step is left out instead. A sequence of
+    one step is the repair alone, which has been judged already.
+    """
     if len(steps) < 2:
-        return [is_gain(step.gained) for step in steps]
-    cases: list[Case | None] = [_without(bench, steps, i) for i in range(len(steps))]
+        return [False] * len(steps)
+    cases = [_without(bench, steps, i) if step.suspect.code else None for i, step in enumerate(steps)]
     scores = iter(bench.score([case for case in cases if case is not None], "sequence without each step"))
     last = steps[-1].after
     return [case is not None and is_gain(recovery(before=next(scores), after=last)) for case in cases]
+
+
+def _everywhere(case: Case) -> Suspect:
+    sites = [FindingSite(layer.name) for layer in case.network.graph.layers if layer.weight is not None]
+    return Suspect("", "weight", sites, list(EVERYWHERE))
+
+
+def _after(left: Sequence[tuple[Suspect, Sequence[str]]], step: Step) -> list[tuple[Suspect, Sequence[str]]]:
+    """What is still to be tried: a suspect is done with one repair, the whole network with each of its own."""
+    found: list[tuple[Suspect, Sequence[str]]] = []
+    for suspect, repairs in left:
+        if suspect is not step.suspect:
+            found.append((suspect, repairs))
+        elif not suspect.code:
+            found.append((suspect, [name for name in repairs if name != step.repair]))
+    return found
 
 
 def _candidates(trials: Sequence[Trial]) -> list[str]:
@@ -97,13 +125,16 @@ def _best_step(
 
 
 def _without(bench: Bench, steps: Sequence[Step], left_out: int) -> Case | None:
-    """The case after all steps but one; None when another step cannot be made without it."""
+    """The case after all steps, one of them elsewhere or not at all; None when another cannot be made without it."""
     case = bench.case
     for i, step in enumerate(steps):
+        suspect, sites = step.suspect, tuple(step.suspect.sites)
         if i == left_out:
-            continue
-        attempt = bench.apply(step.suspect, step.repair, case, step.suspect.sites)
-        if attempt.treatment is None:
+            taken = frozenset(site.layer for site in sites)
+            sites = placebo_sites(step.repair, sites, suspect.place, case, taken=taken, seed=bench.seed)
+        attempt = bench.apply(suspect, step.repair, case, sites) if sites else None
+        if attempt is not None and attempt.treatment is not None:
+            case = attempt.treatment.case
+        elif i != left_out:
             return None
-        case = attempt.treatment.case
     return case

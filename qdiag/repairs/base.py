@@ -20,11 +20,15 @@ class RepairContext:
     Attributes:
         batchnorms: the audit of the untreated model; None without BatchNorms.
         facts: per layer name, of the untreated network.
+        spared: channels by layer that a repair must leave as they are, which another suspect answers for.
+        is_local: a repair that could spread along the network is held to the sites and what touches them.
     """
 
     batchnorms: BatchNormAudit | None = None
     facts: Mapping[str, LayerFacts] = field(default_factory=dict)
     progress: Progress = field(default_factory=NoProgress)
+    spared: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    is_local: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 
-from qdiag.core.causes import Harm, RankedCause, Ranking, Score, TaskKind, Trial
+from qdiag.core.causes import Harm, RankedCause, Ranking, Score, TaskKind, Trial, WaterfallStep
 from qdiag.core.codes import CODES, code_of
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.repair_names import REPAIR_NAMES, repair_name
@@ -64,6 +64,8 @@ def headline(source: Diagnosis | Ranking) -> str:
 def harm_words(ranking: Ranking) -> str:
     """`quantization costs 67.4 pp of top-1 (76.4 % → 9.0 %; 95 %: 63.0 to 71.3)`."""
     harm = ranking.harm
+    if math.isnan(harm.value):
+        return "what quantization costs is not known"
     bounds = interval_words(harm.interval)
     if harm.kind == "sqnr":
         inside = f" ({bounds})" if bounds else ""
@@ -119,6 +121,11 @@ def cause_line(cause: RankedCause) -> str:
 def cause_title(code: str) -> str:
     """A few words, lower case; the code itself when a newer version made it up."""
     return code_of(code).title if code in _CODES else code
+
+
+def step_title(step: WaterfallStep) -> str:
+    """`QD301 dead BatchNorm channels ...`; a step that no finding asks for is one of the whole network."""
+    return f"{step.code} {cause_title(step.code)}" if step.code else "the whole network"
 
 
 def repair_title(name: str) -> str:

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from qdiag.core.causes import Ranking, Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.task import Interval
-from qdiag.writers.cause_words import cause_title, repair_title
+from qdiag.writers.cause_words import repair_title, step_title
 from qdiag.writers.figure import BLUE, GREEN, GREY, LIGHT_GREY, VERMILION
 from qdiag.writers.number_words import number, task_noun
 from qdiag.writers.plot_frame import empty_figure, legend_below, network_words, new_figure, plain, title
@@ -48,7 +48,7 @@ def waterfall_bars(ranking: Ranking) -> tuple[WaterfallBar, ...]:
     for step in ranking.waterfall:
         after = _level(step.after, has_task)
         interval = step.gained.pp_interval if has_task else step.gained.db_interval
-        label = f"{step.code} {cause_title(step.code)}\n{repair_title(step.repair)}"
+        label = f"{step_title(step)}\n{repair_title(step.repair)}"
         bars.append(WaterfallBar(label, "step", level, after, interval))
         level = after
     if has_task:
