@@ -41,14 +41,14 @@ A model, measured first:  [cyan]qdiag gate net.pt2 --data photos/ --preset image
 
 [bold]Limits in a file[/]
 
-qdiag.toml with a table \\[gate], or pyproject.toml with \\[tool.qdiag.gate]; keys are the options with underscores:
-max_drop = 1.0, or max_drop = {{ fail = 1.0, warn = 0.5 }}. QDIAG_MAX_DROP in the environment comes before the files,
+qdiag.toml with a table \\[gate], or pyproject.toml with \\[tool.qdiag.gate]; keys are the options with underscores: \
+max_drop = 1.0, or max_drop = {{ fail = 1.0, warn = 0.5 }}. QDIAG_MAX_DROP in the environment comes before the files, \
 options come before both.
 
 [bold]Exit codes[/]
 
-0 passed, or too few samples to tell (1 with --strict);  1 a limit is broken;  2 nothing could be judged: no evidence,
-NaN, nothing quantized, wrong usage;  130 interrupted.
+0 passed, or too few samples to tell (1 with --strict);  1 a limit is broken;  2 nothing could be judged: no \
+evidence, NaN, nothing quantized, wrong usage;  130 interrupted.
 """
 
 

@@ -9,7 +9,7 @@ from qdiag.writers.gate_words import (
     STATUS_WORDS,
     change_words,
     check_title,
-    detail_words,
+    detail_lines,
     figure_words,
     limit_words,
     named_cause_words,
@@ -36,18 +36,20 @@ def print_gate(console: Console, result: GateResult) -> None:
     if rest:
         console.print(Text(rest, style="dim"))
     console.print()
-    for check in checks:
-        detail = detail_words(check)
-        if detail and (check.status != "pass" or check.reason):
-            console.print(Text.assemble((f"{STATUS_WORDS[check.status]:12} ", STYLES[check.status]),
-                                        f"{check_title(check)}: {detail}"), soft_wrap=True)  # fmt: skip
+    for status, words in detail_lines(checks):
+        _say(console, STATUS_WORDS[status], words, STYLES[status])
     for cause in result.causes:
-        console.print(Text.assemble(("cause        ", "bold"), named_cause_words(cause)), soft_wrap=True)
+        _say(console, "cause", named_cause_words(cause), "bold")
     for command in result.commands:
-        console.print(Text.assemble(("repair       ", "bold"), command), soft_wrap=True)
+        _say(console, "repair", command, "bold")
     for note in result.notes:
-        console.print(Text.assemble(("note         ", "dim"), note), soft_wrap=True)
+        _say(console, "note", note, "dim")
     console.print(Text(verdict_words(result), style=STYLES[result.status]))
+
+
+def _say(console: Console, word: str, text: str, style: str) -> None:
+    """Unwrapped, so that commands can be copied."""
+    console.print(Text.assemble((f"{word:13}", style), text), soft_wrap=True)
 
 
 def _head(result: GateResult) -> str:

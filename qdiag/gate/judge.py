@@ -35,7 +35,9 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
         checks = tuple(with_baseline(check, baseline) for check in checks)
     unusable = why_unusable(measurement)
     if unusable:
-        checks = tuple(replace(check, status="cannot_judge", reason=unusable) for check in checks)
+        checks = tuple(
+            replace(check, status="cannot_judge", reason=unusable, places=(), samples_needed=None) for check in checks
+        )
     if thresholds.strict:
         checks = tuple(_strict(check) for check in checks)
     usable_baseline = baseline if is_comparable else None

@@ -9,7 +9,7 @@ from qdiag.writers.gate_words import (
     STATUS_WORDS,
     change_words,
     check_title,
-    detail_words,
+    detail_lines,
     figure_words,
     limit_words,
     named_cause_words,
@@ -47,7 +47,8 @@ def _lines(result: GateResult) -> Iterator[str]:
     )
     if rest:
         yield from ("", plain(rest))
-    yield from _list("What to know", [_detail(check) for check in checks if _has_detail(check)])
+    details = detail_lines(checks)
+    yield from _list("What to know", [f"**{STATUS_WORDS[status]}** {plain(words)}" for status, words in details])
     yield from _list("Causes", [plain(named_cause_words(cause)) for cause in result.causes])
     if result.commands:
         yield from ("", "**Repair**", "", "```", *(line.replace("```", "'''") for line in result.commands), "```")
@@ -69,14 +70,6 @@ def _cells(check: GateCheck) -> tuple[str, str, str, str]:
 
 def _status(check: GateCheck) -> str:
     return f"{_SIGNS[check.status]} {STATUS_WORDS[check.status]}"
-
-
-def _has_detail(check: GateCheck) -> bool:
-    return bool(detail_words(check)) and (check.status != "pass" or bool(check.reason))
-
-
-def _detail(check: GateCheck) -> str:
-    return f"**{STATUS_WORDS[check.status]}** {plain(check_title(check))}: {plain(detail_words(check))}"
 
 
 def _list(title: str, items: Sequence[str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Words for a gate, the same on the terminal, in Markdown, JUnit, SARIF and annotations."""
 
 import math
+from collections.abc import Sequence
 
 from qdiag.core.gate import GateCheck, GateResult, GateRule, GateStatus, NamedCause
 from qdiag.writers.cause_words import cause_title, repair_title
@@ -112,6 +113,19 @@ def detail_words(check: GateCheck) -> str:
     return "; ".join([*parts, *([needed] if needed else [])])
 
 
+def detail_lines(checks: Sequence[GateCheck]) -> tuple[tuple[GateStatus, str], ...]:
+    """What is to be said beside the figures, each thing once: `20 checks: NaN or Inf in conv1`."""
+    groups: dict[tuple[GateStatus, str], list[GateCheck]] = {}
+    for check in checks:
+        detail = detail_words(check)
+        if detail and (check.status != "pass" or check.reason):
+            groups.setdefault((check.status, detail), []).append(check)
+    return tuple(
+        (status, f"{check_title(group[0]) if len(group) == 1 else count_noun(len(group), 'check')}: {detail}")
+        for (status, detail), group in groups.items()
+    )
+
+
 def check_sentence(check: GateCheck) -> str:
     """One line with everything: `drop of top-1: 67.4 pp (95 %: 63.0 to 71.3), limit ≤ 1.0 pp`."""
     on_change = check.rule in _ON_CHANGE
@@ -139,7 +153,9 @@ def verdict_words(result: GateResult) -> str:
 
 def named_cause_words(cause: NamedCause) -> str:
     """`QD301 dead BatchNorm channels set the weight range (dw0, dw1 and 5 more): REPAIR, gives back 56.4 pp`."""
-    words = f"{cause.code} {cause_title(cause.code)} ({names_words(cause.layers)})"
+    words = f"{cause.code} {cause_title(cause.code)}"
+    if cause.layers:
+        words += f" ({names_words(cause.layers)})"
     if cause.is_new:
         words = f"new: {words}"
     if cause.repair is None:

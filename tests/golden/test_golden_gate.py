@@ -1,0 +1,79 @@
+"""What a gate writes, word for word."""
+
+import io
+from collections.abc import Callable
+from importlib.metadata import version
+
+import pytest
+from rich.console import Console
+
+from qdiag.cli.app import run
+from qdiag.cli.gate_table import print_gate
+from qdiag.core.gate import GateResult
+from qdiag.gate.baseline import make_baseline
+from qdiag.writers.baseline_json import baseline_to_json
+from qdiag.writers.gate_json import gate_to_json
+from qdiag.writers.gate_markdown import gate_markdown
+from qdiag.writers.github_actions import annotations
+from qdiag.writers.junit import gate_junit
+from qdiag.writers.sarif import gate_sarif
+from tests.diagnoses import diagnosis
+from tests.gates import evidence, failed, passed, undecided, unjudged
+from tests.golden.test_golden import HELP_WRITTEN_WITH
+
+Check = Callable[[str, str], None]
+
+
+def table(result: GateResult, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
+    print_gate(console, result)
+    assert isinstance(console.file, io.StringIO)
+    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("make", [failed, undecided, passed, unjudged])
+def test_table(make: Callable[[], GateResult], check_golden: Check) -> None:
+    check_golden(f"gate_{make.__name__}.txt", table(make(), 140))
+
+
+def test_table_on_a_narrow_terminal(check_golden: Check) -> None:
+    text = table(failed(), 80)
+    assert "FAIL" in text
+    check_golden("gate_narrow.txt", text)
+
+
+@pytest.mark.parametrize("make", [failed, undecided, unjudged])
+def test_markdown(make: Callable[[], GateResult], check_golden: Check) -> None:
+    check_golden(f"gate_{make.__name__}.md", gate_markdown(make()))
+
+
+@pytest.mark.parametrize("make", [failed, unjudged])
+def test_junit(make: Callable[[], GateResult], check_golden: Check) -> None:
+    check_golden(f"gate_{make.__name__}.xml", gate_junit(make()))
+
+
+def test_sarif(check_golden: Check) -> None:
+    check_golden("gate_failed.sarif", gate_sarif(failed(), "0.1.0"))
+
+
+def test_json(check_golden: Check) -> None:
+    check_golden("gate_undecided.json", gate_to_json(undecided()))
+
+
+def test_annotations(check_golden: Check) -> None:
+    check_golden("gate_annotations.txt", "\n".join(annotations(failed())) + "\n")
+
+
+def test_baseline(check_golden: Check) -> None:
+    check_golden("gate_baseline.json", baseline_to_json(make_baseline(evidence(diagnosis()))))
+
+
+def test_help(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERMINAL_WIDTH", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    if not version("typer").startswith(f"{HELP_WRITTEN_WITH}."):
+        pytest.skip(f"the help was written down with typer {HELP_WRITTEN_WITH}, whose frames differ from others'")
+    assert run(["gate", "--help"]) == 0
+    text = "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
+    check_golden("help_gate.txt", text)
