@@ -26,10 +26,13 @@ _EQUAL = 1e-3
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    """Equalizes the whole chains around the layers of the sites; all chains when there are none."""
-    pairs = _chosen(case, [site.layer for site in sites])
+    """Equalizes the whole chains around the layers of the sites, or only the pairs that touch them where the context
+    says so; all chains when there are no sites. Channels that the context spares stay as they are.
+    """
+    pairs = _chosen(case, [site.layer for site in sites], is_local=context.is_local)
     constants = {key: case.program.constants[key] for key in _touched(pairs)}
     scales = equalizing_scales(pairs, constants, case.observations)
+    scales = [torch.where(_held(pair, context), 1.0, s) for pair, s in zip(pairs, scales, strict=True)]
     scales = [s if float((s - 1.0).abs().max()) > _EQUAL else torch.ones_like(s) for s in scales]
     changed: dict[str, Tensor] = {}
     for pair, scale in zip(pairs, scales, strict=True):
@@ -62,9 +65,23 @@ def scaled_pair(pair: Pair, scale: Tensor, constants: Mapping[str, Tensor]) -> d
     return changed
 
 
-def _chosen(case: Case, names: Sequence[str]) -> tuple[Pair, ...]:
+def _held(pair: Pair, context: RepairContext) -> Tensor:
+    """True for the channels between the two layers that the context spares, (C,)."""
+    held = torch.zeros(pair.channels, dtype=torch.bool)
+    ends = [pair.first_layer.name]
+    if pair.second_layer.is_depthwise:  # there, an input channel is an output channel
+        ends.append(pair.second_layer.name)
+    for name in ends:
+        held[[c for c in context.spared.get(name, ()) if c < pair.channels]] = True
+    return held
+
+
+def _chosen(case: Case, names: Sequence[str], *, is_local: bool) -> tuple[Pair, ...]:
     pairs = find_pairs(case)
-    chosen = pairs.around(set(names)) if names else pairs.found
+    if is_local and names:
+        chosen = tuple(p for p in pairs.found if {p.first_layer.name, p.second_layer.name} & set(names))
+    else:
+        chosen = pairs.around(set(names)) if names else pairs.found
     if chosen:
         return chosen
     reasons = {name: reason for name, reason in pairs.refused.items() if name in names or not names}
