@@ -25,11 +25,15 @@ PLOT_SUFFIXES = (".png", ".svg")
 
 
 def settle_layout(figure: Figure) -> None:
-    """Computes the places of axes and legends once; every format drawn after that takes them as they are."""
+    """Computes the places of axes and legends once; every format drawn after that takes them as they are.
+
+    With a layout engine, even a placeholder, matplotlib draws everything twice for each file.
+    """
     engine = figure.get_layout_engine()
     if engine is not None and figure.axes:
         engine.execute(figure)
-        figure.set_layout_engine("none")
+    with mpl.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
 
 
 def figure_bytes(figure: Figure, format_: PlotFormat) -> bytes:

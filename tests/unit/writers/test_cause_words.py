@@ -1,0 +1,106 @@
+from dataclasses import replace
+
+import pytest
+
+from qdiag.core.causes import Harm, RankedCause, Trial
+from qdiag.core.task import Interval
+from qdiag.writers.cause_words import best_trial, cause_line, commands, headline, repair_title, way_around_commands
+from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
+
+
+def test_the_headline_names_drop_interval_and_cause() -> None:
+    words = headline(diagnosis())
+    assert "costs 67.4 pp of top-1 (76.4 % → 9.0 %; 95 %: 62.7 to 71.5)" in words
+    assert (
+        "Cause: dead BatchNorm channels set the weight range, in 7 layers; repaired alone, that gives back 56.4"
+        in words
+    )
+    assert words == headline(diagnosis().ranking)
+
+
+@pytest.mark.parametrize(
+    ("found", "start"),
+    [
+        (healthy_diagnosis(), "Nothing to repair: quantization raises top-1 by 0.2 pp"),
+        (repaired_diagnosis(), "Too few samples to tell: quantization costs 1.6 pp"),
+        (unlabelled_diagnosis(), "Quantization changes the top-1 of 87.8 % of the samples"),
+        (awkward_diagnosis(), "Too few samples to tell: what quantization costs is not known"),
+    ],
+)
+def test_the_headline_fits_every_verdict(found: object, start: str) -> None:
+    assert headline(found).startswith(start)  # type: ignore[arg-type]
+
+
+def test_a_network_without_task_is_judged_by_its_output() -> None:
+    ranking = diagnosis().ranking
+    harm = Harm("sqnr", 34.25, Interval(33.0, 35.5), 20.0, "healthy")
+    words = headline(replace(ranking, harm=harm))
+    assert words.endswith("leaves 34.2 dB of SQNR at the output (95 %: 33.0 to 35.5), above the limit of 20.0 dB.")
+
+
+def test_harm_without_a_claimed_cause_says_whether_anything_was_tried() -> None:
+    ranking = diagnosis().ranking
+    unclaimed = replace(ranking, causes=tuple(replace(cause, verdict="harmless") for cause in ranking.causes))
+    assert "No repair that was tried gives a part of it back" in headline(unclaimed)
+    assert headline(replace(ranking, causes=())).endswith("No cause was found.")
+
+
+def test_lines_of_causes_give_the_gain_or_the_reason() -> None:
+    lines = [cause_line(cause) for cause in diagnosis().ranking.causes]
+    assert "gives back 56.4 pp (95 %: 51.6 to 60.7), its placebo 0.2 pp" in lines[0]
+    assert lines[2].endswith("undecided, its interval includes zero")
+    assert lines[4].endswith("not tested, its repair was refused")
+
+
+def test_a_repair_that_keeps_the_scheme_comes_before_a_better_way_around() -> None:
+    cause: RankedCause = diagnosis().ranking.causes[0]
+    turned = replace(cause, trials=(cause.trials[2], *cause.trials[:2]))
+    assert turned.trials[0].repair == "per_channel_weights"
+    best = best_trial(turned)
+    assert best is not None
+    assert best.repair == "reset_variance_mean"
+    assert best_trial(replace(cause, trials=(Trial("equalize", (), refused="no pair"),))) is None
+
+
+def test_each_command_works_on_what_the_one_before_wrote() -> None:
+    first, second = commands(diagnosis())
+    rest = "--arch 'zoo:mobilenet_v1?width=0.75' --data photos/ --scheme tf-uint8"
+    assert first == f"qdiag fix-bn net.safetensors -o net.fixed.safetensors --method mean {rest}"
+    assert second == f"qdiag sqnr net.fixed.safetensors {rest} --set 'weights.calibrator=\"mse\"'"
+
+
+def test_commands_repeat_the_options_of_the_run() -> None:
+    found = replace(diagnosis(), options=("--data", "my photos", "--preset", "tf"))
+    assert commands(found)[0].endswith("--method mean --data 'my photos' --preset tf")
+    assert commands(found, "w/net.pt2", ["--trust"])[0] == (
+        "qdiag fix-bn w/net.pt2 -o w/net.fixed.pt2 --method mean --trust"
+    )
+
+
+def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
+    ranking = diagnosis().ranking
+    step = replace(ranking.waterfall[0], repair="equalize")
+    lines = commands(replace(ranking, waterfall=(ranking.waterfall[0], step)), "./net.py:make")
+    assert lines == (
+        "qdiag fix-bn ./net.py:make -o fixed.pt --method mean",
+        "qdiag repair fixed.pt --with equalize -o fixed2.pt",
+    )
+
+
+@pytest.mark.parametrize("found", [healthy_diagnosis(), repaired_diagnosis()])
+def test_without_harm_there_is_nothing_to_run(found: object) -> None:
+    assert commands(found) == ()  # type: ignore[arg-type]
+
+
+def test_a_way_around_is_measured_by_its_settings() -> None:
+    found = diagnosis()
+    around = found.ranking.way_around
+    assert around is not None
+    (line,) = way_around_commands(found, around)
+    assert line.endswith("--set 'weights.granularity=\"per_channel\"'")
+    assert way_around_commands(found, replace(around, settings=())) == ()
+
+
+def test_names_of_a_newer_version_are_shown_as_they_are() -> None:
+    assert repair_title("anneal") == "anneal"
+    assert "QD999 QD999" in cause_line(replace(diagnosis().ranking.causes[2], code="QD999"))

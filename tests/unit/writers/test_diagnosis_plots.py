@@ -1,0 +1,183 @@
+"""Structure of the pictures: labels, units, number of points. What they look like is looked at, not tested."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from matplotlib.figure import Figure
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.writers.bits_plot import bits_figure
+from qdiag.writers.channels_plot import channels_figure
+from qdiag.writers.figure import figure_bytes, settle_layout
+from qdiag.writers.histogram_plot import histogram_figure
+from qdiag.writers.losses_plot import LOSSES, losses_figure
+from qdiag.writers.mse_plot import mse_figure
+from qdiag.writers.report_pictures import report_pictures
+from qdiag.writers.sensitivity_plot import sensitivity_figure
+from qdiag.writers.waterfall_plot import waterfall_bars, waterfall_figure
+from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, long_diagnosis, unlabelled_diagnosis
+from tests.diagnosis_parts import DEAD
+from tests.measurements import measurement, range_report
+
+KINDS: dict[str, Callable[[], Diagnosis]] = {
+    "harmed": diagnosis, "healthy": healthy_diagnosis, "awkward": awkward_diagnosis,
+}  # fmt: skip
+
+
+def legend_labels(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def title_of(figure: Figure) -> str:
+    return figure.get_suptitle()
+
+
+def test_mse_has_a_point_per_layer_with_noise_and_a_log_axis() -> None:
+    found = diagnosis().measurement
+    axes = mse_figure(found).axes[0]
+    local, propagated = axes.lines[0].get_ydata(), axes.lines[2].get_ydata()
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "MSE [output units²], lower is better"
+    assert sum(not math.isnan(value) for value in local) == len(found.records) - 1  # the softmax stays in float
+    assert sum(not math.isnan(value) for value in propagated) == len(found.records)
+    assert local[2] == pytest.approx(found.records[2].local.mse)
+
+
+def test_mse_shows_what_is_zero_and_what_is_not_finite() -> None:
+    labels = legend_labels(mse_figure(awkward_diagnosis().measurement))
+    assert {"0: no error", "nothing finite", "left in float"} <= set(labels)
+
+
+def test_losses_are_stacked_to_100_percent_and_their_sum_is_shown_against_the_noise() -> None:
+    found = diagnosis().measurement
+    figure = losses_figure(found)
+    above, below = figure.axes
+    count = sum(record.losses is not None for record in found.records)
+    tops = [patch.get_y() + patch.get_height() for patch in above.patches[-count:]]
+    assert tops == pytest.approx([100.0] * count)
+    assert legend_labels(figure) == list(LOSSES)
+    assert len(below.lines[1].get_xdata()) == count
+    assert "do not add up exactly" in title_of(figure)
+
+
+def test_losses_that_were_not_measured_are_said_to_be_so() -> None:
+    assert [text.get_text() for text in losses_figure(measurement()).texts][-1].startswith("not measured")
+
+
+def test_channels_mark_those_with_a_finding_and_the_values_that_vanish() -> None:
+    figure = channels_figure(diagnosis(), "blocks.5.dw")
+    axes = figure.axes[0]
+    sizes = sorted(len(collection.get_segments()) for collection in axes.collections)  # type: ignore[attr-defined]
+    assert sizes == [len(DEAD["blocks.5.dw"]), 16 - len(DEAD["blocks.5.dw"])]
+    assert axes.get_yscale() == "symlog"
+    assert "channel with a finding" in legend_labels(figure)
+    assert any(label.startswith("rounds to 0 (step") for label in legend_labels(figure))
+
+
+def test_channels_with_scales_of_their_own_have_no_common_step() -> None:
+    found = diagnosis()
+    scheme = found.measurement.scheme
+    per_channel = replace(scheme, weights=replace(scheme.weights, granularity="per_channel"))
+    figure = channels_figure(replace(found, measurement=replace(found.measurement, scheme=per_channel)), "blocks.1.dw")
+    assert not any("rounds to 0" in label for label in legend_labels(figure))
+
+
+def test_the_histogram_has_a_tick_per_step_and_both_limits() -> None:
+    found = diagnosis()
+    figure = histogram_figure(found, "blocks.1.dw")
+    quantizer = found.measurement.record("blocks.1.dw").quantizer
+    assert quantizer is not None
+    axes = figure.axes[0]
+    xs = {tuple(line.get_xdata()) for line in axes.lines}
+    assert {(quantizer.range_min,) * 2, (quantizer.range_max,) * 2} <= xs
+    grid = max(axes.lines, key=lambda line: len(line.get_xdata()))
+    assert len(grid.get_xdata()) == 3 * 256
+    assert "256 steps of" in " ".join(legend_labels(figure))
+    assert axes.get_xlabel() == "output value"
+
+
+def test_the_waterfall_adds_up_from_quantized_to_float() -> None:
+    bars = waterfall_bars(diagnosis().ranking)
+    assert [bar.kind for bar in bars] == ["level", "step", "step", "rest", "level"]
+    assert bars[0].end + sum(bar.length for bar in bars[1:-1]) == pytest.approx(bars[-1].end)
+    assert [round(bar.end, 1) for bar in bars] == [9.0, 65.4, 74.8, 76.4, 76.4]
+    assert waterfall_figure(diagnosis()).axes[0].get_xlabel() == "top-1 accuracy [%]"
+
+
+def test_without_labels_the_waterfall_ends_at_full_agreement() -> None:
+    bars = waterfall_bars(unlabelled_diagnosis().ranking)
+    assert bars[-1].end == pytest.approx(100.0)
+    assert waterfall_figure(unlabelled_diagnosis()).axes[0].get_xlabel() == "same top-1 as the float network [%]"
+
+
+def test_without_a_task_the_waterfall_is_in_decibels_and_has_no_end() -> None:
+    found = diagnosis()
+    bars = waterfall_bars(replace(found.ranking, task_kind="none"))
+    assert [bar.kind for bar in bars] == ["level", "step", "step"]
+    assert bars[-1].end == pytest.approx(17.8)
+    figure = waterfall_figure(replace(found, ranking=replace(found.ranking, task_kind="none")))
+    assert figure.axes[0].get_xlabel() == "output SQNR [dB]"
+
+
+def test_sensitivity_has_a_bar_per_layer_and_panel_and_marks_the_worst() -> None:
+    sweep = diagnosis().sensitivity
+    assert sweep is not None
+    figure = sensitivity_figure(sweep)
+    assert [len(axes.patches) for axes in figure.axes] == [len(sweep.rows)] * 4
+    bold = [t.get_text() for t in figure.axes[-1].get_xticklabels() if t.get_fontweight() == "bold"]
+    assert bold == ["blocks.0.dw", "blocks.1.dw", "blocks.2.dw"]
+    assert all("[" in axes.get_ylabel() for axes in figure.axes)
+
+
+def test_bits_are_drawn_against_the_float_network() -> None:
+    figure = bits_figure(diagnosis())
+    accuracy, sqnr = figure.axes
+    assert list(accuracy.lines[0].get_xdata()) == [4, 6, 8, 16]
+    assert (accuracy.get_ylabel(), sqnr.get_ylabel()) == ("top-1 accuracy [%]", "output SQNR [dB]")
+    assert "float: 76.4 %" in legend_labels(figure)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_picture_of_every_diagnosis_can_be_drawn(kind: str) -> None:
+    pictures = report_pictures(KINDS[kind]())
+    assert len({picture.name for picture in pictures}) == len(pictures)
+    for picture in pictures:
+        figure = picture.draw()
+        settle_layout(figure)
+        assert figure_bytes(figure, "svg").startswith(b"<?xml")
+        assert picture.alt
+
+
+def test_labels_of_300_layers_stay_readable() -> None:
+    found = long_diagnosis(300)
+    assert found.sensitivity is not None
+    for figure in (mse_figure(found.measurement), sensitivity_figure(found.sensitivity)):
+        labels = [tick.get_text() for tick in figure.axes[-1].get_xticklabels()]
+        assert 60 <= len(labels) <= 83
+        assert max(map(len, labels)) <= 26
+
+
+def test_only_the_worst_layers_get_pictures_of_their_own() -> None:
+    pictures = [picture for picture in report_pictures(long_diagnosis(300)) if picture.layer is not None]
+    assert len(pictures) == 16
+    assert long_diagnosis(300).measurement.records[100].name in {picture.layer for picture in pictures}
+
+
+def test_a_settled_figure_has_its_axes_where_matplotlib_puts_them() -> None:
+    settled, other = bits_figure(diagnosis()), bits_figure(diagnosis())
+    before = settled.axes[0].get_position().bounds
+    settle_layout(settled)
+    other.draw_without_rendering()
+    assert settled.get_layout_engine() is None
+    assert settled.axes[0].get_position().bounds == pytest.approx(other.axes[0].get_position().bounds, abs=0.01)
+    assert settled.axes[0].get_position().bounds != pytest.approx(before, abs=0.01)
+
+
+def test_weights_without_percentiles_are_drawn_by_their_ends() -> None:
+    from qdiag.writers.diagnosis_ranges import range_report_of
+    from qdiag.writers.ranges_plot import ranges_figure
+
+    assert "weights, min to max" in legend_labels(ranges_figure(range_report_of(diagnosis())))
+    assert "weights, 0.1 % to 99.9 %" in legend_labels(ranges_figure(range_report()))
