@@ -15,9 +15,9 @@ _BINS_AT_MOST = 96
 _LOSSES = (
     ("input", "input quantization"),
     ("weight", "weight quantization"),
-    ("saturation", "saturated sums"),
-    ("requantization", "requantized output"),
-    ("clipping", "clipping by the activation"),
+    ("saturation", "run-time saturation"),
+    ("requantization", "re-quantization"),
+    ("clipping", "activation clipping"),
 )
 """Fields of `LossRecord` and their words, in the order of arXiv 1803.08607, section 2."""
 
