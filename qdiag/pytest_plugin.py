@@ -1,0 +1,94 @@
+"""A gate inside pytest: `assert_quantizes(model, data, max_drop=1.0)`, as a function and as a fixture.
+
+Installed with `qdiag` (entry point `pytest11`). Nothing heavy is imported before the first measurement.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from qdiag.core.gate import GateResult
+    from qdiag.core.scheme import QuantScheme
+
+_WEAKEST_SHOWN = 5
+
+
+def assert_quantizes(
+    model: Any,
+    data: Any,
+    *,
+    max_drop: float | None = 1.0,
+    scheme: "QuantScheme | str" = "int8",
+    calibration: Any = None,
+    max_relative_drop: float | None = None,
+    min_accuracy: float | None = None,
+    max_flips: float | None = None,
+    min_sqnr: float | None = None,
+    min_layer_sqnr: float | None = None,
+    allow: Mapping[str, float] | None = None,
+    strict: bool = False,
+    device: str = "cpu",
+) -> "GateResult":
+    """Measures the quantized network, and fails the test when it breaks a limit.
+
+    Too few samples to tell: the test is skipped, with the number of samples that would do, because what was not decided
+    has not passed; with `strict` it fails. What cannot be judged (no labels for a limit on accuracy, NaN, nothing
+    quantized) fails.
+
+    Args:
+        model, data, calibration, scheme, device: as in `qdiag.measure`; labels come as `(inputs, labels)`.
+        max_drop: points of top-1. Without labels, give None here and one of the limits below.
+        max_relative_drop, min_accuracy, max_flips: in percent. min_sqnr, min_layer_sqnr: in dB.
+        allow: other limits than `min_layer_sqnr`, by glob patterns of layers.
+
+    Returns:
+        The checks, for further assertions.
+    """
+    __tracebackhide__ = True
+    import qdiag
+    from qdiag.core.gate import Allowance, Limit, Thresholds
+    from qdiag.errors import QdiagError
+    from qdiag.gate.evidence import GateEvidence
+    from qdiag.gate.judge import judge
+
+    thresholds = Thresholds(
+        max_drop_pp=Limit(max_drop),
+        max_relative_drop_percent=Limit(max_relative_drop),
+        min_accuracy_percent=Limit(min_accuracy),
+        max_flips_percent=Limit(max_flips),
+        min_sqnr_db=Limit(min_sqnr),
+        min_layer_sqnr_db=Limit(min_layer_sqnr),
+        allow=tuple(Allowance(pattern, db) for pattern, db in (allow or {}).items()),
+        strict=strict,
+    )
+    try:
+        measurement = qdiag.measure(model, data, scheme=scheme, calibration=calibration, device=device)
+        result = judge(GateEvidence(measurement.model.source, measurement), thresholds)
+    except QdiagError as error:
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        pytest.fail(f"the quantized network could not be judged: {error}{hint}", pytrace=False)
+    if result.status in ("fail", "cannot_judge"):
+        pytest.fail(_message(result), pytrace=False)
+    if result.status == "undecided":
+        pytest.skip(_message(result))
+    return result
+
+
+@pytest.fixture(name="assert_quantizes", scope="session")
+def assert_quantizes_fixture() -> "Callable[..., GateResult]":
+    """`qdiag.pytest_plugin.assert_quantizes`, without an import."""
+    return assert_quantizes
+
+
+def _message(result: "GateResult") -> str:
+    from qdiag.writers.gate_words import STATUS_WORDS, check_sentence, shown_checks, verdict_words
+
+    lines = [f"{result.source} under {result.scheme}: {verdict_words(result)}"]
+    checks, _ = shown_checks(result)
+    lines += [f"  {STATUS_WORDS[check.status]}: {check_sentence(check)}" for check in checks if check.status != "pass"]
+    if result.weakest:
+        figures = [f"{figure.layer} {figure.local_db:.1f} dB" for figure in result.weakest[:_WEAKEST_SHOWN]]
+        lines.append(f"  weakest layers, local SQNR: {', '.join(figures)}")
+    return "\n".join(lines)
