@@ -8,13 +8,14 @@ What it means:
 How it is computed:
     On the raw ranges of both data sets, whatever the calibrator made of them, widened to hold 0:
 
-    beyond_fraction [%]: share of the measured values outside [minimum, maximum] of the calibration data: the largest of
-        0.01, 0.1, 1 % on either side whose percentile lies outside
+    overshoot [%]: how far the 99th percentile of the measured values lies above the maximum of the calibration data, or
+        the 1st below the minimum, in percent of maximum - minimum
     used_range [%]: maximum - minimum of the measured values, over the 99.9th - 0.1th percentile of the calibration data
 
 Thresholds:
-    At least 1 % beyond on one side, or at most 50 % used (one bit). Of two samples of the same images, fewer than
-    0.01 % lie beyond, and extremes differ by less than the tails that the percentiles leave out.
+    An overshoot of at least 20 %, so that one measured value in a hundred is cut by a fifth of the range or more; or at
+    most 50 % used (one bit). Of two samples of the same images the overshoot is below 2 %: percentiles stay inside
+    extremes. Layers with fewer than 1,000 values in either data set are passed over: their 1 % are a handful.
 
 What helps:
     The same preprocessing for both; 64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show
@@ -31,13 +32,13 @@ from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer
 CODE = "QD501"
 REPAIRS: tuple[str, ...] = ("calibrate_on_measured", "cover_range")
 
-BEYOND_PERCENT = 1.0
+OVERSHOOT_PERCENT = 20.0
 USED_PERCENT = 50.0
-_TAILS = (1.0, 0.1, 0.01)
+VALUES = 1000
 
 
 def find(context: DetectionContext) -> Finding | None:
-    """Layers whose measured values do not fit the range they were given; inputs of the network before others."""
+    """Layers whose measured values do not fit the range that the calibration data gave them."""
     sites = []
     for record, facts in context.layers:
         seen, measured = record.range, facts.measured_range
@@ -45,10 +46,12 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         if not seen.percentiles or not measured.percentiles or seen.min == seen.max:
             continue
-        beyond, used = _beyond_percent(seen, measured), _used_percent(seen, measured)
-        if beyond >= BEYOND_PERCENT or used <= USED_PERCENT:
+        if min(seen.count, measured.count) < VALUES:
+            continue
+        overshoot, used = _overshoot_percent(seen, measured), _used_percent(seen, measured)
+        if overshoot >= OVERSHOOT_PERCENT or used <= USED_PERCENT:
             evidence = (
-                Evidence("beyond_fraction", beyond, "%", BEYOND_PERCENT),
+                Evidence("overshoot", overshoot, "%", OVERSHOOT_PERCENT),
                 Evidence("used_range", used, "%", USED_PERCENT),
                 Evidence("clipped_fraction", 100.0 * record.clipped_fraction, "%"),
             )
@@ -56,14 +59,11 @@ def find(context: DetectionContext) -> Finding | None:
     return finding(CODE, sites, REPAIRS)
 
 
-def _beyond_percent(seen: TensorRange, measured: TensorRange) -> float:
+def _overshoot_percent(seen: TensorRange, measured: TensorRange) -> float:
     low, high = min(seen.min, 0.0), max(seen.max, 0.0)
-    for tail in _TAILS:
-        at_top = measured.percentiles[PERCENTILES.index(100.0 - tail)]
-        at_bottom = measured.percentiles[PERCENTILES.index(tail)]
-        if at_top > high or at_bottom < low:
-            return tail
-    return 0.0
+    above = measured.percentiles[PERCENTILES.index(99.0)] - high
+    below = low - measured.percentiles[PERCENTILES.index(1.0)]
+    return 100.0 * max(above, below) / (high - low)
 
 
 def _used_percent(seen: TensorRange, measured: TensorRange) -> float:

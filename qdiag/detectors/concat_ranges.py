@@ -11,7 +11,8 @@ How it is computed:
     branch_levels [steps]: max |x| of the narrowest input / scale of the output
 
 Thresholds:
-    A ratio of at least 8 (three bits), and fewer than 16 levels for the narrowest input. Inputs of zeros do not count.
+    A ratio of at least 8 (three bits), and fewer than 16 levels for the narrowest input. Inputs of zeros and
+    constants, such as the class token of a transformer, do not count.
 
 What helps:
     Outputs split before the concat, or coordinates divided by the image size, in the model. 16-bit activations; the
@@ -37,7 +38,8 @@ def find(context: DetectionContext) -> Finding | None:
     for record, _ in context.layers:
         if record.kind != "concat" or record.quantizer is None:
             continue
-        widths = [s.range.max_abs for s in context.sources(record) if s.range is not None and s.range.max_abs > 0.0]
+        inputs = (source for source in context.sources(record) if source.kind != "constant")
+        widths = [source.range.max_abs for source in inputs if source.range and source.range.max_abs > 0.0]
         if len(widths) < 2:
             continue
         over_narrowest, levels = max(widths) / min(widths), min(widths) / record.quantizer.scale

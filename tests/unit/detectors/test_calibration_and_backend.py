@@ -14,11 +14,11 @@ SCHEME = load_preset("tf-uint8")
 
 
 def test_measured_values_beyond_the_calibrated_range() -> None:
-    (found,) = detect(planted(healthy(), "input:x", {}, {"measured_range": spread(0.0, 24.0)}))
+    (found,) = detect(planted(healthy(), "input:x", {}, {"measured_range": spread(0.0, 32.0)}))
     assert found.code == "QD501"
     assert found.layers == ("input:x",)
     figures = {e.name: (e.value, e.threshold) for e in found.sites[0].evidence}
-    assert figures["beyond_fraction"] == (1.0, 1.0)
+    assert figures["overshoot"] == (pytest.approx(100 * (32 * 0.28 - 6) / 6), 20.0)
     assert found.repairs[0] == "calibrate_on_measured"
 
 
@@ -32,6 +32,11 @@ def test_measured_values_that_use_little_of_the_range() -> None:
 @pytest.mark.parametrize("high", [3.0, 5.0, 7.0, 9.0])
 def test_two_samples_of_the_same_data_differ_a_little(high: float) -> None:
     assert codes(planted(healthy(), "input:x", {}, {"measured_range": spread(0.0, high)})) == []
+
+
+def test_a_handful_of_values_says_nothing() -> None:
+    few = replace(spread(0.0, 32.0), count=640)
+    assert codes(planted(healthy(), "input:x", {}, {"measured_range": few})) == []
 
 
 def test_nothing_is_known_of_the_measured_range() -> None:

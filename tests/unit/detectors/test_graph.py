@@ -31,6 +31,12 @@ def test_a_concat_of_like_inputs_and_of_zeros() -> None:
     assert "QD401" not in codes(nothing)
 
 
+def test_a_class_token_is_no_branch() -> None:
+    boxes = with_range(healthy(), "stem", 0.0, 675.0)
+    token = planted(with_range(boxes, "joined", 0.0, 675.0), "silu", {"kind": "constant"})
+    assert codes(token) == []
+
+
 def test_a_concat_with_bits_to_spare() -> None:
     boxes = with_range(healthy(), "stem", 0.0, 675.0)
     assert codes(with_range(boxes, "joined", 0.0, 675.0, quantizer=affine(0.0, 675.0, bits=16))) == []
@@ -42,6 +48,11 @@ def test_an_add_that_buries_one_input() -> None:
     assert found.code == "QD402"
     assert found.layers == ("sum",)
     assert found.sites[0].evidence[0].value == pytest.approx(50.0)
+
+
+def test_an_add_whose_wide_input_hides_what_the_narrow_one_loses() -> None:
+    context = with_range(with_range(healthy(), "stem", 0.0, 3000.0), "sum", 0.0, 3000.0)
+    assert codes(context) == ["QD402"]
 
 
 def test_an_add_that_loses_nothing_and_one_of_like_inputs() -> None:
