@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from qdiag.core.causes import FloatCost, RankedCause, Ranking, TaskKind, Trial
+from qdiag.core.causes import RankedCause, Ranking, TaskKind, Trial
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.findings import Evidence, Finding, FindingSite
+from qdiag.core.findings import Finding, FindingSite
 from qdiag.core.repair_names import REPAIR_NAMES
 from qdiag.writers.bn_words import channel_list
 from qdiag.writers.cause_words import (
@@ -16,12 +16,12 @@ from qdiag.writers.cause_words import (
     step_title,
     way_around_commands,
 )
+from qdiag.writers.evidence_words import evidence_words, float_words
 from qdiag.writers.number_words import (
     UNKNOWN,
     count_noun,
     number,
     recovery_words,
-    significant,
     task_noun,
     with_interval,
     with_unit,
@@ -90,20 +90,16 @@ def _also(findings: Sequence[Finding]) -> str:
 
 def _sites(sites: Sequence[FindingSite]) -> str:
     rows = [
-        (code(site.layer), channel_list(site.channels) or "whole layer", "; ".join(map(evidence_words, site.evidence)))
+        (
+            code(site.layer),
+            channel_list(site.channels) or "whole layer",
+            text("; ".join(map(evidence_words, site.evidence))),
+        )
         for site in sites[:_SITES_AT_MOST]
     ]
     rest = len(sites) - _SITES_AT_MOST
     more = f"\n\n… and {count_noun(rest, 'more layer')}." if rest > 0 else ""
     return table(("layer", "channels", "seen"), rows) + more
-
-
-def evidence_words(evidence: Evidence) -> str:
-    """`range over live 79 x (limit 1.5)`."""
-    limit = f" (limit {significant(evidence.threshold)})" if evidence.threshold is not None else ""
-    unit = evidence.unit.removesuffix("s") if evidence.value == 1.0 else evidence.unit
-    name = evidence.name.removesuffix(f"_{evidence.unit.lower()}").replace("_", " ")
-    return text(f"{name} {significant(evidence.value)} {unit}".rstrip() + limit)
 
 
 def _trials(trials: Sequence[Trial], kind: TaskKind) -> str:
@@ -122,17 +118,6 @@ def _trial_row(trial: Trial, kind: TaskKind) -> tuple[str, ...]:
     if trial.recovery is not None and trial.recovery.pairs is not None:
         back += f"; {with_interval(trial.recovery.recovered_db, 'dB', trial.recovery.db_interval)}"
     return name, scheme, back, score_words(trial.after, kind) if trial.after else UNKNOWN, placebo, cost
-
-
-def float_words(cost: FloatCost | None) -> str:
-    """What a repair does to the float network itself."""
-    if cost is None:
-        return "unchanged"
-    moved = f"output moves by {cost.relative_delta:.2g} of its largest value"
-    if cost.pairs is None or cost.pairs.drop_pp == 0.0:
-        return moved
-    drop = cost.pairs.drop_pp
-    return f"{moved}, {'loses' if drop > 0.0 else 'gains'} {number(abs(drop))} pp"
 
 
 def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
@@ -169,7 +154,7 @@ def ways_around_section(diagnosis: Diagnosis) -> str:
             count_noun(len(trial.layers), "layer"),
             recovery_words(trial.recovery) if trial.recovery else UNKNOWN,
             score_words(trial.after, kind) if trial.after else UNKNOWN,
-            "; ".join(map(evidence_words, trial.costs)) or UNKNOWN,
+            text("; ".join(map(evidence_words, trial.costs))) or UNKNOWN,
         )
         for trial in trials
     ]

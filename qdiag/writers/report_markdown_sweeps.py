@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.cause_words import cause_title, score_words
+from qdiag.writers.evidence_words import evidence_words
 from qdiag.writers.number_words import significant, task_noun, with_unit
-from qdiag.writers.report_markdown_causes import evidence_words
 from qdiag.writers.report_markdown_text import PictureLink, code, codes, pictures_of, section, table, text
 from qdiag.writers.words import arithmetic_words, tensor_scheme_words
 
@@ -63,7 +63,7 @@ def other_findings_section(diagnosis: Diagnosis) -> str:
         (
             f"{finding.code} {text(cause_title(finding.code))}",
             codes(finding.layers),
-            "; ".join(map(evidence_words, finding.sites[0].evidence)) if finding.sites else "",
+            text("; ".join(map(evidence_words, finding.sites[0].evidence))) if finding.sites else "",
         )
         for finding in diagnosis.ranking.findings
         if finding not in told

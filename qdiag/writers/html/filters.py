@@ -5,14 +5,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qdiag.core.causes import FloatCost, RankedCause
+from qdiag.core.causes import RankedCause
 from qdiag.core.findings import Evidence
 from qdiag.core.task import Interval
 from qdiag.writers.bn_words import dead_sentence
 from qdiag.writers.cause_words import cause_line, cause_title, repair_title, score_words
-from qdiag.writers.html.layer_view import channel_words, evidence_words, percent_words
+from qdiag.writers.evidence_words import evidence_words, float_words
+from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.html.view import keeps_scheme
-from qdiag.writers.number_words import significant, with_unit
+from qdiag.writers.number_words import significant
 from qdiag.writers.words import arithmetic_words, tensor_scheme_words
 
 MINUS = "\N{MINUS SIGN}"
@@ -78,16 +79,6 @@ def meter(value: float) -> str:
     return place(100.0 * min(max(value / 60.0, 0.0), 1.0)) if not math.isnan(value) else "0"
 
 
-def float_cost_words(cost: FloatCost | None) -> str:
-    """What a repair does to the float network."""
-    if cost is None:
-        return "unchanged"
-    moved = f"output moves by {percent_words(cost.relative_delta)}"
-    if cost.pairs is None or cost.pairs.reference_only == cost.pairs.simulated_only == 0:
-        return moved
-    return f"{moved}, loses {with_unit(cost.pairs.drop_pp, 'pp')}"
-
-
 def cost_words(cost: Evidence) -> str:
     """`scales to store: 442 values`."""
     return f"{cost.name.replace('_', ' ')}: {short(cost.value)} {cost.unit}".rstrip()
@@ -126,7 +117,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "dead_sentence": dead_sentence,
     "evidence": evidence_words,
     "figure": figure,
-    "float_cost": float_cost_words,
+    "float_cost": float_words,
     "keeps_scheme": keeps_scheme,
     "meter": meter,
     "percent": percent,

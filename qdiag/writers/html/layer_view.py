@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.facts import LayerFacts
-from qdiag.core.findings import Evidence
 from qdiag.core.records import OpRecord
 from qdiag.writers.cause_words import VERDICT_WORDS, cause_title
+from qdiag.writers.evidence_words import evidence_words
 from qdiag.writers.layer_row import LayerRow, layer_rows
 from qdiag.writers.number_words import count_noun, significant, with_unit
 from qdiag.writers.words import drop_common_prefix, op_words
@@ -85,13 +85,6 @@ def layer_views(diagnosis: Diagnosis) -> tuple[LayerView, ...]:
         )
         for row, name in zip(layer_rows(records), short, strict=True)
     )
-
-
-def evidence_words(evidence: Evidence) -> str:
-    """`range over live 79 x (limit 1.5)`."""
-    unit = f" {evidence.unit}" if evidence.unit and not math.isnan(evidence.value) else ""
-    limit = f" (limit {significant(evidence.threshold)})" if evidence.threshold is not None else ""
-    return f"{evidence.name.replace('_', ' ')} {significant(evidence.value)}{unit}{limit}"
 
 
 def channel_words(channels: tuple[int, ...], shown: int = 8) -> str:

@@ -42,7 +42,7 @@ class RunView:
         key: `before` or `after`, part of every anchor.
         lead, reasons: the headline, cut behind its first sentence.
         task: what points are points of; empty without logits.
-        ways: trials that change the scheme, best first, each repair once.
+        ways: trials that change the scheme, best first, each change at the same layers once.
         untried: findings that belong to no suspect.
     """
 
@@ -136,7 +136,16 @@ def _waterfall(ranking: Ranking, has_task: bool) -> tuple[Bar, ...]:
     bars.append(Bar("Quantized, as it is", "", "quantized", *place(min(low, 0.0), values[0]), values[0]))
     for step, before, after in zip(ranking.waterfall, values, values[1:], strict=False):
         where = names_words(step.layers)
-        bars.append(Bar(repair_title(step.repair), where, "step", *place(before, after), after, after - before))
+        bars.append(
+            Bar(
+                repair_title(step.repair),
+                where or "the whole network",
+                "step",
+                *place(before, after),
+                after,
+                after - before,
+            )
+        )
     if has_task:
         bars.append(Bar("Not explained", "", "remainder", *place(values[-1], top), top, top - values[-1]))
     return tuple(bars)
@@ -159,10 +168,9 @@ def _share(value: float, values: list[float], task: str) -> float:
 
 
 def _ways(ranking: Ranking) -> tuple[Trial, ...]:
-    trials = [t for cause in ranking.causes for t in cause.trials if not keeps_scheme(t)]
-    best = {trial.repair: trial for trial in reversed(trials)}
-    if ranking.way_around is not None:
-        best[ranking.way_around.repair] = ranking.way_around
+    own = [t for cause in ranking.causes for t in cause.trials if not keeps_scheme(t)]
+    whole = [*([ranking.way_around] if ranking.way_around else []), *ranking.ways_around]
+    best = {(trial.repair, trial.layers): trial for trial in reversed([*whole, *own])}
 
     def gain(trial: Trial) -> float:
         recovered = trial.recovery.recovered_db if trial.recovery else math.nan
