@@ -15,6 +15,8 @@ CAUSE_STATUS_WORDS: dict[CauseStatus, str] = {
 """Of `CauseChange.status`."""
 CERTAINTY_MARKS = {"certain": "", "likely": " ~", "guess": " ?"}
 """Behind the name of a renamed layer."""
+_VISIBLE = 0.05
+"""With one decimal, less would be shown as none."""
 
 
 def comparison_headline(comparison: Comparison) -> str:
@@ -117,7 +119,10 @@ def cause_layers(cause: CauseChange) -> str:
 
 
 def given_back(cause: CauseChange) -> tuple[str, str]:
-    """What its best repair gives back, before and after, in points or else in dB; empty where it is not there."""
+    """What its best repair gives back, before and after; empty where it is not there.
+
+    In points, or in dB at the output where there are none: a cause may be proved by decibels alone.
+    """
     before = _back(cause.recovered_before_pp, cause.recovered_before_db)
     after = _back(cause.recovered_after_pp, cause.recovered_after_db)
     return before, after
@@ -162,7 +167,7 @@ def _unit(value: float, unit: str) -> str:
 
 
 def _back(points: float, db: float) -> str:
-    if not math.isnan(points):
+    if not math.isnan(points) and (abs(points) >= _VISIBLE or not abs(db) >= _VISIBLE):
         return f"{signed(points)} pp"
     return "" if math.isnan(db) else f"{signed(db)} dB"
 
