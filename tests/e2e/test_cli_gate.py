@@ -1,0 +1,213 @@
+"""`qdiag gate` from the outside, on stored results."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qdiag.cli.app import run
+from qdiag.writers.baseline_json import read_baseline
+from qdiag.writers.diagnosis_json import diagnosis_to_json
+from qdiag.writers.json_file import to_json
+from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
+from tests.measurements import measurement
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DIAGNOSES = {
+    "bad": diagnosis,
+    "good": healthy_diagnosis,
+    "repaired": repaired_diagnosis,
+    "nan": awkward_diagnosis,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, make in DIAGNOSES.items():
+        (tmp_path / f"{name}.json").write_text(diagnosis_to_json(make()), encoding="utf-8")
+    (tmp_path / "sqnr.json").write_text(to_json(measurement()), encoding="utf-8")
+    (tmp_path / "run1").mkdir()
+    (tmp_path / "run1" / "diagnosis.json").write_text(diagnosis_to_json(diagnosis()), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("GITHUB_", "QDIAG_")):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("good.json --max-drop 1", 0),
+        ("bad.json --max-drop 1", 1),
+        ("run1 --max-drop 1", 1),
+        ("sqnr.json --min-sqnr 3", 0),
+        ("sqnr.json --min-sqnr 20", 1),
+        ("sqnr.json --forbid QD301", 2),
+        ("bad.json --forbid QD301", 1),
+        ("good.json --forbid QD301", 0),
+        ("repaired.json --max-drop 1", 0),
+        ("repaired.json --max-drop 1 --strict", 1),
+        ("bad.json --warn-drop 1", 0),
+        ("bad.json --min-layer-sqnr 5 --allow blocks.0.dw=4", 0),
+        ("bad.json --min-layer-sqnr 5", 1),
+        ("nan.json --min-sqnr -50", 2),
+        ("good.json", 2),
+        ("good.json --strict", 2),
+        ("good.json --max-drop 1 --tolerance 1", 2),
+        ("good.json --max-drop 1 --baseline absent.json", 2),
+        ("absent.json --max-drop 1", 2),
+        ("absent --max-drop 1", 2),
+        ("good.json --max-drop nan", 2),
+        ("good.json --max-drop x", 2),
+        ("good.json --max-drop 1 --forbid QD999", 2),
+        ("good.json --max-drop 1 --data photos", 2),
+        ("good.json --max-drop 1 --json - --markdown -", 2),
+        ("good.json --max-drop 1 --json good.json", 2),
+        ("good.json --max-drop 1 --junit nowhere/x.xml", 2),
+    ],
+)
+def test_exit_codes(folder: Path, line: str, code: int) -> None:
+    assert run(["gate", *line.split()]) == code
+
+
+def test_the_table_says_what_why_and_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gate", "bad.json", "--max-drop", "1"]) == 1
+    out = capsys.readouterr().out
+    assert "drop of top-1   67.4 pp" in out
+    assert "QD301 dead BatchNorm channels" in out
+    assert "qdiag fix-bn net.safetensors" in out
+    assert out.splitlines()[-1] == "The gate failed: 1 of 1 check."
+    assert run(["gate", "repaired.json", "--max-drop", "1"]) == 0
+    assert "more samples would settle it" in capsys.readouterr().out
+
+
+def test_without_a_threshold_the_hint_shows_how_to_set_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gate", "good.json"]) == 2
+    err = capsys.readouterr().err
+    assert "no threshold is set" in err
+    assert "--max-drop 1" in err
+
+
+def test_limits_of_files_and_environment_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "qdiag.toml").write_text("[gate]\nmax_drop = 1\n", encoding="utf-8")
+    assert run(["gate", "bad.json"]) == 1
+    monkeypatch.setenv("QDIAG_MAX_DROP", "90")
+    assert run(["gate", "bad.json"]) == 0
+    assert run(["gate", "bad.json", "--max-drop", "2"]) == 1
+    monkeypatch.setenv("QDIAG_MAX_DORP", "90")
+    assert run(["gate", "bad.json"]) == 2
+
+
+def test_machine_clean_output(folder: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run(["gate", "bad.json", "--max-drop", "1", "--json", "-"]) == 1
+    captured = capfdbinary.readouterr()
+    assert json.loads(captured.out)["status"] == "fail"
+    assert captured.err == b""
+    assert run(["gate", "bad.json", "--max-drop", "1", "--markdown", "-"]) == 1
+    assert capfdbinary.readouterr().out.startswith(b"<!-- qdiag gate -->\n### ")
+
+
+def test_a_baseline_is_written_compared_and_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["--baseline", "base.json", "--tolerance", "0.5", "--no-new-causes"]
+    assert run(["gate", "good.json", *line]) == 2
+    assert "--update-baseline" in capsys.readouterr().err
+    assert run(["gate", "good.json", *line, "--update-baseline"]) == 0
+    assert "baseline written: base.json" in capsys.readouterr().err
+    assert read_baseline(folder / "base.json").causes == ()
+    first = (folder / "base.json").read_bytes()
+    assert run(["gate", "good.json", *line, "--update-baseline"]) == 0
+    assert (folder / "base.json").read_bytes() == first
+    assert run(["gate", "good.json", *line]) == 0
+    capsys.readouterr()
+    assert run(["gate", "bad.json", *line]) == 1
+    out = capsys.readouterr().out
+    assert "+67.6 pp" in out
+    assert "new: QD301" in out
+    other = replace(
+        diagnosis(), measurement=replace(diagnosis().measurement, data=replace(measurement().data, digest="0" * 64))
+    )
+    (folder / "other.json").write_text(diagnosis_to_json(other), encoding="utf-8")
+    assert run(["gate", "other.json", *line]) == 2
+    assert "--update-baseline writes it anew" in capsys.readouterr().out
+
+
+def test_the_default_baseline_and_limits_beside_an_update(folder: Path) -> None:
+    assert run(["gate", "bad.json", "--max-drop", "1", "--update-baseline", "--quiet"]) == 1
+    assert (folder / "qdiag-baseline.json").is_file()
+    assert run(["gate", "bad.json", "--tolerance", "0.5"]) == 0
+
+
+def test_no_baseline_of_what_cannot_be_judged(folder: Path) -> None:
+    assert run(["gate", "nan.json", "--baseline", "b.json", "--update-baseline"]) == 2
+    assert not (folder / "b.json").exists()
+
+
+def test_an_unreadable_result_still_gives_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
+    text = (folder / "good.json").read_text(encoding="utf-8")
+    (folder / "torn.json").write_text(text[: len(text) // 2], encoding="utf-8")
+    assert run(["gate", "torn.json", "--max-drop", "1", "--junit", "g.xml", "--sarif", "g.sarif"]) == 2
+    assert "<error" in (folder / "g.xml").read_text(encoding="utf-8")
+    assert "could not judge" in (folder / "summary.md").read_text(encoding="utf-8")
+    assert json.loads((folder / "g.sarif").read_text(encoding="utf-8"))["runs"][0]["results"]
+
+
+def test_annotations_only_where_github_reads_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["gate", "bad.json", "--max-drop", "1"]) == 1
+    assert "::error" not in capsys.readouterr().out
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert run(["gate", "bad.json", "--max-drop", "1"]) == 1
+    assert "::error title=qdiag%3A drop of top-1::" in capsys.readouterr().out
+    assert run(["gate", "bad.json", "--max-drop", "1", "--json", "-"]) == 1
+    assert "::error" in capsys.readouterr().err
+
+
+def test_a_stored_result_is_judged_without_anything_heavy(folder: Path) -> None:
+    script = (
+        "import sys; from qdiag.cli.app import run;"
+        "files = ['--junit', 'j.xml', '--sarif', 's.json', '--markdown', 'm.md'];"
+        "code = run(['gate', 'bad.json', '--max-drop', '1', *files]);"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'jinja2', 'bokeh'} & set(sys.modules);"
+        "sys.exit(f'{code} {heavy}' if heavy or code != 1 else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GITHUB_STEP_SUMMARY": str(folder / "s.md")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_output_is_repeatable(folder: Path) -> None:
+    def texts(name: str) -> list[bytes]:
+        files = [folder / f"{name}.{kind}" for kind in ("json", "xml", "sarif", "md")]
+        options = zip(("--json", "--junit", "--sarif", "--markdown"), map(str, files), strict=True)
+        assert run(["gate", "run1", "--max-drop", "1", *(word for pair in options for word in pair)]) == 1
+        return [file.read_bytes() for file in files]
+
+    assert texts("a") == texts("b")
+
+
+@pytest.mark.parametrize("change", [lambda text: "", lambda text: "[1]", lambda text: "{}", lambda text: text + "}"])
+def test_what_is_not_a_result_cannot_be_judged(
+    folder: Path, change: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "good.json"
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert run(["gate", "good.json", "--max-drop", "1"]) == 2
+    err = capsys.readouterr().err
+    assert "good.json" in err
+    assert "hint" in err
+    assert "Traceback" not in err
