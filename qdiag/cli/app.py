@@ -15,10 +15,12 @@ EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
 
 COMMANDS: tuple[tuple[str, str, str | None], ...] = (
+    ("diagnose", "qdiag.cli.diagnose", "DIAGNOSE_EPILOG"),
     ("sqnr", "qdiag.cli.sqnr", "SQNR_EPILOG"),
     ("ranges", "qdiag.cli.ranges", "RANGES_EPILOG"),
     ("bn", "qdiag.cli.bn", "BN_EPILOG"),
     ("fix-bn", "qdiag.cli.fix_bn", "FIX_BN_EPILOG"),
+    ("rank", "qdiag.cli.rank", "RANK_EPILOG"),
     ("report", "qdiag.cli.report", "REPORT_EPILOG"),
     ("compare", "qdiag.cli.compare", "COMPARE_EPILOG"),
     ("gate", "qdiag.cli.gate", "GATE_EPILOG"),

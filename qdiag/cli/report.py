@@ -73,10 +73,11 @@ def report(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Draw a stored diagnosis again: report.md, report.html, layers.csv and plots, without the model.
+    """Draw a stored diagnosis again, without the model.
 
-    The folder gets everything that `qdiag diagnose -o` writes. report.md and report.html begin
-    with the verdict: what quantization costs, why, and the commands that repair it.
+    The folder gets diagnosis.json, report.md, report.html, layers.csv, and plots/ with every
+    picture as PNG and SVG: all that `qdiag diagnose -o` writes. The reports begin with the verdict:
+    what quantization costs, why, and the commands that repair it.
     """
     del debug  # read by main()
     from qdiag.writers.diagnosis_json import read_diagnosis

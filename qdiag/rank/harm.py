@@ -5,8 +5,8 @@ import math
 from qdiag.core.causes import Harm, HarmVerdict, Recovery, Score
 from qdiag.core.task import Interval, PairedCounts
 
-DROP_LIMIT_PP = 0.5
-"""A drop below this is not worth a repair; 8-bit networks that users call healthy lose up to half a point."""
+DROP_LIMIT_PP = 1.0
+"""A drop up to this is not worth a repair: what users call healthy, and the usual limit of a gate."""
 FLIPS_LIMIT_PERCENT = 5.0
 """Top-1 that changes where there are no labels. Healthy 8-bit networks flip 1 to 4 % of their answers, nearly all of
 them close calls that were as often wrong before."""
@@ -50,7 +50,7 @@ def is_gain_in_db(recovery: Recovery) -> bool:
 
 def _judged(kind: str, value: float, interval: Interval, limit: float) -> Harm:
     verdict: HarmVerdict = "healthy"
-    if value >= limit or math.isnan(value):
+    if value > limit or math.isnan(value):
         # flips are never negative: there, the whole interval has to lie beyond the limit
         bound = limit if kind == "flips" else 0.0
         verdict = "harmed" if interval.low > bound or math.isnan(value) else "undecided"

@@ -1,0 +1,233 @@
+"""`qdiag diagnose`: why does the network lose accuracy, and what repairs it?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qdiag.cli.choices import Device
+from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
+from qdiag.cli.option_words import option_words
+from qdiag.cli.options import (
+    OUTPUT,
+    RUN,
+    ArchOption,
+    BatchSizeOption,
+    CalibDataOption,
+    CalibSamplesOption,
+    ChannelOrderOption,
+    CropOption,
+    DataOption,
+    DebugOption,
+    DeviceOption,
+    InputShapeOption,
+    JsonOption,
+    MeanOption,
+    MetricOption,
+    ModelArgument,
+    NoFoldOption,
+    PixelScaleOption,
+    PresetOption,
+    QuietOption,
+    ResizeOption,
+    SamplesOption,
+    SchemeOption,
+    SeedOption,
+    SetOption,
+    StdOption,
+    SubmoduleOption,
+    TrustOption,
+)
+from qdiag.cli.parse import check_distinct, check_single_stdout
+from qdiag.cli.process import prepare_process
+from qdiag.config import DEFAULT_PRESET
+
+if TYPE_CHECKING:
+    from qdiag.core.diagnosis import Diagnosis
+    from qdiag.core.scheme import QuantScheme
+    from qdiag.pipeline.diagnose import DiagnoseOptions
+    from qdiag.simulate.case import Case
+
+DIAGNOSE_EPILOG = """
+[bold]Examples[/]
+
+All there is to say, as a report:  [cyan]qdiag diagnose net.pt2 --data photos/ --preset imagenet -o reports/run1[/]
+
+One scale per weight tensor:  [cyan]qdiag diagnose net.pt2 --data photos/ --scheme tf-uint8 -o reports/uint8[/]
+
+Causes only, in less time:  [cyan]qdiag diagnose net.pt2 --data photos/ --no-sensitivity --no-bits[/]
+
+[bold]Exit codes[/]
+
+0 the diagnosis was made, whatever it says (to fail on it: [cyan]qdiag gate[/]);  2 wrong usage, or a model or
+data that cannot be judged;  130 interrupted.
+"""
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Write diagnosis.json, report.md, report.html, layers.csv and plots/ there.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+SensitivityOption = Annotated[
+    bool,
+    typer.Option("--sensitivity/--no-sensitivity", help="Also quantize each layer alone.", rich_help_panel=RUN),
+]
+BitsOption = Annotated[bool, typer.Option("--bits/--no-bits", help="Also measure 4 to 16 bits.", rich_help_panel=RUN)]
+
+
+def diagnose(
+    model: ModelArgument,
+    out: ReportOption = None,
+    arch: ArchOption = None,
+    trust: TrustOption = False,
+    submodule: SubmoduleOption = None,
+    input_shape: InputShapeOption = None,
+    data: DataOption = None,
+    calib_data: CalibDataOption = None,
+    preset: PresetOption = None,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    pixel_scale: PixelScaleOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    channel_order: ChannelOrderOption = None,
+    samples: SamplesOption = None,
+    calib_samples: CalibSamplesOption = 128,
+    seed: SeedOption = 0,
+    scheme: SchemeOption = DEFAULT_PRESET,
+    set_: SetOption = None,
+    no_fold: NoFoldOption = False,
+    metric: MetricOption = None,
+    batch_size: BatchSizeOption = 16,
+    device: DeviceOption = Device.AUTO,
+    sensitivity: SensitivityOption = True,
+    bits: BitsOption = True,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Find out why a network loses accuracy when it is quantized, and what repairs it.
+
+    Measures every layer, looks for the faults that [cyan]qdiag explain[/] lists, and tries the
+    repairs of each: alone, on a copy, on the same images. A fault is called a cause only when
+    its repair gave accuracy back, beyond noise, and more than the same repair made elsewhere
+    (the placebo). Then the best repairs are made one after another, until nothing more is gained.
+
+    Without labels, agreement with the float network's top-1 takes the place of accuracy.
+    The model is read, never changed; what repairs it is printed at the end.
+    """
+    del debug  # read by main()
+    stdout_is_taken = check_single_stdout(json, None)
+    check_distinct((json,), (model, data, calib_data, scheme))
+    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
+    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
+    data_options = DataOptions(
+        data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
+        batch_size, seed,
+    )  # fmt: skip
+    prepare_process()
+    from qdiag.pipeline.diagnose import DiagnoseOptions
+
+    options = DiagnoseOptions(
+        with_sensitivity=sensitivity,
+        with_bits=bits,
+        seed=seed,
+        words=option_words(model_options, data_options, scheme, set_ or (), no_fold=no_fold),
+    )
+    watch = Stopwatch()
+    result = run_diagnosis(model_options, data_options, resolved, options, device=device, metric=metric, quiet=quiet)
+    write_diagnosis(result, out, json, quiet=quiet)
+    if not stdout_is_taken:
+        from qdiag.cli.ranking_table import print_ranking
+
+        print_ranking(stdout_console(), result)
+    if out is not None:
+        remark(f"report: {out}/report.html, {out}/report.md", quiet=quiet)
+    stages = ", ".join(f"{stage.stage} {stage.elapsed_s:.1f}" for stage in result.stages)
+    remark(f"{watch.elapsed_s:.1f} s ({stages})", quiet=quiet)
+
+
+def run_diagnosis(
+    model_options: ModelOptions,
+    data_options: DataOptions,
+    scheme: "QuantScheme",
+    options: "DiagnoseOptions",
+    *,
+    device: Device,
+    metric: str | None,
+    quiet: bool,
+) -> "Diagnosis":
+    """Opens model and data, says what it will cost, and diagnoses.
+
+    Raises:
+        QdiagError: something cannot be used; says what, where and what to do.
+    """
+    progress = make_progress(quiet=quiet)
+    try:
+        subject = open_subject(model_options)
+        function = None
+        if metric is not None:
+            from qdiag.loaders.python_ref import load_object
+
+            function = load_object(metric)
+        datasets = open_data(data_options, model_options, subject, progress)
+        from qdiag.pipeline.diagnose import diagnose_subject
+
+        def announce(case: "Case") -> None:
+            remark(_cost_line(case, options), quiet=quiet)
+
+        return diagnose_subject(
+            subject,
+            datasets,
+            scheme,
+            device=device.value,
+            metric=function,
+            options=options,
+            progress=progress,
+            announce=None if quiet else announce,
+        )
+    finally:
+        progress.finish()
+
+
+def write_diagnosis(result: "Diagnosis", out: Path | None, json: "str | Path | None", *, quiet: bool) -> None:
+    """Writes the report and the JSON that were asked for.
+
+    Raises:
+        WriteError: one of them cannot be written.
+    """
+    if json is not None:
+        from qdiag.writers.atomic import write_file
+        from qdiag.writers.diagnosis_json import diagnosis_to_json
+
+        write_file(json, diagnosis_to_json(result))
+    if out is not None:
+        from qdiag.writers.report_dir import write_report
+
+        progress = make_progress(quiet=quiet)
+        progress.start("report", None)
+        try:
+            write_report(result, out)
+        finally:
+            progress.finish()
+
+
+def _cost_line(case: "Case", options: "DiagnoseOptions") -> str:
+    from qdiag.pipeline.estimate import estimate
+
+    cost = estimate(case, options)
+    fixed = (cost.examine + cost.sweeps) * cost.pass_s
+    return (
+        f"about {_minutes(fixed)}, and {_minutes(cost.repairs * cost.pass_s)} more if there is something to repair "
+        f"({cost.sample_count} images, {cost.pass_s:.1f} s for a float pass)"
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90.0 else f"{seconds / 60.0:.0f} min"

@@ -1,0 +1,45 @@
+"""The options that say which network, data and scheme a run was about, as words of a command line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qdiag.cli.inputs import DataOptions, ModelOptions
+
+
+def option_words(
+    model: ModelOptions, data: DataOptions, scheme: str, overrides: Sequence[str], *, no_fold: bool = False
+) -> tuple[str, ...]:
+    """Words that lead another command to the same network, data and scheme; defaults are left out."""
+    pairs: list[tuple[str, object]] = [
+        ("--arch", model.arch),
+        ("--submodule", model.submodule),
+        ("--input-shape", model.input_shape),
+        ("--data", data.data),
+        ("--calib-data", data.calib_data),
+        ("--preset", data.preset.value if data.preset else None),
+        ("--resize", data.resize),
+        ("--crop", data.crop),
+        ("--mean", data.mean),
+        ("--std", data.std),
+        ("--pixel-scale", data.pixel_scale),
+        ("--channel-order", data.channel_order.value if data.channel_order else None),
+        ("--samples", data.samples),
+        ("--calib-samples", data.calib_samples if data.calib_samples != DataOptions().calib_samples else None),
+        ("--batch-size", data.batch_size if data.batch_size != DataOptions().batch_size else None),
+        ("--seed", data.seed if data.seed != DataOptions().seed else None),
+        ("--scheme", scheme),
+    ]
+    words = [word for name, value in pairs if value is not None for word in (name, _plain(value))]
+    for assignment in overrides:
+        words += ["--set", assignment]
+    if model.trust:
+        words.append("--trust")
+    if no_fold:
+        words.append("--no-fold")
+    return tuple(words)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

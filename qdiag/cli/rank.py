@@ -1,0 +1,118 @@
+"""`qdiag rank`: which fault costs what, measured by repairing each alone."""
+
+from qdiag.cli.choices import Device
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.diagnose import run_diagnosis, write_diagnosis
+from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
+from qdiag.cli.option_words import option_words
+from qdiag.cli.options import (
+    ArchOption,
+    BatchSizeOption,
+    CalibDataOption,
+    CalibSamplesOption,
+    ChannelOrderOption,
+    CropOption,
+    DataOption,
+    DebugOption,
+    DeviceOption,
+    InputShapeOption,
+    JsonOption,
+    MeanOption,
+    ModelArgument,
+    NoFoldOption,
+    PixelScaleOption,
+    PlotOption,
+    PresetOption,
+    QuietOption,
+    ResizeOption,
+    SamplesOption,
+    SchemeOption,
+    SeedOption,
+    SetOption,
+    StdOption,
+    SubmoduleOption,
+    TrustOption,
+)
+from qdiag.cli.parse import check_distinct, check_single_stdout
+from qdiag.cli.process import prepare_process
+from qdiag.config import DEFAULT_PRESET
+
+RANK_EPILOG = """
+[bold]Examples[/]
+
+Which fault costs what:  [cyan]qdiag rank net.pt2 --data photos/ --preset imagenet --scheme tf-uint8[/]
+
+With the picture of the papers:  [cyan]qdiag rank net.pt2 --data photos/ --plot waterfall.png --json rank.json[/]
+
+[bold]Exit codes[/]
+
+0 the ranking was made, whatever it says;  2 wrong usage, or a model or data that cannot be judged;
+130 interrupted.
+"""
+
+
+def rank(
+    model: ModelArgument,
+    arch: ArchOption = None,
+    trust: TrustOption = False,
+    submodule: SubmoduleOption = None,
+    input_shape: InputShapeOption = None,
+    data: DataOption = None,
+    calib_data: CalibDataOption = None,
+    preset: PresetOption = None,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    pixel_scale: PixelScaleOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    channel_order: ChannelOrderOption = None,
+    samples: SamplesOption = None,
+    calib_samples: CalibSamplesOption = 128,
+    seed: SeedOption = 0,
+    scheme: SchemeOption = DEFAULT_PRESET,
+    set_: SetOption = None,
+    no_fold: NoFoldOption = False,
+    batch_size: BatchSizeOption = 16,
+    device: DeviceOption = Device.AUTO,
+    json: JsonOption = None,
+    plot: PlotOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Rank the causes of the loss by what repairing each one alone gives back.
+
+    For every fault that is found, each repair is made alone, on a copy, and the network is
+    measured again on the same images, beside a placebo: the same repair where the fault is not.
+    Repairs that keep the scheme decide the rank; changes of scheme are listed as ways around.
+    Then the best repair is kept and the next measured on top of it, until nothing more is gained.
+
+    This is the heart of [cyan]qdiag diagnose[/], without sweeps and report; --json writes a diagnosis that
+    [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
+    """
+    del debug  # read by main()
+    stdout_is_taken = check_single_stdout(json, None)
+    check_distinct((json, plot), (model, data, calib_data, scheme))
+    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
+    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
+    data_options = DataOptions(
+        data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
+        batch_size, seed,
+    )  # fmt: skip
+    words = option_words(model_options, data_options, scheme, set_ or (), no_fold=no_fold)
+    prepare_process()
+    from qdiag.pipeline.diagnose import DiagnoseOptions
+
+    options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=seed, words=words)
+    watch = Stopwatch()
+    result = run_diagnosis(model_options, data_options, resolved, options, device=device, metric=None, quiet=quiet)
+    write_diagnosis(result, None, json, quiet=quiet)
+    if plot is not None:
+        from qdiag.writers.figure import save_figure
+        from qdiag.writers.waterfall_plot import waterfall_figure
+
+        save_figure(waterfall_figure(result), plot)
+    if not stdout_is_taken:
+        from qdiag.cli.ranking_table import print_ranking
+
+        print_ranking(stdout_console(), result)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)

@@ -1,0 +1,166 @@
+"""What `qdiag rank` and `qdiag diagnose` print: the verdict, the suspects, the sequence of repairs, what to run."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.fit_table import Column, fit_table
+from qdiag.cli.sqnr_header import capture_lines, data_lines, header_grid, model_lines
+from qdiag.core.causes import PartScore, RankedCause, Ranking, Trial, WaterfallStep
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.repair_names import REPAIR_NAMES
+from qdiag.writers.cause_words import (
+    VERDICT_WORDS,
+    cause_title,
+    commands,
+    headline,
+    repair_title,
+    score_words,
+    step_title,
+    way_around_commands,
+)
+from qdiag.writers.number_words import interval_words, names_words, number, task_noun, with_unit
+
+_KEEPS_SCHEME = {name.name for name in REPAIR_NAMES if name.keeps_scheme}
+_VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
+_TRIALS_SHOWN = 4
+
+
+def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
+    """Header, verdict, suspects with their repairs, waterfall, ways around, commands."""
+    ranking = diagnosis.ranking
+    console.print(header_grid(*_header(diagnosis)))
+    console.print()
+    console.print(Text(headline(diagnosis), style="bold"))
+    if ranking.causes:
+        console.print()
+        rows = [row for cause in ranking.causes for row in _rows(cause)]
+        console.print(fit_table(console, Column("", _name), _columns(ranking), rows))
+    if ranking.waterfall:
+        console.print()
+        console.print(header_grid(*_waterfall(ranking)))
+    _print_rest(console, diagnosis)
+
+
+Row = tuple[RankedCause, Trial | None]
+
+
+def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
+    measurement, ranking = diagnosis.measurement, diagnosis.ranking
+    yield from model_lines(measurement.model)
+    yield "scheme", Text(measurement.scheme.name, style="bold")
+    yield from data_lines(measurement.data)
+    yield from capture_lines(measurement.capture)
+    words = f"{ranking.variant_count} networks in {ranking.pass_count} passes beside one float reference"
+    yield "repairs", Text(words)
+    for note in (*measurement.notes, *diagnosis.notes, *ranking.notes):
+        yield "note", Text(note)
+
+
+def _rows(cause: RankedCause) -> Iterator[Row]:
+    """The suspect, then its trials; of a suspect without anything to gain only the best one."""
+    yield cause, None
+    shown = _TRIALS_SHOWN if cause.verdict != "harmless" else 1
+    for trial in cause.trials[:shown]:
+        yield cause, trial
+
+
+def _name(row: Row) -> Text:
+    cause, trial = row
+    if trial is None:
+        return Text(f"{cause.rank}. {cause.code} {cause_title(cause.code)}", style="bold")
+    mark = "" if trial.repair in _KEEPS_SCHEME else "way around: "
+    return Text(f"   {mark}{repair_title(trial.repair)}", style="dim" if trial.refused else "")
+
+
+def _columns(ranking: Ranking) -> list[Column[Row]]:
+    noun = {"top1": "top-1", "agreement": "agreement"}.get(ranking.task_kind, "")
+    found: list[Column[Row]] = []
+    if ranking.task_kind != "none":
+        found.append(Column(f"gives back\n{noun} pp", _points, 95))
+        found.append(Column("\n95 %", _interval, 70))
+    found.append(Column("gives back\noutput dB", _decibels, 94 if ranking.task_kind == "none" else 60))
+    found.append(Column("placebo\npp" if ranking.task_kind != "none" else "placebo\ndB", _placebo, 80))
+    found.append(Column("\nverdict, layers", _verdict, 90, is_left=True))
+    return found
+
+
+def _points(row: Row) -> Text:
+    trial = row[1]
+    if trial is None or trial.recovery is None:
+        return Text("")
+    return Text(number(trial.recovery.recovered_pp))
+
+
+def _interval(row: Row) -> Text:
+    trial = row[1]
+    if trial is None or trial.recovery is None:
+        return Text("")
+    return Text(interval_words(trial.recovery.pp_interval).removeprefix("95 %: "))
+
+
+def _decibels(row: Row) -> Text:
+    trial = row[1]
+    return Text("" if trial is None or trial.recovery is None else number(trial.recovery.recovered_db))
+
+
+def _placebo(row: Row) -> Text:
+    trial = row[1]
+    if trial is None or trial.placebo is None:
+        return Text("-" if trial is not None and trial.recovery is not None else "")
+    recovery = trial.placebo.recovery
+    return Text(number(recovery.recovered_pp if recovery.pairs is not None else recovery.recovered_db))
+
+
+def _verdict(row: Row) -> Text:
+    cause, trial = row
+    if trial is None:
+        words = Text(VERDICT_WORDS[cause.verdict], style=_VERDICT_STYLES[cause.verdict])
+        return words.append(f": {names_words(cause.layers, 3)}", style="default")
+    if trial.refused is not None:
+        return Text(f"refused: {trial.refused}", style="dim")
+    return Text("")
+
+
+def _waterfall(ranking: Ranking) -> Iterator[tuple[str, Text]]:
+    kind = ranking.task_kind
+    yield "one after another", Text(f"as it is: {score_words(ranking.before, kind)}")
+    for i, step in enumerate(ranking.waterfall, 1):
+        yield "", Text(f"{i}. {_step(step)}: {score_words(step.after, kind)}")
+    if kind != "none":
+        yield "", Text(f"no repair gives back the remaining {with_unit(ranking.remainder_pp, 'pp')}{_apart(ranking)}")
+
+
+def _step(step: WaterfallStep) -> str:
+    return f"{step_title(step)} → {repair_title(step.repair)}"
+
+
+def _apart(ranking: Ranking) -> str:
+    parts = [_part(part, ranking) for part in ranking.parts if part.after is not None]
+    return f" (quantized then: {', '.join(parts)})" if parts else ""
+
+
+def _part(part: PartScore, ranking: Ranking) -> str:
+    score = part.after or part.before
+    return f"{part.part} alone {number(score.task_percent)} % {task_noun(ranking.task_kind)}"
+
+
+def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
+    ranking = diagnosis.ranking
+    if ranking.ways_around:
+        console.print()
+        lines = [
+            (repair_title(t.repair), Text(score_words(t.after, ranking.task_kind)))
+            for t in ranking.ways_around
+            if t.after
+        ]
+        console.print(header_grid(("another scheme", Text("")), *((f"  {name}", words) for name, words in lines)))
+    proposed = commands(diagnosis)
+    around = way_around_commands(diagnosis, ranking.way_around) if ranking.way_around is not None else ()
+    for title, found in (("To repair it:", proposed), ("Or around it:", around)):
+        if found:
+            console.print()
+            console.print(Text(title, style="bold"))
+            for line in found:
+                console.print(Text(f"  {line}"), soft_wrap=True)
