@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from qdiag.core.causes import RankedCause, Recovery
 from qdiag.core.compare import CauseChange, CauseStatus
+from qdiag.core.task import Interval
 
 _ORDER: tuple[CauseStatus, ...] = ("appeared", "remains", "gone", "suspect")
 
@@ -64,6 +65,19 @@ def _status(before: RankedCause | None, after: RankedCause | None) -> CauseStatu
 
 
 def _recovery(cause: RankedCause | None) -> Recovery | None:
-    """Of the first measured repair: trials come best first, those that keep the scheme before the others."""
+    """Of the first repair that gave back something beyond noise, in the order of the trials; else the largest.
+
+    Trials that keep the scheme come first, so that a way around is named only where nothing else helped.
+    """
     recoveries = [trial.recovery for trial in cause.trials if trial.recovery is not None] if cause else []
-    return recoveries[0] if recoveries else None
+    proved = [recovery for recovery in recoveries if _interval(recovery).low > 0.0]
+    return proved[0] if proved else max(recoveries, key=_size, default=None)
+
+
+def _interval(recovery: Recovery) -> Interval:
+    return recovery.pp_interval if recovery.pairs is not None else recovery.db_interval
+
+
+def _size(recovery: Recovery) -> float:
+    size = recovery.recovered_pp if recovery.pairs is not None else recovery.recovered_db
+    return -math.inf if math.isnan(size) else size

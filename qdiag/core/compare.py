@@ -175,7 +175,8 @@ class CauseChange:
         status: `appeared` and `gone` speak of claimed causes; `suspect` is claimed in neither.
         layers_before, layers_after: names as in each diagnosis; empty where the suspect is not there.
         verdict_before, verdict_after: None where it is not there.
-        recovered_before_pp, recovered_after_pp: by the best measured repair; NaN without one, or without logits.
+        recovered_before_pp, recovered_after_pp: by its best repair, one that keeps the scheme if any of these gave back
+            something beyond noise; NaN without one, or without logits.
         recovered_before_db, recovered_after_db: the same, at the output.
     """
 

@@ -15,8 +15,6 @@ CAUSE_STATUS_WORDS: dict[CauseStatus, str] = {
 """Of `CauseChange.status`."""
 CERTAINTY_MARKS = {"certain": "", "likely": " ~", "guess": " ?"}
 """Behind the name of a renamed layer."""
-_VISIBLE = 0.05
-"""With one decimal, less would be shown as none."""
 
 
 def comparison_headline(comparison: Comparison) -> str:
@@ -119,10 +117,7 @@ def cause_layers(cause: CauseChange) -> str:
 
 
 def given_back(cause: CauseChange) -> tuple[str, str]:
-    """What its best repair gives back, before and after; empty where it is not there.
-
-    In points, or in dB at the output where there are none: a cause may be proved by decibels alone.
-    """
+    """What its best repair gives back, before and after, in points or else in dB; empty where it is not there."""
     before = _back(cause.recovered_before_pp, cause.recovered_before_db)
     after = _back(cause.recovered_after_pp, cause.recovered_after_db)
     return before, after
@@ -167,7 +162,7 @@ def _unit(value: float, unit: str) -> str:
 
 
 def _back(points: float, db: float) -> str:
-    if not math.isnan(points) and (abs(points) >= _VISIBLE or not abs(db) >= _VISIBLE):
+    if not math.isnan(points):
         return f"{signed(points)} pp"
     return "" if math.isnan(db) else f"{signed(db)} dB"
 

@@ -87,6 +87,19 @@ def test_a_cause_that_is_no_longer_claimed_is_gone_and_says_what_became_of_it() 
     assert appeared.verdict_before == "harmless"
 
 
+def test_a_way_around_is_named_only_where_nothing_else_helped() -> None:
+    whole = diagnoses.diagnosis()
+    first, *rest = whole.ranking.causes
+    *keeping, around = first.trials
+    assert around.recovery is not None
+    useless = tuple(replace(trial, recovery=rest[2].trials[0].recovery) for trial in keeping)
+    after = replace(whole, ranking=replace(whole.ranking, causes=(replace(first, trials=(*useless, around)), *rest)))
+    change = compare_diagnoses(whole, after).causes_with("remains")[0]
+    assert change.code == "QD301"
+    assert change.recovered_before_pp == pytest.approx(56.4)
+    assert change.recovered_after_pp == pytest.approx(around.recovery.recovered_pp) == pytest.approx(67.2)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "limit", "change"),
     [
