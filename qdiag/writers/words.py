@@ -103,8 +103,8 @@ def _some(names: Sequence[str], count: int = 4) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """Keeps both ends of a long path, where layers differ, around an ellipsis."""
-    text = " ".join(text.split())
+    """Keeps both ends of a long path, where layers differ, around an ellipsis; on one line."""
+    text = " ".join(text.splitlines())
     if len(text) <= width:
         return text
     if width <= 1:

@@ -1,0 +1,137 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.writers.report_markdown import markdown_report
+from qdiag.writers.report_markdown_text import PictureLink, code, codes, section, table, text
+from tests.diagnoses import (
+    awkward_diagnosis,
+    diagnosis,
+    healthy_diagnosis,
+    long_diagnosis,
+    repaired_diagnosis,
+    unlabelled_diagnosis,
+)
+
+ALL = {
+    "harmed": diagnosis(), "repaired": repaired_diagnosis(), "healthy": healthy_diagnosis(),
+    "unlabelled": unlabelled_diagnosis(), "awkward": awkward_diagnosis(), "long": long_diagnosis(300),
+}  # fmt: skip
+
+
+def tables(report: str) -> list[list[str]]:
+    return [block.splitlines() for block in report.split("\n\n") if block.startswith("|")]
+
+
+def cells(row: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", row)) - 1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_table_has_rows_as_wide_as_its_header(name: str) -> None:
+    found = tables(markdown_report(ALL[name]))
+    assert len(found) >= 4
+    for header, rule, *rows in found:
+        assert rows
+        assert {cells(row) for row in (rule, *rows)} == {cells(header)}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_raw_nan_and_no_unfinished_words(name: str) -> None:
+    report = markdown_report(ALL[name])
+    assert not re.search(r"\bnan\b|\bNone\b|\(\)|\(\s", report)
+    assert report.endswith("\n")
+    assert not report.endswith("\n\n")
+
+
+def test_the_verdict_and_the_command_come_before_everything_else() -> None:
+    report = markdown_report(diagnosis())
+    first_section = report.index("\n## ")
+    for words in ("67.4 pp", "62.7 to 71.5", "dead BatchNorm channels", "qdiag fix-bn"):
+        assert report.index(words) < first_section
+
+
+def test_sections_in_order() -> None:
+    headings = re.findall(r"^## (.+)$", markdown_report(diagnosis()), re.MULTILINE)
+    assert headings == [
+        "Causes, ranked by what repairing them gives back",
+        "Repaired step by step",
+        "Ways around",
+        "Layers at fault, and the weakest ones",
+        "Ranges",
+        "BatchNorm audit",
+        "The five losses",
+        "Sensitivity",
+        "Bits",
+        "Other findings",
+        "Method and provenance",
+    ]
+
+
+def test_each_cause_shows_its_gain_its_placebo_and_the_float_network() -> None:
+    (row,) = [line for line in markdown_report(diagnosis()).splitlines() if "(`reset_variance_mean`)" in line]
+    assert "kept | 56.4 pp (95 %: 51.6 to 60.7); 8.6 dB (95 %: 8.5 to 8.7) | 65.4 % top-1, 9.7 dB" in row
+    assert "56.2 pp (95 %: 51.4 to 60.5) | output moves by 1.4e-06 of its largest value |" in row
+
+
+def test_the_remainder_and_the_way_around_with_its_cost_are_shown() -> None:
+    report = markdown_report(diagnosis())
+    assert "| **not given back by any repair here** |   |   | 1.6 pp |" in report
+    assert (
+        "| one weight scale per channel | 28 layers | 67.2 pp (95 %: 62.7 to 71.2) | 76.2 % top-1, 21.4 dB |" in report
+    )
+    assert "scales to store 442 values" in report
+
+
+def test_a_refused_repair_is_a_row_with_its_reason() -> None:
+    assert "refused: the float network itself loses 10.8 points" in markdown_report(diagnosis())
+
+
+def test_provenance_names_versions_seed_and_digests() -> None:
+    found = diagnosis()
+    method = markdown_report(found).split("## Method and provenance")[1]
+    for words in (found.measurement.model.digest, found.measurement.data.digest, "seed 0", "torch 2.13.0", "tf-uint8"):
+        assert words in method
+
+
+def test_results_without_real_inputs_are_marked() -> None:
+    found = diagnosis()
+    data = replace(found.measurement.data, is_data_free=True)
+    assert "> **Data-free:**" in markdown_report(replace(found, measurement=replace(found.measurement, data=data)))
+
+
+def test_pictures_are_linked_relatively_where_they_belong() -> None:
+    links = (
+        PictureLink("sqnr", "SQNR by layer", "plots/sqnr.png"),
+        PictureLink("histogram", "Outputs of a layer", "plots/layer 4.png", "blocks.1.dw"),
+    )
+    layers = markdown_report(diagnosis(), links).split("## Layers at fault")[1].split("\n## ")[0]
+    assert "![SQNR by layer](plots/sqnr.png)" in layers
+    assert "<summary>Channels and outputs of <code>blocks.1.dw</code></summary>" in layers
+    assert "![Outputs of a layer](plots/layer%204.png)" in layers
+    assert "![" not in markdown_report(diagnosis())
+
+
+@pytest.mark.parametrize("found", [healthy_diagnosis(), repaired_diagnosis()])
+def test_nothing_is_repaired_without_harm(found: Diagnosis) -> None:
+    assert "To repair it" not in markdown_report(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a.b", "`a.b`"), ("a|b", "`a¦b`"), ("x`y", "``x`y``"), ("`y`", "`` `y` ``"), ("", "(no name)")]
+)
+def test_names_are_code_whatever_they_hold(name: str, shown: str) -> None:
+    assert code(name) == shown
+
+
+def test_sentences_hold_no_markup() -> None:
+    assert text("a < b | *c* [d]") == r"a &lt; b \| \*c\* \[d\]"
+    assert text("range_over_live of _x_ and #3") == r"range_over_live of \_x\_ and \#3"
+
+
+def test_long_lists_are_cut_and_empty_parts_left_out() -> None:
+    assert codes(("a", "b", "c", "d", "e")) == "`a`, `b`, `c` and 2 more"
+    assert table(("a", "b #"), [("1", "2")]) == "| a | b |\n|---|---:|\n| 1 | 2 |"
+    assert table(("a",), []) == section("Nothing", "", "") == ""
