@@ -1,13 +1,14 @@
 """What `qdiag rank` and `qdiag diagnose` print: the verdict, the suspects, the sequence of repairs, what to run."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.fit_table import Column, fit_table
 from qdiag.cli.sqnr_header import capture_lines, data_lines, header_grid, model_lines
-from qdiag.core.causes import PartScore, RankedCause, Ranking, Trial, WaterfallStep
+from qdiag.core.causes import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.repair_names import REPAIR_NAMES
 from qdiag.writers.cause_words import (
@@ -36,14 +37,22 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
     if ranking.causes:
         console.print()
         rows = [row for cause in ranking.causes for row in _rows(cause)]
-        console.print(fit_table(console, Column("", _name), _columns(ranking), rows))
+        console.print(
+            fit_table(console, Column("suspects and their repairs, each made alone", _name), _columns(ranking), rows)
+        )
+        reasons = list(_reasons(ranking))
+        if reasons:
+            console.print()
+        for reason in reasons:
+            console.print(Text(reason, style="dim"), soft_wrap=True)
     if ranking.waterfall:
         console.print()
         console.print(header_grid(*_waterfall(ranking)))
     _print_rest(console, diagnosis)
 
 
-Row = tuple[RankedCause, Trial | None]
+Row = tuple[RankedCause, Trial | Literal["layers"] | None]
+"""The suspect itself (None), the line with its layers, or one of its repairs."""
 
 
 def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
@@ -61,8 +70,9 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
 def _rows(cause: RankedCause) -> Iterator[Row]:
     """The suspect, then its trials; of a suspect without anything to gain only the best one."""
     yield cause, None
+    yield cause, "layers"
     shown = _TRIALS_SHOWN if cause.verdict != "harmless" else 1
-    for trial in cause.trials[:shown]:
+    for trial in [t for t in cause.trials if t.refused is None][:shown]:
         yield cause, trial
 
 
@@ -70,6 +80,8 @@ def _name(row: Row) -> Text:
     cause, trial = row
     if trial is None:
         return Text(f"{cause.rank}. {cause.code} {cause_title(cause.code)}", style="bold")
+    if trial == "layers":
+        return Text(f"   in {names_words(cause.layers, 3)}", style="dim")
     mark = "" if trial.repair in _KEEPS_SCHEME else "way around: "
     return Text(f"   {mark}{repair_title(trial.repair)}", style="dim" if trial.refused else "")
 
@@ -82,33 +94,29 @@ def _columns(ranking: Ranking) -> list[Column[Row]]:
         found.append(Column("\n95 %", _interval, 70))
     found.append(Column("gives back\noutput dB", _decibels, 94 if ranking.task_kind == "none" else 60))
     found.append(Column("placebo\npp" if ranking.task_kind != "none" else "placebo\ndB", _placebo, 80))
-    found.append(Column("\nverdict, layers", _verdict, 90, is_left=True))
+    found.append(Column("\nverdict", _verdict, 90, is_left=True))
     return found
 
 
 def _points(row: Row) -> Text:
-    trial = row[1]
-    if trial is None or trial.recovery is None:
-        return Text("")
-    return Text(number(trial.recovery.recovered_pp))
+    recovery = _recovery(row)
+    return Text(number(recovery.recovered_pp) if recovery is not None else "")
 
 
 def _interval(row: Row) -> Text:
-    trial = row[1]
-    if trial is None or trial.recovery is None:
-        return Text("")
-    return Text(interval_words(trial.recovery.pp_interval).removeprefix("95 %: "))
+    recovery = _recovery(row)
+    return Text(interval_words(recovery.pp_interval).removeprefix("95 %: ") if recovery is not None else "")
 
 
 def _decibels(row: Row) -> Text:
-    trial = row[1]
-    return Text("" if trial is None or trial.recovery is None else number(trial.recovery.recovered_db))
+    recovery = _recovery(row)
+    return Text(number(recovery.recovered_db) if recovery is not None else "")
 
 
 def _placebo(row: Row) -> Text:
     trial = row[1]
-    if trial is None or trial.placebo is None:
-        return Text("-" if trial is not None and trial.recovery is not None else "")
+    if not isinstance(trial, Trial) or trial.placebo is None:
+        return Text("-" if _recovery(row) is not None else "")
     recovery = trial.placebo.recovery
     return Text(number(recovery.recovered_pp if recovery.pairs is not None else recovery.recovered_db))
 
@@ -116,11 +124,22 @@ def _placebo(row: Row) -> Text:
 def _verdict(row: Row) -> Text:
     cause, trial = row
     if trial is None:
-        words = Text(VERDICT_WORDS[cause.verdict], style=_VERDICT_STYLES[cause.verdict])
-        return words.append(f": {names_words(cause.layers, 3)}", style="default")
-    if trial.refused is not None:
-        return Text(f"refused: {trial.refused}", style="dim")
-    return Text("")
+        return Text(VERDICT_WORDS[cause.verdict], style=_VERDICT_STYLES[cause.verdict])
+    return Text("refused" if isinstance(trial, Trial) and trial.refused is not None else "", style="dim")
+
+
+def _recovery(row: Row) -> Recovery | None:
+    return row[1].recovery if isinstance(row[1], Trial) else None
+
+
+def _reasons(ranking: Ranking) -> Iterator[str]:
+    """Why suspects are not called causes, and why repairs were not made."""
+    for cause in ranking.causes:
+        if cause.verdict != "cause":
+            yield f"{cause.rank}. {cause.code} is {VERDICT_WORDS[cause.verdict]}: {cause.reason}."
+        for trial in cause.trials:
+            if trial.refused is not None and cause.verdict != "harmless":
+                yield f"{cause.rank}. {cause.code}, {repair_title(trial.repair)}: refused, {trial.refused}."
 
 
 def _waterfall(ranking: Ranking) -> Iterator[tuple[str, Text]]:

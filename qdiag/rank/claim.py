@@ -14,11 +14,14 @@ def is_claim(trial: Trial) -> bool:
     return trial.placebo is None or is_gain(trial.placebo.over_placebo)
 
 
-def verdict_on(harm: Harm, trials: Sequence[Trial], *, needed_in_sequence: bool) -> tuple[Verdict, str]:
+def verdict_on(
+    harm: Harm, trials: Sequence[Trial], *, needed_in_sequence: bool, is_all_repaired: bool = False
+) -> tuple[Verdict, str]:
     """The verdict on one suspect, and one short fact behind it.
 
     Args:
         needed_in_sequence: taking its repair out of the sequence of repairs loses something beyond noise.
+        is_all_repaired: the sequence of repairs leaves no harm.
     """
     measured = [trial for trial in trials if trial.recovery is not None]
     if not measured:
@@ -34,6 +37,8 @@ def verdict_on(harm: Harm, trials: Sequence[Trial], *, needed_in_sequence: bool)
         return "cause", reason
     if needed_in_sequence:
         return "cause", "hidden behind another cause: its repair gives accuracy back on top of that one's"
+    if is_all_repaired:
+        return "harmless", "with the causes repaired, nothing is left that it could cost"
     gained = [trial for trial in measured if trial.recovery is not None and is_gain(trial.recovery)]
     if gained:
         return "undecided", "the same repair elsewhere gives back as much"

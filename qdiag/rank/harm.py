@@ -36,9 +36,13 @@ def harm_of(score: Score) -> Harm:
 
 
 def is_gain(recovery: Recovery) -> bool:
-    """Better beyond noise: in samples where there is a task, in dB at the output otherwise."""
+    """Better beyond noise: in samples and in dB where there is a task, in dB at the output otherwise.
+
+    Samples alone do not do: among answers that are noise anyway, any change makes some right by chance, and the others
+    that become wrong by chance are fewer when few are right at all.
+    """
     if recovery.pairs is not None:
-        return recovery.pp_interval.low > 0.0
+        return recovery.pp_interval.low > 0.0 and not recovery.db_interval.low <= 0.0
     return recovery.recovered_db >= GAIN_LIMIT_DB and recovery.db_interval.low > 0.0
 
 

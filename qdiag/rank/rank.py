@@ -68,10 +68,12 @@ def rank_causes(
 def _causes(
     harm: Harm, ordered: Sequence[tuple[Suspect, tuple[Trial, ...]]], steps: Sequence[Step], needed: Sequence[bool]
 ) -> tuple[RankedCause, ...]:
+    is_all_repaired = bool(steps) and harm_of(steps[-1].after.score).verdict == "healthy"
     judged = []
     for suspect, trials in ordered:
         is_needed = any(step.suspect is suspect and n for step, n in zip(steps, needed, strict=True))
-        judged.append((suspect, trials, *verdict_on(harm, trials, needed_in_sequence=is_needed)))
+        verdict = verdict_on(harm, trials, needed_in_sequence=is_needed, is_all_repaired=is_all_repaired)
+        judged.append((suspect, trials, *verdict))
     places = {id(step.suspect): i for i, step in enumerate(steps)}
 
     def rank(row: tuple[Suspect, tuple[Trial, ...], str, str]) -> tuple[object, ...]:
