@@ -1,13 +1,15 @@
 """Edits that the float network can bear: the others are found by halving, and refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+
+from torch import Tensor
 
 from qdiag.batches import Batch, Batches
 from qdiag.core.fix import FloatChange
 from qdiag.core.progress import Progress
-from qdiag.pipeline.float_probe import FloatProbe, deltas, largest_values, relative
+from qdiag.pipeline.float_probe import FloatProbe, Outputs, deltas, largest_values, relative
 from qdiag.repairs.edit import ChannelEdit
 from qdiag.simulate.task import Classification, OutputErrors
 
@@ -56,15 +58,28 @@ def keep_within(
     return Kept(kept, seen.change, refused)
 
 
+def float_change(probe: FloatProbe, batches: Batches, changes: Mapping[str, Tensor], progress: Progress) -> FloatChange:
+    """What new values for some tensors do to the float network: all batches once.
+
+    Args:
+        changes: by parameter or buffer name.
+    """
+    return _look(probe.run_changed(batches, changes), batches.sample_count, 0.0, progress).change
+
+
 def _pass(probe: FloatProbe, batches: Batches, edits: Sequence[ChannelEdit], bound: float, progress: Progress) -> _Pass:
+    return _look(probe.run(batches, edits), batches.sample_count, bound, progress)
+
+
+def _look(passing: Iterator[Outputs], sample_count: int, bound: float, progress: Progress) -> _Pass:
     """All batches once: what changed, and the batches that changed most."""
     errors: OutputErrors | None = None
     task = Classification()
     moved: list[list[float]] = []
     delta: list[float] = []
     scale: list[float] = []
-    progress.start("float outputs", batches.sample_count)
-    for outputs in probe.run(batches, edits):
+    progress.start("float outputs", sample_count)
+    for outputs in passing:
         errors = errors or OutputErrors(_names(len(outputs.before)))
         for sink in (errors, task):
             sink.add(outputs.batch, reference=outputs.before, simulated=outputs.after)

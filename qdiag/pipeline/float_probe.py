@@ -1,7 +1,7 @@
 """The float network and a copy of it on which edits are tried: how far do the outputs move?"""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,14 +43,17 @@ class FloatProbe:
 
     def run(self, batches: Iterable[Batch], edits: Sequence[ChannelEdit]) -> Iterator[Outputs]:
         """Outputs of each batch before and after the edits."""
-        self._set(edits)
+        return self.run_changed(batches, changed_tensors(self._original, edits))
+
+    def run_changed(self, batches: Iterable[Batch], changes: Mapping[str, Tensor]) -> Iterator[Outputs]:
+        """Outputs of each batch before and after tensors got new values."""
+        self._set(changes)
         for batch in batches:
             args, kwargs = _moved((batch.args, dict(batch.kwargs)), self._device)
             with torch.no_grad():
                 yield Outputs(batch, _flat(self._before(*args, **kwargs)), _flat(self._after(*args, **kwargs)))
 
-    def _set(self, edits: Sequence[ChannelEdit]) -> None:
-        changed = changed_tensors(self._original, edits)
+    def _set(self, changed: Mapping[str, Tensor]) -> None:
         fill(self._tensors, {name: changed.get(name, self._original[name]) for name in self._touched | set(changed)})
         self._touched = set(changed)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qdiag.repairs.equalize_layer import WeightedLayer
 from qdiag.repairs.equalize_pairs import Pair
-from qdiag.repairs.equalize_scales import extremes, smallest_scales
+from qdiag.repairs.equalize_scales import HEADROOM, extremes, smallest_scales
 from qdiag.simulate.calibrate import Observation
 
 
@@ -21,16 +21,17 @@ def absorbed(
     scales: Sequence[Tensor],
     constants: Mapping[str, Tensor],
     observations: Mapping[str, Observation],
+    headroom: float = HEADROOM,
 ) -> dict[str, Tensor]:
     """New tensors, by placeholder, in which what can be absorbed is; nothing is written to.
 
     Args:
         scales: what the outputs of each pair's first layer have been divided by since they were observed, (C,) each.
-        constants: after that.
+        constants: after that. headroom: see `smallest_scales`.
     """
     changed: dict[str, Tensor] = {}
     for pair, scale in zip(pairs, scales, strict=True):
-        constant = _constants(pair, observations)
+        constant = _constants(pair, observations, headroom)
         source, target = _shift_of(pair.first), _sink_of(pair.second)
         if constant is None or source is None or target is None or not bool((constant > 0.0).any()):
             continue
@@ -47,13 +48,13 @@ def absorbed(
     return changed
 
 
-def _constants(pair: Pair, observations: Mapping[str, Observation]) -> Tensor | None:
+def _constants(pair: Pair, observations: Mapping[str, Observation], headroom: float) -> Tensor | None:
     """The smallest value that each channel was seen to have, where positive, (C,); 0 for channels seen at a bound."""
     seen = observations.get(pair.first_layer.name)
     smallest = extremes(seen.channels, "min", pair.channels) if pair.passes_shift and seen is not None else None
     if smallest is None:
         return None
-    is_inside = smallest_scales(pair, observations).isfinite()
+    is_inside = smallest_scales(pair, observations, headroom).isfinite()
     return torch.where(is_inside & smallest.isfinite(), smallest.clamp(min=0.0), 0.0)
 
 

@@ -91,6 +91,9 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     names = [site.layer for site in sites] or [layer.name for layer in case.network.graph.layers]
     shifts = mean_shifts(case, names, context.progress)
     wrong = {name for name, shift in shifts.items() if not bool(shift.isfinite().all())}
+    for name, channels in context.spared.items():
+        if name in shifts:
+            shifts[name][sorted(channels)] = 0.0
     chosen = {name: {"bias_shift": -shift} for name, shift in shifts.items() if name not in wrong}
     if not chosen:
         raise RepairRefused("no weight is quantized there", at=", ".join(site.layer for site in sites) or None)

@@ -17,7 +17,7 @@ from qdiag.errors import RepairRefused
 from qdiag.repairs.absorb_bias import absorbed
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.equalize_pairs import Pair, find_pairs
-from qdiag.repairs.equalize_scales import equalizing_scales, scaled_weight
+from qdiag.repairs.equalize_scales import HEADROOM, equalizing_scales, scaled_weight
 from qdiag.repairs.stale import without_stale_edits
 from qdiag.simulate.case import Case, with_tensors
 
@@ -25,20 +25,27 @@ _EQUAL = 1e-3
 """Factors closer to 1 than this are no change."""
 
 
-def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+def equalized(
+    case: Case, sites: Sequence[FindingSite], context: RepairContext, headroom: float = HEADROOM
+) -> Treatment:
     """Equalizes the whole chains around the layers of the sites, or only the pairs that touch them where the context
     says so; all chains when there are no sites. Channels that the context spares stay as they are.
+
+    Args:
+        headroom: how many times as far out as on the calibration data values may lie before a bound changes them.
+
+    Raises:
+        RepairRefused: no scale can be moved there, or it would change nothing.
     """
-    pairs = _chosen(case, [site.layer for site in sites], is_local=context.is_local)
+    pairs = _chosen(case, {site.layer for site in sites}, context)
     constants = {key: case.program.constants[key] for key in _touched(pairs)}
-    scales = equalizing_scales(pairs, constants, case.observations)
-    scales = [torch.where(_held(pair, context), 1.0, s) for pair, s in zip(pairs, scales, strict=True)]
+    scales = equalizing_scales(pairs, constants, case.observations, headroom)
     scales = [s if float((s - 1.0).abs().max()) > _EQUAL else torch.ones_like(s) for s in scales]
     changed: dict[str, Tensor] = {}
     for pair, scale in zip(pairs, scales, strict=True):
         if bool((scale != 1.0).any()):
             changed |= scaled_pair(pair, scale, {**constants, **changed})
-    changed |= absorbed(pairs, scales, {**constants, **changed}, case.observations)
+    changed |= absorbed(pairs, scales, {**constants, **changed}, case.observations, headroom)
     if not changed:
         raise RepairRefused("the ranges are as equal as they can be made already", at=pairs[0].first_layer.name)
     names = case.program.parameter_names
@@ -65,29 +72,16 @@ def scaled_pair(pair: Pair, scale: Tensor, constants: Mapping[str, Tensor]) -> d
     return changed
 
 
-def _held(pair: Pair, context: RepairContext) -> Tensor:
-    """True for the channels between the two layers that the context spares, (C,)."""
-    held = torch.zeros(pair.channels, dtype=torch.bool)
-    ends = [pair.first_layer.name]
-    if pair.second_layer.is_depthwise:  # there, an input channel is an output channel
-        ends.append(pair.second_layer.name)
-    for name in ends:
-        held[[c for c in context.spared.get(name, ()) if c < pair.channels]] = True
-    return held
-
-
-def _chosen(case: Case, names: Sequence[str], *, is_local: bool) -> tuple[Pair, ...]:
-    pairs = find_pairs(case)
-    if is_local and names:
-        chosen = tuple(p for p in pairs.found if {p.first_layer.name, p.second_layer.name} & set(names))
-    else:
-        chosen = pairs.around(set(names)) if names else pairs.found
+def _chosen(case: Case, names: set[str], context: RepairContext) -> tuple[Pair, ...]:
+    pairs = find_pairs(case, context.spared)
+    within = pairs.touching if context.is_local else pairs.around
+    chosen = within(names) if names else pairs.found
     if chosen:
         return chosen
     reasons = {name: reason for name, reason in pairs.refused.items() if name in names or not names}
     for name, reason in reasons.items():
         raise RepairRefused(f"no scale can be moved to a layer after it: {reason}", at=name)
-    raise RepairRefused("no convolution or linear layer is among these layers", at=", ".join(names) or None)
+    raise RepairRefused("no convolution or linear layer is among these layers", at=", ".join(sorted(names)) or None)
 
 
 def _touched(pairs: Sequence[Pair]) -> list[str]:
@@ -106,4 +100,4 @@ def _layers(pairs: Sequence[Pair], changed: Mapping[str, Tensor]) -> tuple[str, 
     return tuple(names)
 
 
-EQUALIZE = Repair("equalize", _apply)
+EQUALIZE = Repair("equalize", equalized)

@@ -6,8 +6,8 @@ long as no value reaches it before or after; that is a limit on s which the cali
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from torch import fx
 
@@ -35,6 +35,7 @@ class Pair:
     Attributes:
         repeats: inputs of `second` per channel of `first`: a flattened map has one for every pixel.
         clamps: layers that end with a bounded clamp on the way, by their names in the case's graph.
+        kept: channels of `first` that are to stay as they are.
         passes_shift: a constant per channel comes through too, and `second` sees it everywhere.
     """
 
@@ -46,6 +47,7 @@ class Pair:
     repeats: int
     clamps: tuple[Layer, ...]
     passes_shift: bool
+    kept: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,23 @@ class Pairs:
     found: tuple[Pair, ...]
     refused: dict[str, str]
 
+    def touching(self, names: set[str]) -> tuple[Pair, ...]:
+        """The pairs that a named layer is one of."""
+        return tuple(pair for pair in self.found if {pair.first_layer.name, pair.second_layer.name} & names)
+
     def around(self, names: set[str]) -> tuple[Pair, ...]:
         """The pairs of the whole chains that the named layers lie in."""
-        inside, before = set(names), -1
-        while len(inside) != before:
-            before = len(inside)
-            for pair in self.found:
-                ends = {pair.first_layer.name, pair.second_layer.name}
-                if ends & inside:
-                    inside |= ends
-        return tuple(pair for pair in self.found if pair.first_layer.name in inside)
+        chosen = self.touching(names)
+        ends = {layer.name for pair in chosen for layer in (pair.first_layer, pair.second_layer)}
+        return chosen if ends <= names else self.around(names | ends)
 
 
-def find_pairs(case: Case) -> Pairs:
-    """Every pair of layers of the captured program, and why the others are none."""
+def find_pairs(case: Case, spared: Mapping[str, frozenset[int]] | None = None) -> Pairs:
+    """Every pair of layers of the captured program, and why the others are none.
+
+    Args:
+        spared: channels by layer that are to stay as they are.
+    """
     by_node = {node: layer for layer in case.network.graph.layers for node in layer.nodes}
     found: list[Pair] = []
     refused: dict[str, str] = {}
@@ -77,10 +82,17 @@ def find_pairs(case: Case) -> Pairs:
         if layer is None or not is_weighted(node):
             continue
         try:
-            found.append(_Walk(case, by_node, node, layer).pair())
+            pair = _Walk(case, by_node, node, layer).pair()
+            found.append(replace(pair, kept=_kept(pair, spared or {})))
         except RepairRefused as reason:
             refused[layer.name] = reason.message
     return Pairs(tuple(found), refused)
+
+
+def _kept(pair: Pair, spared: Mapping[str, frozenset[int]]) -> frozenset[int]:
+    """Channels between the two layers that are spared; an input of a depthwise layer is one of its outputs."""
+    ends = [pair.first_layer.name, *([pair.second_layer.name] if pair.second_layer.is_depthwise else [])]
+    return frozenset(c for name in ends for c in spared.get(name, ()) if c < pair.channels)
 
 
 class _Walk:

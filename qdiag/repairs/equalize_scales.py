@@ -22,19 +22,27 @@ from qdiag.simulate.calibrate import Observation
 
 SCALE_AT_MOST = 1024.0
 """Factors stay between this and its inverse: a channel that is almost nothing is not blown up without end."""
+HEADROOM = 1.0
+"""How many times as far out as on the calibration data values may lie before a bound changes them. Measured on a
+MobileNetV1 with ReLU6 (100 images to calibrate, 64 others): with 1 the float output moved by up to 1.2e-2 of its
+largest value, with 1.5 by 2.4e-3, with 2 by 7e-4, with 3 by rounding alone; the wider the room, the less is equalized.
+"""
 _SWEEPS_AT_MOST = 100
 _MOVES = 1e-4
 """A sweep in which no |log s| is larger than this ends the search."""
 
 
 def equalizing_scales(
-    pairs: Sequence[Pair], constants: Mapping[str, Tensor], observations: Mapping[str, Observation]
+    pairs: Sequence[Pair],
+    constants: Mapping[str, Tensor],
+    observations: Mapping[str, Observation],
+    headroom: float = HEADROOM,
 ) -> list[Tensor]:
     """The factor s of every channel of every pair's first layer, (C,) each in float64; 1 where nothing can be done."""
     ranges: dict[str, Tensor] = {}
     for layer in [layer for pair in pairs for layer in (pair.first, pair.second)]:
         ranges.setdefault(layer.weight, _magnitudes(layer, constants))
-    lowest = [smallest_scales(pair, observations) for pair in pairs]
+    lowest = [smallest_scales(pair, observations, headroom) for pair in pairs]
     scales = [torch.ones(pair.channels, dtype=torch.float64) for pair in pairs]
     for _ in range(_SWEEPS_AT_MOST):
         largest_step = 0.0
@@ -55,11 +63,14 @@ def equalizing_scales(
     return scales
 
 
-def smallest_scales(pair: Pair, observations: Mapping[str, Observation]) -> Tensor:
-    """The smallest s of each channel at which no bound on the way is met by the calibration data, (C,) in float64.
+def smallest_scales(pair: Pair, observations: Mapping[str, Observation], headroom: float = HEADROOM) -> Tensor:
+    """The smallest s of each channel at which no bound on the way is met, (C,) in float64; +inf where it must stay.
 
-    clamp(z / s) s = clamp(z) for every z seen, where z stays inside the bounds and inside s times the bounds. A channel
-    that was seen at a bound gets +inf: what lies beyond it is not known, so it is left as it is.
+    clamp(z / s) s = clamp(z) for every z that stays inside the bounds and inside s times the bounds. Of a channel that
+    was seen at a bound nobody knows what lies beyond, so it is left as it is.
+
+    Args:
+        headroom: values may lie this many times as far out as those that were seen.
     """
     lowest = torch.zeros(pair.channels, dtype=torch.float64)
     for layer in pair.clamps:
@@ -72,8 +83,9 @@ def smallest_scales(pair: Pair, observations: Mapping[str, Observation]) -> Tens
             reach = extremes(channels, side, pair.channels)
             if reach is None:
                 return torch.full_like(lowest, math.inf)
-            share = (reach / bound).clamp(min=0.0)
+            share = (reach / bound).clamp(min=0.0) * headroom
             lowest = lowest.maximum(torch.where(share < 1.0, share, math.inf))
+    lowest[sorted(pair.kept)] = math.inf
     return lowest
 
 

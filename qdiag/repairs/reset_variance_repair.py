@@ -53,10 +53,11 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext, met
     tensors = case.tensors
     edits: list[ChannelEdit] = []
     stays = True
-    wanted = _by_layer(sites) if sites else _dead_sites(case, context.batchnorms)
+    wanted = _by_layer(sites) if sites else dead_sites(case, context.batchnorms)
     for name, named in wanted.items():
         record = record_of(case, context.batchnorms, name)
-        channels = named or record.dead_channels
+        spared = context.spared.get(name, frozenset())
+        channels = tuple(c for c in named or record.dead_channels if c not in spared)
         if not channels:
             raise RepairRefused("no channel is named, and none is dead", at=name)
         edits += reset_edits(record, tensors, channels, method)
@@ -97,8 +98,8 @@ def _by_layer(sites: Sequence[FindingSite]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _dead_sites(case: Case, audit: BatchNormAudit) -> dict[str, tuple[int, ...]]:
-    """Every layer before a BatchNorm with dead channels."""
+def dead_sites(case: Case, audit: BatchNormAudit) -> dict[str, tuple[int, ...]]:
+    """Every layer before a BatchNorm with dead channels, by name, with these channels."""
     records = [r for r in audit.records if r.layer is not None and not r.layer.direction.startswith("bn")]
     dead = {r.layer.weight_name: r.dead_channels for r in records if r.layer is not None and r.dead}
     layers = [layer for layer in case.network.graph.layers if layer.weight_name in dead]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from qdiag.capture.program import Runner
 from qdiag.core.findings import FindingSite
 from qdiag.errors import RepairRefused
+from qdiag.repairs import equalize
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.equalize import EQUALIZE
 from qdiag.repairs.equalize_pairs import find_pairs
@@ -268,3 +269,32 @@ def test_shared_weights_are_refused() -> None:
     assert pairs.found == ()
     assert "serve more than one layer" in pairs.refused["block.0"]
     assert "of the layer after it" in pairs.refused["stem.0"]
+
+
+def test_a_local_repair_stays_at_its_sites_and_spares_channels() -> None:
+    net = chain(nn.ReLU)
+    unbalance(net, 2.0 ** torch.linspace(-3, 3, 8))
+    unbalance(net, 2.0 ** torch.linspace(4, -4, 8), first=3, second=6)
+    case = open_test_case(net, images(8, 1), "tf-uint8")
+    local = EQUALIZE.apply(case, [FindingSite("0")], RepairContext(is_local=True))
+    assert local.layers == ("0", "3")
+    context = RepairContext(spared={"0": frozenset({1}), "3": frozenset({2, 5})})
+    spared = EQUALIZE.apply(case, (), context)
+    gamma = spared.tensors["1.weight"] / case.tensors["1.weight"]
+    assert [c for c in range(8) if gamma[c] == 1.0] == [1, 2, 5]
+    assert largest_move(case, spared.case, images(4, 2)) < 1e-5
+
+
+def test_headroom_keeps_channels_away_from_the_bound() -> None:
+    net = chain(nn.ReLU6)
+    unbalance(net, 2.0 ** torch.linspace(-5, 0, 8), first=3, second=6)
+    case = open_test_case(net, images(8, 1), "tf-uint8")
+    highest = []
+    for headroom in (1.0, 2.0):
+        done = equalize.equalized(case, (), RepairContext(), headroom)
+        seen = done.case.observations["3"].channels
+        assert seen is not None
+        grown = (done.tensors["4.weight"] > case.tensors["4.weight"] * 1.001).nonzero().flatten().tolist()
+        highest.append(max(seen.max[c] for c in grown))
+    assert highest[0] <= 6.0 + 1e-5
+    assert highest[1] <= 3.0 + 1e-5

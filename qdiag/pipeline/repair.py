@@ -1,0 +1,194 @@
+"""`qdiag repair`: repairs of the weights, one on top of the other, on a copy, and what they do to the network."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from torch import Tensor
+
+from qdiag.batches import Batches, Datasets
+from qdiag.core.findings import FindingSite
+from qdiag.core.fix import FloatChange
+from qdiag.core.measurement import Measurement
+from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.repair import ModelRepair, RepairStep, check_written
+from qdiag.core.scheme import QuantScheme
+from qdiag.errors import ConfigError, RepairRefused
+from qdiag.pipeline.bn_audit import audit_batchnorms
+from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, model_info, resolve_device, versions
+from qdiag.pipeline.float_change import float_change
+from qdiag.pipeline.float_probe import FloatProbe
+from qdiag.pipeline.inputs import first_batch, inputs_for, naming
+from qdiag.pipeline.prepare import prepare
+from qdiag.pipeline.sqnr import measure_subject
+from qdiag.repairs.base import RepairContext, Treatment
+from qdiag.repairs.equalize import equalized
+from qdiag.repairs.overlay import with_changes
+from qdiag.repairs.reset_variance_repair import dead_sites
+from qdiag.repairs.table import REPAIRS
+from qdiag.simulate.case import Case, observe, open_case
+from qdiag.subject import Subject
+
+FLOAT_BOUND = 1e-3
+"""Largest |change| of a float output over its largest |value|: far below one step of an 8-bit quantizer, 1 / 255."""
+HEADROOMS = (1.0, 1.5, 2.0, 4.0)
+"""Rooms that equalization is tried with under bounds such as ReLU6's, until the float output holds still."""
+
+Changes = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class RepairOptions:
+    """What to repair.
+
+    Attributes:
+        repairs: names, in the order in which they are made; see `qdiag.core.repair.WRITTEN`.
+        layers: glob patterns of layers with weights; all when empty.
+        float_bound: a repair that moves a float output by more than this share of its largest value is refused.
+    """
+
+    repairs: Sequence[str]
+    layers: Sequence[str] = ()
+    float_bound: float = FLOAT_BOUND
+
+
+def repair_model(
+    subject: Subject,
+    datasets: Datasets,
+    scheme: QuantScheme,
+    options: RepairOptions,
+    *,
+    device: str = "cpu",
+    metric: object | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[ModelRepair, Changes]:
+    """The repairs with their proof, and the tensors to be written; the subject is left as it was.
+
+    Each repair is tried on top of those that were made before it: the float network runs beside a repaired copy on the
+    measured data, and a repair that moves its output beyond the bound is refused. Then the quantized network is
+    measured before and after.
+
+    Raises:
+        ConfigError: a repair that no checkpoint can hold, or patterns that fit no layer.
+        QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
+    """
+    check_written(options.repairs)
+    progress, watch = progress or NoProgress(), Stopwatch()
+    given = inputs_for(subject, datasets)
+    with engine_arithmetic():
+        with watch.stage("calibrate"), naming(datasets.calibration):
+            case = _open(subject, given, scheme, device, progress)
+        context = RepairContext(audit_batchnorms(subject), progress=progress)
+        workshop = _Workshop(case, context, FloatProbe(subject, resolve_device(device)), given.evaluation, options)
+        with watch.stage("repair"), naming(datasets.evaluation):
+            steps = tuple(workshop.make(name) for name in options.repairs)
+    result = ModelRepair(
+        model_info(subject), tuple(options.layers), options.float_bound, steps, workshop.change, versions=versions()
+    )
+    if not workshop.changes:
+        return replace(result, stages=watch.stages), {}
+    measured: list[Measurement] = []
+    for which, network in (("before", subject), ("after", with_changes(subject, workshop.changes))):
+        with watch.stage(f"measure {which}"):
+            measured.append(
+                measure_subject(network, datasets, scheme, device=device, metric=metric, seed=seed, progress=progress)
+            )
+    return replace(result, before=measured[0], after=measured[1], stages=watch.stages), workshop.changes
+
+
+def _open(subject: Subject, datasets: Datasets, scheme: QuantScheme, device: str, progress: Progress) -> Case:
+    progress.start("capture", None)
+    where = resolve_device(device)
+    prepared = prepare(subject, first_batch(datasets.calibration), fold=scheme.fold_batchnorm, device=where)
+    progress.finish()
+    seen = observe(prepared.network, datasets.calibration, scheme, progress)
+    return open_case(
+        prepared.program,
+        prepared.network,
+        scheme,
+        seen,
+        calibration=datasets.calibration,
+        measured=datasets.evaluation,
+    )
+
+
+class _Workshop:
+    """The case as far as it is repaired, and the tensors that make it so."""
+
+    def __init__(
+        self, case: Case, context: RepairContext, probe: FloatProbe, measured: Batches, options: RepairOptions
+    ) -> None:
+        self._case, self._context, self._probe, self._measured = case, context, probe, measured
+        self._bound = options.float_bound
+        self._chosen = _chosen(case, options.layers)
+        self.changes: dict[str, Tensor] = {}
+        self.change: FloatChange | None = None
+
+    def make(self, name: str) -> RepairStep:
+        """Makes one repair, or says why not."""
+        refused: RepairStep | None = None
+        try:
+            for headroom, treatment in self._treatments(name):
+                changes = {**self.changes, **treatment.tensors}
+                change = float_change(self._probe, self._measured, changes, self._context.progress)
+                step = RepairStep(name, treatment.layers, tuple(treatment.tensors), change.relative_delta, headroom)
+                if change.relative_delta <= self._bound:
+                    self._case, self.changes, self.change = treatment.case, changes, change
+                    return step
+                refused = RepairStep(
+                    name, relative_delta=change.relative_delta, headroom=headroom, refused=self._too_much(change)
+                )
+        except RepairRefused as reason:
+            refused = refused or RepairStep(name, refused=_words(reason))
+        assert refused is not None
+        return refused
+
+    def _treatments(self, name: str) -> Iterator[tuple[float | None, Treatment]]:
+        """Ways to make a repair, the one that changes most first."""
+        sites = self._sites(name)
+        if name != "equalize":
+            yield None, REPAIRS[name].apply(self._case, sites, self._context)
+            return
+        if not any(layer.clamp is not None and _is_bounded(layer.clamp) for layer in self._case.network.graph.layers):
+            yield None, equalized(self._case, sites, self._context)
+            return
+        for headroom in HEADROOMS:
+            yield headroom, equalized(self._case, sites, self._context, headroom)
+
+    def _sites(self, name: str) -> list[FindingSite]:
+        if name == "equalize":
+            return [FindingSite(layer) for layer in self._chosen]
+        assert self._context.batchnorms is not None
+        dead = dead_sites(self._case, self._context.batchnorms)
+        sites = [FindingSite(layer, dead[layer]) for layer in self._chosen or tuple(dead) if layer in dead]
+        if not sites:
+            raise RepairRefused("no BatchNorm there has a dead channel")
+        return sites
+
+    def _too_much(self, change: FloatChange) -> str:
+        moved = f"it moves the float output by {change.relative_delta:.1e} of its largest value"
+        return f"{moved}, more than {self._bound:.1e}"
+
+
+def _is_bounded(clamp: tuple[float, float]) -> bool:
+    return any(bound != 0.0 and abs(bound) != float("inf") for bound in clamp)
+
+
+def _words(reason: RepairRefused) -> str:
+    where = f"{reason.at}: " if reason.at else ""
+    hint = f" ({reason.hint})" if reason.hint else ""
+    return f"{where}{reason.message}{hint}"
+
+
+def _chosen(case: Case, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Names of the layers with weights that fit the patterns; empty without patterns."""
+    names = [layer.name for layer in case.network.graph.layers if layer.weight is not None]
+    chosen = tuple(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
+    if patterns and not chosen:
+        raise ConfigError(
+            f"no layer with weights is called {' or '.join(patterns)}",
+            at="--layers",
+            hint=f"they are called {', '.join(names[:6])}" if names else "the network has none",
+        )
+    return chosen
