@@ -55,7 +55,7 @@ def open_report(browser: "sync_api.Browser", tmp_path: Path) -> Iterator[Open]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(20_000)  # a busy machine is no fault of the page
         page.on(
             "console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None
         )

@@ -71,6 +71,14 @@ class RunView:
     def float_percent(self) -> float:
         return float_percent(self.ranking.before)
 
+    @property
+    def has_all_but(self) -> bool:
+        return any(row.all_but is not None for row in self.sensitive)
+
+    @property
+    def has_estimates(self) -> bool:
+        return not all(math.isnan(row.fisher) for row in self.sensitive)
+
     def metric(self, score: Score) -> float:
         """Of the task in percent, or output SQNR in dB where there are no logits."""
         return score.task_percent if self.task else score.output_sqnr_db
