@@ -1,6 +1,5 @@
 """`qdiag diagnose`: layer by layer figures, findings, causes ranked by what their repair gives back, in one run."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,12 +7,11 @@ from qdiag.batches import Datasets
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
-from qdiag.core.sensitivity import Sensitivity, SensitivityPart
 from qdiag.detectors import detect
 from qdiag.detectors.base import DetectionContext
-from qdiag.pipeline.examine import Examination, examine
+from qdiag.pipeline.examine import examine
 from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, versions
-from qdiag.pipeline.sensitivity import sweep
+from qdiag.pipeline.sensitivity import sensitivity_of
 from qdiag.rank.rank import rank_causes
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
@@ -74,7 +72,7 @@ def diagnose_subject(
         sensitivity, bits = None, tuple[BitsPoint, ...]()
         if options.with_sensitivity:
             with watch.stage("sensitivity"):
-                sensitivity = sensitivity_of(found, "both", progress, with_all_but=False)
+                sensitivity = sensitivity_of(found, "both", progress)
         if options.with_bits:
             with watch.stage("bits"):
                 bits = bits_sweep(found.case, progress)
@@ -89,15 +87,6 @@ def diagnose_subject(
         stages=watch.stages,
         versions=versions(),
         options=options.words,
-    )
-
-
-def sensitivity_of(found: Examination, part: SensitivityPart, progress: Progress, *, with_all_but: bool) -> Sensitivity:
-    """Every layer alone, and with `with_all_but` the network without each."""
-    rows, quantized, _ = sweep(found.case, progress, part=part, with_all_but=with_all_but)
-    measured = found.measurement
-    return Sensitivity(
-        measured.model, measured.data, measured.scheme, part, rows, quantized, math.nan, versions=versions()
     )
 
 

@@ -1,11 +1,16 @@
-"""`qdiag sensitivity`: how much each layer's quantizers cost by themselves, exactly."""
+"""`qdiag sensitivity`: how much each layer's quantizers cost by themselves, exactly and by estimate."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from qdiag.core.causes import Score
 from qdiag.core.progress import Progress
-from qdiag.core.sensitivity import SensitivityPart, SensitivityRow
+from qdiag.core.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
+from qdiag.numerics.spearman import rank_correlation
+from qdiag.pipeline.examine import Examination
+from qdiag.pipeline.facts import versions
 from qdiag.simulate.case import Case
+from qdiag.simulate.fisher import fisher_scores
 from qdiag.simulate.score_cases import Effort, score_cases
 from qdiag.simulate.sensitivity import all_but, alone, part_only, switchable_layers
 
@@ -42,6 +47,38 @@ def _rows(
 ) -> tuple[SensitivityRow, ...]:
     count = len(names)
     return tuple(
-        SensitivityRow(name, scores[i], scores[count + i] if with_all_but else None, fisher.get(name, float("nan")))
+        SensitivityRow(name, scores[i], scores[count + i] if with_all_but else None, fisher.get(name, math.nan))
         for i, name in enumerate(names)
+    )
+
+
+def sensitivity_of(
+    found: Examination,
+    part: SensitivityPart,
+    progress: Progress,
+    *,
+    with_exact: bool = True,
+    with_all_but: bool = False,
+    with_fisher: bool = True,
+) -> Sensitivity:
+    """The sweep over an examined network, with the estimate of one backward pass beside it.
+
+    Args:
+        with_exact: without it, only the estimate, for a first look at a large network.
+    """
+    case, measured = found.case, found.measurement
+    parted = part_only(case, part)
+    fisher = fisher_scores(parted, case.measured, progress) if with_fisher else {}
+    if with_exact:
+        rows, quantized, _ = sweep(case, progress, part=part, with_all_but=with_all_but, fisher=fisher)
+    else:
+        (one,), _ = score_cases([parted], case.measured, progress, stage="quantized network")
+        names = switchable_layers(case, part)
+        rows = tuple(SensitivityRow(name, fisher=fisher.get(name, math.nan)) for name in names)
+        quantized = one.score
+    # a low SQNR is bad and a high estimate is bad, so the sign turns
+    levels = [-row.alone.output_sqnr_db if row.alone is not None else math.nan for row in rows]
+    correlation = rank_correlation(levels, [row.fisher for row in rows])
+    return Sensitivity(
+        measured.model, measured.data, measured.scheme, part, rows, quantized, correlation, versions=versions()
     )
