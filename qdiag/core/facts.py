@@ -64,6 +64,9 @@ class LayerFacts:
         mean_shift_fraction: share of the local noise power that a constant per output channel explains, 0 to 1; NaN
             without a weight.
         saturated_at_bound_fraction: share of the output at the upper bound of a fused clamp; NaN without one.
+        channel_sqnr_db_median: local SQNR before the output is rounded, median over output channels that are not all
+            zero: the whole layer's figure hides what all others lose when few channels hold the signal; NaN without a
+            weight.
     """
 
     layer: str
@@ -78,3 +81,4 @@ class LayerFacts:
     measured_range: TensorRange | None = None
     mean_shift_fraction: float = math.nan
     saturated_at_bound_fraction: float = math.nan
+    channel_sqnr_db_median: float = math.nan

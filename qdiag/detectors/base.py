@@ -17,6 +17,10 @@ LOCAL_HARM_DB = 28.0
 networks of 10 to 56 layers with 8 bits and one scale per tensor, layers with weights have 25.9 dB or more, nearly all
 above 29; in a MobileNetV1 that loses 67 points, half of them have less than 28."""
 
+STARVED_BITS = 2.0
+"""Effective bits of the median channel at which a layer is looked at whatever its local SQNR: the channels that set the
+range may hold all the power of its output, and hide the others."""
+
 CARRIES = 1e-6
 """|weight| or |activation| of a channel, over that of the widest, from which the channel carries anything."""
 
@@ -123,6 +127,21 @@ def is_per_tensor(record: OpRecord) -> bool:
 def loses(record: OpRecord, limit_db: float = LOCAL_HARM_DB) -> bool:
     """The layer alone makes noise that may matter."""
     return record.local.sqnr_db < limit_db
+
+
+def loses_per_tensor(record: OpRecord, facts: LayerFacts) -> bool:
+    """Its weight has one scale, and the layer or its median channel makes noise that may matter.
+
+    The median channel, because few channels that hold all the power hide what the others lose.
+    """
+    return is_per_tensor(record) and (loses(record) or facts.channel_sqnr_db_median < LOCAL_HARM_DB)
+
+
+def channel_evidence(record: OpRecord, facts: LayerFacts) -> Evidence:
+    """The figure behind `loses_per_tensor`: the lower of the two."""
+    if facts.channel_sqnr_db_median < record.local.sqnr_db:
+        return Evidence("channel_sqnr", facts.channel_sqnr_db_median, "dB", LOCAL_HARM_DB)
+    return local_evidence(record)
 
 
 def local_evidence(record: OpRecord, limit_db: float = LOCAL_HARM_DB) -> Evidence:

@@ -11,9 +11,10 @@ How it is computed:
     bits_left [bits]: bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
 
 Thresholds:
-    A gain at least 8 times the median (three bits) and four robust standard deviations of log2 above it (see
-    `qdiag bn`); range_over_others at least 2 (one bit); bits_left at least 3 below the bits of the weight; local SQNR
-    below 28 dB. The gain alone proves nothing: a huge gain on tiny weights folds to little.
+    A gain at least 8 times the median (three bits) and four robust standard deviations of log2 above it (see `qdiag
+    bn`); range_over_others at least 2 (one bit); bits_left at least 3 below the bits of the weight; local SQNR of the
+    layer, or of its median channel (channel_sqnr), below 28 dB. The gain alone proves nothing: a huge gain on tiny
+    weights folds to little.
 
 What helps:
     As for any channel that sets the range: a clipped range, equalization, per-channel weights, the layer in float.
@@ -23,7 +24,7 @@ Sources:
 """
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding, is_per_tensor, local_evidence, loses
+from qdiag.detectors.base import DetectionContext, channel_evidence, finding, loses_per_tensor
 
 CODE = "QD302"
 REPAIRS: tuple[str, ...] = ("clip_weights", "equalize", "per_channel_weights", "keep_float")
@@ -35,11 +36,11 @@ BITS_LOST = 3.0
 def find(context: DetectionContext) -> Finding | None:
     """Layers with one scale per weight, stretched by live channels with a huge gain."""
     sites = []
-    for record, _, norm in context.folded_norms():
+    for record, facts, norm in context.folded_norms():
         outliers = [o for o in norm.outliers if o.folded_max_abs > 0.0]
         named = {outlier.channel for outlier in outliers}
         others = [norm.folded_max_abs[c] for c in norm.live_channels if c not in named]
-        if not outliers or not others or record.weight is None or not is_per_tensor(record) or not loses(record):
+        if not outliers or not others or record.weight is None or not loses_per_tensor(record, facts):
             continue
         rest, limit = max(others), record.weight.bits - BITS_LOST
         setting = [outlier for outlier in outliers if outlier.folded_max_abs > rest]
@@ -49,7 +50,7 @@ def find(context: DetectionContext) -> Finding | None:
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),
                 Evidence("gain_over_median", max(outlier.gain_over_median for outlier in setting), "x"),
                 Evidence("bits_left", norm.median_effective_bits, "bits", limit),
-                local_evidence(record),
+                channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, tuple(outlier.channel for outlier in setting), evidence))
     return finding(CODE, sites, REPAIRS)

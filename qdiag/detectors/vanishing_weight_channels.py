@@ -13,8 +13,9 @@ How it is computed:
     Channels that their BatchNorm says are dead do not count, nor do those a million times below the widest.
 
 Thresholds:
-    At least 25 % of the live channels, a gain of at least 15 dB, and local SQNR below 28 dB. Per-channel scales gain
-    3 to 14 dB in most healthy layers, 31 to 40 dB in the depthwise layers that cost a MobileNetV1 67 points.
+    At least 25 % of the live channels, a gain of at least 15 dB, and a local SQNR of the layer or of its median channel
+    (channel_sqnr) below 28 dB. Per-channel scales gain 3 to 14 dB in most healthy layers, 31 to 40 dB in the depthwise
+    layers that cost a MobileNetV1 67 points.
 
 What helps:
     Equalization gives each channel the range of its neighbours in the next layer; per-channel weights.
@@ -24,7 +25,7 @@ Sources:
 """
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding, is_per_tensor, local_evidence, loses
+from qdiag.detectors.base import DetectionContext, channel_evidence, finding, loses_per_tensor
 
 CODE = "QD103"
 REPAIRS: tuple[str, ...] = ("equalize", "clip_weights", "per_channel_weights")
@@ -39,7 +40,7 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, facts in context.layers:
         weight = facts.weight
-        if weight is None or record.weight is None or not is_per_tensor(record) or not loses(record):
+        if weight is None or record.weight is None or not loses_per_tensor(record, facts):
             continue
         widths = weight.channel_max_abs
         live = context.live_channels(record, widths)
@@ -51,7 +52,7 @@ def find(context: DetectionContext) -> Finding | None:
             evidence = (
                 Evidence("vanishing_fraction", percent, "%", VANISHING_PERCENT),
                 Evidence("per_channel_gain", gain, "dB", PER_CHANNEL_GAIN_DB),
-                local_evidence(record),
+                channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, vanishing, evidence))
     return finding(CODE, sites, REPAIRS)

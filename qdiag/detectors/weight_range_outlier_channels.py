@@ -13,9 +13,9 @@ How it is computed:
     bits_left [bits]: bits - log2(max |W| of the layer / max |W| of the channel), median over the others
 
 Thresholds:
-    range_over_others at least 2 (one bit), bits_left at least 3 below the bits of the weight, and local SQNR below
-    28 dB. In healthy layers the median channel reaches half as far as the widest and loses one bit, two at most;
-    three bits are 18 dB.
+    range_over_others at least 2 (one bit), bits_left at least 3 below the bits of the weight, and local SQNR, of the
+    layer or of its median channel (channel_sqnr), below 28 dB. In healthy layers the median channel reaches half as far
+    as the widest and loses one bit, two at most; three bits are 18 dB.
 
 What helps:
     One scale per channel, where the backend has it (MobileNetV1: from 9.0 to 76.2 % top-1). Otherwise a range clipped
@@ -30,11 +30,10 @@ from collections.abc import Sequence
 from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import (
     DetectionContext,
+    channel_evidence,
     effective_bits,
     finding,
-    is_per_tensor,
-    local_evidence,
-    loses,
+    loses_per_tensor,
     median_or_nan,
 )
 
@@ -51,7 +50,7 @@ def find(context: DetectionContext) -> Finding | None:
     """Layers with one scale per weight, in which few live channels set it."""
     sites = []
     for record, facts in context.layers:
-        if facts.weight is None or record.weight is None or not is_per_tensor(record) or not loses(record):
+        if facts.weight is None or record.weight is None or not loses_per_tensor(record, facts):
             continue
         widths = facts.weight.channel_max_abs
         live = context.live_channels(record, widths)
@@ -66,7 +65,7 @@ def find(context: DetectionContext) -> Finding | None:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),
                 Evidence("bits_left", left, "bits", bits - BITS_LOST),
-                local_evidence(record),
+                channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, tuple(sorted(few)), evidence))
     return finding(CODE, sites, REPAIRS)

@@ -1,6 +1,7 @@
 """The paired pass, seen by a second pair of eyes: what detectors need to know beside the errors, at no extra pass."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class PassFacts:
     mean_shift_fraction: float
     saturated_at_bound_fraction: float
     mac_count: int
+    channel_sqnr_db_median: float
 
 
 class FactRunner(PairedRunner):
@@ -41,7 +43,7 @@ class FactRunner(PairedRunner):
     def __init__(self, network: Network, plans: Sequence[QuantPlan], probe: LayerProbe | None = None) -> None:
         super().__init__(network, plans, probe)
         self._observers: dict[str, TensorObserver] = {}
-        self._shifts: dict[str, _MeanShift] = {}
+        self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
         self._macs: dict[str, int] = {}
 
@@ -71,8 +73,7 @@ class FactRunner(PairedRunner):
         axis = channel_axis(layer, streams.reference)
         if layer.weight is not None and axis is not None:
             axis = streams.reference.ndim - 1 if layer.kind == "linear" else axis
-            error = streams.local - streams.reference
-            self._shifts.setdefault(layer.name, _MeanShift()).add(error, axis)
+            self._channels.setdefault(layer.name, _ChannelErrors()).add(streams, axis, layer.clamp)
         if layer.clamp is not None and math.isfinite(layer.clamp[1]):
             at_bound = (streams.reference >= layer.clamp[1]).sum()
             self._at_bound.setdefault(layer.name, _Share()).add(at_bound, streams.reference.numel())
@@ -82,38 +83,54 @@ class FactRunner(PairedRunner):
         return {name: self._facts(name) for name in self.errors()}
 
     def _facts(self, name: str) -> PassFacts:
-        observer, shift, share = self._observers.get(name), self._shifts.get(name), self._at_bound.get(name)
+        observer, channels, share = self._observers.get(name), self._channels.get(name), self._at_bound.get(name)
         return PassFacts(
             measured_range=observer.range() if observer is not None else None,
-            mean_shift_fraction=shift.fraction() if shift is not None else math.nan,
+            mean_shift_fraction=channels.mean_shift_fraction() if channels is not None else math.nan,
             saturated_at_bound_fraction=share.value() if share is not None else math.nan,
             mac_count=self._macs.get(name, 0),
+            channel_sqnr_db_median=channels.sqnr_db_median() if channels is not None else math.nan,
         )
 
 
-class _MeanShift:
-    """Share of the power of an error that a constant per channel explains."""
+class _ChannelErrors:
+    """Sums per channel of an error and of the signal."""
 
     def __init__(self) -> None:
         self._sums: Tensor | None = None
-        self._power: Tensor | None = None
         self._per_channel = 0
 
-    def add(self, error: Tensor, axis: int) -> None:
-        """`error` is written to: NaN and Inf count as no error."""
-        error = error.nan_to_num_(0.0, 0.0, 0.0)
-        others = [i for i in range(error.ndim) if i != axis]
-        sums = error.sum(others, dtype=torch.float64)
-        power = error.square_().sum(dtype=torch.float64)
-        self._sums = sums if self._sums is None else self._sums + sums
-        self._power = power if self._power is None else self._power + power
+    def add(self, streams: Streams, axis: int, clamp: tuple[float, float] | None) -> None:
+        """Values before the clamp; NaN and Inf count as no error. The signal and its error are taken after the clamp,
+        the shift of the mean before it, where a bias acts."""
+        others = [i for i in range(streams.reference.ndim) if i != axis]
+        error = (streams.local - streams.reference).nan_to_num_(0.0, 0.0, 0.0)
+        rows = [error.sum(others, dtype=torch.float64)]
+        rows.append(error.square_().sum(others, dtype=torch.float64))
+        reference = streams.reference
+        if clamp is not None:
+            reference = reference.clamp(*clamp)
+            error = (streams.local.clamp(*clamp) - reference).nan_to_num_(0.0, 0.0, 0.0).square_()
+        rows.append(error.sum(others, dtype=torch.float64))
+        rows.append(reference.nan_to_num(0.0, 0.0, 0.0).square_().sum(others, dtype=torch.float64))
+        new = torch.stack(rows)
+        self._sums = new if self._sums is None else self._sums + new
         self._per_channel += error.numel() // error.shape[axis]
 
-    def fraction(self) -> float:
-        """0 to 1; 0 without noise."""
-        if self._sums is None or self._power is None or not float(self._power) > 0.0:
+    def mean_shift_fraction(self) -> float:
+        """Share of the power of the error that a constant per channel explains, 0 to 1; 0 without noise."""
+        if self._sums is None or not float(self._sums[1].sum()) > 0.0:
             return 0.0
-        return min(1.0, float(self._sums.square().sum()) / self._per_channel / float(self._power))
+        shift, power = self._sums[0].square().sum() / self._per_channel, self._sums[1].sum()
+        return min(1.0, float(shift / power))
+
+    def sqnr_db_median(self) -> float:
+        """Over channels that are not all zero; NaN when all are."""
+        if self._sums is None:
+            return math.nan
+        noise, signal = self._sums[2].cpu(), self._sums[3].cpu()
+        values = (10.0 * torch.log10(signal / noise))[signal > 0].tolist()
+        return statistics.median(values) if values else math.nan
 
 
 class _Share:

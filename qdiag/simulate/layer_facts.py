@@ -35,6 +35,7 @@ def _facts(case: Case, layer: Layer, seen: PassFacts) -> LayerFacts:
         measured_range=seen.measured_range,
         mean_shift_fraction=seen.mean_shift_fraction,
         saturated_at_bound_fraction=seen.saturated_at_bound_fraction,
+        channel_sqnr_db_median=seen.channel_sqnr_db_median,
     )
 
 

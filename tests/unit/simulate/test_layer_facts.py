@@ -183,7 +183,7 @@ def test_share_at_the_bound_and_the_range_of_measured_data() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [2, 5])
-def test_share_of_the_noise_that_a_constant_per_channel_explains(batch_size: int) -> None:
+def test_errors_per_channel(batch_size: int) -> None:
     model, measured = single(), images(10, 2)
     three = TensorScheme(bits=3, narrow_range=True)
     case = open_test_case(model, images(10, 1), QuantScheme(weights=three, activations=UINT8, bias="float"))
@@ -200,6 +200,10 @@ def test_share_of_the_noise_that_a_constant_per_channel_explains(batch_size: int
     expected = 1 - ((error - constant) ** 2).sum() / (error**2).sum()
     assert expected > 0.2, "three bits must shift some channel"
     assert found.mean_shift_fraction == pytest.approx(expected, rel=1e-3)
+    kept = F.relu6(F.conv2d(measured, w, b, padding=1)).double().numpy()
+    noise = ((F.relu6(local).double().numpy() - kept) ** 2).sum((0, 2, 3))
+    channels_db = 10 * np.log10((kept**2).sum((0, 2, 3)) / noise)
+    assert found.channel_sqnr_db_median == pytest.approx(np.median(channels_db), abs=0.01)
 
 
 def test_it_measures_the_same_errors_and_hands_layers_to_a_probe(net: Case) -> None:
