@@ -89,7 +89,10 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
     if absent:  # nothing finite to draw
         if not places:
             axes.set_ylim(-1.0, 1.0)
-        axes.plot(absent, [0.0] * len(absent), "x", color=VERMILION, markersize=7)
+        (cross,) = axes.plot(
+            absent, [0.0] * len(absent), "x", color=VERMILION, markersize=7, label="minimum or maximum not finite"
+        )
+        handles.append(cross)
     label_layers(axes, [r.layer for r in records])
     return handles
 
