@@ -141,7 +141,7 @@ class QuantScheme:
         description: one line on who computes like this.
         weights, activations: how the two kinds of tensors are quantized.
         bias: integer type of the bias at scale `scale_in * scale_w`, or float.
-        accumulator_bits: width of the sum of products, for the saturation loss.
+        accumulator_bits: width of the sum of products, which saturates there.
         pair_saturation: products of two neighbours are first added in int16 and saturate there (x86 without VNNI).
         fold_batchnorm: BatchNorm goes into the neighbouring convolution or linear layer before quantization.
         float_layers: glob patterns of layers that stay in float.

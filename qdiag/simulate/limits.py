@@ -22,8 +22,10 @@ from qdiag.plan import QuantPlan
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 _UINT8_MAX = 255
-_CHUNK = 1 << 22
-"""Elements of the largest temporary tensor."""
+_CHUNK = 1 << 24
+"""Elements of the patches that are held at once."""
+_CACHED = 1 << 17
+"""Elements of a chunk that stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -121,36 +123,40 @@ def integer_patches(node: fx.Node, layer: Layer, x: Tensor, kernel: tuple[int, .
 def lost_in_pairs(activations: Tensor, integers: Tensor) -> Tensor:
     """(positions, C), what int16 cuts off the sums of two neighbouring products.
 
-    Only pairs of weights that the largest activation could drive beyond int16 are looked at: few, in most networks.
+    Only pairs of weights that the largest activations could drive beyond int16 are looked at: few, in most networks.
     """
-    missing = activations.shape[1] % 2
-    a = F.pad(activations, (0, missing)).view(activations.shape[0], -1, 2)
-    w = F.pad(integers, (0, missing)).view(integers.shape[0], -1, 2)
-    lost = torch.zeros(a.shape[0], w.shape[0], device=a.device)
-    largest = float(activations.max()) if activations.numel() else 0.0
-    channels, pairs = (risky_pairs(w, largest)).nonzero(as_tuple=True)
-    step = max(1, _CHUNK // max(1, a.shape[0]))
+    a, w = _paired(activations).permute(1, 2, 0).contiguous(), _paired(integers)  # (K/2, 2, positions), (C, K/2, 2)
+    lost = torch.zeros(w.shape[0], a.shape[2], device=a.device)
+    if not a.numel():
+        return lost.T
+    channels, pairs = risky_pairs(w, a.amax(2)).nonzero(as_tuple=True)
+    step = max(1, _CACHED // a.shape[2])
     for first in range(0, len(channels), step):
         c, k = channels[first : first + step], pairs[first : first + step]
-        pair = a[:, k, 0] * w[c, k, 0] + a[:, k, 1] * w[c, k, 1]
-        lost.index_add_(1, c, pair - pair.clamp(INT16_MIN, INT16_MAX))
-    return lost
+        weights = w[c, k].unsqueeze(2)
+        pair = (a[k, 0] * weights[:, 0]).addcmul_(a[k, 1], weights[:, 1])
+        lost.index_add_(0, c, pair - pair.clamp(INT16_MIN, INT16_MAX))
+    return lost.T
 
 
-def risky_pairs(pairs: Tensor, largest: float) -> Tensor:
-    """Which pairs of weights (C, K/2, 2) can leave int16 with activations from 0 to `largest`."""
-    up, down = pairs.clamp(min=0).sum(2) * largest, pairs.clamp(max=0).sum(2) * largest
-    return (up > INT16_MAX) | (down < INT16_MIN)
+def risky_pairs(pairs: Tensor, largest: Tensor | float) -> Tensor:
+    """Which pairs of weights (C, K/2, 2) can leave int16 with activations from 0 to `largest`, (K/2, 2) or one for all.
+
+    Activations are not negative, so only weights of one sign add up.
+    """
+    return ((pairs.clamp(min=0) * largest).sum(2) > INT16_MAX) | ((pairs.clamp(max=0) * largest).sum(2) < INT16_MIN)
+
+
+def _paired(rows: Tensor) -> Tensor:
+    """(N, K) as (N, K/2, 2); a last one without a neighbour gets a zero."""
+    return F.pad(rows, (0, rows.shape[1] % 2)).view(rows.shape[0], -1, 2)
 
 
 def _without_lost_pairs(
     limits: OutputLimits, node: fx.Node, layer: Layer, x: Tensor, weight: Tensor, output: Tensor
 ) -> Tensor:
     integers = integer_weight(weight, limits.weight)
-    missing = integers.shape[1] % 2
-    if not bool(
-        risky_pairs(F.pad(integers, (0, missing)).view(integers.shape[0], -1, 2), limits.source.quant_max).any()
-    ):
+    if not bool(risky_pairs(_paired(integers), limits.source.quant_max).any()):
         return output
     scale = limits.source.scale.to(x.device) * limits.weight.scale.to(x.device)
     lost = []
@@ -169,7 +175,7 @@ def _without_lost_pairs(
 def _parts(x: Tensor, fan_in: int) -> Iterator[Tensor]:
     """A few samples at a time, as their patches take memory."""
     per_sample = max(1, x[0].numel()) * max(1, fan_in // max(1, x.shape[1])) if x.shape[0] else 1
-    count = max(1, 4 * _CHUNK // per_sample)
+    count = max(1, _CHUNK // per_sample)
     for first in range(0, x.shape[0], count):
         yield x[first : first + count]
 
