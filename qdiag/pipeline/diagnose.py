@@ -72,7 +72,8 @@ def diagnose_subject(
         sensitivity, bits = None, tuple[BitsPoint, ...]()
         if options.with_sensitivity:
             with watch.stage("sensitivity"):
-                sensitivity = sensitivity_of(found, "both", progress)
+                measured = found.measurement
+                sensitivity = sensitivity_of(found.case, measured.model, measured.data, "both", progress)
         if options.with_bits:
             with watch.stage("bits"):
                 bits = bits_sweep(found.case, progress)

@@ -14,7 +14,7 @@ from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.facts import Stopwatch, data_info, model_info, resolve_device, versions
 from qdiag.pipeline.inputs import first_batch, inputs_for, naming
 from qdiag.pipeline.notes import notes_on
-from qdiag.pipeline.prepare import prepare
+from qdiag.pipeline.prepare import Prepared, prepare
 from qdiag.pipeline.sqnr import float_ops, op_records
 from qdiag.simulate.case import Case, observe, open_case
 from qdiag.simulate.fact_runner import FactRunner
@@ -40,22 +40,19 @@ class Examination:
     notes: tuple[str, ...] = ()
 
 
-def examine(
-    subject: Subject,
-    datasets: Datasets,
-    scheme: QuantScheme,
-    progress: Progress,
-    watch: Stopwatch,
-    *,
-    device: str = "cpu",
-    metric: object | None = None,
-    seed: int = 0,
-    announce: Callable[[Case], None] | None = None,
-) -> Examination:
-    """Captures, folds, calibrates and measures; the subject is left as it was.
+@dataclass(frozen=True)
+class Begun:
+    """A captured and calibrated network; `datasets` are the data as it takes them."""
 
-    Args:
-        announce: called with the case as soon as it is known, before the long part begins.
+    case: Case
+    prepared: Prepared
+    datasets: Datasets
+
+
+def begin(
+    subject: Subject, datasets: Datasets, scheme: QuantScheme, progress: Progress, watch: Stopwatch, *, device: str
+) -> Begun:
+    """Captures, folds and calibrates; the subject is left as it was.
 
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
@@ -77,6 +74,32 @@ def examine(
             calibration=datasets.calibration,
             measured=datasets.evaluation,
         )
+    return Begun(case, prepared, datasets)
+
+
+def examine(
+    subject: Subject,
+    datasets: Datasets,
+    scheme: QuantScheme,
+    progress: Progress,
+    watch: Stopwatch,
+    *,
+    device: str = "cpu",
+    metric: object | None = None,
+    seed: int = 0,
+    announce: Callable[[Case], None] | None = None,
+) -> Examination:
+    """Captures, folds, calibrates and measures; the subject is left as it was.
+
+    Args:
+        announce: called with the case as soon as it is known, before the long part begins.
+
+    Raises:
+        QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
+    """
+    begun = begin(subject, datasets, scheme, progress, watch, device=device)
+    case, prepared, observations = begun.case, begun.prepared, begun.case.observations
+    original, datasets = datasets, begun.datasets
     if announce is not None:
         announce(case)
     with watch.stage("simulate"), naming(original.evaluation):

@@ -2,17 +2,23 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from qdiag.batches import Datasets
 from qdiag.core.causes import Score
-from qdiag.core.progress import Progress
+from qdiag.core.measurement import DataInfo, ModelInfo
+from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.scheme import QuantScheme
 from qdiag.core.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
+from qdiag.errors import ConfigError
 from qdiag.numerics.spearman import rank_correlation
-from qdiag.pipeline.examine import Examination
-from qdiag.pipeline.facts import versions
+from qdiag.pipeline.examine import begin
+from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, versions
 from qdiag.simulate.case import Case
 from qdiag.simulate.fisher import fisher_scores
 from qdiag.simulate.score_cases import Effort, score_cases
 from qdiag.simulate.sensitivity import all_but, alone, part_only, switchable_layers
+from qdiag.subject import Subject
 
 
 def sweep(
@@ -53,22 +59,22 @@ def _rows(
 
 
 def sensitivity_of(
-    found: Examination,
+    case: Case,
+    model: ModelInfo,
+    data: DataInfo,
     part: SensitivityPart,
     progress: Progress,
     *,
     with_exact: bool = True,
     with_all_but: bool = False,
-    with_fisher: bool = True,
 ) -> Sensitivity:
-    """The sweep over an examined network, with the estimate of one backward pass beside it.
+    """The sweep, with the estimate of one backward pass beside it.
 
     Args:
         with_exact: without it, only the estimate, for a first look at a large network.
     """
-    case, measured = found.case, found.measurement
     parted = part_only(case, part)
-    fisher = fisher_scores(parted, case.measured, progress) if with_fisher else {}
+    fisher = fisher_scores(parted, case.measured, progress)
     if with_exact:
         rows, quantized, _ = sweep(case, progress, part=part, with_all_but=with_all_but, fisher=fisher)
     else:
@@ -79,6 +85,42 @@ def sensitivity_of(
     # a low SQNR is bad and a high estimate is bad, so the sign turns
     levels = [-row.alone.output_sqnr_db if row.alone is not None else math.nan for row in rows]
     correlation = rank_correlation(levels, [row.fisher for row in rows])
-    return Sensitivity(
-        measured.model, measured.data, measured.scheme, part, rows, quantized, correlation, versions=versions()
-    )
+    return Sensitivity(model, data, case.scheme, part, rows, quantized, correlation, versions=versions())
+
+
+def measure_sensitivity(
+    subject: Subject,
+    datasets: Datasets,
+    scheme: QuantScheme,
+    *,
+    part: SensitivityPart = "both",
+    with_exact: bool = True,
+    with_all_but: bool = True,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Sensitivity:
+    """Everything that `qdiag sensitivity` prints. The subject is left as it was.
+
+    Raises:
+        ConfigError: the scheme leaves nothing to switch.
+        QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
+    """
+    progress, watch = progress or NoProgress(), Stopwatch()
+    with engine_arithmetic():
+        begun = begin(subject, datasets, scheme, progress, watch, device=device)
+        if not switchable_layers(begun.case, part):
+            raise ConfigError(f"no layer has quantizers of {part} to switch", at=scheme.name, hint="use --part both")
+        with watch.stage("data digest"):
+            data = data_info(begun.datasets, seed)
+        with watch.stage("sweep"):
+            found = sensitivity_of(
+                begun.case,
+                model_info(subject),
+                data,
+                part,
+                progress,
+                with_exact=with_exact,
+                with_all_but=with_all_but,
+            )
+    return replace(found, stages=watch.stages)
