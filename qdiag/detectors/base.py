@@ -17,10 +17,6 @@ LOCAL_HARM_DB = 28.0
 networks of 10 to 56 layers with 8 bits and one scale per tensor, layers with weights have 25.9 dB or more, nearly all
 above 29; in a MobileNetV1 that loses 67 points, half of them have less than 28."""
 
-STARVED_BITS = 2.0
-"""Effective bits of the median channel at which a layer is looked at whatever its local SQNR: the channels that set the
-range may hold all the power of its output, and hide the others."""
-
 CARRIES = 1e-6
 """|weight| or |activation| of a channel, over that of the widest, from which the channel carries anything."""
 

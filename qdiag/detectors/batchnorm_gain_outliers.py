@@ -8,7 +8,8 @@ What it means:
 How it is computed:
     gain_over_median [x]: |gamma / sqrt(var + eps)| over the median of the live channels
     range_over_others [x]: max |W'| of the outliers / max |W'| of the other live channels, W' the folded weight
-    bits_left [bits]: bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
+    bits_left [bits]: bits - log2(max |W'| of the outliers / max |W'| of the channel), median over the other
+        live ones
 
 Thresholds:
     A gain at least 8 times the median (three bits) and four robust standard deviations of log2 above it (see `qdiag
@@ -24,7 +25,14 @@ Sources:
 """
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, channel_evidence, finding, loses_per_tensor
+from qdiag.detectors.base import (
+    DetectionContext,
+    channel_evidence,
+    effective_bits,
+    finding,
+    loses_per_tensor,
+    median_or_nan,
+)
 
 CODE = "QD302"
 REPAIRS: tuple[str, ...] = ("clip_weights", "equalize", "per_channel_weights", "keep_float")
@@ -45,11 +53,13 @@ def find(context: DetectionContext) -> Finding | None:
         rest, limit = max(others), record.weight.bits - BITS_LOST
         setting = [outlier for outlier in outliers if outlier.folded_max_abs > rest]
         over_others = max(outlier.folded_max_abs for outlier in outliers) / rest if rest > 0.0 else 0.0
-        if setting and over_others >= RANGE_OVER_OTHERS and norm.median_effective_bits <= limit:
+        widest = max(outlier.folded_max_abs for outlier in outliers)
+        left = median_or_nan(effective_bits(others, record.weight.bits, widest))
+        if setting and over_others >= RANGE_OVER_OTHERS and left <= limit:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),
                 Evidence("gain_over_median", max(outlier.gain_over_median for outlier in setting), "x"),
-                Evidence("bits_left", norm.median_effective_bits, "bits", limit),
+                Evidence("bits_left", left, "bits", limit),
                 channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, tuple(outlier.channel for outlier in setting), evidence))

@@ -10,7 +10,7 @@ How it is computed:
     the rest the widest gap is looked for; those above it are the outliers.
 
     range_over_others [x]: max |W| of the outliers / max |W| of all others
-    bits_left [bits]: bits - log2(max |W| of the layer / max |W| of the channel), median over the others
+    bits_left [bits]: bits - log2(max |W| of the outliers / max |W| of the channel), median over the others
 
 Thresholds:
     range_over_others at least 2 (one bit), bits_left at least 3 below the bits of the weight, and local SQNR, of the
@@ -60,7 +60,7 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         bits = record.weight.bits
         over_others = max(widths[c] for c in few) / max(others)
-        left = median_or_nan(effective_bits(others, bits, max(widths)))
+        left = median_or_nan(effective_bits(others, bits, max(widths[c] for c in few)))
         if over_others >= RANGE_OVER_OTHERS and left <= bits - BITS_LOST:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),

@@ -53,7 +53,6 @@ def test_relu6_that_cuts_deep() -> None:
     [
         ({"losses": losses(clipping=sums(25.0))}, {}),
         ({"losses": None}, {}),
-        ({"local": sums(36.0)}, {}),
         ({}, {"clamp": (0.0, 20.0)}),
         ({}, {"saturated_at_bound_fraction": 0.001}),
     ],

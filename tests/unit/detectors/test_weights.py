@@ -41,6 +41,14 @@ def test_few_channels_that_set_the_range_of_a_layer_that_loses_nothing() -> None
     assert codes(planted(healthy(), "body", {"local": sums(30.0)}, {"weight": weights(wide(3, 7))})) == []
 
 
+def test_starved_channels_behind_a_good_figure() -> None:
+    """The wide channels hold all the power of the output."""
+    starved = {"weight": weights(wide(3, 7)), "channel_sqnr_db_median": 6.0}
+    (found,) = detect(planted(healthy(), "body", {"local": sums(36.0)}, starved))
+    assert found.code == "QD101"
+    assert [e.value for e in found.sites[0].evidence if e.name == "channel_sqnr"] == [6.0]
+
+
 def test_few_channels_under_scales_of_their_own() -> None:
     context = planted(healthy(), "body", {"local": sums(18.0)}, {"weight": weights(wide(3, 7))})
     assert codes(per_channel(context, "body")) == []
