@@ -1,8 +1,6 @@
 """`qdiag fix-bn`: repair the dead BatchNorm channels, and show what that did."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
@@ -49,16 +47,9 @@ from qdiag.cli.options import (
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
+from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.errors import ConfigError
-from qdiag.writers.atomic import check_writable, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-    from qdiag.loaders.model_tensors import NamedTensors
-    from qdiag.subject import Subject
+from qdiag.writers.atomic import write_file
 
 FIX_BN_EPILOG = """
 [bold]Examples[/]
@@ -133,7 +124,7 @@ def fix_bn(
     stdout_is_taken = check_single_stdout(json, None)
     check_distinct((output, json))
     check_distinct((json,), (model, data, calib_data, scheme))
-    target = _target(model, output, in_place=in_place, dry_run=dry_run)
+    target = None if dry_run else target_of(model, output, in_place=in_place, or_else=", --in-place or --dry-run")
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()
     watch = Stopwatch()
@@ -169,7 +160,7 @@ def fix_bn(
                 found, audit, datasets, resolved, options, device=device.value, seed=seed, progress=progress
             )
         if target is not None and changes and not dry_run:
-            _save(found, changes, target, submodule, trust=trust, force=force, in_place=in_place)
+            save_repaired(found, changes, target, submodule, trust=trust, force=force, in_place=in_place)
             fix = replace(fix, written_to=str(target))
     finally:
         progress.finish()
@@ -180,41 +171,3 @@ def fix_bn(
     if not stdout_is_taken:
         print_fix(stdout_console(), fix, is_dry_run=dry_run)
     remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
-
-
-def _target(model: str, output: Path | None, *, in_place: bool, dry_run: bool) -> Path | None:
-    """Where the repaired model goes; what would stop that is found before the long run."""
-    if dry_run:
-        return None
-    if in_place:
-        if output is not None:
-            raise ConfigError("-o and --in-place exclude each other", hint="leave one away")
-        if not Path(model).is_file():
-            raise ConfigError("--in-place, but no file", at=model, hint="name the new file with -o")
-        check_writable(model)
-        return Path(model)
-    if output is None:
-        raise ConfigError("no place for the repaired model", at="-o", hint="give -o FIXED, --in-place or --dry-run")
-    check_writable(output)
-    return output
-
-
-def _save(
-    found: "Subject | NamedTensors",
-    changes: "Mapping[str, Tensor]",
-    target: Path,
-    submodule: str | None,
-    *,
-    trust: bool,
-    force: bool,
-    in_place: bool,
-) -> None:
-    from qdiag.loaders.model_tensors import NamedTensors
-    from qdiag.savers.save import save_file, save_subject
-
-    if isinstance(found, NamedTensors):
-        prefix = f"{submodule}." if submodule else ""
-        named = {prefix + name: value for name, value in changes.items()}
-        save_file(Path(found.source), named, target, trust=trust, force=force, in_place=in_place)
-    else:
-        save_subject(found, changes, target, trust=trust, force=force, in_place=in_place)

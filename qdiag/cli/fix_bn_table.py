@@ -7,11 +7,11 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.change_lines import float_change_lines, harmless_words, quantized_lines
 from qdiag.cli.fit_table import Column, fit_table
-from qdiag.cli.sqnr_header import Lines, agreement_words, data_lines, header_grid, model_lines
-from qdiag.core.fix import BatchNormFix, FloatChange, LayerFix
+from qdiag.cli.sqnr_header import Lines, data_lines, header_grid, model_lines
+from qdiag.core.fix import BatchNormFix, LayerFix
 from qdiag.core.measurement import Measurement
-from qdiag.core.task import PairedCounts
 
 _METHOD_WORDS = {
     "mean": "mean: the variance of a dead channel becomes the mean variance of its layer's live channels",
@@ -31,7 +31,7 @@ def print_fix(console: Console, fix: BatchNormFix, *, is_dry_run: bool = False) 
         for line in _refusal_lines(fix):
             console.print(line, soft_wrap=True)
     if fix.before is not None and fix.before.task.top1 is not None:
-        harmless = _harmless_words(fix.before.task.top1)
+        harmless = harmless_words(fix.before.task.top1)
         if harmless:
             console.print(Text(harmless), soft_wrap=True)
     console.print(Text(_last_line(fix, is_dry_run)), soft_wrap=True)
@@ -47,58 +47,11 @@ def _header(fix: BatchNormFix) -> Lines:
     if fix.before is not None:
         yield from data_lines(fix.before.data)
     if fix.float_change is not None:
-        yield from _float_lines(fix.float_change, fix.float_bound)
+        yield from float_change_lines(fix.float_change, fix.float_bound)
     if fix.before is not None and fix.after is not None:
-        yield from _quantized_lines(fix.before, fix.after)
+        yield from quantized_lines(fix.before, fix.after)
     if fix.unproved is not None and fix.layers:
         yield "proof", Text(f"none: {fix.unproved}", style="bold yellow")
-
-
-def _float_lines(change: FloatChange, bound: float) -> Lines:
-    yield (
-        "float",
-        Text(
-            f"output moved by {change.max_abs_delta:.1e} at most, {change.relative_delta:.1e} of its largest value "
-            f"(bound {bound:.0e})"
-        ),
-    )
-    if change.task.top1 is not None:
-        counts = change.task.top1
-        yield "", Text(f"top-1 {counts.reference_percent:.1f} % → {counts.simulated_percent:.1f} %")
-    if change.task.agreement_count is not None:
-        yield "", Text(agreement_words(change.task))
-
-
-def _quantized_lines(before: Measurement, after: Measurement) -> Lines:
-    word = before.scheme.name
-    for name, old, new in (
-        ("top-1", before.task.top1, after.task.top1),
-        ("top-5", before.task.top5, after.task.top5),
-    ):
-        if old is not None and new is not None:
-            yield word, _quantized_text(name, old, new)
-            word = ""
-    if before.task.agreement_count is not None and after.task.agreement_count is not None:
-        shares = [100.0 * (t.agreement_count or 0) / max(t.sample_count, 1) for t in (before.task, after.task)]
-        yield word, Text(f"same top-1 as the float network on {shares[0]:.1f} % → {shares[1]:.1f} %")
-        word = ""
-    for metric, metric_after in zip(before.task.metrics, after.task.metrics, strict=True):
-        yield word, Text(f"{metric.name} {metric.simulated:.4g} → {metric_after.simulated:.4g}")
-        word = ""
-    for output, output_after in zip(before.outputs, after.outputs, strict=True):
-        old_db, new_db = output.error.sqnr_db, output_after.error.sqnr_db
-        yield word, Text(f"SQNR of {output.name} {old_db:.1f} → {new_db:.1f} dB")
-        word = ""
-
-
-def _quantized_text(name: str, old: PairedCounts, new: PairedCounts) -> Text:
-    lost = new.drop_interval_pp
-    return Text.assemble(
-        f"{name} ",
-        (f"{old.simulated_percent:.1f} % → {new.simulated_percent:.1f} %", "bold"),
-        f", left to the float network {new.drop_pp:.1f} pp (95 %: {lost.low:.1f} to {lost.high:.1f}), "
-        f"{new.sample_count} samples",
-    )
 
 
 def _columns(fix: BatchNormFix) -> list[Column[LayerFix]]:
@@ -157,17 +110,6 @@ def _refusal_lines(fix: BatchNormFix) -> list[Text]:
         lines.append(Text.assemble((f"refused {listed}: ", "yellow"), reason))
     rest = len(lines) - _REFUSALS_AT_MOST
     return [*lines[:_REFUSALS_AT_MOST], Text(f"and {rest} more refusals: --json has all")] if rest > 0 else lines
-
-
-def _harmless_words(before: PairedCounts) -> str:
-    """Said when the quantized network had lost nothing to begin with; empty otherwise."""
-    interval = before.drop_interval_pp
-    if interval.low > 0.0:
-        return ""
-    return (
-        f"Harmless here: before the repair the drop was {before.drop_pp:.1f} pp (95 %: {interval.low:.1f} to "
-        f"{interval.high:.1f}), nothing that {before.sample_count} samples can tell from chance."
-    )
 
 
 def _last_line(fix: BatchNormFix, is_dry_run: bool) -> str:

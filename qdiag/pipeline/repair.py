@@ -23,6 +23,7 @@ from qdiag.pipeline.prepare import prepare
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.equalize import equalized
+from qdiag.repairs.equalize_scales import HEADROOM
 from qdiag.repairs.overlay import with_changes
 from qdiag.repairs.reset_variance_repair import dead_sites
 from qdiag.repairs.table import REPAIRS
@@ -31,7 +32,7 @@ from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3
 """Largest |change| of a float output over its largest |value|: far below one step of an 8-bit quantizer, 1 / 255."""
-HEADROOMS = (1.0, 1.5, 2.0, 4.0)
+HEADROOMS = (HEADROOM, 2.0 * HEADROOM, 4.0 * HEADROOM)
 """Rooms that equalization is tried with under bounds such as ReLU6's, until the float output holds still."""
 
 Changes = Mapping[str, Tensor]

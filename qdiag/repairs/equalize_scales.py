@@ -22,10 +22,11 @@ from qdiag.simulate.calibrate import Observation
 
 SCALE_AT_MOST = 1024.0
 """Factors stay between this and its inverse: a channel that is almost nothing is not blown up without end."""
-HEADROOM = 1.0
+HEADROOM = 2.0
 """How many times as far out as on the calibration data values may lie before a bound changes them. Measured on a
-MobileNetV1 with ReLU6 (100 images to calibrate, 64 others): with 1 the float output moved by up to 1.2e-2 of its
-largest value, with 1.5 by 2.4e-3, with 2 by 7e-4, with 3 by rounding alone; the wider the room, the less is equalized.
+MobileNetV1 with ReLU6, 100 images to calibrate, 200 and 300 others: with 1 the float output moved by up to 2e-2 of its
+largest value and uint8 top-1 came within 10.0 points of float, with 2 by 7e-4 and within 11.3, with 3 by rounding alone
+and within 13.3; untreated it is 67 points below.
 """
 _SWEEPS_AT_MOST = 100
 _MOVES = 1e-4

@@ -11,6 +11,7 @@ from qdiag.core.measurement import SCHEMA_VERSION, Measurement
 from qdiag.core.ranges import ChannelRanges
 from qdiag.core.ranges_report import RangeReport
 from qdiag.core.records import OpRecord
+from qdiag.core.repair import ModelRepair
 from qdiag.core.task import PairedCounts
 from qdiag.writers.json_read import read_json
 from qdiag.writers.layer_row import layer_rows
@@ -79,6 +80,20 @@ def fix_from_json(text: str) -> BatchNormFix:
         LoadError: not JSON, not a repair, or written by a newer version.
     """
     return read_json(text, TypeAdapter(BatchNormFix), "repair of BatchNorms", SCHEMA_VERSION)
+
+
+def repair_to_json(repair: ModelRepair) -> str:
+    """The repairs with both measurements, field by field; equal results give equal bytes."""
+    return dump(to_plain(repair, DERIVED)) + "\n"
+
+
+def repair_from_json(text: str) -> ModelRepair:
+    """What `repair_to_json` wrote.
+
+    Raises:
+        LoadError: not JSON, not a repair, or written by a newer version.
+    """
+    return read_json(text, TypeAdapter(ModelRepair), "repair of a model", SCHEMA_VERSION)
 
 
 def bn_to_json(audit: BatchNormAudit) -> str:

@@ -1,0 +1,181 @@
+"""`qdiag repair` from the outside: a checkpoint with repaired weights, its proof, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from qdiag.cli.app import run
+from qdiag.core.repair import ModelRepair
+from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
+from qdiag.loaders.models import load_subject
+from qdiag.writers.json_file import repair_from_json, repair_to_json
+
+MODEL = str(demo_model_path())
+DATA = ["--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET, "--device", "cpu"]
+DATA += ["--samples", "96", "--calib-samples", "64"]
+
+NET = """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    made = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.{activation}(), nn.Flatten(), nn.Linear(8 * 36, 5),
+    ).eval()
+    factors = 2.0 ** torch.linspace(-5, 5, 8)
+    with torch.no_grad():
+        made[1].weight.mul_(factors)
+        made[1].bias.copy_(0.3 * factors)
+        made[3].weight.div_(factors.view(-1, 1, 1, 1))
+    return made
+"""
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> list[str]:
+    """The options of a network whose channels are very unequal, and of its data."""
+    (tmp_path / "made.py").write_text(NET.replace("{activation}", "ReLU"), encoding="utf-8")
+    x = torch.randn(48, 3, 8, 8, generator=torch.Generator().manual_seed(1)).numpy()
+    np.savez(tmp_path / "data.npz", x=x)
+    return ["--data", str(tmp_path / "data.npz"), "--calib-samples", "16", "--device", "cpu"]
+
+
+def result_of(path: Path) -> ModelRepair:
+    return repair_from_json(path.read_text(encoding="utf-8"))
+
+
+def test_a_planted_imbalance_is_repaired_and_written(
+    planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, fixed, report = f"{tmp_path}/made.py:net", tmp_path / "fixed.pt", tmp_path / "repair.json"
+    assert run(["repair", model, "--with", "equalize", "-o", str(fixed), "--json", str(report), *planted]) == 0
+    out = capsys.readouterr().out
+    assert "ranges equalized across layers" in out
+    assert f"equalize: written to {fixed}" in out
+    result = result_of(report)
+    (step,) = result.steps
+    assert (step.repair, step.refused, step.headroom) == ("equalize", None, None)
+    assert step.relative_delta < 1e-5
+    assert set(step.layers) == {"0", "3", "6"}
+    assert result.before is not None
+    assert result.after is not None
+    assert result.after.outputs[0].error.sqnr_db > result.before.outputs[0].error.sqnr_db + 10.0
+    assert repair_from_json(repair_to_json(result)) == result
+    # the file computes what the network computed, and is what was measured
+    old = load_subject(model).model
+    new = load_subject(str(fixed), arch=model).model
+    assert callable(old)
+    assert callable(new)
+    x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        assert torch.allclose(new(x), old(x), rtol=1e-4, atol=1e-5)
+    state, before = torch.load(fixed, weights_only=True), old.state_dict()  # type: ignore[union-attr]
+    assert {name for name, value in state.items() if not torch.equal(value, before[name])} == set(step.tensors)
+    # read again, nothing is left to do
+    again = ["repair", str(fixed), "--arch", model, "--with", "equalize", "-o", str(tmp_path / "again.pt"), *planted]
+    assert run(again) == 0
+    out = capsys.readouterr().out
+    assert "as equal as they can be made" in out
+    assert "nothing written" in out
+    assert not (tmp_path / "again.pt").exists()
+
+
+def test_repairs_on_top_of_each_other_on_the_demo_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fixed, report = tmp_path / "fixed.safetensors", tmp_path / "repair.json"
+    original = demo_model_path().read_bytes()
+    arguments = [MODEL, "-o", str(fixed), *DATA, "--with", "reset_variance_mean,equalize", "--json", str(report)]
+    assert run(["repair", *arguments]) == 0
+    assert demo_model_path().read_bytes() == original
+    result = result_of(report)
+    assert [step.repair for step in result.steps] == ["reset_variance_mean", "equalize"]
+    assert result.steps[0].refused is None
+    assert result.float_change is not None
+    assert result.float_change.relative_delta <= 1e-3
+    for before_after, low, high in ((result.before, 0.0, 25.0), (result.after, 95.0, 100.0)):
+        assert before_after is not None
+        assert before_after.task.top1 is not None
+        assert low <= before_after.task.top1.simulated_percent <= high
+    old, new = safetensors.torch.load_file(MODEL), safetensors.torch.load_file(fixed)
+    assert list(old) == list(new)
+    changed = {name for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {name for step in result.made for name in step.tensors}
+    assert "reset_variance_mean" in capsys.readouterr().out
+
+
+def test_a_repair_that_moves_the_float_output_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fixed = tmp_path / "fixed.safetensors"
+    base = ["repair", MODEL, "-o", str(fixed), *DATA, "--float-bound", "0"]
+    assert run([*base, "--with", "equalize"]) == 0
+    out = capsys.readouterr().out
+    assert "refused equalize: it moves the float output by" in out
+    assert "No repair was made: nothing written." in out
+    assert not fixed.exists()
+
+
+def test_layers_by_pattern(planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, fixed = f"{tmp_path}/made.py:net", tmp_path / "fixed.pt"
+    base = ["repair", model, "-o", str(fixed), *planted]
+    assert run([*base, "--with", "equalize", "--layers", "nothing*"]) == 2
+    assert "they are called 0, 3, 6" in capsys.readouterr().err
+    assert run([*base, "--with", "reset-variance-mean", "--layers", "3"]) == 0
+    assert "no BatchNorm there has a dead channel" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("replace_relu6", ("is code", "replace nn.ReLU6 by nn.ReLU")),
+        ("equalize,replace_relu6", ("is code", "nn.ReLU")),
+        ("correct_bias", ("would move the float network", "qdiag rank")),
+        ("per_channel_weights", ("how the network is quantized", "--set")),
+        ("equalise", ("there is no repair 'equalise'", "equalize")),
+        ("equalize,equalize", ("given twice", "once")),
+        (",", ("no repair is named", "equalize")),
+    ],
+)
+def test_what_no_checkpoint_can_hold(
+    names: str, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixed = tmp_path / "fixed.safetensors"
+    assert run(["repair", MODEL, "--with", names, "-o", str(fixed), *DATA]) == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in words)
+    assert not fixed.exists()
+
+
+def test_in_place_and_what_would_be_lost(
+    planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, model = f"{tmp_path}/made.py:net", tmp_path / "net.pt"
+    network = load_subject(code).model
+    state: dict[str, Tensor] = network.state_dict()  # type: ignore[union-attr]
+    torch.save(state, model)
+    original = model.read_bytes()
+    base = ["repair", str(model), "--arch", code, "--with", "equalize", *planted]
+    for arguments, word in (
+        (base, "give -o FIXED or --in-place"),
+        ([*base, "-o", str(model)], "--in-place"),
+        ([*base, "-o", str(tmp_path / "other.pt"), "--in-place"], "exclude each other"),
+    ):
+        assert run(arguments) == 2
+        assert word in capsys.readouterr().err
+    assert model.read_bytes() == original
+    assert run([*base, "--in-place"]) == 0
+    assert model.read_bytes() != original
+
+
+def test_json_alone_on_stdout(planted: list[str], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    fixed = tmp_path / "fixed.pt"
+    arguments = ["repair", f"{tmp_path}/made.py:net", "--with", "equalize", "-o", str(fixed), *planted]
+    assert run([*arguments, "--json", "-", "--quiet"]) == 0
+    captured = capfdbinary.readouterr()
+    assert captured.err == b""
+    assert json.loads(captured.out)["steps"][0]["repair"] == "equalize"
+    assert repair_from_json(captured.out.decode()).written_to == str(fixed)
