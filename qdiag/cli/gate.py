@@ -14,6 +14,7 @@ from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
 from qdiag.cli.gate_table import print_gate
 from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
+from qdiag.cli.option_words import option_words
 from qdiag.cli.parse import check_distinct
 from qdiag.config import DEFAULT_PRESET
 from qdiag.config.gate_file import GateSettings, gate_settings
@@ -186,9 +187,10 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: 
 def _evidence(target: _Target, settings: GateSettings, *, quiet: bool) -> GateEvidence:
     thresholds = settings.thresholds
     if is_stored(target.model.model):
-        if target.data != DataOptions() or target.model != ModelOptions(target.model.model):
+        measured_with = (target.data, target.model, target.scheme, target.overrides)
+        if measured_with != (DataOptions(), ModelOptions(target.model.model), DEFAULT_PRESET, ()):
             raise ConfigError(
-                "options of the model or the data, and a stored result",
+                "options of the model, the data or the scheme, and a stored result",
                 at=target.model.model,
                 hint="the result was measured already: leave them away, or give the model instead",
             )
@@ -199,6 +201,7 @@ def _evidence(target: _Target, settings: GateSettings, *, quiet: bool) -> GateEv
         *(target.model, target.data, scheme),
         device=target.device.value,
         needs_causes=needs_causes,
+        words=option_words(target.model, target.data, target.scheme, target.overrides),
         progress=make_progress(quiet=quiet),
     )
 

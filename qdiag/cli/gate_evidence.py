@@ -66,9 +66,13 @@ def measure_evidence(
     *,
     device: str,
     needs_causes: bool,
+    words: tuple[str, ...] = (),
     progress: "Progress",
 ) -> GateEvidence:
     """Measures a model, and looks for causes only where a limit on them is set, since that takes many passes.
+
+    Args:
+        words: options that lead another command to the same network, data and scheme.
 
     Raises:
         QdiagError: the model or the data cannot be used.
@@ -84,7 +88,7 @@ def measure_evidence(
         if needs_causes:
             from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
 
-            options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed)
+            options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed, words=words)
             diagnosis = diagnose_subject(subject, datasets, scheme, device=device, options=options, progress=progress)
             return _of_diagnosis(model.model, diagnosis)
         from qdiag.pipeline.sqnr import measure_subject

@@ -68,6 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("good.json --max-drop x", 2),
         ("good.json --max-drop 1 --forbid QD999", 2),
         ("good.json --max-drop 1 --data photos", 2),
+        ("good.json --max-drop 1 --scheme tf-uint8", 2),
         ("good.json --max-drop 1 --json - --markdown -", 2),
         ("good.json --max-drop 1 --json good.json", 2),
         ("good.json --max-drop 1 --junit nowhere/x.xml", 2),
