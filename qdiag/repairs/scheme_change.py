@@ -3,8 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from qdiag.core.findings import FindingSite
 from qdiag.core.graph import Layer
@@ -15,6 +15,26 @@ from qdiag.simulate.case import Case, with_scheme
 
 Changes = Callable[[TensorScheme], TensorChange | None]
 """What to change, given how a tensor is quantized now; None where there is nothing to change."""
+
+
+@dataclass(frozen=True)
+class SchemeChange:
+    """A change that is ready to be applied.
+
+    Attributes:
+        case: without edits of the plan that the change makes meaningless.
+        names: the layers where something changes.
+        scheme: the case's scheme with the changes. settings: values of `--set` that make it so.
+    """
+
+    case: Case
+    names: tuple[str, ...]
+    scheme: QuantScheme
+    settings: tuple[str, ...]
+
+    def applied(self) -> Case:
+        """The case under the new scheme."""
+        return with_scheme(self.case, self.scheme)
 
 
 def layers_of(case: Case, sites: Sequence[FindingSite]) -> tuple[Layer, ...]:
@@ -45,7 +65,7 @@ def quantizer_owners(case: Case, layers: Sequence[Layer]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def change_weights(case: Case, sites: Sequence[FindingSite], change: Changes, *, refusal: str) -> "SchemeChange":
+def change_weights(case: Case, sites: Sequence[FindingSite], change: Changes, *, refusal: str) -> SchemeChange:
     """The weights of the sites' layers under another scheme.
 
     Args:
@@ -60,10 +80,10 @@ def change_weights(case: Case, sites: Sequence[FindingSite], change: Changes, *,
     if not changes:
         raise RepairRefused(refusal if names else "no layer here has a quantized weight", at=_at(sites))
     free = without_stale_edits(case, changes)
-    return SchemeChange(free, "weights", changes, everywhere)
+    return _scheme_change(free, "weights", changes, everywhere)
 
 
-def change_activations(case: Case, sites: Sequence[FindingSite], change: Changes, *, refusal: str) -> "SchemeChange":
+def change_activations(case: Case, sites: Sequence[FindingSite], change: Changes, *, refusal: str) -> SchemeChange:
     """The outputs of the sites' layers under another scheme; arguments and errors as in `change_weights`."""
     names = quantizer_owners(case, layers_of(case, sites))
     return change_outputs(
@@ -71,45 +91,12 @@ def change_activations(case: Case, sites: Sequence[FindingSite], change: Changes
     )
 
 
-def change_outputs(
-    case: Case, names: Sequence[str], change: Changes, *, refusal: str, at: str | None
-) -> "SchemeChange":
+def change_outputs(case: Case, names: Sequence[str], change: Changes, *, refusal: str, at: str | None) -> SchemeChange:
     """The outputs of these layers, each the owner of its quantizer, under another scheme."""
     changes = _changes(names, lambda name: change(case.scheme.activations_of(name)))
     if not changes:
         raise RepairRefused(refusal, at=at)
-    return SchemeChange(case, "activations", changes, quantizer_owners(case, case.network.graph.layers))
-
-
-class SchemeChange:
-    """What is to change at which layers, of one kind of tensor.
-
-    Attributes:
-        names: the layers where something changes.
-        scheme: the case's scheme with the changes. settings: values of `--set` that make it so.
-    """
-
-    def __init__(self, case: Case, kind: str, changes: Mapping[str, TensorChange], everywhere: Collection[str]) -> None:
-        self._case = case
-        self.names = tuple(changes)
-        first = next(iter(changes.values()))
-        base: TensorScheme = getattr(case.scheme, kind)
-        if not case.scheme.layers and set(changes) == set(everywhere) and all(c == first for c in changes.values()):
-            # the same at every layer is a change of the scheme itself, and one option rather than one per layer
-            self.scheme = _checked(case.scheme, {kind: first.over(base)})
-            self.settings = tuple(f"{kind}.{key}={setting_value(value)}" for key, value in first.values.items())
-            return
-        own = tuple(LayerOverride(escaped(name), **{kind: change}) for name, change in changes.items())  # type: ignore[arg-type]
-        self.scheme = _checked(case.scheme, {"layers": (*case.scheme.layers, *own)})
-        self.settings = tuple(
-            layer_setting(name, f"{kind}.{key}", value)
-            for name, change in changes.items()
-            for key, value in change.values.items()
-        )
-
-    def applied(self) -> Case:
-        """The case under the new scheme."""
-        return with_scheme(self._case, self.scheme)
+    return _scheme_change(case, "activations", changes, quantizer_owners(case, case.network.graph.layers))
 
 
 def with_bias(
@@ -151,6 +138,32 @@ def setting_value(value: object) -> str:
 def escaped(name: str) -> str:
     """A glob pattern that matches this name alone."""
     return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _scheme_change(
+    case: Case,
+    kind: Literal["weights", "activations"],
+    changes: Mapping[str, TensorChange],
+    everywhere: Collection[str],
+) -> SchemeChange:
+    """The same at every layer is a change of the scheme itself, and one option rather than one per layer."""
+    scheme, names, first = case.scheme, tuple(changes), next(iter(changes.values()))
+    if not scheme.layers and set(names) == set(everywhere) and all(change == first for change in changes.values()):
+        base = scheme.weights if kind == "weights" else scheme.activations
+        settings = tuple(f"{kind}.{key}={setting_value(value)}" for key, value in first.values.items())
+        return SchemeChange(case, names, _checked(scheme, {kind: first.over(base)}), settings)
+    own = tuple(
+        LayerOverride(escaped(name), weights=change)
+        if kind == "weights"
+        else LayerOverride(escaped(name), activations=change)
+        for name, change in changes.items()
+    )
+    settings = tuple(
+        layer_setting(name, f"{kind}.{key}", value)
+        for name, change in changes.items()
+        for key, value in change.values.items()
+    )
+    return SchemeChange(case, names, _checked(scheme, {"layers": (*scheme.layers, *own)}), settings)
 
 
 def _changes(names: Sequence[str], change: Callable[[str], TensorChange | None]) -> dict[str, TensorChange]:
