@@ -14,22 +14,35 @@ _CHANNEL_REPAIRS = ("reset_variance_mean", "reset_variance_constant", "raise_wei
 def placebo_sites(
     repair: str, sites: Sequence[FindingSite], place: str, case: Case, *, taken: frozenset[str], seed: int
 ) -> tuple[FindingSite, ...]:
-    """As many places of the same kind; empty when every one has a finding.
+    """As many places of the same kind; empty when none is free.
 
     A repair of single channels is answered by other channels of the same layers, one of whole layers by other layers,
-    fewer where there are not as many.
+    fewer where there are not as many; neighbours of the finding last, since a repair there may reach it.
 
     Args:
         place: `weight`, `output`, ... of the suspect.
-        taken: layers with the finding.
+        taken: layers with the finding, and those that its repair changed.
     """
     draw = random.Random(seed)
     if repair in _CHANNEL_REPAIRS and all(site.channels for site in sites):
         drawn = [_other_channels(site, case, draw) for site in sites]
         return tuple(site for site in drawn if site is not None)
     free = [name for name in _layers_of(place, case) if name not in taken]
+    free = [name for name in free if name not in _beside(taken, case)] or free
     chosen = draw.sample(free, min(len(free), len(sites)))
     return tuple(FindingSite(name) for name in sorted(chosen, key=free.index))
+
+
+def shares_layers(repair: str, treated: Sequence[str], elsewhere: Sequence[str]) -> bool:
+    """The placebo changed layers that the repair changed too, as one of the whole network always does: it is none."""
+    return repair not in _CHANNEL_REPAIRS and not set(treated).isdisjoint(elsewhere)
+
+
+def _beside(names: frozenset[str], case: Case) -> frozenset[str]:
+    """What these layers read, and what reads them."""
+    layers = case.network.graph.layers
+    read = {source for layer in layers if layer.name in names for source in layer.inputs}
+    return frozenset(read | {layer.name for layer in layers if not names.isdisjoint(layer.inputs)})
 
 
 def _other_channels(site: FindingSite, case: Case, draw: random.Random) -> FindingSite | None:

@@ -9,7 +9,7 @@ from qdiag.core.progress import Progress
 from qdiag.core.repair_names import repair_name
 from qdiag.errors import QdiagError, RepairRefused
 from qdiag.rank.harm import is_gain, is_gain_in_db
-from qdiag.rank.placebo import placebo_sites
+from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate.case import Case, without_quantizers
@@ -167,14 +167,17 @@ def _with_placebos(
         if trial.recovery is None or not (is_gain(trial.recovery) or is_gain_in_db(trial.recovery)):
             continue
         suspect = attempt.suspect
-        taken = frozenset(site.layer for site in suspect.sites)
+        taken = frozenset((*(site.layer for site in suspect.sites), *trial.layers))
         sites = placebo_sites(attempt.repair, suspect.sites, suspect.place, bench.case, taken=taken, seed=bench.seed)
         if not sites:
-            result[i] = replace(trial, no_placebo="every place of the kind has the finding")
+            result[i] = replace(trial, no_placebo="no other place of the kind is left")
             continue
         placebo = bench.apply(suspect, attempt.repair, bench.case, sites)
         if placebo.treatment is None:
             result[i] = replace(trial, no_placebo=f"refused elsewhere: {placebo.refused}")
+            continue
+        if shares_layers(attempt.repair, trial.layers, placebo.treatment.layers):
+            result[i] = replace(trial, no_placebo="elsewhere it changes these layers too")
             continue
         drawn[i] = sites
         placebos.append(placebo)
