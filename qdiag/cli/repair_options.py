@@ -14,7 +14,7 @@ WithOption = Annotated[
         "--with",
         metavar="REPAIR[,REPAIR...]",
         show_default=False,
-        help=f"In this order: {', '.join(WRITTEN)}; can be repeated.",
+        help=f"Made in the order given: {', '.join(WRITTEN)}.",
         rich_help_panel=REPAIR,
     ),
 ]
