@@ -18,7 +18,8 @@ class LayerPlan:
         shared_with: the layer whose quantizer `output` is; None when it is the layer's own.
         weight: quantizer of the weight; None leaves it in float.
         float_reason: why the layer's arithmetic runs in float; None when it does not.
-        bias_shift: (C,), added to the float bias before it is quantized; the float network does not see it.
+        bias_shift: (C,), added to the float bias before it is quantized, where the weight is quantized too: it makes up
+            for what rounding of the weight does to the mean. The float network does not see it.
         bias: integer type of this layer's bias where it differs from the scheme's.
     """
 

@@ -30,11 +30,11 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     layer_plan, constants = plan.layers[layer.name], network.program.constants
     weight = constants[layer.weight] if layer.weight else None
     bias = constants[layer.bias] if layer.bias else None
+    if weight is None or layer_plan.weight is None:
+        return SimulatedWeights(weight, bias)
     if layer_plan.bias_shift is not None:
         shift = layer_plan.bias_shift.to(network.device)
         bias = shift if bias is None else bias + shift
-    if weight is None or layer_plan.weight is None:
-        return SimulatedWeights(weight, bias)
     simulated = place(fake_quantize(weight, layer_plan.weight.to(weight.device)), network.device)
     source = plan.layers[layer.inputs[0]].output if layer.inputs else None
     bias_type = layer_plan.bias or plan.scheme.bias_of(layer.name)
