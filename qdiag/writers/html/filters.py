@@ -49,9 +49,11 @@ def between(interval: Interval) -> str:
 
 
 def short(value: float) -> str:
-    """Three significant digits."""
+    """Three significant digits; counts in full."""
     if not math.isfinite(value):
         return figure(value)
+    if value == round(value) and abs(value) < 1e7:
+        return thousands(round(value)).replace("-", MINUS)
     return significant(value).replace("-", MINUS)
 
 
@@ -94,6 +96,11 @@ def thousands(value: int) -> str:
     return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def last_part(path: str) -> str:
+    """`networks.py:build` of a long path."""
+    return path.rstrip("/").rsplit("/", 1)[-1]
+
+
 def unbroken(text: str) -> str:
     """No line ends between a figure and its unit, or inside `top-1`."""
     text = re.sub(r"(\d) (?=(pp|%|dB)\b|%)", "\\1\N{NO-BREAK SPACE}", text)
@@ -119,6 +126,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "figure": figure,
     "float_cost": float_words,
     "keeps_scheme": keeps_scheme,
+    "last_part": last_part,
     "meter": meter,
     "percent": percent,
     "place": place,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qdiag.core.bn import BatchNormAudit, BatchNormRecord
-from qdiag.core.ranges import Histogram
+from qdiag.core.ranges import TensorRange
 from qdiag.core.records import LossRecord
 from qdiag.writers.bn_words import cost_sentence
 from qdiag.writers.html.layer_view import LayerView, fact_words
@@ -76,7 +76,7 @@ def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, w
         ],
         "facts": fact_words(layer),
         "grid": _grid(layer),
-        "histogram": _histogram(record.range.histogram) if record.range else None,
+        "histogram": _histogram(record.range) if record.range else None,
         "weights": _whiskers(weight.channel_min, weight.channel_max, whiskers) if weight else None,
         "channels": _whiskers(channels.min, channels.max, whiskers) if channels else None,
         "losses": _losses(record.losses) if record.losses else None,
@@ -101,8 +101,9 @@ def _grid(layer: LayerView) -> Json | None:
     return {"low": low, "high": high, "step": step, "levels": grid.quant_max - grid.quant_min + 1}
 
 
-def _histogram(histogram: Histogram | None) -> Json | None:
+def _histogram(values: TensorRange) -> Json | None:
     """Bins merged by powers of two on the same grid, which is exact."""
+    histogram = values.histogram
     if histogram is None or not histogram.counts:
         return None
     counts, first, width = list(histogram.counts), histogram.first_bin, histogram.bin_width
@@ -112,7 +113,8 @@ def _histogram(histogram: Histogram | None) -> Json | None:
             first -= 1
         counts = [sum(counts[i : i + 2]) for i in range(0, len(counts), 2)]
         first, width = first // 2, 2.0 * width
-    return {"start": first * width, "width": width, "counts": counts}
+    low, high = short_number(values.min), short_number(values.max)
+    return {"start": first * width, "width": width, "counts": counts, "min": low, "max": high}
 
 
 def _whiskers(low: Sequence[float], high: Sequence[float], at_most: int) -> Json | None:

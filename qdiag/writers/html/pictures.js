@@ -50,9 +50,12 @@ function drawHistogram(stage, layer) {
   const powers = Array.from({ length: Math.floor(top) + 1 }, (_, i) => i).filter((p) => p % Math.ceil((top + 1) / 4) === 0);
   const { picture, box, y } = frame(stage, 0, top * 1.04 || 1, { ticks: powers, say: (p) => (p ? `10${superscript(p)}` : "1") });
   const grid = layer.grid && Number.isFinite(num(layer.grid.low)) && Number.isFinite(num(layer.grid.high)) ? layer.grid : null;
-  const end = start + bin * counts.length;
-  const low = grid ? Math.min(start, Math.max(grid.low, start - (end - start))) : start;
-  const high = grid ? Math.max(end, Math.min(grid.high, end + (end - start))) : end;
+  // The outer bins reach beyond the values in them.
+  const within = (value, edge) => (Math.abs(num(value) - edge) <= bin ? num(value) : edge);
+  const first = within(layer.histogram.min, start);
+  const end = Math.max(within(layer.histogram.max, start + bin * counts.length), first + bin / 8);
+  const low = grid ? Math.min(first, Math.max(grid.low, first - (end - first))) : first;
+  const high = grid ? Math.max(end, Math.min(grid.high, end + (end - first))) : end;
   const x = scale(low, high, box.left + 2, box.right - 2);
   if (grid) {
     const outside = (from, to) => to > from && picture.append(svg("rect", { class: "outside", x: x(from), y: box.top, width: x(to) - x(from), height: box.bottom - box.top }));
@@ -67,15 +70,16 @@ function drawHistogram(stage, layer) {
   }
   counts.forEach((count, i) => {
     if (!count) return;
-    const left = x(start + i * bin);
+    const left = x(Math.max(low, start + i * bin));
+    const right = x(Math.min(high, start + (i + 1) * bin));
     const height = box.bottom - y(Math.log10(count + 1));
-    picture.append(svg("rect", { class: "bin", x: left, y: box.bottom - height, width: Math.max(0.6, x(start + (i + 1) * bin) - left - 0.5), height }));
+    picture.append(svg("rect", { class: "bin", x: left, y: box.bottom - height, width: Math.max(1.2, right - left - 0.5), height }));
   });
   for (const at of grid ? [grid.low, grid.high] : []) {
     if (at >= low && at <= high) picture.append(svg("line", { class: "limit", x1: x(at), x2: x(at), y1: box.top - 4, y2: box.bottom + 4 }));
   }
   axisBelow(picture, box, x, ticks(low, high, 5));
-  const middle = (i) => x(start + (i + 0.5) * bin);
+  const middle = (i) => clamp(x(start + (i + 0.5) * bin), box.left, box.right);
   const say = (i) => `${figure(start + i * bin)} to ${figure(start + (i + 1) * bin)}: ${counts[i]} values, ${figure((100 * counts[i]) / total)} %`;
   finish(stage, picture, box, counts.length, middle, "Histogram of the output; arrow keys move from bin to bin", say);
 }
@@ -95,8 +99,15 @@ function groupWords(part, i) {
   return `channels ${i * part.per} to ${Math.min(part.count, (i + 1) * part.per) - 1}`;
 }
 
-function whiskerNote(part) {
-  return part.per > 1 ? `${part.count} channels, ${part.per} to a line; marked: channels of findings.` : `${part.count} channels; marked: channels of findings.`;
+// Of several findings the first is the most specific: together they may name every channel.
+function namedBy(layer) {
+  return layer.findings.find((finding) => finding.channels.length) || { code: "", channels: [] };
+}
+
+function whiskerNote(layer, part) {
+  const shared = part.per > 1 ? `, ${part.per} to a line` : "";
+  const { code } = namedBy(layer);
+  return `${part.count} channels${shared}${code && `; marked: those of ${code}`}.`;
 }
 
 function drawWhiskers(stage, layer, part, label, grid) {
@@ -108,7 +119,7 @@ function drawWhiskers(stage, layer, part, label, grid) {
   const { picture, box, y } = frame(stage, low, high > low ? high : low + 1, {});
   const step = (box.right - box.left) / lows.length;
   const x = (i) => box.left + (i + 0.5) * step;
-  const marked = new Set(layer.findings.flatMap((finding) => finding.channels.map((channel) => Math.floor(channel / part.per))));
+  const marked = new Set(namedBy(layer).channels.map((channel) => Math.floor(channel / part.per)));
   lows.forEach((value, i) => {
     if (!Number.isFinite(value) || !Number.isFinite(highs[i])) return;
     const line = { x: x(i) - Math.min(3, step * 0.35), width: Math.min(6, step * 0.7), y: y(highs[i]), height: Math.max(1, y(value) - y(highs[i])) };

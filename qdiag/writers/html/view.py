@@ -20,7 +20,7 @@ class Bar:
     """One row of a chart made of bars.
 
     Attributes:
-        kind: `float`, `quantized`, `step` or `remainder`.
+        kind: `float`, `quantized`, `step`, `loss` for a step downward, or `remainder`.
         left, width: in percent of the axis.
         value: where the bar ends, in the unit of the chart. change: against the row before; NaN on the outer rows.
     """
@@ -140,22 +140,16 @@ def _waterfall(ranking: Ranking, has_task: bool) -> tuple[Bar, ...]:
 
     bars = []
     if has_task:
-        bars.append(Bar("Float network", "", "float", *place(low, top), top))
-    bars.append(Bar("Quantized, as it is", "", "quantized", *place(min(low, 0.0), values[0]), values[0]))
+        bars.append(Bar("Float network", "", "float", *place(0.0, top), top))
+    bars.append(Bar("Quantized, as it is", "", "quantized", *place(0.0, values[0]), values[0]))
     for step, before, after in zip(ranking.waterfall, values, values[1:], strict=False):
         where = names_words(step.layers)
-        bars.append(
-            Bar(
-                repair_title(step.repair),
-                where or "the whole network",
-                "step",
-                *place(before, after),
-                after,
-                after - before,
-            )
-        )
+        where, kind = where or "the whole network", "loss" if after < before else "step"
+        bars.append(Bar(repair_title(step.repair), where, kind, *place(before, after), after, after - before))
     if has_task:
-        bars.append(Bar("Not explained", "", "remainder", *place(values[-1], top), top, top - values[-1]))
+        left = top - values[-1]
+        label = "Not given back" if left >= 0.0 else "Above the float network"
+        bars.append(Bar(label, "", "remainder", *place(values[-1], top), top, abs(left)))
     return tuple(bars)
 
 

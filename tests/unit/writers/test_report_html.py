@@ -239,4 +239,32 @@ def test_numbers_for_the_script() -> None:
         "Infinity",
         None,
     ]
-    assert short(1234567.0) == "1.23e+06"
+    assert short(1234567.0) == "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"
+    assert short(-0.0123456) == "\N{MINUS SIGN}0.0123"
+    assert short(math.inf) == "∞"
+
+
+def test_the_waterfall_is_drawn_on_one_axis_and_tells_losses_from_gains() -> None:
+    view = run_view("before", "", diagnosis())
+    kinds = [bar.kind for bar in view.waterfall]
+    assert kinds == ["float", "quantized", "step", "step", "remainder"]
+    first, second = view.waterfall[2:4]
+    assert first.left == pytest.approx(9.0)
+    assert first.left + first.width == pytest.approx(65.4) == second.left
+    assert view.waterfall[-1].change == pytest.approx(1.6)
+    source = diagnosis()
+    turned = replace(source.ranking, waterfall=source.ranking.waterfall[::-1])
+    assert [bar.kind for bar in run_view("before", "", replace(source, ranking=turned)).waterfall][2:4] == [
+        "step",
+        "loss",
+    ]
+
+
+def test_the_waterfall_of_a_network_without_logits_is_in_decibels() -> None:
+    source = diagnosis()
+    ranking = replace(source.ranking, task_kind="none")
+    view = run_view("before", "", replace(source, ranking=ranking))
+    assert [bar.kind for bar in view.waterfall] == ["quantized", "step", "step"]
+    assert [bar.value for bar in view.waterfall] == pytest.approx([1.1, 9.7, 17.8])
+    assert view.waterfall[-1].left + view.waterfall[-1].width == pytest.approx(100.0)
+    assert view.unit == "dB"
