@@ -1,6 +1,7 @@
 """`qdiag repair` from the outside: a checkpoint with repaired weights, its proof, and what is refused."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +180,32 @@ def test_json_alone_on_stdout(planted: list[str], tmp_path: Path, capfdbinary: p
     assert captured.err == b""
     assert json.loads(captured.out)["steps"][0]["repair"] == "equalize"
     assert repair_from_json(captured.out.decode()).written_to == str(fixed)
+
+
+@pytest.mark.parametrize("suffix", ["pt2", "ts", "ckpt"])
+def test_the_format_that_was_read_is_written(
+    suffix: str, planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, source, fixed = f"{tmp_path}/made.py:net", tmp_path / f"net.{suffix}", tmp_path / f"fixed.{suffix}"
+    net = load_subject(code).model
+    assert isinstance(net, torch.nn.Module)
+    x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+    arch = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if suffix == "pt2":
+            batch = {"input": {0: torch.export.Dim("batch")}}
+            torch.export.save(torch.export.export(net, (x,), dynamic_shapes=batch), source)
+        elif suffix == "ts":
+            torch.jit.save(torch.jit.trace(net, x), source)  # type: ignore[no-untyped-call]
+        else:
+            torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, source)
+            arch = ["--arch", code]
+    assert run(["repair", str(source), "--with", "equalize", "-o", str(fixed), *arch, *planted]) == 0
+    assert "equalize: written to" in capsys.readouterr().out
+    subject = load_subject(str(fixed), arch=code if arch else None)
+    assert subject.format == load_subject(str(source), arch=code if arch else None).format
+    model = subject.model
+    new = model if isinstance(model, torch.nn.Module) else model.module()
+    with torch.no_grad():
+        assert torch.allclose(new(x), net(x), rtol=1e-4, atol=1e-5)
