@@ -1,0 +1,122 @@
+"""What counts as harm, as a gain, and as a cause."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from qdiag.core.causes import Harm, Placebo, Recovery, Score, Trial
+from qdiag.core.error_sums import ErrorSums
+from qdiag.core.measurement import OutputRecord
+from qdiag.core.task import Interval, PairedCounts, TaskResult
+from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
+from qdiag.rank.harm import harm_of, is_gain, is_gain_in_db
+from qdiag.simulate.scoring import Scored, recovery
+
+
+def score(counts: PairedCounts | None = None, agree: int | None = None, n: int = 500, sqnr_db: float = 5.0) -> Score:
+    error = ErrorSums(count=100, reference_sq_sum=100.0, error_sq_sum=100.0 / 10 ** (sqnr_db / 10))
+    return Score((OutputRecord("output", (10,), error),), TaskResult(n, agree, counts))
+
+
+def gained(points: int, n: int = 500, decibels: float = 10.0, margin: float = 1.0) -> Recovery:
+    counts = PairedCounts(
+        both=100, reference_only=max(points, 0), simulated_only=max(-points, 0), neither=n - 100 - abs(points)
+    )
+    return Recovery(decibels, Interval(decibels - margin, decibels + margin), counts)
+
+
+def test_harm_of_labelled_networks_is_the_drop_and_needs_its_interval() -> None:
+    assert harm_of(score(PairedCounts(45, 335, 0, 120))).verdict == "harmed"
+    assert harm_of(score(PairedCounts(380, 5, 0, 115))).verdict == "healthy"  # 1.0 points, the limit itself
+    assert harm_of(score(PairedCounts(380, 20, 12, 88))).verdict == "undecided"  # 1.6 points of 500 samples
+    assert harm_of(score(PairedCounts(380, 0, 20, 100))).verdict == "healthy"  # better than float
+
+
+def test_harm_without_labels_is_flips_and_without_logits_the_output() -> None:
+    flips = harm_of(score(agree=490))
+    assert (flips.kind, flips.verdict) == ("flips", "healthy") and flips.value == pytest.approx(2.0)
+    assert harm_of(score(agree=100)).verdict == "harmed"
+    assert harm_of(score(agree=46, n=50)).verdict == "undecided"
+    assert harm_of(score(sqnr_db=35.0)).verdict == "healthy"
+    assert harm_of(score(sqnr_db=3.0)).verdict == "harmed"
+    nothing = replace(score(), outputs=(OutputRecord("output", (10,), ErrorSums()),))
+    assert harm_of(nothing).verdict == "harmed"  # an output of NaN alone
+
+
+def test_a_gain_needs_samples_and_decibels() -> None:
+    assert is_gain(gained(60))
+    assert not is_gain(gained(1))  # one sample of 500
+    assert not is_gain(gained(60, decibels=0.2))  # right by chance: the output is as noisy as before
+    assert is_gain(Recovery(5.0, Interval(4.0, 6.0)))
+    assert not is_gain(Recovery(5.0, Interval(-1.0, 11.0)))
+    assert is_gain_in_db(gained(0)) and not is_gain_in_db(gained(-60))
+
+
+HARMED = Harm("drop", 60.0, Interval(55.0, 65.0), 1.0, "harmed")
+
+
+def trial(points: int, repair: str = "reset_variance_mean", placebo: int | None = None, **changes: float) -> Trial:
+    found = Trial(repair, ("a",), after=score(), recovery=gained(points, **changes))  # type: ignore[arg-type]
+    if placebo is not None:
+        found = replace(found, placebo=Placebo((), gained(placebo), gained(points - placebo)))
+    return found
+
+
+def test_a_cause_must_beat_its_placebo() -> None:
+    assert is_claim(trial(60, placebo=0)) and is_claim(trial(60))
+    assert not is_claim(trial(60, placebo=60))
+    assert verdict_on(HARMED, [trial(60, placebo=0)], needed_in_sequence=False)[0] == "cause"
+    verdict, reason = verdict_on(HARMED, [trial(60, placebo=60)], needed_in_sequence=False)
+    assert verdict == "undecided" and "elsewhere" in reason
+
+
+def test_nothing_is_claimed_in_a_network_that_is_not_harmed() -> None:
+    healthy = replace(HARMED, value=0.2, verdict="healthy")
+    assert verdict_on(healthy, [trial(60)], needed_in_sequence=True)[0] == "harmless"
+    undecided = replace(HARMED, verdict="undecided")
+    assert verdict_on(undecided, [trial(60)], needed_in_sequence=True)[0] == "undecided"
+
+
+def test_the_other_verdicts() -> None:
+    assert verdict_on(HARMED, [], needed_in_sequence=False)[0] == "untested"
+    assert verdict_on(HARMED, [Trial("equalize", ("a",), refused="no")], needed_in_sequence=False)[0] == "untested"
+    assert verdict_on(HARMED, [trial(0, decibels=0.0)], needed_in_sequence=False)[0] == "harmless"
+    assert verdict_on(HARMED, [trial(0, decibels=0.0)], needed_in_sequence=True)[0] == "cause"
+    assert verdict_on(HARMED, [trial(6, decibels=0.0)], needed_in_sequence=False)[0] == "undecided"
+    assert verdict_on(HARMED, [trial(6, decibels=0.0)], needed_in_sequence=False, is_all_repaired=True)[0] == "harmless"
+
+
+def test_repairs_that_keep_the_scheme_come_first_and_decide_the_rank() -> None:
+    around, own, refused = trial(90, "keep_float"), trial(40), Trial("equalize", ("a",), refused="no")
+    assert order_trials([refused, around, own]) == (own, around, refused)
+    assert strength([own, around]) > strength([around])
+    assert strength([around]) > strength([trial(20, "keep_float")])
+
+
+def test_decibels_and_their_interval_against_a_bootstrap() -> None:
+    random = np.random.default_rng(0)
+    before, after = random.gamma(2.0, 1.0, 400), random.gamma(2.0, 0.1, 400)
+
+    def scored(noise: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Scored:
+        return Scored(score(), {0: noise}, {0: np.full(400, 9.0)}, None, None, 0.0)
+
+    found = recovery(before=scored(before), after=scored(after))
+    assert found.recovered_db == pytest.approx(10 * math.log10(before.sum() / after.sum()))
+    draws = random.integers(0, 400, (4000, 400))
+    ratios = 10 * np.log10(before[draws].sum(1) / after[draws].sum(1))
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    assert found.db_interval.low == pytest.approx(low, abs=0.15)
+    assert found.db_interval.high == pytest.approx(high, abs=0.15)
+
+
+def test_samples_are_paired() -> None:
+    n = 100
+    right_before, right_after = np.arange(n) < 10, np.arange(n) >= 5
+
+    def scored(right: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Scored:
+        return Scored(score(), {0: np.ones(n)}, {0: np.ones(n)}, right, right, 0.0)
+
+    pairs = recovery(before=scored(right_before), after=scored(right_after)).pairs
+    assert pairs == PairedCounts(both=5, reference_only=90, simulated_only=5, neither=0)

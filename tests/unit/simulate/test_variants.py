@@ -1,0 +1,132 @@
+"""Many variants in one pass give exactly what each gives in a pass of its own, and share what is equal."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from qdiag.config import load_preset
+from qdiag.core.progress import NoProgress
+from qdiag.core.scheme import QuantScheme
+from qdiag.pipeline.facts import engine_arithmetic
+from qdiag.simulate.case import Case, with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
+from qdiag.simulate.paired import PairedRunner
+from qdiag.simulate.score_cases import score_cases, variants_at_once
+from qdiag.simulate.sensitivity import all_but, alone, part_only, switchable_layers
+from qdiag.simulate.streams import Streams
+from qdiag.simulate.variants import VariantRunner, Variants
+from tests.cases import open_test_case
+from tests.models import KINDS
+
+NAMES = [
+    *("depthwise_separable", "residual", "grouped", "inception", "densenet", "hardswish", "channel_shuffle"),
+    *("se_sigmoid", "unet_transposed", "unet_bilinear", "vit_multihead", "vit_sdpa", "vit_written_out", "lstm"),
+    *("shared", "aliasing", "linear_bn", "signals", "buffer_constant"),
+]
+
+
+def open_kind(name: str, scheme: QuantScheme | str = "tf-uint8") -> Case:
+    kind = KINDS[name]
+    (x, *_), _ = kind.inputs(batch=6, seed=3)
+    return open_test_case(kind.build(), x, scheme)
+
+
+def variants_of(case: Case) -> list[Case]:
+    weights = replace(case.scheme.weights, granularity="per_channel")
+    names = switchable_layers(case, "both")
+    return [
+        case,
+        with_scheme(case, replace(case.scheme, weights=weights)),
+        with_scheme(case, replace(case.scheme, float_layers=(names[-1],))),
+        without_quantizers(case),
+        alone(case, names[len(names) // 2], "both"),
+        all_but(case, names[-1], "both"),
+        part_only(case, "weights"),
+    ]
+
+
+def outputs_of(case: Case) -> list[torch.Tensor]:
+    """The simulated outputs, each variant by itself, by the runner that measures."""
+    runner = PairedRunner(case.network, [case.plan])
+    found = [o.simulated[0] for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Streams)]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_variant_is_what_it_is_alone(name: str) -> None:
+    case = open_kind(name)
+    cases = variants_of(case)
+    with engine_arithmetic():
+        runner = VariantRunner(case.origin, cases)
+        outputs = [o for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Variants)]
+        for i, one in enumerate(cases):
+            expected = outputs_of(one)
+            assert len(expected) == len(outputs)
+            for got, wanted in zip(outputs, expected, strict=True):
+                assert torch.equal(got.simulated[i], wanted), (name, i)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_float_variant_is_the_reference_itself(name: str) -> None:
+    case = open_kind(name)
+    with engine_arithmetic():
+        runner = VariantRunner(case.origin, [without_quantizers(case), without_quantizers(case)])
+        for batch in case.measured:
+            for o in runner.run_batch(batch):
+                if isinstance(o, Variants):
+                    assert o.simulated[0] is o.reference and o.simulated[1] is o.reference
+    assert runner.reused_count == 2 * runner.computed_count
+
+
+def test_what_comes_before_a_change_is_shared() -> None:
+    """Layer i of L alone runs L - i layers again; the sweep as a whole about half of L squared."""
+    case = open_kind("depthwise_separable")
+    names = [n for n in switchable_layers(case, "both") if not n.startswith("input")]
+    with engine_arithmetic():
+        runner = VariantRunner(case.origin, [alone(case, n, "both") for n in names])
+        for batch in case.measured:
+            runner.run_batch(batch)
+    total = runner.computed_count + runner.reused_count
+    assert runner.computed_count < 0.7 * total
+    last = VariantRunner(case.origin, [alone(case, names[-1], "both")])
+    with engine_arithmetic():
+        for batch in case.measured:
+            last.run_batch(batch)
+    assert last.reused_count > 0.8 * last.computed_count
+
+
+def test_other_weights_clamps_and_biases_act_in_their_variant_alone() -> None:
+    case = open_kind("depthwise_separable")
+    name, tensor = next((n, t) for n, t in case.tensors.items() if n.endswith("weight") and t.ndim == 4)
+    layer = next(x for x in case.network.graph.layers if x.weight is not None and x.bias is not None)
+    channels = case.network.program.constants[layer.bias].shape[0]  # type: ignore[index]
+    clamped = next((x.name for x in case.network.graph.layers if x.clamp is not None), None)
+    cases = [
+        case,
+        with_tensors(case, {name: tensor * 1.5}, recalibrate=True),
+        with_plan_edits(case, {layer.name: {"bias_shift": torch.ones(channels)}}),
+        *([with_clamps(case, {clamped: (0.0, 0.25)})] if clamped else []),
+    ]
+    before = {key: value.clone() for key, value in case.tensors.items()}
+    with engine_arithmetic():
+        runner = VariantRunner(case.origin, cases)
+        outputs = [o for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Variants)]
+        first = torch.cat([o.simulated[0].flatten(1) for o in outputs])
+        for i in range(1, len(cases)):
+            other = torch.cat([o.simulated[i].flatten(1) for o in outputs])
+            assert not torch.equal(first, other)
+        assert torch.equal(first, torch.cat([o.flatten(1) for o in outputs_of(case)]))
+    assert all(torch.equal(before[key], value) for key, value in case.tensors.items())
+
+
+def test_scores_do_not_depend_on_how_many_share_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = open_kind("residual", load_preset("int8"))
+    cases = variants_of(case)
+    with engine_arithmetic():
+        together, effort = score_cases(cases, case.measured, NoProgress(), stage="x")
+        monkeypatch.setattr("qdiag.simulate.score_cases.MEMORY_BYTES", 1)
+        assert variants_at_once(case, case.measured) == 2
+        apart, more = score_cases(cases, case.measured, NoProgress(), stage="x")
+    assert [s.score for s in together] == [s.score for s in apart]
+    assert effort.pass_count == 1 and more.pass_count == 4
+    assert effort.variant_count == more.variant_count == len(cases)
