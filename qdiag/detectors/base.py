@@ -125,6 +125,12 @@ def loses(record: OpRecord, limit_db: float = LOCAL_HARM_DB) -> bool:
     return record.local.sqnr_db < limit_db
 
 
+def weight_sqnr_db(record: OpRecord) -> float:
+    """SQNR with weights and bias quantized alone; local SQNR where the losses were not measured."""
+    measured = record.losses.weight if record.losses is not None else None
+    return measured.sqnr_db if measured is not None and measured.count else record.local.sqnr_db
+
+
 def loses_per_tensor(record: OpRecord, facts: LayerFacts) -> bool:
     """Its weight has one scale, and the layer or its median channel makes noise that may matter.
 

@@ -7,12 +7,14 @@ What it means:
 
 How it is computed:
     integer_max_abs [steps]: max |bias / (scale_in * scale_w)|, to be held in [-2^(n-1), 2^(n-1) - 1], n = 32 or 64
-    local_below_expected [dB]: local SQNR that rounding of the output alone would give, minus the layer's own
+    weight_sqnr [dB]: at the layer's output, with weights and bias quantized alone, where the losses were measured
+        (`--losses`); otherwise local SQNR
+    below_expected [dB]: local SQNR that rounding of the output alone would give, minus weight_sqnr
 
 Thresholds:
-    The range of the integer itself, for at least one channel; local SQNR below 28 dB and at least 3 dB below what
-    rounding of the output explains (noise doubled). Dead channels whose constant is negative overflow too, and the ReLU
-    after them hides it: a MobileNetV1 has 21 of those and loses nothing.
+    The range of the integer itself, for at least one channel; weight_sqnr below 28 dB and at least 3 dB below what
+    rounding of the output explains (noise doubled). Dead channels whose constant is negative overflow too, and the
+    ReLU after them hides it: a MobileNetV1 has 21 of those and loses nothing.
 
 What helps:
     A larger scale for the weights of such a channel, as onnxruntime does by itself for int32 bias; a bias in float. One
@@ -23,7 +25,7 @@ Sources:
 """
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
+from qdiag.detectors.base import LOCAL_HARM_DB, DetectionContext, finding, weight_sqnr_db
 
 CODE = "QD104"
 REPAIRS: tuple[str, ...] = ("raise_weight_scale", "float_bias", "keep_float")
@@ -35,12 +37,13 @@ def find(context: DetectionContext) -> Finding | None:
     """Layers with a bias beyond its integer."""
     sites = []
     for record, facts in context.layers:
-        bias, below = facts.bias, record.expected_sqnr_db - record.local.sqnr_db
-        if bias is not None and bias.overflow_channels and loses(record) and below >= BELOW_EXPECTED_DB:
+        bias, sqnr_db = facts.bias, weight_sqnr_db(record)
+        below = record.expected_sqnr_db - sqnr_db
+        if bias is not None and bias.overflow_channels and sqnr_db < LOCAL_HARM_DB and below >= BELOW_EXPECTED_DB:
             evidence = (
                 Evidence("integer_max_abs", bias.integer_max_abs, "steps", 2.0 ** (bias.bits - 1)),
-                Evidence("local_below_expected", below, "dB", BELOW_EXPECTED_DB),
-                local_evidence(record),
+                Evidence("below_expected", below, "dB", BELOW_EXPECTED_DB),
+                Evidence("weight_sqnr", sqnr_db, "dB", LOCAL_HARM_DB),
             )
             sites.append(FindingSite(record.name, bias.overflow_channels, evidence))
     return finding(CODE, sites, REPAIRS)

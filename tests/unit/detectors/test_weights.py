@@ -7,7 +7,7 @@ import pytest
 
 from qdiag.core.facts import BiasFacts
 from qdiag.detectors import DetectionContext, detect
-from tests.contexts import audit, codes, dead, even, healthy, norm, planted, sums, weights
+from tests.contexts import audit, codes, dead, even, healthy, losses, norm, planted, sums, weights
 
 
 def per_channel(context: DetectionContext, name: str) -> DetectionContext:
@@ -126,8 +126,11 @@ def test_a_few_small_channels_and_channels_of_nothing_are_common() -> None:
 
 def test_a_bias_that_does_not_fit() -> None:
     bias = BiasFacts(32, 4e12, (2, 5), 0.004)
-    (found,) = detect(planted(healthy(), "body", {"local": sums(12.0)}, {"bias": bias}))
+    by_weights = {"local": sums(12.0), "losses": losses(weight=sums(12.0))}
+    (found,) = detect(planted(healthy(), "body", by_weights, {"bias": bias}))
     assert found.code == "QD104"
+    assert codes(planted(healthy(), "body", {"local": sums(12.0), "losses": None}, {"bias": bias})) == ["QD104"]
+    assert codes(planted(healthy(), "body", {"local": sums(12.0)}, {"bias": bias})) == [], "other noise"
     assert found.sites[0].channels == (2, 5)
     assert (found.sites[0].evidence[0].value, found.sites[0].evidence[0].threshold) == (4e12, 2.0**31)
 
