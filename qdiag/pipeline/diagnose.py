@@ -16,6 +16,7 @@ from qdiag.rank.rank import rank_causes
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.pass_cache import PassCache
 from qdiag.simulate.score_cases import score_cases
 from qdiag.subject import Subject
 
@@ -49,12 +50,14 @@ def diagnose_subject(
     options: DiagnoseOptions | None = None,
     progress: Progress | None = None,
     announce: Callable[[Case], None] | None = None,
+    cache: PassCache | None = None,
 ) -> Diagnosis:
     """Everything about one network under one scheme. The subject is left as it was.
 
     Args:
         device: `cpu`, `cuda` or `auto`. metric: the user's own, see `qdiag.simulate.task.UserMetric`.
         announce: called with the captured case before the long part begins.
+        cache: where finished passes are kept, and found when a run that was stopped is started again.
 
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
@@ -63,7 +66,7 @@ def diagnose_subject(
     with engine_arithmetic():
         found = examine(
             subject, datasets, scheme, progress, watch, device=device, metric=metric, seed=options.seed,
-            announce=announce,
+            announce=announce, cache=cache,
         )  # fmt: skip
         with watch.stage("rank"):
             findings = detect(DetectionContext(found.measurement, found.facts, found.batchnorms))

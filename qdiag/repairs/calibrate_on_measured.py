@@ -19,7 +19,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         raise RepairRefused("no output here is quantized", at=", ".join(site.layer for site in sites) or None)
     if case.measured is case.calibration or case.measured.digest() == case.calibration.digest():
         raise RepairRefused("the measured data is what the ranges were taken from")
-    seen = observe(case.network, case.measured, case.scheme, context.progress)
+    seen = observe(case.network, case.measured, case.scheme, context.progress, case.passes)
     return Treatment(with_observations(case, {name: seen[name] for name in names if name in seen}), names)
 
 

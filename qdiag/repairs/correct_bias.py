@@ -21,12 +21,24 @@ from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.layout import dense
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate.case import Case, with_plan_edits
+from qdiag.simulate.pass_values import COLUMNS
 from qdiag.simulate.runner import LayerRunner
 from qdiag.simulate.weights import simulated_weights
 
 
 def mean_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
     """E[W~ x - W x] per output channel, (C,) in float32, of the named layers with quantized weights: one float pass."""
+
+    def run() -> dict[str, list[float]]:
+        return {name: shift.tolist() for name, shift in _run_shifts(case, names, progress).items()}
+
+    means = case.passes.finished(
+        "mean shifts", COLUMNS, run, batches=[case.calibration], depends_on=(case.network, case.plan, tuple(names))
+    )
+    return {name: torch.tensor(shift, dtype=torch.float32, device=case.network.device) for name, shift in means.items()}
+
+
+def _run_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
     runner = _ShiftRunner(case, names)
     progress.start("bias correction", case.calibration.sample_count)
     for batch in case.calibration:

@@ -17,6 +17,8 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation, observe_network
 from qdiag.simulate.network import Network, network_on
+from qdiag.simulate.pass_cache import NO_PASSES, PassKeeper
+from qdiag.simulate.pass_values import OBSERVATIONS
 from qdiag.simulate.plan_builder import build_plan
 
 Clamp = tuple[float, float]
@@ -35,6 +37,7 @@ class Case:
         calibration: the data it was seen on. measured: the data that is measured on.
         clamps: bounds in place of those that the network has, by layer.
         plan_edits: fields of `LayerPlan` that override what the scheme gives, by layer.
+        passes: what keeps finished passes; a case that is made from another shares it.
     """
 
     program: Program
@@ -47,6 +50,7 @@ class Case:
     measured: Batches
     clamps: Mapping[str, Clamp] = field(default_factory=dict)
     plan_edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    passes: PassKeeper = field(default=NO_PASSES, repr=False, compare=False)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -55,9 +59,17 @@ class Case:
         return {names[key]: value for key, value in self.program.constants.items() if key in names}
 
 
-def observe(network: Network, batches: Batches, scheme: QuantScheme, progress: Progress) -> Mapping[str, Observation]:
+def observe(
+    network: Network, batches: Batches, scheme: QuantScheme, progress: Progress, passes: PassKeeper = NO_PASSES
+) -> Mapping[str, Observation]:
     """Ranges per layer and channel, with histograms where the scheme's calibrators read them, in one float pass."""
-    return observe_network(network, batches, scheme, progress, per_channel=True, glance=True)
+    return passes.finished(
+        "observe",
+        OBSERVATIONS,
+        lambda: observe_network(network, batches, scheme, progress, per_channel=True, glance=True),
+        batches=[batches],
+        depends_on=(network, scheme),
+    )
 
 
 def open_case(
@@ -68,6 +80,7 @@ def open_case(
     *,
     calibration: Batches,
     measured: Batches,
+    passes: PassKeeper = NO_PASSES,
 ) -> Case:
     """The untreated case.
 
@@ -75,7 +88,7 @@ def open_case(
         CalibrationError, ConfigError: see `build_plan`.
     """
     plan = build_plan(network, observations, scheme)
-    return Case(program, network, network, scheme, plan, observations, calibration, measured)
+    return Case(program, network, network, scheme, plan, observations, calibration, measured, passes=passes)
 
 
 def with_tensors(
@@ -110,12 +123,17 @@ def with_scheme(case: Case, scheme: QuantScheme) -> Case:
     """
     if scheme.fold_batchnorm != case.scheme.fold_batchnorm:
         network = _ready(case.program, scheme, None, device=case.network.device)
-        changed = replace(case, scheme=scheme, network=network, origin=network)
+        changed = replace(case, scheme=scheme, network=_with_clamps(network, case.clamps), origin=network)
         return _planned(changed, recalibrate=True, progress=None)
+    changed = replace(case, scheme=scheme)
     names = [layer.name for layer in case.network.graph.layers]
-    pairs = [(scheme.activations_of(name), case.scheme.activations_of(name)) for name in names]
-    closer = any(new.calibrator not in ("minmax", old.calibrator) for new, old in pairs)
-    return _planned(replace(case, scheme=scheme), recalibrate=closer, progress=None)
+    pairs = [(name, scheme.activations_of(name), case.scheme.activations_of(name)) for name in names]
+    closer = [name for name, new, old in pairs if new.calibrator not in ("minmax", old.calibrator)]
+    if closer:
+        seen = observe(case.network, case.calibration, scheme, NoProgress(), case.passes)
+        merged = {**case.observations, **{name: seen[name] for name in closer if name in seen}}
+        changed = replace(changed, observations=merged)
+    return _planned(changed, recalibrate=False, progress=None)
 
 
 def with_clamps(case: Case, clamps: Mapping[str, Clamp], *, progress: Progress | None = None) -> Case:
@@ -143,11 +161,11 @@ def without_quantizers(case: Case) -> Case:
 
 def _planned(case: Case, *, recalibrate: bool, progress: Progress | None) -> Case:
     if recalibrate:
-        seen = observe(case.network, case.calibration, case.scheme, progress or NoProgress())
+        seen = observe(case.network, case.calibration, case.scheme, progress or NoProgress(), case.passes)
         case = replace(case, observations=seen)
     plan = build_plan(case.network, case.observations, case.scheme)
     for name, changes in case.plan_edits.items():
-        if plan.layers[name].float_reason is None:
+        if name in plan.layers and plan.layers[name].float_reason is None:
             plan = plan.with_layer(name, **changes)
     return replace(case, plan=plan)
 

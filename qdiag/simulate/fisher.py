@@ -20,10 +20,10 @@ from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.numerics.affine import fake_quantize
 from qdiag.simulate.case import Case
-from qdiag.simulate.weights import with_weights
+from qdiag.simulate.pass_values import SUMS
 from qdiag.simulate.runner import LayerRunner
 from qdiag.simulate.top_k import logits_index, takes_labels
-from qdiag.simulate.weights import simulated_weights
+from qdiag.simulate.weights import simulated_weights, with_weights
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,16 @@ def fisher_scores(case: Case, batches: Batches, progress: Progress) -> Mapping[s
     Raises:
         SimulationError: an operation failed; says which layer.
     """
+    return case.passes.finished(
+        "fisher",
+        SUMS,
+        lambda: _run_backward(case, batches, progress),
+        batches=[batches],
+        depends_on=(case.network, case.plan),
+    )
+
+
+def _run_backward(case: Case, batches: Batches, progress: Progress) -> Mapping[str, float]:
     runner = _FisherRunner(case)
     progress.start("one backward pass", batches.sample_count)
     for batch in batches:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -10,6 +10,8 @@ from torch.utils import _pytree as pytree
 from qdiag.batches import Batches
 from qdiag.core.progress import Progress
 from qdiag.simulate.case import Case
+from qdiag.simulate.pass_cache import Codec
+from qdiag.simulate.pass_values import decode_scores, encode_scores
 from qdiag.simulate.scoring import Scoreboard, Scored
 from qdiag.simulate.variants import VariantRunner, Variants
 
@@ -72,6 +74,25 @@ def variants_at_once(case: Case, batches: Batches) -> int:
 
 
 def _one_pass(cases: Sequence[Case], batches: Batches, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
+    """One pass, or what is kept of the same one: then its effort counts as that of this run, which it would be."""
+    return cases[0].passes.finished(
+        "score",
+        _SCORES,
+        lambda: _run_pass(cases, batches, progress, stage),
+        batches=[batches],
+        depends_on=(cases[0].origin, *(part for case in cases for part in (case.network, case.plan))),
+    )
+
+
+def _decoded(data: bytes) -> tuple[list[Scored], Effort]:
+    scores, counts = decode_scores(data)
+    return scores, Effort(*counts)
+
+
+_SCORES: Codec[tuple[list[Scored], Effort]] = Codec(lambda found: encode_scores(found[0], astuple(found[1])), _decoded)
+
+
+def _run_pass(cases: Sequence[Case], batches: Batches, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
     runner = VariantRunner(cases[0].origin, cases)
     boards = [Scoreboard(cases[0].network.program.output_names) for _ in cases]
     progress.start(stage, batches.sample_count)
