@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from qdiag.core.causes import PartScore, Trial
 from qdiag.core.findings import Evidence
-from qdiag.core.scheme import FLOAT_BITS, QuantScheme
+from qdiag.core.scheme import QuantScheme
 from qdiag.rank.trials import Bench
 from qdiag.simulate.case import Case, with_scheme
 from qdiag.simulate.scoring import recovery
@@ -90,6 +90,4 @@ def _parts(scheme: QuantScheme) -> list[tuple[bool, QuantScheme]]:
     """Empty when only one kind is quantized anyway. A bias at scale_in * scale_w needs both, so it stays in float."""
     if scheme.weights.is_float or scheme.activations.is_float:
         return []
-    weights = replace(scheme, activations=replace(scheme.activations, bits=FLOAT_BITS), bias="float")
-    activations = replace(scheme, weights=replace(scheme.weights, bits=FLOAT_BITS), bias="float")
-    return [(True, weights), (False, activations)]
+    return [(True, scheme.only("weights")), (False, scheme.only("activations"))]
