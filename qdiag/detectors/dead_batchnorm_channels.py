@@ -10,6 +10,7 @@ How it is computed:
 
     range_over_live [x]: max |W'| of a dead channel / max |W'| of all live channels
     bits_left [bits]: bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
+    setting_channels: how many of the layer's dead channels lie beyond every live one
 
     Which channels are dead is said by their variance against eps and against the other channels (see `qdiag bn`).
 
@@ -38,7 +39,11 @@ RANGE_OVER_LIVE = 1.0
 
 
 def find(context: DetectionContext) -> Finding | None:
-    """Layers with one scale per weight, stretched by dead channels; channels are those of the BatchNorm."""
+    """Layers with one scale per weight, stretched by dead channels.
+
+    The channels are all dead ones of such a layer, as `qdiag fix-bn` repairs them: what holds the range together with
+    the widest is no longer told apart once that one is gone.
+    """
     sites = []
     for record, _, norm in context.folded_norms():
         setting = [dead for dead in norm.dead if dead.range_over_live > RANGE_OVER_LIVE]
@@ -49,6 +54,7 @@ def find(context: DetectionContext) -> Finding | None:
             Evidence("bits_left", norm.median_effective_bits, "bits"),
             Evidence("variance_over_eps", max(dead.variance_over_eps for dead in setting), "x"),
             Evidence("local_sqnr", record.local.sqnr_db, "dB"),
+            Evidence("setting_channels", float(len(setting)), "channels"),
         )
-        sites.append(FindingSite(record.name, tuple(dead.channel for dead in setting), evidence))
+        sites.append(FindingSite(record.name, norm.dead_channels, evidence))
     return finding(CODE, sites, REPAIRS)

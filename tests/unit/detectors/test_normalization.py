@@ -25,7 +25,8 @@ def test_dead_channels_that_set_the_range() -> None:
     (found,) = detect(context)
     assert found.code == "QD301"
     (site,) = found.sites
-    assert (site.layer, site.channels) == ("body", (2,)), "the dead channel that sets no range is left out"
+    assert (site.layer, site.channels) == ("body", (2, 9)), "all dead channels of a layer in which one sets the range"
+    assert {e.name: e.value for e in site.evidence}["setting_channels"] == 1.0
     assert (site.evidence[0].value, site.evidence[0].threshold) == (30.0, 1.0)
     assert found.repairs == ("reset_variance_mean", "reset_variance_constant", "per_channel_weights")
 
