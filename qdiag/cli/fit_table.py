@@ -1,5 +1,6 @@
 """A table that drops its lesser columns on a narrow terminal rather than wrapping their numbers."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -26,30 +27,33 @@ class Column(Generic[T]):
         header: two lines at most, the unit on the second.
         cell: text of one row.
         importance: the column with the lowest one goes first when space is short.
+        wraps: of the name column: long names go on in a further line; otherwise their middle is left out.
     """
 
     header: str
     cell: Callable[[T], Text]
     importance: int = 0
     is_left: bool = False
+    wraps: bool = False
 
 
 _SPACE = 3  # two of padding, one that the box puts between columns
 _NAME_AT_LEAST = 14
+_WRAPPED_AT_LEAST = 35
 
 
 def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T]) -> Table:
     """The name column, and as many of the others as fit beside it."""
     names = [name.cell(row) for row in rows]
-    widest = max([name_text.cell_len for name_text in names] + [len(name.header)])
+    widest = max([name_text.cell_len for name_text in names] + [len(line) for line in name.header.split("\n")])
     cells = [[column.cell(row) for row in rows] for column in columns]
     widths = [
         max([cell.cell_len for cell in cells[i]] + [len(line) for line in column.header.split("\n")]) + _SPACE
         for i, column in enumerate(columns)
     ]
-    kept = set(range(len(columns)))
+    kept, wanted = set(range(len(columns))), _WRAPPED_AT_LEAST if name.wraps else 2 * _NAME_AT_LEAST
     for i in sorted(kept, key=lambda i: columns[i].importance):
-        name_room = _NAME_AT_LEAST if columns[i].importance >= ESSENTIAL else 2 * _NAME_AT_LEAST
+        name_room = _NAME_AT_LEAST if columns[i].importance >= ESSENTIAL else wanted
         if sum(widths[k] for k in kept) + min(widest, name_room) + _SPACE <= console.width:
             break
         kept.discard(i)
@@ -59,6 +63,12 @@ def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], r
     for i in sorted(kept):
         table.add_column(columns[i].header, justify="left" if columns[i].is_left else "right", no_wrap=True)
     for r, text in enumerate(names):
-        short = Text(shorten(text.plain, room - _SPACE), style=text.style)
-        table.add_row(short, *(cells[i][r] for i in sorted(kept)))
+        plain = _wrapped(text.plain, room - _SPACE) if name.wraps else shorten(text.plain, room - _SPACE)
+        table.add_row(Text(plain, style=text.style), *(cells[i][r] for i in sorted(kept)))
     return table
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Lines of at most `width`, all but the first a little further in than the text itself."""
+    indent = len(text) - len(text.lstrip())
+    return textwrap.fill(text.strip(), width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))

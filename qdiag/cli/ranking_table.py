@@ -21,7 +21,7 @@ from qdiag.writers.cause_words import (
     step_title,
     way_around_commands,
 )
-from qdiag.writers.number_words import interval_words, names_words, number, task_noun, with_unit
+from qdiag.writers.number_words import count_noun, interval_words, names_words, number, task_noun, with_unit
 
 _KEEPS_SCHEME = {name.name for name in REPAIR_NAMES if name.keeps_scheme}
 _VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
@@ -37,14 +37,13 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
     if ranking.causes:
         console.print()
         rows = [row for cause in ranking.causes for row in _rows(cause)]
-        console.print(
-            fit_table(console, Column("suspects and their repairs, each made alone", _name), _columns(ranking), rows)
-        )
+        name = Column("suspects and their repairs,\neach made alone", _name, wraps=True)
+        console.print(fit_table(console, name, _columns(ranking), rows))
         reasons = list(_reasons(ranking))
         if reasons:
             console.print()
         for reason in reasons:
-            console.print(Text(reason, style="dim"), soft_wrap=True)
+            console.print(Text(reason, style="dim"))
     if ranking.waterfall:
         console.print()
         console.print(header_grid(*_waterfall(ranking)))
@@ -61,7 +60,8 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
     yield "scheme", Text(measurement.scheme.name, style="bold")
     yield from data_lines(measurement.data)
     yield from capture_lines(measurement.capture)
-    words = f"{ranking.variant_count} networks in {ranking.pass_count} passes beside one float reference"
+    passes = "1 pass" if ranking.pass_count == 1 else f"{ranking.pass_count} passes"
+    words = f"{count_noun(ranking.variant_count, 'network')} in {passes} beside one float reference"
     yield "repairs", Text(words)
     for note in (*measurement.notes, *diagnosis.notes, *ranking.notes):
         yield "note", Text(note)
@@ -148,7 +148,8 @@ def _waterfall(ranking: Ranking) -> Iterator[tuple[str, Text]]:
     for i, step in enumerate(ranking.waterfall, 1):
         yield "", Text(f"{i}. {_step(step)}: {score_words(step.after, kind)}")
     if kind != "none":
-        yield "", Text(f"no repair gives back the remaining {with_unit(ranking.remainder_pp, 'pp')}{_apart(ranking)}")
+        left = f"no repair gives back the remaining {with_unit(ranking.remainder_pp, 'pp')}"
+        yield "", Text(f"{'nothing is left' if ranking.remainder_pp <= 0.0 else left}{_apart(ranking)}")
 
 
 def _step(step: WaterfallStep) -> str:
