@@ -1,5 +1,6 @@
 """The program `qdiag`: its commands, its errors and its exit codes."""
 
+import os
 import sys
 import traceback
 import warnings
@@ -28,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("gate", "qdiag.cli.gate", "GATE_EPILOG"),
     ("explain", "qdiag.cli.explain", "EXPLAIN_EPILOG"),
     ("schemes", "qdiag.cli.schemes", None),
+    ("cache", "qdiag.cli.cache", "CACHE_EPILOG"),
     ("demo", "qdiag.cli.demo", None),
 )
 """Name, module and epilog of every command, in the order of `--help`; the function has the command's name."""
@@ -37,7 +39,6 @@ def make_app(names: Sequence[str] | None = None) -> typer.Typer:
     """The program with all commands, or with some: only the modules of those are imported."""
     made = typer.Typer(
         name="qdiag",
-        add_completion=False,
         no_args_is_help=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
@@ -86,7 +87,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code: 0 done, 2 wrong usage or an input that cannot be judged."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_debug = "--debug" in arguments
-    wanted = arguments[:1] if arguments and arguments[0] in {name for name, _, _ in COMMANDS} else None
+    words = _words_to_complete() or arguments
+    wanted = words[:1] if words and words[0] in {name for name, _, _ in COMMANDS} else None
     try:
         with warnings.catch_warnings():
             if not is_debug:
@@ -114,6 +116,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_CANNOT_JUDGE
     return 0
+
+
+def _words_to_complete() -> list[str]:
+    """When a shell asks what may follow: the words that stand there already, without the one that is being typed."""
+    if "_QDIAG_COMPLETE" not in os.environ:
+        return []
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    words = line.split()[1:]
+    return words if line.endswith((" ", "\n")) else words[:-1]
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from qdiag.cli.options import (
     MeanOption,
     MetricOption,
     ModelArgument,
+    NoCacheOption,
     NoFoldOption,
     PixelScaleOption,
     PresetOption,
@@ -41,6 +42,7 @@ from qdiag.cli.options import (
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
+from qdiag.cli.resume import resumable
 from qdiag.config import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from qdiag.core.scheme import QuantScheme
     from qdiag.pipeline.diagnose import DiagnoseOptions
     from qdiag.simulate.case import Case
+    from qdiag.simulate.pass_cache import PassCache
 
 DIAGNOSE_EPILOG = """
 [bold]Examples[/]
@@ -61,7 +64,7 @@ Causes only, in less time:  [cyan]qdiag diagnose net.pt2 --data photos/ --no-sen
 [bold]Exit codes[/]
 
 0 the diagnosis was made, whatever it says (to fail on it: [cyan]qdiag gate[/]);  2 wrong usage, or a model or
-data that cannot be judged;  130 interrupted.
+data that cannot be judged;  130 interrupted: the same command goes on where it was.
 """
 
 ReportOption = Annotated[
@@ -106,6 +109,7 @@ def diagnose(
     metric: MetricOption = None,
     batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
+    no_cache: NoCacheOption = False,
     sensitivity: SensitivityOption = True,
     bits: BitsOption = True,
     json: JsonOption = None,
@@ -141,8 +145,11 @@ def diagnose(
         words=option_words(model_options, data_options, scheme, set_ or (), no_fold=no_fold),
     )
     watch = Stopwatch()
-    result = run_diagnosis(model_options, data_options, resolved, options, device=device, metric=metric, quiet=quiet)
-    write_diagnosis(result, out, json, quiet=quiet)
+    with resumable(no_cache=no_cache, quiet=quiet) as cache:
+        result = run_diagnosis(
+            model_options, data_options, resolved, options, device=device, metric=metric, cache=cache, quiet=quiet
+        )
+        write_diagnosis(result, out, json, quiet=quiet)
     if not stdout_is_taken:
         from qdiag.cli.ranking_table import print_ranking
 
@@ -162,6 +169,7 @@ def run_diagnosis(
     device: Device,
     metric: str | None,
     quiet: bool,
+    cache: "PassCache | None" = None,
 ) -> "Diagnosis":
     """Opens model and data, says what it will cost, and diagnoses.
 
@@ -191,6 +199,7 @@ def run_diagnosis(
             options=options,
             progress=progress,
             announce=None if quiet else announce,
+            cache=cache,
         )
     finally:
         progress.finish()

@@ -215,6 +215,10 @@ PlotOption = Annotated[
         "--plot", metavar="FILE.png|.svg", callback=check_plot, help="The picture by layer.", rich_help_panel=OUTPUT
     ),
 ]
+NoCacheOption = Annotated[
+    bool,
+    typer.Option("--no-cache", help="Neither use nor keep finished passes; see `qdiag cache`.", rich_help_panel=RUN),
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.", rich_help_panel=OUTPUT)
 ]

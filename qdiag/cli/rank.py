@@ -19,6 +19,7 @@ from qdiag.cli.options import (
     JsonOption,
     MeanOption,
     ModelArgument,
+    NoCacheOption,
     NoFoldOption,
     PixelScaleOption,
     PlotOption,
@@ -35,6 +36,7 @@ from qdiag.cli.options import (
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
+from qdiag.cli.resume import resumable
 from qdiag.config import DEFAULT_PRESET
 
 RANK_EPILOG = """
@@ -74,6 +76,7 @@ def rank(
     no_fold: NoFoldOption = False,
     batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
+    no_cache: NoCacheOption = False,
     json: JsonOption = None,
     plot: PlotOption = None,
     quiet: QuietOption = False,
@@ -104,13 +107,16 @@ def rank(
 
     options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=seed, words=words)
     watch = Stopwatch()
-    result = run_diagnosis(model_options, data_options, resolved, options, device=device, metric=None, quiet=quiet)
-    write_diagnosis(result, None, json, quiet=quiet)
-    if plot is not None:
-        from qdiag.writers.figure import save_figure
-        from qdiag.writers.waterfall_plot import waterfall_figure
+    with resumable(no_cache=no_cache, quiet=quiet) as cache:
+        result = run_diagnosis(
+            model_options, data_options, resolved, options, device=device, metric=None, cache=cache, quiet=quiet
+        )
+        write_diagnosis(result, None, json, quiet=quiet)
+        if plot is not None:
+            from qdiag.writers.figure import save_figure
+            from qdiag.writers.waterfall_plot import waterfall_figure
 
-        save_figure(waterfall_figure(result), plot)
+            save_figure(waterfall_figure(result), plot)
     if not stdout_is_taken:
         from qdiag.cli.ranking_table import print_ranking
 

@@ -23,6 +23,7 @@ from qdiag.cli.options import (
     JsonOption,
     MeanOption,
     ModelArgument,
+    NoCacheOption,
     NoFoldOption,
     PixelScaleOption,
     PlotOption,
@@ -40,6 +41,7 @@ from qdiag.cli.options import (
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
+from qdiag.cli.resume import resumable
 from qdiag.config import DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ def sensitivity(
     estimate_only: EstimateOnlyOption = False,
     batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
+    no_cache: NoCacheOption = False,
     top: TopOption = None,
     json: JsonOption = None,
     plot: PlotOption = None,
@@ -132,25 +135,27 @@ def sensitivity(
         data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
         batch_size, seed,
     )  # fmt: skip
-    try:
-        subject = open_subject(model_options)
-        datasets = open_data(data_options, model_options, subject, progress)
-        from qdiag.pipeline.sensitivity import measure_sensitivity
+    with resumable(no_cache=no_cache, quiet=quiet) as cache:
+        try:
+            subject = open_subject(model_options)
+            datasets = open_data(data_options, model_options, subject, progress)
+            from qdiag.pipeline.sensitivity import measure_sensitivity
 
-        result = measure_sensitivity(
-            subject,
-            datasets,
-            resolved,
-            part=part.value,
-            with_exact=not estimate_only,
-            with_all_but=all_but,
-            device=device.value,
-            seed=seed,
-            progress=progress,
-        )
-    finally:
-        progress.finish()
-    _write(result, json, plot)
+            result = measure_sensitivity(
+                subject,
+                datasets,
+                resolved,
+                part=part.value,
+                with_exact=not estimate_only,
+                with_all_but=all_but,
+                device=device.value,
+                seed=seed,
+                progress=progress,
+                cache=cache,
+            )
+        finally:
+            progress.finish()
+        _write(result, json, plot)
     if not stdout_is_taken:
         from qdiag.cli.sensitivity_table import print_sensitivity
 

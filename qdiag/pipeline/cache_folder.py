@@ -69,13 +69,14 @@ class FolderCache:
     Several processes may share one: a file is renamed to its name when it is whole, and equal names mean equal content.
 
     Attributes:
-        used_count: passes that were found. stored_count: passes that were added.
+        stored: keys of passes that this run added. used: those that it found from earlier runs.
         problem: why nothing more is stored; None while all is well.
     """
 
     def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
         self.folder, self._limit = folder, limit_bytes
-        self.used_count = self.stored_count = 0
+        self.used: set[str] = set()
+        self.stored: set[str] = set()
         self.problem: str | None = None
         self._total: int | None = None
 
@@ -90,7 +91,8 @@ class FolderCache:
         if head != _MAGIC + hashlib.sha256(value).digest():
             _remove(path)
             return None
-        self.used_count += 1
+        if key not in self.stored:
+            self.used.add(key)
         with suppress(OSError):
             os.utime(path)  # its time is that of its last use
         return value
@@ -111,7 +113,7 @@ class FolderCache:
                 file.write(data)
             temporary.replace(self._path(key))
             temporary = None
-            self.stored_count += 1
+            self.stored.add(key)
             self._grow(len(data))
         except OSError as error:
             self.problem = f"{self.folder}: {error.strerror or error}"
@@ -157,7 +159,7 @@ class FolderCache:
         """Time of last use, file and size of every pass, the one used longest ago first."""
         found = []
         for path in self._files():
-            if _OURS.fullmatch(path.name):
+            if _OURS.fullmatch(path.name) and not path.is_symlink():
                 try:
                     stat = path.stat()
                 except OSError:  # another process was faster
@@ -184,13 +186,10 @@ class FolderCache:
 def _is_ours(path: Path) -> bool:
     if path.is_symlink():
         return False
-    if _OURS_UNFINISHED.fullmatch(path.name):
-        return True
+    if path.name != _TAG_NAME:
+        return _OURS.fullmatch(path.name) is not None or _OURS_UNFINISHED.fullmatch(path.name) is not None
     try:
-        with path.open("rb") as file:
-            if path.name == _TAG_NAME:
-                return file.read(len(_TAG) + 1) == _TAG.encode()
-            return _OURS.fullmatch(path.name) is not None
+        return path.read_bytes() == _TAG.encode()
     except OSError:
         return False
 

@@ -16,6 +16,7 @@ from qdiag.pipeline.examine import begin
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, versions
 from qdiag.simulate.case import Case
 from qdiag.simulate.fisher import fisher_scores
+from qdiag.simulate.pass_cache import PassCache
 from qdiag.simulate.score_cases import Effort, score_cases
 from qdiag.simulate.sensitivity import all_but, alone, part_only, switchable_layers
 from qdiag.subject import Subject
@@ -99,8 +100,12 @@ def measure_sensitivity(
     device: str = "cpu",
     seed: int = 0,
     progress: Progress | None = None,
+    cache: PassCache | None = None,
 ) -> Sensitivity:
     """Everything that `qdiag sensitivity` prints. The subject is left as it was.
+
+    Args:
+        cache: where finished passes are kept, and found when a run that was stopped is started again.
 
     Raises:
         ConfigError: the scheme leaves nothing to switch.
@@ -108,7 +113,7 @@ def measure_sensitivity(
     """
     progress, watch = progress or NoProgress(), Stopwatch()
     with engine_arithmetic():
-        begun = begin(subject, datasets, scheme, progress, watch, device=device)
+        begun = begin(subject, datasets, scheme, progress, watch, device=device, cache=cache)
         if not switchable_layers(begun.case, part):
             raise ConfigError(f"no layer has quantizers of {part} to switch", at=scheme.name, hint="use --part both")
         with watch.stage("data digest"):

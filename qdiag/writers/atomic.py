@@ -33,10 +33,12 @@ def write_file(target: str | Path, content: str | bytes) -> None:
             file.write(data)
         Path(temporary).chmod(_mode_of_new_files())  # mkstemp makes files for the owner's eyes only
         Path(temporary).replace(path)
+        temporary = None
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise WriteError(f"cannot be written: {error.strerror or error}", at=str(path)) from error
+    finally:
+        if temporary is not None:  # it failed, or somebody pressed Ctrl-C
+            Path(temporary).unlink(missing_ok=True)
 
 
 @contextmanager

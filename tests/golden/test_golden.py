@@ -93,7 +93,7 @@ def test_ranges_csv(check_golden: Check) -> None:
     check_golden("ranges.csv", text)
 
 
-@pytest.mark.parametrize("command", ["", "sqnr", "ranges", "fix-bn", "repair", "explain", "schemes", "demo"])
+@pytest.mark.parametrize("command", ["", "sqnr", "ranges", "fix-bn", "repair", "explain", "schemes", "cache", "demo"])
 def test_help(
     command: str, check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
