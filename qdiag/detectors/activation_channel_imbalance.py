@@ -25,7 +25,14 @@ import math
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.core.ranges import ChannelRanges
-from qdiag.detectors.base import CARRIES, DetectionContext, finding, has_own_quantizer, median_or_nan
+from qdiag.detectors.base import (
+    CARRIES,
+    DetectionContext,
+    channel_rounding_db,
+    finding,
+    has_own_quantizer,
+    median_or_nan,
+)
 
 CODE = "QD205"
 REPAIRS: tuple[str, ...] = ("equalize", "activations_16bit")
@@ -48,7 +55,7 @@ def find(context: DetectionContext) -> Finding | None:
         if not alive or len(wide) * FEW > len(alive):
             continue
         spread = math.log2(max(widths) / median_or_nan(widths[c] for c in alive))
-        sqnr_db = median_or_nan(_sqnr_db(facts.channels, c, record.quantizer.scale) for c in alive)
+        sqnr_db = median_or_nan(channel_rounding_db(facts.channels, c, record.quantizer.scale) for c in alive)
         if spread >= SPREAD_BITS and sqnr_db < MEDIAN_CHANNEL_DB:
             evidence = (
                 Evidence("spread", spread, "bits", SPREAD_BITS),
@@ -61,9 +68,3 @@ def find(context: DetectionContext) -> Finding | None:
 def _widths(channels: ChannelRanges) -> list[float]:
     pairs = zip(channels.min, channels.max, strict=True)
     return [max(abs(low), abs(high)) if math.isfinite(low) and math.isfinite(high) else 0.0 for low, high in pairs]
-
-
-def _sqnr_db(channels: ChannelRanges, c: int, scale: float) -> float:
-    """What rounding alone leaves of one channel."""
-    power = channels.mean[c] ** 2 + channels.std[c] ** 2
-    return 10.0 * math.log10(12.0 * power) - 20.0 * math.log10(scale) if power > 0.0 else math.nan

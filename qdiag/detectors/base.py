@@ -10,6 +10,7 @@ from qdiag.core.bn import BatchNormAudit, BatchNormRecord
 from qdiag.core.facts import LayerFacts
 from qdiag.core.findings import Evidence, Finding, FindingSite
 from qdiag.core.measurement import Measurement
+from qdiag.core.ranges import ChannelRanges
 from qdiag.core.records import OpRecord
 
 LOCAL_HARM_DB = 28.0
@@ -144,6 +145,12 @@ def channel_evidence(record: OpRecord, facts: LayerFacts) -> Evidence:
     if facts.channel_sqnr_db_median < record.local.sqnr_db:
         return Evidence("channel_sqnr", facts.channel_sqnr_db_median, "dB", LOCAL_HARM_DB)
     return local_evidence(record)
+
+
+def channel_rounding_db(channels: ChannelRanges, channel: int, scale: float) -> float:
+    """What rounding alone leaves of one channel of an activation; NaN for zeros."""
+    power = channels.mean[channel] ** 2 + channels.std[channel] ** 2
+    return 10.0 * math.log10(12.0 * power) - 20.0 * math.log10(scale) if power > 0.0 else math.nan
 
 
 def local_evidence(record: OpRecord, limit_db: float = LOCAL_HARM_DB) -> Evidence:
