@@ -1,9 +1,9 @@
 """Find out why a neural network loses accuracy when it is quantized.
 
 >>> import qdiag
->>> result = qdiag.measure(model, images, scheme="tf-uint8")  # doctest: +SKIP
->>> min(result.records, key=lambda record: record.local.sqnr_db).name  # doctest: +SKIP
-'blocks.1.dw'
+>>> result = qdiag.diagnose(model, (images, labels), scheme="tf-uint8")  # doctest: +SKIP
+>>> [(cause.code, cause.layers) for cause in result.ranking.claimed]  # doctest: +SKIP
+[('QD301', ('blocks.0.dw', 'blocks.1.dw', 'blocks.2.dw', 'blocks.5.dw'))]
 
 Names are resolved when they are first used, so that `import qdiag` and `qdiag --help` start without torch.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qdiag.batches import Batch
     from qdiag.config import load_scheme
+    from qdiag.core.diagnosis import Diagnosis
     from qdiag.core.error_sums import ErrorSums
     from qdiag.core.measurement import Measurement
     from qdiag.core.ranges_report import RangeReport
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from qdiag.core.scheme import QuantScheme, TensorScheme
     from qdiag.errors import QdiagError
     from qdiag.loaders.models import load_subject as load_model
-    from qdiag.pipeline.api import measure, ranges
+    from qdiag.pipeline.api import diagnose, measure, ranges
 
 __all__ = [
     "Batch",
+    "Diagnosis",
     "ErrorSums",
     "Measurement",
     "OpRecord",
@@ -32,6 +34,7 @@ __all__ = [
     "QuantScheme",
     "RangeReport",
     "TensorScheme",
+    "diagnose",
     "load_model",
     "load_scheme",
     "measure",
@@ -40,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Batch": ("qdiag.batches", "Batch"),
+    "Diagnosis": ("qdiag.core.diagnosis", "Diagnosis"),
     "ErrorSums": ("qdiag.core.error_sums", "ErrorSums"),
     "Measurement": ("qdiag.core.measurement", "Measurement"),
     "OpRecord": ("qdiag.core.records", "OpRecord"),
@@ -47,6 +51,7 @@ _HOMES = {
     "QuantScheme": ("qdiag.core.scheme", "QuantScheme"),
     "RangeReport": ("qdiag.core.ranges_report", "RangeReport"),
     "TensorScheme": ("qdiag.core.scheme", "TensorScheme"),
+    "diagnose": ("qdiag.pipeline.api", "diagnose"),
     "load_model": ("qdiag.loaders.models", "load_subject"),
     "load_scheme": ("qdiag.config", "load_scheme"),
     "measure": ("qdiag.pipeline.api", "measure"),

@@ -1,80 +1,105 @@
 """`qdiag demo`: the whole job on a small network that comes with the package."""
 
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
-from qdiag.cli.choices import Device, Order, SortKey
-from qdiag.cli.console import make_progress, stdout_console
+from qdiag.cli.choices import Device, PreprocessingPreset
+from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.diagnose import run_diagnosis, write_diagnosis
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
+from qdiag.cli.option_words import option_words
 from qdiag.cli.options import DebugOption, QuietOption
 from qdiag.cli.process import prepare_process
-from qdiag.cli.sqnr import write_measurement
 from qdiag.cli.sqnr_header import counts_text
-from qdiag.cli.sqnr_table import print_measurement
 from qdiag.config import load_preset
 from qdiag.errors import WriteError
 
 if TYPE_CHECKING:
+    from qdiag.core.diagnosis import Diagnosis
     from qdiag.core.measurement import Measurement
 
 FAILING_SCHEME, CONTRAST_SCHEME = "tf-uint8", "int8"
 
 _STORY_WIDTH = 100
+_FILES = (
+    ("report.html", "the report: one file, opens in a browser"),
+    ("report.md", "the same for an editor or a pull request"),
+    ("layers.csv", "the layers, every figure"),
+    ("plots", "every picture as PNG and SVG"),
+    ("diagnosis.json", "all that was measured; what compare, gate and report read"),
+)
 
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go.")]
 
 
 def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debug: DebugOption = False) -> None:
-    """Run `qdiag sqnr` and `qdiag ranges` on a small network and its images, which come with the package.
+    """Run `qdiag diagnose` on a small network and its images, which come with the package.
 
-    One scheme fails visibly, another does not; tables and plots are written into a folder, which is made if need be.
+    One scheme fails visibly, another does not. The report is written into a folder, which is made
+    if need be, with copies of the network and the images, so that every command that is shown at
+    the end can be pasted.
     """
     del debug  # read by main()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"cannot be made: {error.strerror or error}", at=str(out)) from error
+    from qdiag.demo_assets import DEMO_ARCH, DEMO_FAULT, DEMO_NETWORK, DEMO_PRESET, demo_data_path, demo_model_path
+
+    model, data = (_copied(path, out) for path in (demo_model_path(), demo_data_path()))
     prepare_process()
-    from qdiag.demo_assets import DEMO_ARCH, DEMO_PREPROCESSING, DEMO_STORY, demo_data_path, demo_model_path
-    from qdiag.loaders.data import DataRequest, open_datasets
-    from qdiag.loaders.models import load_subject
-    from qdiag.pipeline.ranges import range_subject
-    from qdiag.pipeline.sqnr import measure_subject
+    from qdiag.cli.ranking_table import print_ranking
+    from qdiag.pipeline.diagnose import DiagnoseOptions
 
-    console = stdout_console()
-    console.print(DEMO_STORY, markup=False, width=min(console.width, _STORY_WIDTH))
+    watch, console = Stopwatch(), stdout_console()
+    _tell(console, DEMO_NETWORK)
+    model_options = ModelOptions(str(model), DEMO_ARCH)
+    data_options = DataOptions(str(data), preset=PreprocessingPreset(DEMO_PRESET))
+    words = option_words(model_options, data_options, FAILING_SCHEME, ())
+    result = run_diagnosis(
+        model_options,
+        data_options,
+        load_preset(FAILING_SCHEME),
+        DiagnoseOptions(words=words),
+        device=Device.CPU,
+        metric=None,
+        quiet=quiet,
+    )
+    write_diagnosis(result, out, None, quiet=quiet)
+    print_ranking(console, result)
     console.print()
-    progress = make_progress(quiet=quiet)
-    try:
-        subject = load_subject(str(demo_model_path()), arch=DEMO_ARCH, trust=False, submodule=None)
-        datasets = open_datasets(DataRequest(str(demo_data_path()), preprocessing=DEMO_PREPROCESSING))
-        failing, contrast = (
-            measure_subject(subject, datasets, load_preset(name), device=Device.CPU.value, progress=progress)
-            for name in (FAILING_SCHEME, CONTRAST_SCHEME)
-        )
-        report = range_subject(subject, datasets, fold_batchnorm=True, device=Device.CPU.value, progress=progress)
-    finally:
-        progress.finish()
-    write_measurement(failing, out / "sqnr.json", out / "layers.csv", out / "sqnr.png")
-    write_measurement(failing, None, None, out / "sqnr.svg")
-    from qdiag.writers.figure import save_figure
-    from qdiag.writers.ranges_plot import ranges_figure
+    console.print(contrast_line(_contrast(model_options, data_options, quiet=quiet)))
+    console.print()
+    _tell(console, DEMO_FAULT)
+    console.print(Text("Open these:", style="bold"))
+    for name, what in _FILES:
+        console.print(Text(f"  {out / name!s:{len(str(out)) + 16}}  {what}"), soft_wrap=True)
+    console.print()
+    console.print(Text("Repair it, see what that changed, and let CI guard it:", style="bold"))
+    for line in next_commands(result, model, out):
+        console.print(Text(f"  {line}"), soft_wrap=True)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
 
-    save_figure(ranges_figure(report), out / "ranges.png")
-    print_measurement(console, failing, Order.GRAPH, SortKey.LOCAL, None)
-    console.print()
-    console.print(contrast_line(contrast))
-    console.print()
-    console.print("Open these:")
-    for name, what in (
-        ("sqnr.png", "SQNR by layer, local and propagated"),
-        ("ranges.png", "where weights and outputs lie"),
-        ("layers.csv", "the table, one row per layer"),
-        ("sqnr.json", "everything that was measured"),
-    ):
-        console.print(Text(f"  {out / name!s:{len(str(out)) + 12}}  {what}"), soft_wrap=True)
+
+def next_commands(result: "Diagnosis", model: Path, out: Path) -> list[str]:
+    """Repair, diagnose again, compare, gate: ready to be pasted where the demo was run."""
+    from qdiag.writers.cause_words import commands
+
+    fixed, again = model.with_suffix(f".fixed{model.suffix}"), out / "fixed"
+    failing, passing = (shlex.join(["qdiag", "gate", str(folder), "--max-drop", "1"]) for folder in (out, again))
+    return [
+        *_activation(),
+        *commands(result),
+        shlex.join(["qdiag", "diagnose", str(fixed), *result.options, "-o", str(again)]),
+        shlex.join(["qdiag", "compare", str(out), str(again)]),
+        f"{failing:{len(passing)}}  # fails: exit code 1",
+        f"{passing}  # passes: exit code 0",
+        "qdiag explain QD301",
+    ]
 
 
 def contrast_line(measurement: "Measurement") -> Text:
@@ -85,3 +110,41 @@ def contrast_line(measurement: "Measurement") -> Text:
     elif measurement.outputs:
         text.append(f"output SQNR {measurement.outputs[0].error.sqnr_db:.1f} dB")
     return text
+
+
+def _contrast(model: ModelOptions, data: DataOptions, *, quiet: bool) -> "Measurement":
+    from qdiag.pipeline.sqnr import measure_subject
+
+    progress = make_progress(quiet=quiet)
+    try:
+        subject = open_subject(model)
+        datasets = open_data(data, model, subject, progress)
+        scheme = load_preset(CONTRAST_SCHEME)
+        return measure_subject(subject, datasets, scheme, device=Device.CPU.value, progress=progress)
+    finally:
+        progress.finish()
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """The file in the folder of the demo: what is installed stays as it is, whatever is tried afterwards."""
+    from qdiag.writers.atomic import write_file
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot be made: {error.strerror or error}", at=str(folder)) from error
+    write_file(folder / path.name, path.read_bytes())
+    return folder / path.name
+
+
+def _tell(console: Console, text: str) -> None:
+    console.print(text, markup=False, width=min(console.width, _STORY_WIDTH))
+    console.print()
+
+
+def _activation() -> list[str]:
+    """What makes `qdiag` a command of this shell; `make demo` installs into a folder of its own."""
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("qdiag") is not None or not activate.is_file():
+        return []
+    return [f". {os.path.relpath(activate)}"]

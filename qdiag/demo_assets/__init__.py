@@ -12,10 +12,12 @@ DEMO_PRESET = "tf"
 
 DEMO_PREPROCESSING: Preprocessing = preset(DEMO_PRESET)
 
-DEMO_STORY = """\
+DEMO_NETWORK = """\
 The network: a small MobileNetV1 (7 blocks, ReLU6, 38,618 parameters) that reads scikit-learn's handwritten digits, \
-scaled up to 32 x 32. 1,297 images trained it, 100 calibrate, 400 are measured.
+scaled up to 32 x 32. 1,297 images trained it, 100 calibrate, 400 are measured."""
+"""What is measured: to be said before."""
 
+DEMO_FAULT = """\
 What is wrong with it: 8 channels of its depthwise layers (blocks 0, 1, 2 and 5) are dead. Only zeros reach them, the \
 variance in their BatchNorm has decayed to nothing (below 1e-12), and so their gain gamma / sqrt(variance + eps) is \
 set by eps alone: up to 38, against 0.15 at most for the median of a layer's live channels. Folded into the kernel, \
@@ -26,6 +28,10 @@ Arranged or not: the channels died in training, under a high learning rate (0.6)
 nothing was edited afterwards. That they hurt so much was arranged: the depthwise kernels start with standard \
 deviation 4 instead of torch's 0.19. BatchNorm hides that from the float network, but a channel that dies keeps the \
 kernel it started with. Trained from 0.19, the same network also has dead channels, and loses a quarter of a point."""
+"""What the measurement should find, and how it came about: to be said after."""
+
+DEMO_STORY = f"{DEMO_NETWORK}\n\n{DEMO_FAULT}"
+"""All of it."""
 
 
 def demo_model_path() -> Path:

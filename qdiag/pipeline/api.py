@@ -6,6 +6,7 @@ from torch.export import ExportedProgram
 
 from qdiag.batches import Datasets
 from qdiag.config import load_scheme
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measurement import Measurement
 from qdiag.core.progress import Progress
 from qdiag.core.ranges_report import RangeReport
@@ -13,11 +14,51 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import LoadError
 from qdiag.loaders.data import batches_from
 from qdiag.loaders.model_values import check_finite
+from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.subject import Subject
 
 Model = nn.Module | ExportedProgram | Subject
+
+
+def diagnose(
+    model: Model,
+    batches: object,
+    *,
+    scheme: QuantScheme | str = "int8",
+    calibration: object | None = None,
+    device: str = "cpu",
+    metric: object | None = None,
+    with_sensitivity: bool = False,
+    with_bits: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Why a network loses accuracy when it is quantized, and what repairs it: what `qdiag diagnose` prints.
+
+    `result.ranking.harm` says what quantization costs, `result.ranking.claimed` are the causes, each with the repairs
+    that were tried, best first, and `result.measurement` is what `measure` returns.
+
+    Args:
+        model, batches, scheme, calibration, device, metric: as in `measure`.
+        with_sensitivity: also each layer quantized alone. with_bits: also 4 to 16 bits.
+        seed: of the places where placebos are made.
+
+    Raises:
+        QdiagError: something cannot be used; says what, where and what to do.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+    >>> result = diagnose(net, torch.randn(8, 3, 16, 16), scheme="int8")
+    >>> result.ranking.harm.verdict, result.ranking.claimed
+    ('healthy', ())
+    """
+    subject, datasets = _subject(model), _datasets(batches, calibration)
+    options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, seed=seed)
+    return diagnose_subject(
+        subject, datasets, _scheme(scheme), device=device, metric=metric, options=options, progress=progress
+    )
 
 
 def measure(
@@ -53,9 +94,8 @@ def measure(
     ['input:input', '0']
     """
     subject, datasets = _subject(model), _datasets(batches, calibration)
-    resolved = load_scheme(scheme) if isinstance(scheme, str) else scheme
     return measure_subject(
-        subject, datasets, resolved, device=device, metric=metric, with_losses=with_losses, progress=progress
+        subject, datasets, _scheme(scheme), device=device, metric=metric, with_losses=with_losses, progress=progress
     )
 
 
@@ -77,6 +117,10 @@ def ranges(
     """
     subject, datasets = _subject(model), _datasets(batches, None)
     return range_subject(subject, datasets, fold_batchnorm=fold_batchnorm, device=device, progress=progress)
+
+
+def _scheme(scheme: QuantScheme | str) -> QuantScheme:
+    return load_scheme(scheme) if isinstance(scheme, str) else scheme
 
 
 def _subject(model: Model) -> Subject:

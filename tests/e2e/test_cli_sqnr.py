@@ -91,19 +91,6 @@ def test_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert out.index("Weights") < out.index("Outputs")
 
 
-def test_demo_tells_the_story_and_names_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "made" / "for" / "it"
-    assert run(["demo", "--out", str(out)]) == 0
-    text = capsys.readouterr().out
-    names = {"sqnr.json", "layers.csv", "sqnr.png", "sqnr.svg", "ranges.png"}
-    assert {path.name for path in out.iterdir()} == names
-    assert "For contrast, int8" in text
-    assert str(out / "sqnr.png") in text
-    failing = from_json((out / "sqnr.json").read_text(encoding="utf-8"))
-    assert failing.task.top1 is not None
-    assert failing.task.top1.drop_pp > 40.0
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.config import preset_names
-from qdiag.writers.json_file import from_json
+from qdiag.writers.diagnosis_json import read_diagnosis
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,9 +82,10 @@ def test_version_and_presets(qdiag: Run, wheel: Path) -> None:
 def test_the_demo_runs_and_writes_its_files(qdiag: Run, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     text = qdiag("demo", "--out", out)
-    assert {path.name for path in out.iterdir()} == {"sqnr.json", "layers.csv", "sqnr.png", "sqnr.svg", "ranges.png"}
+    written = {path.name for path in out.iterdir()}
+    assert written >= {"report.html", "report.md", "layers.csv", "diagnosis.json", "plots"}
     assert all(path.stat().st_size > 1000 for path in out.iterdir())
-    result = from_json((out / "sqnr.json").read_text(encoding="utf-8"))
-    assert result.task.top1 is not None
-    assert result.task.top1.drop_pp > 40.0
+    top1 = read_diagnosis(out / "diagnosis.json").ranking.before.task.top1
+    assert top1 is not None
+    assert top1.drop_pp > 40.0
     assert "Open these" in text

@@ -58,6 +58,39 @@ def test_nan_weights_are_refused() -> None:
         qdiag.measure(broken, IMAGES)
 
 
+def test_a_diagnosis_holds_the_measurement_and_what_was_asked_for() -> None:
+    labels = torch.randint(3, (8,), generator=torch.Generator().manual_seed(1))
+    short = qdiag.diagnose(net(), (IMAGES, labels), calibration=IMAGES[:3], scheme="tf-uint8")
+    measured = qdiag.measure(net(), (IMAGES, labels), calibration=IMAGES[:3], scheme="tf-uint8")
+    assert isinstance(short, qdiag.Diagnosis)
+    assert short.measurement.outputs == measured.outputs
+    assert [facts.layer for facts in short.facts] == [record.name for record in measured.records]
+    assert short.ranking.before.task.top1 == measured.task.top1
+    assert (short.sensitivity, short.bits) == (None, ())
+    full = qdiag.diagnose(net(), IMAGES, scheme="tf-uint8", with_sensitivity=True, with_bits=True)
+    assert full.sensitivity is not None
+    assert {row.layer for row in full.sensitivity.rows} >= {"0", "4"}
+    assert [point.bits for point in full.bits] == sorted({point.bits for point in full.bits})
+    assert full.ranking.task_kind == "agreement"
+
+
+def test_a_diagnosis_finds_the_cause_and_leaves_the_model_alone() -> None:
+    """One output channel of a convolution is 2,000 times as wide as the rest; the next layer takes that back."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 8, 3)).eval()
+    with torch.no_grad():
+        model[0].weight[0] *= 2000.0
+        model[0].bias[0] *= 2000.0
+        model[2].weight[:, 0] /= 2000.0
+    before = copy.deepcopy(model.state_dict())
+    images = torch.randn(32, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    result = qdiag.diagnose(model, images, scheme="tf-uint8")
+    assert result.ranking.harm.verdict == "harmed"
+    assert result.ranking.claimed
+    assert result.ranking.claimed[0].layers == ("0",)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
 def test_a_record_is_found_by_name() -> None:
     result = qdiag.measure(net(), IMAGES)
     assert result.record("4").kind == "linear"
