@@ -25,7 +25,7 @@ def scheme(
 
 
 @dataclass(frozen=True)
-class Subject:
+class Network:
     """A network, its data, and how it is quantized."""
 
     build: Callable[[], nn.Module | ExportedProgram]
@@ -45,8 +45,8 @@ class PlantedFault:
 
     name: str
     code: str
-    sick: Subject
-    twin: Subject
+    sick: Network
+    twin: Network
     layers: tuple[str, ...]
     cause: bool = True
 
@@ -65,7 +65,7 @@ def planted(
     cause: bool = True,
 ) -> PlantedFault:
     """A fault whose twin differs from it in what is given for the twin alone."""
-    sick = Subject(build, how, data)
+    sick = Network(build, how, data)
     changes = {"build": twin, "scheme": twin_scheme, "data": twin_data}
     return PlantedFault(
         name, code, sick, replace(sick, **{k: v for k, v in changes.items() if v is not None}), layers, cause

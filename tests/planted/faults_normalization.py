@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from tests.planted.fault import Subject, planted, scheme
+from tests.planted.fault import Network, planted, scheme
 from tests.planted.networks import DATA, Chain, build, fit_classifier, rescale, settle
 
 EPS = 1e-3
@@ -34,7 +34,7 @@ def dead_channels() -> Chain:
 
 
 def harmless_dead_channels() -> Chain:
-    """Many dead channels whose weights decayed with their variance, as in a MobileNetV1 trained on visual wake words."""
+    """Many dead channels whose weights decayed with their variance, as in a MobileNetV1 for visual wake words."""
     model = normalized()
     with torch.no_grad():
         model.body[0].weight[:8] *= 1e-3
@@ -87,7 +87,7 @@ FAULTS = (
 )  # fmt: skip
 
 HARMLESS = {
-    "many_dead_channels": Subject(harmless_dead_channels, scheme(8, 8)),
-    "huge_gain_on_tiny_weights": Subject(tiny_weight, scheme(8, 8)),
+    "many_dead_channels": Network(harmless_dead_channels, scheme(8, 8)),
+    "huge_gain_on_tiny_weights": Network(tiny_weight, scheme(8, 8)),
 }
 """What looks like a dead BatchNorm channel at fault, and costs nothing."""

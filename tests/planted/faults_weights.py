@@ -33,11 +33,11 @@ def vanishing_channels() -> Chain:
 
 
 def outlier_weights() -> Chain:
-    """One weight in each of eight rows, as the identity branch of a re-parameterized block leaves it."""
+    """One weight in each of ten rows, as the identity branch of a re-parameterized block leaves it."""
     model = build(lambda: Chain(width=32))
     with torch.no_grad():
-        for c in range(0, 32, 4):
-            model.body[0].weight[c, c, 1, 1] = 48.0
+        for c in range(10):
+            model.body[0].weight[c, c, 1, 1] = 28.0
     return settle(model)
 
 
@@ -79,10 +79,10 @@ FAULTS = (
         "outlier_weights",
         "QD102",
         outlier_weights,
-        scheme(5, 8),
+        scheme(4, 8, float_layers=("stem.0", "head.0", "fc")),
         ("body.0",),
         twin=lambda: settle(build(lambda: Chain(width=32))),
-    ),  # fmt: skip
+    ),
     planted("vanishing_channels", "QD103", vanishing_channels, scheme(8, 16), ("body.0",), twin=depthwise),
     planted("bias_overflow", "QD104", bias_overflow, scheme(per_channel=True), ("stem.0",), twin=plain),
     planted("coarse_bias", "QD105", coarse_bias, scheme(per_channel=True), ("stem.0",), twin=pixels, data=PIXELS),
@@ -93,5 +93,5 @@ FAULTS = (
         scheme(4, 8, per_channel=True),
         ("fc", "head.0", "body.0"),
         twin=lambda: _two_sided(0.0),
-    ),  # fmt: skip
+    ),
 )

@@ -1,0 +1,32 @@
+"""Diagnoses of planted networks, each made once per test run."""
+
+from functools import cache
+
+from torch.export import ExportedProgram
+
+from qdiag.batches import Datasets
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.findings import Finding
+from qdiag.loaders.data import batches_from
+from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
+from qdiag.subject import Subject
+from tests.planted.fault import Network
+
+
+@cache
+def diagnosis(network: Network) -> Diagnosis:
+    """Findings and ranked causes of a planted network."""
+    model = network.build()
+    is_program = isinstance(model, ExportedProgram)
+    subject = Subject(model, "exported_program" if is_program else "module", "planted", "Chain")
+    datasets = Datasets(
+        batches_from(network.data.calibration, 64), batches_from(network.data.measured, 160), "drawn apart"
+    )
+    return diagnose_subject(
+        subject, datasets, network.scheme, options=DiagnoseOptions(with_sensitivity=False, with_bits=False)
+    )
+
+
+def finding(found: Diagnosis, code: str) -> Finding | None:
+    """The finding with that code."""
+    return next((f for f in found.ranking.findings if f.code == code), None)

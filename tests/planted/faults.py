@@ -1,0 +1,16 @@
+"""Every planted fault, in the order of the codes; each has a healthy twin."""
+
+from tests.planted import faults_activations, faults_graph, faults_normalization, faults_weights
+from tests.planted.fault import PlantedFault
+
+FAULTS: tuple[PlantedFault, ...] = tuple(
+    sorted(
+        (
+            *faults_weights.FAULTS,
+            *faults_activations.FAULTS,
+            *faults_normalization.FAULTS,
+            *faults_graph.FAULTS,
+        ),
+        key=lambda fault: fault.code,
+    )
+)

@@ -1,0 +1,106 @@
+"""Faults of activations and calibration (QD2xx, QD5xx), and numbers that are none (QD9xx)."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from qdiag.core.scheme import TensorScheme
+from tests.planted.fault import planted, scheme
+from tests.planted.networks import DATA, Chain, build, rescale, settle
+
+
+def plain() -> Chain:
+    return settle(build())
+
+
+def binary_filters() -> Chain:
+    """Weights of the stem all of one size: every product of two neighbours is as large as it can be."""
+    model = build()
+    with torch.no_grad():
+        model.stem[0].weight.sign_()
+    return settle(model)
+
+
+def relu6(mean: float = 0.0, std: float = 1.0) -> Chain:
+    return settle(build(lambda: Chain(activation=nn.ReLU6)), mean=mean, std=std)
+
+
+def two_sided() -> Chain:
+    return settle(build(lambda: Chain(activation=lambda: nn.Hardtanh(-3.0, 3.0))))
+
+
+def smooth(activation: type[nn.Module]) -> Chain:
+    """Much of the signal lies in the lobe below zero."""
+    return settle(build(lambda: Chain(activation=activation)), mean=-0.7)
+
+
+def imbalanced() -> Chain:
+    model = plain()
+    rescale(model.stem, model.body, (3, 11), 256.0)
+    return model
+
+
+def spiked(images: Tensor) -> Tensor:
+    """One value in every fortieth image is a hot pixel."""
+    images = images.clone()
+    images[::40, 0, 5, 5] = 3000.0
+    return images
+
+
+def masked(images: Tensor) -> Tensor:
+    """One value is a mark for "nothing here"."""
+    images = images.clone()
+    images[0, 0, 5, 5] = 1e8
+    return images
+
+
+def blank(images: Tensor) -> Tensor:
+    """A few images without contrast."""
+    images = images.clone()
+    images[::50] = 1.0
+    return images
+
+
+class Contrast(Chain):
+    """Every image is divided by its own contrast, which is zero for a blank one."""
+
+    def features(self, x: Tensor) -> Tensor:
+        centred = x - x.mean((1, 2, 3), keepdim=True)
+        return super().features(centred / (centred * centred).mean((1, 2, 3), keepdim=True).sqrt())
+
+
+SPIKES = DATA.changed(fit=spiked, calibration=spiked, measured=spiked)
+INT8 = scheme(8, 8, per_channel=True)
+SYMMETRIC = replace(INT8, activations=TensorScheme(bits=5, narrow_range=True), float_layers=("fc",))
+FIVE = scheme(8, 5, per_channel=True, float_layers=("fc",))
+CLIPPING = replace(INT8, activations=replace(INT8.activations, calibrator="percentile", percentile=80.0))
+NARROW = scheme(8, 8, per_channel=True, accumulator_bits=14)
+PAIRS = scheme(8, 8, per_channel=True, pair_saturation=True)
+
+FAULTS = (
+    planted("spike", "QD201", relu6, INT8, ("input:x",), data=SPIKES, twin_data=DATA),
+    planted(
+        *("saturated_relu6", "QD202", lambda: relu6(std=8.0), FIVE, ("head.0", "body.0", "stem.0")),
+        twin=relu6, cause=False,
+    ),
+    planted("one_sided", "QD203", plain, SYMMETRIC, ("body.0", "head.0", "stem.0"), twin=two_sided),
+    planted("silu", "QD204", lambda: smooth(nn.SiLU), FIVE, ("body.1",), twin=plain),
+    planted("imbalance", "QD205", imbalanced, scheme(16, 8, per_channel=True), ("stem.0",), twin=plain),
+    planted(
+        *("calibration_scaled", "QD501", plain, INT8, ("input:x",)),
+        data=DATA.changed(calibration=lambda x: x / 8.0), twin_data=DATA,
+    ),
+    planted("clipping_calibrator", "QD502", plain, CLIPPING, ("input:x",), twin_scheme=INT8),
+    planted("narrow_accumulator", "QD601", plain, NARROW, ("body.0",), twin_scheme=INT8),
+    planted("pairs", "QD602", binary_filters, PAIRS, ("stem.0",), twin_scheme=INT8),
+    planted(
+        *("blank_images", "QD901", lambda: settle(build(Contrast)), INT8, ("div",)),
+        data=DATA.changed(measured=blank), twin_data=DATA, cause=False,
+    ),
+    planted("nothing_quantized", "QD902", plain, scheme(32, 32), ("stem.0", "fc"), twin_scheme=INT8, cause=False),
+    planted(
+        *("marked_calibration", "QD903", relu6, INT8, ("input:x",)),
+        data=DATA.changed(calibration=masked), twin_data=DATA,
+    ),
+)  # fmt: skip
