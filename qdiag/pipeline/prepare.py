@@ -68,10 +68,17 @@ def _folded(program: Program, info: CaptureInfo, example: Batch) -> tuple[Progra
 
 
 def _run_original(model: nn.Module | ExportedProgram, example: Batch) -> tuple[Any, ...]:
-    """Flat tensor outputs of the model as the user has it."""
+    """Flat tensor outputs of the model as the user has it.
+
+    A program saved in training mode updates its running statistics on every call; they get their values back.
+    """
     module = model.module() if isinstance(model, ExportedProgram) else model
+    kept = {name: buffer.clone() for name, buffer in module.named_buffers()} if module is not model else {}
     try:
         outputs = module(*example.args, **example.kwargs)
+        for name, buffer in module.named_buffers():
+            if name in kept:
+                buffer.copy_(kept[name])
     except QdiagError:
         raise
     except Exception as error:

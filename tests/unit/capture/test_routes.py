@@ -1,5 +1,6 @@
 """The same network through every door gives the same layers and the same figures."""
 
+import copy
 import io
 import warnings
 from pathlib import Path
@@ -110,6 +111,25 @@ def test_pt2(decomposed: bool, net: nn.Module, expected: list[tuple[str, float, 
     assert result.capture.route == "exported_program"
     assert len(result.capture.folded_batchnorms) == 2
     same(result, expected)
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_pt2_saved_in_training_mode_keeps_its_norms_and_its_statistics(decomposed: bool, net: nn.Module) -> None:
+    images = torch.rand(4, 3, 16, 16)
+    training = copy.deepcopy(net).train()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(
+            training, (images,), dynamic_shapes=({0: Dim("batch", min=2, max=512)},), strict=False
+        )
+        program = program.run_decompositions() if decomposed else program
+    before = {name: value.clone() for name, value in program.state_dict.items()}
+    result = qdiag.measure(program, images, scheme="int8")
+    kept = result.capture.kept_batchnorms
+    assert [norm.name for norm in kept] == ["features.1", "features.4"]
+    assert all("training mode" in norm.reason for norm in kept)
+    assert result.float_ops == ()
+    assert all(torch.equal(value, program.state_dict[name]) for name, value in before.items())
 
 
 def test_pt2_with_a_fixed_batch_is_fed_just_that(net: nn.Module) -> None:
