@@ -11,9 +11,9 @@ EPS = 1e-3
 DEAD = (2, 5, 9)
 
 
-def normalized() -> Chain:
+def normalized(width: int = 16) -> Chain:
     """Depthwise separable, with BatchNorm."""
-    return build(lambda: Chain(norm=lambda c: nn.BatchNorm2d(c, eps=EPS), depthwise=True))
+    return build(lambda: Chain(norm=lambda c: nn.BatchNorm2d(c, eps=EPS), depthwise=True, width=width))
 
 
 def healthy() -> Chain:
@@ -35,10 +35,10 @@ def dead_channels() -> Chain:
 
 def harmless_dead_channels() -> Chain:
     """Many dead channels whose weights decayed with their variance, as in a MobileNetV1 for visual wake words."""
-    model = normalized()
+    model = normalized(width=40)
     with torch.no_grad():
-        model.body[0].weight[:8] *= 1e-3
-    return _constant_inputs(model, tuple(range(8)))
+        model.body[0].weight[:24] *= 1e-3
+    return _constant_inputs(model, tuple(range(24)))
 
 
 def tiny_weight() -> Chain:
