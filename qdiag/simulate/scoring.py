@@ -13,7 +13,7 @@ from qdiag.batches import Batch
 from qdiag.core.causes import FloatCost, Recovery, Score, TaskKind
 from qdiag.core.task import Z_95, Interval, PairedCounts
 from qdiag.simulate.task import Classification, OutputErrors
-from qdiag.simulate.top_k import is_in_top, logits_index, takes_labels
+from qdiag.simulate.top_k import is_in_top, logits_index, same_top1, takes_labels
 
 Flags = npt.NDArray[np.bool_]
 Powers = npt.NDArray[np.float64]
@@ -72,8 +72,7 @@ class Scoreboard:
         index = logits_index(reference, count)
         if index is not None:
             r, s = reference[index].float(), simulated[index].float()
-            finite = ~torch.isnan(s).any(1)
-            self._agrees.append(((r.argmax(1) == s.argmax(1)) & finite).cpu().numpy())
+            self._agrees.append(same_top1(r, s).cpu().numpy())
             if takes_labels(batch):
                 assert batch.labels is not None
                 self._right.append(is_in_top(s, batch.labels.to(s.device), 1).cpu().numpy())

@@ -14,7 +14,7 @@ from qdiag.core.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.task import Z_95, Interval, MetricScore, PairedCounts, TaskResult
 from qdiag.errors import ConfigError, DataError, QdiagError
 from qdiag.numerics.error_accumulator import ErrorAccumulator
-from qdiag.simulate.top_k import is_in_top, logits_index, takes_labels
+from qdiag.simulate.top_k import is_in_top, logits_index, same_top1, takes_labels
 
 TOP_K = 5
 
@@ -70,7 +70,7 @@ class Classification:
             return
         r, s = reference[index].float(), simulated[index].float()
         self._classes = int(r.shape[1])
-        outcomes = [r.argmax(1) == s.argmax(1)]
+        outcomes = [same_top1(r, s)]
         counts = [outcomes[0].sum()]
         if takes_labels(batch):
             assert batch.labels is not None

@@ -190,3 +190,24 @@ def test_outcomes_without_labels_hold_agreement_alone() -> None:
     assert kept.agree
     assert not kept.reference_right
     assert PairedCounts.of_bits(reference=kept.reference_right, simulated=kept.simulated_right, count=20) is None
+
+
+def test_equal_logits_are_told_apart_as_argmax_does() -> None:
+    """8-bit outputs have ties; where labels are the float network's top-1, flips and drop must be one number."""
+    reference, simulated, _ = logits(n=400, classes=20)
+    coarse = (simulated * 2.0).round() / 2.0
+    assert (coarse == coarse.amax(1, keepdim=True)).sum() > 400
+    result = run(reference, coarse, reference.argmax(1)).result()
+    assert result.top1 is not None
+    assert result.top1.reference_only == 400 - (result.agreement_count or 0)
+    order = np.argsort(-coarse.numpy(), axis=1, kind="stable")[:, :5]
+    wanted = (order == reference.argmax(1).numpy()[:, None]).any(1)
+    assert result.top5 is not None and result.top5.simulated_percent == pytest.approx(100 * wanted.mean())
+
+
+def test_nan_in_one_network_alone_is_no_agreement() -> None:
+    reference = torch.tensor([[1.0, 0.0], [1.0, 0.0], [torch.nan, 0.0], [torch.nan, 0.0]])
+    simulated = torch.tensor([[torch.nan, 0.0], [2.0, 0.0], [torch.nan, 1.0], [1.0, 0.0]])
+    result = run(reference, simulated, torch.zeros(4, dtype=torch.int64)).result()
+    assert result.agreement_count == 2  # the same answer, and no answer of either
+    assert result.top1 == PairedCounts(both=1, reference_only=1, simulated_only=1, neither=1)
