@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdiag.core.causes import PartScore, Trial
 from qdiag.core.findings import Evidence
 from qdiag.core.scheme import QuantScheme
-from qdiag.rank.trials import Bench
+from qdiag.rank.bench import Bench
 from qdiag.simulate.case import Case, with_scheme
 from qdiag.simulate.scoring import recovery
 

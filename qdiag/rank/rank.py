@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from qdiag.core.causes import Harm, RankedCause, Ranking, Trial
 from qdiag.core.findings import Finding
 from qdiag.core.progress import Progress
+from qdiag.rank.bench import Bench
 from qdiag.rank.claim import order_trials, strength, verdict_on
 from qdiag.rank.harm import harm_of
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
-from qdiag.rank.trials import Bench, run_trials
+from qdiag.rank.trials import run_trials
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
-from qdiag.simulate.score_cases import score_cases
 
 _ORDER = {"cause": 0, "undecided": 1, "untested": 2, "harmless": 3}
 
@@ -26,6 +26,7 @@ def rank_causes(
     progress: Progress,
     *,
     seed: int = 0,
+    raises: bool = False,
 ) -> Ranking:
     """Applies every repair of every finding alone, then the best ones together, and says what each gave back.
 
@@ -34,15 +35,16 @@ def rank_causes(
 
     Args:
         repairs: by name. seed: for the places of placebos.
+        raises: an unexpected error inside a repair ends the run instead of being the reason why it was not made.
 
     Raises:
         QdiagError: the network cannot be run on the data.
     """
-    (base,), effort = score_cases([case], case.measured, progress, stage="quantized network")
-    harm, suspects = harm_of(base.score), suspects_of(findings)
-    bench = Bench(case, base, repairs, context, progress, seed, suspects, effort)
+    suspects = suspects_of(findings)
+    bench = Bench(case, repairs, context, progress, seed, suspects, raises)
     tried = run_trials(bench, suspects)
-    ordered = [(suspect, order_trials(trials)) for suspect, trials, _ in tried]
+    base, harm = bench.base, harm_of(bench.base.score)
+    ordered = [(suspect, order_trials(trials)) for suspect, trials in tried]
     is_worth_it = harm.verdict != "healthy"
     steps = build_waterfall(bench, ordered) if is_worth_it else []
     needed = needed_steps(bench, steps)

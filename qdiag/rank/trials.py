@@ -1,140 +1,30 @@
 """Repairs tried alone: each applied to one suspect, on a copy, all of them measured in shared passes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from qdiag.core.causes import FloatCost, Placebo, Trial
 from qdiag.core.findings import FindingSite
-from qdiag.core.progress import Progress
 from qdiag.core.repair_names import repair_name
-from qdiag.errors import QdiagError, RepairRefused
+from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.rank.suspects import Suspect
-from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.simulate.case import Case, without_quantizers
-from qdiag.simulate.score_cases import Effort, score_cases
-from qdiag.simulate.scoring import Scored, float_cost, recovery
-
-FLOAT_DROP_LIMIT_PP = 1.0
-"""Points of accuracy, or of top-1 that changes, that a repair may cost the float network itself."""
-FLOAT_DELTA_LIMIT = 0.05
-"""The same for networks without logits: largest |change| of an output over its largest |value|."""
+from qdiag.simulate.scoring import Scored, recovery
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """A repair applied to a suspect of a case; `treatment` is None when it was refused."""
-
-    suspect: Suspect
-    repair: str
-    treatment: Treatment | None
-    refused: str | None = None
-
-
-@dataclass
-class Bench:
-    """What all trials share.
-
-    Attributes:
-        case: untreated. base: its score. repairs: by name. suspects: all of them.
-    """
-
-    case: Case
-    base: Scored
-    repairs: Mapping[str, Repair]
-    context: RepairContext
-    progress: Progress
-    seed: int
-    suspects: Sequence[Suspect] = ()
-    effort: Effort = field(default_factory=Effort)
-
-    def apply(self, suspect: Suspect, repair: str, case: Case, sites: Sequence[FindingSite]) -> Attempt:
-        """A treatment, or why there is none."""
-        if repair not in self.repairs:
-            return Attempt(suspect, repair, None, "this version has no such repair")
-        # what a repair gives back counts for its own suspect only when it leaves the others' channels alone
-        context = replace(self.context, spared=spared_channels(self.suspects, suspect), is_local=bool(suspect.code))
-        try:
-            return Attempt(suspect, repair, self.repairs[repair].apply(case, sites, context))
-        except RepairRefused as refusal:
-            return Attempt(suspect, repair, None, refusal.message)
-        except QdiagError as error:
-            return Attempt(suspect, repair, None, f"it failed: {error}")
-
-    def score(self, cases: Sequence[Case], stage: str) -> list[Scored]:
-        """Scores on the measured data."""
-        if not cases:
-            return []
-        found, effort = score_cases(cases, self.case.measured, self.progress, stage=stage)
-        self.effort = self.effort + effort
-        return found
-
-    def score_attempts(
-        self, attempts: Sequence[Attempt], stage: str
-    ) -> list[tuple[Attempt, Scored | None, FloatCost | None]]:
-        """Each attempt with its score, and what it costs the float network where it changes that."""
-        cases: list[Case] = []
-        for attempt in attempts:
-            if attempt.treatment is not None:
-                cases.append(attempt.treatment.case)
-                if attempt.treatment.moves_float:
-                    cases.append(without_quantizers(attempt.treatment.case))
-        scores = iter(self.score(cases, stage))
-        rows: list[tuple[Attempt, Scored | None, FloatCost | None]] = []
-        for attempt in attempts:
-            if attempt.treatment is None:
-                rows.append((attempt, None, None))
-                continue
-            after = next(scores)
-            cost = float_cost(next(scores)) if attempt.treatment.moves_float else None
-            rows.append((attempt, after, cost))
-        return rows
-
-
-def spared_channels(suspects: Sequence[Suspect], treated: Suspect) -> dict[str, frozenset[int]]:
-    """Channels of the weights that belong to other suspects, by layer; none where the treated one has no finding."""
-    found: dict[str, set[int]] = {}
-    for other in suspects if treated.code else ():
-        if other is not treated and other.place == "weight":
-            for site in other.sites:
-                found.setdefault(site.layer, set()).update(site.channels)
-    for site in treated.sites:
-        found.get(site.layer, set()).difference_update(site.channels)
-    return {layer: frozenset(channels) for layer, channels in found.items() if channels}
-
-
-def costs_too_much(cost: FloatCost | None) -> str | None:
-    """Why a repair must not be made, from what it does to the float network; None when it may."""
-    if cost is None:
-        return None
-    if cost.pairs is None:
-        if cost.relative_delta <= FLOAT_DELTA_LIMIT:
-            return None
-        return f"it changes the float output by {100 * cost.relative_delta:.1f} % of its largest value"
-    if cost.pairs.drop_pp <= FLOAT_DROP_LIMIT_PP:
-        return None
-    return f"it costs the float network {cost.pairs.drop_pp:.1f} points, more than {FLOAT_DROP_LIMIT_PP:g}"
-
-
-def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial], list[Attempt]]]:
+def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial]]]:
     """Every repair of every suspect alone, then placebos beside those that gave something back.
 
     Returns:
-        Per suspect: its trials, and the attempts behind them in the same order.
+        Per suspect: its trials, in the order of its repairs.
     """
     attempts = [bench.apply(s, repair, bench.case, s.sites) for s in suspects for repair in s.repairs]
-    rows = bench.score_attempts(attempts, "repairs")
+    rows = bench.score_attempts(attempts, "repairs", beside=[bench.case])
     trials = [_trial(bench, attempt, after, cost) for attempt, after, cost in rows]
     trials = _with_placebos(bench, attempts, trials, [after for _, after, _ in rows])
-    return [
-        (
-            suspect,
-            [t for a, t in zip(attempts, trials, strict=True) if a.suspect is suspect],
-            [a for a in attempts if a.suspect is suspect],
-        )
-        for suspect in suspects
-    ]
+    own = list(zip(attempts, trials, strict=True))
+    return [(suspect, [trial for attempt, trial in own if attempt.suspect is suspect]) for suspect in suspects]
 
 
 def _trial(bench: Bench, attempt: Attempt, after: Scored | None, cost: FloatCost | None) -> Trial:

@@ -1,8 +1,8 @@
 """Findings at the same places become one suspect."""
 
 from qdiag.core.findings import Evidence, Finding, FindingSite
+from qdiag.rank.bench import spared_channels
 from qdiag.rank.suspects import suspects_of
-from qdiag.rank.trials import spared_channels
 
 
 def site(layer: str, *channels: int) -> FindingSite:

@@ -1,0 +1,176 @@
+"""What all trials share: the untreated case, the repairs, and what was measured already."""
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from qdiag.core.causes import FloatCost
+from qdiag.core.findings import FindingSite
+from qdiag.core.progress import Progress
+from qdiag.errors import QdiagError, RepairRefused
+from qdiag.rank.suspects import Suspect
+from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.simulate.case import Case, without_quantizers
+from qdiag.simulate.score_cases import Effort, score_cases
+from qdiag.simulate.scoring import Scored, float_cost
+
+FLOAT_DROP_LIMIT_PP = 1.0
+"""Points of accuracy, or of top-1 that changes, that a repair may cost the float network itself."""
+FLOAT_DELTA_LIMIT = 0.05
+"""The same for networks without logits: largest |change| of an output over its largest |value|."""
+_MOST_CHARACTERS = 300
+"""Of the message of an unexpected error."""
+
+
+T = TypeVar("T")
+
+
+class _Known(Generic[T]):
+    """Values by object, for as long as the object lives: treated networks are large and most are soon done with."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, tuple[weakref.ref[object], T]] = {}
+
+    def get(self, key: object) -> T | None:
+        """What is known of this very object."""
+        found = self._values.get(id(key))
+        return found[1] if found is not None and found[0]() is key else None
+
+    def put(self, key: object, value: T) -> None:
+        self._values[id(key)] = (weakref.ref(key), value)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A repair applied to a suspect of a case; `treatment` is None when it was refused."""
+
+    suspect: Suspect
+    repair: str
+    treatment: Treatment | None
+    refused: str | None = None
+
+
+@dataclass
+class Bench:
+    """Applies repairs and measures cases; neither is done twice for the same thing.
+
+    Attributes:
+        case: untreated. repairs: by name. suspects: all of them.
+        raises: an unexpected error inside a repair ends the run, for whoever looks for it; otherwise it is the reason
+            why that repair was not made.
+    """
+
+    case: Case
+    repairs: Mapping[str, Repair]
+    context: RepairContext
+    progress: Progress
+    seed: int
+    suspects: Sequence[Suspect] = ()
+    raises: bool = False
+    effort: Effort = field(default_factory=Effort)
+    _applied: dict[object, tuple[Treatment | None, str | None]] = field(default_factory=dict)
+    _scores: _Known[Scored] = field(default_factory=_Known)
+    _costs: _Known[FloatCost] = field(default_factory=_Known)
+
+    @property
+    def base(self) -> Scored:
+        """The score of the untreated case."""
+        return self.score([self.case], "quantized network")[0]
+
+    def apply(self, suspect: Suspect, repair: str, case: Case, sites: Sequence[FindingSite]) -> Attempt:
+        """A treatment, or why there is none."""
+        # what a repair gives back counts for its own suspect only when it leaves the others' channels alone
+        context = replace(self.context, spared=spared_channels(self.suspects, suspect), is_local=bool(suspect.code))
+        if case is not self.case:
+            return Attempt(suspect, repair, *self._treated(repair, case, sites, context))
+        # the first step of the sequence tries what was tried alone, and two suspects may have the same sites
+        places = tuple((site.layer, site.channels) for site in sites)
+        key = (repair, places, frozenset(context.spared.items()), context.is_local)
+        if key not in self._applied:
+            self._applied[key] = self._treated(repair, case, sites, context)
+        return Attempt(suspect, repair, *self._applied[key])
+
+    def _treated(
+        self, repair: str, case: Case, sites: Sequence[FindingSite], context: RepairContext
+    ) -> tuple[Treatment | None, str | None]:
+        if repair not in self.repairs:
+            return None, "this version has no such repair"
+        try:
+            return self.repairs[repair].apply(case, sites, context), None
+        except RepairRefused as refusal:
+            return None, refusal.message
+        except QdiagError as error:
+            return None, f"it failed: {error}"
+        except Exception as error:
+            if self.raises:
+                raise
+            return None, f"it failed: {_one_line(error)}"
+
+    def score(self, cases: Sequence[Case], stage: str) -> list[Scored]:
+        """Scores on the measured data, of each case once."""
+        new = list({id(case): case for case in cases if self._scores.get(case) is None}.values())
+        if new:
+            found, effort = score_cases(new, self.case.measured, self.progress, stage=stage)
+            self.effort = self.effort + effort
+            for case, one in zip(new, found, strict=True):
+                self._scores.put(case, one)
+        known = [self._scores.get(case) for case in cases]
+        return [one for one in known if one is not None]
+
+    def score_attempts(
+        self, attempts: Sequence[Attempt], stage: str, *, beside: Sequence[Case] = ()
+    ) -> list[tuple[Attempt, Scored | None, FloatCost | None]]:
+        """Each attempt with its score, and what it costs the float network where it changes that.
+
+        Args:
+            beside: other cases that will be asked for, measured in the same passes.
+        """
+        treatments = {id(a.treatment): a.treatment for a in attempts if a.treatment is not None}
+        floats = {
+            key: without_quantizers(treatment.case)
+            for key, treatment in treatments.items()
+            if treatment.moves_float and self._costs.get(treatment) is None
+        }
+        cases = [*beside]
+        for key, treatment in treatments.items():
+            cases += [treatment.case, *([floats[key]] if key in floats else [])]
+        self.score(cases, stage)
+        for key, case in floats.items():
+            self._costs.put(treatments[key], float_cost(self.score([case], stage)[0]))
+        return [self._row(attempt, stage) for attempt in attempts]
+
+    def _row(self, attempt: Attempt, stage: str) -> tuple[Attempt, Scored | None, FloatCost | None]:
+        if attempt.treatment is None:
+            return attempt, None, None
+        return attempt, self.score([attempt.treatment.case], stage)[0], self._costs.get(attempt.treatment)
+
+
+def spared_channels(suspects: Sequence[Suspect], treated: Suspect) -> dict[str, frozenset[int]]:
+    """Channels of the weights that belong to other suspects, by layer; none where the treated one has no finding."""
+    found: dict[str, set[int]] = {}
+    for other in suspects if treated.code else ():
+        if other is not treated and other.place == "weight":
+            for site in other.sites:
+                found.setdefault(site.layer, set()).update(site.channels)
+    for site in treated.sites:
+        found.get(site.layer, set()).difference_update(site.channels)
+    return {layer: frozenset(channels) for layer, channels in found.items() if channels}
+
+
+def costs_too_much(cost: FloatCost | None) -> str | None:
+    """Why a repair must not be made, from what it does to the float network; None when it may."""
+    if cost is None:
+        return None
+    if cost.pairs is None:
+        if cost.relative_delta <= FLOAT_DELTA_LIMIT:
+            return None
+        return f"it changes the float output by {100 * cost.relative_delta:.1f} % of its largest value"
+    if cost.pairs.drop_pp <= FLOAT_DROP_LIMIT_PP:
+        return None
+    return f"it costs the float network {cost.pairs.drop_pp:.1f} points, more than {FLOAT_DROP_LIMIT_PP:g}"
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}"[:_MOST_CHARACTERS] if lines else type(error).__name__
