@@ -1,0 +1,59 @@
+"""Shells ask qdiag itself what may follow; it answers from the one command that stands there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qdiag.cli.app import COMMANDS, run
+
+ROOT = Path(__file__).resolve().parents[2]
+ASK = """
+import sys
+from qdiag.cli.app import run
+run()
+loaded = [name for name in sys.modules if name in ("torch", "qdiag.cli.sqnr", "qdiag.cli.gate")]
+print(",".join(loaded), file=sys.stderr)
+"""
+
+
+def ask(line: str, shell: str = "bash") -> tuple[list[str], list[str]]:
+    """Proposals for a line as far as it is typed, and which of three modules it took."""
+    words = line.split()
+    place = len(words) if line.endswith(" ") else len(words) - 1
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(place), "_TYPER_COMPLETE_ARGS": line}
+    if shell != "bash":
+        del asked["COMP_WORDS"]
+    asked |= {"_QDIAG_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], env={**os.environ, **asked, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.split("\n"), [name for name in done.stderr.strip().split(",") if name]
+
+
+def test_commands_are_proposed_in_the_order_of_the_help() -> None:
+    proposed, loaded = ask("qdiag ")
+    assert [name for name in proposed if name] == [name for name, _, _ in COMMANDS]
+    assert "torch" not in loaded
+    assert [name for name in ask("qdiag ga")[0] if name] == ["gate"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_options_come_from_the_one_command(shell: str) -> None:
+    proposed, loaded = ask("qdiag gate --max-d", shell)
+    assert any("--max-drop" in line for line in proposed)
+    assert not any("--min-sqnr" in line for line in proposed)
+    assert loaded == ["qdiag.cli.gate"]
+
+
+def test_choices_are_proposed() -> None:
+    assert [name for name in ask("qdiag cache ")[0] if name] == ["info", "clear"]
+    assert "imagenet" in ask("qdiag sqnr net.pt2 --preset ")[0]
+
+
+def test_the_script_for_a_shell_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--show-completion", "bash"]) == 0
+    assert "complete -o default -F _qdiag_completion qdiag" in capsys.readouterr().out
