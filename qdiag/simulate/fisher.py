@@ -2,11 +2,11 @@
 
 To second order, an error e at a layer's output changes the loss by e^T H e / 2, and for a negative log-likelihood the
 expected Hessian H is the Fisher information, the mean of g g^T over samples. Its diagonal gives sum(g^2 e^2): the
-gradient says where the network listens, the error where the layer speaks wrongly (as in arXiv 1906.11829, HAWQ, and
+gradient says where the network listens, the error where the layer speaks wrongly (as in arXiv 1905.03696, HAWQ, and
 arXiv 2102.05426, BRECQ, eq. 10).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from qdiag.batches import Batch, Batches
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
+from qdiag.errors import SimulationError
 from qdiag.numerics.affine import fake_quantize
 from qdiag.simulate.case import Case
 from qdiag.simulate.pass_values import SUMS
@@ -41,7 +42,7 @@ def fisher_scores(case: Case, batches: Batches, progress: Progress) -> Mapping[s
     half the square of all outputs. Layers through which no gradient passes are absent.
 
     Raises:
-        SimulationError: an operation failed; says which layer.
+        SimulationError: an operation failed, then it says which layer; or one has no derivative.
     """
     return case.passes.finished(
         "fisher",
@@ -80,7 +81,10 @@ class _FisherRunner(LayerRunner):
         with torch.enable_grad():
             loss = _loss(tuple(o.reference if isinstance(o, _Pair) else o for o in outputs), batch)
         if loss is not None and loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
+            try:
+                loss.backward()  # type: ignore[no-untyped-call]
+            except RuntimeError as error:
+                raise SimulationError(f"no gradient passes through the network: {error}") from error
         self.total += batch.sample_count
 
     def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -89,7 +93,7 @@ class _FisherRunner(LayerRunner):
             return target(*args, **kwargs)
         with torch.enable_grad():
             own_args, own_kwargs = _side((args, kwargs), "reference")
-            reference = target(*own_args, **own_kwargs)
+            reference = _WITH_DERIVATIVE.get(target, target)(*own_args, **own_kwargs)
         local_args, local_kwargs = _side((args, kwargs), "local")
         if layer is not None and layer.name in self._weights:
             local_args = with_weights(local_args, self._weights[layer.name])
@@ -131,6 +135,15 @@ class _FisherRunner(LayerRunner):
             self.sums[name] = self.sums.get(name, 0.0) + float((gradient * error).square().sum(dtype=torch.float64))
 
         reference.register_hook(add)  # type: ignore[no-untyped-call]
+
+
+def _copied(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    del non_blocking
+    return source.to(x.dtype).expand_as(x)
+
+
+_WITH_DERIVATIVE: Mapping[object, Callable[..., Any]] = {torch.ops.aten.copy.default: _copied}
+"""The same values by operations that torch can derive: what is left of writing into a tensor cannot be."""
 
 
 def _loss(outputs: tuple[Any, ...], batch: Batch) -> Tensor | None:
