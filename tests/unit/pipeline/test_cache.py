@@ -1,6 +1,7 @@
 """Finished passes are found again exactly when they would come out the same, and cost nothing when they are lost."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from qdiag.batches import Datasets
 from qdiag.config import load_preset
 from qdiag.core.progress import NoProgress
 from qdiag.errors import ConfigError
@@ -17,12 +19,14 @@ from qdiag.loaders.data import batches_from
 from qdiag.pipeline import cache as cache_module
 from qdiag.pipeline.cache import keeper_for
 from qdiag.pipeline.cache_folder import FolderCache, cache_folder, cache_limit
+from qdiag.pipeline.diagnose import diagnose_subject
 from qdiag.simulate.case import Case, with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
 from qdiag.simulate.fingerprints import Fingerprints, NoFingerprint
 from qdiag.simulate.pass_cache import PassKeeper
 from qdiag.simulate.pass_values import OBSERVATIONS, decode_scores, encode_scores
 from qdiag.simulate.score_cases import score_cases
 from qdiag.subject import Subject
+from qdiag.writers.diagnosis_json import diagnosis_to_json
 from tests.cases import open_test_case
 
 KEY, OTHER, THIRD = "0" * 64, "1" * 64, "2" * 64
@@ -273,3 +277,37 @@ def test_where_the_folder_is_and_how_large(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("QDIAG_CACHE_MB", "ten")
     with pytest.raises(ConfigError, match="no number of megabytes"):
         cache_limit()
+
+
+class Counter:
+    """A metric of the user's own that counts its calls."""
+
+    def __init__(self) -> None:
+        self.__name__, self.count = "counter", 0
+
+    def __call__(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        return (outputs.argmax(1) == labels).double()
+
+
+def diagnosed(store: DictCache | None, metric: object | None = None) -> str:
+    subject = Subject(network(), "module", "module", "Sequential")
+    sets = Datasets(data(1), data(2), "two draws")
+    found = diagnose_subject(subject, sets, load_preset("tf-uint8"), cache=store, metric=metric)
+    return re.sub(r'"elapsed_s": [^\n]*', "", diagnosis_to_json(found))
+
+
+def test_a_diagnosis_from_kept_passes_has_the_bytes_of_one_without(store: DictCache) -> None:
+    undisturbed = diagnosed(None)
+    assert diagnosed(store) == undisturbed
+    stored = dict(store.values)
+    assert diagnosed(store) == undisturbed
+    assert store.values == stored
+    assert store.hits >= len(stored) > 3
+
+
+def test_a_metric_of_the_users_is_always_computed(store: DictCache) -> None:
+    first, second = Counter(), Counter()
+    assert diagnosed(store, first) == diagnosed(store, second)
+    assert second.count == first.count > 0
+    assert store.hits > 0
