@@ -28,6 +28,7 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
     if not math.isnan(sensitivity.fisher_rank_correlation):
         words = f"{sensitivity.fisher_rank_correlation:.2f} with the output SQNR of each layer alone"
         header.append(("estimate", Text(f"rank correlation {words}")))
+    header += [("note", Text(note)) for note in sensitivity.notes]
     console.print(header_grid(*header))
     console.print()
     rows = ordered(sensitivity)

@@ -37,6 +37,7 @@ class Sensitivity:
         quantized: all quantizers on.
         fisher_rank_correlation: Spearman's, between `fisher` and the output SQNR of `alone` (sign turned so that 1 is
             full agreement); NaN when either is missing.
+        notes: what a careful reader should know: no estimate where no gradient passes.
     """
 
     model: ModelInfo
@@ -49,6 +50,7 @@ class Sensitivity:
     stages: tuple[StageTime, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+    notes: tuple[str, ...] = ()
 
     @property
     def most_sensitive(self) -> tuple[SensitivityRow, ...]:

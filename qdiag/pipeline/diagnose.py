@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from qdiag.batches import Datasets
+from qdiag.core.causes import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
@@ -31,12 +32,14 @@ class DiagnoseOptions:
     Attributes:
         with_sensitivity: each layer quantized alone. with_bits: other widths. part: see `Sensitivity`.
         seed: for the places of placebos; it has decided how the data was split.
+        raises: an unexpected error inside a repair ends the run; otherwise that repair is refused, and this is why.
         words: the options of the command line, for commands that a report proposes.
     """
 
     with_sensitivity: bool = True
     with_bits: bool = True
     seed: int = 0
+    raises: bool = False
     words: tuple[str, ...] = ()
 
 
@@ -71,15 +74,19 @@ def diagnose_subject(
         with watch.stage("rank"):
             findings = detect(DetectionContext(found.measurement, found.facts, found.batchnorms))
             context = RepairContext(found.batchnorms, {facts.layer: facts for facts in found.facts}, progress)
-            ranking = rank_causes(found.case, findings, REPAIRS, context, progress, seed=options.seed)
+            ranking = rank_causes(
+                found.case, findings, REPAIRS, context, progress, seed=options.seed, raises=options.raises
+            )
         sensitivity, bits = None, tuple[BitsPoint, ...]()
         if options.with_sensitivity:
             with watch.stage("sensitivity"):
                 measured = found.measurement
-                sensitivity = sensitivity_of(found.case, measured.model, measured.data, "both", progress)
+                sensitivity = sensitivity_of(
+                    found.case, measured.model, measured.data, "both", progress, quantized=ranking.before
+                )
         if options.with_bits:
             with watch.stage("bits"):
-                bits = bits_sweep(found.case, progress)
+                bits = bits_sweep(found.case, progress, known=ranking.before)
     return Diagnosis(
         measurement=replace(found.measurement, stages=()),
         facts=found.facts,
@@ -94,12 +101,20 @@ def diagnose_subject(
     )
 
 
-def bits_sweep(case: Case, progress: Progress, widths: Sequence[int] = BITS) -> tuple[BitsPoint, ...]:
-    """The network at other widths of all weights and activations that the scheme quantizes; the rest of it stays."""
-    schemes = [(bits, _at_bits(case.scheme, bits)) for bits in widths]
-    cases = [with_scheme(case, scheme) for _, scheme in schemes]
-    scored, _ = score_cases(cases, case.measured, progress, stage="other widths")
-    return tuple(BitsPoint(bits, one.score) for (bits, _), one in zip(schemes, scored, strict=True))
+def bits_sweep(
+    case: Case, progress: Progress, widths: Sequence[int] = BITS, *, known: Score | None = None
+) -> tuple[BitsPoint, ...]:
+    """The network at other widths of all weights and activations that the scheme quantizes; the rest of it stays.
+
+    Args:
+        known: the score of the case as it is, which is then not measured again.
+    """
+    schemes = {bits: _at_bits(case.scheme, bits) for bits in widths}
+    scores = {bits: known for bits, scheme in schemes.items() if known is not None and scheme == case.scheme}
+    new = {bits: with_scheme(case, scheme) for bits, scheme in schemes.items() if bits not in scores}
+    scored, _ = score_cases(list(new.values()), case.measured, progress, stage="other widths")
+    scores |= {bits: one.score for bits, one in zip(new, scored, strict=True)}
+    return tuple(BitsPoint(bits, scores[bits]) for bits in widths)
 
 
 def _at_bits(scheme: QuantScheme, bits: int) -> QuantScheme:

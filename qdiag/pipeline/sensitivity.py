@@ -10,7 +10,7 @@ from qdiag.core.measurement import DataInfo, ModelInfo
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.core.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, SimulationError
 from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.examine import begin
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, versions
@@ -29,24 +29,29 @@ def sweep(
     part: SensitivityPart = "both",
     with_all_but: bool = True,
     fisher: Mapping[str, float] | None = None,
+    quantized: Score | None = None,
 ) -> tuple[tuple[SensitivityRow, ...], Score, Effort]:
     """Every layer alone, and the network with all layers but one, on the measured data.
 
     Layer i alone shares everything before it with the float network, and `all_but` shares it with the quantized one,
     so a sweep over L layers costs about L / 2 passes each, not L.
 
+    Args:
+        quantized: the score of the network with all quantizers of the part, where it is known.
+
     Returns:
         Rows in graph order, the score of the network with all quantizers of the part, and what it took.
     """
     names = switchable_layers(case, part)
-    cases = [part_only(case, part), *(alone(case, name, part) for name in names)]
+    whole = [part_only(case, part)] if quantized is None else []
+    cases = [*whole, *(alone(case, name, part) for name in names)]
     if with_all_but:
         # late layers first: they share most with the quantized network at the head of the list
         cases += [all_but(case, name, part) for name in names]
     scored, effort = score_cases(cases, case.measured, progress, stage="layers one by one")
     scores = [one.score for one in scored]
-    rows = _rows(names, scores[1:], with_all_but, fisher or {})
-    return rows, scores[0], effort
+    rows = _rows(names, scores[len(whole) :], with_all_but, fisher or {})
+    return rows, scores[0] if quantized is None else quantized, effort
 
 
 def _rows(
@@ -68,25 +73,39 @@ def sensitivity_of(
     *,
     with_exact: bool = True,
     with_all_but: bool = False,
+    quantized: Score | None = None,
 ) -> Sensitivity:
     """The sweep, with the estimate of one backward pass beside it.
 
     Args:
         with_exact: without it, only the estimate, for a first look at a large network.
+        quantized: the score of the network with all quantizers of the part, where it is known.
+
+    Raises:
+        SimulationError: an operation failed, or nothing but the estimate is wanted and no gradient passes.
     """
     parted = part_only(case, part)
-    fisher = fisher_scores(parted, case.measured, progress)
+    fisher, notes = dict[str, float](), tuple[str, ...]()
+    try:
+        fisher = dict(fisher_scores(parted, case.measured, progress))
+    except SimulationError as error:
+        if not with_exact:
+            raise
+        notes = (f"without the estimate of one backward pass: {error}",)
     if with_exact:
-        rows, quantized, _ = sweep(case, progress, part=part, with_all_but=with_all_but, fisher=fisher)
-    else:
+        rows, quantized, _ = sweep(
+            case, progress, part=part, with_all_but=with_all_but, fisher=fisher, quantized=quantized
+        )
+    elif quantized is None:
         (one,), _ = score_cases([parted], case.measured, progress, stage="quantized network")
+        quantized = one.score
+    if not with_exact:
         names = switchable_layers(case, part)
         rows = tuple(SensitivityRow(name, fisher=fisher.get(name, math.nan)) for name in names)
-        quantized = one.score
     # a low SQNR is bad and a high estimate is bad, so the sign turns
     levels = [-row.alone.output_sqnr_db if row.alone is not None else math.nan for row in rows]
     correlation = rank_correlation(levels, [row.fisher for row in rows])
-    return Sensitivity(model, data, case.scheme, part, rows, quantized, correlation, versions=versions())
+    return Sensitivity(model, data, case.scheme, part, rows, quantized, correlation, versions=versions(), notes=notes)
 
 
 def measure_sensitivity(

@@ -16,6 +16,7 @@ from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation, observe_network
+from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.network import Network, network_on
 from qdiag.simulate.pass_cache import NO_PASSES, PassKeeper
 from qdiag.simulate.pass_values import OBSERVATIONS
@@ -37,7 +38,7 @@ class Case:
         calibration: the data it was seen on. measured: the data that is measured on.
         clamps: bounds in place of those that the network has, by layer.
         plan_edits: fields of `LayerPlan` that override what the scheme gives, by layer.
-        passes: what keeps finished passes; a case that is made from another shares it.
+        passes: what keeps finished passes; a case that is made from another shares it, and `calibrations`.
     """
 
     program: Program
@@ -51,6 +52,7 @@ class Case:
     clamps: Mapping[str, Clamp] = field(default_factory=dict)
     plan_edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     passes: PassKeeper = field(default=NO_PASSES, repr=False, compare=False)
+    calibrations: Calibrations = field(default_factory=Calibrations, repr=False, compare=False)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -87,8 +89,19 @@ def open_case(
     Raises:
         CalibrationError, ConfigError: see `build_plan`.
     """
-    plan = build_plan(network, observations, scheme)
-    return Case(program, network, network, scheme, plan, observations, calibration, measured, passes=passes)
+    chosen = Calibrations()
+    return Case(
+        program,
+        network,
+        network,
+        scheme,
+        build_plan(network, observations, scheme, chosen),
+        observations,
+        calibration,
+        measured,
+        passes=passes,
+        calibrations=chosen,
+    )
 
 
 def with_tensors(
@@ -163,7 +176,7 @@ def _planned(case: Case, *, recalibrate: bool, progress: Progress | None) -> Cas
     if recalibrate:
         seen = observe(case.network, case.calibration, case.scheme, progress or NoProgress(), case.passes)
         case = replace(case, observations=seen)
-    plan = build_plan(case.network, case.observations, case.scheme)
+    plan = build_plan(case.network, case.observations, case.scheme, case.calibrations)
     for name, changes in case.plan_edits.items():
         if name in plan.layers and plan.layers[name].float_reason is None:
             plan = plan.with_layer(name, **changes)

@@ -6,13 +6,13 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor
 
-from qdiag.calibrators import calibrate_activation, calibrate_weight
 from qdiag.core.graph import Layer, OpGraph
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.qparams import QParams
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation
+from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.network import Network
 from qdiag.simulate.runner import is_source
 
@@ -20,15 +20,23 @@ UNKNOWN_OPERATION = "the simulator does not know this operation"
 BY_REQUEST = "kept in float by the scheme"
 
 
-def build_plan(network: Network, observations: Mapping[str, Observation], scheme: QuantScheme) -> QuantPlan:
+def build_plan(
+    network: Network,
+    observations: Mapping[str, Observation],
+    scheme: QuantScheme,
+    calibrations: Calibrations | None = None,
+) -> QuantPlan:
     """The plan of a scheme for a network.
+
+    Args:
+        calibrations: what other plans of the run have chosen already.
 
     Raises:
         CalibrationError: a weight or an activation has no finite range; says which.
         ConfigError: a pattern of `float_layers` or `layers` matches no layer, or contradictory fields meet at one.
     """
     _check_patterns(network.graph, scheme)
-    builder = _Builder(network, observations, scheme)
+    builder = _Builder(network, observations, scheme, calibrations or Calibrations())
     for layer in network.graph.layers:
         builder.add(layer)
     return QuantPlan(scheme, builder.plans)
@@ -39,6 +47,7 @@ class _Builder:
     network: Network
     observations: Mapping[str, Observation]
     scheme: QuantScheme
+    calibrations: Calibrations
 
     def __post_init__(self) -> None:
         self.plans: dict[str, LayerPlan] = {}
@@ -62,7 +71,7 @@ class _Builder:
         if scheme.is_float:
             return None, None
         try:
-            return calibrate_activation(self.observations[layer.name].statistics, scheme), None
+            return self.calibrations.activation(self.observations[layer.name], scheme), None
         except CalibrationError as error:
             error.at = layer.name
             raise
@@ -79,7 +88,7 @@ class _Builder:
             return None
         weight: Tensor = self.network.program.constants[layer.weight]
         try:
-            return calibrate_weight(weight, scheme, layer.weight_axis)
+            return self.calibrations.weight(weight, scheme, layer.weight_axis)
         except CalibrationError as error:
             error.at = f"{layer.name}, {layer.weight_name}"
             raise

@@ -7,11 +7,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from qdiag.config import load_preset
 from qdiag.core.progress import NoProgress
-from qdiag.loaders.data import batches_from
+from qdiag.errors import SimulationError
+from qdiag.loaders.data import batches_from, datasets_from
 from qdiag.numerics.affine import fake_quantize
+from qdiag.pipeline.sensitivity import measure_sensitivity
+from qdiag.simulate import fisher
 from qdiag.simulate.fisher import fisher_scores
+from qdiag.subject import Subject
 from tests.cases import open_test_case
+from tests.models import KINDS
 
 
 class Two(nn.Module):
@@ -63,3 +69,37 @@ def test_an_exact_layer_scores_nothing() -> None:
     found = fisher_scores(open_test_case(model, batches_from(x), "int8"), batches_from(x), NoProgress())
     assert found["a"] == 0.0  # nothing after it listens
     assert not math.isnan(found["b"])
+
+
+def test_writing_into_a_tensor_does_not_stop_the_gradient() -> None:
+    kind = KINDS["aliasing"]
+    (x, *_), _ = kind.inputs(batch=4, seed=0)
+    case = open_test_case(kind.build(), x, "tf-uint8")
+    found = fisher_scores(case, batches_from(x), NoProgress())
+    assert set(found) >= {layer.name for layer in case.network.graph.layers if layer.weight is not None}
+    assert all(value >= 0.0 for value in found.values())
+
+
+class Stopped(torch.autograd.Function):
+    """Passes its input on, and no gradient back."""
+
+    @staticmethod
+    def forward(context: object, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(context: object, *gradients: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("derivative for this is not implemented")
+
+
+def test_an_operation_without_a_derivative_costs_the_estimate_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fisher, "_WITH_DERIVATIVE", {torch.ops.aten.sigmoid.default: Stopped.apply})
+    model, x = nn.Sequential(nn.Linear(5, 7), nn.Sigmoid(), nn.Linear(7, 4)).eval(), torch.randn(8, 5)
+    with pytest.raises(SimulationError, match="derivative for this"):
+        fisher_scores(open_test_case(model, batches_from(x), "int8"), batches_from(x), NoProgress())
+    subject, data = Subject(model, "module", "two", "Two"), datasets_from(x, calib_data=x)
+    result = measure_sensitivity(subject, data, load_preset("int8"))
+    assert all(row.alone is not None and math.isnan(row.fisher) for row in result.rows)
+    assert len(result.notes) == 1 and "derivative" in result.notes[0]
+    with pytest.raises(SimulationError, match="derivative"):
+        measure_sensitivity(subject, data, load_preset("int8"), with_exact=False)
