@@ -1,5 +1,6 @@
 """When a suspect may be called a cause."""
 
+import math
 from collections.abc import Sequence
 
 from qdiag.core.causes import Harm, Trial, Verdict
@@ -28,6 +29,8 @@ def verdict_on(
         return "untested", "no repair could be tried" if trials else "nothing here repairs it"
     if harm.verdict == "healthy":
         return "harmless", "quantization costs this network nothing that would have to be repaired"
+    if harm.verdict == "undecided" and math.isnan(harm.value):
+        return "undecided", "there is no output by which to tell what quantization costs"
     if harm.verdict == "undecided":
         return "undecided", "too few samples to tell whether quantization costs anything"
     claims = [trial for trial in measured if is_claim(trial)]

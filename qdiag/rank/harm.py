@@ -3,7 +3,7 @@
 import math
 
 from qdiag.core.causes import Harm, HarmVerdict, Recovery, Score
-from qdiag.core.task import Interval, PairedCounts
+from qdiag.core.task import Z_95, Interval, PairedCounts
 
 DROP_LIMIT_PP = 1.0
 """A drop up to this is not worth a repair: what users call healthy, and the usual limit of a gate."""
@@ -20,7 +20,8 @@ def harm_of(score: Score) -> Harm:
     """Drop of accuracy where there are labels, flips of top-1 where there are logits, output SQNR otherwise.
 
     Harmed: the figure passes its limit and its 95 % interval excludes no harm at all. Undecided: it passes the limit,
-    but the samples are too few to tell. NaN counts as harm: a network that answers NaN has lost everything.
+    but the samples are too few to tell. NaN counts as harm: a network that answers NaN has lost everything. Without
+    any float output there is nothing to judge by.
     """
     top1 = score.task.top1
     if top1 is not None:
@@ -31,8 +32,34 @@ def harm_of(score: Score) -> Harm:
         counts = PairedCounts(n - flipped, flipped, 0, 0)
         return _judged("flips", counts.drop_pp, _flips_interval(flipped, n), FLIPS_LIMIT_PERCENT)
     sqnr = score.output_sqnr_db
-    verdict: HarmVerdict = "healthy" if sqnr >= SQNR_LIMIT_DB else "harmed"
+    verdict: HarmVerdict = "healthy" if sqnr >= SQNR_LIMIT_DB else "harmed" if score.outputs else "undecided"
     return Harm("sqnr", sqnr, Interval(sqnr, sqnr), SQNR_LIMIT_DB, verdict)
+
+
+def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
+    """What to know before believing the verdict: nothing to judge by, or too few samples to call it healthy."""
+    if not score.outputs:
+        return (
+            "no output is a float tensor, so what quantization costs cannot be told; let the network return logits",
+        )
+    n, needed = score.task.sample_count, _samples_needed(harm)
+    if harm.verdict != "healthy" or n >= needed:
+        return ()
+    samples = "1 sample is" if n == 1 else f"{n} samples are"
+    unit = {"drop": "pp of top-1", "flips": "% of the answers"}[harm.kind]
+    return (
+        f"{samples} too few to be sure: a loss of up to {harm.interval.high:.1f} {unit} need not show; "
+        f"{needed} or more could rule out {harm.limit:g}",
+    )
+
+
+def _samples_needed(harm: Harm) -> int:
+    """The least number of samples at which no change at all puts the whole interval within the limit."""
+    if harm.kind == "drop":  # half a width of z * sqrt(2) / (n + 2), see `PairedCounts.drop_interval_pp`
+        return math.ceil(Z_95 * math.sqrt(2.0) / (harm.limit / 100.0)) - 2
+    if harm.kind == "flips":  # upper end of z^2 / (n + z^2), see `_flips_interval`
+        return math.ceil(Z_95 * Z_95 * (100.0 / harm.limit - 1.0))
+    return 0
 
 
 def is_gain(recovery: Recovery) -> bool:
@@ -63,7 +90,7 @@ def _judged(kind: str, value: float, interval: Interval, limit: float) -> Harm:
 
 def _flips_interval(flipped: int, n: int) -> Interval:
     """95 % interval of a share, in percent (Wilson score interval)."""
-    z, share = 1.959963984540054, flipped / n
+    z, share = Z_95, flipped / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     margin = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Interval(100.0 * max(0.0, centre - margin), 100.0 * min(1.0, centre + margin))

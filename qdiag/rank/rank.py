@@ -7,7 +7,7 @@ from qdiag.core.findings import Finding
 from qdiag.core.progress import Progress
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import order_trials, strength, verdict_on
-from qdiag.rank.harm import harm_of
+from qdiag.rank.harm import harm_notes, harm_of, is_gain
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.trials import run_trials
@@ -45,7 +45,7 @@ def rank_causes(
     tried = run_trials(bench, suspects)
     base, harm = bench.base, harm_of(bench.base.score)
     ordered = [(suspect, order_trials(trials)) for suspect, trials in tried]
-    is_worth_it = harm.verdict != "healthy"
+    is_worth_it = harm.verdict != "healthy" and bool(base.score.outputs)
     steps = build_waterfall(bench, ordered) if is_worth_it else []
     needed = needed_steps(bench, steps)
     parts = part_scores(bench, steps[-1].treatment.case if steps else None)
@@ -57,9 +57,11 @@ def rank_causes(
         findings=tuple(findings),
         causes=_causes(harm, ordered, steps, needed),
         waterfall=tuple(step.record() for step in steps),
-        way_around=around[0] if around else None,
+        # the best of several that give nothing back is no way around
+        way_around=next((t for t in around[:1] if t.recovery is not None and is_gain(t.recovery)), None),
         pass_count=bench.effort.pass_count,
         variant_count=bench.effort.variant_count,
+        notes=harm_notes(base.score, harm),
         ways_around=around,
         parts=parts,
         computed_count=bench.effort.computed_count,

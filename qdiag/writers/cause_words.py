@@ -50,6 +50,8 @@ def headline(source: Diagnosis | Ranking) -> str:
     limit = _limit_words(harm)
     if harm.verdict == "healthy":
         return f"Nothing to repair: {cost}, {'above' if harm.kind == 'sqnr' else 'within'} the limit of {limit}."
+    if harm.verdict == "undecided" and math.isnan(harm.value):
+        return f"Nothing to judge by: {cost}."
     if harm.verdict == "undecided":
         return f"Too few samples to tell: {cost}; the limit is {limit}."
     sentence = f"{cost[:1].upper()}{cost[1:]}."

@@ -11,7 +11,7 @@ from qdiag.core.error_sums import ErrorSums
 from qdiag.core.measurement import OutputRecord
 from qdiag.core.task import Interval, PairedCounts, TaskResult
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
-from qdiag.rank.harm import harm_of, is_gain, is_gain_in_db
+from qdiag.rank.harm import harm_notes, harm_of, is_gain, is_gain_in_db
 from qdiag.simulate.scoring import Scored, recovery
 
 
@@ -120,3 +120,24 @@ def test_samples_are_paired() -> None:
 
     pairs = recovery(before=scored(right_before), after=scored(right_after)).pairs
     assert pairs == PairedCounts(both=5, reference_only=90, simulated_only=5, neither=0)
+
+
+def test_few_samples_without_loss_do_not_pass_for_proof() -> None:
+    few, enough = score(PairedCounts(8, 0, 0, 0), n=8), score(PairedCounts(276, 0, 0, 0), n=276)
+    assert harm_of(few).verdict == "healthy"
+    (note,) = harm_notes(few, harm_of(few))
+    assert "8 samples are too few" in note and "276 or more" in note
+    assert harm_notes(enough, harm_of(enough)) == () and harm_of(enough).interval.high <= 1.0
+    assert harm_of(score(PairedCounts(275, 0, 0, 0), n=275)).interval.high > 1.0
+    assert harm_notes(score(agree=73, n=73), harm_of(score(agree=73, n=73))) == ()
+    assert harm_of(score(agree=73, n=73)).interval.high <= 5.0 < harm_of(score(agree=72, n=72)).interval.high
+    assert len(harm_notes(score(agree=72, n=72), harm_of(score(agree=72, n=72)))) == 1
+    assert harm_notes(score(sqnr_db=35.0), harm_of(score(sqnr_db=35.0))) == ()
+
+
+def test_without_a_float_output_there_is_nothing_to_judge_by() -> None:
+    nothing = replace(score(), outputs=())
+    harm = harm_of(nothing)
+    assert harm.verdict == "undecided" and math.isnan(harm.value)
+    assert "no output is a float tensor" in harm_notes(nothing, harm)[0]
+    assert "no output" in verdict_on(harm, [trial(60)], needed_in_sequence=False)[1]
