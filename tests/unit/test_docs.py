@@ -1,6 +1,7 @@
 """What README and docs say can be typed, clicked and measured."""
 
 import csv
+import io
 import re
 import shlex
 import subprocess
@@ -10,10 +11,14 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 from qdiag.cli.app import app
+from qdiag.cli.ranking_table import print_ranking
 from qdiag.config import preset_names
-from qdiag.writers.json_file import from_json
+from qdiag.writers.cause_words import commands as repair_commands
+from qdiag.writers.cause_words import headline
+from qdiag.writers.diagnosis_json import read_diagnosis
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "reports" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,12 +111,12 @@ def test_paths_named_in_docs_exist() -> None:
     assert [(page, path) for page, path in sorted(named) if not (ROOT / path).exists()] == []
 
 
-def test_the_table_in_the_readme_is_that_of_the_example() -> None:
+def test_the_table_of_layers_is_that_of_the_example() -> None:
     with (EXAMPLE / "layers.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["layer"]: row for row in csv.DictReader(file)}
     columns = ("local_sqnr_db", "propagated_sqnr_db", "drop_db", "expected_sqnr_db")
     shown = 0
-    for line in README.splitlines():
+    for line in (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").splitlines():
         words = line.removeprefix(">>").removeprefix(" !").split()
         if words and words[0] in rows and line[:3] in (">> ", " ! ", "   "):
             row = rows[words[0]]
@@ -120,18 +125,33 @@ def test_the_table_in_the_readme_is_that_of_the_example() -> None:
     assert shown >= 5
 
 
-def test_the_example_can_be_read() -> None:
-    result = from_json((EXAMPLE / "sqnr.json").read_text(encoding="utf-8"))
-    assert result.task.top1 is not None
-    words = f"top-1 {result.task.top1.reference_percent:.1f} % → {result.task.top1.simulated_percent:.1f} %"
-    assert words in README
+def test_the_diagnosis_in_the_readme_is_that_of_the_example() -> None:
+    file = io.StringIO()
+    print_ranking(Console(file=file, width=120, highlight=False, color_system=None), read_diagnosis(EXAMPLE))
+    printed = {line.rstrip() for line in file.getvalue().splitlines()}
+    (block,) = (block for block in code_blocks(ROOT / "README.md") if block.startswith("Quantization costs"))
+    lines = block.splitlines()
+    assert [line for line in lines if line not in printed] == []
+    assert len(lines) > 10
+
+
+def test_the_example_is_what_is_drawn_from_its_diagnosis() -> None:
+    found = read_diagnosis(EXAMPLE)
+    written = (EXAMPLE / "report.md").read_text(encoding="utf-8")
+    assert headline(found) in written
+    assert repair_commands(found)[0] in written
+    linked = re.findall(r"\]\((plots/[^)]+)\)", written)
+    assert len(linked) > 8
+    assert [name for name in linked if not (EXAMPLE / name).is_file()] == []
+    assert headline(found).partition(".")[0] in (EXAMPLE / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_python_example_prints_what_it_says() -> None:
-    (block,) = code_blocks(ROOT / "README.md", "python")
-    said = re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+@pytest.mark.parametrize("page", ["README.md", "docs/diagnose.md"])
+def test_the_python_example_prints_what_it_says(page: str) -> None:
+    (block,) = code_blocks(ROOT / page, "python")
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
     done = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == said
-    assert len(said) == 2
+    assert len(said) >= 3
