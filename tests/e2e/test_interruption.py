@@ -47,6 +47,7 @@ for line in sys.stdin:
         finally:
             os._exit(code)
     print(pid, flush=True)
+    sys.stdin.readline()  # until asked for, a process that has ended keeps its number: no other can be hit
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 """Forks a process per command line, so that torch is imported once and not twenty times."""
@@ -69,14 +70,19 @@ class Nursery:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def start(self, line: list[str]) -> int:
+    def _ask(self, line: str) -> int:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(line) + "\n")
+        self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return int(self._line())
 
+    def start(self, line: list[str]) -> int:
+        """The number of the process."""
+        return self._ask(json.dumps(line))
+
     def exit_code(self) -> int:
-        return int(self._line())
+        """Of the process that was started last, once it has ended."""
+        return self._ask("")
 
 
 def environment(cache: Path) -> dict[str, str]:
