@@ -193,8 +193,8 @@ class Ranking:
         findings: all of them, those without a repair too.
         causes: suspects in order of rank, harmless ones last.
         waterfall: repairs that keep the scheme, best first, each measured on top of the ones before.
-        way_around: the best change of scheme for the whole network, measured alone; None without one that gives
-            something back beyond noise.
+        way_around: the best change of scheme, for the whole network or at a suspect's layers, measured alone; None
+            without one that gives something back beyond noise and its placebo.
         pass_count: passes over the measured data; variant_count: networks measured in them.
     """
 

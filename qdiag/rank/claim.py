@@ -69,16 +69,18 @@ def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     return tuple(sorted(trials, key=rank))
 
 
-def strength(trials: Sequence[Trial]) -> tuple[bool, float, float]:
-    """To sort suspects by, larger is stronger: gained within the scheme or not, then points, then decibels."""
+def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
+    """To sort suspects by, larger is stronger: gained within the scheme or not, points beyond noise, all points, dB."""
     measured = [t for t in trials if t.recovery is not None]
     own = [t for t in measured if keeps_scheme(t) and t.recovery is not None and is_gain(t.recovery)]
     best = order_trials(own or measured)
     if not best or best[0].recovery is None:
-        return (False, 0.0, 0.0)
-    points = max((t.recovery.recovered_pp for t in own or measured if t.recovery and t.recovery.pairs), default=0.0)
+        return (False, 0.0, 0.0, 0.0)
+    recoveries = [t.recovery for t in own or measured if t.recovery and t.recovery.pairs]
+    points = max((r.recovered_pp for r in recoveries), default=0.0)
+    sure = max((r.recovered_pp for r in recoveries if is_gain(r)), default=0.0)
     decibels = max(_number(t.recovery.recovered_db) for t in own or measured if t.recovery)
-    return (bool(own), points, decibels)
+    return (bool(own), sure, points, decibels)
 
 
 def _number(value: float) -> float:

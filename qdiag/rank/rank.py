@@ -6,11 +6,11 @@ from qdiag.core.causes import Harm, RankedCause, Ranking, Trial
 from qdiag.core.findings import Finding
 from qdiag.core.progress import Progress
 from qdiag.rank.bench import Bench
-from qdiag.rank.claim import order_trials, strength, verdict_on
-from qdiag.rank.harm import harm_notes, harm_of, is_gain
+from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
+from qdiag.rank.harm import harm_notes, harm_of
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
-from qdiag.rank.trials import run_trials
+from qdiag.rank.trials import keeps_scheme, run_trials
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
@@ -57,8 +57,7 @@ def rank_causes(
         findings=tuple(findings),
         causes=_causes(harm, ordered, steps, needed),
         waterfall=tuple(step.record() for step in steps),
-        # the best of several that give nothing back is no way around
-        way_around=next((t for t in around[:1] if t.recovery is not None and is_gain(t.recovery)), None),
+        way_around=_way_around([*around, *(trial for _, trials in ordered for trial in trials)]),
         pass_count=bench.effort.pass_count,
         variant_count=bench.effort.variant_count,
         notes=harm_notes(base.score, harm),
@@ -67,6 +66,17 @@ def rank_causes(
         computed_count=bench.effort.computed_count,
         reused_count=bench.effort.reused_count,
     )
+
+
+def _way_around(trials: Sequence[Trial]) -> Trial | None:
+    """The change of scheme that gives most back; the best of several that give nothing back is none."""
+
+    def merit(trial: Trial) -> tuple[float, float]:
+        assert trial.recovery is not None
+        points = trial.recovery.recovered_pp if trial.recovery.pairs is not None else 0.0
+        return (round(points, 9), trial.recovery.recovered_db)
+
+    return max((t for t in trials if not keeps_scheme(t) and is_claim(t)), key=merit, default=None)
 
 
 def _causes(
@@ -82,9 +92,10 @@ def _causes(
 
     def rank(row: tuple[Suspect, tuple[Trial, ...], str, str]) -> tuple[object, ...]:
         suspect, trials, verdict, _ = row
-        kept, points, decibels = strength(trials)
-        # equal alone (both hidden behind a third), the sequence tells which gives more
-        return (_ORDER[verdict], not kept, -round(points, 9), places.get(id(suspect), len(steps)), -decibels)
+        kept, sure, points, decibels = strength(trials)
+        # equal alone (both hidden behind a third, or each behind the other), the sequence tells which gives more
+        place = places.get(id(suspect), len(steps))
+        return (_ORDER[verdict], not kept, -round(sure, 9), place, -round(points, 9), -decibels)
 
     judged.sort(key=rank)
     return tuple(

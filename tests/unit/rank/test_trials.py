@@ -1,0 +1,164 @@
+"""Repairs tried alone, beside their placebos; what is refused, and why."""
+
+from dataclasses import replace
+
+import pytest
+
+from qdiag.core.causes import Trial
+from qdiag.errors import RepairRefused, SimulationError
+from qdiag.rank import bench as bench_module
+from qdiag.rank.bench import Bench
+from qdiag.rank.claim import is_claim
+from qdiag.rank.trials import run_trials
+from qdiag.rank.waterfall import build_waterfall
+from qdiag.repairs.base import Repair, Treatment
+from qdiag.simulate.case import Case
+from tests.cases import assert_untouched, snapshot
+from tests.unit.rank.shifted import (
+    GOOD,
+    OTHER,
+    bench_of,
+    everywhere,
+    failing,
+    only_at,
+    reweigh,
+    shift,
+    shifted_case,
+    suspect,
+    unshift,
+)
+
+FAULT = {"1": [9.0, 0.0, 0.0, 0.0]}
+"""All answers become class 0."""
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Case:
+    return shifted_case(FAULT)
+
+
+def trials_of(case: Case, *repairs: Repair) -> list[Trial]:
+    tried = suspect("1", *(repair.name for repair in repairs))
+    ((_, trials),) = run_trials(bench_of(case, [tried], *repairs), [tried])
+    return trials
+
+
+def test_a_good_repair_gives_all_back_and_its_placebo_nothing(faulty: Case) -> None:
+    before = snapshot(faulty)
+    (trial,) = trials_of(faulty, unshift())
+    assert trial.after is not None and trial.after.task_percent > 99.0
+    assert trial.recovery is not None and trial.recovery.recovered_pp > 50.0
+    assert trial.layers == ("1",) and trial.settings == (f"{GOOD}=true",) and trial.refused is None
+    assert trial.placebo is not None and trial.float_cost is None
+    assert [site.layer for site in trial.placebo.sites] == ["3"], "0 and 2 are its neighbours"
+    assert trial.placebo.recovery.recovered_pp == trial.placebo.recovery.recovered_db == 0.0
+    assert trial.placebo.over_placebo.recovered_pp == trial.recovery.recovered_pp
+    assert is_claim(trial)
+    assert_untouched(faulty, before)
+
+
+def test_a_harmful_repair_is_measured_and_needs_no_placebo(faulty: Case) -> None:
+    (trial,) = trials_of(faulty, shift())
+    assert trial.recovery is not None and trial.recovery.recovered_db < -10.0
+    assert trial.placebo is None and trial.no_placebo is None and not is_claim(trial)
+
+
+def test_a_repair_that_works_anywhere_is_not_claimed(faulty: Case) -> None:
+    (trial,) = trials_of(faulty, everywhere(tells=False))
+    assert trial.recovery is not None and trial.recovery.recovered_pp > 50.0
+    assert trial.placebo is not None and trial.placebo.over_placebo.recovered_pp == 0.0
+    assert not is_claim(trial)
+
+
+def test_why_there_is_no_placebo(faulty: Case) -> None:
+    (trial,) = trials_of(faulty, everywhere(tells=True))
+    assert trial.placebo is None and trial.no_placebo == "no other place of the kind is left"
+    (trial,) = trials_of(faulty, only_at(unshift(), "1"))
+    assert trial.placebo is None and trial.no_placebo == "refused elsewhere: there is nothing to repair"
+    wide = Repair(GOOD, lambda case, sites, context: _also(unshift().apply(case, sites, context)))
+    (trial,) = trials_of(faulty, wide)
+    assert trial.placebo is None and trial.no_placebo == "elsewhere it changes these layers too"
+
+
+def _also(treatment: Treatment) -> Treatment:
+    return replace(treatment, layers=(*treatment.layers, "0"))
+
+
+def test_refusals_and_failures_are_rows_and_the_others_go_on(faulty: Case) -> None:
+    repairs = [
+        failing("equalize", RepairRefused("no pair of layers here")),
+        failing("correct_bias", SimulationError("sums failed", at="1")),
+        failing("fold_batchnorm", IndexError("list index out of range\nand a second line")),
+        failing("clip_weights", MemoryError()),
+        unshift(),
+    ]
+    *refused, good = trials_of(faulty, *repairs)
+    assert [trial.refused for trial in refused] == [
+        "no pair of layers here",
+        "it failed: 1: sums failed",
+        "it failed: IndexError: list index out of range",
+        "it failed: MemoryError",
+    ]
+    assert all(trial.after is None and trial.recovery is None for trial in refused)
+    assert good.recovery is not None and good.recovery.recovered_pp > 50.0
+
+
+def test_an_unexpected_error_ends_the_run_for_whoever_looks_for_it(faulty: Case) -> None:
+    tried = suspect("1", "equalize")
+    bench = bench_of(faulty, [tried], failing("equalize", IndexError("list index")), raises=True)
+    with pytest.raises(IndexError, match="list index"):
+        run_trials(bench, [tried])
+    bench = bench_of(faulty, [tried], failing("equalize", RepairRefused("no")), raises=True)
+    ((_, (trial,)),) = run_trials(bench, [tried])
+    assert trial.refused == "no"
+
+
+def test_a_repair_of_a_newer_version_is_refused(faulty: Case) -> None:
+    tried = suspect("1", "equalize")
+    ((_, (trial,)),) = run_trials(bench_of(faulty, [tried]), [tried])
+    assert trial.refused == "this version has no such repair"
+
+
+def test_a_repair_that_spoils_the_float_network_is_refused_with_its_cost(faulty: Case) -> None:
+    spoils, keeps = trials_of(faulty, reweigh("equalize", -1.0), reweigh("replace_relu6", 2.0))
+    assert spoils.recovery is None and spoils.after is None
+    assert spoils.refused is not None and spoils.refused.startswith("it costs the float network ")
+    assert spoils.float_cost is not None and spoils.float_cost.pairs is not None
+    assert spoils.float_cost.pairs.drop_pp > 50.0
+    assert keeps.refused is None and keeps.recovery is not None and keeps.recovery.recovered_pp > 50.0
+    assert keeps.float_cost is not None and keeps.float_cost.pairs is not None
+    assert keeps.float_cost.pairs.drop_pp == 0.0 and keeps.float_cost.relative_delta == pytest.approx(1.0, rel=0.1)
+
+
+def test_without_labels_agreement_takes_the_place_of_accuracy() -> None:
+    (trial,) = trials_of(shifted_case(FAULT, is_labelled=False), unshift())
+    assert trial.after is not None and trial.after.task.top1 is None and trial.after.task_percent > 99.0
+    assert is_claim(trial)
+
+
+def test_nothing_is_applied_or_measured_twice(faulty: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two suspects at the same place, and the first step of the sequence, which tries what was tried alone."""
+    applied: list[str] = []
+    measured: list[Case] = []
+    original = bench_module.score_cases
+
+    def counted(repair: Repair) -> Repair:
+        return Repair(repair.name, lambda *args: (applied.append(repair.name), repair.apply(*args))[1])
+
+    def count(cases, *args, **kwargs):  # type: ignore[no-untyped-def]
+        measured.extend(cases)
+        return original(cases, *args, **kwargs)
+
+    monkeypatch.setattr(bench_module, "score_cases", count)
+    suspects = [suspect("1", GOOD, OTHER), suspect("1", GOOD, code="QD101")]
+    repairs = [counted(only_at(unshift(), "1")), counted(only_at(shift(OTHER), "1"))]
+    bench: Bench = bench_of(faulty, suspects, *repairs)
+    found = run_trials(bench, suspects)
+    # the placebo of each suspect is refused, and asked for once
+    assert applied == [GOOD, OTHER, GOOD]
+    assert len(measured) == len({id(case) for case in measured}) == 3, "as it is, and two repairs"
+    assert found[0][1][0].recovery == found[1][1][0].recovery
+    (step,) = build_waterfall(bench, found)
+    assert step.gained == found[0][1][0].recovery
+    # on top of the first step, the other suspect's repair is applied to what it left
+    assert applied == [GOOD, OTHER, GOOD, GOOD] and len(measured) == 4
