@@ -7,38 +7,21 @@ import typer
 
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.expand import expand
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
 from qdiag.cli.option_words import option_words
 from qdiag.cli.options import (
     OUTPUT,
     RUN,
-    ArchOption,
-    BatchSizeOption,
-    CalibDataOption,
-    CalibSamplesOption,
-    ChannelOrderOption,
-    CropOption,
-    DataOption,
     DebugOption,
     DeviceOption,
-    InputShapeOption,
     JsonOption,
-    MeanOption,
     MetricOption,
-    ModelArgument,
     NoCacheOption,
     NoFoldOption,
-    PixelScaleOption,
-    PresetOption,
     QuietOption,
-    ResizeOption,
-    SamplesOption,
     SchemeOption,
-    SeedOption,
     SetOption,
-    StdOption,
-    SubmoduleOption,
-    TrustOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -84,30 +67,15 @@ SensitivityOption = Annotated[
 BitsOption = Annotated[bool, typer.Option("--bits/--no-bits", help="Also measure 4 to 16 bits.", rich_help_panel=RUN)]
 
 
+@expand
 def diagnose(
-    model: ModelArgument,
+    model: ModelOptions,
+    data: DataOptions,
     out: ReportOption = None,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
-    input_shape: InputShapeOption = None,
-    data: DataOption = None,
-    calib_data: CalibDataOption = None,
-    preset: PresetOption = None,
-    resize: ResizeOption = None,
-    crop: CropOption = None,
-    pixel_scale: PixelScaleOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    channel_order: ChannelOrderOption = None,
-    samples: SamplesOption = None,
-    calib_samples: CalibSamplesOption = 128,
-    seed: SeedOption = 0,
     scheme: SchemeOption = DEFAULT_PRESET,
     set_: SetOption = None,
     no_fold: NoFoldOption = False,
     metric: MetricOption = None,
-    batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
     no_cache: NoCacheOption = False,
     sensitivity: SensitivityOption = True,
@@ -126,29 +94,22 @@ def diagnose(
     Without labels, agreement with the float network's top-1 takes the place of accuracy.
     The model is read, never changed; what repairs it is printed at the end.
     """
-    del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((json,), (model, data, calib_data, scheme))
+    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
-    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
-    data_options = DataOptions(
-        data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
-        batch_size, seed,
-    )  # fmt: skip
     prepare_process()
     from qdiag.pipeline.diagnose import DiagnoseOptions
 
     options = DiagnoseOptions(
         with_sensitivity=sensitivity,
         with_bits=bits,
-        seed=seed,
-        words=option_words(model_options, data_options, scheme, set_ or (), no_fold=no_fold),
+        seed=data.seed,
+        raises=debug,
+        words=option_words(model, data, scheme, set_ or (), no_fold=no_fold),
     )
     watch = Stopwatch()
     with resumable(no_cache=no_cache, quiet=quiet) as cache:
-        result = run_diagnosis(
-            model_options, data_options, resolved, options, device=device, metric=metric, cache=cache, quiet=quiet
-        )
+        result = run_diagnosis(model, data, resolved, options, device=device, metric=metric, cache=cache, quiet=quiet)
         write_diagnosis(result, out, json, quiet=quiet)
     if not stdout_is_taken:
         from qdiag.cli.ranking_table import print_ranking
@@ -161,8 +122,8 @@ def diagnose(
 
 
 def run_diagnosis(
-    model_options: ModelOptions,
-    data_options: DataOptions,
+    model: ModelOptions,
+    data: DataOptions,
     scheme: "QuantScheme",
     options: "DiagnoseOptions",
     *,
@@ -178,13 +139,13 @@ def run_diagnosis(
     """
     progress = make_progress(quiet=quiet)
     try:
-        subject = open_subject(model_options)
+        subject = open_subject(model)
         function = None
         if metric is not None:
             from qdiag.loaders.python_ref import load_object
 
             function = load_object(metric)
-        datasets = open_data(data_options, model_options, subject, progress)
+        datasets = open_data(data, model, subject, progress)
         from qdiag.pipeline.diagnose import diagnose_subject
 
         def announce(case: "Case") -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.expand import expand
 from qdiag.cli.fix_bn_options import (
     DryRunOption,
     EpsOption,
@@ -20,30 +21,12 @@ from qdiag.cli.fix_bn_options import (
 from qdiag.cli.fix_bn_table import print_fix
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, resolve_scheme
 from qdiag.cli.options import (
-    ArchOption,
-    BatchSizeOption,
-    CalibDataOption,
-    CalibSamplesOption,
-    ChannelOrderOption,
-    CropOption,
-    DataOption,
     DebugOption,
     DeviceOption,
-    InputShapeOption,
     JsonOption,
-    MeanOption,
-    ModelArgument,
-    PixelScaleOption,
-    PresetOption,
     QuietOption,
-    ResizeOption,
-    SamplesOption,
     SchemeOption,
-    SeedOption,
     SetOption,
-    StdOption,
-    SubmoduleOption,
-    TrustOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -71,8 +54,10 @@ could be written;  130 interrupted.
 _SCHEME = "tf-uint8"  # one scale per weight tensor: with one per channel, a dead channel costs nobody anything
 
 
+@expand
 def fix_bn(
-    model: ModelArgument,
+    model: ModelOptions,
+    data: DataOptions,
     output: OutputOption = None,
     in_place: InPlaceOption = False,
     force: ForceOption = False,
@@ -82,26 +67,9 @@ def fix_bn(
     layers: LayersOption = None,
     threshold: ThresholdOption = None,
     float_bound: FloatBoundOption = 1e-3,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
     eps: EpsOption = 1e-5,
-    input_shape: InputShapeOption = None,
-    data: DataOption = None,
-    calib_data: CalibDataOption = None,
-    preset: PresetOption = None,
-    resize: ResizeOption = None,
-    crop: CropOption = None,
-    pixel_scale: PixelScaleOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    channel_order: ChannelOrderOption = None,
-    samples: SamplesOption = None,
-    calib_samples: CalibSamplesOption = 128,
-    seed: SeedOption = 0,
     scheme: SchemeOption = _SCHEME,
     set_: SetOption = None,
-    batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
     json: JsonOption = None,
     quiet: QuietOption = False,
@@ -123,8 +91,8 @@ def fix_bn(
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
     check_distinct((output, json))
-    check_distinct((json,), (model, data, calib_data, scheme))
-    target = None if dry_run else target_of(model, output, in_place=in_place, or_else=", --in-place or --dry-run")
+    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
+    target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()
     watch = Stopwatch()
@@ -135,10 +103,10 @@ def fix_bn(
     from qdiag.savers.save import check_target
 
     if target is not None:
-        check_target(model, target, force=force, in_place=in_place)
+        check_target(model.model, target, force=force, in_place=in_place)
     options = FixOptions(method.value, tuple(layers or ()), threshold, float_bound)
     try:
-        found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule)
+        found = load_subject_or_tensors(model.model, arch=model.arch, trust=model.trust, submodule=model.submodule)
         audit = audit_batchnorms(found, assumed_eps=eps)
         if dry_run or no_proof:
             reason = "--dry-run runs nothing" if dry_run else "--no-proof: the network was not run"
@@ -146,21 +114,16 @@ def fix_bn(
         elif isinstance(found, NamedTensors):
             raise ConfigError(
                 "the file holds weights alone, so nothing can be proved",
-                at=model,
+                at=model.model,
                 hint="give the network with --arch, and --data; or --no-proof to repair without",
             )
         else:
-            model_options = ModelOptions(model, arch, trust, submodule, input_shape)
-            data_options = DataOptions(
-                data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
-                batch_size, seed,
-            )  # fmt: skip
-            datasets = open_data(data_options, model_options, found, progress)
+            datasets = open_data(data, model, found, progress)
             fix, changes = fix_batchnorms(
-                found, audit, datasets, resolved, options, device=device.value, seed=seed, progress=progress
+                found, audit, datasets, resolved, options, device=device.value, seed=data.seed, progress=progress
             )
         if target is not None and changes and not dry_run:
-            save_repaired(found, changes, target, submodule, trust=trust, force=force, in_place=in_place)
+            save_repaired(found, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             fix = replace(fix, written_to=str(target))
     finally:
         progress.finish()

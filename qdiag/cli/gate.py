@@ -10,6 +10,7 @@ from qdiag.cli import gate_options as limits
 from qdiag.cli import options as common
 from qdiag.cli.choices import Device
 from qdiag.cli.console import make_progress, remark, stdout_console
+from qdiag.cli.expand import expand
 from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
 from qdiag.cli.gate_table import print_gate
@@ -64,8 +65,10 @@ class _Target:
     device: Device
 
 
+@expand
 def gate(
     result: limits.ResultArgument,
+    data: DataOptions,
     max_drop: limits.MaxDropOption = None,
     max_relative_drop: limits.MaxRelativeDropOption = None,
     min_accuracy: limits.MinAccuracyOption = None,
@@ -99,21 +102,8 @@ def gate(
     trust: common.TrustOption = False,
     submodule: common.SubmoduleOption = None,
     input_shape: common.InputShapeOption = None,
-    data: common.DataOption = None,
-    calib_data: common.CalibDataOption = None,
-    preset: common.PresetOption = None,
-    resize: common.ResizeOption = None,
-    crop: common.CropOption = None,
-    pixel_scale: common.PixelScaleOption = None,
-    mean: common.MeanOption = None,
-    std: common.StdOption = None,
-    channel_order: common.ChannelOrderOption = None,
-    samples: common.SamplesOption = None,
-    calib_samples: common.CalibSamplesOption = 128,
-    seed: common.SeedOption = 0,
     scheme: common.SchemeOption = DEFAULT_PRESET,
     set_: common.SetOption = None,
-    batch_size: common.BatchSizeOption = 16,
     device: common.DeviceOption = Device.AUTO,
     quiet: common.QuietOption = False,
     debug: common.DebugOption = False,
@@ -138,21 +128,18 @@ def gate(
     }
     settings = gate_settings(given, environment=os.environ, folder=Path(), config=config)
     files = GateFiles(json, junit, sarif, markdown)
-    check_distinct((*files.all, settings.baseline if update_baseline else None), (result, data, calib_data, scheme))
+    check_distinct(
+        (*files.all, settings.baseline if update_baseline else None), (result, data.data, data.calib_data, scheme)
+    )
     if [*files.all].count(STDOUT) > 1:
         raise typer.BadParameter("only one of --json, --junit, --sarif and --markdown can go to standard output")
     target = _Target(
         ModelOptions(result, arch, trust, submodule, input_shape),
-        _data(data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
-              batch_size, seed),
+        data,
         *(scheme, tuple(set_ or ()), device),
-    )  # fmt: skip
+    )
     judged = _run(target, settings, files, updates=update_baseline, quiet=quiet)
     raise typer.Exit(judged.exit_code if judged is not None else 0)
-
-
-def _data(*fields: object) -> DataOptions:
-    return DataOptions(*fields)  # type: ignore[arg-type]
 
 
 def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: bool, quiet: bool) -> GateResult | None:

@@ -4,7 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qdiag.cli.choices import ChannelOrder, PreprocessingPreset
+from qdiag.cli.options import (
+    ArchOption,
+    BatchSizeOption,
+    CalibDataOption,
+    CalibSamplesOption,
+    ChannelOrderOption,
+    CropOption,
+    DataOption,
+    InputShapeOption,
+    MeanOption,
+    ModelArgument,
+    PixelScaleOption,
+    PresetOption,
+    ResizeOption,
+    SamplesOption,
+    SeedOption,
+    StdOption,
+    SubmoduleOption,
+    TrustOption,
+)
 from qdiag.cli.parse import parse_numbers, parse_shape
 from qdiag.config import load_scheme
 from qdiag.core.progress import Progress
@@ -21,30 +40,30 @@ if TYPE_CHECKING:
 class ModelOptions:
     """The panel `Model`."""
 
-    model: str
-    arch: str | None = None
-    trust: bool = False
-    submodule: str | None = None
-    input_shape: str | None = None
+    model: ModelArgument
+    arch: ArchOption = None
+    trust: TrustOption = False
+    submodule: SubmoduleOption = None
+    input_shape: InputShapeOption = None
 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """The panel `Data`."""
+    """The panel `Data`, and how many of its samples run at once."""
 
-    data: str | None = None
-    calib_data: str | None = None
-    preset: PreprocessingPreset | None = None
-    resize: int | None = None
-    crop: int | None = None
-    mean: str | None = None
-    std: str | None = None
-    pixel_scale: float | None = None
-    channel_order: ChannelOrder | None = None
-    samples: int | None = None
-    calib_samples: int = 128
-    batch_size: int = 16
-    seed: int = 0
+    data: DataOption = None
+    calib_data: CalibDataOption = None
+    preset: PresetOption = None
+    resize: ResizeOption = None
+    crop: CropOption = None
+    pixel_scale: PixelScaleOption = None
+    mean: MeanOption = None
+    std: StdOption = None
+    channel_order: ChannelOrderOption = None
+    samples: SamplesOption = None
+    calib_samples: CalibSamplesOption = 128
+    seed: SeedOption = 0
+    batch_size: BatchSizeOption = 16
 
 
 def open_subject(options: ModelOptions) -> "Subject":

@@ -90,7 +90,17 @@ def ranges(
     progress = make_progress(quiet=quiet)
     model_options = ModelOptions(model, arch, trust, submodule, input_shape)
     data_options = DataOptions(
-        data, None, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, 128, batch_size, seed
+        data=data,
+        preset=preset,
+        resize=resize,
+        crop=crop,
+        pixel_scale=pixel_scale,
+        mean=mean,
+        std=std,
+        channel_order=channel_order,
+        samples=samples,
+        seed=seed,
+        batch_size=batch_size,
     )
     try:
         subject = open_subject(model_options)

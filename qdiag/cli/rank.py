@@ -3,36 +3,19 @@
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.diagnose import run_diagnosis, write_diagnosis
+from qdiag.cli.expand import expand
 from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
 from qdiag.cli.option_words import option_words
 from qdiag.cli.options import (
-    ArchOption,
-    BatchSizeOption,
-    CalibDataOption,
-    CalibSamplesOption,
-    ChannelOrderOption,
-    CropOption,
-    DataOption,
     DebugOption,
     DeviceOption,
-    InputShapeOption,
     JsonOption,
-    MeanOption,
-    ModelArgument,
     NoCacheOption,
     NoFoldOption,
-    PixelScaleOption,
     PlotOption,
-    PresetOption,
     QuietOption,
-    ResizeOption,
-    SamplesOption,
     SchemeOption,
-    SeedOption,
     SetOption,
-    StdOption,
-    SubmoduleOption,
-    TrustOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -53,28 +36,13 @@ With the picture of the papers:  [cyan]qdiag rank net.pt2 --data photos/ --plot 
 """
 
 
+@expand
 def rank(
-    model: ModelArgument,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
-    input_shape: InputShapeOption = None,
-    data: DataOption = None,
-    calib_data: CalibDataOption = None,
-    preset: PresetOption = None,
-    resize: ResizeOption = None,
-    crop: CropOption = None,
-    pixel_scale: PixelScaleOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    channel_order: ChannelOrderOption = None,
-    samples: SamplesOption = None,
-    calib_samples: CalibSamplesOption = 128,
-    seed: SeedOption = 0,
+    model: ModelOptions,
+    data: DataOptions,
     scheme: SchemeOption = DEFAULT_PRESET,
     set_: SetOption = None,
     no_fold: NoFoldOption = False,
-    batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
     no_cache: NoCacheOption = False,
     json: JsonOption = None,
@@ -92,25 +60,17 @@ def rank(
     This is the heart of [cyan]qdiag diagnose[/], without sweeps and report; --json writes a diagnosis that
     [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
     """
-    del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((json, plot), (model, data, calib_data, scheme))
+    check_distinct((json, plot), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
-    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
-    data_options = DataOptions(
-        data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
-        batch_size, seed,
-    )  # fmt: skip
-    words = option_words(model_options, data_options, scheme, set_ or (), no_fold=no_fold)
+    words = option_words(model, data, scheme, set_ or (), no_fold=no_fold)
     prepare_process()
     from qdiag.pipeline.diagnose import DiagnoseOptions
 
-    options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=seed, words=words)
+    options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed, raises=debug, words=words)
     watch = Stopwatch()
     with resumable(no_cache=no_cache, quiet=quiet) as cache:
-        result = run_diagnosis(
-            model_options, data_options, resolved, options, device=device, metric=None, cache=cache, quiet=quiet
-        )
+        result = run_diagnosis(model, data, resolved, options, device=device, metric=None, cache=cache, quiet=quiet)
         write_diagnosis(result, None, json, quiet=quiet)
         if plot is not None:
             from qdiag.writers.figure import save_figure

@@ -4,33 +4,16 @@ from dataclasses import replace
 
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.expand import expand
 from qdiag.cli.fix_bn_options import ForceOption, InPlaceOption, OutputOption
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
 from qdiag.cli.options import (
-    ArchOption,
-    BatchSizeOption,
-    CalibDataOption,
-    CalibSamplesOption,
-    ChannelOrderOption,
-    CropOption,
-    DataOption,
     DebugOption,
     DeviceOption,
-    InputShapeOption,
     JsonOption,
-    MeanOption,
-    ModelArgument,
-    PixelScaleOption,
-    PresetOption,
     QuietOption,
-    ResizeOption,
-    SamplesOption,
     SchemeOption,
-    SeedOption,
     SetOption,
-    StdOption,
-    SubmoduleOption,
-    TrustOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -56,33 +39,18 @@ or data that cannot be judged, or no file could be written;  130 interrupted.
 _SCHEME = "tf-uint8"  # one scale per weight tensor: with one per channel, unequal channels cost little
 
 
+@expand
 def repair(
-    model: ModelArgument,
+    model: ModelOptions,
     with_: WithOption,
+    data: DataOptions,
     output: OutputOption = None,
     in_place: InPlaceOption = False,
     force: ForceOption = False,
     layers: RepairLayersOption = None,
     float_bound: RepairBoundOption = 1e-3,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
-    input_shape: InputShapeOption = None,
-    data: DataOption = None,
-    calib_data: CalibDataOption = None,
-    preset: PresetOption = None,
-    resize: ResizeOption = None,
-    crop: CropOption = None,
-    pixel_scale: PixelScaleOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    channel_order: ChannelOrderOption = None,
-    samples: SamplesOption = None,
-    calib_samples: CalibSamplesOption = 128,
-    seed: SeedOption = 0,
     scheme: SchemeOption = _SCHEME,
     set_: SetOption = None,
-    batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
     json: JsonOption = None,
     quiet: QuietOption = False,
@@ -106,8 +74,8 @@ def repair(
     check_written(names)
     stdout_is_taken = check_single_stdout(json, None)
     check_distinct((output, json))
-    check_distinct((json,), (model, data, calib_data, scheme))
-    target = target_of(model, output, in_place=in_place)
+    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
+    target = target_of(model.model, output, in_place=in_place)
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()
     watch = Stopwatch()
@@ -115,21 +83,16 @@ def repair(
     from qdiag.pipeline.repair import RepairOptions, repair_model
     from qdiag.savers.save import check_target
 
-    check_target(model, target, force=force, in_place=in_place)
-    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
-    data_options = DataOptions(
-        data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
-        batch_size, seed,
-    )  # fmt: skip
+    check_target(model.model, target, force=force, in_place=in_place)
     options = RepairOptions(names, tuple(layers or ()), float_bound)
     try:
-        subject = open_subject(model_options)
-        datasets = open_data(data_options, model_options, subject, progress)
+        subject = open_subject(model)
+        datasets = open_data(data, model, subject, progress)
         result, changes = repair_model(
-            subject, datasets, resolved, options, device=device.value, seed=seed, progress=progress
+            subject, datasets, resolved, options, device=device.value, seed=data.seed, progress=progress
         )
         if changes:
-            save_repaired(subject, changes, target, submodule, trust=trust, force=force, in_place=in_place)
+            save_repaired(subject, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             result = replace(result, written_to=str(target))
     finally:
         progress.finish()

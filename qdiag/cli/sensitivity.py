@@ -7,37 +7,20 @@ import typer
 
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.expand import expand
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
 from qdiag.cli.options import (
     RUN,
-    ArchOption,
-    BatchSizeOption,
-    CalibDataOption,
-    CalibSamplesOption,
-    ChannelOrderOption,
-    CropOption,
-    DataOption,
     DebugOption,
     DeviceOption,
-    InputShapeOption,
     JsonOption,
-    MeanOption,
-    ModelArgument,
     NoCacheOption,
     NoFoldOption,
-    PixelScaleOption,
     PlotOption,
-    PresetOption,
     QuietOption,
-    ResizeOption,
-    SamplesOption,
     SchemeOption,
-    SeedOption,
     SetOption,
-    StdOption,
-    SubmoduleOption,
     TopOption,
-    TrustOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -79,31 +62,16 @@ EstimateOnlyOption = Annotated[
 ]
 
 
+@expand
 def sensitivity(
-    model: ModelArgument,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
-    input_shape: InputShapeOption = None,
-    data: DataOption = None,
-    calib_data: CalibDataOption = None,
-    preset: PresetOption = None,
-    resize: ResizeOption = None,
-    crop: CropOption = None,
-    pixel_scale: PixelScaleOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    channel_order: ChannelOrderOption = None,
-    samples: SamplesOption = None,
-    calib_samples: CalibSamplesOption = 128,
-    seed: SeedOption = 0,
+    model: ModelOptions,
+    data: DataOptions,
     scheme: SchemeOption = DEFAULT_PRESET,
     set_: SetOption = None,
     no_fold: NoFoldOption = False,
     part: PartOption = Part.BOTH,
     all_but: AllButOption = True,
     estimate_only: EstimateOnlyOption = False,
-    batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
     no_cache: NoCacheOption = False,
     top: TopOption = None,
@@ -125,20 +93,15 @@ def sensitivity(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((json, plot), (model, data, calib_data, scheme))
+    check_distinct((json, plot), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
     prepare_process()
     watch = Stopwatch()
     progress = make_progress(quiet=quiet)
-    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
-    data_options = DataOptions(
-        data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
-        batch_size, seed,
-    )  # fmt: skip
     with resumable(no_cache=no_cache, quiet=quiet) as cache:
         try:
-            subject = open_subject(model_options)
-            datasets = open_data(data_options, model_options, subject, progress)
+            subject = open_subject(model)
+            datasets = open_data(data, model, subject, progress)
             from qdiag.pipeline.sensitivity import measure_sensitivity
 
             result = measure_sensitivity(
@@ -149,7 +112,7 @@ def sensitivity(
                 with_exact=not estimate_only,
                 with_all_but=all_but,
                 device=device.value,
-                seed=seed,
+                seed=data.seed,
                 progress=progress,
                 cache=cache,
             )

@@ -4,41 +4,24 @@ from typing import TYPE_CHECKING
 
 from qdiag.cli.choices import Device, Order, SortKey
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.expand import expand
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
 from qdiag.cli.options import (
     ActivationsOnlyOption,
-    ArchOption,
-    BatchSizeOption,
-    CalibDataOption,
-    CalibSamplesOption,
-    ChannelOrderOption,
-    CropOption,
     CsvOption,
-    DataOption,
     DebugOption,
     DeviceOption,
-    InputShapeOption,
     JsonOption,
     LossesOption,
-    MeanOption,
     MetricOption,
-    ModelArgument,
     NoFoldOption,
     OrderOption,
-    PixelScaleOption,
     PlotOption,
-    PresetOption,
     QuietOption,
-    ResizeOption,
-    SamplesOption,
     SchemeOption,
-    SeedOption,
     SetOption,
     SortOption,
-    StdOption,
-    SubmoduleOption,
     TopOption,
-    TrustOption,
     WeightsOnlyOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
@@ -70,24 +53,10 @@ Which side is it?  [cyan]qdiag sqnr net.pt2 --data photos/ --weights-only[/]
 """
 
 
+@expand
 def sqnr(
-    model: ModelArgument,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
-    input_shape: InputShapeOption = None,
-    data: DataOption = None,
-    calib_data: CalibDataOption = None,
-    preset: PresetOption = None,
-    resize: ResizeOption = None,
-    crop: CropOption = None,
-    pixel_scale: PixelScaleOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    channel_order: ChannelOrderOption = None,
-    samples: SamplesOption = None,
-    calib_samples: CalibSamplesOption = 128,
-    seed: SeedOption = 0,
+    model: ModelOptions,
+    data: DataOptions,
     scheme: SchemeOption = DEFAULT_PRESET,
     set_: SetOption = None,
     weights_only: WeightsOnlyOption = False,
@@ -95,7 +64,6 @@ def sqnr(
     no_fold: NoFoldOption = False,
     losses: LossesOption = False,
     metric: MetricOption = None,
-    batch_size: BatchSizeOption = 16,
     device: DeviceOption = Device.AUTO,
     order: OrderOption = Order.WORST,
     sort: SortOption = SortKey.LOCAL,
@@ -134,22 +102,17 @@ def sqnr(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
-    check_distinct((json, csv, plot), (model, data, calib_data, scheme))
+    check_distinct((json, csv, plot), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(
         scheme, set_ or (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold
     )
     prepare_process()
     watch = Stopwatch()
     progress = make_progress(quiet=quiet)
-    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
-    data_options = DataOptions(
-        data, calib_data, preset, resize, crop, mean, std, pixel_scale, channel_order, samples, calib_samples,
-        batch_size, seed,
-    )  # fmt: skip
     try:
-        subject = open_subject(model_options)
+        subject = open_subject(model)
         metric_function = _metric(metric)
-        datasets = open_data(data_options, model_options, subject, progress)
+        datasets = open_data(data, model, subject, progress)
         from qdiag.pipeline.sqnr import measure_subject
 
         measurement = measure_subject(
@@ -159,7 +122,7 @@ def sqnr(
             device=device.value,
             metric=metric_function,
             with_losses=losses,
-            seed=seed,
+            seed=data.seed,
             progress=progress,
         )
     finally:
