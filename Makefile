@@ -12,7 +12,7 @@ CODE := qdiag tests tools benchmarks
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    see where a quantized network loses its signal: installs into $(VENV), writes reports/demo"
+	@echo "make demo    find out why a network fails when it is quantized: installs into $(VENV), writes reports/demo"
 	@echo "make test    install the development tools into $(VENV), and run all tests"
 	@echo "make check   formatting, lint, types, direction of imports"
 	@echo "make format  put the code into its standard form"

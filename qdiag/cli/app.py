@@ -78,7 +78,7 @@ def _callback(
 ) -> None:
     """Find out why a neural network loses accuracy when it is quantized.
 
-    Start with [bold]qdiag demo[/], or with [bold]qdiag sqnr MODEL --data IMAGES[/] on a model of your own.
+    Start with [bold]qdiag demo[/], or with [bold]qdiag diagnose MODEL --data IMAGES[/] on a model of your own.
     """
     del version_
 
