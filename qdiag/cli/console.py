@@ -10,7 +10,7 @@ from rich.text import Text
 
 from qdiag.core.progress import NoProgress
 from qdiag.core.progress import Progress as ProgressSink
-from qdiag.errors import QdiagError
+from qdiag.errors import ConfigError, QdiagError
 
 _WIDTH_IN_FILES = 160
 """Columns when stdout is a file or a pipe, where nothing needs to be left out."""
@@ -77,9 +77,41 @@ class ConsoleProgress:
             self._bar.remove_task(task)
 
 
-def make_progress(*, quiet: bool) -> ProgressSink:
-    """A bar when somebody watches, otherwise nothing."""
+class LineProgress:
+    """One line per finished stage, which a log keeps: its name, its steps and its seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage: str | None = None
+        self._steps, self._started = 0, 0.0
+
+    def start(self, stage: str, total: int | None) -> None:
+        del total
+        self.finish()
+        self._stage, self._steps, self._started = stage, 0, time.perf_counter()
+
+    def advance(self, steps: int = 1) -> None:
+        self._steps += steps
+
+    def finish(self) -> None:
+        if self._stage is not None:
+            counted = f", {self._steps} samples" if self._steps else ""
+            line = f"{self._stage}{counted}: {time.perf_counter() - self._started:.1f} s"
+            self._console.print(Text(line, style="dim"), soft_wrap=True)
+        self._stage = None
+
+
+def make_progress(*, quiet: bool, verbose: bool = False) -> ProgressSink:
+    """A bar when somebody watches, a line per stage when asked for, otherwise nothing.
+
+    Raises:
+        ConfigError: both were asked for.
+    """
+    if quiet and verbose:
+        raise ConfigError("--quiet and --verbose exclude each other", hint="leave one away")
     console = stderr_console()
+    if verbose:
+        return LineProgress(console)
     return ConsoleProgress(console) if console.is_terminal and not quiet else NoProgress()
 
 

@@ -7,6 +7,7 @@ import typer
 
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.cost_words import diagnosis_cost_words
 from qdiag.cli.expand import expand
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
 from qdiag.cli.option_words import option_words
@@ -22,6 +23,7 @@ from qdiag.cli.options import (
     QuietOption,
     SchemeOption,
     SetOption,
+    VerboseOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -82,6 +84,7 @@ def diagnose(
     bits: BitsOption = True,
     json: JsonOption = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Find out why a network loses accuracy when it is quantized, and what repairs it.
@@ -109,7 +112,9 @@ def diagnose(
     )
     watch = Stopwatch()
     with resumable(no_cache=no_cache, quiet=quiet) as cache:
-        result = run_diagnosis(model, data, resolved, options, device=device, metric=metric, cache=cache, quiet=quiet)
+        result = run_diagnosis(
+            model, data, resolved, options, device=device, metric=metric, cache=cache, quiet=quiet, verbose=verbose
+        )
         write_diagnosis(result, out, json, quiet=quiet)
     if not stdout_is_taken:
         from qdiag.cli.ranking_table import print_ranking
@@ -130,6 +135,7 @@ def run_diagnosis(
     device: Device,
     metric: str | None,
     quiet: bool,
+    verbose: bool = False,
     cache: "PassCache | None" = None,
 ) -> "Diagnosis":
     """Opens model and data, says what it will cost, and diagnoses.
@@ -137,7 +143,7 @@ def run_diagnosis(
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
-    progress = make_progress(quiet=quiet)
+    progress = make_progress(quiet=quiet, verbose=verbose)
     try:
         subject = open_subject(model)
         function = None
@@ -149,7 +155,7 @@ def run_diagnosis(
         from qdiag.pipeline.diagnose import diagnose_subject
 
         def announce(case: "Case") -> None:
-            remark(_cost_line(case, options), quiet=quiet)
+            remark(diagnosis_cost_words(case, options), quiet=quiet)
 
         return diagnose_subject(
             subject,
@@ -186,18 +192,3 @@ def write_diagnosis(result: "Diagnosis", out: Path | None, json: "str | Path | N
             write_report(result, out)
         finally:
             progress.finish()
-
-
-def _cost_line(case: "Case", options: "DiagnoseOptions") -> str:
-    from qdiag.pipeline.estimate import estimate
-
-    cost = estimate(case, options)
-    fixed = (cost.examine + cost.sweeps) * cost.pass_s
-    return (
-        f"about {_minutes(fixed)}, and {_minutes(cost.repairs * cost.pass_s)} more if there is something to repair "
-        f"({cost.sample_count} images, {cost.pass_s:.1f} s for a float pass)"
-    )
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90.0 else f"{seconds / 60.0:.0f} min"

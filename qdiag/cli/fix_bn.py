@@ -27,6 +27,7 @@ from qdiag.cli.options import (
     QuietOption,
     SchemeOption,
     SetOption,
+    VerboseOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -73,6 +74,7 @@ def fix_bn(
     device: DeviceOption = Device.AUTO,
     json: JsonOption = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Repair BatchNorm channels without variance, and show what that did.
@@ -96,7 +98,7 @@ def fix_bn(
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet)
+    progress = make_progress(quiet=quiet, verbose=verbose)
     from qdiag.loaders.model_tensors import NamedTensors, load_subject_or_tensors
     from qdiag.pipeline.bn_audit import audit_batchnorms
     from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms, fix_unproved

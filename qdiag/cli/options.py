@@ -222,4 +222,7 @@ NoCacheOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.", rich_help_panel=OUTPUT)
 ]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="A line on stderr for every finished stage.", rich_help_panel=OUTPUT)
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and warnings.", rich_help_panel=OUTPUT)]

@@ -16,6 +16,7 @@ from qdiag.cli.options import (
     QuietOption,
     SchemeOption,
     SetOption,
+    VerboseOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -48,6 +49,7 @@ def rank(
     json: JsonOption = None,
     plot: PlotOption = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Rank the causes of the loss by what repairing each one alone gives back.
@@ -70,7 +72,9 @@ def rank(
     options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed, raises=debug, words=words)
     watch = Stopwatch()
     with resumable(no_cache=no_cache, quiet=quiet) as cache:
-        result = run_diagnosis(model, data, resolved, options, device=device, metric=None, cache=cache, quiet=quiet)
+        result = run_diagnosis(
+            model, data, resolved, options, device=device, metric=None, cache=cache, quiet=quiet, verbose=verbose
+        )
         write_diagnosis(result, None, json, quiet=quiet)
         if plot is not None:
             from qdiag.writers.figure import save_figure

@@ -14,6 +14,7 @@ from qdiag.cli.options import (
     QuietOption,
     SchemeOption,
     SetOption,
+    VerboseOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -54,6 +55,7 @@ def repair(
     device: DeviceOption = Device.AUTO,
     json: JsonOption = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Write a checkpoint whose weights quantize better, and show what that did.
@@ -79,7 +81,7 @@ def repair(
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet)
+    progress = make_progress(quiet=quiet, verbose=verbose)
     from qdiag.pipeline.repair import RepairOptions, repair_model
     from qdiag.savers.save import check_target
 

@@ -7,6 +7,7 @@ import typer
 
 from qdiag.cli.choices import Device
 from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.cost_words import minutes, pass_words
 from qdiag.cli.expand import expand
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
 from qdiag.cli.options import (
@@ -21,6 +22,7 @@ from qdiag.cli.options import (
     SchemeOption,
     SetOption,
     TopOption,
+    VerboseOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
 from qdiag.cli.process import prepare_process
@@ -29,6 +31,7 @@ from qdiag.config import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from qdiag.core.sensitivity import Sensitivity
+    from qdiag.simulate.case import Case
 
 SENSITIVITY_EPILOG = """
 [bold]Examples[/]
@@ -78,6 +81,7 @@ def sensitivity(
     json: JsonOption = None,
     plot: PlotOption = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Quantize each layer alone, and all but it, and show what that does to the output.
@@ -97,12 +101,17 @@ def sensitivity(
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
     prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet)
+    progress = make_progress(quiet=quiet, verbose=verbose)
     with resumable(no_cache=no_cache, quiet=quiet) as cache:
         try:
             subject = open_subject(model)
             datasets = open_data(data, model, subject, progress)
+            from qdiag.pipeline.estimate import estimate_sweep
             from qdiag.pipeline.sensitivity import measure_sensitivity
+
+            def announce(case: "Case") -> None:
+                cost = estimate_sweep(case, part.value, with_exact=not estimate_only, with_all_but=all_but)
+                remark(f"about {minutes(cost.total_s)}{pass_words(cost)}", quiet=quiet)
 
             result = measure_sensitivity(
                 subject,
@@ -114,6 +123,7 @@ def sensitivity(
                 device=device.value,
                 seed=data.seed,
                 progress=progress,
+                announce=None if quiet else announce,
                 cache=cache,
             )
         finally:

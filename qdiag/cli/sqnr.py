@@ -22,6 +22,7 @@ from qdiag.cli.options import (
     SetOption,
     SortOption,
     TopOption,
+    VerboseOption,
     WeightsOnlyOption,
 )
 from qdiag.cli.parse import check_distinct, check_single_stdout
@@ -72,6 +73,7 @@ def sqnr(
     csv: CsvOption = None,
     plot: PlotOption = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Show where a network loses its signal when it is quantized.
@@ -108,7 +110,7 @@ def sqnr(
     )
     prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet)
+    progress = make_progress(quiet=quiet, verbose=verbose)
     try:
         subject = open_subject(model)
         metric_function = _metric(metric)

@@ -1,8 +1,9 @@
-"""What a diagnosis will cost, said before it begins."""
+"""What a long run will cost, said before it begins."""
 
 import time
 from dataclasses import dataclass
 
+from qdiag.core.sensitivity import SensitivityPart
 from qdiag.pipeline.diagnose import BITS, DiagnoseOptions
 from qdiag.simulate.case import Case
 from qdiag.simulate.sensitivity import switchable_layers
@@ -14,6 +15,8 @@ _REPAIRS = 30.0
 """Networks that a harmed network's repairs, placebos and sequence take as a rule; a healthy one takes few."""
 _VARIANT = 1.2
 """Of a float pass: the quantizers of one variant come on top of its arithmetic."""
+_BACKWARD = 4.0
+"""Forward in float and quantized, and back."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,24 @@ class Estimate:
 
 
 def estimate(case: Case, options: DiagnoseOptions) -> Estimate:
-    """Times the second of two batches in float, and counts what will be run."""
+    """What `qdiag diagnose` will take."""
+    sweeps = 0.0
+    if options.with_sensitivity:
+        sweeps += _VARIANT * len(switchable_layers(case, "both")) / 2.0
+    if options.with_bits:
+        sweeps += _VARIANT * len(BITS)
+    return Estimate(_EXAMINE, _VARIANT * _REPAIRS, sweeps, _pass_s(case), case.measured.sample_count)
+
+
+def estimate_sweep(case: Case, part: SensitivityPart, *, with_exact: bool, with_all_but: bool) -> Estimate:
+    """What `qdiag sensitivity` will take: half a pass for each layer and way, and the backward pass."""
+    ways = (1 + with_all_but) if with_exact else 0
+    sweeps = _BACKWARD + _VARIANT * len(switchable_layers(case, part)) / 2.0 * ways
+    return Estimate(0.0, 0.0, sweeps, _pass_s(case), case.measured.sample_count)
+
+
+def _pass_s(case: Case) -> float:
+    """Seconds of a float pass over the measured data, from the second of two batches."""
     runner = VariantRunner(case.origin, [])
     elapsed, samples = 0.0, 1
     for i, batch in enumerate(case.measured):
@@ -45,10 +65,4 @@ def estimate(case: Case, options: DiagnoseOptions) -> Estimate:
         elapsed, samples = time.perf_counter() - started, batch.sample_count
         if i == 1:
             break
-    sweeps = 0.0
-    if options.with_sensitivity:
-        sweeps += _VARIANT * len(switchable_layers(case, "both")) / 2.0
-    if options.with_bits:
-        sweeps += _VARIANT * len(BITS)
-    count = case.measured.sample_count
-    return Estimate(_EXAMINE, _VARIANT * _REPAIRS, sweeps, elapsed / samples * count, count)
+    return elapsed / samples * case.measured.sample_count

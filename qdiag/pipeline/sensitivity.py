@@ -1,7 +1,7 @@
 """`qdiag sensitivity`: how much each layer's quantizers cost by themselves, exactly and by estimate."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from qdiag.batches import Datasets
@@ -119,11 +119,13 @@ def measure_sensitivity(
     device: str = "cpu",
     seed: int = 0,
     progress: Progress | None = None,
+    announce: Callable[[Case], None] | None = None,
     cache: PassCache | None = None,
 ) -> Sensitivity:
     """Everything that `qdiag sensitivity` prints. The subject is left as it was.
 
     Args:
+        announce: called with the case as soon as it is known, before the long part begins.
         cache: where finished passes are kept, and found when a run that was stopped is started again.
 
     Raises:
@@ -135,6 +137,8 @@ def measure_sensitivity(
         begun = begin(subject, datasets, scheme, progress, watch, device=device, cache=cache)
         if not switchable_layers(begun.case, part):
             raise ConfigError(f"no layer has quantizers of {part} to switch", at=scheme.name, hint="use --part both")
+        if announce is not None:
+            announce(begun.case)
         with watch.stage("data digest"):
             data = data_info(begun.datasets, seed)
         with watch.stage("sweep"):

@@ -1,0 +1,28 @@
+"""What a long run will cost, in the words of a remark."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qdiag.pipeline.diagnose import DiagnoseOptions
+    from qdiag.pipeline.estimate import Estimate
+    from qdiag.simulate.case import Case
+
+
+def diagnosis_cost_words(case: "Case", options: "DiagnoseOptions") -> str:
+    """`about 40 s, and 2 min more if there is something to repair (500 images, 3.1 s for a float pass)`."""
+    from qdiag.pipeline.estimate import estimate
+
+    cost = estimate(case, options)
+    fixed = (cost.examine + cost.sweeps) * cost.pass_s
+    more = minutes(cost.repairs * cost.pass_s)
+    return f"about {minutes(fixed)}, and {more} more if there is something to repair{pass_words(cost)}"
+
+
+def pass_words(cost: "Estimate") -> str:
+    """On how much data, and how long one float pass takes."""
+    return f" ({cost.sample_count} samples, {cost.pass_s:.1f} s for a float pass)"
+
+
+def minutes(seconds: float) -> str:
+    """Seconds below a minute and a half, minutes above."""
+    return f"{seconds:.0f} s" if seconds < 90.0 else f"{seconds / 60.0:.0f} min"
