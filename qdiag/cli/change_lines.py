@@ -52,8 +52,7 @@ def _quantized_text(name: str, old: PairedCounts, new: PairedCounts) -> Text:
     return Text.assemble(
         f"{name} ",
         (f"{old.simulated_percent:.1f} % → {new.simulated_percent:.1f} %", "bold"),
-        f", left to the float network {new.drop_pp:.1f} pp (95 %: {lost.low:.1f} to {lost.high:.1f}), "
-        f"{new.sample_count} samples",
+        f", {new.drop_pp:.1f} pp below float (95 %: {lost.low:.1f} to {lost.high:.1f}), {new.sample_count} samples",
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from qdiag.core.causes import PartScore, Trial
 from qdiag.core.findings import Evidence
-from qdiag.core.scheme import QuantScheme
+from qdiag.core.scheme import BiasType, QuantScheme
 from qdiag.rank.bench import Bench
 from qdiag.simulate.case import Case, with_scheme
 from qdiag.simulate.scoring import recovery
@@ -75,11 +75,14 @@ def _options(case: Case) -> Sequence[Option]:
     if not scheme.activations.is_float and scheme.activations.bits < _WIDE_BITS:
         activations = replace(scheme.activations, bits=_WIDE_BITS)
         growth = _WIDE_BITS / scheme.activations.bits
+        # finer input scales make finer bias scales, which 32 bits do not hold: backends with 16x8 kernels take 64
+        bias: BiasType = "int64" if scheme.bias == "int32" else scheme.bias
+        settings = (f"activations.bits={_WIDE_BITS}", *((f"bias={bias}",) if bias != scheme.bias else ()))
         found.append(
             (
                 "activations_16bit",
-                replace(scheme, activations=activations),
-                (f"activations.bits={_WIDE_BITS}",),
+                replace(scheme, activations=activations, bias=bias),
+                settings,
                 (Evidence("activation_memory", growth, "x"),),
             )
         )

@@ -24,7 +24,7 @@ def ranking_of(source: Diagnosis | Ranking) -> Ranking:
 def commands(
     source: Diagnosis | Ranking, model_source: str | None = None, options: Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """What to run, in order: each line works on what the line before wrote. Empty when no cause is claimed.
+    """What to run, in order: each line works on what the line before wrote. Empty when nothing is known to help.
 
     Repairs of weights write a checkpoint beside the one that was read (`net.fixed.pt2`), then `net.fixed2.pt2`, ...;
     changes of the plan are measured together at the end, with the values of `--set` that make the scheme so.
@@ -34,7 +34,7 @@ def commands(
         options: words of the command line that say which network, data and scheme; a diagnosis knows its own.
     """
     ranking = ranking_of(source)
-    if ranking.harm.verdict != "harmed" or not ranking.claimed:
+    if ranking.harm.verdict != "harmed" or not (ranking.claimed or ranking.waterfall):
         return ()
     model, words = _model_and_options(source, model_source, options)
     lines: list[str] = []

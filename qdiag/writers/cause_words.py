@@ -57,10 +57,21 @@ def headline(source: Diagnosis | Ranking) -> str:
     sentence = f"{cost[:1].upper()}{cost[1:]}."
     claimed = ranking.claimed
     if not claimed:
-        tried = any(trial.after is not None for cause in ranking.causes for trial in cause.trials)
-        why = "No repair that was tried gives a part of it back beyond noise" if tried else "No cause was found"
-        return f"{sentence} {why}."
+        return f"{sentence} {_without_cause(ranking)}."
     return f"{sentence} {_cause_sentence(claimed)}"
+
+
+def _without_cause(ranking: Ranking) -> str:
+    """Repairs may help although no finding asks for them, or none of them alone beats its placebo."""
+    if ranking.waterfall:
+        after, before = ranking.repaired, ranking.before
+        if ranking.task_kind == "none":
+            back = with_unit(after.output_sqnr_db - before.output_sqnr_db, "dB")
+        else:
+            back = with_unit(after.task_percent - before.task_percent, "pp")
+        return f"No fault is proved to be the cause; the repairs below give back {back}"
+    tried = any(trial.after is not None for cause in ranking.causes for trial in cause.trials)
+    return "No repair that was tried gives a part of it back beyond noise" if tried else "No cause was found"
 
 
 def harm_words(ranking: Ranking) -> str:

@@ -8,6 +8,7 @@ from qdiag.writers.cause_words import cause_title, score_words
 from qdiag.writers.evidence_words import evidence_words
 from qdiag.writers.number_words import significant, task_noun, with_unit
 from qdiag.writers.report_markdown_text import PictureLink, code, codes, pictures_of, section, table, text
+from qdiag.writers.untried import untried_findings
 from qdiag.writers.words import arithmetic_words, tensor_scheme_words
 
 _ROWS = 8
@@ -58,15 +59,13 @@ def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
 
 def other_findings_section(diagnosis: Diagnosis) -> str:
     """What was seen and belongs to no suspect: facts, not causes."""
-    told = {finding for cause in diagnosis.ranking.causes for finding in cause.findings}
     rows = [
         (
             f"{finding.code} {text(cause_title(finding.code))}",
             codes(finding.layers),
             text("; ".join(map(evidence_words, finding.sites[0].evidence))) if finding.sites else "",
         )
-        for finding in diagnosis.ranking.findings
-        if finding not in told
+        for finding in untried_findings(diagnosis.ranking)
     ]
     intro = "Seen, but not tested by a repair."
     return section("Other findings", *((intro, table(("finding", "layers", "worst"), rows)) if rows else ()))

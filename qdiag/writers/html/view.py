@@ -11,6 +11,7 @@ from qdiag.core.sensitivity import SensitivityRow
 from qdiag.writers.cause_words import commands, headline, repair_title
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.number_words import names_words, task_noun
+from qdiag.writers.untried import untried_findings
 
 _WAYS_AROUND = {repair.name for repair in REPAIR_NAMES if not repair.keeps_scheme}
 
@@ -108,7 +109,7 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         commands=commands(diagnosis),
         waterfall=_waterfall(ranking, has_task),
         ways=_ways(ranking),
-        untried=_untried(ranking),
+        untried=untried_findings(ranking),
         sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
     )
 
@@ -179,8 +180,3 @@ def _ways(ranking: Ranking) -> tuple[Trial, ...]:
         return -math.inf if math.isnan(recovered) else recovered
 
     return tuple(sorted(best.values(), key=gain, reverse=True))
-
-
-def _untried(ranking: Ranking) -> tuple[Finding, ...]:
-    suspected = {(f.code, layer) for cause in ranking.causes for f in cause.findings for layer in f.layers}
-    return tuple(f for f in ranking.findings if not {(f.code, layer) for layer in f.layers} <= suspected or not f.sites)
