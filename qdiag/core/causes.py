@@ -144,6 +144,7 @@ class Harm:
 
     Attributes:
         kind: `drop` of accuracy in points, `flips` of top-1 in percent, or output `sqnr` in dB.
+        interval: 95 %; NaN where the value is an SQNR.
         limit: from where on it counts as harm.
     """
 

@@ -33,7 +33,7 @@ def harm_of(score: Score) -> Harm:
         return _judged("flips", counts.drop_pp, _flips_interval(flipped, n), FLIPS_LIMIT_PERCENT)
     sqnr = score.output_sqnr_db
     verdict: HarmVerdict = "healthy" if sqnr >= SQNR_LIMIT_DB else "harmed" if score.outputs else "undecided"
-    return Harm("sqnr", sqnr, Interval(sqnr, sqnr), SQNR_LIMIT_DB, verdict)
+    return Harm("sqnr", sqnr, Interval(math.nan, math.nan), SQNR_LIMIT_DB, verdict)
 
 
 def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
@@ -42,7 +42,23 @@ def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
         return (
             "no output is a float tensor, so what quantization costs cannot be told; let the network return logits",
         )
-    n, needed = score.task.sample_count, _samples_needed(harm)
+    return (*_lost_outputs(score, harm), *_too_few(score.task.sample_count, harm))
+
+
+def _lost_outputs(score: Score, harm: Harm) -> tuple[str, ...]:
+    """Outputs that the verdict does not speak of: where there are logits, it is of these alone."""
+    logits = next((o for o in score.outputs if len(o.shape) == 1 and o.shape[0] > 1), None)
+    others = [o for o in score.outputs if o is not logits] if harm.kind != "sqnr" else []
+    lost = [f"{o.name} ({o.error.sqnr_db:.1f} dB)" for o in others if o.error.sqnr_db < SQNR_LIMIT_DB]
+    if not lost:
+        return ()
+    return (
+        f"the verdict is of the logits alone; below {SQNR_LIMIT_DB:g} dB of SQNR at other outputs: {', '.join(lost)}",
+    )
+
+
+def _too_few(n: int, harm: Harm) -> tuple[str, ...]:
+    needed = _samples_needed(harm)
     if harm.verdict != "healthy" or n >= needed:
         return ()
     samples = "1 sample is" if n == 1 else f"{n} samples are"

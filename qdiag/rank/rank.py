@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from qdiag.core.causes import Harm, RankedCause, Ranking, Trial
+from qdiag.core.causes import Harm, RankedCause, Ranking, Score, Trial, Verdict
 from qdiag.core.findings import Finding
 from qdiag.core.progress import Progress
 from qdiag.rank.bench import Bench
@@ -68,6 +68,23 @@ def rank_causes(
     )
 
 
+Judged = tuple[Suspect, tuple[Trial, ...], Verdict, str]
+
+
+def _told_apart(judged: Sequence[Judged]) -> list[Judged]:
+    """Of suspects whose only proof is one and the same repair, the first is the cause: no more is known of others."""
+    found: list[Judged] = []
+    proofs: dict[str, list[tuple[str, tuple[str, ...], Score | None]]] = {}
+    for suspect, trials, verdict, reason in judged:
+        own = [(t.repair, t.layers, t.after) for t in trials if is_claim(t)] if verdict == "cause" else []
+        other = next((code for code, seen in proofs.items() if own and all(proof in seen for proof in own)), None)
+        if other is not None:
+            verdict, reason = "undecided", f"the repair that helps is that of {other} at the same layers"
+        proofs.setdefault(suspect.code, []).extend(own if other is None else [])
+        found.append((suspect, trials, verdict, reason))
+    return found
+
+
 def _way_around(trials: Sequence[Trial]) -> Trial | None:
     """The change of scheme that gives most back; the best of several that give nothing back is none."""
 
@@ -83,14 +100,14 @@ def _causes(
     harm: Harm, ordered: Sequence[tuple[Suspect, tuple[Trial, ...]]], steps: Sequence[Step], needed: Sequence[bool]
 ) -> tuple[RankedCause, ...]:
     is_all_repaired = bool(steps) and harm_of(steps[-1].after.score).verdict == "healthy"
-    judged = []
+    judged = list[Judged]()
     for suspect, trials in ordered:
         is_needed = any(step.suspect is suspect and n for step, n in zip(steps, needed, strict=True))
         verdict = verdict_on(harm, trials, needed_in_sequence=is_needed, is_all_repaired=is_all_repaired)
         judged.append((suspect, trials, *verdict))
     places = {id(step.suspect): i for i, step in enumerate(steps)}
 
-    def rank(row: tuple[Suspect, tuple[Trial, ...], str, str]) -> tuple[object, ...]:
+    def rank(row: Judged) -> tuple[object, ...]:
         suspect, trials, verdict, _ = row
         kept, sure, points, decibels = strength(trials)
         # equal alone (both hidden behind a third, or each behind the other), the sequence tells which gives more
@@ -98,6 +115,8 @@ def _causes(
         return (_ORDER[verdict], not kept, -round(sure, 9), place, -round(points, 9), -decibels)
 
     judged.sort(key=rank)
+    judged = _told_apart(judged)
+    judged.sort(key=lambda row: _ORDER[row[2]])
     return tuple(
         RankedCause(i, suspect.code, tuple(suspect.sites), suspect.findings(), trials, verdict, reason)
         for i, (suspect, trials, verdict, reason) in enumerate(judged, 1)

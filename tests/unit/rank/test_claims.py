@@ -141,3 +141,13 @@ def test_without_a_float_output_there_is_nothing_to_judge_by() -> None:
     assert harm.verdict == "undecided" and math.isnan(harm.value)
     assert "no output is a float tensor" in harm_notes(nothing, harm)[0]
     assert "no output" in verdict_on(harm, [trial(60)], needed_in_sequence=False)[1]
+
+
+def test_outputs_beside_the_logits_are_not_passed_over() -> None:
+    lost = OutputRecord("map", (2, 8, 8), ErrorSums(count=100, reference_sq_sum=100.0, error_sq_sum=90.0))
+    found = replace(score(PairedCounts(300, 0, 0, 0), n=300), outputs=(*score().outputs, lost))
+    assert harm_notes(found, harm_of(found)) == (
+        "the verdict is of the logits alone; below 20 dB of SQNR at other outputs: map (0.5 dB)",
+    )
+    unlabelled = replace(score(sqnr_db=3.0), outputs=(lost,))
+    assert harm_of(unlabelled).kind == "sqnr" and harm_notes(unlabelled, harm_of(unlabelled)) == ()

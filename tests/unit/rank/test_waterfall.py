@@ -15,6 +15,7 @@ from qdiag.rank.waterfall import Step, build_waterfall, needed_steps
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.repairs.keep_float import KEEP_FLOAT
 from qdiag.simulate.case import Case
+from qdiag.writers.cause_words import commands, headline
 from tests.cases import assert_untouched, open_test_case, snapshot
 from tests.unit.rank.shifted import (
     GOOD,
@@ -175,3 +176,23 @@ def test_the_same_seed_gives_the_same_ranking() -> None:
     case = shifted_case(HIDDEN)
     findings = [finding("0", GOOD), finding("3", GOOD, code="QD101")]
     assert ranked(case, findings, unshift()) == ranked(case, findings, unshift())
+
+
+def test_one_repair_is_proof_of_one_cause() -> None:
+    """Two findings at one layer, one of its weight and one of its output, with the same repair."""
+    case = shifted_case({"1": [9.0, 0.0, 0.0, 0.0]})
+    findings = [finding("1", GOOD, code="QD104"), finding("1", GOOD, code="QD201")]
+    ranking = ranked(case, findings, unshift())
+    assert [(cause.code, cause.verdict) for cause in ranking.causes] == [("QD104", "cause"), ("QD201", "undecided")]
+    assert ranking.causes[1].reason == "the repair that helps is that of QD104 at the same layers"
+    other = ranked(case, [findings[0], finding("1", OTHER, code="QD201")], unshift(), shift(OTHER))
+    assert [cause.verdict for cause in other.causes] == ["cause", "harmless"]
+
+
+def test_what_helps_without_a_finding_is_said_and_can_be_run() -> None:
+    case = shifted_case({"3": [9.0, 0.0, 0.0, 0.0]})
+    ranking = ranked(case, [], everywhere("correct_bias", tells=True))
+    assert ranking.claimed == () and [step.repair for step in ranking.waterfall] == ["correct_bias"]
+    assert "No fault is proved to be the cause; the repairs below give back 7" in headline(ranking)
+    ranking = ranked(case, [], reweigh("equalize", 2.0))
+    assert commands(ranking, "net.pt", []) == ("qdiag repair net.pt --with equalize -o net.fixed.pt",)

@@ -40,9 +40,12 @@ def test_a_network_without_task_is_judged_by_its_output() -> None:
 
 def test_harm_without_a_claimed_cause_says_whether_anything_was_tried() -> None:
     ranking = diagnosis().ranking
-    unclaimed = replace(ranking, causes=tuple(replace(cause, verdict="harmless") for cause in ranking.causes))
+    unclaimed = replace(
+        ranking, causes=tuple(replace(cause, verdict="harmless") for cause in ranking.causes), waterfall=()
+    )
     assert "No repair that was tried gives a part of it back" in headline(unclaimed)
-    assert headline(replace(ranking, causes=())).endswith("No cause was found.")
+    assert headline(replace(ranking, causes=(), waterfall=())).endswith("No cause was found.")
+    assert "No fault is proved to be the cause; the repairs below" in headline(replace(ranking, causes=()))
 
 
 def test_lines_of_causes_give_the_gain_or_the_reason() -> None:
