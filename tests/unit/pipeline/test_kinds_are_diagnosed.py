@@ -75,8 +75,9 @@ def test_the_batch_size_does_not_matter(batch_size: int) -> None:
     ]
     assert found.ranking.harm == wanted.ranking.harm
     for one, other in zip(found.bits, wanted.bits, strict=True):
-        # a last bit of float rounding now and then tips a value over to the next step
-        assert one.score.output_sqnr_db == pytest.approx(other.score.output_sqnr_db, abs=0.3)
+        # beyond 10 bits, the last bit of a float tips some values over to the next step, and little else is left
+        tolerance = 0.01 if one.bits <= 10 else 1.0
+        assert one.score.output_sqnr_db == pytest.approx(other.score.output_sqnr_db, abs=tolerance)
     assert found.sensitivity is not None and wanted.sensitivity is not None
     for row, same in zip(found.sensitivity.rows, wanted.sensitivity.rows, strict=True):
         assert row.alone is not None and same.alone is not None
