@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.fit_table import Column, fit_table
-from qdiag.cli.sqnr_header import capture_lines, data_lines, header_grid, model_lines
+from qdiag.cli.sqnr_header import capture_lines, data_lines, header_grid, metric_words, model_lines
 from qdiag.core.causes import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.repair_names import REPAIR_NAMES
@@ -26,6 +26,7 @@ from qdiag.writers.number_words import count_noun, interval_words, names_words, 
 _KEEPS_SCHEME = {name.name for name in REPAIR_NAMES if name.keeps_scheme}
 _VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4
+_RANKED_BY = {"top1": "top-1", "agreement": "agreement of the top-1", "none": "SQNR at the output"}
 
 
 def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
@@ -60,6 +61,8 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
     yield "scheme", Text(measurement.scheme.name, style="bold")
     yield from data_lines(measurement.data)
     yield from capture_lines(measurement.capture)
+    for score in measurement.task.metrics:
+        yield "metric", Text(f"{metric_words(score)}; repairs are ranked by {_RANKED_BY[ranking.task_kind]}")
     passes = "1 pass" if ranking.pass_count == 1 else f"{ranking.pass_count} passes"
     words = f"{count_noun(ranking.variant_count, 'network')} in {passes} beside one float reference"
     yield "repairs", Text(words)
