@@ -9,17 +9,14 @@ from qdiag.core.measurement import SCHEMA_VERSION, Measurement, ModelInfo, Stage
 from qdiag.core.repair_names import REPAIR_NAMES
 from qdiag.errors import ConfigError
 
-WRITTEN = ("reset_variance_mean", "reset_variance_constant", "equalize")
-"""Repairs that a checkpoint can hold without another float network, in the order in which they are best made."""
+WRITTEN = ("reset_variance_mean", "reset_variance_constant", "equalize", "correct_bias")
+"""Repairs that a checkpoint can hold, in the order in which they are best made. The last one fits the rounding of one
+scheme and moves the float network, so it passes only a bound on that which the user has widened."""
 
 _NOT_WRITTEN = {
     "replace_relu6": (
         "ReLU6 is code, not weights: no checkpoint can hold the change",
         "replace nn.ReLU6 by nn.ReLU (F.relu6 by F.relu) in the network, and train on; qdiag rank says what it gives",
-    ),
-    "correct_bias": (
-        "its correction fits the rounding of one scheme, and written into the weights it would move the float network",
-        "let the quantizer correct the biases where it makes the integers; qdiag rank says what that gives",
     ),
 }
 
@@ -38,6 +35,10 @@ def check_written(names: Sequence[str]) -> None:
             raise ConfigError(f"there is no repair {name!r}", at="--with", hint=f"give one of {', '.join(WRITTEN)}")
         if name in names[:i]:
             raise ConfigError(f"{name} is given twice", at="--with", hint="name each repair once")
+        if name == "correct_bias" and i + 1 < len(names):
+            raise ConfigError(
+                "correct_bias comes last: other weights would round otherwise", at="--with", hint="name it at the end"
+            )
         if name in WRITTEN:
             continue
         reason, hint = _NOT_WRITTEN.get(

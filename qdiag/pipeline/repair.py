@@ -149,7 +149,10 @@ class _Workshop:
         """Ways to make a repair, the one that changes most first."""
         sites = self._sites(name)
         if name != "equalize":
-            yield None, REPAIRS[name].apply(self._case, sites, self._context)
+            treatment = REPAIRS[name].apply(self._case, sites, self._context)
+            if not treatment.tensors:
+                raise RepairRefused("the model has no bias or beta of its own that could hold it")
+            yield None, treatment
             return
         if not any(layer.clamp is not None and _is_bounded(layer.clamp) for layer in self._case.network.graph.layers):
             yield None, equalized(self._case, sites, self._context)
@@ -158,7 +161,7 @@ class _Workshop:
             yield headroom, equalized(self._case, sites, self._context, headroom)
 
     def _sites(self, name: str) -> list[FindingSite]:
-        if name == "equalize":
+        if name in ("equalize", "correct_bias"):
             return [FindingSite(layer) for layer in self._chosen]
         assert self._context.batchnorms is not None
         dead = dead_sites(self._case, self._context.batchnorms)
@@ -169,7 +172,7 @@ class _Workshop:
 
     def _too_much(self, change: FloatChange) -> str:
         moved = f"it moves the float output by {change.relative_delta:.1e} of its largest value"
-        return f"{moved}, more than {self._bound:.1e}"
+        return f"{moved}, more than {self._bound:.1e} (--float-bound)"
 
 
 def _is_bounded(clamp: tuple[float, float]) -> bool:

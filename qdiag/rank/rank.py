@@ -11,7 +11,7 @@ from qdiag.rank.harm import harm_notes, harm_of
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.trials import keeps_scheme, run_trials
-from qdiag.rank.waterfall import Step, build_waterfall, needed_steps
+from qdiag.rank.waterfall import Step, build_waterfall, needed_steps, suspects_steps
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
 
@@ -99,7 +99,8 @@ def _way_around(trials: Sequence[Trial]) -> Trial | None:
 def _causes(
     harm: Harm, ordered: Sequence[tuple[Suspect, tuple[Trial, ...]]], steps: Sequence[Step], needed: Sequence[bool]
 ) -> tuple[RankedCause, ...]:
-    is_all_repaired = bool(steps) and harm_of(steps[-1].after.score).verdict == "healthy"
+    own = suspects_steps(steps)
+    is_all_repaired = bool(own) and harm_of(own[-1].after.score).verdict == "healthy"
     judged = list[Judged]()
     for suspect, trials in ordered:
         is_needed = any(step.suspect is suspect and n for step, n in zip(steps, needed, strict=True))

@@ -72,15 +72,23 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
 def needed_steps(bench: Bench, steps: Sequence[Step]) -> list[bool]:
     """For each step whether the sequence is better with it than with its placebo in its place, beyond noise.
 
+    The sequence is that of the suspects: what is made of the whole network after it may well make up for one of them.
     The placebo is the same repair elsewhere; where there is no other place, the step is left out instead. A sequence of
     one step is the repair alone, which has been judged already.
     """
-    if len(steps) < 2:
+    own = suspects_steps(steps)
+    if len(own) < 2:
         return [False] * len(steps)
-    cases = [_without(bench, steps, i) if step.suspect.code else None for i, step in enumerate(steps)]
+    cases = [_without(bench, own, i) for i in range(len(own))]
     scores = iter(bench.score([case for case in cases if case is not None], "sequence without each step"))
-    last = steps[-1].after
-    return [case is not None and is_gain(recovery(before=next(scores), after=last)) for case in cases]
+    last = own[-1].after
+    needed = [case is not None and is_gain(recovery(before=next(scores), after=last)) for case in cases]
+    return needed + [False] * (len(steps) - len(own))
+
+
+def suspects_steps(steps: Sequence[Step]) -> Sequence[Step]:
+    """The steps that a finding asks for; those of the whole network come after them."""
+    return [step for step in steps if step.suspect.code]
 
 
 def _everywhere(case: Case) -> Suspect:

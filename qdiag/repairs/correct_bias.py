@@ -3,10 +3,11 @@
 arXiv 1906.04721, section 4.3, and arXiv 1906.03193: with W~ the quantized weight and x the layer's input, the output is
 off by E[W~ x - W x] on average, a constant per channel that a bias can hold. The expectation is taken on the
 calibration data, before the activation, with the float network's inputs as the plan quantizes them. The plan takes the
-correction, and rounds it with the bias where biases are integers; the float network stays.
+correction, and rounds it with the bias where biases are integers; the float network stays. A checkpoint can hold it
+too: there it moves the float network, and is good for the scheme that it was made for alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from qdiag.errors import RepairRefused
 from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.layout import dense
 from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.equalize_layer import is_weighted, weighted_layer
 from qdiag.simulate.case import Case, with_plan_edits
 from qdiag.simulate.pass_values import COLUMNS
 from qdiag.simulate.runner import LayerRunner
@@ -109,7 +111,29 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     chosen = {name: {"bias_shift": -shift} for name, shift in shifts.items() if name not in wrong}
     if not chosen:
         raise RepairRefused("no weight is quantized there", at=", ".join(site.layer for site in sites) or None)
-    return Treatment(with_plan_edits(case, chosen), tuple(chosen))
+    tensors = written_shifts(case, {name: edit["bias_shift"] for name, edit in chosen.items()})
+    return Treatment(with_plan_edits(case, chosen), tuple(chosen), tensors=tensors)
+
+
+def written_shifts(case: Case, shifts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The shifts as a checkpoint can hold them, by name in the original model: in the beta of the BatchNorm that is
+    folded into the layer, or in the layer's own bias. Layers with neither are left out.
+    """
+    names, found = case.program.parameter_names, dict[str, Tensor]()
+    by_weight = {layer.weight_name: layer.name for layer in case.network.graph.layers if layer.name in shifts}
+    for node in case.program.graph.nodes:
+        weight = names.get(str(getattr(node.args[1], "target", ""))) if is_weighted(node) else None
+        if weight is None or weight not in by_weight:
+            continue
+        try:
+            layer = weighted_layer(case.program, node, folds=case.scheme.fold_batchnorm)
+        except RepairRefused:  # its weight serves several layers, and so would its bias
+            continue
+        key = layer.beta if layer.is_folded else layer.bias
+        if key is not None:
+            value = case.program.constants[key]
+            found[names[key]] = value + shifts[by_weight[weight]].to(value.device, value.dtype)
+    return found
 
 
 CORRECT_BIAS = Repair("correct_bias", _apply)

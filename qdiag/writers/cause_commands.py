@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
+from glob import escape
 from pathlib import PurePath
 
 from qdiag.core.causes import RankedCause, Ranking, Trial
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.repair_names import REPAIR_NAMES
 
+_CORRECTION = "correct_bias"
 _FIX_BN = {"reset_variance_mean": "mean", "reset_variance_constant": "constant"}
 _CHANGES_WEIGHTS = {repair.name for repair in REPAIR_NAMES if repair.changes_weights}
 _KEEPS_SCHEME = {repair.name for repair in REPAIR_NAMES if repair.keeps_scheme}
@@ -40,7 +42,10 @@ def commands(
     lines: list[str] = []
     settings: list[str] = []
     current = model
-    for repair, own_settings in _steps(ranking):
+    corrected = [step for step in _steps(ranking) if step[0] == _CORRECTION]
+    for repair, own_settings, _ in _steps(ranking):
+        if repair == _CORRECTION:
+            continue
         if repair in _CHANGES_WEIGHTS:
             target = _fixed_name(model, len(lines) + 1)
             head = (
@@ -52,6 +57,11 @@ def commands(
             current = target
         else:
             settings += [value for value in own_settings if value not in settings]
+    if corrected:  # last, since it fits the rounding of the weights as they then are
+        target = _fixed_name(model, len(lines) + 1)
+        head = ["repair", current, "--with", _CORRECTION, "--float-bound", "1", "-o", target]
+        lines.append(_line([*head, *_layer_words(corrected), *words, *_set_words(settings)]))
+        current = target
     if settings:
         lines.append(_line(["sqnr", current, *words, *_set_words(settings)]))
     return tuple(lines)
@@ -70,11 +80,23 @@ def way_around_commands(
     return (_line(["sqnr", model, *words, *_set_words(trial.settings)]),)
 
 
-def _steps(ranking: Ranking) -> list[tuple[str, tuple[str, ...]]]:
+_Step = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""A repair, its settings, and its layers: empty for the whole network."""
+
+
+def _steps(ranking: Ranking) -> list[_Step]:
     if ranking.waterfall:
-        return [(step.repair, step.settings) for step in ranking.waterfall]
+        return [(step.repair, step.settings, step.layers if step.code else ()) for step in ranking.waterfall]
     trials = [_first_keeping(cause) for cause in ranking.claimed]
-    return list(dict.fromkeys((trial.repair, trial.settings) for trial in trials if trial is not None))
+    return list(dict.fromkeys((t.repair, t.settings, t.layers) for t in trials if t is not None))
+
+
+def _layer_words(steps: Sequence[_Step]) -> list[str]:
+    """`--layers` for each layer; none when one of the steps is for all of them."""
+    if any(not layers for _, _, layers in steps):
+        return []
+    names = dict.fromkeys(layer for _, _, layers in steps for layer in layers)
+    return [word for name in names for word in ("--layers", escape(name))]
 
 
 def _first_keeping(cause: RankedCause) -> Trial | None:

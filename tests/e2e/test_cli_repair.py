@@ -134,7 +134,7 @@ def test_layers_by_pattern(planted: list[str], tmp_path: Path, capsys: pytest.Ca
     [
         ("replace_relu6", ("is code", "replace nn.ReLU6 by nn.ReLU")),
         ("equalize,replace_relu6", ("is code", "nn.ReLU")),
-        ("correct_bias", ("would move the float network", "qdiag rank")),
+        ("correct_bias,equalize", ("comes last", "name it at the end")),
         ("per_channel_weights", ("how the network is quantized", "--set")),
         ("equalise", ("there is no repair 'equalise'", "equalize")),
         ("equalize,equalize", ("given twice", "once")),
@@ -209,3 +209,32 @@ def test_the_format_that_was_read_is_written(
     new = model if isinstance(model, torch.nn.Module) else model.module()
     with torch.no_grad():
         assert torch.allclose(new(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_bias_correction_is_written_when_the_float_network_may_move(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixed, report = tmp_path / "fixed.safetensors", tmp_path / "repair.json"
+    command = ["repair", MODEL, "--with", "reset_variance_mean,correct_bias", "-o", str(fixed), *DATA]
+    command += ["--set", "weights.bits=5"]
+    assert run([*command, "--json", str(report)]) == 0
+    out = capsys.readouterr().out
+    assert "--float-bound" in out
+    first = result_of(report)
+    assert [step.refused is None for step in first.steps] == [True, False]
+    assert run([*command, "--force", "--float-bound", "1", "--json", str(report)]) == 0
+    second = result_of(report)
+    assert [step.refused for step in second.steps] == [None, None]
+    assert second.float_change is not None and second.float_change.relative_delta > 1e-3
+    assert first.after is not None and second.after is not None
+    lost, kept = first.after.outputs[0].error.sqnr_db, second.after.task.top1
+    assert kept is not None and first.after.task.top1 is not None
+    # labels judge both: the float network that the second one is compared with is another
+    assert kept.simulated_percent >= first.after.task.top1.simulated_percent - 2.0
+    assert lost == lost
+    changed = safetensors.torch.load_file(fixed)
+    original = safetensors.torch.load_file(MODEL)
+    assert {name.rpartition(".")[2] for name in changed if not torch.equal(changed[name], original[name])} <= {
+        "bias",
+        "running_var",
+    }

@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qdiag.config import load_preset
+from qdiag.config import load_preset, load_scheme
 from qdiag.core.findings import FindingSite
 from qdiag.core.progress import NoProgress
 from qdiag.errors import RepairRefused
 from qdiag.numerics.affine import fake_quantize
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.correct_bias import CORRECT_BIAS, mean_shifts
-from qdiag.simulate.case import Case
+from qdiag.simulate.case import Case, with_tensors
 from qdiag.simulate.paired import PairedRunner
+from qdiag.simulate.weights import simulated_weights
 from tests.cases import assert_untouched, open_test_case, output_error, output_sqnr_db, snapshot
 from tests.models import KINDS
 
@@ -70,9 +71,39 @@ def test_the_mean_error_of_the_output_goes_and_decibels_come_back(bias: str) -> 
     before = snapshot(case)
     done = CORRECT_BIAS.apply(case, (), RepairContext())
     assert_untouched(case, before)
-    assert (done.layers, done.moves_float, dict(done.tensors)) == (("0", "2", "5"), False, {})
+    assert (done.layers, done.moves_float) == (("0", "2", "5"), False)
     assert done.case.network is case.network
     assert output_sqnr_db(done.case) > output_sqnr_db(case) + 1.0
+
+
+def test_a_checkpoint_takes_the_shift_in_the_bias_that_the_layer_has() -> None:
+    case = opened(coarse("int32"))
+    done = CORRECT_BIAS.apply(case, (), RepairContext())
+    assert set(done.tensors) == {"2.bias", "5.bias"}, "layer 0 has no bias that could hold it"
+    for name, value in done.tensors.items():
+        shift = done.case.plan.layers[name.removesuffix(".bias")].bias_shift
+        assert shift is not None and torch.equal(value, case.tensors[name] + shift)
+
+
+def test_with_a_folded_batchnorm_it_is_beta_that_takes_it() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU()).eval()
+    norm = net[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    with torch.no_grad():
+        norm.running_var.copy_(torch.rand(6) + 0.5)  # type: ignore[union-attr]
+        norm.weight.copy_(torch.rand(6) + 0.5)
+    scheme = load_scheme("tf-uint8", ("weights.bits=3", "bias=float"))
+    case = open_test_case(net, torch.randn(16, 3, 8, 8), scheme)
+    done = CORRECT_BIAS.apply(case, (), RepairContext())
+    assert set(done.tensors) == {"1.bias"}
+    written = with_tensors(case, done.tensors, recalibrate=False)
+    # the folded bias of the written network is that of the corrected plan
+    layer = case.network.graph.layer("0")
+    corrected = simulated_weights(done.case.network, done.case.plan, layer).bias
+    found = simulated_weights(written.network, written.plan, layer).bias
+    assert corrected is not None and found is not None
+    assert torch.allclose(found, corrected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["0", "2", "5"])
