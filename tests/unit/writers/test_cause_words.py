@@ -90,6 +90,20 @@ def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
     )
 
 
+def test_a_bias_correction_comes_last_and_once() -> None:
+    ranking = diagnosis().ranking
+    one = replace(ranking.waterfall[0], repair="correct_bias", code="QD106", layers=("a[0]", "b"))
+    other = replace(one, code="QD101", layers=("c", "b"))
+    lines = commands(replace(ranking, waterfall=(one, ranking.waterfall[0], other)), "net.pt2")
+    assert lines == (
+        "qdiag fix-bn net.pt2 -o net.fixed.pt2 --method mean",
+        "qdiag repair net.fixed.pt2 --with correct_bias --float-bound 1 -o net.fixed2.pt2"
+        " --layers 'a[[]0]' --layers b --layers c",
+    )
+    everywhere = replace(one, code="", layers=("a[0]", "b", "c"))
+    assert "--layers" not in commands(replace(ranking, waterfall=(one, everywhere)), "net.pt2")[-1]
+
+
 @pytest.mark.parametrize("found", [healthy_diagnosis(), repaired_diagnosis()])
 def test_without_harm_there_is_nothing_to_run(found: object) -> None:
     assert commands(found) == ()  # type: ignore[arg-type]
