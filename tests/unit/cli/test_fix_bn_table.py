@@ -42,7 +42,7 @@ def test_the_proof_and_the_table() -> None:
     shown = text(result(channel(3), channel(9)), 160)
     assert "output moved by 2.0e-06 at most, 1.0e-07 of its largest value (bound 1e-03)" in shown
     assert "top-1 76.0 % → 76.0 %" in shown
-    assert "top-1 9.0 % → 9.0 %, left to the float network 67.4 pp" in shown
+    assert "top-1 9.0 % → 9.0 %, 67.4 pp below float" in shown
     assert "2/24" in shown
     assert "38 → 0.9" in shown
     assert shown.rstrip().endswith("2 dead channels repaired in 1 BatchNorm, written to fixed.pt2")
