@@ -53,8 +53,9 @@ def result_of(path: Path) -> ModelRepair:
 
 
 def test_a_planted_imbalance_is_repaired_and_written(
-    planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # test processes set it, and a narrow table drops a column
     model, fixed, report = f"{tmp_path}/made.py:net", tmp_path / "fixed.pt", tmp_path / "repair.json"
     assert run(["repair", model, "--with", "equalize", "-o", str(fixed), "--json", str(report), *planted]) == 0
     out = capsys.readouterr().out
