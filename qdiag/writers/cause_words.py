@@ -2,7 +2,7 @@
 
 import math
 
-from qdiag.core.causes import Harm, RankedCause, Ranking, Score, TaskKind, Trial, WaterfallStep
+from qdiag.core.causes import Harm, RankedCause, Ranking, Recovery, Score, TaskKind, Trial, WaterfallStep
 from qdiag.core.codes import CODES, code_of
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.repair_names import REPAIR_NAMES, repair_name
@@ -123,12 +123,19 @@ def cause_line(cause: RankedCause) -> str:
     trial = best_trial(cause)
     if cause.verdict != "cause" or trial is None or trial.recovery is None:
         return f"{head}: {VERDICT_WORDS[cause.verdict]}" + (f", {cause.reason}" if cause.reason else "")
+    if not _is_beyond_noise(trial.recovery):  # alone it gave nothing: what proves it stands in the sequence
+        return f"{head}: {cause.reason}"
     line = f"{head}: {repair_title(trial.repair)}, gives back {recovery_words(trial.recovery)}"
     if trial.placebo is not None:
         placebo = trial.placebo.recovery
         back = with_unit(placebo.recovered_pp, "pp") if placebo.pairs else with_unit(placebo.recovered_db, "dB")
         line += f", its placebo {back}"
     return line
+
+
+def _is_beyond_noise(recovery: Recovery) -> bool:
+    interval = recovery.pp_interval if recovery.pairs is not None else recovery.db_interval
+    return interval.low > 0.0
 
 
 def cause_title(code: str) -> str:

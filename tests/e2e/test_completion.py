@@ -54,9 +54,7 @@ def test_choices_are_proposed() -> None:
     assert "imagenet" in ask("qdiag sqnr net.pt2 --preset ")[0]
 
 
-def test_the_script_for_a_shell_is_shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_script_for_a_shell_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     # otherwise typer asks which shell started this process, and under make that is none that it knows
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     assert run(["--show-completion", "bash"]) == 0

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.causes import Harm, RankedCause, Trial
-from qdiag.core.task import Interval
+from qdiag.core.causes import Harm, RankedCause, Recovery, Trial
+from qdiag.core.task import Interval, PairedCounts
 from qdiag.writers.cause_words import best_trial, cause_line, commands, headline, repair_title, way_around_commands
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 
@@ -88,6 +88,14 @@ def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
         "qdiag fix-bn ./net.py:make -o fixed.pt --method mean",
         "qdiag repair fixed.pt --with equalize -o fixed2.pt",
     )
+
+
+def test_a_hidden_cause_is_not_told_by_what_it_gave_alone() -> None:
+    cause = diagnosis().ranking.causes[0]
+    nothing = Recovery(0.1, Interval(-0.1, 0.3), PairedCounts(100, 6, 4, 390))
+    trials = tuple(replace(trial, recovery=nothing) for trial in cause.trials[:1])
+    line = cause_line(replace(cause, trials=trials, reason="hidden behind another cause"))
+    assert line.endswith(": hidden behind another cause") and "gives back" not in line
 
 
 def test_a_bias_correction_comes_last_and_once() -> None:
