@@ -5,7 +5,7 @@ from rich.text import Text
 from qdiag.cli.sqnr_header import Lines, agreement_words
 from qdiag.core.fix import FloatChange
 from qdiag.core.measurement import Measurement
-from qdiag.core.task import PairedCounts
+from qdiag.core.task import Interval, PairedCounts
 
 
 def float_change_lines(change: FloatChange, bound: float) -> Lines:
@@ -54,6 +54,13 @@ def _quantized_text(name: str, old: PairedCounts, new: PairedCounts) -> Text:
         (f"{old.simulated_percent:.1f} % → {new.simulated_percent:.1f} %", "bold"),
         f", {new.drop_pp:.1f} pp below float (95 %: {lost.low:.1f} to {lost.high:.1f}), {new.sample_count} samples",
     )
+
+
+def _distance_words(drop_pp: float, interval: Interval) -> str:
+    """`0.6 pp below float (95 %: -1.0 to 2.2)`; a gain, and its interval, the other way round."""
+    if drop_pp < 0.0:
+        return f"{-drop_pp:.1f} pp above float (95 %: {-interval.high:.1f} to {-interval.low:.1f})"
+    return f"{drop_pp:.1f} pp below float (95 %: {interval.low:.1f} to {interval.high:.1f})"
 
 
 def harmless_words(before: PairedCounts) -> str:
