@@ -7,7 +7,7 @@ from qdiag.core.findings import Finding
 from qdiag.core.progress import Progress
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
-from qdiag.rank.harm import harm_notes, harm_of
+from qdiag.rank.harm import DROP_LIMIT_PP, harm_notes, harm_of
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.trials import keeps_scheme, run_trials
@@ -57,7 +57,7 @@ def rank_causes(
         findings=tuple(findings),
         causes=_causes(harm, ordered, steps, needed),
         waterfall=tuple(step.record() for step in steps),
-        way_around=_way_around([*around, *(trial for _, trials in ordered for trial in trials)]),
+        way_around=_way_around(around, [trial for _, trials in ordered for trial in trials]),
         pass_count=bench.effort.pass_count,
         variant_count=bench.effort.variant_count,
         notes=harm_notes(base.score, harm),
@@ -85,15 +85,29 @@ def _told_apart(judged: Sequence[Judged]) -> list[Judged]:
     return found
 
 
-def _way_around(trials: Sequence[Trial]) -> Trial | None:
-    """The change of scheme that gives most back; the best of several that give nothing back is none."""
+def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
+    """The change of scheme that gives most back; the best of several that give nothing back is none.
+
+    Args:
+        whole: changes for the whole network, one setting each: they are preferred unless one of some layers gives back
+            more by a point. parts: the suspects' own.
+    """
+
+    def points(trial: Trial) -> float:
+        assert trial.recovery is not None
+        return round(trial.recovery.recovered_pp, 9) if trial.recovery.pairs is not None else 0.0
 
     def merit(trial: Trial) -> tuple[float, float]:
         assert trial.recovery is not None
-        points = trial.recovery.recovered_pp if trial.recovery.pairs is not None else 0.0
-        return (round(points, 9), trial.recovery.recovered_db)
+        return (points(trial), trial.recovery.recovered_db)
 
-    return max((t for t in trials if not keeps_scheme(t) and is_claim(t)), key=merit, default=None)
+    one, other = (
+        max((t for t in trials if not keeps_scheme(t) and is_claim(t)), key=merit, default=None)
+        for trials in (whole, parts)
+    )
+    if one is None or other is None:
+        return one or other
+    return one if points(one) >= points(other) - DROP_LIMIT_PP else other
 
 
 def _causes(
