@@ -180,3 +180,22 @@ def ratio(part: float, whole: float) -> float:
     if whole > 0.0:
         return part / whole
     return math.inf if part > 0.0 else math.nan
+
+
+def by_far_the_weakest(
+    context: DetectionContext, *, position: int, margin_db: float, local_db: float
+) -> FindingSite | None:
+    """The layer with weights at one end of the network, where its local SQNR lies that far below all others.
+
+    Args:
+        position: 0 for the first, -1 for the last; of three layers and more.
+    """
+    weighted = [record for record, facts in context.layers if facts.weight is not None]
+    if len(weighted) < 3:
+        return None
+    chosen = weighted.pop(position)
+    margin = min(record.local.sqnr_db for record in weighted) - chosen.local.sqnr_db
+    if not (margin >= margin_db and loses(chosen, local_db)):
+        return None
+    evidence = (Evidence("margin", margin, "dB", margin_db), local_evidence(chosen, local_db))
+    return FindingSite(chosen.name, (), evidence)

@@ -18,25 +18,17 @@ Sources:
     Krishnamoorthi, arXiv 1806.08342, section 5; BUG1989/caffe-int8-convert-tools issue 36.
 """
 
-from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
+from qdiag.core.findings import Finding
+from qdiag.detectors.base import DetectionContext, by_far_the_weakest, finding
 
 CODE = "QD405"
 REPAIRS: tuple[str, ...] = ("keep_float", "activations_16bit")
 
 MARGIN_DB = 6.0
 LOCAL_DB = 20.0
-_LAYERS = 3
 
 
 def find(context: DetectionContext) -> Finding | None:
     """The first layer, where it is by far the weakest."""
-    weighted = [record for record, facts in context.layers if facts.weight is not None]
-    if len(weighted) < _LAYERS:
-        return None
-    first, *others = weighted
-    margin = min(record.local.sqnr_db for record in others) - first.local.sqnr_db
-    if not (margin >= MARGIN_DB and loses(first, LOCAL_DB)):
-        return None
-    evidence = (Evidence("margin", margin, "dB", MARGIN_DB), local_evidence(first, LOCAL_DB))
-    return finding(CODE, [FindingSite(first.name, (), evidence)], REPAIRS)
+    site = by_far_the_weakest(context, position=0, margin_db=MARGIN_DB, local_db=LOCAL_DB)
+    return finding(CODE, [site] if site is not None else [], REPAIRS)

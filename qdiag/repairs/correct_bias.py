@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
 from qdiag.core.findings import FindingSite
 from qdiag.core.graph import Layer
@@ -24,7 +23,7 @@ from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.equalize_layer import is_weighted, weighted_layer
 from qdiag.simulate.case import Case, with_plan_edits
 from qdiag.simulate.pass_values import COLUMNS
-from qdiag.simulate.runner import LayerRunner
+from qdiag.simulate.runner import FloatRunner
 from qdiag.simulate.weights import simulated_weights
 
 
@@ -50,7 +49,7 @@ def _run_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[st
     return runner.means()
 
 
-class _ShiftRunner(LayerRunner):
+class _ShiftRunner(FloatRunner):
     """The float network; beside each layer, what its weight error makes of its quantized input."""
 
     def __init__(self, case: Case, names: Sequence[str]) -> None:
@@ -70,7 +69,7 @@ class _ShiftRunner(LayerRunner):
         if layer is not None and layer.name in self._errors:
             others = {key: value for key, value in kwargs.items() if key != "bias"}
             self._add(node, layer, args, others)
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+        return super().compute(node, layer, args, kwargs)
 
     def _add(self, node: fx.Node, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
@@ -81,19 +80,6 @@ class _ShiftRunner(LayerRunner):
         total = error.sum(others, dtype=torch.float64) if others else error.double()
         self._sums[layer.name] = self._sums[layer.name] + total if layer.name in self._sums else total
         self._counts[layer.name] = self._counts.get(layer.name, 0) + error.numel() // error.shape[axis]
-
-    def enter(self, layer: Layer, value: Any) -> Any:
-        del layer
-        return value
-
-    def borrowed(self, value: Any) -> Any:
-        return value.clone()
-
-    def close(self, layer: Layer, value: Any) -> Any:
-        tensor = next((t for t in pytree.tree_leaves(value) if isinstance(t, Tensor) and t.is_floating_point()), None)
-        if tensor is not None and layer.clamp is not None:
-            tensor.clamp_(*layer.clamp)
-        return value
 
     def means(self) -> dict[str, Tensor]:
         """Layer name to the mean error per channel."""

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from torch import Tensor, fx
-from torch.utils import _pytree as pytree
+from torch import Tensor
 
 from qdiag.batches import Batches
 from qdiag.calibrators import HISTOGRAM_CALIBRATORS
@@ -17,7 +15,7 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.simulate.network import Network
-from qdiag.simulate.runner import LayerRunner
+from qdiag.simulate.runner import FloatRunner
 
 SAMPLES_TO_SHOW = 1024
 """Values per image and layer behind a histogram that is only shown."""
@@ -64,7 +62,7 @@ def observe_network(
     return runner.observations()
 
 
-class _ObservingRunner(LayerRunner):
+class _ObservingRunner(FloatRunner):
     def __init__(self, network: Network, scheme: QuantScheme, *, per_channel: bool, glance: bool) -> None:
         super().__init__(network)
         self._scheme = scheme
@@ -72,25 +70,8 @@ class _ObservingRunner(LayerRunner):
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
-    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        del layer
-        return node.target(*args, **kwargs)  # type: ignore[operator]
-
-    def enter(self, layer: Layer, value: Any) -> Any:
-        del layer
-        return value
-
-    def borrowed(self, value: Any) -> Any:
-        return value.clone()
-
-    def close(self, layer: Layer, value: Any) -> Any:
-        tensor = next((t for t in pytree.tree_leaves(value) if isinstance(t, Tensor) and t.is_floating_point()), None)
-        if tensor is None:
-            return value
-        if layer.clamp is not None:
-            tensor.clamp_(*layer.clamp)
-        self._observer(layer, tensor).update(tensor, image_count=self.sample_count)
-        return value
+    def see(self, layer: Layer, output: Tensor) -> None:
+        self._observer(layer, output).update(output, image_count=self.sample_count)
 
     def _observer(self, layer: Layer, tensor: Tensor) -> TensorObserver:
         if layer.name not in self._observers:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.core.graph import CONSTANT, INPUT, Layer
@@ -81,6 +82,32 @@ class LayerRunner(fx.Interpreter):
     def close(self, layer: Layer, value: Any) -> Any:
         """The output of a layer, from its value before the fused clamp."""
         raise NotImplementedError
+
+
+class FloatRunner(LayerRunner):
+    """The float network on plain tensors; what a subclass looks at is `see`."""
+
+    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        del layer
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+
+    def enter(self, layer: Layer, value: Any) -> Any:
+        del layer
+        return value
+
+    def borrowed(self, value: Any) -> Any:
+        return value.clone()
+
+    def close(self, layer: Layer, value: Any) -> Any:
+        tensor = next((t for t in pytree.tree_leaves(value) if isinstance(t, Tensor) and t.is_floating_point()), None)
+        if tensor is not None:
+            if layer.clamp is not None:
+                tensor.clamp_(*layer.clamp)
+            self.see(layer, tensor)
+        return value
+
+    def see(self, layer: Layer, output: Tensor) -> None:
+        """The first float output of a layer, after its clamp."""
 
 
 def is_source(layer: Layer) -> bool:
