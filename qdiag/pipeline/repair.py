@@ -15,11 +15,11 @@ from qdiag.core.repair import ModelRepair, RepairStep, check_written
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.pipeline.bn_audit import audit_batchnorms
+from qdiag.pipeline.examine import begin
 from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, model_info, resolve_device, versions
 from qdiag.pipeline.float_change import float_change
 from qdiag.pipeline.float_probe import FloatProbe
-from qdiag.pipeline.inputs import first_batch, inputs_for, naming
-from qdiag.pipeline.prepare import prepare
+from qdiag.pipeline.inputs import naming
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.equalize import equalized
@@ -27,7 +27,7 @@ from qdiag.repairs.equalize_scales import HEADROOM
 from qdiag.repairs.overlay import with_changes
 from qdiag.repairs.reset_variance_repair import dead_sites
 from qdiag.repairs.table import REPAIRS
-from qdiag.simulate.case import Case, observe, open_case
+from qdiag.simulate.case import Case
 from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3
@@ -76,12 +76,11 @@ def repair_model(
     """
     check_written(options.repairs)
     progress, watch = progress or NoProgress(), Stopwatch()
-    given = inputs_for(subject, datasets)
     with engine_arithmetic():
-        with watch.stage("calibrate"), naming(datasets.calibration):
-            case = _open(subject, given, scheme, device, progress)
+        begun = begin(subject, datasets, scheme, progress, watch, device=device)
+        case, measured_on = begun.case, begun.datasets.evaluation
         context = RepairContext(audit_batchnorms(subject), progress=progress)
-        workshop = _Workshop(case, context, FloatProbe(subject, resolve_device(device)), given.evaluation, options)
+        workshop = _Workshop(case, context, FloatProbe(subject, resolve_device(device)), measured_on, options)
         with watch.stage("repair"), naming(datasets.evaluation):
             steps = tuple(workshop.make(name) for name in options.repairs)
     result = ModelRepair(
@@ -96,22 +95,6 @@ def repair_model(
                 measure_subject(network, datasets, scheme, device=device, metric=metric, seed=seed, progress=progress)
             )
     return replace(result, before=measured[0], after=measured[1], stages=watch.stages), workshop.changes
-
-
-def _open(subject: Subject, datasets: Datasets, scheme: QuantScheme, device: str, progress: Progress) -> Case:
-    progress.start("capture", None)
-    where = resolve_device(device)
-    prepared = prepare(subject, first_batch(datasets.calibration), fold=scheme.fold_batchnorm, device=where)
-    progress.finish()
-    seen = observe(prepared.network, datasets.calibration, scheme, progress)
-    return open_case(
-        prepared.program,
-        prepared.network,
-        scheme,
-        seen,
-        calibration=datasets.calibration,
-        measured=datasets.evaluation,
-    )
 
 
 class _Workshop:
