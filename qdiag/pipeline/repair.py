@@ -14,8 +14,8 @@ from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.repair import ModelRepair, RepairStep, check_written
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, RepairRefused
+from qdiag.pipeline.begin import begin
 from qdiag.pipeline.bn_audit import audit_batchnorms
-from qdiag.pipeline.examine import begin
 from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, model_info, resolve_device, versions
 from qdiag.pipeline.float_change import float_change
 from qdiag.pipeline.float_probe import FloatProbe

@@ -12,7 +12,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.core.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
 from qdiag.errors import ConfigError, SimulationError
 from qdiag.numerics.spearman import rank_correlation
-from qdiag.pipeline.examine import begin
+from qdiag.pipeline.begin import begin
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, versions
 from qdiag.simulate.case import Case
 from qdiag.simulate.fisher import fisher_scores

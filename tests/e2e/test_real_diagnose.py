@@ -13,8 +13,8 @@ from qdiag.loaders.data import DataRequest, open_datasets
 from qdiag.loaders.models import load_subject
 from qdiag.loaders.preprocessing import preset
 from qdiag.numerics.spearman import rank_correlation
+from qdiag.pipeline.begin import begin
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
-from qdiag.pipeline.examine import begin
 from qdiag.pipeline.facts import Stopwatch, engine_arithmetic
 from qdiag.pipeline.sensitivity import measure_sensitivity
 from qdiag.rank.trials import costs_too_much

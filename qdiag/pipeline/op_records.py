@@ -1,0 +1,83 @@
+"""From a finished paired pass to the records of its layers."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from qdiag.core.graph import Layer
+from qdiag.core.measurement import FloatOp
+from qdiag.core.records import LossRecord, OpRecord, QuantizerRecord
+from qdiag.pipeline.prepare import Prepared
+from qdiag.plan import QuantPlan
+from qdiag.simulate.calibrate import Observation
+from qdiag.simulate.paired import LayerErrors, PairedRunner
+from qdiag.simulate.runner import is_source
+from qdiag.simulate.weights import weight_record
+
+
+def op_records(
+    prepared: Prepared,
+    plan: QuantPlan,
+    observations: Mapping[str, Observation],
+    runner: PairedRunner,
+    losses: Mapping[str, LossRecord],
+) -> tuple[OpRecord, ...]:
+    """One record per layer whose output was ever a float tensor, in graph order."""
+    errors = runner.errors()
+    records: list[OpRecord] = []
+    for layer in prepared.network.graph.layers:
+        if layer.name in errors:
+            seen = observations.get(layer.name)
+            record = _record(len(records), layer, prepared, plan, errors[layer.name], runner)
+            record = replace(record, range=seen.statistics.range if seen else None, losses=losses.get(layer.name))
+            records.append(record)
+    return tuple(records)
+
+
+def _record(
+    index: int, layer: Layer, prepared: Prepared, plan: QuantPlan, errors: LayerErrors, runner: PairedRunner
+) -> OpRecord:
+    weights = runner.weights.get(layer.name)
+    return OpRecord(
+        index=index,
+        name=layer.name,
+        kind="depthwise_conv" if layer.is_depthwise else layer.kind,
+        module_path=layer.module_path,
+        ops=layer.ops,
+        inputs=layer.inputs,
+        output_shape=errors.output_shape,
+        local=errors.local,
+        propagated=errors.propagated[0],
+        quantizer=_quantizer(plan, layer),
+        weight=weight_record(prepared.network, plan, layer, weights[0]) if weights else None,
+        clipped_count=errors.clipped_count,
+        skip_reason=plan.layers[layer.name].float_reason,
+    )
+
+
+def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:
+    layer_plan = plan.layers[layer.name]
+    qparams = layer_plan.output
+    if qparams is None:
+        return None
+    scheme = plan.scheme.activations_of(layer_plan.shared_with or layer.name)
+    return QuantizerRecord(
+        bits=scheme.bits,
+        symmetric=scheme.symmetric,
+        scale=float(qparams.scale),
+        zero_point=int(qparams.zero_point),
+        quant_min=qparams.quant_min,
+        quant_max=qparams.quant_max,
+        range_min=qparams.range_min,
+        range_max=qparams.range_max,
+        shared_with=layer_plan.shared_with,
+    )
+
+
+def float_ops(prepared: Prepared, plan: QuantPlan) -> tuple[FloatOp, ...]:
+    """Every operation whose arithmetic stays in float although the scheme quantizes."""
+    found = []
+    for layer in prepared.network.graph.layers:
+        reason = plan.layers[layer.name].float_reason
+        if reason is not None and not is_source(layer):
+            found.append(FloatOp(layer.name, layer.ops[0], reason))
+    return tuple(found)
