@@ -52,8 +52,8 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortK
             Text.assemble("Weakest alone: ", (worst.record.name, "bold"), f", {worst.local_db:.1f} dB local{beside}.")
         )
     lines.append(Text(_propagated_sentence(rows)))
-    if any(row.is_below_expected and "batch_norm" in row.record.ops for row in rows):
-        lines.append(Text("Next: `qdiag bn` shows what the BatchNorms folded into these layers did to their weights."))
+    if any(row.is_below_expected for row in rows):
+        lines.append(Text("Next: `qdiag diagnose` on the same model and data finds out why, and what repairs it."))
     elif not any(record.losses is not None for record in measurement.records):
         lines.append(
             Text("Next: --losses splits each layer's local error into its five parts; --plot draws this table.")
