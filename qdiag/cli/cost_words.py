@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def diagnosis_cost_words(case: "Case", options: "DiagnoseOptions") -> str:
-    """`about 40 s, and 2 min more if there is something to repair (500 images, 3.1 s for a float pass)`."""
+    """`at least 40 s, and 2 min more if there is something to repair (500 images, 3.1 s for a float pass)`."""
     from qdiag.pipeline.estimate import estimate
 
     cost = estimate(case, options)
     fixed = (cost.examine + cost.sweeps) * cost.pass_s
     more = minutes(cost.repairs * cost.pass_s)
-    return f"about {minutes(fixed)}, and {more} more if there is something to repair{pass_words(cost)}"
+    return f"at least {minutes(fixed)}, and {more} more if there is something to repair{pass_words(cost)}"
 
 
 def pass_words(cost: "Estimate") -> str:

@@ -111,7 +111,7 @@ def sensitivity(
 
             def announce(case: "Case") -> None:
                 cost = estimate_sweep(case, part.value, with_exact=not estimate_only, with_all_but=all_but)
-                remark(f"about {minutes(cost.total_s)}{pass_words(cost)}", quiet=quiet)
+                remark(f"at least {minutes(cost.total_s)}{pass_words(cost)}", quiet=quiet)
 
             result = measure_sensitivity(
                 subject,
