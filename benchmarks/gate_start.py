@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from qdiag.core.diagnosis import Diagnosis  # noqa: E402
-from qdiag.writers.diagnosis_json import diagnosis_to_json  # noqa: E402
+from qdiag.writers.json.diagnosis import diagnosis_to_json  # noqa: E402
 from tests.diagnoses import healthy_diagnosis, long_diagnosis  # noqa: E402
 
 RUNS = 15

@@ -19,10 +19,10 @@ from qdiag.batches import Datasets
 from qdiag.cli.process import prepare_process
 from qdiag.config import load_preset
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.sensitivity import Sensitivity
-from qdiag.loaders.data import DataRequest, batches_from, open_datasets
-from qdiag.loaders.models import load_subject
-from qdiag.loaders.preprocessing import preset
+from qdiag.core.measures.sensitivity import Sensitivity
+from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets
+from qdiag.loaders.images.preprocessing import preset
+from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
 from qdiag.pipeline.sensitivity import measure_sensitivity
 from qdiag.pipeline.sqnr import measure_subject

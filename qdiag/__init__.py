@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from qdiag.batches import Batch
     from qdiag.config import load_scheme
     from qdiag.core.diagnosis import Diagnosis
-    from qdiag.core.error_sums import ErrorSums
-    from qdiag.core.measurement import Measurement
-    from qdiag.core.ranges_report import RangeReport
-    from qdiag.core.records import OpRecord
+    from qdiag.core.measures.error_sums import ErrorSums
+    from qdiag.core.measures.measurement import Measurement
+    from qdiag.core.measures.ranges_report import RangeReport
+    from qdiag.core.measures.records import OpRecord
     from qdiag.core.scheme import QuantScheme, TensorScheme
     from qdiag.errors import QdiagError
-    from qdiag.loaders.models import load_subject as load_model
+    from qdiag.loaders.models.formats import load_subject as load_model
     from qdiag.pipeline.api import diagnose, measure, ranges
 
 __all__ = [
@@ -44,15 +44,15 @@ __all__ = [
 _HOMES = {
     "Batch": ("qdiag.batches", "Batch"),
     "Diagnosis": ("qdiag.core.diagnosis", "Diagnosis"),
-    "ErrorSums": ("qdiag.core.error_sums", "ErrorSums"),
-    "Measurement": ("qdiag.core.measurement", "Measurement"),
-    "OpRecord": ("qdiag.core.records", "OpRecord"),
+    "ErrorSums": ("qdiag.core.measures.error_sums", "ErrorSums"),
+    "Measurement": ("qdiag.core.measures.measurement", "Measurement"),
+    "OpRecord": ("qdiag.core.measures.records", "OpRecord"),
     "QdiagError": ("qdiag.errors", "QdiagError"),
     "QuantScheme": ("qdiag.core.scheme", "QuantScheme"),
-    "RangeReport": ("qdiag.core.ranges_report", "RangeReport"),
+    "RangeReport": ("qdiag.core.measures.ranges_report", "RangeReport"),
     "TensorScheme": ("qdiag.core.scheme", "TensorScheme"),
     "diagnose": ("qdiag.pipeline.api", "diagnose"),
-    "load_model": ("qdiag.loaders.models", "load_subject"),
+    "load_model": ("qdiag.loaders.models.formats", "load_subject"),
     "load_scheme": ("qdiag.config", "load_scheme"),
     "measure": ("qdiag.pipeline.api", "measure"),
     "ranges": ("qdiag.pipeline.api", "ranges"),

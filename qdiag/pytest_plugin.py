@@ -83,7 +83,7 @@ def assert_quantizes_fixture() -> "Callable[..., GateResult]":
 
 
 def _message(result: "GateResult") -> str:
-    from qdiag.writers.gate_words import STATUS_WORDS, check_sentence, shown_checks, verdict_words
+    from qdiag.writers.words.gate import STATUS_WORDS, check_sentence, shown_checks, verdict_words
 
     lines = [f"{result.source} under {result.scheme}: {verdict_words(result)}"]
     checks, _ = shown_checks(result)

@@ -2,7 +2,7 @@
 
 import math
 
-from qdiag.core.bn import (
+from qdiag.core.measures.bn import (
     BatchNormAudit,
     BatchNormRecord,
     DeadChannel,
@@ -10,7 +10,7 @@ from qdiag.core.bn import (
     PairedLayer,
     RangeCost,
 )
-from qdiag.core.measurement import ModelInfo
+from qdiag.core.measures.measurement import ModelInfo
 
 
 def bn_audit(*, certainty: str = "certain") -> BatchNormAudit:

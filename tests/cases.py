@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.config import load_preset
-from qdiag.core.error_sums import ErrorSums
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
-from qdiag.loaders.data import batches_from
+from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.pipeline.inputs import first_batch
 from qdiag.pipeline.prepare import prepare
 from qdiag.simulate.case import Case, observe, open_case
-from qdiag.simulate.paired import PairedRunner, run_paired
-from qdiag.simulate.task import OutputErrors
+from qdiag.simulate.passes.paired import PairedRunner, run_paired
+from qdiag.simulate.task.counts import OutputErrors
 from qdiag.subject import Subject
 
 

@@ -3,17 +3,17 @@
 import math
 from dataclasses import replace
 
-from qdiag.core.bn import BatchNormAudit
-from qdiag.core.causes import Harm, Ranking, Score
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.causes.ranking import Harm, Ranking, Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
-from qdiag.core.facts import BiasFacts, LayerFacts, WeightFacts
-from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.core.measurement import Measurement, OutputRecord, StageTime
-from qdiag.core.outcomes import SampleOutcomes, pack_bits
-from qdiag.core.ranges import ChannelRanges, Histogram, TensorRange
-from qdiag.core.records import OpRecord
-from qdiag.core.sensitivity import Sensitivity, SensitivityRow
-from qdiag.core.task import Interval, TaskResult
+from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.facts import BiasFacts, LayerFacts, WeightFacts
+from qdiag.core.measures.measurement import Measurement, OutputRecord, StageTime
+from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
+from qdiag.core.measures.ranges import ChannelRanges, Histogram, TensorRange
+from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.sensitivity import Sensitivity, SensitivityRow
+from qdiag.core.measures.task import Interval, TaskResult
 from tests.diagnosis_layers import layer_facts, mobile_records
 from tests.diagnosis_parts import (
     FLOAT_RIGHT,

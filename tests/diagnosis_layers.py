@@ -4,9 +4,9 @@ import math
 import random
 from dataclasses import replace
 
-from qdiag.core.facts import BiasFacts, LayerFacts, WeightFacts
-from qdiag.core.ranges import PERCENTILES, ChannelRanges, Histogram, TensorRange
-from qdiag.core.records import OpRecord
+from qdiag.core.measures.facts import BiasFacts, LayerFacts, WeightFacts
+from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, Histogram, TensorRange
+from qdiag.core.measures.records import OpRecord
 from tests.diagnosis_parts import CHANNELS, DEAD
 from tests.measurements import layer
 

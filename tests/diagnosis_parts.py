@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from qdiag.core.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier, PairedLayer, RangeCost
-from qdiag.core.causes import FloatCost, Placebo, RankedCause, Recovery, Score, Trial, WaterfallStep
-from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.core.measurement import ModelInfo, OutputRecord
-from qdiag.core.task import Interval, PairedCounts, TaskResult
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.causes.ranking import FloatCost, Placebo, RankedCause, Recovery, Score, Trial, WaterfallStep
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier, PairedLayer, RangeCost
+from qdiag.core.measures.measurement import ModelInfo, OutputRecord
+from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from tests.measurements import sums
 
 SAMPLES = 500

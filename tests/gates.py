@@ -5,7 +5,7 @@ from qdiag.core.gate import Allowance, GateResult, Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
-from qdiag.writers.cause_commands import commands
+from qdiag.writers.words.cause_commands import commands
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 
 EVERYTHING = Thresholds(

@@ -5,8 +5,8 @@ import random
 from dataclasses import replace
 
 from qdiag.config import load_preset
-from qdiag.core.error_sums import ErrorSums
-from qdiag.core.measurement import (
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import (
     CaptureInfo,
     DataInfo,
     FloatOp,
@@ -17,10 +17,10 @@ from qdiag.core.measurement import (
     SkippedRoute,
     StageTime,
 )
-from qdiag.core.ranges import PERCENTILES, ChannelRanges, Histogram, RangeRecord, TensorRange
-from qdiag.core.ranges_report import RangeReport
-from qdiag.core.records import LossRecord, OpRecord, QuantizerRecord, WeightRecord
-from qdiag.core.task import Interval, MetricScore, PairedCounts, TaskResult
+from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, Histogram, RangeRecord, TensorRange
+from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord, WeightRecord
+from qdiag.core.measures.task import Interval, MetricScore, PairedCounts, TaskResult
 
 COUNT = 10_000
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from qdiag.core.ranges import TensorRange
+from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.scheme import TensorScheme
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from qdiag.calibrators.base import ActivationStatistics
-from qdiag.core.ranges import Histogram
+from qdiag.core.measures.ranges import Histogram
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from qdiag.calibrators.base import ActivationStatistics
-from qdiag.core.ranges import Histogram
+from qdiag.core.measures.ranges import Histogram
 from qdiag.core.scheme import TensorScheme
 
 

@@ -13,7 +13,7 @@ from qdiag.capture.functionalize import functionalize, needs_full_functionalizat
 from qdiag.capture.normalize import normalize
 from qdiag.capture.program import Program
 from qdiag.capture.routes import export_program, quiet
-from qdiag.core.measurement import SkippedRoute
+from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError
 from qdiag.subject import Subject
 

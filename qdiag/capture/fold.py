@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from qdiag.capture.ops import has_weight, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
-from qdiag.core.measurement import KeptBatchNorm
+from qdiag.core.measures.measurement import KeptBatchNorm
 from qdiag.numerics.batchnorm import ChannelAffine, batch_norm_affine, fold_after, fold_before
 
 _BATCH_NORM = torch.ops.aten.batch_norm.default

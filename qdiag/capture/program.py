@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from qdiag.core.measurement import SkippedRoute
+from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import DataError
 
 

@@ -12,7 +12,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
-from qdiag.core.measurement import SkippedRoute
+from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError
 
 

@@ -16,21 +16,21 @@ EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
 
 COMMANDS: tuple[tuple[str, str, str | None], ...] = (
-    ("diagnose", "qdiag.cli.diagnose", "DIAGNOSE_EPILOG"),
-    ("sqnr", "qdiag.cli.sqnr", "SQNR_EPILOG"),
-    ("ranges", "qdiag.cli.ranges", "RANGES_EPILOG"),
-    ("bn", "qdiag.cli.bn", "BN_EPILOG"),
-    ("fix-bn", "qdiag.cli.fix_bn", "FIX_BN_EPILOG"),
-    ("repair", "qdiag.cli.repair", "REPAIR_EPILOG"),
-    ("rank", "qdiag.cli.rank", "RANK_EPILOG"),
-    ("sensitivity", "qdiag.cli.sensitivity", "SENSITIVITY_EPILOG"),
-    ("report", "qdiag.cli.report", "REPORT_EPILOG"),
-    ("compare", "qdiag.cli.compare", "COMPARE_EPILOG"),
-    ("gate", "qdiag.cli.gate", "GATE_EPILOG"),
-    ("explain", "qdiag.cli.explain", "EXPLAIN_EPILOG"),
-    ("schemes", "qdiag.cli.schemes", None),
-    ("cache", "qdiag.cli.cache", "CACHE_EPILOG"),
-    ("demo", "qdiag.cli.demo", None),
+    ("diagnose", "qdiag.cli.commands.diagnose", "DIAGNOSE_EPILOG"),
+    ("sqnr", "qdiag.cli.commands.sqnr", "SQNR_EPILOG"),
+    ("ranges", "qdiag.cli.commands.ranges", "RANGES_EPILOG"),
+    ("bn", "qdiag.cli.commands.bn", "BN_EPILOG"),
+    ("fix-bn", "qdiag.cli.commands.fix_bn", "FIX_BN_EPILOG"),
+    ("repair", "qdiag.cli.commands.repair", "REPAIR_EPILOG"),
+    ("rank", "qdiag.cli.commands.rank", "RANK_EPILOG"),
+    ("sensitivity", "qdiag.cli.commands.sensitivity", "SENSITIVITY_EPILOG"),
+    ("report", "qdiag.cli.commands.report", "REPORT_EPILOG"),
+    ("compare", "qdiag.cli.commands.compare", "COMPARE_EPILOG"),
+    ("gate", "qdiag.cli.commands.gate", "GATE_EPILOG"),
+    ("explain", "qdiag.cli.commands.explain", "EXPLAIN_EPILOG"),
+    ("schemes", "qdiag.cli.commands.schemes", None),
+    ("cache", "qdiag.cli.commands.cache", "CACHE_EPILOG"),
+    ("demo", "qdiag.cli.commands.demo", None),
 )
 """Name, module and epilog of every command, in the order of `--help`; the function has the command's name."""
 

@@ -39,7 +39,7 @@ def read_evidence(source: str) -> GateEvidence:
     Raises:
         LoadError: no such file, or something else in it.
     """
-    from qdiag.writers.diagnosis_json import FILE_NAME, diagnosis_from_json
+    from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_from_json
 
     path = Path(source) / FILE_NAME if Path(source).is_dir() else Path(source)
     try:
@@ -51,7 +51,7 @@ def read_evidence(source: str) -> GateEvidence:
     try:
         if _holds_diagnosis(text):
             return _of_diagnosis(str(path), diagnosis_from_json(text))
-        from qdiag.writers.json_file import from_json
+        from qdiag.writers.json.measurement import from_json
 
         return GateEvidence(str(path), from_json(text))
     except LoadError as error:
@@ -100,7 +100,7 @@ def measure_evidence(
 
 
 def _of_diagnosis(source: str, diagnosis: "Diagnosis") -> GateEvidence:
-    from qdiag.writers.cause_commands import commands
+    from qdiag.writers.words.cause_commands import commands
 
     return GateEvidence(source, diagnosis.measurement, diagnosis.ranking, commands(diagnosis))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qdiag.core.gate import GateResult
-from qdiag.writers.atomic import STDOUT, write_file
+from qdiag.files.atomic import STDOUT, write_file
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,27 @@ def write_gate(result: GateResult, files: GateFiles, environment: Mapping[str, s
     """
     variables = os.environ if environment is None else environment
     if files.json is not None:
-        from qdiag.writers.gate_json import gate_to_json
+        from qdiag.writers.json.gate import gate_to_json
 
         write_file(files.json, gate_to_json(result))
     if files.junit is not None:
-        from qdiag.writers.junit import gate_junit
+        from qdiag.writers.ci.junit import gate_junit
 
         write_file(files.junit, gate_junit(result))
     if files.sarif is not None:
-        from qdiag.writers.sarif import gate_sarif
+        from qdiag.writers.ci.sarif import gate_sarif
 
         write_file(files.sarif, gate_sarif(result, _version()))
     if files.markdown is not None:
-        from qdiag.writers.gate_markdown import gate_markdown
+        from qdiag.writers.markdown.gate import gate_markdown
 
         write_file(files.markdown, gate_markdown(result))
     if variables.get("GITHUB_STEP_SUMMARY"):
-        from qdiag.writers.github_actions import append_summary
+        from qdiag.writers.ci.github_actions import append_summary
 
         append_summary(variables["GITHUB_STEP_SUMMARY"], result)
     if variables.get("GITHUB_ACTIONS") == "true":
-        from qdiag.writers.github_actions import annotations
+        from qdiag.writers.ci.github_actions import annotations
 
         stream = sys.stderr if files.takes_stdout else sys.stdout  # the runner reads both
         for line in annotations(result):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qdiag.cli.options import (
+from qdiag.cli.options.common import (
     ArchOption,
     BatchSizeOption,
     CalibDataOption,
@@ -24,7 +24,7 @@ from qdiag.cli.options import (
     SubmoduleOption,
     TrustOption,
 )
-from qdiag.cli.parse import parse_numbers, parse_shape
+from qdiag.cli.options.parse import parse_numbers, parse_shape
 from qdiag.config import load_scheme
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
@@ -32,7 +32,7 @@ from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
     from qdiag.batches import Datasets
-    from qdiag.loaders.preprocessing import Preprocessing
+    from qdiag.loaders.images.preprocessing import Preprocessing
     from qdiag.subject import Subject
 
 
@@ -70,9 +70,9 @@ def open_subject(options: ModelOptions) -> "Subject":
     """The model.
 
     Raises:
-        LoadError, ConfigError: see `qdiag.loaders.models`.
+        LoadError, ConfigError: see `qdiag.loaders.models.formats`.
     """
-    from qdiag.loaders.models import load_subject
+    from qdiag.loaders.models.formats import load_subject
 
     return load_subject(options.model, arch=options.arch, trust=options.trust, submodule=options.submodule)
 
@@ -87,7 +87,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", pro
     shape = parse_shape(model.input_shape)
     if options.data is None:
         return _drawn(options, subject, shape or _exported_shape(subject), progress)
-    from qdiag.loaders.data import DataRequest, open_datasets
+    from qdiag.loaders.data.sources import DataRequest, open_datasets
 
     return open_datasets(
         DataRequest(
@@ -116,7 +116,7 @@ def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
     changes = {name: value for name, value in changes.items() if value is not None}
     if options.preset is None and not changes:
         return None
-    from qdiag.loaders.preprocessing import preset
+    from qdiag.loaders.images.preprocessing import preset
 
     try:
         return preset(options.preset.value if options.preset else "none").override(**changes)

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdiag.errors import ConfigError
-from qdiag.writers.atomic import check_writable
+from qdiag.files.atomic import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from qdiag.loaders.model_tensors import NamedTensors
+    from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.subject import Subject
 
 
@@ -48,7 +48,7 @@ def save_repaired(
     in_place: bool,
 ) -> None:
     """Writes the model that was read, in its format, with new values for some tensors; see `qdiag.savers.save`."""
-    from qdiag.loaders.model_tensors import NamedTensors
+    from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.savers.save import save_file, save_subject
 
     if isinstance(found, NamedTensors):

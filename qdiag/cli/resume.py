@@ -10,7 +10,7 @@ from typing import NoReturn
 from rich.text import Text
 
 from qdiag.cli.console import remark, stderr_console
-from qdiag.pipeline.cache_folder import FolderCache, cache_folder, cache_limit
+from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 

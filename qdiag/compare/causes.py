@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from qdiag.core.causes import RankedCause, Recovery
+from qdiag.core.causes.ranking import RankedCause, Recovery
 from qdiag.core.compare import CauseChange, CauseStatus
-from qdiag.core.task import Interval
+from qdiag.core.measures.task import Interval
 
 _ORDER: tuple[CauseStatus, ...] = ("appeared", "remains", "gone", "suspect")
 

@@ -9,7 +9,7 @@ from qdiag.compare.settings import calibration_notes, differences, obstacles
 from qdiag.compare.task import task_change
 from qdiag.core.compare import Change, Comparison, LayerChange, LoneLayer, RunSummary, difference_db
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.records import OpRecord
+from qdiag.core.measures.records import OpRecord
 from qdiag.errors import ConfigError
 
 MIN_CHANGE_DB = 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from qdiag.core.compare import Certainty, MatchedBy
-from qdiag.core.records import OpRecord
+from qdiag.core.measures.records import OpRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from qdiag.compare.task import task_kind
 from qdiag.core.compare import Difference
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement
 
 _DIGEST_SHOWN = 12
 _MODEL = ("source", "format", "architecture", "parameter_count", "digest")

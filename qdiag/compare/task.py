@@ -3,11 +3,11 @@
 import math
 from typing import Literal
 
-from qdiag.core.causes import TaskKind
+from qdiag.core.causes.ranking import TaskKind
 from qdiag.core.compare import FigureChange, PercentChange, TaskChange
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measurement import OutputRecord
-from qdiag.core.task import Z_95, Interval, PairedCounts, TaskResult
+from qdiag.core.measures.measurement import OutputRecord
+from qdiag.core.measures.task import Z_95, Interval, PairedCounts, TaskResult
 
 NO_OUTCOMES = "not both diagnoses hold the outcomes of single samples"
 OTHER_DATA = "the samples are not the same"

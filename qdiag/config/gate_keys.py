@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qdiag.core.codes import CODES
+from qdiag.core.causes.codes import CODES
 from qdiag.errors import ConfigError
 
 LEVELS = {

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
-from qdiag.core.outcomes import SampleOutcomes
-from qdiag.core.task import PairedCounts
+from qdiag.core.measures.outcomes import SampleOutcomes
+from qdiag.core.measures.task import PairedCounts
 
 BASELINE_SCHEMA_VERSION = 1
 

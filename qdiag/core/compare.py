@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from qdiag.core.causes import TaskKind, Verdict
-from qdiag.core.task import Interval, PairedCounts
+from qdiag.core.causes.ranking import TaskKind, Verdict
+from qdiag.core.measures.task import Interval, PairedCounts
 
 COMPARISON_SCHEMA_VERSION = 1
 

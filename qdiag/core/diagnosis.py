@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from qdiag.core.bn import BatchNormAudit
-from qdiag.core.causes import Ranking, Score
-from qdiag.core.facts import LayerFacts
-from qdiag.core.measurement import Measurement, StageTime
-from qdiag.core.sensitivity import Sensitivity
+from qdiag.core.causes.ranking import Ranking, Score
+from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.facts import LayerFacts
+from qdiag.core.measures.measurement import Measurement, StageTime
+from qdiag.core.measures.sensitivity import Sensitivity
 
 DIAGNOSIS_SCHEMA_VERSION = 1
 

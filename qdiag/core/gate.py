@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from qdiag.core.measurement import DataInfo, ModelInfo
-from qdiag.core.task import Interval
+from qdiag.core.measures.measurement import DataInfo, ModelInfo
+from qdiag.core.measures.task import Interval
 
 GATE_SCHEMA_VERSION = 1
 

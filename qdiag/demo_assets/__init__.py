@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qdiag.loaders.preprocessing import Preprocessing, preset
+from qdiag.loaders.images.preprocessing import Preprocessing, preset
 
 DEMO_ARCH = "zoo:mobilenet_v1_small?width=0.25"
 """What builds the network of the checkpoint."""

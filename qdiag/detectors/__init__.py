@@ -2,38 +2,40 @@
 
 from typing import Protocol
 
-from qdiag.core.findings import Finding
-from qdiag.detectors import (
-    accumulator_overflow,
+from qdiag.core.causes.findings import Finding
+from qdiag.detectors.activations import (
     activation_channel_imbalance,
     activation_outliers,
-    add_ranges,
-    batchnorm_gain_outliers,
-    bias_overflow,
-    bias_resolution,
-    calibration_mismatch,
-    calibrator_clips,
-    concat_ranges,
-    dead_batchnorm_channels,
-    first_layer,
-    gate,
-    last_layer,
-    mean_shift,
-    nonfinite_values,
-    nothing_quantized,
     one_sided_range,
-    outlier_weights,
-    pair_saturation,
     relu6_saturation,
-    scale_floor,
+    unfriendly_function,
+)
+from qdiag.detectors.backend import accumulator_overflow, pair_saturation
+from qdiag.detectors.base import DetectionContext
+from qdiag.detectors.calibration import calibration_mismatch, calibrator_clips
+from qdiag.detectors.graph import (
+    add_ranges,
+    concat_ranges,
+    first_layer,
+    last_layer,
+    squeeze_excite_gate,
+    unshared_relu_scale,
+)
+from qdiag.detectors.normalization import (
+    batchnorm_gain_outliers,
+    dead_batchnorm_channels,
     training_batchnorm,
     unfolded_batchnorm,
-    unfriendly_function,
-    unshared_relu_scale,
+)
+from qdiag.detectors.numerics import nonfinite_values, nothing_quantized, scale_floor
+from qdiag.detectors.weights import (
+    bias_overflow,
+    bias_resolution,
+    mean_shift,
+    outlier_weights,
     vanishing_weight_channels,
     weight_range_outlier_channels,
 )
-from qdiag.detectors.base import DetectionContext
 
 
 class Detector(Protocol):
@@ -67,7 +69,7 @@ DETECTORS: tuple[Detector, ...] = (
     concat_ranges,
     add_ranges,
     unshared_relu_scale,
-    gate,
+    squeeze_excite_gate,
     first_layer,
     last_layer,
     calibration_mismatch,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
-from qdiag.core.bn import BatchNormAudit, BatchNormRecord
-from qdiag.core.facts import LayerFacts
-from qdiag.core.findings import Evidence, Finding, FindingSite
-from qdiag.core.measurement import Measurement
-from qdiag.core.ranges import ChannelRanges
-from qdiag.core.records import OpRecord
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.measures.facts import LayerFacts
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.ranges import ChannelRanges
+from qdiag.core.measures.records import OpRecord
 
 LOCAL_HARM_DB = 28.0
 """Local SQNR from which a layer's weights are left in peace: noise of 4 % of the signal's amplitude. In four healthy

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Iterator
 
 from qdiag.core.gate import GateCheck, GateRule, GateStatus, Limit, Thresholds
-from qdiag.core.measurement import Measurement
-from qdiag.core.task import PairedCounts
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.task import PairedCounts
 from qdiag.gate.contrast import drop_contrast, relative_contrast, relative_drop_interval, samples_to_settle
 from qdiag.gate.evidence import why_no_accuracy
 from qdiag.gate.share import share_interval, share_samples_to_settle

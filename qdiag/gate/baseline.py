@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from qdiag.core.baseline import OUTCOMES_AT_MOST, Baseline, BaselineCause
 from qdiag.core.gate import GateCheck, GateRule, GateStatus, Limit, Thresholds
-from qdiag.core.measurement import Measurement
-from qdiag.core.task import Interval, PairedCounts
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.task import Interval, PairedCounts
 from qdiag.gate.accuracy import cannot_judge
 from qdiag.gate.causes import NO_BASELINE
 from qdiag.gate.contrast import Contrast, drop_change_contrast, flips_change_contrast, samples_to_settle

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from qdiag.core.baseline import Baseline
-from qdiag.core.causes import RankedCause, Ranking, Verdict
+from qdiag.core.causes.ranking import RankedCause, Ranking, Verdict
+from qdiag.core.causes.repair_names import REPAIR_NAMES
 from qdiag.core.gate import GateCheck, GateStatus, NamedCause, Thresholds
-from qdiag.core.repair_names import REPAIR_NAMES
 
 NO_RANKING = "the stored result is a measurement: causes need a diagnosis"
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from qdiag.core.outcomes import SampleOutcomes, unpack_bits
-from qdiag.core.task import Z_95, Interval, PairedCounts
+from qdiag.core.measures.outcomes import SampleOutcomes, unpack_bits
+from qdiag.core.measures.task import Z_95, Interval, PairedCounts
 
 Z_80 = 0.8416212335729143
 """Normal quantile of 80 %: how often the samples that are asked for shall be enough."""

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from qdiag.core.causes import Ranking
-from qdiag.core.error_sums import ErrorSums
-from qdiag.core.measurement import Measurement
-from qdiag.core.records import OpRecord
+from qdiag.core.causes.ranking import Ranking
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.records import OpRecord
 
 _NAMES_AT_MOST = 3
 

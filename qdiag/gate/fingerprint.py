@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from qdiag.core.baseline import MUST_MATCH, Baseline
-from qdiag.core.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement
 from qdiag.core.scheme import QuantScheme, TensorScheme
 
 _SHORT = 12

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from qdiag.core.gate import WEAKEST_AT_MOST, Allowance, GateCheck, LayerFigure, Limit, Thresholds
-from qdiag.core.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement
 from qdiag.gate.accuracy import cannot_judge
 from qdiag.gate.evidence import GateEvidence, quantized_records
 from qdiag.gate.verdict import held, lower_status

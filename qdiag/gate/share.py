@@ -2,7 +2,7 @@
 
 import math
 
-from qdiag.core.task import Z_95, Interval
+from qdiag.core.measures.task import Z_95, Interval
 from qdiag.gate.contrast import SAMPLES_AT_MOST, Z_80
 
 

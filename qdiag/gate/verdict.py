@@ -3,7 +3,7 @@
 import math
 
 from qdiag.core.gate import GateStatus, Limit
-from qdiag.core.task import Interval
+from qdiag.core.measures.task import Interval
 
 
 def upper_status(value: float, interval: Interval | None, limit: Limit) -> GateStatus:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from qdiag.core.bn import DeadChannel, GainOutlier, RangeCost
+from qdiag.core.measures.bn import DeadChannel, GainOutlier, RangeCost
 from qdiag.numerics.batchnorm import batch_norm_affine
 
 CONSTANT_FRACTION = 1e-3

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from qdiag.core.ranges import PERCENTILES, ChannelRanges
+from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges
 from qdiag.numerics.histogram import HistogramAccumulator
 from qdiag.numerics.moments import MomentAccumulator
 

@@ -6,7 +6,7 @@ import threading
 import torch
 from torch import Tensor
 
-from qdiag.core.error_sums import ErrorSums
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.numerics.layout import flat_chunks
 
 _FIELD_COUNT = 8

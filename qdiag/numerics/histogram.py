@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from qdiag.core.ranges import Histogram
+from qdiag.core.measures.ranges import Histogram
 
 HALF = 2048
 """Bins on each side of zero; the largest |value| ends in the upper half of them, so a bin is 1/1024 of it or finer."""

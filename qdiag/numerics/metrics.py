@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from qdiag.core.error_sums import ErrorSums
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qdiag.core.ranges import PERCENTILES, ChannelRanges, TensorRange
+from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, TensorRange
 from qdiag.numerics.channel_observer import ChannelObserver
 from qdiag.numerics.histogram import HistogramAccumulator
 from qdiag.numerics.layout import dense, flat_alike, flat_chunks

@@ -7,13 +7,13 @@ from torch.export import ExportedProgram
 from qdiag.batches import Datasets
 from qdiag.config import load_scheme
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.progress import Progress
-from qdiag.core.ranges_report import RangeReport
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import LoadError
-from qdiag.loaders.data import batches_from
-from qdiag.loaders.model_values import check_finite
+from qdiag.loaders.data.sources import batches_from
+from qdiag.loaders.models.values import check_finite
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_subject

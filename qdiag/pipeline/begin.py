@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qdiag.batches import Datasets
-from qdiag.core.measurement import Measurement, OutputRecord
+from qdiag.core.measures.measurement import Measurement, OutputRecord
+from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task import TaskResult
 from qdiag.core.progress import Progress
-from qdiag.core.records import OpRecord
 from qdiag.core.scheme import QuantScheme
-from qdiag.core.task import TaskResult
 from qdiag.pipeline.cache import keeper_for
 from qdiag.pipeline.facts import Stopwatch, data_info, model_info, resolve_device, versions
 from qdiag.pipeline.inputs import first_batch, inputs_for, naming
@@ -16,9 +16,9 @@ from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.op_records import float_ops
 from qdiag.pipeline.prepare import Prepared, prepare
 from qdiag.simulate.case import Case, observe, open_case
-from qdiag.simulate.paired import BatchSink, PairedRunner, run_paired
-from qdiag.simulate.pass_cache import PassCache
-from qdiag.simulate.task import Classification, OutputErrors, UserMetric
+from qdiag.simulate.passes.paired import BatchSink, PairedRunner, run_paired
+from qdiag.simulate.passes.pass_cache import PassCache
+from qdiag.simulate.task.counts import Classification, OutputErrors, UserMetric
 from qdiag.subject import Subject
 
 

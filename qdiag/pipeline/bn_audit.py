@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from qdiag.capture.norm_sites import TRAINING, UNTRACKED, NormSite, NormSites
-from qdiag.capture.norms_of_module import norms_of_module
-from qdiag.capture.norms_of_program import norms_of_program
-from qdiag.capture.norms_of_script import norms_of_script
-from qdiag.capture.norms_of_tensors import norms_of_tensors
-from qdiag.core.bn import BatchNormAudit, BatchNormRecord
-from qdiag.core.measurement import ModelInfo
+from qdiag.batchnorms.of_module import norms_of_module
+from qdiag.batchnorms.of_program import norms_of_program
+from qdiag.batchnorms.of_script import norms_of_script
+from qdiag.batchnorms.of_tensors import norms_of_tensors
+from qdiag.batchnorms.sites import TRAINING, UNTRACKED, NormSite, NormSites
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.measures.measurement import ModelInfo
 from qdiag.errors import ConfigError
-from qdiag.loaders.model_tensors import NamedTensors
-from qdiag.loaders.model_values import fingerprint_tensors
+from qdiag.loaders.models.tensors import NamedTensors
+from qdiag.loaders.models.values import fingerprint_tensors
 from qdiag.numerics.batchnorm import batch_norm_affine
 from qdiag.numerics.bn_audit import dead_channels, folded_max_abs, gain_outliers, live_mask, range_cost
 from qdiag.pipeline.facts import Stopwatch, model_info, versions

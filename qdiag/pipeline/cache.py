@@ -10,7 +10,7 @@ import torch
 
 import qdiag
 from qdiag.pipeline.facts import versions
-from qdiag.simulate.pass_cache import NO_PASSES, PassCache, PassKeeper
+from qdiag.simulate.passes.pass_cache import NO_PASSES, PassCache, PassKeeper
 from qdiag.subject import Subject
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from qdiag.batches import Datasets
-from qdiag.core.causes import Score
+from qdiag.core.causes.ranking import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
@@ -17,8 +17,8 @@ from qdiag.rank.rank import rank_causes
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case, with_scheme
-from qdiag.simulate.pass_cache import PassCache
-from qdiag.simulate.score_cases import score_cases
+from qdiag.simulate.passes.pass_cache import PassCache
+from qdiag.simulate.task.score_cases import score_cases
 from qdiag.subject import Subject
 
 BITS = (4, 5, 6, 7, 8, 10, 12, 16)
@@ -58,7 +58,7 @@ def diagnose_subject(
     """Everything about one network under one scheme. The subject is left as it was.
 
     Args:
-        device: `cpu`, `cuda` or `auto`. metric: the user's own, see `qdiag.simulate.task.UserMetric`.
+        device: `cpu`, `cuda` or `auto`. metric: the user's own, see `qdiag.simulate.task.counts.UserMetric`.
         announce: called with the captured case before the long part begins.
         cache: where finished passes are kept, and found when a run that was stopped is started again.
 

@@ -3,11 +3,11 @@
 import time
 from dataclasses import dataclass
 
-from qdiag.core.sensitivity import SensitivityPart
+from qdiag.core.measures.sensitivity import SensitivityPart
 from qdiag.pipeline.diagnose import BITS, DiagnoseOptions
 from qdiag.simulate.case import Case
-from qdiag.simulate.sensitivity import switchable_layers
-from qdiag.simulate.variants import VariantRunner
+from qdiag.simulate.passes.variants import VariantRunner
+from qdiag.simulate.sweeps.sensitivity import switchable_layers
 
 _EXAMINE = 9.0
 """Float passes: the paired pass takes 3 to 4, the five losses another 5."""

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qdiag.batches import Datasets
-from qdiag.core.bn import BatchNormAudit
-from qdiag.core.facts import LayerFacts
-from qdiag.core.measurement import Measurement, OutputRecord
+from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.facts import LayerFacts
+from qdiag.core.measures.measurement import Measurement, OutputRecord
+from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task import TaskResult
 from qdiag.core.progress import Progress
-from qdiag.core.records import OpRecord
 from qdiag.core.scheme import FLOAT_BITS, QuantScheme
-from qdiag.core.task import TaskResult
 from qdiag.errors import QdiagError
 from qdiag.pipeline.begin import begin, measurement_of, score_pass
 from qdiag.pipeline.bn_audit import audit_batchnorms
@@ -19,11 +19,11 @@ from qdiag.pipeline.inputs import naming
 from qdiag.pipeline.op_records import op_records
 from qdiag.pipeline.prepare import Prepared
 from qdiag.simulate.case import Case
-from qdiag.simulate.fact_runner import FactRunner
-from qdiag.simulate.layer_facts import gather_facts
-from qdiag.simulate.losses import LossProbe
-from qdiag.simulate.pass_cache import Codec, PassCache
-from qdiag.simulate.pass_values import json_codec
+from qdiag.simulate.facts.layer import gather_facts
+from qdiag.simulate.facts.runner import FactRunner
+from qdiag.simulate.passes.pass_cache import Codec, PassCache
+from qdiag.simulate.passes.pass_values import json_codec
+from qdiag.simulate.sweeps.losses import LossProbe
 from qdiag.subject import Subject
 
 

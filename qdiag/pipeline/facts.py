@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from qdiag.batches import Datasets
-from qdiag.core.measurement import DataInfo, ModelInfo, StageTime
+from qdiag.core.measures.measurement import DataInfo, ModelInfo, StageTime
 from qdiag.errors import ConfigError
-from qdiag.loaders.model_values import fingerprint, parameter_count
+from qdiag.loaders.models.values import fingerprint, parameter_count
 from qdiag.subject import Subject
 
 

@@ -7,13 +7,13 @@ from fnmatch import fnmatchcase
 from torch import Tensor
 
 from qdiag.batches import Datasets
-from qdiag.core.bn import BatchNormAudit, BatchNormRecord
-from qdiag.core.fix import BatchNormFix, ChannelFix, LayerFix, Method
-from qdiag.core.measurement import Measurement
+from qdiag.core.causes.fix import BatchNormFix, ChannelFix, LayerFix, Method
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.measures.measurement import Measurement
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
-from qdiag.loaders.model_tensors import NamedTensors
+from qdiag.loaders.models.tensors import NamedTensors
 from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, resolve_device, versions
 from qdiag.pipeline.float_change import keep_within
 from qdiag.pipeline.float_probe import FloatProbe
@@ -21,7 +21,7 @@ from qdiag.pipeline.inputs import inputs_for
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.repairs.overlay import subject_tensors, with_changes
-from qdiag.repairs.reset_variance import layer_fix, propose
+from qdiag.repairs.weights.reset_variance import layer_fix, propose
 from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3
@@ -35,7 +35,7 @@ class FixOptions:
     """How to repair.
 
     Attributes:
-        method: see `qdiag.repairs.reset_variance`.
+        method: see `qdiag.repairs.weights.reset_variance`.
         layers: glob patterns of BatchNorm paths; all when empty.
         threshold: variance / eps up to which a channel is dead; None leaves that to the rule of the audit.
         float_bound: channels whose repair moves a float output by more than this share of its largest value are

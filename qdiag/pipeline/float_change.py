@@ -7,11 +7,11 @@ from itertools import groupby
 from torch import Tensor
 
 from qdiag.batches import Batch, Batches
-from qdiag.core.fix import FloatChange
+from qdiag.core.causes.fix import FloatChange
 from qdiag.core.progress import Progress
 from qdiag.pipeline.float_probe import FloatProbe, Outputs, deltas, largest_values, relative
 from qdiag.repairs.edit import ChannelEdit
-from qdiag.simulate.task import Classification, OutputErrors
+from qdiag.simulate.task.counts import Classification, OutputErrors
 
 _WORST_BATCHES = 4
 """Batches on which the edits that moved the output are looked for."""

@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
-from qdiag.loaders.model_quiet import quiet_torch
+from qdiag.loaders.models.quiet import quiet_torch
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.subject import Subject

@@ -1,7 +1,7 @@
 """What a careful reader of a measurement should know, as short facts."""
 
 from qdiag.batches import Datasets
-from qdiag.core.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement
 
 _CLIPPED_INPUT_FRACTION = 0.01
 """Share of clipped input values from which calibration and measurement data look like different data."""

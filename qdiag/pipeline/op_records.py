@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from qdiag.core.graph import Layer
-from qdiag.core.measurement import FloatOp
-from qdiag.core.records import LossRecord, OpRecord, QuantizerRecord
+from qdiag.core.measures.measurement import FloatOp
+from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord
 from qdiag.pipeline.prepare import Prepared
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import Observation
-from qdiag.simulate.paired import LayerErrors, PairedRunner
-from qdiag.simulate.runner import is_source
-from qdiag.simulate.weights import weight_record
+from qdiag.simulate.passes.paired import LayerErrors, PairedRunner
+from qdiag.simulate.passes.runner import is_source
+from qdiag.simulate.passes.weights import weight_record
 
 
 def op_records(

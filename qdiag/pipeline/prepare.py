@@ -13,9 +13,9 @@ from qdiag.capture.capture import capture, largest_delta
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
 from qdiag.capture.program import Program, Runner
-from qdiag.core.measurement import CaptureInfo
+from qdiag.core.measures.measurement import CaptureInfo
 from qdiag.errors import CaptureError, QdiagError
-from qdiag.simulate.network import Network, network_on
+from qdiag.simulate.passes.network import Network, network_on
 from qdiag.subject import Subject, evaluating
 
 _CAPTURE_TOLERANCE = 1e-3

@@ -1,9 +1,9 @@
 """`qdiag ranges`: where the values of every weight and every layer's output lie."""
 
 from qdiag.batches import Datasets
+from qdiag.core.measures.ranges import RangeRecord
+from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.progress import NoProgress, Progress
-from qdiag.core.ranges import RangeRecord
-from qdiag.core.ranges_report import RangeReport
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe

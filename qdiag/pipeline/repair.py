@@ -7,11 +7,11 @@ from fnmatch import fnmatchcase
 from torch import Tensor
 
 from qdiag.batches import Batches, Datasets
-from qdiag.core.findings import FindingSite
-from qdiag.core.fix import FloatChange
-from qdiag.core.measurement import Measurement
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.fix import FloatChange
+from qdiag.core.causes.repair import ModelRepair, RepairStep, check_written
+from qdiag.core.measures.measurement import Measurement
 from qdiag.core.progress import NoProgress, Progress
-from qdiag.core.repair import ModelRepair, RepairStep, check_written
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.pipeline.begin import begin
@@ -22,11 +22,11 @@ from qdiag.pipeline.float_probe import FloatProbe
 from qdiag.pipeline.inputs import naming
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.repairs.base import RepairContext, Treatment
-from qdiag.repairs.equalize import equalized
-from qdiag.repairs.equalize_scales import HEADROOM
+from qdiag.repairs.equalization.equalize import equalized
+from qdiag.repairs.equalization.scales import HEADROOM
 from qdiag.repairs.overlay import with_changes
-from qdiag.repairs.reset_variance_repair import dead_sites
 from qdiag.repairs.table import REPAIRS
+from qdiag.repairs.weights.reset_variance_repair import dead_sites
 from qdiag.simulate.case import Case
 from qdiag.subject import Subject
 
@@ -43,7 +43,7 @@ class RepairOptions:
     """What to repair.
 
     Attributes:
-        repairs: names, in the order in which they are made; see `qdiag.core.repair.WRITTEN`.
+        repairs: names, in the order in which they are made; see `qdiag.core.causes.repair.WRITTEN`.
         layers: glob patterns of layers with weights; all when empty.
         float_bound: a repair that moves a float output by more than this share of its largest value is refused.
     """

@@ -5,20 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from qdiag.batches import Datasets
-from qdiag.core.causes import Score
-from qdiag.core.measurement import DataInfo, ModelInfo
+from qdiag.core.causes.ranking import Score
+from qdiag.core.measures.measurement import DataInfo, ModelInfo
+from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
-from qdiag.core.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
 from qdiag.errors import ConfigError, SimulationError
 from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, versions
 from qdiag.simulate.case import Case
-from qdiag.simulate.fisher import fisher_scores
-from qdiag.simulate.pass_cache import PassCache
-from qdiag.simulate.score_cases import Effort, score_cases
-from qdiag.simulate.sensitivity import all_but, alone, part_only, switchable_layers
+from qdiag.simulate.passes.pass_cache import PassCache
+from qdiag.simulate.sweeps.fisher import fisher_scores
+from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switchable_layers
+from qdiag.simulate.task.score_cases import Effort, score_cases
 from qdiag.subject import Subject
 
 

@@ -1,7 +1,7 @@
 """`qdiag sqnr`: where a quantized network loses its signal, layer by layer."""
 
 from qdiag.batches import Datasets
-from qdiag.core.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
@@ -9,8 +9,8 @@ from qdiag.pipeline.begin import begin, measurement_of, score_pass
 from qdiag.pipeline.facts import Stopwatch, engine_arithmetic
 from qdiag.pipeline.inputs import naming
 from qdiag.pipeline.op_records import op_records
-from qdiag.simulate.losses import LossProbe
-from qdiag.simulate.paired import PairedRunner
+from qdiag.simulate.passes.paired import PairedRunner
+from qdiag.simulate.sweeps.losses import LossProbe
 from qdiag.subject import Subject
 
 
@@ -30,7 +30,7 @@ def measure_subject(
     Args:
         scheme: what is quantized, and how.
         device: `cpu`, `cuda` or `auto`.
-        metric: the user's own, see `qdiag.simulate.task.UserMetric`.
+        metric: the user's own, see `qdiag.simulate.task.counts.UserMetric`.
         with_losses: also the five losses per layer, at about four more forward passes.
         seed: stored with the result; it has decided how `datasets` was split.
 

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from qdiag.core.causes import FloatCost
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.ranking import FloatCost
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError, RepairRefused
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate.case import Case, without_quantizers
-from qdiag.simulate.score_cases import Effort, score_cases
-from qdiag.simulate.scoring import Scored, float_cost
+from qdiag.simulate.task.score_cases import Effort, score_cases
+from qdiag.simulate.task.scoring import Scored, float_cost
 
 FLOAT_DROP_LIMIT_PP = 1.0
 """Points of accuracy, or of top-1 that changes, that a repair may cost the float network itself."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from qdiag.core.causes import Harm, Trial, Verdict
+from qdiag.core.causes.ranking import Harm, Trial, Verdict
 from qdiag.rank.harm import GAIN_LIMIT_DB, is_gain
 from qdiag.rank.trials import keeps_scheme
 

@@ -2,8 +2,8 @@
 
 import math
 
-from qdiag.core.causes import Harm, HarmVerdict, Recovery, Score
-from qdiag.core.task import Z_95, Interval, PairedCounts
+from qdiag.core.causes.ranking import Harm, HarmVerdict, Recovery, Score
+from qdiag.core.measures.task import Z_95, Interval, PairedCounts
 
 DROP_LIMIT_PP = 1.0
 """A drop up to this is not worth a repair: what users call healthy, and the usual limit of a gate."""

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qdiag.core.causes import PartScore, Trial
-from qdiag.core.findings import Evidence
+from qdiag.core.causes.findings import Evidence
+from qdiag.core.causes.ranking import PartScore, Trial
 from qdiag.core.scheme import BiasType, QuantScheme
 from qdiag.rank.bench import Bench
 from qdiag.simulate.case import Case, with_scheme
-from qdiag.simulate.scoring import recovery
+from qdiag.simulate.task.scoring import recovery
 
 _WIDE_BITS = 16
 

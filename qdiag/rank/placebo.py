@@ -3,9 +3,9 @@
 import random
 from collections.abc import Sequence
 
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
 from qdiag.simulate.case import Case
-from qdiag.simulate.runner import is_source
+from qdiag.simulate.passes.runner import is_source
 
 _CHANNEL_REPAIRS = ("reset_variance_mean", "reset_variance_constant", "raise_weight_scale")
 """All others treat a layer as a whole, whichever channels the finding names."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from qdiag.core.causes import Harm, RankedCause, Ranking, Score, Trial, Verdict
-from qdiag.core.findings import Finding
+from qdiag.core.causes.findings import Finding
+from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Score, Trial, Verdict
 from qdiag.core.progress import Progress
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from qdiag.core.codes import code_of
-from qdiag.core.findings import Finding, FindingSite
+from qdiag.core.causes.codes import code_of
+from qdiag.core.causes.findings import Finding, FindingSite
 
 _PLACE_OF_FAMILY = {
     "weights": "weight",

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qdiag.core.causes import FloatCost, Placebo, Trial
-from qdiag.core.findings import FindingSite
-from qdiag.core.repair_names import repair_name
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.ranking import FloatCost, Placebo, Trial
+from qdiag.core.causes.repair_names import repair_name
 from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.rank.suspects import Suspect
-from qdiag.simulate.scoring import Scored, recovery
+from qdiag.simulate.task.scoring import Scored, recovery
 
 
 def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial]]]:

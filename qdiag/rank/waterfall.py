@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qdiag.core.causes import Recovery, Trial, WaterfallStep
-from qdiag.core.findings import FindingSite
-from qdiag.core.repair_names import repair_name
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.ranking import Recovery, Trial, WaterfallStep
+from qdiag.core.causes.repair_names import repair_name
 from qdiag.rank.bench import Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Treatment
 from qdiag.simulate.case import Case
-from qdiag.simulate.scoring import Scored, recovery
+from qdiag.simulate.task.scoring import Scored, recovery
 
 MOST_STEPS = 6
 """Nobody makes more repairs than that, and each step costs a pass."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from qdiag.core.bn import BatchNormAudit
-from qdiag.core.facts import LayerFacts
-from qdiag.core.findings import Evidence, FindingSite
+from qdiag.core.causes.findings import Evidence, FindingSite
+from qdiag.core.causes.repair_names import RepairName, repair_name
+from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.progress import NoProgress, Progress
-from qdiag.core.repair_names import RepairName, repair_name
 from qdiag.simulate.case import Case
 
 

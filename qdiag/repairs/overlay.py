@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from qdiag.loaders.model_quiet import quiet_torch
+from qdiag.loaders.models.quiet import quiet_torch
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.subject import Subject
 

@@ -1,29 +1,32 @@
-"""Every repair by its name. A new one is one file and one line here, and its entry in `qdiag.core.repair_names`."""
+"""Every repair by its name.
+
+A new one is one file and one line here, and its entry in `qdiag.core.causes.repair_names`.
+"""
 
 from collections.abc import Mapping
 
-from qdiag.repairs.activations_16bit import ACTIVATIONS_16BIT
-from qdiag.repairs.asymmetric_activations import ASYMMETRIC_ACTIVATIONS
 from qdiag.repairs.base import Repair
-from qdiag.repairs.calibrate_on_measured import CALIBRATE_ON_MEASURED
-from qdiag.repairs.choose_range import (
+from qdiag.repairs.equalization.equalize import EQUALIZE
+from qdiag.repairs.scheme.activations_16bit import ACTIVATIONS_16BIT
+from qdiag.repairs.scheme.asymmetric_activations import ASYMMETRIC_ACTIVATIONS
+from qdiag.repairs.scheme.calibrate_on_measured import CALIBRATE_ON_MEASURED
+from qdiag.repairs.scheme.choose_range import (
     CLIP_ACTIVATIONS_ENTROPY,
     CLIP_ACTIVATIONS_MSE,
     CLIP_ACTIVATIONS_PERCENTILE,
     CLIP_WEIGHTS,
     COVER_RANGE,
 )
-from qdiag.repairs.correct_bias import CORRECT_BIAS
-from qdiag.repairs.equalize import EQUALIZE
-from qdiag.repairs.float_bias import FLOAT_BIAS
-from qdiag.repairs.fold_batchnorm import FOLD_BATCHNORM
-from qdiag.repairs.keep_float import KEEP_FLOAT
-from qdiag.repairs.per_channel_weights import PER_CHANNEL_WEIGHTS
-from qdiag.repairs.raise_weight_scale import RAISE_WEIGHT_SCALE
-from qdiag.repairs.reduce_weight_bits import REDUCE_WEIGHT_BITS
-from qdiag.repairs.replace_relu6 import REPLACE_RELU6
-from qdiag.repairs.reset_variance_repair import RESET_VARIANCE_CONSTANT, RESET_VARIANCE_MEAN
-from qdiag.repairs.wide_accumulator import WIDE_ACCUMULATOR
+from qdiag.repairs.scheme.float_bias import FLOAT_BIAS
+from qdiag.repairs.scheme.keep_float import KEEP_FLOAT
+from qdiag.repairs.scheme.per_channel_weights import PER_CHANNEL_WEIGHTS
+from qdiag.repairs.scheme.reduce_weight_bits import REDUCE_WEIGHT_BITS
+from qdiag.repairs.scheme.wide_accumulator import WIDE_ACCUMULATOR
+from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
+from qdiag.repairs.weights.fold_batchnorm import FOLD_BATCHNORM
+from qdiag.repairs.weights.raise_weight_scale import RAISE_WEIGHT_SCALE
+from qdiag.repairs.weights.replace_relu6 import REPLACE_RELU6
+from qdiag.repairs.weights.reset_variance_repair import RESET_VARIANCE_CONSTANT, RESET_VARIANCE_MEAN
 
 _REPAIRS = (
     RESET_VARIANCE_MEAN,
@@ -49,4 +52,4 @@ _REPAIRS = (
 )
 
 REPAIRS: Mapping[str, Repair] = {repair.name: repair for repair in _REPAIRS}
-"""In the order of `qdiag.core.repair_names`."""
+"""In the order of `qdiag.core.causes.repair_names`."""

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qdiag.loaders.model_checkpoint import is_legacy, read_content
-from qdiag.loaders.model_file import ModelFile
-from qdiag.loaders.model_quiet import quiet_torch
-from qdiag.loaders.model_state_dict import locate_model
+from qdiag.loaders.models.checkpoint import is_legacy, read_content
+from qdiag.loaders.models.file import ModelFile
+from qdiag.loaders.models.quiet import quiet_torch
+from qdiag.loaders.models.state_dict import locate_model
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.savers.saver import ModelSaver
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from qdiag.loaders.model_exported import read_program
-from qdiag.loaders.model_file import ModelFile
-from qdiag.loaders.model_quiet import quiet_torch
+from qdiag.loaders.models.exported import read_program
+from qdiag.loaders.models.file import ModelFile
+from qdiag.loaders.models.quiet import quiet_torch
 from qdiag.savers.named_tensors import fill
 from qdiag.savers.saver import ModelSaver
 

@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import Tensor
 
 from qdiag.errors import LoadError
-from qdiag.loaders.model_file import ModelFile, first_line
+from qdiag.loaders.models.file import ModelFile, first_line
 from qdiag.savers.saver import ModelSaver
 
 

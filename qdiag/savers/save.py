@@ -9,14 +9,17 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from qdiag.errors import LoadError, QdiagError, WriteError
-from qdiag.loaders import model_checkpoint, model_exported, model_safetensors, model_torchscript
-from qdiag.loaders.model_file import ModelFile, ModelLoader, peek
-from qdiag.loaders.model_foreign import refuse_file
-from qdiag.loaders.model_state_dict import stored_names
+from qdiag.files.atomic import whole_file
+from qdiag.loaders.models import checkpoint as model_checkpoint
+from qdiag.loaders.models import exported as model_exported
+from qdiag.loaders.models import safetensors as model_safetensors
+from qdiag.loaders.models import torchscript as model_torchscript
+from qdiag.loaders.models.file import ModelFile, ModelLoader, peek
+from qdiag.loaders.models.foreign import refuse_file
+from qdiag.loaders.models.state_dict import stored_names
 from qdiag.savers import checkpoint, exported, safetensors, torchscript
 from qdiag.savers.saver import ModelSaver
 from qdiag.subject import Subject
-from qdiag.writers.atomic import whole_file
 
 SAVERS: tuple[tuple[ModelLoader, ModelSaver[Any]], ...] = (
     (model_exported.LOADER, exported.SAVER),

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
-from qdiag.loaders.model_file import ModelFile
+from qdiag.loaders.models.file import ModelFile
 
 Content = TypeVar("Content")
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.errors import LoadError
-from qdiag.loaders.model_file import ModelFile, first_line
-from qdiag.loaders.model_quiet import quiet_torch
+from qdiag.loaders.models.file import ModelFile, first_line
+from qdiag.loaders.models.quiet import quiet_torch
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.savers.saver import ModelSaver
 

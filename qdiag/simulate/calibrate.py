@@ -9,13 +9,13 @@ from qdiag.batches import Batches
 from qdiag.calibrators import HISTOGRAM_CALIBRATORS
 from qdiag.calibrators.base import ActivationStatistics
 from qdiag.core.graph import Layer
+from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.progress import Progress
-from qdiag.core.ranges import ChannelRanges
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
-from qdiag.simulate.network import Network
-from qdiag.simulate.runner import FloatRunner
+from qdiag.simulate.passes.network import Network
+from qdiag.simulate.passes.runner import FloatRunner
 
 SAMPLES_TO_SHOW = 1024
 """Values per image and layer behind a histogram that is only shown."""

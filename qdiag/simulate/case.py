@@ -17,9 +17,9 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation, observe_network
 from qdiag.simulate.calibrations import Calibrations
-from qdiag.simulate.network import Network, network_on
-from qdiag.simulate.pass_cache import NO_PASSES, PassKeeper
-from qdiag.simulate.pass_values import OBSERVATIONS
+from qdiag.simulate.passes.network import Network, network_on
+from qdiag.simulate.passes.pass_cache import NO_PASSES, PassKeeper
+from qdiag.simulate.passes.pass_values import OBSERVATIONS
 from qdiag.simulate.plan_builder import build_plan
 
 Clamp = tuple[float, float]

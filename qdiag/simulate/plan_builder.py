@@ -13,8 +13,8 @@ from qdiag.numerics.qparams import QParams
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
-from qdiag.simulate.network import Network
-from qdiag.simulate.runner import is_source
+from qdiag.simulate.passes.network import Network
+from qdiag.simulate.passes.runner import is_source
 
 UNKNOWN_OPERATION = "the simulator does not know this operation"
 BY_REQUEST = "kept in float by the scheme"

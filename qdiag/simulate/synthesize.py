@@ -16,7 +16,7 @@ from qdiag.capture.capture import capture
 from qdiag.capture.program import Program, Runner
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError
-from qdiag.loaders.data import batches_from
+from qdiag.loaders.data.sources import batches_from
 from qdiag.subject import Subject, evaluating
 
 STEPS = 40

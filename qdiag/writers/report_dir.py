@@ -7,14 +7,14 @@ from typing import Literal
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.errors import WriteError
-from qdiag.writers.atomic import write_file
-from qdiag.writers.diagnosis_csv import diagnosis_layer_csv
-from qdiag.writers.diagnosis_json import FILE_NAME, diagnosis_to_json
-from qdiag.writers.figure import PlotFormat
-from qdiag.writers.report_html import html_report
-from qdiag.writers.report_markdown import markdown_report
-from qdiag.writers.report_markdown_text import PictureLink
-from qdiag.writers.report_pictures import Picture, draw_picture, report_pictures
+from qdiag.files.atomic import write_file
+from qdiag.writers.csv.diagnosis import diagnosis_layer_csv
+from qdiag.writers.html.report import html_report
+from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_to_json
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.markdown.text import PictureLink
+from qdiag.writers.plots.figure import PlotFormat
+from qdiag.writers.plots.pictures import Picture, draw_picture, report_pictures
 
 ReportPart = Literal["json", "md", "html", "csv", "png", "svg"]
 REPORT_PARTS: tuple[ReportPart, ...] = ("json", "md", "html", "csv", "png", "svg")

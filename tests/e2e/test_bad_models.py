@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from qdiag.errors import LoadError
-from qdiag.loaders.models import load_subject
+from qdiag.loaders.models.formats import load_subject
 
 
 def png(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from qdiag.config.gate_file import read_gate_file
-from qdiag.writers.diagnosis_json import diagnosis_to_json
+from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import diagnosis, healthy_diagnosis
 
 if sys.version_info >= (3, 11):

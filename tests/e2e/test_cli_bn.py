@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from qdiag.cli.app import run
-from qdiag.writers.json_file import bn_from_json
+from qdiag.writers.json.measurement import bn_from_json
 from tests.models import KINDS
 
 NAME = "depthwise_separable"

@@ -10,7 +10,7 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.diagnosis_json import diagnosis_to_json
+from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis, with_outcomes
 
 Capture = pytest.CaptureFixture[str]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from qdiag.cli.app import run
-from qdiag.cli.demo import next_commands
+from qdiag.cli.commands.demo import next_commands
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.diagnosis_json import read_diagnosis
+from qdiag.writers.json.diagnosis import read_diagnosis
 from tests.diagnoses import diagnosis
 
 

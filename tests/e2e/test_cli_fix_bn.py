@@ -10,10 +10,10 @@ import safetensors.torch
 import torch
 
 from qdiag.cli.app import run
-from qdiag.core.fix import BatchNormFix
+from qdiag.core.causes.fix import BatchNormFix
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
-from qdiag.loaders.models import load_subject
-from qdiag.writers.json_file import fix_from_json
+from qdiag.loaders.models.formats import load_subject
+from qdiag.writers.json.measurement import fix_from_json
 from tests.unit.loaders import model_files
 from tests.unit.loaders.model_files import SmallNet, trained_net
 

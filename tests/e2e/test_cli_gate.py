@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from qdiag.cli.app import run
-from qdiag.writers.baseline_json import read_baseline
-from qdiag.writers.diagnosis_json import diagnosis_to_json
-from qdiag.writers.json_file import to_json
+from qdiag.writers.json.baseline import read_baseline
+from qdiag.writers.json.diagnosis import diagnosis_to_json
+from qdiag.writers.json.measurement import to_json
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.measurements import measurement
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from qdiag.cli.app import run
-from qdiag.core.repair import ModelRepair
+from qdiag.core.causes.repair import ModelRepair
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
-from qdiag.loaders.models import load_subject
-from qdiag.writers.json_file import repair_from_json, repair_to_json
+from qdiag.loaders.models.formats import load_subject
+from qdiag.writers.json.measurement import repair_from_json, repair_to_json
 
 MODEL = str(demo_model_path())
 DATA = ["--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET, "--device", "cpu"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.cli.app import run
-from qdiag.writers.diagnosis_json import diagnosis_to_json
+from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import diagnosis, repaired_diagnosis
 
 

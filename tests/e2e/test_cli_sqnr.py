@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from qdiag.cli.app import run
-from qdiag.core.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
-from qdiag.writers.json_file import from_json, ranges_from_json
+from qdiag.writers.json.measurement import from_json, ranges_from_json
 
 DEMO = [
     *(str(demo_model_path()), "--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET),

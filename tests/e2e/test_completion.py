@@ -14,7 +14,7 @@ ASK = """
 import sys
 from qdiag.cli.app import run
 run()
-loaded = [name for name in sys.modules if name in ("torch", "qdiag.cli.sqnr", "qdiag.cli.gate")]
+loaded = [name for name in sys.modules if name in ("torch", "qdiag.cli.commands.sqnr", "qdiag.cli.commands.gate")]
 print(",".join(loaded), file=sys.stderr)
 """
 
@@ -46,7 +46,7 @@ def test_options_come_from_the_one_command(shell: str) -> None:
     proposed, loaded = ask("qdiag gate --max-d", shell)
     assert any("--max-drop" in line for line in proposed)
     assert not any("--min-sqnr" in line for line in proposed)
-    assert loaded == ["qdiag.cli.gate"]
+    assert loaded == ["qdiag.cli.commands.gate"]
 
 
 def test_choices_are_proposed() -> None:

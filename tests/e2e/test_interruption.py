@@ -18,8 +18,8 @@ from PIL import Image
 
 from qdiag.cli.app import run
 from qdiag.demo_assets import DEMO_ARCH, demo_data_path, demo_model_path
-from qdiag.pipeline.cache_folder import FolderCache
-from qdiag.writers.diagnosis_json import read_diagnosis
+from qdiag.files.cache_folder import FolderCache
+from qdiag.writers.json.diagnosis import read_diagnosis
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked and killed")
 

@@ -9,9 +9,9 @@ from qdiag.batches import Datasets
 from qdiag.config import load_preset
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.progress import NoProgress
-from qdiag.loaders.data import DataRequest, open_datasets
-from qdiag.loaders.models import load_subject
-from qdiag.loaders.preprocessing import preset
+from qdiag.loaders.data.sources import DataRequest, open_datasets
+from qdiag.loaders.images.preprocessing import preset
+from qdiag.loaders.models.formats import load_subject
 from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
@@ -21,10 +21,10 @@ from qdiag.rank.trials import costs_too_much
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import without_quantizers
-from qdiag.simulate.score_cases import score_cases
-from qdiag.simulate.scoring import float_cost
+from qdiag.simulate.task.score_cases import score_cases
+from qdiag.simulate.task.scoring import float_cost
 from qdiag.subject import Subject
-from qdiag.writers.cause_words import headline
+from qdiag.writers.words.causes import headline
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import qdiag
-from qdiag.core.task import PairedCounts
-from qdiag.writers.json_file import from_json
+from qdiag.core.measures.task import PairedCounts
+from qdiag.writers.json.measurement import from_json
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.report_html import html_report
+from qdiag.writers.html.report import html_report
 from tests.diagnoses import awkward_diagnosis, diagnosis, long_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 
 sync_api = pytest.importorskip(

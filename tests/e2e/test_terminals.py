@@ -9,8 +9,8 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.cli.console import stdout_console
-from qdiag.cli.ranking_table import print_ranking
-from qdiag.writers.diagnosis_json import diagnosis_to_json
+from qdiag.cli.tables.ranking import print_ranking
+from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 
 NET = """

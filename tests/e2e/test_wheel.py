@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.config import preset_names
-from qdiag.writers.diagnosis_json import read_diagnosis
+from qdiag.writers.json.diagnosis import read_diagnosis
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.app import run
-from qdiag.cli.choices import Order, SortKey
-from qdiag.cli.ranges_table import print_ranges
-from qdiag.cli.sqnr_table import print_measurement
-from qdiag.core.measurement import Measurement
-from qdiag.writers.csv_file import layer_csv, range_csv
-from qdiag.writers.json_file import from_json, ranges_from_json, ranges_to_json, to_json
+from qdiag.cli.options.choices import Order, SortKey
+from qdiag.cli.tables.ranges import print_ranges
+from qdiag.cli.tables.sqnr import print_measurement
+from qdiag.core.measures.measurement import Measurement
+from qdiag.writers.csv.layers import layer_csv, range_csv
+from qdiag.writers.json.measurement import from_json, ranges_from_json, ranges_to_json, to_json
 from tests.measurements import awkward_measurement, many_records, measurement, range_report, small_records
 
 Check = Callable[[str, str], None]

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.app import run
-from qdiag.cli.bn_table import print_audit
-from qdiag.cli.choices import Order
-from qdiag.writers.bn_csv import bn_csv
-from qdiag.writers.json_file import bn_to_json
+from qdiag.cli.options.choices import Order
+from qdiag.cli.tables.bn import print_audit
+from qdiag.writers.csv.bn import bn_csv
+from qdiag.writers.json.measurement import bn_to_json
 from tests.audits import bn_audit
 
 Check = Callable[[str, str], None]

@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.app import run
-from qdiag.cli.compare_table import print_comparison
+from qdiag.cli.tables.compare import print_comparison
 from qdiag.compare.diagnoses import compare_diagnoses
 from qdiag.core.compare import Comparison
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.compare_json import comparison_to_json
-from qdiag.writers.compare_markdown import comparison_markdown
+from qdiag.writers.json.compare import comparison_to_json
+from qdiag.writers.markdown.compare import comparison_markdown
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,

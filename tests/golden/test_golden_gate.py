@@ -8,15 +8,15 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.app import run
-from qdiag.cli.gate_table import print_gate
+from qdiag.cli.tables.gate import print_gate
 from qdiag.core.gate import GateResult
 from qdiag.gate.baseline import make_baseline
-from qdiag.writers.baseline_json import baseline_to_json
-from qdiag.writers.gate_json import gate_to_json
-from qdiag.writers.gate_markdown import gate_markdown
-from qdiag.writers.github_actions import annotations
-from qdiag.writers.junit import gate_junit
-from qdiag.writers.sarif import gate_sarif
+from qdiag.writers.ci.github_actions import annotations
+from qdiag.writers.ci.junit import gate_junit
+from qdiag.writers.ci.sarif import gate_sarif
+from qdiag.writers.json.baseline import baseline_to_json
+from qdiag.writers.json.gate import gate_to_json
+from qdiag.writers.markdown.gate import gate_markdown
 from tests.diagnoses import diagnosis
 from tests.gates import evidence, failed, passed, undecided, unjudged
 from tests.golden.test_golden import HELP_WRITTEN_WITH

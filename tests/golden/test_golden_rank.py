@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.app import run
-from qdiag.cli.ranking_table import print_ranking
+from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.diagnosis import Diagnosis
 from tests.diagnoses import diagnosis, healthy_diagnosis, unlabelled_diagnosis
 from tests.golden.test_golden import HELP_WRITTEN_WITH

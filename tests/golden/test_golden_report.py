@@ -7,8 +7,8 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.report_markdown import markdown_report
-from qdiag.writers.report_markdown_text import PictureLink
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.markdown.text import PictureLink
 from tests.diagnoses import diagnosis, healthy_diagnosis, unlabelled_diagnosis
 from tests.golden.test_golden import HELP_WRITTEN_WITH
 

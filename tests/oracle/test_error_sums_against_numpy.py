@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qdiag.core.error_sums import ErrorSums
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.numerics.metrics import error_sums, sqnr_db
 

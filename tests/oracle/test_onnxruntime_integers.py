@@ -13,12 +13,12 @@ from torch import nn
 from qdiag.batches import Batch
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme, TensorScheme
-from qdiag.loaders.data import batches_from
+from qdiag.loaders.data.sources import batches_from
 from qdiag.numerics.affine import quantize
 from qdiag.pipeline.prepare import prepare
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import observe_network
-from qdiag.simulate.paired import PairedRunner
+from qdiag.simulate.passes.paired import PairedRunner
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.subject import Subject
 

@@ -5,9 +5,9 @@ from functools import cache
 from torch.export import ExportedProgram
 
 from qdiag.batches import Datasets
+from qdiag.core.causes.findings import Finding
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.findings import Finding
-from qdiag.loaders.data import batches_from
+from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
 from qdiag.subject import Subject
 from tests.planted.fault import Network

@@ -2,8 +2,8 @@
 
 import pytest
 
-from qdiag.core.bn import BatchNormAudit
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from tests.cases import open_test_case, output_sqnr_db

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from qdiag.core.bn import BatchNormAudit
+from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.errors import ConfigError
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.subject import Subject

@@ -2,8 +2,8 @@
 
 import pytest
 
-from qdiag.core.codes import CODES
-from qdiag.core.repair_names import repair_name
+from qdiag.core.causes.codes import CODES
+from qdiag.core.causes.repair_names import repair_name
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import PlantedFault
 from tests.planted.faults import FAULTS

@@ -11,8 +11,8 @@ from qdiag.core.scheme import TensorScheme
 from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.metrics import error_sums
 from qdiag.numerics.qparams import qparams_from_range
-from qdiag.simulate.site import Rounding, Site
-from qdiag.simulate.streams import Streams
+from qdiag.simulate.passes.site import Rounding, Site
+from qdiag.simulate.passes.streams import Streams
 
 CLAMPS = st.sampled_from([None, (0.0, math.inf), (0.0, 6.0), (-1.0, 1.0), (-math.inf, 0.5)])
 SCHEMES = st.builds(TensorScheme, bits=st.integers(2, 10), symmetric=st.booleans(), signed=st.booleans())

@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 
 from qdiag.cli.app import app
-from qdiag.cli.ranking_table import print_ranking
+from qdiag.cli.tables.ranking import print_ranking
 from qdiag.config import preset_names
-from qdiag.writers.cause_words import commands as repair_commands
-from qdiag.writers.cause_words import headline
-from qdiag.writers.diagnosis_json import read_diagnosis
+from qdiag.writers.json.diagnosis import read_diagnosis
+from qdiag.writers.words.causes import commands as repair_commands
+from qdiag.writers.words.causes import headline
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "reports" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

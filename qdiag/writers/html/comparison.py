@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.html.filters import amount, signed
 from qdiag.writers.html.view import float_percent
-from qdiag.writers.layer_row import layer_rows, weakest
-from qdiag.writers.number_words import task_noun
+from qdiag.writers.words.layer_row import layer_rows, weakest
+from qdiag.writers.words.numbers import task_noun
 
 
 @dataclass(frozen=True, slots=True)

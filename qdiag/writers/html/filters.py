@@ -5,16 +5,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qdiag.core.causes import RankedCause
-from qdiag.core.findings import Evidence
-from qdiag.core.task import Interval
-from qdiag.writers.bn_words import dead_sentence
-from qdiag.writers.cause_words import cause_line, cause_title, repair_title, score_words
-from qdiag.writers.evidence_words import evidence_words, float_words
+from qdiag.core.causes.findings import Evidence
+from qdiag.core.causes.ranking import RankedCause
+from qdiag.core.measures.task import Interval
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.html.view import keeps_scheme
-from qdiag.writers.number_words import significant
-from qdiag.writers.words import arithmetic_words, tensor_scheme_words
+from qdiag.writers.words.bn import dead_sentence
+from qdiag.writers.words.causes import cause_line, cause_title, repair_title, score_words
+from qdiag.writers.words.evidence import evidence_words, float_words
+from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
+from qdiag.writers.words.numbers import significant
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.facts import LayerFacts
-from qdiag.core.records import OpRecord
-from qdiag.writers.cause_words import VERDICT_WORDS, cause_title
-from qdiag.writers.evidence_words import evidence_words
-from qdiag.writers.layer_row import LayerRow, layer_rows
-from qdiag.writers.number_words import count_noun, significant, with_unit
-from qdiag.writers.words import drop_common_prefix, op_words
+from qdiag.core.measures.facts import LayerFacts
+from qdiag.core.measures.records import OpRecord
+from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
+from qdiag.writers.words.evidence import evidence_words
+from qdiag.writers.words.layer_row import LayerRow, layer_rows
+from qdiag.writers.words.layers import drop_common_prefix, op_words
+from qdiag.writers.words.numbers import count_noun, significant, with_unit
 
 
 @dataclass(frozen=True, slots=True)

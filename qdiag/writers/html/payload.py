@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qdiag.core.bn import BatchNormAudit, BatchNormRecord
-from qdiag.core.ranges import TensorRange
-from qdiag.core.records import LossRecord
-from qdiag.writers.bn_words import cost_sentence
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.measures.ranges import TensorRange
+from qdiag.core.measures.records import LossRecord
 from qdiag.writers.html.layer_view import LayerView, fact_words
-from qdiag.writers.layer_row import weakest
+from qdiag.writers.words.bn import cost_sentence
+from qdiag.writers.words.layer_row import weakest
 
 _BINS_AT_MOST = 96
 _LOSSES = (

@@ -3,15 +3,15 @@
 import math
 from dataclasses import dataclass
 
-from qdiag.core.causes import Ranking, Score, Trial
+from qdiag.core.causes.findings import Finding
+from qdiag.core.causes.ranking import Ranking, Score, Trial
+from qdiag.core.causes.repair_names import REPAIR_NAMES
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
-from qdiag.core.findings import Finding
-from qdiag.core.repair_names import REPAIR_NAMES
-from qdiag.core.sensitivity import SensitivityRow
-from qdiag.writers.cause_words import commands, headline, repair_title
+from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.writers.html.layer_view import LayerView, layer_views
-from qdiag.writers.number_words import names_words, task_noun
-from qdiag.writers.untried import untried_findings
+from qdiag.writers.words.causes import commands, headline, repair_title
+from qdiag.writers.words.numbers import names_words, task_noun
+from qdiag.writers.words.untried import untried_findings
 
 _WAYS_AROUND = {repair.name for repair in REPAIR_NAMES if not repair.keeps_scheme}
 

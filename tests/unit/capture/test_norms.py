@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from qdiag.batchnorms.of_module import norms_of_module
+from qdiag.batchnorms.of_program import norms_of_program
+from qdiag.batchnorms.of_script import norms_of_script
+from qdiag.batchnorms.of_tensors import norms_of_tensors
+from qdiag.batchnorms.sites import NormSites
 from qdiag.capture.capture import program_from_export
 from qdiag.capture.fold import fold_batchnorms
-from qdiag.capture.norm_sites import NormSites
-from qdiag.capture.norms_of_module import norms_of_module
-from qdiag.capture.norms_of_program import norms_of_program
-from qdiag.capture.norms_of_script import norms_of_script
-from qdiag.capture.norms_of_tensors import norms_of_tensors
 from qdiag.numerics.batchnorm import batch_norm_affine
 from qdiag.numerics.bn_audit import folded_max_abs
 from qdiag.zoo import ZOO, build

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from qdiag.cli.app import run
-from qdiag.cli.explain import find_code
-from qdiag.core.codes import CODES
+from qdiag.cli.commands.explain import find_code
+from qdiag.core.causes.codes import CODES
 from qdiag.errors import ConfigError
 
 
@@ -62,5 +62,7 @@ def test_a_word_like_no_code() -> None:
 
 
 def test_torch_is_not_loaded() -> None:
-    program = "import sys; from qdiag.cli.explain import explain; explain('QD301'); sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys; from qdiag.cli.commands.explain import explain; explain('QD301'); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0

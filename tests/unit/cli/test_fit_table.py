@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from qdiag.cli.fit_table import Column, fit_table
+from qdiag.cli.tables.fit import Column, fit_table
 
 ROWS = ["features.0.0.conv.depthwise", "head"]
 NAME = Column[str]("layer", Text)

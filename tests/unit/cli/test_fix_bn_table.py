@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from qdiag.cli.fix_bn_table import print_fix
-from qdiag.core.error_sums import ErrorSums
-from qdiag.core.fix import BatchNormFix, ChannelFix, FloatChange, LayerFix
-from qdiag.core.measurement import ModelInfo, OutputRecord
-from qdiag.core.task import PairedCounts, TaskResult
+from qdiag.cli.tables.fix_bn import print_fix
+from qdiag.core.causes.fix import BatchNormFix, ChannelFix, FloatChange, LayerFix
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import ModelInfo, OutputRecord
+from qdiag.core.measures.task import PairedCounts, TaskResult
 from tests.measurements import measurement
 
 MODEL = ModelInfo("net.pt2", "exported_program", "Net", 1234, "0" * 64)

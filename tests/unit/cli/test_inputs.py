@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from qdiag.cli.choices import ChannelOrder, PreprocessingPreset
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, preprocessing_of, resolve_scheme
+from qdiag.cli.options.choices import ChannelOrder, PreprocessingPreset
 from qdiag.core.progress import NoProgress
 from qdiag.errors import ConfigError, LoadError
-from qdiag.loaders.preprocessing import PRESETS, Preprocessing
+from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
 from qdiag.subject import Subject
 
 

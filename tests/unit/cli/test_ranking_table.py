@@ -6,10 +6,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from qdiag.cli.ranking_table import print_ranking
+from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.task import Interval, MetricScore
-from qdiag.writers.cause_words import commands
+from qdiag.core.measures.task import Interval, MetricScore
+from qdiag.writers.words.causes import commands
 from tests.diagnoses import diagnosis
 
 

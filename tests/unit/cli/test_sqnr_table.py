@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from qdiag.cli.choices import Order, SortKey
-from qdiag.cli.sqnr_table import db, footer_lines, percent, print_measurement
-from qdiag.core.records import OpRecord
-from qdiag.writers.layer_row import layer_rows
+from qdiag.cli.options.choices import Order, SortKey
+from qdiag.cli.tables.sqnr import db, footer_lines, percent, print_measurement
+from qdiag.core.measures.records import OpRecord
+from qdiag.writers.words.layer_row import layer_rows
 from tests.measurements import many_records, measurement, small_records, sums
 
 

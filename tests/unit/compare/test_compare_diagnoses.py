@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from qdiag.compare.diagnoses import compare_diagnoses, judge_change
+from qdiag.core.causes.findings import FindingSite
 from qdiag.core.compare import Change
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.findings import FindingSite
-from qdiag.core.task import MetricScore
+from qdiag.core.measures.task import MetricScore
 from qdiag.errors import ConfigError
 from tests import diagnoses
 from tests.measurements import sums

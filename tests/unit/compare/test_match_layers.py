@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdiag.compare.layers import LayerMatching, match_layers
-from qdiag.core.records import OpRecord
+from qdiag.core.measures.records import OpRecord
 from tests.measurements import layer, many_records, small_records
 
 Pairs = list[tuple[str, str, str]]

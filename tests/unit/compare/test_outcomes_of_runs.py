@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import qdiag
-from qdiag.core.measurement import Measurement
-from qdiag.core.task import PairedCounts
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.task import PairedCounts
 
 
 def measured(bits: int, batch_size: int) -> Measurement:

@@ -8,8 +8,8 @@ import pytest
 
 from qdiag.compare.task import NO_OUTCOMES, OTHER_DATA, independent_interval_pp, task_change
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.outcomes import SampleOutcomes, pack_bits
-from qdiag.core.task import PairedCounts
+from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
+from qdiag.core.measures.task import PairedCounts
 from tests.diagnoses import awkward_diagnosis, diagnosis, repaired_diagnosis, unlabelled_diagnosis, with_outcomes
 
 

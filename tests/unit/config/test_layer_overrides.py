@@ -11,8 +11,8 @@ from qdiag.cli.inputs import resolve_scheme
 from qdiag.config import load_scheme
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.errors import ConfigError
-from qdiag.writers.json_file import from_json, to_json
-from qdiag.writers.words import override_lines
+from qdiag.writers.json.measurement import from_json, to_json
+from qdiag.writers.words.layers import override_lines
 
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 

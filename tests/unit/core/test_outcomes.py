@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdiag.core.outcomes import pack_bits, unpack_bits
-from qdiag.core.task import PairedCounts
+from qdiag.core.measures.outcomes import pack_bits, unpack_bits
+from qdiag.core.measures.task import PairedCounts
 
 
 @given(st.lists(st.booleans(), max_size=70))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import qdiag
-from qdiag.core.measurement import CaptureInfo, KeptBatchNorm
+from qdiag.core.measures.measurement import CaptureInfo, KeptBatchNorm
 from qdiag.detectors import DetectionContext, detect
 from tests.contexts import audit, codes, dead, even, healthy, norm, outlier, planted, sums, weights
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from qdiag.core.codes import CODES, Code
-from qdiag.core.repair_names import repair_name
+from qdiag.core.causes.codes import CODES, Code
+from qdiag.core.causes.repair_names import repair_name
 from qdiag.detectors import DETECTORS, Detector
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -15,7 +15,8 @@ BY_CODE: dict[str, Detector] = {detector.CODE: detector for detector in DETECTOR
 
 
 def source(code: Code) -> str:
-    return (ROOT / "qdiag" / "detectors" / f"{code.slug}.py").read_text(encoding="utf-8")
+    (path,) = (ROOT / "qdiag" / "detectors").rglob(f"{code.slug}.py")
+    return path.read_text(encoding="utf-8")
 
 
 def test_one_detector_per_code_in_the_same_order() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.facts import BiasFacts
+from qdiag.core.measures.facts import BiasFacts
 from qdiag.detectors import DetectionContext, detect
 from tests.contexts import audit, codes, dead, even, healthy, losses, norm, planted, sums, weights
 

@@ -6,9 +6,9 @@ import pytest
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateCheck, Limit, Thresholds
-from qdiag.core.measurement import Measurement
-from qdiag.core.outcomes import SampleOutcomes, pack_bits
-from qdiag.core.task import Interval, PairedCounts, TaskResult
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
+from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.gate.baseline import change_interval, make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.fingerprint import scheme_digest

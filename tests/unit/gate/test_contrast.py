@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from qdiag.core.outcomes import SampleOutcomes, pack_bits
-from qdiag.core.task import Z_95, PairedCounts
+from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
+from qdiag.core.measures.task import Z_95, PairedCounts
 from qdiag.gate.contrast import (
     Contrast,
     drop_change_contrast,

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.causes import RankedCause
+from qdiag.core.causes.ranking import RankedCause
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import Allowance, GateCheck, GateResult, Limit, Thresholds
-from qdiag.core.measurement import Measurement, OutputRecord
-from qdiag.core.task import PairedCounts, TaskResult
+from qdiag.core.measures.measurement import Measurement, OutputRecord
+from qdiag.core.measures.task import PairedCounts, TaskResult
 from qdiag.errors import ConfigError, LoadError
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence

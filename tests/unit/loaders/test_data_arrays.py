@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
-from qdiag.loaders.data import DataRequest, open_datasets, read_stored
-from qdiag.loaders.data_samples import Reading
-from qdiag.loaders.preprocessing import PRESETS, Preprocessing
+from qdiag.loaders.data.samples import Reading
+from qdiag.loaders.data.sources import DataRequest, open_datasets, read_stored
+from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
 
 RNG = np.random.default_rng(1)
 PIXELS = RNG.integers(0, 256, (12, 6, 7, 3), dtype=np.uint8)

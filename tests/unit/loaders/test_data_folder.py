@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from qdiag.errors import DataError
-from qdiag.loaders.data import DataRequest, open_datasets, read_stored
-from qdiag.loaders.data_samples import Reading
-from qdiag.loaders.data_split import seeded_order
-from qdiag.loaders.preprocessing import PRESETS, Preprocessing
+from qdiag.loaders.data.samples import Reading
+from qdiag.loaders.data.sources import DataRequest, open_datasets, read_stored
+from qdiag.loaders.data.split import seeded_order
+from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
 
 RNG = np.random.default_rng(2)
 

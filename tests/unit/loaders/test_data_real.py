@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from qdiag.loaders.data import DataRequest, open_datasets
-from qdiag.loaders.preprocessing import PRESETS, preset
+from qdiag.loaders.data.sources import DataRequest, open_datasets
+from qdiag.loaders.images.preprocessing import PRESETS, preset
 
 pytestmark = pytest.mark.real
 

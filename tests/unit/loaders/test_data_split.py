@@ -8,9 +8,9 @@ import torch
 
 from qdiag.batches import Batches
 from qdiag.errors import ConfigError
-from qdiag.loaders.data import DataRequest, open_datasets
-from qdiag.loaders.data_split import seeded_order
-from qdiag.loaders.preprocessing import PRESETS
+from qdiag.loaders.data.sources import DataRequest, open_datasets
+from qdiag.loaders.data.split import seeded_order
+from qdiag.loaders.images.preprocessing import PRESETS
 
 
 def numbered(path: Path, count: int) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from qdiag.errors import ConfigError, LoadError
-from qdiag.loaders.models import LOADERS, fingerprint, load_subject, parameter_count
+from qdiag.loaders.models.formats import LOADERS, fingerprint, load_subject, parameter_count
 from qdiag.subject import Subject
 from tests.unit.loaders import model_files as files
 
@@ -241,7 +241,7 @@ def test_the_layout_of_older_torch_is_read(tmp_path: Path) -> None:
 
 
 def test_formats_are_told_apart(folder: Path) -> None:
-    from qdiag.loaders.model_file import peek
+    from qdiag.loaders.models.file import peek
 
     for kind in FORMATS:
         assert sum(loader.matches(peek(folder / kind)) for loader in LOADERS) == 1

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from qdiag.errors import LoadError, UntrustedError
-from qdiag.loaders.model_state_dict import load_weights
-from qdiag.loaders.models import fingerprint, load_subject
+from qdiag.loaders.models.formats import fingerprint, load_subject
+from qdiag.loaders.models.state_dict import load_weights
 from tests.unit.loaders import model_files as files
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qdiag.errors import LoadError
-from qdiag.loaders.models import load_subject
+from qdiag.loaders.models.formats import load_subject
 from tests.unit.loaders import model_files as files
 
 

@@ -13,7 +13,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from qdiag.errors import LoadError, UntrustedError
-from qdiag.loaders.models import load_subject
+from qdiag.loaders.models.formats import load_subject
 from tests.models import KINDS
 from tests.unit.loaders import model_files as files
 

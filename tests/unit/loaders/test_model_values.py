@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from qdiag.errors import LoadError
-from qdiag.loaders.model_values import check_finite, fingerprint, parameter_count
-from qdiag.loaders.models import load_subject
+from qdiag.loaders.models.formats import load_subject
+from qdiag.loaders.models.values import check_finite, fingerprint, parameter_count
 from qdiag.subject import Subject
 from tests.unit.loaders import model_files as files
 

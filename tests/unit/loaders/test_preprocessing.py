@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from qdiag.errors import ConfigError, DataError
-from qdiag.loaders.preprocessing import PRESETS, Preprocessing, preset, resolve_preprocessing
+from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing, preset, resolve_preprocessing
 
 RNG = np.random.default_rng(0)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qdiag.core.bn import BatchNormAudit
-from qdiag.loaders.model_tensors import load_subject_or_tensors
+from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.loaders.models.tensors import load_subject_or_tensors
 from qdiag.pipeline.bn_audit import audit_batchnorms
 
 pytestmark = pytest.mark.real

@@ -15,18 +15,18 @@ from qdiag.batches import Datasets
 from qdiag.config import load_preset
 from qdiag.core.progress import NoProgress
 from qdiag.errors import ConfigError
-from qdiag.loaders.data import batches_from
+from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
+from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline import cache as cache_module
 from qdiag.pipeline.cache import keeper_for
-from qdiag.pipeline.cache_folder import FolderCache, cache_folder, cache_limit
 from qdiag.pipeline.diagnose import diagnose_subject
 from qdiag.simulate.case import Case, with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
-from qdiag.simulate.fingerprints import Fingerprints, NoFingerprint
-from qdiag.simulate.pass_cache import PassKeeper
-from qdiag.simulate.pass_values import OBSERVATIONS, decode_scores, encode_scores
-from qdiag.simulate.score_cases import score_cases
+from qdiag.simulate.passes.fingerprints import Fingerprints, NoFingerprint
+from qdiag.simulate.passes.pass_cache import PassKeeper
+from qdiag.simulate.passes.pass_values import OBSERVATIONS, decode_scores, encode_scores
+from qdiag.simulate.task.score_cases import score_cases
 from qdiag.subject import Subject
-from qdiag.writers.diagnosis_json import diagnosis_to_json
+from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.cases import open_test_case
 
 KEY, OTHER, THIRD = "0" * 64, "1" * 64, "2" * 64
@@ -84,7 +84,7 @@ def test_a_kept_pass_has_equal_bytes_and_runs_nothing(
     assert scores(case) == fresh
     assert (len(store.values), store.hits) == (1, 0)
     again = replace(case, passes=PassKeeper(store, "scope"))
-    monkeypatch.setattr("qdiag.simulate.score_cases.VariantRunner", None)
+    monkeypatch.setattr("qdiag.simulate.task.score_cases.VariantRunner", None)
     assert scores(again) == fresh
     assert store.hits == 1
 

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 import qdiag
 from qdiag.batches import Datasets
-from qdiag.core.fix import BatchNormFix, Method
+from qdiag.core.causes.fix import BatchNormFix, Method
 from qdiag.errors import ConfigError
-from qdiag.loaders.data import batches_from
+from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.fix_bn import Changes, FixOptions, fix_batchnorms, fix_unproved
 from qdiag.subject import Subject
-from qdiag.writers.json_file import fix_from_json, fix_to_json
+from qdiag.writers.json.measurement import fix_from_json, fix_to_json
 
 EPS = 1e-3
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import qdiag
-from qdiag.core.ranges import PERCENTILES
+from qdiag.core.measures.ranges import PERCENTILES
 
 stats = pytest.importorskip("scipy.stats")
 

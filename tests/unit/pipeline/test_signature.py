@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import qdiag
-from qdiag.loaders.data import DataRequest, open_datasets
+from qdiag.loaders.data.sources import DataRequest, open_datasets
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.subject import Subject
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from qdiag.core.findings import Finding, FindingSite
+from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.core.progress import NoProgress
 from qdiag.errors import RepairRefused
 from qdiag.rank.bench import Bench

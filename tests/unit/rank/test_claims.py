@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdiag.core.causes import Harm, Placebo, Recovery, Score, Trial
-from qdiag.core.error_sums import ErrorSums
-from qdiag.core.measurement import OutputRecord
-from qdiag.core.task import Interval, PairedCounts, TaskResult
+from qdiag.core.causes.ranking import Harm, Placebo, Recovery, Score, Trial
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import OutputRecord
+from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
 from qdiag.rank.harm import harm_notes, harm_of, is_gain, is_gain_in_db
-from qdiag.simulate.scoring import Scored, recovery
+from qdiag.simulate.task.scoring import Scored, recovery
 
 
 def score(counts: PairedCounts | None = None, agree: int | None = None, n: int = 500, sqnr_db: float = 5.0) -> Score:

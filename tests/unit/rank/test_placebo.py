@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.simulate.case import Case
 from tests.cases import open_test_case

@@ -1,6 +1,6 @@
 """Findings at the same places become one suspect."""
 
-from qdiag.core.findings import Evidence, Finding, FindingSite
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.rank.bench import spared_channels
 from qdiag.rank.suspects import suspects_of
 

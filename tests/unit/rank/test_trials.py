@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.causes import Trial
+from qdiag.core.causes.ranking import Trial
 from qdiag.errors import RepairRefused, SimulationError
 from qdiag.rank import bench as bench_module
 from qdiag.rank.bench import Bench

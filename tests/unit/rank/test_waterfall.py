@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from qdiag.core.causes import Ranking
-from qdiag.core.findings import Finding
+from qdiag.core.causes.findings import Finding
+from qdiag.core.causes.ranking import Ranking
 from qdiag.core.progress import NoProgress
 from qdiag.rank.claim import order_trials
 from qdiag.rank.rank import rank_causes
@@ -13,9 +13,9 @@ from qdiag.rank.suspects import Suspect
 from qdiag.rank.trials import run_trials
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps
 from qdiag.repairs.base import Repair, RepairContext
-from qdiag.repairs.keep_float import KEEP_FLOAT
+from qdiag.repairs.scheme.keep_float import KEEP_FLOAT
 from qdiag.simulate.case import Case
-from qdiag.writers.cause_words import commands, headline
+from qdiag.writers.words.causes import commands, headline
 from tests.cases import assert_untouched, open_test_case, snapshot
 from tests.unit.rank.shifted import (
     GOOD,

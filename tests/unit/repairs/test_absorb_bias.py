@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.capture.program import Runner
-from qdiag.repairs.absorb_bias import absorbed
 from qdiag.repairs.base import RepairContext
-from qdiag.repairs.equalize import EQUALIZE
-from qdiag.repairs.equalize_pairs import find_pairs
+from qdiag.repairs.equalization.equalize import EQUALIZE
+from qdiag.repairs.equalization.pairs import find_pairs
+from qdiag.repairs.weights.absorb_bias import absorbed
 from qdiag.simulate.case import Case, with_tensors
 from tests.cases import open_test_case, output_sqnr_db
 

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.config import load_preset, load_scheme
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
 from qdiag.core.progress import NoProgress
 from qdiag.errors import RepairRefused
 from qdiag.numerics.affine import fake_quantize
 from qdiag.repairs.base import RepairContext
-from qdiag.repairs.correct_bias import CORRECT_BIAS, mean_shifts
+from qdiag.repairs.weights.correct_bias import CORRECT_BIAS, mean_shifts
 from qdiag.simulate.case import Case, with_tensors
-from qdiag.simulate.paired import PairedRunner
-from qdiag.simulate.weights import simulated_weights
+from qdiag.simulate.passes.paired import PairedRunner
+from qdiag.simulate.passes.weights import simulated_weights
 from tests.cases import assert_untouched, open_test_case, output_error, output_sqnr_db, snapshot
 from tests.models import KINDS
 

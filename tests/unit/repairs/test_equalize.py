@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from qdiag.capture.program import Runner
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
-from qdiag.repairs import equalize
 from qdiag.repairs.base import RepairContext, Treatment
-from qdiag.repairs.equalize import EQUALIZE
-from qdiag.repairs.equalize_pairs import find_pairs
+from qdiag.repairs.equalization import equalize
+from qdiag.repairs.equalization.equalize import EQUALIZE
+from qdiag.repairs.equalization.pairs import find_pairs
 from qdiag.simulate.case import Case
 from tests.cases import assert_untouched, open_test_case, output_sqnr_db, snapshot
 from tests.models import KINDS

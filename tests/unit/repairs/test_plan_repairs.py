@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.config import load_scheme
-from qdiag.core.findings import FindingSite
-from qdiag.core.repair_names import REPAIR_NAMES
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.repair_names import REPAIR_NAMES
 from qdiag.core.scheme import LayerOverride, TensorChange
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext, Treatment

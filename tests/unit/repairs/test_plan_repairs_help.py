@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.config import load_scheme
-from qdiag.core.facts import LayerFacts
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.measures.facts import LayerFacts
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case

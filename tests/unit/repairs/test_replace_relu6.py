@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext
-from qdiag.repairs.equalize import EQUALIZE
-from qdiag.repairs.replace_relu6 import REPLACE_RELU6
+from qdiag.repairs.equalization.equalize import EQUALIZE
+from qdiag.repairs.weights.replace_relu6 import REPLACE_RELU6
 from tests.cases import assert_untouched, open_test_case, snapshot
 
 

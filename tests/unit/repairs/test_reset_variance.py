@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qdiag.core.bn import BatchNormRecord
-from qdiag.core.fix import Method
+from qdiag.core.causes.fix import Method
+from qdiag.core.measures.bn import BatchNormRecord
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.repairs.overlay import subject_tensors, with_changes
-from qdiag.repairs.reset_variance import propose
+from qdiag.repairs.weights.reset_variance import propose
 from qdiag.subject import Subject
 
 EPS = 1e-3

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from qdiag.core.findings import FindingSite
+from qdiag.core.causes.findings import FindingSite
 from qdiag.repairs.base import RepairContext
-from qdiag.repairs.correct_bias import CORRECT_BIAS
-from qdiag.repairs.equalize import EQUALIZE
-from qdiag.repairs.stale import without_stale_edits
+from qdiag.repairs.equalization.equalize import EQUALIZE
+from qdiag.repairs.scheme.stale import without_stale_edits
+from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
 from qdiag.simulate.case import with_plan_edits
 from tests.cases import open_test_case
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.errors import WriteError
-from qdiag.loaders.models import fingerprint, load_subject
+from qdiag.loaders.models.formats import fingerprint, load_subject
 from qdiag.savers.save import save_subject
 from tests.unit.loaders import model_files
 from tests.unit.loaders.model_files import ARCH, INPUT, SmallNet, trained_net

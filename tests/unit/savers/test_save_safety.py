@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from qdiag.errors import UntrustedError, WriteError
-from qdiag.loaders.models import load_subject
+from qdiag.files.atomic import whole_file
+from qdiag.loaders.models.formats import load_subject
 from qdiag.savers import checkpoint
 from qdiag.savers.save import save_subject
-from qdiag.writers.atomic import whole_file
 from tests.unit.loaders.model_files import ARCH, trained_net
 
 NEW = {"backbone.1.running_var": torch.tensor([1.5, 2.5, 3.5, 4.5])}

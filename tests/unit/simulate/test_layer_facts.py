@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qdiag.core.facts import LayerFacts
+from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme, TensorScheme
-from qdiag.loaders.data import batches_from
+from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.simulate.case import Case
-from qdiag.simulate.fact_runner import FactRunner
-from qdiag.simulate.layer_facts import gather_facts
-from qdiag.simulate.losses import LossProbe
-from qdiag.simulate.paired import PairedRunner, run_paired
-from qdiag.simulate.weight_facts import weight_facts
+from qdiag.simulate.facts.layer import gather_facts
+from qdiag.simulate.facts.runner import FactRunner
+from qdiag.simulate.facts.weight import weight_facts
+from qdiag.simulate.passes.paired import PairedRunner, run_paired
+from qdiag.simulate.sweeps.losses import LossProbe
 from tests.cases import open_test_case
 from tests.models import KINDS
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from qdiag.config import load_scheme
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.numerics.affine import quantize
+from qdiag.simulate.arithmetic.limits import limited_output, output_limits
 from qdiag.simulate.case import Case, with_scheme
-from qdiag.simulate.limits import limited_output, output_limits
-from qdiag.simulate.variants import VariantRunner
-from qdiag.simulate.weights import simulated_weights
+from qdiag.simulate.passes.variants import VariantRunner
+from qdiag.simulate.passes.weights import simulated_weights
 from tests.cases import open_test_case, output_sqnr_db
 
 UINT8 = TensorScheme(symmetric=False, signed=False)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import qdiag
-from qdiag.core.records import LossRecord
+from qdiag.core.measures.records import LossRecord
 from qdiag.core.scheme import QuantScheme, TensorScheme
 
 UINT8 = TensorScheme(symmetric=False, signed=False)

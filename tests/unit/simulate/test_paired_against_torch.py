@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import qdiag
-from qdiag.core.error_sums import ErrorSums
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.scheme import QuantScheme, TensorScheme
 
 

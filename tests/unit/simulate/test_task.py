@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from qdiag.batches import Batch
-from qdiag.core.outcomes import unpack_bits
-from qdiag.core.task import PairedCounts
+from qdiag.core.measures.outcomes import unpack_bits
+from qdiag.core.measures.task import PairedCounts
 from qdiag.errors import ConfigError, DataError
-from qdiag.simulate.task import Classification, UserMetric
+from qdiag.simulate.task.counts import Classification, UserMetric
 
 
 def run(

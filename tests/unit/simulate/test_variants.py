@@ -10,11 +10,11 @@ from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.simulate.case import Case, with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
-from qdiag.simulate.paired import PairedRunner
-from qdiag.simulate.score_cases import score_cases, variants_at_once
-from qdiag.simulate.sensitivity import all_but, alone, part_only, switchable_layers
-from qdiag.simulate.streams import Streams
-from qdiag.simulate.variants import VariantRunner, Variants
+from qdiag.simulate.passes.paired import PairedRunner
+from qdiag.simulate.passes.streams import Streams
+from qdiag.simulate.passes.variants import VariantRunner, Variants
+from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switchable_layers
+from qdiag.simulate.task.score_cases import score_cases, variants_at_once
 from tests.cases import open_test_case
 from tests.models import KINDS
 
@@ -124,7 +124,7 @@ def test_scores_do_not_depend_on_how_many_share_a_pass(monkeypatch: pytest.Monke
     cases = variants_of(case)
     with engine_arithmetic():
         together, effort = score_cases(cases, case.measured, NoProgress(), stage="x")
-        monkeypatch.setattr("qdiag.simulate.score_cases.MEMORY_BYTES", 1)
+        monkeypatch.setattr("qdiag.simulate.task.score_cases.MEMORY_BYTES", 1)
         assert variants_at_once(case, case.measured) == 2
         apart, more = score_cases(cases, case.measured, NoProgress(), stage="x")
     assert [s.score for s in together] == [s.score for s in apart]

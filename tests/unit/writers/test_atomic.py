@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.errors import WriteError
-from qdiag.writers.atomic import check_writable, write_file
+from qdiag.files.atomic import check_writable, write_file
 
 
 def test_a_file_is_replaced_whole_and_no_temporary_file_stays(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from qdiag.core.bn import BatchNormAudit, RangeCost
+from qdiag.core.measures.bn import BatchNormAudit, RangeCost
 from qdiag.errors import LoadError
-from qdiag.writers.bn_csv import bn_csv
-from qdiag.writers.bn_plot import bn_figure
-from qdiag.writers.bn_words import channel_list, cost_sentence, costliest, dead_sentence
-from qdiag.writers.figure import figure_bytes
-from qdiag.writers.json_file import bn_from_json, bn_to_json
+from qdiag.writers.csv.bn import bn_csv
+from qdiag.writers.json.measurement import bn_from_json, bn_to_json
+from qdiag.writers.plots.bn import bn_figure
+from qdiag.writers.plots.figure import figure_bytes
+from qdiag.writers.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from tests.audits import bn_audit
 
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.causes import Harm, RankedCause, Recovery, Trial
-from qdiag.core.task import Interval, PairedCounts
-from qdiag.writers.cause_words import best_trial, cause_line, commands, headline, repair_title, way_around_commands
+from qdiag.core.causes.ranking import Harm, RankedCause, Recovery, Trial
+from qdiag.core.measures.task import Interval, PairedCounts
+from qdiag.writers.words.causes import best_trial, cause_line, commands, headline, repair_title, way_around_commands
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 
 

@@ -4,7 +4,7 @@ import math
 import pandas as pd
 import pytest
 
-from qdiag.writers.csv_file import layer_csv, range_csv
+from qdiag.writers.csv.layers import layer_csv, range_csv
 from tests.measurements import awkward_measurement, measurement, range_report, small_records
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from qdiag.core.causes.findings import Evidence
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.findings import Evidence
-from qdiag.core.measurement import StageTime
+from qdiag.core.measures.measurement import StageTime
 from qdiag.errors import LoadError
-from qdiag.writers.diagnosis_json import diagnosis_from_json, diagnosis_to_json, read_diagnosis
-from qdiag.writers.diagnosis_schema import json_schema
-from qdiag.writers.json_file import to_json
-from qdiag.writers.plain_json import dump
+from qdiag.writers.json.diagnosis import diagnosis_from_json, diagnosis_to_json, read_diagnosis
+from qdiag.writers.json.diagnosis_schema import json_schema
+from qdiag.writers.json.measurement import to_json
+from qdiag.writers.json.plain import dump
 from tests import diagnoses
 from tests.measurements import measurement
 
@@ -184,7 +184,7 @@ def test_reading_starts_fast_and_without_heavy_packages(tmp_path: Path) -> None:
     file = tmp_path / "diagnosis.json"
     file.write_text(diagnosis_to_json(diagnoses.diagnosis()), encoding="utf-8")
     code = (
-        "import sys, time; from qdiag.writers.diagnosis_json import read_diagnosis; read_diagnosis(sys.argv[1]); "
+        "import sys, time; from qdiag.writers.json.diagnosis import read_diagnosis; read_diagnosis(sys.argv[1]); "
         "print(sorted({'torch', 'numpy', 'pandas', 'matplotlib', 'rich', 'typer'} & set(sys.modules))); "
         "print(time.process_time())"
     )

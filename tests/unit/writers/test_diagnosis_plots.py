@@ -8,15 +8,15 @@ import pytest
 from matplotlib.figure import Figure
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.bits_plot import bits_figure
-from qdiag.writers.channels_plot import channels_figure
-from qdiag.writers.figure import figure_bytes, settle_layout
-from qdiag.writers.histogram_plot import histogram_figure
-from qdiag.writers.losses_plot import LOSSES, losses_figure
-from qdiag.writers.mse_plot import mse_figure
-from qdiag.writers.report_pictures import report_pictures
-from qdiag.writers.sensitivity_plot import sensitivity_figure
-from qdiag.writers.waterfall_plot import waterfall_bars, waterfall_figure
+from qdiag.writers.plots.bits import bits_figure
+from qdiag.writers.plots.channels import channels_figure
+from qdiag.writers.plots.figure import figure_bytes, settle_layout
+from qdiag.writers.plots.histogram import histogram_figure
+from qdiag.writers.plots.losses import LOSSES, losses_figure
+from qdiag.writers.plots.mse import mse_figure
+from qdiag.writers.plots.pictures import report_pictures
+from qdiag.writers.plots.sensitivity import sensitivity_figure
+from qdiag.writers.plots.waterfall import waterfall_bars, waterfall_figure
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, long_diagnosis, unlabelled_diagnosis
 from tests.diagnosis_parts import DEAD
 from tests.measurements import measurement, range_report
@@ -176,8 +176,8 @@ def test_a_settled_figure_has_its_axes_where_matplotlib_puts_them() -> None:
 
 
 def test_weights_without_percentiles_are_drawn_by_their_ends() -> None:
-    from qdiag.writers.diagnosis_ranges import range_report_of
-    from qdiag.writers.ranges_plot import ranges_figure
+    from qdiag.writers.plots.ranges import ranges_figure
+    from qdiag.writers.words.diagnosis_ranges import range_report_of
 
     assert "weights, min to max" in legend_labels(ranges_figure(range_report_of(diagnosis())))
     assert "weights, 0.1 % to 99.9 %" in legend_labels(ranges_figure(range_report()))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from qdiag.errors import LoadError
-from qdiag.writers.json_file import from_json, ranges_from_json, ranges_to_json, to_json
+from qdiag.writers.json.measurement import from_json, ranges_from_json, ranges_to_json, to_json
 from tests.measurements import awkward_measurement, many_records, measurement, range_report
 
 

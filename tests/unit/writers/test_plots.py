@@ -5,9 +5,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from qdiag.errors import WriteError
-from qdiag.writers.figure import figure_bytes, save_figure
-from qdiag.writers.ranges_plot import ranges_figure
-from qdiag.writers.sqnr_plot import sqnr_figure
+from qdiag.writers.plots.figure import figure_bytes, save_figure
+from qdiag.writers.plots.ranges import ranges_figure
+from qdiag.writers.plots.sqnr import sqnr_figure
 from tests.measurements import awkward_measurement, many_records, measurement, range_report
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.errors import WriteError
-from qdiag.writers.diagnosis_json import read_diagnosis
+from qdiag.writers.json.diagnosis import read_diagnosis
 from qdiag.writers.report_dir import write_report
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.facts import WeightFacts
-from qdiag.core.ranges import ChannelRanges, Histogram
-from qdiag.writers.cause_words import commands
+from qdiag.core.measures.facts import WeightFacts
+from qdiag.core.measures.ranges import ChannelRanges, Histogram
 from qdiag.writers.html.filters import amount, figure, short, signed, unbroken
 from qdiag.writers.html.payload import run_payload, short_number
+from qdiag.writers.html.report import html_report
 from qdiag.writers.html.view import run_view
-from qdiag.writers.report_html import html_report
+from qdiag.writers.words.causes import commands
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.report_markdown import markdown_report
-from qdiag.writers.report_markdown_text import PictureLink, code, codes, section, table, text
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.markdown.text import PictureLink, code, codes, section, table, text
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,

@@ -1,0 +1,1 @@
+"""The BatchNorms of a model, whatever its format, and what each folds into."""

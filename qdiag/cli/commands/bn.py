@@ -1,0 +1,119 @@
+"""`qdiag bn`: what do the BatchNorms do to the weights?"""
+
+from typing import Annotated
+
+import typer
+
+from qdiag.cli.console import stdout_console
+from qdiag.cli.options.choices import Order
+from qdiag.cli.options.common import (
+    MODEL,
+    OUTPUT,
+    ArchOption,
+    DebugOption,
+    JsonOption,
+    ModelArgument,
+    OrderOption,
+    PlotOption,
+    QuietOption,
+    SubmoduleOption,
+    TopOption,
+    TrustOption,
+)
+from qdiag.cli.options.parse import check_distinct, check_output, check_single_stdout
+from qdiag.cli.tables.bn import print_audit
+
+BN_EPILOG = """
+[bold]Examples[/]
+
+[cyan]qdiag bn net.pt2 --plot bn.png[/]
+
+A state dict with its network, and without one:  [cyan]qdiag bn net.pth --arch zoo:mobilenet_v1[/]
+[cyan]qdiag bn net.pth --eps 1e-3[/]
+
+[bold]Exit codes[/]
+
+0 the table was made;  2 wrong usage, or a model that cannot be judged;  130 interrupted.
+"""
+
+EpsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--eps",
+        metavar="NUMBER",
+        show_default="1e-5, torch's own; Keras and TensorFlow have 1e-3",
+        help="Of the BatchNorms in a state dict without --arch, which does not hold it.",
+        rich_help_panel=MODEL,
+    ),
+]
+BitsOption = Annotated[
+    int, typer.Option("--bits", metavar="N", min=2, max=16, help="Of the weights.", rich_help_panel=OUTPUT)
+]
+ChannelCsvOption = Annotated[
+    str | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        callback=check_output,
+        help="One row per channel; - prints it instead of the table.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
+def bn(
+    model: ModelArgument,
+    arch: ArchOption = None,
+    trust: TrustOption = False,
+    submodule: SubmoduleOption = None,
+    eps: EpsOption = None,
+    bits: BitsOption = 8,
+    order: OrderOption = Order.WORST,
+    top: TopOption = None,
+    json: JsonOption = None,
+    csv: ChannelCsvOption = None,
+    plot: PlotOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Look at every BatchNorm: gains, dead channels, and what they do to the weights.
+
+    Needs no data, and no network for a state dict: layers are then found by name and shape,
+    and how sure that is stands in the table.
+
+    [bold]How to read the table[/]
+
+    [cyan]dead[/]             Channels that their own variance says are constant.
+    [cyan]gain[/]             |gamma| / sqrt(variance + eps): what the fold multiplies a weight by.
+    [cyan]dead/live range[/]  Largest folded weight of the dead channels over that of the live
+                     ones; above 1 the dead channels set the range of the layer. A huge
+                     gain on a tiny weight stays below.
+    [cyan]costs[/]            Bits that the widest channels cost the rest when all share one scale.
+    [cyan]median left[/]      Bits that the median live channel has left.
+    [cyan]~  ?[/]             The layer is likely, or guessed: no graph says so.
+    """
+    del debug, quiet  # read by main(); there is nothing to be quiet about
+    stdout_is_taken = check_single_stdout(json, csv)
+    check_distinct((json, csv, plot), (model,))
+    from qdiag.loaders.models.tensors import load_subject_or_tensors
+    from qdiag.pipeline.bn_audit import ASSUMED_EPS, audit_batchnorms
+
+    found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule)
+    audit = audit_batchnorms(found, bits=bits, assumed_eps=ASSUMED_EPS if eps is None else eps)
+    from qdiag.files.atomic import write_file
+
+    if json is not None:
+        from qdiag.writers.json.measurement import bn_to_json
+
+        write_file(json, bn_to_json(audit))
+    if csv is not None:
+        from qdiag.writers.csv.bn import bn_csv
+
+        write_file(csv, bn_csv(audit))
+    if plot is not None:
+        from qdiag.writers.plots.bn import bn_figure
+        from qdiag.writers.plots.figure import save_figure
+
+        save_figure(bn_figure(audit), plot)
+    if not stdout_is_taken:
+        print_audit(stdout_console(), audit, order, top)

@@ -1,0 +1,116 @@
+"""`qdiag compare`: what got better, and what got worse?"""
+
+from typing import Annotated
+
+import typer
+
+from qdiag.cli.console import stdout_console
+from qdiag.cli.options.common import OUTPUT, DebugOption, JsonOption, QuietOption
+from qdiag.cli.options.parse import check_distinct, check_output
+from qdiag.cli.tables.compare import TOP, print_comparison
+from qdiag.files.atomic import STDOUT
+
+COMPARE_EPILOG = """
+[bold]Examples[/]
+
+Before and after a repair:  [cyan]qdiag compare reports/before reports/after[/]
+
+For a pull request:  [cyan]qdiag compare main.json branch.json --markdown comment.md[/]
+
+Every layer, for a script:  [cyan]qdiag compare reports/int8 reports/w4a8 --json -[/]
+
+[bold]Exit codes[/]
+
+0 the comparison was made, whatever it says;  2 wrong usage, or no comparison;  130 interrupted.
+
+To fail a build, use qdiag gate.
+"""
+
+BeforeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="BEFORE", help="diagnosis.json, or the folder that qdiag diagnose -o wrote.", show_default=False
+    ),
+]
+AfterArgument = Annotated[str, typer.Argument(metavar="AFTER", help="The same of the other run.", show_default=False)]
+MinChangeOption = Annotated[
+    float,
+    typer.Option("--min-change", metavar="DB", min=0.0, help="Layers whose SQNR changed by less count as the same."),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Compare what was measured on other samples, or by another metric.")
+]
+MarkdownOption = Annotated[
+    str | None,
+    typer.Option(
+        "--markdown",
+        metavar="FILE",
+        callback=check_output,
+        help="Tables for GitHub; - prints them instead of the table.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ChangedTopOption = Annotated[
+    int | None,
+    typer.Option(
+        "--top",
+        metavar="N",
+        min=0,
+        show_default=str(TOP),
+        help="Show N of the layers that changed; 0 for all.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
+def compare(
+    before: BeforeArgument,
+    after: AfterArgument,
+    min_change: MinChangeOption = 1.0,
+    force: ForceOption = False,
+    top: ChangedTopOption = None,
+    json: JsonOption = None,
+    markdown: MarkdownOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Compare two stored diagnoses: before and after, two schemes, two checkpoints.
+
+    Needs neither the models nor the data. Layers are matched by name; renamed ones
+    by kind, shape and place. Where both hold the outcomes of single samples, the
+    difference in accuracy is judged sample by sample.
+
+    [bold]How to read the table[/]
+
+    [cyan]local[/]       SQNR of the layer alone, in dB: where it changed, the layer itself
+                makes more noise, or less.
+    [cyan]propagated[/]  SQNR inside the quantized network: where only this changed, it is
+                the noise that arrives.
+    [cyan]~  ?[/]         The layer was renamed; the match is likely, or guessed.
+    """
+    del debug, quiet  # read by main(); there is nothing to be quiet about
+    if json == STDOUT and markdown == STDOUT:
+        raise typer.BadParameter("only one of --json and --markdown can go to standard output")
+    from qdiag.compare.diagnoses import compare_diagnoses
+    from qdiag.files.atomic import write_file
+    from qdiag.writers.json.diagnosis import diagnosis_file, read_diagnosis
+
+    check_distinct((json, markdown), (str(diagnosis_file(before)), str(diagnosis_file(after))))
+    comparison = compare_diagnoses(
+        read_diagnosis(before),
+        read_diagnosis(after),
+        source_before=before,
+        source_after=after,
+        min_change_db=min_change,
+        force=force,
+    )
+    if json is not None:
+        from qdiag.writers.json.compare import comparison_to_json
+
+        write_file(json, comparison_to_json(comparison))
+    if markdown is not None:
+        from qdiag.writers.markdown.compare import comparison_markdown
+
+        write_file(markdown, comparison_markdown(comparison, TOP if top is None else top))
+    if STDOUT not in (json, markdown):
+        print_comparison(stdout_console(), comparison, top)

@@ -1,0 +1,150 @@
+"""`qdiag demo`: the whole job on a small network that comes with the package."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
+from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
+from qdiag.cli.options.choices import Device, PreprocessingPreset
+from qdiag.cli.options.common import DebugOption, QuietOption
+from qdiag.cli.options.words import option_words
+from qdiag.cli.process import prepare_process
+from qdiag.cli.tables.sqnr_header import counts_text
+from qdiag.config import load_preset
+from qdiag.errors import WriteError
+
+if TYPE_CHECKING:
+    from qdiag.core.diagnosis import Diagnosis
+    from qdiag.core.measures.measurement import Measurement
+
+FAILING_SCHEME, CONTRAST_SCHEME = "tf-uint8", "int8"
+
+_STORY_WIDTH = 100
+_FILES = (
+    ("report.html", "the report: one file, opens in a browser"),
+    ("report.md", "the same for an editor or a pull request"),
+    ("layers.csv", "the layers, every figure"),
+    ("plots", "every picture as PNG and SVG"),
+    ("diagnosis.json", "all that was measured; what compare, gate and report read"),
+)
+
+OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go.")]
+
+
+def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debug: DebugOption = False) -> None:
+    """Run `qdiag diagnose` on a small network and its images, which come with the package.
+
+    One scheme fails visibly, another does not. The report is written into a folder, which is made
+    if need be, with copies of the network and the images, so that every command that is shown at
+    the end can be pasted.
+    """
+    del debug  # read by main()
+    from qdiag.demo_assets import DEMO_ARCH, DEMO_FAULT, DEMO_NETWORK, DEMO_PRESET, demo_data_path, demo_model_path
+
+    model, data = (_copied(path, out) for path in (demo_model_path(), demo_data_path()))
+    prepare_process()
+    from qdiag.cli.tables.ranking import print_ranking
+    from qdiag.pipeline.diagnose import DiagnoseOptions
+
+    watch, console = Stopwatch(), stdout_console()
+    _tell(console, DEMO_NETWORK)
+    model_options = ModelOptions(str(model), DEMO_ARCH)
+    data_options = DataOptions(str(data), preset=PreprocessingPreset(DEMO_PRESET))
+    words = option_words(model_options, data_options, FAILING_SCHEME, ())
+    result = run_diagnosis(
+        model_options,
+        data_options,
+        load_preset(FAILING_SCHEME),
+        DiagnoseOptions(words=words),
+        device=Device.CPU,
+        metric=None,
+        quiet=quiet,
+    )
+    write_diagnosis(result, out, None, quiet=quiet)
+    print_ranking(console, result)
+    console.print()
+    console.print(contrast_line(_contrast(model_options, data_options, quiet=quiet)))
+    console.print()
+    _tell(console, DEMO_FAULT)
+    console.print(Text("Open these:", style="bold"))
+    for name, what in _FILES:
+        console.print(Text(f"  {out / name!s:{len(str(out)) + 16}}  {what}"), soft_wrap=True)
+    console.print()
+    console.print(Text("Repair it, see what that changed, and let CI guard it:", style="bold"))
+    for line in next_commands(result, model, out):
+        console.print(Text(f"  {line}"), soft_wrap=True)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+
+
+def next_commands(result: "Diagnosis", model: Path, out: Path) -> list[str]:
+    """Repair, diagnose again, compare, gate: ready to be pasted where the demo was run."""
+    from qdiag.writers.words.causes import commands
+
+    fixed, again = model.with_suffix(f".fixed{model.suffix}"), out / "fixed"
+    failing, passing = (shlex.join(["qdiag", "gate", str(folder), "--max-drop", "1"]) for folder in (out, again))
+    return [
+        *_activation(),
+        *commands(result),
+        shlex.join(["qdiag", "diagnose", str(fixed), *result.options, "-o", str(again)]),
+        shlex.join(["qdiag", "compare", str(out), str(again)]),
+        f"{failing:{len(passing)}}  # fails: exit code 1",
+        f"{passing}  # passes: exit code 0",
+        "qdiag explain QD301",
+    ]
+
+
+def contrast_line(measurement: "Measurement") -> Text:
+    """The other scheme on the same network and images, in one line."""
+    text = Text(f"For contrast, {measurement.scheme.name}: ")
+    if measurement.task.top1 is not None:
+        text.append_text(counts_text("top-1", measurement.task.top1))
+    elif measurement.outputs:
+        text.append(f"output SQNR {measurement.outputs[0].error.sqnr_db:.1f} dB")
+    return text
+
+
+def _contrast(model: ModelOptions, data: DataOptions, *, quiet: bool) -> "Measurement":
+    from qdiag.pipeline.sqnr import measure_subject
+
+    progress = make_progress(quiet=quiet)
+    try:
+        subject = open_subject(model)
+        datasets = open_data(data, model, subject, progress)
+        scheme = load_preset(CONTRAST_SCHEME)
+        return measure_subject(subject, datasets, scheme, device=Device.CPU.value, progress=progress)
+    finally:
+        progress.finish()
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """The file in the folder of the demo: what is installed stays as it is, whatever is tried afterwards."""
+    from qdiag.files.atomic import write_file
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot be made: {error.strerror or error}", at=str(folder)) from error
+    write_file(folder / path.name, path.read_bytes())
+    return folder / path.name
+
+
+def _tell(console: Console, text: str) -> None:
+    console.print(text, markup=False, width=min(console.width, _STORY_WIDTH))
+    console.print()
+
+
+def _activation() -> list[str]:
+    """What makes `qdiag` a command of this shell; `make demo` installs into a folder of its own."""
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("qdiag") is not None or not activate.is_file():
+        return []
+    return [f". {os.path.relpath(activate)}"]

@@ -1,0 +1,138 @@
+"""`qdiag fix-bn`: repair the dead BatchNorm channels, and show what that did."""
+
+from dataclasses import replace
+
+from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, resolve_scheme
+from qdiag.cli.options.choices import Device
+from qdiag.cli.options.common import (
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    SchemeOption,
+    SetOption,
+    VerboseOption,
+)
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.fix_bn import (
+    DryRunOption,
+    EpsOption,
+    FixMethod,
+    FloatBoundOption,
+    ForceOption,
+    InPlaceOption,
+    LayersOption,
+    MethodOption,
+    NoProofOption,
+    OutputOption,
+    ThresholdOption,
+)
+from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.process import prepare_process
+from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.tables.fix_bn import print_fix
+from qdiag.errors import ConfigError
+from qdiag.files.atomic import write_file
+
+FIX_BN_EPILOG = """
+[bold]Examples[/]
+
+What would change, from the checkpoint alone:  [cyan]qdiag fix-bn net.pt2 --dry-run[/]
+
+Repair, and prove it:  [cyan]qdiag fix-bn net.pt2 -o fixed.pt2 --data photos/ --preset imagenet[/]
+
+A checkpoint without its network, nothing proved:  [cyan]qdiag fix-bn last.ckpt -o fixed.ckpt --no-proof[/]
+
+Some layers only:  [cyan]qdiag fix-bn net.pt2 -o fixed.pt2 --data photos/ --layers "*.dw_bn"[/]
+
+[bold]Exit codes[/]
+
+0 repaired, or nothing to repair;  2 wrong usage, a model or data that cannot be judged, or no file
+could be written;  130 interrupted.
+"""
+
+_SCHEME = "tf-uint8"  # one scale per weight tensor: with one per channel, a dead channel costs nobody anything
+
+
+@expand
+def fix_bn(
+    model: ModelOptions,
+    data: DataOptions,
+    output: OutputOption = None,
+    in_place: InPlaceOption = False,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
+    no_proof: NoProofOption = False,
+    method: MethodOption = FixMethod.MEAN,
+    layers: LayersOption = None,
+    threshold: ThresholdOption = None,
+    float_bound: FloatBoundOption = 1e-3,
+    eps: EpsOption = 1e-5,
+    scheme: SchemeOption = _SCHEME,
+    set_: SetOption = None,
+    device: DeviceOption = Device.AUTO,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Repair BatchNorm channels without variance, and show what that did.
+
+    A dead channel's gain gamma / sqrt(variance + eps) is set by eps alone. Folded into the
+    convolution, it can stretch the weight range for every other channel of the tensor.
+    The repair takes the gain away and leaves the channel's output as it is.
+
+    The float network and the quantized one are measured before and after, on --data or on
+    inputs drawn for --input-shape; unless --scheme says otherwise, with one scale per weight
+    tensor, where dead channels can cost most. Channels whose repair moves the float output
+    are refused. MODEL is read, never changed, unless --in-place is given.
+
+    Whether dead channels cost anything depends on the network: the two measurements say so.
+    """
+    del debug  # read by main()
+    stdout_is_taken = check_single_stdout(json, None)
+    check_distinct((output, json))
+    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
+    target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
+    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
+    prepare_process()
+    watch = Stopwatch()
+    progress = make_progress(quiet=quiet, verbose=verbose)
+    from qdiag.loaders.models.tensors import NamedTensors, load_subject_or_tensors
+    from qdiag.pipeline.bn_audit import audit_batchnorms
+    from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms, fix_unproved
+    from qdiag.savers.save import check_target
+
+    if target is not None:
+        check_target(model.model, target, force=force, in_place=in_place)
+    options = FixOptions(method.value, tuple(layers or ()), threshold, float_bound)
+    try:
+        found = load_subject_or_tensors(model.model, arch=model.arch, trust=model.trust, submodule=model.submodule)
+        audit = audit_batchnorms(found, assumed_eps=eps)
+        if dry_run or no_proof:
+            reason = "--dry-run runs nothing" if dry_run else "--no-proof: the network was not run"
+            fix, changes = fix_unproved(found, audit, options, reason)
+        elif isinstance(found, NamedTensors):
+            raise ConfigError(
+                "the file holds weights alone, so nothing can be proved",
+                at=model.model,
+                hint="give the network with --arch, and --data; or --no-proof to repair without",
+            )
+        else:
+            datasets = open_data(data, model, found, progress)
+            fix, changes = fix_batchnorms(
+                found, audit, datasets, resolved, options, device=device.value, seed=data.seed, progress=progress
+            )
+        if target is not None and changes and not dry_run:
+            save_repaired(found, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
+            fix = replace(fix, written_to=str(target))
+    finally:
+        progress.finish()
+    if json is not None:
+        from qdiag.writers.json.measurement import fix_to_json
+
+        write_file(json, fix_to_json(fix))
+    if not stdout_is_taken:
+        print_fix(stdout_console(), fix, is_dry_run=dry_run)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)

@@ -1,0 +1,202 @@
+"""`qdiag gate`: is it good enough, and is it still as good as last time?"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+
+from qdiag.cli.console import make_progress, remark, stdout_console
+from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
+from qdiag.cli.gate_outputs import GateFiles, write_gate
+from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
+from qdiag.cli.options import common
+from qdiag.cli.options import gate as limits
+from qdiag.cli.options.choices import Device
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.parse import check_distinct
+from qdiag.cli.options.words import option_words
+from qdiag.cli.tables.gate import print_gate
+from qdiag.config import DEFAULT_PRESET
+from qdiag.config.gate_file import GateSettings, gate_settings
+from qdiag.core.gate import GateResult, Limit
+from qdiag.errors import ConfigError, QdiagError
+from qdiag.files.atomic import STDOUT, check_writable, write_file
+from qdiag.gate.baseline import make_baseline
+from qdiag.gate.evidence import GateEvidence, why_unusable
+from qdiag.gate.judge import judge, unreadable
+
+DEFAULT_BASELINE = "qdiag-baseline.json"
+
+GATE_EPILOG = f"""
+[bold]Examples[/]
+
+At most one point of top-1:  [cyan]qdiag gate reports/run1 --max-drop 1[/]
+
+Every layer, with one exception:  [cyan]qdiag gate reports/run1 --min-layer-sqnr 15 --allow 'head.*=8'[/]
+
+No worse than last time:  [cyan]qdiag gate reports/run1 --baseline {DEFAULT_BASELINE} --tolerance 0.5[/]
+
+Files for CI:  [cyan]qdiag gate reports/run1 --max-drop 1 --junit gate.xml --markdown comment.md[/]
+
+A model, measured first:  [cyan]qdiag gate net.pt2 --data photos/ --preset imagenet --max-flips 5[/]
+
+[bold]Limits in a file[/]
+
+qdiag.toml with a table \\[gate], or pyproject.toml with \\[tool.qdiag.gate]; keys are the options with underscores: \
+max_drop = 1.0, or max_drop = {{ fail = 1.0, warn = 0.5 }}. QDIAG_MAX_DROP in the environment comes before the files, \
+options come before both.
+
+[bold]Exit codes[/]
+
+0 passed, or too few samples to tell (1 with --strict);  1 a limit is broken;  2 nothing could be judged: no \
+evidence, NaN, nothing quantized, wrong usage;  130 interrupted.
+"""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What is judged, before it is read."""
+
+    model: ModelOptions
+    data: DataOptions
+    scheme: str
+    overrides: tuple[str, ...]
+    device: Device
+
+
+@expand
+def gate(
+    result: limits.ResultArgument,
+    data: DataOptions,
+    max_drop: limits.MaxDropOption = None,
+    max_relative_drop: limits.MaxRelativeDropOption = None,
+    min_accuracy: limits.MinAccuracyOption = None,
+    max_flips: limits.MaxFlipsOption = None,
+    min_sqnr: limits.MinSqnrOption = None,
+    min_layer_sqnr: limits.MinLayerSqnrOption = None,
+    allow: limits.AllowOption = None,
+    forbid: limits.ForbidOption = None,
+    strict: limits.StrictOption = False,
+    warn_drop: limits.WarnDropOption = None,
+    warn_relative_drop: limits.WarnRelativeDropOption = None,
+    warn_accuracy: limits.WarnAccuracyOption = None,
+    warn_flips: limits.WarnFlipsOption = None,
+    warn_sqnr: limits.WarnSqnrOption = None,
+    warn_layer_sqnr: limits.WarnLayerSqnrOption = None,
+    warn_tolerance: limits.WarnToleranceOption = None,
+    warn_tolerance_db: limits.WarnToleranceDbOption = None,
+    warn_code: limits.WarnCodeOption = None,
+    warn_new_causes: limits.WarnNewCausesOption = False,
+    baseline: limits.BaselineOption = None,
+    tolerance: limits.ToleranceOption = None,
+    tolerance_db: limits.ToleranceDbOption = None,
+    no_new_causes: limits.NoNewCausesOption = False,
+    update_baseline: limits.UpdateBaselineOption = False,
+    config: limits.ConfigOption = None,
+    json: common.JsonOption = None,
+    junit: limits.JunitOption = None,
+    sarif: limits.SarifOption = None,
+    markdown: limits.MarkdownOption = None,
+    arch: common.ArchOption = None,
+    trust: common.TrustOption = False,
+    submodule: common.SubmoduleOption = None,
+    input_shape: common.InputShapeOption = None,
+    scheme: common.SchemeOption = DEFAULT_PRESET,
+    set_: common.SetOption = None,
+    device: common.DeviceOption = Device.AUTO,
+    quiet: common.QuietOption = False,
+    debug: common.DebugOption = False,
+) -> None:
+    """Hold a result against limits, and fail the build when it breaks one.
+
+    Reads a stored result in less than half a second, without torch, or measures a
+    model. A limit on accuracy is broken when the drop exceeds it and the paired
+    95 % interval excludes it; where the interval includes it, the samples are too
+    few to tell: the gate says how many more would do, and fails only with --strict.
+    In GitHub Actions it also writes the summary of the step, and annotations.
+    """
+    del debug  # read by main()
+    given = {
+        **{"max_drop": max_drop, "max_relative_drop": max_relative_drop, "min_accuracy": min_accuracy},
+        **{"max_flips": max_flips, "min_sqnr": min_sqnr, "min_layer_sqnr": min_layer_sqnr, "allow": allow},
+        **{"forbid": forbid, "strict": strict, "warn_drop": warn_drop, "warn_relative_drop": warn_relative_drop},
+        **{"warn_accuracy": warn_accuracy, "warn_flips": warn_flips, "warn_sqnr": warn_sqnr},
+        **{"warn_layer_sqnr": warn_layer_sqnr, "warn_tolerance": warn_tolerance, "warn_code": warn_code},
+        **{"warn_tolerance_db": warn_tolerance_db, "baseline": baseline, "tolerance": tolerance},
+        **{"tolerance_db": tolerance_db, "no_new_causes": no_new_causes or ("warn" if warn_new_causes else None)},
+    }
+    settings = gate_settings(given, environment=os.environ, folder=Path(), config=config)
+    files = GateFiles(json, junit, sarif, markdown)
+    check_distinct(
+        (*files.all, settings.baseline if update_baseline else None), (result, data.data, data.calib_data, scheme)
+    )
+    if [*files.all].count(STDOUT) > 1:
+        raise typer.BadParameter("only one of --json, --junit, --sarif and --markdown can go to standard output")
+    target = _Target(
+        ModelOptions(result, arch, trust, submodule, input_shape),
+        data,
+        *(scheme, tuple(set_ or ()), device),
+    )
+    judged = _run(target, settings, files, updates=update_baseline, quiet=quiet)
+    raise typer.Exit(judged.exit_code if judged is not None else 0)
+
+
+def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: bool, quiet: bool) -> GateResult | None:
+    """The gate; None when a baseline was written and no limit was set."""
+    thresholds, path = settings.thresholds, settings.baseline or DEFAULT_BASELINE
+    if updates:  # the new baseline would be compared with itself
+        check_writable(path)
+        thresholds = replace(thresholds, tolerance_pp=Limit(), tolerance_db=Limit(), no_new_causes="off")
+    try:
+        evidence = _evidence(target, settings, quiet=quiet)
+        baseline = None
+        if not updates and (settings.baseline is not None or (thresholds.needs_baseline and Path(path).is_file())):
+            from qdiag.writers.json.baseline import read_baseline
+
+            baseline = read_baseline(path)
+        judged = None if updates and thresholds.is_empty else judge(evidence, thresholds, baseline)
+    except QdiagError as error:
+        if not thresholds.is_empty:
+            write_gate(unreadable(target.model.model, error, thresholds), files)
+        raise
+    if updates:
+        _write_baseline(evidence, path)
+        remark(f"baseline written: {path}", quiet=quiet)
+    if judged is None:
+        return None
+    write_gate(judged, files)
+    if not files.takes_stdout:
+        print_gate(stdout_console(), judged)
+    return judged
+
+
+def _evidence(target: _Target, settings: GateSettings, *, quiet: bool) -> GateEvidence:
+    thresholds = settings.thresholds
+    if is_stored(target.model.model):
+        measured_with = (target.data, target.model, target.scheme, target.overrides)
+        if measured_with != (DataOptions(), ModelOptions(target.model.model), DEFAULT_PRESET, ()):
+            raise ConfigError(
+                "options of the model, the data or the scheme, and a stored result",
+                at=target.model.model,
+                hint="the result was measured already: leave them away, or give the model instead",
+            )
+        return read_evidence(target.model.model)
+    needs_causes = bool(thresholds.forbid or thresholds.warn_codes) or thresholds.no_new_causes != "off"
+    scheme = resolve_scheme(target.scheme, target.overrides, weights_only=False, activations_only=False, no_fold=False)
+    return measure_evidence(
+        *(target.model, target.data, scheme),
+        device=target.device.value,
+        needs_causes=needs_causes,
+        words=option_words(target.model, target.data, target.scheme, target.overrides),
+        progress=make_progress(quiet=quiet),
+    )
+
+
+def _write_baseline(evidence: GateEvidence, path: str) -> None:
+    reason = why_unusable(evidence.measurement)
+    if reason is not None:
+        raise ConfigError(f"no baseline can be made of this: {reason}", at=evidence.source)
+    from qdiag.writers.json.baseline import baseline_to_json
+
+    write_file(path, baseline_to_json(make_baseline(evidence)))

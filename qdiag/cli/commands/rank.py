@@ -1,0 +1,88 @@
+"""`qdiag rank`: which fault costs what, measured by repairing each alone."""
+
+from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
+from qdiag.cli.options.choices import Device
+from qdiag.cli.options.common import (
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    NoCacheOption,
+    NoFoldOption,
+    PlotOption,
+    QuietOption,
+    SchemeOption,
+    SetOption,
+    VerboseOption,
+)
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.words import option_words
+from qdiag.cli.process import prepare_process
+from qdiag.cli.resume import resumable
+from qdiag.config import DEFAULT_PRESET
+
+RANK_EPILOG = """
+[bold]Examples[/]
+
+Which fault costs what:  [cyan]qdiag rank net.pt2 --data photos/ --preset imagenet --scheme tf-uint8[/]
+
+With the picture of the papers:  [cyan]qdiag rank net.pt2 --data photos/ --plot waterfall.png --json rank.json[/]
+
+[bold]Exit codes[/]
+
+0 the ranking was made, whatever it says;  2 wrong usage, or a model or data that cannot be judged;
+130 interrupted.
+"""
+
+
+@expand
+def rank(
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: SchemeOption = DEFAULT_PRESET,
+    set_: SetOption = None,
+    no_fold: NoFoldOption = False,
+    device: DeviceOption = Device.AUTO,
+    no_cache: NoCacheOption = False,
+    json: JsonOption = None,
+    plot: PlotOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Rank the causes of the loss by what repairing each one alone gives back.
+
+    For every fault that is found, each repair is made alone, on a copy, and the network is
+    measured again on the same images, beside a placebo: the same repair where the fault is not.
+    Repairs that keep the scheme decide the rank; changes of scheme are listed as ways around.
+    Then the best repair is kept and the next measured on top of it, until nothing more is gained.
+
+    This is the heart of [cyan]qdiag diagnose[/], without sweeps and report; --json writes a diagnosis that
+    [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
+    """
+    stdout_is_taken = check_single_stdout(json, None)
+    check_distinct((json, plot), (model.model, data.data, data.calib_data, scheme))
+    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
+    words = option_words(model, data, scheme, set_ or (), no_fold=no_fold)
+    prepare_process()
+    from qdiag.pipeline.diagnose import DiagnoseOptions
+
+    options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed, raises=debug, words=words)
+    watch = Stopwatch()
+    with resumable(no_cache=no_cache, quiet=quiet) as cache:
+        result = run_diagnosis(
+            model, data, resolved, options, device=device, metric=None, cache=cache, quiet=quiet, verbose=verbose
+        )
+        write_diagnosis(result, None, json, quiet=quiet)
+        if plot is not None:
+            from qdiag.writers.plots.figure import save_figure
+            from qdiag.writers.plots.waterfall import waterfall_figure
+
+            save_figure(waterfall_figure(result), plot)
+    if not stdout_is_taken:
+        from qdiag.cli.tables.ranking import print_ranking
+
+        print_ranking(stdout_console(), result)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)

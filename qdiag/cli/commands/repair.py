@@ -1,0 +1,107 @@
+"""`qdiag repair`: write a checkpoint with repaired weights, and show what that did."""
+
+from dataclasses import replace
+
+from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
+from qdiag.cli.options.choices import Device
+from qdiag.cli.options.common import (
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    SchemeOption,
+    SetOption,
+    VerboseOption,
+)
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.fix_bn import ForceOption, InPlaceOption, OutputOption
+from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.repair import RepairBoundOption, RepairLayersOption, WithOption, repair_names
+from qdiag.cli.process import prepare_process
+from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.tables.repair import print_repair
+from qdiag.core.causes.repair import check_written
+from qdiag.files.atomic import write_file
+
+REPAIR_EPILOG = """
+[bold]Examples[/]
+
+Equalize, and prove it:  [cyan]qdiag repair net.pt2 --with equalize -o fixed.pt2 --data photos/ --preset imagenet[/]
+
+Two in a row:  [cyan]qdiag repair net.pt2 --with reset_variance_mean,equalize -o fixed.pt2 --data images.npz[/]
+
+[bold]Exit codes[/]
+
+0 repaired, or every repair refused;  2 wrong usage, a repair that no checkpoint can hold, a model
+or data that cannot be judged, or no file could be written;  130 interrupted.
+"""
+
+_SCHEME = "tf-uint8"  # one scale per weight tensor: with one per channel, unequal channels cost little
+
+
+@expand
+def repair(
+    model: ModelOptions,
+    with_: WithOption,
+    data: DataOptions,
+    output: OutputOption = None,
+    in_place: InPlaceOption = False,
+    force: ForceOption = False,
+    layers: RepairLayersOption = None,
+    float_bound: RepairBoundOption = 1e-3,
+    scheme: SchemeOption = _SCHEME,
+    set_: SetOption = None,
+    device: DeviceOption = Device.AUTO,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write a checkpoint whose weights quantize better, and show what that did.
+
+    The repairs are made in the order given, each on top of those before it. A repair that moves
+    the float output by more than --float-bound is refused, and the others go on without it.
+
+    equalize makes the ranges of neighbouring layers alike, channel by channel, and leaves the
+    network's function as it is. reset_variance_mean and reset_variance_constant are those of
+    qdiag fix-bn. What changes the scheme or the code rather than the weights is not written here.
+
+    The float network and the quantized one are measured before and after, on --data or on
+    inputs drawn for --input-shape; unless --scheme says otherwise, with one scale per weight
+    tensor. MODEL is read, never changed, unless --in-place is given.
+    """
+    del debug  # read by main()
+    names = repair_names(with_)
+    check_written(names)
+    stdout_is_taken = check_single_stdout(json, None)
+    check_distinct((output, json))
+    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
+    target = target_of(model.model, output, in_place=in_place)
+    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
+    prepare_process()
+    watch = Stopwatch()
+    progress = make_progress(quiet=quiet, verbose=verbose)
+    from qdiag.pipeline.repair import RepairOptions, repair_model
+    from qdiag.savers.save import check_target
+
+    check_target(model.model, target, force=force, in_place=in_place)
+    options = RepairOptions(names, tuple(layers or ()), float_bound)
+    try:
+        subject = open_subject(model)
+        datasets = open_data(data, model, subject, progress)
+        result, changes = repair_model(
+            subject, datasets, resolved, options, device=device.value, seed=data.seed, progress=progress
+        )
+        if changes:
+            save_repaired(subject, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
+            result = replace(result, written_to=str(target))
+    finally:
+        progress.finish()
+    if json is not None:
+        from qdiag.writers.json.measurement import repair_to_json
+
+        write_file(json, repair_to_json(result))
+    if not stdout_is_taken:
+        print_repair(stdout_console(), result)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)

@@ -1,0 +1,104 @@
+"""`qdiag report`: draw a stored diagnosis again, without the model."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.options.common import OUTPUT, DebugOption, QuietOption
+from qdiag.errors import ConfigError
+
+REPORT_EPILOG = """
+[bold]Examples[/]
+
+[cyan]qdiag report diagnosis.json -o reports/run1[/]
+
+Before and after a repair, with a switch in the HTML:
+[cyan]qdiag report after/diagnosis.json --before before/diagnosis.json -o reports/repaired[/]
+
+The text alone, for a pull request:  [cyan]qdiag report reports/run1 -o out --format md[/]
+
+[bold]Exit codes[/]
+
+0 the report was written;  2 wrong usage, no diagnosis, or a file that cannot be written;  130 interrupted.
+"""
+
+
+class ReportFormat(str, Enum):
+    """Names of `qdiag.writers.report_dir.REPORT_PARTS`."""
+
+    JSON = "json"
+    MD = "md"
+    HTML = "html"
+    CSV = "csv"
+    PNG = "png"
+    SVG = "svg"
+
+
+DiagnosisArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIAGNOSIS", show_default=False, help="diagnosis.json, or the folder that `qdiag diagnose -o` wrote."
+    ),
+]
+FolderOption = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="DIR", show_default=False, help="The report's folder, made if it is missing.",
+        rich_help_panel=OUTPUT,
+    ),
+]  # fmt: skip
+BeforeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--before", metavar="DIAGNOSIS", help="Another diagnosis: report.html then switches between before and after."
+    ),
+]
+FormatOption = Annotated[
+    list[ReportFormat] | None,
+    typer.Option(
+        "--format", show_default="all of them", help="What to write; can be repeated. png and svg are the pictures.",
+        rich_help_panel=OUTPUT,
+    ),
+]  # fmt: skip
+
+
+def report(
+    diagnosis: DiagnosisArgument,
+    output: FolderOption,
+    before: BeforeOption = None,
+    format_: FormatOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Draw a stored diagnosis again, without the model.
+
+    The folder gets diagnosis.json, report.md, report.html, layers.csv, and plots/ with every
+    picture as PNG and SVG: all that `qdiag diagnose -o` writes. The reports begin with the verdict:
+    what quantization costs, why, and the commands that repair it.
+    """
+    del debug  # read by main()
+    from qdiag.writers.json.diagnosis import read_diagnosis
+
+    if output.exists() and not output.is_dir():
+        raise ConfigError("is a file, not a folder", at=f"-o {output}", hint="name a folder, new or not")
+    watch = Stopwatch()
+    found = read_diagnosis(diagnosis)
+    earlier = read_diagnosis(before) if before is not None else None
+    from qdiag.writers.report_dir import REPORT_PARTS, write_report
+    from qdiag.writers.words.causes import headline
+
+    wanted = {part.value for part in format_} if format_ else set(REPORT_PARTS)
+    parts = [part for part in REPORT_PARTS if part in wanted]
+    written = write_report(found, output, before=earlier, parts=parts)
+    console = stdout_console()
+    console.print(headline(found), markup=False, highlight=False, soft_wrap=True)
+    for path in written:
+        if path.parent == output:
+            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    pictures = sum(path.parent != output for path in written)
+    if pictures:
+        console.print(f"{output / 'plots'}: {pictures} pictures", markup=False, highlight=False, soft_wrap=True)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)

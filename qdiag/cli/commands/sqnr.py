@@ -1,0 +1,173 @@
+"""`qdiag sqnr`: where does the signal get lost?"""
+
+from typing import TYPE_CHECKING
+
+from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
+from qdiag.cli.options.choices import Device, Order, SortKey
+from qdiag.cli.options.common import (
+    ActivationsOnlyOption,
+    CsvOption,
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    LossesOption,
+    MetricOption,
+    NoFoldOption,
+    OrderOption,
+    PlotOption,
+    QuietOption,
+    SchemeOption,
+    SetOption,
+    SortOption,
+    TopOption,
+    VerboseOption,
+    WeightsOnlyOption,
+)
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.process import prepare_process
+from qdiag.cli.tables.sqnr import print_measurement
+from qdiag.config import DEFAULT_PRESET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qdiag.core.measures.measurement import Measurement
+
+SQNR_EPILOG = """
+[bold]Examples[/]
+
+A saved program and a folder of images:  [cyan]qdiag sqnr net.pt2 --data photos/ --preset imagenet[/]
+
+A state dict needs its network:  [cyan]qdiag sqnr net.safetensors --arch zoo:mobilenet_v1 --data photos/ --preset tf[/]
+
+No data at hand:  [cyan]qdiag sqnr net.pt2 --input-shape 1,3,224,224[/]
+
+Which side is it?  [cyan]qdiag sqnr net.pt2 --data photos/ --weights-only[/]
+
+4-bit weights, all kept:  [cyan]qdiag sqnr net.pt2 --data photos/ --set weights.bits=4 --json r.json --plot r.png[/]
+
+[bold]Exit codes[/]
+
+0 the table was made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
+"""
+
+
+@expand
+def sqnr(
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: SchemeOption = DEFAULT_PRESET,
+    set_: SetOption = None,
+    weights_only: WeightsOnlyOption = False,
+    activations_only: ActivationsOnlyOption = False,
+    no_fold: NoFoldOption = False,
+    losses: LossesOption = False,
+    metric: MetricOption = None,
+    device: DeviceOption = Device.AUTO,
+    order: OrderOption = Order.WORST,
+    sort: SortOption = SortKey.LOCAL,
+    top: TopOption = None,
+    json: JsonOption = None,
+    csv: CsvOption = None,
+    plot: PlotOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show where a network loses its signal when it is quantized.
+
+    Runs the float and the quantized network side by side on the same inputs.
+    Prints, for every layer, the signal-to-quantization-noise ratio (SQNR) in dB:
+    10 log10 of signal power over noise power. Higher is better; 6 dB are one bit.
+    The model is read, never changed.
+
+    [bold]How to read the table[/]
+
+    [cyan]weight[/]      SQNR of the quantized weights, median over output channels.
+    [cyan]local[/]       The layer alone: float inputs quantized once, quantized
+                weights, quantized output.
+    [cyan]propagated[/]  The same layer inside the quantized network, with all the
+                noise that arrives.
+    [cyan]drop[/]        Propagated SQNR of the worst layer that feeds this one,
+                minus its own.
+    [cyan]expected[/]    What rounding of the output alone would give:
+                10 log10(12 mean(x²) / scale²).
+    [cyan]mean shift[/]  Share of the local noise that is a constant offset.
+    [cyan]clipped[/]     Share of output values outside the quantizer's range.
+
+    [red]>>[/] marks the lowest SQNR. Where local is lowest, noise is made;
+    where propagated falls, it has arrived.
+    [yellow]![/]  marks a local SQNR more than 20 dB below expected: a hundred times
+    the noise that rounding of the output alone would make.
+    """
+    del debug  # read by main()
+    stdout_is_taken = check_single_stdout(json, csv)
+    check_distinct((json, csv, plot), (model.model, data.data, data.calib_data, scheme))
+    resolved = resolve_scheme(
+        scheme, set_ or (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold
+    )
+    prepare_process()
+    watch = Stopwatch()
+    progress = make_progress(quiet=quiet, verbose=verbose)
+    try:
+        subject = open_subject(model)
+        metric_function = _metric(metric)
+        datasets = open_data(data, model, subject, progress)
+        from qdiag.pipeline.sqnr import measure_subject
+
+        measurement = measure_subject(
+            subject,
+            datasets,
+            resolved,
+            device=device.value,
+            metric=metric_function,
+            with_losses=losses,
+            seed=data.seed,
+            progress=progress,
+        )
+    finally:
+        progress.finish()
+    write_measurement(measurement, json, csv, plot)
+    if not stdout_is_taken:
+        print_measurement(stdout_console(), measurement, order, sort, top)
+    remark(_time_line(measurement, watch.elapsed_s), quiet=quiet)
+
+
+def write_measurement(
+    measurement: "Measurement", json: "str | Path | None", csv: "str | Path | None", plot: "Path | None"
+) -> None:
+    """Writes the files that were asked for.
+
+    Raises:
+        WriteError: one of them cannot be written.
+    """
+    from qdiag.files.atomic import write_file
+
+    if json is not None:
+        from qdiag.writers.json.measurement import to_json
+
+        write_file(json, to_json(measurement))
+    if csv is not None:
+        from qdiag.writers.csv.layers import layer_csv
+
+        write_file(csv, layer_csv(measurement))
+    if plot is not None:
+        from qdiag.writers.plots.figure import save_figure
+        from qdiag.writers.plots.sqnr import sqnr_figure
+
+        save_figure(sqnr_figure(measurement), plot)
+
+
+def _metric(reference: str | None) -> object | None:
+    if reference is None:
+        return None
+    from qdiag.loaders.python_ref import load_object
+
+    return load_object(reference)
+
+
+def _time_line(measurement: "Measurement", elapsed_s: float) -> str:
+    stages = ", ".join(f"{stage.stage} {stage.elapsed_s:.1f}" for stage in measurement.stages)
+    return f"{elapsed_s:.1f} s" + (f" ({stages})" if stages else "")

@@ -1,0 +1,92 @@
+"""Option values that are more than a word or a number."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+from qdiag.errors import ConfigError
+from qdiag.files.atomic import STDOUT, check_writable
+
+_PLOT_SUFFIXES = (".png", ".svg")
+
+
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """`1,3,224,224` or `1x3x224x224`, batch axis first."""
+    if text is None:
+        return None
+    parts = re.split(r"[,x]", text.strip())
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"{text!r} is not a shape; write for example 1,3,224,224")
+    return tuple(int(part) for part in parts)
+
+
+def parse_numbers(text: str | None) -> tuple[float, ...] | None:
+    """`0.5` or `0.485,0.456,0.406`."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number or a list such as 0.485,0.456,0.406") from None
+
+
+def check_shape(text: str | None) -> str | None:
+    """Callback of `--input-shape`."""
+    parse_shape(text)
+    return text
+
+
+def check_numbers(text: str | None) -> str | None:
+    """Callback of `--mean` and `--std`."""
+    parse_numbers(text)
+    return text
+
+
+def check_output(text: str | None) -> str | None:
+    """Callback of `--json` and `--csv`: a place that cannot be written is found before the long run, not after."""
+    if text is not None:
+        check_writable(text)
+    return text
+
+
+def check_plot(path: Path | None) -> Path | None:
+    """Callback of `--plot`."""
+    if path is None:
+        return None
+    if path.suffix.lower() not in _PLOT_SUFFIXES:
+        raise typer.BadParameter(f"{path} must end in .png or .svg")
+    check_writable(path)
+    return path
+
+
+def check_single_stdout(json_file: str | None, csv_file: str | None) -> bool:
+    """Whether standard output is taken by JSON or CSV; both at once are refused."""
+    if json_file == STDOUT and csv_file == STDOUT:
+        raise typer.BadParameter("only one of --json and --csv can go to standard output")
+    return STDOUT in (json_file, csv_file)
+
+
+def check_distinct(outputs: Iterable[str | Path | None], inputs: Iterable[str | None] = ()) -> None:
+    """Refuses files that would be written over each other, or over the model, the data or the scheme.
+
+    Args:
+        outputs: files to be written, those of --json, --csv and --plot.
+        inputs: what is read: paths, or references such as ./file.py:factory.
+
+    Raises:
+        ConfigError: one of them would be lost.
+    """
+    taken = {Path(text).resolve() for text in inputs if text is not None and Path(text).exists()}
+    for output in outputs:
+        if output is None or str(output) == STDOUT:
+            continue
+        path = Path(output).resolve()
+        if path in taken:
+            raise ConfigError(
+                "it would be written over a file that is read, or that another option writes",
+                at=str(output),
+                hint="give another name",
+            )
+        taken.add(path)

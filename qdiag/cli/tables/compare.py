@@ -1,0 +1,156 @@
+"""The tables of `qdiag compare`: task, causes, and the layers that changed."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.sqnr_header import header_grid
+from qdiag.core.compare import CauseChange, Change, Comparison, LayerChange, RunSummary
+from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
+from qdiag.writers.words.compare import (
+    CAUSE_STATUS_WORDS,
+    CERTAINTY_MARKS,
+    cause_counts,
+    cause_layers,
+    comparison_headline,
+    decibels,
+    given_back,
+    layer_counts,
+    layer_verdict,
+    matching_words,
+    pairing_words,
+    signed,
+    task_rows,
+)
+from qdiag.writers.words.numbers import count_noun
+
+TOP = 25
+_DIFFERENCES_SHOWN = 8
+_STYLES: dict[Change, str] = {"worse": "bold red", "better": "green", "same": "dim", "unknown": "yellow"}
+_CAUSE_STYLES = {"appeared": "bold red", "remains": "yellow", "gone": "green", "suspect": "dim"}
+
+
+def print_comparison(console: Console, comparison: Comparison, top: int | None) -> None:
+    """Header, verdict, task, causes, layers and what they were matched by, on `console`."""
+    console.print(header_grid(*_header(comparison)))
+    console.print()
+    console.print(Text(comparison_headline(comparison), style="bold"))
+    console.print()
+    _print_task(console, comparison)
+    _print_causes(console, comparison)
+    _print_layers(console, comparison, TOP if top is None else top)
+    for words in (*matching_words(comparison), *comparison.notes):
+        console.print(Text(words))
+
+
+def _header(comparison: Comparison) -> Iterator[tuple[str, Text]]:
+    before, after = comparison.before, comparison.after
+    yield "before", _run(before)
+    yield "after", _run(after)
+    if before.data_digest == after.data_digest:
+        yield "data", Text(f"{after.data}: {count_noun(after.sample_count, 'sample')}, the same for both")
+    for i, reason in enumerate(comparison.forced):
+        yield "" if i else "FORCED", Text(reason, style="bold yellow")
+    shown = comparison.differences[:_DIFFERENCES_SHOWN]
+    for i, difference in enumerate(shown):
+        words = f"{difference.name} {difference.before or '-'} → {difference.after or '-'}"
+        yield "" if i else "differs", Text(words, style="dim")
+    if len(comparison.differences) > len(shown):
+        yield "", Text(f"and {len(comparison.differences) - len(shown)} more settings (--json has all)", style="dim")
+
+
+def _run(run: RunSummary) -> Text:
+    causes = count_noun(run.cause_count, "cause") if run.cause_count else "no cause"
+    return Text(f"{run.source}: {run.model} (sha256 {run.model_digest[:12]}), scheme {run.scheme}, {causes}")
+
+
+def _print_task(console: Console, comparison: Comparison) -> None:
+    rows = list(task_rows(comparison))
+    if not rows:
+        return
+    table = _plain_table("", "before", "after", "change")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+    console.print()
+    if pairing_words(comparison):
+        console.print(Text(pairing_words(comparison), style="dim"))
+    console.print()
+
+
+def _print_causes(console: Console, comparison: Comparison) -> None:
+    console.print(Text(cause_counts(comparison), style="bold"))
+    claimed = [cause for cause in comparison.causes if cause.status != "suspect"]
+    if claimed:
+        console.print()
+        console.print(fit_table(console, Column("cause", _cause_name), _cause_columns(), claimed))
+    console.print()
+
+
+def _cause_columns() -> list[Column[CauseChange]]:
+    return [
+        Column("", lambda c: Text(CAUSE_STATUS_WORDS[c.status], style=_CAUSE_STYLES[c.status]), 100, is_left=True),
+        Column("layers", lambda c: Text(cause_layers(c)), 60, is_left=True),
+        Column(
+            "before", lambda c: Text(VERDICT_WORDS[c.verdict_before] if c.verdict_before else "-"), 40, is_left=True
+        ),
+        Column("after", lambda c: Text(VERDICT_WORDS[c.verdict_after] if c.verdict_after else "-"), 40, is_left=True),
+        Column("repair gives\nback, before", lambda c: Text(given_back(c)[0]), 80),
+        Column("repair gives\nback, after", lambda c: Text(given_back(c)[1]), 80),
+    ]
+
+
+def _cause_name(cause: CauseChange) -> Text:
+    return Text(f"{cause.code} {cause_title(cause.code)}")
+
+
+def _print_layers(console: Console, comparison: Comparison, top: int) -> None:
+    console.print(Text(f"{layer_counts(comparison)}.", style="bold"))
+    changed = comparison.changed
+    shown = changed[:top] if top else changed
+    console.print()
+    if not shown:
+        return
+    console.print(fit_table(console, Column("layer", _layer_name), _layer_columns(shown), shown))
+    console.print()
+    if len(shown) < len(changed):
+        console.print(f"{len(changed) - len(shown)} more layers changed: --top 0 shows all {len(changed)}")
+
+
+def _layer_columns(rows: Sequence[LayerChange]) -> list[Column[LayerChange]]:
+    columns: list[Column[LayerChange]] = [
+        Column("local\nbefore", lambda r: Text(decibels(r.local_before_db)), 60),
+        Column("local\nafter", lambda r: Text(decibels(r.local_after_db)), 70),
+        Column("local\nchange dB", lambda r: _change(r.local_change_db, r.local), 100),
+        Column("propagated\nbefore", lambda r: Text(decibels(r.propagated_before_db)), 55),
+        Column("propagated\nafter", lambda r: Text(decibels(r.propagated_after_db)), 65),
+        Column("propagated\nchange dB", lambda r: _change(r.propagated_change_db, r.propagated), 95),
+        Column("verdict", lambda r: Text(layer_verdict(r), style=_STYLES[r.verdict]), 98, is_left=True),
+    ]
+    if any(row.is_renamed for row in rows):
+        columns.insert(0, Column("was", _old_name, 50, is_left=True))
+    return columns
+
+
+def _layer_name(layer: LayerChange) -> Text:
+    return Text(f"{layer.name}{CERTAINTY_MARKS[layer.certainty]}", style=_STYLES[layer.verdict])
+
+
+def _old_name(layer: LayerChange) -> Text:
+    return Text(layer.name_before if layer.is_renamed else "", style="dim")
+
+
+def _change(value: float, change: Change) -> Text:
+    return Text("-" if math.isnan(value) else signed(value), style=_STYLES[change])
+
+
+def _plain_table(*headers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for i, header in enumerate(headers):
+        table.add_column(header, justify="right" if i else "left", overflow="fold")
+    return table

@@ -1,0 +1,74 @@
+"""A table that drops its lesser columns on a narrow terminal rather than wrapping their numbers."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qdiag.writers.words.layers import shorten
+
+T = TypeVar("T")
+
+
+ESSENTIAL = 90
+"""Columns from this importance on stay even where names have to be cut short for them."""
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One column.
+
+    Attributes:
+        header: two lines at most, the unit on the second.
+        cell: text of one row.
+        importance: the column with the lowest one goes first when space is short.
+        wraps: of the name column: long names go on in a further line; otherwise their middle is left out.
+    """
+
+    header: str
+    cell: Callable[[T], Text]
+    importance: int = 0
+    is_left: bool = False
+    wraps: bool = False
+
+
+_SPACE = 3  # two of padding, one that the box puts between columns
+_NAME_AT_LEAST = 14
+_WRAPPED_AT_LEAST = 35
+
+
+def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T]) -> Table:
+    """The name column, and as many of the others as fit beside it."""
+    names = [name.cell(row) for row in rows]
+    widest = max([name_text.cell_len for name_text in names] + [len(line) for line in name.header.split("\n")])
+    cells = [[column.cell(row) for row in rows] for column in columns]
+    widths = [
+        max([cell.cell_len for cell in cells[i]] + [len(line) for line in column.header.split("\n")]) + _SPACE
+        for i, column in enumerate(columns)
+    ]
+    kept, wanted = set(range(len(columns))), _WRAPPED_AT_LEAST if name.wraps else 2 * _NAME_AT_LEAST
+    for i in sorted(kept, key=lambda i: columns[i].importance):
+        name_room = _NAME_AT_LEAST if columns[i].importance >= ESSENTIAL else wanted
+        if sum(widths[k] for k in kept) + min(widest, name_room) + _SPACE <= console.width:
+            break
+        kept.discard(i)
+    room = max(console.width - sum(widths[k] for k in kept), _NAME_AT_LEAST)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table.add_column(name.header, no_wrap=True)
+    for i in sorted(kept):
+        table.add_column(columns[i].header, justify="left" if columns[i].is_left else "right", no_wrap=True)
+    for r, text in enumerate(names):
+        plain = _wrapped(text.plain, room - _SPACE) if name.wraps else shorten(text.plain, room - _SPACE)
+        table.add_row(Text(plain, style=text.style), *(cells[i][r] for i in sorted(kept)))
+    return table
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Lines of at most `width`, all but the first a little further in than the text itself."""
+    indent = len(text) - len(text.lstrip())
+    return textwrap.fill(text.strip(), width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))

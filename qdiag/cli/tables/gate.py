@@ -1,0 +1,88 @@
+"""The table of `qdiag gate`: one row per threshold, then what to do about it."""
+
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.core.gate import GateCheck, GateResult, GateStatus
+from qdiag.writers.words.gate import (
+    STATUS_WORDS,
+    change_words,
+    check_title,
+    detail_lines,
+    figure_words,
+    limit_words,
+    named_cause_words,
+    shown_checks,
+    verdict_words,
+)
+from qdiag.writers.words.numbers import number
+
+STYLES: dict[GateStatus, str] = {
+    "pass": "green",
+    "warn": "yellow",
+    "undecided": "yellow",
+    "cannot_judge": "bold magenta",
+    "fail": "bold red",
+}
+
+
+def print_gate(console: Console, result: GateResult) -> None:
+    """Table, details, causes, notes, and the verdict as the last line."""
+    checks, rest = shown_checks(result)
+    console.print(Text(_head(result)), soft_wrap=True)
+    console.print()
+    console.print(fit_table(console, *_columns(checks), checks))
+    if rest:
+        console.print(Text(rest, style="dim"))
+    console.print()
+    for status, words in detail_lines(checks):
+        _say(console, STATUS_WORDS[status], words, STYLES[status])
+    for cause in result.causes:
+        _say(console, "cause", named_cause_words(cause), "bold")
+    for command in result.commands:
+        _say(console, "repair", command, "bold")
+    for note in result.notes:
+        _say(console, "note", note, "dim")
+    console.print(Text(verdict_words(result), style=STYLES[result.status]))
+
+
+def _say(console: Console, word: str, text: str, style: str) -> None:
+    """Unwrapped, so that commands can be copied."""
+    console.print(Text.assemble((f"{word:13}", style), text), soft_wrap=True)
+
+
+def _head(result: GateResult) -> str:
+    parts = [result.source]
+    if result.model is not None and result.model.source != result.source:
+        parts.append(result.model.source)
+    if result.scheme:
+        parts.append(result.scheme)
+    if result.data is not None:
+        parts.append(f"{result.data.measured_count} samples of {result.data.source}")
+    return ": ".join([parts[0], ", ".join(parts[1:])]) if parts[1:] else parts[0]
+
+
+def _columns(checks: tuple[GateCheck, ...]) -> tuple[Column[GateCheck], list[Column[GateCheck]]]:
+    columns = [
+        Column[GateCheck]("now", lambda check: Text(figure_words(check, check.value)), 99),
+        Column[GateCheck]("95 %", lambda check: Text(_bounds(check)), 50),
+        Column[GateCheck]("limit", lambda check: Text(limit_words(check)), 98),
+        Column[GateCheck]("status", _status, 100, is_left=True),
+    ]
+    if any(change_words(check) for check in checks):
+        columns[2:2] = [
+            Column[GateCheck]("baseline", lambda check: Text(figure_words(check, check.baseline)), 60),
+            Column[GateCheck]("change", lambda check: Text(change_words(check)), 70),
+        ]
+    return Column("check", lambda check: Text(check_title(check))), columns
+
+
+def _status(check: GateCheck) -> Text:
+    return Text(STATUS_WORDS[check.status], style=STYLES[check.status])
+
+
+def _bounds(check: GateCheck) -> str:
+    if check.interval is None:
+        return ""
+    return f"{number(check.interval.low)} to {number(check.interval.high)}"

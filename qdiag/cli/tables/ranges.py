@@ -1,0 +1,64 @@
+"""The table of `qdiag ranges`: weights, then outputs, in graph order."""
+
+import math
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.sqnr import percent
+from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, model_lines
+from qdiag.core.measures.ranges import PERCENTILES, RangeRecord, TensorRange
+from qdiag.core.measures.ranges_report import RangeReport
+
+_LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
+
+
+def print_ranges(console: Console, report: RangeReport) -> None:
+    """Header and one table per role on `console`."""
+    data = data_lines(report.data, with_calibration=False)
+    console.print(header_grid(*model_lines(report.model), *data, *capture_lines(report.capture)))
+    for role, title in (("weight", "Weights"), ("activation", "Outputs")):
+        rows = [record for record in report.records if record.role == role]
+        if rows:
+            console.print()
+            console.print(Text(title, style="bold"))
+            columns = _COLUMNS + ([_NONFINITE] if any(row.tensor.nonfinite_count for row in rows) else [])
+            console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), columns, rows))
+
+
+def _number(part: Callable[[TensorRange], float]) -> Callable[[RangeRecord], Text]:
+    def cell(row: RangeRecord) -> Text:
+        value = part(row.tensor)
+        return Text("-" if math.isnan(value) else f"{value:.4g}")
+
+    return cell
+
+
+def _percentile(index: int) -> Callable[[TensorRange], float]:
+    return lambda tensor: tensor.percentiles[index] if tensor.percentiles else math.nan
+
+
+def _spread(row: RangeRecord) -> Text:
+    if row.channels is None:
+        return Text("")
+    bits = row.channels.spread_bits
+    return Text("-" if math.isnan(bits) else f"{bits:.1f}")
+
+
+_COLUMNS: list[Column[RangeRecord]] = [
+    Column("min", _number(lambda t: t.min), 100),
+    Column("0.1 %", _number(_percentile(_LOW)), 70),
+    Column("median", _number(_percentile(_MEDIAN)), 60),
+    Column("99.9 %", _number(_percentile(_HIGH)), 70),
+    Column("max", _number(lambda t: t.max), 100),
+    Column("mean", _number(lambda t: t.mean), 40),
+    Column("std", _number(lambda t: t.std), 50),
+    Column("kurtosis", _number(lambda t: t.kurtosis), 65),
+    Column("zeros\n%", lambda row: Text(percent(row.tensor.zero_fraction)), 45),
+    Column("spread\nbits", _spread, 90),
+]
+_NONFINITE: Column[RangeRecord] = Column(
+    "NaN, Inf\ncount", lambda row: Text(str(row.tensor.nonfinite_count), style="bold red"), 95
+)

@@ -1,0 +1,75 @@
+"""What `qdiag repair` prints: the proof above, one row per repair below, and the reasons of refusals."""
+
+import math
+
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.tables.change_lines import float_change_lines, harmless_words, quantized_lines
+from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines
+from qdiag.core.causes.repair import ModelRepair, RepairStep
+from qdiag.core.causes.repair_names import repair_name
+
+_LAYERS_AT_MOST = 3
+
+
+def print_repair(console: Console, repair: ModelRepair) -> None:
+    """Header, table and reasons on `console`."""
+    console.print(header_grid(*_header(repair)))
+    console.print()
+    console.print(fit_table(console, Column("repair", lambda row: Text(row.repair)), _COLUMNS, repair.steps))
+    console.print()
+    for step in repair.steps:
+        if step.refused is not None:
+            console.print(Text.assemble((f"refused {step.repair}: ", "yellow"), step.refused), soft_wrap=True)
+    if repair.before is not None and repair.before.task.top1 is not None:
+        harmless = harmless_words(repair.before.task.top1)
+        if harmless:
+            console.print(Text(harmless), soft_wrap=True)
+    console.print(Text(_last_line(repair)), soft_wrap=True)
+
+
+def _header(repair: ModelRepair) -> Lines:
+    yield from model_lines(repair.model)
+    if repair.layers:
+        yield "layers", Text(", ".join(repair.layers))
+    for note in repair.notes:
+        yield "note", Text(note)
+    if repair.before is not None:
+        yield from data_lines(repair.before.data)
+    if repair.float_change is not None:
+        yield from float_change_lines(repair.float_change, repair.float_bound)
+    if repair.before is not None and repair.after is not None:
+        yield from quantized_lines(repair.before, repair.after)
+
+
+def _made(step: RepairStep) -> Text:
+    return Text("made", style="green") if step.refused is None else Text("refused", style="yellow")
+
+
+def _layers(step: RepairStep) -> Text:
+    more = len(step.layers) - _LAYERS_AT_MOST
+    words = ", ".join(step.layers[:_LAYERS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    return Text(words or "-", style="dim")
+
+
+def _moved(step: RepairStep) -> Text:
+    return Text("-" if math.isnan(step.relative_delta) else f"{step.relative_delta:.1e}")
+
+
+_COLUMNS: list[Column[RepairStep]] = [
+    Column("", _made, 100, is_left=True),
+    Column("what it does", lambda step: Text(repair_name(step.repair).title), 30, is_left=True),
+    Column("tensors\nchanged", lambda step: Text(str(len(step.tensors))), 80),
+    Column("float output moved\nof its largest", _moved, 90),
+    Column("room under\nbounds", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),
+    Column("layers", _layers, 40, is_left=True),
+]
+
+
+def _last_line(repair: ModelRepair) -> str:
+    if not repair.made:
+        return "No repair was made: nothing written."
+    words = ", ".join(step.repair for step in repair.made)
+    return f"{words}: written to {repair.written_to}" if repair.written_to else f"{words}: not written"

@@ -1,0 +1,151 @@
+"""The table of `qdiag sqnr`: one row per layer, and two sentences of plain facts below."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.options.choices import Order, SortKey
+from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.sqnr_header import sqnr_header
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.records import LossRecord
+from qdiag.writers.words.layer_row import BELOW_EXPECTED_DB, LayerRow, layer_rows, weakest, worst_first
+from qdiag.writers.words.layers import op_words
+
+TOP_WHEN_WORST_FIRST = 25
+LOW_SQNR_DB = 20.0
+"""Noise of a tenth of the signal's amplitude: named in the sentence below the table, not a verdict."""
+
+
+def print_measurement(console: Console, measurement: Measurement, order: Order, sort: SortKey, top: int | None) -> None:
+    """Header, table and footer on `console`."""
+    rows = layer_rows(measurement.records)
+    worst = weakest(rows, sort.value)
+    ordered = list(rows) if order is Order.GRAPH else worst_first(rows, sort.value)
+    limit = top if top is not None else (TOP_WHEN_WORST_FIRST if order is Order.WORST else 0)
+    shown = ordered[:limit] if limit else ordered
+    console.print(sqnr_header(measurement))
+    console.print()
+    name, columns = _columns(measurement, worst)
+    console.print(fit_table(console, name, columns, shown))
+    console.print()
+    if len(shown) < len(ordered):
+        console.print(f"{len(ordered) - len(shown)} more layers: --top 0 shows all {len(ordered)}")
+    for line in footer_lines(measurement, rows, sort):
+        console.print(line)
+
+
+def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortKey = SortKey.LOCAL) -> list[Text]:
+    """The signs, which layer is weakest, where the propagated SQNR becomes low, and the next command."""
+    signs = f">> lowest {sort.value} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected"
+    lines = [Text(signs, style="dim")]
+    worst = weakest(rows)
+    if worst is None:
+        lines.append(Text("No quantized layer lost anything that could be measured."))
+    else:
+        expected = worst.record.expected_sqnr_db
+        beside = f"; rounding of its output alone would give {expected:.1f} dB" if math.isfinite(expected) else ""
+        lines.append(
+            Text.assemble("Weakest alone: ", (worst.record.name, "bold"), f", {worst.local_db:.1f} dB local{beside}.")
+        )
+    lines.append(Text(_propagated_sentence(rows)))
+    if any(row.is_below_expected for row in rows):
+        lines.append(Text("Next: `qdiag diagnose` on the same model and data finds out why, and what repairs it."))
+    elif not any(record.losses is not None for record in measurement.records):
+        lines.append(
+            Text("Next: --losses splits each layer's local error into its five parts; --plot draws this table.")
+        )
+    else:
+        lines.append(Text("Next: `qdiag ranges` with the same options shows the values behind each layer."))
+    return lines
+
+
+def _propagated_sentence(rows: Sequence[LayerRow]) -> str:
+    known = [row for row in rows if not math.isnan(row.propagated_db)]
+    low = next((row for row in known if row.propagated_db < LOW_SQNR_DB), None)
+    if low is not None:
+        before = f", {low.drop_db:.1f} dB below what feeds it" if low.drop_db > 0.0 else ""
+        return (
+            f"Propagated SQNR first falls below {LOW_SQNR_DB:g} dB at {low.record.name}: "
+            f"{low.propagated_db:.1f} dB{before}."
+        )
+    if not known:
+        return "No propagated SQNR could be measured."
+    lowest = min(known, key=lambda row: row.propagated_db)
+    return (
+        f"Propagated SQNR stays at {LOW_SQNR_DB:g} dB or above; "
+        f"lowest at {lowest.record.name}: {lowest.propagated_db:.1f} dB."
+    )
+
+
+def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[LayerRow], list[Column[LayerRow]]]:
+    by_name = {record.name: record for record in measurement.records}
+
+    def name(row: LayerRow) -> Text:
+        sign = ">>" if row is worst else " !" if row.is_below_expected else "  "
+        return Text(f"{sign} {row.record.name}", style="bold red" if row is worst else "")
+
+    def local(row: LayerRow) -> Text:
+        return Text(db(row.local_db), style="bold red" if row is worst else "yellow" if row.is_below_expected else "")
+
+    def weight(row: LayerRow) -> Text:
+        return Text(db(row.record.weight.channel_sqnr_db_median) if row.record.weight else "")
+
+    columns: list[Column[LayerRow]] = [
+        Column("operation", lambda row: Text(op_words(row.record, by_name), style="dim"), 50, is_left=True),
+        Column("weight\ndB", weight, 60),
+        Column("local\ndB", local, 100),
+        Column("propagated\ndB", lambda row: Text(db(row.propagated_db)), 99),
+        Column("drop\ndB", lambda row: Text(db(row.drop_db)), 80),
+        Column("expected\ndB", expected, 90),
+        Column("mean shift\n%", lambda row: Text(percent(row.record.local.bias_fraction)), 30),
+        Column("clipped\n%", lambda row: Text(percent(row.record.clipped_fraction)), 40),
+    ]
+    if any(row.losses is not None for row in measurement.records):
+        columns += [
+            Column(f"{header}\ndB", _loss(part), 70)
+            for header, part in (
+                ("input", lambda losses: losses.input),
+                ("weights", lambda losses: losses.weight),
+                ("saturation", lambda losses: losses.saturation),
+                ("requant", lambda losses: losses.requantization),
+                ("clipping", lambda losses: losses.clipping),
+            )
+        ]
+    if any(row.nonfinite_count for row in layer_rows(measurement.records)):
+        columns.append(Column("NaN, Inf\ncount", nonfinite, 95))
+    return Column("layer", name), columns
+
+
+def _loss(part: Callable[[LossRecord], ErrorSums]) -> Callable[[LayerRow], Text]:
+    def cell(row: LayerRow) -> Text:
+        return Text(db(part(row.record.losses).sqnr_db) if row.record.losses is not None else "")
+
+    return cell
+
+
+def expected(row: LayerRow) -> Text:
+    """The figure from the range, or the word `float` where no quantizer is."""
+    return Text("float", style="dim") if row.is_float else Text(db(row.record.expected_sqnr_db))
+
+
+def nonfinite(row: LayerRow) -> Text:
+    """Counts that are not zero stand out."""
+    return Text(str(row.nonfinite_count), style="bold red") if row.nonfinite_count else Text("0", style="dim")
+
+
+def db(value: float) -> str:
+    """One decimal; `inf` and `-inf` as words, `-` for what is not defined."""
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def percent(fraction: float) -> str:
+    """One decimal; small shares are told apart from none."""
+    if math.isnan(fraction):
+        return "-"
+    if 0.0 < fraction < 0.0005:
+        return "<0.1"
+    return f"{100.0 * fraction:.1f}"

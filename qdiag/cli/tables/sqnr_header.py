@@ -1,0 +1,172 @@
+"""What was measured, on what, and how: the lines above the table of layers."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from qdiag.core.measures.measurement import CaptureInfo, DataInfo, FloatOp, Measurement, ModelInfo
+from qdiag.core.measures.task import MetricScore, PairedCounts, TaskResult
+from qdiag.core.scheme import QuantScheme
+from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
+
+Lines = Iterator[tuple[str, Text]]
+
+_NAMES_AT_MOST = 4
+
+
+def sqnr_header(measurement: Measurement) -> RenderableType:
+    """Two columns: a word, and what there is to say."""
+    return header_grid(
+        *model_lines(measurement.model),
+        *_scheme_lines(measurement.scheme),
+        *data_lines(measurement.data),
+        *capture_lines(measurement.capture),
+        *_task_lines(measurement),
+        *_float_lines(measurement.float_ops),
+        *(("note", Text(note)) for note in measurement.notes),
+    )
+
+
+def header_grid(*lines: tuple[str, Text]) -> RenderableType:
+    """The lines as a table without borders."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for word, text in lines:
+        grid.add_row(word, text)
+    return grid
+
+
+def model_lines(model: ModelInfo) -> Lines:
+    """File, what it turned out to be, size."""
+    yield "model", Text(f"{model.source} ({model.format}, sha256 {model.digest[:12]})")
+    yield "", Text(f"{model.architecture}, {_count(model.parameter_count)} parameters")
+
+
+def data_lines(data: DataInfo, *, with_calibration: bool = True) -> Lines:
+    """Source, counts, split, preprocessing; data-free results are marked loudly."""
+    if data.is_data_free:
+        yield (
+            "data",
+            Text(
+                f"DATA-FREE: {data.source}; {data.measured_count} measured, no real input was seen", style="bold yellow"
+            ),
+        )
+    else:
+        labels = "labelled" if data.is_labelled else "no labels"
+        yield "data", Text(f"{data.source}: {data.measured_count} measured, {labels}")
+    if with_calibration:
+        yield "", Text(_calibration_words(data))
+    yield "", Text(f"{data.preprocessing}; batch {data.batch_size}, seed {data.seed}")
+
+
+def _calibration_words(data: DataInfo) -> str:
+    other = f" from {data.calibration_source}" if data.calibration_source != data.source else ""
+    return f"{data.calibration_count} to calibrate{other}; {data.split}"
+
+
+def capture_lines(capture: CaptureInfo) -> Lines:
+    """The route, routes that failed before, BatchNorms."""
+    yield "graph", Text(f"captured by {capture.route}")
+    for skipped in capture.skipped:
+        yield "", Text(f"not by {skipped.route}: {skipped.reason}")
+    if capture.folded_batchnorms:
+        line = f"{_batchnorms(len(capture.folded_batchnorms))} folded"
+        if capture.fold_max_abs_delta is not None:
+            line += f", output moved by {capture.fold_max_abs_delta:.1e} at most"
+        if capture.fold_relative_delta is not None:
+            line += f" ({capture.fold_relative_delta:.1e} of the largest)"
+        yield "", Text(line)
+    reasons = _by_reason((kept.name, kept.reason) for kept in capture.kept_batchnorms)
+    for reason, names in reasons.items():
+        yield "", Text(f"{_batchnorms(len(names))} kept: {_names(names)} ({reason})")
+
+
+def _scheme_lines(scheme: QuantScheme) -> Lines:
+    yield "scheme", Text(scheme.name, style="bold")
+    yield "", Text(f"weights      {tensor_scheme_words(scheme.weights)}")
+    yield "", Text(f"activations  {tensor_scheme_words(scheme.activations)}")
+    yield "", Text(arithmetic_words(scheme))
+    for line in override_lines(scheme):
+        yield "", Text(f"layers       {line}")
+
+
+def _task_lines(measurement: Measurement) -> Lines:
+    task = measurement.task
+    word = "task"
+    for name, counts in (("top-1", task.top1), ("top-5", task.top5)):
+        if counts is not None:
+            yield word, counts_text(name, counts)
+            word = ""
+    for score in task.metrics:
+        yield word, Text(metric_words(score))
+        word = ""
+    if task.agreement_count is not None:
+        yield word, Text(agreement_words(task))
+        word = ""
+    for output in measurement.outputs:
+        yield word, Text(f"SQNR of {output.name} {_db(output.error.sqnr_db)} dB")
+        word = ""
+
+
+def counts_text(name: str, counts: PairedCounts) -> Text:
+    """`top-1 76.4 % → 9.0 %, drop 67.4 pp (95 %: 63.0 to 71.3)`; the drop in colour when the interval excludes 0."""
+    interval = counts.drop_interval_pp
+    style = "red" if interval.low > 0.0 else "green" if interval.high < 0.0 else ""
+    return Text.assemble(
+        f"{name} {counts.reference_percent:.1f} % → {counts.simulated_percent:.1f} %, ",
+        (f"drop {counts.drop_pp:.1f} pp", f"bold {style}".strip()),
+        f" (95 %: {interval.low:.1f} to {interval.high:.1f}), {counts.sample_count} samples",
+    )
+
+
+def metric_words(score: MetricScore) -> str:
+    """`mean_iou 0.712 → 0.334, float - quantized 95 % 0.31 to 0.45`."""
+    drop = score.drop_interval
+    interval = f", float - quantized 95 % {drop.low:.4g} to {drop.high:.4g}" if drop else ""
+    return f"{score.name} {score.reference:.4g} → {score.simulated:.4g}{interval}"
+
+
+def agreement_words(task: TaskResult) -> str:
+    """How often both networks say the same, right or wrong."""
+    share = 100.0 * (task.agreement_count or 0) / task.sample_count if task.sample_count else math.nan
+    return f"same top-1 on {share:.1f} % of {task.sample_count} samples"
+
+
+def _float_lines(ops: tuple[FloatOp, ...]) -> Lines:
+    word = "float"
+    for reason, names in _by_reason((f"{op.name} ({op.op})", op.reason) for op in ops).items():
+        noun = "operation" if len(names) == 1 else "operations"
+        yield word, Text(f"{len(names)} {noun} not quantized: {_names(names)}: {reason}")
+        word = ""
+
+
+def _by_reason(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, reason in pairs:
+        groups[reason].append(name)
+    return groups
+
+
+def _batchnorms(count: int) -> str:
+    return "1 BatchNorm" if count == 1 else f"{count} BatchNorms"
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - _NAMES_AT_MOST
+    return ", ".join(names[:_NAMES_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int) -> str:
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.2f} {unit}"
+    return str(number)
+
+
+def _db(value: float) -> str:
+    return f"{value:.1f}"

@@ -1,0 +1,72 @@
+"""The codes of findings: stable, never reused. `qdiag explain CODE` prints a page for each.
+
+QD1xx weights, QD2xx activations, QD3xx normalization, QD4xx graph, QD5xx calibration data, QD6xx backend arithmetic,
+QD9xx numerics.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["weights", "activations", "normalization", "graph", "calibration", "backend", "numerics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a code stands for.
+
+    Attributes:
+        slug: a noun, as in file names and anchors.
+        title: a few words for tables, lower case.
+        specificity: of two findings at the same place, the one with the larger number names the cause: a dead
+            BatchNorm channel is more than a channel that sets the range of the weight.
+    """
+
+    code: str
+    slug: str
+    title: str
+    family: Family
+    specificity: int
+
+
+CODES: tuple[Code, ...] = (
+    Code("QD101", "weight_range_outlier_channels", "few channels set the weight range", "weights", 2),
+    Code("QD102", "outlier_weights", "single outlier weights set the range", "weights", 1),
+    Code("QD103", "vanishing_weight_channels", "channels left with almost no weight levels", "weights", 1),
+    Code("QD104", "bias_overflow", "bias beyond its integer", "weights", 4),
+    Code("QD105", "bias_resolution", "bias coarser than its step", "weights", 3),
+    Code("QD106", "mean_shift", "weight rounding shifts the mean of channels", "weights", 0),
+    Code("QD201", "activation_outliers", "rare outliers set the activation range", "activations", 2),
+    Code("QD202", "relu6_saturation", "ReLU6 cuts into the signal", "activations", 2),
+    Code("QD203", "one_sided_range", "one-sided values under a symmetric quantizer", "activations", 2),
+    Code("QD204", "unfriendly_function", "a function with two scales in one output", "activations", 1),
+    Code("QD205", "activation_channel_imbalance", "few channels set the activation range", "activations", 1),
+    Code("QD301", "dead_batchnorm_channels", "dead BatchNorm channels set the weight range", "normalization", 5),
+    Code("QD302", "batchnorm_gain_outliers", "BatchNorm gain outliers set the weight range", "normalization", 4),
+    Code("QD303", "unfolded_batchnorm", "BatchNorm left unfolded", "normalization", 2),
+    Code("QD304", "training_batchnorm", "BatchNorm in training mode", "normalization", 5),
+    Code("QD401", "concat_ranges", "concat of very different ranges", "graph", 3),
+    Code("QD402", "add_ranges", "add of very different ranges", "graph", 3),
+    Code("QD403", "unshared_relu_scale", "a ReLU with a quantizer before it", "graph", 3),
+    Code("QD404", "squeeze_excite_gate", "squeeze-and-excitation gate", "graph", 3),
+    Code("QD405", "first_layer", "the first layer loses most", "graph", 0),
+    Code("QD406", "last_layer", "the last layer loses most", "graph", 0),
+    Code("QD501", "calibration_mismatch", "calibration and measured data differ in range", "calibration", 4),
+    Code("QD502", "calibrator_clips", "the calibrator clips the signal", "calibration", 4),
+    Code("QD601", "accumulator_overflow", "sums beyond the accumulator", "backend", 5),
+    Code("QD602", "pair_saturation", "pairs of products saturate int16", "backend", 5),
+    Code("QD901", "nonfinite_values", "NaN or Inf", "numerics", 6),
+    Code("QD902", "nothing_quantized", "nothing is quantized", "numerics", 6),
+    Code("QD903", "scale_floor", "a scale without information", "numerics", 6),
+)
+"""Every code, in order."""
+
+_BY_CODE = {code.code: code for code in CODES}
+
+
+def code_of(code: str) -> Code:
+    """The entry of a code.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _BY_CODE[code]

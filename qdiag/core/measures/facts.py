@@ -1,0 +1,84 @@
+"""What detectors look at beside the records: plain numbers per layer, gathered from weights and passes."""
+
+import math
+from dataclasses import dataclass
+
+from qdiag.core.measures.ranges import ChannelRanges, TensorRange
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFacts:
+    """A layer's weight, BatchNorm folded, by output channel.
+
+    Attributes:
+        channel_min, channel_max: (C,) each.
+        kurtosis: fourth standardized moment over all weights of the layer; 3 for a Gaussian.
+        channel_kurtosis_max: the largest of single channels, each against its own spread.
+        outlier_count: weights beyond half of the largest |weight| of the layer.
+        count: weights of the layer.
+        sqnr_per_tensor_db, sqnr_per_channel_db: median over channels that are not all zero, at the bits of the scheme,
+            symmetric min-max, with one scale for the tensor and with one per channel; NaN where weights stay in float.
+    """
+
+    channel_min: tuple[float, ...]
+    channel_max: tuple[float, ...]
+    kurtosis: float
+    channel_kurtosis_max: float
+    outlier_count: int
+    count: int
+    sqnr_per_tensor_db: float
+    sqnr_per_channel_db: float
+
+    @property
+    def channel_max_abs(self) -> tuple[float, ...]:
+        return tuple(max(abs(low), abs(high)) for low, high in zip(self.channel_min, self.channel_max, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class BiasFacts:
+    """A layer's bias, BatchNorm folded, as the integer `bias / (scale_in * scale_w)`.
+
+    Attributes:
+        bits: width of that integer in the backend.
+        integer_max_abs: largest |integer| before it is limited to its width. overflow_channels: those that do not fit.
+        step_over_scale: largest `scale_in * scale_w` over the output's scale: from 0.5 on, rounding of the bias alone
+            can move the output by a whole step of its quantizer.
+    """
+
+    bits: int
+    integer_max_abs: float
+    overflow_channels: tuple[int, ...]
+    step_over_scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """One layer, beside its `OpRecord` of the same name.
+
+    Attributes:
+        policy: see `qdiag.capture.ops`. clamp: bounds of a fused clamp.
+        consumers: names of the layers that read its output.
+        mac_count: multiplications for one sample; 0 where there are none.
+        channels: of the output on the calibration data; None where nothing was seen.
+        measured_range: of the output on the measured data, as `OpRecord.range` is on the calibration data.
+        mean_shift_fraction: share of the local noise power that a constant per output channel explains, 0 to 1; NaN
+            without a weight.
+        saturated_at_bound_fraction: share of the output at the upper bound of a fused clamp; NaN without one.
+        channel_sqnr_db_median: local SQNR before the output is rounded, median over output channels that are not all
+            zero: the whole layer's figure hides what all others lose when few channels hold the signal; NaN without a
+            weight.
+    """
+
+    layer: str
+    policy: str
+    clamp: tuple[float, float] | None = None
+    groups: int = 1
+    consumers: tuple[str, ...] = ()
+    mac_count: int = 0
+    weight: WeightFacts | None = None
+    bias: BiasFacts | None = None
+    channels: ChannelRanges | None = None
+    measured_range: TensorRange | None = None
+    mean_shift_fraction: float = math.nan
+    saturated_at_bound_fraction: float = math.nan
+    channel_sqnr_db_median: float = math.nan

@@ -1,0 +1,131 @@
+"""The result of one measurement, with everything needed to say where it came from."""
+
+from dataclasses import dataclass, field
+
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task import TaskResult
+from qdiag.core.scheme import QuantScheme
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """`format` is what the file turned out to be; `digest` is the SHA-256 over names and bytes of the parameters."""
+
+    source: str
+    format: str
+    architecture: str
+    parameter_count: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataInfo:
+    """Which inputs were used, for calibration and for measurement."""
+
+    source: str
+    calibration_source: str
+    calibration_count: int
+    measured_count: int
+    split: str
+    """How calibration and measurement samples were told apart, in words."""
+    is_data_free: bool
+    is_labelled: bool
+    preprocessing: str
+    batch_size: int
+    seed: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRoute:
+    """A way to capture the model that was tried and left, and why."""
+
+    route: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBatchNorm:
+    """A BatchNorm that could not be folded, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureInfo:
+    """How the model became one graph.
+
+    Attributes:
+        route: `export`, `exported_program`, `torchscript`, `trace`.
+        skipped: routes tried before, and why they were left.
+        folded_batchnorms: module paths. kept_batchnorms: those that stay, and why.
+        fold_max_abs_delta: largest |folded - unfolded| at the outputs; None when nothing was folded.
+        fold_relative_delta: the same over the largest |unfolded| output.
+    """
+
+    route: str
+    skipped: tuple[SkippedRoute, ...] = ()
+    folded_batchnorms: tuple[str, ...] = ()
+    kept_batchnorms: tuple[KeptBatchNorm, ...] = ()
+    fold_max_abs_delta: float | None = None
+    fold_relative_delta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FloatOp:
+    """An operation that the scheme leaves in float: where, what, and why."""
+
+    name: str
+    op: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord:
+    """Error at one output of the network."""
+
+    name: str
+    shape: tuple[int, ...]
+    error: ErrorSums
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """How long one stage of the run took."""
+
+    stage: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Everything `qdiag sqnr` prints, as plain numbers. Powers and counts are stored, decibels are derived."""
+
+    model: ModelInfo
+    data: DataInfo
+    scheme: QuantScheme
+    capture: CaptureInfo
+    records: tuple[OpRecord, ...]
+    outputs: tuple[OutputRecord, ...]
+    task: TaskResult
+    float_ops: tuple[FloatOp, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a careful reader should know: clipped inputs, dead scales, missing labels."""
+    stages: tuple[StageTime, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def record(self, name: str) -> OpRecord:
+        """The record of one layer.
+
+        Raises:
+            KeyError: no layer has that name.
+        """
+        for record in self.records:
+            if record.name == name:
+                return record
+        raise KeyError(name)

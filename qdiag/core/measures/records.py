@@ -1,0 +1,116 @@
+"""What was measured, layer by layer."""
+
+import math
+from dataclasses import dataclass
+
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.ranges import TensorRange
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizerRecord:
+    """The quantizer behind a layer's output.
+
+    Attributes:
+        scale: step in real units. zero_point: integer that stands for 0.0.
+        range_min, range_max: representable range in real units, after rounding of the zero point.
+        shared_with: the layer whose quantizer this is (pooling, reshape), or None when it is the layer's own.
+    """
+
+    bits: int
+    symmetric: bool
+    scale: float
+    zero_point: int
+    quant_min: int
+    quant_max: int
+    range_min: float
+    range_max: float
+    shared_with: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightRecord:
+    """A layer's weight before and after quantization.
+
+    Attributes:
+        name: parameter name in the original model.
+        error: reference is the weight (BatchNorm folded), simulated the fake-quantized one.
+        channel_sqnr_db_median, channel_sqnr_db_min: over output channels that are not all zero. The median ranks layers
+            nearly right where the whole tensor's figure points the wrong way: one huge channel holds all the signal.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    bits: int
+    granularity: str
+    error: ErrorSums
+    min: float
+    max: float
+    channel_sqnr_db_median: float
+    channel_sqnr_db_min: float
+
+
+@dataclass(frozen=True, slots=True)
+class LossRecord:
+    """The five losses of arXiv 1803.08607, section 2: one quantizer switched on at a time, on reference inputs."""
+
+    input: ErrorSums
+    weight: ErrorSums
+    saturation: ErrorSums
+    requantization: ErrorSums
+    clipping: ErrorSums
+
+
+@dataclass(frozen=True, slots=True)
+class OpRecord:
+    """One layer: an operation, what was folded and fused into it, and the error at its output.
+
+    Attributes:
+        index: position in graph order, from 0.
+        name: unique and stable: the module path, with the operation and a number where one module has several.
+        kind: `conv`, `linear`, `add`, ... (see `qdiag.capture.ops`).
+        module_path: path of the module in the original model, empty for the top.
+        ops: ATen operations of the group in order, folded BatchNorms included.
+        inputs: names of the layers that feed this one; `input:NAME` for inputs of the network.
+        output_shape: without the batch axis.
+        quantizer: None when the output stays in float; then `skip_reason` says why.
+        local: the layer alone, on quantized reference inputs. propagated: inside the quantized network.
+        clipped_count: reference output values outside the representable range, of `local.count`.
+        range: of the reference output, on the calibration data.
+    """
+
+    index: int
+    name: str
+    kind: str
+    module_path: str
+    ops: tuple[str, ...]
+    inputs: tuple[str, ...]
+    output_shape: tuple[int, ...]
+    local: ErrorSums
+    propagated: ErrorSums
+    quantizer: QuantizerRecord | None = None
+    weight: WeightRecord | None = None
+    clipped_count: int = 0
+    skip_reason: str | None = None
+    range: TensorRange | None = None
+    losses: LossRecord | None = None
+
+    @property
+    def expected_sqnr_db(self) -> float:
+        """SQNR if the output's uniform rounding were the only noise (arXiv 1803.08607, eq. 6 to 8); NaN in float."""
+        if self.quantizer is None or not self.local.signal_power > 0.0:
+            return math.nan
+        return 10.0 * math.log10(12.0 * self.local.signal_power) - 20.0 * math.log10(self.quantizer.scale)
+
+    @property
+    def clipped_fraction(self) -> float:
+        return self.clipped_count / self.local.count if self.local.count else 0.0
+
+    @property
+    def local_rmse_scales(self) -> float:
+        """Root mean square of the local error in units of the output's `scale`; 0.29 is pure rounding. NaN in float."""
+        return self.local.rmse / self.quantizer.scale if self.quantizer else math.nan
+
+    @property
+    def propagated_rmse_scales(self) -> float:
+        return self.propagated.rmse / self.quantizer.scale if self.quantizer else math.nan

@@ -1,0 +1,59 @@
+"""How much each layer's quantizers cost by themselves."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from qdiag.core.causes.ranking import Score
+from qdiag.core.measures.measurement import SCHEMA_VERSION, DataInfo, ModelInfo, StageTime
+from qdiag.core.scheme import QuantScheme
+
+SensitivityPart = Literal["both", "weights", "activations"]
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityRow:
+    """One layer.
+
+    Attributes:
+        alone: only this layer's quantizers are on. all_but: all are on except this layer's. None when not measured.
+        fisher: mean over samples of sum(gradient^2 * local error^2) at the layer's output, the increase of the loss
+            that one backward pass predicts; NaN when not computed.
+    """
+
+    layer: str
+    alone: Score | None = None
+    all_but: Score | None = None
+    fisher: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Everything `qdiag sensitivity` prints.
+
+    Attributes:
+        part: which quantizers are switched: of weights, of activations, or both.
+        rows: layers with quantizers of their own, in graph order.
+        quantized: all quantizers on.
+        fisher_rank_correlation: Spearman's, between `fisher` and the output SQNR of `alone` (sign turned so that 1 is
+            full agreement); NaN when either is missing.
+        notes: what a careful reader should know: no estimate where no gradient passes.
+    """
+
+    model: ModelInfo
+    data: DataInfo
+    scheme: QuantScheme
+    part: SensitivityPart
+    rows: tuple[SensitivityRow, ...]
+    quantized: Score
+    fisher_rank_correlation: float = math.nan
+    stages: tuple[StageTime, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+    notes: tuple[str, ...] = ()
+
+    @property
+    def most_sensitive(self) -> tuple[SensitivityRow, ...]:
+        """Rows with `alone`, lowest output SQNR first."""
+        rows = [row for row in self.rows if row.alone is not None]
+        return tuple(sorted(rows, key=lambda row: row.alone.output_sqnr_db if row.alone else math.inf))

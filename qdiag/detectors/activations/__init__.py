@@ -1,0 +1,1 @@
+"""QD2xx: activations."""

@@ -1,0 +1,59 @@
+"""An activation function that puts two scales into one output, and the small one is rounded away.
+
+What it means:
+    SiLU, GELU, hard-swish and Mish are almost linear above zero and have a shallow lobe below it, 0.17 to 0.38 deep,
+    whatever the range above. Softmax gives one value near 1 and many near 1/N. One step for both sizes leaves the small
+    ones with a few levels or none.
+
+How it is computed:
+    lobe_levels [steps]: |minimum of the output| / scale, for functions with a lobe
+    median_levels [steps]: median of the output / scale, for softmax and sigmoid
+
+Thresholds:
+    Fewer than 8 steps for the lobe, or less than 1 for the median (half of the values become 0 or 1 step), and local
+    SQNR below 20 dB. The small values alone seldom matter.
+
+What helps:
+    A range clipped by least squared error, 16-bit activations, or the function in float or as a table. One quantizer
+    after the whole function, not one inside it. Where training is possible: ReLU or hard-swish.
+
+Sources:
+    NVIDIA/TensorRT issue 1114, ultralytics/yolov5 issue 2509 (SiLU: mAP 0.362 to 0.054, 0.316 when fused).
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.ranges import PERCENTILES
+from qdiag.core.measures.records import OpRecord
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence, loses, lowest
+
+CODE = "QD204"
+REPAIRS: tuple[str, ...] = ("clip_activations_mse", "activations_16bit", "keep_float")
+
+WITH_LOBE = ("silu", "gelu", "hardswish", "mish")
+TOWARDS_ZERO = ("softmax", "sigmoid", "hardsigmoid")
+LOBE_LEVELS = 8.0
+MEDIAN_LEVELS = 1.0
+LOCAL_DB = 20.0
+_MEDIAN = PERCENTILES.index(50.0)
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers of such a function in which the small values have too few levels; the weakest layer first."""
+    sites = []
+    for record, _ in context.layers:
+        levels = _levels(record)
+        if levels is not None and loses(record, LOCAL_DB):
+            sites.append(FindingSite(record.name, (), (local_evidence(record, LOCAL_DB), levels)))
+    return finding(CODE, sites, REPAIRS, worst=lowest)
+
+
+def _levels(record: OpRecord) -> Evidence | None:
+    seen, quantizer = record.range, record.quantizer
+    if seen is None or quantizer is None or not has_own_quantizer(record) or not seen.percentiles:
+        return None
+    if record.kind in WITH_LOBE and -seen.min / quantizer.scale < LOBE_LEVELS:
+        return Evidence("lobe_levels", -seen.min / quantizer.scale, "steps", LOBE_LEVELS)
+    median = seen.percentiles[_MEDIAN] / quantizer.scale
+    if record.kind in TOWARDS_ZERO and median < MEDIAN_LEVELS:
+        return Evidence("median_levels", median, "steps", MEDIAN_LEVELS)
+    return None

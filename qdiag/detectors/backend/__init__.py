@@ -1,0 +1,1 @@
+"""QD6xx: the backend's arithmetic."""

@@ -1,0 +1,53 @@
+"""Pairs of products saturate in 16 bits.
+
+What it means:
+    x86 processors without VNNI multiply unsigned by signed bytes and add neighbouring products in int16
+    (`vpmaddubsw`), where 2 * 255 * 127 does not fit: 211 * 71 + 171 * 107 = 33278 becomes 32767. It happens rarely and
+    then costs thousands of steps, so that a mean hides it.
+
+How it is computed:
+    saturation_sqnr [dB]: SQNR of the sums with pairs limited to int16, against the exact sums of the same integers, on
+        a sample of the output positions
+    largest_error [x]: the largest error of a sum / root mean square of the sums
+
+Thresholds:
+    SQNR below 40 dB, or a largest error of at least half of the root mean square. Needs the losses to be measured
+    (`--losses`).
+
+What helps:
+    7 bits for weights or activations (`reduce_range`); signed activations; a processor with VNNI, or an ARM one.
+
+Sources:
+    pytorch issue 44939; onnxruntime issues 6004 and 14642; OpenVINO's `pot_saturation_issue`.
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import DetectionContext, finding, lowest
+
+CODE = "QD602"
+REPAIRS: tuple[str, ...] = ("reduce_weight_bits", "wide_accumulator")
+
+SATURATION_DB = 40.0
+LARGEST_ERROR = 0.5
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Dense layers whose pairs of products saturate; the worst first."""
+    scheme = context.measurement.scheme
+    if not scheme.pair_saturation or scheme.activations.signed:
+        return None
+    sites = []
+    for record, facts in context.layers:
+        is_dense = record.kind == "linear" or (record.kind == "conv" and facts.groups == 1)
+        if record.losses is None or not is_dense or not record.losses.saturation.count:
+            continue
+        saturation = record.losses.saturation
+        rms = saturation.signal_power**0.5
+        largest = saturation.max_abs_error / rms if rms > 0.0 else 0.0
+        if saturation.sqnr_db < SATURATION_DB or largest >= LARGEST_ERROR:
+            evidence = (
+                Evidence("saturation_sqnr", saturation.sqnr_db, "dB", SATURATION_DB),
+                Evidence("largest_error", largest, "x", LARGEST_ERROR),
+            )
+            sites.append(FindingSite(record.name, (), evidence))
+    return finding(CODE, sites, REPAIRS, worst=lowest)

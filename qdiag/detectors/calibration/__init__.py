@@ -1,0 +1,1 @@
+"""QD5xx: calibration data."""

@@ -1,0 +1,1 @@
+"""QD4xx: the graph."""

@@ -1,0 +1,68 @@
+"""An add of two inputs with very different ranges: the rounding of the wide one buries the narrow one.
+
+What it means:
+    In a residual network the sum grows from block to block, and so does the step of its quantizer. What a later block
+    adds may be no larger than that step. Transformers with a few huge values in the residual stream are the extreme.
+
+How it is computed:
+    On the calibration data:
+
+    range_ratio [x]: max |x| of the wider input / max |x| of the narrower
+    branch_levels [steps]: max |x| of the narrower input / scale of the output
+    branch_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ) of the narrower input, at the scale of the output
+
+Thresholds:
+    A ratio of at least 8 (three bits), fewer than 16 levels for the narrower input, and a local SQNR below 28 dB or
+    less than 10 dB for the narrower input: the wide one holds all the power and hides what the narrow one loses.
+    Inputs of zeros do not count.
+
+What helps:
+    16-bit activations for the residual stream, or the adds in float (ViT in int8: top-1 from 0 to 78.5 % by the adds
+    alone).
+
+Sources:
+    alibaba/TinyNeuralNetwork issue 204; Bondarenko et al., arXiv 2109.12948.
+"""
+
+import math
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.ranges import TensorRange
+from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
+
+CODE = "QD402"
+REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
+
+RANGE_RATIO = 8.0
+BRANCH_LEVELS = 16.0
+BRANCH_DB = 10.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Adds in which one input is buried."""
+    sites = []
+    for record, _ in context.layers:
+        if record.kind not in ("add", "sub") or record.quantizer is None:
+            continue
+        sources = [s.range for s in context.sources(record) if s.range is not None and s.range.max_abs > 0.0]
+        if len(sources) < 2:
+            continue
+        narrow, scale = min(sources, key=lambda seen: seen.max_abs), record.quantizer.scale
+        over_narrower = max(seen.max_abs for seen in sources) / narrow.max_abs
+        levels, branch_db = narrow.max_abs / scale, _sqnr_db(narrow, scale)
+        is_buried = loses(record) or branch_db < BRANCH_DB
+        if over_narrower >= RANGE_RATIO and levels < BRANCH_LEVELS and is_buried:
+            evidence = (
+                Evidence("range_ratio", over_narrower, "x", RANGE_RATIO),
+                Evidence("branch_levels", levels, "steps", BRANCH_LEVELS),
+                Evidence("branch_sqnr", branch_db, "dB", BRANCH_DB),
+                local_evidence(record),
+            )
+            sites.append(FindingSite(record.name, (), evidence))
+    return finding(CODE, sites, REPAIRS)
+
+
+def _sqnr_db(seen: TensorRange, scale: float) -> float:
+    """What rounding alone leaves of values like these."""
+    power = seen.mean**2 + seen.std**2
+    return 10.0 * math.log10(12.0 * power) - 20.0 * math.log10(scale) if power > 0.0 else math.nan

@@ -1,0 +1,52 @@
+"""A concat of inputs with very different ranges: the small ones are left with few levels.
+
+What it means:
+    The output of a concat has one scale, made for its widest input. Scores between 0 and 1 beside box coordinates up to
+    675 are rounded to 0, every one.
+
+How it is computed:
+    On the calibration data:
+
+    range_ratio [x]: max |x| of the widest input / max |x| of the narrowest
+    branch_levels [steps]: max |x| of the narrowest input / scale of the output
+
+Thresholds:
+    A ratio of at least 8 (three bits), and fewer than 16 levels for the narrowest input. Inputs of zeros and
+    constants, such as the class token of a transformer, do not count.
+
+What helps:
+    Outputs split before the concat, or coordinates divided by the image size, in the model. 16-bit activations; the
+    concat in float.
+
+Sources:
+    ultralytics issue 25524 (RKNN: all scores 0; 558 after normalizing boxes); tensorflow issue 37544.
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import DetectionContext, finding
+
+CODE = "QD401"
+REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
+
+RANGE_RATIO = 8.0
+BRANCH_LEVELS = 16.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Concats in which one input is rounded away."""
+    sites = []
+    for record, _ in context.layers:
+        if record.kind != "concat" or record.quantizer is None:
+            continue
+        inputs = (source for source in context.sources(record) if source.kind != "constant")
+        widths = [source.range.max_abs for source in inputs if source.range and source.range.max_abs > 0.0]
+        if len(widths) < 2:
+            continue
+        over_narrowest, levels = max(widths) / min(widths), min(widths) / record.quantizer.scale
+        if over_narrowest >= RANGE_RATIO and levels < BRANCH_LEVELS:
+            evidence = (
+                Evidence("range_ratio", over_narrowest, "x", RANGE_RATIO),
+                Evidence("branch_levels", levels, "steps", BRANCH_LEVELS),
+            )
+            sites.append(FindingSite(record.name, (), evidence))
+    return finding(CODE, sites, REPAIRS)

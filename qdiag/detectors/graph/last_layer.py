@@ -1,0 +1,34 @@
+"""The last layer with weights loses more than any other.
+
+What it means:
+    What it computes is the answer: logits, boxes, pixels. Nothing after it averages its error, and where outputs of
+    different kinds share it, they share its range.
+
+How it is computed:
+    margin [dB]: lowest local SQNR of all other layers with weights, minus its own
+
+Thresholds:
+    A margin of at least 6 dB (the noise of any other layer is half as large in amplitude), local SQNR below 20 dB, and
+    at least three layers with weights.
+
+What helps:
+    Float for this layer, as many backends do by default; 16-bit activations.
+
+Sources:
+    Krishnamoorthi, arXiv 1806.08342, section 5; ultralytics/yolov5 issue 12598 (detection head).
+"""
+
+from qdiag.core.causes.findings import Finding
+from qdiag.detectors.base import DetectionContext, by_far_the_weakest, finding
+
+CODE = "QD406"
+REPAIRS: tuple[str, ...] = ("keep_float", "activations_16bit")
+
+MARGIN_DB = 6.0
+LOCAL_DB = 20.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """The last layer, where it is by far the weakest."""
+    site = by_far_the_weakest(context, position=-1, margin_db=MARGIN_DB, local_db=LOCAL_DB)
+    return finding(CODE, [site] if site is not None else [], REPAIRS)

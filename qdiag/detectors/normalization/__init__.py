@@ -1,0 +1,1 @@
+"""QD3xx: normalization."""

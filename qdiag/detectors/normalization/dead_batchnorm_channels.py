@@ -1,0 +1,60 @@
+"""Dead BatchNorm channels set the range of the weight that takes them in.
+
+What it means:
+    A channel whose input never varies has a running variance near zero, and its gain is set by eps instead of by data:
+    gamma / sqrt(eps) can be a hundred times the gain of its neighbours. Folded, its weights stretch the one scale of
+    the layer, although all that the channel ever gives is a constant. The other channels pay with their levels.
+
+How it is computed:
+    With the gain alpha = gamma / sqrt(var + eps) and the folded weight W' = alpha W of each channel:
+
+    range_over_live [x]: max |W'| of a dead channel / max |W'| of all live channels
+    bits_left [bits]: bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
+    setting_channels: how many of the layer's dead channels lie beyond every live one
+
+    Which channels are dead is said by their variance against eps and against the other channels (see `qdiag bn`).
+
+Thresholds:
+    range_over_live above 1: the range is wider than the live channels need. Dead channels at or below 1 are harmless to
+    the range whatever their gain, and are left out: in InceptionV3 a gain of 1,000 meets weights of 3e-10. Neither the
+    number of dead channels nor the ratio decides: one network with 1,540 of them and ratios up to 2.8 loses nothing,
+    another with 21 and ratios of 1.9 to 79 in seven layers loses 67 points. Only the measured repair tells.
+    One scale per channel makes dead channels harmless; then nothing is reported.
+
+What helps:
+    `qdiag fix-bn`: dead channels get the mean variance of the live ones (MobileNetV1 under uint8 per tensor: top-1 from
+    9.0 to 65.4 %, float unchanged), or become the constant that they give. Or one scale per channel.
+
+Sources:
+    Sheng et al., arXiv 1803.08607, section 3; pytorch/vision issue 648 (the harmless case).
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import DetectionContext, finding, is_per_tensor
+
+CODE = "QD301"
+REPAIRS: tuple[str, ...] = ("reset_variance_mean", "reset_variance_constant", "per_channel_weights")
+
+RANGE_OVER_LIVE = 1.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers with one scale per weight, stretched by dead channels.
+
+    The channels are all dead ones of such a layer, as `qdiag fix-bn` repairs them: what holds the range together with
+    the widest is no longer told apart once that one is gone.
+    """
+    sites = []
+    for record, _, norm in context.folded_norms():
+        setting = [dead for dead in norm.dead if dead.range_over_live > RANGE_OVER_LIVE]
+        if not setting or record.weight is None or not is_per_tensor(record):
+            continue
+        evidence = (
+            Evidence("range_over_live", max(dead.range_over_live for dead in setting), "x", RANGE_OVER_LIVE),
+            Evidence("bits_left", norm.median_effective_bits, "bits"),
+            Evidence("variance_over_eps", max(dead.variance_over_eps for dead in setting), "x"),
+            Evidence("local_sqnr", record.local.sqnr_db, "dB"),
+            Evidence("setting_channels", float(len(setting)), "channels"),
+        )
+        sites.append(FindingSite(record.name, norm.dead_channels, evidence))
+    return finding(CODE, sites, REPAIRS)

@@ -1,0 +1,53 @@
+"""A BatchNorm that stays an operation of its own.
+
+What it means:
+    Backends fold BatchNorm into the layer before or after it. One that stays is computed on quantized values and
+    quantized again, and the layer before it is quantized at a point where no activation function bounds it. Some cannot
+    be folded: the layer's output is read elsewhere, the next convolution pads with zeros, or there is no layer.
+
+How it is computed:
+    local_sqnr [dB]: of the BatchNorm itself, as for any layer
+
+Thresholds:
+    With folding switched off: every BatchNorm whose only input is a convolution or linear layer that nobody else reads,
+    so that it could have been folded. Otherwise: local SQNR below 20 dB (noise of a tenth of the signal's amplitude).
+
+What helps:
+    Folding, in eval mode and before calibration. Where that is impossible: 16-bit activations or float for this layer,
+    or another place for the BatchNorm.
+
+Sources:
+    Jacob et al., arXiv 1712.05877, section 3.2; pytorch/ao issue 3917; apache/mxnet issue 15664 (0.720 to 0.677).
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.records import OpRecord
+from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses, lowest
+
+CODE = "QD303"
+REPAIRS: tuple[str, ...] = ("fold_batchnorm", "activations_16bit", "keep_float")
+
+LOCAL_DB = 20.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """BatchNorms that could be folded and are not, or that cannot be and lose much; the weakest first."""
+    folds = context.measurement.scheme.fold_batchnorm
+    sites = []
+    for record, _ in context.layers:
+        if not _is_batchnorm(record):
+            continue
+        if not folds and _could_be_folded(context, record):
+            sites.append(FindingSite(record.name, (), (Evidence("local_sqnr", record.local.sqnr_db, "dB"),)))
+        elif loses(record, LOCAL_DB):
+            sites.append(FindingSite(record.name, (), (local_evidence(record, LOCAL_DB),)))
+    return finding(CODE, sites, REPAIRS[1:] if folds else REPAIRS, worst=lowest)
+
+
+def _is_batchnorm(record: OpRecord) -> bool:
+    return record.kind == "norm" and "batch_norm" in record.ops[0]
+
+
+def _could_be_folded(context: DetectionContext, record: OpRecord) -> bool:
+    sources = context.sources(record)
+    return len(sources) == 1 and sources[0].weight is not None and len(context.readers(sources[0])) == 1

@@ -1,0 +1,1 @@
+"""QD9xx: numerics."""

@@ -1,0 +1,57 @@
+"""A scale that no data stand behind.
+
+What it means:
+    A layer that was zero on all calibration data has no range, and its scale is set to 1. If it speaks up on other
+    data, everything it says is rounded to whole numbers or cut off. A range far above the rest of the network, such as
+    a mask of -1e9 or the lowest float, sets a step that swallows every ordinary value.
+
+How it is computed:
+    range_over_step [x]: max |x| on the calibration data / scale
+    largest: max |x| on the calibration data, where ordinary values (the 1st, 50th or 99th percentile) lie within half a
+        step of zero without being zeros
+
+Thresholds:
+    range_over_step below 0.5, so that all calibration values round to 0, while the measured data have a signal there;
+    or a largest value of 1e6 and more that swallows the ordinary ones. A layer that is zero on both is silent.
+
+What helps:
+    Calibration data on which the layer speaks; masks as booleans, or applied after the softmax; padding left out of
+    the observed values.
+
+Sources:
+    NVIDIA/TensorRT issue 1826; PINTO0309/onnx2tf issue 444 (padding with the lowest float).
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.ranges import PERCENTILES, TensorRange
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence
+
+CODE = "QD903"
+REPAIRS: tuple[str, ...] = ("calibrate_on_measured", "cover_range")
+
+RANGE_OVER_STEP = 0.5
+LARGEST = 1e6
+_ORDINARY = tuple(PERCENTILES.index(percent) for percent in (1.0, 50.0, 99.0))
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers whose scale says nothing about their values."""
+    sites = []
+    for record, _ in context.layers:
+        if record.range is None or record.quantizer is None or not has_own_quantizer(record):
+            continue
+        largest, scale = record.range.max_abs, record.quantizer.scale
+        if largest / scale < RANGE_OVER_STEP and record.local.signal_power > 0.0:
+            figure = Evidence("range_over_step", largest / scale, "x", RANGE_OVER_STEP)
+        elif largest >= LARGEST and _swallows(record.range, scale):
+            figure = Evidence("largest", largest, "", LARGEST)
+        else:
+            continue
+        sites.append(FindingSite(record.name, (), (figure, Evidence("scale", scale), local_evidence(record))))
+    return finding(CODE, sites, REPAIRS)
+
+
+def _swallows(seen: TensorRange, scale: float) -> bool:
+    return seen.zero_fraction < 0.5 and any(
+        abs(seen.percentiles[i]) < scale / 2.0 for i in _ORDINARY if seen.percentiles
+    )

@@ -1,0 +1,1 @@
+"""QD1xx: weights and biases."""

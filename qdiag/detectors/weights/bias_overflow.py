@@ -1,0 +1,49 @@
+"""The bias of a channel does not fit its integer.
+
+What it means:
+    Integer backends add the bias to the sum of products, as an integer at scale `scale_in * scale_w`. Where a channel's
+    weights are tiny and its bias is not, as in channels that died in training, `scale_w` is tiny too and the integer
+    exceeds 32 bits. It is limited there, or wraps, and the channel gives another constant.
+
+How it is computed:
+    integer_max_abs [steps]: max |bias / (scale_in * scale_w)|, to be held in [-2^(n-1), 2^(n-1) - 1], n = 32 or 64
+    weight_sqnr [dB]: at the layer's output, with weights and bias quantized alone, where the losses were measured
+        (`--losses`); otherwise local SQNR
+    below_expected [dB]: local SQNR that rounding of the output alone would give, minus weight_sqnr
+
+Thresholds:
+    The range of the integer itself, for at least one channel; weight_sqnr below 28 dB and at least 3 dB below what
+    rounding of the output explains (noise doubled). Dead channels whose constant is negative overflow too, and the
+    ReLU after them hides it: a MobileNetV1 has 21 of those and loses nothing.
+
+What helps:
+    A larger scale for the weights of such a channel, as onnxruntime does by itself for int32 bias; a bias in float. One
+    scale for the whole weight hides the fault and may bring another (QD101).
+
+Sources:
+    Jacob et al., arXiv 1712.05877, eq. 11; onnxruntime issue 21000 and pull requests 22020 and 25278.
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import LOCAL_HARM_DB, DetectionContext, finding, weight_sqnr_db
+
+CODE = "QD104"
+REPAIRS: tuple[str, ...] = ("raise_weight_scale", "float_bias", "keep_float")
+
+BELOW_EXPECTED_DB = 3.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers with a bias beyond its integer."""
+    sites = []
+    for record, facts in context.layers:
+        bias, sqnr_db = facts.bias, weight_sqnr_db(record)
+        below = record.expected_sqnr_db - sqnr_db
+        if bias is not None and bias.overflow_channels and sqnr_db < LOCAL_HARM_DB and below >= BELOW_EXPECTED_DB:
+            evidence = (
+                Evidence("integer_max_abs", bias.integer_max_abs, "steps", 2.0 ** (bias.bits - 1)),
+                Evidence("below_expected", below, "dB", BELOW_EXPECTED_DB),
+                Evidence("weight_sqnr", sqnr_db, "dB", LOCAL_HARM_DB),
+            )
+            sites.append(FindingSite(record.name, bias.overflow_channels, evidence))
+    return finding(CODE, sites, REPAIRS)

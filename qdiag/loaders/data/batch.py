@@ -1,0 +1,127 @@
+"""What users hand over as a batch, as `Batch`; and batches cut and joined along the sample axis."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from qdiag.batches import Batch
+from qdiag.errors import DataError
+from qdiag.loaders.data.arrays import INPUT_NAMES, LABEL_NAMES
+from qdiag.loaders.data.checks import check_label_count, class_labels
+
+_HINT = "a batch is a tensor, a pair (inputs, labels), a dictionary of inputs by name, or a qdiag Batch"
+
+
+def as_batch(item: object, at: str) -> Batch:
+    """A tensor is the first argument; a pair is (inputs, labels), where inputs may be a tuple of arguments or a
+    dictionary; a dictionary holds arguments by name, labels apart.
+
+    Raises:
+        DataError: anything else, no samples, or another number of labels than samples.
+    """
+    batch = _batch(item, at)
+    if not batch.tensors:
+        raise DataError("a batch without tensors", at=at, hint=_HINT)
+    if any(tensor.numel() == 0 for tensor in batch.tensors):
+        raise DataError("a batch with an empty tensor", at=at, hint="give at least one sample per batch")
+    if batch.labels is not None:
+        check_label_count(batch.labels.shape[0] if batch.labels.ndim else 1, batch.sample_count, at=at)
+    return batch
+
+
+def _batch(item: object, at: str) -> Batch:
+    if isinstance(item, Batch):
+        return item
+    if isinstance(item, (Tensor, np.ndarray)):
+        return Batch((_tensor(item, at),))
+    if isinstance(item, Mapping):
+        return _from_mapping(item, at)
+    if isinstance(item, (tuple, list)) and len(item) == 1:
+        return _batch(item[0], at)
+    if isinstance(item, (tuple, list)) and len(item) == 2:
+        inputs, labels = item
+        if isinstance(inputs, tuple):
+            return Batch(tuple(_tensor(part, at) for part in inputs), labels=_labels(labels, at))
+        inner = _batch(inputs, at)
+        if inner.labels is not None:
+            raise DataError("labels both among the inputs and beside them", at=at, hint="give them once")
+        return Batch(inner.args, inner.kwargs, _labels(labels, at))
+    if isinstance(item, (tuple, list)):
+        raise DataError(f"a {type(item).__name__} of {len(item)} is no batch", at=at, hint=_HINT)
+    raise DataError(f"a {type(item).__name__} is no batch", at=at, hint=_HINT)
+
+
+def _from_mapping(item: Mapping[Any, object], at: str) -> Batch:
+    names = [str(name) for name in item if name in LABEL_NAMES]
+    if len(names) > 1:
+        raise DataError(f"both {' and '.join(names)} could be the labels", at=at, hint="keep one of them")
+    labels = _labels(item[names[0]], at) if names else None
+    inputs = {str(name): _tensor(value, at) for name, value in item.items() if name not in names}
+    if len(inputs) == 1 and next(iter(inputs)) in INPUT_NAMES:
+        return Batch(tuple(inputs.values()), labels=labels)
+    return Batch((), inputs, labels)
+
+
+def _tensor(value: object, at: str) -> Any:
+    if isinstance(value, np.ndarray):
+        try:
+            return torch.from_numpy(np.ascontiguousarray(value))
+        except TypeError as error:
+            raise DataError(f"an array of type {value.dtype} is no input", at=at, hint="give numbers") from error
+    if isinstance(value, Tensor) or any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(value)):
+        return value
+    raise DataError(f"a {type(value).__name__} is no input", at=at, hint=_HINT)
+
+
+def _labels(value: object, at: str) -> Tensor | None:
+    if value is None:
+        return None
+    try:
+        return class_labels(torch.as_tensor(value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"labels of type {type(value).__name__}", at=at, hint="give a tensor of class numbers"
+        ) from error
+
+
+def rows(batch: Batch, indices: Sequence[int]) -> Batch:
+    """Some samples of a batch.
+
+    Raises:
+        DataError: a tensor whose first axis does not count samples.
+    """
+    if list(indices) == list(range(batch.sample_count)):
+        return batch
+    chosen = torch.as_tensor(indices)
+
+    def cut(tensor: Tensor) -> Tensor:
+        if tensor.ndim == 0 or tensor.shape[0] != batch.sample_count:
+            raise DataError(
+                f"a tensor of shape {tuple(tensor.shape)} in a batch of {batch.sample_count} cannot be divided",
+                hint="give calibration and measurement data apart without a cap, or put the batch axis first",
+            )
+        return tensor.index_select(0, chosen.to(tensor.device))
+
+    return _mapped(cut, batch)
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """Batches of the same structure, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    trees = [pytree.tree_flatten((part.args, dict(part.kwargs), part.labels)) for part in parts]
+    leaves = [
+        torch.cat(column) if isinstance(column[0], Tensor) else column[0]
+        for column in zip(*(leaves for leaves, _ in trees), strict=True)
+    ]
+    args, kwargs, labels = pytree.tree_unflatten(leaves, trees[0][1])
+    return Batch(args, kwargs, labels)
+
+
+def _mapped(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
+    args, kwargs, labels = pytree.tree_map_only(Tensor, function, (batch.args, dict(batch.kwargs), batch.labels))
+    return Batch(args, kwargs, labels)

@@ -1,0 +1,37 @@
+"""`.npz`: a zip of numpy arrays."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from qdiag.errors import DataError
+from qdiag.loaders.data.arrays import array_data
+from qdiag.loaders.data.samples import Reader, Reading, StoredData
+
+
+def matches(path: Path) -> bool:
+    """A zip file with `.npy` members."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith(".npy") for name in archive.namelist())
+
+
+def read(path: Path, reading: Reading) -> StoredData:
+    """The arrays of an archive; pickled objects are never loaded.
+
+    Raises:
+        DataError: a damaged archive, or arrays that cannot be used.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # zlib, zipfile and numpy each have their own
+        raise DataError(
+            f"the .npz archive cannot be read: {error}", at=str(path), hint="save arrays of numbers with numpy.savez"
+        ) from error
+    return array_data(arrays, str(path), reading)
+
+
+READER = Reader(".npz archive", matches, read)

@@ -1,0 +1,143 @@
+"""Python objects as data: tensors, data sets, data loaders, lists of batches, functions."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, TensorDataset, default_collate
+
+from qdiag.batches import Batch
+from qdiag.errors import DataError
+from qdiag.loaders.data.batch import as_batch
+from qdiag.loaders.data.checks import check_finite, check_label_count, class_labels, numbered
+from qdiag.loaders.data.samples import Hash, SampleSet
+from qdiag.loaders.data.stream import survey
+
+
+@dataclass(frozen=True)
+class DatasetSamples:
+    """The samples of a map-style `torch.utils.data.Dataset`, collated as a `DataLoader` would.
+
+    Attributes:
+        labels: known beforehand for tensors only.
+    """
+
+    source: str
+    dataset: Dataset[Any]
+    sample_count: int
+    is_labelled: bool
+    labels: Tensor | None = None
+
+    @property
+    def own_batch_size(self) -> int | None:
+        return None
+
+    @property
+    def preprocessing(self) -> str:
+        return "values as the samples hold them"
+
+    def name(self, index: int) -> str:
+        return f"sample {index}"
+
+    def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Batch]:
+        for start in range(0, len(indices), batch_size):
+            chunk = indices[start : start + batch_size]
+            batch = self._load(chunk)
+            check_finite(batch, at=self.source, name=numbered("sample {}", chunk))
+            yield batch
+
+    def _load(self, indices: Sequence[int]) -> Batch:
+        at = f"{self.source}, samples {indices[0]} to {indices[-1]}"
+        try:
+            item = default_collate([self.dataset[index] for index in indices])
+        except Exception as error:
+            raise DataError(f"reading samples failed: {type(error).__name__}: {error}", at=at) from error
+        return as_batch(item, at)
+
+    def update_digest(self, digest: Hash, indices: Sequence[int]) -> None:
+        for index in indices:
+            batch = self._load([index])
+            for tensor in [*batch.tensors, *([] if batch.labels is None else [batch.labels])]:
+                digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+
+
+def samples_of(data: object, source: str | None = None) -> SampleSet:
+    """Samples from a Python object.
+
+    Args:
+        data: a tensor (N, ...); a pair (tensor, labels); a map-style Dataset of samples; or batches: a list, a
+            DataLoader, anything that can be iterated again and again, or a function that returns a fresh iterable.
+            A batch is a tensor, a pair (inputs, labels), a dictionary of inputs by name, or a `Batch`.
+        source: what to call it.
+
+    Raises:
+        DataError: a generator (it could be gone through only once), or samples that cannot be used.
+    """
+    source = source or type(data).__name__
+    if isinstance(data, (Tensor, np.ndarray)):
+        return _tensor_samples(torch.as_tensor(data), None, source)
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, (Tensor, np.ndarray)) for part in data):
+        return _tensor_samples(torch.as_tensor(data[0]), class_labels(torch.as_tensor(data[1])), source)
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        return _dataset_samples(data, source)
+    if isinstance(data, IterableDataset):
+        raise DataError("an IterableDataset yields samples one by one", at=source, hint="wrap it in a DataLoader")
+    if isinstance(data, Iterable):
+        _check_iterates_again(data, source)
+        return survey(lambda: data, source)
+    if callable(data):
+        return _factory_samples(cast("Callable[[], object]", data), source)
+    raise DataError(
+        f"an object of type {type(data).__name__} holds no data",
+        at=source,
+        hint="give a tensor, a DataLoader or a list of batches",
+    )
+
+
+def _tensor_samples(inputs: Tensor, labels: Tensor | None, source: str) -> DatasetSamples:
+    if inputs.ndim == 0 or inputs.numel() == 0:
+        raise DataError(f"a tensor of shape {tuple(inputs.shape)} holds no samples", at=source, hint="give (N, ...)")
+    if labels is None:
+        return DatasetSamples(source, TensorDataset(inputs), len(inputs), False)
+    check_label_count(labels.shape[0] if labels.ndim else 1, len(inputs), at=source)
+    return DatasetSamples(source, TensorDataset(inputs, labels), len(inputs), True, labels)
+
+
+def _dataset_samples(dataset: Dataset[Any], source: str) -> DatasetSamples:
+    try:
+        count = len(dataset)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise DataError(
+            "the Dataset has no length", at=source, hint="define __len__, or wrap it in a DataLoader"
+        ) from error
+    if count == 0:
+        raise DataError("the Dataset is empty", at=source, hint="give at least one sample")
+    unlabelled = DatasetSamples(source, dataset, count, False)
+    first = next(unlabelled.batches([0], 1))
+    return DatasetSamples(source, dataset, count, first.labels is not None)
+
+
+def _check_iterates_again(data: Iterable[object], source: str) -> None:
+    if isinstance(data, Iterator):
+        raise DataError(
+            f"a {type(data).__name__} can be gone through only once, and calibration and measurement need a pass each",
+            at=source,
+            hint="give a list, a DataLoader, or the function that makes the generator",
+        )
+
+
+def _factory_samples(factory: Callable[[], object], source: str) -> SampleSet:
+    """What a function returns is looked at once; a generator means that the function is called for every pass."""
+    try:
+        made = factory()
+    except Exception as error:
+        raise DataError(f"the factory failed: {type(error).__name__}: {error}", at=source) from error
+    if isinstance(made, Iterable) and not isinstance(made, (Tensor, np.ndarray, tuple, Dataset)):
+        return survey(cast("Callable[[], Iterable[object]]", factory), source)
+    if callable(made):
+        raise DataError("the factory returns another function", at=source, hint="return batches, or a Dataset")
+    return samples_of(made, source)

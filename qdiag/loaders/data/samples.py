@@ -1,0 +1,156 @@
+"""Stored samples, a selection of them as `Batches`, and what a reader of a data format looks like."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from qdiag.batches import Batch
+from qdiag.loaders.images.preprocessing import Preprocessing
+
+
+class Hash(Protocol):
+    """The part of a `hashlib` object that is used here."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+class SampleSet(Protocol):
+    """Samples numbered from 0, in stored order, read when they are asked for.
+
+    Attributes:
+        source: where they come from. preprocessing: what is done to stored values, in words.
+        sample_count: samples in all. is_labelled: batches carry labels.
+        labels: of every sample, where they are known without reading the samples; batch axis first.
+        own_batch_size: of a source that makes its own batches; None: any batch size can be asked for.
+    """
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def preprocessing(self) -> str: ...
+    @property
+    def sample_count(self) -> int: ...
+    @property
+    def is_labelled(self) -> bool: ...
+    @property
+    def labels(self) -> Tensor | None: ...
+    @property
+    def own_batch_size(self) -> int | None: ...
+
+    def name(self, index: int) -> str:
+        """The file, or the array and the index in it, for messages."""
+        ...
+
+    def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Batch]:
+        """The samples of `indices`, read batch by batch.
+
+        Raises:
+            DataError: a sample that cannot be used, by name.
+        """
+        ...
+
+    def update_digest(self, digest: Hash, indices: Sequence[int]) -> None:
+        """Adds the stored bytes and the labels of these samples."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredData:
+    """What a reader found.
+
+    Attributes:
+        samples: those to measure, or all of them when `calibration` is None.
+        calibration: samples that the data sets apart for calibration.
+        told_by: what sets them apart, in words.
+    """
+
+    samples: SampleSet
+    calibration: SampleSet | None = None
+    told_by: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How values are to be read: `preprocessing` when the user gave one, and the network's `input_shape` when known."""
+
+    preprocessing: Preprocessing | None = None
+    input_shape: tuple[int, ...] | None = None
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of a network that takes images."""
+        return self.input_shape[1] if self.input_shape is not None and len(self.input_shape) == 4 else None
+
+    def image_preprocessing(self) -> Preprocessing:
+        """The preprocessing of uint8 images: the user's or x/255, with the channels that the network takes."""
+        chosen = self.preprocessing or Preprocessing()
+        if chosen.channels is None and self.channels in (1, 3):
+            return chosen.override(channels=self.channels)
+        return chosen
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One data format: whether a path holds it, told by content, and how to read it."""
+
+    name: str
+    matches: Callable[[Path], bool]
+    read: Callable[[Path, Reading], StoredData]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some samples of a set, as `Batches`."""
+
+    samples: SampleSet
+    indices: tuple[int, ...]
+    wanted_batch_size: int
+
+    @property
+    def source(self) -> str:
+        return self.samples.source
+
+    @property
+    def sample_count(self) -> int:
+        return len(self.indices)
+
+    @property
+    def batch_size(self) -> int:
+        return self.samples.own_batch_size or self.wanted_batch_size
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.samples.is_labelled
+
+    @property
+    def preprocessing(self) -> str:
+        return self.samples.preprocessing
+
+    @property
+    def is_data_free(self) -> bool:
+        return False
+
+    def digest(self) -> str:
+        digest = hashlib.sha256(f"{self.preprocessing}\n{self.sample_count}\n".encode())
+        self.samples.update_digest(digest, self.indices)
+        return digest.hexdigest()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.samples.batches(self.indices, self.batch_size)
+
+
+def read_ahead(load: Callable[[Sequence[int]], Batch], indices: Sequence[int], batch_size: int) -> Iterator[Batch]:
+    """Batches of `load(indices)`: one is read while its predecessor is in use, never more than that."""
+    chunks = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="qdiag-read") as reader:
+        pending = reader.submit(load, chunks[0])
+        for chunk in chunks[1:]:
+            batch = pending.result()
+            pending = reader.submit(load, chunk)
+            yield batch
+        yield pending.result()

@@ -1,0 +1,95 @@
+"""Which samples calibrate and which are measured: seeded, spread over the whole set, never its beginning."""
+
+import hashlib
+from dataclasses import dataclass
+
+from qdiag.batches import Datasets
+from qdiag.loaders.data.samples import SampleSet, Selection, StoredData
+
+_SHARED_BELOW = 8
+"""With fewer samples than this, all of them calibrate and all are measured."""
+
+
+@dataclass(frozen=True)
+class SplitWishes:
+    """Caps on both parts (None: no cap), the batch size and the seed."""
+
+    samples: int | None = None
+    calib_samples: int = 128
+    batch_size: int = 16
+    seed: int = 0
+
+
+def seeded_order(count: int, seed: int) -> list[int]:
+    """The numbers 0 to count - 1 in an order that the seed decides, for ever and on every machine.
+
+    Sorting by a hash rather than shuffling with a library's generator keeps old results comparable, and a larger cap
+    only adds samples to those of a smaller one.
+    """
+    return sorted(range(count), key=lambda index: hashlib.sha256(f"{seed}:{index}".encode()).digest())
+
+
+def split_apart(
+    measured: SampleSet, calibration: SampleSet, told_by: str, wishes: SplitWishes, *, same: bool = False
+) -> Datasets:
+    """Two sets that are told apart already; each is capped."""
+    evaluation_indices = _capped(measured.sample_count, wishes.samples, wishes.seed)
+    calibration_indices = seeded_order(calibration.sample_count, wishes.seed)[: wishes.calib_samples]
+    words = (
+        f"{told_by}: {_of(len(calibration_indices), calibration)} to calibrate, "
+        f"{_of(len(evaluation_indices), measured)} measured"
+    )
+    if len(calibration_indices) < calibration.sample_count or len(evaluation_indices) < measured.sample_count:
+        words += f", seed {wishes.seed}"
+    if same:
+        words += "; both from the same data, so calibration samples are measured too"
+    return _datasets(calibration, calibration_indices, measured, evaluation_indices, words, wishes)
+
+
+def split_one(samples: SampleSet, wishes: SplitWishes) -> Datasets:
+    """One set: a quarter at most, and `calib_samples` at most, calibrates; the rest is measured, up to `samples`."""
+    count = samples.sample_count
+    order = seeded_order(count, wishes.seed)
+    if count < _SHARED_BELOW:
+        evaluation = _capped(count, wishes.samples, wishes.seed)
+        calibration = order[: wishes.calib_samples]
+        words = f"fewer than {_SHARED_BELOW} samples: {len(calibration)} of {count} to calibrate and "
+        words += f"{len(evaluation)} of {count} measured, the same ones"
+        return _datasets(samples, calibration, samples, evaluation, words, wishes)
+    calib_count = max(1, min(wishes.calib_samples, count // 4))
+    rest = order[calib_count:]
+    evaluation = sorted(rest[: wishes.samples])
+    words = f"{calib_count} of {count} samples to calibrate, {len(evaluation)} others measured, seed {wishes.seed}"
+    return _datasets(samples, order[:calib_count], samples, evaluation, words, wishes)
+
+
+def split_stored(stored: StoredData, wishes: SplitWishes) -> Datasets:
+    """The data's own split where it holds one, otherwise `split_one`."""
+    if stored.calibration is not None:
+        return split_apart(stored.samples, stored.calibration, stored.told_by, wishes)
+    return split_one(stored.samples, wishes)
+
+
+def _capped(count: int, cap: int | None, seed: int) -> list[int]:
+    """All samples, or a random `cap` of them, in stored order."""
+    return list(range(count)) if cap is None or cap >= count else sorted(seeded_order(count, seed)[:cap])
+
+
+def _of(count: int, samples: SampleSet) -> str:
+    return f"all {count}" if count == samples.sample_count else f"{count} of {samples.sample_count}"
+
+
+def _datasets(
+    calibration: SampleSet,
+    calibration_indices: list[int],
+    measured: SampleSet,
+    measured_indices: list[int],
+    words: str,
+    wishes: SplitWishes,
+) -> Datasets:
+    # Calibration keeps the seeded order: a moving average should not see one class last.
+    return Datasets(
+        Selection(calibration, tuple(calibration_indices), wishes.batch_size),
+        Selection(measured, tuple(measured_indices), wishes.batch_size),
+        words,
+    )

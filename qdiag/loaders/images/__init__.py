@@ -1,0 +1,1 @@
+"""From folders of images to samples, and the preprocessing in between."""

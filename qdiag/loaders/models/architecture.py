@@ -1,0 +1,93 @@
+"""`zoo:NAME?key=value`, `package.module:factory`, `./net.py:factory`: networks built by code."""
+
+import copy
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from qdiag import zoo
+from qdiag.errors import ConfigError, LoadError
+from qdiag.loaders.models.file import LoadedModel, first_line
+from qdiag.loaders.python_ref import is_python_ref, load_object, parse_query
+
+_ZOO = "zoo:"
+FORMS_HINT = (
+    "say how the network is built: --arch zoo:mobilenet_v1?width=0.75, --arch package.module:factory "
+    "or --arch ./net.py:factory"
+)
+
+
+def is_architecture_ref(reference: str) -> bool:
+    """Whether `reference` has one of the three forms."""
+    return reference.startswith(_ZOO) or is_python_ref(reference.partition("?")[0])
+
+
+def need_arch(arch: str | None, at: str, why: str) -> str:
+    """`arch`, or the `LoadError` that shows its forms."""
+    if arch is None:
+        raise LoadError(f"{why}, not the network they belong to", at=at, hint=FORMS_HINT)
+    return arch
+
+
+def load_reference(reference: str) -> LoadedModel:
+    """A network that needs no file: from a factory that sets its own weights, or random from the zoo."""
+    model = build_architecture(reference)
+    return LoadedModel(model, "module", reference if reference.startswith(_ZOO) else type(model).__name__)
+
+
+def build_architecture(reference: str) -> nn.Module:
+    """The network that a reference builds. Initial weights are the same every time: torch's generator starts at 0.
+
+    Raises:
+        ConfigError: another form of reference, an unknown network of the zoo, or arguments that do not fit.
+        LoadError: no such file, module or factory; a factory that fails or returns no `nn.Module`.
+    """
+    if not is_architecture_ref(reference):
+        raise ConfigError(f"--arch {reference!r} names no network", hint=FORMS_HINT)
+    name, arguments = parse_query(reference)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        built = zoo.build(name[len(_ZOO) :], arguments) if name.startswith(_ZOO) else _call(name, arguments)
+    if not isinstance(built, nn.Module):
+        raise LoadError(
+            f"it gives a value of type {type(built).__name__}, not an nn.Module",
+            at=reference,
+            hint="return the network itself",
+        )
+    return built
+
+
+def _call(name: str, arguments: Mapping[str, object]) -> object:
+    found = load_object(name)
+    if isinstance(found, nn.Module):
+        if arguments:
+            raise ConfigError("it is a network already and takes no arguments", at=name)
+        return copy.deepcopy(found)  # it belongs to the module that we imported, and may be in use there
+    if not callable(found):
+        raise LoadError(f"it is a {type(found).__name__}, not a function that builds a network", at=name)
+    _check_arguments(name, found, arguments)
+    try:
+        return found(**arguments)
+    except (Exception, SystemExit) as error:
+        raise LoadError(f"building the network failed: {first_line(error)}", at=name) from error
+
+
+def _check_arguments(name: str, factory: Callable[..., object], arguments: Mapping[str, object]) -> None:
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # some callables of C extensions have none
+        return
+    known = list(signature.parameters)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    for argument in arguments:
+        if argument not in known and not takes_any:
+            close = difflib.get_close_matches(argument, known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known) or 'no arguments'}"
+            raise ConfigError(f"no argument {argument!r}", at=name, hint=hint)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise ConfigError(str(error), at=name, hint=f"write {name}?argument=value") from error

@@ -1,0 +1,93 @@
+"""`.pt2`: what `torch.export.save` wrote, in the layout of today or of torch 2.7 and before."""
+
+import pickle
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from qdiag.errors import LoadError, UntrustedError
+from qdiag.loaders.models.exported_screen import COMPILED, PROGRAMS, code_in_archive
+from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, first_line, refuse_arch
+from qdiag.loaders.models.quiet import quiet_torch, weights_only_forced
+
+_OLD_LAYOUT = "serialized_exported_program.json"
+_TRUST_HINT = (
+    "if you trust where it comes from, add --trust; or save model.state_dict() and give the network with --arch"
+)
+
+
+def matches(file: ModelFile) -> bool:
+    """A zip archive with programs as JSON, or compiled ones, which only this format has."""
+    return _OLD_LAYOUT in file.members or any(name.startswith((PROGRAMS, COMPILED)) for name in file.members)
+
+
+def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
+    """Through `torch.export.load`, after the archive has been looked through for code.
+
+    Raises:
+        UntrustedError: the archive holds a pickle, an expression or an operation that could run code, and
+            `options.trust` is not set.
+        LoadError: a damaged archive, another version of the format, or compiled code without a graph.
+    """
+    refuse_arch(file, options, "torch.export")
+    programs = [name for name in file.members if name.startswith(PROGRAMS)]
+    if _OLD_LAYOUT not in file.members and "models/model.json" not in programs:
+        raise LoadError(
+            "the archive holds no program named 'model'"
+            + (f", only {', '.join(sorted(programs))}" if programs else ", only compiled code"),
+            at=file.at,
+            hint="export the model with torch.export.export and write it with torch.export.save",
+        )
+    program = read_program(file, options.trust)
+    if not options.trust:
+        # Guards are Python source that torch compiles on demand. Shapes are checked against the graph anyway.
+        program._guards_code = []
+    return LoadedModel(program, "exported_program", _root_class(program))
+
+
+def read_program(file: ModelFile, trust: bool, extra_files: dict[str, Any] | None = None) -> ExportedProgram:
+    """The program with its guards, which must not run unless `trust` is set; `extra_files` as in `torch.export.load`.
+
+    Raises:
+        UntrustedError, LoadError: as `load`.
+    """
+    if trust:
+        return _read(file, extra_files)
+    code = code_in_archive(file.path)
+    if code:
+        raise UntrustedError(f"reading it could run code: {code}", at=file.at, hint=_TRUST_HINT)
+    with weights_only_forced():
+        return _read(file, extra_files)
+
+
+def _read(file: ModelFile, extra_files: dict[str, Any] | None) -> ExportedProgram:
+    with quiet_torch() as causes:
+        try:
+            # An open file rather than a path: for paths, torch looks at the extension, and extensions lie.
+            with file.path.open("rb") as stream:
+                return torch.export.load(stream, extra_files=extra_files)
+        except Exception as error:
+            # torch logs the first cause, goes on to try the old layout, and raises for that one.
+            cause = causes[0] if causes else error
+            if isinstance(cause, pickle.UnpicklingError) or isinstance(error, pickle.UnpicklingError):
+                raise UntrustedError(
+                    "reading it would execute a pickle, that is, code", at=file.at, hint=_TRUST_HINT
+                ) from error
+            raise LoadError(
+                f"torch.export cannot read it: {first_line(cause)}",
+                at=file.at,
+                hint="it is damaged, or was written by another version of torch; save it again with this one",
+            ) from error
+
+
+def _root_class(program: ExportedProgram) -> str:
+    """Class name of the module that was exported, as its graph remembers it."""
+    for node in program.graph.nodes:
+        for path, kind in (node.meta.get("nn_module_stack") or {}).values():
+            if path == "":
+                return str(kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
+    return "ExportedProgram"
+
+
+LOADER = ModelLoader("torch.export", matches, load)

@@ -1,0 +1,165 @@
+"""Finding the state dict in a checkpoint, and fitting it to a network."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from qdiag.errors import LoadError
+from qdiag.loaders.models.file import first_line
+
+HOLDERS = ("state_dict", "model_state_dict", "model", "ema", "net", "module")
+"""Keys under which training scripts keep the model, the first one found wins; they may be nested."""
+
+_WRAPPERS = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, Lightning and averaging wrappers
+_FLOAT_HINT = "give the float model; qdiag quantizes it itself"
+_FIT_HINT = "check that --arch and its arguments are those that the weights were trained with"
+_SHOWN = 8
+_DEPTH = 4
+
+_Value = TypeVar("_Value")
+
+
+def find_model(content: object, at: str) -> Mapping[str, Tensor] | nn.Module:
+    """What a checkpoint keeps the model as: a state dict, or a module that was pickled whole.
+
+    Raises:
+        LoadError: neither is there, or the tensors are quantized already.
+    """
+    return locate_model(content, at)[1]
+
+
+def locate_model(content: object, at: str) -> tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module]:
+    """The keys that lead through the checkpoint to the model, none when it is the model, and what `find_model` finds.
+
+    Raises:
+        LoadError: as `find_model`.
+    """
+    found = _search(content, _DEPTH, ())
+    if found is None:
+        kind = type(content).__name__
+        keys = f" with the keys {_some(sorted(map(str, content)))}" if isinstance(content, Mapping) else ""
+        raise LoadError(
+            f"no model in it: it holds a {kind}{keys}",
+            at=at,
+            hint=f"save the state dict itself, or a dictionary with it under {', '.join(HOLDERS[:5])}",
+        )
+    return found
+
+
+def stored_names(state: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, str]:
+    """Name in the network to name in the file, for all names that both have, wrapper prefixes aside."""
+    renamed = min(_candidates({name: name for name in state}), key=lambda candidate: _distance(candidate, expected))
+    return {name: str(stored) for name, stored in renamed.items() if name in expected}
+
+
+def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch: str) -> None:
+    """Copies `state` into `model`, which must be our own; prefixes of wrappers go where that makes keys fit.
+
+    Raises:
+        LoadError: missing and unexpected keys and other shapes, all listed; or values that are quantized already.
+    """
+    quantized = [name for name, value in state.items() if isinstance(value, Tensor) and value.is_quantized]
+    if quantized:
+        what = "tensor is" if len(quantized) == 1 else "tensors are"
+        raise LoadError(f"{len(quantized)} {what} quantized already ({_some(quantized)})", at=at, hint=_FLOAT_HINT)
+    expected = model.state_dict()
+    fitted = min(_candidates(dict(state)), key=lambda candidate: _distance(candidate, expected))
+    faults = _faults(fitted, expected)
+    if faults:
+        raise LoadError(f"its weights do not fit {arch}: {'; '.join(faults)}", at=at, hint=_FIT_HINT)
+    try:
+        model.load_state_dict({name: fitted[name] for name in expected if name in fitted}, strict=False)
+    except Exception as error:
+        raise LoadError(f"its weights cannot be put into {arch}: {first_line(error)}", at=at) from error
+
+
+def _search(
+    content: object, depth: int, path: tuple[str, ...]
+) -> tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module] | None:
+    if isinstance(content, nn.Module):
+        return path, content
+    if not isinstance(content, Mapping) or depth == 0:
+        return None
+    for holder in HOLDERS:
+        if holder in content and (found := _search(content[holder], depth - 1, (*path, holder))) is not None:
+            return found
+    is_state = all(_is_state(name, value) for name, value in content.items())
+    if content and (is_state or any("." in str(name) and isinstance(value, Tensor) for name, value in content.items())):
+        return path, {str(name): value for name, value in content.items() if _is_state(name, value)}
+    return None
+
+
+def _is_state(name: object, value: object) -> bool:
+    return isinstance(value, Tensor) or str(name).endswith("_extra_state")
+
+
+def _candidates(state: dict[str, _Value]) -> Iterator[dict[str, _Value]]:
+    """`state` itself first, then with wrapper prefixes taken off, one level after the other."""
+    seen = [state]
+    yield state
+    strippers: list[Callable[[str], str]] = [lambda name, p=prefix: name.removeprefix(p) for prefix in _WRAPPERS]  # type: ignore[misc]
+    strippers.append(lambda name: name.replace("_orig_mod.", ""))  # torch.compile of an inner module
+    for _ in range(_DEPTH):
+        level = list(seen)
+        for known in level:
+            for strip in strippers:
+                stripped = {strip(name): value for name, value in known.items()}
+                if len(stripped) == len(known) and all(stripped.keys() != other.keys() for other in seen):
+                    seen.append(stripped)
+                    yield stripped
+        if len(seen) == len(level):
+            return
+
+
+def _distance(state: Mapping[str, object], expected: Mapping[str, object]) -> int:
+    return len(_missing(state, expected)) + len(_unexpected(state, expected))
+
+
+def _missing(state: Mapping[str, object], expected: Mapping[str, object]) -> list[str]:
+    # Weights that two layers share are often stored once.
+    present = {_address(expected[name]) for name in expected if name in state}
+    return [
+        name
+        for name, value in expected.items()
+        if name not in state
+        and not name.endswith("num_batches_tracked")
+        and not (isinstance(value, Tensor) and _address(value) in present)
+    ]
+
+
+def _unexpected(state: Mapping[str, object], expected: Mapping[str, object]) -> list[str]:
+    # n_averaged is the counter of torch.optim.swa_utils.AveragedModel.
+    return [name for name in state if name not in expected and name != "n_averaged"]
+
+
+def _address(value: object) -> tuple[object, ...]:
+    if not isinstance(value, Tensor) or nn.parameter.is_lazy(value) or value.is_meta or value.numel() == 0:
+        return ("its own", id(value))
+    return (value.data_ptr(), tuple(value.shape), tuple(value.stride()))
+
+
+def _faults(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    shapes = [
+        f"{name} is {_shape(value)} in the file, {_shape(expected[name])} in the network"
+        for name, value in state.items()
+        if isinstance(expected.get(name), Tensor)
+        and isinstance(value, Tensor)
+        and not nn.parameter.is_lazy(expected[name])
+        and value.shape != expected[name].shape
+    ]
+    found = (
+        ("missing key", _missing(state, expected)),
+        ("unexpected key", _unexpected(state, expected)),
+        ("other shape", shapes),
+    )
+    return [f"{len(names)} {what}{'s' * (len(names) > 1)} ({_some(names)})" for what, names in found if names]
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a single value"
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

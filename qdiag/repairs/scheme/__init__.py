@@ -1,0 +1,1 @@
+"""Repairs that change the scheme."""

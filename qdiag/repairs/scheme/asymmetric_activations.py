@@ -1,0 +1,26 @@
+"""`asymmetric_activations`: outputs get a zero point, and one-sided ranges all of their integers."""
+
+from collections.abc import Sequence
+
+from qdiag.core.causes.findings import Evidence, FindingSite
+from qdiag.core.scheme import TensorChange, TensorScheme
+from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.scheme.scheme_change import change_activations
+from qdiag.simulate.case import Case
+
+
+def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+    del context
+    change = change_activations(case, sites, _change, refusal="these outputs are affine already")
+    costs = (Evidence("zero_points", float(len(change.names)), "values"),)
+    return Treatment(change.applied(), change.names, settings=change.settings, costs=costs)
+
+
+def _change(scheme: TensorScheme) -> TensorChange | None:
+    if not scheme.symmetric:
+        return None
+    narrow = False if scheme.narrow_range else None  # unsigned integers have no lowest value to leave out
+    return TensorChange(symmetric=False, signed=False, narrow_range=narrow)
+
+
+ASYMMETRIC_ACTIVATIONS = Repair("asymmetric_activations", _apply)

@@ -1,0 +1,45 @@
+"""`keep_float`: the arithmetic of some layers stays in float; what they hand to integer layers is still quantized."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from qdiag.core.causes.findings import Evidence, FindingSite
+from qdiag.errors import RepairRefused
+from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.scheme.scheme_change import escaped, layers_of
+from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.passes.runner import is_source
+
+
+def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+    """Inputs and constants have no arithmetic of their own: sites that name one are passed over.
+
+    Raises:
+        RepairRefused: all layers are in float already, or no layer is named: the whole network in float is no repair.
+    """
+    if not sites:
+        raise RepairRefused("no layer is named")
+    names = tuple(
+        layer.name
+        for layer in layers_of(case, sites)
+        if not is_source(layer) and case.plan.layers[layer.name].float_reason is None
+    )
+    if not names:
+        at = ", ".join(site.layer for site in sites[:3])
+        raise RepairRefused("the arithmetic here runs in float already", at=at)
+    patterns = (*case.scheme.float_layers, *map(escaped, names))
+    setting = f"float_layers=[{', '.join(json.dumps(pattern, ensure_ascii=False) for pattern in patterns)}]"
+    treated = with_scheme(case, replace(case.scheme, float_layers=patterns))
+    return Treatment(treated, names, settings=(setting,), costs=_costs(names, context))
+
+
+def _costs(names: Sequence[str], context: RepairContext) -> tuple[Evidence, ...]:
+    total = sum(facts.mac_count for facts in context.facts.values())
+    if not total:
+        return ()
+    own = sum(context.facts[name].mac_count for name in names if name in context.facts)
+    return (Evidence("float_mac_fraction", 100.0 * own / total, "%"),)
+
+
+KEEP_FLOAT = Repair("keep_float", _apply)

@@ -1,0 +1,25 @@
+"""`reduce_weight_bits`: one bit less for the weights, so that pairs of products fit int16 (`reduce_range`)."""
+
+from collections.abc import Sequence
+
+from qdiag.core.causes.findings import Evidence, FindingSite
+from qdiag.core.scheme import TensorChange, TensorScheme
+from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.scheme.scheme_change import change_weights
+from qdiag.simulate.case import Case
+
+_LEAST = 2
+
+
+def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+    del context
+    change = change_weights(case, sites, _change, refusal="these weights have two bits, and need both")
+    costs = (Evidence("weight_bits_lost", 1.0, "bits"),)
+    return Treatment(change.applied(), change.names, settings=change.settings, costs=costs)
+
+
+def _change(scheme: TensorScheme) -> TensorChange | None:
+    return TensorChange(bits=scheme.bits - 1) if scheme.bits > _LEAST else None
+
+
+REDUCE_WEIGHT_BITS = Repair("reduce_weight_bits", _apply)

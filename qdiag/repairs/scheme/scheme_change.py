@@ -1,0 +1,182 @@
+"""Changes of the scheme at some layers, and the values of `--set` that make the same plan."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.graph import Layer
+from qdiag.core.scheme import BiasType, LayerOverride, QuantScheme, TensorChange, TensorScheme
+from qdiag.errors import ConfigError, RepairRefused
+from qdiag.repairs.scheme.stale import without_stale_edits
+from qdiag.simulate.case import Case, with_scheme
+
+Changes = Callable[[TensorScheme], TensorChange | None]
+"""What to change, given how a tensor is quantized now; None where there is nothing to change."""
+
+
+@dataclass(frozen=True)
+class SchemeChange:
+    """A change that is ready to be applied.
+
+    Attributes:
+        case: without edits of the plan that the change makes meaningless.
+        names: the layers where something changes.
+        scheme: the case's scheme with the changes. settings: values of `--set` that make it so.
+    """
+
+    case: Case
+    names: tuple[str, ...]
+    scheme: QuantScheme
+    settings: tuple[str, ...]
+
+    def applied(self) -> Case:
+        """The case under the new scheme."""
+        return with_scheme(self.case, self.scheme)
+
+
+def layers_of(case: Case, sites: Sequence[FindingSite]) -> tuple[Layer, ...]:
+    """The layers of the sites in graph order; all of them when there are none.
+
+    Raises:
+        RepairRefused: a site names no layer.
+    """
+    names = {site.layer for site in sites}
+    unknown = names - {layer.name for layer in case.network.graph.layers}
+    if unknown:
+        raise RepairRefused("no layer has this name", at=min(unknown))
+    return tuple(layer for layer in case.network.graph.layers if not names or layer.name in names)
+
+
+def with_quantized_weights(case: Case, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Names of those that have one."""
+    return tuple(layer.name for layer in layers if case.plan.layers[layer.name].weight is not None)
+
+
+def quantizer_owners(case: Case, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """The layers that the quantizers at these layers' outputs belong to: pooling shares that of its input."""
+    found: dict[str, None] = {}
+    for layer in layers:
+        plan = case.plan.layers[layer.name]
+        if plan.output is not None:
+            found[plan.shared_with or layer.name] = None
+    return tuple(found)
+
+
+def change_weights(case: Case, sites: Sequence[FindingSite], change: Changes, *, refusal: str) -> SchemeChange:
+    """The weights of the sites' layers under another scheme.
+
+    Args:
+        refusal: what to say where there is nothing to change.
+
+    Raises:
+        RepairRefused: at none of them is there anything to change.
+    """
+    names = with_quantized_weights(case, layers_of(case, sites))
+    everywhere = with_quantized_weights(case, case.network.graph.layers)
+    changes = _changes(names, lambda name: change(case.scheme.weights_of(name)))
+    if not changes:
+        raise RepairRefused(refusal if names else "no layer here has a quantized weight", at=_at(sites))
+    free = without_stale_edits(case, changes)
+    return _scheme_change(free, "weights", changes, everywhere)
+
+
+def change_activations(case: Case, sites: Sequence[FindingSite], change: Changes, *, refusal: str) -> SchemeChange:
+    """The outputs of the sites' layers under another scheme; arguments and errors as in `change_weights`."""
+    names = quantizer_owners(case, layers_of(case, sites))
+    return change_outputs(
+        case, names, change, refusal=refusal if names else "no output here is quantized", at=_at(sites)
+    )
+
+
+def change_outputs(case: Case, names: Sequence[str], change: Changes, *, refusal: str, at: str | None) -> SchemeChange:
+    """The outputs of these layers, each the owner of its quantizer, under another scheme."""
+    changes = _changes(names, lambda name: change(case.scheme.activations_of(name)))
+    if not changes:
+        raise RepairRefused(refusal, at=at)
+    return _scheme_change(case, "activations", changes, quantizer_owners(case, case.network.graph.layers))
+
+
+def with_bias(
+    scheme: QuantScheme, names: Sequence[str], bias: BiasType, *, everywhere: Collection[str]
+) -> tuple[QuantScheme, tuple[str, ...]]:
+    """The scheme with another type of bias at some layers, and its settings.
+
+    Args:
+        everywhere: all layers whose bias is an integer.
+    """
+    if names and not scheme.layers and set(names) == set(everywhere):
+        return replace(scheme, bias=bias), (f"bias={bias}",)
+    own = tuple(LayerOverride(escaped(name), bias=bias) for name in names)
+    return replace(scheme, layers=(*scheme.layers, *own)), tuple(layer_setting(name, "bias", bias) for name in names)
+
+
+def integer_biases(case: Case, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Names of those whose bias the plan rounds: input and weight are quantized, and the sum has a scale in common."""
+    found = []
+    for layer in layers:
+        weight = case.plan.layers[layer.name].weight
+        if layer.bias is None or weight is None or weight.granularity == "per_group" or not layer.inputs:
+            continue
+        if case.plan.layers[layer.inputs[0]].output is not None and case.scheme.bias_of(layer.name) != "float":
+            found.append(layer.name)
+    return tuple(found)
+
+
+def layer_setting(name: str, field: str, value: object) -> str:
+    """`layers."blocks.12.dw".weights.bits=7`."""
+    return f"layers.{json.dumps(escaped(name), ensure_ascii=False)}.{field}={setting_value(value)}"
+
+
+def setting_value(value: object) -> str:
+    """As TOML, or a bare word."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def escaped(name: str) -> str:
+    """A glob pattern that matches this name alone."""
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _scheme_change(
+    case: Case,
+    kind: Literal["weights", "activations"],
+    changes: Mapping[str, TensorChange],
+    everywhere: Collection[str],
+) -> SchemeChange:
+    """The same at every layer is a change of the scheme itself, and one option rather than one per layer."""
+    scheme, names, first = case.scheme, tuple(changes), next(iter(changes.values()))
+    if not scheme.layers and set(names) == set(everywhere) and all(change == first for change in changes.values()):
+        base = scheme.weights if kind == "weights" else scheme.activations
+        settings = tuple(f"{kind}.{key}={setting_value(value)}" for key, value in first.values.items())
+        return SchemeChange(case, names, _checked(scheme, {kind: first.over(base)}), settings)
+    own = tuple(
+        LayerOverride(escaped(name), weights=change)
+        if kind == "weights"
+        else LayerOverride(escaped(name), activations=change)
+        for name, change in changes.items()
+    )
+    settings = tuple(
+        layer_setting(name, f"{kind}.{key}", value)
+        for name, change in changes.items()
+        for key, value in change.values.items()
+    )
+    return SchemeChange(case, names, _checked(scheme, {"layers": (*scheme.layers, *own)}), settings)
+
+
+def _changes(names: Sequence[str], change: Callable[[str], TensorChange | None]) -> dict[str, TensorChange]:
+    found = {name: change(name) for name in names}
+    return {name: value for name, value in found.items() if value is not None and value.values}
+
+
+def _checked(scheme: QuantScheme, fields: Mapping[str, Any]) -> QuantScheme:
+    try:
+        return replace(scheme, **fields)
+    except ConfigError as error:
+        raise RepairRefused(error.message, at=error.at, hint=error.hint) from None
+
+
+def _at(sites: Sequence[FindingSite]) -> str | None:
+    return ", ".join(site.layer for site in sites[:3]) or None

@@ -1,0 +1,125 @@
+"""`correct_bias`: the mean shift that rounded weights give each output channel is taken out of the bias.
+
+arXiv 1906.04721, section 4.3, and arXiv 1906.03193: with W~ the quantized weight and x the layer's input, the output is
+off by E[W~ x - W x] on average, a constant per channel that a bias can hold. The expectation is taken on the
+calibration data, before the activation, with the float network's inputs as the plan quantizes them. The plan takes the
+correction, and rounds it with the bias where biases are integers; the float network stays. A checkpoint can hold it
+too: there it moves the float network, and is good for the scheme that it was made for alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.graph import Layer
+from qdiag.core.progress import Progress
+from qdiag.errors import RepairRefused
+from qdiag.numerics.affine import fake_quantize
+from qdiag.numerics.layout import dense
+from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.equalization.layer import is_weighted, weighted_layer
+from qdiag.simulate.case import Case, with_plan_edits
+from qdiag.simulate.passes.pass_values import COLUMNS
+from qdiag.simulate.passes.runner import FloatRunner
+from qdiag.simulate.passes.weights import simulated_weights
+
+
+def mean_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
+    """E[W~ x - W x] per output channel, (C,) in float32, of the named layers with quantized weights: one float pass."""
+
+    def run() -> dict[str, list[float]]:
+        return {name: shift.tolist() for name, shift in _run_shifts(case, names, progress).items()}
+
+    means = case.passes.finished(
+        "mean shifts", COLUMNS, run, batches=[case.calibration], depends_on=(case.network, case.plan, tuple(names))
+    )
+    return {name: torch.tensor(shift, dtype=torch.float32, device=case.network.device) for name, shift in means.items()}
+
+
+def _run_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
+    runner = _ShiftRunner(case, names)
+    progress.start("bias correction", case.calibration.sample_count)
+    for batch in case.calibration:
+        runner.run_batch(batch)
+        progress.advance(batch.sample_count)
+    progress.finish()
+    return runner.means()
+
+
+class _ShiftRunner(FloatRunner):
+    """The float network; beside each layer, what its weight error makes of its quantized input."""
+
+    def __init__(self, case: Case, names: Sequence[str]) -> None:
+        super().__init__(case.network)
+        self._plan = case.plan
+        self._errors: dict[str, Tensor] = {}
+        for layer in case.network.graph.layers:
+            if layer.name not in names or layer.weight is None or case.plan.layers[layer.name].weight is None:
+                continue
+            simulated = simulated_weights(case.network, case.plan, layer).weight
+            assert simulated is not None
+            self._errors[layer.name] = simulated - case.network.program.constants[layer.weight]
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if layer is not None and layer.name in self._errors:
+            others = {key: value for key, value in kwargs.items() if key != "bias"}
+            self._add(node, layer, args, others)
+        return super().compute(node, layer, args, kwargs)
+
+    def _add(self, node: fx.Node, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
+        x = args[0] if source is None else fake_quantize(dense(args[0]), source)
+        error = node.target(x, self._errors[layer.name], None, *args[3:], **kwargs)  # type: ignore[operator]
+        axis = error.ndim - 1 if layer.kind == "linear" else 1
+        others = [i for i in range(error.ndim) if i != axis]
+        total = error.sum(others, dtype=torch.float64) if others else error.double()
+        self._sums[layer.name] = self._sums[layer.name] + total if layer.name in self._sums else total
+        self._counts[layer.name] = self._counts.get(layer.name, 0) + error.numel() // error.shape[axis]
+
+    def means(self) -> dict[str, Tensor]:
+        """Layer name to the mean error per channel."""
+        return {name: (total / self._counts[name]).float() for name, total in self._sums.items()}
+
+
+def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+    """At the layers of the sites; at all layers with quantized weights when there are none."""
+    names = [site.layer for site in sites] or [layer.name for layer in case.network.graph.layers]
+    shifts = mean_shifts(case, names, context.progress)
+    wrong = {name for name, shift in shifts.items() if not bool(shift.isfinite().all())}
+    for name, channels in context.spared.items():
+        if name in shifts:
+            shifts[name][sorted(channels)] = 0.0
+    chosen = {name: {"bias_shift": -shift} for name, shift in shifts.items() if name not in wrong}
+    if not chosen:
+        raise RepairRefused("no weight is quantized there", at=", ".join(site.layer for site in sites) or None)
+    tensors = written_shifts(case, {name: edit["bias_shift"] for name, edit in chosen.items()})
+    return Treatment(with_plan_edits(case, chosen), tuple(chosen), tensors=tensors)
+
+
+def written_shifts(case: Case, shifts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The shifts as a checkpoint can hold them, by name in the original model: in the beta of the BatchNorm that is
+    folded into the layer, or in the layer's own bias. Layers with neither are left out.
+    """
+    names, found = case.program.parameter_names, dict[str, Tensor]()
+    by_weight = {layer.weight_name: layer.name for layer in case.network.graph.layers if layer.name in shifts}
+    for node in case.program.graph.nodes:
+        weight = names.get(str(getattr(node.args[1], "target", ""))) if is_weighted(node) else None
+        if weight is None or weight not in by_weight:
+            continue
+        try:
+            layer = weighted_layer(case.program, node, folds=case.scheme.fold_batchnorm)
+        except RepairRefused:  # its weight serves several layers, and so would its bias
+            continue
+        key = layer.beta if layer.is_folded else layer.bias
+        if key is not None:
+            value = case.program.constants[key]
+            found[names[key]] = value + shifts[by_weight[weight]].to(value.device, value.dtype)
+    return found
+
+
+CORRECT_BIAS = Repair("correct_bias", _apply)

@@ -1,0 +1,1 @@
+"""What detectors look at beside the error sums."""

@@ -1,0 +1,47 @@
+"""Puts together what detectors look at beside the records, one row per layer."""
+
+from collections.abc import Mapping
+
+from qdiag.core.graph import Layer
+from qdiag.core.measures.facts import LayerFacts, WeightFacts
+from qdiag.simulate.case import Case
+from qdiag.simulate.facts.bias import bias_facts
+from qdiag.simulate.facts.runner import PassFacts
+from qdiag.simulate.facts.weight import weight_facts
+
+
+def gather_facts(case: Case, seen: Mapping[str, PassFacts]) -> tuple[LayerFacts, ...]:
+    """The facts of every layer that the pass met, in graph order.
+
+    Args:
+        case: what was measured; its observations are of the calibration data.
+        seen: `FactRunner.pass_facts()` of the pass over the measured data.
+    """
+    return tuple(_facts(case, layer, seen[layer.name]) for layer in case.network.graph.layers if layer.name in seen)
+
+
+def _facts(case: Case, layer: Layer, seen: PassFacts) -> LayerFacts:
+    graph, observation = case.network.graph, case.observations.get(layer.name)
+    return LayerFacts(
+        layer=layer.name,
+        policy=layer.policy,
+        clamp=layer.clamp,
+        groups=layer.groups,
+        consumers=tuple(reader.name for reader in graph.consumers(layer.name)),
+        mac_count=seen.mac_count,
+        weight=_weight(case, layer),
+        bias=bias_facts(case.network, case.plan, layer),
+        channels=observation.channels if observation is not None else None,
+        measured_range=seen.measured_range,
+        mean_shift_fraction=seen.mean_shift_fraction,
+        saturated_at_bound_fraction=seen.saturated_at_bound_fraction,
+        channel_sqnr_db_median=seen.channel_sqnr_db_median,
+    )
+
+
+def _weight(case: Case, layer: Layer) -> WeightFacts | None:
+    if layer.weight is None:
+        return None
+    qparams = case.plan.layers[layer.name].weight
+    bits = (qparams.quant_max - qparams.quant_min).bit_length() if qparams is not None else None
+    return weight_facts(case.network.program.constants[layer.weight], layer.weight_axis, bits)

@@ -1,0 +1,53 @@
+"""What detectors look at in a weight."""
+
+import math
+import statistics
+
+import torch
+from torch import Tensor
+
+from qdiag.calibrators import calibrate_weight
+from qdiag.core.measures.facts import WeightFacts
+from qdiag.core.scheme import Granularity, TensorScheme
+from qdiag.numerics.affine import fake_quantize
+from qdiag.numerics.moments import MomentAccumulator
+
+
+def weight_facts(weight: Tensor, channel_axis: int, bits: int | None) -> WeightFacts:
+    """Ranges, tails and what a plain quantizer leaves of a weight, whatever quantizer the scheme uses.
+
+    Args:
+        weight: any shape, output channels along `channel_axis`, BatchNorm folded.
+        bits: of the scheme; None where the weight stays in float.
+    """
+    rows = weight.detach().cpu().movedim(channel_axis, 0).reshape(weight.shape[channel_axis], -1)
+    magnitude = rows.abs()
+    channels, whole = MomentAccumulator(rows.shape[0]), MomentAccumulator()
+    channels.add(rows)
+    whole.add(rows.reshape(1, -1))
+    tails = channels.kurtosis()
+    tails = tails[~torch.isnan(tails)]
+    return WeightFacts(
+        channel_min=tuple(rows.amin(1).tolist()),
+        channel_max=tuple(rows.amax(1).tolist()),
+        kurtosis=float(whole.kurtosis()),
+        channel_kurtosis_max=float(tails.max()) if tails.numel() else math.nan,
+        outlier_count=int((magnitude > 0.5 * magnitude.max()).sum()),
+        count=rows.numel(),
+        sqnr_per_tensor_db=_median_sqnr_db(rows, bits, is_per_channel=False),
+        sqnr_per_channel_db=_median_sqnr_db(rows, bits, is_per_channel=True),
+    )
+
+
+def _median_sqnr_db(rows: Tensor, bits: int | None, *, is_per_channel: bool) -> float:
+    """Median over rows (C, K) that are not all zero; the largest |weight| is exact in its integer."""
+    if bits is None or not bool(torch.isfinite(rows).all()):
+        return math.nan
+    granularity: Granularity = "per_channel" if is_per_channel else "per_tensor"
+    scheme = TensorScheme(bits=bits, narrow_range=True, granularity=granularity)
+    rows = rows.float().contiguous()
+    simulated = fake_quantize(rows, calibrate_weight(rows, scheme, 0))
+    signal = rows.double().square().sum(1)
+    noise = (rows.double() - simulated.double()).square().sum(1)
+    values = (10.0 * torch.log10(signal / noise))[signal > 0].tolist()
+    return statistics.median(values) if values else math.nan

@@ -1,0 +1,104 @@
+"""Weights and biases as the integer network has them."""
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qdiag.core.graph import Layer
+from qdiag.core.measures.records import WeightRecord
+from qdiag.numerics.affine import fake_quantize
+from qdiag.numerics.metrics import error_sums
+from qdiag.numerics.qparams import QParams
+from qdiag.plan import QuantPlan
+from qdiag.simulate.passes.network import Network, place
+
+
+@dataclass(frozen=True)
+class SimulatedWeights:
+    """Fake-quantized weight and bias of one layer under one plan; None where the layer has none."""
+
+    weight: Tensor | None
+    bias: Tensor | None
+
+
+def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> SimulatedWeights:
+    """The weights that the simulated streams of a layer use."""
+    layer_plan, constants = plan.layers[layer.name], network.program.constants
+    weight = constants[layer.weight] if layer.weight else None
+    bias = constants[layer.bias] if layer.bias else None
+    if weight is None or layer_plan.weight is None:
+        return SimulatedWeights(weight, bias)
+    if layer_plan.bias_shift is not None:
+        shift = layer_plan.bias_shift.to(network.device)
+        bias = shift if bias is None else bias + shift
+    simulated = place(fake_quantize(weight, layer_plan.weight.to(weight.device)), network.device)
+    source = plan.layers[layer.inputs[0]].output if layer.inputs else None
+    bias_type = layer_plan.bias or plan.scheme.bias_of(layer.name)
+    if bias is not None and source is not None and bias_type != "float":
+        bits = 32 if bias_type == "int32" else 64
+        bias = quantized_bias(bias, source, layer_plan.weight, bits=bits, groups=layer.groups, axis=layer.weight_axis)
+    return SimulatedWeights(simulated, bias)
+
+
+def with_weights(args: tuple[Any, ...], weights: SimulatedWeights) -> tuple[Any, ...]:
+    """The arguments (x, weight, bias, ...) with weight and bias replaced."""
+    bias = (weights.bias,) if len(args) > 2 or weights.bias is not None else ()
+    return (args[0], weights.weight, *bias, *args[3:])
+
+
+def quantized_bias(bias: Tensor, source: QParams, weight: QParams, *, bits: int, groups: int, axis: int) -> Tensor:
+    """The bias as an integer of `bits` bits at scale `scale_in * scale_w` (arXiv 1712.05877, eq. 11), dequantized.
+
+    With one scale per group of weights there is no common scale for the sum, and the bias stays in float.
+
+    Args:
+        bias: (C,). source: the quantizer of the layer's input. weight: that of its weight.
+    """
+    if weight.granularity == "per_group":
+        return bias
+    scale = bias_scale(source, weight, groups=groups, axis=axis, device=bias.device)
+    limit = math.ldexp(1.0, bits - 1)
+    return (torch.round(bias.double() / scale).clamp(-limit, limit - 1) * scale).to(bias.dtype)
+
+
+def bias_scale(source: QParams, weight: QParams, *, groups: int, axis: int, device: torch.device) -> Tensor:
+    """`scale_in * scale_w` in float64, shape () with one scale per tensor, (C,) with one per channel."""
+    weight_scale = weight.scale.to(device)
+    if weight_scale.ndim and axis == 1:
+        weight_scale = weight_scale.repeat(groups)  # a transposed convolution's channels repeat in every group
+    return source.scale.to(device).double() * weight_scale.double()
+
+
+def weight_record(network: Network, plan: QuantPlan, layer: Layer, simulated: SimulatedWeights) -> WeightRecord | None:
+    """How far a layer's quantized weight is from the float one; None without a quantized weight."""
+    qparams = plan.layers[layer.name].weight
+    if layer.weight is None or qparams is None or simulated.weight is None:
+        return None
+    reference = network.program.constants[layer.weight].cpu()
+    rows = reference.movedim(layer.weight_axis, 0).reshape(reference.shape[layer.weight_axis], -1)
+    other = simulated.weight.cpu().movedim(layer.weight_axis, 0).reshape(rows.shape)
+    channels = _channel_sqnr_db(reference=rows, simulated=other)
+    return WeightRecord(
+        name=layer.weight_name or layer.weight,
+        shape=tuple(reference.shape),
+        bits=plan.scheme.weights_of(layer.name).bits,
+        granularity=qparams.granularity,
+        error=error_sums(reference=rows.contiguous(), simulated=other.contiguous()),
+        min=float(reference.min()),
+        max=float(reference.max()),
+        channel_sqnr_db_median=statistics.median(channels) if channels else math.nan,
+        channel_sqnr_db_min=min(channels, default=math.nan),
+    )
+
+
+def _channel_sqnr_db(*, reference: Tensor, simulated: Tensor) -> list[float]:
+    """SQNR of each row (C, K) that is not all zero; +inf where nothing was lost."""
+    signal = reference.double().square().sum(1)
+    noise = (reference.double() - simulated.double()).square().sum(1)
+    ratio = 10.0 * torch.log10(signal / noise)
+    values: list[float] = ratio[signal > 0].tolist()
+    return values

@@ -1,0 +1,1 @@
+"""Each layer, and each kind of loss, by itself."""

@@ -1,0 +1,49 @@
+"""Plans in which one layer stands alone: its quantizers on and all others off, or the other way round."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from qdiag.core.measures.sensitivity import SensitivityPart
+from qdiag.plan import LayerPlan, QuantPlan
+from qdiag.simulate.case import Case
+
+
+def switchable_layers(case: Case, part: SensitivityPart) -> tuple[str, ...]:
+    """Layers with a quantizer of their own to switch, in graph order."""
+    found = []
+    for layer in case.network.graph.layers:
+        plan = case.plan.layers[layer.name]
+        has_output = plan.output is not None and plan.shared_with is None
+        if (part != "activations" and plan.weight is not None) or (part != "weights" and has_output):
+            found.append(layer.name)
+    return tuple(found)
+
+
+def alone(case: Case, name: str, part: SensitivityPart) -> Case:
+    """Only the quantizers of one layer, and the output's for those that share it (pooling, reshape)."""
+    off = {layer: LayerPlan() for layer in case.plan.layers}
+    on = {other: _part(case.plan.layers[other], part) for other in _together(case.plan, name)}
+    return replace(case, plan=QuantPlan(case.plan.scheme, {**off, **on}))
+
+
+def all_but(case: Case, name: str, part: SensitivityPart) -> Case:
+    """All quantizers of the part, except those of one layer."""
+    parted = part_only(case, part)
+    off = {other: LayerPlan(float_reason="left out") for other in _together(case.plan, name)}
+    return replace(parted, plan=QuantPlan(case.plan.scheme, {**parted.plan.layers, **off}))
+
+
+def part_only(case: Case, part: SensitivityPart) -> Case:
+    """All quantizers of weights, of activations, or both."""
+    layers = {name: _part(plan, part) for name, plan in case.plan.layers.items()}
+    return replace(case, plan=QuantPlan(case.plan.scheme, layers))
+
+
+def _part(plan: LayerPlan, part: SensitivityPart) -> LayerPlan:
+    if part == "weights":
+        return replace(plan, output=None, shared_with=None)
+    return replace(plan, weight=None) if part == "activations" else plan
+
+
+def _together(plan: QuantPlan, name: str) -> Iterable[str]:
+    return [other for other, own in plan.layers.items() if other == name or own.shared_with == name]

@@ -1,0 +1,121 @@
+"""Scores many cases on the same batches, as many in one pass as memory allows."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from torch.utils import _pytree as pytree
+
+from qdiag.batches import Batches
+from qdiag.core.progress import Progress
+from qdiag.simulate.case import Case
+from qdiag.simulate.passes.pass_cache import Codec
+from qdiag.simulate.passes.pass_values import decode_scores, encode_scores
+from qdiag.simulate.passes.variants import VariantRunner, Variants
+from qdiag.simulate.task.scoring import Scoreboard, Scored
+
+MEMORY_BYTES = 1 << 30
+"""For the activations of all variants of one pass; more variants mean fewer passes of the shared reference."""
+_ALIVE = 3
+"""Tensors of the largest layer's size that one variant holds at once: input, output, a residual."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What scoring took.
+
+    Attributes:
+        pass_count: passes over the data. variant_count: networks scored.
+        computed_count, reused_count: operations that were run, and those whose result was shared.
+    """
+
+    pass_count: int = 0
+    variant_count: int = 0
+    computed_count: int = 0
+    reused_count: int = 0
+
+    def __add__(self, other: "Effort") -> "Effort":
+        return Effort(
+            self.pass_count + other.pass_count,
+            self.variant_count + other.variant_count,
+            self.computed_count + other.computed_count,
+            self.reused_count + other.reused_count,
+        )
+
+
+def score_cases(
+    cases: Sequence[Case], batches: Batches, progress: Progress, *, stage: str
+) -> tuple[list[Scored], Effort]:
+    """The score of each case, in their order; each against the untreated float network of its graph.
+
+    Cases in their order share work best when neighbours differ late in the network.
+    """
+    scored: dict[int, Scored] = {}
+    effort = Effort()
+    groups: dict[int, list[int]] = {}
+    for i, case in enumerate(cases):
+        groups.setdefault(id(case.origin), []).append(i)
+    for members in groups.values():
+        size = variants_at_once(cases[members[0]], batches)
+        for start in range(0, len(members), size):
+            chosen = members[start : start + size]
+            found, one = _one_pass([cases[i] for i in chosen], batches, progress, f"{stage} {start + 1}/{len(cases)}")
+            scored.update(zip(chosen, found, strict=True))
+            effort = effort + one
+    return [scored[i] for i in range(len(cases))], effort
+
+
+def variants_at_once(case: Case, batches: Batches) -> int:
+    """How many variants fit into `MEMORY_BYTES`, 2 to 32."""
+    largest = max((math.prod(seen.shape) for seen in case.observations.values()), default=1)
+    per_variant = _ALIVE * 4 * largest * max(batches.batch_size, 1)
+    return min(max(int(MEMORY_BYTES // per_variant), 2), 32)
+
+
+def _one_pass(cases: Sequence[Case], batches: Batches, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
+    """One pass, or what is kept of the same one: then its effort counts as that of this run, which it would be."""
+    return cases[0].passes.finished(
+        "score",
+        _SCORES,
+        lambda: _run_pass(cases, batches, progress, stage),
+        batches=[batches],
+        depends_on=(cases[0].origin, *(part for case in cases for part in (case.network, case.plan))),
+    )
+
+
+def _decoded(data: bytes) -> tuple[list[Scored], Effort]:
+    scores, counts = decode_scores(data)
+    return scores, Effort(*counts)
+
+
+_SCORES: Codec[tuple[list[Scored], Effort]] = Codec(lambda found: encode_scores(found[0], astuple(found[1])), _decoded)
+
+
+def _run_pass(cases: Sequence[Case], batches: Batches, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
+    runner = VariantRunner(cases[0].origin, cases)
+    boards = [Scoreboard(cases[0].network.program.output_names) for _ in cases]
+    progress.start(stage, batches.sample_count)
+    for batch in batches:
+        outputs = runner.run_batch(batch)
+        reference = tuple(_reference(o) for o in outputs)
+        for i, board in enumerate(boards):
+            board.add(batch, reference=reference, simulated=tuple(_simulated(o, i) for o in outputs))
+        progress.advance(batch.sample_count)
+    progress.finish()
+    effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)
+    return [board.scored() for board in boards], effort
+
+
+def _reference(output: Any) -> Any:
+    return pytree.tree_map(lambda x: x.reference if isinstance(x, Variants) else x, output, is_leaf=_is_variants)
+
+
+def _simulated(output: Any, variant: int) -> Any:
+    return pytree.tree_map(
+        lambda x: x.simulated[variant] if isinstance(x, Variants) else x, output, is_leaf=_is_variants
+    )
+
+
+def _is_variants(value: Any) -> bool:
+    return isinstance(value, Variants)

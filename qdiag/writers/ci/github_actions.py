@@ -1,0 +1,65 @@
+"""What GitHub Actions reads from a step: a summary in Markdown, and annotations on standard output."""
+
+import re
+from pathlib import Path
+
+from qdiag.core.gate import GateCheck, GateResult
+from qdiag.errors import WriteError
+from qdiag.writers.markdown.gate import MARKER, SUMMARY_BYTES_AT_MOST, gate_markdown
+from qdiag.writers.words.gate import check_sentence, check_title, named_cause_words
+
+ANNOTATIONS_AT_MOST = 10
+"""Of each kind; GitHub shows no more of one step."""
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def append_summary(path: str | Path, result: GateResult) -> None:
+    """Adds the gate to the file that `GITHUB_STEP_SUMMARY` names; what other steps' tools wrote there stays.
+
+    The whole file stays under the limit of a summary, or GitHub would show none of it.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    file = Path(path)
+    try:
+        taken = file.stat().st_size if file.exists() else 0
+        text = gate_markdown(result, max(0, SUMMARY_BYTES_AT_MOST - taken)).removeprefix(f"{MARKER}\n")
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(f"{text}\n")
+    except OSError as error:
+        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(file)) from error
+
+
+def annotations(result: GateResult) -> tuple[str, ...]:
+    """Workflow commands: errors for what failed or could not be judged and for causes, warnings for the rest.
+
+    Single layers come last: of ten places, they would take all.
+    """
+    grave = [check for status in ("fail", "cannot_judge") for check in result.checks if check.status == status]
+    slight = [check for check in result.checks if check.status in ("undecided", "warn")]
+    errors = [
+        *(_command("error", check) for check in grave if check.layer is None),
+        *(_line("error", "cause", named_cause_words(cause)) for cause in result.causes if grave),
+        *(_command("error", check) for check in grave if check.layer is not None),
+    ]
+    warnings = [_command("warning", check) for check in sorted(slight, key=lambda check: check.layer is not None)]
+    return (*errors[:ANNOTATIONS_AT_MOST], *warnings[:ANNOTATIONS_AT_MOST])
+
+
+def _command(kind: str, check: GateCheck) -> str:
+    return _line(kind, check_title(check), check_sentence(check))
+
+
+def _line(kind: str, title: str, text: str) -> str:
+    return f"::{kind} title={_property(f'qdiag: {title}')}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    clean = _CONTROL.sub(" ", text)
+    return clean.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,50 @@
+"""The BatchNorm audit as CSV: one row per channel, units in the column names."""
+
+import math
+
+import pandas as pd
+
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+
+
+def bn_frame(audit: BatchNormAudit) -> pd.DataFrame:
+    """One row per channel in graph order; what is not known (no layer, no statistics) is missing."""
+    return pd.DataFrame([row for record in audit.records for row in _rows(record)])
+
+
+def bn_csv(audit: BatchNormAudit) -> str:
+    """`bn_frame` as text; infinite values are `inf`, missing ones are empty."""
+    return str(bn_frame(audit).to_csv(index=False, lineterminator="\n"))
+
+
+def _rows(record: BatchNormRecord) -> list[dict[str, object]]:
+    dead = {found.channel: found for found in record.dead}
+    outliers = {found.channel: found for found in record.outliers}
+    bits = record.effective_bits
+    rows: list[dict[str, object]] = []
+    for c in range(record.channels):
+        evidence = dead.get(c)
+        rows.append(
+            {
+                "batchnorm": record.label,
+                "layer": record.layer.name if record.layer else None,
+                "direction": record.layer.direction if record.layer else None,
+                "paired_by": record.layer.paired_by if record.layer else None,
+                "certainty": record.layer.certainty if record.layer else None,
+                "channel": c,
+                "eps": record.eps,
+                "variance": record.variance[c] if record.variance else None,
+                "gain": record.gain[c] if record.gain else None,
+                "folded_max_abs": record.folded_max_abs[c] if record.folded_max_abs else None,
+                "effective_bits": bits[c] if bits else None,
+                "dead": evidence.evidence if evidence else None,
+                "range_over_live": _known(evidence.range_over_live) if evidence else None,
+                "gain_over_median": outliers[c].gain_over_median if c in outliers else None,
+                "skip_reason": record.skip_reason,
+            }
+        )
+    return rows
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

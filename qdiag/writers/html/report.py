@@ -1,0 +1,87 @@
+"""A diagnosis as one HTML file that opens from disk: no network, no other file, dark and light, by mouse or keyboard.
+
+The charts are our own SVG, a few hundred lines: unlike the canvas of a charting library they follow the theme, print
+sharp at the width of the paper, can be walked through with the arrow keys and be read aloud, and weigh 40 kB, not 1 MB
+and more in every report.
+"""
+
+import base64
+import hashlib
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.writers.html.comparison import comparison
+from qdiag.writers.html.filters import FILTERS
+from qdiag.writers.html.payload import run_payload
+from qdiag.writers.html.view import run_view
+from qdiag.writers.words.causes import VERDICT_WORDS, way_around_commands
+
+_STYLES = ("style.css", "sections.css", "charts.css", "print.css")
+_SCRIPTS = ("core.js", "sqnr.js", "sqnr_cursor.js", "pictures.js", "panel.js", "table.js", "main.js")
+_CHANNELS_AT_MOST = 256
+"""Channels drawn for one tensor; beyond that neighbours share a line, which a screen could not tell apart anyway."""
+_LINES_AT_MOST = 60_000
+"""Channels drawn for one kind of tensor over all layers and runs: keeps the file of a wide, deep network below 6 MB."""
+
+
+def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
+    """The whole page. Its policy lets no script run but its own, whatever a layer is called.
+
+    Args:
+        after: a second diagnosis, such as of the repaired network: the page then has a switch between the two.
+    """
+    runs = [run_view("before", "Before", diagnosis)]
+    if after is not None:
+        runs.append(run_view("after", "After", after))
+    lines = _LINES_AT_MOST // max(1, sum(len(run.layers) for run in runs))
+    channels = max(16, min(_CHANNELS_AT_MOST, lines))
+    data = {"runs": [run_payload(run.key, run.title, run.layers, run.diagnosis.batchnorms, channels) for run in runs]}
+    script, digest = _script()
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            runs=runs,
+            comparison=comparison(diagnosis, after) if after is not None else (),
+            data=htmlsafe_json_dumps(data, allow_nan=False, separators=(",", ":")),
+            style=Markup("\n".join(map(_source, _STYLES))),
+            script=Markup(script),
+            script_hash=digest,
+            verdict_words=VERDICT_WORDS,
+            way_around_commands=way_around_commands,
+        )
+    )
+    # A path may hold bytes that are no text; the page is UTF-8 all the same.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("qdiag.writers", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    return environment
+
+
+def _source(name: str) -> str:
+    """A file of the package as it is: our own, so nothing in it is escaped."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+@cache
+def _script() -> tuple[str, str]:
+    """The script, in a scope of its own, and its digest for the Content-Security-Policy."""
+    body = "\n".join(map(_source, _SCRIPTS))
+    script = f'"use strict";\n(() => {{\n{body}\n}})();\n'
+    return script, "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

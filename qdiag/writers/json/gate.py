@@ -1,0 +1,19 @@
+"""A gate as JSON: everything that was judged, with the verdict on top."""
+
+from typing import Any
+
+from qdiag.core.gate import GateResult, GateStatus
+from qdiag.writers.json.plain import dump, to_plain
+
+_STATUSES: tuple[GateStatus, ...] = ("pass", "warn", "undecided", "cannot_judge", "fail")
+
+
+def gate_to_json(result: GateResult) -> str:
+    """`success`, `status`, `exit_code` and counts first; equal results give equal bytes."""
+    verdict: dict[str, Any] = {
+        "success": result.exit_code == 0,
+        "status": result.status,
+        "exit_code": result.exit_code,
+        "statistics": {"checks": len(result.checks), **{str(status): result.count(status) for status in _STATUSES}},
+    }
+    return dump({**verdict, **to_plain(result, {})}) + "\n"

@@ -1,0 +1,175 @@
+"""The part of report.md on causes: what was tried, what it gave back, in which order, and the ways around."""
+
+from collections.abc import Iterator, Sequence
+
+from qdiag.core.causes.findings import Finding, FindingSite
+from qdiag.core.causes.ranking import RankedCause, Ranking, TaskKind, Trial
+from qdiag.core.causes.repair_names import REPAIR_NAMES
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, shell, table, text
+from qdiag.writers.words.bn import channel_list
+from qdiag.writers.words.causes import (
+    VERDICT_WORDS,
+    best_trial,
+    cause_title,
+    repair_title,
+    score_words,
+    step_title,
+    way_around_commands,
+)
+from qdiag.writers.words.evidence import evidence_words, float_words
+from qdiag.writers.words.numbers import (
+    UNKNOWN,
+    count_noun,
+    number,
+    recovery_words,
+    task_noun,
+    with_interval,
+    with_unit,
+)
+
+_SITES_AT_MOST = 8
+_KEEPS = {repair.name for repair in REPAIR_NAMES if repair.keeps_scheme}
+_METHOD = (
+    "Every suspect was repaired alone, on a copy, and the network measured again on the same samples. It is called a "
+    "cause only where that gives back more than noise, and more than a placebo: the same repair, of the same size, "
+    "where the finding is not. Repairs that keep the scheme decide the rank."
+)
+
+
+def causes_section(diagnosis: Diagnosis) -> str:
+    """The ranked table, then every suspect with its sites and all repairs that were tried."""
+    ranking = diagnosis.ranking
+    if not ranking.causes:
+        return section("Causes", "No finding that a repair could test." if not ranking.findings else "")
+    rows = [_cause_row(cause) for cause in ranking.causes]
+    header = ("rank #", "suspect", "verdict", "layers", "best repair", "gives back", "its placebo")
+    return section(
+        "Causes, ranked by what repairing them gives back",
+        _METHOD,
+        table(header, rows),
+        *(_suspect(cause, ranking.task_kind) for cause in ranking.causes),
+    )
+
+
+def _cause_row(cause: RankedCause) -> tuple[str, ...]:
+    trial = best_trial(cause)
+    back = placebo = ""
+    if trial is not None and trial.recovery is not None:
+        back = recovery_words(trial.recovery)
+        placebo = recovery_words(trial.placebo.recovery) if trial.placebo else text(trial.no_placebo or "not measured")
+    return (
+        str(cause.rank),
+        f"{cause.code} {text(cause_title(cause.code))}",
+        f"**{VERDICT_WORDS[cause.verdict]}**" if cause.verdict == "cause" else VERDICT_WORDS[cause.verdict],
+        codes(cause.layers, 2),
+        text(repair_title(trial.repair)) if trial is not None else "none was measured",
+        back,
+        placebo,
+    )
+
+
+def _suspect(cause: RankedCause, kind: TaskKind) -> str:
+    blocks = [
+        f"### {cause.rank}. {cause.code}: {text(cause_title(cause.code))}",
+        f"{VERDICT_WORDS[cause.verdict].capitalize()}: {text(cause.reason)}." if cause.reason else "",
+        _sites(cause.sites),
+        _also(cause.findings[1:]),
+        _trials(cause.trials, kind),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _also(findings: Sequence[Finding]) -> str:
+    words = [
+        f"{finding.code} {text(cause_title(finding.code))} ({codes(finding.layers) or 'the whole network'})"
+        for finding in findings
+    ]
+    return f"Pointing at the same places: {'; '.join(words)}." if words else ""
+
+
+def _sites(sites: Sequence[FindingSite]) -> str:
+    rows = [
+        (
+            code(site.layer),
+            channel_list(site.channels) or "whole layer",
+            text("; ".join(map(evidence_words, site.evidence))),
+        )
+        for site in sites[:_SITES_AT_MOST]
+    ]
+    rest = len(sites) - _SITES_AT_MOST
+    more = f"\n\n… and {count_noun(rest, 'more layer')}." if rest > 0 else ""
+    return table(("layer", "channels", "seen"), rows) + more
+
+
+def _trials(trials: Sequence[Trial], kind: TaskKind) -> str:
+    header = ("repair tried", "scheme", "gives back", "afterwards", "over its placebo", "float network")
+    return table(header, (_trial_row(trial, kind) for trial in trials))
+
+
+def _trial_row(trial: Trial, kind: TaskKind) -> tuple[str, ...]:
+    scheme = "kept" if trial.repair in _KEEPS else "changed"
+    cost = float_words(trial.float_cost)
+    name = f"{text(repair_title(trial.repair))} ({code(trial.repair)})"
+    if trial.refused is not None:
+        return name, scheme, f"refused: {text(trial.refused)}", "", "", cost
+    placebo = recovery_words(trial.placebo.over_placebo) if trial.placebo else text(trial.no_placebo or "not measured")
+    back = recovery_words(trial.recovery) if trial.recovery else UNKNOWN
+    if trial.recovery is not None and trial.recovery.pairs is not None:
+        back += f"; {with_interval(trial.recovery.recovered_db, 'dB', trial.recovery.db_interval)}"
+    return name, scheme, back, score_words(trial.after, kind) if trial.after else UNKNOWN, placebo, cost
+
+
+def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
+    """Repairs one on top of the other, and what none of them explains."""
+    ranking = diagnosis.ranking
+    if not ranking.waterfall:
+        return ""
+    kind = ranking.task_kind
+    rows = [("", "quantized, as it is", "", score_words(ranking.before, kind), "")]
+    for index, step in enumerate(ranking.waterfall, start=1):
+        what = f"{text(step_title(step))}: {text(repair_title(step.repair))}"
+        rows.append((str(index), what, codes(step.layers), score_words(step.after, kind), recovery_words(step.gained)))
+    if kind != "none":
+        rows.append(("", "**not given back by any repair here**", "", "", with_unit(ranking.remainder_pp, "pp")))
+        rows.append(("", "float", "", _float_words(ranking), ""))
+    header = ("step #", "repair", "layers", "afterwards", "gained over the step before")
+    intro = "Each repair keeps the scheme and is measured on top of those before it."
+    return section("Repaired step by step", intro, table(header, rows), *pictures_of(links, "causes"))
+
+
+def _float_words(ranking: Ranking) -> str:
+    top1 = ranking.before.task.top1
+    percent = top1.reference_percent if top1 is not None else 100.0
+    return f"{number(percent)} % {task_noun(ranking.task_kind)}"
+
+
+def ways_around_section(diagnosis: Diagnosis) -> str:
+    """Changes of scheme: what they give back, what they cost, and how to measure them."""
+    kind = diagnosis.ranking.task_kind
+    trials = list(_ways_around(diagnosis.ranking))
+    rows = [
+        (
+            text(repair_title(trial.repair)),
+            count_noun(len(trial.layers), "layer"),
+            recovery_words(trial.recovery) if trial.recovery else UNKNOWN,
+            score_words(trial.after, kind) if trial.after else UNKNOWN,
+            text("; ".join(map(evidence_words, trial.costs))) or UNKNOWN,
+        )
+        for trial in trials
+    ]
+    lines = list(dict.fromkeys(line for trial in trials for line in way_around_commands(diagnosis, trial)))
+    intro = "For hardware that allows another scheme; each measured alone, on the network without repairs."
+    header = ("change of scheme", "where", "gives back", "afterwards", "costs")
+    return section("Ways around", *([intro, table(header, rows), shell(lines) if lines else ""] if rows else []))
+
+
+def _ways_around(ranking: Ranking) -> Iterator[Trial]:
+    """The best one first, then those of the suspects; each kind of change at the same layers once."""
+    seen = set()
+    own = [t for cause in ranking.causes for t in cause.trials if t.repair not in _KEEPS and t.recovery is not None]
+    for trial in [*([ranking.way_around] if ranking.way_around else []), *own]:
+        key = (trial.repair, trial.layers)
+        if key not in seen:
+            seen.add(key)
+            yield trial

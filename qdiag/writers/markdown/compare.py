@@ -1,0 +1,122 @@
+"""A comparison as Markdown, for a pull request or a note."""
+
+from collections.abc import Iterable, Iterator
+
+from qdiag.core.compare import Comparison, LayerChange
+from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
+from qdiag.writers.words.compare import (
+    CAUSE_STATUS_WORDS,
+    CERTAINTY_MARKS,
+    cause_counts,
+    cause_layers,
+    comparison_headline,
+    decibels,
+    given_back,
+    layer_counts,
+    layer_verdict,
+    matching_words,
+    pairing_words,
+    signed,
+    task_rows,
+)
+from qdiag.writers.words.numbers import count_noun
+
+LAYERS_SHOWN = 25
+
+
+def comparison_markdown(comparison: Comparison, layers_shown: int = LAYERS_SHOWN) -> str:
+    """Headline, task, causes, layers that changed, settings that differ.
+
+    Args:
+        layers_shown: of the layers that changed; 0 for all.
+    """
+    before, after = comparison.before, comparison.after
+    lines = [f"**{escape(comparison_headline(comparison))}**", ""]
+    if comparison.forced:
+        lines += [f"> Compared by force: {escape(reason)}." for reason in comparison.forced] + [""]
+    lines += _table(
+        ("", "before", "after"),
+        [
+            ("diagnosis", code(before.source), code(after.source)),
+            ("model", code(before.model), code(after.model)),
+            ("scheme", escape(before.scheme), escape(after.scheme)),
+            ("data", *(f"{escape(run.data)}, {count_noun(run.sample_count, 'sample')}" for run in (before, after))),
+        ],
+    )
+    rows = list(task_rows(comparison))
+    if rows:
+        lines += _table(("", "before", "after", "change"), [tuple(map(escape, row)) for row in rows], numbers=True)
+    pairing = pairing_words(comparison)
+    lines += [escape(pairing), ""] if pairing else []
+    lines += ["### Causes", "", escape(cause_counts(comparison)), "", *_causes(comparison)]
+    lines += ["### Layers", "", f"{layer_counts(comparison)}.", "", *_layers(comparison, layers_shown)]
+    notes = [f"- {escape(words)}" for words in (*matching_words(comparison), *comparison.notes)]
+    lines += [*notes, ""] if notes else []
+    if comparison.differences:
+        lines += ["<details><summary>Settings that differ</summary>", ""]
+        rows_ = [(escape(d.name), code(d.before), code(d.after)) for d in comparison.differences]
+        lines += [*_table(("setting", "before", "after"), rows_), "</details>"]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that means itself inside a table of GitHub's Markdown."""
+    for sign in ("\\", "|", "`", "*", "_", "[", "]"):
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "").replace("\n", " ")
+
+
+def code(text: str) -> str:
+    """A name in code font, whatever signs it holds; nothing for nothing."""
+    plain = text.replace("\r", "").replace("\n", " ")
+    if not plain or "`" in plain or "|" in plain:
+        return escape(plain)
+    return f"`{plain}`"
+
+
+def _causes(comparison: Comparison) -> Iterator[str]:
+    claimed = [cause for cause in comparison.causes if cause.status != "suspect"]
+    if not claimed:
+        return
+    rows = [
+        (
+            CAUSE_STATUS_WORDS[cause.status],
+            f"{escape(cause.code)} {escape(cause_title(cause.code))}",
+            escape(cause_layers(cause)),
+            *(VERDICT_WORDS[verdict] if verdict else "-" for verdict in (cause.verdict_before, cause.verdict_after)),
+            *given_back(cause),
+        )
+        for cause in claimed
+    ]
+    yield from _table(("", "cause", "layers", "before", "after", "repair gives back, before", "after"), rows)
+
+
+def _layers(comparison: Comparison, shown: int) -> Iterator[str]:
+    changed = comparison.changed
+    if not changed:
+        return
+    rows = [_layer(layer) for layer in (changed[:shown] if shown else changed)]
+    header = ("layer", "local dB", "after", "change", "propagated dB", "after", "change")
+    yield from _table((*header, ""), rows, numbers=True, words_at=len(header))
+    if len(rows) < len(changed):
+        yield from (f"{len(changed) - len(rows)} more layers changed.", "")
+
+
+def _layer(layer: LayerChange) -> tuple[str, ...]:
+    was = f" (was {code(layer.name_before)}{CERTAINTY_MARKS[layer.certainty]})" if layer.is_renamed else ""
+    return (
+        code(layer.name) + was,
+        *(decibels(layer.local_before_db), decibels(layer.local_after_db), signed(layer.local_change_db)),
+        *(decibels(layer.propagated_before_db), decibels(layer.propagated_after_db)),
+        signed(layer.propagated_change_db),
+        layer_verdict(layer),
+    )
+
+
+def _table(
+    header: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: bool = False, words_at: int | None = None
+) -> list[str]:
+    """With a blank line behind it; numbers stand to the right, except in the first column and in that of `words_at`."""
+    marks = [":--" if not numbers or i in (0, words_at) else "--:" for i in range(len(header))]
+    lines = [header, tuple(marks), *rows]
+    return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]

@@ -1,0 +1,120 @@
+"""The part of report.md on sweeps and origins: sensitivity, bits, findings without a test, method and provenance."""
+
+import math
+from collections.abc import Sequence
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
+from qdiag.writers.words.causes import cause_title, score_words
+from qdiag.writers.words.evidence import evidence_words
+from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
+from qdiag.writers.words.numbers import significant, task_noun, with_unit
+from qdiag.writers.words.untried import untried_findings
+
+_ROWS = 8
+_PART_WORDS = {"both": "quantizers", "weights": "weight quantizer", "activations": "activation quantizer"}
+
+
+def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
+    """The layers that cost most by themselves."""
+    sweep = diagnosis.sensitivity
+    if sweep is None or not sweep.most_sensitive:
+        return ""
+    kind = diagnosis.ranking.task_kind
+    rows = [
+        (
+            code(row.layer),
+            score_words(row.alone, kind) if row.alone else "",
+            score_words(row.all_but, kind) if row.all_but else "",
+            significant(row.fisher) if not math.isnan(row.fisher) else "",
+        )
+        for row in sweep.most_sensitive[:_ROWS]
+    ]
+    intro = (
+        f"Only this layer's {_PART_WORDS[sweep.part]} on, and all but this layer's; the most sensitive of "
+        f"{len(sweep.rows)} layers first. With everything quantized: {score_words(sweep.quantized, kind)}."
+    )
+    if not math.isnan(sweep.fisher_rank_correlation):
+        intro += (
+            f" The estimate from one backward pass (Fisher) orders the layers with a rank correlation of "
+            f"{sweep.fisher_rank_correlation:.2f} to the exact sweep."
+        )
+    header = ("layer", "this layer alone", "all but this layer", "Fisher estimate #")
+    return section("Sensitivity", intro, table(header, rows), *pictures_of(links, "sensitivity"))
+
+
+def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
+    """Other widths of all weights and activations."""
+    noun = task_noun(diagnosis.ranking.task_kind)
+    rows = [
+        (str(point.bits), with_unit(point.score.task_percent, "%"), with_unit(point.score.output_sqnr_db, "dB"))
+        for point in sorted(diagnosis.bits, key=lambda point: point.bits)
+    ]
+    header: tuple[str, ...] = ("bits of weights and activations #", f"{noun} #", "output SQNR #")
+    tabled: list[tuple[str, ...]] = list(rows)
+    if diagnosis.ranking.task_kind == "none":
+        header, tabled = (header[0], header[2]), [(bits, db) for bits, _, db in rows]
+    return section("Bits", *((table(header, tabled), *pictures_of(links, "bits")) if rows else ()))
+
+
+def other_findings_section(diagnosis: Diagnosis) -> str:
+    """What was seen and belongs to no suspect: facts, not causes."""
+    rows = [
+        (
+            f"{finding.code} {text(cause_title(finding.code))}",
+            codes(finding.layers),
+            text("; ".join(map(evidence_words, finding.sites[0].evidence))) if finding.sites else "",
+        )
+        for finding in untried_findings(diagnosis.ranking)
+    ]
+    intro = "Seen, but not tested by a repair."
+    return section("Other findings", *((intro, table(("finding", "layers", "worst"), rows)) if rows else ()))
+
+
+def method_section(diagnosis: Diagnosis) -> str:
+    """What was measured, on what, with what: enough to do it again."""
+    measurement, ranking = diagnosis.measurement, diagnosis.ranking
+    model, data, scheme, capture = measurement.model, measurement.data, measurement.scheme, measurement.capture
+    calibrated = f" from {code(data.calibration_source)}" if data.calibration_source != data.source else ""
+    labels = "labelled" if data.is_labelled else "no labels"
+    rows = [
+        ("model", f"{code(model.source)}, {text(model.format)}, {model.parameter_count:,} parameters"),
+        ("architecture", code(model.architecture)),
+        ("model digest", f"SHA-256 {code(model.digest, 70)}"),
+        ("data", f"{code(data.source)}: {data.measured_count} measured, {labels}"),
+        ("calibration", f"{data.calibration_count}{calibrated}; {text(data.split)}"),
+        ("preprocessing", f"{text(data.preprocessing)}; batch {data.batch_size}, seed {data.seed}"),
+        ("data digest", f"SHA-256 {code(data.digest, 70)}"),
+        ("scheme", code(scheme.name)),
+        ("weights", text(tensor_scheme_words(scheme.weights))),
+        ("activations", text(tensor_scheme_words(scheme.activations))),
+        ("arithmetic", text(arithmetic_words(scheme))),
+        ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),
+        ("left in float", _float_words(diagnosis)),
+        ("passes", _pass_words(diagnosis)),
+        ("time", ", ".join(f"{text(stage.stage)} {stage.elapsed_s:.1f} s" for stage in diagnosis.stages)),
+        ("versions", ", ".join(f"{text(name)} {text(value)}" for name, value in diagnosis.versions.items())),
+    ]
+    intro = (
+        "The float and the simulated quantized network ran side by side on the same samples. Intervals are 95 %, for "
+        "paired proportions (Bonett and Price, 2012) where points are counted, and over samples for dB."
+    )
+    notes = [f"- {text(note)}" for note in dict.fromkeys((*diagnosis.notes, *measurement.notes, *ranking.notes))]
+    return section(
+        "Method and provenance",
+        intro,
+        table(("", ""), [row for row in rows if row[1]]),
+        "\n".join(["Notes:", "", *notes]) if notes else "",
+    )
+
+
+def _float_words(diagnosis: Diagnosis) -> str:
+    ops = diagnosis.measurement.float_ops
+    return f"{codes(tuple(op.name for op in ops))}: {text(ops[0].reason)}" if ops else ""
+
+
+def _pass_words(diagnosis: Diagnosis) -> str:
+    ranking = diagnosis.ranking
+    if not ranking.pass_count:
+        return ""
+    return f"{ranking.variant_count} networks measured in {ranking.pass_count} passes over the data"

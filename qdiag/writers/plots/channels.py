@@ -1,0 +1,104 @@
+"""Range of a layer's weight by output channel: who sets the shared scale, and who is left with a step or two."""
+
+import math
+from statistics import median_high
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.facts import WeightFacts
+from qdiag.writers.plots.figure import BLUE, GREY, SKY, VERMILION
+from qdiag.writers.plots.frame import empty_figure, legend_below, new_figure, plain, title
+from qdiag.writers.words.layers import shorten
+
+_LOG_FROM = 20.0
+"""Widest over median channel from which on the axis is logarithmic to both sides of zero."""
+
+
+def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
+    """A whisker from smallest to largest weight per channel, channels of findings in another colour.
+
+    With one scale per tensor, a ground shows the values nearer to zero than half a step, which become 0.
+
+    Raises:
+        KeyError: no layer has that name.
+    """
+    weight = diagnosis.layer_facts(layer).weight
+    heading = f"Weight range by output channel: {shorten(layer, 60)}"
+    places = [c for c in range(len(weight.channel_min)) if _is_finite(weight, c)] if weight else []
+    if weight is None or not places:
+        return empty_figure(heading, "no finite weights")
+    count = len(weight.channel_min)
+    figure = new_figure(9.0, 3.8)
+    axes = plain(figure.add_subplot())
+    marked = finding_channels(diagnosis, layer)
+    width = max(0.5, min(5.0, 420.0 / count))
+    handles: list[Artist] = []
+    for group, color, label in (
+        ([c for c in places if c not in marked], BLUE, "channel, smallest to largest weight"),
+        ([c for c in places if c in marked], VERMILION, "channel with a finding"),
+    ):
+        if group:
+            lows, highs = [weight.channel_min[c] for c in group], [weight.channel_max[c] for c in group]
+            axes.vlines(group, lows, highs, color=color, linewidth=width)
+            handles.append(Line2D([], [], color=color, linewidth=3.0, label=label))
+    odd = [c for c in range(count) if c not in set(places)]
+    if odd:
+        axes.plot(odd, [0.0] * len(odd), "x", color=GREY, markersize=7, zorder=4)
+        handles.append(Line2D([], [], linestyle="none", marker="x", color=GREY, label="not finite"))
+    widest = max(weight.channel_max_abs[c] for c in places)
+    others = [c for c in places if c not in marked]
+    median = median_high(weight.channel_max_abs[c] for c in others or places)
+    step = shared_step(diagnosis, min(weight.channel_min), max(weight.channel_max)) if not odd else None
+    if step is not None:
+        axes.axhspan(-step / 2.0, step / 2.0, color=SKY, alpha=0.5, linewidth=0, zorder=0)
+        handles.append(Patch(color=SKY, alpha=0.5, label=f"rounds to 0 (step {step:.2g})"))
+    if median > 0.0 and widest / median > _LOG_FROM:
+        axes.set_yscale("symlog", linthresh=median / 10.0, linscale=0.5)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.axhline(0.0, color="black", linewidth=0.6, zorder=1)
+    axes.set_xlim(-0.8, count - 0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("output channel")
+    axes.set_ylabel("weight, BatchNorm folded")
+    if median > 0.0:
+        whom = "the median channel without a finding" if others and marked else "the median channel"
+        heading += f"\nthe widest reaches {widest / median:.3g} x as far as {whom}"
+    title(figure, heading)
+    legend_below(figure, handles)
+    return figure
+
+
+def shared_step(diagnosis: Diagnosis, low: float, high: float) -> float | None:
+    """Step of a min-max quantizer over the whole weight.
+
+    None where channels have scales of their own, and with other calibrators, whose range is not stored.
+    """
+    scheme = diagnosis.measurement.scheme.weights
+    if scheme.is_float or scheme.granularity != "per_tensor" or scheme.calibrator != "minmax":
+        return None
+    if scheme.symmetric:
+        step = max(abs(low), abs(high)) / scheme.quant_max
+    else:
+        step = (max(high, 0.0) - min(low, 0.0)) / (scheme.quant_max - scheme.quant_min)
+    return step if step > 0.0 else None
+
+
+def finding_channels(diagnosis: Diagnosis, layer: str) -> set[int]:
+    """Channels of the layer that any finding about weights or normalization names."""
+    return {
+        channel
+        for finding in diagnosis.ranking.findings
+        if finding.code[:3] in ("QD1", "QD3")
+        for site in finding.sites
+        if site.layer == layer
+        for channel in site.channels
+    }
+
+
+def _is_finite(weight: WeightFacts, channel: int) -> bool:
+    return math.isfinite(weight.channel_min[channel]) and math.isfinite(weight.channel_max[channel])

@@ -1,0 +1,118 @@
+"""What each layer's quantizers cost alone, and what leaving them out gives back."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from qdiag.core.measures.sensitivity import Sensitivity
+from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
+from qdiag.writers.plots.frame import empty_figure, legend_below, new_figure, plain, title
+from qdiag.writers.plots.layer_axis import figure_width, label_layers
+from qdiag.writers.words.layers import shorten
+
+_MARKED = 3
+_LEAST_SPAN = 2.0
+"""dB or points: an axis of less would make a single sample look like a mountain."""
+
+_PART_WORDS = {"both": "weights and activations", "weights": "weights", "activations": "activations"}
+
+
+def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
+    """Up to four panels over the layers in graph order, as far as measured.
+
+    Output SQNR with only this layer quantized (low is sensitive) and the points that this costs; output SQNR with all
+    but this layer quantized, over that with all, and the points that this gives back.
+    """
+    rows = sensitivity.rows
+    words = shorten(sensitivity.model.architecture, 48)
+    heading = f"Sensitivity of layers ({_PART_WORDS[sensitivity.part]}): {words}, {sensitivity.scheme.name}"
+    whole = sensitivity.quantized
+    float_percent = _float_percent(sensitivity)
+    alone_db = [row.alone.output_sqnr_db if row.alone else math.nan for row in rows]
+    alone_pp = [float_percent - row.alone.task_percent if row.alone else math.nan for row in rows]
+    but_db = [row.all_but.output_sqnr_db - whole.output_sqnr_db if row.all_but else math.nan for row in rows]
+    but_pp = [row.all_but.task_percent - whole.task_percent if row.all_but else math.nan for row in rows]
+    panels = [
+        (values, label, color)
+        for values, label, color in (
+            (alone_db, "this layer alone:\noutput SQNR [dB]\n(low is sensitive)", ORANGE),
+            (alone_pp, "this layer alone:\ncosts [pp]", ORANGE),
+            (but_db, "all but this layer:\ngives back [dB]", BLUE),
+            (but_pp, "all but this layer:\ngives back [pp]", BLUE),
+        )
+        if any(not math.isnan(value) for value in values)
+    ]
+    if not panels:
+        return empty_figure(heading, "no layer was measured")
+    figure = new_figure(figure_width(len(rows)), 1.6 + 1.75 * len(panels))
+    marked = _most_sensitive(alone_db)
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    label_layers(all_axes[-1], [row.layer for row in rows], marked)
+    is_odd = False
+    for axes, (values, label, color) in zip(all_axes, panels, strict=True):
+        is_odd |= _bars(plain(axes), values, color, marked if color == ORANGE else ())
+        axes.set_ylabel(label, fontsize=9)
+    if panels[0][0] is alone_db and math.isfinite(whole.output_sqnr_db):
+        all_axes[0].axhline(whole.output_sqnr_db, color="black", linewidth=1.0, linestyle="--")
+    title(figure, heading)
+    legend_below(figure, _handles(panels, alone_db, whole.output_sqnr_db, is_odd))
+    return figure
+
+
+def _handles(
+    panels: Sequence[tuple[list[float], str, str]], alone_db: list[float], all_db: float, is_odd: bool
+) -> list[Artist]:
+    colors = {color for _, _, color in panels}
+    handles: list[Artist] = []
+    if ORANGE in colors:
+        handles.append(Patch(color=ORANGE, label="only this layer quantized"))
+        handles.append(Patch(color=VERMILION, label="the same, most sensitive"))
+    if BLUE in colors:
+        handles.append(Patch(color=BLUE, label="all but this layer quantized"))
+    if panels[0][0] is alone_db and math.isfinite(all_db):
+        handles.append(
+            Line2D([], [], color="black", linestyle="--", label=f"everything quantized: {all_db:.1f} dB")
+        )  # fmt: skip
+    if is_odd:
+        handles.append(
+            Line2D([], [], linestyle="none", marker="^", color=GREY, label="infinite (downwards: -infinite)")
+        )
+        handles.append(Line2D([], [], linestyle="none", marker="x", color=VERMILION, label="not measured or not known"))
+    return handles
+
+
+def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]) -> bool:
+    """Whether a value was not finite, and drawn as a sign."""
+    width = 0.75 if len(values) <= 60 else 1.0
+    heights = [value if math.isfinite(value) else 0.0 for value in values]
+    colors = [VERMILION if i in marked else color for i in range(len(values))]
+    axes.bar(range(len(values)), heights, width, color=colors)
+    axes.axhline(0.0, color="black", linewidth=0.8)
+    low, high = min(*heights, 0.0), max(*heights, 0.0)
+    span = max(high - low, _LEAST_SPAN)
+    axes.set_ylim(low - 0.08 * span if low < 0.0 else 0.0, low + 1.08 * span)
+    for infinite, marker, place in ((math.inf, "^", 0.97), (-math.inf, "v", 0.03)):
+        places = [i for i, value in enumerate(values) if value == infinite]
+        if places:
+            axes.plot(places, [place] * len(places), marker, color=GREY, markersize=6,
+                      transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+    unknown = [i for i, value in enumerate(values) if math.isnan(value)]
+    if unknown:
+        axes.plot(unknown, [0.0] * len(unknown), "x", color=VERMILION, markersize=6, clip_on=False)
+    return any(not math.isfinite(value) for value in values)
+
+
+def _float_percent(sensitivity: Sensitivity) -> float:
+    """Top-1 of the float network; 100 where agreement with it is what is counted."""
+    top1 = sensitivity.quantized.task.top1
+    return top1.reference_percent if top1 is not None else 100.0
+
+
+def _most_sensitive(alone_db: Sequence[float]) -> list[int]:
+    known = [i for i, value in enumerate(alone_db) if not math.isnan(value)]
+    return sorted(known, key=lambda i: alone_db[i])[:_MARKED]

@@ -1,0 +1,132 @@
+"""SQNR by layer in graph order: local, propagated, and expected from the range alone."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from qdiag.core.measures.measurement import Measurement
+from qdiag.writers.plots.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
+from qdiag.writers.plots.layer_axis import figure_width, float_ground, label_layers
+from qdiag.writers.words.layer_row import LayerRow, layer_rows, weakest
+from qdiag.writers.words.layers import drop_common_prefix, shorten
+
+
+def sqnr_figure(measurement: Measurement) -> Figure:
+    """The figure behind `--plot`.
+
+    Infinite values are drawn at the edge with an arrow, layers in float on a grey ground, the layer with the lowest
+    local SQNR with a ring and its name.
+    """
+    rows = layer_rows(measurement.records)
+    figure = Figure(figsize=(figure_width(len(rows)), 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    low, high = _limits(rows)
+    axes.set_ylim(low, high)
+    size = 5.0 if len(rows) <= 60 else 3.0
+    handles: list[Artist] = [
+        _line(axes, [r.record.expected_sqnr_db for r in rows], "expected from the range", GREY, "--", None, 1.0, 0),
+        _line(axes, [r.local_db for r in rows], "local (this layer alone)", ORANGE, "-", "o", 1.2, size),
+        _line(axes, [r.propagated_db for r in rows], "propagated (all before it too)", BLUE, "-", "s", 1.8, size),
+    ]
+    handles += _infinity_key(rows)
+    handles += float_ground(axes, rows)
+    worst = weakest(rows)
+    marked: list[int] = []
+    if worst is not None:
+        marked = [next(i for i, row in enumerate(rows) if row is worst)]
+        handles.append(_mark(axes, rows, marked[0], low, high))
+    label_layers(axes, [row.record.name for row in rows], marked)
+    axes.set_ylabel("SQNR [dB], higher is better")
+    axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.set_title(_title(measurement), loc="left", fontsize=11, pad=12)
+    figure.legend(handles=handles, loc="outside lower center", ncols=_legend_columns(figure), frameon=False, fontsize=9)
+    return figure
+
+
+def _legend_columns(figure: Figure) -> int:
+    return 7 if figure.get_figwidth() > 15 else 3
+
+
+def _limits(rows: Sequence[LayerRow]) -> tuple[float, float]:
+    values = [v for r in rows for v in (r.local_db, r.propagated_db, r.record.expected_sqnr_db) if math.isfinite(v)]
+    if not values:
+        return -5.0, 50.0
+    low, high = min(*values, 0.0), max(*values, 10.0)
+    span = high - low
+    return low - 0.12 * span, high + 0.06 * span  # room for the name of the weakest layer below its point
+
+
+def _line(
+    axes: Axes,
+    values: Sequence[float],
+    label: str,
+    color: str,
+    style: str,
+    marker: str | None,
+    width: float,
+    size: float,
+) -> Line2D:
+    drawn = [v if math.isfinite(v) else math.nan for v in values]
+    (line,) = axes.plot(drawn, style, color=color, label=label, linewidth=width, marker=marker, markersize=size)
+    low, high = axes.get_ylim()
+    for infinite, edge, arrow in ((math.inf, high, "^"), (-math.inf, low, "v")):
+        places = [i for i, v in enumerate(values) if v == infinite]
+        if places:
+            axes.plot(places, [edge] * len(places), arrow, color=color, markersize=8, clip_on=False, zorder=5)
+    return line
+
+
+def _infinity_key(rows: Sequence[LayerRow]) -> list[Line2D]:
+    values = {v for row in rows for v in (row.local_db, row.propagated_db)}
+    words = ((math.inf, "^", "infinite: no error"), (-math.inf, "v", "-infinite: noise without signal"))
+    return [
+        Line2D([], [], linestyle="none", marker=marker, color=GREY, markersize=8, label=label)
+        for infinite, marker, label in words
+        if infinite in values
+    ]
+
+
+def _mark(axes: Axes, rows: Sequence[LayerRow], place: int, low: float, high: float) -> Line2D:
+    value = rows[place].local_db
+    y = value if math.isfinite(value) else low
+    (ring,) = axes.plot(
+        [place], [y], "o", markersize=13, markerfacecolor="none", markeredgecolor=VERMILION, markeredgewidth=2.0,
+        label="weakest layer", linestyle="none", zorder=6, clip_on=False,
+    )  # fmt: skip
+    name = shorten(drop_common_prefix([row.record.name for row in rows])[place], 40)
+    left_half = place < len(rows) / 2
+    # Nothing is drawn between the lowest value and the axis, so the name covers no line there.
+    foot = low + 0.03 * (high - low)
+    axes.plot([place, place], [foot, y], ":", color=VERMILION, linewidth=1.2, zorder=1)
+    axes.annotate(
+        f"{name}: {value:.1f} dB",
+        (place, foot),
+        xytext=(12 if left_half else -12, 0),
+        textcoords="offset points",
+        ha="left" if left_half else "right",
+        va="bottom",
+        color=VERMILION,
+        fontsize=9,
+        fontweight="bold",
+        zorder=7,
+    )
+    return ring
+
+
+def _title(measurement: Measurement) -> str:
+    top1 = measurement.task.top1
+    parts = [f"{shorten(measurement.model.architecture, 48)}, {measurement.scheme.name}"]
+    if top1 is not None:
+        parts.append(f"top-1 {top1.reference_percent:.1f} % → {top1.simulated_percent:.1f} %")
+    elif measurement.outputs:
+        parts.append(f"output SQNR {measurement.outputs[0].error.sqnr_db:.1f} dB")
+    if measurement.data.is_data_free:
+        parts.append("DATA-FREE: drawn inputs, no images")
+    return "   |   ".join(parts)

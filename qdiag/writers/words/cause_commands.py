@@ -1,0 +1,143 @@
+"""The commands that repair what was found, ready to be pasted into a shell."""
+
+import shlex
+from collections.abc import Sequence
+from glob import escape
+from pathlib import PurePath
+
+from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
+from qdiag.core.causes.repair_names import REPAIR_NAMES
+from qdiag.core.diagnosis import Diagnosis
+
+_CORRECTION = "correct_bias"
+_FIX_BN = {"reset_variance_mean": "mean", "reset_variance_constant": "constant"}
+_CHANGES_WEIGHTS = {repair.name for repair in REPAIR_NAMES if repair.changes_weights}
+_KEEPS_SCHEME = {repair.name for repair in REPAIR_NAMES if repair.keeps_scheme}
+_SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}
+_BUILT_FORMATS = ("checkpoint", "safetensors")
+"""Formats without the network's code: reading them takes `--arch`."""
+
+
+def ranking_of(source: Diagnosis | Ranking) -> Ranking:
+    """The ranking, of a diagnosis or itself."""
+    return source.ranking if isinstance(source, Diagnosis) else source
+
+
+def commands(
+    source: Diagnosis | Ranking, model_source: str | None = None, options: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """What to run, in order: each line works on what the line before wrote. Empty when nothing is known to help.
+
+    Repairs of weights write a checkpoint beside the one that was read (`net.fixed.pt2`), then `net.fixed2.pt2`, ...;
+    changes of the plan are measured together at the end, with the values of `--set` that make the scheme so.
+
+    Args:
+        model_source: the model as the command line names it; a diagnosis knows its own.
+        options: words of the command line that say which network, data and scheme; a diagnosis knows its own.
+    """
+    ranking = ranking_of(source)
+    if ranking.harm.verdict != "harmed" or not (ranking.claimed or ranking.waterfall):
+        return ()
+    model, words = _model_and_options(source, model_source, options)
+    lines: list[str] = []
+    settings: list[str] = []
+    current = model
+    corrected = [step for step in _steps(ranking) if step[0] == _CORRECTION]
+    for repair, own_settings, _ in _steps(ranking):
+        if repair == _CORRECTION:
+            continue
+        if repair in _CHANGES_WEIGHTS:
+            target = _fixed_name(model, len(lines) + 1)
+            head = (
+                ["fix-bn", current, "-o", target, "--method", _FIX_BN[repair]]
+                if repair in _FIX_BN
+                else ["repair", current, "--with", repair, "-o", target]
+            )
+            lines.append(_line([*head, *words]))
+            current = target
+        else:
+            settings += [value for value in own_settings if value not in settings]
+    if corrected:  # last, since it fits the rounding of the weights as they then are
+        target = _fixed_name(model, len(lines) + 1)
+        head = ["repair", current, "--with", _CORRECTION, "--float-bound", "1", "-o", target]
+        lines.append(_line([*head, *_layer_words(corrected), *words, *_set_words(settings)]))
+        current = target
+    if settings:
+        lines.append(_line(["sqnr", current, *words, *_set_words(settings)]))
+    return tuple(lines)
+
+
+def way_around_commands(
+    source: Diagnosis | Ranking,
+    trial: Trial,
+    model_source: str | None = None,
+    options: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """How to measure a change of scheme by itself; empty where no setting of the scheme makes it so."""
+    if not trial.settings:
+        return ()
+    model, words = _model_and_options(source, model_source, options)
+    return (_line(["sqnr", model, *words, *_set_words(trial.settings)]),)
+
+
+_Step = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""A repair, its settings, and its layers: empty for the whole network."""
+
+
+def _steps(ranking: Ranking) -> list[_Step]:
+    if ranking.waterfall:
+        return [(step.repair, step.settings, step.layers if step.code else ()) for step in ranking.waterfall]
+    trials = [_first_keeping(cause) for cause in ranking.claimed]
+    return list(dict.fromkeys((t.repair, t.settings, t.layers) for t in trials if t is not None))
+
+
+def _layer_words(steps: Sequence[_Step]) -> list[str]:
+    """`--layers` for each layer; none when one of the steps is for all of them."""
+    if any(not layers for _, _, layers in steps):
+        return []
+    names = dict.fromkeys(layer for _, _, layers in steps for layer in layers)
+    return [word for name in names for word in ("--layers", escape(name))]
+
+
+def _first_keeping(cause: RankedCause) -> Trial | None:
+    return next((t for t in cause.trials if t.recovery is not None and t.repair in _KEEPS_SCHEME), None)
+
+
+def _model_and_options(
+    source: Diagnosis | Ranking, model_source: str | None, options: Sequence[str] | None
+) -> tuple[str, list[str]]:
+    known = source if isinstance(source, Diagnosis) else None
+    model = model_source or (known.measurement.model.source if known else "MODEL")
+    if options is not None:
+        return model, list(options)
+    return model, _own_options(known) if known else []
+
+
+def _own_options(diagnosis: Diagnosis) -> list[str]:
+    """Those of the run; from a diagnosis made in Python, what its measurement tells of them."""
+    if diagnosis.options:
+        return list(diagnosis.options)
+    measurement = diagnosis.measurement
+    words = []
+    if measurement.model.format in _BUILT_FORMATS and ":" in measurement.model.architecture:
+        words += ["--arch", measurement.model.architecture]
+    if not measurement.data.is_data_free:
+        words += ["--data", measurement.data.source]
+    return [*words, "--scheme", measurement.scheme.name]
+
+
+def _fixed_name(model: str, number: int) -> str:
+    """`weights/net.fixed.pt2` beside `weights/net.pt2`; code that builds a network becomes a state dict."""
+    path = PurePath(model)
+    mark = "fixed" if number == 1 else f"fixed{number}"
+    if path.suffix.lower() not in _SUFFIXES or ":" in path.name:
+        return f"{mark}.pt"
+    return str(path.with_name(f"{path.stem}.{mark}{path.suffix}"))
+
+
+def _set_words(settings: Sequence[str]) -> list[str]:
+    return [word for value in settings for word in ("--set", value)]
+
+
+def _line(words: Sequence[str]) -> str:
+    return shlex.join(["qdiag", *words])

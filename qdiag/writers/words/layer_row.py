@@ -1,0 +1,80 @@
+"""What the table, the CSV file and the plot say about one layer, beyond what its record holds."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from qdiag.core.measures.records import OpRecord
+
+BELOW_EXPECTED_DB = 20.0
+"""A hundred times the noise power of rounding the output alone: a layer below that is marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """A record among its neighbours.
+
+    Attributes:
+        drop_db: propagated SQNR of the worst layer that feeds this one minus its own; NaN where either is not finite.
+    """
+
+    record: OpRecord
+    drop_db: float
+
+    @property
+    def local_db(self) -> float:
+        return self.record.local.sqnr_db
+
+    @property
+    def propagated_db(self) -> float:
+        return self.record.propagated.sqnr_db
+
+    @property
+    def is_float(self) -> bool:
+        """Nothing in it is quantized; with `--weights-only` a layer has no output quantizer but a quantized weight."""
+        return self.record.quantizer is None and self.record.weight is None
+
+    @property
+    def nonfinite_count(self) -> int:
+        """NaN and Inf that quantization brought in or that were there, whichever is seen more often."""
+        sums = (self.record.local, self.record.propagated)
+        return max(max(s.reference_nonfinite_count, s.simulated_nonfinite_count) for s in sums)
+
+    @property
+    def is_below_expected(self) -> bool:
+        """More than one bit is lost locally beyond the rounding of the output."""
+        return self.local_db < self.record.expected_sqnr_db - BELOW_EXPECTED_DB
+
+
+def layer_rows(records: Sequence[OpRecord]) -> tuple[LayerRow, ...]:
+    """One row per record, in the same order."""
+    propagated = {record.name: record.propagated.sqnr_db for record in records}
+    rows = []
+    for record in records:
+        before = [propagated[name] for name in record.inputs if not math.isnan(propagated.get(name, math.nan))]
+        drop = min(before) - propagated[record.name] if before else math.nan
+        rows.append(LayerRow(record, drop if math.isfinite(drop) else math.nan))
+    return tuple(rows)
+
+
+def worst_first(rows: Iterable[LayerRow], key: str = "local") -> list[LayerRow]:
+    """Lowest SQNR first, in graph order among equals; undefined figures last, float layers behind quantized ones.
+
+    Args:
+        key: `local` or `propagated`.
+    """
+
+    def rank(row: LayerRow) -> tuple[bool, bool, float, int]:
+        value = row.local_db if key == "local" else row.propagated_db
+        undefined = math.isnan(value)
+        return (row.is_float, undefined, 0.0 if undefined else value, row.record.index)
+
+    return sorted(rows, key=rank)
+
+
+def weakest(rows: Iterable[LayerRow], key: str = "local") -> LayerRow | None:
+    """The quantized layer with the lowest SQNR; None when no layer lost anything."""
+    for row in worst_first(rows, key):
+        value = row.local_db if key == "local" else row.propagated_db
+        return None if row.is_float or math.isnan(value) or value == math.inf else row
+    return None

@@ -1,0 +1,122 @@
+"""Short words for layers and schemes, the same in the table, the plot and the CSV file."""
+
+from collections.abc import Mapping, Sequence
+
+from qdiag.core.measures.records import OpRecord
+from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
+
+_OP_WORDS = {
+    "conv1d": "conv",
+    "conv2d": "conv",
+    "conv3d": "conv",
+    "convolution": "conv",
+    "conv_transpose1d": "conv-t",
+    "conv_transpose2d": "conv-t",
+    "conv_transpose3d": "conv-t",
+    "hardtanh": "clamp",
+    "adaptive_avg_pool2d": "avg-pool",
+    "avg_pool2d": "avg-pool",
+    "batch_norm": "bn",
+}
+
+
+def op_words(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
+    """`conv 3x3 dw + relu6`: kernel size, depthwise or grouped, and what is fused; folded BatchNorms are left out.
+
+    Args:
+        by_name: the other records, for the number of input channels.
+    """
+    names = [name.rstrip("_") for name in record.ops]
+    if not names:
+        return record.kind
+    first = _OP_WORDS.get(names[0], names[0])
+    if first in ("conv", "conv-t") and record.weight is not None:
+        kernel = record.weight.shape[2:]
+        first = f"{first} {'x'.join(map(str, kernel))}{_groups_word(record, by_name)}"
+    fused = [_OP_WORDS.get(name, name) for name in names[1:] if name != "batch_norm"]
+    return " + ".join([first, *fused])
+
+
+def _groups_word(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
+    if record.kind == "depthwise_conv":
+        return " dw"
+    before = [by_name[name] for name in record.inputs if name in by_name]
+    if record.kind != "conv" or record.weight is None or len(before) != 1 or not before[0].output_shape:
+        return ""
+    groups, rest = divmod(before[0].output_shape[0], record.weight.shape[1])
+    if rest or groups <= 1:
+        return ""
+    return f" g{groups}"
+
+
+def tensor_scheme_words(scheme: TensorScheme) -> str:
+    """`int8 [-127, 127] symmetric per channel, minmax`, every field that matters resolved."""
+    if scheme.is_float:
+        return "float"
+    kind = f"{'int' if scheme.signed else 'uint'}{scheme.bits} [{scheme.quant_min}, {scheme.quant_max}]"
+    where = {"per_tensor": "per tensor", "per_channel": "per channel"}.get(
+        scheme.granularity, f"per group of {scheme.group_size}"
+    )
+    how = {
+        "percentile": f"percentile {scheme.percentile:g}",
+        "moving_average": f"moving average {scheme.averaging_constant:g}",
+        "minmax": "min-max",
+    }.get(scheme.calibrator, scheme.calibrator)
+    return f"{kind} {'symmetric' if scheme.symmetric else 'affine'} {where}, {how}"
+
+
+def arithmetic_words(scheme: QuantScheme) -> str:
+    """Bias, accumulator, BatchNorm and what stays in float."""
+    words = [f"bias {scheme.bias}", f"{scheme.accumulator_bits}-bit accumulator"]
+    if scheme.pair_saturation:
+        words.append("int16 pair sums")
+    words.append("BatchNorm folded" if scheme.fold_batchnorm else "BatchNorm not folded")
+    if scheme.float_layers:
+        words.append(f"float: {' '.join(scheme.float_layers)}")
+    return ", ".join(words)
+
+
+def override_lines(scheme: QuantScheme) -> tuple[str, ...]:
+    """`blocks.12.dw: activations.bits 16`, one line for all patterns in a row with the same change."""
+    groups: list[tuple[str, list[str]]] = []
+    for override in scheme.layers:
+        change = _change_words(override)
+        if not groups or groups[-1][0] != change:
+            groups.append((change, []))
+        groups[-1][1].append(override.pattern)
+    return tuple(f"{_some(patterns)}: {change}" for change, patterns in groups)
+
+
+def _change_words(override: LayerOverride) -> str:
+    sections = (("weights", override.weights), ("activations", override.activations))
+    words = [f"{name}.{key} {_value(value)}" for name, change in sections for key, value in change.values.items()]
+    return ", ".join([*words, *([f"bias {override.bias}"] if override.bias else [])]) or "no change"
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _some(names: Sequence[str], count: int = 4) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return f"{', '.join(names[:count])}{more}"
+
+
+def shorten(text: str, width: int) -> str:
+    """Keeps both ends of a long path, where layers differ, around an ellipsis; on one line."""
+    text = " ".join(text.splitlines())
+    if len(text) <= width:
+        return text
+    if width <= 1:
+        return "…"[:width]
+    tail = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def drop_common_prefix(names: Sequence[str]) -> list[str]:
+    """Names without the leading modules (`backbone.features.`) that all of them share."""
+    parts = [name.split(".") for name in names]
+    shared = 0
+    while all(len(p) > shared + 1 for p in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    return [".".join(p[shared:]) for p in parts]
