@@ -48,11 +48,10 @@ def quantized_lines(before: Measurement, after: Measurement) -> Lines:
 
 
 def _quantized_text(name: str, old: PairedCounts, new: PairedCounts) -> Text:
-    lost = new.drop_interval_pp
     return Text.assemble(
         f"{name} ",
         (f"{old.simulated_percent:.1f} % → {new.simulated_percent:.1f} %", "bold"),
-        f", {new.drop_pp:.1f} pp below float (95 %: {lost.low:.1f} to {lost.high:.1f}), {new.sample_count} samples",
+        f", {_distance_words(new.drop_pp, new.drop_interval_pp)}, {new.sample_count} samples",
     )
 
 
