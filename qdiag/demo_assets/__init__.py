@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-from qdiag.loaders.images.preprocessing import Preprocessing, preset
-
 DEMO_ARCH = "zoo:mobilenet_v1_small?width=0.25"
 """What builds the network of the checkpoint."""
 
 DEMO_PRESET = "tf"
 """Name of the preprocessing that the network was trained with: x/127.5 - 1."""
-
-DEMO_PREPROCESSING: Preprocessing = preset(DEMO_PRESET)
 
 DEMO_NETWORK = """\
 The network: a small MobileNetV1 (7 blocks, ReLU6, 38,618 parameters) that reads scikit-learn's handwritten digits, \
@@ -29,9 +25,6 @@ nothing was edited afterwards. That they hurt so much was arranged: the depthwis
 deviation 4 instead of torch's 0.19. BatchNorm hides that from the float network, but a channel that dies keeps the \
 kernel it started with. Trained from 0.19, the same network also has dead channels, and loses a quarter of a point."""
 """What the measurement should find, and how it came about: to be said after."""
-
-DEMO_STORY = f"{DEMO_NETWORK}\n\n{DEMO_FAULT}"
-"""All of it."""
 
 
 def demo_model_path() -> Path:

@@ -105,3 +105,16 @@ def _merge(a: Tensor, b: Tensor) -> Tensor:
     merged = a + b
     merged[_LARGEST] = torch.maximum(a[_LARGEST], b[_LARGEST])
     return merged
+
+
+def error_sums(*, reference: Tensor, simulated: Tensor) -> ErrorSums:
+    """The pooled sums of two tensors of one shape.
+
+    >>> import torch
+    >>> sums = error_sums(reference=torch.tensor([3.0, 4.0]), simulated=torch.tensor([3.0, 4.5]))
+    >>> sums.error_sq_sum, round(sums.sqnr_db, 6)
+    (0.25, 20.0)
+    """
+    accumulator = ErrorAccumulator()
+    accumulator.add(reference=reference.detach().float(), simulated=[simulated.detach().float()])
+    return accumulator.sums()[0]

@@ -6,9 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdiag.numerics.error_accumulator import ErrorAccumulator
+from qdiag.numerics.error_accumulator import ErrorAccumulator, error_sums
 from qdiag.numerics.histogram import HistogramAccumulator
-from qdiag.numerics.metrics import error_sums
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 
 CUTS = st.lists(st.integers(1, 5), min_size=1, max_size=6)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qdiag.core.scheme import TensorScheme
 from qdiag.numerics.affine import fake_quantize
-from qdiag.numerics.metrics import error_sums
+from qdiag.numerics.error_accumulator import error_sums
 from qdiag.numerics.qparams import qparams_from_range
 from qdiag.simulate.passes.site import Rounding, Site
 from qdiag.simulate.passes.streams import Streams

@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from qdiag.demo_assets import DEMO_ARCH, DEMO_PREPROCESSING, DEMO_STORY, demo_data_path, demo_model_path
+from qdiag.demo_assets import DEMO_ARCH, DEMO_FAULT, DEMO_NETWORK, DEMO_PRESET, demo_data_path, demo_model_path
+from qdiag.loaders.images.preprocessing import preset
 from qdiag.zoo import build
 from tools import train_demo
 
@@ -44,7 +45,7 @@ def test_images_are_those_of_scikit_learn_and_keep_clear_of_training(arrays: Arr
 
 def test_preprocessing_is_that_of_training(arrays: Arrays) -> None:
     torch.testing.assert_close(
-        DEMO_PREPROCESSING.normalized(arrays["calib_images"]), train_demo.to_input(arrays["calib_images"])
+        preset(DEMO_PRESET).normalized(arrays["calib_images"]), train_demo.to_input(arrays["calib_images"])
     )
 
 
@@ -60,7 +61,7 @@ def test_per_tensor_fails_and_the_repair_gives_it_back(model: nn.Module, arrays:
 
 @torch.no_grad()
 def test_the_story_tells_what_is_there(model: nn.Module, arrays: Arrays) -> None:
-    assert f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters" in DEMO_STORY
+    assert f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters" in DEMO_NETWORK
     folded = train_demo.fold(model)
     arriving: dict[str, Tensor] = {}
     blocks = dict(model.get_submodule("blocks").named_children())
@@ -86,7 +87,7 @@ def test_the_story_tells_what_is_there(model: nn.Module, arrays: Arrays) -> None
         blow_ups.append(float(peak[dead].max() / peak[~dead].max()))
         gains.append(float(gain[dead].max()))
         live_medians.append(float(gain[~dead].median()))
-    assert f"{dead_count} channels" in DEMO_STORY
-    assert f"(blocks {', '.join(dead_blocks[:-1])} and {dead_blocks[-1]})" in DEMO_STORY
-    assert f"{min(blow_ups):.0f} to {max(blow_ups):.0f} times" in DEMO_STORY
-    assert f"up to {max(gains):.0f}, against {max(live_medians):.2f} at most" in DEMO_STORY
+    assert f"{dead_count} channels" in DEMO_FAULT
+    assert f"(blocks {', '.join(dead_blocks[:-1])} and {dead_blocks[-1]})" in DEMO_FAULT
+    assert f"{min(blow_ups):.0f} to {max(blow_ups):.0f} times" in DEMO_FAULT
+    assert f"up to {max(gains):.0f}, against {max(live_medians):.2f} at most" in DEMO_FAULT

@@ -12,7 +12,7 @@ REPAIR = "Repair"
 
 
 class FixMethod(str, Enum):
-    """Names of `qdiag.core.causes.fix.METHODS`."""
+    """Names of `qdiag.core.causes.fix.Method`."""
 
     MEAN = "mean"
     CONSTANT = "constant"

@@ -8,7 +8,6 @@ from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement, ModelIn
 from qdiag.core.measures.task import TaskResult
 
 Method = Literal["mean", "constant"]
-METHODS: tuple[Method, ...] = ("mean", "constant")
 
 
 @dataclass(frozen=True, slots=True)

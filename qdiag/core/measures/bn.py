@@ -168,10 +168,6 @@ class BatchNormRecord:
         return max(map(abs, self.gain), default=math.nan)
 
     @property
-    def live_gain_max_abs(self) -> float:
-        return max((abs(self.gain[c]) for c in self.live_channels), default=math.nan) if self.gain else math.nan
-
-    @property
     def scale_channel(self) -> int | None:
         """The channel with the largest |folded weight|, which sets a per-tensor scale; None without a layer."""
         if not self.folded_max_abs or not max(self.folded_max_abs) > 0.0:

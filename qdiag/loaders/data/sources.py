@@ -13,7 +13,7 @@ from qdiag.loaders.data import torch_file as data_torch
 from qdiag.loaders.data.checks import check_batch, check_labels
 from qdiag.loaders.data.objects import samples_of
 from qdiag.loaders.data.samples import Reader, Reading, Selection, StoredData
-from qdiag.loaders.data.split import SplitWishes, split_apart, split_one, split_stored
+from qdiag.loaders.data.split import SplitWishes, split_apart, split_stored
 from qdiag.loaders.images import folder as data_folder
 from qdiag.loaders.images.preprocessing import Preprocessing
 
@@ -106,27 +106,6 @@ def read_stored(reference: str, reading: Reading) -> StoredData:
         if reader.matches(path):
             return reader.read(path, reading)
     raise DataError(f"unknown or damaged data: {_what(path)}", at=reference, hint=_FORMATS_HINT)
-
-
-def datasets_from(
-    data: object,
-    calib_data: object | None = None,
-    *,
-    samples: int | None = None,
-    calib_samples: int = 128,
-    batch_size: int = 16,
-    seed: int = 0,
-) -> Datasets:
-    """The same from Python objects, see `batches_from` for what they may be.
-
-    Raises:
-        DataError: data that cannot be used.
-    """
-    wishes = SplitWishes(samples, calib_samples, batch_size, seed)
-    measured = samples_of(data)
-    if calib_data is None:
-        return split_one(measured, wishes)
-    return split_apart(measured, samples_of(calib_data), "calibration data given apart", wishes)
 
 
 def batches_from(data: object, batch_size: int = 16, source: str | None = None) -> Batches:

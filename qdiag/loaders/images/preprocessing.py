@@ -107,12 +107,6 @@ class Preprocessing:
             steps.append(f"std {_numbers(self.std)}")
         return ", ".join(steps)
 
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that an image of this size ends with."""
-        if self.resize is not None:
-            height, width = pixels.shorter_side_size(height, width, self.resize)
-        return (self.crop, self.crop) if self.crop is not None else (height, width)
-
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """A decoded image as (H, W, C) uint8, resized and cropped, in RGB or grey.
 
@@ -192,25 +186,6 @@ def preset(name: str) -> Preprocessing:
         return PRESETS[name]
     except KeyError:
         raise ConfigError(f"unknown preprocessing {name!r}", hint=_nearest(name, list(PRESETS))) from None
-
-
-def resolve_preprocessing(name: str | None, **options: Any) -> Preprocessing | None:
-    """What the command line says: a preset and the options given beside it; None when it says nothing.
-
-    Args:
-        name: of a preset; `none` when only options are given.
-        options: fields of `Preprocessing`; None: not given; `resize = 0` or `crop = 0` take that step away.
-
-    Raises:
-        ConfigError: an unknown preset, or values that do not fit together.
-    """
-    given = {field: value for field, value in options.items() if value is not None}
-    if name is None and not given:
-        return None
-    for field in ("resize", "crop"):
-        if given.get(field) == 0:
-            given[field] = None
-    return preset(name or "none").override(**given)
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

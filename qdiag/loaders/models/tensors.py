@@ -28,23 +28,6 @@ class NamedTensors:
     format: ModelFormat
 
 
-def load_tensors(ref: str | Path, trust: bool = False) -> Mapping[str, Tensor]:
-    """The tensors of a state dict, a training checkpoint, a pickled module or a safetensors file, by name.
-
-    Raises:
-        UntrustedError: reading the file would execute a pickle, and `trust` is not set.
-        LoadError: another kind of file, a damaged one, or values that are not finite.
-    """
-    found = _weights_alone(str(ref), trust)
-    if isinstance(found, NamedTensors):
-        return found.tensors
-    if found is None or not isinstance(found.model, nn.Module):
-        raise LoadError(
-            "this file holds a program, not weights alone", at=str(ref), hint="give a state dict or a checkpoint"
-        )
-    return dict(found.model.state_dict())
-
-
 def load_subject_or_tensors(
     ref: str | Path, *, arch: str | None = None, trust: bool = False, submodule: str | None = None
 ) -> Subject | NamedTensors:

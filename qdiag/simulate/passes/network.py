@@ -1,6 +1,5 @@
 """What every pass runs: the folded program, its layers, and where its tensors live."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,8 +45,3 @@ def place(x: Tensor, device: torch.device) -> Tensor:
 
 def _mapped(tree: Any, device: torch.device) -> Any:
     return pytree.tree_map(lambda leaf: place(leaf, device) if isinstance(leaf, Tensor) else leaf, tree)
-
-
-def closing_nodes(graph: OpGraph) -> Mapping[str, str]:
-    """Graph node to the layer whose output it is."""
-    return {layer.output: layer.name for layer in graph.layers}

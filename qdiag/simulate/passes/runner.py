@@ -22,7 +22,6 @@ class LayerRunner(fx.Interpreter):
     def __init__(self, network: Network) -> None:
         super().__init__(torch.nn.Module(), garbage_collect_values=True, graph=network.program.graph)
         self.network = network
-        self.batch_count = 0
         self.sample_count = 0
         self._layers: Mapping[str, Layer] = {n: layer for layer in network.graph.layers for n in layer.nodes}
         self._inputs: dict[str, Any] = {}
@@ -36,7 +35,6 @@ class LayerRunner(fx.Interpreter):
         """
         batch = self.network.placed(batch)
         self._inputs = self.network.program.flatten_inputs(batch.args, batch.kwargs)
-        self.batch_count += 1
         self.sample_count = batch.sample_count
         try:
             with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor
 from qdiag.core.graph import Layer
 from qdiag.core.measures.records import WeightRecord
 from qdiag.numerics.affine import fake_quantize
-from qdiag.numerics.metrics import error_sums
+from qdiag.numerics.error_accumulator import error_sums
 from qdiag.numerics.qparams import QParams
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.network import Network, place

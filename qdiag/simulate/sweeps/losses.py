@@ -25,7 +25,7 @@ class LossProbe:
     """Measures the five losses at every layer with arithmetic, while its inputs are at hand."""
 
     def __init__(self, network: Network, plan: QuantPlan) -> None:
-        self._network, self._plan = network, plan
+        self._plan = plan
         self._errors: dict[str, list[ErrorAccumulator]] = {}
         self._weights = {
             layer.name: simulated_weights(network, plan, layer)

@@ -21,7 +21,6 @@ GREY = "#767676"
 LIGHT_GREY = "#D9D9D9"
 
 PlotFormat = Literal["png", "svg"]
-PLOT_SUFFIXES = (".png", ".svg")
 
 
 def settle_layout(figure: Figure) -> None:

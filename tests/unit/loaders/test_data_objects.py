@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from qdiag.batches import Batch, Batches
 from qdiag.errors import DataError, QdiagError
-from qdiag.loaders.data.sources import DataRequest, batches_from, datasets_from, open_datasets
+from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets
 from qdiag.loaders.images.preprocessing import Preprocessing
+from tests.divided import datasets_from
 
 INPUTS = torch.arange(30, dtype=torch.float32).reshape(30, 1).repeat(1, 4)
 LABELS = torch.arange(30) % 3

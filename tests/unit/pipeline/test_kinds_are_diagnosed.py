@@ -9,10 +9,10 @@ from torch import nn
 from qdiag.batches import Batch
 from qdiag.config import load_preset
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.loaders.data.sources import datasets_from
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json
+from tests.divided import datasets_from
 from tests.models import KINDS, output_tensors
 
 

@@ -10,13 +10,14 @@ from torch.nn import functional as F
 from qdiag.config import load_preset
 from qdiag.core.progress import NoProgress
 from qdiag.errors import SimulationError
-from qdiag.loaders.data.sources import batches_from, datasets_from
+from qdiag.loaders.data.sources import batches_from
 from qdiag.numerics.affine import fake_quantize
 from qdiag.pipeline.sensitivity import measure_sensitivity
 from qdiag.simulate.sweeps import fisher
 from qdiag.simulate.sweeps.fisher import fisher_scores
 from qdiag.subject import Subject
 from tests.cases import open_test_case
+from tests.divided import datasets_from
 from tests.models import KINDS
 
 
