@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from qdiag.cli.app import run
-from qdiag.writers.json.measurement import bn_from_json
+from qdiag.core.measures.bn import BatchNormAudit
 from tests.models import KINDS
+from tests.stored import read_back
 
 NAME = "depthwise_separable"
 
@@ -55,7 +56,7 @@ def test_every_format_gives_the_same_audit(
     options = ["--trust"] if form == "pickle" else []
     assert run(["bn", str(path), *options, "--json", str(tmp_path / "bn.json")]) == 0
     assert "channel 3 alone costs the" in capsys.readouterr().out
-    audit = bn_from_json((tmp_path / "bn.json").read_text(encoding="utf-8"))
+    audit = read_back(BatchNormAudit, (tmp_path / "bn.json").read_text(encoding="utf-8"))
     assert audit.dead_count == 1
     assert len(audit.records) == 6
     certain = all(r.layer is not None and r.layer.certainty == "certain" for r in audit.records)

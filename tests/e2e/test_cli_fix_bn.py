@@ -13,7 +13,7 @@ from qdiag.cli.app import run
 from qdiag.core.causes.fix import BatchNormFix
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
 from qdiag.loaders.models.formats import load_subject
-from qdiag.writers.json.measurement import fix_from_json
+from tests.stored import read_back
 from tests.unit.loaders import model_files
 from tests.unit.loaders.model_files import SmallNet, trained_net
 
@@ -22,7 +22,7 @@ DATA = ["--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_P
 
 
 def result_of(path: Path) -> BatchNormFix:
-    return fix_from_json(path.read_text(encoding="utf-8"))
+    return read_back(BatchNormFix, path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("method", ["mean", "constant"])
@@ -113,7 +113,7 @@ def test_json_alone_on_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None
     assert run(["fix-bn", MODEL, "--dry-run", "--eps", "1e-3", "--json", "-", "--quiet"]) == 0
     captured = capfdbinary.readouterr()
     assert captured.err == b""
-    fix = fix_from_json(captured.out.decode())
+    fix = read_back(BatchNormFix, captured.out.decode())
     assert fix.fixed_count == 18
     assert fix.unproved is not None
 
@@ -233,6 +233,6 @@ def test_dead_channels_that_set_no_range_change_none(
     real_data: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     assert run(["fix-bn", str(real_data / "nin_cifar10.safetensors"), "--dry-run", "--json", "-", "-q"]) == 0
-    fix = fix_from_json(capfdbinary.readouterr().out.decode())
+    fix = read_back(BatchNormFix, capfdbinary.readouterr().out.decode())
     assert fix.dead_count > 0
     assert all(layer.folded_max_abs_after == layer.folded_max_abs_before for layer in fix.layers)

@@ -14,7 +14,8 @@ from qdiag.cli.app import run
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
 from qdiag.loaders.models.formats import load_subject
-from qdiag.writers.json.measurement import repair_from_json, repair_to_json
+from qdiag.writers.json.results import result_to_json
+from tests.stored import read_back
 
 MODEL = str(demo_model_path())
 DATA = ["--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET, "--device", "cpu"]
@@ -49,7 +50,7 @@ def planted(tmp_path: Path) -> list[str]:
 
 
 def result_of(path: Path) -> ModelRepair:
-    return repair_from_json(path.read_text(encoding="utf-8"))
+    return read_back(ModelRepair, path.read_text(encoding="utf-8"))
 
 
 def test_a_planted_imbalance_is_repaired_and_written(
@@ -69,7 +70,7 @@ def test_a_planted_imbalance_is_repaired_and_written(
     assert result.before is not None
     assert result.after is not None
     assert result.after.outputs[0].error.sqnr_db > result.before.outputs[0].error.sqnr_db + 10.0
-    assert repair_from_json(repair_to_json(result)) == result
+    assert read_back(ModelRepair, result_to_json(result)) == result
     # the file computes what the network computed, and is what was measured
     old = load_subject(model).model
     new = load_subject(str(fixed), arch=model).model
@@ -180,7 +181,7 @@ def test_json_alone_on_stdout(planted: list[str], tmp_path: Path, capfdbinary: p
     captured = capfdbinary.readouterr()
     assert captured.err == b""
     assert json.loads(captured.out)["steps"][0]["repair"] == "equalize"
-    assert repair_from_json(captured.out.decode()).written_to == str(fixed)
+    assert read_back(ModelRepair, captured.out.decode()).written_to == str(fixed)
 
 
 @pytest.mark.parametrize("suffix", ["pt2", "ts", "ckpt"])

@@ -11,8 +11,10 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
-from qdiag.writers.json.measurement import from_json, ranges_from_json
+from qdiag.writers.json.measurement import from_json
+from tests.stored import read_back
 
 DEMO = [
     *(str(demo_model_path()), "--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET),
@@ -83,7 +85,7 @@ def test_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [tmp_path / name for name in ("ranges.json", "ranges.csv", "ranges.png")]
     options = ["--json", str(files[0]), "--csv", str(files[1]), "--plot", str(files[2]), "--samples", "16"]
     assert run(["ranges", *(part for part in DEMO if part not in ("--calib-samples", "32")), *options]) == 0
-    report = ranges_from_json(files[0].read_text(encoding="utf-8"))
+    report = read_back(RangeReport, files[0].read_text(encoding="utf-8"))
     assert {record.role for record in report.records} == {"weight", "activation"}
     assert len(pd.read_csv(files[1])) == len(report.records)
     assert files[2].read_bytes().startswith(b"\x89PNG")

@@ -14,9 +14,12 @@ from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.writers.csv.layers import layer_csv, range_csv
-from qdiag.writers.json.measurement import from_json, ranges_from_json, ranges_to_json, to_json
+from qdiag.writers.json.measurement import from_json, to_json
+from qdiag.writers.json.results import result_to_json
 from tests.measurements import awkward_measurement, many_records, measurement, range_report, small_records
+from tests.stored import read_back
 
 Check = Callable[[str, str], None]
 
@@ -76,8 +79,8 @@ def test_json(check_golden: Check) -> None:
 
 
 def test_ranges_json(check_golden: Check) -> None:
-    text = ranges_to_json(range_report())
-    assert ranges_from_json(text) == range_report()
+    text = result_to_json(range_report())
+    assert read_back(RangeReport, text) == range_report()
     check_golden("ranges.json", text)
 
 

@@ -11,7 +11,7 @@ from qdiag.cli.app import run
 from qdiag.cli.options.choices import Order
 from qdiag.cli.tables.bn import print_audit
 from qdiag.writers.csv.bn import bn_csv
-from qdiag.writers.json.measurement import bn_to_json
+from qdiag.writers.json.results import result_to_json
 from tests.audits import bn_audit
 
 Check = Callable[[str, str], None]
@@ -39,7 +39,7 @@ def test_table_without_a_graph_on_a_narrow_terminal(check_golden: Check) -> None
 
 
 def test_json_and_csv(check_golden: Check) -> None:
-    check_golden("bn.json", bn_to_json(bn_audit()))
+    check_golden("bn.json", result_to_json(bn_audit()))
     check_golden("bn.csv", bn_csv(bn_audit()))
 
 

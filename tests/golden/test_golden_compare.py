@@ -14,7 +14,7 @@ from qdiag.cli.tables.compare import print_comparison
 from qdiag.compare.diagnoses import compare_diagnoses
 from qdiag.core.compare import Comparison
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.json.compare import comparison_to_json
+from qdiag.writers.json.results import result_to_json
 from qdiag.writers.markdown.compare import comparison_markdown
 from tests.diagnoses import (
     awkward_diagnosis,
@@ -103,7 +103,7 @@ def test_markdown_of_awkward_names(check_golden: Check) -> None:
 
 
 def test_json(check_golden: Check) -> None:
-    text = comparison_to_json(awkward())
+    text = result_to_json(awkward())
     plain = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert plain["schema_version"] == 1
     assert len(plain["layers"]) + len(plain["new"]) == len(awkward_diagnosis().measurement.records)

@@ -103,9 +103,9 @@ def bn(
     from qdiag.files.atomic import write_file
 
     if json is not None:
-        from qdiag.writers.json.measurement import bn_to_json
+        from qdiag.writers.json.results import result_to_json
 
-        write_file(json, bn_to_json(audit))
+        write_file(json, result_to_json(audit))
     if csv is not None:
         from qdiag.writers.csv.bn import bn_csv
 

@@ -105,9 +105,9 @@ def compare(
         force=force,
     )
     if json is not None:
-        from qdiag.writers.json.compare import comparison_to_json
+        from qdiag.writers.json.results import result_to_json
 
-        write_file(json, comparison_to_json(comparison))
+        write_file(json, result_to_json(comparison))
     if markdown is not None:
         from qdiag.writers.markdown.compare import comparison_markdown
 

@@ -130,9 +130,9 @@ def fix_bn(
     finally:
         progress.finish()
     if json is not None:
-        from qdiag.writers.json.measurement import fix_to_json
+        from qdiag.writers.json.results import result_to_json
 
-        write_file(json, fix_to_json(fix))
+        write_file(json, result_to_json(fix))
     if not stdout_is_taken:
         print_fix(stdout_console(), fix, is_dry_run=dry_run)
     remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)

@@ -115,9 +115,9 @@ def ranges(
     from qdiag.files.atomic import write_file
 
     if json is not None:
-        from qdiag.writers.json.measurement import ranges_to_json
+        from qdiag.writers.json.results import result_to_json
 
-        write_file(json, ranges_to_json(report))
+        write_file(json, result_to_json(report))
     if csv is not None:
         from qdiag.writers.csv.layers import range_csv
 

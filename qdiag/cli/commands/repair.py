@@ -99,9 +99,9 @@ def repair(
     finally:
         progress.finish()
     if json is not None:
-        from qdiag.writers.json.measurement import repair_to_json
+        from qdiag.writers.json.results import result_to_json
 
-        write_file(json, repair_to_json(result))
+        write_file(json, result_to_json(result))
     if not stdout_is_taken:
         print_repair(stdout_console(), result)
     remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)

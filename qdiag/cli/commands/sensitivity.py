@@ -139,9 +139,9 @@ def sensitivity(
 def _write(result: "Sensitivity", json: JsonOption, plot: PlotOption) -> None:
     if json is not None:
         from qdiag.files.atomic import write_file
-        from qdiag.writers.json.sensitivity import sensitivity_to_json
+        from qdiag.writers.json.results import result_to_json
 
-        write_file(json, sensitivity_to_json(result))
+        write_file(json, result_to_json(result))
     if plot is not None:
         from qdiag.writers.plots.figure import save_figure
         from qdiag.writers.plots.sensitivity import sensitivity_figure

@@ -1,16 +1,14 @@
-"""Results as JSON and back. Sums and counts are stored, so the round trip is exact; decibels stand beside them."""
+"""A measurement as JSON and back. Sums and counts are stored, so the round trip is exact; decibels stand beside."""
 
 from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 
-from qdiag.core.causes.fix import BatchNormFix, FloatChange
-from qdiag.core.causes.repair import ModelRepair
+from qdiag.core.causes.fix import FloatChange
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement
 from qdiag.core.measures.ranges import ChannelRanges
-from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts
 from qdiag.writers.json.plain import dump, to_plain
@@ -52,59 +50,3 @@ def from_json(text: str) -> Measurement:
         LoadError: not JSON, not a measurement, or written by a newer version.
     """
     return read_json(text, TypeAdapter(Measurement), "measurement", SCHEMA_VERSION)
-
-
-def ranges_to_json(report: RangeReport) -> str:
-    """The report, field by field; equal reports give equal bytes."""
-    return dump(to_plain(report, DERIVED)) + "\n"
-
-
-def ranges_from_json(text: str) -> RangeReport:
-    """What `ranges_to_json` wrote.
-
-    Raises:
-        LoadError: not JSON, not a report, or written by a newer version.
-    """
-    return read_json(text, TypeAdapter(RangeReport), "range report", SCHEMA_VERSION)
-
-
-def fix_to_json(fix: BatchNormFix) -> str:
-    """The repair with every channel and both measurements, field by field; equal repairs give equal bytes."""
-    return dump(to_plain(fix, DERIVED)) + "\n"
-
-
-def fix_from_json(text: str) -> BatchNormFix:
-    """What `fix_to_json` wrote.
-
-    Raises:
-        LoadError: not JSON, not a repair, or written by a newer version.
-    """
-    return read_json(text, TypeAdapter(BatchNormFix), "repair of BatchNorms", SCHEMA_VERSION)
-
-
-def repair_to_json(repair: ModelRepair) -> str:
-    """The repairs with both measurements, field by field; equal results give equal bytes."""
-    return dump(to_plain(repair, DERIVED)) + "\n"
-
-
-def repair_from_json(text: str) -> ModelRepair:
-    """What `repair_to_json` wrote.
-
-    Raises:
-        LoadError: not JSON, not a repair, or written by a newer version.
-    """
-    return read_json(text, TypeAdapter(ModelRepair), "repair of a model", SCHEMA_VERSION)
-
-
-def bn_to_json(audit: BatchNormAudit) -> str:
-    """The audit, field by field; equal audits give equal bytes."""
-    return dump(to_plain(audit, DERIVED)) + "\n"
-
-
-def bn_from_json(text: str) -> BatchNormAudit:
-    """What `bn_to_json` wrote.
-
-    Raises:
-        LoadError: not JSON, not an audit, or written by a newer version.
-    """
-    return read_json(text, TypeAdapter(BatchNormAudit), "BatchNorm audit", SCHEMA_VERSION)

@@ -14,7 +14,8 @@ from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.fix_bn import Changes, FixOptions, fix_batchnorms, fix_unproved
 from qdiag.subject import Subject
-from qdiag.writers.json.measurement import fix_from_json, fix_to_json
+from qdiag.writers.json.results import result_to_json
+from tests.stored import read_back
 
 EPS = 1e-3
 
@@ -99,7 +100,7 @@ def test_float_stays_and_quantized_gets_better(
     assert fix.before is not None
     assert fix.after is not None
     assert fix.after.outputs[0].error.sqnr_db > fix.before.outputs[0].error.sqnr_db + 6.0
-    assert fix_from_json(fix_to_json(fix)) == fix
+    assert read_back(BatchNormFix, result_to_json(fix)) == fix
 
 
 @pytest.mark.parametrize("method", ["mean", "constant"])

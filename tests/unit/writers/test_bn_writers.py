@@ -9,11 +9,12 @@ import pytest
 from qdiag.core.measures.bn import BatchNormAudit, RangeCost
 from qdiag.errors import LoadError
 from qdiag.writers.csv.bn import bn_csv
-from qdiag.writers.json.measurement import bn_from_json, bn_to_json
+from qdiag.writers.json.results import result_to_json
 from qdiag.writers.plots.bn import bn_figure
 from qdiag.writers.plots.figure import figure_bytes
 from qdiag.writers.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from tests.audits import bn_audit
+from tests.stored import read_back
 
 
 def test_derived_figures_by_hand() -> None:
@@ -59,14 +60,14 @@ def test_summary_of_dead_channels() -> None:
 
 
 def test_json_round_trip() -> None:
-    text = bn_to_json(bn_audit())
-    assert bn_to_json(bn_from_json(text)) == text
-    assert bn_from_json(text).records[0] == bn_audit().records[0]
+    text = result_to_json(bn_audit())
+    assert result_to_json(read_back(BatchNormAudit, text)) == text
+    assert read_back(BatchNormAudit, text).records[0] == bn_audit().records[0]
     plain = json.loads(text)
     assert plain["dead_count"] == 2
     assert plain["records"][0]["dead"][0]["sets_range"] is True
-    with pytest.raises(LoadError, match="not a BatchNorm audit"):
-        bn_from_json("{}")
+    with pytest.raises(LoadError, match="not a BatchNormAudit"):
+        read_back(BatchNormAudit, "{}")
 
 
 def test_csv_has_a_row_per_channel() -> None:

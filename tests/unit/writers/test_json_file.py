@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.errors import LoadError
-from qdiag.writers.json.measurement import from_json, ranges_from_json, ranges_to_json, to_json
+from qdiag.writers.json.measurement import from_json, to_json
+from qdiag.writers.json.results import result_to_json
 from tests.measurements import awkward_measurement, many_records, measurement, range_report
+from tests.stored import read_back
 
 
 def test_the_round_trip_is_exact() -> None:
     original = measurement(many_records(30))
     assert from_json(to_json(original)) == original
-    assert ranges_from_json(ranges_to_json(range_report())) == range_report()
+    assert read_back(RangeReport, result_to_json(range_report())) == range_report()
 
 
 def test_infinite_and_undefined_values_survive_as_strings() -> None:

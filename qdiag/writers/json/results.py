@@ -1,0 +1,29 @@
+"""The results of `ranges`, `bn`, `fix-bn`, `repair`, `sensitivity` and `compare` as JSON."""
+
+from collections.abc import Sequence
+
+from qdiag.core.causes.fix import BatchNormFix
+from qdiag.core.causes.repair import ModelRepair
+from qdiag.core.compare import Comparison, LayerChange, PercentChange
+from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.sensitivity import Sensitivity
+from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
+from qdiag.writers.json.plain import dump, to_plain
+
+Result = RangeReport | BatchNormAudit | BatchNormFix | ModelRepair | Sensitivity | Comparison
+
+_DERIVED: dict[type, Sequence[str]] = {
+    **DIAGNOSIS_DERIVED,
+    LayerChange: ("local_change_db", "propagated_change_db", "verdict"),
+    PercentChange: ("change_pp", "verdict"),
+}
+
+
+def result_to_json(result: Result) -> str:
+    """The result, field by field, derived figures beside them; equal results give equal bytes.
+
+    Infinite and undefined values are written as the strings "Infinity", "-Infinity" and "NaN". Two runs on the same
+    files differ in their `stages` alone, which are wall times.
+    """
+    return dump(to_plain(result, _DERIVED)) + "\n"
