@@ -14,7 +14,7 @@ CODE := qdiag tests tools benchmarks
 help:
 	@echo "make demo    find out why a network fails when it is quantized: installs into $(VENV), writes reports/demo"
 	@echo "make test    install the development tools into $(VENV), and run all tests"
-	@echo "make check   formatting, lint, types, direction of imports"
+	@echo "make check   formatting, lint, types, direction of imports, dead code"
 	@echo "make format  put the code into its standard form"
 	@echo "make golden  write down anew what the tests expect the program to print; look at the difference"
 	@echo "make bench   time and memory, as multiples of one float pass"
@@ -32,6 +32,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format $(CODE)

@@ -91,7 +91,6 @@ class _Grouper:
             ops=(_shown(node), *folded, *(_shown(n) for n in nodes[1:])),
             nodes=tuple(n.name for n in nodes),
             inputs=tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name])),
-            input_nodes=tuple(i.name for i in arriving),
             weight=weight,
             weight_name=weight_name,
             weight_axis=weight_axis(kind),

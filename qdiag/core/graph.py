@@ -16,7 +16,7 @@ class Layer:
         module_path: path in the original model; empty for the top.
         ops: ATen names in order, folded BatchNorms included.
         nodes: graph nodes in order; the last one carries the output.
-        inputs: layers that feed this one. input_nodes: the graph nodes that arrive, in the same order.
+        inputs: layers that feed this one.
         weight, bias: names of the constants, where the layer has them. weight_name: in the original model.
         weight_axis: axis of the output channels in the weight. groups: of a convolution.
         clamp: bounds of a fused clamp-type activation.
@@ -30,7 +30,6 @@ class Layer:
     ops: tuple[str, ...]
     nodes: tuple[str, ...]
     inputs: tuple[str, ...] = ()
-    input_nodes: tuple[str, ...] = ()
     weight: str | None = None
     weight_name: str | None = None
     weight_axis: int = 0

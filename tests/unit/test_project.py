@@ -1,6 +1,7 @@
 """The promises that the project makes about itself: public names, sizes of files, versions."""
 
 import inspect
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_no_file_outgrows_its_noun() -> None:
     assert len(sizes) > 100
     long = {str(path.relative_to(ROOT)): lines for path, lines in sizes.items() if lines > LINES_AT_MOST}
     assert not long, "look for a second noun inside, and give it a file"
+
+
+def test_dead_code_is_found(tmp_path: Path) -> None:
+    """One function that nothing calls is named beside a whole package in which everything has a reader."""
+    planted = tmp_path / "planted.py"
+    planted.write_text("def nobody_calls_this() -> int:\n    return 3\n", encoding="utf-8")
+    command = [sys.executable, "-m", "vulture", "--config", "pyproject.toml", "qdiag", str(planted)]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode != 0
+    assert [line.partition(": ")[2] for line in found.stdout.splitlines()] == [
+        "unused function 'nobody_calls_this' (60% confidence)"
+    ]
 
 
 def test_every_room_is_described() -> None:
