@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from qdiag.core.graph import Layer
 from qdiag.core.scheme import BiasType, QuantScheme
-from qdiag.numerics.qparams import QParams
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.numerics.quantizers.base import Quantizer
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class LayerPlan:
         bias: integer type of this layer's bias where it differs from the scheme's.
     """
 
-    output: QParams | None = None
+    output: Quantizer | None = None
     shared_with: str | None = None
-    weight: QParams | None = None
+    weight: Quantizer | None = None
     float_reason: str | None = None
     bias_shift: Tensor | None = None
     bias: BiasType | None = None
@@ -38,7 +40,7 @@ class QuantPlan:
     scheme: QuantScheme
     layers: Mapping[str, LayerPlan]
 
-    def with_layer(self, name: str, **changes: QParams | Tensor | str | None) -> "QuantPlan":
+    def with_layer(self, name: str, **changes: Quantizer | Tensor | str | None) -> "QuantPlan":
         """The plan with some fields of one layer replaced.
 
         Raises:
@@ -46,6 +48,17 @@ class QuantPlan:
         """
         changed = replace(self.layers[name], **changes)  # type: ignore[arg-type]
         return replace(self, layers={**self.layers, name: changed})
+
+    def integer_operands(self, layer: Layer) -> tuple[Affine, Affine] | None:
+        """Quantizers of a layer's input and weight, whose integers are multiplied and added at one scale per channel.
+
+        None where there are none: a side in float, a format without integers, or one scale per group of weights.
+        """
+        source = self.layers[layer.inputs[0]].output if layer.inputs else None
+        weight = self.layers[layer.name].weight
+        if isinstance(source, Affine) and isinstance(weight, Affine) and weight.granularity != "per_group":
+            return source, weight
+        return None
 
     @property
     def quantized_count(self) -> int:

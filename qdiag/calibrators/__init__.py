@@ -12,8 +12,9 @@ from qdiag.calibrators.moving_average import MovingAverage
 from qdiag.calibrators.mse import MeanSquaredError
 from qdiag.calibrators.percentile import Percentile
 from qdiag.core.scheme import TensorScheme
-from qdiag.numerics.affine import grouped
-from qdiag.numerics.qparams import QParams, qparams_from_range
+from qdiag.numerics.layout import grouped
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.numerics.quantizers.base import Quantizer
 
 CALIBRATORS: Mapping[str, Calibrator] = {
     "minmax": MinMax(),
@@ -26,17 +27,17 @@ HISTOGRAM_CALIBRATORS = frozenset({"percentile", "mse", "entropy"})
 """Those that read the histogram, and so need more than a few samples of each image."""
 
 
-def calibrate_activation(statistics: ActivationStatistics, scheme: TensorScheme) -> QParams:
+def calibrate_activation(statistics: ActivationStatistics, scheme: TensorScheme) -> Quantizer:
     """The quantizer of one activation tensor.
 
     Raises:
         CalibrationError: the range is not finite.
     """
     low, high = CALIBRATORS[scheme.calibrator].activation_range(statistics, scheme)
-    return qparams_from_range(torch.tensor(low), torch.tensor(high), scheme)
+    return Affine.from_range(torch.tensor(low), torch.tensor(high), scheme)
 
 
-def calibrate_weight(weight: Tensor, scheme: TensorScheme, channel_axis: int) -> QParams:
+def calibrate_weight(weight: Tensor, scheme: TensorScheme, channel_axis: int) -> Quantizer:
     """The quantizer of one weight; per channel along `channel_axis`, per group along the rest of a channel.
 
     Raises:
@@ -45,13 +46,13 @@ def calibrate_weight(weight: Tensor, scheme: TensorScheme, channel_axis: int) ->
     weight = weight.detach().float()
     if scheme.granularity == "per_tensor":
         low, high = CALIBRATORS[scheme.calibrator].weight_range(weight.reshape(1, -1), scheme)
-        return qparams_from_range(low[0], high[0], scheme)
+        return Affine.from_range(low[0], high[0], scheme)
     size = scheme.group_size
     if scheme.granularity == "per_group" and size is not None:
         groups = grouped(weight, channel_axis, size)
         low, high = CALIBRATORS[scheme.calibrator].weight_range(groups.reshape(-1, size), scheme)
         shape = groups.shape[:2]
-        return qparams_from_range(low.view(shape), high.view(shape), scheme, channel_axis=channel_axis)
+        return Affine.from_range(low.view(shape), high.view(shape), scheme, channel_axis=channel_axis)
     rows = weight.movedim(channel_axis, 0).reshape(weight.shape[channel_axis], -1)
     low, high = CALIBRATORS[scheme.calibrator].weight_range(rows, scheme)
-    return qparams_from_range(low, high, scheme, channel_axis=channel_axis)
+    return Affine.from_range(low, high, scheme, channel_axis=channel_axis)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from qdiag.calibrators.base import ActivationStatistics
 from qdiag.core.scheme import TensorScheme
-from qdiag.numerics.affine import fake_quantize
-from qdiag.numerics.qparams import qparams_from_range
+from qdiag.numerics.quantizers.affine import Affine
 
 _SHARES = torch.linspace(0.01, 1.0, 100)
 """Candidate ranges, as shares of the whole one."""
@@ -41,8 +40,8 @@ def _search(
     """Best low (R,) and high (R,) for values (R, K) with counts (R, K)."""
 
     def noise(candidate_low: Tensor, candidate_high: Tensor) -> Tensor:
-        qparams = qparams_from_range(candidate_low, candidate_high, _ungrouped(scheme), channel_axis=0)
-        error = (values.float() - fake_quantize(values.float(), qparams)).double().square()
+        quantizer = Affine.from_range(candidate_low, candidate_high, _ungrouped(scheme), channel_axis=0)
+        error = (values.float() - quantizer.fake_quantize(values.float())).double().square()
         return (error if counts is None else error * counts).sum(1)
 
     low, high = _best(noise, low, high, _SHARES, move_low=True, move_high=True)

@@ -48,5 +48,41 @@ def flat_chunks(*tensors: Tensor, elements: int = CHUNK_ELEMENTS) -> Iterator[tu
         yield tuple(flat[start : start + elements] for flat in flats)
 
 
+def as_units(x: Tensor, channel_axis: int | None, group_size: int | None) -> Tensor:
+    """x as it broadcasts with `per_unit`: per group (C, G, group_size), padded with zeros, otherwise as it is."""
+    if channel_axis is None or group_size is None:
+        return x
+    return grouped(x, channel_axis, group_size)
+
+
+def per_unit(numbers: Tensor, ndim: int, channel_axis: int | None, group_size: int | None) -> Tensor:
+    """Numbers of a tensor (), of its channels (C,) or of their groups (C, G), to broadcast with `as_units`."""
+    if channel_axis is None:
+        return numbers
+    if group_size is not None:
+        return numbers.unsqueeze(-1)
+    shape = [1] * ndim
+    shape[channel_axis] = -1
+    return numbers.view(shape)
+
+
+def from_units(units: Tensor, like: Tensor, channel_axis: int | None, group_size: int | None) -> Tensor:
+    """Back from `as_units` to the shape of `like`."""
+    if channel_axis is None or group_size is None:
+        return units
+    moved = like.movedim(channel_axis, 0)
+    flat = units.reshape(units.shape[0], -1)[:, : moved[0].numel()]
+    return flat.reshape(moved.shape).movedim(0, channel_axis)
+
+
+def grouped(x: Tensor, channel_axis: int, group_size: int) -> Tensor:
+    """A weight as (C, G, group_size): each channel flattened, cut into groups, the last one padded with zeros."""
+    rows = x.movedim(channel_axis, 0).reshape(x.shape[channel_axis], -1)
+    missing = -rows.shape[1] % group_size
+    if missing:
+        rows = torch.nn.functional.pad(rows, (0, missing))
+    return rows.reshape(rows.shape[0], -1, group_size)
+
+
 def _is_channels_last(x: Tensor) -> bool:
     return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from qdiag.core.graph import Layer
 from qdiag.core.measures.measurement import FloatOp
 from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.pipeline.prepare import Prepared
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import Observation
@@ -57,7 +58,7 @@ def _record(
 def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:
     layer_plan = plan.layers[layer.name]
     qparams = layer_plan.output
-    if qparams is None:
+    if not isinstance(qparams, Affine):
         return None
     scheme = plan.scheme.activations_of(layer_plan.shared_with or layer.name)
     return QuantizerRecord(

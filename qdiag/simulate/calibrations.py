@@ -7,7 +7,7 @@ from torch import Tensor
 
 from qdiag.calibrators import calibrate_activation, calibrate_weight
 from qdiag.core.scheme import TensorScheme
-from qdiag.numerics.qparams import QParams
+from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.simulate.calibrate import Observation
 
 
@@ -19,9 +19,9 @@ class Calibrations:
     """
 
     def __init__(self) -> None:
-        self._chosen: dict[int, tuple[weakref.ref[Any], dict[tuple[TensorScheme, int], QParams]]] = {}
+        self._chosen: dict[int, tuple[weakref.ref[Any], dict[tuple[TensorScheme, int], Quantizer]]] = {}
 
-    def activation(self, seen: Observation, scheme: TensorScheme) -> QParams:
+    def activation(self, seen: Observation, scheme: TensorScheme) -> Quantizer:
         """See `calibrate_activation`.
 
         Raises:
@@ -32,7 +32,7 @@ class Calibrations:
             chosen[scheme, 0] = calibrate_activation(seen.statistics, scheme)
         return chosen[scheme, 0]
 
-    def weight(self, weight: Tensor, scheme: TensorScheme, channel_axis: int) -> QParams:
+    def weight(self, weight: Tensor, scheme: TensorScheme, channel_axis: int) -> Quantizer:
         """See `calibrate_weight`.
 
         Raises:
@@ -43,7 +43,7 @@ class Calibrations:
             chosen[scheme, channel_axis] = calibrate_weight(weight, scheme, channel_axis)
         return chosen[scheme, channel_axis]
 
-    def _of(self, key: object) -> dict[tuple[TensorScheme, int], QParams]:
+    def _of(self, key: object) -> dict[tuple[TensorScheme, int], Quantizer]:
         found = self._chosen.get(id(key))
         if found is None or found[0]() is not key:
             found = self._chosen[id(key)] = (weakref.ref(key), {})

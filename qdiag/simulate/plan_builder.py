@@ -9,7 +9,7 @@ from torch import Tensor
 from qdiag.core.graph import Layer, OpGraph
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError, ConfigError
-from qdiag.numerics.qparams import QParams
+from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
@@ -58,7 +58,7 @@ class _Builder:
         weight = self._weight(layer) if reason is None else None
         self.plans[layer.name] = LayerPlan(output, shared, weight, reason)
 
-    def _output(self, layer: Layer, float_reason: str | None) -> tuple[QParams | None, str | None]:
+    def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:
             return None, None
         if float_reason is not None and not self._feeds_integers(layer):
@@ -80,7 +80,7 @@ class _Builder:
         readers = self.network.graph.consumers(layer.name)
         return any(_float_reason(reader, self.scheme) is None for reader in readers)
 
-    def _weight(self, layer: Layer) -> QParams | None:
+    def _weight(self, layer: Layer) -> Quantizer | None:
         if layer.weight is None:
             return None
         scheme = self.scheme.weights_of(layer.name)

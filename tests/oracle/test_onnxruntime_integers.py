@@ -14,7 +14,6 @@ from qdiag.batches import Batch
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.loaders.data.sources import batches_from
-from qdiag.numerics.affine import quantize
 from qdiag.pipeline.prepare import prepare
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import observe_network
@@ -73,7 +72,7 @@ def integer_model(net: Net, plan: QuantPlan, names: list[str]) -> Any:
         assert q is not None
         assert s is not None
         dtype = np.int8 if q.quant_min < 0 else np.uint8
-        integers = quantize(module.weight.detach(), q).numpy().astype(dtype)
+        integers = q.quantize(module.weight.detach()).numpy().astype(dtype)
         bias = np.rint(module.bias.detach().double().numpy() / (float(s.scale) * q.scale.double().numpy()))
         return (
             constant(f"{layer}_w", integers),

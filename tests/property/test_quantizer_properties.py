@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from qdiag.core.scheme import TensorScheme
-from qdiag.numerics.affine import fake_quantize
-from qdiag.numerics.qparams import qparams_from_range
+from qdiag.numerics.quantizers.affine import Affine
 
 VALUES = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-1000, 1000, width=32, allow_subnormal=False))
 SCHEMES = st.builds(TensorScheme, bits=st.integers(2, 16), symmetric=st.booleans(), signed=st.booleans()) | st.builds(
@@ -20,9 +19,9 @@ SCHEMES = st.builds(TensorScheme, bits=st.integers(2, 16), symmetric=st.booleans
 @given(VALUES, SCHEMES)
 def test_idempotent_and_within_half_a_step(values: np.ndarray, scheme: TensorScheme) -> None:
     x = torch.from_numpy(values)
-    q = qparams_from_range(x.min(), x.max(), scheme)
-    once = fake_quantize(x, q)
-    torch.testing.assert_close(fake_quantize(once, q), once, rtol=0, atol=0)
+    q = Affine.from_range(x.min(), x.max(), scheme)
+    once = q.fake_quantize(x)
+    torch.testing.assert_close(q.fake_quantize(once), once, rtol=0, atol=0)
     inside = (x >= q.range_min) & (x <= q.range_max)
     # float32 division and multiplication: half an ulp of the value each
     slack = 1e-6 * x.abs() + 1e-7 * float(q.scale)
@@ -33,9 +32,9 @@ def test_idempotent_and_within_half_a_step(values: np.ndarray, scheme: TensorSch
 @given(VALUES, SCHEMES)
 def test_zero_is_exact_and_order_is_kept(values: np.ndarray, scheme: TensorScheme) -> None:
     x = torch.from_numpy(np.sort(values))
-    q = qparams_from_range(x.min(), x.max(), scheme)
-    assert float(fake_quantize(torch.zeros(1), q)[0]) == 0.0
-    assert bool((fake_quantize(x, q).diff() >= 0).all())
+    q = Affine.from_range(x.min(), x.max(), scheme)
+    assert float(q.fake_quantize(torch.zeros(1))[0]) == 0.0
+    assert bool((q.fake_quantize(x).diff() >= 0).all())
 
 
 @settings(max_examples=100, deadline=None)
@@ -44,9 +43,9 @@ def test_one_more_bit_never_hurts_by_more_than_rounding(values: np.ndarray, bits
     x = torch.from_numpy(values)
 
     def worst(b: int) -> float:
-        q = qparams_from_range(x.min(), x.max(), TensorScheme(bits=b, symmetric=False, signed=False))
+        q = Affine.from_range(x.min(), x.max(), TensorScheme(bits=b, symmetric=False, signed=False))
         # zero_point is rounded, so the range may move by half a step and clip by as much
-        assert float((fake_quantize(x, q) - x).abs().max()) <= float(q.scale) * 1.001 + 1e-4
+        assert float((q.fake_quantize(x) - x).abs().max()) <= float(q.scale) * 1.001 + 1e-4
         return float(q.scale)
 
     if float(x.max()) != float(x.min()) or float(x.max()) != 0.0:
@@ -57,11 +56,9 @@ def test_one_more_bit_never_hurts_by_more_than_rounding(values: np.ndarray, bits
 @given(st.integers(2, 12), st.floats(-4.0, 0.0), st.floats(0.1, 4.0))
 def test_uniform_noise_power_is_a_twelfth_of_the_step_squared(bits: int, low: float, high: float) -> None:
     """The assumption behind the expected SQNR (arXiv 1803.08607, eq. 6)."""
-    q = qparams_from_range(
-        torch.tensor(low), torch.tensor(high), TensorScheme(bits=bits, symmetric=False, signed=False)
-    )
+    q = Affine.from_range(torch.tensor(low), torch.tensor(high), TensorScheme(bits=bits, symmetric=False, signed=False))
     x = torch.empty(200_000).uniform_(q.range_min, q.range_max, generator=torch.Generator().manual_seed(0))
-    noise = (fake_quantize(x, q) - x).double().square().mean().item()
+    noise = (q.fake_quantize(x) - x).double().square().mean().item()
     steps = (1 << bits) - 1
     # the outermost half-steps hold no values, so the mean is a little off a full set of steps
     assert abs(noise / (float(q.scale) ** 2 / 12) - 1.0) < 0.03 + 1.0 / steps

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdiag.core.scheme import TensorScheme
-from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.error_accumulator import error_sums
-from qdiag.numerics.qparams import qparams_from_range
-from qdiag.simulate.passes.site import Rounding, Site
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.simulate.passes.site import Site
 from qdiag.simulate.passes.streams import Streams
 
 CLAMPS = st.sampled_from([None, (0.0, math.inf), (0.0, 6.0), (-1.0, 1.0), (-math.inf, 0.5)])
@@ -41,17 +40,17 @@ def test_clamp_quantize_and_sums(
     low, high = reference.min() * 0.9, reference.max() * 0.9
     if clamp is not None:
         low, high = low.clamp(*clamp), high.clamp(*clamp)
-    plans = [qparams_from_range(low, high, s) if s is not None else None for s in (scheme, other)]
+    plans = [Affine.from_range(low, high, s) if s is not None else None for s in (scheme, other)]
 
     def closed(x: torch.Tensor, plan: int) -> torch.Tensor:
         x = x.clamp(*clamp) if clamp is not None else x
         q = plans[plan]
-        return fake_quantize(x, q) if q is not None else x
+        return q.fake_quantize(x) if q is not None else x
 
     kept = [t.clone() for t in tensors]
     expected_reference = reference.clamp(*clamp) if clamp is not None else reference.clone()
     expected = [closed(local, 0), closed(first, 0), closed(second, 1)]
-    site = Site(clamp, [Rounding.of(q) for q in plans])
+    site = Site(clamp, list(plans))
     result = site.close(Streams(reference, local, [first, second], fresh))
     torch.testing.assert_close(result.reference, expected_reference, rtol=0, atol=0)
     for actual, wanted in zip(result.simulated, expected[1:], strict=True):
@@ -75,7 +74,7 @@ def test_clamp_quantize_and_sums(
 
 def test_one_tensor_in_two_streams_is_not_written_twice() -> None:
     x = torch.randn(4, 5)
-    q = qparams_from_range(x.min(), x.max(), TensorScheme(symmetric=False, signed=False))
-    result = Site(None, [Rounding.of(q)]).close(Streams(x, x, [x], is_fresh=True))
+    q = Affine.from_range(x.min(), x.max(), TensorScheme(symmetric=False, signed=False))
+    result = Site(None, [q]).close(Streams(x, x, [x], is_fresh=True))
     assert result.local.data_ptr() != result.simulated[0].data_ptr() != result.reference.data_ptr()
-    torch.testing.assert_close(result.simulated[0], fake_quantize(x, q), rtol=0, atol=0)
+    torch.testing.assert_close(result.simulated[0], q.fake_quantize(x), rtol=0, atol=0)

@@ -3,9 +3,6 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from torch import Tensor
-
-from qdiag.numerics.qparams import QParams
 from qdiag.simulate.case import Case
 
 
@@ -17,7 +14,9 @@ def without_stale_edits(case: Case, layers: Collection[str]) -> Case:
     """
     edits = {
         name: {
-            key: value for key, value in fields.items() if name not in layers or not isinstance(value, QParams | Tensor)
+            key: value
+            for key, value in fields.items()
+            if name not in layers or value is None or key not in ("output", "weight", "bias_shift")
         }
         for name, fields in case.plan_edits.items()
     }

@@ -17,7 +17,6 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.errors import RepairRefused
-from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.layout import dense
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.equalization.layer import is_weighted, weighted_layer
@@ -73,7 +72,7 @@ class _ShiftRunner(FloatRunner):
 
     def _add(self, node: fx.Node, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
-        x = args[0] if source is None else fake_quantize(dense(args[0]), source)
+        x = args[0] if source is None else source.fake_quantize(dense(args[0]))
         error = node.target(x, self._errors[layer.name], None, *args[3:], **kwargs)  # type: ignore[operator]
         axis = error.ndim - 1 if layer.kind == "linear" else 1
         others = [i for i in range(error.ndim) if i != axis]

@@ -16,7 +16,7 @@ from torch import Tensor
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.graph import Layer
 from qdiag.errors import RepairRefused
-from qdiag.numerics.qparams import QParams
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.scheme.scheme_change import layers_of
 from qdiag.simulate.case import Case, with_plan_edits
@@ -33,9 +33,11 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     raised_count = 0
     reason = "no layer here has a bias in integers"
     for layer in layers_of(case, sites):
-        weight, least = case.plan.layers[layer.name].weight, _least_scale(case, layer)
-        if weight is None or least is None:
+        operands = case.plan.integer_operands(layer)
+        least = _least_scale(case, layer, *operands) if operands is not None else None
+        if operands is None or least is None:
             continue
+        weight = operands[1]
         raised = _raised(weight.scale, least.to(weight.scale.device), channels.get(layer.name, ()))
         count = int((raised > weight.scale).sum())
         reason = "every bias fits its integer"
@@ -58,21 +60,18 @@ def _raised(scale: Tensor, least: Tensor, channels: Sequence[int]) -> Tensor:
     return torch.where(named, raised, scale)
 
 
-def _least_scale(case: Case, layer: Layer) -> Tensor | None:
+def _least_scale(case: Case, layer: Layer, source: Affine, weight: Affine) -> Tensor | None:
     """Least weight scale, in the shape of the plan's, that holds the bias; None where the bias is not an integer."""
     plan = case.plan.layers[layer.name]
-    source: QParams | None = case.plan.layers[layer.inputs[0]].output if layer.inputs else None
     kind = plan.bias or case.plan.scheme.bias_of(layer.name)
-    if layer.bias is None or plan.weight is None or source is None or kind == "float":
-        return None
-    if plan.weight.granularity == "per_group":
+    if layer.bias is None or kind == "float":
         return None
     bias = case.network.program.constants[layer.bias].detach().cpu().double()
     if plan.bias_shift is not None:
         bias = bias + plan.bias_shift.detach().cpu().double()
     bits = 32 if kind == "int32" else 64
     least = _ROOM * 2.0 * bias.abs() / ((math.ldexp(1.0, bits) - 2.0) * float(source.scale))
-    if not plan.weight.scale.ndim:
+    if not weight.scale.ndim:
         return least.max().float()
     if layer.weight_axis == 1:
         least = least.view(layer.groups, -1).amax(0)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from qdiag.capture.ops import operation_name
 from qdiag.core.graph import Layer
-from qdiag.numerics.qparams import QParams
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
@@ -40,8 +40,8 @@ class OutputLimits:
 
     accumulator_bits: int | None
     adds_pairs: bool
-    source: QParams
-    weight: QParams
+    source: Affine
+    weight: Affine
 
     @cached_property
     def key(self) -> tuple[object, ...]:
@@ -55,16 +55,16 @@ def output_limits(plan: QuantPlan, layer: Layer) -> OutputLimits | None:
     scheme = plan.scheme
     if scheme.accumulator_bits >= 32 and not scheme.pair_saturation:
         return None
-    source = plan.layers[layer.inputs[0]].output if layer.inputs else None
-    weight = plan.layers[layer.name].weight
-    if layer.weight is None or source is None or weight is None or weight.granularity == "per_group":
+    operands = plan.integer_operands(layer)
+    if operands is None:
         return None
+    source, weight = operands
     bits = scheme.accumulator_bits if scheme.accumulator_bits < 32 else None
     pairs = scheme.pair_saturation and adds_pairs(layer, source)
     return OutputLimits(bits, pairs, source, weight) if bits is not None or pairs else None
 
 
-def adds_pairs(layer: Layer, source: QParams) -> bool:
+def adds_pairs(layer: Layer, source: Affine) -> bool:
     """The layer runs on the instruction that adds pairs in int16, and this module knows in which order."""
     is_unsigned_byte = source.quant_min >= 0 and source.quant_max <= _UINT8_MAX
     return is_unsigned_byte and (layer.kind == "linear" or (layer.kind == "conv" and layer.groups == 1))
@@ -90,7 +90,7 @@ def limited_output(
 
 
 def accumulator_bounds(
-    bits: int, source: QParams, weight: QParams, layer: Layer, output: Tensor
+    bits: int, source: Affine, weight: Affine, layer: Layer, output: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Lowest and highest sum in real units, in shapes that broadcast with the output."""
     weight_scale = weight.scale.to(output.device).double()
@@ -105,14 +105,14 @@ def accumulator_bounds(
     return (-limit * scale).to(output.dtype), ((limit - 1) * scale).to(output.dtype)
 
 
-def integer_weight(weight: Tensor, qparams: QParams) -> Tensor:
+def integer_weight(weight: Tensor, qparams: Affine) -> Tensor:
     """(C, K) integers in the order of an im2col kernel: channels innermost."""
     order = weight.movedim(1, -1) if weight.ndim == 4 else weight
     scale = qparams.scale.to(weight.device).view(-1, 1)
     return (order.reshape(weight.shape[0], -1) / scale).round()
 
 
-def integer_patches(node: fx.Node, layer: Layer, x: Tensor, kernel: tuple[int, ...], source: QParams) -> Tensor | None:
+def integer_patches(node: fx.Node, layer: Layer, x: Tensor, kernel: tuple[int, ...], source: Affine) -> Tensor | None:
     """(positions, K) unsigned integers behind the output positions; None for what is not one matrix product."""
     rows = _patches(node, layer, x, kernel)
     if rows is None:

@@ -8,7 +8,7 @@ from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import QuantScheme
-from qdiag.numerics.qparams import QParams
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.limits import (
     accumulator_bounds,
     adds_pairs,
@@ -37,8 +37,8 @@ def limited_sums(
     kwargs: dict[str, Any],
     weights: SimulatedWeights,
     *,
-    source: QParams,
-    weight: QParams,
+    source: Affine,
+    weight: Affine,
     scheme: QuantScheme,
 ) -> Sums:
     """A layer's sums on quantized inputs and weights.
@@ -58,7 +58,7 @@ def limited_sums(
 
 
 def _pair_sums(
-    node: fx.Node, layer: Layer, x: Tensor, weight: Tensor, source: QParams, weight_qparams: QParams
+    node: fx.Node, layer: Layer, x: Tensor, weight: Tensor, source: Affine, weight_qparams: Affine
 ) -> Sums | None:
     """Sums at some output positions."""
     few = x if layer.kind == "linear" else x[:_IMAGES]

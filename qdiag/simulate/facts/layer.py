@@ -42,6 +42,6 @@ def _facts(case: Case, layer: Layer, seen: PassFacts) -> LayerFacts:
 def _weight(case: Case, layer: Layer) -> WeightFacts | None:
     if layer.weight is None:
         return None
-    qparams = case.plan.layers[layer.name].weight
-    bits = (qparams.quant_max - qparams.quant_min).bit_length() if qparams is not None else None
+    quantizer, scheme = case.plan.layers[layer.name].weight, case.plan.scheme.weights_of(layer.name)
+    bits = scheme.bits if quantizer is not None else None
     return weight_facts(case.network.program.constants[layer.weight], layer.weight_axis, bits)

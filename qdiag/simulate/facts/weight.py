@@ -9,7 +9,6 @@ from torch import Tensor
 from qdiag.calibrators import calibrate_weight
 from qdiag.core.measures.facts import WeightFacts
 from qdiag.core.scheme import Granularity, TensorScheme
-from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.moments import MomentAccumulator
 
 
@@ -46,7 +45,7 @@ def _median_sqnr_db(rows: Tensor, bits: int | None, *, is_per_channel: bool) -> 
     granularity: Granularity = "per_channel" if is_per_channel else "per_tensor"
     scheme = TensorScheme(bits=bits, narrow_range=True, granularity=granularity)
     rows = rows.float().contiguous()
-    simulated = fake_quantize(rows, calibrate_weight(rows, scheme, 0))
+    simulated = calibrate_weight(rows, scheme, 0).fake_quantize(rows)
     signal = rows.double().square().sum(1)
     noise = (rows.double() - simulated.double()).square().sum(1)
     values = (10.0 * torch.log10(signal / noise))[signal > 0].tolist()

@@ -14,7 +14,7 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.limits import limited_output, output_limits
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.runner import LayerRunner
-from qdiag.simulate.passes.site import Rounding, Site
+from qdiag.simulate.passes.site import Site
 from qdiag.simulate.passes.streams import Streams, first_float, has_streams, join, pick
 from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights, with_weights
 
@@ -49,7 +49,7 @@ class PairedRunner(LayerRunner):
         self._plans = list(plans)
         self._probe = probe
         self._sites = {
-            layer.name: Site(layer.clamp, [Rounding.of(plan.layers[layer.name].output) for plan in plans])
+            layer.name: Site(layer.clamp, [plan.layers[layer.name].output for plan in plans])
             for layer in network.graph.layers
         }
         self.weights: dict[str, list[SimulatedWeights]] = {

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from qdiag.core.graph import Layer
-from qdiag.numerics.qparams import QParams
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
@@ -49,18 +48,11 @@ def _weights_key(case: Case, layer: Layer) -> object:
     return (
         id(constants[layer.weight]) if layer.weight else None,
         id(constants[layer.bias]) if layer.bias else None,
-        _qparams_key(plan.weight),
-        _qparams_key(source) if layer.bias or plan.bias_shift is not None else None,
+        plan.weight.key if plan.weight else None,
+        source.key if source and (layer.bias or plan.bias_shift is not None) else None,
         id(plan.bias_shift) if plan.bias_shift is not None else None,
         plan.bias or case.plan.scheme.bias_of(layer.name),
     )
-
-
-def _qparams_key(qparams: QParams | None) -> object:
-    if qparams is None:
-        return None
-    numbers = (tuple(qparams.scale.flatten().tolist()), tuple(qparams.zero_point.flatten().tolist()))
-    return numbers, qparams.quant_min, qparams.quant_max, qparams.channel_axis, qparams.group_size
 
 
 def _same(a: Tensor | None, b: Tensor | None) -> bool:

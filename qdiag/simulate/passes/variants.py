@@ -4,7 +4,8 @@ Each value is a reference tensor and one tensor per variant. Where a variant's a
 reference (or another variant) has, so is its result: the unchanged prefix of a network costs nothing, exactly.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,12 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from qdiag.core.graph import Layer
-from qdiag.numerics.affine import fake_quantize_chunk
 from qdiag.numerics.layout import dense, flat_chunks
+from qdiag.numerics.quantizers.base import Clamp, Quantizer
 from qdiag.simulate.arithmetic.limits import OutputLimits, limited_output, output_limits
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.runner import LayerRunner
-from qdiag.simulate.passes.site import Clamp, Rounding
 from qdiag.simulate.passes.variant_weights import differing_constants, layer_weights
 from qdiag.simulate.passes.weights import SimulatedWeights, with_weights
 
@@ -52,9 +52,8 @@ class VariantRunner(LayerRunner):
         self._count = len(cases)
         layers = [{layer.name: layer for layer in case.network.graph.layers} for case in cases]
         self._clamps = {layer.name: [by[layer.name].clamp for by in layers] for layer in reference.graph.layers}
-        self._roundings = {
-            layer.name: [Rounding.of(case.plan.layers[layer.name].output) for case in cases]
-            for layer in reference.graph.layers
+        self._quantizers = {
+            layer.name: [case.plan.layers[layer.name].output for case in cases] for layer in reference.graph.layers
         }
         self._weights = layer_weights(reference, cases)
         self._limits = {
@@ -137,27 +136,24 @@ class VariantRunner(LayerRunner):
         return closed if value is variants else tuple(closed if v is variants else v for v in value)
 
     def _close(self, layer: Layer, variants: Variants) -> Variants:
-        work: list[tuple[Tensor, Rounding | None, Clamp | None]] = [(variants.reference, None, layer.clamp)]
-        for source, rounding, clamp in zip(
-            variants.simulated, self._roundings[layer.name], self._clamps[layer.name], strict=True
+        work: list[tuple[Tensor, Quantizer | None, Clamp | None]] = [(variants.reference, None, layer.clamp)]
+        for source, quantizer, clamp in zip(
+            variants.simulated, self._quantizers[layer.name], self._clamps[layer.name], strict=True
         ):
-            is_idle = clamp is not None and rounding is not None and rounding.includes(clamp)
-            work.append((source, rounding, None if is_idle else clamp))
-        readers: dict[int, set[tuple[Rounding | None, Clamp | None]]] = {}
-        for source, rounding, clamp in work:
-            readers.setdefault(id(source), set()).add((rounding, clamp))
-        done: dict[tuple[int, Rounding | None, Clamp | None], Tensor] = {}
-        for source, rounding, clamp in work:
-            at = (id(source), rounding, clamp)
+            is_idle = clamp is not None and quantizer is not None and quantizer.covers(clamp)
+            work.append((source, quantizer, None if is_idle else clamp))
+        keys = [(id(source), q.key if q is not None else None, clamp) for source, q, clamp in work]
+        reader_count = Counter(at for at, _, _ in set(keys))
+        done: dict[Hashable, Tensor] = {}
+        for at, (source, quantizer, clamp) in zip(keys, work, strict=True):
             if at not in done:
-                in_place = variants.is_fresh and len(readers[id(source)]) == 1
-                done[at] = _closed(source, rounding, clamp, in_place=in_place)
-        closed = [done[id(source), rounding, clamp] for source, rounding, clamp in work]
-        return Variants(closed[0], closed[1:])
+                in_place = variants.is_fresh and reader_count[at[0]] == 1
+                done[at] = _closed(source, quantizer, clamp, in_place=in_place)
+        return Variants(done[keys[0]], [done[at] for at in keys[1:]])
 
 
-def _closed(source: Tensor, rounding: Rounding | None, clamp: Clamp | None, *, in_place: bool) -> Tensor:
-    if rounding is None and clamp is None:
+def _closed(source: Tensor, quantizer: Quantizer | None, clamp: Clamp | None, *, in_place: bool) -> Tensor:
+    if quantizer is None and clamp is None:
         return source
     source = dense(source)
     target = source if in_place else torch.empty_like(source)
@@ -166,8 +162,8 @@ def _closed(source: Tensor, rounding: Rounding | None, clamp: Clamp | None, *, i
         if clamp is not None:
             torch.clamp(chunk, *clamp, out=target_chunk)
             chunk = target_chunk
-        if rounding is not None:
-            fake_quantize_chunk(chunk, target_chunk, rounding.scale, rounding.low, rounding.high)
+        if quantizer is not None:
+            quantizer.fake_quantize_chunk(chunk, target_chunk)
     return target
 
 

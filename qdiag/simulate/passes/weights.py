@@ -10,9 +10,8 @@ from torch import Tensor
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.records import WeightRecord
-from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.error_accumulator import error_sums
-from qdiag.numerics.qparams import QParams
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.network import Network, place
 
@@ -35,12 +34,12 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     if layer_plan.bias_shift is not None:
         shift = layer_plan.bias_shift.to(network.device)
         bias = shift if bias is None else bias + shift
-    simulated = place(fake_quantize(weight, layer_plan.weight.to(weight.device)), network.device)
-    source = plan.layers[layer.inputs[0]].output if layer.inputs else None
+    simulated = place(layer_plan.weight.to(weight.device).fake_quantize(weight), network.device)
+    operands = plan.integer_operands(layer)
     bias_type = layer_plan.bias or plan.scheme.bias_of(layer.name)
-    if bias is not None and source is not None and bias_type != "float":
+    if bias is not None and operands is not None and bias_type != "float":
         bits = 32 if bias_type == "int32" else 64
-        bias = quantized_bias(bias, source, layer_plan.weight, bits=bits, groups=layer.groups, axis=layer.weight_axis)
+        bias = quantized_bias(bias, *operands, bits=bits, groups=layer.groups, axis=layer.weight_axis)
     return SimulatedWeights(simulated, bias)
 
 
@@ -50,22 +49,18 @@ def with_weights(args: tuple[Any, ...], weights: SimulatedWeights) -> tuple[Any,
     return (args[0], weights.weight, *bias, *args[3:])
 
 
-def quantized_bias(bias: Tensor, source: QParams, weight: QParams, *, bits: int, groups: int, axis: int) -> Tensor:
+def quantized_bias(bias: Tensor, source: Affine, weight: Affine, *, bits: int, groups: int, axis: int) -> Tensor:
     """The bias as an integer of `bits` bits at scale `scale_in * scale_w` (arXiv 1712.05877, eq. 11), dequantized.
-
-    With one scale per group of weights there is no common scale for the sum, and the bias stays in float.
 
     Args:
         bias: (C,). source: the quantizer of the layer's input. weight: that of its weight.
     """
-    if weight.granularity == "per_group":
-        return bias
     scale = bias_scale(source, weight, groups=groups, axis=axis, device=bias.device)
     limit = math.ldexp(1.0, bits - 1)
     return (torch.round(bias.double() / scale).clamp(-limit, limit - 1) * scale).to(bias.dtype)
 
 
-def bias_scale(source: QParams, weight: QParams, *, groups: int, axis: int, device: torch.device) -> Tensor:
+def bias_scale(source: Affine, weight: Affine, *, groups: int, axis: int, device: torch.device) -> Tensor:
     """`scale_in * scale_w` in float64, shape () with one scale per tensor, (C,) with one per channel."""
     weight_scale = weight.scale.to(device)
     if weight_scale.ndim and axis == 1:
@@ -75,8 +70,8 @@ def bias_scale(source: QParams, weight: QParams, *, groups: int, axis: int, devi
 
 def weight_record(network: Network, plan: QuantPlan, layer: Layer, simulated: SimulatedWeights) -> WeightRecord | None:
     """How far a layer's quantized weight is from the float one; None without a quantized weight."""
-    qparams = plan.layers[layer.name].weight
-    if layer.weight is None or qparams is None or simulated.weight is None:
+    quantizer = plan.layers[layer.name].weight
+    if layer.weight is None or quantizer is None or simulated.weight is None:
         return None
     reference = network.program.constants[layer.weight].cpu()
     rows = reference.movedim(layer.weight_axis, 0).reshape(reference.shape[layer.weight_axis], -1)
@@ -86,7 +81,7 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer, simulated: Si
         name=layer.weight_name or layer.weight,
         shape=tuple(reference.shape),
         bits=plan.scheme.weights_of(layer.name).bits,
-        granularity=qparams.granularity,
+        granularity=quantizer.granularity,
         error=error_sums(reference=rows.contiguous(), simulated=other.contiguous()),
         min=float(reference.min()),
         max=float(reference.max()),

@@ -19,7 +19,6 @@ from qdiag.batches import Batch, Batches
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.errors import SimulationError
-from qdiag.numerics.affine import fake_quantize
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.pass_values import SUMS
 from qdiag.simulate.passes.runner import LayerRunner
@@ -123,7 +122,7 @@ class _FisherRunner(LayerRunner):
             local = local.clamp(*layer.clamp)
         exact, output = reference.detach(), self._plan.layers[layer.name].output
         if output is not None:
-            local, start = fake_quantize(local.contiguous(), output), fake_quantize(exact.contiguous(), output)
+            local, start = output.fake_quantize(local.contiguous()), output.fake_quantize(exact.contiguous())
         else:
             start = exact
         if reference.requires_grad:

@@ -11,7 +11,6 @@ from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.records import LossRecord
-from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.saturation import Sums, limited_sums
@@ -50,7 +49,7 @@ class LossProbe:
             rounded_weight = _clamped(target(*with_weights(exact_args, weights), **exact_kwargs), layer)
         rounded_input = _clamped(target(*rounded_args, **rounded_kwargs), layer)
         output = self._plan.layers[layer.name].output
-        requantized = fake_quantize(reference.contiguous(), output) if output is not None else reference
+        requantized = output.fake_quantize(reference.contiguous()) if output is not None else reference
         sums = self._sums(layer, node, rounded_args, rounded_kwargs, weights)
         errors = self._errors.setdefault(layer.name, [ErrorAccumulator() for _ in range(5)])
         errors[0].add(reference=reference, simulated=[rounded_input])
@@ -70,10 +69,10 @@ class LossProbe:
         weights: SimulatedWeights | None,
     ) -> Sums | None:
         """The layer on integers; None where there are none to add up."""
-        source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
-        weight = self._plan.layers[layer.name].weight
-        if weights is None or weight is None or source is None or weight.granularity == "per_group":
+        operands = self._plan.integer_operands(layer)
+        if weights is None or operands is None:
             return None
+        source, weight = operands
         return limited_sums(node, layer, args, kwargs, weights, source=source, weight=weight, scheme=self._plan.scheme)
 
     def records(self) -> dict[str, LossRecord]:

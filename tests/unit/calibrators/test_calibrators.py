@@ -9,9 +9,8 @@ from qdiag.calibrators.base import ActivationStatistics
 from qdiag.calibrators.entropy import kl_threshold
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError, ConfigError
-from qdiag.numerics.affine import fake_quantize
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
-from qdiag.numerics.qparams import qparams_from_range
+from qdiag.numerics.quantizers.affine import Affine
 
 UINT8 = TensorScheme(symmetric=False, signed=False)
 
@@ -80,8 +79,8 @@ def test_percentile_of_weights_equals_numpy() -> None:
 
 
 def noise(x: torch.Tensor, low: float, high: float, scheme: TensorScheme) -> float:
-    q = qparams_from_range(torch.tensor(low), torch.tensor(high), scheme)
-    return float((x - fake_quantize(x, q)).double().square().mean())
+    q = Affine.from_range(torch.tensor(low), torch.tensor(high), scheme)
+    return float((x - q.fake_quantize(x)).double().square().mean())
 
 
 @pytest.mark.parametrize("bits", [3, 4, 8])
@@ -98,7 +97,7 @@ def test_mse_of_weights_is_as_good_as_an_exhaustive_search_per_channel() -> None
     weight = heavy_tailed(3 * 2000).view(3, 2000, 1, 1) * torch.tensor([1.0, 30.0, 0.01]).view(3, 1, 1, 1)
     scheme = with_calibrator("mse", bits=4, granularity="per_channel")
     q = calibrate_weight(weight, scheme, 0)
-    achieved = (weight - fake_quantize(weight, q)).double().square().flatten(1).mean(1)
+    achieved = (weight - q.fake_quantize(weight)).double().square().flatten(1).mean(1)
     for channel in range(3):
         x = weight[channel].flatten()
         best = min(noise(x, -m, m, TensorScheme(bits=4)) for m in np.linspace(0.01, 1.0, 400) * float(x.abs().max()))
@@ -171,7 +170,7 @@ def test_every_calibrator_gives_a_usable_quantizer_for_odd_tensors(name: str, sy
         q = calibrate_activation(statistics(x, 0.1), scheme)
         assert float(q.scale) > 0
         if symmetric or float(x.max()) > 0:
-            torch.testing.assert_close(fake_quantize(x, q), x, rtol=0.05, atol=1e-12)
+            torch.testing.assert_close(q.fake_quantize(x), x, rtol=0.05, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["moving_average", "entropy"])

@@ -11,7 +11,6 @@ from qdiag.config import load_preset, load_scheme
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.progress import NoProgress
 from qdiag.errors import RepairRefused
-from qdiag.numerics.affine import fake_quantize
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS, mean_shifts
 from qdiag.simulate.case import Case, with_tensors
@@ -58,9 +57,9 @@ def test_the_shift_is_the_mean_of_the_weight_error_times_the_quantized_input() -
     source, weights = plan.layers[case.network.graph.layer("5").inputs[0]].output, plan.layers["5"].weight
     assert source is not None
     assert weights is not None
-    quantized = fake_quantize(x, source).numpy().astype(np.float64)
+    quantized = source.fake_quantize(x).numpy().astype(np.float64)
     weight = net[5].weight.detach()
-    error = fake_quantize(weight, weights).numpy().astype(np.float64) - weight.numpy()
+    error = weights.fake_quantize(weight).numpy().astype(np.float64) - weight.numpy()
     assert np.abs(error).max() > 1e-3
     assert np.allclose(shifts["5"].numpy(), (quantized @ error.T).mean(0), rtol=1e-4, atol=1e-7)
 

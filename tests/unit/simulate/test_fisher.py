@@ -11,7 +11,6 @@ from qdiag.config import load_preset
 from qdiag.core.progress import NoProgress
 from qdiag.errors import SimulationError
 from qdiag.loaders.data.sources import batches_from
-from qdiag.numerics.affine import fake_quantize
 from qdiag.pipeline.sensitivity import measure_sensitivity
 from qdiag.simulate.sweeps import fisher
 from qdiag.simulate.sweeps.fisher import fisher_scores
@@ -41,15 +40,15 @@ def test_it_is_the_squared_gradient_times_the_squared_local_error(is_labelled: b
     found = fisher_scores(case, batches, NoProgress())
 
     plans = case.plan.layers
-    inputs = fake_quantize(x, plans["input:x"].output)
+    inputs = plans["input:x"].output.fake_quantize(x)
     hidden = F.relu(model.a(x)).detach().requires_grad_()
     logits = model.b(hidden)
     target = labels if is_labelled else logits.argmax(1)
     F.cross_entropy(logits, target, reduction="sum").backward()
-    weight = fake_quantize(model.a.weight.detach(), plans["a"].weight)
+    weight = plans["a"].weight.fake_quantize(model.a.weight.detach())
     scale = plans["input:x"].output.scale * plans["a"].weight.scale
     bias = torch.round(model.a.bias.detach() / scale) * scale
-    local = fake_quantize(F.relu(F.linear(inputs, weight, bias)), plans["a"].output)
+    local = plans["a"].output.fake_quantize(F.relu(F.linear(inputs, weight, bias)))
     assert hidden.grad is not None
     expected = float(((local - hidden.detach()) * hidden.grad).square().sum()) / 24
     assert found["a"] == pytest.approx(expected, rel=1e-4)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from qdiag.config import load_scheme
 from qdiag.core.scheme import QuantScheme, TensorScheme
-from qdiag.numerics.affine import quantize
 from qdiag.simulate.arithmetic.limits import limited_output, output_limits
 from qdiag.simulate.case import Case, with_scheme
 from qdiag.simulate.passes.variants import VariantRunner
@@ -46,8 +45,8 @@ def by_hand(case: Case, x: Tensor) -> Tensor:
     assert source is not None
     assert weight is not None
     constants = case.network.program.constants
-    a = quantize(x, source).long()
-    w = quantize(constants[layer.weight or ""], weight).long()
+    a = source.quantize(x).long()
+    w = weight.quantize(constants[layer.weight or ""]).long()
     bias = constants[layer.bias or ""]
     if w.ndim == 2:
         windows = a.reshape(-1, a.shape[-1])
@@ -75,7 +74,7 @@ def both(case: Case, x: Tensor) -> tuple[Tensor, Tensor]:
     source = case.plan.layers["input:input"].output
     assert source is not None
     assert weights.weight is not None
-    rounded = (quantize(x, source) - source.zero_point) * source.scale
+    rounded = (source.quantize(x) - source.zero_point) * source.scale
     free: Tensor = node.target(rounded, weights.weight, weights.bias, *node.args[3:])  # type: ignore[operator]
     limits = output_limits(case.plan, layer)
     if limits is None:
