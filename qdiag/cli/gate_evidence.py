@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
 from qdiag.errors import LoadError
+from qdiag.files.read import RESULT_BYTES_MAX, open_regular, read_text
 from qdiag.gate.evidence import GateEvidence
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def is_stored(source: str) -> bool:
     if path.is_dir() or path.suffix.lower() == ".json":
         return True
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(64).lstrip()[:1] == b"{"
     except OSError:
         return False
@@ -43,7 +44,7 @@ def read_evidence(source: str) -> GateEvidence:
 
     path = Path(source) / FILE_NAME if Path(source).is_dir() else Path(source)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, RESULT_BYTES_MAX)
     except UnicodeDecodeError:
         raise LoadError("not a text file", at=str(path), hint=_HINT) from None
     except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qdiag.errors import ConfigError
+from qdiag.files.read import SETTINGS_BYTES_MAX, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -76,11 +77,11 @@ def read_toml(path: Path) -> TomlTable:
         ConfigError: no such file, not text, or not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, SETTINGS_BYTES_MAX)
     except FileNotFoundError:
         raise ConfigError("no such file", at=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", at=str(path)) from error
+        raise ConfigError(f"cannot be read: {getattr(error, 'strerror', None) or error}", at=str(path)) from error
     return _table(text, str(path), hint="`qdiag schemes` shows where working examples lie")
 
 
@@ -96,7 +97,7 @@ def read_assignment(text: str) -> TomlTable:
         raise ConfigError("not of the form key=value", at=origin, hint="for example --set weights.bits=4")
     try:
         tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return _table(f'{key} = "{escaped}"', origin, hint="for example --set weights.bits=4")
     return _table(f"{key} = {value}", origin, hint="for example --set weights.bits=4")
@@ -105,7 +106,9 @@ def read_assignment(text: str) -> TomlTable:
 def _table(text: str, origin: str, hint: str) -> TomlTable:
     try:
         leaves = dict(_leaves(tomllib.loads(text)))
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError("its tables or lists lie too deep in each other", at=origin, hint=hint) from None
+    except ValueError as error:  # tomllib's own, and Python's for numbers of thousands of digits
         raise ConfigError(f"not valid TOML: {error}", at=origin, hint=hint) from None
     return TomlTable(leaves, dict.fromkeys(leaves, origin))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qdiag.errors import ConfigError
+from qdiag.files.read import read_bytes
 
 LIMIT_BYTES = 1 << 30
 """Unless `QDIAG_CACHE_MB` says otherwise."""
@@ -84,7 +85,7 @@ class FolderCache:
         """The value; None where there is none. A damaged file is thrown away."""
         path = self._path(key)
         try:
-            data = path.read_bytes()
+            data = read_bytes(path, self._limit)
         except OSError:
             return None
         head, value = data[: len(_MAGIC) + 32], data[len(_MAGIC) + 32 :]
@@ -189,7 +190,7 @@ def _is_ours(path: Path) -> bool:
     if path.name != _TAG_NAME:
         return _OURS.fullmatch(path.name) is not None or _OURS_UNFINISHED.fullmatch(path.name) is not None
     try:
-        return path.read_bytes() == _TAG.encode()
+        return read_bytes(path, len(_TAG)) == _TAG.encode()
     except OSError:
         return False
 

@@ -9,6 +9,9 @@ from qdiag.errors import DataError
 from qdiag.loaders.data.arrays import array_data
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
 
+_UNPACKED_FACTOR_MAX, _UNPACKED_BYTES_MIN = 200, 1 << 30
+"""What an archive may grow to: so many times its size, or so many bytes if that is more."""
+
 
 def matches(path: Path) -> bool:
     """A zip file with `.npy` members."""
@@ -24,6 +27,14 @@ def read(path: Path, reading: Reading) -> StoredData:
     Raises:
         DataError: a damaged archive, or arrays that cannot be used.
     """
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max(_UNPACKED_BYTES_MIN, path.stat().st_size * _UNPACKED_FACTOR_MAX):
+        raise DataError(
+            f"it unpacks to {unpacked >> 20} MiB, more than {_UNPACKED_FACTOR_MAX} times its size",
+            at=str(path),
+            hint="save arrays of numbers with numpy.savez",
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

@@ -29,6 +29,8 @@ def read(path: Path, reading: Reading) -> StoredData:
     try:
         with safe_open(path, framework="pt") as file:
             arrays = {name: to_array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except DataError as error:
+        raise DataError(error.message, at=str(path), hint="store numbers of float16, float32, integers") from error
     except Exception as error:
         raise DataError(f"the safetensors file cannot be read: {error}", at=str(path), hint="write it again") from error
     return array_data(arrays, str(path), reading)

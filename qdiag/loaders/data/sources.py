@@ -5,6 +5,7 @@ from pathlib import Path
 
 from qdiag.batches import Batches, Datasets
 from qdiag.errors import ConfigError, DataError
+from qdiag.files.read import check_regular, open_regular
 from qdiag.loaders.data import factory as data_factory
 from qdiag.loaders.data import npy as data_npy
 from qdiag.loaders.data import npz as data_npz
@@ -102,6 +103,7 @@ def read_stored(reference: str, reading: Reading) -> StoredData:
         if data_factory.matches(reference):
             return data_factory.read(reference, reading)
         raise DataError("no such file or folder", at=reference, hint=_FORMATS_HINT)
+    _check_readable(path)
     for reader in READERS:
         if reader.matches(path):
             return reader.read(path, reading)
@@ -135,8 +137,16 @@ def _check_first(part: Batches, request: DataRequest) -> None:
         check_batch(first, request.input_shape, at=part.source)
 
 
+def _check_readable(path: Path) -> None:
+    try:
+        if not path.is_dir():
+            check_regular(path)
+    except OSError as error:
+        raise DataError(f"it cannot be opened: {error.strerror or error}", at=str(path)) from error
+
+
 def _what(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(4)
     if not start:
         return "the file is empty"

@@ -18,6 +18,10 @@ from qdiag.loaders.data.samples import Reader, Reading, StoredData
 
 _PICKLE = 0x80
 _PROTOCOLS = range(2, 6)
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_VIEW_FACTOR_MAX = 100
+"""How often an expanded view may repeat what is stored; smaller ones than `_VIEW_BYTES_MIN` may do so at will."""
+_VIEW_BYTES_MIN = 64 << 20
 _HINT = "save a tensor, a pair (inputs, labels) or a dictionary of tensors with torch.save"
 
 
@@ -50,7 +54,11 @@ def read(path: Path, reading: Reading) -> StoredData:
     except Exception as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no tensors can be read from it: {first_line}", at=str(path), hint=_HINT) from error
-    return array_data(_arrays(content, path), str(path), reading)
+    try:
+        arrays = _arrays(content, path)
+    except DataError as error:
+        raise DataError(error.message, at=str(path), hint=error.hint) from error
+    return array_data(arrays, str(path), reading)
 
 
 def _arrays(content: object, path: Path) -> dict[str, NDArray[Any]]:
@@ -66,10 +74,37 @@ def _arrays(content: object, path: Path) -> dict[str, NDArray[Any]]:
 
 
 def to_array(tensor: Tensor) -> NDArray[Any]:
-    """The same memory as a numpy array; bfloat16, which numpy does not know, as float32."""
+    """The same memory as a numpy array; bfloat16, which numpy does not know, as float32.
+
+    Raises:
+        DataError: a kind of tensor that is no array of numbers, or a view that repeats little memory very often.
+    """
+    kind = _unusable(tensor)
+    if kind is not None:
+        raise DataError(f"it holds a tensor {kind}", hint=_HINT)
     tensor = tensor.detach()
     array: NDArray[Any] = np.asarray(tensor.float() if tensor.dtype == torch.bfloat16 else tensor)
     return array
+
+
+def _unusable(tensor: Tensor) -> str | None:
+    """Why no array can be made of it, in words that follow "a tensor"."""
+    if tensor.is_nested:
+        return "of nested tensors"
+    if tensor.layout != torch.strided:
+        return f"in the layout {str(tensor.layout).removeprefix('torch.')}"
+    if tensor.is_meta:
+        return "without values (on the device meta)"
+    if tensor.is_quantized or (tensor.is_floating_point() and tensor.dtype not in _FLOATS):
+        return f"of the type {str(tensor.dtype).removeprefix('torch.')}"
+    stored = tensor.untyped_storage().nbytes()
+    whole = tensor.numel() * tensor.element_size()
+    if whole > _VIEW_BYTES_MIN and whole > stored * _VIEW_FACTOR_MAX:
+        return (
+            f"of shape {tuple(tensor.shape)} over {stored} stored bytes, which repeats them more than "
+            f"{_VIEW_FACTOR_MAX} times"
+        )
+    return None
 
 
 READER = Reader(".pt tensors", matches, read)

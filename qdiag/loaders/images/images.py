@@ -12,6 +12,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
+from qdiag.files.read import open_regular
 from qdiag.loaders.data.samples import Hash, read_ahead
 from qdiag.loaders.images.preprocessing import Preprocessing
 
@@ -70,7 +71,8 @@ class ImageSamples:
     def update_digest(self, digest: Hash, indices: Sequence[int]) -> None:
         for index in indices:
             try:
-                digest.update((self.root / self.files[index]).read_bytes())
+                with open_regular(self.root / self.files[index]) as stream:
+                    digest.update(stream.read())
             except OSError as error:
                 raise DataError(f"the image cannot be read: {error.strerror}", at=self.name(index)) from error
         if self.labels is not None:
@@ -79,7 +81,7 @@ class ImageSamples:
     def _pixels(self, index: int) -> NDArray[np.uint8]:
         path = self.root / self.files[index]
         try:
-            with Image.open(path) as image:
+            with open_regular(path) as stream, Image.open(stream) as image:
                 return self.how.pixels(image)
         except DataError as error:
             raise DataError(error.message, at=str(path), hint=error.hint) from error

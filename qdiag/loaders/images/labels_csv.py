@@ -1,10 +1,12 @@
 """`labels.csv` beside images: columns `file`, `label` and, if wanted, `split`."""
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from qdiag.errors import DataError
+from qdiag.files.read import TABLE_BYTES_MAX, read_bytes
 
 LABELS_FILE = "labels.csv"
 _SPLITS = ("calib", "eval")
@@ -26,7 +28,7 @@ def read_labels_csv(path: Path) -> list[LabelRow]:
         DataError: naming the line that cannot be used.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.StringIO(read_bytes(path, TABLE_BYTES_MAX).decode("utf-8-sig"), newline="") as file:
             reader = csv.DictReader(file)
             columns = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns

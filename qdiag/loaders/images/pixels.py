@@ -9,6 +9,8 @@ from PIL import Image
 from qdiag.errors import DataError
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+PIXELS_MAX = 50_000_000
+"""Of one image. Decoding a palette image takes about 35 bytes a pixel, so this is 1.8 GB."""
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes with more than 8 bits: converting them to RGB would clip at 255 without a word."""
 
@@ -17,8 +19,14 @@ def decoded(image: Image.Image, channels: int, resize: int | None, interpolation
     """A Pillow image as (H, W, channels) uint8 in RGB or grey; alpha is dropped.
 
     Raises:
-        DataError: more than 8 bits per channel.
+        DataError: more than 8 bits per channel, or more than `PIXELS_MAX` pixels.
     """
+    if image.width * image.height > PIXELS_MAX:
+        raise DataError(
+            f"the image has {image.width}x{image.height} pixels (width x height), more than the {PIXELS_MAX:,} that "
+            "are decoded",
+            hint="store it smaller",
+        )
     if image.mode in _DEEP_MODES:
         raise DataError(
             f"the image has more than 8 bits per channel (Pillow mode {image.mode})",

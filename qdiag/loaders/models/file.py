@@ -1,5 +1,6 @@
 """What a model file starts with and what it contains: enough to tell formats apart without reading it."""
 
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from qdiag.errors import LoadError
+from qdiag.files.read import open_regular
 from qdiag.subject import ModelFormat
 
 HEAD_BYTES = 512
@@ -77,9 +79,9 @@ def peek(path: Path) -> ModelFile:
         LoadError: a file that is empty or cannot be opened.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
-        byte_count = path.stat().st_size
+            byte_count = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise LoadError(f"it cannot be opened: {error.strerror or error}", at=str(path)) from error
     if not head:

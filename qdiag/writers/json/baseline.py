@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from qdiag.core.baseline import BASELINE_SCHEMA_VERSION, Baseline
 from qdiag.errors import LoadError
+from qdiag.files.read import RESULT_BYTES_MAX, read_text
 from qdiag.writers.json.plain import dump, to_plain
 from qdiag.writers.json.read import read_json
 
@@ -25,7 +26,7 @@ def read_baseline(path: str | Path) -> Baseline:
         LoadError: no such file, something else, or written by a newer version.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path, RESULT_BYTES_MAX)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise LoadError(f"the baseline cannot be read: {reason}", at=str(path), hint=_HINT) from None

@@ -10,6 +10,7 @@ from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Ranking, Recovery, Score
 from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
 from qdiag.errors import LoadError
+from qdiag.files.read import RESULT_BYTES_MAX, read_text
 from qdiag.writers.json.measurement import DERIVED
 from qdiag.writers.json.plain import dump, to_plain
 from qdiag.writers.json.read import read_json
@@ -66,7 +67,7 @@ def read_diagnosis(path: str | Path) -> Diagnosis:
     """
     file = diagnosis_file(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, RESULT_BYTES_MAX)
     except UnicodeDecodeError:
         raise LoadError("not a text file", at=str(file), hint=_HINT) from None
     except OSError as error:
