@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qdiag.cli.options.roles import guarded
 from qdiag.errors import QdiagError
 
 EXIT_CANNOT_JUDGE = 2
@@ -49,7 +50,7 @@ def make_app(names: Sequence[str] | None = None) -> typer.Typer:
         if names is None or name in names:
             home = import_module(module)
             function = getattr(home, name.replace("-", "_"))
-            made.command(name, epilog=getattr(home, epilog) if epilog else None)(function)
+            made.command(name, epilog=getattr(home, epilog) if epilog else None)(guarded(function))
     return made
 
 

@@ -29,7 +29,7 @@ def target_of(model: str, output: Path | None, *, in_place: bool, or_else: str =
             raise ConfigError("-o and --in-place exclude each other", hint="leave one away")
         if not Path(model).is_file():
             raise ConfigError("--in-place, but no file", at=model, hint="name the new file with -o")
-        check_writable(model)
+        check_writable(model, over_input=True)
         return Path(model)
     if output is None:
         raise ConfigError("no place for the repaired model", at="-o", hint=f"give -o FIXED{or_else}")

@@ -1,96 +1,160 @@
-"""Files appear whole or not at all."""
+"""Everything that is written goes through here: files appear whole or not at all, and none that was read is lost."""
 
+import errno
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qdiag.errors import WriteError
+from qdiag.files.register import forget
+from qdiag.files.target import STDOUT, check_writable
 
-STDOUT = "-"
+__all__ = ["STDOUT", "append_file", "check_writable", "remove_file", "whole_file", "write_file"]
+
+_READER_WAIT_S = 10.0
+"""How long a pipe may be without a reader, who may be starting up."""
 
 
-def write_file(target: str | Path, content: str | bytes) -> None:
+def write_file(target: str | Path, content: str | bytes, *, over_input: bool = False) -> None:
     """Writes to a temporary file in the same folder, then renames it onto `target`; `-` is standard output.
 
+    A symbolic link stays, and what it names is replaced. A pipe or a device is opened and written to. A file that is
+    replaced keeps its permissions.
+
+    Args:
+        over_input: a file that this run read may be replaced: somebody asked for just that.
+
     Raises:
-        WriteError: the folder is missing, or the file cannot be written. What lay there before is then untouched.
+        WriteError: the folder is missing, the file was read in this run, or it cannot be written. What lay there
+            before is then untouched.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     if str(target) == STDOUT:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        write_stdout(data)
         return
-    path = Path(target)
-    check_writable(path)
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(_mode_of_new_files())  # mkstemp makes files for the owner's eyes only
-        Path(temporary).replace(path)
-        temporary = None
-    except OSError as error:
-        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(path)) from error
-    finally:
-        if temporary is not None:  # it failed, or somebody pressed Ctrl-C
-            Path(temporary).unlink(missing_ok=True)
+    with _replacing(target, over_input=over_input) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager
-def whole_file(target: str | Path) -> Iterator[Path]:
+def whole_file(target: str | Path, *, over_input: bool = False) -> Iterator[Path]:
     """A temporary file beside `target`, to be written and checked inside the block, then renamed onto it.
 
-    It keeps the permissions of the file that it replaces.
+    Args:
+        over_input: as for `write_file`.
 
     Raises:
-        WriteError: the folder is missing, or the file cannot be written. What lay there before is then untouched, as
-            it is when the block raises.
+        WriteError: as `write_file`. What lay there before is then untouched, as it is when the block raises.
     """
-    path = Path(target)
-    check_writable(path)
-    temporary: Path | None = None
-    try:
-        mode = path.stat().st_mode & 0o7777 if path.exists() else _mode_of_new_files()
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+    with _replacing(target, over_input=over_input) as temporary:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # a rename may reach the disk before the bytes do
-        temporary.chmod(mode)
-        temporary.replace(path)
+
+
+def append_file(target: str | Path, content: str) -> None:
+    """Adds to a file that others write to as well, or makes it.
+
+    Raises:
+        WriteError: the file was read in this run, or cannot be written.
+    """
+    found = check_writable(target)
+    if found is None:
+        write_stdout(content.encode("utf-8", "replace"))
+        return
+    try:
+        if found.is_stream:
+            _stream(found.path, content.encode("utf-8", "replace"))
+            return
+        with found.path.open("ab") as file:
+            file.write(content.encode("utf-8", "replace"))
     except OSError as error:
-        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(path)) from error
+        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(target)) from error
+
+
+def remove_file(path: Path) -> None:
+    """Deletes a file of an earlier run.
+
+    Raises:
+        WriteError: it was read in this run, or cannot be deleted.
+    """
+    check_writable(path)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot be deleted: {error.strerror or error}", at=str(path)) from error
+
+
+def write_stdout(data: bytes) -> None:
+    """Bytes to standard output.
+
+    Raises:
+        WriteError: it is closed, full, or nobody reads it any more.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise WriteError(f"cannot be written: {error.strerror or error}", at="standard output") from error
+
+
+@contextmanager
+def _replacing(target: str | Path, *, over_input: bool) -> Iterator[Path]:
+    """The one place that writes: a temporary file, which takes the place of `target` or is poured into it."""
+    found = check_writable(target, over_input=over_input)
+    if found is None:
+        raise WriteError("is standard output, not a file", at=str(target))
+    path = found.path
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name[:100]}.", suffix=".part", dir=None if found.is_stream else path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        if found.is_stream:
+            _stream(path, temporary.read_bytes())
+            return
+        check_writable(target, over_input=over_input)  # asked again: it may have been read since
+        temporary.chmod(_mode_of(path))  # mkstemp makes files for the owner's eyes only
+        forget(path)  # the system gives its inode to the next new file
+        temporary.replace(path)
+        forget(path)  # a saver reads back what it wrote
+        temporary = None
+    except OSError as error:
+        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(target)) from error
     finally:
-        if temporary is not None:
+        if temporary is not None:  # it failed, or somebody pressed Ctrl-C
             temporary.unlink(missing_ok=True)
 
 
-def check_writable(target: str | Path) -> None:
-    """Finds out before a long run what would stop `write_file` after it.
+def _stream(path: Path, data: bytes) -> None:
+    """Opens and writes; a pipe is waited for until somebody reads it, but not for ever."""
+    deadline = time.monotonic() + _READER_WAIT_S
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise
+            if time.monotonic() > deadline:
+                raise WriteError("nobody reads from this pipe", at=str(path)) from error
+            time.sleep(0.02)
+    with os.fdopen(handle, "wb") as file:
+        os.set_blocking(file.fileno(), True)
+        file.write(data)
 
-    Raises:
-        WriteError: the folder is missing or closed, or a folder has that name.
-    """
-    if str(target) == STDOUT:
-        return
-    path = Path(target)
-    if path.is_dir():
-        raise WriteError(
-            "is a folder, not a file", at=str(path), hint=f"give a file name, such as {path / 'sqnr.json'}"
-        )
-    if not path.parent.is_dir():
-        raise WriteError("the folder does not exist", at=str(path.parent), hint=f"create it: mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise WriteError("no permission to write into the folder", at=str(path.parent))
 
-
-def _mode_of_new_files() -> int:
+def _mode_of(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mode & 0o7777
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask

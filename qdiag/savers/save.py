@@ -98,7 +98,7 @@ def save_file(
         names = _with_aliases(names, network)
     values = _fitted(changes, names, stored, source)
     edited = saver.replaced(content, values)
-    with whole_file(path) as part:
+    with whole_file(path, over_input=in_place) as part:
         _write(saver, edited, file, part)
         _check(saver, edited, part, path, trust)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.errors import WriteError
-from qdiag.files.atomic import write_file
+from qdiag.files.atomic import remove_file, write_file
 from qdiag.writers.csv.diagnosis import diagnosis_layer_csv
 from qdiag.writers.html.report import html_report
 from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_to_json
@@ -91,4 +91,4 @@ def _remove_stale(folder: Path, written: Sequence[Path]) -> None:
         return
     for path in folder.iterdir():
         if _OWN_LAYER_PICTURE.fullmatch(path.name) and path not in written:
-            path.unlink(missing_ok=True)
+            remove_file(path)

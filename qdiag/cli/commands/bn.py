@@ -20,7 +20,8 @@ from qdiag.cli.options.common import (
     TopOption,
     TrustOption,
 )
-from qdiag.cli.options.parse import check_distinct, check_output, check_single_stdout
+from qdiag.cli.options.parse import check_output, check_single_stdout
+from qdiag.cli.options.roles import Writes
 from qdiag.cli.tables.bn import print_audit
 
 BN_EPILOG = """
@@ -58,6 +59,7 @@ ChannelCsvOption = Annotated[
         help="One row per channel; - prints it instead of the table.",
         rich_help_panel=OUTPUT,
     ),
+    Writes(),
 ]
 
 
@@ -94,7 +96,6 @@ def bn(
     """
     del debug, quiet  # read by main(); there is nothing to be quiet about
     stdout_is_taken = check_single_stdout(json, csv)
-    check_distinct((json, csv, plot), (model,))
     from qdiag.loaders.models.tensors import load_subject_or_tensors
     from qdiag.pipeline.bn_audit import ASSUMED_EPS, audit_batchnorms
 

@@ -6,7 +6,8 @@ import typer
 
 from qdiag.cli.console import stdout_console
 from qdiag.cli.options.common import OUTPUT, DebugOption, JsonOption, QuietOption
-from qdiag.cli.options.parse import check_distinct, check_output
+from qdiag.cli.options.parse import check_output
+from qdiag.cli.options.roles import Reads, Writes, result_files
 from qdiag.cli.tables.compare import TOP, print_comparison
 from qdiag.files.atomic import STDOUT
 
@@ -31,8 +32,11 @@ BeforeArgument = Annotated[
     typer.Argument(
         metavar="BEFORE", help="diagnosis.json, or the folder that qdiag diagnose -o wrote.", show_default=False
     ),
+    Reads(result_files),
 ]
-AfterArgument = Annotated[str, typer.Argument(metavar="AFTER", help="The same of the other run.", show_default=False)]
+AfterArgument = Annotated[
+    str, typer.Argument(metavar="AFTER", help="The same of the other run.", show_default=False), Reads(result_files)
+]
 MinChangeOption = Annotated[
     float,
     typer.Option("--min-change", metavar="DB", min=0.0, help="Layers whose SQNR changed by less count as the same."),
@@ -49,6 +53,7 @@ MarkdownOption = Annotated[
         help="Tables for GitHub; - prints them instead of the table.",
         rich_help_panel=OUTPUT,
     ),
+    Writes(),
 ]
 ChangedTopOption = Annotated[
     int | None,
@@ -93,9 +98,8 @@ def compare(
         raise typer.BadParameter("only one of --json and --markdown can go to standard output")
     from qdiag.compare.diagnoses import compare_diagnoses
     from qdiag.files.atomic import write_file
-    from qdiag.writers.json.diagnosis import diagnosis_file, read_diagnosis
+    from qdiag.writers.json.diagnosis import read_diagnosis
 
-    check_distinct((json, markdown), (str(diagnosis_file(before)), str(diagnosis_file(after))))
     comparison = compare_diagnoses(
         read_diagnosis(before),
         read_diagnosis(after),

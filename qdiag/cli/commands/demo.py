@@ -16,6 +16,7 @@ from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
 from qdiag.cli.options.choices import Device, PreprocessingPreset
 from qdiag.cli.options.common import DebugOption, QuietOption
+from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.words import option_words
 from qdiag.cli.process import prepare_process
 from qdiag.cli.tables.sqnr_header import counts_text
@@ -37,7 +38,7 @@ _FILES = (
     ("diagnosis.json", "all that was measured; what compare, gate and report read"),
 )
 
-OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go."), Writes(report_files)]
 
 
 def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debug: DebugOption = False) -> None:

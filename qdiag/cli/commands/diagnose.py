@@ -23,7 +23,8 @@ from qdiag.cli.options.common import (
     VerboseOption,
 )
 from qdiag.cli.options.expand import expand
-from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.words import option_words
 from qdiag.cli.process import prepare_process
 from qdiag.cli.resume import resumable
@@ -61,6 +62,7 @@ ReportOption = Annotated[
         help="Write diagnosis.json, report.md, report.html, layers.csv and plots/ there.",
         rich_help_panel=OUTPUT,
     ),
+    Writes(report_files),
 ]
 SensitivityOption = Annotated[
     bool,
@@ -98,7 +100,6 @@ def diagnose(
     The model is read, never changed; what repairs it is printed at the end.
     """
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
     prepare_process()
     from qdiag.pipeline.diagnose import DiagnoseOptions

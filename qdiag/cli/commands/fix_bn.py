@@ -28,7 +28,7 @@ from qdiag.cli.options.fix_bn import (
     OutputOption,
     ThresholdOption,
 )
-from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.process import prepare_process
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.tables.fix_bn import print_fix
@@ -92,8 +92,6 @@ def fix_bn(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((output, json))
-    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()

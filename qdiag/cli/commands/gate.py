@@ -14,7 +14,6 @@ from qdiag.cli.options import common
 from qdiag.cli.options import gate as limits
 from qdiag.cli.options.choices import Device
 from qdiag.cli.options.expand import expand
-from qdiag.cli.options.parse import check_distinct
 from qdiag.cli.options.words import option_words
 from qdiag.cli.tables.gate import print_gate
 from qdiag.config import DEFAULT_PRESET
@@ -22,6 +21,7 @@ from qdiag.config.gate_file import GateSettings, gate_settings
 from qdiag.core.gate import GateResult, Limit
 from qdiag.errors import ConfigError, QdiagError
 from qdiag.files.atomic import STDOUT, check_writable, write_file
+from qdiag.files.register import declare_outputs
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence, why_unusable
 from qdiag.gate.judge import judge, unreadable
@@ -128,9 +128,6 @@ def gate(
     }
     settings = gate_settings(given, environment=os.environ, folder=Path(), config=config)
     files = GateFiles(json, junit, sarif, markdown)
-    check_distinct(
-        (*files.all, settings.baseline if update_baseline else None), (result, data.data, data.calib_data, scheme)
-    )
     if [*files.all].count(STDOUT) > 1:
         raise typer.BadParameter("only one of --json, --junit, --sarif and --markdown can go to standard output")
     target = _Target(
@@ -145,7 +142,10 @@ def gate(
 def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: bool, quiet: bool) -> GateResult | None:
     """The gate; None when a baseline was written and no limit was set."""
     thresholds, path = settings.thresholds, settings.baseline or DEFAULT_BASELINE
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        check_writable(os.environ["GITHUB_STEP_SUMMARY"])
     if updates:  # the new baseline would be compared with itself
+        declare_outputs((path,))
         check_writable(path)
         thresholds = replace(thresholds, tolerance_pp=Limit(), tolerance_db=Limit(), no_new_causes="off")
     try:
@@ -199,4 +199,4 @@ def _write_baseline(evidence: GateEvidence, path: str) -> None:
         raise ConfigError(f"no baseline can be made of this: {reason}", at=evidence.source)
     from qdiag.writers.json.baseline import baseline_to_json
 
-    write_file(path, baseline_to_json(make_baseline(evidence)))
+    write_file(path, baseline_to_json(make_baseline(evidence)), over_input=True)

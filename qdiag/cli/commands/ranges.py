@@ -28,7 +28,7 @@ from qdiag.cli.options.common import (
     SubmoduleOption,
     TrustOption,
 )
-from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.process import prepare_process
 from qdiag.cli.tables.ranges import print_ranges
 
@@ -85,7 +85,6 @@ def ranges(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
-    check_distinct((json, csv, plot), (model, data))
     prepare_process()
     progress = make_progress(quiet=quiet)
     model_options = ModelOptions(model, arch, trust, submodule, input_shape)

@@ -17,7 +17,7 @@ from qdiag.cli.options.common import (
     VerboseOption,
 )
 from qdiag.cli.options.expand import expand
-from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.words import option_words
 from qdiag.cli.process import prepare_process
 from qdiag.cli.resume import resumable
@@ -63,7 +63,6 @@ def rank(
     [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
     """
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((json, plot), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
     words = option_words(model, data, scheme, set_ or (), no_fold=no_fold)
     prepare_process()

@@ -16,7 +16,7 @@ from qdiag.cli.options.common import (
 )
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.fix_bn import ForceOption, InPlaceOption, OutputOption
-from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.repair import RepairBoundOption, RepairLayersOption, WithOption, repair_names
 from qdiag.cli.process import prepare_process
 from qdiag.cli.repaired_file import save_repaired, target_of
@@ -75,8 +75,6 @@ def repair(
     names = repair_names(with_)
     check_written(names)
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((output, json))
-    check_distinct((json,), (model.model, data.data, data.calib_data, scheme))
     target = target_of(model.model, output, in_place=in_place)
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
     prepare_process()

@@ -8,6 +8,7 @@ import typer
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.options.common import OUTPUT, DebugOption, QuietOption
+from qdiag.cli.options.roles import Reads, Writes, redrawn_files, result_files
 from qdiag.errors import ConfigError
 
 REPORT_EPILOG = """
@@ -42,6 +43,7 @@ DiagnosisArgument = Annotated[
     typer.Argument(
         metavar="DIAGNOSIS", show_default=False, help="diagnosis.json, or the folder that `qdiag diagnose -o` wrote."
     ),
+    Reads(result_files),
 ]
 FolderOption = Annotated[
     Path,
@@ -49,12 +51,14 @@ FolderOption = Annotated[
         "--output", "-o", metavar="DIR", show_default=False, help="The report's folder, made if it is missing.",
         rich_help_panel=OUTPUT,
     ),
+    Writes(redrawn_files),
 ]  # fmt: skip
 BeforeOption = Annotated[
     Path | None,
     typer.Option(
         "--before", metavar="DIAGNOSIS", help="Another diagnosis: report.html then switches between before and after."
     ),
+    Reads(result_files),
 ]
 FormatOption = Annotated[
     list[ReportFormat] | None,
@@ -91,6 +95,8 @@ def report(
     from qdiag.writers.words.causes import headline
 
     wanted = {part.value for part in format_} if format_ else set(REPORT_PARTS)
+    if _is_drawn_in_place(diagnosis, output):  # it lies there already, and a run does not write over what it reads
+        wanted.discard("json")
     parts = [part for part in REPORT_PARTS if part in wanted]
     written = write_report(found, output, before=earlier, parts=parts)
     console = stdout_console()
@@ -102,3 +108,11 @@ def report(
     if pictures:
         console.print(f"{output / 'plots'}: {pictures} pictures", markup=False, highlight=False, soft_wrap=True)
     remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+
+
+def _is_drawn_in_place(diagnosis: "str | Path", output: Path) -> bool:
+    """Whether the diagnosis is the one in the folder of the report."""
+    from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_file
+
+    own = output / FILE_NAME
+    return own.exists() and own.samefile(diagnosis_file(diagnosis))

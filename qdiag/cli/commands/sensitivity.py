@@ -23,7 +23,7 @@ from qdiag.cli.options.common import (
     VerboseOption,
 )
 from qdiag.cli.options.expand import expand
-from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.process import prepare_process
 from qdiag.cli.resume import resumable
 from qdiag.cli.tables.cost_words import minutes, pass_words
@@ -97,7 +97,6 @@ def sensitivity(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
-    check_distinct((json, plot), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
     prepare_process()
     watch = Stopwatch()

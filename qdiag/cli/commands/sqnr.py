@@ -25,7 +25,7 @@ from qdiag.cli.options.common import (
     WeightsOnlyOption,
 )
 from qdiag.cli.options.expand import expand
-from qdiag.cli.options.parse import check_distinct, check_single_stdout
+from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.process import prepare_process
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.config import DEFAULT_PRESET
@@ -104,7 +104,6 @@ def sqnr(
     """
     del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
-    check_distinct((json, csv, plot), (model.model, data.data, data.calib_data, scheme))
     resolved = resolve_scheme(
         scheme, set_ or (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold
     )

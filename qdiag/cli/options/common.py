@@ -7,6 +7,7 @@ import typer
 
 from qdiag.cli.options.choices import ChannelOrder, Device, Order, PreprocessingPreset, SortKey
 from qdiag.cli.options.parse import check_numbers, check_output, check_plot, check_shape
+from qdiag.cli.options.roles import Reads, Writes, data_files
 
 MODEL, DATA, SCHEME, RUN, OUTPUT = "Model", "Data", "Scheme", "Run", "Output"
 
@@ -18,6 +19,7 @@ ModelArgument = Annotated[
         help=".pt2, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that builds "
         "a network, in the forms of --arch.",
     ),
+    Reads(),
 ]
 ArchOption = Annotated[
     str | None,
@@ -27,6 +29,7 @@ ArchOption = Annotated[
         help="Builds the network of a state dict: zoo:mobilenet_v1?width=0.75, package.module:fn, ./net.py:fn.",
         rich_help_panel=MODEL,
     ),
+    Reads(),
 ]
 TrustOption = Annotated[
     bool,
@@ -58,6 +61,7 @@ DataOption = Annotated[
         "the BatchNorm statistics of the network, and the result is marked data-free.",
         rich_help_panel=DATA,
     ),
+    Reads(data_files),
 ]
 CalibDataOption = Annotated[
     str | None,
@@ -67,6 +71,7 @@ CalibDataOption = Annotated[
         help="Calibrate on these instead of a part of --data.",
         rich_help_panel=DATA,
     ),
+    Reads(data_files),
 ]
 PresetOption = Annotated[
     PreprocessingPreset | None,
@@ -133,6 +138,7 @@ SchemeOption = Annotated[
         help="A preset of `qdiag schemes`, or a TOML file of your own.",
         rich_help_panel=SCHEME,
     ),
+    Reads(),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -173,6 +179,7 @@ MetricOption = Annotated[
         help="Your own score beside top-1: fn(outputs, labels), of both networks.",
         rich_help_panel=RUN,
     ),
+    Reads(),
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to run.", rich_help_panel=RUN)]
 
@@ -198,6 +205,7 @@ JsonOption = Annotated[
         help="Everything, as JSON; - prints it instead of the table.",
         rich_help_panel=OUTPUT,
     ),
+    Writes(),
 ]
 CsvOption = Annotated[
     str | None,
@@ -208,12 +216,14 @@ CsvOption = Annotated[
         help="One row per layer; - prints it instead of the table.",
         rich_help_panel=OUTPUT,
     ),
+    Writes(),
 ]
 PlotOption = Annotated[
     Path | None,
     typer.Option(
         "--plot", metavar="FILE.png|.svg", callback=check_plot, help="The picture by layer.", rich_help_panel=OUTPUT
     ),
+    Writes(),
 ]
 NoCacheOption = Annotated[
     bool,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qdiag.cli.options.common import MODEL, OUTPUT
+from qdiag.cli.options.roles import Writes
 
 REPAIR = "Repair"
 
@@ -23,6 +24,7 @@ OutputOption = Annotated[
     typer.Option(
         "--output", "-o", metavar="FIXED", help="The repaired model, in the format of MODEL.", rich_help_panel=OUTPUT
     ),
+    Writes(hint="give another name; --in-place replaces the model"),
 ]
 InPlaceOption = Annotated[bool, typer.Option("--in-place", help="Replace MODEL itself.", rich_help_panel=OUTPUT)]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace FIXED if it is there.", rich_help_panel=OUTPUT)]

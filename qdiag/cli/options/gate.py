@@ -7,6 +7,7 @@ import typer
 
 from qdiag.cli.options.common import OUTPUT
 from qdiag.cli.options.parse import check_output
+from qdiag.cli.options.roles import Reads, ReadsOrWrites, Writes, result_or_model_files
 
 FAIL, WARN, BASELINE = "Limits", "Limits that warn", "Baseline and causes"
 
@@ -18,6 +19,7 @@ ResultArgument = Annotated[
         help="diagnosis.json or its folder, the JSON of `qdiag sqnr --json`, or a model as for `qdiag sqnr`, which is "
         "then measured first.",
     ),
+    Reads(result_or_model_files),
 ]
 
 
@@ -87,8 +89,7 @@ BaselineOption = Annotated[
     typer.Option(
         "--baseline", metavar="FILE", help="Figures to compare with; written by --update-baseline.",
         rich_help_panel=BASELINE,
-    ),
-]  # fmt: skip
+    ), ReadsOrWrites()]  # fmt: skip
 ToleranceOption = Annotated[
     float | None,
     _number("--tolerance", "PP", "Growth of the drop since the baseline; without labels, of --max-flips.", BASELINE),
@@ -114,6 +115,7 @@ ConfigOption = Annotated[
         metavar="FILE",
         help="Read limits from this file alone, instead of qdiag.toml and pyproject.toml here.",
     ),
+    Reads(),
 ]
 
 
@@ -124,8 +126,8 @@ def _file(name: str, text: str) -> typer.models.OptionInfo:
     return option
 
 
-JunitOption = Annotated[str | None, _file("--junit", "JUnit XML, one test case per check.")]
-SarifOption = Annotated[str | None, _file("--sarif", "SARIF 2.1.0, for code scanning.")]
+JunitOption = Annotated[str | None, _file("--junit", "JUnit XML, one test case per check."), Writes()]
+SarifOption = Annotated[str | None, _file("--sarif", "SARIF 2.1.0, for code scanning."), Writes()]
 MarkdownOption = Annotated[
-    str | None, _file("--markdown", "A comment for a pull request; - prints it instead of the table.")
+    str | None, _file("--markdown", "A comment for a pull request; - prints it instead of the table."), Writes()
 ]

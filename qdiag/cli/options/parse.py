@@ -1,13 +1,11 @@
 """Option values that are more than a word or a number."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import typer
 
-from qdiag.errors import ConfigError
-from qdiag.files.atomic import STDOUT, check_writable
+from qdiag.files.target import STDOUT, check_writable, output_name
 
 _PLOT_SUFFIXES = (".png", ".svg")
 
@@ -46,9 +44,11 @@ def check_numbers(text: str | None) -> str | None:
 
 def check_output(text: str | None) -> str | None:
     """Callback of `--json` and `--csv`: a place that cannot be written is found before the long run, not after."""
-    if text is not None:
-        check_writable(text)
-    return text
+    if text is None:
+        return None
+    name = output_name(text)
+    check_writable(name)
+    return name
 
 
 def check_plot(path: Path | None) -> Path | None:
@@ -66,27 +66,3 @@ def check_single_stdout(json_file: str | None, csv_file: str | None) -> bool:
     if json_file == STDOUT and csv_file == STDOUT:
         raise typer.BadParameter("only one of --json and --csv can go to standard output")
     return STDOUT in (json_file, csv_file)
-
-
-def check_distinct(outputs: Iterable[str | Path | None], inputs: Iterable[str | None] = ()) -> None:
-    """Refuses files that would be written over each other, or over the model, the data or the scheme.
-
-    Args:
-        outputs: files to be written, those of --json, --csv and --plot.
-        inputs: what is read: paths, or references such as ./file.py:factory.
-
-    Raises:
-        ConfigError: one of them would be lost.
-    """
-    taken = {Path(text).resolve() for text in inputs if text is not None and Path(text).exists()}
-    for output in outputs:
-        if output is None or str(output) == STDOUT:
-            continue
-        path = Path(output).resolve()
-        if path in taken:
-            raise ConfigError(
-                "it would be written over a file that is read, or that another option writes",
-                at=str(output),
-                hint="give another name",
-            )
-        taken.add(path)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from qdiag.core.gate import GateCheck, GateResult
-from qdiag.errors import WriteError
+from qdiag.files.atomic import append_file
 from qdiag.writers.markdown.gate import MARKER, SUMMARY_BYTES_AT_MOST, gate_markdown
 from qdiag.writers.words.gate import check_sentence, check_title, named_cause_words
 
@@ -23,13 +23,9 @@ def append_summary(path: str | Path, result: GateResult) -> None:
         WriteError: the file cannot be written.
     """
     file = Path(path)
-    try:
-        taken = file.stat().st_size if file.exists() else 0
-        text = gate_markdown(result, max(0, SUMMARY_BYTES_AT_MOST - taken)).removeprefix(f"{MARKER}\n")
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(f"{text}\n")
-    except OSError as error:
-        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(file)) from error
+    taken = file.stat().st_size if file.is_file() else 0
+    text = gate_markdown(result, max(0, SUMMARY_BYTES_AT_MOST - taken)).removeprefix(f"{MARKER}\n")
+    append_file(file, f"{text}\n")
 
 
 def annotations(result: GateResult) -> tuple[str, ...]:
