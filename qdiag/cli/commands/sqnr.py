@@ -85,17 +85,17 @@ def sqnr(
 
     [bold]How to read the table[/]
 
-    [cyan]weight[/]      SQNR of the quantized weights, median over output channels.
-    [cyan]local[/]       The layer alone: float inputs quantized once, quantized
-                weights, quantized output.
-    [cyan]propagated[/]  The same layer inside the quantized network, with all the
-                noise that arrives.
-    [cyan]drop[/]        Propagated SQNR of the worst layer that feeds this one,
-                minus its own.
-    [cyan]expected[/]    What rounding of the output alone would give:
-                10 log10(12 mean(x²) / scale²).
-    [cyan]mean shift[/]  Share of the local noise that is a constant offset.
-    [cyan]clipped[/]     Share of output values outside the quantizer's range.
+    [cyan]weight[/]         SQNR of the quantized weights, median over output channels.
+    [cyan]local[/]          The layer alone: float inputs quantized once, quantized
+                   weights, quantized output.
+    [cyan]propagated[/]     The same layer inside the quantized network, with all the
+                   noise that arrives.
+    [cyan]drop[/]           Propagated SQNR of the worst layer that feeds this one,
+                   minus its own.
+    [cyan]expected[/]       What rounding of the output alone would give:
+                   10 log10(12 mean(x²) / scale²).
+    [cyan]bias fraction[/]  Share of the local noise that is a constant offset.
+    [cyan]clipped[/]        Share of output values outside the quantizer's range.
 
     [red]>>[/] marks the lowest SQNR. Where local is lowest, noise is made;
     where propagated falls, it has arrived.

@@ -9,9 +9,8 @@ from rich.text import Text
 from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import sqnr_header
-from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.records import LossRecord
+from qdiag.core.measures.records import LOSSES
 from qdiag.writers.words.layer_row import BELOW_EXPECTED_DB, LayerRow, layer_rows, weakest, worst_first
 from qdiag.writers.words.layers import op_words
 
@@ -101,28 +100,19 @@ def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[L
         Column("propagated\ndB", lambda row: Text(db(row.propagated_db)), 99),
         Column("drop\ndB", lambda row: Text(db(row.drop_db)), 80),
         Column("expected\ndB", expected, 90),
-        Column("mean shift\n%", lambda row: Text(percent(row.record.local.bias_fraction)), 30),
+        Column("bias\nfraction %", lambda row: Text(percent(row.record.local.bias_fraction)), 30),
         Column("clipped\n%", lambda row: Text(percent(row.record.clipped_fraction)), 40),
     ]
     if any(row.losses is not None for row in measurement.records):
-        columns += [
-            Column(f"{header}\ndB", _loss(part), 70)
-            for header, part in (
-                ("input", lambda losses: losses.input),
-                ("weights", lambda losses: losses.weight),
-                ("saturation", lambda losses: losses.saturation),
-                ("requant", lambda losses: losses.requantization),
-                ("clipping", lambda losses: losses.clipping),
-            )
-        ]
+        columns += [Column(f"{name}\ndB", _loss(name), 70) for name in LOSSES]
     if any(row.nonfinite_count for row in layer_rows(measurement.records)):
         columns.append(Column("NaN, Inf\ncount", nonfinite, 95))
     return Column("layer", name), columns
 
 
-def _loss(part: Callable[[LossRecord], ErrorSums]) -> Callable[[LayerRow], Text]:
+def _loss(name: str) -> Callable[[LayerRow], Text]:
     def cell(row: LayerRow) -> Text:
-        return Text(db(part(row.record.losses).sqnr_db) if row.record.losses is not None else "")
+        return Text(db(row.record.losses.by_name[name].sqnr_db) if row.record.losses is not None else "")
 
     return cell
 

@@ -1,7 +1,7 @@
 """What was measured, layer by layer."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.ranges import TensorRange
@@ -59,6 +59,20 @@ class LossRecord:
     saturation: ErrorSums
     requantization: ErrorSums
     clipping: ErrorSums
+
+    @property
+    def by_name(self) -> dict[str, ErrorSums]:
+        """Each loss under its name, in the order of `LOSSES`."""
+        return {name: getattr(self, name) for name in LOSSES}
+
+    @property
+    def powers(self) -> tuple[float, ...]:
+        """Noise power (mean squared error) of each, in the order of `LOSSES`."""
+        return tuple(error.mse for error in self.by_name.values())
+
+
+LOSSES = tuple(field.name for field in fields(LossRecord))
+"""What the five losses are called everywhere, in the order of the arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ import pandas as pd
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.records import LOSSES
 from qdiag.writers.words.layer_row import LayerRow, layer_rows
 from qdiag.writers.words.layers import op_words
-
-_LOSSES = ("input", "weight", "saturation", "requantization", "clipping")
 
 
 def layer_frame(measurement: Measurement) -> pd.DataFrame:
@@ -17,9 +16,9 @@ def layer_frame(measurement: Measurement) -> pd.DataFrame:
     rows = layer_rows(measurement.records)
     frame = pd.DataFrame([{**_columns(row), "op": op_words(row.record, by_name)} for row in rows])
     has_losses = any(record.losses is not None for record in measurement.records)
-    for name in _LOSSES if has_losses else ():
+    for name in LOSSES if has_losses else ():
         frame[f"{name}_loss_sqnr_db"] = [
-            getattr(row.record.losses, name).sqnr_db if row.record.losses is not None else None for row in rows
+            losses.by_name[name].sqnr_db if (losses := row.record.losses) is not None else None for row in rows
         ]
     return frame
 

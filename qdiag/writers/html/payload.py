@@ -12,14 +12,6 @@ from qdiag.writers.words.bn import cost_sentence
 from qdiag.writers.words.layer_row import weakest
 
 _BINS_AT_MOST = 96
-_LOSSES = (
-    ("input", "input quantization"),
-    ("weight", "weight quantization"),
-    ("saturation", "run-time saturation"),
-    ("requantization", "re-quantization"),
-    ("clipping", "activation clipping"),
-)
-"""Fields of `LossRecord` and their words, in the order of arXiv 1803.08607, section 2."""
 
 Json = dict[str, Any]
 
@@ -132,12 +124,8 @@ def _grouped(values: Sequence[float], per: int, choose: Callable[[Sequence[float
 
 def _losses(losses: LossRecord) -> list[Json]:
     return [
-        {
-            "name": words,
-            "sqnr": short_number(getattr(losses, field).sqnr_db),
-            "power": short_number(getattr(losses, field).mse),
-        }
-        for field, words in _LOSSES
+        {"name": name, "sqnr": short_number(error.sqnr_db), "power": short_number(error.mse)}
+        for name, error in losses.by_name.items()
     ]
 
 

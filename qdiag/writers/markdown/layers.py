@@ -6,9 +6,8 @@ from statistics import median_high
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import LayerFacts
-from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.records import LOSSES, OpRecord
 from qdiag.writers.markdown.text import PictureLink, code, fold, picture, pictures_of, section, table, text
-from qdiag.writers.plots.losses import LOSSES, loss_powers
 from qdiag.writers.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from qdiag.writers.words.layer_row import layer_rows, worst_first
 from qdiag.writers.words.layers import op_words
@@ -170,10 +169,10 @@ def losses_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     """Which quantizer makes the noise of the weakest layers."""
     rows: list[tuple[str, ...]] = []
     for row in worst_first(layer_rows(diagnosis.measurement.records)):
-        powers = [value if math.isfinite(value) else 0.0 for value in loss_powers(row.record)]
-        total = sum(powers)
-        if not powers or len(rows) == _ROWS:
+        if row.record.losses is None or len(rows) == _ROWS:
             continue
+        powers = [value if math.isfinite(value) else 0.0 for value in row.record.losses.powers]
+        total = sum(powers)
         shares = [f"{100.0 * power / total:.1f} %" if total > 0.0 else "no noise" for power in powers]
         local = row.record.local.mse
         rows.append((code(row.record.name), *shares, f"{significant(total / local)} x" if local > 0.0 else ""))

@@ -9,20 +9,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.records import LOSSES, OpRecord
 from qdiag.writers.plots.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from qdiag.writers.plots.frame import empty_figure, legend_below, log_scale, network_words, new_figure, plain, title
 from qdiag.writers.plots.layer_axis import figure_width, label_layers
 
-LOSSES = ("input", "weight", "saturation", "requantization", "clipping")
-"""Fields of `LossRecord`, in the order of the arithmetic."""
-
 _COLORS = (BLUE, ORANGE, VERMILION, SKY, PURPLE)
-
-
-def loss_powers(record: OpRecord) -> tuple[float, ...]:
-    """Noise power (mean squared error) of each loss alone, in the order of LOSSES; empty when none were measured."""
-    return tuple(getattr(record.losses, name).mse for name in LOSSES) if record.losses is not None else ()
 
 
 def losses_figure(measurement: Measurement) -> Figure:
@@ -55,7 +47,7 @@ def _shares(axes: Axes, records: list[OpRecord]) -> list[Artist]:
     handles: list[Artist] = []
     places = range(len(records))
     bottoms = [0.0] * len(records)
-    powers = [[value if math.isfinite(value) else 0.0 for value in loss_powers(record)] for record in records]
+    powers = [[value if math.isfinite(value) else 0.0 for value in _powers(record)] for record in records]
     totals = [sum(row) for row in powers]
     width, edge = (0.8, 0.4) if len(records) <= 60 else (1.0, 0.0)
     for i, (name, color) in enumerate(zip(LOSSES, _COLORS, strict=True)):
@@ -86,5 +78,9 @@ def _sums(axes: Axes, records: list[OpRecord]) -> None:
 
 
 def _ratio(record: OpRecord) -> float:
-    total, local = sum(loss_powers(record)), record.local.mse
+    total, local = sum(_powers(record)), record.local.mse
     return total / local if local > 0.0 else math.nan
+
+
+def _powers(record: OpRecord) -> tuple[float, ...]:
+    return record.losses.powers if record.losses is not None else ()
