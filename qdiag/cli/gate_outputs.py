@@ -53,7 +53,7 @@ def write_gate(result: GateResult, files: GateFiles, environment: Mapping[str, s
 
         write_file(files.markdown, gate_markdown(result))
     if variables.get("GITHUB_STEP_SUMMARY"):
-        from qdiag.writers.ci.github_actions import append_summary
+        from qdiag.writers.markdown.gate import append_summary
 
         append_summary(variables["GITHUB_STEP_SUMMARY"], result)
     if variables.get("GITHUB_ACTIONS") == "true":

@@ -1,31 +1,14 @@
-"""What GitHub Actions reads from a step: a summary in Markdown, and annotations on standard output."""
+"""What GitHub Actions reads from the standard output of a step: annotations."""
 
 import re
-from pathlib import Path
 
 from qdiag.core.gate import GateCheck, GateResult
-from qdiag.files.atomic import append_file
-from qdiag.writers.markdown.gate import MARKER, SUMMARY_BYTES_AT_MOST, gate_markdown
 from qdiag.writers.words.gate import check_sentence, check_title, named_cause_words
 
 ANNOTATIONS_AT_MOST = 10
 """Of each kind; GitHub shows no more of one step."""
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
-
-
-def append_summary(path: str | Path, result: GateResult) -> None:
-    """Adds the gate to the file that `GITHUB_STEP_SUMMARY` names; what other steps' tools wrote there stays.
-
-    The whole file stays under the limit of a summary, or GitHub would show none of it.
-
-    Raises:
-        WriteError: the file cannot be written.
-    """
-    file = Path(path)
-    taken = file.stat().st_size if file.is_file() else 0
-    text = gate_markdown(result, max(0, SUMMARY_BYTES_AT_MOST - taken)).removeprefix(f"{MARKER}\n")
-    append_file(file, f"{text}\n")
 
 
 def annotations(result: GateResult) -> tuple[str, ...]:

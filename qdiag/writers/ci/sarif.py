@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from qdiag.core.causes.codes import CODES
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
-from qdiag.writers.json.plain import dump
+from qdiag.writers.plain_json import dump
 from qdiag.writers.words.causes import cause_title
 from qdiag.writers.words.gate import RULE_HELP, RULE_TITLES, check_sentence, named_cause_words
 

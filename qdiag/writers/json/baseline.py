@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 from qdiag.core.baseline import BASELINE_SCHEMA_VERSION, Baseline
 from qdiag.errors import LoadError
 from qdiag.files.read import RESULT_BYTES_MAX, read_text
-from qdiag.writers.json.plain import dump, to_plain
 from qdiag.writers.json.read import read_json
+from qdiag.writers.plain_json import dump, to_plain
 
 _HINT = "qdiag gate ... --baseline FILE --update-baseline writes one"
 

@@ -12,8 +12,8 @@ from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
 from qdiag.errors import LoadError
 from qdiag.files.read import RESULT_BYTES_MAX, read_text
 from qdiag.writers.json.measurement import DERIVED
-from qdiag.writers.json.plain import dump, to_plain
 from qdiag.writers.json.read import read_json
+from qdiag.writers.plain_json import dump, to_plain
 from qdiag.writers.words.layer_row import layer_rows
 
 FILE_NAME = "diagnosis.json"

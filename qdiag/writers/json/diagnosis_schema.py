@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
-from qdiag.writers.json.plain import to_plain
+from qdiag.writers.plain_json import to_plain
 
 _REFERENCES = "#/$defs/{model}"
 _REAL = {

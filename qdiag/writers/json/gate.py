@@ -3,7 +3,7 @@
 from typing import Any
 
 from qdiag.core.gate import GateResult, GateStatus
-from qdiag.writers.json.plain import dump, to_plain
+from qdiag.writers.plain_json import dump, to_plain
 
 _STATUSES: tuple[GateStatus, ...] = ("pass", "warn", "undecided", "cannot_judge", "fail")
 

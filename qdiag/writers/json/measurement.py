@@ -11,8 +11,8 @@ from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement
 from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts
-from qdiag.writers.json.plain import dump, to_plain
 from qdiag.writers.json.read import read_json
+from qdiag.writers.plain_json import dump, to_plain
 from qdiag.writers.words.layer_row import layer_rows
 
 DERIVED: dict[type, Sequence[str]] = {

@@ -9,7 +9,7 @@ from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
-from qdiag.writers.json.plain import dump, to_plain
+from qdiag.writers.plain_json import dump, to_plain
 
 Result = RangeReport | BatchNormAudit | BatchNormFix | ModelRepair | Sensitivity | Comparison
 

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
-from qdiag.writers.ci.text import code, plain, within
+from qdiag.files.atomic import append_file
+from qdiag.writers.markdown.github_text import code, plain, within
 from qdiag.writers.words.gate import (
     STATUS_WORDS,
     change_words,
@@ -34,6 +36,20 @@ _CUT = "\n_Cut here: the whole result is in the JSON of the gate._\n"
 def gate_markdown(result: GateResult, at_most: int = COMMENT_BYTES_AT_MOST) -> str:
     """Verdict, then limit, baseline, now, change and status of every check, then causes, layers and provenance."""
     return within("\n".join(_lines(result)) + "\n", at_most, _CUT)
+
+
+def append_summary(path: str | Path, result: GateResult) -> None:
+    """Adds the gate to the file that `GITHUB_STEP_SUMMARY` names; what other steps' tools wrote there stays.
+
+    The whole file stays under the limit of a summary, or GitHub would show none of it.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    file = Path(path)
+    taken = file.stat().st_size if file.is_file() else 0
+    text = gate_markdown(result, max(0, SUMMARY_BYTES_AT_MOST - taken)).removeprefix(f"{MARKER}\n")
+    append_file(file, f"{text}\n")
 
 
 def _lines(result: GateResult) -> Iterator[str]:

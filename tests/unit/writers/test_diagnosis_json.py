@@ -19,7 +19,7 @@ from qdiag.errors import LoadError
 from qdiag.writers.json.diagnosis import diagnosis_from_json, diagnosis_to_json, read_diagnosis
 from qdiag.writers.json.diagnosis_schema import json_schema
 from qdiag.writers.json.measurement import to_json
-from qdiag.writers.json.plain import dump
+from qdiag.writers.plain_json import dump
 from tests import diagnoses
 from tests.measurements import measurement
 

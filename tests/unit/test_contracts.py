@@ -1,0 +1,68 @@
+"""Every contract about imports in pyproject.toml notices an import that breaks it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLANTED = {
+    "rooms, from the door to the cellar": ("simulate/case.py", "import qdiag.rank.rank"),
+    "what draws and judges stored results stands on core alone": ("gate/judge.py", "import qdiag.writers.csv.bn"),
+    "only the CLI speaks": ("gate/judge.py", "import rich"),
+    "only the writers draw": ("pipeline/ranges.py", "import matplotlib"),
+    "no torch where stored results are read": ("core/scheme.py", "import torch"),
+    "detectors know core alone": ("detectors/base.py", "import qdiag.numerics.histogram"),
+    "the package root stands above all rooms": ("pipeline/ranges.py", "import qdiag"),
+    "detectors are independent of each other": (
+        "detectors/weights/mean_shift.py",
+        "import qdiag.detectors.graph.add_ranges",
+    ),
+    "kinds of writers share words and nothing else": ("writers/csv/bn.py", "import qdiag.writers.json.read"),
+}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    shutil.copytree(ROOT / "qdiag", folder / "qdiag", ignore=shutil.ignore_patterns("__pycache__", "*.npz", "*.html"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def broken(folder: Path) -> list[str]:
+    """Names of the contracts that the package in this folder breaks."""
+    program = Path(sys.executable).with_name("lint-imports")
+    environment = {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"}
+    found = subprocess.run(
+        [program, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False, env=environment
+    )
+    names = [line.rpartition(" BROKEN")[0] for line in found.stdout.splitlines() if " BROKEN" in line]
+    assert (found.returncode != 0) == bool(names), found.stdout + found.stderr
+    return names
+
+
+def test_the_package_keeps_all_contracts(package: Path) -> None:
+    assert broken(package) == []
+
+
+@pytest.mark.parametrize("contract", PLANTED)
+def test_a_planted_import_breaks_its_contract(contract: str, package: Path) -> None:
+    name, line = PLANTED[contract]
+    file = package / "qdiag" / name
+    before = file.read_text(encoding="utf-8")
+    file.write_text(f"{before}\n{line}\n", encoding="utf-8")
+    try:
+        assert contract in broken(package)
+    finally:
+        file.write_text(before, encoding="utf-8")
+
+
+def test_every_contract_is_tried() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    declared = [part.split('"')[1] for part in text.split("[[tool.importlinter.contracts]]\nname = ")[1:]]
+    assert sorted(PLANTED) == sorted(declared)
