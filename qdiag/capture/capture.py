@@ -1,5 +1,6 @@
 """From a model to a `Program`."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,10 +10,12 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.capture.biases import separate_biases
 from qdiag.capture.functionalize import functionalize, needs_full_functionalization
 from qdiag.capture.normalize import normalize
 from qdiag.capture.program import Program
 from qdiag.capture.routes import export_program, quiet
+from qdiag.capture.subgraphs import bind_subgraphs
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError
 from qdiag.subject import Subject
@@ -28,11 +31,12 @@ def capture(subject: Subject, example: Batch) -> Program:
     Raises:
         CaptureError: no route leads to a graph.
     """
-    exported, route, skipped = export_program(subject.model, example)
+    found = export_program(subject.model, example)
+    exported = found.program
     if needs_full_functionalization(exported):
         with quiet():
             exported = exported.run_decompositions({})
-    return program_from_export(exported, route, tuple(skipped))
+    return replace(program_from_export(exported, found.route, found.skipped), doubts=found.doubts)
 
 
 def program_from_export(exported: ExportedProgram, route: str, skipped: tuple[SkippedRoute, ...] = ()) -> Program:
@@ -41,9 +45,11 @@ def program_from_export(exported: ExportedProgram, route: str, skipped: tuple[Sk
     copies: dict[fx.Node, fx.Node] = {}
     old_outputs = graph.graph_copy(exported.graph, copies)
     graph.output(old_outputs)
+    bind_subgraphs(graph, exported.graph_module)
     functionalize(graph)
     normalize(graph)
     constants, parameter_names, inputs = _bind_inputs(exported)
+    separate_biases(graph, inputs)
     output_names = _keep_user_outputs(graph, exported)
     graph.eliminate_dead_code()
     graph.lint()
@@ -90,11 +96,16 @@ def _keep_user_outputs(graph: fx.Graph, exported: ExportedProgram) -> tuple[str,
     specs = exported.graph_signature.output_specs
     shown = [v for v, spec in zip(values, specs, strict=True) if spec.kind is OutputKind.USER_OUTPUT]
     paths = _output_paths(exported, len(shown))
-    pairs = [(v, path) for v, path in zip(shown, paths, strict=True) if isinstance(v, fx.Node)]
+    pairs = [(v, path) for v, path in zip(shown, paths, strict=True) if isinstance(v, fx.Node) and _may_be_tensor(v)]
     if not pairs:
         raise CaptureError("the network has no tensor output")
     output.args = (tuple(v for v, _ in pairs),)
     return tuple(path for _, path in pairs)
+
+
+def _may_be_tensor(node: fx.Node) -> bool:
+    """A size or another number among the outputs is none."""
+    return isinstance(node.meta.get("val"), Tensor | None)
 
 
 def _output_paths(exported: ExportedProgram, count: int) -> list[str]:

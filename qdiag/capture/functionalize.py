@@ -15,7 +15,12 @@ _ALIASING = {"aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "a
 
 
 def needs_full_functionalization(program: ExportedProgram) -> bool:
-    """True when an in-place operation writes to memory that is read through another name, or to a constant."""
+    """True when an in-place operation writes to memory that is read through another name, or to a constant.
+
+    Also where autocast or vmap are regions of the graph: decomposition alone says what is computed inside.
+    """
+    if any(_is_region(node) for node in program.graph.nodes):
+        return True
     order = {node: i for i, node in enumerate(program.graph.nodes)}
     return any(_is_in_place(node) and not _is_private(node, order) for node in program.graph.nodes)
 
@@ -35,6 +40,13 @@ def functionalize(graph: fx.Graph) -> None:
             if seen and user is not node:
                 user.replace_input_with(written, node)
             seen = seen or user is node
+
+
+def _is_region(node: fx.Node) -> bool:
+    if node.op != "call_function" or isinstance(node.target, OpOverload):
+        return False
+    name, module = getattr(node.target, "__name__", ""), getattr(node.target, "__module__", "") or ""
+    return name.startswith(("wrap_with_", "hints_wrapper")) or module.startswith("torch._functorch")
 
 
 def _is_in_place(node: fx.Node) -> bool:

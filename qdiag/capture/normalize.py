@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import fx
 
+from qdiag.capture.ops import operation_name
+
 aten = torch.ops.aten
 
 
@@ -19,6 +21,9 @@ def normalize(graph: fx.Graph) -> None:
     """Rewrites the graph in place and removes what computes nothing."""
     for node in list(graph.nodes):
         if node.op != "call_function":
+            continue
+        if _is_assertion(node):
+            graph.erase_node(node)
             continue
         rewrite = _REWRITES.get(node.target)
         if rewrite is None:
@@ -31,6 +36,12 @@ def normalize(graph: fx.Graph) -> None:
             node.replace_all_uses_with(new)
             graph.erase_node(node)
     graph.eliminate_dead_code()
+
+
+def _is_assertion(node: fx.Node) -> bool:
+    """It checks what the network has computed already, and nobody reads what it returns."""
+    name = operation_name(node)
+    return not node.users and name.startswith(("_assert", "sym_constrain_range"))
 
 
 Rewrite = Callable[[fx.Graph, fx.Node], "fx.Node | None"]
@@ -66,10 +77,15 @@ def _convolution(graph: fx.Graph, node: fx.Node) -> fx.Node:
 
 def _linear_from_addmm(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
     bias, x, transposed = node.args[:3]
-    if node.kwargs:
-        return None
     weight = _transposed(transposed)
-    return graph.call_function(aten.linear.default, (x, weight, bias)) if weight is not None else None
+    if node.kwargs or weight is None:
+        return None
+    value = bias.meta.get("val") if isinstance(bias, fx.Node) else None
+    if value is None or value.ndim == 1:
+        return graph.call_function(aten.linear.default, (x, weight, bias))
+    linear = graph.call_function(aten.linear.default, (x, weight, None))
+    linear.meta = dict(node.meta)
+    return graph.call_function(aten.add.Tensor, (linear, bias))
 
 
 def _linear_from_mm(graph: fx.Graph, node: fx.Node) -> fx.Node | None:

@@ -26,6 +26,7 @@ class Program:
         batch_size: the one batch size that the graph accepts; None when any does.
         route: how the graph was captured.
         skipped: routes tried before.
+        doubts: where the graph may follow one way of several, as the tracer said, with file and line.
     """
 
     graph: fx.Graph
@@ -37,6 +38,7 @@ class Program:
     batch_size: int | None
     route: str
     skipped: tuple[SkippedRoute, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def flatten_inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Placeholder name to value for one call.

@@ -1,44 +1,64 @@
 """The ways from a model to a `torch.export` program, tried in order."""
 
 import copy
+import io
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.jit._trace import TracerWarning
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.capture.places import code_at, is_torch
+from qdiag.capture.state import NetworkState, own_randomness
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError
 
 
-def export_program(
-    model: nn.Module | ExportedProgram, example: Batch
-) -> tuple[ExportedProgram, str, list[SkippedRoute]]:
-    """The program, the name of the route, and the routes that failed before it.
+@dataclass(frozen=True)
+class Exported:
+    """A program, the route to it, the routes that failed before, and what the tracer warned of, with its place."""
+
+    program: ExportedProgram
+    route: str
+    skipped: tuple[SkippedRoute, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Exported:
+    """The program behind a model.
+
+    Args:
+        model: may be run, so its state may change.
 
     Raises:
         CaptureError: no route leads to a graph.
     """
     if isinstance(model, ExportedProgram):
-        return model, "exported_program", []
+        return Exported(model, "exported_program")
     routes: list[tuple[str, Callable[[nn.Module, Batch], ExportedProgram]]]
     if isinstance(model, torch.jit.ScriptModule):
         routes = [("torchscript", _convert), ("torchscript, frozen", _freeze)]
     else:
         routes = [("export", _export), ("export, static batch", _export_static), ("trace", _trace)]
     skipped: list[SkippedRoute] = []
+    state = NetworkState(model)
     for name, route in routes:
         try:
-            with quiet():
-                return route(model, example), name, skipped
+            with quiet(), own_randomness(0), _tracer_warnings() as doubts:
+                program = route(model, example)
+            return Exported(program, name, tuple(skipped), (*doubts, *_script_branches(model)))
         # capture fails in as many ways as there are models: any of them leads to the next route
         except Exception as error:
             skipped.append(SkippedRoute(name, _first_line(error)))
+        finally:
+            state.restore()
     tried = "; ".join(f"{s.route}: {s.reason}" for s in skipped)
     is_script = isinstance(model, torch.jit.ScriptModule)  # whose parts cannot be run alone
     raise CaptureError(
@@ -64,7 +84,8 @@ def _exported(model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedPro
         dimensions = _dynamic_batch(example.sample_count)
         shapes = (*pytree.tree_map(dimensions, args), *pytree.tree_map(dimensions, kwargs).values())
         shapes = _by_argument(model, args, kwargs, shapes)
-    with torch.no_grad():
+    # a graph that export gives up is printed to stderr, whole
+    with torch.no_grad(), redirect_stderr(io.StringIO()):
         return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
 
 
@@ -93,7 +114,7 @@ def _trace(model: nn.Module, example: Batch) -> ExportedProgram:
         raise CaptureError("a network that takes keyword arguments cannot be traced")
     with torch.no_grad():
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            copy.deepcopy(model), example.args, check_trace=False, strict=False
+            model, example.args, check_trace=False, strict=False
         )
     return _convert(traced, example)
 
@@ -109,7 +130,8 @@ def _convert(model: nn.Module, example: Batch) -> ExportedProgram:
         ) -> ExportedProgram:
             del name_to_constant  # constants may stay buffers: nothing here tells them apart
             shapes = pytree.tree_map(_dynamic_batch(example.sample_count), example.args)
-            return torch.export.export(gm, example.args, dynamic_shapes=shapes, strict=False)
+            with redirect_stderr(io.StringIO()):
+                return torch.export.export(gm, example.args, dynamic_shapes=shapes, strict=False)
 
     assert isinstance(model, torch.jit.ScriptModule)
     with torch.no_grad():
@@ -137,6 +159,33 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
+
+
+@contextmanager
+def _tracer_warnings() -> Iterator[list[str]]:
+    """Collects what the tracer says of places where the graph follows the example alone."""
+    doubts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", TracerWarning)
+        yield doubts
+    for warning in caught:
+        if issubclass(warning.category, TracerWarning) and not is_torch(warning.filename):
+            said = str(warning.message).partition(" might cause")[0].partition(". ")[0]
+            doubts.append(f"{code_at(warning.filename, warning.lineno)} ({said[:1].lower()}{said[1:]})")
+    doubts[:] = dict.fromkeys(doubts)
+
+
+def _script_branches(model: nn.Module) -> tuple[str, ...]:
+    """A TorchScript whose code branches or loops: the conversion may follow one way."""
+    if not isinstance(model, torch.jit.ScriptModule):
+        return ()
+    try:
+        graph: Any = model.inlined_graph
+        kinds = {kind for kind in ("prim::If", "prim::Loop") if list(graph.findAllNodes(kind, True))}
+    except RuntimeError:
+        return ()
+    return (f"the TorchScript has {' and '.join(sorted(kinds))}",) if kinds else ()
 
 
 def _first_line(error: Exception) -> str:

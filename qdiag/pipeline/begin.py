@@ -11,7 +11,8 @@ from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.pipeline.cache import keeper_for
 from qdiag.pipeline.facts import Stopwatch, data_info, model_info, resolve_device, versions
-from qdiag.pipeline.inputs import first_batch, inputs_for, naming
+from qdiag.pipeline.fixed_batches import in_batches_of
+from qdiag.pipeline.inputs import inputs_for, naming
 from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.op_records import float_ops
 from qdiag.pipeline.prepare import Prepared, prepare
@@ -54,7 +55,9 @@ def begin(
     with watch.stage("capture"), naming(original.calibration):
         progress.start("capture", None)
         where = resolve_device(device)
-        prepared = prepare(subject, first_batch(datasets.calibration), fold=scheme.fold_batchnorm, device=where)
+        sources = (datasets.calibration, datasets.evaluation)
+        prepared = prepare(subject, sources, fold=scheme.fold_batchnorm, device=where)
+        datasets = in_batches_of(datasets, prepared.info.batch_size)
         progress.finish()
     passes = keeper_for(cache, subject, where)
     with watch.stage("calibrate"):

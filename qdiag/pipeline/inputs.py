@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, Batches, Datasets, not_accepted
+from qdiag.capture.state import restored
 from qdiag.errors import DataError, LoadError
-from qdiag.pipeline.prepare import static_batch
+from qdiag.pipeline.fixed_batches import RewrittenBatches, in_batches_of, static_batch
+from qdiag.pipeline.original import own_copy
 from qdiag.pipeline.signature import takes_one_mapping
 from qdiag.subject import Subject, evaluating
 
@@ -36,47 +38,7 @@ def inputs_for(subject: Subject, datasets: Datasets) -> Datasets:
             _SubmoduleBatches(datasets.evaluation, parent, model, subject.submodule or ""),
             datasets.split,
         )
-    size = static_batch(subject.model)
-    if size is not None:
-        return Datasets(
-            _FixedBatches(datasets.calibration, size), _FixedBatches(datasets.evaluation, size), datasets.split
-        )
-    return datasets
-
-
-@dataclass(frozen=True)
-class _Wrapped:
-    """Batches with the same origin as others."""
-
-    inner: Batches
-
-    @property
-    def source(self) -> str:
-        return self.inner.source
-
-    @property
-    def sample_count(self) -> int:
-        return self.inner.sample_count
-
-    @property
-    def batch_size(self) -> int:
-        return self.inner.batch_size
-
-    @property
-    def is_labelled(self) -> bool:
-        return self.inner.is_labelled
-
-    @property
-    def preprocessing(self) -> str:
-        return self.inner.preprocessing
-
-    @property
-    def is_data_free(self) -> bool:
-        return self.inner.is_data_free
-
-    def digest(self) -> str:
-        """That of the stored data."""
-        return self.inner.digest()
+    return in_batches_of(datasets, static_batch(subject.model))
 
 
 def _as_one_mapping(subject: Subject, datasets: Datasets) -> Datasets:
@@ -88,7 +50,7 @@ def _as_one_mapping(subject: Subject, datasets: Datasets) -> Datasets:
 
 
 @dataclass(frozen=True)
-class _MappingBatches(_Wrapped):
+class _MappingBatches(RewrittenBatches):
     """The named inputs of each batch as one dictionary, by position."""
 
     def __iter__(self) -> Iterator[Batch]:
@@ -97,7 +59,7 @@ class _MappingBatches(_Wrapped):
 
 
 @dataclass(frozen=True)
-class _SubmoduleBatches(_Wrapped):
+class _SubmoduleBatches(RewrittenBatches):
     """Runs the whole float network and captures what reaches one submodule at its first call."""
 
     parent: nn.Module
@@ -121,9 +83,10 @@ class _SubmoduleBatches(_Wrapped):
                 seen.append(Batch(*pytree.tree_map(_copied, (args, kwargs))))
 
         handle = self.model.register_forward_pre_hook(look, with_kwargs=True)
+        own = own_copy(batch)
         try:
-            with evaluating(self.parent), torch.no_grad():
-                self.parent(*batch.args, **batch.kwargs)
+            with evaluating(self.parent), restored(self.parent), torch.no_grad():
+                self.parent(*own.args, **own.kwargs)
         except Exception as error:
             raise not_accepted(batch, error) from error
         finally:
@@ -145,54 +108,6 @@ def naming(batches: Batches) -> Iterator[None]:
 
 def _copied(leaf: Any) -> Any:
     return leaf.detach().clone() if isinstance(leaf, Tensor) else leaf
-
-
-@dataclass(frozen=True)
-class _FixedBatches(_Wrapped):
-    """Batches of exactly `size` samples; what is left over at the end is not used."""
-
-    size: int
-
-    @property
-    def sample_count(self) -> int:
-        return self.inner.sample_count // self.size * self.size
-
-    @property
-    def batch_size(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[Batch]:
-        if self.sample_count == 0:
-            raise DataError(
-                f"{self.inner.sample_count} samples, but the saved program takes batches of exactly {self.size}",
-                hint="give more samples, or export with a dynamic batch axis",
-            )
-        for sample in _chunks(_samples(self.inner), self.size):
-            yield _stacked(sample)
-
-
-def _samples(batches: Batches) -> Iterator[Batch]:
-    for batch in batches:
-        for i in range(batch.sample_count):
-            leaves, spec = pytree.tree_flatten((batch.args, dict(batch.kwargs), batch.labels))
-            cut = [x[i : i + 1] if isinstance(x, Tensor) and x.ndim else x for x in leaves]
-            yield Batch(*pytree.tree_unflatten(cut, spec))
-
-
-def _chunks(samples: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    chunk: list[Batch] = []
-    for sample in samples:
-        chunk.append(sample)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-
-
-def _stacked(samples: list[Batch]) -> Batch:
-    trees = [pytree.tree_flatten((s.args, dict(s.kwargs), s.labels)) for s in samples]
-    columns = zip(*(leaves for leaves, _ in trees), strict=True)
-    merged = [torch.cat(list(c)) if isinstance(c[0], Tensor) else c[0] for c in columns]
-    return Batch(*pytree.tree_unflatten(merged, trees[0][1]))
 
 
 def first_batch(batches: Batches) -> Batch:

@@ -16,7 +16,7 @@ def notes_on(result: Measurement, original: Datasets) -> tuple[str, ...]:
         )
     dropped = original.evaluation.sample_count - result.data.measured_count
     if dropped:
-        notes.append(f"{dropped} samples were left over: the saved program takes batches of {result.data.batch_size}")
+        notes.append(f"{dropped} samples were left over: the network takes batches of exactly {result.data.batch_size}")
     nonfinite = [r.name for r in result.records if r.local.reference_nonfinite_count]
     if nonfinite:
         notes.append(f"the float network makes NaN or Inf in {len(nonfinite)} layers, first in {nonfinite[0]}")

@@ -8,7 +8,8 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe
 from qdiag.pipeline.facts import Stopwatch, data_info, engine_arithmetic, model_info, resolve_device, versions
-from qdiag.pipeline.inputs import first_batch, inputs_for, naming
+from qdiag.pipeline.fixed_batches import in_batches_of
+from qdiag.pipeline.inputs import inputs_for, naming
 from qdiag.pipeline.prepare import Prepared, prepare
 from qdiag.simulate.calibrate import observe_network
 from qdiag.subject import Subject
@@ -32,8 +33,9 @@ def range_subject(
     datasets = inputs_for(subject, datasets)
     with watch.stage("capture"), naming(datasets.evaluation):
         progress.start("capture", None)
-        example = first_batch(datasets.evaluation)
-        prepared = prepare(subject, example, fold=fold_batchnorm, device=resolve_device(device))
+        where = resolve_device(device)
+        prepared = prepare(subject, (datasets.evaluation,), fold=fold_batchnorm, device=where)
+        datasets = in_batches_of(datasets, prepared.info.batch_size)
         progress.finish()
     with watch.stage("observe"), engine_arithmetic():
         records = _records(prepared, datasets, progress)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from qdiag.batches import Batches
+from qdiag.capture.computed import fold_computed
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
 from qdiag.capture.program import Program
@@ -187,6 +188,7 @@ def _ready(
     program: Program, scheme: QuantScheme, like: Network | None, *, device: torch.device | None = None
 ) -> Network:
     """Folded, grouped and placed. Tensors equal to those of `like` are the same objects: equal work is done once."""
+    program = fold_computed(program)
     folded = fold_batchnorms(program).program if scheme.fold_batchnorm else program
     target = like.device if like is not None else device or torch.device("cpu")
     network = network_on(folded, group_layers(folded), target)

@@ -74,6 +74,7 @@ def capture_lines(capture: CaptureInfo) -> Lines:
     yield "graph", Text(f"captured by {capture.route}")
     for skipped in capture.skipped:
         yield "", Text(f"not by {skipped.route}: {skipped.reason}")
+    yield from _checked_lines(capture)
     if capture.folded_batchnorms:
         line = f"{_batchnorms(len(capture.folded_batchnorms))} folded"
         if capture.fold_max_abs_delta is not None:
@@ -84,6 +85,23 @@ def capture_lines(capture: CaptureInfo) -> Lines:
     reasons = _by_reason((kept.name, kept.reason) for kept in capture.kept_batchnorms)
     for reason, names in reasons.items():
         yield "", Text(f"{_batchnorms(len(names))} kept: {_names(names)} ({reason})")
+
+
+def _checked_lines(capture: CaptureInfo) -> Lines:
+    """On what the graph was compared with the network, and what was found out about both."""
+    if capture.checked_sample_count:
+        sizes = ", ".join(map(str, capture.checked_batch_sizes))
+        yield "", Text(f"agrees with the network on {capture.checked_sample_count} samples, in batches of {sizes}")
+    for doubt in capture.doubts:
+        yield "", Text(f"follows one way, which was the network's on all samples: {doubt}")
+    if capture.batch_size is not None:
+        yield "", Text(f"holds for batches of {capture.batch_size} alone: measured at that batch size")
+    if capture.depends_on_batch:
+        told = "what comes out for a sample depends on the samples beside it in the batch"
+        yield "", Text(f"{told}: the figures hold for this batch size", style="yellow")
+    if capture.trained_modules:
+        names = _names(list(capture.trained_modules))
+        yield "", Text(f"forward puts {names} into training mode, and is measured so", style="yellow")
 
 
 def _scheme_lines(scheme: QuantScheme) -> Lines:

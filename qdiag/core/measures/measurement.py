@@ -65,6 +65,12 @@ class CaptureInfo:
         folded_batchnorms: module paths. kept_batchnorms: those that stay, and why.
         fold_max_abs_delta: largest |folded - unfolded| at the outputs; None when nothing was folded.
         fold_relative_delta: the same over the largest |unfolded| output.
+        batch_size: the one batch size that the graph holds for; None for any.
+        checked_sample_count: samples on which the graph was compared with the network.
+        checked_batch_sizes: batch sizes at which it was, ascending.
+        depends_on_batch: what comes out for a sample depends on the samples beside it.
+        trained_modules: classes of modules that `forward` puts into training mode.
+        doubts: places where the graph follows one way of several, as the tracer said.
     """
 
     route: str
@@ -73,6 +79,12 @@ class CaptureInfo:
     kept_batchnorms: tuple[KeptBatchNorm, ...] = ()
     fold_max_abs_delta: float | None = None
     fold_relative_delta: float | None = None
+    batch_size: int | None = None
+    checked_sample_count: int = 0
+    checked_batch_sizes: tuple[int, ...] = ()
+    depends_on_batch: bool = False
+    trained_modules: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from qdiag.capture.computed import fold_computed
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import ConfigError, RepairRefused
@@ -15,7 +16,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     del sites, context
     if case.scheme.fold_batchnorm:
         raise RepairRefused("the scheme folds BatchNorm already")
-    result = fold_batchnorms(case.program)
+    result = fold_batchnorms(fold_computed(case.program))
     if not result.folded:
         reasons = dict.fromkeys(kept.reason for kept in result.kept)
         raise RepairRefused(f"no BatchNorm can be folded: {', '.join(reasons) or 'the network has none'}")

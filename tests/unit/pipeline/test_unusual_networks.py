@@ -1,0 +1,185 @@
+"""Unusual networks: each is measured as what its own module computes, or refused with the reason."""
+
+import copy
+import random
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+import qdiag
+from qdiag.batches import Batch, Datasets
+from qdiag.capture.program import Runner
+from qdiag.core.progress import NoProgress
+from qdiag.errors import CaptureError
+from qdiag.loaders.data.sources import batches_from
+from qdiag.pipeline.begin import begin
+from qdiag.pipeline.facts import Stopwatch
+from qdiag.subject import Subject
+from tests.networks import unusual
+
+MEASURED = (
+    *("ItemOfTensor", "ShapeBranch", "WritesItsInput", "WritesThroughViews", "CountsCalls", "WritesItsWeights"),
+    *("KeepsShape", "AutocastInside", "AutocastOffInside", "NoGradInside", "Conditional", "Vmapped", "Asserts"),
+    *("ItemChecked", "KeywordInputs", "DictOutput", "NestedOutput", "TiedWeights", "ComplexNumbers", "ComplexOutput"),
+    *("DoublePart", "StrideZero", "SharedTwice", "Hooked", "Normed", "OldWeightNorm", "Checkpointed", "CallsTrain"),
+    *("SoftmaxOverBatch", "BatchStatistics", "DataDependentShape", "FrozenBatch", "Lazy", "Lookups", "Einsum"),
+    *("Unfolded", "ListState", "ScriptedPart", "RareBranch"),
+)
+REFUSED = {
+    "ValueBranch": r"if x\.mean\(\) > 0\.0: \(converting a tensor to a Python boolean\)",
+    "IntOfTensor": r"unusual\.py:\d+: shift = int.*Python integer",
+    "FloatOfTensor": r"unusual\.py:\d+: .*Python float",
+    "DataDependentLoop": r"while y\.abs\(\)\.max\(\) > 0\.5: \(converting a tensor to a Python boolean\)",
+    "NumpyInside": r"unusual\.py:\d+: .*NumPy array",
+    "BatchSizeBranch": r"for a batch of 12: .*captured with 2.*another batch size",
+    "SizeOneBranch": r"for one sample: .*another batch size",
+    "PythonRandom": r"network is random: .*random numbers$",
+    "NumpyRandom": r"network is random: .*random numbers$",
+    "TorchRandom": r"random numbers: randn_like \(unusual\.py:\d+\)",
+    "DropoutLeftOn": r"random numbers: dropout \(unusual\.py:\d+\)",
+    "CarriesState": r"depends on the calls before, which changes state",
+}
+
+
+def build(name: str) -> nn.Module:
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weight norm as a hook and scripting are deprecated, and in use
+        torch.manual_seed(0)
+        network: nn.Module = getattr(unusual, name)()
+        return network.eval()
+
+
+def inputs(name: str, count: int, seed: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(count, *shape, generator=generator)
+
+    match name:
+        case "TiedWeights" | "Lazy":
+            return (normal(12),), {}
+        case "Lookups":
+            tokens = torch.randint(0, 20, (count, 6), generator=generator)
+            return (), {"tokens": tokens, "lengths": torch.randint(1, 7, (count,), generator=generator)}
+        case "KeywordInputs":
+            return (), {"image": normal(3, 8, 8), "gate": normal(8).sigmoid()}
+    return (normal(3, 8, 8),), {}
+
+
+def batches(name: str) -> list[Batch]:
+    return [Batch(*inputs(name, 12, seed)) for seed in (1, 2)]
+
+
+def own_outputs(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """What a fresh copy of the module gives for copies of the inputs."""
+    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (args, kwargs))
+    with torch.no_grad():
+        return [x for x in pytree.tree_leaves(network(*args, **kwargs)) if isinstance(x, Tensor)]
+
+
+def test_every_network_is_in_one_of_the_lists() -> None:
+    found = {n for n, c in vars(unusual).items() if isinstance(c, type) and issubclass(c, unusual.nn.Module)}
+    assert found - {"Base"} == {*MEASURED, *REFUSED, *IN_FLOAT}
+    assert len(found) > 45
+
+
+IN_FLOAT = ("Bag",)
+"""Measured elsewhere."""
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_the_measured_network_is_the_users(name: str) -> None:
+    """The program that is measured against a module built anew, on samples that qdiag has not seen."""
+    data = batches_from(batches(name))
+    subject = Subject(build(name), "module", name, name)
+    scheme = qdiag.load_scheme("int8")
+    begun = begin(subject, Datasets(data, data, ""), scheme, NoProgress(), Stopwatch(), device="cpu")
+    run, fixed = Runner(begun.case.network.program), begun.prepared.info.batch_size
+    for count in (fixed,) if fixed else (1, 3, 12, 17):
+        args, kwargs = inputs(name, count, 10 + count)
+        if name == "BatchStatistics" and count == 1:
+            continue
+        expected = own_outputs(build(name), args, kwargs)
+        with torch.no_grad():
+            actual = run(args, kwargs)
+        assert len(actual) == len(expected) >= 1
+        for a, b in zip(expected, actual, strict=True):
+            assert a.dtype == b.dtype
+            torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-5 if name != "AutocastInside" else 1e-2)
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_it_is_measured_and_left_as_it_was(name: str) -> None:
+    network, data = build(name), batches(name)
+    before, attributes = copy.deepcopy(network.state_dict()), {k: dict(m.__dict__) for k, m in network.named_modules()}
+    values = [copy.deepcopy(list(m.__dict__.values())) for m in network.modules() if name == "CountsCalls"]
+    given = copy.deepcopy(data)
+    generators = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    result = qdiag.measure(network, data)
+    assert result.outputs
+    assert all(output.error.signal_power > 0.0 for output in result.outputs)
+    assert all(10.0 < output.error.sqnr_db < 80.0 for output in result.outputs)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    for path, module in network.named_modules():
+        assert module.__dict__.keys() == attributes[path].keys()
+        assert all(module.__dict__[key] is value for key, value in attributes[path].items())
+    assert values == [] or [len(v) for v in network.history] == []  # type: ignore[union-attr, arg-type]
+    for one, other in zip(data, given, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one.tensors, other.tensors, strict=True))
+    assert torch.equal(torch.get_rng_state(), generators[0])
+    assert random.getstate() == generators[1]
+    assert np.array_equal(np.random.get_state()[1], generators[2])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_with_the_reason(name: str) -> None:
+    network = build(name)
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(CaptureError, match=REFUSED[name]) as caught:
+        qdiag.measure(network, batches(name))
+    assert caught.value.hint
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_what_is_true_at_small_batches_is_measured_there() -> None:
+    data = [batch for count in (2, 2, 3) for batch in [torch.randn(count, 3, 8, 8)]]
+    assert qdiag.measure(build("BatchSizeBranch"), data).outputs[0].error.sqnr_db > 20.0
+
+
+def test_a_rare_value_among_the_data_is_found() -> None:
+    """The tracer warned, so every batch is compared: the one sample far out is in the last."""
+    data = [torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(6)]
+    result = qdiag.measure(build("RareBranch"), data)
+    assert result.capture.checked_sample_count == 2 + 48 + 6 * 3
+    assert any("if x.amax() > 100.0" in doubt for doubt in result.capture.doubts)
+    data[-1][-1, 0, 0, 0] = 1000.0
+    with pytest.raises(CaptureError, match=r"if x\.amax\(\) > 100\.0"):
+        qdiag.measure(build("RareBranch"), data)
+
+
+@pytest.mark.parametrize("name", ["SoftmaxOverBatch", "BatchStatistics", "CallsTrain"])
+def test_what_depends_on_the_batch_is_told(name: str) -> None:
+    capture = qdiag.measure(build(name), batches(name)).capture
+    assert capture.depends_on_batch
+    assert capture.trained_modules == (("BatchNorm2d",) if name == "CallsTrain" else ())
+
+
+def test_ordinary_networks_are_told_nothing() -> None:
+    capture = qdiag.measure(build("SharedTwice"), batches("SharedTwice")).capture
+    assert not capture.depends_on_batch
+    assert not capture.trained_modules
+    assert capture.batch_size is None
+    assert capture.checked_batch_sizes == (1, 2, 12)
+    assert capture.checked_sample_count == 2 + 12 + 3
+
+
+def test_a_graph_frozen_at_a_batch_size_is_measured_there() -> None:
+    result = qdiag.measure(build("FrozenBatch"), [torch.randn(5, 3, 8, 8), torch.randn(4, 3, 8, 8)])
+    assert result.capture.batch_size == result.data.batch_size == 2
+    assert result.data.measured_count == 8
+    assert any("1 samples were left over: the network takes batches of exactly 2" in note for note in result.notes)
