@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from qdiag.errors import LoadError
-from qdiag.loaders.models.file import ModelFile, first_line
+from qdiag.loaders.models.file import ModelFile
 from qdiag.loaders.models.quiet import quiet_torch
+from qdiag.loaders.models.torchscript import read_script
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.savers.saver import ModelSaver
 
@@ -23,16 +23,10 @@ class _Content:
 
 
 def _read(file: ModelFile, trust: bool) -> _Content:
-    del trust  # torch's TorchScript reader unpickles no Python objects
     extra: dict[str, str | bytes] = {
         name.removeprefix(_EXTRA): "" for name in file.members if name.startswith(_EXTRA)
     }  # fmt: skip
-    try:
-        with quiet_torch():
-            model = torch.jit.load(str(file.path), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
-    except Exception as error:
-        raise LoadError(f"the TorchScript archive cannot be read: {first_line(error)}", at=file.at) from error
-    return _Content(model, extra)
+    return _Content(read_script(file, trust, extra), extra)
 
 
 def _tensors(content: _Content) -> Mapping[str, Tensor]:

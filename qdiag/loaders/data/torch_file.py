@@ -15,6 +15,7 @@ from torch import Tensor
 from qdiag.errors import DataError
 from qdiag.loaders.data.arrays import array_data
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
+from qdiag.loaders.probe import probe
 
 _PICKLE = 0x80
 _PROTOCOLS = range(2, 6)
@@ -44,10 +45,10 @@ def read(path: Path, reading: Reading) -> StoredData:
         DataError: a damaged file, objects other than tensors, or tensors that cannot be used.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols: a file that cannot be read fails below
-            # Mapped into memory where the file format allows it.
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        probe(lambda: _load(path), byte_count=path.stat().st_size, at=str(path), error=DataError)
+        content = _load(path)
+    except DataError:
+        raise
     except pickle.UnpicklingError as error:
         # torch's own message advises to turn the check off
         raise DataError("it is damaged, or holds objects other than tensors", at=str(path), hint=_HINT) from error
@@ -59,6 +60,13 @@ def read(path: Path, reading: Reading) -> StoredData:
     except DataError as error:
         raise DataError(error.message, at=str(path), hint=error.hint) from error
     return array_data(arrays, str(path), reading)
+
+
+def _load(path: Path) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pickle protocols: a file that cannot be read fails anyway
+        # Mapped into memory where the file format allows it.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _arrays(content: object, path: Path) -> dict[str, NDArray[Any]]:

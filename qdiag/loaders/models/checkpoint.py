@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from qdiag.errors import LoadError, UntrustedError
+from qdiag.files.read import open_regular
 from qdiag.loaders.models.architecture import build_architecture, need_arch
 from qdiag.loaders.models.file import (
     LoadedModel,
@@ -28,6 +29,7 @@ from qdiag.loaders.models.file import (
 )
 from qdiag.loaders.models.quiet import quiet_torch, weights_only_forced
 from qdiag.loaders.models.state_dict import find_model, load_weights
+from qdiag.loaders.probe import probe
 
 _LEGACY_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")  # first object of torch.save before torch 1.6
 _LEGACY_HEADERS = 3  # pickles before the saved object: the magic number, a version and facts about the machine
@@ -73,9 +75,10 @@ def read_content(file: ModelFile, trust: bool) -> object:
         # torch.load would execute its first object before seeing that the file is none of its own.
         return _plain_pickle(file, trust)
     try:
-        # An open file rather than a path: torch.load looks at the extension of a path, and extensions lie.
-        with quiet_torch(), weights_only_forced(), file.path.open("rb") as stream:
-            return torch.load(stream, map_location="cpu", weights_only=True)
+        probe(lambda: _restricted(file), byte_count=file.byte_count, at=file.at)
+        return _restricted(file)
+    except LoadError:
+        raise
     except pickle.UnpicklingError as error:
         if not _is_whole(file):
             raise LoadError("the file cannot be read to its end", at=file.at, hint=_DAMAGED_HINT) from error
@@ -83,8 +86,14 @@ def read_content(file: ModelFile, trust: bool) -> object:
             raise _untrusted(file, str(error)) from None
     except Exception as error:
         raise LoadError(f"torch cannot read it: {first_line(error)}", at=file.at, hint=_DAMAGED_HINT) from error
-    with quiet_torch(), file.path.open("rb") as stream, _explained(file):
+    with quiet_torch(), open_regular(file.path) as stream, _explained(file):
         return torch.load(stream, map_location="cpu", weights_only=False)
+
+
+def _restricted(file: ModelFile) -> object:
+    # An open file rather than a path: torch.load looks at the extension of a path, and extensions lie.
+    with quiet_torch(), weights_only_forced(), open_regular(file.path) as stream:
+        return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def _plain_pickle(file: ModelFile, trust: bool) -> object:
@@ -92,7 +101,7 @@ def _plain_pickle(file: ModelFile, trust: bool) -> object:
         raise LoadError("the pickle cannot be read to its end", at=file.at, hint=_DAMAGED_HINT)
     if not trust:
         raise _untrusted(file, "")
-    with quiet_torch(), file.path.open("rb") as stream, _explained(file):
+    with quiet_torch(), open_regular(file.path) as stream, _explained(file):
         return pickle.load(stream)
 
 
@@ -139,7 +148,7 @@ def _is_whole(file: ModelFile) -> bool:
     """Whether the pickle of the saved object is there to its last instruction; nothing is executed."""
     try:
         if not file.members:
-            with file.path.open("rb") as stream:
+            with open_regular(file.path) as stream:
                 _skim(stream, _LEGACY_HEADERS + 1 if is_legacy(file) else 1)
             return True
         with zipfile.ZipFile(file.path) as archive:

@@ -1,5 +1,6 @@
 """`.pt2`: what `torch.export.save` wrote, in the layout of today or of torch 2.7 and before."""
 
+import io
 import pickle
 from typing import Any
 
@@ -7,9 +8,11 @@ import torch
 from torch.export import ExportedProgram
 
 from qdiag.errors import LoadError, UntrustedError
+from qdiag.loaders.models.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.exported_screen import COMPILED, PROGRAMS, code_in_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, first_line, refuse_arch
-from qdiag.loaders.models.quiet import quiet_torch, weights_only_forced
+from qdiag.loaders.models.quiet import quiet_torch, unheard, weights_only_forced
+from qdiag.loaders.probe import probe
 
 _OLD_LAYOUT = "serialized_exported_program.json"
 _TRUST_HINT = (
@@ -52,21 +55,23 @@ def read_program(file: ModelFile, trust: bool, extra_files: dict[str, Any] | Non
     Raises:
         UntrustedError, LoadError: as `load`.
     """
+    members = read_archive(file.path)
+    root = root_of(tuple(members))
+    archive = write_archive(members)  # torch reads what is looked through here, and nothing else
     if trust:
-        return _read(file, extra_files)
-    code = code_in_archive(file.path)
+        return _read(file, archive, extra_files)
+    code = code_in_archive({name.removeprefix(root): content for name, content in members.items()}, file.at)
     if code:
         raise UntrustedError(f"reading it could run code: {code}", at=file.at, hint=_TRUST_HINT)
     with weights_only_forced():
-        return _read(file, extra_files)
+        probe(lambda: _load(archive, None), byte_count=file.byte_count, at=file.at)
+        return _read(file, archive, extra_files)
 
 
-def _read(file: ModelFile, extra_files: dict[str, Any] | None) -> ExportedProgram:
+def _read(file: ModelFile, archive: io.BytesIO, extra_files: dict[str, Any] | None) -> ExportedProgram:
     with quiet_torch() as causes:
         try:
-            # An open file rather than a path: for paths, torch looks at the extension, and extensions lie.
-            with file.path.open("rb") as stream:
-                return torch.export.load(stream, extra_files=extra_files)
+            return _load(archive, extra_files)
         except Exception as error:
             # torch logs the first cause, goes on to try the old layout, and raises for that one.
             cause = causes[0] if causes else error
@@ -79,6 +84,12 @@ def _read(file: ModelFile, extra_files: dict[str, Any] | None) -> ExportedProgra
                 at=file.at,
                 hint="it is damaged, or was written by another version of torch; save it again with this one",
             ) from error
+
+
+def _load(archive: io.BytesIO, extra_files: dict[str, Any] | None) -> ExportedProgram:
+    archive.seek(0)
+    with unheard():
+        return torch.export.load(archive, extra_files=extra_files)
 
 
 def _root_class(program: ExportedProgram) -> str:

@@ -9,13 +9,19 @@ Pickles of tensors are left to torch's restricted unpickler, which the caller fo
 import ast
 import json
 import re
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
-
-import torch
+from collections.abc import Iterator, Mapping
 
 from qdiag.errors import LoadError
+from qdiag.loaders.models.exported_bounds import (
+    EXPRESSION_CHARS_MAX,
+    JSON_BYTES_MAX,
+    NUMBER_BITS_MAX,
+    SYMBOL_NUMBER_MAX,
+    expression_bits,
+    graph_bits,
+    symbol_beyond,
+)
+from qdiag.loaders.models.operators import may_run
 
 PROGRAMS, COMPILED = "models/", "data/aotinductor/"
 """Folders of an archive."""
@@ -44,53 +50,64 @@ _PYTHON_OPERATORS = frozenset((
 _SYMBOL = re.compile(r"Symbol\('([A-Za-z_]\w*)'(?:, [a-z_]+=(?:True|False))*\)", re.ASCII)
 _SYMBOLIC_TEXT = re.compile(r"[\w\s+\-*/%(),.<>=!&|~]*", re.ASCII)
 
-_OPERATOR = re.compile(r"torch\.ops\.(?!aten\.from_file\b)[a-z]\w*\.(\w+)(\.\w+)?", re.ASCII | re.IGNORECASE)
-_SYMBOLIC_OPERATOR = re.compile(r"torch\._?sym_\w+|math\.[a-z]\w*", re.ASCII)
+_OPERATOR = re.compile(r"torch\.ops\.([a-z_]\w*)\.([a-z_]\w*)(\.[a-z]\w*)?", re.ASCII | re.IGNORECASE)
+_SYMBOLIC_OPERATOR = re.compile(
+    r"torch\._?sym_[a-z]\w*|math\.(ceil|floor|trunc|sqrt|log2?|exp|a?(cos|sin|tan)h?)", re.ASCII
+)
 _DAMAGED_HINT = "copy or save it again"
 _FACTORIES = ("list", "dict", "set", "tuple", "int", "float")
 _HISTORY = ("from_node", "custom", "stack_trace")  # where a node came from: kept as text, never looked up
-_ATEN_DUNDERS = re.compile(r"__i?(and|or|xor|lshift|rshift)__", re.ASCII)
 
 
-def code_in_archive(path: Path) -> str | None:
+def code_in_archive(members: Mapping[str, bytes], at: str) -> str | None:
     """The first thing found that could run code, in words; None for an archive of plain graphs and tensors.
 
+    Args:
+        members: as torch will read them, named without the archive's root folder.
+
     Raises:
-        LoadError: JSON that cannot be read.
+        LoadError: JSON that cannot be read, or that asks for more than the limits in `exported_bounds`.
     """
-    for name, text in _members(path):
+    for name, text in members.items():
+        if not _is_read(name):
+            continue
         if name.startswith(COMPILED):
             return f"a compiled program ({name})"
         if name.startswith(PROGRAMS) and name != "models/model.json":
             return f"a second program ({name})"
+        if len(text) > JSON_BYTES_MAX:
+            raise _too_much(f"its member {name} has {len(text) >> 20} MiB, the limit is {JSON_BYTES_MAX >> 20}", at)
         try:
             content = json.loads(text)
+            for key, value in _leaves(content, ""):
+                _check_bounds(key, value, at)
+                found = _code_in(key, value)
+                if found:
+                    return f"{found} in {name}"
+            node, bits = graph_bits(content)
         except (ValueError, RecursionError) as error:
-            raise LoadError(f"its member {name} is damaged", at=str(path), hint=_DAMAGED_HINT) from error
-        for key, value in _leaves(content, ""):
-            found = _code_in(key, value)
-            if found:
-                return f"{found} in {name}"
+            raise LoadError(f"its member {name} is damaged", at=at, hint=_DAMAGED_HINT) from error
+        if bits > NUMBER_BITS_MAX:
+            raise _too_much(f"the number {node} could have more than {NUMBER_BITS_MAX} bits, the limit", at)
     return None
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """What torch will interpret, as both zip readers see it: it uses its own first, and Python's for the old layout."""
-    try:
-        reader = torch._C.PyTorchFileReader(str(path))
-        members = [(name, bytes(reader.get_record(name))) for name in reader.get_all_records() if _is_read(name)]
-    except RuntimeError:  # the old layout is an ordinary zip archive
-        members = []
-    except ValueError as error:  # names that are no text
-        raise LoadError("the archive is damaged", at=str(path), hint=_DAMAGED_HINT) from error
-    yield from members
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if _is_read(name):
-                    yield name, archive.read(name)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
-        raise LoadError("the archive is damaged", at=str(path), hint=_DAMAGED_HINT) from error
+def _check_bounds(key: str, value: object, at: str) -> None:
+    for text in (key, value):
+        if isinstance(text, str) and symbol_beyond(text):
+            raise _too_much(f"the symbol {_short(text)} has a number above {SYMBOL_NUMBER_MAX:,}, the limit", at)
+    if key == "expr_str" and isinstance(value, str):
+        if len(value) > EXPRESSION_CHARS_MAX:
+            raise _too_much(f"a shape expression of {len(value)} characters, the limit is {EXPRESSION_CHARS_MAX}", at)
+        tree = _parsed(value)
+        if tree is not None and expression_bits(tree) > NUMBER_BITS_MAX:
+            raise _too_much(
+                f"the shape expression {_short(value)} could have more than {NUMBER_BITS_MAX} bits, the limit", at
+            )
+
+
+def _too_much(fact: str, at: str) -> LoadError:
+    return LoadError(f"it asks for too much: {fact}", at=at, hint="export the model again")
 
 
 def _is_read(name: str) -> bool:
@@ -132,12 +149,8 @@ def _code_in(key: str, value: object) -> str | None:
 
 def _is_plain_expression(text: str) -> bool:
     """Only numbers, symbols, arithmetic, comparisons and torch's own symbolic functions."""
-    text = _SYMBOL.sub(r"\1", text)
-    if not _SYMBOLIC_TEXT.fullmatch(text):
-        return False
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = _parsed(text)
+    if tree is None:
         return False
     for node in ast.walk(tree):
         if not isinstance(node, _SYMBOLIC_NODES):
@@ -153,12 +166,21 @@ def _is_plain_expression(text: str) -> bool:
     return True
 
 
+def _parsed(text: str) -> ast.Expression | None:
+    text = _SYMBOL.sub(r"\1", text)
+    if not _SYMBOLIC_TEXT.fullmatch(text):
+        return None
+    try:
+        return ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def _is_plain_target(text: str) -> bool:
     """An operator that is registered with torch, or arithmetic on sizes."""
     operator = _OPERATOR.fullmatch(text)
     if operator:
-        name = operator[1]
-        return not name.startswith("__") or bool(_ATEN_DUNDERS.fullmatch(name))
+        return may_run(operator[1], operator[2])
     return text.removeprefix("_operator.") in _PYTHON_OPERATORS or bool(_SYMBOLIC_OPERATOR.fullmatch(text))
 
 

@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
+from qdiag.loaders.models.archive import member_names, root_of
 from qdiag.subject import ModelFormat
 
 HEAD_BYTES = 512
@@ -76,7 +77,8 @@ def peek(path: Path) -> ModelFile:
     """Reads the first bytes and, of a zip archive, the list of members.
 
     Raises:
-        LoadError: a file that is empty or cannot be opened.
+        LoadError: a file that is empty or cannot be opened, or an archive that two readers could understand
+            differently.
     """
     try:
         with open_regular(path) as file:
@@ -93,14 +95,12 @@ def _members(path: Path, head: bytes) -> frozenset[str]:
     if not head.startswith(b"PK"):
         return frozenset()
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        names = member_names(path)
+    except zipfile.BadZipFile:
         return frozenset()  # cut short: no reader recognizes it, and the message says why
     # torch puts every member below one folder, which is named after the file that was first written.
-    roots = {name.split("/", 1)[0] for name in names}
-    below = len(roots) == 1 and all("/" in name for name in names)
-    return frozenset(name.split("/", 1)[1] if below else name for name in names)
+    root = root_of(names)
+    return frozenset(name.removeprefix(root) for name in names)
 
 
 def refuse_arch(file: ModelFile, options: LoadOptions, what: str) -> None:

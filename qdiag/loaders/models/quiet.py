@@ -1,5 +1,7 @@
 """torch's readers warn and log about themselves; what matters of that is put into our own messages."""
 
+import contextlib
+import io
 import logging
 import os
 import warnings
@@ -42,6 +44,13 @@ def quiet_torch() -> Iterator[list[BaseException]]:
 def _torch_loggers() -> list[str]:
     known = [name for name in logging.root.manager.loggerDict if name == "torch" or name.startswith("torch.")]
     return sorted({"torch", "torch.export", "torch._export", "torch.export.pt2_archive._package", *known})
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What code from a file prints inside the block is dropped: standard output is for results alone."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 @contextmanager

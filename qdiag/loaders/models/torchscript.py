@@ -1,10 +1,26 @@
 """TorchScript: what `torch.jit.save` wrote, scripted or traced."""
 
-import torch
+import io
+from typing import Any
 
-from qdiag.errors import LoadError
+import torch
+from torch import nn
+
+from qdiag.errors import LoadError, UntrustedError
+from qdiag.loaders.models.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, first_line, refuse_arch
-from qdiag.loaders.models.quiet import quiet_torch
+from qdiag.loaders.models.quiet import quiet_torch, unheard
+from qdiag.loaders.models.torchscript_prints import without_prints
+from qdiag.loaders.models.torchscript_screen import screen_script
+from qdiag.loaders.probe import probe
+
+_READ_BY_TORCH = ("data.pkl", "constants.pkl", "version", ".data/version", "byteorder")
+_FOLDERS_READ = ("data/", "constants/", "extra/")
+_TRUST_HINT = (
+    "TorchScript is code; if you trust where it comes from, add --trust; or save model.state_dict() and give the "
+    "network with --arch"
+)
+_QUANTIZED_HINT = "give the float model; qdiag quantizes it itself"
 
 
 def matches(file: ModelFile) -> bool:
@@ -16,19 +32,62 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
     """Through torch's own TorchScript reader; no Python pickle is involved.
 
     Raises:
-        LoadError: a damaged archive, or operators that this torch does not know.
+        UntrustedError: its code calls something that is not known to be harmless, and `options.trust` is not set.
+        LoadError: a damaged archive, operators that this torch does not know, or a network that is quantized already.
     """
     refuse_arch(file, options, "TorchScript")
+    model = read_script(file, options.trust, prints=False)
+    return LoadedModel(model, "torchscript", str(getattr(model, "original_name", type(model).__name__)))
+
+
+def read_script(
+    file: ModelFile, trust: bool, extra_files: dict[str, Any] | None = None, *, prints: bool = True
+) -> nn.Module:
+    """The module; `extra_files` as in `torch.jit.load`.
+
+    Args:
+        prints: keep the statements that print; without them, a model that is measured prints nothing.
+
+    Raises:
+        UntrustedError, LoadError: as `load`.
+    """
+    members = read_archive(file.path)
+    root = root_of(tuple(members))
+    read = {name: content for name, content in members.items() if _is_read(name.removeprefix(root))}
+    facts = screen_script({name.removeprefix(root): content for name, content in read.items()})
+    if facts.quantized is not None:
+        raise LoadError(
+            f"this TorchScript is quantized already: it holds {facts.quantized}", at=file.at, hint=_QUANTIZED_HINT
+        )
+    if facts.code is not None and not trust:
+        raise UntrustedError(f"running it could do more than compute: {facts.code}", at=file.at, hint=_TRUST_HINT)
+    if not prints:
+        read = {name: without_prints(text) if name.endswith(".py") else text for name, text in read.items()}
+    archive = write_archive(read)
+    if not trust:  # with trust, its code may have effects, and they are wanted once
+        probe(lambda: _load(archive, None), byte_count=file.byte_count, at=file.at)
     try:
-        with quiet_torch():
-            model = torch.jit.load(str(file.path), map_location="cpu")  # type: ignore[no-untyped-call]
+        return _load(archive, extra_files)
     except Exception as error:
         raise LoadError(
             f"the TorchScript archive cannot be read: {first_line(error)}",
             at=file.at,
             hint="it is damaged, or needs custom operators or another version of torch; save it again with this one",
         ) from error
-    return LoadedModel(model, "torchscript", str(getattr(model, "original_name", type(model).__name__)))
+
+
+def _load(archive: io.BytesIO, extra_files: dict[str, Any] | None) -> nn.Module:
+    archive.seek(0)
+    with quiet_torch(), unheard():
+        model: nn.Module = torch.jit.load(archive, map_location="cpu", _extra_files=extra_files)  # type: ignore[no-untyped-call]
+    return model
+
+
+def _is_read(name: str) -> bool:
+    """What torch needs; the places of the source in the archive of whoever wrote it are left out."""
+    return (
+        name in _READ_BY_TORCH or name.startswith(_FOLDERS_READ) or (name.startswith("code/") and name.endswith(".py"))
+    )
 
 
 LOADER = ModelLoader("TorchScript", matches, load)
