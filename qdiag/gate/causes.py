@@ -4,12 +4,9 @@ from collections.abc import Iterator
 
 from qdiag.core.baseline import Baseline
 from qdiag.core.causes.ranking import RankedCause, Ranking, Verdict
-from qdiag.core.causes.repair_names import REPAIR_NAMES
 from qdiag.core.gate import GateCheck, GateStatus, NamedCause, Thresholds
 
 NO_RANKING = "the stored result is a measurement: causes need a diagnosis"
-
-_KEEPS_SCHEME = {repair.name for repair in REPAIR_NAMES if repair.keeps_scheme}
 
 
 def forbidden_checks(ranking: Ranking | None, thresholds: Thresholds) -> Iterator[GateCheck]:
@@ -58,7 +55,7 @@ def named_causes(ranking: Ranking, baseline: Baseline | None) -> tuple[NamedCaus
     named = []
     for cause in ranking.claimed:
         measured = [trial for trial in cause.trials if trial.recovery is not None]
-        best = next((t for t in measured if t.repair in _KEEPS_SCHEME), measured[0] if measured else None)
+        best = next((t for t in measured if t.keeps_scheme), measured[0] if measured else None)
         recovery = best.recovery if best else None
         named.append(
             NamedCause(

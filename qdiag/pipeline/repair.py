@@ -22,18 +22,13 @@ from qdiag.pipeline.float_probe import FloatProbe
 from qdiag.pipeline.inputs import naming
 from qdiag.pipeline.sqnr import measure_subject
 from qdiag.repairs.base import RepairContext, Treatment
-from qdiag.repairs.equalization.equalize import equalized
-from qdiag.repairs.equalization.scales import HEADROOM
 from qdiag.repairs.overlay import with_changes
 from qdiag.repairs.table import REPAIRS
-from qdiag.repairs.weights.reset_variance_repair import dead_sites
 from qdiag.simulate.case import Case
 from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3
 """Largest |change| of a float output over its largest |value|: far below one step of an 8-bit quantizer, 1 / 255."""
-HEADROOMS = (HEADROOM, 2.0 * HEADROOM, 4.0 * HEADROOM)
-"""Rooms that equalization is tried with under bounds such as ReLU6's, until the float output holds still."""
 
 Changes = Mapping[str, Tensor]
 
@@ -130,36 +125,18 @@ class _Workshop:
 
     def _treatments(self, name: str) -> Iterator[tuple[float | None, Treatment]]:
         """Ways to make a repair, the one that changes most first."""
-        sites = self._sites(name)
-        if name != "equalize":
-            treatment = REPAIRS[name].apply(self._case, sites, self._context)
-            if not treatment.tensors:
-                raise RepairRefused("the model has no bias or beta of its own that could hold it")
-            yield None, treatment
+        repair, sites = REPAIRS[name], [FindingSite(layer) for layer in self._chosen]
+        if repair.ways is not None:
+            yield from repair.ways(self._case, sites, self._context)
             return
-        if not any(layer.clamp is not None and _is_bounded(layer.clamp) for layer in self._case.network.graph.layers):
-            yield None, equalized(self._case, sites, self._context)
-            return
-        for headroom in HEADROOMS:
-            yield headroom, equalized(self._case, sites, self._context, headroom)
-
-    def _sites(self, name: str) -> list[FindingSite]:
-        if name in ("equalize", "correct_bias"):
-            return [FindingSite(layer) for layer in self._chosen]
-        assert self._context.batchnorms is not None
-        dead = dead_sites(self._case, self._context.batchnorms)
-        sites = [FindingSite(layer, dead[layer]) for layer in self._chosen or tuple(dead) if layer in dead]
-        if not sites:
-            raise RepairRefused("no BatchNorm there has a dead channel")
-        return sites
+        treatment = repair.apply(self._case, sites, self._context)
+        if not treatment.tensors:
+            raise RepairRefused("the model has no bias or beta of its own that could hold it")
+        yield None, treatment
 
     def _too_much(self, change: FloatChange) -> str:
         moved = f"it moves the float output by {change.relative_delta:.1e} of its largest value"
         return f"{moved}, more than {self._bound:.1e} (--float-bound)"
-
-
-def _is_bounded(clamp: tuple[float, float]) -> bool:
-    return any(bound != 0.0 and abs(bound) != float("inf") for bound in clamp)
 
 
 def _words(reason: RepairRefused) -> str:

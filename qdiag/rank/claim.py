@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from qdiag.core.causes.ranking import Harm, Trial, Verdict
 from qdiag.rank.harm import GAIN_LIMIT_DB, is_gain
-from qdiag.rank.trials import keeps_scheme
 
 
 def is_claim(trial: Trial) -> bool:
@@ -35,7 +34,7 @@ def verdict_on(
         return "undecided", "too few samples to tell whether quantization costs anything"
     claims = [trial for trial in measured if is_claim(trial)]
     if claims:
-        own = [trial for trial in claims if keeps_scheme(trial)]
+        own = [trial for trial in claims if trial.keeps_scheme]
         reason = "its repair alone gives accuracy back" if own else "only a change of scheme gives accuracy back"
         return "cause", reason
     if needed_in_sequence:
@@ -64,7 +63,7 @@ def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
         if trial.recovery is None:
             return (True, True, 0.0, 0.0)
         points = trial.recovery.recovered_pp if trial.recovery.pairs is not None else 0.0
-        return (False, not keeps_scheme(trial), -points, -_number(trial.recovery.recovered_db))
+        return (False, not trial.keeps_scheme, -points, -_number(trial.recovery.recovered_db))
 
     return tuple(sorted(trials, key=rank))
 
@@ -72,7 +71,7 @@ def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
 def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
     """To sort suspects by, larger is stronger: gained within the scheme or not, points beyond noise, all points, dB."""
     measured = [t for t in trials if t.recovery is not None]
-    own = [t for t in measured if keeps_scheme(t) and t.recovery is not None and is_gain(t.recovery)]
+    own = [t for t in measured if t.keeps_scheme and t.recovery is not None and is_gain(t.recovery)]
     best = order_trials(own or measured)
     if not best or best[0].recovery is None:
         return (False, 0.0, 0.0, 0.0)

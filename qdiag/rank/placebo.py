@@ -4,27 +4,28 @@ import random
 from collections.abc import Sequence
 
 from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.repair_traits import RepairTraits
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.runner import is_source
 
-_CHANNEL_REPAIRS = ("reset_variance_mean", "reset_variance_constant", "raise_weight_scale")
-"""All others treat a layer as a whole, whichever channels the finding names."""
-
 
 def placebo_sites(
-    repair: str, sites: Sequence[FindingSite], place: str, case: Case, *, taken: frozenset[str], seed: int
+    repair: RepairTraits, sites: Sequence[FindingSite], place: str, case: Case, *, taken: frozenset[str], seed: int
 ) -> tuple[FindingSite, ...]:
     """As many places of the same kind; empty when none is free.
 
     A repair of single channels is answered by other channels of the same layers, one of whole layers by other layers,
-    fewer where there are not as many; neighbours of the finding last, since a repair there may reach it.
+    fewer where there are not as many; neighbours of the finding last, since a repair there may reach it. One of the
+    whole network has no other place.
 
     Args:
         place: `weight`, `output`, ... of the suspect.
         taken: layers with the finding, and those that its repair changed.
     """
     draw = random.Random(seed)
-    if repair in _CHANNEL_REPAIRS and all(site.channels for site in sites):
+    if repair.placebo == "none":
+        return ()
+    if repair.placebo == "other channels" and all(site.channels for site in sites):
         drawn = [_other_channels(site, case, draw) for site in sites]
         return tuple(site for site in drawn if site is not None)
     free = [name for name in _layers_of(place, case) if name not in taken]
@@ -33,9 +34,9 @@ def placebo_sites(
     return tuple(FindingSite(name) for name in sorted(chosen, key=free.index))
 
 
-def shares_layers(repair: str, treated: Sequence[str], elsewhere: Sequence[str]) -> bool:
-    """The placebo changed layers that the repair changed too, as one of the whole network always does: it is none."""
-    return repair not in _CHANNEL_REPAIRS and not set(treated).isdisjoint(elsewhere)
+def shares_layers(repair: RepairTraits, treated: Sequence[str], elsewhere: Sequence[str]) -> bool:
+    """The placebo changed layers that the repair changed too, so it is none; other channels of a layer may be one."""
+    return repair.placebo != "other channels" and not set(treated).isdisjoint(elsewhere)
 
 
 def _beside(names: frozenset[str], case: Case) -> frozenset[str]:

@@ -10,7 +10,7 @@ from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
 from qdiag.rank.harm import DROP_LIMIT_PP, harm_notes, harm_of
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
-from qdiag.rank.trials import keeps_scheme, run_trials
+from qdiag.rank.trials import run_trials
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps, suspects_steps
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
@@ -102,7 +102,7 @@ def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
         return (points(trial), trial.recovery.recovered_db)
 
     one, other = (
-        max((t for t in trials if not keeps_scheme(t) and is_claim(t)), key=merit, default=None)
+        max((t for t in trials if not t.keeps_scheme and is_claim(t)), key=merit, default=None)
         for trials in (whole, parts)
     )
     if one is None or other is None:

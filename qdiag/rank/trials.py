@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import FloatCost, Placebo, Trial
-from qdiag.core.causes.repair_names import repair_name
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.rank.suspects import Suspect
 from qdiag.simulate.task.scoring import Scored, recovery
+
+_SAME_LAYERS = "elsewhere it changes these layers too"
 
 
 def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial]]]:
@@ -58,16 +60,18 @@ def _with_placebos(
             continue
         suspect = attempt.suspect
         taken = frozenset((*(site.layer for site in suspect.sites), *trial.layers))
-        sites = placebo_sites(attempt.repair, suspect.sites, suspect.place, bench.case, taken=taken, seed=bench.seed)
+        traits = TRAITS[attempt.repair]
+        sites = placebo_sites(traits, suspect.sites, suspect.place, bench.case, taken=taken, seed=bench.seed)
         if not sites:
-            result[i] = replace(trial, no_placebo="no other place of the kind is left")
+            none_left = _SAME_LAYERS if traits.placebo == "none" else "no other place of the kind is left"
+            result[i] = replace(trial, no_placebo=none_left)
             continue
         placebo = bench.apply(suspect, attempt.repair, bench.case, sites)
         if placebo.treatment is None:
             result[i] = replace(trial, no_placebo=f"refused elsewhere: {placebo.refused}")
             continue
-        if shares_layers(attempt.repair, trial.layers, placebo.treatment.layers):
-            result[i] = replace(trial, no_placebo="elsewhere it changes these layers too")
+        if shares_layers(traits, trial.layers, placebo.treatment.layers):
+            result[i] = replace(trial, no_placebo=_SAME_LAYERS)
             continue
         drawn[i] = sites
         placebos.append(placebo)
@@ -80,8 +84,3 @@ def _with_placebos(
         )
         result[i] = replace(result[i], placebo=beside)
     return result
-
-
-def keeps_scheme(trial: Trial) -> bool:
-    """The trial's repair leaves the integer format as the user set it."""
-    return repair_name(trial.repair).keeps_scheme

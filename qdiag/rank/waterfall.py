@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Recovery, Trial, WaterfallStep
-from qdiag.core.causes.repair_names import repair_name
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.rank.bench import Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites
@@ -16,7 +16,7 @@ from qdiag.simulate.task.scoring import Scored, recovery
 
 MOST_STEPS = 6
 """Nobody makes more repairs than that, and each step costs a pass."""
-EVERYWHERE = ("equalize", "correct_bias", "clip_weights", "clip_activations_mse")
+EVERYWHERE = tuple(traits.name for traits in TRAITS.values() if traits.helps_anywhere)
 """Repairs that may be made wherever there are weights, finding or not."""
 CANDIDATES_PER_SUSPECT = 2
 """Repairs of one suspect that are tried on top: those that gave most alone."""
@@ -109,7 +109,7 @@ def _after(left: Sequence[tuple[Suspect, Sequence[str]]], step: Step) -> list[tu
 
 def _candidates(trials: Sequence[Trial]) -> list[str]:
     """The repairs that keep the scheme and were not refused, best first (`trials` are in that order)."""
-    usable = [t.repair for t in trials if t.recovery is not None and repair_name(t.repair).keeps_scheme]
+    usable = [t.repair for t in trials if t.recovery is not None and t.keeps_scheme]
     return usable[:CANDIDATES_PER_SUSPECT]
 
 
@@ -139,7 +139,8 @@ def _without(bench: Bench, steps: Sequence[Step], left_out: int) -> Case | None:
         suspect, sites = step.suspect, tuple(step.suspect.sites)
         if i == left_out:
             taken = frozenset(site.layer for site in sites)
-            sites = placebo_sites(step.repair, sites, suspect.place, case, taken=taken, seed=bench.seed)
+            traits = TRAITS[step.repair]
+            sites = placebo_sites(traits, sites, suspect.place, case, taken=taken, seed=bench.seed)
         attempt = bench.apply(suspect, step.repair, case, sites) if sites else None
         if attempt is not None and attempt.treatment is not None:
             case = attempt.treatment.case

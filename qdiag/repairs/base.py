@@ -1,15 +1,16 @@
 """What every repair is: a name, and a function from a case and the places of a finding to a treated case."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from qdiag.core.causes.findings import Evidence, FindingSite
-from qdiag.core.causes.repair_names import RepairName, repair_name
+from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.scheme import QuantScheme
 from qdiag.simulate.case import Case
 
 
@@ -58,15 +59,39 @@ Apply = Callable[[Case, Sequence[FindingSite], RepairContext], Treatment]
 Raises:
     RepairRefused: it cannot or must not be done there; says why.
 """
+Ways = Callable[[Case, Sequence[FindingSite], RepairContext], Iterator[tuple[float | None, Treatment]]]
+"""The same in several ways; each with the room under bounds that it leaves, None where it meets none."""
+
+
+@dataclass(frozen=True)
+class WholeChange:
+    """A change of the scheme for the whole network.
+
+    Attributes:
+        layers: those that it concerns. settings: values of `--set` that make it so. costs: as in `Treatment`.
+    """
+
+    scheme: QuantScheme
+    layers: tuple[str, ...]
+    settings: tuple[str, ...]
+    costs: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True)
 class Repair:
-    """A repair and its entry among the names."""
+    """A repair.
+
+    Attributes:
+        ways: how else it can be made, the one that changes most first, each with a word on the room that it leaves
+            under bounds; for callers that can refuse one and take the next.
+        everywhere: it as a change of the scheme itself; for repairs that are measured for the whole network too.
+    """
 
     name: str
     apply: Apply
+    ways: Ways | None = None
+    everywhere: Callable[[Case], WholeChange | None] | None = None
 
     @property
-    def entry(self) -> RepairName:
-        return repair_name(self.name)
+    def traits(self) -> RepairTraits:
+        return TRAITS[self.name]

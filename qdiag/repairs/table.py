@@ -1,6 +1,6 @@
 """Every repair by its name.
 
-A new one is one file and one line here, and its entry in `qdiag.core.causes.repair_names`.
+A new one is one file and one line here, and its traits in `qdiag.core.causes.repair_traits`.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ from qdiag.repairs.weights.reset_variance_repair import RESET_VARIANCE_CONSTANT,
 _REPAIRS = (
     RESET_VARIANCE_MEAN,
     RESET_VARIANCE_CONSTANT,
-    CLIP_WEIGHTS,
     EQUALIZE,
     CORRECT_BIAS,
+    CLIP_WEIGHTS,
     RAISE_WEIGHT_SCALE,
     CLIP_ACTIVATIONS_MSE,
     CLIP_ACTIVATIONS_PERCENTILE,
@@ -52,4 +52,4 @@ _REPAIRS = (
 )
 
 REPAIRS: Mapping[str, Repair] = {repair.name: repair for repair in _REPAIRS}
-"""In the order of `qdiag.core.causes.repair_names`."""
+"""In the order of `qdiag.core.causes.repair_traits`."""

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from qdiag.cli.console import stdout_console
 from qdiag.core.causes.codes import CODES, Code
-from qdiag.core.causes.repair_names import repair_name
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.detectors import DETECTORS, Detector
 from qdiag.errors import ConfigError
 
@@ -92,7 +92,7 @@ def _print_page(console: Console, code: Code) -> None:
             console.print(part)
     console.print()
     console.print(Text("Repairs that test it:", style="bold"))
-    repairs = [repair_name(name) for name in _detector(code).REPAIRS]
+    repairs = [TRAITS[name] for name in _detector(code).REPAIRS]
     grid = Table.grid(padding=(0, 2))
     for repair in repairs:
         how = "keeps the scheme" if repair.keeps_scheme else "a way around"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from qdiag.core.causes.repair import WRITTEN
+from qdiag.core.causes.repair_traits import WRITTEN
 
 REPAIR = "Repair"
 

@@ -9,7 +9,6 @@ from rich.text import Text
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, metric_words, model_lines
 from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
-from qdiag.core.causes.repair_names import REPAIR_NAMES
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.words.causes import (
     VERDICT_WORDS,
@@ -23,7 +22,6 @@ from qdiag.writers.words.causes import (
 )
 from qdiag.writers.words.numbers import count_noun, interval_words, names_words, number, task_noun, with_unit
 
-_KEEPS_SCHEME = {name.name for name in REPAIR_NAMES if name.keeps_scheme}
 _VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4
 _RANKED_BY = {"top1": "top-1", "agreement": "agreement of the top-1", "none": "SQNR at the output"}
@@ -85,7 +83,7 @@ def _name(row: Row) -> Text:
         return Text(f"{cause.rank}. {cause.code} {cause_title(cause.code)}", style="bold")
     if trial == "layers":
         return Text(f"   in {names_words(cause.layers, 3)}", style="dim")
-    mark = "" if trial.repair in _KEEPS_SCHEME else "way around: "
+    mark = "" if trial.keeps_scheme else "way around: "
     return Text(f"   {mark}{repair_title(trial.repair)}", style="dim" if trial.refused else "")
 
 

@@ -9,7 +9,7 @@ from qdiag.cli.tables.change_lines import float_change_lines, harmless_words, qu
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines
 from qdiag.core.causes.repair import ModelRepair, RepairStep
-from qdiag.core.causes.repair_names import repair_name
+from qdiag.core.causes.repair_traits import repair_title
 
 _LAYERS_AT_MOST = 3
 
@@ -60,7 +60,7 @@ def _moved(step: RepairStep) -> Text:
 
 _COLUMNS: list[Column[RepairStep]] = [
     Column("", _made, 100, is_left=True),
-    Column("what it does", lambda step: Text(repair_name(step.repair).title), 30, is_left=True),
+    Column("what it does", lambda step: Text(repair_title(step.repair)), 30, is_left=True),
     Column("tensors\nchanged", lambda step: Text(str(len(step.tensors))), 80),
     Column("float output moved\nof its largest", _moved, 90),
     Column("room under\nbounds", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),

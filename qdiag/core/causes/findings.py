@@ -41,7 +41,7 @@ class Finding:
     Attributes:
         code: see `qdiag.core.causes.codes`.
         sites: worst first.
-        repairs: names of the repairs that would test it (`qdiag.core.causes.repair_names`), the most fitting first;
+        repairs: names of the repairs that would test it (`qdiag.core.causes.repair_traits`), the most fitting first;
             empty when nothing here can.
     """
 

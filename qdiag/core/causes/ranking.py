@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.causes.repair_traits import keeps_scheme
 from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 
@@ -91,13 +92,15 @@ class Trial:
     """One repair, applied alone to one cause's sites, and measured.
 
     Attributes:
-        repair: see `qdiag.core.causes.repair_names`.
+        repair: see `qdiag.core.causes.repair_traits`.
         layers: where it was applied.
         refused: why it was not; then `after` and `recovery` are None.
         float_cost: None for repairs that leave the float network as it is.
         placebo: None when none was measured; then `no_placebo` says why.
         settings: what makes the scheme so, as values of `--set`, for repairs that change the plan.
         costs: what it costs the user: scales to store, multiplications in float, ...
+        keeps_scheme: the integer format stays as the user set it. None, as in results stored before trials said so,
+            stands for what is known of the repair, and is replaced by that at once.
     """
 
     repair: str
@@ -110,6 +113,11 @@ class Trial:
     no_placebo: str | None = None
     settings: tuple[str, ...] = ()
     costs: tuple[Evidence, ...] = ()
+    keeps_scheme: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.keeps_scheme is None:
+            object.__setattr__(self, "keeps_scheme", keeps_scheme(self.repair))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qdiag.core.causes.fix import FloatChange
-from qdiag.core.causes.repair_names import REPAIR_NAMES
+from qdiag.core.causes.repair_traits import TRAITS, WRITTEN
 from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement, ModelInfo, StageTime
 from qdiag.errors import ConfigError
-
-WRITTEN = ("reset_variance_mean", "reset_variance_constant", "equalize", "correct_bias")
-"""Repairs that a checkpoint can hold, in the order in which they are best made. The last one fits the rounding of one
-scheme and moves the float network, so it passes only a bound on that which the user has widened."""
-
-_NOT_WRITTEN = {
-    "replace_relu6": (
-        "ReLU6 is code, not weights: no checkpoint can hold the change",
-        "replace nn.ReLU6 by nn.ReLU (F.relu6 by F.relu) in the network, and train on; qdiag rank says what it gives",
-    ),
-}
 
 
 def check_written(names: Sequence[str]) -> None:
@@ -27,25 +16,21 @@ def check_written(names: Sequence[str]) -> None:
     Raises:
         ConfigError: a name that is unknown or given twice, or a repair that is none of the weights; says what to do.
     """
-    known = {repair.name for repair in REPAIR_NAMES}
     if not names:
         raise ConfigError("no repair is named", at="--with", hint=f"give one of {', '.join(WRITTEN)}, or several")
     for i, name in enumerate(names):
-        if name not in known:
+        if name not in TRAITS:
             raise ConfigError(f"there is no repair {name!r}", at="--with", hint=f"give one of {', '.join(WRITTEN)}")
         if name in names[:i]:
             raise ConfigError(f"{name} is given twice", at="--with", hint="name each repair once")
-        if name == "correct_bias" and i + 1 < len(names):
+        traits = TRAITS[name]
+        if traits.must_be_last and i + 1 < len(names):
             raise ConfigError(
-                "correct_bias comes last: other weights would round otherwise", at="--with", hint="name it at the end"
+                f"{name} comes last: other weights would round otherwise", at="--with", hint="name it at the end"
             )
-        if name in WRITTEN:
-            continue
-        reason, hint = _NOT_WRITTEN.get(
-            name,
-            ("it changes how the network is quantized, not the network", "give the scheme with --scheme and --set"),
-        )
-        raise ConfigError(f"{name} cannot be written: {reason}", at="--with", hint=hint)
+        if traits.why_not_written is not None:
+            reason, hint = traits.why_not_written
+            raise ConfigError(f"{name} cannot be written: {reason}", at="--with", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

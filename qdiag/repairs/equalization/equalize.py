@@ -7,7 +7,7 @@ rounding; where a bound such as ReLU6's or an absorbed constant meets other valu
 moved.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from qdiag.simulate.case import Case, with_tensors
 
 _EQUAL = 1e-3
 """Factors closer to 1 than this are no change."""
+_HEADROOMS = (HEADROOM, 2.0 * HEADROOM, 4.0 * HEADROOM)
+"""Rooms to be tried under bounds, until the float output holds still."""
 
 
 def equalized(
@@ -100,4 +102,17 @@ def _layers(pairs: Sequence[Pair], changed: Mapping[str, Tensor]) -> tuple[str, 
     return tuple(names)
 
 
-EQUALIZE = Repair("equalize", equalized)
+def _ways(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Iterator[tuple[float | None, Treatment]]:
+    """With ever more room under bounds such as ReLU6's, where there are any."""
+    if not any(layer.clamp is not None and _is_bounded(layer.clamp) for layer in case.network.graph.layers):
+        yield None, equalized(case, sites, context)
+        return
+    for headroom in _HEADROOMS:
+        yield headroom, equalized(case, sites, context, headroom)
+
+
+def _is_bounded(clamp: tuple[float, float]) -> bool:
+    return any(bound != 0.0 and abs(bound) != float("inf") for bound in clamp)
+
+
+EQUALIZE = Repair("equalize", equalized, ways=_ways)

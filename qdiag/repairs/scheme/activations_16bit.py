@@ -7,10 +7,11 @@ an int64 bias, as in LiteRT's 16x8 mode. Whether the quantizers are affine or sy
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qdiag.core.causes.findings import Evidence, FindingSite
-from qdiag.core.scheme import TensorChange, TensorScheme
-from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.core.scheme import BiasType, TensorChange, TensorScheme
+from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
 from qdiag.repairs.scheme.scheme_change import change_outputs, integer_biases, layers_of, quantizer_owners, with_bias
 from qdiag.simulate.case import Case, with_scheme
 
@@ -31,6 +32,18 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     layer_names = tuple(dict.fromkeys((*change.names, *readers)))
     costs = (Evidence("wide_activation_bytes", _extra_bytes(case, change.names), "bytes per image"),)
     return Treatment(with_scheme(case, scheme), layer_names, settings=(*change.settings, *settings), costs=costs)
+
+
+def _everywhere(case: Case) -> WholeChange | None:
+    scheme = case.scheme
+    if scheme.activations.is_float or scheme.activations.bits >= _BITS:
+        return None
+    # finer input scales make finer bias scales, which 32 bits do not hold: backends with 16x8 kernels take 64
+    bias: BiasType = "int64" if scheme.bias == "int32" else scheme.bias
+    wide = replace(scheme, activations=replace(scheme.activations, bits=_BITS), bias=bias)
+    settings = (f"activations.bits={_BITS}", *((f"bias={bias}",) if bias != scheme.bias else ()))
+    costs = (Evidence("activation_memory", _BITS / scheme.activations.bits, "x"),)
+    return WholeChange(wide, tuple(layer.name for layer in case.network.graph.layers), settings, costs)
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:
@@ -59,4 +72,4 @@ def _extra_bytes(case: Case, owners: Sequence[str]) -> float:
     return extra
 
 
-ACTIVATIONS_16BIT = Repair("activations_16bit", _apply)
+ACTIVATIONS_16BIT = Repair("activations_16bit", _apply, everywhere=_everywhere)

@@ -1,10 +1,11 @@
 """`per_channel_weights`: a scale for every output channel, so that no channel sets the steps of another."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import TensorChange, TensorScheme
-from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
 from qdiag.repairs.scheme.scheme_change import change_weights
 from qdiag.simulate.case import Case
 
@@ -12,14 +13,27 @@ from qdiag.simulate.case import Case
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
     del context
     change = change_weights(case, sites, _change, refusal="these weights have a scale per channel or finer already")
-    shapes = {
-        layer.name: case.network.program.constants[layer.weight].shape[layer.weight_axis]
+    return Treatment(change.applied(), change.names, settings=change.settings, costs=_extra_scales(case, change.names))
+
+
+def _everywhere(case: Case) -> WholeChange | None:
+    """Whether the weights are affine stays as the scheme has it."""
+    weights = case.scheme.weights
+    if weights.is_float or weights.granularity != "per_tensor":
+        return None
+    names = tuple(layer.name for layer in case.network.graph.layers if layer.weight is not None)
+    scheme = replace(case.scheme, weights=replace(weights, granularity="per_channel"))
+    return WholeChange(scheme, names, ("weights.granularity=per_channel",), _extra_scales(case, names))
+
+
+def _extra_scales(case: Case, names: Collection[str]) -> tuple[Evidence, ...]:
+    constants = case.network.program.constants
+    extra = sum(
+        int(constants[layer.weight].shape[layer.weight_axis]) - 1
         for layer in case.network.graph.layers
-        if layer.weight is not None
-    }
-    extra = sum(shapes[name] - 1 for name in change.names)
-    costs = (Evidence("extra_scales", float(extra), "values"),)
-    return Treatment(change.applied(), change.names, settings=change.settings, costs=costs)
+        if layer.weight is not None and layer.name in names
+    )
+    return (Evidence("extra_scales", float(extra), "values"),)
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:
@@ -31,4 +45,4 @@ def _change(scheme: TensorScheme) -> TensorChange | None:
     return TensorChange(granularity="per_channel", symmetric=True, signed=True)
 
 
-PER_CHANNEL_WEIGHTS = Repair("per_channel_weights", _apply)
+PER_CHANNEL_WEIGHTS = Repair("per_channel_weights", _apply, everywhere=_everywhere)

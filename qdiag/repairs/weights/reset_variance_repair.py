@@ -53,17 +53,14 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext, met
     tensors = case.tensors
     edits: list[ChannelEdit] = []
     stays = True
-    wanted = _by_layer(sites) if sites else dead_sites(case, context.batchnorms)
+    wanted = _wanted(sites, dead_sites(case, context.batchnorms))
     for name, named in wanted.items():
         record = record_of(case, context.batchnorms, name)
-        spared = context.spared.get(name, frozenset())
-        channels = tuple(c for c in named or record.dead_channels if c not in spared)
-        if not channels:
-            raise RepairRefused("no channel is named, and none is dead", at=name)
+        channels = tuple(c for c in named if c not in context.spared.get(name, frozenset()))
         edits += reset_edits(record, tensors, channels, method)
         stays = stays and set(channels) <= set(record.dead_channels)
     if not edits:
-        raise RepairRefused("no BatchNorm has a dead channel")
+        raise RepairRefused("no BatchNorm there has a dead channel")
     changes = changed_tensors(tensors, edits)
     # a dead channel gives its constant as before; any other one moves, and its range with it
     kept = without_stale_edits(case, wanted)
@@ -90,11 +87,13 @@ def record_of(case: Case, audit: BatchNormAudit, layer_name: str) -> BatchNormRe
     raise RepairRefused("no BatchNorm with statistics follows this layer", at=layer_name)
 
 
-def _by_layer(sites: Sequence[FindingSite]) -> dict[str, tuple[int, ...]]:
-    """Layer name to all channels that the sites name there."""
-    found: dict[str, tuple[int, ...]] = {}
+def _wanted(sites: Sequence[FindingSite], dead: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Layer name to all channels that the sites name there; of a layer named as a whole the dead ones, if any are."""
+    found: dict[str, tuple[int, ...]] = {} if sites else dict(dead)
     for site in sites:
-        found[site.layer] = tuple(dict.fromkeys((*found.get(site.layer, ()), *site.channels)))
+        channels = site.channels or dead.get(site.layer, ())
+        if channels:
+            found[site.layer] = tuple(dict.fromkeys((*found.get(site.layer, ()), *channels)))
     return found
 
 

@@ -9,7 +9,6 @@ from qdiag.core.causes.findings import Evidence
 from qdiag.core.causes.ranking import RankedCause
 from qdiag.core.measures.task import Interval
 from qdiag.writers.html.layer_view import channel_words
-from qdiag.writers.html.view import keeps_scheme
 from qdiag.writers.words.bn import dead_sentence
 from qdiag.writers.words.causes import cause_line, cause_title, repair_title, score_words
 from qdiag.writers.words.evidence import evidence_words, float_words
@@ -125,7 +124,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "evidence": evidence_words,
     "figure": figure,
     "float_cost": float_words,
-    "keeps_scheme": keeps_scheme,
     "last_part": last_part,
     "meter": meter,
     "percent": percent,

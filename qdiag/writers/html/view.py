@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Ranking, Score, Trial
-from qdiag.core.causes.repair_names import REPAIR_NAMES
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
 from qdiag.writers.words.numbers import names_words, task_noun
 from qdiag.writers.words.untried import untried_findings
-
-_WAYS_AROUND = {repair.name for repair in REPAIR_NAMES if not repair.keeps_scheme}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +111,6 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
     )
 
 
-def keeps_scheme(trial: Trial) -> bool:
-    """The integer format stays as the user set it."""
-    return trial.repair not in _WAYS_AROUND
-
-
 def float_percent(score: Score) -> float:
     """Accuracy of the float network; of agreement with itself, which is full; NaN without logits."""
     if score.task.top1 is not None:
@@ -171,7 +163,7 @@ def _share(value: float, values: list[float], task: str) -> float:
 
 
 def _ways(ranking: Ranking) -> tuple[Trial, ...]:
-    own = [t for cause in ranking.causes for t in cause.trials if not keeps_scheme(t)]
+    own = [t for cause in ranking.causes for t in cause.trials if not t.keeps_scheme]
     whole = [*([ranking.way_around] if ranking.way_around else []), *ranking.ways_around]
     best = {(trial.repair, trial.layers): trial for trial in reversed([*whole, *own])}
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.core.causes.ranking import RankedCause, Ranking, TaskKind, Trial
-from qdiag.core.causes.repair_names import REPAIR_NAMES
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, shell, table, text
 from qdiag.writers.words.bn import channel_list
@@ -29,7 +28,6 @@ from qdiag.writers.words.numbers import (
 )
 
 _SITES_AT_MOST = 8
-_KEEPS = {repair.name for repair in REPAIR_NAMES if repair.keeps_scheme}
 _METHOD = (
     "Every suspect was repaired alone, on a copy, and the network measured again on the same samples. It is called a "
     "cause only where that gives back more than noise, and more than a placebo: the same repair, of the same size, "
@@ -108,7 +106,7 @@ def _trials(trials: Sequence[Trial], kind: TaskKind) -> str:
 
 
 def _trial_row(trial: Trial, kind: TaskKind) -> tuple[str, ...]:
-    scheme = "kept" if trial.repair in _KEEPS else "changed"
+    scheme = "kept" if trial.keeps_scheme else "changed"
     cost = float_words(trial.float_cost)
     name = f"{text(repair_title(trial.repair))} ({code(trial.repair)})"
     if trial.refused is not None:
@@ -167,7 +165,7 @@ def ways_around_section(diagnosis: Diagnosis) -> str:
 def _ways_around(ranking: Ranking) -> Iterator[Trial]:
     """The best one first, then those of the suspects; each kind of change at the same layers once."""
     seen = set()
-    own = [t for cause in ranking.causes for t in cause.trials if t.repair not in _KEEPS and t.recovery is not None]
+    own = [t for cause in ranking.causes for t in cause.trials if not t.keeps_scheme and t.recovery is not None]
     for trial in [*([ranking.way_around] if ranking.way_around else []), *own]:
         key = (trial.repair, trial.layers)
         if key not in seen:

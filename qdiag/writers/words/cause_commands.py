@@ -6,13 +6,9 @@ from glob import escape
 from pathlib import PurePath
 
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
-from qdiag.core.causes.repair_names import REPAIR_NAMES
+from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
 from qdiag.core.diagnosis import Diagnosis
 
-_CORRECTION = "correct_bias"
-_FIX_BN = {"reset_variance_mean": "mean", "reset_variance_constant": "constant"}
-_CHANGES_WEIGHTS = {repair.name for repair in REPAIR_NAMES if repair.changes_weights}
-_KEEPS_SCHEME = {repair.name for repair in REPAIR_NAMES if repair.keeps_scheme}
 _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}
 _BUILT_FORMATS = ("checkpoint", "safetensors")
 """Formats without the network's code: reading them takes `--arch`."""
@@ -29,7 +25,8 @@ def commands(
     """What to run, in order: each line works on what the line before wrote. Empty when nothing is known to help.
 
     Repairs of weights write a checkpoint beside the one that was read (`net.fixed.pt2`), then `net.fixed2.pt2`, ...;
-    changes of the plan are measured together at the end, with the values of `--set` that make the scheme so.
+    changes of the plan are measured together at the end, with the values of `--set` that make the scheme so. What must
+    be done in the network's code is a line of comment.
 
     Args:
         model_source: the model as the command line names it; a diagnosis knows its own.
@@ -41,27 +38,18 @@ def commands(
     model, words = _model_and_options(source, model_source, options)
     lines: list[str] = []
     settings: list[str] = []
-    current = model
-    corrected = [step for step in _steps(ranking) if step[0] == _CORRECTION]
-    for repair, own_settings, _ in _steps(ranking):
-        if repair == _CORRECTION:
-            continue
-        if repair in _CHANGES_WEIGHTS:
-            target = _fixed_name(model, len(lines) + 1)
-            head = (
-                ["fix-bn", current, "-o", target, "--method", _FIX_BN[repair]]
-                if repair in _FIX_BN
-                else ["repair", current, "--with", repair, "-o", target]
-            )
-            lines.append(_line([*head, *words]))
-            current = target
-        else:
+    current, written_count = model, 0
+    for repair, own_settings, layers in _last_ones_last(_steps(ranking)):
+        traits = TRAITS.get(repair)
+        if traits is None or traits.writes == "plan":
             settings += [value for value in own_settings if value not in settings]
-    if corrected:  # last, since it fits the rounding of the weights as they then are
-        target = _fixed_name(model, len(lines) + 1)
-        head = ["repair", current, "--with", _CORRECTION, "--float-bound", "1", "-o", target]
-        lines.append(_line([*head, *_layer_words(corrected), *words, *_set_words(settings)]))
-        current = target
+        elif traits.why_not_written is not None:
+            lines.append(f"# {traits.why_not_written[1]}")
+        else:
+            written_count += 1
+            target = _fixed_name(model, written_count)
+            lines.append(_line([*_write_words(traits, current, target, layers), *words, *_fit_words(traits, settings)]))
+            current = target
     if settings:
         lines.append(_line(["sqnr", current, *words, *_set_words(settings)]))
     return tuple(lines)
@@ -91,16 +79,36 @@ def _steps(ranking: Ranking) -> list[_Step]:
     return list(dict.fromkeys((t.repair, t.settings, t.layers) for t in trials if t is not None))
 
 
-def _layer_words(steps: Sequence[_Step]) -> list[str]:
-    """`--layers` for each layer; none when one of the steps is for all of them."""
-    if any(not layers for _, _, layers in steps):
-        return []
-    names = dict.fromkeys(layer for _, _, layers in steps for layer in layers)
-    return [word for name in names for word in ("--layers", escape(name))]
+def _last_ones_last(steps: Sequence[_Step]) -> list[_Step]:
+    """Repairs that fit the rounding of the weights as they then are come after the others, each once."""
+    last: dict[str, list[_Step]] = {}
+    for step in steps:
+        if step[0] in TRAITS and TRAITS[step[0]].must_be_last:
+            last.setdefault(step[0], []).append(step)
+    merged: list[_Step] = [step for step in steps if step[0] not in last]
+    for name, same in last.items():
+        layers = tuple(dict.fromkeys(layer for _, _, own in same for layer in own))
+        merged.append((name, (), layers if all(own for _, _, own in same) else ()))
+    return merged
+
+
+def _write_words(traits: RepairTraits, model: str, target: str, layers: Sequence[str]) -> list[str]:
+    if traits.fix_bn_method is not None:
+        return ["fix-bn", model, "-o", target, "--method", traits.fix_bn_method]
+    head = ["repair", model, "--with", traits.name]
+    if not traits.must_be_last:
+        return [*head, "-o", target]
+    places = [word for name in layers for word in ("--layers", escape(name))]
+    return [*head, "--float-bound", "1", "-o", target, *places]
+
+
+def _fit_words(traits: RepairTraits, settings: Sequence[str]) -> list[str]:
+    """The scheme that a repair is made for, where it is made for one."""
+    return _set_words(settings) if traits.must_be_last else []
 
 
 def _first_keeping(cause: RankedCause) -> Trial | None:
-    return next((t for t in cause.trials if t.recovery is not None and t.repair in _KEEPS_SCHEME), None)
+    return next((t for t in cause.trials if t.recovery is not None and t.keeps_scheme), None)
 
 
 def _model_and_options(

@@ -4,7 +4,7 @@ import math
 
 from qdiag.core.causes.codes import CODES, code_of
 from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Recovery, Score, TaskKind, Trial, WaterfallStep
-from qdiag.core.causes.repair_names import REPAIR_NAMES, repair_name
+from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
 from qdiag.writers.words.numbers import (
@@ -40,7 +40,6 @@ VERDICT_WORDS = {
 """Of `RankedCause.verdict`."""
 
 _CODES = {code.code for code in CODES}
-_REPAIRS = {repair.name for repair in REPAIR_NAMES}
 
 
 def headline(source: Diagnosis | Ranking) -> str:
@@ -148,15 +147,10 @@ def step_title(step: WaterfallStep) -> str:
     return f"{step.code} {cause_title(step.code)}" if step.code else "the whole network"
 
 
-def repair_title(name: str) -> str:
-    """A few words, lower case; the name itself when a newer version made it up."""
-    return repair_name(name).title if name in _REPAIRS else name
-
-
 def best_trial(cause: RankedCause) -> Trial | None:
     """The measured repair that gave back most and keeps the scheme, or the best way around; None when none was."""
     measured = [trial for trial in cause.trials if trial.recovery is not None]
-    keeping = [t for t in measured if t.repair not in _REPAIRS or repair_name(t.repair).keeps_scheme]
+    keeping = [trial for trial in measured if trial.keeps_scheme]
     return next(iter(keeping or measured), None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.core.causes.codes import CODES, Code
-from qdiag.core.causes.repair_names import repair_name
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.detectors import DETECTORS, Detector
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,7 +50,7 @@ def test_a_detector_is_of_readable_size_and_stands_alone(code: Code) -> None:
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
 def test_repairs_exist_each_once(code: Code) -> None:
     repairs = BY_CODE[code.code].REPAIRS
-    assert [repair_name(name).name for name in repairs] == list(dict.fromkeys(repairs))
+    assert [TRAITS[name].name for name in repairs] == list(dict.fromkeys(repairs))
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)

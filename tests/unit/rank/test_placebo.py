@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.simulate.case import Case
 from tests.cases import open_test_case
@@ -18,7 +19,7 @@ def case() -> Case:
 
 
 def drawn(case: Case, repair: str, sites: list[FindingSite], taken: set[str], seed: int) -> list[str]:
-    found = placebo_sites(repair, sites, "weight", case, taken=frozenset(taken), seed=seed)
+    found = placebo_sites(TRAITS[repair], sites, "weight", case, taken=frozenset(taken), seed=seed)
     return [site.layer for site in found]
 
 
@@ -40,14 +41,14 @@ def test_nothing_is_left_when_all_is_taken(case: Case) -> None:
 
 def test_single_channels_are_answered_in_the_same_layer(case: Case) -> None:
     (site,) = placebo_sites(
-        "reset_variance_mean", [FindingSite("4", (1, 2))], "weight", case, taken=frozenset({"4"}), seed=0
+        TRAITS["reset_variance_mean"], [FindingSite("4", (1, 2))], "weight", case, taken=frozenset({"4"}), seed=0
     )
     assert site.layer == "4"
     assert set(site.channels) <= {0, 3}
-    assert not shares_layers("reset_variance_mean", ("4",), ("4",))
+    assert not shares_layers(TRAITS["reset_variance_mean"], ("4",), ("4",))
 
 
 def test_a_repair_of_the_whole_network_has_no_placebo() -> None:
-    assert shares_layers("wide_accumulator", ("0", "2"), ("0", "2"))
-    assert shares_layers("activations_16bit", ("2", "4"), ("4", "6"))
-    assert not shares_layers("activations_16bit", ("2", "4"), ("8", "10"))
+    assert shares_layers(TRAITS["wide_accumulator"], ("0", "2"), ("0", "2"))
+    assert shares_layers(TRAITS["activations_16bit"], ("2", "4"), ("4", "6"))
+    assert not shares_layers(TRAITS["activations_16bit"], ("2", "4"), ("8", "10"))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qdiag.config import load_scheme
 from qdiag.core.causes.findings import FindingSite
-from qdiag.core.causes.repair_names import REPAIR_NAMES
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.scheme import LayerOverride, TensorChange
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext, Treatment
@@ -82,9 +82,8 @@ def assert_equal_plans(one: Case, other: Case) -> None:
 
 
 def test_every_repair_has_its_name() -> None:
-    names = [repair.name for repair in REPAIR_NAMES]
-    assert [name for name in names if name in REPAIRS] == list(REPAIRS)
-    assert all(REPAIRS[name].entry.name == name for name in REPAIRS)
+    assert list(TRAITS) == list(REPAIRS)
+    assert all(REPAIRS[name].traits.name == name for name in REPAIRS)
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -112,6 +112,14 @@ def test_a_bias_correction_comes_last_and_once() -> None:
     assert "--layers" not in commands(replace(ranking, waterfall=(one, everywhere)), "net.pt2")[-1]
 
 
+def test_a_repair_of_the_code_is_said_and_not_run() -> None:
+    ranking = diagnosis().ranking
+    step = replace(ranking.waterfall[0], repair="replace_relu6")
+    first, second = commands(replace(ranking, waterfall=(step, ranking.waterfall[0])), "net.pt2")
+    assert first.startswith("# replace nn.ReLU6 by nn.ReLU")
+    assert second == "qdiag fix-bn net.pt2 -o net.fixed.pt2 --method mean"
+
+
 @pytest.mark.parametrize("found", [healthy_diagnosis(), repaired_diagnosis()])
 def test_without_harm_there_is_nothing_to_run(found: object) -> None:
     assert commands(found) == ()  # type: ignore[arg-type]

@@ -221,3 +221,21 @@ def _unknown(value: object, schema: dict[str, object], whole: dict[str, object],
         missing = [f"{at}.{key}" for key in value if key not in known]
         return missing + [x for k, v in value.items() if k in known for x in _unknown(v, known[k], whole, f"{at}.{k}")]
     return []
+
+
+def test_whether_a_repair_keeps_the_scheme_is_stored_and_older_results_are_known_by_name() -> None:
+    text = diagnosis_to_json(diagnoses.diagnosis())
+    plain = json.loads(text)
+    older = json.loads(text)
+    for cause in older["ranking"]["causes"]:
+        for trial in cause["trials"]:
+            del trial["keeps_scheme"]
+    del older["ranking"]["way_around"]["keeps_scheme"]
+    for trial in older["ranking"]["ways_around"]:
+        del trial["keeps_scheme"]
+    assert diagnosis_to_json(diagnosis_from_json(json.dumps(older))) == text
+    newer = plain["ranking"]["causes"][0]["trials"][0]
+    newer["repair"] = "anneal"
+    for stored in (True, False):
+        newer["keeps_scheme"] = stored
+        assert diagnosis_from_json(json.dumps(plain)).ranking.causes[0].trials[0].keeps_scheme is stored

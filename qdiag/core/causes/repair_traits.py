@@ -1,0 +1,127 @@
+"""What every repair is and may do, in one table: whoever decides anything by a repair's name asks here.
+
+Names are verbs, stable, used in results and commands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Writes = Literal["tensors", "plan", "code"]
+Scope = Literal["channel", "layer", "network"]
+PlaceboSites = Literal["other channels", "other layers", "none"]
+Method = Literal["mean", "constant"]
+
+_PLACEBO: Mapping[Scope, PlaceboSites] = {"channel": "other channels", "layer": "other layers", "network": "none"}
+_PLAN = ("it changes how the network is quantized, not the network", "give the scheme with --scheme and --set")
+_RELU6 = (
+    "ReLU6 is code, not weights: no checkpoint can hold the change",
+    "replace nn.ReLU6 by nn.ReLU (F.relu6 by F.relu) in the network, and train on; qdiag rank says what it gives",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairTraits:
+    """A repair as everything outside of its own file sees it.
+
+    Attributes:
+        title: a few words for tables, lower case.
+        keeps_scheme: the integer format stays as the user set it; otherwise the repair is a way around.
+        writes: what a user changes to make it: `tensors` of the checkpoint, the `plan` by which a checkpoint is
+            quantized, or the network's `code`.
+        scope: what it treats, given places of a finding: the channels that they name and no others, the layers that
+            they name as a whole, or the whole network whatever they name.
+        why_not_written: why no checkpoint can hold it, and what to do instead; None where one can.
+        must_be_last: it fits the rounding of the weights as they then are, for one scheme, and moves the float network.
+        helps_anywhere: it may be made wherever there are weights, finding or not.
+        fix_bn_method: of `qdiag fix-bn`, which makes this repair.
+    """
+
+    name: str
+    title: str
+    keeps_scheme: bool
+    writes: Writes
+    scope: Scope
+    why_not_written: tuple[str, str] | None
+    must_be_last: bool = False
+    helps_anywhere: bool = False
+    fix_bn_method: Method | None = None
+
+    @property
+    def placebo(self) -> PlaceboSites:
+        """Where the same repair is tried for comparison: nothing that it would treat anyway is another place."""
+        return _PLACEBO[self.scope]
+
+
+_TABLE = (
+    RepairTraits(
+        "reset_variance_mean",
+        "dead channels get the mean variance of the live ones",
+        True,
+        "tensors",
+        "channel",
+        None,
+        fix_bn_method="mean",
+    ),
+    RepairTraits(
+        "reset_variance_constant",
+        "dead channels become the constant they give",
+        True,
+        "tensors",
+        "channel",
+        None,
+        fix_bn_method="constant",
+    ),
+    RepairTraits("equalize", "ranges equalized across layers", True, "tensors", "layer", None, helps_anywhere=True),
+    RepairTraits(
+        "correct_bias",
+        "bias corrected for the mean shift of rounding",
+        True,
+        "tensors",
+        "layer",
+        None,
+        must_be_last=True,
+        helps_anywhere=True,
+    ),
+    RepairTraits(
+        "clip_weights", "weight range by least squared error", True, "plan", "layer", _PLAN, helps_anywhere=True
+    ),
+    RepairTraits("raise_weight_scale", "weight scale raised until the bias fits", True, "plan", "channel", _PLAN),
+    RepairTraits(
+        "clip_activations_mse",
+        "activation range by least squared error",
+        True,
+        "plan",
+        "layer",
+        _PLAN,
+        helps_anywhere=True,
+    ),
+    RepairTraits("clip_activations_percentile", "activation range by percentile", True, "plan", "layer", _PLAN),
+    RepairTraits("clip_activations_entropy", "activation range by entropy", True, "plan", "layer", _PLAN),
+    RepairTraits("cover_range", "activation range by minimum and maximum", True, "plan", "layer", _PLAN),
+    RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer", _PLAN),
+    RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network", _PLAN),
+    RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
+    RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN),
+    RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer", _PLAN),
+    RepairTraits("activations_16bit", "16-bit activations", False, "plan", "layer", _PLAN),
+    RepairTraits("float_bias", "bias in float", False, "plan", "layer", _PLAN),
+    RepairTraits("wide_accumulator", "32-bit accumulator, no pair saturation", False, "plan", "network", _PLAN),
+    RepairTraits("reduce_weight_bits", "7-bit weights", False, "plan", "layer", _PLAN),
+    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", _PLAN),
+)
+
+TRAITS: Mapping[str, RepairTraits] = {traits.name: traits for traits in _TABLE}
+"""Every repair by its name; those that a checkpoint can hold come first, in the order in which they are best made."""
+WRITTEN = tuple(traits.name for traits in _TABLE if traits.why_not_written is None)
+"""Names of the repairs that a checkpoint can hold."""
+
+
+def repair_title(name: str) -> str:
+    """A few words, lower case; the name itself where a newer version made the repair."""
+    return TRAITS[name].title if name in TRAITS else name
+
+
+def keeps_scheme(name: str) -> bool:
+    """The repair leaves the integer format as the user set it; not said of one that is not known here."""
+    return name in TRAITS and TRAITS[name].keeps_scheme

@@ -1,0 +1,185 @@
+"""The table of repairs against what the repairs do: a trait that is wrong would send a placebo to the wrong place."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+import qdiag
+from qdiag.config import load_scheme
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.repair_traits import TRAITS, WRITTEN, RepairTraits, Scope
+from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.pipeline.bn_audit import audit_batchnorms
+from qdiag.rank.placebo import placebo_sites
+from qdiag.repairs.base import RepairContext, Treatment
+from qdiag.repairs.table import REPAIRS
+from qdiag.simulate.case import Case
+from qdiag.simulate.passes.fingerprints import Fingerprints
+from qdiag.subject import Subject
+from tests.cases import open_test_case
+
+IMAGES = torch.randn(12, 3, 10, 10, generator=torch.Generator().manual_seed(1))
+OTHERS = 2.0 * torch.randn(6, 3, 10, 10, generator=torch.Generator().manual_seed(2))
+FINDING, SAME_LAYER, OTHER_LAYER = FindingSite("0", (1,)), FindingSite("0", (4,)), FindingSite("6", (1,))
+
+STARTS: dict[str, tuple[str, ...]] = {
+    "asymmetric_activations": ("int16x8", "activations.narrow_range=true"),
+    "clip_activations_entropy": ("int8", "activations.calibrator=percentile", "activations.percentile=90"),
+    "clip_weights": ("tf-uint8",),
+    "correct_bias": ("tf-uint8",),
+    "cover_range": ("int8", "activations.calibrator=percentile", "activations.percentile=90"),
+    "equalize": ("tf-uint8",),
+    "fold_batchnorm": ("int8", "fold_batchnorm=false"),
+    "per_channel_weights": ("tf-uint8",),
+    "wide_accumulator": ("int8", "accumulator_bits=16", "pair_saturation=true"),
+}
+"""Preset and settings under which there is something to repair; `int8` does for all others."""
+
+
+class Net(nn.Sequential):
+    """Three convolutions with BatchNorm and ReLU6. Channels 1 and 4 have hardly any weight, and a bias all the same."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            super().__init__(
+                *(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU6()),
+                *(nn.Conv2d(6, 6, 3), nn.BatchNorm2d(6), nn.ReLU6()),
+                *(nn.Conv2d(6, 6, 3), nn.BatchNorm2d(6), nn.ReLU6()),
+                *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5), nn.ReLU6()),
+            )
+            with torch.no_grad():
+                for i in (0, 3, 6):
+                    self[i].weight[[1, 4]] *= 1e-12
+                    self[i].weight[2] *= 9.0
+                    self[i].bias[[1, 4]] = 1.5
+                    self[i + 1].running_var.uniform_(1.0, 3.0)
+        self.eval()
+
+
+@cache
+def opened(*start: str) -> tuple[Case, RepairContext]:
+    net = Net()
+    context = RepairContext(audit_batchnorms(Subject(net, "module", "net", "Net")), is_local=True)
+    return open_test_case(net, IMAGES, load_scheme(start[0], start[1:]), measured=OTHERS), context
+
+
+def start_of(name: str) -> tuple[Case, RepairContext]:
+    return opened(*STARTS.get(name, ("int8",)))
+
+
+@cache
+def treated(name: str, *sites: FindingSite) -> Treatment:
+    case, context = start_of(name)
+    return REPAIRS[name].apply(case, sites, context)
+
+
+def network_of(case: Case) -> str:
+    """Equal for cases that compute the same."""
+    return Fingerprints().of((case.network, case.plan))
+
+
+def check_placebo(traits: RepairTraits) -> None:
+    """The same treatment elsewhere, as close to the finding as there is an elsewhere; none where there is not."""
+    case, _ = start_of(traits.name)
+    done = network_of(treated(traits.name, FINDING).case)
+    takes_channels = network_of(treated(traits.name, SAME_LAYER).case) != done
+    takes_layers = network_of(treated(traits.name, OTHER_LAYER).case) != done
+    sites = placebo_sites(traits, [FINDING], "weight", case, taken=frozenset({FINDING.layer}), seed=0)
+    assert bool(sites) == (takes_channels or takes_layers)
+    for site in sites:
+        assert not takes_channels or site.layer == FINDING.layer, "other layers are no fair comparison"
+        placebo = network_of(treated(traits.name, site).case)
+        assert placebo not in (done, network_of(case)), "it is the repair itself, or nothing"
+
+
+def test_every_repair_has_traits() -> None:
+    assert list(TRAITS) == list(REPAIRS)
+
+
+@pytest.mark.parametrize("traits", TRAITS.values(), ids=lambda traits: traits.name)
+def test_the_placebo_is_drawn_where_the_repair_is_another(traits: RepairTraits) -> None:
+    check_placebo(traits)
+
+
+@pytest.mark.parametrize("traits", TRAITS.values(), ids=lambda traits: traits.name)
+def test_a_wrong_scope_does_not_pass(traits: RepairTraits) -> None:
+    for scope in get_args(Scope):
+        if scope != traits.scope:
+            with pytest.raises(AssertionError):
+                check_placebo(replace(traits, scope=scope))
+
+
+@pytest.mark.parametrize("traits", TRAITS.values(), ids=lambda traits: traits.name)
+def test_what_it_writes_and_whether_the_scheme_stays(traits: RepairTraits) -> None:
+    case, _ = start_of(traits.name)
+    done = treated(traits.name, FINDING)
+    assert bool(done.tensors) == (traits.writes == "tensors")
+    before, after = dict(formats(case)), dict(formats(done.case))
+    assert traits.keeps_scheme == all(before[name] == after[name] for name in before if name in after)
+    assert (traits.why_not_written is None) == (traits.writes == "tensors") == (traits.name in WRITTEN)
+    if traits.writes == "code":
+        assert done.moves_float
+
+
+def formats(case: Case) -> Iterator[tuple[str, object]]:
+    """Of the scheme and of every layer: whichever numbers the range is chosen to be, the integers are of this kind."""
+    scheme: QuantScheme = case.scheme
+    yield "", (scheme.accumulator_bits, scheme.pair_saturation, scheme.float_layers)
+    for layer in case.network.graph.layers:
+        tensors = kind_of(scheme.weights_of(layer.name)), kind_of(scheme.activations_of(layer.name))
+        yield layer.name, (scheme.bias_of(layer.name), *tensors)
+
+
+def kind_of(tensor: TensorScheme) -> TensorScheme:
+    return replace(tensor, calibrator="minmax", percentile=99.9)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_fits_the_rounding_of_one_scheme_comes_last(name: str) -> None:
+    results = []
+    for setting in ("weights.bits=8", "weights.bits=4"):
+        case, context = opened("tf-uint8", setting)
+        results.append(REPAIRS[name].apply(case, [FINDING], context).tensors)
+    fine, coarse = results
+    assert TRAITS[name].must_be_last == any(not torch.equal(fine[key], coarse[key]) for key in fine)
+
+
+@pytest.mark.parametrize("name", [traits.name for traits in TRAITS.values() if traits.helps_anywhere])
+def test_what_helps_anywhere_can_be_made_at_all_weights(name: str) -> None:
+    case, context = start_of(name)
+    sites = [FindingSite(layer.name) for layer in case.network.graph.layers if layer.weight is not None]
+    assert REPAIRS[name].apply(case, sites, context).layers
+
+
+def test_no_other_file_knows_a_repair_by_its_name() -> None:
+    """The table and the file that makes a repair apart; detectors name what would help."""
+    root = Path(qdiag.__file__).parent
+    found = [
+        f"{file.relative_to(root)}:{line} {name}"
+        for file in sorted(root.rglob("*.py"))
+        for name, line in names_in(file)
+        if file != root / "core/causes/repair_traits.py"
+    ]
+    assert found == []
+
+
+def names_in(file: Path) -> Iterator[tuple[str, int]]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    allowed: set[int] = set()
+    for node in ast.walk(tree):
+        own = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Repair"
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        listed = isinstance(target, ast.Name) and target.id == "REPAIRS" and file.parent.parent.name == "detectors"
+        if own or listed:
+            allowed.update(id(inner) for inner in ast.walk(node))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in TRAITS and id(node) not in allowed:
+            yield str(node.value), node.lineno
