@@ -12,7 +12,6 @@ from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.facts import engine_arithmetic
-from qdiag.pipeline.inputs import first_batch
 from qdiag.pipeline.prepare import prepare
 from qdiag.simulate.case import Case, observe, open_case
 from qdiag.simulate.passes.paired import PairedRunner, run_paired
@@ -32,7 +31,7 @@ def open_test_case(
     scheme = load_preset(scheme) if isinstance(scheme, str) else scheme
     calibration = batches_from(batches)
     subject = Subject(model, "module", type(model).__name__, type(model).__name__)
-    prepared = prepare(subject, first_batch(calibration), fold=scheme.fold_batchnorm, device=torch.device("cpu"))
+    prepared = prepare(subject, (calibration,), fold=scheme.fold_batchnorm, device=torch.device("cpu"))
     with engine_arithmetic():
         seen = observe(prepared.network, calibration, scheme, NoProgress())
     return open_case(
