@@ -33,7 +33,7 @@ def calibrate_activation(statistics: ActivationStatistics, scheme: TensorScheme)
     Raises:
         CalibrationError: the range is not finite.
     """
-    low, high = CALIBRATORS[scheme.calibrator].activation_range(statistics, scheme)
+    low, high = scheme.range or CALIBRATORS[scheme.calibrator].activation_range(statistics, scheme)
     return Affine.from_range(torch.tensor(low), torch.tensor(high), scheme)
 
 
@@ -45,14 +45,22 @@ def calibrate_weight(weight: Tensor, scheme: TensorScheme, channel_axis: int) ->
     """
     weight = weight.detach().float()
     if scheme.granularity == "per_tensor":
-        low, high = CALIBRATORS[scheme.calibrator].weight_range(weight.reshape(1, -1), scheme)
+        low, high = _weight_range(weight.reshape(1, -1), scheme)
         return Affine.from_range(low[0], high[0], scheme)
     size = scheme.group_size
     if scheme.granularity == "per_group" and size is not None:
         groups = grouped(weight, channel_axis, size)
-        low, high = CALIBRATORS[scheme.calibrator].weight_range(groups.reshape(-1, size), scheme)
+        low, high = _weight_range(groups.reshape(-1, size), scheme)
         shape = groups.shape[:2]
         return Affine.from_range(low.view(shape), high.view(shape), scheme, channel_axis=channel_axis)
     rows = weight.movedim(channel_axis, 0).reshape(weight.shape[channel_axis], -1)
-    low, high = CALIBRATORS[scheme.calibrator].weight_range(rows, scheme)
+    low, high = _weight_range(rows, scheme)
     return Affine.from_range(low, high, scheme, channel_axis=channel_axis)
+
+
+def _weight_range(rows: Tensor, scheme: TensorScheme) -> tuple[Tensor, Tensor]:
+    """Lowest and highest value of each row (R, K), shape (R,)."""
+    if scheme.range is None:
+        return CALIBRATORS[scheme.calibrator].weight_range(rows, scheme)
+    low, high = scheme.range
+    return rows.new_full((len(rows),), low), rows.new_full((len(rows),), high)

@@ -1,6 +1,7 @@
 """What is quantized and how: the words of a scheme, as plain values."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
@@ -30,6 +31,7 @@ class TensorScheme:
         calibrator: how statistics become a range.
         percentile: the share of values kept inside the range, in percent; `percentile` calibrator only.
         averaging_constant: weight of each new image in `moving_average`.
+        range: lowest and highest value, in place of what the calibrator would choose; widened to hold 0.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -43,6 +45,7 @@ class TensorScheme:
     calibrator: CalibratorName = "minmax"
     percentile: float = 99.99
     averaging_constant: float = 0.01
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.bits != FLOAT_BITS and not 2 <= self.bits <= 16:
@@ -62,6 +65,10 @@ class TensorScheme:
             raise ConfigError(f"percentile = {self.percentile}", hint="use more than 50 and at most 100")
         if not 0.0 < self.averaging_constant <= 1.0:
             raise ConfigError(f"averaging_constant = {self.averaging_constant}", hint="use more than 0 and at most 1")
+        if self.range is not None and not -math.inf < self.range[0] < self.range[1] < math.inf:
+            raise ConfigError(
+                f"range = {list(self.range)}", hint="give two finite numbers, the lower one first, such as [-4.0, 4.0]"
+            )
 
     @property
     def is_float(self) -> bool:
@@ -94,6 +101,7 @@ class TensorChange:
     calibrator: CalibratorName | None = None
     percentile: float | None = None
     averaging_constant: float | None = None
+    range: tuple[float, float] | None = None
 
     @property
     def values(self) -> dict[str, Any]:

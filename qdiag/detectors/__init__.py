@@ -6,13 +6,15 @@ from qdiag.core.causes.findings import Finding
 from qdiag.detectors.activations import (
     activation_channel_imbalance,
     activation_outliers,
+    magnified_rounding,
+    masked_scores,
     one_sided_range,
     relu6_saturation,
     unfriendly_function,
 )
 from qdiag.detectors.backend import accumulator_overflow, pair_saturation
 from qdiag.detectors.base import DetectionContext
-from qdiag.detectors.calibration import calibration_mismatch, calibrator_clips
+from qdiag.detectors.calibration import calibration_mismatch, calibrator_clips, few_calibration_samples
 from qdiag.detectors.graph import (
     add_ranges,
     concat_ranges,
@@ -62,6 +64,8 @@ DETECTORS: tuple[Detector, ...] = (
     one_sided_range,
     unfriendly_function,
     activation_channel_imbalance,
+    masked_scores,
+    magnified_rounding,
     dead_batchnorm_channels,
     batchnorm_gain_outliers,
     unfolded_batchnorm,
@@ -74,6 +78,7 @@ DETECTORS: tuple[Detector, ...] = (
     last_layer,
     calibration_mismatch,
     calibrator_clips,
+    few_calibration_samples,
     accumulator_overflow,
     pair_saturation,
     nonfinite_values,

@@ -4,7 +4,10 @@ import math
 from collections.abc import Sequence
 
 from qdiag.core.causes.ranking import Harm, Trial, Verdict
-from qdiag.rank.harm import GAIN_LIMIT_DB, is_gain
+from qdiag.rank.harm import GAIN_LIMIT_DB, is_gain, is_gain_in_db
+
+MUCH_DB = 6.0
+"""A repair that takes three quarters of the noise power from the output is not said to give nothing back."""
 
 
 def is_claim(trial: Trial) -> bool:
@@ -26,7 +29,13 @@ def verdict_on(
     measured = [trial for trial in trials if trial.recovery is not None]
     if not measured:
         return "untested", "no repair could be tried" if trials else "nothing here repairs it"
+    quieter = max((t.recovery.recovered_db for t in measured if t.recovery and is_gain_in_db(t.recovery)), default=0.0)
     if harm.verdict == "healthy":
+        if quieter >= MUCH_DB:
+            return (
+                "harmless",
+                f"accuracy is within its limit, although its repair recovers {quieter:.1f} dB at the output",
+            )
         return "harmless", "quantization costs this network nothing that would have to be repaired"
     if harm.verdict == "undecided" and math.isnan(harm.value):
         return "undecided", "there is no output by which to tell what quantization costs"
@@ -46,6 +55,8 @@ def verdict_on(
         return "undecided", "the same repair elsewhere gives back as much"
     if any(_may_gain(trial) for trial in measured):
         return "undecided", "what its repair gives back is within the noise of these samples"
+    if quieter >= MUCH_DB:
+        return "undecided", f"its repair recovers {quieter:.1f} dB at the output, and no accuracy beyond noise"
     return "harmless", "its repair gives nothing back"
 
 

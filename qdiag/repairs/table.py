@@ -9,6 +9,7 @@ from qdiag.repairs.base import Repair
 from qdiag.repairs.equalization.equalize import EQUALIZE
 from qdiag.repairs.scheme.activations_16bit import ACTIVATIONS_16BIT
 from qdiag.repairs.scheme.asymmetric_activations import ASYMMETRIC_ACTIVATIONS
+from qdiag.repairs.scheme.bound_mask import BOUND_MASK
 from qdiag.repairs.scheme.calibrate_on_measured import CALIBRATE_ON_MEASURED
 from qdiag.repairs.scheme.choose_range import (
     CLIP_ACTIVATIONS_ENTROPY,
@@ -40,6 +41,7 @@ _REPAIRS = (
     CLIP_ACTIVATIONS_ENTROPY,
     COVER_RANGE,
     CALIBRATE_ON_MEASURED,
+    BOUND_MASK,
     FOLD_BATCHNORM,
     REPLACE_RELU6,
     PER_CHANNEL_WEIGHTS,

@@ -61,7 +61,7 @@ class _Builder:
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:
             return None, None
-        if float_reason is not None and not self._feeds_integers(layer):
+        if (float_reason is not None or is_source(layer)) and not self._feeds_integers(layer):
             return None, None
         if layer.policy == "shared" and float_reason is None and layer.inputs:
             source = self.plans[layer.inputs[0]]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from qdiag.core.scheme import TensorScheme
 from tests.planted.fault import planted, scheme
-from tests.planted.networks import DATA, Chain, build, rescale, settle
+from tests.planted.networks import CLASSES, DATA, Chain, Data, build, fit_classifier, rescale, settle
 
 
 def plain() -> Chain:
@@ -70,7 +70,65 @@ class Contrast(Chain):
         return super().features(centred / (centred * centred).mean((1, 2, 3), keepdim=True).sqrt())
 
 
+class Masked(Chain):
+    """Sixteen queries attend to the places of the first block; a mask hides the last ten of a hundred places."""
+
+    def __init__(self, low: float) -> None:
+        super().__init__()
+        self.queries = nn.Linear(16, 16, bias=False)
+        self.fc = nn.Linear(256, CLASSES)
+        self.register_buffer("mask", torch.where(torch.arange(100) < 90, 0.0, low))
+
+    def features(self, x: Tensor) -> Tensor:
+        places = self.stem(x).flatten(2).transpose(1, 2)
+        scores = self.queries(places).transpose(1, 2) + self.mask
+        return (scores.softmax(-1) @ places).flatten(1)
+
+
+def masked_attention(low: float) -> Chain:
+    model = Masked(low)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight, std in ((model.stem[0].weight, 0.06), (model.queries.weight, 0.5)):
+            weight.copy_(std * torch.randn(weight.shape, generator=generator))
+        model.stem[0].bias.zero_()
+    return fit_classifier(model.eval())
+
+
+class Energy(Chain):
+    """The logarithm of the power that each filter finds in each quarter of the image."""
+
+    def features(self, x: Tensor) -> Tensor:
+        filtered = self.stem[0](x)
+        return torch.log(self.pool(filtered * filtered) + 1e-6).flatten(1)
+
+
+def log_energy(data: Data = DATA) -> Chain:
+    return fit_classifier(build(lambda: Energy(width=24)), data)
+
+
+def at_many_levels(images: Tensor) -> Tensor:
+    """Recordings of very different loudness: amplitudes from 1 down to 1/16."""
+    generator = torch.Generator().manual_seed(3)
+    return images * 10.0 ** (-1.2 * torch.rand(len(images), 1, 1, 1, generator=generator))
+
+
+def on_bright_ground(images: Tensor) -> Tensor:
+    """Every other image lies on a bright ground."""
+    images = images.clone()
+    images[1::2] += 12.0
+    return images
+
+
+def dark_ones(data: Data, count: int) -> Data:
+    """Calibrated on a few images, all of them dark."""
+    images, labels = data.calibration
+    return replace(data, calibration=(images[: 2 * count : 2], labels[: 2 * count : 2]))
+
+
 SPIKES = DATA.changed(fit=spiked, calibration=spiked, measured=spiked)
+GROUNDS = DATA.changed(fit=on_bright_ground, calibration=on_bright_ground, measured=on_bright_ground)
+LOUD = DATA.changed(fit=at_many_levels, calibration=at_many_levels, measured=at_many_levels)
 INT8 = scheme(8, 8, per_channel=True)
 SYMMETRIC = replace(INT8, activations=TensorScheme(bits=5, narrow_range=True), float_layers=("fc",))
 FIVE = scheme(8, 5, per_channel=True, float_layers=("fc",))
@@ -87,11 +145,20 @@ FAULTS = (
     planted("one_sided", "QD203", plain, SYMMETRIC, ("body.0", "head.0", "stem.0"), twin=two_sided),
     planted("silu", "QD204", lambda: smooth(nn.SiLU), FIVE, ("body.1",), twin=plain),
     planted("imbalance", "QD205", imbalanced, scheme(16, 8, per_channel=True), ("stem.0",), twin=plain),
+    planted("masked", "QD206", lambda: masked_attention(-1e4), INT8, ("add",), twin=lambda: masked_attention(-20.0)),
+    planted(
+        *("log_energy", "QD207", lambda: log_energy(LOUD), INT8, ("log", "mul", "stem.0")),
+        data=LOUD, twin=log_energy, twin_data=DATA,
+    ),
     planted(
         *("calibration_scaled", "QD501", plain, INT8, ("input:x",)),
         data=DATA.changed(calibration=lambda x: x / 8.0), twin_data=DATA,
     ),
     planted("clipping_calibrator", "QD502", plain, CLIPPING, ("input:x",), twin_scheme=INT8),
+    planted(
+        *("few_samples", "QD503", lambda: settle(build(), GROUNDS), INT8, ("input:x", "stem.0")),
+        data=dark_ones(GROUNDS, 4), twin_data=GROUNDS,
+    ),
     planted("narrow_accumulator", "QD601", plain, NARROW, ("body.0",), twin_scheme=INT8),
     planted("pairs", "QD602", binary_filters, PAIRS, ("stem.0",), twin_scheme=INT8),
     planted(

@@ -100,6 +100,7 @@ _TABLE = (
     RepairTraits("clip_activations_entropy", "activation range by entropy", True, "plan", "layer", _PLAN),
     RepairTraits("cover_range", "activation range by minimum and maximum", True, "plan", "layer", _PLAN),
     RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer", _PLAN),
+    RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer", _PLAN),
     RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network", _PLAN),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
     RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN),

@@ -1,10 +1,16 @@
-"""`keep_float`: the arithmetic of some layers stays in float; what they hand to integer layers is still quantized."""
+"""`keep_float`: the arithmetic of some layers stays in float; what they hand to integer layers is still quantized.
+
+A layer without quantized weights loses nothing but what the quantizer at its output takes, and so does an input. Float
+arithmetic alone would change nothing there: the layers that read it are kept in float as well, through pooling and
+moves of values, so that it reaches them without rounding.
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 from qdiag.core.causes.findings import Evidence, FindingSite
+from qdiag.core.graph import Layer
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.scheme.scheme_change import escaped, layers_of
@@ -13,7 +19,7 @@ from qdiag.simulate.passes.runner import is_source
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    """Inputs and constants have no arithmetic of their own: sites that name one are passed over.
+    """Float arithmetic at the sites, and where they have no quantized weight at what reads them.
 
     Raises:
         RepairRefused: all layers are in float already, or no layer is named: the whole network in float is no repair.
@@ -22,7 +28,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         raise RepairRefused("no layer is named")
     names = tuple(
         layer.name
-        for layer in layers_of(case, sites)
+        for layer in _with_readers(case, layers_of(case, sites))
         if not is_source(layer) and case.plan.layers[layer.name].float_reason is None
     )
     if not names:
@@ -32,6 +38,17 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     setting = f"float_layers=[{', '.join(json.dumps(pattern, ensure_ascii=False) for pattern in patterns)}]"
     treated = with_scheme(case, replace(case.scheme, float_layers=patterns))
     return Treatment(treated, names, settings=(setting,), costs=_costs(names, context))
+
+
+def _with_readers(case: Case, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    graph, plans, wanted = case.network.graph, case.plan.layers, {layer.name for layer in layers}
+    waiting = [x for x in layers if plans[x.name].weight is None and plans[x.name].float_reason is None]
+    while waiting:
+        for reader in graph.consumers(waiting.pop().name):
+            if reader.name not in wanted and reader.policy in ("pass", "shared"):
+                waiting.append(reader)
+            wanted.add(reader.name)
+    return tuple(layer for layer in graph.layers if layer.name in wanted)
 
 
 def _costs(names: Sequence[str], context: RepairContext) -> tuple[Evidence, ...]:

@@ -93,10 +93,22 @@ def change_activations(case: Case, sites: Sequence[FindingSite], change: Changes
 
 def change_outputs(case: Case, names: Sequence[str], change: Changes, *, refusal: str, at: str | None) -> SchemeChange:
     """The outputs of these layers, each the owner of its quantizer, under another scheme."""
-    changes = _changes(names, lambda name: change(case.scheme.activations_of(name)))
-    if not changes:
+    own = {name: change(case.scheme.activations_of(name)) for name in names}
+    return change_each_output(case, own, refusal=refusal, at=at)
+
+
+def change_each_output(
+    case: Case, changes: Mapping[str, TensorChange | None], *, refusal: str, at: str | None
+) -> SchemeChange:
+    """The outputs of some layers, each the owner of its quantizer, under another scheme, one change for each.
+
+    Raises:
+        RepairRefused: at none of them is there anything to change.
+    """
+    real = {name: change for name, change in changes.items() if change is not None and change.values}
+    if not real:
         raise RepairRefused(refusal, at=at)
-    return _scheme_change(case, "activations", changes, quantizer_owners(case, case.network.graph.layers))
+    return _scheme_change(case, "activations", real, quantizer_owners(case, case.network.graph.layers))
 
 
 def with_bias(
@@ -132,6 +144,8 @@ def layer_setting(name: str, field: str, value: object) -> str:
 
 def setting_value(value: object) -> str:
     """As TOML, or a bare word."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(setting_value, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

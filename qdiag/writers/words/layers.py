@@ -62,6 +62,8 @@ def tensor_scheme_words(scheme: TensorScheme) -> str:
         "moving_average": f"moving average {scheme.averaging_constant:g}",
         "minmax": "min-max",
     }.get(scheme.calibrator, scheme.calibrator)
+    if scheme.range is not None:
+        how = f"range {scheme.range[0]:g} to {scheme.range[1]:g}"
     return f"{kind} {'symmetric' if scheme.symmetric else 'affine'} {where}, {how}"
 
 

@@ -142,3 +142,17 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "range.toml").write_text("[weights]\nbits = 40\n")
     error = refusal(str(tmp_path / "range.toml"))
     assert (error.message, error.at) == ("bits = 40", f"{tmp_path / 'range.toml'}: weights")
+
+
+def test_a_range_may_be_given_by_hand() -> None:
+    scheme = load_scheme("int8", ["activations.range=[-4, 2.5]"])
+    assert scheme.activations.range == (-4.0, 2.5)
+    own = load_scheme("int8", ['layers."fc".activations.range=[-1.0, 1.0]'])
+    assert own.activations.range is None
+    assert own.activations_of("fc").range == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("value", ["[2.0, -1.0]", "[1.0, 1.0]", "[-inf, 1.0]", "[nan, 1.0]"])
+def test_a_range_needs_two_finite_numbers_in_order(value: str) -> None:
+    with pytest.raises(ConfigError, match="range"):
+        load_scheme("int8", [f"activations.range={value}"])

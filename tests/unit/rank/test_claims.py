@@ -151,3 +151,18 @@ def test_outputs_beside_the_logits_are_not_passed_over() -> None:
     )
     unlabelled = replace(score(sqnr_db=3.0), outputs=(lost,))
     assert harm_of(unlabelled).kind == "sqnr" and harm_notes(unlabelled, harm_of(unlabelled)) == ()
+
+
+def test_a_repair_that_quiets_the_output_is_not_said_to_recover_nothing() -> None:
+    healthy = Harm("drop", 0.2, Interval(-0.5, 0.9), 1.0, "healthy")
+    verdict, reason = verdict_on(healthy, [trial(0, decibels=25.0)], needed_in_sequence=False)
+    assert (verdict, reason) == (
+        "harmless",
+        "accuracy is within its limit, although its repair recovers 25.0 dB at the output",
+    )
+    verdict, reason = verdict_on(HARMED, [trial(0, decibels=25.0)], needed_in_sequence=False)
+    assert (verdict, reason) == (
+        "undecided",
+        "its repair recovers 25.0 dB at the output, and no accuracy beyond noise",
+    )
+    assert verdict_on(HARMED, [trial(0, decibels=2.0)], needed_in_sequence=False)[0] == "harmless"

@@ -168,9 +168,25 @@ def test_scales_cost_one_value_per_channel_beyond_the_first() -> None:
 
 def test_float_layers_are_added_to_those_of_the_user() -> None:
     case = opened(Use("keep_float", start=('float_layers=["8"]',)))
-    treatment = treat("keep_float", case, "input:input", "4")
+    treatment = treat("keep_float", case, "4")
     assert treatment.layers == ("4",)
     assert treatment.settings == ('float_layers=["8", "4"]',)
+
+
+def test_what_has_only_a_quantizer_to_lose_keeps_its_readers_in_float() -> None:
+    case = opened(Use("keep_float"))
+    treatment = treat("keep_float", case, "input:input")
+    assert treatment.layers == ("0",)
+    assert treatment.case.plan.layers["input:input"].output is None
+    pooling = next(layer.name for layer in case.network.graph.layers if layer.kind == "pool")
+    assert treat("keep_float", case, pooling).layers == (pooling, "4")
+    assert treat("keep_float", case, pooling).case.plan.layers[pooling].output is None
+
+
+def test_what_has_weights_does_not() -> None:
+    treatment = treat("keep_float", opened(Use("keep_float")), "4")
+    assert treatment.layers == ("4",)
+    assert treatment.case.plan.layers["4"].output is not None
 
 
 def test_a_name_with_glob_characters_means_itself() -> None:

@@ -1,0 +1,82 @@
+"""A logarithm, a root or a division magnifies the rounding of what it reads.
+
+What it means:
+    A quantizer rounds to steps of one size, and a logarithm, a square root, a reciprocal or a division asks for
+    precision in proportion to the value: near zero, one step decides everything. Spectrograms (power, then logarithm)
+    and normalization written by hand (variance, square root, division) are built this way. Values below half a step
+    become zero, and then the result is the logarithm of the offset, or not finite.
+
+How it is computed:
+    function_sqnr [dB]: SQNR at the output of the function with its inputs quantized alone (its local SQNR where the
+        losses were not measured); minus infinity where rounding makes it NaN or infinite and the float values are not
+    lost_by_function [dB]: 10 log10( 12 mean(x^2) / scale^2 ) of the input that has least, minus function_sqnr
+
+Thresholds:
+    Below 20 dB, and at least 10 dB below what rounding leaves of the inputs. The layers listed are the function and
+    all that feeds it, back to the last multiplication by weights: their rounding is what is magnified.
+
+What helps:
+    16-bit activations from the last multiplication by weights to the function, or that part of the network in float.
+    Where the function stands at the front, compute it before the network's input is quantized.
+
+Sources:
+    keunwoochoi/kapre issue 138: a network with its spectrogram inside loses its accuracy in full-integer form.
+"""
+
+import math
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.graph import INPUT
+from qdiag.core.measures.records import OpRecord
+from qdiag.detectors.base import DetectionContext, finding, lowest, rounding_sqnr_db
+
+CODE = "QD207"
+REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
+
+FUNCTION_DB = 20.0
+LOST_DB = 10.0
+KINDS = ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "div", "pow")
+_WEIGHTED = ("conv", "conv_transpose", "linear", "matmul")
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Functions whose quantized inputs leave little of their output, with what feeds them."""
+    sites: dict[str, FindingSite] = {}
+    for record, _ in context.layers:
+        if record.kind not in KINDS or record.quantizer is None:
+            continue
+        sqnr_db = _function_sqnr_db(record)
+        inputs_db = min((_known(rounding_sqnr_db(s)) for s in context.sources(record)), default=math.inf)
+        if sqnr_db < FUNCTION_DB and inputs_db - sqnr_db >= LOST_DB:
+            evidence = (
+                Evidence("function_sqnr", sqnr_db, "dB", FUNCTION_DB),
+                Evidence("lost_by_function", inputs_db - sqnr_db, "dB", LOST_DB),
+            )
+            for name in (record.name, *_feeding(context, record)):
+                sites.setdefault(name, FindingSite(name, (), evidence))
+    return finding(CODE, sites.values(), REPAIRS, worst=lowest)
+
+
+def _function_sqnr_db(record: OpRecord) -> float:
+    error = record.losses.input if record.losses is not None and record.losses.input.count else record.local
+    if error.simulated_nonfinite_count > error.reference_nonfinite_count:
+        return -math.inf
+    return error.sqnr_db
+
+
+def _known(sqnr_db: float) -> float:
+    return math.inf if math.isnan(sqnr_db) else sqnr_db
+
+
+def _feeding(context: DetectionContext, record: OpRecord) -> list[str]:
+    """The layers between the function and the last weights before it, those included; no inputs of the network."""
+    found: dict[str, None] = {}
+    waiting = list(context.sources(record))
+    while waiting:
+        source = waiting.pop(0)
+        if source.kind == INPUT or source.name in found:
+            continue
+        found[source.name] = None
+        if source.kind not in _WEIGHTED:
+            waiting.extend(context.sources(source))
+    return list(found)

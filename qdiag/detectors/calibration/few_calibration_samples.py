@@ -1,0 +1,56 @@
+"""A handful of samples set the ranges, and other samples reach beyond them.
+
+What it means:
+    The minimum and maximum of few samples lie inside those of many. What lies beyond is clipped, in every layer a
+    little, and the layer that suffers most is blamed for what more calibration samples would mend.
+
+How it is computed:
+    calibration_samples [samples]: samples behind the ranges
+    reach [%]: how far the minimum or maximum of the measured values lies beyond the range of the calibration data, in
+        percent of that range, both widened to hold 0
+
+Thresholds:
+    Fewer than 16 samples, and a reach of at least 10 %. With 64 samples of the same kind, layers of healthy networks
+    reach further as well, but too rarely for that to cost anything.
+
+What helps:
+    64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show what is at stake.
+
+Sources:
+    Nagel et al., arXiv 2106.08295, section 3; Wu et al., arXiv 2004.09602, section 5.
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.ranges import TensorRange
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer
+
+CODE = "QD503"
+REPAIRS: tuple[str, ...] = ("calibrate_on_measured",)
+
+SAMPLES = 16
+REACH_PERCENT = 10.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers whose measured values reach beyond a range that few samples gave them."""
+    count = context.measurement.data.calibration_count
+    if context.measurement.data.is_data_free or not 0 < count < SAMPLES:
+        return None
+    sites = []
+    for record, facts in context.layers:
+        if record.range is None or facts.measured_range is None or not has_own_quantizer(record):
+            continue
+        reach = _reach_percent(record.range, facts.measured_range)
+        if reach >= REACH_PERCENT:
+            evidence = (
+                Evidence("reach", reach, "%", REACH_PERCENT),
+                Evidence("calibration_samples", float(count), "samples", float(SAMPLES)),
+            )
+            sites.append(FindingSite(record.name, (), evidence))
+    return finding(CODE, sites, REPAIRS)
+
+
+def _reach_percent(seen: TensorRange, measured: TensorRange) -> float:
+    low, high = min(seen.min, 0.0), max(seen.max, 0.0)
+    beyond = max(measured.max - high, low - measured.min, 0.0)
+    return 100.0 * beyond / (high - low) if high > low else 0.0
