@@ -14,7 +14,9 @@ from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.pipeline.prepare import prepare
 from qdiag.simulate.case import Case, observe, open_case
-from qdiag.simulate.passes.paired import PairedRunner, run_paired
+from qdiag.simulate.passes.lanes import SIMULATED
+from qdiag.simulate.passes.paired import paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.task.counts import OutputErrors
 from qdiag.subject import Subject
 
@@ -48,7 +50,8 @@ def output_error(case: Case) -> ErrorSums:
     """Error at the first output: the case's quantized network against its own float network, on the measured data."""
     outputs = OutputErrors(case.network.program.output_names)
     with engine_arithmetic():
-        run_paired(PairedRunner(case.network, [case.plan]), case.measured, [outputs], NoProgress())
+        runner = LaneRunner(paired_lanes(case.network, case.plan))
+        run_batches(runner, case.measured, NoProgress(), stage="simulate", sinks={SIMULATED: [outputs]})
     return outputs.records()[0].error
 
 

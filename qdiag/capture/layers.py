@@ -5,10 +5,11 @@ from collections import Counter
 import torch
 from torch import Tensor, fx
 
-from qdiag.capture.naming import module_path, readable_name
+from qdiag.capture.channels import channels_last_of
+from qdiag.capture.naming import module_path, output_name, readable_name
 from qdiag.capture.ops import clamp_bounds, has_weight, kind_and_policy, operation_name, weight_axis
 from qdiag.capture.program import Program
-from qdiag.core.graph import CONSTANT, INPUT, Layer, OpGraph
+from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 
 _FUSES_CLAMP = {"conv", "conv_transpose", "linear", "matmul", "norm", "add", "sub", "rsub", "mul", "div"}
 """Kinds whose following ReLU, ReLU6 or other clamp shares their quantizer (arXiv 1712.05877, section 2.4)."""
@@ -27,8 +28,10 @@ class _Grouper:
         self._taken: set[fx.Node] = set()
         self._names: Counter[str] = Counter()
         self._layers: list[Layer] = []
+        self._constants: list[Layer] = []
+        self._channels_last = channels_last_of(self._nodes)
         self._data = _data_nodes(program, self._nodes)
-        self._constants = _constant_sites(program, self._nodes, self._data)
+        self._operands = _constant_operands(program, self._nodes, self._data)
 
     def run(self) -> OpGraph:
         for node in self._nodes:
@@ -36,17 +39,19 @@ class _Grouper:
                 self._placeholder(node)
             elif node.op == "call_function" and node not in self._taken and self._carries(node):
                 self._operation(node)
-        return OpGraph(tuple(self._layers), dict(self._sources))
+        return OpGraph(tuple(self._layers), dict(self._sources), tuple(self._constants))
 
     def _carries(self, node: fx.Node) -> bool:
-        return node in self._data or any(i in self._constants or i.name in self._sources for i in node.all_input_nodes)
+        return node in self._data or any(i.name in self._sources for i in node.all_input_nodes)
 
     def _placeholder(self, node: fx.Node) -> None:
         if node in self._data:
             self._add(Layer(self._unique(f"{INPUT}:{node.target}"), INPUT, "own", "", (), (node.name,)))
-        elif node in self._constants:
+        elif node in self._operands:
             name = self._program.parameter_names.get(str(node.target), str(node.target))
-            self._add(Layer(self._unique(name), CONSTANT, "own", name.rpartition(".")[0], (), (node.name,)))
+            constant = Layer(self._unique(name), CONSTANT, "own", name.rpartition(".")[0], (), (node.name,))
+            self._constants.append(constant)
+            self._sources[node.name] = (constant.name,)
 
     def _operation(self, node: fx.Node) -> None:
         if not _is_float(node):
@@ -57,15 +62,37 @@ class _Grouper:
             self._sources[node.name] = tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name]))
             return
         nodes, clamp = [node], None
-        if kind == "clamp":
+        outputs = _read_outputs(node)
+        if outputs:
+            nodes.append(outputs[0])
+        elif kind == "clamp":
             clamp = clamp_bounds(node)
         elif kind in _FUSES_CLAMP:
             follower = _only_user(node)
             bounds = clamp_bounds(follower) if follower is not None else None
             if follower is not None and bounds is not None:
                 nodes, clamp = [node, follower], bounds
-        self._taken.update(nodes)
-        self._add(self._layer(node, kind, policy, nodes, clamp, arriving))
+        self._taken.update(nodes, outputs)
+        layer = self._layer(node, kind, policy, nodes, clamp, arriving)
+        self._add(layer)
+        for output in outputs[1:]:
+            self._further(layer, node, output)
+
+    def _further(self, layer: Layer, node: fx.Node, output: fx.Node) -> None:
+        """A further output of an operation: a layer of its own, that does nothing but hold its quantizer."""
+        name = output_name(layer.name, operation_name(node), int(str(output.args[1])))
+        self._add(
+            Layer(
+                name=self._unique(name),
+                kind=OUTPUT,
+                policy=layer.policy,
+                module_path=layer.module_path,
+                ops=layer.ops,
+                nodes=(output.name,),
+                inputs=(layer.name,),
+                is_channels_last=self._channels_last.get(output),
+            )
+        )
 
     def _layer(
         self,
@@ -88,7 +115,7 @@ class _Grouper:
             kind=kind,
             policy=policy,
             module_path=module_path(node, weight_name),
-            ops=(_shown(node), *folded, *(_shown(n) for n in nodes[1:])),
+            ops=(_shown(node), *folded, *(_shown(n) for n in nodes[1:] if not _is_selection(n))),
             nodes=tuple(n.name for n in nodes),
             inputs=tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name])),
             weight=weight,
@@ -98,6 +125,7 @@ class _Grouper:
             bias=bias,
             clamp=clamp,
             is_depthwise=kind == "conv" and groups > 1 and len(shape) > 2 and shape[1] == 1,
+            is_channels_last=self._channels_last.get(node),
         )
 
     def _add(self, layer: Layer) -> None:
@@ -132,7 +160,18 @@ def _from_integers(program: Program, node: fx.Node) -> bool:
     )
 
 
-def _constant_sites(program: Program, nodes: list[fx.Node], data: set[fx.Node]) -> set[fx.Node]:
+def _read_outputs(node: fx.Node) -> list[fx.Node]:
+    """Of several results the float ones that anything reads, in their order; empty for a single result."""
+    found = [u for u in node.users if _is_selection(u) and u.args[0] is node and u.users and _is_float(u)]
+    return sorted(found, key=lambda user: int(str(user.args[1])))
+
+
+def _is_selection(node: fx.Node) -> bool:
+    """Takes one of several results."""
+    return operation_name(node) == "getitem"
+
+
+def _constant_operands(program: Program, nodes: list[fx.Node], data: set[fx.Node]) -> set[fx.Node]:
     """Float constants that meet data as operands (position embeddings, class tokens, scales), not as parameters."""
     roots: dict[fx.Node, set[fx.Node]] = {}
     sites: set[fx.Node] = set()

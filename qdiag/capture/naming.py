@@ -29,6 +29,13 @@ def readable_name(node: fx.Node, kind: str, weight_name: str | None) -> str:
     return f"{path}.{kind}" if path else kind
 
 
+def output_name(layer: str, operation: str, index: int) -> str:
+    """Of a further output of a layer: `lstm.h_n`, `split[1]`."""
+    states = {"lstm": ("", "h_n", "c_n"), "gru": ("", "h_n"), "rnn_tanh": ("", "h_n"), "rnn_relu": ("", "h_n")}
+    names = states.get(operation, ())
+    return f"{layer}.{names[index]}" if index < len(names) and names[index] else f"{layer}[{index}]"
+
+
 def _stack(node: fx.Node) -> tuple[str, str]:
     """Path and class of the innermost module around the operation."""
     entries = list((node.meta.get("nn_module_stack") or {}).values())

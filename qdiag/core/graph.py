@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 INPUT = "input"
 CONSTANT = "constant"
+OUTPUT = "output"
+"""Kind of a layer that is nothing but a further output of the operation before it: `h_n` of an LSTM."""
+
+_CHANNELS_OF_KIND = {"linear": True, "conv": False, "conv_transpose": False}
+"""Kinds with weights, and whether their channels are on the last axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class Layer:
         weight_axis: axis of the output channels in the weight. groups: of a convolution.
         clamp: bounds of a fused clamp-type activation.
         is_depthwise: a convolution in which every input channel has filters of its own.
+        is_channels_last: where the channels of the output lie, as capture followed them; None where it lost them.
     """
 
     name: str
@@ -37,10 +43,24 @@ class Layer:
     bias: str | None = None
     clamp: tuple[float, float] | None = None
     is_depthwise: bool = False
+    is_channels_last: bool | None = None
 
     @property
     def output(self) -> str:
         return self.nodes[-1]
+
+    def channel_axis(self, ndim: int) -> int | None:
+        """Axis of the channels in an output, or an input with weights, of `ndim` axes; None without one.
+
+        The last axis for linear layers and whatever keeps the layout N, H, W, C; the second for convolutions and
+        what follows them. Where neither is known: the last of three axes (tokens), otherwise the second (images).
+        """
+        if ndim < 2:
+            return None
+        is_last = ndim == 3 if self.is_channels_last is None else self.is_channels_last
+        if self.kind in _CHANNELS_OF_KIND:
+            is_last = _CHANNELS_OF_KIND[self.kind]
+        return ndim - 1 if is_last else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +69,18 @@ class OpGraph:
 
     Attributes:
         sources: for every graph node that carries data, the layers whose values it holds (views pass them on).
+        constants: float constants that meet data as an operand (position embeddings, buffers). They are quantized as
+            activations are, and have a place in `Layer.inputs` and in plans, but they are no layers.
     """
 
     layers: tuple[Layer, ...]
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    constants: tuple[Layer, ...] = ()
+
+    @property
+    def sites(self) -> tuple[Layer, ...]:
+        """Everything that may have a quantizer at its output: the constants, then the layers."""
+        return (*self.constants, *self.layers)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name.

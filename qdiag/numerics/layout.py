@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 CHUNK_ELEMENTS = 1 << 19
-"""2 MiB of float32: several streams of it fit a third-level cache. Measured on two cores (1 MiB of second-level cache
+"""2 MiB of float32: several lanes of it fit a third-level cache. Measured on two cores (1 MiB of second-level cache
 each, 32 MiB of third): a quarter of it costs twice the time in calls, all at once costs twice the time in memory."""
 
 

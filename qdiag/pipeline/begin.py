@@ -17,8 +17,11 @@ from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.op_records import float_ops
 from qdiag.pipeline.prepare import Prepared, prepare
 from qdiag.simulate.case import Case, observe, open_case
-from qdiag.simulate.passes.paired import BatchSink, PairedRunner, run_paired
+from qdiag.simulate.passes.lanes import SIMULATED
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.pass_cache import PassCache
+from qdiag.simulate.passes.runner import BatchSink, LaneRunner, run_batches
 from qdiag.simulate.task.counts import Classification, OutputErrors, UserMetric
 from qdiag.subject import Subject
 
@@ -76,13 +79,14 @@ def begin(
 
 
 def score_pass(
-    runner: PairedRunner, case: Case, metric: object | None, progress: Progress
+    case: Case, observers: Sequence[LayerObserver], metric: object | None, progress: Progress
 ) -> tuple[tuple[OutputRecord, ...], TaskResult]:
-    """The paired pass over the measured data: errors at the outputs, and the task."""
+    """The paired pass over the measured data, looked on by observers: errors at the outputs, and the task."""
     outputs, task = OutputErrors(case.network.program.output_names), Classification(keeps_outcomes=True)
     custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
     sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
-    run_paired(runner, case.measured, sinks, progress)
+    runner = LaneRunner(paired_lanes(case.network, case.plan), observers)
+    run_batches(runner, case.measured, progress, stage="simulate", sinks={SIMULATED: sinks})
     return outputs.records(), task.result((custom.score(),) if custom else ())
 
 
@@ -111,4 +115,6 @@ def measurement_of(
         stages=watch.stages,
         versions=versions(),
     )
-    return replace(found, notes=notes_on(found, begun.given))
+    plans, constants = begun.case.plan.layers, begun.case.network.graph.constants
+    count = sum(plans[constant.name].output is not None for constant in constants)
+    return replace(found, notes=notes_on(found, begun.given, constant_count=count))

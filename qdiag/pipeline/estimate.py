@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from qdiag.core.measures.sensitivity import SensitivityPart
 from qdiag.pipeline.diagnose import BITS, DiagnoseOptions
 from qdiag.simulate.case import Case
-from qdiag.simulate.passes.variants import VariantRunner
+from qdiag.simulate.passes.lanes import Lane
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.sweeps.sensitivity import switchable_layers
 
 _EXAMINE = 9.0
@@ -57,7 +58,7 @@ def estimate_sweep(case: Case, part: SensitivityPart, *, with_exact: bool, with_
 
 def _pass_s(case: Case) -> float:
     """Seconds of a float pass over the measured data, from the second of two batches."""
-    runner = VariantRunner(case.origin, [])
+    runner = LaneRunner([Lane(case.origin)])
     elapsed, samples = 0.0, 1
     for i, batch in enumerate(case.measured):
         started = time.perf_counter()

@@ -20,10 +20,11 @@ from qdiag.pipeline.op_records import op_records
 from qdiag.pipeline.prepare import Prepared
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.layer import gather_facts
-from qdiag.simulate.facts.runner import FactRunner
+from qdiag.simulate.facts.observer import FactObserver
+from qdiag.simulate.passes.paired import ErrorObserver
 from qdiag.simulate.passes.pass_cache import Codec, PassCache
 from qdiag.simulate.passes.pass_values import json_codec
-from qdiag.simulate.sweeps.losses import LossProbe
+from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.subject import Subject
 
 
@@ -103,11 +104,10 @@ def _look(case: Case, prepared: Prepared, metric: object | None, progress: Progr
 
 
 def _paired_pass(case: Case, prepared: Prepared, metric: object | None, progress: Progress) -> _Seen:
-    probe = LossProbe(case.network, case.plan)
-    runner = FactRunner(case.network, [case.plan], probe)
-    outputs, task = score_pass(runner, case, metric, progress)
-    records = op_records(prepared, case.plan, case.observations, runner, probe.records())
-    return _Seen(records, outputs, task, gather_facts(case, runner.pass_facts()))
+    errors, losses, facts = ErrorObserver(case.plan), LossObserver(case.network, case.plan), FactObserver()
+    outputs, task = score_pass(case, [losses, facts, errors], metric, progress)
+    records = op_records(prepared, case.plan, case.observations, errors.errors(), losses.records())
+    return _Seen(records, outputs, task, gather_facts(case, facts.facts()))
 
 
 def _audit(subject: Subject, scheme: QuantScheme) -> tuple[BatchNormAudit | None, tuple[str, ...]]:

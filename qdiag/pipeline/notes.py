@@ -7,8 +7,12 @@ _CLIPPED_INPUT_FRACTION = 0.01
 """Share of clipped input values from which calibration and measurement data look like different data."""
 
 
-def notes_on(result: Measurement, original: Datasets) -> tuple[str, ...]:
-    """Notes, in a fixed order; none for an unremarkable measurement."""
+def notes_on(result: Measurement, original: Datasets, *, constant_count: int) -> tuple[str, ...]:
+    """Notes, in a fixed order; none for an unremarkable measurement.
+
+    Args:
+        constant_count: constants that have a quantizer.
+    """
     notes = []
     if result.data.is_data_free:
         notes.append(
@@ -38,6 +42,9 @@ def notes_on(result: Measurement, original: Datasets) -> tuple[str, ...]:
         notes.append(
             f"{len(constant)} layers were all zero on the calibration data, first {constant[0]}: scale set to 1"
         )
+    if constant_count:
+        what = "1 constant operand is" if constant_count == 1 else f"{constant_count} constant operands are"
+        notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")
     if result.data.is_labelled and result.task.top1 is None and not result.task.metrics:
         notes.append(
             "labels were given, but they are no whole numbers or no output looks like logits (N, classes): "

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qdiag.core.graph import Layer
+from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.core.measures.measurement import FloatOp
 from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.pipeline.prepare import Prepared
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import Observation
-from qdiag.simulate.passes.paired import LayerErrors, PairedRunner
-from qdiag.simulate.passes.runner import is_source
+from qdiag.simulate.passes.paired import LayerErrors
 from qdiag.simulate.passes.weights import weight_record
 
 
@@ -19,37 +18,34 @@ def op_records(
     prepared: Prepared,
     plan: QuantPlan,
     observations: Mapping[str, Observation],
-    runner: PairedRunner,
+    errors: Mapping[str, LayerErrors],
     losses: Mapping[str, LossRecord],
 ) -> tuple[OpRecord, ...]:
-    """One record per layer whose output was ever a float tensor, in graph order."""
-    errors = runner.errors()
+    """One record per layer whose output was ever a float tensor, in graph order; `errors` of the paired pass."""
     records: list[OpRecord] = []
     for layer in prepared.network.graph.layers:
         if layer.name in errors:
             seen = observations.get(layer.name)
-            record = _record(len(records), layer, prepared, plan, errors[layer.name], runner)
+            record = _record(len(records), layer, prepared, plan, errors[layer.name])
             record = replace(record, range=seen.statistics.range if seen else None, losses=losses.get(layer.name))
             records.append(record)
     return tuple(records)
 
 
-def _record(
-    index: int, layer: Layer, prepared: Prepared, plan: QuantPlan, errors: LayerErrors, runner: PairedRunner
-) -> OpRecord:
-    weights = runner.weights.get(layer.name)
+def _record(index: int, layer: Layer, prepared: Prepared, plan: QuantPlan, errors: LayerErrors) -> OpRecord:
+    constants = {constant.name for constant in prepared.network.graph.constants}
     return OpRecord(
         index=index,
         name=layer.name,
         kind="depthwise_conv" if layer.is_depthwise else layer.kind,
         module_path=layer.module_path,
         ops=layer.ops,
-        inputs=layer.inputs,
+        inputs=tuple(name for name in layer.inputs if name not in constants),
         output_shape=errors.output_shape,
         local=errors.local,
-        propagated=errors.propagated[0],
+        propagated=errors.propagated,
         quantizer=_quantizer(plan, layer),
-        weight=weight_record(prepared.network, plan, layer, weights[0]) if weights else None,
+        weight=weight_record(prepared.network, plan, layer),
         clipped_count=errors.clipped_count,
         skip_reason=plan.layers[layer.name].float_reason,
     )
@@ -79,6 +75,6 @@ def float_ops(prepared: Prepared, plan: QuantPlan) -> tuple[FloatOp, ...]:
     found = []
     for layer in prepared.network.graph.layers:
         reason = plan.layers[layer.name].float_reason
-        if reason is not None and not is_source(layer):
+        if reason is not None and layer.kind not in (INPUT, OUTPUT):
             found.append(FloatOp(layer.name, layer.ops[0], reason))
     return tuple(found)

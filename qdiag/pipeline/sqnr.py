@@ -9,8 +9,8 @@ from qdiag.pipeline.begin import begin, measurement_of, score_pass
 from qdiag.pipeline.facts import Stopwatch, engine_arithmetic
 from qdiag.pipeline.inputs import naming
 from qdiag.pipeline.op_records import op_records
-from qdiag.simulate.passes.paired import PairedRunner
-from qdiag.simulate.sweeps.losses import LossProbe
+from qdiag.simulate.passes.paired import ErrorObserver
+from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.subject import Subject
 
 
@@ -46,9 +46,8 @@ def measure_subject(
                 "nothing would be quantized", at=scheme.name, hint="lower weights.bits or activations.bits"
             )
         with watch.stage("simulate"), naming(datasets.evaluation):
-            probe = LossProbe(case.network, case.plan) if with_losses else None
-            runner = PairedRunner(case.network, [case.plan], probe)
-            outputs, task = score_pass(runner, case, metric, progress)
-    losses = probe.records() if probe else {}
-    records = op_records(begun.prepared, case.plan, case.observations, runner, losses)
+            errors, losses = ErrorObserver(case.plan), LossObserver(case.network, case.plan)
+            observers = [losses, errors] if with_losses else [errors]
+            outputs, task = score_pass(case, observers, metric, progress)
+    records = op_records(begun.prepared, case.plan, case.observations, errors.errors(), losses.records())
     return measurement_of(subject, begun, records, outputs, task, watch, seed=seed)

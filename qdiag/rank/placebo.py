@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.repair_traits import RepairTraits
+from qdiag.core.graph import INPUT
 from qdiag.simulate.case import Case
-from qdiag.simulate.passes.runner import is_source
 
 
 def placebo_sites(
@@ -58,7 +58,7 @@ def _other_channels(site: FindingSite, case: Case, draw: random.Random) -> Findi
 
 
 def _layers_of(place: str, case: Case) -> list[str]:
-    layers = [layer for layer in case.network.graph.layers if not is_source(layer)]
+    layers = [layer for layer in case.network.graph.layers if layer.kind != INPUT]
     if place in ("weight", "sum"):
         return [layer.name for layer in layers if layer.weight is not None]
     plans = case.plan.layers

@@ -14,8 +14,10 @@ from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.simulate.passes.lanes import Lane, Lanes
 from qdiag.simulate.passes.network import Network
-from qdiag.simulate.passes.runner import FloatRunner
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.runner import LaneRunner, run_batches
 
 SAMPLES_TO_SHOW = 1024
 """Values per image and layer behind a histogram that is only shown."""
@@ -53,29 +55,26 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    runner = _ObservingRunner(network, scheme, per_channel=per_channel, glance=glance)
-    progress.start("calibrate", batches.sample_count)
-    for batch in batches:
-        runner.run_batch(batch)
-        progress.advance(batch.sample_count)
-    progress.finish()
-    return runner.observations()
+    observer = _Ranges(scheme, per_channel=per_channel, glance=glance)
+    run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate")
+    return observer.observations()
 
 
-class _ObservingRunner(FloatRunner):
-    def __init__(self, network: Network, scheme: QuantScheme, *, per_channel: bool, glance: bool) -> None:
-        super().__init__(network)
+class _Ranges(LayerObserver):
+    sees_constants = True
+
+    def __init__(self, scheme: QuantScheme, *, per_channel: bool, glance: bool) -> None:
         self._scheme = scheme
         self._per_channel, self._glance = per_channel, glance
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
-    def see(self, layer: Layer, output: Tensor) -> None:
-        self._observer(layer, output).update(output, image_count=self.sample_count)
+    def closed(self, layer: Layer, lanes: Lanes) -> None:
+        self._observer(layer, lanes.reference).update(lanes.reference, image_count=self.sample_count)
 
     def _observer(self, layer: Layer, tensor: Tensor) -> TensorObserver:
         if layer.name not in self._observers:
-            axis = channel_axis(layer, tensor) if self._per_channel else None
+            axis = layer.channel_axis(tensor.ndim) if self._per_channel else None
             scheme = self._scheme.activations_of(layer.name)
             calibrates = reads_histogram(scheme)
             averages = scheme.calibrator == "moving_average"
@@ -109,12 +108,3 @@ class _ObservingRunner(FloatRunner):
 def reads_histogram(scheme: TensorScheme) -> bool:
     """Its calibrator chooses the range from a histogram, which then needs more than a few values of each image."""
     return scheme.calibrator in HISTOGRAM_CALIBRATORS and not scheme.is_float
-
-
-def channel_axis(layer: Layer, tensor: Tensor) -> int | None:
-    """Axis of the channels: the last one of token sequences and vectors, the second one of images."""
-    if tensor.ndim < 2:
-        return None
-    if tensor.ndim == 3 and layer.kind != "conv":
-        return 2
-    return 1

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor
 
-from qdiag.core.graph import Layer, OpGraph
+from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.quantizers.base import Quantizer
@@ -14,7 +14,6 @@ from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.passes.network import Network
-from qdiag.simulate.passes.runner import is_source
 
 UNKNOWN_OPERATION = "the simulator does not know this operation"
 BY_REQUEST = "kept in float by the scheme"
@@ -37,7 +36,7 @@ def build_plan(
     """
     _check_patterns(network.graph, scheme)
     builder = _Builder(network, observations, scheme, calibrations or Calibrations())
-    for layer in network.graph.layers:
+    for layer in network.graph.sites:
         builder.add(layer)
     return QuantPlan(scheme, builder.plans)
 
@@ -61,7 +60,7 @@ class _Builder:
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:
             return None, None
-        if (float_reason is not None or is_source(layer)) and not self._feeds_integers(layer):
+        if (float_reason is not None or layer.kind in (INPUT, CONSTANT)) and not self._feeds_integers(layer):
             return None, None
         if layer.policy == "shared" and float_reason is None and layer.inputs:
             source = self.plans[layer.inputs[0]]
@@ -77,7 +76,7 @@ class _Builder:
             raise
 
     def _feeds_integers(self, layer: Layer) -> bool:
-        readers = self.network.graph.consumers(layer.name)
+        readers = [reader for reader in self.network.graph.consumers(layer.name) if reader.kind != OUTPUT]
         return any(_float_reason(reader, self.scheme) is None for reader in readers)
 
     def _weight(self, layer: Layer) -> Quantizer | None:
@@ -95,14 +94,15 @@ class _Builder:
 
 
 def _float_reason(layer: Layer, scheme: QuantScheme) -> str | None:
-    if any(fnmatchcase(layer.name, pattern) for pattern in scheme.float_layers):
+    names = (layer.name, *(layer.inputs if layer.kind == OUTPUT else ()))
+    if any(fnmatchcase(name, pattern) for pattern in scheme.float_layers for name in names):
         return BY_REQUEST
     return UNKNOWN_OPERATION if layer.policy == "float" else None
 
 
 def _check_patterns(graph: OpGraph, scheme: QuantScheme) -> None:
-    everything = [layer.name for layer in graph.layers]
-    names = [layer.name for layer in graph.layers if not is_source(layer)]
+    everything = [layer.name for layer in graph.sites]
+    names = [layer.name for layer in graph.layers if layer.kind != INPUT]
     for pattern in scheme.float_layers:
         if not any(fnmatchcase(name, pattern) for name in names):
             some = ", ".join(names[:4])

@@ -17,7 +17,9 @@ from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.prepare import prepare
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import observe_network
-from qdiag.simulate.passes.paired import PairedRunner
+from qdiag.simulate.passes.lanes import SIMULATED
+from qdiag.simulate.passes.paired import paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.subject import Subject
 
@@ -125,11 +127,11 @@ def test_every_tensor_equals_the_integer_kernels(name: str) -> None:
     assert names[1:] == list(LAYERS)
     session = integer_model(net, plan, names)
     integers = session.run(None, {"x": images.numpy()})
-    outputs = PairedRunner(network, [plan]).run_batch(Batch((images,)))
-    for layer, expected, streams in zip(LAYERS, integers, outputs, strict=True):
+    outputs = LaneRunner(paired_lanes(network, plan)).run_batch(Batch((images,)))
+    for layer, expected, lanes in zip(LAYERS, integers, outputs, strict=True):
         q = plan.layers[layer].output
         assert q is not None
-        ours = torch.round(streams.simulated[0] / q.scale + q.zero_point).numpy()
+        ours = torch.round(lanes.tensors[SIMULATED] / q.scale + q.zero_point).numpy()
         difference = np.abs(ours - expected.astype(np.float64).reshape(ours.shape))
         assert difference.max() <= 1, layer
         # a value exactly half-way between two integers may fall either way: float32 sums against int32 sums

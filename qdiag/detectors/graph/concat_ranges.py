@@ -38,7 +38,7 @@ def find(context: DetectionContext) -> Finding | None:
     for record, _ in context.layers:
         if record.kind != "concat" or record.quantizer is None:
             continue
-        inputs = (source for source in context.sources(record) if source.kind != "constant")
+        inputs = context.sources(record)
         widths = [source.range.max_abs for source in inputs if source.range and source.range.max_abs > 0.0]
         if len(widths) < 2:
             continue

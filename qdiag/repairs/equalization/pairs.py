@@ -103,8 +103,8 @@ class _Walk:
         self._folds = case.scheme.fold_batchnorm
         self._first = weighted_layer(case.program, node, folds=self._folds)
         shape = shape_of(node)
-        self._axis = len(shape) - 1 if layer.kind == "linear" else 1
-        self._channels = shape[self._axis] if len(shape) > 1 else 0
+        self._axis = layer.channel_axis(len(shape))
+        self._channels = shape[self._axis] if self._axis is not None else 0
         self._repeats, self._shifts = 1, True
         self._clamps: list[Layer] = []
 
@@ -143,8 +143,8 @@ class _Walk:
         except RepairRefused as reason:
             raise RepairRefused(f"of the layer after it: {reason.message}") from None
         layer, sizes = self._by_node[user.name], shape_of(at)
-        wanted = len(sizes) - 1 if layer.kind == "linear" else 1
-        if self._axis != wanted or sizes[wanted] != self._channels * self._repeats:
+        wanted = layer.channel_axis(len(sizes))
+        if wanted is None or self._axis != wanted or sizes[wanted] != self._channels * self._repeats:
             raise RepairRefused("its channels are not the inputs of the layer after it")
         return Pair(
             first=self._first,

@@ -23,7 +23,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     graph = case.network.graph
     layers = layers_of(case, sites)
     fed_by = {name for layer in layers for name in layer.inputs}
-    wide = tuple(layer for layer in graph.layers if layer in layers or layer.name in fed_by)
+    wide = tuple(layer for layer in graph.sites if layer in layers or layer.name in fed_by)
     names = quantizer_owners(case, wide)
     at = ", ".join(site.layer for site in sites[:3]) or None
     change = change_outputs(case, names, _change, refusal="nothing here is quantized to fewer than 16 bits", at=at)

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qdiag.core.causes.findings import Evidence, FindingSite
-from qdiag.core.graph import Layer
+from qdiag.core.graph import INPUT, Layer
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.scheme.scheme_change import escaped, layers_of
 from qdiag.simulate.case import Case, with_scheme
-from qdiag.simulate.passes.runner import is_source
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
@@ -29,7 +28,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     names = tuple(
         layer.name
         for layer in _with_readers(case, layers_of(case, sites))
-        if not is_source(layer) and case.plan.layers[layer.name].float_reason is None
+        if layer.kind != INPUT and case.plan.layers[layer.name].float_reason is None
     )
     if not names:
         at = ", ".join(site.layer for site in sites[:3])

@@ -162,7 +162,7 @@ def _scheme_change(
 ) -> SchemeChange:
     """The same at every layer is a change of the scheme itself, and one option rather than one per layer."""
     scheme, names, first = case.scheme, tuple(changes), next(iter(changes.values()))
-    if not scheme.layers and set(names) == set(everywhere) and all(change == first for change in changes.values()):
+    if not scheme.layers and set(names) >= set(everywhere) and all(change == first for change in changes.values()):
         base = scheme.weights if kind == "weights" else scheme.activations
         settings = tuple(f"{kind}.{key}={setting_value(value)}" for key, value in first.values.items())
         return SchemeChange(case, names, _checked(scheme, {kind: first.over(base)}), settings)

@@ -20,10 +20,14 @@ from qdiag.errors import RepairRefused
 from qdiag.numerics.layout import dense
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.equalization.layer import is_weighted, weighted_layer
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.case import Case, with_plan_edits
+from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
+from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import COLUMNS
-from qdiag.simulate.passes.runner import FloatRunner
-from qdiag.simulate.passes.weights import simulated_weights
+from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
 
 
 def mean_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
@@ -39,44 +43,39 @@ def mean_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[st
 
 
 def _run_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
-    runner = _ShiftRunner(case, names)
-    progress.start("bias correction", case.calibration.sample_count)
-    for batch in case.calibration:
-        runner.run_batch(batch)
-        progress.advance(batch.sample_count)
-    progress.finish()
-    return runner.means()
+    observer = _Shifts(case, names)
+    runner = LaneRunner([Lane(case.network)], [observer])
+    run_batches(runner, case.calibration, progress, stage="bias correction")
+    return observer.means()
 
 
-class _ShiftRunner(FloatRunner):
-    """The float network; beside each layer, what its weight error makes of its quantized input."""
+class _Shifts(LayerObserver):
+    """Beside each layer of the float network, what its weight error makes of its quantized input."""
 
     def __init__(self, case: Case, names: Sequence[str]) -> None:
-        super().__init__(case.network)
         self._plan = case.plan
-        self._errors: dict[str, Tensor] = {}
+        self._errors: dict[str, SimulatedWeights] = {}
         for layer in case.network.graph.layers:
             if layer.name not in names or layer.weight is None or case.plan.layers[layer.name].weight is None:
                 continue
             simulated = simulated_weights(case.network, case.plan, layer).weight
             assert simulated is not None
-            self._errors[layer.name] = simulated - case.network.program.constants[layer.weight]
+            error = simulated - case.network.program.constants[layer.weight]
+            self._errors[layer.name] = SimulatedWeights(error, None)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if layer is not None and layer.name in self._errors:
-            others = {key: value for key, value in kwargs.items() if key != "bias"}
-            self._add(node, layer, args, others)
-        return super().compute(node, layer, args, kwargs)
-
-    def _add(self, node: fx.Node, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if layer.name not in self._errors:
+            return
+        x, *others = pick(args, REFERENCE)
         source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
-        x = args[0] if source is None else source.fake_quantize(dense(args[0]))
-        error = node.target(x, self._errors[layer.name], None, *args[3:], **kwargs)  # type: ignore[operator]
-        axis = error.ndim - 1 if layer.kind == "linear" else 1
-        others = [i for i in range(error.ndim) if i != axis]
-        total = error.sum(others, dtype=torch.float64) if others else error.double()
+        x = x if source is None else source.fake_quantize(dense(x))
+        kwargs = {key: value for key, value in kwargs.items() if key != "bias"}
+        error = FAKE_QUANTIZED.run(LayerOp(node, layer, self._errors[layer.name]), (x, *others), kwargs)
+        axis = layer.channel_axis(error.ndim) or 0
+        summed = [i for i in range(error.ndim) if i != axis]
+        total = error.sum(summed, dtype=torch.float64) if summed else error.double()
         self._sums[layer.name] = self._sums[layer.name] + total if layer.name in self._sums else total
         self._counts[layer.name] = self._counts.get(layer.name, 0) + error.numel() // error.shape[axis]
 

@@ -1,1 +1,1 @@
-"""How a backend adds up."""
+"""How a backend computes a layer."""

@@ -6,7 +6,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.facts import LayerFacts, WeightFacts
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.bias import bias_facts
-from qdiag.simulate.facts.runner import PassFacts
+from qdiag.simulate.facts.observer import PassFacts
 from qdiag.simulate.facts.weight import weight_facts
 
 
@@ -15,7 +15,7 @@ def gather_facts(case: Case, seen: Mapping[str, PassFacts]) -> tuple[LayerFacts,
 
     Args:
         case: what was measured; its observations are of the calibration data.
-        seen: `FactRunner.pass_facts()` of the pass over the measured data.
+        seen: `FactObserver.facts()` of the pass over the measured data.
     """
     return tuple(_facts(case, layer, seen[layer.name]) for layer in case.network.graph.layers if layer.name in seen)
 

@@ -1,143 +1,72 @@
-"""The paired pass: the float network and its quantized variants, side by side, once."""
+"""The paired pass: the float network, every layer alone, and the quantized network, side by side, once."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from torch import Tensor, fx
+import torch
+from torch import Tensor
 
-from qdiag.batches import Batch, Batches
 from qdiag.core.graph import Layer
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.progress import Progress
+from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.limits import limited_output, output_limits
+from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, SIMULATED, Lane, Lanes
 from qdiag.simulate.passes.network import Network
-from qdiag.simulate.passes.runner import LayerRunner
-from qdiag.simulate.passes.site import Site
-from qdiag.simulate.passes.streams import Streams, first_float, has_streams, join, pick
-from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights, with_weights
+from qdiag.simulate.passes.observer import LayerObserver
+
+
+def paired_lanes(network: Network, plan: QuantPlan) -> list[Lane]:
+    """`REFERENCE`, `LOCAL` and `SIMULATED` of one plan."""
+    return [Lane(network), Lane(network, plan, is_local=True), Lane(network, plan)]
 
 
 @dataclass(frozen=True)
 class LayerErrors:
-    """What the pass measured at one layer's output; `propagated` has one entry per plan."""
+    """What the pass measured at one layer's output; `output_shape` without the batch axis."""
 
     local: ErrorSums
-    propagated: tuple[ErrorSums, ...]
+    propagated: ErrorSums
     clipped_count: int
     output_shape: tuple[int, ...]
 
 
-class LayerProbe(Protocol):
-    """Looks at a layer with weights or operands while its inputs are at hand."""
+class ErrorObserver(LayerObserver):
+    """Adds up the errors of the paired pass at every layer's output, and what the plan's quantizers clip there."""
 
-    def before_close(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """`node` is the layer's first operation; `args` and `kwargs` hold streams."""
+    def __init__(self, plan: QuantPlan) -> None:
+        self._quantizers = {name: layer.output for name, layer in plan.layers.items()}
+        self._errors: dict[str, ErrorAccumulator] = {}
+        self._clipped: dict[str, float | Tensor] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
+    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+        reference = lanes[REFERENCE]
+        errors = self._errors.setdefault(layer.name, ErrorAccumulator(2))
+        errors.add_chunk(reference=reference, simulated=[lanes[LOCAL], lanes[SIMULATED]])
+        quantizer = self._quantizers[layer.name]
+        if quantizer is not None:
+            clipped = _clipped(reference, *quantizer.clip_bounds)
+            self._clipped[layer.name] = self._clipped.get(layer.name, 0.0) + clipped
 
-class PairedRunner(LayerRunner):
-    """Carries each value as `Streams` and adds up errors at every layer's output.
-
-    Args:
-        plans: one or more; the local error is measured for the first.
-        probe: sees every layer before its output is closed.
-    """
-
-    def __init__(self, network: Network, plans: Sequence[QuantPlan], probe: LayerProbe | None = None) -> None:
-        super().__init__(network)
-        self._plans = list(plans)
-        self._probe = probe
-        self._sites = {
-            layer.name: Site(layer.clamp, [plan.layers[layer.name].output for plan in plans])
-            for layer in network.graph.layers
-        }
-        self.weights: dict[str, list[SimulatedWeights]] = {
-            layer.name: [simulated_weights(network, plan, layer) for plan in plans]
-            for layer in network.graph.layers
-            if layer.weight is not None
-        }
-        self._limits = {
-            layer.name: [output_limits(plan, layer) for plan in plans]
-            for layer in network.graph.layers
-            if layer.weight is not None
-        }
-
-    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        target: Any = node.target
-        if not has_streams((args, kwargs)):
-            return target(*args, **kwargs)
-        reference_args, reference_kwargs = pick((args, kwargs), lambda s: s.reference)
-        reference = target(*reference_args, **reference_kwargs)
-        weights = self.weights.get(layer.name) if layer is not None else None
-
-        def run(variant: int, of: Any) -> Any:
-            variant_args, variant_kwargs = pick((args, kwargs), of)
-            if layer is None or weights is None:
-                return target(*variant_args, **variant_kwargs)
-            own, limits = weights[variant], self._limits[layer.name][variant]
-            result = target(*with_weights(variant_args, own), **variant_kwargs)
-            if limits is None or own.weight is None:
-                return result
-            return limited_output(limits, node, layer, variant_args[0], own.weight, result)
-
-        local = run(0, lambda s: s.local)
-        simulated = [run(i, lambda s, i=i: s.simulated[i]) for i in range(len(self._plans))]
-        # a view shares its memory with what it views, and an unknown operation may
-        fresh = layer is not None and layer.policy not in ("pass", "float")
-        return join(reference, local, simulated, is_fresh=fresh)
-
-    def enter(self, layer: Layer, value: Any) -> Any:
-        del layer
-        return Streams(value, value, [value] * len(self._plans))
-
-    def borrowed(self, value: Any) -> Any:
-        return Streams(value.reference, value.local, value.simulated) if isinstance(value, Streams) else value
-
-    def close(self, layer: Layer, value: Any) -> Any:
-        if isinstance(value, Tensor):
-            value = self.enter(layer, value)
-        streams = first_float(value)
-        if streams is None:
-            return value
-        closed = self._sites[layer.name].close(streams)
-        if value is streams:
-            return closed
-        return tuple(closed if element is streams else element for element in value)
-
-    def run_node(self, n: fx.Node) -> Any:
-        if self._probe is not None and n.op == "call_function":
-            layer = self._layers.get(n.name)
-            if layer is not None and n.name == layer.nodes[0]:
-                args, kwargs = self.fetch_args_kwargs_from_env(n)
-                self._probe.before_close(layer, n, args, kwargs)
-        return super().run_node(n)
+    def closed(self, layer: Layer, lanes: Lanes) -> None:
+        self._shapes[layer.name] = tuple(lanes.reference.shape[1:])
 
     def errors(self) -> dict[str, LayerErrors]:
-        """Layer name to its errors; layers that never made a float tensor are absent."""
+        """Layer name to its errors; layers that never made a float value are absent."""
         found = {}
-        for name, site in self._sites.items():
-            local, propagated = site.sums()
+        for name, errors in self._errors.items():
+            local, propagated = errors.sums()
             if local.count or local.reference_nonfinite_count or local.simulated_nonfinite_count:
-                found[name] = LayerErrors(local, tuple(propagated), site.clipped_count, site.output_shape)
+                clipped = int(self._clipped.get(name, 0.0))
+                found[name] = LayerErrors(local, propagated, clipped, self._shapes[name])
         return found
 
 
-class BatchSink(Protocol):
-    """Receives the outputs of each batch."""
-
-    def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
-        """Flat outputs of the float network and of the first plan's network."""
-
-
-def run_paired(runner: PairedRunner, batches: Batches, sinks: Sequence[BatchSink], progress: Progress) -> None:
-    """Runs all batches, handing the outputs of each to the sinks."""
-    progress.start("simulate", batches.sample_count)
-    for batch in batches:
-        outputs = runner.run_batch(batch)
-        reference = tuple(pick(outputs, lambda s: s.reference))
-        simulated = tuple(pick(outputs, lambda s: s.simulated[0]))
-        for sink in sinks:
-            sink.add(batch, reference=reference, simulated=simulated)
-        progress.advance(batch.sample_count)
-    progress.finish()
+def _clipped(reference: Tensor, low: float, high: float) -> float | Tensor:
+    """How many values a quantizer clips rather than rounds; on a GPU the count stays there."""
+    if reference.device.type == "cpu":
+        smallest, largest = torch.aminmax(reference)
+        # the common case costs one read; NaN compares false and is counted by the sums
+        if not (float(smallest) < low or float(largest) > high):
+            return 0.0
+        return float(((reference < low) | (reference > high)).sum())
+    return ((reference < low) | (reference > high)).sum()

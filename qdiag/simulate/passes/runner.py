@@ -1,33 +1,84 @@
-"""Walks a network layer by layer; what happens at a layer's output is up to the subclass."""
+"""Walks a network layer by layer, in several lanes side by side.
 
-from collections.abc import Mapping
-from typing import Any
+What is equal is computed once: where a lane's arguments are the very objects that another lane has, and its weights and
+arithmetic are equal, so is its result. The unchanged prefix of a network costs nothing, exactly.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch
-from qdiag.core.graph import CONSTANT, INPUT, Layer
+from qdiag.batches import Batch, Batches
+from qdiag.core.graph import CONSTANT, Layer
+from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError, SimulationError
+from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.table import arithmetic_of
+from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
+from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, is_lanes, join, pick
 from qdiag.simulate.passes.network import Network
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.site import Site, Step
+from qdiag.simulate.passes.weights import SimulatedWeights
+
+_Way = tuple[Arithmetic, SimulatedWeights | None]
+"""How a lane computes a layer."""
 
 
-class LayerRunner(fx.Interpreter):
-    """Runs the graph; a fused clamp is left to `close`, which sees the value before it.
+class LaneRunner(fx.Interpreter):
+    """Runs the graph in all lanes; a fused clamp is left to the site of the layer, which sees the value before it.
 
     Values are freed at their last use, so memory does not grow with the depth of the network.
+
+    Args:
+        lanes: the reference first; all have its graph.
+        observers: see every layer, in their order.
+
+    Attributes:
+        weights: by layer with weights, those of each lane.
+        computed_count: operations with data that were really run, for all lanes and batches together.
+        reused_count: those whose result was at hand already.
     """
 
-    def __init__(self, network: Network) -> None:
-        super().__init__(torch.nn.Module(), garbage_collect_values=True, graph=network.program.graph)
-        self.network = network
-        self.sample_count = 0
-        self._layers: Mapping[str, Layer] = {n: layer for layer in network.graph.layers for n in layer.nodes}
+    def __init__(self, lanes: Sequence[Lane], observers: Sequence[LayerObserver] = ()) -> None:
+        self.network: Network = lanes[REFERENCE].network
+        super().__init__(torch.nn.Module(), garbage_collect_values=True, graph=self.network.program.graph)
+        graph = self.network.graph
+        self._lanes, self._observers = list(lanes), list(observers)
+        self._layers: Mapping[str, Layer] = {node: layer for layer in graph.sites for node in layer.nodes}
+        self.weights: dict[str, list[SimulatedWeights]] = {
+            layer.name: lane_weights(layer, lanes) for layer in graph.layers if layer.weight is not None
+        }
+        self._ways = {layer.name: self._ways_of(layer) for layer in graph.layers}
+        self._plain: list[_Way] = [(lane.arithmetic or FAKE_QUANTIZED, None) for lane in lanes]
+        self._sites = self._closing(graph.sites)
+        self._constants = differing_constants(lanes)
         self._inputs: dict[str, Any] = {}
+        self.computed_count = 0
+        self.reused_count = 0
+
+    def _ways_of(self, layer: Layer) -> list["_Way"]:
+        weights = self.weights.get(layer.name, [None] * len(self._lanes))
+        arithmetics = [lane.arithmetic or arithmetic_of(lane.plan, layer) for lane in self._lanes]
+        return list(zip(arithmetics, weights, strict=True))
+
+    def _closing(self, layers: Sequence[Layer]) -> dict[str, Site]:
+        by_lane = [{layer.name: layer.clamp for layer in lane.network.graph.sites} for lane in self._lanes]
+        local = [i for i, lane in enumerate(self._lanes) if lane.is_local]
+        found = {}
+        for layer in layers:
+            plans = [lane.plan.layers[layer.name] if lane.plan is not None else None for lane in self._lanes]
+            quantizers = [plan.output if plan is not None else None for plan in plans]
+            clamps = [clamps[layer.name] for clamps in by_lane]
+            found[layer.name] = Site([Step.of(q, c) for q, c in zip(quantizers, clamps, strict=True)], local)
+        return found
 
     def run_batch(self, batch: Batch) -> tuple[Any, ...]:
-        """The flat outputs of one batch.
+        """The flat outputs of one batch, tensors as `Lanes`.
 
         Raises:
             DataError: the batch does not fit the network's arguments.
@@ -35,7 +86,8 @@ class LayerRunner(fx.Interpreter):
         """
         batch = self.network.placed(batch)
         self._inputs = self.network.program.flatten_inputs(batch.args, batch.kwargs)
-        self.sample_count = batch.sample_count
+        for observer in self._observers:
+            observer.sample_count = batch.sample_count
         try:
             with torch.no_grad():
                 result: tuple[Any, ...] = self.run(enable_io_processing=False)
@@ -50,67 +102,111 @@ class LayerRunner(fx.Interpreter):
         layer = self._layers.get(n.name)
         try:
             if n.op == "placeholder":
-                constant = n.target not in self._inputs
-                value = self.network.program.constants.get(str(n.target)) if constant else self._inputs[str(n.target)]
-                return value if layer is None else self.close(layer, self.enter(layer, value))
+                return self._entered(n, layer)
             args, kwargs = self.fetch_args_kwargs_from_env(n)
+            if layer is not None and n.name == layer.nodes[0]:
+                for observer in self._observers:
+                    observer.before(layer, n, args, kwargs)
             if layer is not None and layer.clamp is not None and n.name == layer.output:
                 # the clamp itself happens at the close of the layer; alone it must not write to its input
-                return self.close(layer, args[0] if len(layer.nodes) > 1 else self.borrowed(args[0]))
-            value = self.compute(n, layer, args, kwargs)
-            return value if layer is None or n.name != layer.output else self.close(layer, value)
+                value = args[0] if len(layer.nodes) > 1 else _borrowed(args[0])
+            else:
+                value = self._computed(n, layer, args, kwargs)
+            return value if layer is None or n.name != layer.output else self._closed(layer, value)
         except QdiagError:
             raise
         except Exception as error:
             where = layer.name if layer is not None else n.name
             raise SimulationError(f"{n.target} failed: {_first_line(error)}", at=where) from error
 
-    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The value of one operation."""
-        raise NotImplementedError
+    def _entered(self, node: fx.Node, layer: Layer | None) -> Any:
+        """An input of the network, or a constant."""
+        name = str(node.target)
+        if name in self._constants:
+            value: Any = Lanes(list(self._constants[name]))
+        else:
+            value = self._inputs[name] if name in self._inputs else self.network.program.constants.get(name)
+        return value if layer is None else self._closed(layer, value)
 
-    def enter(self, layer: Layer, value: Any) -> Any:
-        """An input of the network, or a constant operand, as this pass carries it."""
-        raise NotImplementedError
+    def _computed(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One operation, once for each lane that has arguments, weights or arithmetic of its own."""
+        leaves, spec = pytree.tree_flatten((args, kwargs), is_leaf=is_lanes)
+        data = [i for i, leaf in enumerate(leaves) if is_lanes(leaf)]
+        if not data:
+            return node.target(*args, **kwargs)  # type: ignore[operator]
+        is_first = layer is not None and node.name == layer.nodes[0]
+        done: dict[Hashable, Any] = {}
+        results = []
+        for lane, (arithmetic, weights) in enumerate(
+            self._ways[layer.name] if layer is not None and is_first else self._plain
+        ):
+            own = () if weights is None else (id(weights.weight), id(weights.bias))
+            at = (arithmetic.key, own, *(id(leaves[i].tensors[lane]) for i in data))
+            if at in done:
+                self.reused_count += 1
+            else:
+                self.computed_count += 1
+                chosen = [leaf.tensors[lane] if is_lanes(leaf) else leaf for leaf in leaves]
+                done[at] = arithmetic.run(LayerOp(node, layer, weights), *pytree.tree_unflatten(chosen, spec))
+            results.append(done[at])
+        # a view shares its memory with what it views, and an unknown operation may
+        return join(results, is_fresh=is_first and layer is not None and layer.policy not in ("pass", "float"))
 
-    def borrowed(self, value: Any) -> Any:
-        """The value marked as not ours to write to."""
-        raise NotImplementedError
-
-    def close(self, layer: Layer, value: Any) -> Any:
+    def _closed(self, layer: Layer, value: Any) -> Any:
         """The output of a layer, from its value before the fused clamp."""
-        raise NotImplementedError
+        if isinstance(value, Tensor) and value.is_floating_point():
+            value = self._alike(value)
+        if not is_lanes(value) or not value.reference.is_floating_point():
+            return value
+        observers = [one for one in self._observers if layer.kind != CONSTANT or one.sees_constants]
+        looking = [one.chunk for one in observers if type(one).chunk is not LayerObserver.chunk]
+
+        def look(lanes: list[Tensor]) -> None:
+            for chunk in looking:
+                chunk(layer, lanes)
+
+        for observer in observers:
+            observer.opened(layer, value)
+        closed = self._sites[layer.name].close(value, look if looking else None)
+        for observer in observers:
+            observer.closed(layer, closed)
+        return closed
+
+    def _alike(self, value: Tensor) -> Lanes:
+        """One tensor in all lanes."""
+        reference = value.detach().requires_grad_() if self._lanes[REFERENCE].keeps_gradient else value
+        return Lanes([reference, *[value] * (len(self._lanes) - 1)])
 
 
-class FloatRunner(LayerRunner):
-    """The float network on plain tensors; what a subclass looks at is `see`."""
+class BatchSink(Protocol):
+    """Receives the outputs of each batch."""
 
-    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        del layer
-        return node.target(*args, **kwargs)  # type: ignore[operator]
-
-    def enter(self, layer: Layer, value: Any) -> Any:
-        del layer
-        return value
-
-    def borrowed(self, value: Any) -> Any:
-        return value.clone()
-
-    def close(self, layer: Layer, value: Any) -> Any:
-        tensor = next((t for t in pytree.tree_leaves(value) if isinstance(t, Tensor) and t.is_floating_point()), None)
-        if tensor is not None:
-            if layer.clamp is not None:
-                tensor.clamp_(*layer.clamp)
-            self.see(layer, tensor)
-        return value
-
-    def see(self, layer: Layer, output: Tensor) -> None:
-        """The first float output of a layer, after its clamp."""
+    def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
+        """Flat outputs of the reference and of one other lane."""
 
 
-def is_source(layer: Layer) -> bool:
-    """An input or a constant: it has no arithmetic of its own."""
-    return layer.kind in (INPUT, CONSTANT)
+def run_batches(
+    runner: LaneRunner,
+    batches: Batches,
+    progress: Progress,
+    *,
+    stage: str,
+    sinks: Mapping[int, Sequence[BatchSink]] | None = None,
+) -> None:
+    """Runs all batches, handing the outputs of each to the sinks of each lane."""
+    progress.start(stage, batches.sample_count)
+    for batch in batches:
+        outputs = runner.run_batch(batch)
+        for lane, receivers in (sinks or {}).items():
+            for sink in receivers:
+                sink.add(batch, reference=pick(outputs, REFERENCE), simulated=pick(outputs, lane))
+        progress.advance(batch.sample_count)
+    progress.finish()
+
+
+def _borrowed(value: Any) -> Any:
+    """The value marked as not ours to write to."""
+    return Lanes(value.tensors) if is_lanes(value) else value
 
 
 def _first_line(error: Exception) -> str:

@@ -1,97 +1,154 @@
-"""The output of one layer: clamp, quantize, and measure, in one walk over memory."""
+"""The output of one layer in all lanes: clamp, quantize, and measure, in one walk over memory."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.numerics.layout import alike, dense, flat_chunks
 from qdiag.numerics.quantizers.base import Clamp, Quantizer
-from qdiag.simulate.passes.streams import Streams
+from qdiag.simulate.passes.lanes import REFERENCE, Lanes
+
+Look = Callable[[list[Tensor]], None]
+"""Sees a flat piece of the output in every lane, closed, local lanes not yet started anew."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a lane does to a layer's output: clamp, then quantize."""
+
+    quantizer: Quantizer | None = None
+    clamp: Clamp | None = None
+
+    @classmethod
+    def of(cls, quantizer: Quantizer | None, clamp: Clamp | None) -> "Step":
+        """Without the clamp where the quantizer covers it."""
+        is_idle = quantizer is not None and clamp is not None and quantizer.covers(clamp)
+        return cls(quantizer, None if is_idle else clamp)
+
+    @cached_property
+    def key(self) -> Hashable:
+        """Equal for steps that do the same."""
+        return (self.quantizer.key if self.quantizer is not None else None, self.clamp)
+
+    @property
+    def writes(self) -> bool:
+        return self.quantizer is not None or self.clamp is not None
+
+    def run(self, source: Tensor, target: Tensor) -> None:
+        """From one chunk to another; both may be the same."""
+        if self.clamp is not None:
+            torch.clamp(source, *self.clamp, out=target)
+            source = target
+        if self.quantizer is not None:
+            self.quantizer.fake_quantize_chunk(source, target)
 
 
 @dataclass
+class _Job:
+    """One step on one tensor, for every lane that has both."""
+
+    step: Step
+    source: Tensor
+    target: Tensor
+
+
+Place = tuple[int, Hashable]
+"""A tensor by identity, and what is done to it: lanes with equal places get the same object."""
+
+
 class Site:
-    """Closes one layer's output, and keeps its sums.
+    """Closes the output of one layer.
 
     Args:
-        clamp: bounds of a fused clamp.
-        quantizers: that of each plan, None in float; the first one also serves the local stream.
+        steps: of each lane, the reference's first.
+        local: lanes that start anew from the reference, which they quantize.
     """
 
-    clamp: Clamp | None
-    quantizers: list[Quantizer | None]
-    errors: ErrorAccumulator = field(init=False)
-    output_shape: tuple[int, ...] = ()
+    def __init__(self, steps: Sequence[Step], local: Sequence[int] = ()) -> None:
+        self._steps = list(steps)
+        self._starts = {lane: Step.of(steps[lane].quantizer, steps[REFERENCE].clamp) for lane in local}
 
-    def __post_init__(self) -> None:
-        self.errors = ErrorAccumulator(1 + len(self.quantizers))
-        self._clipped: float | Tensor = 0.0
-        # local first: stream 0 is the local one, the others are the plans'
-        self._stream_quantizers = [self.quantizers[0], *self.quantizers]
-        self._clamps = [
-            self.clamp if self.clamp is not None and (q is None or not q.covers(self.clamp)) else None
-            for q in self._stream_quantizers
-        ]
+    def close(self, lanes: Lanes, look: Look | None = None) -> Lanes:
+        """The lanes after the layer; memory that is fresh, and that nobody else needs, is written to.
 
-    def close(self, streams: Streams) -> Streams:
-        """Streams after the layer: clamped, the simulated ones quantized, local starting anew from the reference.
-
-        Fresh tensors are written to; others are copied.
+        A reference with a history for its gradient keeps it.
         """
-        reference = dense(streams.reference)
-        if self.clamp is not None and not streams.is_fresh:
-            reference = reference.clone()
-        sources = [alike(reference, x) for x in (streams.local, *streams.simulated)]
-        targets = list(sources)
-        for i, source in enumerate(sources):
-            shared = any(source.data_ptr() == other.data_ptr() for other in (reference, *sources[:i]))
-            if not streams.is_fresh or shared:
-                targets[i] = torch.empty_like(source) if self._changes(i) else source
-        for chunk in flat_chunks(reference, *sources, *targets):
-            self._close_chunk(chunk[0], chunk[1 : 1 + len(sources)], chunk[1 + len(sources) :])
-        self.output_shape = tuple(reference.shape[1:])
-        local = targets[0] if self._stream_quantizers[0] is not None else reference
-        return Streams(reference, local, targets[1:])
-
-    def _changes(self, stream: int) -> bool:
-        return self._stream_quantizers[stream] is not None or self._clamps[stream] is not None
-
-    def _close_chunk(self, reference: Tensor, sources: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> None:
-        if self.clamp is not None:
-            reference.clamp_(*self.clamp)
-        for source, target, quantizer, clamp in zip(
-            sources, targets, self._stream_quantizers, self._clamps, strict=True
-        ):
-            if clamp is not None:
-                torch.clamp(source, *clamp, out=target)
-                source = target
-            if quantizer is not None:
-                quantizer.fake_quantize_chunk(source, target)
-        self.errors.add_chunk(reference=reference, simulated=list(targets))
-        first = self._stream_quantizers[0]
-        if first is not None:
-            self._count_clipped(reference, first)
-            first.fake_quantize_chunk(reference, targets[0])
-
-    def _count_clipped(self, reference: Tensor, quantizer: Quantizer) -> None:
-        low, high = quantizer.clip_bounds
-        if reference.device.type == "cpu":
-            smallest, largest = torch.aminmax(reference)
-            # the common case costs one read; NaN compares false and is counted by the sums
-            if not (float(smallest) < low or float(largest) > high):
-                return
-            self._clipped += float(((reference < low) | (reference > high)).sum())
+        sources, steps, derived = list(lanes.tensors), list(self._steps), None
+        if sources[REFERENCE].requires_grad:
+            derived = _derived(sources[REFERENCE], steps[REFERENCE].clamp)
+            sources[REFERENCE], steps[REFERENCE] = derived.detach(), Step()
+        places: list[Place] = [(id(source), step.key) for source, step in zip(sources, steps, strict=True)]
+        is_joint = look is not None or bool(self._starts)
+        jobs = _jobs(places, sources, steps, is_fresh=lanes.is_fresh, is_joint=is_joint)
+        starts = self._new_starts(places, jobs)
+        if is_joint:
+            self._walk(places, jobs, starts, look)
         else:
-            self._clipped = self._clipped + ((reference < low) | (reference > high)).sum()
+            for job in jobs.values():
+                for source, target in flat_chunks(job.source, job.target) if job.step.writes else ():
+                    job.step.run(source, target)
+        closed = [jobs[place].target for place in places]
+        for lane, start in self._starts.items():
+            at = (places[REFERENCE][0], start.key)
+            closed[lane] = (
+                closed[REFERENCE] if start.quantizer is None else starts[at] if at in starts else jobs[at].target
+            )
+        closed[REFERENCE] = derived if derived is not None else closed[REFERENCE]
+        return Lanes(closed)
 
-    @property
-    def clipped_count(self) -> int:
-        return int(self._clipped)
+    def _new_starts(self, places: Sequence[Place], jobs: Mapping[Place, _Job]) -> dict[Place, Tensor]:
+        """Where local lanes start that no job happens to compute: over what they measured, where nobody reads that."""
+        starts: dict[Place, Tensor] = {}
+        for lane, start in self._starts.items():
+            at = (places[REFERENCE][0], start.key)
+            if start.quantizer is not None and at not in jobs and at not in starts:
+                own = jobs[places[lane]].target
+                starts[at] = own if places.count(places[lane]) == 1 else torch.empty_like(own)
+        return starts
 
-    def sums(self) -> tuple[ErrorSums, list[ErrorSums]]:
-        """Local sums, and the propagated sums of each plan."""
-        local, *propagated = self.errors.sums()
-        return local, propagated
+    def _walk(
+        self, places: Sequence[Place], jobs: Mapping[Place, _Job], starts: Mapping[Place, Tensor], look: Look | None
+    ) -> None:
+        """All lanes chunk by chunk, so that each value is fetched from memory once."""
+        order = {place: i for i, place in enumerate(jobs)}
+        steps, seen = [job.step for job in jobs.values()], [order[place] for place in places]
+        quantizers = [next(s.quantizer for s in self._starts.values() if s.key == key) for _, key in starts]
+        tensors = [t for job in jobs.values() for t in (job.source, job.target)]
+        for chunks in flat_chunks(*tensors, *starts.values()):
+            targets = chunks[1 : len(tensors) : 2]
+            for step, source, target in zip(steps, chunks[0 : len(tensors) : 2], targets, strict=True):
+                step.run(source, target)
+            if look is not None:
+                look([targets[i] for i in seen])
+            for quantizer, start in zip(quantizers, chunks[len(tensors) :], strict=True):
+                assert quantizer is not None
+                quantizer.fake_quantize_chunk(targets[seen[REFERENCE]], start)
+
+
+def _jobs(
+    places: Sequence[Place], sources: Sequence[Tensor], steps: Sequence[Step], *, is_fresh: bool, is_joint: bool
+) -> dict[Place, _Job]:
+    """One job for each place; together they need one layout."""
+    readers = Counter(source for source, _ in set(places))
+    first = dense(sources[REFERENCE]) if is_joint else sources[REFERENCE]
+    laid: dict[int, Tensor] = {id(sources[REFERENCE]): first} if is_joint else {}
+    jobs: dict[Place, _Job] = {}
+    for place, source, step in zip(places, sources, steps, strict=True):
+        if place in jobs:
+            continue
+        if place[0] not in laid and (is_joint or step.writes):
+            laid[place[0]] = alike(first, source) if is_joint else dense(source)
+        own = laid.get(place[0], source)
+        is_ours = (is_fresh or own is not source) and readers[place[0]] == 1
+        jobs[place] = _Job(step, own, own if is_ours or not step.writes else torch.empty_like(own))
+    return jobs
+
+
+def _derived(reference: Tensor, clamp: Clamp | None) -> Tensor:
+    """The clamped reference as a step of the gradient's history."""
+    with torch.enable_grad():
+        return reference if clamp is None else reference.clamp(*clamp)

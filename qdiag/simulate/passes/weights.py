@@ -3,7 +3,6 @@
 import math
 import statistics
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,13 +23,19 @@ class SimulatedWeights:
     bias: Tensor | None
 
 
-def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> SimulatedWeights:
-    """The weights that the simulated streams of a layer use."""
-    layer_plan, constants = plan.layers[layer.name], network.program.constants
+def float_weights(network: Network, layer: Layer) -> SimulatedWeights:
+    """The weights of a layer as the float network has them."""
+    constants = network.program.constants
     weight = constants[layer.weight] if layer.weight else None
-    bias = constants[layer.bias] if layer.bias else None
+    return SimulatedWeights(weight, constants[layer.bias] if layer.bias else None)
+
+
+def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> SimulatedWeights:
+    """The weights of a layer as the quantized network has them."""
+    layer_plan, own = plan.layers[layer.name], float_weights(network, layer)
+    weight, bias = own.weight, own.bias
     if weight is None or layer_plan.weight is None:
-        return SimulatedWeights(weight, bias)
+        return own
     if layer_plan.bias_shift is not None:
         shift = layer_plan.bias_shift.to(network.device)
         bias = shift if bias is None else bias + shift
@@ -41,12 +46,6 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
         bits = 32 if bias_type == "int32" else 64
         bias = quantized_bias(bias, *operands, bits=bits, groups=layer.groups, axis=layer.weight_axis)
     return SimulatedWeights(simulated, bias)
-
-
-def with_weights(args: tuple[Any, ...], weights: SimulatedWeights) -> tuple[Any, ...]:
-    """The arguments (x, weight, bias, ...) with weight and bias replaced."""
-    bias = (weights.bias,) if len(args) > 2 or weights.bias is not None else ()
-    return (args[0], weights.weight, *bias, *args[3:])
 
 
 def quantized_bias(bias: Tensor, source: Affine, weight: Affine, *, bits: int, groups: int, axis: int) -> Tensor:
@@ -68,14 +67,15 @@ def bias_scale(source: Affine, weight: Affine, *, groups: int, axis: int, device
     return source.scale.to(device).double() * weight_scale.double()
 
 
-def weight_record(network: Network, plan: QuantPlan, layer: Layer, simulated: SimulatedWeights) -> WeightRecord | None:
+def weight_record(network: Network, plan: QuantPlan, layer: Layer) -> WeightRecord | None:
     """How far a layer's quantized weight is from the float one; None without a quantized weight."""
     quantizer = plan.layers[layer.name].weight
-    if layer.weight is None or quantizer is None or simulated.weight is None:
+    simulated = simulated_weights(network, plan, layer).weight
+    if layer.weight is None or quantizer is None or simulated is None:
         return None
     reference = network.program.constants[layer.weight].cpu()
     rows = reference.movedim(layer.weight_axis, 0).reshape(reference.shape[layer.weight_axis], -1)
-    other = simulated.weight.cpu().movedim(layer.weight_axis, 0).reshape(rows.shape)
+    other = simulated.cpu().movedim(layer.weight_axis, 0).reshape(rows.shape)
     channels = _channel_sqnr_db(reference=rows, simulated=other)
     return WeightRecord(
         name=layer.weight_name or layer.weight,

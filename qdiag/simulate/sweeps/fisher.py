@@ -6,32 +6,26 @@ gradient says where the network listens, the error where the layer speaks wrongl
 arXiv 2102.05426, BRECQ, eq. 10).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 from torch.nn import functional as F
-from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, Batches
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.errors import SimulationError
+from qdiag.numerics.layout import alike, dense, flat_chunks
+from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lane, Lanes, pick
+from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import SUMS
-from qdiag.simulate.passes.runner import LayerRunner
-from qdiag.simulate.passes.weights import simulated_weights, with_weights
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.task.top_k import logits_index, takes_labels
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A value with its gradient's history, and the same value as the next layer alone would get it, quantized."""
-
-    reference: Tensor
-    local: Tensor
 
 
 def fisher_scores(case: Case, batches: Batches, progress: Progress) -> Mapping[str, float]:
@@ -53,87 +47,74 @@ def fisher_scores(case: Case, batches: Batches, progress: Progress) -> Mapping[s
 
 
 def _run_backward(case: Case, batches: Batches, progress: Progress) -> Mapping[str, float]:
-    runner = _FisherRunner(case)
+    observer = _SquaredErrors()
+    reference = Lane(case.network, arithmetic=_DIFFERENTIABLE, keeps_gradient=True)
+    runner = LaneRunner([reference, Lane(case.network, case.plan, is_local=True)], [observer])
     progress.start("one backward pass", batches.sample_count)
     for batch in batches:
-        runner.add(batch)
+        outputs = pick(runner.run_batch(batch), REFERENCE)
+        _backward(outputs, batch)
+        observer.total += batch.sample_count
         progress.advance(batch.sample_count)
     progress.finish()
-    return {name: total / runner.total for name, total in runner.sums.items()} if runner.total else {}
+    return {name: total / observer.total for name, total in observer.sums.items()} if observer.total else {}
 
 
-class _FisherRunner(LayerRunner):
-    def __init__(self, case: Case) -> None:
-        super().__init__(case.network)
-        self._plan = case.plan
+def _backward(outputs: tuple[Any, ...], batch: Batch) -> None:
+    """Every layer's hook adds to its sum while the gradient passes."""
+    with torch.enable_grad():
+        loss = _loss(outputs, batch)
+    if loss is not None and loss.requires_grad:
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise SimulationError(f"no gradient passes through the network: {error}") from error
+
+
+class _SquaredErrors(LayerObserver):
+    """Sums of gradient^2 * local error^2 by layer; the errors of a batch are held until its gradient has passed."""
+
+    def __init__(self) -> None:
         self.total = 0
         self.sums: dict[str, float] = {}
-        self._weights = {
-            layer.name: simulated_weights(case.network, case.plan, layer)
-            for layer in case.network.graph.layers
-            if layer.weight is not None
-        }
+        self._errors: list[Tensor] = []
 
-    def add(self, batch: Batch) -> None:
-        """One batch, forward and backward; every layer's hook adds to its sum while the gradient passes."""
-        outputs = self.run_batch(batch)
-        with torch.enable_grad():
-            loss = _loss(tuple(o.reference if isinstance(o, _Pair) else o for o in outputs), batch)
-        if loss is not None and loss.requires_grad:
-            try:
-                loss.backward()  # type: ignore[no-untyped-call]
-            except RuntimeError as error:
-                raise SimulationError(f"no gradient passes through the network: {error}") from error
-        self.total += batch.sample_count
+    def opened(self, layer: Layer, lanes: Lanes) -> None:
+        del layer, lanes
+        self._errors = []
 
-    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        target: Any = node.target
-        if not any(_is_pair(leaf) for leaf in pytree.tree_leaves((args, kwargs), is_leaf=_is_pair)):
-            return target(*args, **kwargs)
-        with torch.enable_grad():
-            own_args, own_kwargs = _side((args, kwargs), "reference")
-            reference = _WITH_DERIVATIVE.get(target, target)(*own_args, **own_kwargs)
-        local_args, local_kwargs = _side((args, kwargs), "local")
-        if layer is not None and layer.name in self._weights:
-            local_args = with_weights(local_args, self._weights[layer.name])
-        return _join(reference, target(*local_args, **local_kwargs))
-
-    def enter(self, layer: Layer, value: Any) -> Any:
+    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
         del layer
-        return _Pair(value.detach().requires_grad_(), value) if _is_float(value) else value
+        self._errors.append(lanes[LOCAL] - lanes[REFERENCE])
 
-    def borrowed(self, value: Any) -> Any:
-        return value
+    def closed(self, layer: Layer, lanes: Lanes) -> None:
+        reference, errors = lanes.reference, self._errors
+        if not reference.requires_grad:
+            return
+        layout = dense(reference.detach())
 
-    def close(self, layer: Layer, value: Any) -> Any:
-        if isinstance(value, Tensor):
-            value = self.enter(layer, value)
-        if not isinstance(value, _Pair):
-            return tuple(self._closed(layer, v) if _is_pair(v) else v for v in value) if _is_tuple(value) else value
-        return self._closed(layer, value)
-
-    def _closed(self, layer: Layer, value: _Pair) -> _Pair:
-        if not value.reference.is_floating_point():
-            return value
-        reference, local = value.reference, value.local
-        if layer.clamp is not None:
-            with torch.enable_grad():
-                reference = reference.clamp(*layer.clamp)
-            local = local.clamp(*layer.clamp)
-        exact, output = reference.detach(), self._plan.layers[layer.name].output
-        if output is not None:
-            local, start = output.fake_quantize(local.contiguous()), output.fake_quantize(exact.contiguous())
-        else:
-            start = exact
-        if reference.requires_grad:
-            self._listen(layer.name, reference, local - exact)
-        return _Pair(reference, start)
-
-    def _listen(self, name: str, reference: Tensor, error: Tensor) -> None:
         def add(gradient: Tensor) -> None:
-            self.sums[name] = self.sums.get(name, 0.0) + float((gradient * error).square().sum(dtype=torch.float64))
+            # piece by piece in the order in which the errors came
+            pieces = zip(flat_chunks(alike(layout, gradient)), errors, strict=True)
+            power = sum(float((piece * error).square().sum(dtype=torch.float64)) for (piece,), error in pieces)
+            self.sums[layer.name] = self.sums.get(layer.name, 0.0) + power
 
         reference.register_hook(add)  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class _Differentiable:
+    """The float network with the history that a gradient needs."""
+
+    key: Hashable = "differentiable"
+
+    def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target: Any = op.node.target
+        with torch.enable_grad():
+            return _WITH_DERIVATIVE.get(target, target)(*op.arguments(args), **kwargs)
+
+
+_DIFFERENTIABLE = _Differentiable()
 
 
 def _copied(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
@@ -155,26 +136,6 @@ def _loss(outputs: tuple[Any, ...], batch: Batch) -> Tensor | None:
         return F.cross_entropy(logits, target, reduction="sum")
     found = [o for o in outputs if _is_float(o)]
     return torch.stack([o.square().sum() / 2.0 for o in found]).sum() if found else None
-
-
-def _side(tree: Any, name: str) -> Any:
-    return pytree.tree_map(lambda leaf: getattr(leaf, name) if _is_pair(leaf) else leaf, tree, is_leaf=_is_pair)
-
-
-def _join(reference: Any, local: Any) -> Any:
-    if isinstance(reference, Tensor):
-        return _Pair(reference, local)
-    if _is_tuple(reference):
-        return tuple(_join(r, x) for r, x in zip(reference, local, strict=True))
-    return reference
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, _Pair)
-
-
-def _is_tuple(value: Any) -> bool:
-    return isinstance(value, tuple | list)
 
 
 def _is_float(value: Any) -> bool:

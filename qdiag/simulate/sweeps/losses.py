@@ -13,15 +13,17 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.records import LossRecord
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.saturation import Sums, limited_sums
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.saturating import on_integers
+from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, has_lanes, pick
 from qdiag.simulate.passes.network import Network
-from qdiag.simulate.passes.runner import is_source
-from qdiag.simulate.passes.streams import has_streams, pick
-from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights, with_weights
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.weights import simulated_weights
 
 
-class LossProbe:
-    """Measures the five losses at every layer with arithmetic, while its inputs are at hand."""
+class LossObserver(LayerObserver):
+    """Measures the five losses at every layer with arithmetic in a paired pass, while its inputs are at hand."""
 
     def __init__(self, network: Network, plan: QuantPlan) -> None:
         self._plan = plan
@@ -32,48 +34,30 @@ class LossProbe:
             if layer.weight is not None
         }
 
-    def before_close(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Runs the layer's operation once per loss; `args` hold streams."""
-        if is_source(layer) or self._plan.layers[layer.name].float_reason or not has_streams((args, kwargs)):
+    def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Runs the layer's operation once per loss."""
+        if self._plan.layers[layer.name].float_reason or not has_lanes((args, kwargs)):
             return
-        target: Any = node.target
-        exact_args, exact_kwargs = pick((args, kwargs), lambda s: s.reference)
-        rounded_args, rounded_kwargs = pick((args, kwargs), lambda s: s.local)
-        exact = target(*exact_args, **exact_kwargs)
+        weights, run = self._weights.get(layer.name), FAKE_QUANTIZED.run
+        op, quantized = LayerOp(node, layer), LayerOp(node, layer, weights)
+        inputs, rounded = pick((args, kwargs), REFERENCE), pick((args, kwargs), LOCAL)
+        exact = run(op, *inputs)
         if not isinstance(exact, Tensor) or not exact.is_floating_point():
             return
-        weights = self._weights.get(layer.name)
         reference = _clamped(exact, layer)
-        rounded_weight = reference
-        if weights is not None:
-            rounded_weight = _clamped(target(*with_weights(exact_args, weights), **exact_kwargs), layer)
-        rounded_input = _clamped(target(*rounded_args, **rounded_kwargs), layer)
         output = self._plan.layers[layer.name].output
-        requantized = output.fake_quantize(reference.contiguous()) if output is not None else reference
-        sums = self._sums(layer, node, rounded_args, rounded_kwargs, weights)
+        integers = on_integers(self._plan, layer)
+        sums = integers.sums(quantized, *rounded) if integers is not None else None
         errors = self._errors.setdefault(layer.name, [ErrorAccumulator() for _ in range(5)])
-        errors[0].add(reference=reference, simulated=[rounded_input])
-        errors[1].add(reference=reference, simulated=[rounded_weight])
+        errors[0].add(reference=reference, simulated=[_clamped(run(op, *rounded), layer)])
+        by_weight = _clamped(run(quantized, *inputs), layer) if weights is not None else reference
+        errors[1].add(reference=reference, simulated=[by_weight])
         if sums is not None:
             errors[2].add(reference=sums.unlimited, simulated=[sums.limited])
+        requantized = output.fake_quantize(reference.contiguous()) if output is not None else reference
         errors[3].add(reference=reference, simulated=[requantized])
         unbounded = exact.clamp(min=layer.clamp[0]) if layer.clamp is not None else exact
         errors[4].add(reference=unbounded, simulated=[reference])
-
-    def _sums(
-        self,
-        layer: Layer,
-        node: fx.Node,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        weights: SimulatedWeights | None,
-    ) -> Sums | None:
-        """The layer on integers; None where there are none to add up."""
-        operands = self._plan.integer_operands(layer)
-        if weights is None or operands is None:
-            return None
-        source, weight = operands
-        return limited_sums(node, layer, args, kwargs, weights, source=source, weight=weight, scheme=self._plan.scheme)
 
     def records(self) -> dict[str, LossRecord]:
         """Layer name to its five losses."""

@@ -20,16 +20,16 @@ def switchable_layers(case: Case, part: SensitivityPart) -> tuple[str, ...]:
 
 
 def alone(case: Case, name: str, part: SensitivityPart) -> Case:
-    """Only the quantizers of one layer, and the output's for those that share it (pooling, reshape)."""
+    """Only the quantizers of one layer, of its constant operands, and of those that share its output's (pooling)."""
     off = {layer: LayerPlan() for layer in case.plan.layers}
-    on = {other: _part(case.plan.layers[other], part) for other in _together(case.plan, name)}
+    on = {other: _part(case.plan.layers[other], part) for other in _together(case, name)}
     return replace(case, plan=QuantPlan(case.plan.scheme, {**off, **on}))
 
 
 def all_but(case: Case, name: str, part: SensitivityPart) -> Case:
     """All quantizers of the part, except those of one layer."""
     parted = part_only(case, part)
-    off = {other: LayerPlan(float_reason="left out") for other in _together(case.plan, name)}
+    off = {other: LayerPlan(float_reason="left out") for other in _together(case, name)}
     return replace(parted, plan=QuantPlan(case.plan.scheme, {**parted.plan.layers, **off}))
 
 
@@ -45,5 +45,8 @@ def _part(plan: LayerPlan, part: SensitivityPart) -> LayerPlan:
     return replace(plan, weight=None) if part == "activations" else plan
 
 
-def _together(plan: QuantPlan, name: str) -> Iterable[str]:
-    return [other for other, own in plan.layers.items() if other == name or own.shared_with == name]
+def _together(case: Case, name: str) -> Iterable[str]:
+    graph = case.network.graph
+    operands = {constant.name for constant in graph.constants}.intersection(graph.layer(name).inputs)
+    plans = case.plan.layers.items()
+    return [other for other, own in plans if other == name or other in operands or own.shared_with == name]

@@ -3,16 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
-
-from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batches
 from qdiag.core.progress import Progress
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import decode_scores, encode_scores
-from qdiag.simulate.passes.variants import VariantRunner, Variants
+from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.task.scoring import Scoreboard, Scored
 
 MEMORY_BYTES = 1 << 30
@@ -93,29 +91,9 @@ _SCORES: Codec[tuple[list[Scored], Effort]] = Codec(lambda found: encode_scores(
 
 
 def _run_pass(cases: Sequence[Case], batches: Batches, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
-    runner = VariantRunner(cases[0].origin, cases)
+    runner = LaneRunner([Lane(cases[0].origin), *(Lane(case.network, case.plan) for case in cases)])
     boards = [Scoreboard(cases[0].network.program.output_names) for _ in cases]
-    progress.start(stage, batches.sample_count)
-    for batch in batches:
-        outputs = runner.run_batch(batch)
-        reference = tuple(_reference(o) for o in outputs)
-        for i, board in enumerate(boards):
-            board.add(batch, reference=reference, simulated=tuple(_simulated(o, i) for o in outputs))
-        progress.advance(batch.sample_count)
-    progress.finish()
+    sinks = {lane: [board] for lane, board in enumerate(boards, start=1)}
+    run_batches(runner, batches, progress, stage=stage, sinks=sinks)
     effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)
     return [board.scored() for board in boards], effort
-
-
-def _reference(output: Any) -> Any:
-    return pytree.tree_map(lambda x: x.reference if isinstance(x, Variants) else x, output, is_leaf=_is_variants)
-
-
-def _simulated(output: Any, variant: int) -> Any:
-    return pytree.tree_map(
-        lambda x: x.simulated[variant] if isinstance(x, Variants) else x, output, is_leaf=_is_variants
-    )
-
-
-def _is_variants(value: Any) -> bool:
-    return isinstance(value, Variants)

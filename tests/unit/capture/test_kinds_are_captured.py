@@ -38,7 +38,7 @@ def test_captured_folded_and_run_at_other_batch_sizes(name: str) -> None:
         assert schema is None or not schema.is_mutable, node
     graph = group_layers(folded)
     assert len({layer.name for layer in graph.layers}) == len(graph.layers)
-    known = {layer.name for layer in graph.layers}
+    known = {layer.name for layer in graph.sites}
     assert all(source in known for layer in graph.layers for source in layer.inputs)
     after = model.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())

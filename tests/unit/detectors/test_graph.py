@@ -31,12 +31,6 @@ def test_a_concat_of_like_inputs_and_of_zeros() -> None:
     assert "QD401" not in codes(nothing)
 
 
-def test_a_class_token_is_no_branch() -> None:
-    boxes = with_range(healthy(), "stem", 0.0, 675.0)
-    token = planted(with_range(boxes, "joined", 0.0, 675.0), "silu", {"kind": "constant"})
-    assert codes(token) == []
-
-
 def test_a_concat_with_bits_to_spare() -> None:
     boxes = with_range(healthy(), "stem", 0.0, 675.0)
     assert codes(with_range(boxes, "joined", 0.0, 675.0, quantizer=affine(0.0, 675.0, bits=16))) == []

@@ -84,7 +84,7 @@ def test_a_kept_pass_has_equal_bytes_and_runs_nothing(
     assert scores(case) == fresh
     assert (len(store.values), store.hits) == (1, 0)
     again = replace(case, passes=PassKeeper(store, "scope"))
-    monkeypatch.setattr("qdiag.simulate.task.score_cases.VariantRunner", None)
+    monkeypatch.setattr("qdiag.simulate.task.score_cases.LaneRunner", None)
     assert scores(again) == fresh
     assert store.hits == 1
 

@@ -14,7 +14,10 @@ from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS, mean_shifts
 from qdiag.simulate.case import Case, with_tensors
-from qdiag.simulate.passes.paired import PairedRunner
+from qdiag.simulate.passes.lanes import LOCAL, SIMULATED
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.paired import paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import simulated_weights
 from tests.cases import assert_untouched, open_test_case, output_error, output_sqnr_db, snapshot
 from tests.models import KINDS
@@ -112,16 +115,16 @@ def test_a_layer_by_itself_has_no_mean_error_left(name: str) -> None:
     done = CORRECT_BIAS.apply(case, [FindingSite(name)], RepairContext())
     assert done.layers == (name,)
 
-    class Probe:
+    class Probe(LayerObserver):
         def __init__(self) -> None:
             self.means: dict[str, Tensor] = {}
 
-        def before_close(self, layer, node, args, kwargs) -> None:  # type: ignore[no-untyped-def]
+        def before(self, layer, node, args, kwargs) -> None:  # type: ignore[no-untyped-def]
             if layer.name != name:
                 return
-            own = runner.weights[name][0]
+            own = runner.weights[name][SIMULATED]
             weight, bias = case.network.program.constants[layer.weight], layer.bias
-            x, rest = args[0].local, args[3:]
+            x, rest = args[0].tensors[LOCAL], args[3:]
             exact = node.target(x, weight, case.network.program.constants[bias] if bias else None, *rest)
             error = node.target(x, own.weight, own.bias, *rest) - exact
             self.means[name] = error.movedim(1, 0).flatten(1).mean(1)
@@ -129,7 +132,7 @@ def test_a_layer_by_itself_has_no_mean_error_left(name: str) -> None:
     means = {}
     for which, one in (("before", case), ("after", done.case)):
         probe = Probe()
-        runner = PairedRunner(one.network, [one.plan], probe)
+        runner = LaneRunner(paired_lanes(one.network, one.plan), [probe])
         for batch in case.calibration:
             runner.run_batch(batch)
         means[which] = float(probe.means[name].abs().max())
@@ -144,7 +147,7 @@ def test_an_integer_bias_rounds_the_correction_too() -> None:
     source, weight = case.plan.layers[layer.inputs[0]].output, case.plan.layers["5"].weight
     assert source is not None
     assert weight is not None
-    bias = PairedRunner(done.case.network, [done.case.plan]).weights["5"][0].bias
+    bias = LaneRunner(paired_lanes(done.case.network, done.case.plan)).weights["5"][SIMULATED].bias
     assert bias is not None
     steps = bias.double() / (source.scale.double() * weight.scale.double())
     assert torch.allclose(steps, steps.round(), atol=1e-3)

@@ -17,10 +17,12 @@ from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.layer import gather_facts
-from qdiag.simulate.facts.runner import FactRunner
+from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.facts.weight import weight_facts
-from qdiag.simulate.passes.paired import PairedRunner, run_paired
-from qdiag.simulate.sweeps.losses import LossProbe
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.sweeps.losses import LossObserver
 from tests.cases import open_test_case
 from tests.models import KINDS
 
@@ -63,15 +65,16 @@ def single(gain: float = 1.0) -> Single:
     return model
 
 
-def run(case: Case) -> FactRunner:
-    runner = FactRunner(case.network, [case.plan])
+def run(case: Case, *observers: LayerObserver) -> None:
     with engine_arithmetic():
-        run_paired(runner, case.measured, [], NoProgress())
-    return runner
+        runner = LaneRunner(paired_lanes(case.network, case.plan), observers)
+        run_batches(runner, case.measured, NoProgress(), stage="simulate")
 
 
 def facts(case: Case) -> Mapping[str, LayerFacts]:
-    return {found.layer: found for found in gather_facts(case, run(case).pass_facts())}
+    observer = FactObserver()
+    run(case, observer)
+    return {found.layer: found for found in gather_facts(case, observer.facts())}
 
 
 @pytest.fixture
@@ -161,8 +164,9 @@ def test_layers_know_their_readers_and_their_clamps(net: Case) -> None:
 
 
 def test_rows_follow_the_records(net: Case) -> None:
-    runner = run(net)
-    assert [f.layer for f in gather_facts(net, runner.pass_facts())] == list(runner.errors())
+    observer, errors = FactObserver(), ErrorObserver(net.plan)
+    run(net, observer, errors)
+    assert [f.layer for f in gather_facts(net, observer.facts())] == list(errors.errors())
 
 
 def test_share_at_the_bound_and_the_range_of_measured_data() -> None:
@@ -206,14 +210,12 @@ def test_errors_per_channel(batch_size: int) -> None:
     assert found.channel_sqnr_db_median == pytest.approx(np.median(channels_db), abs=0.01)
 
 
-def test_it_measures_the_same_errors_and_hands_layers_to_a_probe(net: Case) -> None:
-    probe = LossProbe(net.network, net.plan)
-    plain, other = PairedRunner(net.network, [net.plan]), FactRunner(net.network, [net.plan], probe)
-    with engine_arithmetic():
-        run_paired(plain, net.measured, [], NoProgress())
-        run_paired(other, net.measured, [], NoProgress())
+def test_observers_see_the_same_pass_alone_and_together(net: Case) -> None:
+    losses, plain, other = LossObserver(net.network, net.plan), ErrorObserver(net.plan), ErrorObserver(net.plan)
+    run(net, plain)
+    run(net, losses, FactObserver(), other)
     assert plain.errors() == other.errors()
-    assert "conv" in probe.records()
+    assert "conv" in losses.records()
 
 
 @pytest.mark.parametrize("name", KINDS)

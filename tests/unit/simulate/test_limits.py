@@ -8,9 +8,13 @@ from torch import Tensor, nn
 
 from qdiag.config import load_scheme
 from qdiag.core.scheme import QuantScheme, TensorScheme
-from qdiag.simulate.arithmetic.limits import limited_output, output_limits
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.saturating import saturating
+from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.case import Case, with_scheme
-from qdiag.simulate.passes.variants import VariantRunner
+from qdiag.simulate.passes.lanes import Lane
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import simulated_weights
 from tests.cases import open_test_case, output_sqnr_db
 
@@ -76,10 +80,15 @@ def both(case: Case, x: Tensor) -> tuple[Tensor, Tensor]:
     assert weights.weight is not None
     rounded = (source.quantize(x) - source.zero_point) * source.scale
     free: Tensor = node.target(rounded, weights.weight, weights.bias, *node.args[3:])  # type: ignore[operator]
-    limits = output_limits(case.plan, layer)
+    op, args = LayerOp(node, layer, weights), (rounded, *node.args[1:])
+    limits = saturating(case.plan, layer)
+    run: Tensor = arithmetic_of(case.plan, layer).run(op, args, {})
     if limits is None:
+        assert torch.equal(run, free)
         return free, free
-    return free, limited_output(limits, node, layer, rounded, weights.weight, free)
+    limited = limits.limited(op, rounded, free)
+    assert torch.equal(run, limited)
+    return free, limited
 
 
 @pytest.mark.parametrize("kind", ["conv", "linear", "tokens"])
@@ -94,7 +103,7 @@ def test_pairs_saturate_as_int16_does(kind: str) -> None:
 def test_depthwise_layers_are_taken_as_free_of_pairs() -> None:
     model, x = network("depthwise")
     case = open_test_case(model, x, PAIRS)
-    assert output_limits(case.plan, case.network.graph.layer("0")) is None
+    assert arithmetic_of(case.plan, case.network.graph.layer("0")) is FAKE_QUANTIZED
 
 
 def test_seven_bits_never_saturate() -> None:
@@ -122,7 +131,7 @@ def test_ordinary_schemes_have_no_limits() -> None:
     model, x = network("conv")
     for name in ("int8", "tf-uint8", "int16x8"):
         case = open_test_case(model, x, name)
-        assert output_limits(case.plan, case.network.graph.layer("0")) is None
+        assert arithmetic_of(case.plan, case.network.graph.layer("0")) is FAKE_QUANTIZED
 
 
 @pytest.mark.parametrize("setting", ["pair_saturation=true", "accumulator_bits=16"])
@@ -133,10 +142,11 @@ def test_both_runners_let_them_act(setting: str) -> None:
     case = open_test_case(model, x, plain)
     narrow = with_scheme(case, load_scheme("int8", ["bias=float", setting]))
     assert output_sqnr_db(narrow) < output_sqnr_db(case) - 3.0
-    runner = VariantRunner(case.network, [case, narrow, with_scheme(narrow, plain)])
+    lanes = [Lane(one.network, one.plan) for one in (case, narrow, with_scheme(narrow, plain))]
+    runner = LaneRunner([Lane(case.network), *lanes])
     batch = next(iter(case.measured))
     (output,) = runner.run_batch(batch)
-    reference, (free, limited, widened) = output.reference, output.simulated
+    reference, free, limited, widened = output.tensors
     assert torch.equal(free, widened)
 
     def sqnr_db(simulated: Tensor) -> float:

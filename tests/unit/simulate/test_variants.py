@@ -10,9 +10,9 @@ from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.simulate.case import Case, with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
-from qdiag.simulate.passes.paired import PairedRunner
-from qdiag.simulate.passes.streams import Streams
-from qdiag.simulate.passes.variants import VariantRunner, Variants
+from qdiag.simulate.passes.lanes import REFERENCE, SIMULATED, Lane, Lanes
+from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switchable_layers
 from qdiag.simulate.task.score_cases import score_cases, variants_at_once
 from tests.cases import open_test_case
@@ -47,9 +47,14 @@ def variants_of(case: Case) -> list[Case]:
 
 def outputs_of(case: Case) -> list[torch.Tensor]:
     """The simulated outputs, each variant by itself, by the runner that measures."""
-    runner = PairedRunner(case.network, [case.plan])
-    found = [o.simulated[0] for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Streams)]
-    return found
+    runner = LaneRunner(paired_lanes(case.network, case.plan), [ErrorObserver(case.plan)])
+    outputs = [o for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Lanes)]
+    return [o.tensors[SIMULATED] for o in outputs]
+
+
+def together(cases: list[Case]) -> LaneRunner:
+    """All of them beside the float network of the first."""
+    return LaneRunner([Lane(cases[0].origin), *(Lane(case.network, case.plan) for case in cases)])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,24 +62,24 @@ def test_each_variant_is_what_it_is_alone(name: str) -> None:
     case = open_kind(name)
     cases = variants_of(case)
     with engine_arithmetic():
-        runner = VariantRunner(case.origin, cases)
-        outputs = [o for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Variants)]
+        runner = together(cases)
+        outputs = [o for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Lanes)]
         for i, one in enumerate(cases):
             expected = outputs_of(one)
             assert len(expected) == len(outputs)
             for got, wanted in zip(outputs, expected, strict=True):
-                assert torch.equal(got.simulated[i], wanted), (name, i)
+                assert torch.equal(got.tensors[1 + i], wanted), (name, i)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_float_variant_is_the_reference_itself(name: str) -> None:
     case = open_kind(name)
     with engine_arithmetic():
-        runner = VariantRunner(case.origin, [without_quantizers(case), without_quantizers(case)])
+        runner = together([without_quantizers(case), without_quantizers(case)])
         for batch in case.measured:
             for o in runner.run_batch(batch):
-                if isinstance(o, Variants):
-                    assert o.simulated[0] is o.reference and o.simulated[1] is o.reference
+                if isinstance(o, Lanes):
+                    assert all(tensor is o.tensors[REFERENCE] for tensor in o.tensors)
     assert runner.reused_count == 2 * runner.computed_count
 
 
@@ -83,12 +88,12 @@ def test_what_comes_before_a_change_is_shared() -> None:
     case = open_kind("depthwise_separable")
     names = [n for n in switchable_layers(case, "both") if not n.startswith("input")]
     with engine_arithmetic():
-        runner = VariantRunner(case.origin, [alone(case, n, "both") for n in names])
+        runner = together([alone(case, n, "both") for n in names])
         for batch in case.measured:
             runner.run_batch(batch)
     total = runner.computed_count + runner.reused_count
     assert runner.computed_count < 0.7 * total
-    last = VariantRunner(case.origin, [alone(case, names[-1], "both")])
+    last = together([alone(case, names[-1], "both")])
     with engine_arithmetic():
         for batch in case.measured:
             last.run_batch(batch)
@@ -109,11 +114,11 @@ def test_other_weights_clamps_and_biases_act_in_their_variant_alone() -> None:
     ]
     before = {key: value.clone() for key, value in case.tensors.items()}
     with engine_arithmetic():
-        runner = VariantRunner(case.origin, cases)
-        outputs = [o for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Variants)]
-        first = torch.cat([o.simulated[0].flatten(1) for o in outputs])
+        runner = together(cases)
+        outputs = [o for batch in case.measured for o in runner.run_batch(batch) if isinstance(o, Lanes)]
+        first = torch.cat([o.tensors[1].flatten(1) for o in outputs])
         for i in range(1, len(cases)):
-            other = torch.cat([o.simulated[i].flatten(1) for o in outputs])
+            other = torch.cat([o.tensors[1 + i].flatten(1) for o in outputs])
             assert not torch.equal(first, other)
         assert torch.equal(first, torch.cat([o.flatten(1) for o in outputs_of(case)]))
     assert all(torch.equal(before[key], value) for key, value in case.tensors.items())

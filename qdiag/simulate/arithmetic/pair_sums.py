@@ -1,14 +1,10 @@
-"""What a backend's narrow sums make of a layer's output.
+"""Sums of two neighbouring products that saturate in int16, on the integers themselves.
 
-Two limits: the accumulator itself (`accumulator_bits`), and the 16-bit sums of two neighbouring products that x86
-processors without VNNI make first (`vpmaddubsw`: unsigned 8-bit activations times signed weights). The first acts on
-every layer with integer inputs and weights. The second is followed where the sum is one matrix product: linear layers,
-and two-dimensional convolutions with one group; other kernels add in other orders, and are taken as free of it.
+They are followed where the sum is one matrix product: linear layers, and two-dimensional convolutions with one group;
+other kernels add in other orders, and are taken as free of them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,7 +14,7 @@ from torch.nn import functional as F
 from qdiag.capture.ops import operation_name
 from qdiag.core.graph import Layer
 from qdiag.numerics.quantizers.affine import Affine
-from qdiag.plan import QuantPlan
+from qdiag.simulate.arithmetic.base import LayerOp
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 _UINT8_MAX = 255
@@ -26,83 +22,14 @@ _CHUNK = 1 << 24
 """Elements of the patches that are held at once."""
 _CACHED = 1 << 17
 """Elements of a chunk that stays in the cache."""
-
-
-@dataclass(frozen=True)
-class OutputLimits:
-    """Limits on the sums of one layer.
-
-    Attributes:
-        accumulator_bits: None where the accumulator is wide enough to be left alone.
-        adds_pairs: pairs of products saturate in int16.
-        source, weight: quantizers of the layer's input (per tensor) and of its weight (per tensor or per channel).
-    """
-
-    accumulator_bits: int | None
-    adds_pairs: bool
-    source: Affine
-    weight: Affine
-
-    @cached_property
-    def key(self) -> tuple[object, ...]:
-        """Equal for limits that act alike on the same tensors."""
-        source = (float(self.source.scale), float(self.source.zero_point))
-        return (self.accumulator_bits, self.adds_pairs, *source, tuple(self.weight.scale.flatten().tolist()))
-
-
-def output_limits(plan: QuantPlan, layer: Layer) -> OutputLimits | None:
-    """The limits under which a layer adds up; None where nothing can saturate, as under any ordinary scheme."""
-    scheme = plan.scheme
-    if scheme.accumulator_bits >= 32 and not scheme.pair_saturation:
-        return None
-    operands = plan.integer_operands(layer)
-    if operands is None:
-        return None
-    source, weight = operands
-    bits = scheme.accumulator_bits if scheme.accumulator_bits < 32 else None
-    pairs = scheme.pair_saturation and adds_pairs(layer, source)
-    return OutputLimits(bits, pairs, source, weight) if bits is not None or pairs else None
+_IMAGES, _POSITIONS = 4, 64
+"""Output positions per batch that `sampled_pairs` adds up, and images that they are taken from."""
 
 
 def adds_pairs(layer: Layer, source: Affine) -> bool:
     """The layer runs on the instruction that adds pairs in int16, and this module knows in which order."""
     is_unsigned_byte = source.quant_min >= 0 and source.quant_max <= _UINT8_MAX
     return is_unsigned_byte and (layer.kind == "linear" or (layer.kind == "conv" and layer.groups == 1))
-
-
-def limited_output(
-    limits: OutputLimits, node: fx.Node, layer: Layer, x: Tensor, weight: Tensor, output: Tensor
-) -> Tensor:
-    """A layer's output as the limits leave it; the tensor given where they change nothing.
-
-    Args:
-        node: the layer's operation. x: its quantized input. weight: its fake-quantized weight.
-        output: what the operation gave for them, bias included, before any clamp.
-    """
-    if limits.adds_pairs:
-        output = _without_lost_pairs(limits, node, layer, x, weight, output)
-    if limits.accumulator_bits is None:
-        return output
-    low, high = accumulator_bounds(limits.accumulator_bits, limits.source, limits.weight, layer, output)
-    if bool(((output < low) | (output > high)).any()):
-        output = torch.maximum(torch.minimum(output, high), low)
-    return output
-
-
-def accumulator_bounds(
-    bits: int, source: Affine, weight: Affine, layer: Layer, output: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Lowest and highest sum in real units, in shapes that broadcast with the output."""
-    weight_scale = weight.scale.to(output.device).double()
-    if weight_scale.ndim and layer.weight_axis == 1:
-        weight_scale = weight_scale.repeat(layer.groups)  # a transposed convolution's channels repeat in every group
-    scale = source.scale.to(output.device).double() * weight_scale
-    if scale.ndim:
-        shape = [1] * output.ndim
-        shape[-1 if layer.kind == "linear" else 1] = -1
-        scale = scale.view(shape)
-    limit = float(1 << (bits - 1))
-    return (-limit * scale).to(output.dtype), ((limit - 1) * scale).to(output.dtype)
 
 
 def integer_weight(weight: Tensor, qparams: Affine) -> Tensor:
@@ -152,24 +79,46 @@ def _paired(rows: Tensor) -> Tensor:
     return F.pad(rows, (0, rows.shape[1] % 2)).view(rows.shape[0], -1, 2)
 
 
-def _without_lost_pairs(
-    limits: OutputLimits, node: fx.Node, layer: Layer, x: Tensor, weight: Tensor, output: Tensor
-) -> Tensor:
-    integers = integer_weight(weight, limits.weight)
-    if not bool(risky_pairs(_paired(integers), limits.source.quant_max).any()):
+def without_lost_pairs(op: LayerOp, x: Tensor, output: Tensor, source: Affine, weight: Affine) -> Tensor:
+    """A layer's output without what its pairs lose; the tensor given where none can.
+
+    Args:
+        x: the quantized input. source, weight: quantizers of the input and of the weight.
+    """
+    layer, simulated = _parts_of(op)
+    integers = integer_weight(simulated, weight)
+    if not bool(risky_pairs(_paired(integers), source.quant_max).any()):
         return output
-    scale = limits.source.scale.to(x.device) * limits.weight.scale.to(x.device)
+    scale = source.scale.to(x.device) * weight.scale.to(x.device)
     lost = []
     for part in _parts(x, integers.shape[1]):
-        patches = integer_patches(node, layer, part, tuple(weight.shape[2:]), limits.source)
+        patches = integer_patches(op.node, layer, part, tuple(simulated.shape[2:]), source)
         if patches is None:
             return output
         lost.append(lost_in_pairs(patches, integers) * scale)
-    rows = torch.cat(lost)
-    if layer.kind == "linear":
-        return output - rows.view(output.shape)
-    positions = output.movedim(1, -1)
-    return output - rows.view(positions.shape).movedim(-1, 1)
+    rows, axis = torch.cat(lost), layer.channel_axis(output.ndim) or -1
+    positions = output.movedim(axis, -1)
+    return output - rows.view(positions.shape).movedim(-1, axis)
+
+
+def sampled_pairs(op: LayerOp, x: Tensor, source: Affine, weight: Affine) -> tuple[Tensor, Tensor] | None:
+    """Sums without the bias at some output positions, (positions, C), exact and with pairs that saturate."""
+    layer, simulated = _parts_of(op)
+    few = x if layer.kind == "linear" else x[:_IMAGES]
+    patches = integer_patches(op.node, layer, few, tuple(simulated.shape[2:]), source)
+    if patches is None:
+        return None
+    patches = patches[:: max(1, patches.shape[0] // _POSITIONS)]
+    integers = integer_weight(simulated, weight)
+    exact = (patches - float(source.zero_point)) @ integers.T
+    scale = source.scale.to(x.device) * weight.scale.to(x.device)
+    return exact * scale, (exact - lost_in_pairs(patches, integers)) * scale
+
+
+def _parts_of(op: LayerOp) -> tuple[Layer, Tensor]:
+    """The layer and its quantized weight."""
+    assert op.layer is not None and op.weights is not None and op.weights.weight is not None
+    return op.layer, op.weights.weight
 
 
 def _parts(x: Tensor, fan_in: int) -> Iterator[Tensor]:

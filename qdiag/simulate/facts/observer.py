@@ -2,7 +2,6 @@
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +11,9 @@ from torch import Tensor, fx
 from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
-from qdiag.plan import QuantPlan
-from qdiag.simulate.calibrate import channel_axis
 from qdiag.simulate.facts.macs import mac_count
-from qdiag.simulate.passes.network import Network
-from qdiag.simulate.passes.paired import LayerProbe, PairedRunner
-from qdiag.simulate.passes.streams import Streams, first_float, pick
+from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
+from qdiag.simulate.passes.observer import LayerObserver
 
 _SAMPLES_PER_IMAGE = 4096
 """Values per image behind the percentiles of a measured range; minimum and maximum see every one."""
@@ -34,58 +30,48 @@ class PassFacts:
     channel_sqnr_db_median: float
 
 
-class FactRunner(PairedRunner):
-    """A `PairedRunner` that also keeps `PassFacts` of every layer.
+class FactObserver(LayerObserver):
+    """Keeps `PassFacts` of every layer of a paired pass; no operation runs again."""
 
-    It looks at the streams on their way into a layer's site and out of it, so no operation runs again.
-    """
-
-    def __init__(self, network: Network, plans: Sequence[QuantPlan], probe: LayerProbe | None = None) -> None:
-        super().__init__(network, plans, probe)
+    def __init__(self) -> None:
         self._observers: dict[str, TensorObserver] = {}
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
         self._macs: dict[str, int] = {}
+        self._operands: tuple[fx.Node, list[Tensor]] | None = None
 
-    def compute(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        value = super().compute(node, layer, args, kwargs)
-        if layer is not None and layer.policy == "compute" and layer.name not in self._macs:
-            streams = first_float(value)
-            output = streams.reference if streams is not None else value
-            operands = [a for a in pick(args, lambda s: s.reference) if isinstance(a, Tensor)]
-            if isinstance(output, Tensor):
-                self._macs[layer.name] = mac_count(node, operands, output) // max(self.sample_count, 1)
-        return value
+    def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        del kwargs
+        if layer.policy == "compute" and layer.name not in self._macs:
+            self._operands = node, [a for a in pick(args, REFERENCE) if isinstance(a, Tensor)]
 
-    def close(self, layer: Layer, value: Any) -> Any:
-        streams = first_float(value)
-        if streams is not None:
-            self._before(layer, streams)
-        closed = super().close(layer, value)
-        after = first_float(closed)
-        if after is not None and after.reference.numel():
-            observer = self._observers.setdefault(layer.name, TensorObserver(ObserverOptions(_SAMPLES_PER_IMAGE)))
-            observer.update(after.reference, image_count=self.sample_count)
-        return closed
-
-    def _before(self, layer: Layer, streams: Streams) -> None:
-        """The sums that only values before the clamp and the quantizer can give."""
-        axis = channel_axis(layer, streams.reference)
+    def opened(self, layer: Layer, lanes: Lanes) -> None:
+        """The figures that only values before the clamp and the quantizer can give."""
+        reference = lanes.reference
+        if self._operands is not None:
+            (node, operands), self._operands = self._operands, None
+            self._macs[layer.name] = mac_count(node, operands, reference) // max(self.sample_count, 1)
+        axis = layer.channel_axis(reference.ndim)
         if layer.weight is not None and axis is not None:
-            axis = streams.reference.ndim - 1 if layer.kind == "linear" else axis
-            self._channels.setdefault(layer.name, _ChannelErrors()).add(streams, axis, layer.clamp)
+            errors = self._channels.setdefault(layer.name, _ChannelErrors())
+            errors.add(reference, lanes.tensors[LOCAL], axis, layer.clamp)
         if layer.clamp is not None and math.isfinite(layer.clamp[1]):
-            at_bound = (streams.reference >= layer.clamp[1]).sum()
-            self._at_bound.setdefault(layer.name, _Share()).add(at_bound, streams.reference.numel())
+            at_bound = (reference >= layer.clamp[1]).sum()
+            self._at_bound.setdefault(layer.name, _Share()).add(at_bound, reference.numel())
 
-    def pass_facts(self) -> dict[str, PassFacts]:
-        """Layer name to its facts, for the layers that `errors` names."""
-        return {name: self._facts(name) for name in self.errors()}
+    def closed(self, layer: Layer, lanes: Lanes) -> None:
+        if lanes.reference.numel():
+            observer = self._observers.setdefault(layer.name, TensorObserver(ObserverOptions(_SAMPLES_PER_IMAGE)))
+            observer.update(lanes.reference, image_count=self.sample_count)
+
+    def facts(self) -> dict[str, PassFacts]:
+        """Layer name to its facts, for every layer that the pass met."""
+        return {name: self._facts(name) for name in self._observers}
 
     def _facts(self, name: str) -> PassFacts:
-        observer, channels, share = self._observers.get(name), self._channels.get(name), self._at_bound.get(name)
+        channels, share = self._channels.get(name), self._at_bound.get(name)
         return PassFacts(
-            measured_range=observer.range() if observer is not None else None,
+            measured_range=self._observers[name].range(),
             mean_shift_fraction=channels.mean_shift_fraction() if channels is not None else math.nan,
             saturated_at_bound_fraction=share.value() if share is not None else math.nan,
             mac_count=self._macs.get(name, 0),
@@ -100,17 +86,16 @@ class _ChannelErrors:
         self._sums: Tensor | None = None
         self._per_channel = 0
 
-    def add(self, streams: Streams, axis: int, clamp: tuple[float, float] | None) -> None:
+    def add(self, reference: Tensor, local: Tensor, axis: int, clamp: tuple[float, float] | None) -> None:
         """Values before the clamp; NaN and Inf count as no error. The signal and its error are taken after the clamp,
         the shift of the mean before it, where a bias acts."""
-        others = [i for i in range(streams.reference.ndim) if i != axis]
-        error = (streams.local - streams.reference).nan_to_num_(0.0, 0.0, 0.0)
+        others = [i for i in range(reference.ndim) if i != axis]
+        error = (local - reference).nan_to_num_(0.0, 0.0, 0.0)
         rows = [error.sum(others, dtype=torch.float64)]
         rows.append(error.square_().sum(others, dtype=torch.float64))
-        reference = streams.reference
         if clamp is not None:
             reference = reference.clamp(*clamp)
-            error = (streams.local.clamp(*clamp) - reference).nan_to_num_(0.0, 0.0, 0.0).square_()
+            error = (local.clamp(*clamp) - reference).nan_to_num_(0.0, 0.0, 0.0).square_()
         rows.append(error.sum(others, dtype=torch.float64))
         rows.append(reference.nan_to_num(0.0, 0.0, 0.0).square_().sum(others, dtype=torch.float64))
         new = torch.stack(rows)

@@ -1,0 +1,46 @@
+"""How a backend computes a layer, as a value."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import fx
+
+from qdiag.core.graph import Layer
+from qdiag.simulate.passes.weights import SimulatedWeights
+
+
+@dataclass(frozen=True)
+class LayerOp:
+    """One operation of the graph.
+
+    Attributes:
+        layer: that it belongs to; None for what moves values, and for integers.
+        weights: what it computes with in place of the weight and bias among its arguments; None leaves those.
+    """
+
+    node: fx.Node
+    layer: Layer | None = None
+    weights: SimulatedWeights | None = None
+
+    def arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """(x, weight, bias, ...) with weight and bias replaced."""
+        if self.weights is None:
+            return args
+        bias = (self.weights.bias,) if len(args) > 2 or self.weights.bias is not None else ()
+        return (args[0], self.weights.weight, *bias, *args[3:])
+
+
+class Arithmetic(Protocol):
+    """How the layers of one lane compute. `run` is the only place where one does."""
+
+    @property
+    def key(self) -> Hashable:
+        """Equal keys give equal results for the same operation on the same tensors."""
+
+    def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result of the operation, before any clamp and quantizer.
+
+        Args:
+            args, kwargs: of the node, plain tensors; activations as they were quantized where they were made.
+        """

@@ -1,0 +1,68 @@
+"""Weights of many lanes, equal ones as one object, so that what is computed with them can be shared."""
+
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+from qdiag.core.graph import Layer
+from qdiag.simulate.passes.lanes import Lane
+from qdiag.simulate.passes.weights import SimulatedWeights, float_weights, simulated_weights
+
+
+def lane_weights(layer: Layer, lanes: Sequence[Lane]) -> list[SimulatedWeights]:
+    """A layer's weight and bias in each lane; equal ones are the same objects."""
+    made: dict[Hashable, SimulatedWeights] = {}
+    for lane in lanes:
+        at = _key(lane, layer)
+        if at not in made:
+            made[at] = _shared(_weights(lane, layer), list(made.values()))
+    return [made[_key(lane, layer)] for lane in lanes]
+
+
+def _weights(lane: Lane, layer: Layer) -> SimulatedWeights:
+    if lane.plan is None:
+        return float_weights(lane.network, layer)
+    return simulated_weights(lane.network, lane.plan, layer)
+
+
+def _key(lane: Lane, layer: Layer) -> Hashable:
+    """Equal for lanes that give a layer the same weight and bias."""
+    constants = lane.network.program.constants
+    own = (id(constants[layer.weight or ""]), id(constants[layer.bias]) if layer.bias else None)
+    if lane.plan is None:
+        return own
+    plan = lane.plan.layers[layer.name]
+    source = lane.plan.layers[layer.inputs[0]].output if layer.inputs else None
+    return (
+        *own,
+        plan.weight.key if plan.weight is not None else None,
+        source.key if source is not None and (layer.bias or plan.bias_shift is not None) else None,
+        id(plan.bias_shift) if plan.bias_shift is not None else None,
+        plan.bias or lane.plan.scheme.bias_of(layer.name),
+    )
+
+
+def _shared(new: SimulatedWeights, others: Sequence[SimulatedWeights]) -> SimulatedWeights:
+    """The same values, with the tensors of others where these are equal: one weight, several biases."""
+    weight = next((o.weight for o in others if _same(o.weight, new.weight)), new.weight)
+    bias = next((o.bias for o in others if _same(o.bias, new.bias)), new.bias)
+    return SimulatedWeights(weight, bias)
+
+
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is b or (a is not None and b is not None and a.shape == b.shape and torch.equal(a, b))
+
+
+def differing_constants(lanes: Sequence[Lane]) -> dict[str, list[Tensor]]:
+    """Constants that some lane has otherwise than the first, by name, one value per lane."""
+    reference, *others = lanes
+    if all(lane.network is reference.network for lane in others):
+        return {}
+    found = {}
+    for name, value in reference.network.program.constants.items():
+        values = [lane.network.program.constants.get(name, value) for lane in others]
+        shared = [value, *(value if _same(value, other) else other for other in values)]
+        if any(other is not value for other in shared):
+            found[name] = shared
+    return found

@@ -1,0 +1,74 @@
+"""The versions of one value that travel through the graph together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from qdiag.plan import QuantPlan
+from qdiag.simulate.arithmetic.base import Arithmetic
+from qdiag.simulate.passes.network import Network
+
+REFERENCE, LOCAL, SIMULATED = 0, 1, 2
+"""Lanes of the paired pass."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One way to compute the network.
+
+    Attributes:
+        network: its weights and clamps; the graph is the same in all lanes.
+        plan: its quantizers; None leaves everything in float.
+        is_local: every layer alone: it reads the reference, quantized once by this plan.
+        arithmetic: of every layer; None takes what the plan's scheme says.
+        keeps_gradient: the float inputs ask for their gradient.
+    """
+
+    network: Network
+    plan: QuantPlan | None = None
+    is_local: bool = False
+    arithmetic: Arithmetic | None = None
+    keeps_gradient: bool = False
+
+
+@dataclass(slots=True)
+class Lanes:
+    """One value, in every lane; the first is the reference.
+
+    Attributes:
+        is_fresh: nobody else holds these tensors' memory, so it may be written to.
+    """
+
+    tensors: list[Any]
+    is_fresh: bool = False
+
+    @property
+    def reference(self) -> Tensor:
+        reference: Tensor = self.tensors[REFERENCE]
+        return reference
+
+
+def is_lanes(value: Any) -> bool:
+    """For pytree, which would look into lists otherwise."""
+    return isinstance(value, Lanes)
+
+
+def has_lanes(tree: Any) -> bool:
+    """True when any leaf is a `Lanes`."""
+    return any(map(is_lanes, pytree.tree_leaves(tree, is_leaf=is_lanes)))
+
+
+def pick(tree: Any, lane: int) -> Any:
+    """The tree as one lane has it."""
+    return pytree.tree_map(lambda leaf: leaf.tensors[lane] if is_lanes(leaf) else leaf, tree, is_leaf=is_lanes)
+
+
+def join(results: list[Any], *, is_fresh: bool) -> Any:
+    """Results of one operation by lane: a tensor, or a tuple of tensors; sizes and numbers are the reference's."""
+    if isinstance(results[REFERENCE], Tensor):
+        return Lanes(results, is_fresh)
+    if isinstance(results[REFERENCE], tuple | list):
+        return tuple(join(list(parts), is_fresh=is_fresh) for parts in zip(*results, strict=True))
+    return results[REFERENCE]

@@ -1,0 +1,32 @@
+"""What looks on while a network runs in lanes."""
+
+from typing import Any
+
+from torch import Tensor, fx
+
+from qdiag.core.graph import Layer
+from qdiag.simulate.passes.lanes import Lanes
+
+
+class LayerObserver:
+    """Sees every layer with a float output, at four moments; a subclass says at which it looks.
+
+    Attributes:
+        sample_count: of the batch at hand.
+        sees_constants: also at the constants among the sites.
+    """
+
+    sample_count: int = 1
+    sees_constants: bool = False
+
+    def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The layer's first operation is about to run; `args` and `kwargs` hold `Lanes`."""
+
+    def opened(self, layer: Layer, lanes: Lanes) -> None:
+        """Its output before the fused clamp and the quantizers."""
+
+    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+        """A flat piece of its output in every lane, clamped and quantized, a local lane not yet started anew."""
+
+    def closed(self, layer: Layer, lanes: Lanes) -> None:
+        """Its output as the next layers read it."""
