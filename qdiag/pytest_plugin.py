@@ -49,6 +49,7 @@ def assert_quantizes(
     __tracebackhide__ = True
     import qdiag
     from qdiag.core.gate import Allowance, Limit, Thresholds
+    from qdiag.core.printable import printable
     from qdiag.errors import QdiagError
     from qdiag.gate.evidence import GateEvidence
     from qdiag.gate.judge import judge
@@ -68,7 +69,8 @@ def assert_quantizes(
         result = judge(GateEvidence(measurement.model.source, measurement), thresholds)
     except QdiagError as error:
         hint = f"\nhint: {error.hint}" if error.hint else ""
-        pytest.fail(f"the quantized network could not be judged: {error}{hint}", pytrace=False)
+        words = printable(f"the quantized network could not be judged: {error}{hint}", lines=True)
+        pytest.fail(words, pytrace=False)
     if result.status in ("fail", "cannot_judge"):
         pytest.fail(_message(result), pytrace=False)
     if result.status == "undecided":
@@ -83,6 +85,7 @@ def assert_quantizes_fixture() -> "Callable[..., GateResult]":
 
 
 def _message(result: "GateResult") -> str:
+    from qdiag.core.printable import printable
     from qdiag.writers.words.gate import STATUS_WORDS, check_sentence, shown_checks, verdict_words
 
     lines = [f"{result.source} under {result.scheme}: {verdict_words(result)}"]
@@ -91,4 +94,4 @@ def _message(result: "GateResult") -> str:
     if result.weakest:
         figures = [f"{figure.layer} {figure.local_db:.1f} dB" for figure in result.weakest[:_WEAKEST_SHOWN]]
         lines.append(f"  weakest layers, local SQNR: {', '.join(figures)}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

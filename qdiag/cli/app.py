@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from qdiag.cli.options.roles import guarded
-from qdiag.errors import QdiagError
+from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
+from qdiag.errors import QdiagError, WriteError
 
 EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
@@ -85,8 +86,26 @@ def _callback(
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit code: 0 done, 2 wrong usage or an input that cannot be judged."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Runs one command line and returns its exit code: 0 done, 2 wrong usage or an input that cannot be judged.
+
+    What was done, but could not be printed, is not done: 2.
+    """
+    with guarded_streams() as (out, _):
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        out.flush()
+        if out.failure is not None:
+            _print_error(
+                WriteError(
+                    f"not everything could be printed: {out.failure}",
+                    at="standard output",
+                    hint="the files that were asked for are written",
+                )
+            )
+            return code or EXIT_CANNOT_JUDGE
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     is_debug = "--debug" in arguments
     words = _words_to_complete() or arguments
     wanted = words[:1] if words and words[0] in {name for name, _, _ in COMMANDS} else None
@@ -130,7 +149,14 @@ def _words_to_complete() -> list[str]:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run())
+    open_descriptors()
+    code = run()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):  # said already
+        close_quietly()
+    sys.exit(code)
 
 
 def _print_error(error: QdiagError) -> None:

@@ -3,11 +3,15 @@
 import os
 import sys
 import time
+from collections.abc import Iterable
+from itertools import accumulate
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.segment import Segment
+from rich.text import Span, Text
 
+from qdiag.core.printable import is_printable, printable
 from qdiag.core.progress import NoProgress
 from qdiag.core.progress import Progress as ProgressSink
 from qdiag.errors import ConfigError, QdiagError
@@ -16,16 +20,47 @@ _WIDTH_IN_FILES = 160
 """Columns when stdout is a file or a pipe, where nothing needs to be left out."""
 
 
+class OwnLines(Text):
+    """Text whose ends of lines are our own, not part of a name."""
+
+
+class PrintableConsole(Console):
+    """Shows what would move the cursor, turn the direction of writing or end a line as a visible escape.
+
+    The headers of tables are plain strings, of our own, and may have two lines; any other text of several lines is
+    `OwnLines`.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, str):
+            renderable = printable(renderable, lines=True)
+        elif isinstance(renderable, Text):
+            renderable = _printable_text(renderable)
+        return super().render(renderable, options)
+
+
+def _printable_text(text: Text) -> Text:
+    plain, keeps_lines = text.plain, isinstance(text, OwnLines)
+    if is_printable(plain.replace("\n", "") if keeps_lines else plain):
+        return text
+    pieces = [printable(character, lines=keeps_lines) for character in plain]
+    starts = [0, *accumulate(map(len, pieces))]
+    shown = text.copy()
+    shown.plain = "".join(pieces)
+    shown.spans = [Span(starts[span.start], starts[min(span.end, len(plain))], span.style) for span in text.spans]
+    return shown
+
+
 def stdout_console() -> Console:
     """For results; as wide as the terminal, or wide enough for all columns when there is none."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return Console(highlight=False)
-    return Console(highlight=False, width=_WIDTH_IN_FILES)
+        return PrintableConsole(highlight=False)
+    return PrintableConsole(highlight=False, width=_WIDTH_IN_FILES)
 
 
 def stderr_console() -> Console:
     """For progress, remarks and errors."""
-    return Console(stderr=True, highlight=False)
+    return PrintableConsole(stderr=True, highlight=False)
 
 
 def print_error(error: QdiagError) -> None:

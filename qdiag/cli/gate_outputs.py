@@ -1,10 +1,10 @@
 """Where a gate speaks: files that were asked for, and what GitHub Actions reads."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from qdiag.cli.streams import write_commands
 from qdiag.core.gate import GateResult
 from qdiag.files.atomic import STDOUT, write_file
 
@@ -59,9 +59,7 @@ def write_gate(result: GateResult, files: GateFiles, environment: Mapping[str, s
     if variables.get("GITHUB_ACTIONS") == "true":
         from qdiag.writers.ci.github_actions import annotations
 
-        stream = sys.stderr if files.takes_stdout else sys.stdout  # the runner reads both
-        for line in annotations(result):
-            print(line, file=stream)
+        write_commands(annotations(result), to_stderr=files.takes_stdout)  # the runner reads both
 
 
 def _version() -> str:

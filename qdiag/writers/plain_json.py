@@ -7,6 +7,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, get_type_hints
 
+from qdiag.core.printable import is_printable, printable
+
 Derived = Mapping[type, Sequence[str]]
 """Properties to be written beside the stored fields of a type, for readers' convenience."""
 
@@ -50,4 +52,20 @@ def dump(value: Any, indent: int = 0) -> str:
         return "{\n" + ",\n".join(rows) + f"\n{outer}}}"
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         return "[\n" + ",\n".join(f"{inner}{dump(item, indent + 1)}" for item in value) + f"\n{outer}]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _escaped(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def shown(value: Any) -> Any:
+    """The same with every text printable, for what is shown rather than read back."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): shown(item) for key, item in value.items()}
+    return [shown(item) for item in value] if isinstance(value, list) else value
+
+
+def _escaped(text: str) -> str:
+    """Escapes that JSON has for what a terminal would act on: the value that is read back is the same."""
+    if is_printable(text):
+        return text
+    return "".join(c if is_printable(c) else json.dumps(c)[1:-1] for c in text)

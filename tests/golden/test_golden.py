@@ -7,9 +7,9 @@ from importlib.metadata import version
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from qdiag.cli.app import run
+from qdiag.cli.console import PrintableConsole
 from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.tables.sqnr import print_measurement
@@ -27,7 +27,7 @@ HELP_WRITTEN_WITH = "0.29"
 
 
 def table(result: Measurement, width: int, order: Order = Order.WORST, top: int | None = None) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
+    console = PrintableConsole(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
     print_measurement(console, result, order, SortKey.LOCAL, top)
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
@@ -63,7 +63,7 @@ def test_table_with_infinite_and_undefined_figures(check_golden: Check) -> None:
 
 
 def test_ranges_table(check_golden: Check) -> None:
-    console = Console(file=io.StringIO(), width=120, highlight=False)
+    console = PrintableConsole(file=io.StringIO(), width=120, highlight=False)
     print_ranges(console, range_report())
     assert isinstance(console.file, io.StringIO)
     text = "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import pytest
-from rich.console import Console
 
 from qdiag.cli.app import run
+from qdiag.cli.console import PrintableConsole
 from qdiag.cli.options.choices import Order
 from qdiag.cli.tables.bn import print_audit
 from qdiag.writers.csv.bn import bn_csv
@@ -18,7 +18,7 @@ Check = Callable[[str, str], None]
 
 
 def table(certainty: str, width: int, order: Order, top: int | None = None) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
+    console = PrintableConsole(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
     print_audit(console, bn_audit(certainty=certainty), order, top)
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())

@@ -7,9 +7,9 @@ from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
-from rich.console import Console
 
 from qdiag.cli.app import run
+from qdiag.cli.console import PrintableConsole
 from qdiag.cli.tables.compare import print_comparison
 from qdiag.compare.diagnoses import compare_diagnoses
 from qdiag.core.compare import Comparison
@@ -57,7 +57,7 @@ def renamed_layers() -> Comparison:
 
 
 def table(comparison: Comparison, width: int, top: int | None = None) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
+    console = PrintableConsole(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
     print_comparison(console, comparison, top)
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import pytest
-from rich.console import Console
 
 from qdiag.cli.app import run
+from qdiag.cli.console import PrintableConsole
 from qdiag.cli.tables.gate import print_gate
 from qdiag.core.gate import GateResult
 from qdiag.gate.baseline import make_baseline
@@ -25,7 +25,7 @@ Check = Callable[[str, str], None]
 
 
 def table(result: GateResult, width: int) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
+    console = PrintableConsole(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
     print_gate(console, result)
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import pytest
-from rich.console import Console
 
 from qdiag.cli.app import run
+from qdiag.cli.console import PrintableConsole
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.diagnosis import Diagnosis
 from tests.diagnoses import diagnosis, healthy_diagnosis, unlabelled_diagnosis
@@ -18,7 +18,7 @@ Check = Callable[[str, str], None]
 
 def printed(found: Diagnosis, width: int) -> str:
     file = io.StringIO()
-    print_ranking(Console(file=file, width=width, highlight=False, color_system=None), found)
+    print_ranking(PrintableConsole(file=file, width=width, highlight=False, color_system=None), found)
     return "".join(line.rstrip() + "\n" for line in file.getvalue().splitlines())
 
 

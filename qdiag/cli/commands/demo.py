@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
-from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.console import OwnLines, Stopwatch, make_progress, remark, stdout_console
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
 from qdiag.cli.options.choices import Device, PreprocessingPreset
 from qdiag.cli.options.common import DebugOption, QuietOption
@@ -139,7 +139,7 @@ def _copied(path: Path, folder: Path) -> Path:
 
 
 def _tell(console: Console, text: str) -> None:
-    console.print(text, markup=False, width=min(console.width, _STORY_WIDTH))
+    console.print(OwnLines(text), width=min(console.width, _STORY_WIDTH))
     console.print()
 
 

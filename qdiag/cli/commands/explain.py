@@ -81,7 +81,8 @@ def _print_list(console: Console) -> None:
             table.add_row(Text(family, style="bold"))
         table.add_row(Text(f"  {code.code}", style="cyan"), code.title, Text(code.slug, style="dim"))
     console.print(table)
-    console.print("\nqdiag explain CODE prints the page of one.", style="dim")
+    console.print()
+    console.print("qdiag explain CODE prints the page of one.", style="dim")
 
 
 def _print_page(console: Console, code: Code) -> None:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qdiag.cli.console import OwnLines
+from qdiag.core.printable import printable
 from qdiag.writers.words.layers import shorten
 
 T = TypeVar("T")
@@ -63,8 +65,9 @@ def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], r
     for i in sorted(kept):
         table.add_column(columns[i].header, justify="left" if columns[i].is_left else "right", no_wrap=True)
     for r, text in enumerate(names):
-        plain = _wrapped(text.plain, room - _SPACE) if name.wraps else shorten(text.plain, room - _SPACE)
-        table.add_row(Text(plain, style=text.style), *(cells[i][r] for i in sorted(kept)))
+        plain = printable(text.plain)
+        plain = _wrapped(plain, room - _SPACE) if name.wraps else shorten(plain, room - _SPACE)
+        table.add_row(OwnLines(plain, style=text.style), *(cells[i][r] for i in sorted(kept)))
     return table
 
 

@@ -1,14 +1,11 @@
 """What GitHub Actions reads from the standard output of a step: annotations."""
 
-import re
-
 from qdiag.core.gate import GateCheck, GateResult
+from qdiag.core.printable import printable
 from qdiag.writers.words.gate import check_sentence, check_title, named_cause_words
 
 ANNOTATIONS_AT_MOST = 10
 """Of each kind; GitHub shows no more of one step."""
-
-_CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def annotations(result: GateResult) -> tuple[str, ...]:
@@ -36,8 +33,7 @@ def _line(kind: str, title: str, text: str) -> str:
 
 
 def _data(text: str) -> str:
-    clean = _CONTROL.sub(" ", text)
-    return clean.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text, lines=True).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -5,10 +5,8 @@ from collections import Counter
 from xml.etree import ElementTree
 
 from qdiag.core.gate import GateCheck, GateResult
+from qdiag.core.printable import printable
 from qdiag.writers.words.gate import RULE_HELP, check_sentence, check_title, named_cause_words
-
-_FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 has no way to write."""
 
 
 def gate_junit(result: GateResult) -> str:
@@ -46,10 +44,10 @@ def _outcome(case: ElementTree.Element, check: GateCheck, result: GateResult) ->
     words = _clean(check_sentence(check))
     if check.status == "fail":
         failure = ElementTree.SubElement(case, "failure", {"type": check.rule, "message": words})
-        failure.text = _clean("\n".join(_story(check, result)))
+        failure.text = "\n".join(map(_clean, _story(check, result)))
     elif check.status == "cannot_judge":
         error = ElementTree.SubElement(case, "error", {"type": check.rule, "message": words})
-        error.text = _clean("\n".join(_story(check, result)))
+        error.text = "\n".join(map(_clean, _story(check, result)))
     elif check.status == "undecided":
         ElementTree.SubElement(case, "skipped", {"type": check.rule, "message": words})
     else:
@@ -83,4 +81,4 @@ def _package(result: GateResult) -> str:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
+    return printable(text)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from qdiag.core.causes.codes import CODES
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
-from qdiag.writers.plain_json import dump
+from qdiag.writers.plain_json import dump, shown
 from qdiag.writers.words.causes import cause_title
 from qdiag.writers.words.gate import RULE_HELP, RULE_TITLES, check_sentence, named_cause_words
 
@@ -52,7 +52,7 @@ def gate_sarif(result: GateResult, version: str) -> str:
         "results": results,
         "properties": dict(result.fingerprints),
     }
-    return dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
+    return dump(shown({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})) + "\n"
 
 
 def _results(result: GateResult) -> Iterator[dict[str, Any]]:
@@ -69,7 +69,7 @@ def _results(result: GateResult) -> Iterator[dict[str, Any]]:
 
 
 def _result(rule: str, level: str, text: str, layers: tuple[str, ...], result: GateResult, kind: str) -> dict[str, Any]:
-    identity = "\n".join((rule, kind, *(layers if len(layers) == 1 else ())))
+    identity = "\n".join((rule, kind, *(layers if len(layers) == 1 else ()))).encode("utf-8", "surrogatepass")
     location: dict[str, Any] = {
         "physicalLocation": {"artifactLocation": {"uri": _uri(result)}, "region": {"startLine": 1}}
     }
@@ -80,7 +80,7 @@ def _result(rule: str, level: str, text: str, layers: tuple[str, ...], result: G
         "level": level,
         "message": {"text": text},
         "locations": [location],
-        "partialFingerprints": {_FINGERPRINT: hashlib.sha256(identity.encode()).hexdigest()[:32]},
+        "partialFingerprints": {_FINGERPRINT: hashlib.sha256(identity).hexdigest()[:32]},
     }
 
 
@@ -113,5 +113,5 @@ def _uri(result: GateResult) -> str:
     """The model file, as a relative reference where it is one."""
     source = result.model.source if result.model is not None else result.source
     path = PurePath(source.split(", submodule ")[0])
-    text = quote(path.as_posix(), safe="/")
+    text = quote(path.as_posix(), safe="/", errors="replace")
     return f"file://{text}" if path.is_absolute() else text or "model"

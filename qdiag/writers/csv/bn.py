@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.writers.csv.text import csv_text
 
 
 def bn_frame(audit: BatchNormAudit) -> pd.DataFrame:
@@ -14,7 +15,7 @@ def bn_frame(audit: BatchNormAudit) -> pd.DataFrame:
 
 def bn_csv(audit: BatchNormAudit) -> str:
     """`bn_frame` as text; infinite values are `inf`, missing ones are empty."""
-    return str(bn_frame(audit).to_csv(index=False, lineterminator="\n"))
+    return csv_text(bn_frame(audit))
 
 
 def _rows(record: BatchNormRecord) -> list[dict[str, object]]:

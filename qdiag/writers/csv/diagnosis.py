@@ -8,6 +8,7 @@ import pandas as pd
 from qdiag.core.causes.ranking import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.csv.layers import layer_frame
+from qdiag.writers.csv.text import csv_text
 
 
 def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
 
 def diagnosis_layer_csv(diagnosis: Diagnosis) -> str:
     """`diagnosis_layer_frame` as text; infinite values are `inf`, missing ones are empty."""
-    return str(diagnosis_layer_frame(diagnosis).to_csv(index=False, lineterminator="\n"))
+    return csv_text(diagnosis_layer_frame(diagnosis))
 
 
 def _codes(names: Sequence[str], groups: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:

@@ -6,6 +6,7 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.records import LOSSES
+from qdiag.writers.csv.text import csv_text
 from qdiag.writers.words.layer_row import LayerRow, layer_rows
 from qdiag.writers.words.layers import op_words
 
@@ -25,7 +26,7 @@ def layer_frame(measurement: Measurement) -> pd.DataFrame:
 
 def layer_csv(measurement: Measurement) -> str:
     """`layer_frame` as text; infinite values are `inf`, missing ones are empty."""
-    return str(layer_frame(measurement).to_csv(index=False, lineterminator="\n"))
+    return csv_text(layer_frame(measurement))
 
 
 def _columns(row: LayerRow) -> dict[str, object]:
@@ -95,4 +96,4 @@ def range_frame(report: RangeReport) -> pd.DataFrame:
 
 def range_csv(report: RangeReport) -> str:
     """`range_frame` as text."""
-    return str(range_frame(report).to_csv(index=False, lineterminator="\n"))
+    return csv_text(range_frame(report))

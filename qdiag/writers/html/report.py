@@ -14,10 +14,12 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.printable import printable
 from qdiag.writers.html.comparison import comparison
 from qdiag.writers.html.filters import FILTERS
 from qdiag.writers.html.payload import run_payload
 from qdiag.writers.html.view import run_view
+from qdiag.writers.plain_json import shown
 from qdiag.writers.words.causes import VERDICT_WORDS, way_around_commands
 
 _STYLES = ("style.css", "sections.css", "charts.css", "print.css")
@@ -47,7 +49,7 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
         .render(
             runs=runs,
             comparison=comparison(diagnosis, after) if after is not None else (),
-            data=htmlsafe_json_dumps(data, allow_nan=False, separators=(",", ":")),
+            data=htmlsafe_json_dumps(shown(data), allow_nan=False, separators=(",", ":")),
             style=Markup("\n".join(map(_source, _STYLES))),
             script=Markup(script),
             script_hash=digest,
@@ -59,12 +61,18 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
+def _shown(value: object) -> object:
+    """What a template shows of somebody else's text; `Markup` is our own."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("qdiag.writers", "html"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from qdiag.core.compare import Comparison, LayerChange
+from qdiag.core.printable import printable
 from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
 from qdiag.writers.words.compare import (
     CAUSE_STATUS_WORDS,
@@ -61,14 +62,15 @@ def comparison_markdown(comparison: Comparison, layers_shown: int = LAYERS_SHOWN
 
 def escape(text: str) -> str:
     """Text that means itself inside a table of GitHub's Markdown."""
-    for sign in ("\\", "|", "`", "*", "_", "[", "]"):
+    text = printable(text.replace("\r", "").replace("\n", " "))
+    for sign in ("\\", "|", "`", "*", "_", "[", "]", "@", "#", "~", "!"):
         text = text.replace(sign, f"\\{sign}")
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "").replace("\n", " ")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def code(text: str) -> str:
     """A name in code font, whatever signs it holds; nothing for nothing."""
-    plain = text.replace("\r", "").replace("\n", " ")
+    plain = printable(text.replace("\r", "").replace("\n", " "))
     if not plain or "`" in plain or "|" in plain:
         return escape(plain)
     return f"`{plain}`"

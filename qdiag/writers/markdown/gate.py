@@ -7,6 +7,7 @@ from pathlib import Path
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
 from qdiag.files.atomic import append_file
 from qdiag.writers.markdown.github_text import code, plain, within
+from qdiag.writers.markdown.text import fenced
 from qdiag.writers.words.gate import (
     STATUS_WORDS,
     change_words,
@@ -67,7 +68,7 @@ def _lines(result: GateResult) -> Iterator[str]:
     yield from _list("What to know", [f"**{STATUS_WORDS[status]}** {plain(words)}" for status, words in details])
     yield from _list("Causes", [plain(named_cause_words(cause)) for cause in result.causes])
     if result.commands:
-        yield from ("", "**Repair**", "", "```", *(line.replace("```", "'''") for line in result.commands), "```")
+        yield from ("", "**Repair**", "", fenced(result.commands))
     yield from _list("Notes", [plain(note) for note in result.notes])
     yield from _weakest(result)
     yield from _provenance(result)

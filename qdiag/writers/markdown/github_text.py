@@ -2,18 +2,20 @@
 
 import re
 
-_LINE_BREAKS = re.compile(r"[\r\n\x00-\x1f\x7f]+")
+from qdiag.core.printable import printable
+
+_LINE_BREAKS = re.compile(r"[\r\n\t]+")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#@!])")
 
 
 def plain(text: str) -> str:
     """Every character that means something gets a backslash: table cells, links, mentions, pictures, tags."""
-    return _SPECIAL.sub(r"\\\1", _LINE_BREAKS.sub(" ", text).replace("&", "&amp;"))
+    return _SPECIAL.sub(r"\\\1", printable(_LINE_BREAKS.sub(" ", text)).replace("&", "&amp;"))
 
 
 def code(text: str) -> str:
     """As inline code, whatever it holds; a bar would still end a table cell."""
-    clean = _LINE_BREAKS.sub(" ", text).replace("|", "¦").strip()
+    clean = printable(_LINE_BREAKS.sub(" ", text)).replace("|", "¦").strip()
     if not clean:
         return ""
     longest = max((len(run) for run in re.findall("`+", clean)), default=0)

@@ -1,5 +1,6 @@
 """The part of report.md that goes layer by layer: SQNR, ranges, BatchNorm, losses."""
 
+import html
 import math
 from collections.abc import Sequence
 from statistics import median_high
@@ -7,6 +8,7 @@ from statistics import median_high
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import LOSSES, OpRecord
+from qdiag.core.printable import printable
 from qdiag.writers.markdown.text import PictureLink, code, fold, picture, pictures_of, section, table, text
 from qdiag.writers.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from qdiag.writers.words.layer_row import layer_rows, worst_first
@@ -54,7 +56,7 @@ def layers_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
 
 
 def _html(record: OpRecord) -> str:
-    return f"<code>{' '.join(record.name.split()).replace('&', '&amp;').replace('<', '&lt;')}</code>"
+    return f"<code>{html.escape(printable(' '.join(record.name.split())), quote=False)}</code>"
 
 
 def ranges_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from qdiag.core.printable import printable
 from qdiag.writers.words.layers import shorten
 
 
@@ -25,7 +26,7 @@ class PictureLink:
 
 def text(words: str) -> str:
     """A sentence, with what Markdown or HTML would take for markup made harmless, and nothing more than that."""
-    one_line = " ".join(words.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    one_line = printable(" ".join(words.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*\[\]|~$]|(?<![A-Za-z0-9])[_@#]|_(?![A-Za-z0-9]))", r"\\\1", one_line)
 
 
@@ -57,7 +58,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def shell(lines: Sequence[str]) -> str:
     """Commands to be copied."""
-    return "```sh\n" + "\n".join(lines) + "\n```"
+    return fenced(lines, "sh")
+
+
+def fenced(lines: Sequence[str], language: str = "") -> str:
+    """Lines as they are, between fences longer than any run of backticks in them."""
+    body = "\n".join(printable(line) for line in lines)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", body)), default=0))
+    return f"{fence}{language}\n{body}\n{fence}"
 
 
 def picture(link: PictureLink) -> str:

@@ -6,7 +6,9 @@ from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from qdiag.core.printable import printable
 from qdiag.errors import WriteError
 from qdiag.files.atomic import write_file
 
@@ -28,6 +30,7 @@ def settle_layout(figure: Figure) -> None:
 
     With a layout engine, even a placeholder, matplotlib draws everything twice for each file.
     """
+    _make_printable(figure)
     engine = figure.get_layout_engine()
     if engine is not None and figure.axes:
         engine.execute(figure)
@@ -38,10 +41,21 @@ def settle_layout(figure: Figure) -> None:
 def figure_bytes(figure: Figure, format_: PlotFormat) -> bytes:
     """The figure as a file, without dates or random identifiers."""
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "qdiag", "svg.fonttype": "none"}):
+    _make_printable(figure)
+    with mpl.rc_context({"svg.hashsalt": "qdiag", "svg.fonttype": "none", "text.parse_math": False}):
         metadata = {"Date": None} if format_ == "svg" else {}
         figure.savefig(buffer, format=format_, dpi=150, metadata=metadata)
+    if format_ == "svg":  # XML cannot hold them, and labels of axes are made while it is drawn
+        return printable(buffer.getvalue().decode("utf-8", "backslashreplace"), lines=True).encode()
     return buffer.getvalue()
+
+
+def _make_printable(figure: Figure) -> None:
+    """No text of a picture is mathematics, and none holds what a viewer would act on."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        text.set_text(printable(text.get_text(), lines=True))
 
 
 def save_figure(figure: Figure, path: Path) -> None:

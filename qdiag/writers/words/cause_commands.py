@@ -8,7 +8,9 @@ from pathlib import PurePath
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.printable import is_printable
 
+_ANSI_C = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}
 _BUILT_FORMATS = ("checkpoint", "safetensors")
 """Formats without the network's code: reading them takes `--arch`."""
@@ -38,6 +40,7 @@ def commands(
     model, words = _model_and_options(source, model_source, options)
     lines: list[str] = []
     settings: list[str] = []
+    model = as_argument(model)
     current, written_count = model, 0
     for repair, own_settings, layers in _last_ones_last(_steps(ranking)):
         traits = TRAITS.get(repair)
@@ -65,7 +68,7 @@ def way_around_commands(
     if not trial.settings:
         return ()
     model, words = _model_and_options(source, model_source, options)
-    return (_line(["sqnr", model, *words, *_set_words(trial.settings)]),)
+    return (_line(["sqnr", as_argument(model), *words, *_set_words(trial.settings)]),)
 
 
 _Step = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -98,7 +101,7 @@ def _write_words(traits: RepairTraits, model: str, target: str, layers: Sequence
     head = ["repair", model, "--with", traits.name]
     if not traits.must_be_last:
         return [*head, "-o", target]
-    places = [word for name in layers for word in ("--layers", escape(name))]
+    places = [word for name in layers for word in _option("--layers", escape(name))]
     return [*head, "--float-bound", "1", "-o", target, *places]
 
 
@@ -140,12 +143,37 @@ def _fixed_name(model: str, number: int) -> str:
     mark = "fixed" if number == 1 else f"fixed{number}"
     if path.suffix.lower() not in _SUFFIXES or ":" in path.name:
         return f"{mark}.pt"
-    return str(path.with_name(f"{path.stem}.{mark}{path.suffix}"))
+    return as_argument(str(path.with_name(f"{path.stem}.{mark}{path.suffix}")))
 
 
 def _set_words(settings: Sequence[str]) -> list[str]:
-    return [word for value in settings for word in ("--set", value)]
+    return [word for value in settings for word in _option("--set", value)]
+
+
+def _option(name: str, value: str) -> list[str]:
+    """One word where the value would be taken for an option itself."""
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def _line(words: Sequence[str]) -> str:
-    return shlex.join(["qdiag", *words])
+    return " ".join(map(quoted, ["qdiag", *words]))
+
+
+def quoted(word: str) -> str:
+    """A word for a shell, on one line whatever it holds: `$'...'` where it has characters that do not print.
+
+    That form is of POSIX.1-2024, and of bash, zsh and ksh long before.
+    """
+    if is_printable(word):
+        return shlex.quote(word)
+    body = "".join(_ANSI_C.get(c) or (c if is_printable(c) else _bytes_of(c)) for c in word)
+    return f"$'{body}'"
+
+
+def _bytes_of(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def as_argument(path: str) -> str:
+    """A path that is not taken for an option."""
+    return f"./{path}" if path.startswith("-") else path

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.printable import printable
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 
 _OP_WORDS = {
@@ -106,7 +107,7 @@ def _some(names: Sequence[str], count: int = 4) -> str:
 
 def shorten(text: str, width: int) -> str:
     """Keeps both ends of a long path, where layers differ, around an ellipsis; on one line."""
-    text = " ".join(text.splitlines())
+    text = printable(" ".join(text.splitlines()))
     if len(text) <= width:
         return text
     if width <= 1:

@@ -240,7 +240,7 @@ def test_annotations_are_few_escaped_and_of_one_line() -> None:
     (line, *_) = annotations(replace(failed(), checks=(odd,), causes=()))
     title, text = re.fullmatch(r"::error title=([^:,\n]*)::([^\r\n\x1b]*)", line).groups()  # type: ignore[union-attr]
     assert "a%2Cb%3Ac%0Ad" in title
-    assert "50 %25%0A::error::x%0D " in text
+    assert "50 %25%0A::error::x\\r\\x1b" in text
     assert annotations(passed()) == () or all(line.startswith("::warning") for line in annotations(passed()))
     assert all(line.startswith("::warning") for line in annotations(undecided()))
     assert all(line.startswith("::error") for line in annotations(unjudged()))

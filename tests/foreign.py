@@ -1,0 +1,52 @@
+"""Names as hostile as names can be, in every text that a result has."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from qdiag.core.printable import is_printable
+
+HOSTILE = (
+    "x\n::error::forged\n##[set-env name=A]b\r\x1b[2J\x1b]8;;http://x\x07\x9b31m\x7f\u202egnp.exe\u2028\u2029"
+    "\udcff\ufeff</script><script>alert(1)</script>]]>\x00```\n````~~~|"
+    "@all $\\frac$ <!-- `#1` ![a](b) &amp;\ufffe\uffff"
+)
+FORMULA = "=cmd|' /C calc'!A0"
+
+
+def hostile(value: Any, change: Callable[[str], str] = lambda text: f"{text}{HOSTILE}") -> Any:
+    """The dataclass with `change` made to every text that is not a word of ours.
+
+    Layers keep referring to one another, since equal texts stay equal.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kept = {
+            field.name: getattr(value, field.name)
+            if field.name in _OURS
+            else hostile(getattr(value, field.name), change)
+            for field in dataclasses.fields(value)
+        }
+        return dataclasses.replace(value, **kept)
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(hostile(item, change) for item in value)
+    if isinstance(value, dict):
+        return {key: hostile(item, change) for key, item in value.items()}
+    return value
+
+
+_OURS = {
+    *("code", "repair", "repairs", "verdict", "kind", "task_kind", "part", "unit", "rule", "status", "granularity"),
+    *("calibrator", "bias", "policy", "direction", "paired_by", "certainty", "evidence_kind", "evidence", "format"),
+    *("agree", "reference_right", "simulated_right", "digest", "role", "stage", "fingerprints", "no_new_causes"),
+    *("forbid", "warn_codes", "weights", "activations", "number_format", "formats"),
+}
+"""Fields whose texts are words of this program, or digests."""
+
+
+def assert_clean(text: str, *, where: str = "") -> None:
+    """Nothing in it does anything, and no line is a workflow command."""
+    for number, line in enumerate(text.split("\n")):
+        assert is_printable(line), f"{where}, line {number}: {line!r}"
+        assert not line.lstrip().startswith("::"), f"{where}, line {number}: {line!r}"
