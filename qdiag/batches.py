@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from qdiag.errors import DataError
+from qdiag.errors import DataError, first_line
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,8 @@ class Batch:
 def not_accepted(batch: Batch, error: Exception) -> DataError:
     """What to say when a network fails on a batch: nearly always the batch has another shape than it takes."""
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return DataError(
-        f"the network does not accept inputs of shape {shapes} ({lines[0] if lines else type(error).__name__})",
+        f"the network does not accept inputs of shape {shapes} ({first_line(error, with_type=False)})",
         hint="check --input-shape, --crop, the channels and the names of the arrays",
     )
 

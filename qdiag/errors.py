@@ -14,6 +14,21 @@
 Inner code raises the short fact; the outer function adds where (`at`) and what to do (`hint`).
 """
 
+_CHARACTERS_AT_MOST = 300
+
+
+def first_line(error: BaseException, *, with_type: bool = True) -> str:
+    """What a foreign exception says, as one line: torch's messages are often a page long.
+
+    Args:
+        with_type: the name of the exception stands before it; it stands alone where there is no message.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = type(error).__name__
+    if not lines:
+        return kind
+    return (f"{kind}: {lines[0]}" if with_type else lines[0])[:_CHARACTERS_AT_MOST]
+
 
 class QdiagError(Exception):
     """A fact for the user.

@@ -18,7 +18,7 @@ from qdiag.batches import Batch
 from qdiag.capture.places import code_at, is_torch
 from qdiag.capture.state import NetworkState, own_randomness
 from qdiag.core.measures.measurement import SkippedRoute
-from qdiag.errors import CaptureError
+from qdiag.errors import CaptureError, first_line
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Export
             return Exported(program, name, tuple(skipped), (*doubts, *_script_branches(model)))
         # capture fails in as many ways as there are models: any of them leads to the next route
         except Exception as error:
-            skipped.append(SkippedRoute(name, _first_line(error)))
+            skipped.append(SkippedRoute(name, first_line(error)))
         finally:
             state.restore()
     tried = "; ".join(f"{s.route}: {s.reason}" for s in skipped)
@@ -186,8 +186,3 @@ def _script_branches(model: nn.Module) -> tuple[str, ...]:
     except RuntimeError:
         return ()
     return (f"the TorchScript has {' and '.join(sorted(kinds))}",) if kinds else ()
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:200]

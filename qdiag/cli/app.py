@@ -12,7 +12,7 @@ import typer
 
 from qdiag.cli.options.roles import guarded
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
-from qdiag.errors import QdiagError, WriteError
+from qdiag.errors import QdiagError, WriteError, first_line
 
 EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
@@ -130,10 +130,8 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         if is_debug:
             traceback.print_exc()
-        short = f"{type(error).__name__}: {error}".splitlines()[0]
-        _print_error(
-            QdiagError(f"qdiag itself failed: {short}", hint="run it again with --debug and report what it says")
-        )
+        hint = "run it again with --debug and report what it says"
+        _print_error(QdiagError(f"qdiag itself failed: {first_line(error)}", hint=hint))
         return EXIT_CANNOT_JUDGE
     return 0
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from qdiag.core.causes.ranking import Ranking
+from qdiag.core.listed import listed
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.records import OpRecord
@@ -57,8 +58,7 @@ def why_unusable(measurement: Measurement) -> str | None:
         if differs or (record.name in quantized and (_nonfinite(record.local) or _nonfinite(record.propagated))):
             places.append(record.name)
     if places:
-        more = f" and {len(places) - _NAMES_AT_MOST} more" if len(places) > _NAMES_AT_MOST else ""
-        return f"NaN or Inf in {', '.join(places[:_NAMES_AT_MOST])}{more}"
+        return f"NaN or Inf in {listed(places, _NAMES_AT_MOST)}"
     return None
 
 

@@ -8,8 +8,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from qdiag.errors import LoadError
-from qdiag.loaders.models.file import ModelFile, first_line
+from qdiag.errors import LoadError, first_line
+from qdiag.loaders.models.file import ModelFile
 from qdiag.savers.saver import ModelSaver
 
 

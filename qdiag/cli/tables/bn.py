@@ -9,6 +9,7 @@ from rich.text import Text
 from qdiag.cli.options.choices import Order
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid, model_lines
+from qdiag.core.listed import listed
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.writers.words.bn import cost_sentence, costliest, dead_sentence
 
@@ -73,8 +74,7 @@ def _summary(audit: BatchNormAudit) -> list[Text]:
         for note in record.notes:
             notes.setdefault(note, []).append(record.label)
     for note, names in notes.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        lines.append(Text(f"{names[0]}{more}: {note}"))
+        lines.append(Text(f"{listed(names, 1)}: {note}"))
     lines.append(Text("Bits are counted from the weights alone; what they cost in accuracy, qdiag sqnr measures."))
     return lines
 

@@ -11,6 +11,7 @@ from qdiag.cli.tables.change_lines import float_change_lines, harmless_words, qu
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines
 from qdiag.core.causes.fix import BatchNormFix, LayerFix
+from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement
 
 _METHOD_WORDS = {
@@ -93,9 +94,7 @@ def _local(before: Measurement, after: Measurement) -> Callable[[LayerFix], Text
 
 
 def _channels(row: LayerFix) -> str:
-    numbers = [str(channel.channel) for channel in row.channels]
-    more = len(numbers) - _CHANNELS_AT_MOST
-    return ", ".join(numbers[:_CHANNELS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    return listed([channel.channel for channel in row.channels], _CHANNELS_AT_MOST)
 
 
 def _refusal_lines(fix: BatchNormFix) -> list[Text]:
@@ -105,9 +104,7 @@ def _refusal_lines(fix: BatchNormFix) -> list[Text]:
         groups[channel.refused or ""].append(f"{layer.name}[{channel.channel}]")
     lines = []
     for reason, names in groups.items():
-        more = len(names) - _CHANNELS_AT_MOST
-        listed = ", ".join(names[:_CHANNELS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
-        lines.append(Text.assemble((f"refused {listed}: ", "yellow"), reason))
+        lines.append(Text.assemble((f"refused {listed(names, _CHANNELS_AT_MOST)}: ", "yellow"), reason))
     rest = len(lines) - _REFUSALS_AT_MOST
     return [*lines[:_REFUSALS_AT_MOST], Text(f"and {rest} more refusals: --json has all")] if rest > 0 else lines
 

@@ -10,6 +10,7 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, metric_words, model_lines
 from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.listed import listed
 from qdiag.writers.words.causes import (
     VERDICT_WORDS,
     cause_title,
@@ -20,7 +21,7 @@ from qdiag.writers.words.causes import (
     step_title,
     way_around_commands,
 )
-from qdiag.writers.words.numbers import count_noun, interval_words, names_words, number, task_noun, with_unit
+from qdiag.writers.words.numbers import count_noun, interval_words, number, task_noun, with_unit
 
 _VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4
@@ -82,7 +83,7 @@ def _name(row: Row) -> Text:
     if trial is None:
         return Text(f"{cause.rank}. {cause.code} {cause_title(cause.code)}", style="bold")
     if trial == "layers":
-        return Text(f"   in {names_words(cause.layers, 3)}", style="dim")
+        return Text(f"   in {listed(cause.layers, 3)}", style="dim")
     mark = "" if trial.keeps_scheme else "way around: "
     return Text(f"   {mark}{repair_title(trial.repair)}", style="dim" if trial.refused else "")
 

@@ -10,6 +10,7 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines
 from qdiag.core.causes.repair import ModelRepair, RepairStep
 from qdiag.core.causes.repair_traits import repair_title
+from qdiag.core.listed import listed
 
 _LAYERS_AT_MOST = 3
 
@@ -49,9 +50,7 @@ def _made(step: RepairStep) -> Text:
 
 
 def _layers(step: RepairStep) -> Text:
-    more = len(step.layers) - _LAYERS_AT_MOST
-    words = ", ".join(step.layers[:_LAYERS_AT_MOST]) + (f" and {more} more" if more > 0 else "")
-    return Text(words or "-", style="dim")
+    return Text(listed(step.layers, _LAYERS_AT_MOST) or "-", style="dim")
 
 
 def _moved(step: RepairStep) -> Text:

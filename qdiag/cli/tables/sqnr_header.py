@@ -8,10 +8,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, FloatOp, Measurement, ModelInfo
 from qdiag.core.measures.task import MetricScore, PairedCounts, TaskResult
 from qdiag.core.scheme import QuantScheme
 from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
+from qdiag.writers.words.numbers import count_noun
 
 Lines = Iterator[tuple[str, Text]]
 
@@ -76,7 +78,7 @@ def capture_lines(capture: CaptureInfo) -> Lines:
         yield "", Text(f"not by {skipped.route}: {skipped.reason}")
     yield from _checked_lines(capture)
     if capture.folded_batchnorms:
-        line = f"{_batchnorms(len(capture.folded_batchnorms))} folded"
+        line = f"{count_noun(len(capture.folded_batchnorms), 'BatchNorm')} folded"
         if capture.fold_max_abs_delta is not None:
             line += f", output moved by {capture.fold_max_abs_delta:.1e} at most"
         if capture.fold_relative_delta is not None:
@@ -84,7 +86,7 @@ def capture_lines(capture: CaptureInfo) -> Lines:
         yield "", Text(line)
     reasons = _by_reason((kept.name, kept.reason) for kept in capture.kept_batchnorms)
     for reason, names in reasons.items():
-        yield "", Text(f"{_batchnorms(len(names))} kept: {_names(names)} ({reason})")
+        yield "", Text(f"{count_noun(len(names), 'BatchNorm')} kept: {listed(names, _NAMES_AT_MOST)} ({reason})")
 
 
 def _checked_lines(capture: CaptureInfo) -> Lines:
@@ -100,7 +102,7 @@ def _checked_lines(capture: CaptureInfo) -> Lines:
         told = "what comes out for a sample depends on the samples beside it in the batch"
         yield "", Text(f"{told}: the figures hold for this batch size", style="yellow")
     if capture.trained_modules:
-        names = _names(list(capture.trained_modules))
+        names = listed(capture.trained_modules, _NAMES_AT_MOST)
         yield "", Text(f"forward puts {names} into training mode, and is measured so", style="yellow")
 
 
@@ -159,7 +161,7 @@ def _float_lines(ops: tuple[FloatOp, ...]) -> Lines:
     word = "float"
     for reason, names in _by_reason((f"{op.name} ({op.op})", op.reason) for op in ops).items():
         noun = "operation" if len(names) == 1 else "operations"
-        yield word, Text(f"{len(names)} {noun} not quantized: {_names(names)}: {reason}")
+        yield word, Text(f"{len(names)} {noun} not quantized: {listed(names, _NAMES_AT_MOST)}: {reason}")
         word = ""
 
 
@@ -168,15 +170,6 @@ def _by_reason(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
     for name, reason in pairs:
         groups[reason].append(name)
     return groups
-
-
-def _batchnorms(count: int) -> str:
-    return "1 BatchNorm" if count == 1 else f"{count} BatchNorms"
-
-
-def _names(names: list[str]) -> str:
-    more = len(names) - _NAMES_AT_MOST
-    return ", ".join(names[:_NAMES_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _count(number: int) -> str:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qdiag.errors import DataError
+from qdiag.errors import DataError, first_line
 from qdiag.loaders.data.arrays import array_data
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
 from qdiag.loaders.probe import probe
@@ -53,8 +53,8 @@ def read(path: Path, reading: Reading) -> StoredData:
         # torch's own message advises to turn the check off
         raise DataError("it is damaged, or holds objects other than tensors", at=str(path), hint=_HINT) from error
     except Exception as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"no tensors can be read from it: {first_line}", at=str(path), hint=_HINT) from error
+        reason = first_line(error, with_type=False)
+        raise DataError(f"no tensors can be read from it: {reason}", at=str(path), hint=_HINT) from error
     try:
         arrays = _arrays(content, path)
     except DataError as error:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from qdiag import zoo
-from qdiag.errors import ConfigError, LoadError
-from qdiag.loaders.models.file import LoadedModel, first_line
+from qdiag.errors import ConfigError, LoadError, first_line
+from qdiag.loaders.models.file import LoadedModel
 from qdiag.loaders.python_ref import is_python_ref, load_object, parse_query
 
 _ZOO = "zoo:"

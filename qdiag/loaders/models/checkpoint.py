@@ -16,17 +16,10 @@ from typing import BinaryIO
 import torch
 from torch import nn
 
-from qdiag.errors import LoadError, UntrustedError
+from qdiag.errors import LoadError, UntrustedError, first_line
 from qdiag.files.read import open_regular
 from qdiag.loaders.models.architecture import build_architecture, need_arch
-from qdiag.loaders.models.file import (
-    LoadedModel,
-    LoadOptions,
-    ModelFile,
-    ModelLoader,
-    first_line,
-    refuse_arch,
-)
+from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, weights_only_forced
 from qdiag.loaders.models.state_dict import find_model, load_weights
 from qdiag.loaders.probe import probe

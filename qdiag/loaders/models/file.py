@@ -111,9 +111,3 @@ def refuse_arch(file: ModelFile, options: LoadOptions, what: str) -> None:
             at=file.at,
             hint="leave --arch out; it is for state dicts and .safetensors files",
         )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of torch's message, which is often a page long; the error's name where it has none."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

@@ -2,9 +2,9 @@
 
 import safetensors.torch
 
-from qdiag.errors import LoadError
+from qdiag.errors import LoadError, first_line
 from qdiag.loaders.models.architecture import build_architecture, need_arch
-from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, first_line
+from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader
 from qdiag.loaders.models.state_dict import load_weights
 
 _MAX_HEADER_BYTES = 100_000_000  # the limit of the format itself

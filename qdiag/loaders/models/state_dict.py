@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from qdiag.errors import LoadError
-from qdiag.loaders.models.file import first_line
+from qdiag.core.listed import listed
+from qdiag.errors import LoadError, first_line
 
 HOLDERS = ("state_dict", "model_state_dict", "model", "ema", "net", "module")
 """Keys under which training scripts keep the model, the first one found wins; they may be nested."""
@@ -38,7 +38,7 @@ def locate_model(content: object, at: str) -> tuple[tuple[str, ...], Mapping[str
     found = _search(content, _DEPTH, ())
     if found is None:
         kind = type(content).__name__
-        keys = f" with the keys {_some(sorted(map(str, content)))}" if isinstance(content, Mapping) else ""
+        keys = f" with the keys {listed(sorted(map(str, content)), _SHOWN)}" if isinstance(content, Mapping) else ""
         raise LoadError(
             f"no model in it: it holds a {kind}{keys}",
             at=at,
@@ -62,7 +62,9 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
     quantized = [name for name, value in state.items() if isinstance(value, Tensor) and value.is_quantized]
     if quantized:
         what = "tensor is" if len(quantized) == 1 else "tensors are"
-        raise LoadError(f"{len(quantized)} {what} quantized already ({_some(quantized)})", at=at, hint=_FLOAT_HINT)
+        raise LoadError(
+            f"{len(quantized)} {what} quantized already ({listed(quantized, _SHOWN)})", at=at, hint=_FLOAT_HINT
+        )
     expected = model.state_dict()
     fitted = min(_candidates(dict(state)), key=lambda candidate: _distance(candidate, expected))
     faults = _faults(fitted, expected)
@@ -153,13 +155,8 @@ def _faults(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list
         ("unexpected key", _unexpected(state, expected)),
         ("other shape", shapes),
     )
-    return [f"{len(names)} {what}{'s' * (len(names) > 1)} ({_some(names)})" for what, names in found if names]
+    return [f"{len(names)} {what}{'s' * (len(names) > 1)} ({listed(names, _SHOWN)})" for what, names in found if names]
 
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a single value"
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

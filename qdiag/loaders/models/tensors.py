@@ -8,10 +8,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from qdiag.errors import LoadError
+from qdiag.errors import LoadError, first_line
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import safetensors as model_safetensors
-from qdiag.loaders.models.file import first_line, peek
+from qdiag.loaders.models.file import peek
 from qdiag.loaders.models.formats import load_subject
 from qdiag.loaders.models.state_dict import find_model
 from qdiag.loaders.models.submodule import take_submodule

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from qdiag.errors import LoadError, UntrustedError
+from qdiag.errors import LoadError, UntrustedError, first_line
 from qdiag.loaders.models.archive import read_archive, root_of, write_archive
-from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, first_line, refuse_arch
+from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, unheard
 from qdiag.loaders.models.torchscript_prints import without_prints
 from qdiag.loaders.models.torchscript_screen import screen_script

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from qdiag.core.listed import listed
 from qdiag.errors import LoadError
 from qdiag.subject import Subject
 
@@ -26,9 +27,8 @@ def check_finite_tensors(named: Iterable[tuple[str, Tensor]], at: str) -> None:
     """The same for tensors by name."""
     faults = [fault for name, tensor in named if (fault := _fault(name, tensor)) is not None]
     if faults:
-        rest = f" and {len(faults) - _SHOWN} more tensors" if len(faults) > _SHOWN else ""
         raise LoadError(
-            f"its weights are not finite: {', '.join(faults[:_SHOWN])}{rest}",
+            f"its weights are not finite: {listed(faults, _SHOWN)}",
             at=at,
             hint="nothing can be judged on such weights; take a checkpoint from before training diverged",
         )

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from qdiag.batches import Batch, Batches
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.core.progress import Progress
-from qdiag.errors import QdiagError, SimulationError
+from qdiag.errors import QdiagError, SimulationError, first_line
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.table import arithmetic_of
@@ -117,7 +117,7 @@ class LaneRunner(fx.Interpreter):
             raise
         except Exception as error:
             where = layer.name if layer is not None else n.name
-            raise SimulationError(f"{n.target} failed: {_first_line(error)}", at=where) from error
+            raise SimulationError(f"{n.target} failed: {first_line(error)}", at=where) from error
 
     def _entered(self, node: fx.Node, layer: Layer | None) -> Any:
         """An input of the network, or a constant."""
@@ -207,8 +207,3 @@ def run_batches(
 def _borrowed(value: Any) -> Any:
     """The value marked as not ours to write to."""
     return Lanes(value.tensors) if is_lanes(value) else value
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].strip() if lines else 'no message'}"[:300]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.listed import listed
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import OpRecord
 from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
@@ -91,9 +92,7 @@ def channel_words(channels: tuple[int, ...], shown: int = 8) -> str:
     """`channel 3`, `channels 3, 7 and 11`-like, cut after a few."""
     if not channels:
         return ""
-    rest = len(channels) - shown
-    noun = "channel" if len(channels) == 1 else "channels"
-    return f"{noun} {', '.join(map(str, channels[:shown]))}" + (f" and {rest} more" if rest > 0 else "")
+    return f"{'channel' if len(channels) == 1 else 'channels'} {listed(channels, shown)}"
 
 
 def range_words(low: float, high: float) -> str:

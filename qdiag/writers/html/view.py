@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Ranking, Score, Trial
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.listed import listed
 from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
-from qdiag.writers.words.numbers import names_words, task_noun
+from qdiag.writers.words.numbers import task_noun
 from qdiag.writers.words.untried import untried_findings
 
 
@@ -136,7 +137,7 @@ def _waterfall(ranking: Ranking, has_task: bool) -> tuple[Bar, ...]:
         bars.append(Bar("Float network", "", "float", *place(0.0, top), top))
     bars.append(Bar("Quantized, as it is", "", "quantized", *place(0.0, values[0]), values[0]))
     for step, before, after in zip(ranking.waterfall, values, values[1:], strict=False):
-        where = names_words(step.layers)
+        where = listed(step.layers)
         where, kind = where or "the whole network", "loss" if after < before else "step"
         bars.append(Bar(repair_title(step.repair), where, kind, *place(before, after), after, after - before))
     if has_task:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from qdiag.core.listed import listed
 from qdiag.core.printable import printable
 from qdiag.writers.words.layers import shorten
 
@@ -42,8 +43,7 @@ def code(name: str, width: int = 60) -> str:
 
 def codes(names: Sequence[str], shown: int = 3) -> str:
     """The first few names as code, and how many more there are."""
-    rest = len(names) - shown
-    return ", ".join(code(name, 40) for name in names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+    return listed([code(name, 40) for name in names], shown)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

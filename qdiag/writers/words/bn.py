@@ -2,7 +2,9 @@
 
 import math
 
+from qdiag.core.listed import listed
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, RangeCost
+from qdiag.writers.words.numbers import count_noun
 
 _SHOWN = 4
 
@@ -40,7 +42,7 @@ def dead_sentence(audit: BatchNormAudit) -> str:
     norms = len({record.name for record in audit.records if record.dead})
     loud = {(r.name, d.channel) for r in audit.records for d in r.dead if d.sets_range}
     unpaired = {(r.name, d.channel) for r in audit.records for d in r.dead if math.isnan(d.range_over_live)} - loud
-    head = f"{count} dead {_plural('channel', count)} in {norms} {_plural('BatchNorm', norms)}"
+    head = f"{count_noun(count, 'dead channel')} in {count_noun(norms, 'BatchNorm')}"
     parts = []
     if loud:
         parts.append("1 sets the range of its layer" if len(loud) == 1 else f"{len(loud)} set the range of their layer")
@@ -53,11 +55,6 @@ def dead_sentence(audit: BatchNormAudit) -> str:
     return f"{head}: {'; '.join(parts)}"
 
 
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"
-
-
 def channel_list(channels: tuple[int, ...]) -> str:
     """`3, 7, 11, 12 and 6 more`."""
-    rest = len(channels) - _SHOWN
-    return ", ".join(map(str, channels[:_SHOWN])) + (f" and {rest} more" if rest > 0 else "")
+    return listed(channels, _SHOWN)

@@ -6,12 +6,12 @@ from qdiag.core.causes.codes import CODES, code_of
 from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Recovery, Score, TaskKind, Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.listed import listed
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
 from qdiag.writers.words.numbers import (
     UNKNOWN,
     count_noun,
     interval_words,
-    names_words,
     number,
     recovery_words,
     task_noun,
@@ -118,7 +118,7 @@ def _cause_sentence(claimed: tuple[RankedCause, ...]) -> str:
 
 def cause_line(cause: RankedCause) -> str:
     """One line: the fault, where, and what its best repair gave back, or why it is not claimed."""
-    head = f"{cause.code} {cause_title(cause.code)} ({names_words(cause.layers)})"
+    head = f"{cause.code} {cause_title(cause.code)} ({listed(cause.layers)})"
     trial = best_trial(cause)
     if cause.verdict != "cause" or trial is None or trial.recovery is None:
         return f"{head}: {VERDICT_WORDS[cause.verdict]}" + (f", {cause.reason}" if cause.reason else "")

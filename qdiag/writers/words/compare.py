@@ -1,9 +1,10 @@
 """Sentences of a comparison, the same on the terminal and in Markdown."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from qdiag.core.compare import CauseChange, CauseStatus, Comparison, FigureChange, LayerChange, PercentChange
+from qdiag.core.listed import listed
 from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
 
 CAUSE_STATUS_WORDS: dict[CauseStatus, str] = {
@@ -113,7 +114,7 @@ def layer_verdict(layer: LayerChange) -> str:
 
 def cause_layers(cause: CauseChange) -> str:
     """Where it is, or was."""
-    return _names(list(cause.layers_after or cause.layers_before))
+    return _names(cause.layers_after or cause.layers_before)
 
 
 def given_back(cause: CauseChange) -> tuple[str, str]:
@@ -167,7 +168,5 @@ def _back(points: float, db: float) -> str:
     return "" if math.isnan(db) else f"{signed(db)} dB"
 
 
-def _names(names: list[str], shown: int = 3) -> str:
-    rest = len(names) - shown
-    shown_names = [" ".join(name.split()) for name in names[:shown]]  # a line break in a name would break the table
-    return ", ".join(shown_names) + (f" and {rest} more" if rest > 0 else "")
+def _names(names: Sequence[str]) -> str:
+    return listed([" ".join(name.split()) for name in names])  # a line break in a name would break the table

@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 from qdiag.core.gate import GateCheck, GateResult, GateRule, GateStatus, NamedCause
+from qdiag.core.listed import listed
 from qdiag.writers.words.causes import cause_title, repair_title
-from qdiag.writers.words.numbers import count_noun, interval_words, names_words, number, with_unit
+from qdiag.writers.words.numbers import count_noun, interval_words, number, with_unit
 
 STATUS_WORDS: dict[GateStatus, str] = {
     "pass": "pass",
@@ -108,7 +109,7 @@ def detail_words(check: GateCheck) -> str:
     if check.reason:
         parts.append(check.reason)
     if check.places and check.layer is None:
-        parts.append(f"in {names_words(check.places)}")
+        parts.append(f"in {listed(check.places)}")
     needed = samples_words(check)
     return "; ".join([*parts, *([needed] if needed else [])])
 
@@ -155,7 +156,7 @@ def named_cause_words(cause: NamedCause) -> str:
     """`QD301 dead BatchNorm channels set the weight range (dw0, dw1 and 5 more): REPAIR, gives back 56.4 pp`."""
     words = f"{cause.code} {cause_title(cause.code)}"
     if cause.layers:
-        words += f" ({names_words(cause.layers)})"
+        words += f" ({listed(cause.layers)})"
     if cause.is_new:
         words = f"new: {words}"
     if cause.repair is None:

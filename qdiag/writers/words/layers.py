@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.printable import printable
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
@@ -87,7 +88,7 @@ def override_lines(scheme: QuantScheme) -> tuple[str, ...]:
         if not groups or groups[-1][0] != change:
             groups.append((change, []))
         groups[-1][1].append(override.pattern)
-    return tuple(f"{_some(patterns)}: {change}" for change, patterns in groups)
+    return tuple(f"{listed(patterns, 4)}: {change}" for change, patterns in groups)
 
 
 def _change_words(override: LayerOverride) -> str:
@@ -98,11 +99,6 @@ def _change_words(override: LayerOverride) -> str:
 
 def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _some(names: Sequence[str], count: int = 4) -> str:
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return f"{', '.join(names[:count])}{more}"
 
 
 def shorten(text: str, width: int) -> str:

@@ -53,12 +53,6 @@ def count_noun(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def names_words(names: tuple[str, ...], shown: int = 3) -> str:
-    """`dw0, dw1, dw2 and 4 more`."""
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
-
-
 def significant(value: float) -> str:
     """Three significant digits, for ratios and ranges."""
     return UNKNOWN if math.isnan(value) else f"{value:.3g}"

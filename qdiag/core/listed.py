@@ -1,0 +1,9 @@
+"""Long lists, cut short in one way wherever they are shown."""
+
+from collections.abc import Sequence
+
+
+def listed(items: Sequence[object], shown: int = 3) -> str:
+    """`dw0, dw1, dw2 and 4 more`."""
+    rest = len(items) - shown
+    return ", ".join(map(str, items[:shown])) + (f" and {rest} more" if rest > 0 else "")
