@@ -18,14 +18,14 @@ from torch import nn
 from qdiag.batches import Datasets
 from qdiag.cli.process import prepare_process
 from qdiag.config import load_preset
-from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets
 from qdiag.loaders.images.preprocessing import preset
 from qdiag.loaders.models.formats import load_subject
-from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
-from qdiag.pipeline.sensitivity import measure_sensitivity
-from qdiag.pipeline.sqnr import measure_subject
+from qdiag.pipeline.begin import begin
+from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
+from qdiag.pipeline.sqnr import measure_experiment
+from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
 from qdiag.zoo import ZOO
 
@@ -62,10 +62,12 @@ def main() -> int:
     subject, datasets = large(options.images) if options.large else small()
     scheme = load_preset("tf-uint8")
     started = time.perf_counter()
-    single = measure_subject(subject, datasets, scheme)
+    with open_session() as session:
+        single = measure_experiment(session, begin(session, subject, datasets, scheme))
     separate_s = time.perf_counter() - started - _stage(single.stages, "capture")
     quick = DiagnoseOptions(with_sensitivity=False, with_bits=False)
-    diagnosis: Diagnosis = diagnose_subject(subject, datasets, scheme, options=quick)
+    with open_session() as session:
+        diagnosis = diagnose_experiment(session, begin(session, subject, datasets, scheme), quick)
     rank_s = _stage(diagnosis.stages, "rank")
     ranking = diagnosis.ranking
     print(f"one separate measurement  {separate_s:8.2f} s")
@@ -76,7 +78,9 @@ def main() -> int:
     shared = ranking.reused_count / max(1, ranking.reused_count + ranking.computed_count)
     print(f"  operations shared with another network of the same pass: {100 * shared:.0f} %")
     for part in ("weights", "both"):
-        found: Sensitivity = measure_sensitivity(subject, datasets, scheme, part=part)  # type: ignore[arg-type]
+        with open_session() as session:
+            options = SensitivityOptions(part)  # type: ignore[arg-type]
+            found = measure_sensitivity(session, begin(session, subject, datasets, scheme), options)
         sweep_s = _stage(found.stages, "sweep")
         networks = 2 * len(found.rows) + 1
         print(f"sensitivity, {part}: {networks} networks in {sweep_s:.2f} s")

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from qdiag.core.progress import Progress
 from qdiag.errors import DataError, first_line
 
 
@@ -53,6 +54,7 @@ class Batches(Protocol):
         is_labelled: batches carry labels.
         preprocessing: what is done to the stored values, in words.
         is_data_free: drawn from the network's own statistics rather than read.
+        is_reproducible: equal digests mean equal values; not so where code that may change makes them anew each time.
     """
 
     @property
@@ -67,12 +69,23 @@ class Batches(Protocol):
     def preprocessing(self) -> str: ...
     @property
     def is_data_free(self) -> bool: ...
+    @property
+    def is_reproducible(self) -> bool: ...
 
     def digest(self) -> str:
         """SHA-256 over the stored samples that are used and over the preprocessing, in hexadecimal."""
         ...
 
     def __iter__(self) -> Iterator[Batch]: ...
+
+
+def run_through(batches: Batches, progress: Progress, stage: str) -> Iterator[Batch]:
+    """All batches in order, as a stage of the work whose steps are samples."""
+    progress.start(stage, batches.sample_count)
+    for batch in batches:
+        yield batch
+        progress.advance(batch.sample_count)
+    progress.finish()
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,24 @@ case = open_test_case(model, images, load_preset("int8"))
 import torch
 from torch import Tensor, nn
 
+from qdiag.batches import Datasets
 from qdiag.config import load_preset
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.pipeline.prepare import prepare
-from qdiag.simulate.case import Case, observe, open_case
+from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.session import Session
+from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.task.counts import OutputErrors
 from qdiag.subject import Subject
+
+SESSION = Session()
+"""On the CPU, silent, and keeping nothing."""
 
 
 def open_test_case(
@@ -33,17 +38,10 @@ def open_test_case(
     scheme = load_preset(scheme) if isinstance(scheme, str) else scheme
     calibration = batches_from(batches)
     subject = Subject(model, "module", type(model).__name__, type(model).__name__)
-    prepared = prepare(subject, (calibration,), fold=scheme.fold_batchnorm, device=torch.device("cpu"))
+    program, network, _ = prepare(subject, [calibration], fold=scheme.fold_batchnorm, device=SESSION.device)
+    datasets = Datasets(calibration, calibration if measured is None else batches_from(measured), "the same")
     with engine_arithmetic():
-        seen = observe(prepared.network, calibration, scheme, NoProgress())
-    return open_case(
-        prepared.program,
-        prepared.network,
-        scheme,
-        seen,
-        calibration=calibration,
-        measured=calibration if measured is None else batches_from(measured),
-    )
+        return SESSION.open_case(program, network, scheme, datasets)
 
 
 def output_error(case: Case) -> ErrorSums:

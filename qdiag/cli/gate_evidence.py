@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment
+from qdiag.cli.run import RunOptions, running
 from qdiag.errors import LoadError
 from qdiag.files.read import RESULT_BYTES_MAX, open_regular, read_text
 from qdiag.gate.evidence import GateEvidence
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
-    from qdiag.core.progress import Progress
     from qdiag.core.scheme import QuantScheme
 
 _DIAGNOSIS = re.compile(r'\s*\{\s*"measurement"')
@@ -61,43 +61,32 @@ def read_evidence(source: str) -> GateEvidence:
 
 
 def measure_evidence(
+    run: RunOptions,
     model: ModelOptions,
     data: DataOptions,
     scheme: "QuantScheme",
     *,
-    device: str,
-    needs_causes: bool,
-    words: tuple[str, ...] = (),
-    progress: "Progress",
+    causes_for: tuple[str, ...] | None = None,
 ) -> GateEvidence:
     """Measures a model, and looks for causes only where a limit on them is set, since that takes many passes.
 
     Args:
-        words: options that lead another command to the same network, data and scheme.
+        causes_for: options that lead another command to the same network, data and scheme; None without causes.
 
     Raises:
         QdiagError: the model or the data cannot be used.
     """
     if not Path(model.model).exists() and ":" not in model.model:
         raise LoadError("no such file or folder", at=model.model, hint=_HINT)
-    from qdiag.cli.process import prepare_process
+    with running(run, seed=data.seed) as session:
+        from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+        from qdiag.pipeline.sqnr import measure_experiment
 
-    prepare_process()
-    try:
-        subject = open_subject(model)
-        datasets = open_data(data, model, subject, progress)
-        if needs_causes:
-            from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
-
-            options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed, words=words)
-            diagnosis = diagnose_subject(subject, datasets, scheme, device=device, options=options, progress=progress)
-            return _of_diagnosis(model.model, diagnosis)
-        from qdiag.pipeline.sqnr import measure_subject
-
-        measurement = measure_subject(subject, datasets, scheme, device=device, seed=data.seed, progress=progress)
-        return GateEvidence(model.model, measurement)
-    finally:
-        progress.finish()
+        experiment, _ = open_experiment(session, model, data, scheme)
+        if causes_for is None:
+            return GateEvidence(model.model, measure_experiment(session, experiment))
+        options = DiagnoseOptions(with_sensitivity=False, with_bits=False, words=causes_for)
+        return _of_diagnosis(model.model, diagnose_experiment(session, experiment, options))
 
 
 def _of_diagnosis(source: str, diagnosis: "Diagnosis") -> GateEvidence:

@@ -33,6 +33,8 @@ from qdiag.errors import ConfigError
 if TYPE_CHECKING:
     from qdiag.batches import Datasets
     from qdiag.loaders.images.preprocessing import Preprocessing
+    from qdiag.pipeline.begin import Experiment
+    from qdiag.simulate.session import Session
     from qdiag.subject import Subject
 
 
@@ -77,7 +79,7 @@ def open_subject(options: ModelOptions) -> "Subject":
     return load_subject(options.model, arch=options.arch, trust=options.trust, submodule=options.submodule)
 
 
-def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", progress: Progress) -> "Datasets":
+def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", session: "Session") -> "Datasets":
     """The data that was given, or drawn inputs where none was.
 
     Raises:
@@ -86,7 +88,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", pro
     """
     shape = parse_shape(model.input_shape)
     if options.data is None:
-        return _drawn(options, subject, shape or _exported_shape(subject), progress)
+        return _drawn(options, subject, shape or _exported_shape(subject), session.progress)
     from qdiag.loaders.data.sources import DataRequest, open_datasets
 
     return open_datasets(
@@ -101,6 +103,22 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", pro
             input_shape=shape,
         )
     )
+
+
+def open_experiment(
+    session: "Session", model: ModelOptions, data: DataOptions, scheme: QuantScheme, metric: str | None = None
+) -> "tuple[Experiment, object | None]":
+    """The model, captured and calibrated on the data, and the user's own metric.
+
+    Raises:
+        QdiagError: something cannot be used; says what, where and what to do.
+    """
+    from qdiag.loaders.python_ref import load_object
+    from qdiag.pipeline.begin import begin
+
+    subject = open_subject(model)
+    function = load_object(metric) if metric is not None else None
+    return begin(session, subject, open_data(data, model, subject, session), scheme), function
 
 
 def preprocessing_of(options: DataOptions) -> "Preprocessing | None":

@@ -14,9 +14,11 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import LoadError
 from qdiag.loaders.data.sources import batches_from
 from qdiag.loaders.models.values import check_finite
-from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
+from qdiag.pipeline.begin import begin
+from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
 from qdiag.pipeline.ranges import range_subject
-from qdiag.pipeline.sqnr import measure_subject
+from qdiag.pipeline.sqnr import measure_experiment
+from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
 
 Model = nn.Module | ExportedProgram | Subject
@@ -54,11 +56,10 @@ def diagnose(
     >>> result.ranking.harm.verdict, result.ranking.claimed
     ('healthy', ())
     """
-    subject, datasets = _subject(model), _datasets(batches, calibration)
-    options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, seed=seed)
-    return diagnose_subject(
-        subject, datasets, _scheme(scheme), device=device, metric=metric, options=options, progress=progress
-    )
+    options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, metric=metric)
+    with open_session(device=device, progress=progress, seed=seed) as session:
+        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme))
+        return diagnose_experiment(session, experiment, options)
 
 
 def measure(
@@ -93,10 +94,9 @@ def measure(
     >>> [record.name for record in result.records]
     ['input:input', '0']
     """
-    subject, datasets = _subject(model), _datasets(batches, calibration)
-    return measure_subject(
-        subject, datasets, _scheme(scheme), device=device, metric=metric, with_losses=with_losses, progress=progress
-    )
+    with open_session(device=device, progress=progress) as session:
+        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme))
+        return measure_experiment(session, experiment, metric=metric, with_losses=with_losses)
 
 
 def ranges(
@@ -115,8 +115,8 @@ def ranges(
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
-    subject, datasets = _subject(model), _datasets(batches, None)
-    return range_subject(subject, datasets, fold_batchnorm=fold_batchnorm, device=device, progress=progress)
+    with open_session(device=device, progress=progress) as session:
+        return range_subject(session, _subject(model), _datasets(batches, None), fold_batchnorm=fold_batchnorm)
 
 
 def _scheme(scheme: QuantScheme | str) -> QuantScheme:

@@ -15,12 +15,14 @@ from qdiag.batchnorms.of_tensors import norms_of_tensors
 from qdiag.batchnorms.sites import TRAINING, UNTRACKED, NormSite, NormSites
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.core.measures.measurement import ModelInfo
+from qdiag.core.stopwatch import Stopwatch
 from qdiag.errors import ConfigError
 from qdiag.loaders.models.tensors import NamedTensors
 from qdiag.loaders.models.values import fingerprint_tensors
 from qdiag.numerics.batchnorm import batch_norm_affine
 from qdiag.numerics.bn_audit import dead_channels, folded_max_abs, gain_outliers, live_mask, range_cost
-from qdiag.pipeline.facts import Stopwatch, model_info, versions
+from qdiag.pipeline.facts import model_info
+from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
 
 ASSUMED_EPS = 1e-5

@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 
-from qdiag.core.measures.sensitivity import SensitivityPart
 from qdiag.pipeline.diagnose import BITS, DiagnoseOptions
+from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.session import Session
 from qdiag.simulate.sweeps.sensitivity import switchable_layers
 
 _EXAMINE = 9.0
@@ -39,31 +41,31 @@ class Estimate:
         return (self.examine + self.repairs + self.sweeps) * self.pass_s
 
 
-def estimate(case: Case, options: DiagnoseOptions) -> Estimate:
+def estimate(session: Session, case: Case, options: DiagnoseOptions) -> Estimate:
     """What `qdiag diagnose` will take."""
     sweeps = 0.0
     if options.with_sensitivity:
         sweeps += _VARIANT * len(switchable_layers(case, "both")) / 2.0
     if options.with_bits:
         sweeps += _VARIANT * len(BITS)
-    return Estimate(_EXAMINE, _VARIANT * _REPAIRS, sweeps, _pass_s(case), case.measured.sample_count)
+    return Estimate(_EXAMINE, _VARIANT * _REPAIRS, sweeps, _pass_s(session, case), case.measured.sample_count)
 
 
-def estimate_sweep(case: Case, part: SensitivityPart, *, with_exact: bool, with_all_but: bool) -> Estimate:
+def estimate_sweep(session: Session, case: Case, options: SensitivityOptions) -> Estimate:
     """What `qdiag sensitivity` will take: half a pass for each layer and way, and the backward pass."""
-    ways = (1 + with_all_but) if with_exact else 0
-    sweeps = _BACKWARD + _VARIANT * len(switchable_layers(case, part)) / 2.0 * ways
-    return Estimate(0.0, 0.0, sweeps, _pass_s(case), case.measured.sample_count)
+    ways = (1 + options.with_all_but) if options.with_exact else 0
+    sweeps = _BACKWARD + _VARIANT * len(switchable_layers(case, options.part)) / 2.0 * ways
+    return Estimate(0.0, 0.0, sweeps, _pass_s(session, case), case.measured.sample_count)
 
 
-def _pass_s(case: Case) -> float:
+def _pass_s(session: Session, case: Case) -> float:
     """Seconds of a float pass over the measured data, from the second of two batches."""
     runner = LaneRunner([Lane(case.origin)])
     elapsed, samples = 0.0, 1
-    for i, batch in enumerate(case.measured):
+    session.progress.start("estimate the time", None)
+    for batch in islice(case.measured, 2):
         started = time.perf_counter()
         runner.run_batch(batch)
         elapsed, samples = time.perf_counter() - started, batch.sample_count
-        if i == 1:
-            break
+    session.progress.finish()
     return elapsed / samples * case.measured.sample_count

@@ -10,18 +10,19 @@ from qdiag.batches import Datasets
 from qdiag.core.causes.fix import BatchNormFix, ChannelFix, LayerFix, Method
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 from qdiag.loaders.models.tensors import NamedTensors
-from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, resolve_device, versions
+from qdiag.pipeline.begin import begin
 from qdiag.pipeline.float_change import keep_within
 from qdiag.pipeline.float_probe import FloatProbe
 from qdiag.pipeline.inputs import inputs_for
-from qdiag.pipeline.sqnr import measure_subject
+from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.repairs.overlay import subject_tensors, with_changes
 from qdiag.repairs.weights.reset_variance import layer_fix, propose
+from qdiag.simulate.session import Session
+from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3
@@ -73,16 +74,12 @@ def propose_fix(
 
 
 def fix_batchnorms(
+    session: Session,
     subject: Subject,
     audit: BatchNormAudit,
     datasets: Datasets,
     scheme: QuantScheme,
     options: FixOptions,
-    *,
-    device: str = "cpu",
-    metric: object | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
 ) -> tuple[BatchNormFix, Changes]:
     """The repair with its proof, and the tensors to be written; the subject is left as it was.
 
@@ -92,22 +89,22 @@ def fix_batchnorms(
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
-    progress, watch = progress or NoProgress(), Stopwatch()
     fix, edits = propose_fix(subject_tensors(subject), audit, options)
     if not edits:
         return replace(fix, unproved="there is nothing to repair"), {}
-    with watch.stage("float outputs"), engine_arithmetic():
-        probe = FloatProbe(subject, resolve_device(device))
-        kept = keep_within(probe, inputs_for(subject, datasets).evaluation, edits, options.float_bound, progress)
+    with session.watch.stage("float outputs"):
+        probe = FloatProbe(subject, session.device)
+        kept = keep_within(
+            probe, inputs_for(subject, datasets).evaluation, edits, options.float_bound, session.progress
+        )
     changes = changed_tensors(subject_tensors(subject), kept.edits)
     fix = replace(with_refusals(fix, audit, kept.refused, options.float_bound), float_change=kept.change)
     measured: list[Measurement] = []
     for which, network in (("before", subject), ("after", with_changes(subject, changes))):
-        with watch.stage(f"measure {which}"):
-            measured.append(
-                measure_subject(network, datasets, scheme, device=device, metric=metric, seed=seed, progress=progress)
-            )
-    return replace(fix, before=measured[0], after=measured[1], stages=watch.stages), changes
+        with session.watch.stage(f"measure {which}"):
+            own = session.timed_anew()
+            measured.append(measure_experiment(own, begin(own, network, datasets, scheme)))
+    return replace(fix, before=measured[0], after=measured[1], stages=session.watch.stages), changes
 
 
 def fix_unproved(

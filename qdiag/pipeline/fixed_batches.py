@@ -64,6 +64,10 @@ class RewrittenBatches:
     def is_data_free(self) -> bool:
         return self.inner.is_data_free
 
+    @property
+    def is_reproducible(self) -> bool:
+        return self.inner.is_reproducible
+
     def digest(self) -> str:
         """That of the stored data."""
         return self.inner.digest()

@@ -70,6 +70,10 @@ class _SubmoduleBatches(RewrittenBatches):
     def is_labelled(self) -> bool:
         return False
 
+    @property
+    def is_reproducible(self) -> bool:
+        return False
+
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.inner:
             yield self._captured(batch)

@@ -1,7 +1,7 @@
 """From a model and one batch to a network that can be run, checked against the original at every step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
@@ -21,20 +21,16 @@ from qdiag.simulate.passes.network import Network, network_on
 from qdiag.subject import Subject, evaluating
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A network ready to run, and how it came about; `program` is as captured, BatchNorm not folded."""
-
-    network: Network
-    info: CaptureInfo
-    program: Program
-
-
-def prepare(subject: Subject, sources: Sequence[Batches], *, fold: bool, device: torch.device) -> Prepared:
+def prepare(
+    subject: Subject, sources: Sequence[Batches], *, fold: bool, device: torch.device
+) -> tuple[Program, Network, CaptureInfo]:
     """Captures, checks, folds, checks again, and groups into layers. The subject is left as it is.
 
     Args:
         sources: the data of the run; the first batch of the first one is what the network is captured with.
+
+    Returns:
+        The program as captured, BatchNorm not folded; the network ready to run; how they came about.
 
     Raises:
         DataError: the original network does not accept the inputs.
@@ -61,7 +57,7 @@ def prepare(subject: Subject, sources: Sequence[Batches], *, fold: bool, device:
     if fold:
         with torch.no_grad():
             program, info = _folded(program, info, example)
-    return Prepared(network_on(program, group_layers(program), device), info, captured)
+    return captured, network_on(program, group_layers(program), device), info
 
 
 def _folded(program: Program, info: CaptureInfo, example: Batch) -> tuple[Program, CaptureInfo]:

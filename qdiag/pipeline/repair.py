@@ -6,25 +6,26 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor
 
-from qdiag.batches import Batches, Datasets
+from qdiag.batches import Datasets
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.fix import FloatChange
 from qdiag.core.causes.repair import ModelRepair, RepairStep, check_written
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.bn_audit import audit_batchnorms
-from qdiag.pipeline.facts import Stopwatch, engine_arithmetic, model_info, resolve_device, versions
+from qdiag.pipeline.facts import model_info
 from qdiag.pipeline.float_change import float_change
 from qdiag.pipeline.float_probe import FloatProbe
 from qdiag.pipeline.inputs import naming
-from qdiag.pipeline.sqnr import measure_subject
+from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.overlay import with_changes
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case
+from qdiag.simulate.session import Session
+from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3
@@ -49,15 +50,11 @@ class RepairOptions:
 
 
 def repair_model(
+    session: Session,
     subject: Subject,
     datasets: Datasets,
     scheme: QuantScheme,
     options: RepairOptions,
-    *,
-    device: str = "cpu",
-    metric: object | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
 ) -> tuple[ModelRepair, Changes]:
     """The repairs with their proof, and the tensors to be written; the subject is left as it was.
 
@@ -70,35 +67,29 @@ def repair_model(
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
     check_written(options.repairs)
-    progress, watch = progress or NoProgress(), Stopwatch()
-    with engine_arithmetic():
-        begun = begin(subject, datasets, scheme, progress, watch, device=device)
-        case, measured_on = begun.case, begun.datasets.evaluation
-        context = RepairContext(audit_batchnorms(subject), progress=progress)
-        workshop = _Workshop(case, context, FloatProbe(subject, resolve_device(device)), measured_on, options)
-        with watch.stage("repair"), naming(datasets.evaluation):
-            steps = tuple(workshop.make(name) for name in options.repairs)
+    case = begin(session, subject, datasets, scheme).case
+    context = RepairContext(audit_batchnorms(subject), session=session)
+    workshop = _Workshop(case, context, FloatProbe(subject, session.device), options)
+    with session.watch.stage("repair"), naming(datasets.evaluation):
+        steps = tuple(workshop.make(name) for name in options.repairs)
     result = ModelRepair(
         model_info(subject), tuple(options.layers), options.float_bound, steps, workshop.change, versions=versions()
     )
     if not workshop.changes:
-        return replace(result, stages=watch.stages), {}
+        return replace(result, stages=session.watch.stages), {}
     measured: list[Measurement] = []
     for which, network in (("before", subject), ("after", with_changes(subject, workshop.changes))):
-        with watch.stage(f"measure {which}"):
-            measured.append(
-                measure_subject(network, datasets, scheme, device=device, metric=metric, seed=seed, progress=progress)
-            )
-    return replace(result, before=measured[0], after=measured[1], stages=watch.stages), workshop.changes
+        with session.watch.stage(f"measure {which}"):
+            own = session.timed_anew()
+            measured.append(measure_experiment(own, begin(own, network, datasets, scheme)))
+    return replace(result, before=measured[0], after=measured[1], stages=session.watch.stages), workshop.changes
 
 
 class _Workshop:
     """The case as far as it is repaired, and the tensors that make it so."""
 
-    def __init__(
-        self, case: Case, context: RepairContext, probe: FloatProbe, measured: Batches, options: RepairOptions
-    ) -> None:
-        self._case, self._context, self._probe, self._measured = case, context, probe, measured
+    def __init__(self, case: Case, context: RepairContext, probe: FloatProbe, options: RepairOptions) -> None:
+        self._case, self._context, self._probe = case, context, probe
         self._bound = options.float_bound
         self._chosen = _chosen(case, options.layers)
         self.changes: dict[str, Tensor] = {}
@@ -110,7 +101,7 @@ class _Workshop:
         try:
             for headroom, treatment in self._treatments(name):
                 changes = {**self.changes, **treatment.tensors}
-                change = float_change(self._probe, self._measured, changes, self._context.progress)
+                change = float_change(self._probe, self._case.measured, changes, self._context.session.progress)
                 step = RepairStep(name, treatment.layers, tuple(treatment.tensors), change.relative_delta, headroom)
                 if change.relative_delta <= self._bound:
                     self._case, self.changes, self.change = treatment.case, changes, change

@@ -1,18 +1,18 @@
 """What all trials share: the untreated case, the repairs, and what was measured already."""
 
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
 
+from qdiag.core.by_identity import ByIdentity
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import FloatCost
-from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError, RepairRefused
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.simulate.case import Case, without_quantizers
-from qdiag.simulate.task.score_cases import Effort, score_cases
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import without_quantizers
+from qdiag.simulate.session import Session
+from qdiag.simulate.task.score_cases import Effort
 from qdiag.simulate.task.scoring import Scored, float_cost
 
 FLOAT_DROP_LIMIT_PP = 1.0
@@ -21,24 +21,6 @@ FLOAT_DELTA_LIMIT = 0.05
 """The same for networks without logits: largest |change| of an output over its largest |value|."""
 _MOST_CHARACTERS = 300
 """Of the message of an unexpected error."""
-
-
-T = TypeVar("T")
-
-
-class _Known(Generic[T]):
-    """Values by object, for as long as the object lives: treated networks are large and most are soon done with."""
-
-    def __init__(self) -> None:
-        self._values: dict[int, tuple[weakref.ref[object], T]] = {}
-
-    def get(self, key: object) -> T | None:
-        """What is known of this very object."""
-        found = self._values.get(id(key))
-        return found[1] if found is not None and found[0]() is key else None
-
-    def put(self, key: object, value: T) -> None:
-        self._values[id(key)] = (weakref.ref(key), value)
 
 
 @dataclass(frozen=True)
@@ -64,14 +46,16 @@ class Bench:
     case: Case
     repairs: Mapping[str, Repair]
     context: RepairContext
-    progress: Progress
-    seed: int
     suspects: Sequence[Suspect] = ()
     raises: bool = False
     effort: Effort = field(default_factory=Effort)
     _applied: dict[object, tuple[Treatment | None, str | None]] = field(default_factory=dict)
-    _scores: _Known[Scored] = field(default_factory=_Known)
-    _costs: _Known[FloatCost] = field(default_factory=_Known)
+    _scores: ByIdentity[Scored] = field(default_factory=ByIdentity)
+    _costs: ByIdentity[FloatCost] = field(default_factory=ByIdentity)
+
+    @property
+    def session(self) -> Session:
+        return self.context.session
 
     @property
     def base(self) -> Scored:
@@ -111,7 +95,7 @@ class Bench:
         """Scores on the measured data, of each case once."""
         new = list({id(case): case for case in cases if self._scores.get(case) is None}.values())
         if new:
-            found, effort = score_cases(new, self.case.measured, self.progress, stage=stage)
+            found, effort = self.session.score(new, stage)
             self.effort = self.effort + effort
             for case, one in zip(new, found, strict=True):
                 self._scores.put(case, one)

@@ -4,14 +4,16 @@ from qdiag.core.causes.ranking import PartScore, Trial
 from qdiag.core.scheme import QuantScheme
 from qdiag.rank.bench import Bench
 from qdiag.repairs.table import REPAIRS
-from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.task.scoring import recovery
 
 
 def ways_around(bench: Bench) -> tuple[Trial, ...]:
     """The schemes that would spare the repair, best first."""
     changes = {r.name: change for r in REPAIRS.values() if r.everywhere and (change := r.everywhere(bench.case))}
-    scores = bench.score([with_scheme(bench.case, change.scheme) for change in changes.values()], "ways around")
+    cases = [with_scheme(bench.session, bench.case, change.scheme) for change in changes.values()]
+    scores = bench.score(cases, "ways around")
     trials = [
         Trial(
             name,
@@ -36,7 +38,9 @@ def part_scores(bench: Bench, repaired: Case | None) -> tuple[PartScore, ...]:
     schemes = _parts(bench.case.scheme)
     if not schemes:
         return ()
-    cases = [with_scheme(case, scheme) for case in (bench.case, repaired) if case for _, scheme in schemes]
+    cases = [
+        with_scheme(bench.session, case, scheme) for case in (bench.case, repaired) if case for _, scheme in schemes
+    ]
     scores = bench.score(cases, "weights and activations apart")
     after = scores[len(schemes) :]
     return tuple(

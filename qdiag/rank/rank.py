@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Score, Trial, Verdict
-from qdiag.core.progress import Progress
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
 from qdiag.rank.harm import DROP_LIMIT_PP, harm_notes, harm_of
@@ -23,9 +22,7 @@ def rank_causes(
     findings: Sequence[Finding],
     repairs: Mapping[str, Repair],
     context: RepairContext,
-    progress: Progress,
     *,
-    seed: int = 0,
     raises: bool = False,
 ) -> Ranking:
     """Applies every repair of every finding alone, then the best ones together, and says what each gave back.
@@ -34,14 +31,14 @@ def rank_causes(
     in `case` is changed.
 
     Args:
-        repairs: by name. seed: for the places of placebos.
+        repairs: by name. context: of the untreated network.
         raises: an unexpected error inside a repair ends the run instead of being the reason why it was not made.
 
     Raises:
         QdiagError: the network cannot be run on the data.
     """
     suspects = suspects_of(findings)
-    bench = Bench(case, repairs, context, progress, seed, suspects, raises)
+    bench = Bench(case, repairs, context, suspects, raises)
     tried = run_trials(bench, suspects)
     base, harm = bench.base, harm_of(bench.base.score)
     ordered = [(suspect, order_trials(trials)) for suspect, trials in tried]

@@ -60,8 +60,8 @@ def _with_placebos(
             continue
         suspect = attempt.suspect
         taken = frozenset((*(site.layer for site in suspect.sites), *trial.layers))
-        traits = TRAITS[attempt.repair]
-        sites = placebo_sites(traits, suspect.sites, suspect.place, bench.case, taken=taken, seed=bench.seed)
+        traits, seed = TRAITS[attempt.repair], bench.session.seed
+        sites = placebo_sites(traits, suspect.sites, suspect.place, bench.case, taken=taken, seed=seed)
         if not sites:
             none_left = _SAME_LAYERS if traits.placebo == "none" else "no other place of the kind is left"
             result[i] = replace(trial, no_placebo=none_left)

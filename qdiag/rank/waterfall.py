@@ -139,8 +139,8 @@ def _without(bench: Bench, steps: Sequence[Step], left_out: int) -> Case | None:
         suspect, sites = step.suspect, tuple(step.suspect.sites)
         if i == left_out:
             taken = frozenset(site.layer for site in sites)
-            traits = TRAITS[step.repair]
-            sites = placebo_sites(traits, sites, suspect.place, case, taken=taken, seed=bench.seed)
+            traits, seed = TRAITS[step.repair], bench.session.seed
+            sites = placebo_sites(traits, sites, suspect.place, case, taken=taken, seed=seed)
         attempt = bench.apply(suspect, step.repair, case, sites) if sites else None
         if attempt is not None and attempt.treatment is not None:
             case = attempt.treatment.case

@@ -9,9 +9,9 @@ from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import LayerFacts
-from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.simulate.case import Case
+from qdiag.simulate.session import Session
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,14 @@ class RepairContext:
     Attributes:
         batchnorms: the audit of the untreated model; None without BatchNorms.
         facts: per layer name, of the untreated network.
+        session: of the run.
         spared: channels by layer that a repair must leave as they are, which another suspect answers for.
         is_local: a repair that could spread along the network is held to the sites and what touches them.
     """
 
     batchnorms: BatchNormAudit | None = None
     facts: Mapping[str, LayerFacts] = field(default_factory=dict)
-    progress: Progress = field(default_factory=NoProgress)
+    session: Session = field(default_factory=Session)
     spared: Mapping[str, frozenset[int]] = field(default_factory=dict)
     is_local: bool = False
 

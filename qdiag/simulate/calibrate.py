@@ -40,14 +40,13 @@ def observe_network(
     scheme: QuantScheme,
     progress: Progress,
     *,
-    per_channel: bool = False,
-    glance: bool = False,
+    glance: bool = True,
 ) -> Mapping[str, Observation]:
     """Runs all batches through the float network.
 
     Args:
         scheme: its calibrators of activations decide how closely to look at each layer.
-        per_channel: also figures per channel. glance: at some positions only, see `ChannelObserver`.
+        glance: the channels are looked at at some positions only, see `ChannelObserver`.
 
     Returns:
         Layer name to what was seen; layers whose output is never a float tensor are absent.
@@ -55,7 +54,7 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    observer = _Ranges(scheme, per_channel=per_channel, glance=glance)
+    observer = _Ranges(scheme, glance=glance)
     run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate")
     return observer.observations()
 
@@ -63,9 +62,9 @@ def observe_network(
 class _Ranges(LayerObserver):
     sees_constants = True
 
-    def __init__(self, scheme: QuantScheme, *, per_channel: bool, glance: bool) -> None:
+    def __init__(self, scheme: QuantScheme, *, glance: bool) -> None:
         self._scheme = scheme
-        self._per_channel, self._glance = per_channel, glance
+        self._glance = glance
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
@@ -74,7 +73,6 @@ class _Ranges(LayerObserver):
 
     def _observer(self, layer: Layer, tensor: Tensor) -> TensorObserver:
         if layer.name not in self._observers:
-            axis = layer.channel_axis(tensor.ndim) if self._per_channel else None
             scheme = self._scheme.activations_of(layer.name)
             calibrates = reads_histogram(scheme)
             averages = scheme.calibrator == "moving_average"
@@ -82,7 +80,7 @@ class _Ranges(LayerObserver):
                 ObserverOptions(
                     samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
                     averaging_constant=scheme.averaging_constant if averages else None,
-                    channel_axis=axis,
+                    channel_axis=layer.channel_axis(tensor.ndim),
                     glance_at_channels=self._glance,
                 )
             )

@@ -1,11 +1,9 @@
 """Quantizers of one run, each chosen once: plans of many variants ask again and again for the same ones."""
 
-import weakref
-from typing import Any
-
 from torch import Tensor
 
 from qdiag.calibrators import calibrate_activation, calibrate_weight
+from qdiag.core.by_identity import ByIdentity
 from qdiag.core.scheme import TensorScheme
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.simulate.calibrate import Observation
@@ -19,7 +17,7 @@ class Calibrations:
     """
 
     def __init__(self) -> None:
-        self._chosen: dict[int, tuple[weakref.ref[Any], dict[tuple[TensorScheme, int], Quantizer]]] = {}
+        self._chosen: ByIdentity[dict[tuple[TensorScheme, int], Quantizer]] = ByIdentity()
 
     def activation(self, seen: Observation, scheme: TensorScheme) -> Quantizer:
         """See `calibrate_activation`.
@@ -27,7 +25,7 @@ class Calibrations:
         Raises:
             CalibrationError: the range is not finite.
         """
-        chosen = self._of(seen)
+        chosen = self._chosen.once(seen, dict)
         if (scheme, 0) not in chosen:
             chosen[scheme, 0] = calibrate_activation(seen.statistics, scheme)
         return chosen[scheme, 0]
@@ -38,13 +36,7 @@ class Calibrations:
         Raises:
             CalibrationError: a weight is not finite.
         """
-        chosen = self._of(weight)
+        chosen = self._chosen.once(weight, dict)
         if (scheme, channel_axis) not in chosen:
             chosen[scheme, channel_axis] = calibrate_weight(weight, scheme, channel_axis)
         return chosen[scheme, channel_axis]
-
-    def _of(self, key: object) -> dict[tuple[TensorScheme, int], Quantizer]:
-        found = self._chosen.get(id(key))
-        if found is None or found[0]() is not key:
-            found = self._chosen[id(key)] = (weakref.ref(key), {})
-        return found[1]

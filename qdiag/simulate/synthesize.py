@@ -39,6 +39,7 @@ class DrawnBatches:
     preprocessing: str = "none"
     is_labelled: bool = False
     is_data_free: bool = True
+    is_reproducible: bool = True
 
     @property
     def sample_count(self) -> int:

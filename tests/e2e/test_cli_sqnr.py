@@ -144,7 +144,7 @@ def test_an_unforeseen_failure_shows_its_traceback_with_debug_only(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("qdiag.pipeline.sqnr.measure_subject", broken)
+    monkeypatch.setattr("qdiag.pipeline.sqnr.measure_experiment", broken)
     assert run(["sqnr", *DEMO]) == 2
     error = capsys.readouterr().err
     assert "qdiag itself failed: RuntimeError: mat1 and mat2" in error
@@ -157,7 +157,7 @@ def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypa
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qdiag.pipeline.sqnr.measure_subject", interrupted)
+    monkeypatch.setattr("qdiag.pipeline.sqnr.measure_experiment", interrupted)
     assert run(["sqnr", *DEMO]) == 130
     assert capsys.readouterr().err.strip().endswith("interrupted")
 

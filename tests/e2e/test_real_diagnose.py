@@ -8,23 +8,22 @@ import pytest
 from qdiag.batches import Datasets
 from qdiag.config import load_preset
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.progress import NoProgress
 from qdiag.loaders.data.sources import DataRequest, open_datasets
 from qdiag.loaders.images.preprocessing import preset
 from qdiag.loaders.models.formats import load_subject
 from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.begin import begin
-from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
-from qdiag.pipeline.facts import Stopwatch, engine_arithmetic
-from qdiag.pipeline.sensitivity import measure_sensitivity
+from qdiag.pipeline.diagnose import DiagnoseOptions
+from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.rank.trials import costs_too_much
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
-from qdiag.simulate.case import without_quantizers
-from qdiag.simulate.task.score_cases import score_cases
+from qdiag.simulate.changes import without_quantizers
+from qdiag.simulate.session import open_session
 from qdiag.simulate.task.scoring import float_cost
 from qdiag.subject import Subject
 from qdiag.writers.words.causes import headline
+from tests.runs import diagnose_subject, sensitivity_of_subject
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -77,10 +76,10 @@ def test_what_is_left_is_in_the_weights_and_has_a_way_around(diagnosis: Diagnosi
 
 
 def test_relu6_is_not_replaced_where_the_float_network_needs_it(mobilenet: tuple[Subject, Datasets]) -> None:
-    with engine_arithmetic():
-        case = begin(*mobilenet, load_preset("tf-uint8"), NoProgress(), Stopwatch(), device="cpu").case
-        treated = REPAIRS["replace_relu6"].apply(case, (), RepairContext()).case
-        (scored,), _ = score_cases([without_quantizers(treated)], case.measured, NoProgress(), stage="float")
+    with open_session() as session:
+        case = begin(session, *mobilenet, load_preset("tf-uint8")).case
+        treated = REPAIRS["replace_relu6"].apply(case, (), RepairContext(session=session)).case
+        (scored,), _ = session.score([without_quantizers(treated)], "float")
     cost = float_cost(scored)
     assert cost.pairs is not None and cost.pairs.drop_pp > 4.0  # 76.4 to 65.6 on all 500 images
     assert costs_too_much(cost) is not None
@@ -90,7 +89,9 @@ def test_the_sensitivity_order_is_that_of_the_measured_table(
     mobilenet: tuple[Subject, Datasets], real_data: Path
 ) -> None:
     subject, datasets = mobilenet
-    result = measure_sensitivity(subject, datasets, load_preset("tf-uint8"), part="weights", with_all_but=False)
+    result = sensitivity_of_subject(
+        subject, datasets, load_preset("tf-uint8"), SensitivityOptions("weights", with_all_but=False)
+    )
     names = [row.layer for row in result.most_sensitive]
     assert names[:3] == ["blocks.0.dw", "blocks.1.dw", "blocks.2.dw"]
     with (real_data / "mobilenet_v1_0.75_layers.csv").open() as file:

@@ -120,7 +120,7 @@ def test_every_tensor_equals_the_integer_kernels(name: str) -> None:
     images = torch.randn(16, 3, 32, 32) * 0.7
     scheme = QuantScheme(weights=WEIGHTS[name])
     subject = Subject(net, "module", "net", "Net")
-    network = prepare(subject, (batches_from(images[:2]),), fold=True, device=torch.device("cpu")).network
+    _, network, _ = prepare(subject, (batches_from(images[:2]),), fold=True, device=torch.device("cpu"))
     observations = observe_network(network, batches_from(images), scheme, NoProgress())
     plan = build_plan(network, observations, scheme)
     names = [layer.name for layer in network.graph.layers]

@@ -8,9 +8,10 @@ from qdiag.batches import Datasets
 from qdiag.core.causes.findings import Finding
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
+from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.subject import Subject
 from tests.planted.fault import Network
+from tests.runs import diagnose_subject
 
 
 @cache

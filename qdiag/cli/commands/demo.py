@@ -4,6 +4,8 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
-from qdiag.cli.console import OwnLines, Stopwatch, make_progress, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
+from qdiag.cli.console import OwnLines, Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment
 from qdiag.cli.options.choices import Device, PreprocessingPreset
-from qdiag.cli.options.common import DebugOption, QuietOption
+from qdiag.cli.options.expand import expand
 from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.words import option_words
-from qdiag.cli.process import prepare_process
+from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr_header import counts_text
 from qdiag.config import load_preset
 from qdiag.errors import WriteError
@@ -41,39 +43,35 @@ _FILES = (
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go."), Writes(report_files)]
 
 
-def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debug: DebugOption = False) -> None:
+@partial(expand, without=("device",))
+def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
     """Run `qdiag diagnose` on a small network and its images, which come with the package.
 
     One scheme fails visibly, another does not. The report is written into a folder, which is made
     if need be, with copies of the network and the images, so that every command that is shown at
     the end can be pasted.
     """
-    del debug  # read by main()
     from qdiag.demo_assets import DEMO_ARCH, DEMO_FAULT, DEMO_NETWORK, DEMO_PRESET, demo_data_path, demo_model_path
 
     model, data = (_copied(path, out) for path in (demo_model_path(), demo_data_path()))
-    prepare_process()
-    from qdiag.cli.tables.ranking import print_ranking
-    from qdiag.pipeline.diagnose import DiagnoseOptions
-
     watch, console = Stopwatch(), stdout_console()
     _tell(console, DEMO_NETWORK)
     model_options = ModelOptions(str(model), DEMO_ARCH)
     data_options = DataOptions(str(data), preset=PreprocessingPreset(DEMO_PRESET))
     words = option_words(model_options, data_options, FAILING_SCHEME, ())
-    result = run_diagnosis(
-        model_options,
-        data_options,
-        load_preset(FAILING_SCHEME),
-        DiagnoseOptions(words=words),
-        device=Device.CPU,
-        metric=None,
-        quiet=quiet,
-    )
-    write_diagnosis(result, out, None, quiet=quiet)
-    print_ranking(console, result)
-    console.print()
-    console.print(contrast_line(_contrast(model_options, data_options, quiet=quiet)))
+    with running(replace(run, device=Device.CPU)) as session:
+        from qdiag.cli.tables.ranking import print_ranking
+        from qdiag.pipeline.diagnose import DiagnoseOptions
+        from qdiag.pipeline.sqnr import measure_experiment
+
+        experiment, _ = open_experiment(session, model_options, data_options, load_preset(FAILING_SCHEME))
+        result = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run)
+        write_diagnosis(session, result, out, None)
+        print_ranking(console, result)
+        console.print()
+        session = session.timed_anew()
+        other, _ = open_experiment(session, model_options, data_options, load_preset(CONTRAST_SCHEME))
+        console.print(contrast_line(measure_experiment(session, other)))
     console.print()
     _tell(console, DEMO_FAULT)
     console.print(Text("Open these:", style="bold"))
@@ -83,7 +81,7 @@ def demo(out: OutOption = Path("reports/demo"), quiet: QuietOption = False, debu
     console.print(Text("Repair it, see what that changed, and let CI guard it:", style="bold"))
     for line in next_commands(result, model, out):
         console.print(Text(f"  {line}"), soft_wrap=True)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
 
 
 def next_commands(result: "Diagnosis", model: Path, out: Path) -> list[str]:
@@ -111,19 +109,6 @@ def contrast_line(measurement: "Measurement") -> Text:
     elif measurement.outputs:
         text.append(f"output SQNR {measurement.outputs[0].error.sqnr_db:.1f} dB")
     return text
-
-
-def _contrast(model: ModelOptions, data: DataOptions, *, quiet: bool) -> "Measurement":
-    from qdiag.pipeline.sqnr import measure_subject
-
-    progress = make_progress(quiet=quiet)
-    try:
-        subject = open_subject(model)
-        datasets = open_data(data, model, subject, progress)
-        scheme = load_preset(CONTRAST_SCHEME)
-        return measure_subject(subject, datasets, scheme, device=Device.CPU.value, progress=progress)
-    finally:
-        progress.finish()
 
 
 def _copied(path: Path, folder: Path) -> Path:

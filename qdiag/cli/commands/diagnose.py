@@ -5,38 +5,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
-from qdiag.cli.options.choices import Device
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment, resolve_scheme
 from qdiag.cli.options.common import (
     OUTPUT,
     RUN,
-    DebugOption,
-    DeviceOption,
     JsonOption,
     MetricOption,
-    NoCacheOption,
     NoFoldOption,
-    QuietOption,
     SchemeOption,
     SetOption,
-    VerboseOption,
 )
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.words import option_words
-from qdiag.cli.process import prepare_process
-from qdiag.cli.resume import resumable
+from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
 from qdiag.config import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
-    from qdiag.core.scheme import QuantScheme
+    from qdiag.pipeline.begin import Experiment
     from qdiag.pipeline.diagnose import DiagnoseOptions
-    from qdiag.simulate.case import Case
-    from qdiag.simulate.passes.pass_cache import PassCache
+    from qdiag.simulate.session import Session
 
 DIAGNOSE_EPILOG = """
 [bold]Examples[/]
@@ -80,14 +72,11 @@ def diagnose(
     set_: SetOption = None,
     no_fold: NoFoldOption = False,
     metric: MetricOption = None,
-    device: DeviceOption = Device.AUTO,
-    no_cache: NoCacheOption = False,
     sensitivity: SensitivityOption = True,
     bits: BitsOption = True,
     json: JsonOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    debug: DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Find out why a network loses accuracy when it is quantized, and what repairs it.
 
@@ -101,79 +90,46 @@ def diagnose(
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
-    prepare_process()
-    from qdiag.pipeline.diagnose import DiagnoseOptions
-
-    options = DiagnoseOptions(
-        with_sensitivity=sensitivity,
-        with_bits=bits,
-        seed=data.seed,
-        raises=debug,
-        words=option_words(model, data, scheme, set_ or (), no_fold=no_fold),
-    )
     watch = Stopwatch()
-    with resumable(no_cache=no_cache, quiet=quiet) as cache:
-        result = run_diagnosis(
-            model, data, resolved, options, device=device, metric=metric, cache=cache, quiet=quiet, verbose=verbose
+    with running(run, seed=data.seed) as session:
+        from qdiag.pipeline.diagnose import DiagnoseOptions
+
+        experiment, function = open_experiment(session, model, data, resolved, metric)
+        options = DiagnoseOptions(
+            with_sensitivity=sensitivity,
+            with_bits=bits,
+            metric=function,
+            raises=run.debug,
+            words=option_words(model, data, scheme, set_ or (), no_fold=no_fold),
         )
-        write_diagnosis(result, out, json, quiet=quiet)
+        result = run_diagnosis(session, experiment, options, run)
+        write_diagnosis(session, result, out, json)
     if not stdout_is_taken:
         from qdiag.cli.tables.ranking import print_ranking
 
         print_ranking(stdout_console(), result)
     if out is not None:
-        remark(f"report: {out}/report.html, {out}/report.md", quiet=quiet)
+        remark(f"report: {out}/report.html, {out}/report.md", quiet=run.quiet)
     stages = ", ".join(f"{stage.stage} {stage.elapsed_s:.1f}" for stage in result.stages)
-    remark(f"{watch.elapsed_s:.1f} s ({stages})", quiet=quiet)
+    remark(f"{watch.elapsed_s:.1f} s ({stages})", quiet=run.quiet)
 
 
 def run_diagnosis(
-    model: ModelOptions,
-    data: DataOptions,
-    scheme: "QuantScheme",
-    options: "DiagnoseOptions",
-    *,
-    device: Device,
-    metric: str | None,
-    quiet: bool,
-    verbose: bool = False,
-    cache: "PassCache | None" = None,
+    session: "Session", experiment: "Experiment", options: "DiagnoseOptions", run: RunOptions
 ) -> "Diagnosis":
-    """Opens model and data, says what it will cost, and diagnoses.
+    """Says what it will cost, and diagnoses.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
-    progress = make_progress(quiet=quiet, verbose=verbose)
-    try:
-        subject = open_subject(model)
-        function = None
-        if metric is not None:
-            from qdiag.loaders.python_ref import load_object
+    from qdiag.pipeline.diagnose import diagnose_experiment
 
-            function = load_object(metric)
-        datasets = open_data(data, model, subject, progress)
-        from qdiag.pipeline.diagnose import diagnose_subject
-
-        def announce(case: "Case") -> None:
-            remark(diagnosis_cost_words(case, options), quiet=quiet)
-
-        return diagnose_subject(
-            subject,
-            datasets,
-            scheme,
-            device=device.value,
-            metric=function,
-            options=options,
-            progress=progress,
-            announce=None if quiet else announce,
-            cache=cache,
-        )
-    finally:
-        progress.finish()
+    if not run.quiet:
+        remark(diagnosis_cost_words(session, experiment.case, options), quiet=False)
+    return diagnose_experiment(session, experiment, options)
 
 
-def write_diagnosis(result: "Diagnosis", out: Path | None, json: "str | Path | None", *, quiet: bool) -> None:
+def write_diagnosis(session: "Session", result: "Diagnosis", out: Path | None, json: "str | Path | None") -> None:
     """Writes the report and the JSON that were asked for.
 
     Raises:
@@ -187,9 +143,5 @@ def write_diagnosis(result: "Diagnosis", out: Path | None, json: "str | Path | N
     if out is not None:
         from qdiag.writers.report_dir import write_report
 
-        progress = make_progress(quiet=quiet)
-        progress.start("report", None)
-        try:
+        with session.stage("report"):
             write_report(result, out)
-        finally:
-            progress.finish()

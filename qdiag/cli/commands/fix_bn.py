@@ -2,17 +2,12 @@
 
 from dataclasses import replace
 
-from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, resolve_scheme
-from qdiag.cli.options.choices import Device
 from qdiag.cli.options.common import (
-    DebugOption,
-    DeviceOption,
     JsonOption,
-    QuietOption,
     SchemeOption,
     SetOption,
-    VerboseOption,
 )
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.fix_bn import (
@@ -29,8 +24,8 @@ from qdiag.cli.options.fix_bn import (
     ThresholdOption,
 )
 from qdiag.cli.options.parse import check_single_stdout
-from qdiag.cli.process import prepare_process
 from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.fix_bn import print_fix
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import write_file
@@ -71,11 +66,9 @@ def fix_bn(
     eps: EpsOption = 1e-5,
     scheme: SchemeOption = _SCHEME,
     set_: SetOption = None,
-    device: DeviceOption = Device.AUTO,
     json: JsonOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    debug: DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Repair BatchNorm channels without variance, and show what that did.
 
@@ -90,13 +83,10 @@ def fix_bn(
 
     Whether dead channels cost anything depends on the network: the two measurements say so.
     """
-    del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
-    prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet, verbose=verbose)
     from qdiag.loaders.models.tensors import NamedTensors, load_subject_or_tensors
     from qdiag.pipeline.bn_audit import audit_batchnorms
     from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms, fix_unproved
@@ -105,7 +95,7 @@ def fix_bn(
     if target is not None:
         check_target(model.model, target, force=force, in_place=in_place)
     options = FixOptions(method.value, tuple(layers or ()), threshold, float_bound)
-    try:
+    with running(run, seed=data.seed) as session:
         found = load_subject_or_tensors(model.model, arch=model.arch, trust=model.trust, submodule=model.submodule)
         audit = audit_batchnorms(found, assumed_eps=eps)
         if dry_run or no_proof:
@@ -118,19 +108,15 @@ def fix_bn(
                 hint="give the network with --arch, and --data; or --no-proof to repair without",
             )
         else:
-            datasets = open_data(data, model, found, progress)
-            fix, changes = fix_batchnorms(
-                found, audit, datasets, resolved, options, device=device.value, seed=data.seed, progress=progress
-            )
+            datasets = open_data(data, model, found, session)
+            fix, changes = fix_batchnorms(session, found, audit, datasets, resolved, options)
         if target is not None and changes and not dry_run:
             save_repaired(found, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             fix = replace(fix, written_to=str(target))
-    finally:
-        progress.finish()
     if json is not None:
         from qdiag.writers.json.results import result_to_json
 
         write_file(json, result_to_json(fix))
     if not stdout_is_taken:
         print_fix(stdout_console(), fix, is_dry_run=dry_run)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import typer
 
-from qdiag.cli.console import make_progress, remark, stdout_console
+from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
 from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
 from qdiag.cli.options import common
 from qdiag.cli.options import gate as limits
-from qdiag.cli.options.choices import Device
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.words import option_words
+from qdiag.cli.run import RunOptions
 from qdiag.cli.tables.gate import print_gate
 from qdiag.config import DEFAULT_PRESET
 from qdiag.config.gate_file import GateSettings, gate_settings
@@ -62,7 +62,7 @@ class _Target:
     data: DataOptions
     scheme: str
     overrides: tuple[str, ...]
-    device: Device
+    run: RunOptions
 
 
 @expand
@@ -104,9 +104,8 @@ def gate(
     input_shape: common.InputShapeOption = None,
     scheme: common.SchemeOption = DEFAULT_PRESET,
     set_: common.SetOption = None,
-    device: common.DeviceOption = Device.AUTO,
-    quiet: common.QuietOption = False,
-    debug: common.DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Hold a result against limits, and fail the build when it breaks one.
 
@@ -116,7 +115,6 @@ def gate(
     few to tell: the gate says how many more would do, and fails only with --strict.
     In GitHub Actions it also writes the summary of the step, and annotations.
     """
-    del debug  # read by main()
     given = {
         **{"max_drop": max_drop, "max_relative_drop": max_relative_drop, "min_accuracy": min_accuracy},
         **{"max_flips": max_flips, "min_sqnr": min_sqnr, "min_layer_sqnr": min_layer_sqnr, "allow": allow},
@@ -133,13 +131,13 @@ def gate(
     target = _Target(
         ModelOptions(result, arch, trust, submodule, input_shape),
         data,
-        *(scheme, tuple(set_ or ()), device),
+        *(scheme, tuple(set_ or ()), run),
     )
-    judged = _run(target, settings, files, updates=update_baseline, quiet=quiet)
+    judged = _run(target, settings, files, updates=update_baseline)
     raise typer.Exit(judged.exit_code if judged is not None else 0)
 
 
-def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: bool, quiet: bool) -> GateResult | None:
+def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: bool) -> GateResult | None:
     """The gate; None when a baseline was written and no limit was set."""
     thresholds, path = settings.thresholds, settings.baseline or DEFAULT_BASELINE
     if os.environ.get("GITHUB_STEP_SUMMARY"):
@@ -149,7 +147,7 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: 
         check_writable(path)
         thresholds = replace(thresholds, tolerance_pp=Limit(), tolerance_db=Limit(), no_new_causes="off")
     try:
-        evidence = _evidence(target, settings, quiet=quiet)
+        evidence = _evidence(target, settings)
         baseline = None
         if not updates and (settings.baseline is not None or (thresholds.needs_baseline and Path(path).is_file())):
             from qdiag.writers.json.baseline import read_baseline
@@ -162,7 +160,7 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: 
         raise
     if updates:
         _write_baseline(evidence, path)
-        remark(f"baseline written: {path}", quiet=quiet)
+        remark(f"baseline written: {path}", quiet=target.run.quiet)
     if judged is None:
         return None
     write_gate(judged, files)
@@ -171,7 +169,7 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: 
     return judged
 
 
-def _evidence(target: _Target, settings: GateSettings, *, quiet: bool) -> GateEvidence:
+def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
     thresholds = settings.thresholds
     if is_stored(target.model.model):
         measured_with = (target.data, target.model, target.scheme, target.overrides)
@@ -184,13 +182,8 @@ def _evidence(target: _Target, settings: GateSettings, *, quiet: bool) -> GateEv
         return read_evidence(target.model.model)
     needs_causes = bool(thresholds.forbid or thresholds.warn_codes) or thresholds.no_new_causes != "off"
     scheme = resolve_scheme(target.scheme, target.overrides, weights_only=False, activations_only=False, no_fold=False)
-    return measure_evidence(
-        *(target.model, target.data, scheme),
-        device=target.device.value,
-        needs_causes=needs_causes,
-        words=option_words(target.model, target.data, target.scheme, target.overrides),
-        progress=make_progress(quiet=quiet),
-    )
+    words = option_words(target.model, target.data, target.scheme, target.overrides) if needs_causes else None
+    return measure_evidence(target.run, target.model, target.data, scheme, causes_for=words)
 
 
 def _write_baseline(evidence: GateEvidence, path: str) -> None:

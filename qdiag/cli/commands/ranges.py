@@ -1,35 +1,18 @@
 """`qdiag ranges`: where do the values lie?"""
 
-from qdiag.cli.console import make_progress, stdout_console
+from functools import partial
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
-from qdiag.cli.options.choices import Device
 from qdiag.cli.options.common import (
-    ArchOption,
-    BatchSizeOption,
-    ChannelOrderOption,
-    CropOption,
     CsvOption,
-    DataOption,
-    DebugOption,
-    DeviceOption,
-    InputShapeOption,
     JsonOption,
-    MeanOption,
-    ModelArgument,
     NoFoldOption,
-    PixelScaleOption,
     PlotOption,
-    PresetOption,
-    QuietOption,
-    ResizeOption,
-    SamplesOption,
-    SeedOption,
-    StdOption,
-    SubmoduleOption,
-    TrustOption,
 )
+from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
-from qdiag.cli.process import prepare_process
+from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.ranges import print_ranges
 
 RANGES_EPILOG = """
@@ -45,30 +28,16 @@ Weights as they are stored, BatchNorm not folded in:  [cyan]qdiag ranges net.pt2
 """
 
 
+@partial(expand, without=("calib_data", "calib_samples"))
 def ranges(
-    model: ModelArgument,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
-    input_shape: InputShapeOption = None,
-    data: DataOption = None,
-    preset: PresetOption = None,
-    resize: ResizeOption = None,
-    crop: CropOption = None,
-    pixel_scale: PixelScaleOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    channel_order: ChannelOrderOption = None,
-    samples: SamplesOption = None,
-    seed: SeedOption = 0,
+    model: ModelOptions,
+    data: DataOptions,
     no_fold: NoFoldOption = False,
-    batch_size: BatchSizeOption = 16,
-    device: DeviceOption = Device.AUTO,
     json: JsonOption = None,
     csv: CsvOption = None,
     plot: PlotOption = None,
-    quiet: QuietOption = False,
-    debug: DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Show where the values of every weight and every layer output lie.
 
@@ -83,34 +52,14 @@ def ranges(
     [cyan]spread[/]           Bits that the median channel loses to the widest one
                      when all channels share one scale.
     """
-    del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
-    prepare_process()
-    progress = make_progress(quiet=quiet)
-    model_options = ModelOptions(model, arch, trust, submodule, input_shape)
-    data_options = DataOptions(
-        data=data,
-        preset=preset,
-        resize=resize,
-        crop=crop,
-        pixel_scale=pixel_scale,
-        mean=mean,
-        std=std,
-        channel_order=channel_order,
-        samples=samples,
-        seed=seed,
-        batch_size=batch_size,
-    )
-    try:
-        subject = open_subject(model_options)
-        datasets = open_data(data_options, model_options, subject, progress)
+    watch = Stopwatch()
+    with running(run, seed=data.seed) as session:
         from qdiag.pipeline.ranges import range_subject
 
-        report = range_subject(
-            subject, datasets, fold_batchnorm=not no_fold, device=device.value, seed=seed, progress=progress
-        )
-    finally:
-        progress.finish()
+        subject = open_subject(model)
+        datasets = open_data(data, model, subject, session)
+        report = range_subject(session, subject, datasets, fold_batchnorm=not no_fold)
     from qdiag.files.atomic import write_file
 
     if json is not None:
@@ -128,3 +77,4 @@ def ranges(
         save_figure(ranges_figure(report), plot)
     if not stdout_is_taken:
         print_ranges(stdout_console(), report)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)

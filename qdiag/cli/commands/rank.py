@@ -2,25 +2,18 @@
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
-from qdiag.cli.options.choices import Device
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment, resolve_scheme
 from qdiag.cli.options.common import (
-    DebugOption,
-    DeviceOption,
     JsonOption,
-    NoCacheOption,
     NoFoldOption,
     PlotOption,
-    QuietOption,
     SchemeOption,
     SetOption,
-    VerboseOption,
 )
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.words import option_words
-from qdiag.cli.process import prepare_process
-from qdiag.cli.resume import resumable
+from qdiag.cli.run import RunOptions, running
 from qdiag.config import DEFAULT_PRESET
 
 RANK_EPILOG = """
@@ -44,13 +37,10 @@ def rank(
     scheme: SchemeOption = DEFAULT_PRESET,
     set_: SetOption = None,
     no_fold: NoFoldOption = False,
-    device: DeviceOption = Device.AUTO,
-    no_cache: NoCacheOption = False,
     json: JsonOption = None,
     plot: PlotOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    debug: DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Rank the causes of the loss by what repairing each one alone gives back.
 
@@ -65,16 +55,14 @@ def rank(
     stdout_is_taken = check_single_stdout(json, None)
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
     words = option_words(model, data, scheme, set_ or (), no_fold=no_fold)
-    prepare_process()
-    from qdiag.pipeline.diagnose import DiagnoseOptions
-
-    options = DiagnoseOptions(with_sensitivity=False, with_bits=False, seed=data.seed, raises=debug, words=words)
     watch = Stopwatch()
-    with resumable(no_cache=no_cache, quiet=quiet) as cache:
-        result = run_diagnosis(
-            model, data, resolved, options, device=device, metric=None, cache=cache, quiet=quiet, verbose=verbose
-        )
-        write_diagnosis(result, None, json, quiet=quiet)
+    with running(run, seed=data.seed) as session:
+        from qdiag.pipeline.diagnose import DiagnoseOptions
+
+        options = DiagnoseOptions(with_sensitivity=False, with_bits=False, raises=run.debug, words=words)
+        experiment, _ = open_experiment(session, model, data, resolved)
+        result = run_diagnosis(session, experiment, options, run)
+        write_diagnosis(session, result, None, json)
         if plot is not None:
             from qdiag.writers.plots.figure import save_figure
             from qdiag.writers.plots.waterfall import waterfall_figure
@@ -84,4 +72,4 @@ def rank(
         from qdiag.cli.tables.ranking import print_ranking
 
         print_ranking(stdout_console(), result)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)

@@ -2,24 +2,19 @@
 
 from dataclasses import replace
 
-from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
+from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
-from qdiag.cli.options.choices import Device
 from qdiag.cli.options.common import (
-    DebugOption,
-    DeviceOption,
     JsonOption,
-    QuietOption,
     SchemeOption,
     SetOption,
-    VerboseOption,
 )
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.fix_bn import ForceOption, InPlaceOption, OutputOption
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.repair import RepairBoundOption, RepairLayersOption, WithOption, repair_names
-from qdiag.cli.process import prepare_process
 from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.repair import print_repair
 from qdiag.core.causes.repair import check_written
 from qdiag.files.atomic import write_file
@@ -52,11 +47,9 @@ def repair(
     float_bound: RepairBoundOption = 1e-3,
     scheme: SchemeOption = _SCHEME,
     set_: SetOption = None,
-    device: DeviceOption = Device.AUTO,
     json: JsonOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    debug: DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Write a checkpoint whose weights quantize better, and show what that did.
 
@@ -71,35 +64,28 @@ def repair(
     inputs drawn for --input-shape; unless --scheme says otherwise, with one scale per weight
     tensor. MODEL is read, never changed, unless --in-place is given.
     """
-    del debug  # read by main()
     names = repair_names(with_)
     check_written(names)
     stdout_is_taken = check_single_stdout(json, None)
     target = target_of(model.model, output, in_place=in_place)
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
-    prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet, verbose=verbose)
     from qdiag.pipeline.repair import RepairOptions, repair_model
     from qdiag.savers.save import check_target
 
     check_target(model.model, target, force=force, in_place=in_place)
     options = RepairOptions(names, tuple(layers or ()), float_bound)
-    try:
+    with running(run, seed=data.seed) as session:
         subject = open_subject(model)
-        datasets = open_data(data, model, subject, progress)
-        result, changes = repair_model(
-            subject, datasets, resolved, options, device=device.value, seed=data.seed, progress=progress
-        )
+        datasets = open_data(data, model, subject, session)
+        result, changes = repair_model(session, subject, datasets, resolved, options)
         if changes:
             save_repaired(subject, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             result = replace(result, written_to=str(target))
-    finally:
-        progress.finish()
     if json is not None:
         from qdiag.writers.json.results import result_to_json
 
         write_file(json, result_to_json(result))
     if not stdout_is_taken:
         print_repair(stdout_console(), result)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)

@@ -5,33 +5,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
-from qdiag.cli.options.choices import Device
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment, resolve_scheme
 from qdiag.cli.options.common import (
     RUN,
-    DebugOption,
-    DeviceOption,
     JsonOption,
-    NoCacheOption,
     NoFoldOption,
     PlotOption,
-    QuietOption,
     SchemeOption,
     SetOption,
     TopOption,
-    VerboseOption,
 )
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
-from qdiag.cli.process import prepare_process
-from qdiag.cli.resume import resumable
+from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import minutes, pass_words
 from qdiag.config import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from qdiag.core.measures.sensitivity import Sensitivity
-    from qdiag.simulate.case import Case
 
 SENSITIVITY_EPILOG = """
 [bold]Examples[/]
@@ -75,14 +67,11 @@ def sensitivity(
     part: PartOption = Part.BOTH,
     all_but: AllButOption = True,
     estimate_only: EstimateOnlyOption = False,
-    device: DeviceOption = Device.AUTO,
-    no_cache: NoCacheOption = False,
     top: TopOption = None,
     json: JsonOption = None,
     plot: PlotOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    debug: DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Quantize each layer alone, and all but it, and show what that does to the output.
 
@@ -95,44 +84,26 @@ def sensitivity(
 
     Layers share what comes before them, so a sweep over L layers costs about L/2 passes each.
     """
-    del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, None)
     resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
-    prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet, verbose=verbose)
-    with resumable(no_cache=no_cache, quiet=quiet) as cache:
-        try:
-            subject = open_subject(model)
-            datasets = open_data(data, model, subject, progress)
+    with running(run, seed=data.seed) as session:
+        from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
+
+        options = SensitivityOptions(part.value, with_exact=not estimate_only, with_all_but=all_but)
+        experiment, _ = open_experiment(session, model, data, resolved)
+        if not run.quiet:
             from qdiag.pipeline.estimate import estimate_sweep
-            from qdiag.pipeline.sensitivity import measure_sensitivity
 
-            def announce(case: "Case") -> None:
-                cost = estimate_sweep(case, part.value, with_exact=not estimate_only, with_all_but=all_but)
-                remark(f"at least {minutes(cost.total_s)}{pass_words(cost)}", quiet=quiet)
-
-            result = measure_sensitivity(
-                subject,
-                datasets,
-                resolved,
-                part=part.value,
-                with_exact=not estimate_only,
-                with_all_but=all_but,
-                device=device.value,
-                seed=data.seed,
-                progress=progress,
-                announce=None if quiet else announce,
-                cache=cache,
-            )
-        finally:
-            progress.finish()
+            cost = estimate_sweep(session, experiment.case, options)
+            remark(f"at least {minutes(cost.total_s)}{pass_words(cost)}", quiet=False)
+        result = measure_sensitivity(session, experiment, options)
         _write(result, json, plot)
     if not stdout_is_taken:
         from qdiag.cli.tables.sensitivity import print_sensitivity
 
         print_sensitivity(stdout_console(), result, top)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
 
 
 def _write(result: "Sensitivity", json: JsonOption, plot: PlotOption) -> None:

@@ -2,31 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from qdiag.cli.console import Stopwatch, make_progress, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, resolve_scheme
-from qdiag.cli.options.choices import Device, Order, SortKey
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment, resolve_scheme
+from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.options.common import (
     ActivationsOnlyOption,
     CsvOption,
-    DebugOption,
-    DeviceOption,
     JsonOption,
     LossesOption,
     MetricOption,
     NoFoldOption,
     OrderOption,
     PlotOption,
-    QuietOption,
     SchemeOption,
     SetOption,
     SortOption,
     TopOption,
-    VerboseOption,
     WeightsOnlyOption,
 )
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
-from qdiag.cli.process import prepare_process
+from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.config import DEFAULT_PRESET
 
@@ -65,16 +61,14 @@ def sqnr(
     no_fold: NoFoldOption = False,
     losses: LossesOption = False,
     metric: MetricOption = None,
-    device: DeviceOption = Device.AUTO,
     order: OrderOption = Order.WORST,
     sort: SortOption = SortKey.LOCAL,
     top: TopOption = None,
     json: JsonOption = None,
     csv: CsvOption = None,
     plot: PlotOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    debug: DebugOption = False,
+    *,
+    run: RunOptions,
 ) -> None:
     """Show where a network loses its signal when it is quantized.
 
@@ -102,36 +96,20 @@ def sqnr(
     [yellow]![/]  marks a local SQNR more than 20 dB below expected: a hundred times
     the noise that rounding of the output alone would make.
     """
-    del debug  # read by main()
     stdout_is_taken = check_single_stdout(json, csv)
     resolved = resolve_scheme(
         scheme, set_ or (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold
     )
-    prepare_process()
     watch = Stopwatch()
-    progress = make_progress(quiet=quiet, verbose=verbose)
-    try:
-        subject = open_subject(model)
-        metric_function = _metric(metric)
-        datasets = open_data(data, model, subject, progress)
-        from qdiag.pipeline.sqnr import measure_subject
+    with running(run, seed=data.seed) as session:
+        from qdiag.pipeline.sqnr import measure_experiment
 
-        measurement = measure_subject(
-            subject,
-            datasets,
-            resolved,
-            device=device.value,
-            metric=metric_function,
-            with_losses=losses,
-            seed=data.seed,
-            progress=progress,
-        )
-    finally:
-        progress.finish()
-    write_measurement(measurement, json, csv, plot)
+        experiment, function = open_experiment(session, model, data, resolved, metric)
+        measurement = measure_experiment(session, experiment, metric=function, with_losses=losses)
+        write_measurement(measurement, json, csv, plot)
     if not stdout_is_taken:
         print_measurement(stdout_console(), measurement, order, sort, top)
-    remark(_time_line(measurement, watch.elapsed_s), quiet=quiet)
+    remark(_time_line(measurement, watch.elapsed_s), quiet=run.quiet)
 
 
 def write_measurement(
@@ -157,14 +135,6 @@ def write_measurement(
         from qdiag.writers.plots.sqnr import sqnr_figure
 
         save_figure(sqnr_figure(measurement), plot)
-
-
-def _metric(reference: str | None) -> object | None:
-    if reference is None:
-        return None
-    from qdiag.loaders.python_ref import load_object
-
-    return load_object(reference)
 
 
 def _time_line(measurement: "Measurement", elapsed_s: float) -> str:

@@ -1,7 +1,7 @@
 """Groups of options as one parameter: a command takes `model: ModelOptions`, the user gives `--arch` and `--trust`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -13,11 +13,14 @@ PANELS = (MODEL, DATA, SCHEME, RUN, OUTPUT)
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
-def expand(command: _Command) -> _Command:
+def expand(command: _Command, *, without: Sequence[str] = ()) -> _Command:
     """The command with one parameter for each field of its dataclass parameters.
 
     Panels that many commands have come in one order, behind those of the command's own. typer reads a function's
     signature; ten commands that list the same twenty options would be the same page ten times.
+
+    Args:
+        without: fields that this command does not offer; they keep their defaults.
     """
     own = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
@@ -25,7 +28,7 @@ def expand(command: _Command) -> _Command:
     parameters: list[inspect.Parameter] = []
     for name, parameter in own.parameters.items():
         if name in groups:
-            parameters += _fields_of(groups[name])
+            parameters += [field for field in _fields_of(groups[name]) if field.name not in without]
         else:
             parameters.append(_keyword(name, hints[name], parameter.default))
 
@@ -34,7 +37,7 @@ def expand(command: _Command) -> _Command:
     @wraps(command)
     def flat(**values: Any) -> None:
         for name, group in groups.items():
-            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+            values[name] = group(**{f.name: values.pop(f.name) for f in fields(group) if f.name not in without})
         command(**values)
 
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -6,13 +6,14 @@ if TYPE_CHECKING:
     from qdiag.pipeline.diagnose import DiagnoseOptions
     from qdiag.pipeline.estimate import Estimate
     from qdiag.simulate.case import Case
+    from qdiag.simulate.session import Session
 
 
-def diagnosis_cost_words(case: "Case", options: "DiagnoseOptions") -> str:
+def diagnosis_cost_words(session: "Session", case: "Case", options: "DiagnoseOptions") -> str:
     """`at least 40 s, and 2 min more if there is something to repair (500 images, 3.1 s for a float pass)`."""
     from qdiag.pipeline.estimate import estimate
 
-    cost = estimate(case, options)
+    cost = estimate(session, case, options)
     fixed = (cost.examine + cost.sweeps) * cost.pass_s
     more = minutes(cost.repairs * cost.pass_s)
     return f"at least {minutes(fixed)}, and {more} more if there is something to repair{pass_words(cost)}"

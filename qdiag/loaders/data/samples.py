@@ -135,6 +135,10 @@ class Selection:
     def is_data_free(self) -> bool:
         return False
 
+    @property
+    def is_reproducible(self) -> bool:
+        return True
+
     def digest(self) -> str:
         digest = hashlib.sha256(f"{self.preprocessing}\n{self.sample_count}\n".encode())
         self.samples.update_digest(digest, self.indices)

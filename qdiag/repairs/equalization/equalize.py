@@ -19,7 +19,8 @@ from qdiag.repairs.equalization.pairs import Pair, find_pairs
 from qdiag.repairs.equalization.scales import HEADROOM, equalizing_scales, scaled_weight
 from qdiag.repairs.scheme.stale import without_stale_edits
 from qdiag.repairs.weights.absorb_bias import absorbed
-from qdiag.simulate.case import Case, with_tensors
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_tensors
 
 _EQUAL = 1e-3
 """Factors closer to 1 than this are no change."""
@@ -54,7 +55,7 @@ def equalized(
     changes = {names[key]: value for key, value in changed.items()}
     layers = _layers(pairs, changed)
     kept = without_stale_edits(case, layers)
-    treated = with_tensors(kept, changes, recalibrate=True, progress=context.progress)
+    treated = with_tensors(context.session, kept, changes, recalibrate=True)
     return Treatment(treated, layers, moves_float=True, tensors=changes)
 
 

@@ -13,13 +13,13 @@ from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import BiasType, TensorChange, TensorScheme
 from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
 from qdiag.repairs.scheme.scheme_change import change_outputs, integer_biases, layers_of, quantizer_owners, with_bias
-from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
 
 _BITS = 16
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    del context
     graph = case.network.graph
     layers = layers_of(case, sites)
     fed_by = {name for layer in layers for name in layer.inputs}
@@ -31,7 +31,9 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     scheme, settings = with_bias(change.scheme, readers, "int64", everywhere=integer_biases(case, graph.layers))
     layer_names = tuple(dict.fromkeys((*change.names, *readers)))
     costs = (Evidence("wide_activation_bytes", _extra_bytes(case, change.names), "bytes per image"),)
-    return Treatment(with_scheme(case, scheme), layer_names, settings=(*change.settings, *settings), costs=costs)
+    return Treatment(
+        with_scheme(context.session, case, scheme), layer_names, settings=(*change.settings, *settings), costs=costs
+    )
 
 
 def _everywhere(case: Case) -> WholeChange | None:

@@ -10,10 +10,9 @@ from qdiag.simulate.case import Case
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    del context
     change = change_activations(case, sites, _change, refusal="these outputs are affine already")
     costs = (Evidence("zero_points", float(len(change.names)), "values"),)
-    return Treatment(change.applied(), change.names, settings=change.settings, costs=costs)
+    return Treatment(change.applied(context.session), change.names, settings=change.settings, costs=costs)
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:

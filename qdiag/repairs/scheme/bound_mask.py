@@ -21,7 +21,6 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     Raises:
         RepairRefused: that is so at all of them.
     """
-    del context
     layers = layers_of(case, sites)
     owners = {name for name in quantizer_owners(case, layers) if name in {layer.name for layer in layers}}
     changes = {layer.name: _change(case, layer.name, layer.inputs) for layer in layers if layer.name in owners}
@@ -29,7 +28,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     change = change_each_output(case, changes, refusal="no mask lies below the scores here", at=at)
     values = [c.range[0] for c in changes.values() if c is not None and c.range is not None]
     costs = (Evidence("mask_value", min(values)),)
-    return Treatment(change.applied(), change.names, settings=change.settings, costs=costs)
+    return Treatment(change.applied(context.session), change.names, settings=change.settings, costs=costs)
 
 
 def _change(case: Case, name: str, inputs: Sequence[str]) -> TensorChange | None:

@@ -9,7 +9,8 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.scheme.scheme_change import layers_of, quantizer_owners
-from qdiag.simulate.case import Case, observe, with_observations
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_observations
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
@@ -19,8 +20,10 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         raise RepairRefused("no output here is quantized", at=", ".join(site.layer for site in sites) or None)
     if case.measured is case.calibration or case.measured.digest() == case.calibration.digest():
         raise RepairRefused("the measured data is what the ranges were taken from")
-    seen = observe(case.network, case.measured, case.scheme, context.progress, case.passes)
-    return Treatment(with_observations(case, {name: seen[name] for name in names if name in seen}), names)
+    seen = context.session.observe(case.network, case.measured, case.scheme)
+    return Treatment(
+        with_observations(context.session, case, {name: seen[name] for name in names if name in seen}), names
+    )
 
 
 CALIBRATE_ON_MEASURED = Repair("calibrate_on_measured", _apply)

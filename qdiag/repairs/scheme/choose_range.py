@@ -21,17 +21,15 @@ def _to(calibrator: CalibratorName) -> Changes:
 
 
 def _clip_weights(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    del context
     change = change_weights(case, sites, _to("mse"), refusal="the ranges of these weights are chosen by mse already")
-    return Treatment(change.applied(), change.names, settings=change.settings)
+    return Treatment(change.applied(context.session), change.names, settings=change.settings)
 
 
 def _activations(calibrator: CalibratorName) -> Apply:
     def apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-        del context
         refusal = f"the ranges of these outputs are chosen by {calibrator} already"
         change = change_activations(case, sites, _to(calibrator), refusal=refusal)
-        return Treatment(change.applied(), change.names, settings=change.settings)
+        return Treatment(change.applied(context.session), change.names, settings=change.settings)
 
     return apply
 

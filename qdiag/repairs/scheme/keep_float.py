@@ -14,7 +14,8 @@ from qdiag.core.graph import INPUT, Layer
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.scheme.scheme_change import escaped, layers_of
-from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
@@ -35,7 +36,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         raise RepairRefused("the arithmetic here runs in float already", at=at)
     patterns = (*case.scheme.float_layers, *map(escaped, names))
     setting = f"float_layers=[{', '.join(json.dumps(pattern, ensure_ascii=False) for pattern in patterns)}]"
-    treated = with_scheme(case, replace(case.scheme, float_layers=patterns))
+    treated = with_scheme(context.session, case, replace(case.scheme, float_layers=patterns))
     return Treatment(treated, names, settings=(setting,), costs=_costs(names, context))
 
 

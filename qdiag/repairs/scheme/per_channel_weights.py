@@ -11,9 +11,9 @@ from qdiag.simulate.case import Case
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    del context
     change = change_weights(case, sites, _change, refusal="these weights have a scale per channel or finer already")
-    return Treatment(change.applied(), change.names, settings=change.settings, costs=_extra_scales(case, change.names))
+    treated = change.applied(context.session)
+    return Treatment(treated, change.names, settings=change.settings, costs=_extra_scales(case, change.names))
 
 
 def _everywhere(case: Case) -> WholeChange | None:

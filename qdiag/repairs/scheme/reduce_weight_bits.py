@@ -12,10 +12,9 @@ _LEAST = 2
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    del context
     change = change_weights(case, sites, _change, refusal="these weights have two bits, and need both")
     costs = (Evidence("weight_bits_lost", 1.0, "bits"),)
-    return Treatment(change.applied(), change.names, settings=change.settings, costs=costs)
+    return Treatment(change.applied(context.session), change.names, settings=change.settings, costs=costs)
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:

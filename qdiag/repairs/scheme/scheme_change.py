@@ -11,7 +11,9 @@ from qdiag.core.graph import Layer
 from qdiag.core.scheme import BiasType, LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.repairs.scheme.stale import without_stale_edits
-from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
+from qdiag.simulate.session import Session
 
 Changes = Callable[[TensorScheme], TensorChange | None]
 """What to change, given how a tensor is quantized now; None where there is nothing to change."""
@@ -32,9 +34,9 @@ class SchemeChange:
     scheme: QuantScheme
     settings: tuple[str, ...]
 
-    def applied(self) -> Case:
+    def applied(self, session: Session) -> Case:
         """The case under the new scheme."""
-        return with_scheme(self.case, self.scheme)
+        return with_scheme(session, self.case, self.scheme)
 
 
 def layers_of(case: Case, sites: Sequence[FindingSite]) -> tuple[Layer, ...]:

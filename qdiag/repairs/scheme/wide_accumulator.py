@@ -7,13 +7,14 @@ from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate.arithmetic.saturating import saturating
-from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
 
 _BITS = 32
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    del sites, context
+    del sites
     scheme, settings = case.scheme, []
     limited = [layer.name for layer in case.network.graph.layers if saturating(case.plan, layer) is not None]
     if scheme.accumulator_bits < _BITS:
@@ -23,7 +24,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     if not settings:
         raise RepairRefused("the accumulator is wide, and no pairs are added in int16")
     bits = max(scheme.accumulator_bits, _BITS)
-    treated = with_scheme(case, replace(scheme, accumulator_bits=bits, pair_saturation=False))
+    treated = with_scheme(context.session, case, replace(scheme, accumulator_bits=bits, pair_saturation=False))
     costs = (Evidence("accumulator_bits", float(bits), "bits"),)
     return Treatment(treated, tuple(limited), settings=tuple(settings), costs=costs)
 

@@ -22,21 +22,23 @@ from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.equalization.layer import is_weighted, weighted_layer
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.case import Case, with_plan_edits
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_plan_edits
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import COLUMNS
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
+from qdiag.simulate.session import Session
 
 
-def mean_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
+def mean_shifts(session: Session, case: Case, names: Sequence[str]) -> dict[str, Tensor]:
     """E[W~ x - W x] per output channel, (C,) in float32, of the named layers with quantized weights: one float pass."""
 
     def run() -> dict[str, list[float]]:
-        return {name: shift.tolist() for name, shift in _run_shifts(case, names, progress).items()}
+        return {name: shift.tolist() for name, shift in _run_shifts(case, names, session.progress).items()}
 
-    means = case.passes.finished(
+    means = session.passes.finished(
         "mean shifts", COLUMNS, run, batches=[case.calibration], depends_on=(case.network, case.plan, tuple(names))
     )
     return {name: torch.tensor(shift, dtype=torch.float32, device=case.network.device) for name, shift in means.items()}
@@ -87,7 +89,7 @@ class _Shifts(LayerObserver):
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
     """At the layers of the sites; at all layers with quantized weights when there are none."""
     names = [site.layer for site in sites] or [layer.name for layer in case.network.graph.layers]
-    shifts = mean_shifts(case, names, context.progress)
+    shifts = mean_shifts(context.session, case, names)
     wrong = {name for name, shift in shifts.items() if not bool(shift.isfinite().all())}
     for name, channels in context.spared.items():
         if name in shifts:
@@ -96,7 +98,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     if not chosen:
         raise RepairRefused("no weight is quantized there", at=", ".join(site.layer for site in sites) or None)
     tensors = written_shifts(case, {name: edit["bias_shift"] for name, edit in chosen.items()})
-    return Treatment(with_plan_edits(case, chosen), tuple(chosen), tensors=tensors)
+    return Treatment(with_plan_edits(context.session, case, chosen), tuple(chosen), tensors=tensors)
 
 
 def written_shifts(case: Case, shifts: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,12 +8,13 @@ from qdiag.capture.fold import fold_batchnorms
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
     """The layers of the treatment are those that took a BatchNorm in; float outputs stay, up to rounding."""
-    del sites, context
+    del sites
     if case.scheme.fold_batchnorm:
         raise RepairRefused("the scheme folds BatchNorm already")
     result = fold_batchnorms(fold_computed(case.program))
@@ -21,7 +22,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         reasons = dict.fromkeys(kept.reason for kept in result.kept)
         raise RepairRefused(f"no BatchNorm can be folded: {', '.join(reasons) or 'the network has none'}")
     try:
-        treated = with_scheme(case, replace(case.scheme, fold_batchnorm=True))
+        treated = with_scheme(context.session, case, replace(case.scheme, fold_batchnorm=True))
     except ConfigError as error:
         # a pattern of the scheme named a BatchNorm, which is no layer any more
         raise RepairRefused(error.message, at=error.at, hint=error.hint) from None

@@ -19,7 +19,8 @@ from qdiag.errors import RepairRefused
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.scheme.scheme_change import layers_of
-from qdiag.simulate.case import Case, with_plan_edits
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_plan_edits
 
 _ROOM = 1.0001
 """Keeps the bound on the safe side of rounding."""
@@ -27,7 +28,6 @@ _ROOM = 1.0001
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
     """Channels that a site names, or all of the layer; a scale for the whole tensor is raised for the largest bias."""
-    del context
     channels = {site.layer: site.channels for site in sites}
     edits: dict[str, Mapping[str, Any]] = {}
     raised_count = 0
@@ -47,7 +47,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     if not edits:
         raise RepairRefused(reason, at=", ".join(site.layer for site in sites[:3]) or None)
     costs = (Evidence("raised_scales", raised_count, "scales"),)
-    return Treatment(with_plan_edits(case, edits), tuple(edits), costs=costs)
+    return Treatment(with_plan_edits(context.session, case, edits), tuple(edits), costs=costs)
 
 
 def _raised(scale: Tensor, least: Tensor, channels: Sequence[int]) -> Tensor:

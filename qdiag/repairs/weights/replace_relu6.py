@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.simulate.case import Case, with_clamps
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_clamps
 
 _RELU6 = (0.0, 6.0)
 
@@ -23,7 +24,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     chosen = tuple(name for name in relu6 if name in wanted or not wanted)
     if not chosen:
         raise RepairRefused("no ReLU6 is there", at=", ".join(sorted(wanted)) or None)
-    treated = with_clamps(case, dict.fromkeys(chosen, (0.0, math.inf)), progress=context.progress)
+    treated = with_clamps(context.session, case, dict.fromkeys(chosen, (0.0, math.inf)))
     return Treatment(treated, chosen, moves_float=True)
 
 

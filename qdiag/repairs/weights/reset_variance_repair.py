@@ -15,7 +15,8 @@ from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.repairs.scheme.stale import without_stale_edits
-from qdiag.simulate.case import Case, with_tensors
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_tensors
 
 
 def reset_edits(
@@ -64,7 +65,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext, met
     changes = changed_tensors(tensors, edits)
     # a dead channel gives its constant as before; any other one moves, and its range with it
     kept = without_stale_edits(case, wanted)
-    treated = with_tensors(kept, changes, recalibrate=not stays, progress=context.progress)
+    treated = with_tensors(context.session, kept, changes, recalibrate=not stays)
     return Treatment(treated, tuple(wanted), moves_float=True, tensors=changes)
 
 

@@ -1,8 +1,8 @@
 """SHA-256 of what the result of a pass depends on: networks with their weights, plans, schemes, data."""
 
 import hashlib
-import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from qdiag.batches import Batches
+from qdiag.core.by_identity import ByIdentity
 
 _KNOWN_NAMESPACES = ("aten", "prim", "prims")
 _KNOWN_MODULES = ("_operator", "builtins", "math")
@@ -23,7 +24,7 @@ class Fingerprints:
     """Fingerprints of one run. Big things are read once: nothing in a run writes to a tensor, plan or data set."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._known: ByIdentity[str] = ByIdentity()
 
     def of(self, value: object) -> str:
         """Equal for equal values of the same type, in this process and in others.
@@ -46,7 +47,11 @@ class Fingerprints:
         return repr(value)
 
     def of_batches(self, batches: Batches) -> str:
-        """Of the samples, their labels and their preprocessing, and of how they are cut into batches."""
+        """Of the samples, their labels and their preprocessing, and of how they are cut into batches.
+
+        Raises:
+            NoFingerprint: they are more than their digest tells.
+        """
         return self._once(batches, _of_batches)
 
     def _of_fields(self, value: Any) -> str:
@@ -54,14 +59,11 @@ class Fingerprints:
         return _hash(type(value).__qualname__, *parts)
 
     def _once(self, value: Any, make: Callable[[Any], str]) -> str:
-        known = self._known.get(id(value))
-        if known is not None and known[0]() is value:
-            return known[1]
-        found = make(value)
-        try:
-            self._known[id(value)] = (weakref.ref(value), found)
-        except TypeError:  # an object with slots: small, and hashed again
-            return found
+        found = self._known.get(value)
+        if found is None:
+            found = make(value)
+            with suppress(TypeError):  # an object with slots: small, and hashed again
+                self._known.put(value, found)
         return found
 
 
@@ -90,6 +92,8 @@ def _is_known(target: Any) -> bool:
 
 
 def _of_batches(batches: Batches) -> str:
+    if not batches.is_reproducible:
+        raise NoFingerprint(batches.source)
     parts = (type(batches).__qualname__, batches.digest(), batches.batch_size, batches.sample_count)
     return _hash("batches", *map(str, parts), str(batches.is_labelled), batches.preprocessing)
 

@@ -89,7 +89,3 @@ class PassKeeper:
         except NoFingerprint:
             return None
         return hashlib.sha256("\n".join((kind, self._scope, *parts)).encode()).hexdigest()
-
-
-NO_PASSES = PassKeeper()
-"""Keeps nothing."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Batches
+from qdiag.batches import Batch, Batches, run_through
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError, SimulationError, first_line
@@ -194,14 +194,11 @@ def run_batches(
     sinks: Mapping[int, Sequence[BatchSink]] | None = None,
 ) -> None:
     """Runs all batches, handing the outputs of each to the sinks of each lane."""
-    progress.start(stage, batches.sample_count)
-    for batch in batches:
+    for batch in run_through(batches, progress, stage):
         outputs = runner.run_batch(batch)
         for lane, receivers in (sinks or {}).items():
             for sink in receivers:
                 sink.add(batch, reference=pick(outputs, REFERENCE), simulated=pick(outputs, lane))
-        progress.advance(batch.sample_count)
-    progress.finish()
 
 
 def _borrowed(value: Any) -> Any:

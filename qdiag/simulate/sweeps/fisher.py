@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from qdiag.batches import Batch, Batches
+from qdiag.batches import Batch, run_through
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.errors import SimulationError
@@ -25,10 +25,11 @@ from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lane, Lanes, pick
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import SUMS
 from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.session import Session
 from qdiag.simulate.task.top_k import logits_index, takes_labels
 
 
-def fisher_scores(case: Case, batches: Batches, progress: Progress) -> Mapping[str, float]:
+def fisher_scores(session: Session, case: Case) -> Mapping[str, float]:
     """Layer name to the mean over samples of sum(gradient^2 * local error^2) at its output; higher is worse.
 
     The loss is the cross-entropy to the labels, or to the network's own top-1 where there are none; without logits,
@@ -37,26 +38,23 @@ def fisher_scores(case: Case, batches: Batches, progress: Progress) -> Mapping[s
     Raises:
         SimulationError: an operation failed, then it says which layer; or one has no derivative.
     """
-    return case.passes.finished(
+    return session.passes.finished(
         "fisher",
         SUMS,
-        lambda: _run_backward(case, batches, progress),
-        batches=[batches],
+        lambda: _run_backward(case, session.progress),
+        batches=[case.measured],
         depends_on=(case.network, case.plan),
     )
 
 
-def _run_backward(case: Case, batches: Batches, progress: Progress) -> Mapping[str, float]:
+def _run_backward(case: Case, progress: Progress) -> Mapping[str, float]:
     observer = _SquaredErrors()
     reference = Lane(case.network, arithmetic=_DIFFERENTIABLE, keeps_gradient=True)
     runner = LaneRunner([reference, Lane(case.network, case.plan, is_local=True)], [observer])
-    progress.start("one backward pass", batches.sample_count)
-    for batch in batches:
+    for batch in run_through(case.measured, progress, "one backward pass"):
         outputs = pick(runner.run_batch(batch), REFERENCE)
         _backward(outputs, batch)
         observer.total += batch.sample_count
-        progress.advance(batch.sample_count)
-    progress.finish()
     return {name: total / observer.total for name, total in observer.sums.items()} if observer.total else {}
 
 

@@ -4,11 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
-from qdiag.batches import Batches
 from qdiag.core.progress import Progress
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lane
-from qdiag.simulate.passes.pass_cache import Codec
+from qdiag.simulate.passes.pass_cache import Codec, PassKeeper
 from qdiag.simulate.passes.pass_values import decode_scores, encode_scores
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.task.scoring import Scoreboard, Scored
@@ -43,41 +42,41 @@ class Effort:
 
 
 def score_cases(
-    cases: Sequence[Case], batches: Batches, progress: Progress, *, stage: str
+    cases: Sequence[Case], passes: PassKeeper, progress: Progress, *, stage: str
 ) -> tuple[list[Scored], Effort]:
-    """The score of each case, in their order; each against the untreated float network of its graph.
+    """The score of each case on its measured data, in their order, each against the untreated float network.
 
     Cases in their order share work best when neighbours differ late in the network.
     """
     scored: dict[int, Scored] = {}
     effort = Effort()
-    groups: dict[int, list[int]] = {}
+    groups: dict[tuple[int, int], list[int]] = {}
     for i, case in enumerate(cases):
-        groups.setdefault(id(case.origin), []).append(i)
+        groups.setdefault((id(case.origin), id(case.measured)), []).append(i)
     for members in groups.values():
-        size = variants_at_once(cases[members[0]], batches)
+        size = variants_at_once(cases[members[0]])
         for start in range(0, len(members), size):
             chosen = members[start : start + size]
-            found, one = _one_pass([cases[i] for i in chosen], batches, progress, f"{stage} {start + 1}/{len(cases)}")
+            found, one = _one_pass([cases[i] for i in chosen], passes, progress, f"{stage} {start + 1}/{len(cases)}")
             scored.update(zip(chosen, found, strict=True))
             effort = effort + one
     return [scored[i] for i in range(len(cases))], effort
 
 
-def variants_at_once(case: Case, batches: Batches) -> int:
+def variants_at_once(case: Case) -> int:
     """How many variants fit into `MEMORY_BYTES`, 2 to 32."""
     largest = max((math.prod(seen.shape) for seen in case.observations.values()), default=1)
-    per_variant = _ALIVE * 4 * largest * max(batches.batch_size, 1)
+    per_variant = _ALIVE * 4 * largest * max(case.measured.batch_size, 1)
     return min(max(int(MEMORY_BYTES // per_variant), 2), 32)
 
 
-def _one_pass(cases: Sequence[Case], batches: Batches, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
+def _one_pass(cases: Sequence[Case], passes: PassKeeper, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
     """One pass, or what is kept of the same one: then its effort counts as that of this run, which it would be."""
-    return cases[0].passes.finished(
+    return passes.finished(
         "score",
         _SCORES,
-        lambda: _run_pass(cases, batches, progress, stage),
-        batches=[batches],
+        lambda: _run_pass(cases, progress, stage),
+        batches=[cases[0].measured],
         depends_on=(cases[0].origin, *(part for case in cases for part in (case.network, case.plan))),
     )
 
@@ -90,10 +89,10 @@ def _decoded(data: bytes) -> tuple[list[Scored], Effort]:
 _SCORES: Codec[tuple[list[Scored], Effort]] = Codec(lambda found: encode_scores(found[0], astuple(found[1])), _decoded)
 
 
-def _run_pass(cases: Sequence[Case], batches: Batches, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
+def _run_pass(cases: Sequence[Case], progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
     runner = LaneRunner([Lane(cases[0].origin), *(Lane(case.network, case.plan) for case in cases)])
     boards = [Scoreboard(cases[0].network.program.output_names) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=1)}
-    run_batches(runner, batches, progress, stage=stage, sinks=sinks)
+    run_batches(runner, cases[0].measured, progress, stage=stage, sinks=sinks)
     effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)
     return [board.scored() for board in boards], effort

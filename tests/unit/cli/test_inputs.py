@@ -5,9 +5,9 @@ import torch
 
 from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, preprocessing_of, resolve_scheme
 from qdiag.cli.options.choices import ChannelOrder, PreprocessingPreset
-from qdiag.core.progress import NoProgress
 from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
+from qdiag.simulate.session import Session
 from qdiag.subject import Subject
 
 
@@ -61,4 +61,4 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
 def test_what_cannot_be_drawn_is_refused(options: DataOptions, message: str) -> None:
     subject = Subject(torch.nn.Linear(2, 2), "module", "Linear", "Linear")
     with pytest.raises(ConfigError, match=message):
-        open_data(options, ModelOptions("net.pt"), subject, NoProgress())
+        open_data(options, ModelOptions("net.pt"), subject, Session())

@@ -13,21 +13,23 @@ from torch import nn
 
 from qdiag.batches import Datasets
 from qdiag.config import load_preset
-from qdiag.core.progress import NoProgress
 from qdiag.errors import ConfigError
 from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline import cache as cache_module
-from qdiag.pipeline.cache import keeper_for
-from qdiag.pipeline.diagnose import diagnose_subject
-from qdiag.simulate.case import Case, with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
+from qdiag.pipeline.diagnose import DiagnoseOptions
+from qdiag.pipeline.inputs import inputs_for
+from qdiag.simulate import surroundings as surroundings_module
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
 from qdiag.simulate.passes.fingerprints import Fingerprints, NoFingerprint
 from qdiag.simulate.passes.pass_cache import PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS, decode_scores, encode_scores
-from qdiag.simulate.task.score_cases import score_cases
+from qdiag.simulate.session import Session
+from qdiag.simulate.surroundings import surroundings
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.cases import open_test_case
+from tests.runs import diagnose_subject
 
 KEY, OTHER, THIRD = "0" * 64, "1" * 64, "2" * 64
 
@@ -68,75 +70,89 @@ def store() -> DictCache:
 
 
 @pytest.fixture
-def case(plain: Case, store: DictCache) -> Case:
-    return replace(plain, passes=PassKeeper(store, "scope"))
+def session(store: DictCache) -> Session:
+    return keeping(store)
 
 
-def scores(case: Case) -> bytes:
-    found, effort = score_cases([case], case.measured, NoProgress(), stage="test")
+def keeping(store: DictCache, scope: str = "scope") -> Session:
+    return Session(passes=PassKeeper(store, scope))
+
+
+def scores(session: Session, case: Case) -> bytes:
+    found, effort = session.score([case], "test")
     return encode_scores(found, [effort.computed_count, effort.reused_count])
 
 
 def test_a_kept_pass_has_equal_bytes_and_runs_nothing(
-    case: Case, plain: Case, store: DictCache, monkeypatch: pytest.MonkeyPatch
+    session: Session, plain: Case, store: DictCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh = scores(plain)
-    assert scores(case) == fresh
+    fresh = scores(Session(), plain)
+    assert scores(session, plain) == fresh
     assert (len(store.values), store.hits) == (1, 0)
-    again = replace(case, passes=PassKeeper(store, "scope"))
     monkeypatch.setattr("qdiag.simulate.task.score_cases.LaneRunner", None)
-    assert scores(again) == fresh
+    assert scores(keeping(store), plain) == fresh
     assert store.hits == 1
 
 
-CHANGES: dict[str, Callable[[Case], Case]] = {
-    "weights": lambda c: with_tensors(c, {"0.weight": c.tensors["0.weight"] * 1.001}, recalibrate=False),
-    "data": lambda c: replace(c, measured=data(1)),
-    "labels": lambda c: replace(
+CHANGES: dict[str, Callable[[Session, Case], Case]] = {
+    "weights": lambda s, c: with_tensors(s, c, {"0.weight": c.tensors["0.weight"] * 1.001}, recalibrate=False),
+    "data": lambda s, c: replace(c, measured=data(1)),
+    "labels": lambda s, c: replace(
         c, measured=batches_from((torch.cat([b.args[0] for b in c.measured]), torch.zeros(12).long()), 4)
     ),
-    "batch size": lambda c: replace(c, measured=data(0, 6)),
-    "scheme": lambda c: with_scheme(c, load_preset("tf-uint8")),
-    "bits": lambda c: with_scheme(c, replace(c.scheme, weights=replace(c.scheme.weights, bits=7))),
-    "accumulator": lambda c: with_scheme(c, replace(c.scheme, accumulator_bits=24)),
-    "clamp": lambda c: with_clamps(c, {next(x.name for x in c.network.graph.layers if x.clamp): (0.0, 5.0)}),
-    "bias shift": lambda c: with_plan_edits(c, {"4": {"bias_shift": torch.full((5,), 0.1)}}),
-    "no quantizers": without_quantizers,
-    "another scope": lambda c: replace(c, passes=PassKeeper(c.passes._cache, "other versions")),
+    "batch size": lambda s, c: replace(c, measured=data(0, 6)),
+    "scheme": lambda s, c: with_scheme(s, c, load_preset("tf-uint8")),
+    "bits": lambda s, c: with_scheme(s, c, replace(c.scheme, weights=replace(c.scheme.weights, bits=7))),
+    "accumulator": lambda s, c: with_scheme(s, c, replace(c.scheme, accumulator_bits=24)),
+    "clamp": lambda s, c: with_clamps(s, c, {next(x.name for x in c.network.graph.layers if x.clamp): (0.0, 5.0)}),
+    "bias shift": lambda s, c: with_plan_edits(s, c, {"4": {"bias_shift": torch.full((5,), 0.1)}}),
+    "no quantizers": lambda s, c: without_quantizers(c),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_whatever_decides_the_result_makes_another_pass(case: Case, store: DictCache, change: str) -> None:
-    scores(case)
-    changed = CHANGES[change](case)
+def test_whatever_decides_the_result_makes_another_pass(
+    session: Session, plain: Case, store: DictCache, change: str
+) -> None:
+    scores(session, plain)
+    check_another(store, session, CHANGES[change](session, plain))
+
+
+def test_another_scope_makes_another_pass(session: Session, plain: Case, store: DictCache) -> None:
+    scores(session, plain)
+    check_another(store, keeping(store, "other versions"), plain)
+
+
+def check_another(store: DictCache, session: Session, changed: Case) -> None:
     hits = store.hits
     count = len(store.values)
-    scores(changed)
+    scores(session, changed)
     assert store.hits == hits
     assert len(store.values) == count + 1
-    scores(changed)
+    scores(session, changed)
     assert store.hits == hits + 1
 
 
-def test_equal_things_made_anew_are_the_same_pass(case: Case, store: DictCache) -> None:
-    scores(case)
+def test_equal_things_made_anew_are_the_same_pass(session: Session, plain: Case, store: DictCache) -> None:
+    scores(session, plain)
     twin = open_test_case(network(), data(), "int8")
-    scores(replace(twin, passes=PassKeeper(store, "scope")))
+    scores(keeping(store), twin)
     assert (len(store.values), store.hits) == (1, 1)
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", b"PK\x03\x04"])
-def test_a_pass_that_cannot_be_read_is_run_and_replaced(case: Case, store: DictCache, damage: bytes) -> None:
-    good = scores(case)
+def test_a_pass_that_cannot_be_read_is_run_and_replaced(
+    session: Session, plain: Case, store: DictCache, damage: bytes
+) -> None:
+    good = scores(session, plain)
     (key,) = store.values
     store.values[key] = damage
-    assert scores(case) == good
+    assert scores(session, plain) == good
     assert len(store.values[key]) > 100
 
 
 def test_scores_and_observations_come_back_as_they_were(plain: Case) -> None:
-    (one,), _ = score_cases([plain], plain.measured, NoProgress(), stage="test")
+    (one,), _ = Session().score([plain], "test")
     odd = replace(one, noise={0: np.array([np.nan, np.inf, 0.1])}, is_right=None, relative_delta=float("inf"))
     data = encode_scores([one, odd], [1, 2])
     (back, strange), counts = decode_scores(data)
@@ -165,25 +181,27 @@ def test_code_that_may_change_unnoticed_has_no_fingerprint(plain: Case) -> None:
 
 def test_versions_device_and_threads_are_part_of_the_scope(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    found = {cache_module._surroundings(cpu)}
+    found = {surroundings(cpu)}
     threads = torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
-    found.add(cache_module._surroundings(cpu))
-    monkeypatch.setattr(cache_module, "versions", lambda: {"qdiag": "0", "torch": "0"})
-    found.add(cache_module._surroundings(cpu))
-    monkeypatch.setattr(cache_module, "_own_code", lambda: "another checkout")
-    found.add(cache_module._surroundings(cpu))
+    found.add(surroundings(cpu))
+    monkeypatch.setattr(surroundings_module, "versions", lambda: {"qdiag": "0", "torch": "0"})
+    found.add(surroundings(cpu))
+    monkeypatch.setattr(surroundings_module, "_own_code", lambda: "another checkout")
+    found.add(surroundings(cpu))
     assert len(found) == 4
 
 
-def test_nothing_is_kept_without_a_cache_or_for_a_part_of_a_network() -> None:
+def test_nothing_is_kept_without_a_cache_or_for_a_part_of_a_network(store: DictCache) -> None:
     whole = Subject(network(), "module", "module", "Sequential")
-    part = replace(whole, parent=nn.Sequential(), submodule="0")
-    cpu, store = torch.device("cpu"), DictCache()
-    for keeper in (keeper_for(None, whole, cpu), keeper_for(store, part, cpu)):
-        keeper.finished("kind", OBSERVATIONS, dict, batches=[data()], depends_on=[])
+    part = replace(whole, model=whole.model[0], parent=whole.model, submodule="0")
+    sets = Datasets(data(), data(1), "two draws")
+    for subject, keeper in ((whole, PassKeeper()), (part, PassKeeper(store))):
+        given = inputs_for(subject, sets)
+        for batches in ([given.calibration], [given.evaluation], [data(), given.evaluation]):
+            keeper.finished("kind", OBSERVATIONS, dict, batches=batches, depends_on=[])
     assert store.values == {}
-    keeper_for(store, whole, cpu).finished("kind", OBSERVATIONS, dict, batches=[data()], depends_on=[])
+    PassKeeper(store).finished("kind", OBSERVATIONS, dict, batches=[sets.calibration], depends_on=[])
     assert len(store.values) == 1
 
 
@@ -293,7 +311,7 @@ class Counter:
 def diagnosed(store: DictCache | None, metric: object | None = None) -> str:
     subject = Subject(network(), "module", "module", "Sequential")
     sets = Datasets(data(1), data(2), "two draws")
-    found = diagnose_subject(subject, sets, load_preset("tf-uint8"), cache=store, metric=metric)
+    found = diagnose_subject(subject, sets, load_preset("tf-uint8"), DiagnoseOptions(metric=metric), cache=store)
     return re.sub(r'"elapsed_s": [^\n]*', "", diagnosis_to_json(found))
 
 

@@ -13,6 +13,7 @@ from qdiag.errors import ConfigError
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.fix_bn import Changes, FixOptions, fix_batchnorms, fix_unproved
+from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
 from qdiag.writers.json.results import result_to_json
 from tests.stored import read_back
@@ -65,7 +66,8 @@ def datasets(labels: bool = True) -> Datasets:
 def fixed(net: nn.Module, options: FixOptions | None = None, scheme: str = "tf-uint8") -> tuple[BatchNormFix, Changes]:
     subject = Subject(net, "module", "net", "Net")
     audit = audit_batchnorms(subject)
-    return fix_batchnorms(subject, audit, datasets(), qdiag.load_scheme(scheme), options or FixOptions())
+    with open_session() as session:
+        return fix_batchnorms(session, subject, audit, datasets(), qdiag.load_scheme(scheme), options or FixOptions())
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ from torch import nn
 from qdiag.batches import Batch
 from qdiag.config import load_preset
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_subject
+from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.divided import datasets_from
 from tests.models import KINDS, output_tensors
+from tests.runs import diagnose_subject
 
 
 def diagnosed(model: nn.Module, data: object, scheme: str = "tf-uint8", batch_size: int = 16) -> Diagnosis:

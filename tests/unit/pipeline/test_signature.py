@@ -8,8 +8,8 @@ from torch import nn
 
 import qdiag
 from qdiag.loaders.data.sources import DataRequest, open_datasets
-from qdiag.pipeline.sqnr import measure_subject
 from qdiag.subject import Subject
+from tests.runs import measure_subject
 
 
 class Parts(nn.Module):

@@ -14,11 +14,10 @@ from torch.utils import _pytree as pytree
 import qdiag
 from qdiag.batches import Batch, Datasets
 from qdiag.capture.program import Runner
-from qdiag.core.progress import NoProgress
 from qdiag.errors import CaptureError
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.begin import begin
-from qdiag.pipeline.facts import Stopwatch
+from qdiag.simulate.session import Session
 from qdiag.subject import Subject
 from tests.networks import unusual
 
@@ -98,8 +97,8 @@ def test_the_measured_network_is_the_users(name: str) -> None:
     data = batches_from(batches(name))
     subject = Subject(build(name), "module", name, name)
     scheme = qdiag.load_scheme("int8")
-    begun = begin(subject, Datasets(data, data, ""), scheme, NoProgress(), Stopwatch(), device="cpu")
-    run, fixed = Runner(begun.case.network.program), begun.prepared.info.batch_size
+    found = begin(Session(), subject, Datasets(data, data, ""), scheme)
+    run, fixed = Runner(found.case.network.program), found.capture.batch_size
     for count in (fixed,) if fixed else (1, 3, 12, 17):
         args, kwargs = inputs(name, count, 10 + count)
         if name == "BatchStatistics" and count == 1:

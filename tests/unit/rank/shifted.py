@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.core.causes.findings import Finding, FindingSite
-from qdiag.core.progress import NoProgress
 from qdiag.errors import RepairRefused
 from qdiag.rank.bench import Bench
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.simulate.case import Case, with_plan_edits, with_tensors
-from tests.cases import open_test_case
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_plan_edits, with_tensors
+from tests.cases import SESSION, open_test_case
 
 SAMPLES = 300
 CLASSES = 4
@@ -36,7 +36,9 @@ def shifted_case(shifts: Mapping[str, Sequence[float]], *, is_labelled: bool = T
         x = torch.randn(SAMPLES, CLASSES)
         labels = model(x).argmax(1)
     case = open_test_case(model, (x, labels) if is_labelled else x, "w8a32")
-    return with_plan_edits(case, {name: {"bias_shift": torch.tensor(values)} for name, values in shifts.items()})
+    return with_plan_edits(
+        SESSION, case, {name: {"bias_shift": torch.tensor(values)} for name, values in shifts.items()}
+    )
 
 
 def suspect(layer: str, *repairs: str, code: str = "QD104") -> Suspect:
@@ -49,7 +51,7 @@ def finding(layer: str, *repairs: str, code: str = "QD104") -> Finding:
 
 def bench_of(case: Case, suspects: Sequence[Suspect], *repairs: Repair, raises: bool = False) -> Bench:
     found = {repair.name: repair for repair in repairs}
-    return Bench(case, found, RepairContext(), NoProgress(), 0, suspects, raises)
+    return Bench(case, found, RepairContext(), suspects, raises)
 
 
 def unshift(name: str = GOOD) -> Repair:
@@ -89,7 +91,7 @@ def reweigh(name: str, factor: float) -> Repair:
 
     def apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
         changes = {"3.weight": case.tensors["3.weight"] * factor}
-        treated = with_tensors(case, changes, recalibrate=False)
+        treated = with_tensors(SESSION, case, changes, recalibrate=False)
         return Treatment(_shifted(treated, {site.layer: None for site in sites}), ("3",), True, changes)
 
     return Repair(name, apply)
@@ -114,4 +116,4 @@ def failing(name: str, error: Exception) -> Repair:
 
 
 def _shifted(case: Case, shifts: Mapping[str, Tensor | None]) -> Case:
-    return with_plan_edits(case, {layer: {"bias_shift": value} for layer, value in shifts.items()})
+    return with_plan_edits(SESSION, case, {layer: {"bias_shift": value} for layer, value in shifts.items()})

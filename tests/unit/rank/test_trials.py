@@ -6,12 +6,12 @@ import pytest
 
 from qdiag.core.causes.ranking import Trial
 from qdiag.errors import RepairRefused, SimulationError
-from qdiag.rank import bench as bench_module
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim
 from qdiag.rank.trials import run_trials
 from qdiag.rank.waterfall import build_waterfall
 from qdiag.repairs.base import Repair, Treatment
+from qdiag.simulate import session as session_module
 from qdiag.simulate.case import Case
 from tests.cases import assert_untouched, snapshot
 from tests.unit.rank.shifted import (
@@ -140,7 +140,7 @@ def test_nothing_is_applied_or_measured_twice(faulty: Case, monkeypatch: pytest.
     """Two suspects at the same place, and the first step of the sequence, which tries what was tried alone."""
     applied: list[str] = []
     measured: list[Case] = []
-    original = bench_module.score_cases
+    original = session_module.score_cases
 
     def counted(repair: Repair) -> Repair:
         return Repair(repair.name, lambda *args: (applied.append(repair.name), repair.apply(*args))[1])
@@ -149,7 +149,7 @@ def test_nothing_is_applied_or_measured_twice(faulty: Case, monkeypatch: pytest.
         measured.extend(cases)
         return original(cases, *args, **kwargs)
 
-    monkeypatch.setattr(bench_module, "score_cases", count)
+    monkeypatch.setattr(session_module, "score_cases", count)
     suspects = [suspect("1", GOOD, OTHER), suspect("1", GOOD, code="QD101")]
     repairs = [counted(only_at(unshift(), "1")), counted(only_at(shift(OTHER), "1"))]
     bench: Bench = bench_of(faulty, suspects, *repairs)

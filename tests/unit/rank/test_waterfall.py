@@ -6,7 +6,6 @@ from torch import nn
 
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Ranking
-from qdiag.core.progress import NoProgress
 from qdiag.rank.claim import order_trials
 from qdiag.rank.rank import rank_causes
 from qdiag.rank.suspects import Suspect
@@ -43,7 +42,7 @@ def sequence(case: Case, suspects: list[Suspect], *repairs: Repair) -> tuple[lis
 
 
 def ranked(case: Case, findings: list[Finding], *repairs: Repair) -> Ranking:
-    return rank_causes(case, findings, {r.name: r for r in repairs}, RepairContext(), NoProgress())
+    return rank_causes(case, findings, {r.name: r for r in repairs}, RepairContext())
 
 
 def test_the_repair_that_gives_most_comes_first() -> None:
@@ -121,7 +120,7 @@ def test_an_unexpected_error_in_the_ranking_is_a_refused_repair() -> None:
         (OTHER, "it failed: ZeroDivisionError: division by zero"),
     ]
     with pytest.raises(ZeroDivisionError):
-        rank_causes(case, [finding("1", OTHER)], {OTHER: broken}, RepairContext(), NoProgress(), raises=True)
+        rank_causes(case, [finding("1", OTHER)], {OTHER: broken}, RepairContext(), raises=True)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from qdiag.repairs.base import RepairContext
 from qdiag.repairs.equalization.equalize import EQUALIZE
 from qdiag.repairs.equalization.pairs import find_pairs
 from qdiag.repairs.weights.absorb_bias import absorbed
-from qdiag.simulate.case import Case, with_tensors
-from tests.cases import open_test_case, output_sqnr_db
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_tensors
+from tests.cases import SESSION, open_test_case, output_sqnr_db
 
 
 def images(seed: int) -> Tensor:
@@ -37,7 +38,7 @@ def absorb(case: Case) -> tuple[dict[str, Tensor], Case]:
     ones = [torch.ones(pair.channels, dtype=torch.float64) for pair in pairs]
     changed = absorbed(pairs, ones, case.program.constants, case.observations)
     changes = {case.program.parameter_names[key]: value for key, value in changed.items()}
-    return changes, with_tensors(case, changes, recalibrate=True)
+    return changes, with_tensors(SESSION, case, changes, recalibrate=True)
 
 
 def outputs(case: Case, x: Tensor) -> Tensor:

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from qdiag.config import load_preset, load_scheme
 from qdiag.core.causes.findings import FindingSite
-from qdiag.core.progress import NoProgress
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS, mean_shifts
-from qdiag.simulate.case import Case, with_tensors
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_tensors
 from qdiag.simulate.passes.lanes import LOCAL, SIMULATED
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import simulated_weights
-from tests.cases import assert_untouched, open_test_case, output_error, output_sqnr_db, snapshot
+from tests.cases import SESSION, assert_untouched, open_test_case, output_error, output_sqnr_db, snapshot
 from tests.models import KINDS
 
 
@@ -52,7 +52,7 @@ def opened(scheme: object) -> Case:
 
 def test_the_shift_is_the_mean_of_the_weight_error_times_the_quantized_input() -> None:
     case = opened(coarse())
-    shifts = mean_shifts(case, ["5"], NoProgress())
+    shifts = mean_shifts(SESSION, case, ["5"])
     assert set(shifts) == {"5"}
     net, plan = network(), case.plan
     with torch.no_grad():
@@ -99,7 +99,7 @@ def test_with_a_folded_batchnorm_it_is_beta_that_takes_it() -> None:
     case = open_test_case(net, torch.randn(16, 3, 8, 8), scheme)
     done = CORRECT_BIAS.apply(case, (), RepairContext())
     assert set(done.tensors) == {"1.bias"}
-    written = with_tensors(case, done.tensors, recalibrate=False)
+    written = with_tensors(SESSION, case, done.tensors, recalibrate=False)
     # the folded bias of the written network is that of the corrected plan
     layer = case.network.graph.layer("0")
     corrected = simulated_weights(done.case.network, done.case.plan, layer).bias

@@ -14,8 +14,9 @@ from qdiag.core.scheme import LayerOverride, TensorChange
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.table import REPAIRS
-from qdiag.simulate.case import Case, with_scheme
-from tests.cases import assert_untouched, changed_layers, open_test_case, snapshot
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
+from tests.cases import SESSION, assert_untouched, changed_layers, open_test_case, snapshot
 
 IMAGES = torch.randn(12, 3, 10, 10, generator=torch.Generator().manual_seed(1))
 OTHERS = 2.0 * torch.randn(6, 3, 10, 10, generator=torch.Generator().manual_seed(2))
@@ -283,4 +284,4 @@ def test_an_earlier_choice_of_scale_does_not_outlive_its_weights() -> None:
         model[0].bias.fill_(1.0)
     raised = treat("raise_weight_scale", open_test_case(model, x, "tf-uint8")).case
     both = treat("per_channel_weights", raised).case
-    assert_equal_plans(both, with_scheme(open_test_case(model, x, "tf-uint8"), both.scheme))
+    assert_equal_plans(both, with_scheme(SESSION, open_test_case(model, x, "tf-uint8"), both.scheme))

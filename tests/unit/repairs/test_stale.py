@@ -8,8 +8,8 @@ from qdiag.repairs.base import RepairContext
 from qdiag.repairs.equalization.equalize import EQUALIZE
 from qdiag.repairs.scheme.stale import without_stale_edits
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
-from qdiag.simulate.case import with_plan_edits
-from tests.cases import open_test_case
+from qdiag.simulate.changes import with_plan_edits
+from tests.cases import SESSION, open_test_case
 
 
 def test_quantizers_and_corrections_go_where_weights_change() -> None:
@@ -19,7 +19,7 @@ def test_quantizers_and_corrections_go_where_weights_change() -> None:
         x = torch.randn(4, 3, 8, 8)
     case = open_test_case(net, x, "tf-uint8")
     corrected = CORRECT_BIAS.apply(case, (), RepairContext()).case
-    edited = with_plan_edits(corrected, {"0": {"output": case.plan.layers["0"].output, "bias": "float"}})
+    edited = with_plan_edits(SESSION, corrected, {"0": {"output": case.plan.layers["0"].output, "bias": "float"}})
     kept = without_stale_edits(edited, ["0"])
     assert set(kept.plan_edits) == {"0", "2", "4"}
     assert dict(kept.plan_edits["0"]) == {"bias": "float"}

@@ -8,9 +8,10 @@ import torch
 from qdiag.config import load_preset, load_scheme
 from qdiag.simulate import calibrations
 from qdiag.simulate.calibrations import Calibrations
-from qdiag.simulate.case import Case, with_scheme, with_tensors
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme, with_tensors
 from qdiag.simulate.plan_builder import build_plan
-from tests.cases import changed_layers, open_test_case
+from tests.cases import SESSION, changed_layers, open_test_case
 from tests.models import KINDS
 
 
@@ -28,17 +29,19 @@ def test_another_plan_chooses_only_what_changed(case: Case, monkeypatch: pytest.
     monkeypatch.setattr(calibrations, "calibrate_activation", lambda seen, scheme: asked.append(seen))
     monkeypatch.setattr(calibrations, "calibrate_weight", lambda weight, scheme, axis: asked.append(weight))
     first = next(layer for layer in case.network.graph.layers if layer.weight is not None)
-    with_scheme(case, replace(case.scheme, float_layers=(first.name,)))
+    with_scheme(SESSION, case, replace(case.scheme, float_layers=(first.name,)))
     assert asked == []
-    with_tensors(case, {first.weight_name: case.tensors[first.weight_name] * 2.0}, recalibrate=False)
+    with_tensors(SESSION, case, {first.weight_name: case.tensors[first.weight_name] * 2.0}, recalibrate=False)
     assert len(asked) == 1
 
 
 def test_plans_are_what_they_are_without(case: Case) -> None:
     name = next(n for n, t in case.tensors.items() if t.ndim == 4)
     for changed in (
-        with_scheme(case, load_preset("tf-uint8")),
-        with_tensors(case, {name: case.tensors[name] * torch.linspace(0.5, 2.0, 3).view(1, 3, 1, 1)}, recalibrate=True),
+        with_scheme(SESSION, case, load_preset("tf-uint8")),
+        with_tensors(
+            SESSION, case, {name: case.tensors[name] * torch.linspace(0.5, 2.0, 3).view(1, 3, 1, 1)}, recalibrate=True
+        ),
     ):
         alone = build_plan(changed.network, changed.observations, changed.scheme)
         assert not changed_layers(changed, replace(changed, plan=alone))

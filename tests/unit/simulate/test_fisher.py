@@ -8,16 +8,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from qdiag.config import load_preset
-from qdiag.core.progress import NoProgress
 from qdiag.errors import SimulationError
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.sensitivity import measure_sensitivity
+from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.simulate.sweeps import fisher
 from qdiag.simulate.sweeps.fisher import fisher_scores
 from qdiag.subject import Subject
-from tests.cases import open_test_case
+from tests.cases import SESSION, open_test_case
 from tests.divided import datasets_from
 from tests.models import KINDS
+from tests.runs import sensitivity_of_subject
 
 
 class Two(nn.Module):
@@ -37,7 +37,7 @@ def test_it_is_the_squared_gradient_times_the_squared_local_error(is_labelled: b
     model, x, labels = Two().eval(), torch.randn(24, 5), torch.randint(0, 4, (24,))
     batches = batches_from((x, labels) if is_labelled else x, batch_size=7)
     case = open_test_case(model, batches, "tf-uint8")
-    found = fisher_scores(case, batches, NoProgress())
+    found = fisher_scores(SESSION, case)
 
     plans = case.plan.layers
     inputs = plans["input:x"].output.fake_quantize(x)
@@ -58,7 +58,7 @@ def test_it_is_the_squared_gradient_times_the_squared_local_error(is_labelled: b
 def test_the_network_is_left_without_gradients() -> None:
     model, x = Two().eval(), torch.randn(8, 5)
     before = {name: p.clone() for name, p in model.named_parameters()}
-    fisher_scores(open_test_case(model, batches_from(x), "int8"), batches_from(x), NoProgress())
+    fisher_scores(SESSION, open_test_case(model, batches_from(x), "int8"))
     assert all(p.grad is None and torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
@@ -66,7 +66,7 @@ def test_an_exact_layer_scores_nothing() -> None:
     model, x = Two().eval(), torch.randn(8, 5)
     with torch.no_grad():
         model.b.weight.zero_()
-    found = fisher_scores(open_test_case(model, batches_from(x), "int8"), batches_from(x), NoProgress())
+    found = fisher_scores(SESSION, open_test_case(model, batches_from(x), "int8"))
     assert found["a"] == 0.0  # nothing after it listens
     assert not math.isnan(found["b"])
 
@@ -75,7 +75,7 @@ def test_writing_into_a_tensor_does_not_stop_the_gradient() -> None:
     kind = KINDS["aliasing"]
     (x, *_), _ = kind.inputs(batch=4, seed=0)
     case = open_test_case(kind.build(), x, "tf-uint8")
-    found = fisher_scores(case, batches_from(x), NoProgress())
+    found = fisher_scores(SESSION, case)
     assert set(found) >= {layer.name for layer in case.network.graph.layers if layer.weight is not None}
     assert all(value >= 0.0 for value in found.values())
 
@@ -96,10 +96,10 @@ def test_an_operation_without_a_derivative_costs_the_estimate_and_nothing_else(m
     monkeypatch.setattr(fisher, "_WITH_DERIVATIVE", {torch.ops.aten.sigmoid.default: Stopped.apply})
     model, x = nn.Sequential(nn.Linear(5, 7), nn.Sigmoid(), nn.Linear(7, 4)).eval(), torch.randn(8, 5)
     with pytest.raises(SimulationError, match="derivative for this"):
-        fisher_scores(open_test_case(model, batches_from(x), "int8"), batches_from(x), NoProgress())
+        fisher_scores(SESSION, open_test_case(model, batches_from(x), "int8"))
     subject, data = Subject(model, "module", "two", "Two"), datasets_from(x, calib_data=x)
-    result = measure_sensitivity(subject, data, load_preset("int8"))
+    result = sensitivity_of_subject(subject, data, load_preset("int8"))
     assert all(row.alone is not None and math.isnan(row.fisher) for row in result.rows)
     assert len(result.notes) == 1 and "derivative" in result.notes[0]
     with pytest.raises(SimulationError, match="derivative"):
-        measure_sensitivity(subject, data, load_preset("int8"), with_exact=False)
+        sensitivity_of_subject(subject, data, load_preset("int8"), SensitivityOptions(with_exact=False))

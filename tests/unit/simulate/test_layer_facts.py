@@ -14,7 +14,6 @@ from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.facts import engine_arithmetic
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.layer import gather_facts
 from qdiag.simulate.facts.observer import FactObserver
@@ -22,6 +21,7 @@ from qdiag.simulate.facts.weight import weight_facts
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.losses import LossObserver
 from tests.cases import open_test_case
 from tests.models import KINDS

@@ -12,11 +12,12 @@ from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.saturating import saturating
 from qdiag.simulate.arithmetic.table import arithmetic_of
-from qdiag.simulate.case import Case, with_scheme
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import simulated_weights
-from tests.cases import open_test_case, output_sqnr_db
+from tests.cases import SESSION, open_test_case, output_sqnr_db
 
 UINT8 = TensorScheme(symmetric=False, signed=False)
 INT8 = TensorScheme(narrow_range=True)
@@ -140,9 +141,9 @@ def test_both_runners_let_them_act(setting: str) -> None:
     model, x = network("conv")
     plain = load_scheme("int8", ["bias=float"])
     case = open_test_case(model, x, plain)
-    narrow = with_scheme(case, load_scheme("int8", ["bias=float", setting]))
+    narrow = with_scheme(SESSION, case, load_scheme("int8", ["bias=float", setting]))
     assert output_sqnr_db(narrow) < output_sqnr_db(case) - 3.0
-    lanes = [Lane(one.network, one.plan) for one in (case, narrow, with_scheme(narrow, plain))]
+    lanes = [Lane(one.network, one.plan) for one in (case, narrow, with_scheme(SESSION, narrow, plain))]
     runner = LaneRunner([Lane(case.network), *lanes])
     batch = next(iter(case.measured))
     (output,) = runner.run_batch(batch)

@@ -9,9 +9,9 @@ from torch import nn
 import qdiag
 from qdiag.core.progress import NoProgress
 from qdiag.errors import DataError
-from qdiag.pipeline.sqnr import measure_subject
 from qdiag.simulate.synthesize import synthesize_datasets
 from qdiag.subject import Subject
+from tests.runs import measure_subject
 
 
 def trained(shift: float = 1.5) -> nn.Module:

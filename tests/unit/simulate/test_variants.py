@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from qdiag.config import load_preset
-from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
-from qdiag.pipeline.facts import engine_arithmetic
-from qdiag.simulate.case import Case, with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
 from qdiag.simulate.passes.lanes import REFERENCE, SIMULATED, Lane, Lanes
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switchable_layers
-from qdiag.simulate.task.score_cases import score_cases, variants_at_once
-from tests.cases import open_test_case
+from qdiag.simulate.task.score_cases import variants_at_once
+from tests.cases import SESSION, open_test_case
 from tests.models import KINDS
 
 NAMES = [
@@ -36,8 +36,8 @@ def variants_of(case: Case) -> list[Case]:
     names = switchable_layers(case, "both")
     return [
         case,
-        with_scheme(case, replace(case.scheme, weights=weights)),
-        with_scheme(case, replace(case.scheme, float_layers=(names[-1],))),
+        with_scheme(SESSION, case, replace(case.scheme, weights=weights)),
+        with_scheme(SESSION, case, replace(case.scheme, float_layers=(names[-1],))),
         without_quantizers(case),
         alone(case, names[len(names) // 2], "both"),
         all_but(case, names[-1], "both"),
@@ -108,9 +108,9 @@ def test_other_weights_clamps_and_biases_act_in_their_variant_alone() -> None:
     clamped = next((x.name for x in case.network.graph.layers if x.clamp is not None), None)
     cases = [
         case,
-        with_tensors(case, {name: tensor * 1.5}, recalibrate=True),
-        with_plan_edits(case, {layer.name: {"bias_shift": torch.ones(channels)}}),
-        *([with_clamps(case, {clamped: (0.0, 0.25)})] if clamped else []),
+        with_tensors(SESSION, case, {name: tensor * 1.5}, recalibrate=True),
+        with_plan_edits(SESSION, case, {layer.name: {"bias_shift": torch.ones(channels)}}),
+        *([with_clamps(SESSION, case, {clamped: (0.0, 0.25)})] if clamped else []),
     ]
     before = {key: value.clone() for key, value in case.tensors.items()}
     with engine_arithmetic():
@@ -128,10 +128,10 @@ def test_scores_do_not_depend_on_how_many_share_a_pass(monkeypatch: pytest.Monke
     case = open_kind("residual", load_preset("int8"))
     cases = variants_of(case)
     with engine_arithmetic():
-        together, effort = score_cases(cases, case.measured, NoProgress(), stage="x")
+        together, effort = SESSION.score(cases, "x")
         monkeypatch.setattr("qdiag.simulate.task.score_cases.MEMORY_BYTES", 1)
-        assert variants_at_once(case, case.measured) == 2
-        apart, more = score_cases(cases, case.measured, NoProgress(), stage="x")
+        assert variants_at_once(case) == 2
+        apart, more = SESSION.score(cases, "x")
     assert [s.score for s in together] == [s.score for s in apart]
     assert effort.pass_count == 1 and more.pass_count == 4
     assert effort.variant_count == more.variant_count == len(cases)

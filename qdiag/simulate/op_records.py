@@ -7,33 +7,26 @@ from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.core.measures.measurement import FloatOp
 from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord
 from qdiag.numerics.quantizers.affine import Affine
-from qdiag.pipeline.prepare import Prepared
 from qdiag.plan import QuantPlan
-from qdiag.simulate.calibrate import Observation
+from qdiag.simulate.case import Case
 from qdiag.simulate.passes.paired import LayerErrors
 from qdiag.simulate.passes.weights import weight_record
 
 
-def op_records(
-    prepared: Prepared,
-    plan: QuantPlan,
-    observations: Mapping[str, Observation],
-    errors: Mapping[str, LayerErrors],
-    losses: Mapping[str, LossRecord],
-) -> tuple[OpRecord, ...]:
+def op_records(case: Case, errors: Mapping[str, LayerErrors], losses: Mapping[str, LossRecord]) -> tuple[OpRecord, ...]:
     """One record per layer whose output was ever a float tensor, in graph order; `errors` of the paired pass."""
     records: list[OpRecord] = []
-    for layer in prepared.network.graph.layers:
+    for layer in case.network.graph.layers:
         if layer.name in errors:
-            seen = observations.get(layer.name)
-            record = _record(len(records), layer, prepared, plan, errors[layer.name])
+            seen = case.observations.get(layer.name)
+            record = _record(len(records), layer, case, errors[layer.name])
             record = replace(record, range=seen.statistics.range if seen else None, losses=losses.get(layer.name))
             records.append(record)
     return tuple(records)
 
 
-def _record(index: int, layer: Layer, prepared: Prepared, plan: QuantPlan, errors: LayerErrors) -> OpRecord:
-    constants = {constant.name for constant in prepared.network.graph.constants}
+def _record(index: int, layer: Layer, case: Case, errors: LayerErrors) -> OpRecord:
+    constants = {constant.name for constant in case.network.graph.constants}
     return OpRecord(
         index=index,
         name=layer.name,
@@ -44,10 +37,10 @@ def _record(index: int, layer: Layer, prepared: Prepared, plan: QuantPlan, error
         output_shape=errors.output_shape,
         local=errors.local,
         propagated=errors.propagated,
-        quantizer=_quantizer(plan, layer),
-        weight=weight_record(prepared.network, plan, layer),
+        quantizer=_quantizer(case.plan, layer),
+        weight=weight_record(case.network, case.plan, layer),
         clipped_count=errors.clipped_count,
-        skip_reason=plan.layers[layer.name].float_reason,
+        skip_reason=case.plan.layers[layer.name].float_reason,
     )
 
 
@@ -70,11 +63,11 @@ def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:
     )
 
 
-def float_ops(prepared: Prepared, plan: QuantPlan) -> tuple[FloatOp, ...]:
+def float_ops(case: Case) -> tuple[FloatOp, ...]:
     """Every operation whose arithmetic stays in float although the scheme quantizes."""
     found = []
-    for layer in prepared.network.graph.layers:
-        reason = plan.layers[layer.name].float_reason
+    for layer in case.network.graph.layers:
+        reason = case.plan.layers[layer.name].float_reason
         if reason is not None and layer.kind not in (INPUT, OUTPUT):
             found.append(FloatOp(layer.name, layer.ops[0], reason))
     return tuple(found)

@@ -1,0 +1,45 @@
+"""How every command that measures runs: one session, its progress, and the passes that are kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qdiag.cli.console import make_progress
+from qdiag.cli.options.choices import Device
+from qdiag.cli.options.common import DebugOption, DeviceOption, NoCacheOption, QuietOption, VerboseOption
+from qdiag.cli.process import prepare_process
+from qdiag.cli.resume import resumable
+
+if TYPE_CHECKING:
+    from qdiag.simulate.session import Session
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a command runs, whether finished passes are kept, and what it says on stderr meanwhile."""
+
+    device: DeviceOption = Device.AUTO
+    no_cache: NoCacheOption = False
+    quiet: QuietOption = False
+    verbose: VerboseOption = False
+    debug: DebugOption = False  # main() reads it
+
+
+@contextmanager
+def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
+    """The session of a command.
+
+    Raises:
+        ConfigError: no such device here, or options that exclude each other.
+    """
+    progress = make_progress(quiet=options.quiet, verbose=options.verbose)
+    prepare_process()
+    from qdiag.simulate.session import open_session
+
+    with resumable(no_cache=options.no_cache, quiet=options.quiet) as cache:
+        try:
+            with open_session(device=options.device.value, progress=progress, seed=seed, cache=cache) as session:
+                yield session
+        finally:
+            progress.finish()

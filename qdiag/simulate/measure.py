@@ -1,0 +1,64 @@
+"""One network measured layer by layer: the paired pass, and what is read from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from qdiag.core.measures.facts import LayerFacts
+from qdiag.core.measures.measurement import OutputRecord
+from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task import TaskResult
+from qdiag.core.progress import Progress
+from qdiag.simulate.case import Case
+from qdiag.simulate.facts.layer import gather_facts
+from qdiag.simulate.facts.observer import FactObserver
+from qdiag.simulate.op_records import op_records
+from qdiag.simulate.passes.lanes import SIMULATED
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
+from qdiag.simulate.passes.pass_cache import Codec
+from qdiag.simulate.passes.pass_values import json_codec
+from qdiag.simulate.passes.runner import BatchSink, LaneRunner, run_batches
+from qdiag.simulate.sweeps.losses import LossObserver
+from qdiag.simulate.task.counts import Classification, OutputErrors, UserMetric
+
+Depth = Literal["errors", "losses", "facts"]
+"""How much is measured: the errors; the five losses of each layer too; what detectors look at as well."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the paired pass measured; `facts` are empty unless they were asked for."""
+
+    records: tuple[OpRecord, ...]
+    outputs: tuple[OutputRecord, ...]
+    task: TaskResult
+    facts: tuple[LayerFacts, ...] = ()
+
+
+MEASURED: Codec[Measured] = json_codec(Measured)
+
+
+def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | None = None) -> Measured:
+    """The paired pass over the measured data.
+
+    Args:
+        metric: the user's own, see `UserMetric`.
+    """
+    errors, losses, facts = ErrorObserver(case.plan), LossObserver(case.network, case.plan), FactObserver()
+    observers: dict[Depth, Sequence[LayerObserver]] = {
+        "errors": [errors],
+        "losses": [losses, errors],
+        "facts": [losses, facts, errors],
+    }
+    outputs, task = OutputErrors(case.network.program.output_names), Classification(keeps_outcomes=True)
+    custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
+    sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
+    runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])
+    run_batches(runner, case.measured, progress, stage="simulate", sinks={SIMULATED: sinks})
+    return Measured(
+        op_records(case, errors.errors(), losses.records()),
+        outputs.records(),
+        task.result((custom.score(),) if custom else ()),
+        gather_facts(case, facts.facts()) if depth == "facts" else (),
+    )

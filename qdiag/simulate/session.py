@@ -1,0 +1,133 @@
+"""What one run carries: device, progress, stopwatch, seed, finished passes, and the settings of the arithmetic."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from qdiag.batches import Batches, Datasets
+from qdiag.capture.program import Program
+from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.scheme import QuantScheme
+from qdiag.core.stopwatch import Stopwatch
+from qdiag.plan import QuantPlan
+from qdiag.simulate.calibrate import Observation, observe_network
+from qdiag.simulate.calibrations import Calibrations
+from qdiag.simulate.case import Case
+from qdiag.simulate.measure import MEASURED, Depth, Measured, measure_case
+from qdiag.simulate.passes.network import Network
+from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
+from qdiag.simulate.passes.pass_values import OBSERVATIONS
+from qdiag.simulate.plan_builder import build_plan
+from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, surroundings
+from qdiag.simulate.task.score_cases import Effort, score_cases
+from qdiag.simulate.task.scoring import Scored
+
+
+@dataclass(frozen=True)
+class Session:
+    """Made once per run, and handed down. It observes, plans, measures and scores; nothing is done twice.
+
+    Attributes:
+        device: where networks run.
+        progress: is told of every pass.
+        seed: of every random choice: drawn inputs, the places of placebos.
+        passes: finished passes, of this run and of earlier ones.
+        calibrations: quantizers that were chosen already.
+        watch: times the stages of one result.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    progress: Progress = field(default_factory=NoProgress)
+    seed: int = 0
+    passes: PassKeeper = field(default_factory=PassKeeper)
+    calibrations: Calibrations = field(default_factory=Calibrations)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def timed_anew(self) -> "Session":
+        """The same session for another result, with a stopwatch of its own."""
+        return replace(self, watch=Stopwatch())
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """A stage without a pass over data: timed, and reported as one whose steps are not counted."""
+        with self.watch.stage(name):
+            self.progress.start(name, None)
+            yield
+            self.progress.finish()
+
+    def observe(
+        self, network: Network, batches: Batches, scheme: QuantScheme, *, glance: bool = True
+    ) -> Mapping[str, Observation]:
+        """Ranges per layer and channel, with histograms where the scheme's calibrators read them, in one float pass.
+
+        Args:
+            glance: the channels are looked at at some positions only, see `ChannelObserver`.
+        """
+        return self.passes.finished(
+            "observe" if glance else "observe all",
+            OBSERVATIONS,
+            lambda: observe_network(network, batches, scheme, self.progress, glance=glance),
+            batches=[batches],
+            depends_on=(network, scheme),
+        )
+
+    def plan(self, network: Network, observations: Mapping[str, Observation], scheme: QuantScheme) -> QuantPlan:
+        """The plan of a scheme for a network.
+
+        Raises:
+            CalibrationError, ConfigError: see `build_plan`.
+        """
+        return build_plan(network, observations, scheme, self.calibrations)
+
+    def open_case(self, program: Program, network: Network, scheme: QuantScheme, datasets: Datasets) -> Case:
+        """The untreated case of a captured network, calibrated.
+
+        Raises:
+            CalibrationError, ConfigError: see `build_plan`.
+        """
+        with self.watch.stage("calibrate"):
+            seen = self.observe(network, datasets.calibration, scheme)
+        with self.watch.stage("plan"):
+            plan = self.plan(network, seen, scheme)
+        return Case(program, network, network, scheme, plan, seen, datasets.calibration, datasets.evaluation)
+
+    def measure(self, case: Case, depth: Depth = "errors", *, metric: object | None = None) -> Measured:
+        """The errors at every layer and output on the measured data, and the task, in one paired pass.
+
+        Args:
+            metric: the user's own, see `UserMetric`; such a pass is never kept, because that code may change unnoticed.
+        """
+        if metric is not None:
+            return measure_case(case, depth, self.progress, metric)
+        return self.passes.finished(
+            f"measure {depth}",
+            MEASURED,
+            lambda: measure_case(case, depth, self.progress),
+            batches=[case.measured, case.calibration],
+            depends_on=(case.network, case.plan, case.scheme),
+        )
+
+    def score(self, cases: Sequence[Case], stage: str) -> tuple[list[Scored], Effort]:
+        """The score of each case on its measured data, beside the float network; see `score_cases`."""
+        return score_cases(cases, self.passes, self.progress, stage=stage)
+
+
+@contextmanager
+def open_session(
+    *, device: str = "cpu", progress: Progress | None = None, seed: int = 0, cache: PassCache | None = None
+) -> Iterator[Session]:
+    """A session, and inside it the arithmetic of the passes; afterwards the process has its own settings back.
+
+    Args:
+        device: `cpu`, `cuda` or `auto`.
+        cache: where finished passes are kept, and found when a run that was stopped is started again.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    where = resolve_device(device)
+    passes = PassKeeper(cache, surroundings(where)) if cache is not None else PassKeeper()
+    with engine_arithmetic():
+        yield Session(where, progress or NoProgress(), seed, passes)
