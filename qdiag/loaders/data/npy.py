@@ -28,7 +28,7 @@ def read(path: Path, reading: Reading) -> StoredData:
     """
     try:
         array = np.load(path, mmap_mode="c" if path.stat().st_size > _MAPPED_BYTES_MIN else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # the header is Python text, and each step of reading it has its own
         raise DataError(f"the .npy file cannot be read: {error}", at=str(path), hint="write it again") from error
     return array_data({"inputs": array}, str(path), reading)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qdiag.errors import DataError, first_line
+from qdiag.loaders.archive import zip_names
 from qdiag.loaders.data.arrays import array_data
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
 from qdiag.loaders.probe import probe
@@ -30,9 +31,9 @@ def matches(path: Path) -> bool:
     """A zip file with a `data.pkl` member, or a bare pickle (torch before 1.6)."""
     if not path.is_file():
         return False
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist())
+    names = zip_names(path)
+    if names:
+        return any(name.endswith("data.pkl") for name in names)
     with path.open("rb") as file:
         start = file.read(2)
     return len(start) == 2 and start[0] == _PICKLE and start[1] in _PROTOCOLS

@@ -9,6 +9,7 @@ from qdiag.errors import DataError
 from qdiag.files.read import TABLE_BYTES_MAX, read_bytes
 
 LABELS_FILE = "labels.csv"
+_LABEL_MAX = 2**31 - 1
 _SPLITS = ("calib", "eval")
 
 
@@ -65,7 +66,9 @@ def _label(fields: dict[str, str | None], at: str) -> int | None:
     try:
         label = int(text)
     except ValueError:
-        raise DataError(f"label {text!r} is not a whole number", at=at, hint="class numbers start at 0") from None
+        raise DataError(f"label {text[:60]!r} is not a whole number", at=at, hint="class numbers start at 0") from None
+    if label > _LABEL_MAX:
+        raise DataError(f"label {text[:30]} is larger than {_LABEL_MAX}", at=at, hint="class numbers start at 0")
     if label < 0:
         raise DataError(f"label {label} is negative", at=at, hint="class numbers start at 0")
     return label

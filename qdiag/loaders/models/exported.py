@@ -8,7 +8,7 @@ import torch
 from torch.export import ExportedProgram
 
 from qdiag.errors import LoadError, UntrustedError, first_line
-from qdiag.loaders.models.archive import read_archive, root_of, write_archive
+from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.exported_screen import COMPILED, PROGRAMS, code_in_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, unheard, weights_only_forced

@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
-from qdiag.loaders.models.archive import member_names, root_of
+from qdiag.loaders.archive import member_names, root_of
 from qdiag.subject import ModelFormat
 
 HEAD_BYTES = 512

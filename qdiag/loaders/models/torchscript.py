@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qdiag.errors import LoadError, UntrustedError, first_line
-from qdiag.loaders.models.archive import read_archive, root_of, write_archive
+from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, unheard
 from qdiag.loaders.models.torchscript_prints import without_prints

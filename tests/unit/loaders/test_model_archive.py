@@ -15,8 +15,8 @@ import torch
 
 from qdiag.cli.app import run
 from qdiag.errors import LoadError
+from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models import exported
-from qdiag.loaders.models.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.formats import load_subject
 from tests.unit.loaders import model_files as files
 

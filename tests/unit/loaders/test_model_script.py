@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qdiag.cli.app import run
 from qdiag.errors import LoadError, UntrustedError
-from qdiag.loaders.models.archive import read_archive, root_of, write_archive
+from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.formats import load_subject
 from qdiag.loaders.models.operators import may_run
 from qdiag.loaders.models.torchscript_prints import without_prints

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from qdiag.errors import LoadError
+from qdiag.errors import DataError, LoadError
 from qdiag.files.read import open_regular
 
 UNPACKED_FACTOR_MAX, UNPACKED_BYTES_MIN = 200, 64 << 20
@@ -39,6 +39,23 @@ def member_names(path: Path) -> tuple[str, ...]:
     """
     with open_regular(path) as stream:
         return tuple(member.filename for member in _checked(stream, str(path)).infolist())
+
+
+def zip_names(path: Path) -> tuple[str, ...]:
+    """The names in a zip archive of data; none for any other file.
+
+    Raises:
+        DataError: an archive that is damaged, or that unpacks to too much.
+    """
+    with open_regular(path) as stream:
+        if not zipfile.is_zipfile(stream):
+            return ()
+    try:
+        return member_names(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"the archive cannot be read: {error}", at=str(path), hint=_HINT) from error
+    except LoadError as error:
+        raise DataError(error.message, at=error.at, hint=error.hint) from error
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -96,7 +113,7 @@ def _checked(stream: BinaryIO, at: str) -> zipfile.ZipFile:
         )
     end_before = 0
     for member in sorted(members, key=lambda member: member.header_offset):
-        start, end = member.header_offset, _end(stream, member, at)
+        start, end = member.header_offset, _end(stream, member, size, at)
         if start < end_before:
             raise _damaged(f"its member {member.filename} overlaps another one", at)
         end_before = end
@@ -115,7 +132,7 @@ def _check_names(names: list[str], at: str) -> None:
         seen.add(name)
 
 
-def _end(stream: BinaryIO, member: zipfile.ZipInfo, at: str) -> int:
+def _end(stream: BinaryIO, member: zipfile.ZipInfo, size: int, at: str) -> int:
     """Where a member ends, after its local header was compared with the directory."""
     name = member.filename
     if member.compress_type not in _METHODS:
@@ -124,6 +141,8 @@ def _end(stream: BinaryIO, member: zipfile.ZipInfo, at: str) -> int:
         raise _damaged(f"its member {name} is encrypted", at)
     if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
         raise _damaged(f"its member {name} has two sizes", at)
+    if not 0 <= member.header_offset < size:
+        raise _damaged(f"the header of its member {name} is not where its directory says", at)
     stream.seek(member.header_offset)
     head = stream.read(_LOCAL.size)
     if len(head) < _LOCAL.size or not head.startswith(_LOCAL_MAGIC):

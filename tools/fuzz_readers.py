@@ -1,0 +1,182 @@
+"""Feeds mutated files to every reader of qdiag, and reports foreign exceptions, crashes, hangs and written files.
+
+    python -m tools.fuzz_readers --seconds 600                  # every reader for ten minutes
+    python -m tools.fuzz_readers --reader pt2 --seconds 60 --keep findings
+
+Files are read in a child process with limits on time and memory, many to a child. An error of qdiag's own family is the
+right answer to a damaged file; everything else is a finding. The exit code is 1 where there was one.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from tools.fuzzing.mutations import mutated
+from tools.fuzzing.readers import READERS, Reader
+
+HANG_SECONDS = 60.0
+MEMORY_BYTES = 6 << 30
+CASES_PER_CHILD = 2000
+
+
+@dataclass
+class Report:
+    """What one reader did. Findings count by what and where they are; `examples` names one input of each."""
+
+    reader: str
+    runs: int = 0
+    seconds: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    findings: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=600.0, help="for each reader")
+    parser.add_argument("--reader", action="append", choices=sorted(READERS), help="this one; several times for more")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="folder for one input of every finding")
+    parser.add_argument("--json", type=Path, help="file for the reports")
+    options = parser.parse_args()
+    reports = []
+    for name in options.reader or READERS:
+        report = fuzz(name, options.seconds, options.seed, options.keep)
+        reports.append(report)
+        told = ", ".join(f"{count} {what}" for what, count in sorted(report.outcomes.items()))
+        print(f"{name}: {report.runs} files in {report.seconds:.0f} s: {told}", flush=True)
+        for what, count in report.findings.most_common():
+            print(f"  FINDING {count} x {what}  [{report.examples[what]}]", flush=True)
+        if options.json:
+            options.json.write_text(json.dumps([asdict(one) for one in reports], indent=1) + "\n")
+    return 1 if any(report.findings for report in reports) else 0
+
+
+def fuzz(name: str, seconds: float, seed: int, keep: Path | None) -> Report:
+    """One reader for so many seconds."""
+    report, reader = Report(name), READERS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seeds = reader.seeds()
+    start = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    try:
+        while time.monotonic() - start < seconds:
+            _one_child(name, seeds, seed + report.runs, start + seconds, folder, report, keep)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report.seconds = time.monotonic() - start
+    return report
+
+
+def _one_child(
+    name: str, seeds: list[bytes], seed: int, end: float, folder: Path, report: Report, keep: Path | None
+) -> None:
+    """A child that reads until it crashes, hangs, has read enough, or the time is over."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(READERS[name], seeds, seed, end, folder, theirs))
+    child.start()
+    theirs.close()
+    last: str | None = None
+    try:
+        while ours.poll(HANG_SECONDS):
+            kind, what = ours.recv()
+            if kind == "begin":
+                last = what
+                report.runs += 1
+            elif kind == "done":
+                report.outcomes[what] += 1
+                last = None
+            elif kind == "finding":
+                _note(report, what, folder / READERS[name].place, keep)
+            else:
+                break
+        else:
+            _note(report, f"no answer within {HANG_SECONDS:.0f} s", folder / READERS[name].place, keep)
+    except EOFError:
+        child.join()
+        if last is not None:
+            _note(report, f"the process ended with {child.exitcode}", folder / READERS[name].place, keep)
+    child.kill()
+    child.join()
+
+
+def _note(report: Report, what: str, path: Path, keep: Path | None) -> None:
+    report.findings[what] += 1
+    report.outcomes["findings"] += 1
+    if what in report.examples:
+        return
+    report.examples[what] = "not kept"
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        kept = keep / f"{report.reader.replace(' ', '_')}-{len(report.examples)}-{path.name}"
+        shutil.copyfile(path, kept)
+        report.examples[what] = str(kept)
+
+
+def _child(reader: Reader, seeds: list[bytes], seed: int, end: float, folder: Path, pipe: Connection) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    path = folder / reader.place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = folder / "work"  # code in a file that writes does it here
+    work.mkdir(exist_ok=True)
+    os.chdir(work)
+    rng = random.Random(seed)
+    for number in range(CASES_PER_CHILD):
+        if time.monotonic() > end:
+            break
+        path.write_bytes(mutated(seeds, rng, reader.is_text))
+        pipe.send(("begin", str(number)))
+        kind, what = _outcome(reader, path)
+        pipe.send((kind, what))
+        for written in work.iterdir():
+            pipe.send(("finding", f"a file was written: {written.name}"))
+            written.unlink()
+    pipe.send(("end", ""))
+    os._exit(0)
+
+
+def _outcome(reader: Reader, path: Path) -> tuple[str, str]:
+    from qdiag.errors import QdiagError, UntrustedError
+
+    try:
+        reader.read(path)
+    except UntrustedError:
+        return "done", "asked for trust"
+    except QdiagError as error:
+        if "crashed" in error.message or "did not end" in error.message or "of memory" in error.message:
+            return "done", f"stopped in the child ({error.message.partition(':')[0][:60]})"
+        return "done", "refused"
+    except BaseException as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "qdiag" in frame.filename]
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        return "finding", f"{type(error).__name__} at {place}: {str(error).splitlines()[0][:80] if str(error) else ''}"
+    return "done", "read"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Mutations of a file: of its bytes, of its text, and of the members of a zip archive with right checksums."""
+
+import io
+import random
+import re
+import zipfile
+from collections.abc import Callable
+
+_NUMBERS = (b"0", b"-1", b"1e999", b"NaN", b"99999999999999999999", b"9**9**9", b"u999999999", b"true", b"null", b'""')
+_BYTES = (b"\0", b"\xff", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\x80\x02", b"PK\x03\x04", b"\n")
+_NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_WORD = re.compile(rb"[A-Za-z_]{2,}")
+_STRUCTURE = (b"{", b"}", b"[", b"]", b'"', b",", b":", b"=", b"#", b"'", b"[" * 3000, b'{"a":' * 3000, b"\xe2\x80\xae")
+
+
+def mutated(seeds: list[bytes], rng: random.Random, is_text: bool) -> bytes:
+    """One of the files with one to four changes."""
+    data = rng.choice(seeds)
+    if data[:2] == b"PK" and rng.random() < 0.7:
+        return _zip(data, rng)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        looks_text = is_text or (rng.random() < 0.3 and b"\0" not in data[:200])
+        change = rng.choice(_TEXT if looks_text else _BINARY)
+        data = change(data, rng)
+    if rng.random() < 0.03:
+        other = rng.choice(seeds)
+        data = data[: rng.randrange(len(data) + 1)] + other[rng.randrange(len(other) + 1) :]
+    return data
+
+
+def _place(data: bytes, rng: random.Random) -> int:
+    # Headers stand at the front and directories at the end.
+    where = rng.random()
+    if where < 0.4:
+        return rng.randrange(min(len(data), 256) + 1)
+    if where < 0.6:
+        return max(0, len(data) - rng.randrange(min(len(data), 512) + 1))
+    return rng.randrange(len(data) + 1)
+
+
+def _flip(data: bytes, rng: random.Random) -> bytes:
+    if not data:
+        return b"\0"
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        changed[_place(data, rng) % len(data)] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def _overwrite(data: bytes, rng: random.Random) -> bytes:
+    at, new = _place(data, rng), rng.choice(_BYTES)
+    return data[:at] + new + data[at + len(new) :]
+
+
+def _insert(data: bytes, rng: random.Random) -> bytes:
+    at = _place(data, rng)
+    return data[:at] + rng.choice(_BYTES) * rng.choice((1, 1, 3, 50)) + data[at:]
+
+
+def _remove(data: bytes, rng: random.Random) -> bytes:
+    at = _place(data, rng)
+    return data[:at] + data[at + rng.choice((1, 2, 4, 16, 300)) :]
+
+
+def _repeat(data: bytes, rng: random.Random) -> bytes:
+    at = _place(data, rng)
+    piece = data[at : at + rng.choice((1, 4, 30, 500))]
+    return data[:at] + piece * rng.choice((2, 3, 40)) + data[at:]
+
+
+def _cut(data: bytes, rng: random.Random) -> bytes:
+    return data[: _place(data, rng)]
+
+
+def _number(data: bytes, rng: random.Random) -> bytes:
+    return _replaced(data, _NUMBER, rng.choice(_NUMBERS), rng)
+
+
+def _word(data: bytes, rng: random.Random) -> bytes:
+    found = _WORD.findall(data[:100_000])
+    return _replaced(data, _WORD, rng.choice(found) if found else b"x", rng)
+
+
+def _structure(data: bytes, rng: random.Random) -> bytes:
+    at = _place(data, rng)
+    return data[:at] + rng.choice(_STRUCTURE) + data[at + rng.randrange(2) :]
+
+
+def _line(data: bytes, rng: random.Random) -> bytes:
+    lines = data.split(b"\n")
+    at = rng.randrange(len(lines))
+    lines[at : at + 1] = rng.choice(([], [lines[at]] * 2, [lines[rng.randrange(len(lines))]]))
+    return b"\n".join(lines)
+
+
+def _replaced(data: bytes, pattern: re.Pattern[bytes], new: bytes, rng: random.Random) -> bytes:
+    found = list(pattern.finditer(data[:200_000]))
+    if not found:
+        return data + new
+    match = rng.choice(found)
+    return data[: match.start()] + new + data[match.end() :]
+
+
+_BINARY: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+    _flip, _flip, _flip, _overwrite, _insert, _remove, _repeat, _cut,
+)  # fmt: skip
+_TEXT: tuple[Callable[[bytes, random.Random], bytes], ...] = (_number, _number, _word, _structure, _line, _flip, _cut)
+
+
+def _zip(data: bytes, rng: random.Random) -> bytes:
+    """Members changed, dropped, renamed, doubled or packed otherwise; the archive itself is sound."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    at = rng.randrange(len(members))
+    name, content = members[at]
+    action = rng.random()
+    if action < 0.75 and content:
+        members[at] = (name, mutated([content], rng, is_text=name.endswith((".json", ".py"))))
+    elif action < 0.82:
+        del members[at]
+    elif action < 0.88:
+        members[at] = (members[rng.randrange(len(members))][0], content)
+    elif action < 0.94:
+        members[at] = (name, members[rng.randrange(len(members))][1])
+    else:
+        members.append((f"{name}{rng.choice(('', 'x', '/../x', '.json', '.py'))}", content))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for member, value in members:
+            method = rng.choice((zipfile.ZIP_STORED,) * 8 + (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2))
+            archive.writestr(member, value, compress_type=method)
+    return out.getvalue()

@@ -1,0 +1,250 @@
+"""Every reader of qdiag: good files for it, written by the libraries that own the formats, and how one is read."""
+
+import contextlib
+import io
+import pickle
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import nn
+
+ARCH = "tools.fuzzing.readers:small_net"
+
+
+class SmallNet(nn.Module):
+    """Convolution, BatchNorm, a branch and a loop: what scripted networks hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.features(x)
+        for _ in range(2):
+            if y.dim() == 4:
+                y = y * 0.5
+        return self.head(y.mean((2, 3)))
+
+
+def small_net() -> nn.Module:
+    """With the same weights every time."""
+    torch.manual_seed(0)
+    return SmallNet().eval()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """seeds: good files, made once. read: what may raise `QdiagError` and nothing else. place: below the folder."""
+
+    seeds: Callable[[], list[bytes]]
+    read: Callable[[Path], object]
+    place: str
+    is_text: bool = False
+
+
+def _bytes_of(write: Callable[[io.BytesIO], object]) -> bytes:
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write(stream)
+    return stream.getvalue()
+
+
+def _model(path: Path) -> None:
+    from qdiag.errors import LoadError
+    from qdiag.loaders.models.formats import load_subject
+    from qdiag.loaders.models.tensors import load_subject_or_tensors
+
+    try:
+        subject = load_subject(path)
+    except LoadError:
+        subject = load_subject(path, arch=ARCH)
+    dict(subject.model.named_parameters())
+    load_subject_or_tensors(path)
+
+
+def _programs() -> list[bytes]:
+    x = torch.zeros(2, 3, 8, 8)
+    fixed = torch.export.export(small_net(), (x,), strict=False)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    free = torch.export.export(small_net(), (x,), dynamic_shapes=({0: batch},), strict=False)
+    return [_bytes_of(lambda stream, made=made: torch.export.save(made, stream)) for made in (fixed, free)]
+
+
+def _scripts() -> list[bytes]:
+    x = torch.zeros(2, 3, 8, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = (torch.jit.script(small_net()), torch.jit.trace(small_net(), x))
+    return [_bytes_of(lambda stream, one=one: torch.jit.save(one, stream)) for one in made]
+
+
+def _checkpoints() -> list[bytes]:
+    state = small_net().state_dict()
+    contents = (state, {"epoch": 3, "state_dict": state, "args": {"lr": 0.1}}, {"params_ema": state})
+    zipped = [_bytes_of(lambda stream, content=content: torch.save(content, stream)) for content in contents]
+    legacy = _bytes_of(lambda stream: torch.save(state, stream, _use_new_zipfile_serialization=False))
+    return [*zipped, legacy, pickle.dumps(state)]
+
+
+def _weights() -> list[bytes]:
+    return [safetensors.torch.save(dict(small_net().state_dict()), {"format": "pt"})]
+
+
+def _data(path: Path) -> None:
+    from qdiag.loaders.data.sources import DataRequest, open_datasets
+
+    datasets = open_datasets(DataRequest(str(path), input_shape=(1, 3, 8, 8), class_count=5))
+    for part in (datasets.calibration, datasets.evaluation):
+        part.digest()
+        for _ in part:
+            pass
+
+
+def _arrays() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((4, 3, 8, 8)).astype(np.float32)
+    return {"images": images, "labels": np.arange(4) % 5}
+
+
+def _npz() -> list[bytes]:
+    pixels = np.zeros((4, 3, 8, 8), np.uint8)
+    return [
+        _bytes_of(lambda stream: np.savez(stream, **_arrays())),
+        _bytes_of(lambda stream: np.savez_compressed(stream, images=pixels)),
+    ]
+
+
+def _npy() -> list[bytes]:
+    return [_bytes_of(lambda stream: np.save(stream, _arrays()["images"]))]
+
+
+def _torch_data() -> list[bytes]:
+    tensors = {name: torch.from_numpy(value) for name, value in _arrays().items()}
+    return [
+        _bytes_of(lambda stream: torch.save(tensors, stream)),
+        _bytes_of(lambda stream: torch.save(tensors["images"], stream, _use_new_zipfile_serialization=False)),
+    ]
+
+
+def _safetensors_data() -> list[bytes]:
+    return [safetensors.torch.save({name: torch.from_numpy(value) for name, value in _arrays().items()})]
+
+
+def _images() -> list[bytes]:
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    found = []
+    for mode in ("RGB", "P", "L"):
+        image = Image.fromarray(pixels).convert(mode)
+        for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"):
+            if mode == "P" and kind in ("JPEG", "PPM"):
+                continue
+            found.append(_bytes_of(lambda stream, image=image, kind=kind: image.save(stream, kind)))
+    return found
+
+
+def _image(path: Path) -> None:
+    _data(path.parent)
+
+
+def _tables() -> list[bytes]:
+    return [b"file,label,split\na.png,0,calib\nb.png,1,eval\n", b"file,label\na.png,1\nb.png,0\n"]
+
+
+def _labels(path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        if not (path.parent / name).exists():
+            Image.new("RGB", (8, 8)).save(path.parent / name)
+    _data(path.parent)
+
+
+def _scheme(path: Path) -> None:
+    from qdiag.config import load_scheme
+
+    load_scheme(str(path))
+
+
+def _gate_file(path: Path) -> None:
+    from qdiag.config.gate_file import gate_settings
+
+    gate_settings({}, config=path, environment={}, folder=path.parent)
+
+
+def _gate_files() -> list[bytes]:
+    return [
+        b'[gate]\nmax-drop = 1.5\nmin-sqnr = 20\nallow = ["features.0=10"]\nbaseline = "base.json"\n',
+        b'[tool.qdiag.gate]\nmax-drop = "2"\n',
+    ]
+
+
+def _presets() -> list[bytes]:
+    from qdiag.config.presets import preset_names, preset_path
+
+    return [preset_path(name).read_bytes() for name in preset_names()] + [
+        b'base = "int8"\n[weights]\nbits = 4\n[layers."features.*"]\nskip = true\n'
+    ]
+
+
+def _diagnoses() -> list[bytes]:
+    from qdiag.writers.json.diagnosis import diagnosis_to_json
+    from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis
+
+    return [diagnosis_to_json(make()).encode() for make in (diagnosis, healthy_diagnosis, awkward_diagnosis)]
+
+
+def _result(path: Path) -> None:
+    """Read, judged and told, as `qdiag gate` and `qdiag report` do."""
+    import click
+    from typer.main import get_command
+
+    from qdiag.cli.app import make_app
+    from qdiag.writers.json.diagnosis import read_diagnosis
+
+    with contextlib.suppress(click.exceptions.Exit, click.ClickException, SystemExit):
+        get_command(make_app(["gate"])).main(
+            ["gate", str(path), "--max-drop", "5"], standalone_mode=False, prog_name="qdiag"
+        )
+    read_diagnosis(path)
+
+
+def _baselines() -> list[bytes]:
+    from qdiag.gate.baseline import make_baseline
+    from qdiag.gate.evidence import GateEvidence
+    from qdiag.writers.json.baseline import baseline_to_json
+    from tests.diagnoses import diagnosis, healthy_diagnosis
+
+    found = (diagnosis(), healthy_diagnosis())
+    return [
+        baseline_to_json(make_baseline(GateEvidence("x", one.measurement, one.ranking, {}))).encode() for one in found
+    ]
+
+
+def _baseline(path: Path) -> None:
+    from qdiag.writers.json.baseline import read_baseline
+
+    read_baseline(path)
+
+
+READERS: dict[str, Reader] = {
+    "pt2": Reader(_programs, _model, "model.pt2"),
+    "torchscript": Reader(_scripts, _model, "model.ts"),
+    "checkpoint": Reader(_checkpoints, _model, "model.pt"),
+    "safetensors": Reader(_weights, _model, "model.safetensors"),
+    "npz": Reader(_npz, _data, "data.npz"),
+    "npy": Reader(_npy, _data, "data.npy"),
+    "torch data": Reader(_torch_data, _data, "data.pt"),
+    "safetensors data": Reader(_safetensors_data, _data, "data.safetensors"),
+    "image": Reader(_images, _image, "images/a.png"),
+    "labels.csv": Reader(_tables, _labels, "images/labels.csv", is_text=True),
+    "scheme": Reader(_presets, _scheme, "scheme.toml", is_text=True),
+    "gate file": Reader(_gate_files, _gate_file, "gate.toml", is_text=True),
+    "result": Reader(_diagnoses, _result, "diagnosis.json", is_text=True),
+    "baseline": Reader(_baselines, _baseline, "baseline.json", is_text=True),
+}
