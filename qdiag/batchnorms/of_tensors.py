@@ -55,9 +55,12 @@ def _notes(tensors: Mapping[str, Tensor], norms: Sequence[NormTensors], eps: flo
     without = [
         prefix
         for name, value in tensors.items()
-        if name.endswith(".bias") and value.ndim == 1 and (prefix := name.removesuffix(".bias")) not in known
-        and (weight := tensors.get(f"{prefix}.weight")) is not None and weight.ndim == 1
-    ]  # fmt: skip
+        if name.endswith(".bias")
+        and value.ndim == 1
+        and (prefix := name.removesuffix(".bias")) not in known
+        and (weight := tensors.get(f"{prefix}.weight")) is not None
+        and weight.ndim == 1
+    ]
     if without:
         noun = "normalization" if len(without) == 1 else "normalizations"
         yield (

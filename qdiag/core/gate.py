@@ -93,8 +93,14 @@ class Thresholds:
     @property
     def limits(self) -> tuple[Limit, ...]:
         return (
-            *(self.max_drop_pp, self.max_relative_drop_percent, self.min_accuracy_percent, self.max_flips_percent),
-            *(self.min_sqnr_db, self.min_layer_sqnr_db, self.tolerance_pp, self.tolerance_db),
+            self.max_drop_pp,
+            self.max_relative_drop_percent,
+            self.min_accuracy_percent,
+            self.max_flips_percent,
+            self.min_sqnr_db,
+            self.min_layer_sqnr_db,
+            self.tolerance_pp,
+            self.tolerance_db,
         )
 
     @property

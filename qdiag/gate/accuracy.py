@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from qdiag.core.gate import GateCheck, GateRule, GateStatus, Limit, Thresholds
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.task import PairedCounts
+from qdiag.core.measures.task import Interval, PairedCounts
 from qdiag.gate.contrast import drop_contrast, relative_contrast, relative_drop_interval, samples_to_settle
 from qdiag.gate.evidence import why_no_accuracy
 from qdiag.gate.share import share_interval, share_samples_to_settle
@@ -40,11 +40,7 @@ def drop_check(counts: PairedCounts, limit: Limit) -> GateCheck:
     interval = counts.drop_interval_pp
     status = upper_status(counts.drop_pp, interval, limit)
     needed = samples_to_settle(drop_contrast(counts), _fraction(limit)) if status == "undecided" else None
-    return GateCheck(
-        *("max_drop", status, "pp", held(limit.fail), held(limit.warn), counts.drop_pp, interval),
-        samples_needed=needed,
-        reason=_undecided(status, needed),
-    )
+    return _judged("max_drop", "pp", limit, counts.drop_pp, interval, status, needed)
 
 
 def relative_drop_check(counts: PairedCounts, limit: Limit) -> GateCheck:
@@ -54,11 +50,7 @@ def relative_drop_check(counts: PairedCounts, limit: Limit) -> GateCheck:
     value, interval = 100.0 * counts.drop_pp / counts.reference_percent, relative_drop_interval(counts)
     status = upper_status(value, interval, limit)
     needed = samples_to_settle(relative_contrast(counts, _fraction(limit)), 0.0) if status == "undecided" else None
-    return GateCheck(
-        *("max_relative_drop", status, "%", held(limit.fail), held(limit.warn), value, interval),
-        samples_needed=needed,
-        reason=_undecided(status, needed),
-    )
+    return _judged("max_relative_drop", "%", limit, value, interval, status, needed)
 
 
 def accuracy_check(counts: PairedCounts, limit: Limit) -> GateCheck:
@@ -67,11 +59,7 @@ def accuracy_check(counts: PairedCounts, limit: Limit) -> GateCheck:
     interval = share_interval(hits, counts.sample_count)
     status = lower_status(counts.simulated_percent, interval, limit)
     needed = share_samples_to_settle(hits, counts.sample_count, held(limit.fail)) if status == "undecided" else None
-    return GateCheck(
-        *("min_accuracy", status, "%", held(limit.fail), held(limit.warn), counts.simulated_percent, interval),
-        samples_needed=needed,
-        reason=_undecided(status, needed),
-    )
+    return _judged("min_accuracy", "%", limit, counts.simulated_percent, interval, status, needed)
 
 
 def flips_check(measurement: Measurement, limit: Limit) -> GateCheck:
@@ -81,18 +69,28 @@ def flips_check(measurement: Measurement, limit: Limit) -> GateCheck:
     value, interval = 100.0 * flips / task.sample_count, share_interval(flips, task.sample_count)
     status = upper_status(value, interval, limit)
     needed = share_samples_to_settle(flips, task.sample_count, held(limit.fail)) if status == "undecided" else None
+    return _judged("max_flips", "%", limit, value, interval, status, needed)
+
+
+def _judged(
+    rule: GateRule, unit: str, limit: Limit, value: float, interval: Interval, status: GateStatus, needed: int | None
+) -> GateCheck:
+    """A check with its figure; where it is undecided, the samples that would settle it, None when none would."""
+    reason = "the figure is too close to its limit to be told apart"
+    if needed:
+        reason = "the interval includes the limit"
     return GateCheck(
-        *("max_flips", status, "%", held(limit.fail), held(limit.warn), value, interval),
+        rule,
+        status,
+        unit,
+        held(limit.fail),
+        held(limit.warn),
+        value,
+        interval,
         samples_needed=needed,
-        reason=_undecided(status, needed),
+        reason=reason if status == "undecided" else "",
     )
 
 
 def _fraction(limit: Limit) -> float:
     return math.nan if limit.fail is None else limit.fail / 100.0
-
-
-def _undecided(status: GateStatus, needed: int | None) -> str:
-    if status != "undecided":
-        return ""
-    return "the interval includes the limit" if needed else "the figure is too close to its limit to be told apart"

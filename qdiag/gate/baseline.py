@@ -118,7 +118,15 @@ def _changed(rule: GateRule, limit: Limit, now: _Figure, before: _Figure, contra
     elif limit.warn is not None and change > limit.warn:
         status = "warn"
     return GateCheck(
-        *(rule, status, "pp", held(limit.fail), held(limit.warn), now[0], interval, before[0], change),
+        rule,
+        status,
+        "pp",
+        held(limit.fail),
+        held(limit.warn),
+        now[0],
+        interval,
+        baseline=before[0],
+        change=change,
         samples_needed=needed,
         reason="the change is not beyond noise" if status == "undecided" else "",
     )
@@ -128,7 +136,12 @@ def _sqnr_check(value: float, before: float, limit: Limit) -> GateCheck:
     change = _difference(value, before)
     levels = Limit(*(None if level is None else -level for level in (limit.fail, limit.warn)))
     return GateCheck(
-        *("baseline_sqnr", lower_status(change, None, levels), "dB", held(limit.fail), held(limit.warn), value),
+        "baseline_sqnr",
+        lower_status(change, None, levels),
+        "dB",
+        held(limit.fail),
+        held(limit.warn),
+        value,
         baseline=before,
         change=change,
     )

@@ -39,7 +39,10 @@ def new_cause_check(ranking: Ranking | None, baseline: Baseline | None, threshol
     now = sum(len(cause.layers) for cause in ranking.claimed)
     status: GateStatus = "pass" if not new else "fail" if thresholds.no_new_causes == "fail" else "warn"
     return GateCheck(
-        *("no_new_causes", status, "layers", 0.0),
+        "no_new_causes",
+        status,
+        "layers",
+        limit=0.0,
         value=float(now),
         baseline=float(before),
         change=float(now - before),
@@ -92,7 +95,14 @@ def _forbidden(ranking: Ranking, code: str, is_failure: bool) -> GateCheck:
         reason = f"found in {len(verdicts)} layers, measured as harmless"
     places = tuple(layer for layer in (certain or counting) if layer)
     return GateCheck(
-        *("forbid", status, "layers", 0.0), value=float(len(counting)), code=code, places=places, reason=reason
+        "forbid",
+        status,
+        "layers",
+        limit=0.0,
+        value=float(len(counting)),
+        code=code,
+        places=places,
+        reason=reason,
     )
 
 

@@ -65,7 +65,12 @@ def _layer_checks(measurement: Measurement, thresholds: Thresholds) -> Iterator[
         value = record.local.sqnr_db
         status = lower_status(value, None, limit)
         yield GateCheck(
-            *("min_layer_sqnr", status, "dB", held(limit.fail), held(limit.warn), value),
+            "min_layer_sqnr",
+            status,
+            "dB",
+            held(limit.fail),
+            held(limit.warn),
+            value,
             layer=record.name,
             places=(record.name,),
             reason=f"allowed by {pattern}" if pattern else "no finite value" if status == "cannot_judge" else "",

@@ -61,9 +61,16 @@ def sensitivity_of(
     levels = [-row.alone.output_sqnr_db if row.alone is not None else math.nan for row in rows]
     correlation = rank_correlation(levels, [row.fisher for row in rows])
     return Sensitivity(
-        experiment.model, experiment.data, case.scheme, part, rows, quantized, correlation,
-        versions=versions(), notes=notes,
-    )  # fmt: skip
+        experiment.model,
+        experiment.data,
+        case.scheme,
+        part,
+        rows,
+        quantized,
+        correlation,
+        versions=versions(),
+        notes=notes,
+    )
 
 
 def sweep(

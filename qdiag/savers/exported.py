@@ -29,7 +29,7 @@ class _Content:
 def _read(file: ModelFile, trust: bool) -> _Content:
     extra: dict[str, str | bytes] = {
         name.removeprefix(folder): "" for folder in _EXTRA for name in file.members if name.startswith(folder)
-    }  # fmt: skip
+    }
     return _Content(read_program(file, trust, extra), extra)
 
 

@@ -23,9 +23,7 @@ class _Content:
 
 
 def _read(file: ModelFile, trust: bool) -> _Content:
-    extra: dict[str, str | bytes] = {
-        name.removeprefix(_EXTRA): "" for name in file.members if name.startswith(_EXTRA)
-    }  # fmt: skip
+    extra: dict[str, str | bytes] = {name.removeprefix(_EXTRA): "" for name in file.members if name.startswith(_EXTRA)}
     return _Content(read_script(file, trust, extra), extra)
 
 

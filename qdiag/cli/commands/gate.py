@@ -11,7 +11,7 @@ from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
 from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
 from qdiag.cli.options import common
-from qdiag.cli.options import gate as limits
+from qdiag.cli.options import gate as options
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions
@@ -67,37 +67,15 @@ class _Target:
 
 @expand
 def gate(
-    result: limits.ResultArgument,
+    result: options.ResultArgument,
     data: DataOptions,
-    max_drop: limits.MaxDropOption = None,
-    max_relative_drop: limits.MaxRelativeDropOption = None,
-    min_accuracy: limits.MinAccuracyOption = None,
-    max_flips: limits.MaxFlipsOption = None,
-    min_sqnr: limits.MinSqnrOption = None,
-    min_layer_sqnr: limits.MinLayerSqnrOption = None,
-    allow: limits.AllowOption = None,
-    forbid: limits.ForbidOption = None,
-    strict: limits.StrictOption = False,
-    warn_drop: limits.WarnDropOption = None,
-    warn_relative_drop: limits.WarnRelativeDropOption = None,
-    warn_accuracy: limits.WarnAccuracyOption = None,
-    warn_flips: limits.WarnFlipsOption = None,
-    warn_sqnr: limits.WarnSqnrOption = None,
-    warn_layer_sqnr: limits.WarnLayerSqnrOption = None,
-    warn_tolerance: limits.WarnToleranceOption = None,
-    warn_tolerance_db: limits.WarnToleranceDbOption = None,
-    warn_code: limits.WarnCodeOption = None,
-    warn_new_causes: limits.WarnNewCausesOption = False,
-    baseline: limits.BaselineOption = None,
-    tolerance: limits.ToleranceOption = None,
-    tolerance_db: limits.ToleranceDbOption = None,
-    no_new_causes: limits.NoNewCausesOption = False,
-    update_baseline: limits.UpdateBaselineOption = False,
-    config: limits.ConfigOption = None,
+    limits: options.LimitOptions,
+    update_baseline: options.UpdateBaselineOption = False,
+    config: options.ConfigOption = None,
     json: common.JsonOption = None,
-    junit: limits.JunitOption = None,
-    sarif: limits.SarifOption = None,
-    markdown: limits.MarkdownOption = None,
+    junit: options.JunitOption = None,
+    sarif: options.SarifOption = None,
+    markdown: options.MarkdownOption = None,
     arch: common.ArchOption = None,
     trust: common.TrustOption = False,
     submodule: common.SubmoduleOption = None,
@@ -115,23 +93,16 @@ def gate(
     few to tell: the gate says how many more would do, and fails only with --strict.
     In GitHub Actions it also writes the summary of the step, and annotations.
     """
-    given = {
-        **{"max_drop": max_drop, "max_relative_drop": max_relative_drop, "min_accuracy": min_accuracy},
-        **{"max_flips": max_flips, "min_sqnr": min_sqnr, "min_layer_sqnr": min_layer_sqnr, "allow": allow},
-        **{"forbid": forbid, "strict": strict, "warn_drop": warn_drop, "warn_relative_drop": warn_relative_drop},
-        **{"warn_accuracy": warn_accuracy, "warn_flips": warn_flips, "warn_sqnr": warn_sqnr},
-        **{"warn_layer_sqnr": warn_layer_sqnr, "warn_tolerance": warn_tolerance, "warn_code": warn_code},
-        **{"warn_tolerance_db": warn_tolerance_db, "baseline": baseline, "tolerance": tolerance},
-        **{"tolerance_db": tolerance_db, "no_new_causes": no_new_causes or ("warn" if warn_new_causes else None)},
-    }
-    settings = gate_settings(given, environment=os.environ, folder=Path(), config=config)
+    settings = gate_settings(limits.given, environment=os.environ, folder=Path(), config=config)
     files = GateFiles(json, junit, sarif, markdown)
     if [*files.all].count(STDOUT) > 1:
         raise typer.BadParameter("only one of --json, --junit, --sarif and --markdown can go to standard output")
     target = _Target(
         ModelOptions(result, arch, trust, submodule, input_shape),
         data,
-        *(scheme, tuple(set_ or ()), run),
+        scheme,
+        tuple(set_ or ()),
+        run,
     )
     judged = _run(target, settings, files, updates=update_baseline)
     raise typer.Exit(judged.exit_code if judged is not None else 0)

@@ -48,11 +48,15 @@ DiagnosisArgument = Annotated[
 FolderOption = Annotated[
     Path,
     typer.Option(
-        "--output", "-o", metavar="DIR", show_default=False, help="The report's folder, made if it is missing.",
+        "--output",
+        "-o",
+        metavar="DIR",
+        show_default=False,
+        help="The report's folder, made if it is missing.",
         rich_help_panel=OUTPUT,
     ),
     Writes(redrawn_files),
-]  # fmt: skip
+]
 BeforeOption = Annotated[
     Path | None,
     typer.Option(
@@ -63,10 +67,12 @@ BeforeOption = Annotated[
 FormatOption = Annotated[
     list[ReportFormat] | None,
     typer.Option(
-        "--format", show_default="all of them", help="What to write; can be repeated. png and svg are the pictures.",
+        "--format",
+        show_default="all of them",
+        help="What to write; can be repeated. png and svg are the pictures.",
         rich_help_panel=OUTPUT,
     ),
-]  # fmt: skip
+]
 
 
 def report(

@@ -1,7 +1,8 @@
 """The options of `qdiag gate`."""
 
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,79 +31,96 @@ def _number(name: str, metavar: str, text: str, panel: str) -> typer.models.Opti
     return option
 
 
-MaxDropOption = Annotated[float | None, _number("--max-drop", "PP", "Points of top-1 that may be lost.", FAIL)]
-MaxRelativeDropOption = Annotated[
-    float | None, _number("--max-relative-drop", "PERCENT", "Loss of top-1, in percent of the float network's.", FAIL)
-]
-MinAccuracyOption = Annotated[
-    float | None, _number("--min-accuracy", "PERCENT", "Top-1 that the quantized network must reach.", FAIL)
-]
-MaxFlipsOption = Annotated[
-    float | None, _number("--max-flips", "PERCENT", "Samples that may change their top-1; needs no labels.", FAIL)
-]
-MinSqnrOption = Annotated[float | None, _number("--min-sqnr", "DB", "SQNR of the output.", FAIL)]
-MinLayerSqnrOption = Annotated[
-    float | None, _number("--min-layer-sqnr", "DB", "Local SQNR of every quantized layer.", FAIL)
-]
-AllowOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow",
-        metavar="LAYER=DB",
-        help="Another limit for the layers that a glob pattern names; -inf exempts them; can be repeated.",
-        rich_help_panel=FAIL,
-    ),
-]
-ForbidOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--forbid",
-        metavar="CODE",
-        help="Fail on findings of this code that were not measured as harmless; can be repeated.",
-        rich_help_panel=FAIL,
-    ),
-]
-StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Fail where the samples are too few to tell.", rich_help_panel=FAIL)
-]
+@dataclass(frozen=True)
+class LimitOptions:
+    """What a result is held against. Fields go by the keys of a gate file; None: not given."""
 
-WarnDropOption = Annotated[float | None, _number("--warn-drop", "PP", "As --max-drop.", WARN)]
-WarnRelativeDropOption = Annotated[
-    float | None, _number("--warn-relative-drop", "PERCENT", "As --max-relative-drop.", WARN)
-]
-WarnAccuracyOption = Annotated[float | None, _number("--warn-accuracy", "PERCENT", "As --min-accuracy.", WARN)]
-WarnFlipsOption = Annotated[float | None, _number("--warn-flips", "PERCENT", "As --max-flips.", WARN)]
-WarnSqnrOption = Annotated[float | None, _number("--warn-sqnr", "DB", "As --min-sqnr.", WARN)]
-WarnLayerSqnrOption = Annotated[float | None, _number("--warn-layer-sqnr", "DB", "As --min-layer-sqnr.", WARN)]
-WarnToleranceOption = Annotated[float | None, _number("--warn-tolerance", "PP", "As --tolerance.", WARN)]
-WarnToleranceDbOption = Annotated[float | None, _number("--warn-tolerance-db", "DB", "As --tolerance-db.", WARN)]
-WarnCodeOption = Annotated[
-    list[str] | None,
-    typer.Option("--warn-code", metavar="CODE", help="As --forbid.", rich_help_panel=WARN),
-]
-WarnNewCausesOption = Annotated[
-    bool, typer.Option("--warn-new-causes", help="As --no-new-causes.", rich_help_panel=WARN)
-]
+    max_drop: Annotated[float | None, _number("--max-drop", "PP", "Points of top-1 that may be lost.", FAIL)] = None
+    max_relative_drop: Annotated[
+        float | None,
+        _number("--max-relative-drop", "PERCENT", "Loss of top-1, in percent of the float network's.", FAIL),
+    ] = None
+    min_accuracy: Annotated[
+        float | None, _number("--min-accuracy", "PERCENT", "Top-1 that the quantized network must reach.", FAIL)
+    ] = None
+    max_flips: Annotated[
+        float | None, _number("--max-flips", "PERCENT", "Samples that may change their top-1; needs no labels.", FAIL)
+    ] = None
+    min_sqnr: Annotated[float | None, _number("--min-sqnr", "DB", "SQNR of the output.", FAIL)] = None
+    min_layer_sqnr: Annotated[
+        float | None, _number("--min-layer-sqnr", "DB", "Local SQNR of every quantized layer.", FAIL)
+    ] = None
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="LAYER=DB",
+            help="Another limit for the layers that a glob pattern names; -inf exempts them; can be repeated.",
+            rich_help_panel=FAIL,
+        ),
+    ] = None
+    forbid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forbid",
+            metavar="CODE",
+            help="Fail on findings of this code that were not measured as harmless; can be repeated.",
+            rich_help_panel=FAIL,
+        ),
+    ] = None
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where the samples are too few to tell.", rich_help_panel=FAIL)
+    ] = False
+    warn_drop: Annotated[float | None, _number("--warn-drop", "PP", "As --max-drop.", WARN)] = None
+    warn_relative_drop: Annotated[
+        float | None, _number("--warn-relative-drop", "PERCENT", "As --max-relative-drop.", WARN)
+    ] = None
+    warn_accuracy: Annotated[float | None, _number("--warn-accuracy", "PERCENT", "As --min-accuracy.", WARN)] = None
+    warn_flips: Annotated[float | None, _number("--warn-flips", "PERCENT", "As --max-flips.", WARN)] = None
+    warn_sqnr: Annotated[float | None, _number("--warn-sqnr", "DB", "As --min-sqnr.", WARN)] = None
+    warn_layer_sqnr: Annotated[float | None, _number("--warn-layer-sqnr", "DB", "As --min-layer-sqnr.", WARN)] = None
+    warn_tolerance: Annotated[float | None, _number("--warn-tolerance", "PP", "As --tolerance.", WARN)] = None
+    warn_tolerance_db: Annotated[float | None, _number("--warn-tolerance-db", "DB", "As --tolerance-db.", WARN)] = None
+    warn_code: Annotated[
+        list[str] | None,
+        typer.Option("--warn-code", metavar="CODE", help="As --forbid.", rich_help_panel=WARN),
+    ] = None
+    warn_new_causes: Annotated[
+        bool, typer.Option("--warn-new-causes", help="As --no-new-causes.", rich_help_panel=WARN)
+    ] = False
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="Figures to compare with; written by --update-baseline.",
+            rich_help_panel=BASELINE,
+        ),
+        ReadsOrWrites(),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        _number(
+            "--tolerance", "PP", "Growth of the drop since the baseline; without labels, of --max-flips.", BASELINE
+        ),
+    ] = None
+    tolerance_db: Annotated[
+        float | None, _number("--tolerance-db", "DB", "Loss of output SQNR since the baseline.", BASELINE)
+    ] = None
+    no_new_causes: Annotated[
+        bool,
+        typer.Option(
+            "--no-new-causes", help="Fail on proved causes that the baseline does not have.", rich_help_panel=BASELINE
+        ),
+    ] = False
 
-BaselineOption = Annotated[
-    str | None,
-    typer.Option(
-        "--baseline", metavar="FILE", help="Figures to compare with; written by --update-baseline.",
-        rich_help_panel=BASELINE,
-    ), ReadsOrWrites()]  # fmt: skip
-ToleranceOption = Annotated[
-    float | None,
-    _number("--tolerance", "PP", "Growth of the drop since the baseline; without labels, of --max-flips.", BASELINE),
-]
-ToleranceDbOption = Annotated[
-    float | None, _number("--tolerance-db", "DB", "Loss of output SQNR since the baseline.", BASELINE)
-]
-NoNewCausesOption = Annotated[
-    bool,
-    typer.Option(
-        "--no-new-causes", help="Fail on proved causes that the baseline does not have.", rich_help_panel=BASELINE
-    ),
-]
+    @property
+    def given(self) -> dict[str, Any]:
+        """Each key of a gate file that an option can set, with what was given for it."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "warn_new_causes"}
+        return {**values, "no_new_causes": self.no_new_causes or ("warn" if self.warn_new_causes else None)}
+
+
 UpdateBaselineOption = Annotated[
     bool,
     typer.Option("--update-baseline", help="Write this result as the baseline.", rich_help_panel=BASELINE),

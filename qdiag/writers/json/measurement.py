@@ -23,7 +23,12 @@ DERIVED: dict[type, Sequence[str]] = {
     DeadChannel: ("sets_range",),
     GainOutlier: ("sets_range",),
     BatchNormRecord: (
-        *("label", "gain_median_abs", "gain_max_abs", "scale_channel", "effective_bits", "median_effective_bits"),
+        "label",
+        "gain_median_abs",
+        "gain_max_abs",
+        "scale_channel",
+        "effective_bits",
+        "median_effective_bits",
         "dead_range_blowup",
     ),
     BatchNormAudit: ("dead_count",),

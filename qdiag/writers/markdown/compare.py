@@ -108,8 +108,11 @@ def _layer(layer: LayerChange) -> tuple[str, ...]:
     was = f" (was {code(layer.name_before)}{CERTAINTY_MARKS[layer.certainty]})" if layer.is_renamed else ""
     return (
         code(layer.name) + was,
-        *(decibels(layer.local_before_db), decibels(layer.local_after_db), signed(layer.local_change_db)),
-        *(decibels(layer.propagated_before_db), decibels(layer.propagated_after_db)),
+        decibels(layer.local_before_db),
+        decibels(layer.local_after_db),
+        signed(layer.local_change_db),
+        decibels(layer.propagated_before_db),
+        decibels(layer.propagated_after_db),
         signed(layer.propagated_change_db),
         layer_verdict(layer),
     )

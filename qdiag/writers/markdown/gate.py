@@ -102,7 +102,8 @@ def _weakest(result: GateResult) -> Iterator[str]:
     rows = [
         (
             code(figure.layer),
-            *(number(figure.local_db), number(figure.propagated_db)),
+            number(figure.local_db),
+            number(figure.propagated_db),
             *((("" if math.isnan(figure.baseline_db) else number(figure.baseline_db)),) if has_baseline else ()),
         )
         for figure in result.weakest

@@ -45,8 +45,11 @@ def layers_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         "*propagated*: inside the quantized network; *expected*: what rounding of the output alone would give. All "
         f"{len(measurement.records)} layers are in [layers.csv](layers.csv)."
     )
-    own = [fold(f"Channels and outputs of {_html(record)}", images) for record in records
-           if (images := [picture(link) for link in links if link.layer == record.name])]  # fmt: skip
+    own = [
+        fold(f"Channels and outputs of {_html(record)}", images)
+        for record in records
+        if (images := [picture(link) for link in links if link.layer == record.name])
+    ]
     return section(
         "Layers at fault, and the weakest ones" if blamed else "The weakest layers",
         *((intro, table(header, rows)) if rows else ("No layer was measured.",)),
@@ -77,7 +80,10 @@ def ranges_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         if facts.weight is not None
     ]
     weight_header = (
-        *("layer", "widest over median channel #", "range", "kurtosis #"),
+        "layer",
+        "widest over median channel #",
+        "range",
+        "kurtosis #",
         "median channel's SQNR, one scale → one per channel",
     )
     output_rows = _output_rows(diagnosis)

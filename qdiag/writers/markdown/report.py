@@ -76,18 +76,33 @@ def _figures(ranking: Ranking) -> str:
         ("top-5", before.top5, repaired.task.top5 if repaired else None),
     ):
         if counts is not None:
-            rows.append((name, f"{number(counts.reference_percent)} %", f"{number(counts.simulated_percent)} %",
-                         with_interval(counts.drop_pp, "pp", counts.drop_interval_pp), _mended(mended)))  # fmt: skip
+            rows.append(
+                (
+                    name,
+                    f"{number(counts.reference_percent)} %",
+                    f"{number(counts.simulated_percent)} %",
+                    with_interval(counts.drop_pp, "pp", counts.drop_interval_pp),
+                    _mended(mended),
+                )
+            )
     rows += [
         (text(m.name), f"{m.reference:.4g}", f"{m.simulated:.4g}", f"{m.reference - m.simulated:.4g}", "")
         for m in before.metrics
     ]
     if before.agreement_count is not None:
-        rows.append(("same top-1 as float", "", _agreement(ranking.before), "",
-                     _agreement(repaired) if repaired else ""))  # fmt: skip
+        rows.append(
+            ("same top-1 as float", "", _agreement(ranking.before), "", _agreement(repaired) if repaired else "")
+        )
     if ranking.before.outputs:
-        rows.append(("output SQNR", "", with_unit(ranking.before.output_sqnr_db, "dB"), "",
-                     with_unit(repaired.output_sqnr_db, "dB") if repaired else ""))  # fmt: skip
+        rows.append(
+            (
+                "output SQNR",
+                "",
+                with_unit(ranking.before.output_sqnr_db, "dB"),
+                "",
+                with_unit(repaired.output_sqnr_db, "dB") if repaired else "",
+            )
+        )
     header = ["", "float #", "quantized #", "drop", "repaired #"]
     if repaired is None:
         header, rows = header[:-1], [row[:-1] for row in rows]

@@ -86,26 +86,53 @@ def _draw(
         if points:
             handles.append(
                 axes.scatter(
-                    [x for x, _ in points], [y for _, y in points],
-                    s=size * scale, c=color, marker=marker, linewidths=1.0 if marker == "x" else 0.0,
-                    alpha=0.45 if marker == "o" else 0.95, label=label, zorder=2 if marker == "o" else 3,
+                    [x for x, _ in points],
+                    [y for _, y in points],
+                    s=size * scale,
+                    c=color,
+                    marker=marker,
+                    linewidths=1.0 if marker == "x" else 0.0,
+                    alpha=0.45 if marker == "o" else 0.95,
+                    label=label,
+                    zorder=2 if marker == "o" else 3,
                 )
-            )  # fmt: skip
+            )
     if odd:
-        (cross,) = axes.plot(odd, [0.97] * len(odd), "+", color=VERMILION, markersize=8, label="NaN or Inf",
-                             linestyle="none", transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+        (cross,) = axes.plot(
+            odd,
+            [0.97] * len(odd),
+            "+",
+            color=VERMILION,
+            markersize=8,
+            label="NaN or Inf",
+            linestyle="none",
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+        )
         handles.append(cross)
     if medians:
         handles.append(
             axes.hlines(
-                [y for _, y in medians], [i - 0.4 for i, _ in medians], [i + 0.4 for i, _ in medians],
-                color="black", linewidth=1.3, label="median of the live channels", zorder=4,
+                [y for _, y in medians],
+                [i - 0.4 for i, _ in medians],
+                [i + 0.4 for i, _ in medians],
+                color="black",
+                linewidth=1.3,
+                label="median of the live channels",
+                zorder=4,
             )
-        )  # fmt: skip
+        )
     if any(abs(value) < floor for values in columns for value in values):
         axes.axhline(floor, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
-        axes.annotate("0 or below", (0.0, floor), (4, 3), xycoords=("axes fraction", "data"),
-                      textcoords="offset points", color=GREY, fontsize=8)  # fmt: skip
+        axes.annotate(
+            "0 or below",
+            (0.0, floor),
+            (4, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            color=GREY,
+            fontsize=8,
+        )
     for i in range(1, len(records)):
         axes.axvline(i - 0.5, color=LIGHT_GREY, linewidth=0.4, zorder=0)
     low, high = axes.get_ylim()
@@ -114,8 +141,17 @@ def _draw(
         axes.set_ylim(centre / math.sqrt(10.0), centre * math.sqrt(10.0))
     absent = [i for i, values in enumerate(columns) if not values]
     for i in absent:
-        axes.text(i, 0.5, "not known", transform=axes.get_xaxis_transform(), rotation=90, color=GREY, fontsize=8,
-                  ha="center", va="center")  # fmt: skip
+        axes.text(
+            i,
+            0.5,
+            "not known",
+            transform=axes.get_xaxis_transform(),
+            rotation=90,
+            color=GREY,
+            fontsize=8,
+            ha="center",
+            va="center",
+        )
     axes.set_ylabel(title)
     axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)
     axes.set_axisbelow(True)

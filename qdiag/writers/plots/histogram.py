@@ -53,8 +53,16 @@ def histogram_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     if quantizer is not None and has_grid:
         handles += _grid(axes, quantizer, low, high)
     if measured is not None and is_measured:
-        axes.plot([measured.min, measured.max], [0.94, 0.94], "|-", color=ORANGE, markersize=9, linewidth=1.4,
-                  transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+        axes.plot(
+            [measured.min, measured.max],
+            [0.94, 0.94],
+            "|-",
+            color=ORANGE,
+            markersize=9,
+            linewidth=1.4,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+        )
         handles.append(
             Line2D([], [], color=ORANGE, marker="|", markersize=9, label="smallest to largest, measured data")
         )
@@ -76,9 +84,13 @@ def _grid(axes: Axes, quantizer: QuantizerRecord, low: float, high: float) -> li
         (q - quantizer.zero_point) * quantizer.scale for q in range(quantizer.quant_min, quantizer.quant_max + 1, every)
     ]
     axes.plot(  # one broken line: a tenth of the time and size of 256 separate ones
-        [x for level in levels for x in (level, level, math.nan)], [0.0, 0.045, math.nan] * len(levels),
-        color="black", linewidth=0.5, transform=axes.get_xaxis_transform(), zorder=4,
-    )  # fmt: skip
+        [x for level in levels for x in (level, level, math.nan)],
+        [0.0, 0.045, math.nan] * len(levels),
+        color="black",
+        linewidth=0.5,
+        transform=axes.get_xaxis_transform(),
+        zorder=4,
+    )
     label = f"{steps} steps of {quantizer.scale:.3g}" if every == 1 else f"every {every}th of {steps} steps"
     return [
         Line2D([], [], color="black", linestyle="none", marker="|", markersize=8, label=label),

@@ -56,28 +56,44 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
     inner = [(i, t.percentiles) for i, t in zip(places, tensors, strict=True) if t.percentiles]
     bare = not inner  # nothing but the ends is known: the line itself is what there is to see
     whisker = axes.vlines(
-        places, [t.min for t in tensors], [t.max for t in tensors],
-        color=color if bare else GREY, linewidth=0.6 * thick if bare else 1.0,
+        places,
+        [t.min for t in tensors],
+        [t.max for t in tensors],
+        color=color if bare else GREY,
+        linewidth=0.6 * thick if bare else 1.0,
         label=f"{noun}, min to max" if bare else "min to max",
-    )  # fmt: skip
+    )
     handles: list[Artist] = [whisker]
     if inner:
         box = axes.vlines(
-            [i for i, _ in inner], [p[_LOW] for _, p in inner], [p[_HIGH] for _, p in inner],
-            color=color, linewidth=thick, label=f"{noun}, 0.1 % to 99.9 %",
-        )  # fmt: skip
+            [i for i, _ in inner],
+            [p[_LOW] for _, p in inner],
+            [p[_HIGH] for _, p in inner],
+            color=color,
+            linewidth=thick,
+            label=f"{noun}, 0.1 % to 99.9 %",
+        )
         (median,) = axes.plot(
-            [i for i, _ in inner], [p[_MEDIAN] for _, p in inner], "o",
-            color="white", markeredgecolor="black", markersize=min(thick, 4.0), label="median",
-        )  # fmt: skip
+            [i for i, _ in inner],
+            [p[_MEDIAN] for _, p in inner],
+            "o",
+            color="white",
+            markeredgecolor="black",
+            markersize=min(thick, 4.0),
+            label="median",
+        )
         handles += [median, box]
     spreads = [(i, m) for i in places if (m := _median_channel(records[i])) is not None]
     if spreads:
         (ticks,) = axes.plot(
-            [i for i, _ in spreads] * 2, [m for _, m in spreads] + [-m for _, m in spreads], "_",
-            color="black", markersize=11 if len(records) <= 60 else 3, markeredgewidth=1.6,
+            [i for i, _ in spreads] * 2,
+            [m for _, m in spreads] + [-m for _, m in spreads],
+            "_",
+            color="black",
+            markersize=11 if len(records) <= 60 else 3,
+            markeredgewidth=1.6,
             label="± largest value of the median channel",
-        )  # fmt: skip
+        )
         handles.append(ticks)
     axes.axhline(0.0, color="black", linewidth=0.6, zorder=0)
     axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)

@@ -75,9 +75,7 @@ def _handles(
     if BLUE in colors:
         handles.append(Patch(color=BLUE, label="all but this layer quantized"))
     if panels[0][0] is alone_db and math.isfinite(all_db):
-        handles.append(
-            Line2D([], [], color="black", linestyle="--", label=f"everything quantized: {all_db:.1f} dB")
-        )  # fmt: skip
+        handles.append(Line2D([], [], color="black", linestyle="--", label=f"everything quantized: {all_db:.1f} dB"))
     if is_odd:
         handles.append(
             Line2D([], [], linestyle="none", marker="^", color=GREY, label="infinite (downwards: -infinite)")
@@ -99,8 +97,15 @@ def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]
     for infinite, marker, place in ((math.inf, "^", 0.97), (-math.inf, "v", 0.03)):
         places = [i for i, value in enumerate(values) if value == infinite]
         if places:
-            axes.plot(places, [place] * len(places), marker, color=GREY, markersize=6,
-                      transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+            axes.plot(
+                places,
+                [place] * len(places),
+                marker,
+                color=GREY,
+                markersize=6,
+                transform=axes.get_xaxis_transform(),
+                clip_on=False,
+            )
     unknown = [i for i, value in enumerate(values) if math.isnan(value)]
     if unknown:
         axes.plot(unknown, [0.0] * len(unknown), "x", color=VERMILION, markersize=6, clip_on=False)

@@ -97,9 +97,18 @@ def _mark(axes: Axes, rows: Sequence[LayerRow], place: int, low: float, high: fl
     value = rows[place].local_db
     y = value if math.isfinite(value) else low
     (ring,) = axes.plot(
-        [place], [y], "o", markersize=13, markerfacecolor="none", markeredgecolor=VERMILION, markeredgewidth=2.0,
-        label="weakest layer", linestyle="none", zorder=6, clip_on=False,
-    )  # fmt: skip
+        [place],
+        [y],
+        "o",
+        markersize=13,
+        markerfacecolor="none",
+        markeredgecolor=VERMILION,
+        markeredgewidth=2.0,
+        label="weakest layer",
+        linestyle="none",
+        zorder=6,
+        clip_on=False,
+    )
     name = shorten(drop_common_prefix([row.record.name for row in rows])[place], 40)
     left_half = place < len(rows) / 2
     # Nothing is drawn between the lowest value and the axis, so the name covers no line there.
