@@ -64,10 +64,10 @@ def snapshot(case: Case) -> dict[str, Tensor]:
     found |= {f"network:{name}": value for name, value in case.network.program.constants.items()}
     found |= {f"origin:{name}": value for name, value in case.origin.program.constants.items()}
     for name, plan in case.plan.layers.items():
-        for role, qparams in (("output", plan.output), ("weight", plan.weight)):
-            if qparams is not None:
-                found[f"plan:{name}:{role}:scale"] = qparams.scale
-                found[f"plan:{name}:{role}:zero_point"] = qparams.zero_point
+        for role, quantizer in (("output", plan.output), ("weight", plan.weight)):
+            if quantizer is not None:
+                numbers = {key: value for key, value in vars(quantizer).items() if isinstance(value, Tensor)}
+                found |= {f"plan:{name}:{role}:{key}": value for key, value in numbers.items()}
         if plan.bias_shift is not None:
             found[f"plan:{name}:bias_shift"] = plan.bias_shift
     return {name: value.detach().clone() for name, value in found.items()}

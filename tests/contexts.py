@@ -7,8 +7,9 @@ from typing import Any
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier, PairedLayer
 from qdiag.core.measures.facts import BiasFacts, LayerFacts, WeightFacts
 from qdiag.core.measures.measurement import CaptureInfo, ModelInfo
+from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, TensorRange
-from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord
+from qdiag.core.measures.records import LossRecord, OpRecord
 from qdiag.core.scheme import QuantScheme
 from qdiag.detectors import DetectionContext, detect
 from tests.measurements import layer, measurement, sums

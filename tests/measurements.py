@@ -17,9 +17,10 @@ from qdiag.core.measures.measurement import (
     SkippedRoute,
     StageTime,
 )
+from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, Histogram, RangeRecord, TensorRange
 from qdiag.core.measures.ranges_report import RangeReport
-from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord, WeightRecord
+from qdiag.core.measures.records import LossRecord, OpRecord, WeightRecord
 from qdiag.core.measures.task import Interval, MetricScore, PairedCounts, TaskResult
 
 COUNT = 10_000
@@ -79,7 +80,16 @@ def layer(
     weight = None
     if weight_shape is not None:
         weight = WeightRecord(
-            f"{name}.weight", weight_shape, 8, "per_tensor", sums(41.0), -1.0, 1.0, weight_db, weight_db - 9
+            f"{name}.weight",
+            weight_shape,
+            8,
+            "per_tensor",
+            sums(41.0),
+            -1.0,
+            1.0,
+            weight_db,
+            weight_db - 9,
+            QuantizerRecord(8, True, 1.0 / 127.0, 0, -127, 127, -1.0, 1.0),
         )
     losses = LossRecord(sums(48.0), sums(30.0), sums(math.inf), sums(46.0), sums(60.0)) if with_losses else None
     is_depthwise = kind == "conv" and weight_shape is not None and weight_shape[1] == 1

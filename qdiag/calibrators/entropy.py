@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from qdiag.calibrators.base import ActivationStatistics
+from qdiag.calibrators.base import ActivationStatistics, RangeCalibrator
 from qdiag.core.measures.ranges import Histogram
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
@@ -18,7 +18,7 @@ _VALUES_PER_LEVEL = 10
 """With fewer values than this per level the histogram is mostly gaps, and the divergence rewards cutting into them."""
 
 
-class Entropy:
+class Entropy(RangeCalibrator):
     """Clips |x| at the threshold with the least divergence."""
 
     def activation_range(self, statistics: ActivationStatistics, scheme: TensorScheme) -> tuple[float, float]:

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from qdiag.calibrators.base import ActivationStatistics
+from qdiag.calibrators.base import ActivationStatistics, RangeCalibrator
 from qdiag.core.scheme import TensorScheme
 
 
-class MinMax:
+class MinMax(RangeCalibrator):
     """The whole range."""
 
     def activation_range(self, statistics: ActivationStatistics, scheme: TensorScheme) -> tuple[float, float]:

@@ -5,12 +5,12 @@ The average moves image by image rather than batch by batch, so that the batch s
 
 from torch import Tensor
 
-from qdiag.calibrators.base import ActivationStatistics
+from qdiag.calibrators.base import ActivationStatistics, RangeCalibrator
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
 
 
-class MovingAverage:
+class MovingAverage(RangeCalibrator):
     """A range in which rare extremes fade."""
 
     def activation_range(self, statistics: ActivationStatistics, scheme: TensorScheme) -> tuple[float, float]:

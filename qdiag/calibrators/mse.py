@@ -1,13 +1,14 @@
 """The range whose quantizer has the smallest mean squared error: clipping noise against rounding noise."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from qdiag.calibrators.base import ActivationStatistics
+from qdiag.calibrators.base import ActivationStatistics, RangeCalibrator
 from qdiag.core.scheme import TensorScheme
-from qdiag.numerics.quantizers.affine import Affine
+from qdiag.numerics.quantizers import QUANTIZERS
 
 _SHARES = torch.linspace(0.01, 1.0, 100)
 """Candidate ranges, as shares of the whole one."""
@@ -15,7 +16,7 @@ _SIDE_SHARES = torch.linspace(0.3, 1.0, 36)
 """Then each end of an affine range alone, as shares of what the first search found."""
 
 
-class MeanSquaredError:
+class MeanSquaredError(RangeCalibrator):
     """Both ends shrink together first; then, for affine quantizers, each end alone."""
 
     def activation_range(self, statistics: ActivationStatistics, scheme: TensorScheme) -> tuple[float, float]:
@@ -39,8 +40,10 @@ def _search(
 ) -> tuple[Tensor, Tensor]:
     """Best low (R,) and high (R,) for values (R, K) with counts (R, K)."""
 
+    by_row = replace(scheme, granularity="per_channel", group_size=None)  # rows are groups already
+
     def noise(candidate_low: Tensor, candidate_high: Tensor) -> Tensor:
-        quantizer = Affine.from_range(candidate_low, candidate_high, _ungrouped(scheme), channel_axis=0)
+        quantizer = QUANTIZERS[scheme.type].from_range(candidate_low, candidate_high, by_row, channel_axis=0)
         error = (values.float() - quantizer.fake_quantize(values.float())).double().square()
         return (error if counts is None else error * counts).sum(1)
 
@@ -69,8 +72,3 @@ def _best(
         best_low, best_high = torch.where(better, new_low, best_low), torch.where(better, new_high, best_high)
         least = torch.minimum(least, new)
     return best_low, best_high
-
-
-def _ungrouped(scheme: TensorScheme) -> TensorScheme:
-    """Rows are groups already."""
-    return TensorScheme(scheme.bits, scheme.symmetric, scheme.signed, scheme.narrow_range)

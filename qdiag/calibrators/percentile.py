@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from qdiag.calibrators.base import ActivationStatistics
+from qdiag.calibrators.base import ActivationStatistics, RangeCalibrator
 from qdiag.core.measures.ranges import Histogram
 from qdiag.core.scheme import TensorScheme
 
 
-class Percentile:
+class Percentile(RangeCalibrator):
     """Symmetric: the percentile of |x|. Affine: what lies outside is halved between the two ends."""
 
     def activation_range(self, statistics: ActivationStatistics, scheme: TensorScheme) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -135,7 +136,9 @@ def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: 
         key = ".".join(str(part) for part in (section, *first["loc"]) if part != "" and not isinstance(part, int))
         origin = table.origins.get(key, ref)
         at = origin if origin.startswith("--set") else f"{origin}: {key}"
-        raise ConfigError(f"{key} = {_toml(first['input'])}: {_expectation(first)}", at=at) from None
+        raise ConfigError(
+            f"{key} = {_toml(first['input'])}: {_expectation(first)}", at=at, hint=_did_you_mean(first)
+        ) from None
     except ConfigError as error:
         section = section or error.at or ""
         touched = [table.origins[k] for k in table.values if k.startswith(f"{section}." if section else "")]
@@ -159,6 +162,13 @@ def _expectation(error: Any) -> str:
     if error["type"] == "literal_error":
         return f"one of {error['ctx']['expected'].replace(chr(39), '')} is needed"
     return _TYPE_WORDS.get(error["type"], str(error["msg"]))
+
+
+def _did_you_mean(error: Any) -> str | None:
+    """Of a fixed set of words, the nearest to the one that was given."""
+    known = re.findall(r"'([^']*)'", error.get("ctx", {}).get("expected", ""))
+    near = difflib.get_close_matches(str(error["input"]), known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else None
 
 
 def _toml(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from qdiag.errors import ConfigError
 
+FormatName = Literal["affine", "power_of_two"]
 Granularity = Literal["per_tensor", "per_channel", "per_group"]
 CalibratorName = Literal["minmax", "moving_average", "percentile", "mse", "entropy"]
 BiasType = Literal["int32", "int64", "float"]
@@ -32,6 +33,7 @@ class TensorScheme:
         percentile: the share of values kept inside the range, in percent; `percentile` calibrator only.
         averaging_constant: weight of each new image in `moving_average`.
         range: lowest and highest value, in place of what the calibrator would choose; widened to hold 0.
+        type: number format, of which there is a file each in `qdiag.numerics.quantizers`.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -46,6 +48,7 @@ class TensorScheme:
     percentile: float = 99.99
     averaging_constant: float = 0.01
     range: tuple[float, float] | None = None
+    type: FormatName = "affine"
 
     def __post_init__(self) -> None:
         if self.bits != FLOAT_BITS and not 2 <= self.bits <= 16:
@@ -102,6 +105,7 @@ class TensorChange:
     percentile: float | None = None
     averaging_constant: float | None = None
     range: tuple[float, float] | None = None
+    type: FormatName | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -239,6 +243,12 @@ def _check_weights(scheme: TensorScheme, *, at: str | None = None) -> None:
 
 
 def _check_activations(scheme: TensorScheme, *, at: str | None = None) -> None:
+    if scheme.calibrator == "entropy" and scheme.type != "affine":
+        raise ConfigError(
+            f"activations.calibrator = entropy with type = {scheme.type}",
+            at=at,
+            hint="its threshold is made for even steps: use minmax, percentile or mse",
+        )
     if scheme.granularity != "per_tensor":
         raise ConfigError(
             f"activations.granularity = {scheme.granularity}",

@@ -10,8 +10,9 @@ from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import ChannelRanges
-from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.records import OpRecord, WeightRecord
 
 LOCAL_HARM_DB = 28.0
 """Local SQNR from which a layer's weights are left in peace: noise of 4 % of the signal's amplitude. In four healthy
@@ -147,10 +148,10 @@ def channel_evidence(record: OpRecord, facts: LayerFacts) -> Evidence:
     return local_evidence(record)
 
 
-def channel_rounding_db(channels: ChannelRanges, channel: int, scale: float) -> float:
+def channel_rounding_db(channels: ChannelRanges, channel: int, quantizer: QuantizerRecord) -> float:
     """What rounding alone leaves of one channel of an activation; NaN for zeros."""
-    power = channels.mean[channel] ** 2 + channels.std[channel] ** 2
-    return 10.0 * math.log10(12.0 * power) - 20.0 * math.log10(scale) if power > 0.0 else math.nan
+    seen = channels.channel(channel)
+    return quantizer.expected_sqnr_db(seen, seen.power)
 
 
 def local_evidence(record: OpRecord, limit_db: float = LOCAL_HARM_DB) -> Evidence:
@@ -158,9 +159,14 @@ def local_evidence(record: OpRecord, limit_db: float = LOCAL_HARM_DB) -> Evidenc
     return Evidence("local_sqnr", record.local.sqnr_db, "dB", limit_db)
 
 
-def effective_bits(max_abs: Iterable[float], bits: int, largest: float) -> tuple[float, ...]:
-    """`bits - log2(largest / max_abs)` of each channel that is not all zero: the bits it has under a shared scale."""
-    return tuple(bits + math.log2(value / largest) for value in max_abs if value > 0.0) if largest > 0.0 else ()
+def effective_bits(weight: WeightRecord, max_abs: Iterable[float], largest: float) -> tuple[float, ...]:
+    """Of each channel that is not all zero: the bits it has under a scale that is shared with the largest.
+
+    `bits - log2(largest / max_abs)` with even steps; log2 of the levels in its reach with uneven ones.
+    """
+    if weight.quantizer is None or not largest > 0.0:
+        return ()
+    return tuple(weight.quantizer.effective_bits(value, largest) for value in max_abs if value > 0.0)
 
 
 def median_or_nan(values: Iterable[float]) -> float:
@@ -170,9 +176,18 @@ def median_or_nan(values: Iterable[float]) -> float:
 
 
 def rounding_sqnr_db(record: OpRecord) -> float:
-    """`expected_sqnr_db` with the zeros of the calibration data, which a ReLU makes and rounding leaves exact."""
-    zeros = record.range.zero_fraction if record.range is not None else 0.0
+    """`expected_sqnr_db` with the zeros of the calibration data, which a ReLU makes and rounding leaves exact.
+
+    Uneven levels have next to no noise at zero in the first place.
+    """
+    is_even = record.quantizer is not None and record.quantizer.scale is not None
+    zeros = record.range.zero_fraction if record.range is not None and is_even else 0.0
     return record.expected_sqnr_db - 10.0 * math.log10(1.0 - zeros) if zeros < 1.0 else math.inf
+
+
+def sqnr_limit_db(record: OpRecord, limit_db: float) -> float:
+    """The limit as it holds for the format of the output, see `QuantizerRecord`."""
+    return record.quantizer.sqnr_limit_db(limit_db) if record.quantizer is not None else limit_db
 
 
 def ratio(part: float, whole: float) -> float:

@@ -2,6 +2,8 @@
 
 from qdiag.batches import Datasets
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.quantizer import QuantizerRecord
+from qdiag.core.measures.records import OpRecord
 
 _CLIPPED_INPUT_FRACTION = 0.01
 """Share of clipped input values from which calibration and measurement data look like different data."""
@@ -45,9 +47,24 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     if constant_count:
         what = "1 constant operand is" if constant_count == 1 else f"{constant_count} constant operands are"
         notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")
+    uneven = [r for r in result.records if r.weight is not None and _uneven(r.weight.quantizer, *_inputs(result, r))]
+    if uneven:
+        notes.append(
+            f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay in float, "
+            "and QD104, QD105, QD601 and QD602 do not apply to them"
+        )
     if result.data.is_labelled and result.task.top1 is None and not result.task.metrics:
         notes.append(
             "labels were given, but they are no whole numbers or no output looks like logits (N, classes): "
             "no accuracy was counted"
         )
     return tuple(notes)
+
+
+def _inputs(result: Measurement, record: OpRecord) -> list[QuantizerRecord | None]:
+    """Quantizers of what the layer multiplies with its weight."""
+    return [other.quantizer for other in result.records if record.inputs[:1] == (other.name,)]
+
+
+def _uneven(*quantizers: QuantizerRecord | None) -> bool:
+    return any(quantizer is not None and quantizer.scale is None for quantizer in quantizers)

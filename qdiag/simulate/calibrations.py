@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from qdiag.calibrators import calibrate_activation, calibrate_weight
+from qdiag.calibrators import CALIBRATORS
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.scheme import TensorScheme
 from qdiag.numerics.quantizers.base import Quantizer
@@ -20,23 +20,23 @@ class Calibrations:
         self._chosen: ByIdentity[dict[tuple[TensorScheme, int], Quantizer]] = ByIdentity()
 
     def activation(self, seen: Observation, scheme: TensorScheme) -> Quantizer:
-        """See `calibrate_activation`.
+        """See `Calibrator`.
 
         Raises:
             CalibrationError: the range is not finite.
         """
         chosen = self._chosen.once(seen, dict)
         if (scheme, 0) not in chosen:
-            chosen[scheme, 0] = calibrate_activation(seen.statistics, scheme)
+            chosen[scheme, 0] = CALIBRATORS[scheme.calibrator].activation(seen.statistics, scheme)
         return chosen[scheme, 0]
 
     def weight(self, weight: Tensor, scheme: TensorScheme, channel_axis: int) -> Quantizer:
-        """See `calibrate_weight`.
+        """See `Calibrator`.
 
         Raises:
             CalibrationError: a weight is not finite.
         """
         chosen = self._chosen.once(weight, dict)
         if (scheme, channel_axis) not in chosen:
-            chosen[scheme, channel_axis] = calibrate_weight(weight, scheme, channel_axis)
+            chosen[scheme, channel_axis] = CALIBRATORS[scheme.calibrator].weight(weight, scheme, channel_axis)
         return chosen[scheme, channel_axis]

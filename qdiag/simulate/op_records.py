@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.core.measures.measurement import FloatOp
-from qdiag.core.measures.records import LossRecord, OpRecord, QuantizerRecord
-from qdiag.numerics.quantizers.affine import Affine
+from qdiag.core.measures.quantizer import QuantizerRecord
+from qdiag.core.measures.records import LossRecord, OpRecord
 from qdiag.plan import QuantPlan
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.paired import LayerErrors
@@ -46,21 +46,9 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors) -> OpReco
 
 def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:
     layer_plan = plan.layers[layer.name]
-    qparams = layer_plan.output
-    if not isinstance(qparams, Affine):
+    if layer_plan.output is None:
         return None
-    scheme = plan.scheme.activations_of(layer_plan.shared_with or layer.name)
-    return QuantizerRecord(
-        bits=scheme.bits,
-        symmetric=scheme.symmetric,
-        scale=float(qparams.scale),
-        zero_point=int(qparams.zero_point),
-        quant_min=qparams.quant_min,
-        quant_max=qparams.quant_max,
-        range_min=qparams.range_min,
-        range_max=qparams.range_max,
-        shared_with=layer_plan.shared_with,
-    )
+    return replace(layer_plan.output.record(), shared_with=layer_plan.shared_with)
 
 
 def float_ops(case: Case) -> tuple[FloatOp, ...]:

@@ -22,7 +22,7 @@ def test_idempotent_and_within_half_a_step(values: np.ndarray, scheme: TensorSch
     q = Affine.from_range(x.min(), x.max(), scheme)
     once = q.fake_quantize(x)
     torch.testing.assert_close(q.fake_quantize(once), once, rtol=0, atol=0)
-    inside = (x >= q.range_min) & (x <= q.range_max)
+    inside = (x >= q.record().range_min) & (x <= q.record().range_max)
     # float32 division and multiplication: half an ulp of the value each
     slack = 1e-6 * x.abs() + 1e-7 * float(q.scale)
     assert bool(((x - once).abs() <= float(q.scale) / 2 + slack)[inside].all())
@@ -57,7 +57,9 @@ def test_one_more_bit_never_hurts_by_more_than_rounding(values: np.ndarray, bits
 def test_uniform_noise_power_is_a_twelfth_of_the_step_squared(bits: int, low: float, high: float) -> None:
     """The assumption behind the expected SQNR (arXiv 1803.08607, eq. 6)."""
     q = Affine.from_range(torch.tensor(low), torch.tensor(high), TensorScheme(bits=bits, symmetric=False, signed=False))
-    x = torch.empty(200_000).uniform_(q.range_min, q.range_max, generator=torch.Generator().manual_seed(0))
+    x = torch.empty(200_000).uniform_(
+        q.record().range_min, q.record().range_max, generator=torch.Generator().manual_seed(0)
+    )
     noise = (q.fake_quantize(x) - x).double().square().mean().item()
     steps = (1 << bits) - 1
     # the outermost half-steps hold no values, so the mean is a little off a full set of steps

@@ -16,8 +16,9 @@ class WeightFacts:
         channel_kurtosis_max: the largest of single channels, each against its own spread.
         outlier_count: weights beyond half of the largest |weight| of the layer.
         count: weights of the layer.
-        sqnr_per_tensor_db, sqnr_per_channel_db: median over channels that are not all zero, at the bits of the scheme,
-            symmetric min-max, with one scale for the tensor and with one per channel; NaN where weights stay in float.
+        sqnr_per_tensor_db, sqnr_per_channel_db: median over channels that are not all zero, in the format and at the
+            bits of the scheme, symmetric min-max, with one scale for the tensor and with one per channel; NaN where
+            weights stay in float.
     """
 
     channel_min: tuple[float, ...]
@@ -41,8 +42,8 @@ class BiasFacts:
     Attributes:
         bits: width of that integer in the backend.
         integer_max_abs: largest |integer| before it is limited to its width. overflow_channels: those that do not fit.
-        step_over_scale: largest `scale_in * scale_w` over the output's scale: from 0.5 on, rounding of the bias alone
-            can move the output by a whole step of its quantizer.
+        step_over_scale: largest `scale_in * scale_w` over the output's step at zero: from 0.5 on, rounding of the
+            bias alone can move the output by a whole step of its quantizer.
     """
 
     bits: int

@@ -48,6 +48,11 @@ class TensorRange:
     histogram: Histogram | None = None
 
     @property
+    def power(self) -> float:
+        """Mean square of the values."""
+        return self.mean**2 + self.std**2
+
+    @property
     def max_abs(self) -> float:
         return max(abs(self.min), abs(self.max))
 
@@ -65,6 +70,11 @@ class ChannelRanges:
     zero_fraction: tuple[float, ...]
     percentiles: tuple[tuple[float, ...], ...] = ()
     """One column per entry of PERCENTILES."""
+
+    def channel(self, index: int) -> TensorRange:
+        """The figures of one channel; how many values are behind them is not kept."""
+        mean, std, kurtosis = self.mean[index], self.std[index], self.kurtosis[index]
+        return TensorRange(0, 0, 0, self.min[index], self.max[index], mean, std, kurtosis, self.zero_fraction[index])
 
     @property
     def spread_bits(self) -> float:

@@ -4,28 +4,8 @@ import math
 from dataclasses import dataclass, fields
 
 from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import TensorRange
-
-
-@dataclass(frozen=True, slots=True)
-class QuantizerRecord:
-    """The quantizer behind a layer's output.
-
-    Attributes:
-        scale: step in real units. zero_point: integer that stands for 0.0.
-        range_min, range_max: representable range in real units, after rounding of the zero point.
-        shared_with: the layer whose quantizer this is (pooling, reshape), or None when it is the layer's own.
-    """
-
-    bits: int
-    symmetric: bool
-    scale: float
-    zero_point: int
-    quant_min: int
-    quant_max: int
-    range_min: float
-    range_max: float
-    shared_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +17,7 @@ class WeightRecord:
         error: reference is the weight (BatchNorm folded), simulated the fake-quantized one.
         channel_sqnr_db_median, channel_sqnr_db_min: over output channels that are not all zero. The median ranks layers
             nearly right where the whole tensor's figure points the wrong way: one huge channel holds all the signal.
+        quantizer: that of the tensor, or of its widest channel or group.
     """
 
     name: str
@@ -48,6 +29,7 @@ class WeightRecord:
     max: float
     channel_sqnr_db_median: float
     channel_sqnr_db_min: float
+    quantizer: QuantizerRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +93,8 @@ class OpRecord:
 
     @property
     def expected_sqnr_db(self) -> float:
-        """SQNR if the output's uniform rounding were the only noise (arXiv 1803.08607, eq. 6 to 8); NaN in float."""
-        if self.quantizer is None or not self.local.signal_power > 0.0:
-            return math.nan
-        return 10.0 * math.log10(12.0 * self.local.signal_power) - 20.0 * math.log10(self.quantizer.scale)
+        """SQNR if rounding of the output were the only noise, see `QuantizerRecord`; NaN in float."""
+        return self.quantizer.expected_sqnr_db(self.range, self.local.signal_power) if self.quantizer else math.nan
 
     @property
     def clipped_fraction(self) -> float:
@@ -122,9 +102,14 @@ class OpRecord:
 
     @property
     def local_rmse_scales(self) -> float:
-        """Root mean square of the local error in units of the output's `scale`; 0.29 is pure rounding. NaN in float."""
-        return self.local.rmse / self.quantizer.scale if self.quantizer else math.nan
+        """Root mean square of the local error in units of the output's `scale`; 0.29 is pure rounding. NaN in
+        float, and where the steps are uneven."""
+        return self._in_scales(self.local.rmse)
 
     @property
     def propagated_rmse_scales(self) -> float:
-        return self.propagated.rmse / self.quantizer.scale if self.quantizer else math.nan
+        return self._in_scales(self.propagated.rmse)
+
+    def _in_scales(self, error: float) -> float:
+        scale = self.quantizer.scale if self.quantizer else None
+        return error / scale if scale is not None else math.nan

@@ -32,6 +32,7 @@ from qdiag.detectors.base import (
     finding,
     has_own_quantizer,
     median_or_nan,
+    sqnr_limit_db,
 )
 
 CODE = "QD205"
@@ -55,11 +56,12 @@ def find(context: DetectionContext) -> Finding | None:
         if not alive or len(wide) * FEW > len(alive):
             continue
         spread = math.log2(max(widths) / median_or_nan(widths[c] for c in alive))
-        sqnr_db = median_or_nan(channel_rounding_db(facts.channels, c, record.quantizer.scale) for c in alive)
-        if spread >= SPREAD_BITS and sqnr_db < MEDIAN_CHANNEL_DB:
+        sqnr_db = median_or_nan(channel_rounding_db(facts.channels, c, record.quantizer) for c in alive)
+        limit_db = sqnr_limit_db(record, MEDIAN_CHANNEL_DB)
+        if spread >= SPREAD_BITS and sqnr_db < limit_db:
             evidence = (
                 Evidence("spread", spread, "bits", SPREAD_BITS),
-                Evidence("median_channel_sqnr", sqnr_db, "dB", MEDIAN_CHANNEL_DB),
+                Evidence("median_channel_sqnr", sqnr_db, "dB", limit_db),
             )
             sites.append(FindingSite(record.name, wide, evidence))
     return finding(CODE, sites, REPAIRS)

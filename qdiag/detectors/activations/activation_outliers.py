@@ -27,7 +27,7 @@ Sources:
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.records import OpRecord
-from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, ratio, rounding_sqnr_db
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, ratio, rounding_sqnr_db, sqnr_limit_db
 
 CODE = "QD201"
 REPAIRS: tuple[str, ...] = (
@@ -47,11 +47,15 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, _ in context.layers:
         over_bulk = _range_over_bulk(record)
-        if over_bulk >= RANGE_OVER_BULK and rounding_sqnr_db(record) < ROUNDING_DB and record.range is not None:
+        if (
+            over_bulk >= RANGE_OVER_BULK
+            and rounding_sqnr_db(record) < sqnr_limit_db(record, ROUNDING_DB)
+            and record.range is not None
+        ):
             evidence = (
                 Evidence("range_over_bulk", over_bulk, "x", RANGE_OVER_BULK),
                 Evidence("kurtosis", record.range.kurtosis),
-                Evidence("rounding_sqnr", rounding_sqnr_db(record), "dB", ROUNDING_DB),
+                Evidence("rounding_sqnr", rounding_sqnr_db(record), "dB", sqnr_limit_db(record, ROUNDING_DB)),
             )
             sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS)

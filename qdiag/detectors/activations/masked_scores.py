@@ -46,11 +46,12 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         width = scores.max - scores.min
         over_scores = ratio(record.range.max - record.range.min, width)
-        levels = width / record.quantizer.scale
-        if over_scores >= RANGE_OVER_SCORES and levels < SCORE_LEVELS:
+        levels = record.quantizer.steps_between(scores.min, scores.max)
+        few = record.quantizer.steps_limit(SCORE_LEVELS)
+        if over_scores >= RANGE_OVER_SCORES and levels < few:
             evidence = (
                 Evidence("range_over_scores", over_scores, "x", RANGE_OVER_SCORES),
-                Evidence("score_levels", levels, "steps", SCORE_LEVELS),
+                Evidence("score_levels", levels, "steps", few),
             )
             sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS)

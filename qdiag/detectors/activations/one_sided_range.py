@@ -21,7 +21,7 @@ Sources:
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.measures.records import OpRecord
-from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, rounding_sqnr_db
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, rounding_sqnr_db, sqnr_limit_db
 
 CODE = "QD203"
 REPAIRS: tuple[str, ...] = ("asymmetric_activations",)
@@ -35,10 +35,10 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, _ in context.layers:
         percent = _unused_percent(record)
-        if percent >= UNUSED_PERCENT and rounding_sqnr_db(record) < ROUNDING_DB:
+        if percent >= UNUSED_PERCENT and rounding_sqnr_db(record) < sqnr_limit_db(record, ROUNDING_DB):
             evidence = (
                 Evidence("unused_levels", percent, "%", UNUSED_PERCENT),
-                Evidence("rounding_sqnr", rounding_sqnr_db(record), "dB", ROUNDING_DB),
+                Evidence("rounding_sqnr", rounding_sqnr_db(record), "dB", sqnr_limit_db(record, ROUNDING_DB)),
             )
             sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS)

@@ -11,7 +11,8 @@ How it is computed:
 
 Thresholds:
     Fewer than 8 steps for the lobe, or less than 1 for the median (half of the values become 0 or 1 step), and local
-    SQNR below 20 dB. The small values alone seldom matter.
+    SQNR below 20 dB. The small values alone seldom matter. Of uneven levels, which lie closer towards zero, fewer than
+    3 are few for the lobe.
 
 What helps:
     A range clipped by least squared error, 16-bit activations, or the function in float or as a table. One quantizer
@@ -51,9 +52,10 @@ def _levels(record: OpRecord) -> Evidence | None:
     seen, quantizer = record.range, record.quantizer
     if seen is None or quantizer is None or not has_own_quantizer(record) or not seen.percentiles:
         return None
-    if record.kind in WITH_LOBE and -seen.min / quantizer.scale < LOBE_LEVELS:
-        return Evidence("lobe_levels", -seen.min / quantizer.scale, "steps", LOBE_LEVELS)
-    median = seen.percentiles[_MEDIAN] / quantizer.scale
+    lobe, few = quantizer.steps_between(seen.min, 0.0), quantizer.steps_limit(LOBE_LEVELS)
+    if record.kind in WITH_LOBE and lobe < few:
+        return Evidence("lobe_levels", lobe, "steps", few)
+    median = quantizer.steps_between(0.0, seen.percentiles[_MEDIAN])
     if record.kind in TOWARDS_ZERO and median < MEDIAN_LEVELS:
         return Evidence("median_levels", median, "steps", MEDIAN_LEVELS)
     return None

@@ -7,8 +7,9 @@ What it means:
 
 How it is computed:
     clipped_fraction [%]: share of the float values beyond the representable range
-    clipping_over_rounding [x]: noise power of the output's quantizer alone, over scale^2 / 12; from the losses where
-        they were measured, otherwise clipped_fraction * depth^2 / 3, with the depth of the deepest cut
+    clipping_over_rounding [x]: noise power of the output's quantizer alone, over that of rounding, scale^2 / 12 with
+        even steps; from the losses where they were measured, otherwise clipped_fraction * depth^2 / 3, with the depth
+        of the deepest cut
 
 Thresholds:
     Noise at least 4 times that of rounding (6 dB), at least 0.01 % of the values clipped, local SQNR below 20 dB, and a
@@ -57,7 +58,7 @@ def _over_rounding(record: OpRecord) -> float:
     seen, quantizer = record.range, record.quantizer
     if quantizer is None:
         return 0.0
-    rounding = quantizer.scale**2 / 12.0
+    rounding = quantizer.expected_noise_power(seen, record.local.signal_power)
     if record.losses is not None and record.losses.requantization.count:
         return record.losses.requantization.mse / rounding
     if seen is None:

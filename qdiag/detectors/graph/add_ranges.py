@@ -14,7 +14,7 @@ How it is computed:
 Thresholds:
     A ratio of at least 8 (three bits), fewer than 16 levels for the narrower input, and a local SQNR below 28 dB or
     less than 10 dB for the narrower input: the wide one holds all the power and hides what the narrow one loses.
-    Inputs of zeros do not count.
+    Inputs of zeros do not count. Of uneven levels, which lie closer towards zero, fewer than 3 are few.
 
 What helps:
     16-bit activations for the residual stream, or the adds in float (ViT in int8: top-1 from 0 to 78.5 % by the adds
@@ -24,10 +24,7 @@ Sources:
     alibaba/TinyNeuralNetwork issue 204; Bondarenko et al., arXiv 2109.12948.
 """
 
-import math
-
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.core.measures.ranges import TensorRange
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD402"
@@ -47,22 +44,17 @@ def find(context: DetectionContext) -> Finding | None:
         sources = [s.range for s in context.sources(record) if s.range is not None and s.range.max_abs > 0.0]
         if len(sources) < 2:
             continue
-        narrow, scale = min(sources, key=lambda seen: seen.max_abs), record.quantizer.scale
+        narrow, quantizer = min(sources, key=lambda seen: seen.max_abs), record.quantizer
         over_narrower = max(seen.max_abs for seen in sources) / narrow.max_abs
-        levels, branch_db = narrow.max_abs / scale, _sqnr_db(narrow, scale)
+        levels, few = quantizer.steps_between(0.0, narrow.max_abs), quantizer.steps_limit(BRANCH_LEVELS)
+        branch_db = quantizer.expected_sqnr_db(narrow, narrow.power)
         is_buried = loses(record) or branch_db < BRANCH_DB
-        if over_narrower >= RANGE_RATIO and levels < BRANCH_LEVELS and is_buried:
+        if over_narrower >= RANGE_RATIO and levels < few and is_buried:
             evidence = (
                 Evidence("range_ratio", over_narrower, "x", RANGE_RATIO),
-                Evidence("branch_levels", levels, "steps", BRANCH_LEVELS),
+                Evidence("branch_levels", levels, "steps", few),
                 Evidence("branch_sqnr", branch_db, "dB", BRANCH_DB),
                 local_evidence(record),
             )
             sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS)
-
-
-def _sqnr_db(seen: TensorRange, scale: float) -> float:
-    """What rounding alone leaves of values like these."""
-    power = seen.mean**2 + seen.std**2
-    return 10.0 * math.log10(12.0 * power) - 20.0 * math.log10(scale) if power > 0.0 else math.nan

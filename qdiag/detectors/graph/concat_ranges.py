@@ -12,7 +12,8 @@ How it is computed:
 
 Thresholds:
     A ratio of at least 8 (three bits), and fewer than 16 levels for the narrowest input. Inputs of zeros and
-    constants, such as the class token of a transformer, do not count.
+    constants, such as the class token of a transformer, do not count. Of uneven levels, which lie closer towards zero,
+    fewer than 3 are few.
 
 What helps:
     Outputs split before the concat, or coordinates divided by the image size, in the model. 16-bit activations; the
@@ -42,11 +43,12 @@ def find(context: DetectionContext) -> Finding | None:
         widths = [source.range.max_abs for source in inputs if source.range and source.range.max_abs > 0.0]
         if len(widths) < 2:
             continue
-        over_narrowest, levels = max(widths) / min(widths), min(widths) / record.quantizer.scale
-        if over_narrowest >= RANGE_RATIO and levels < BRANCH_LEVELS:
+        over_narrowest, levels = max(widths) / min(widths), record.quantizer.steps_between(0.0, min(widths))
+        few = record.quantizer.steps_limit(BRANCH_LEVELS)
+        if over_narrowest >= RANGE_RATIO and levels < few:
             evidence = (
                 Evidence("range_ratio", over_narrowest, "x", RANGE_RATIO),
-                Evidence("branch_levels", levels, "steps", BRANCH_LEVELS),
+                Evidence("branch_levels", levels, "steps", few),
             )
             sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS)

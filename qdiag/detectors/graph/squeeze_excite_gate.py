@@ -25,6 +25,7 @@ Sources:
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.measures.facts import LayerFacts
+from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.detectors.base import (
     LOCAL_HARM_DB,
@@ -52,7 +53,7 @@ def find(context: DetectionContext) -> Finding | None:
     for record, facts in context.layers:
         if record.kind not in _GATES or record.quantizer is None:
             continue
-        coarseness = _coarseness(record, facts, record.quantizer.scale)
+        coarseness = _coarseness(record, facts, record.quantizer)
         if coarseness is None:
             continue
         trunks = _pooled_from(context, record)
@@ -66,14 +67,14 @@ def find(context: DetectionContext) -> Finding | None:
     return finding(CODE, sites, REPAIRS, worst=lowest)
 
 
-def _coarseness(record: OpRecord, facts: LayerFacts, scale: float) -> Evidence | None:
+def _coarseness(record: OpRecord, facts: LayerFacts, quantizer: QuantizerRecord) -> Evidence | None:
     """The figure that makes the gate coarse; None when it is fine enough."""
     if loses(record):
         return local_evidence(record)
     channels = facts.channels
     if channels is None:
         return None
-    median_db = median_or_nan(channel_rounding_db(channels, c, scale) for c in range(len(channels.mean)))
+    median_db = median_or_nan(channel_rounding_db(channels, c, quantizer) for c in range(len(channels.mean)))
     return Evidence("median_channel_sqnr", median_db, "dB", LOCAL_HARM_DB) if median_db < LOCAL_HARM_DB else None
 
 

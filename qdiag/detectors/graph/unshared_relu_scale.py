@@ -6,7 +6,8 @@ What it means:
     has to cover the negative values that the ReLU throws away a moment later.
 
 How it is computed:
-    step_over_needed [x]: scale of the quantizer before the clamp / scale of the one after it
+    step_over_needed [x]: scale of the quantizer before the clamp / scale of the one after it; of uneven levels, the
+        steps at the upper end of the clamp
 
 Thresholds:
     At least 4 (two bits), and local SQNR of the clamp below 28 dB. Values as wide below zero as above have 2, and are
@@ -38,7 +39,8 @@ def find(context: DetectionContext) -> Finding | None:
         for source in context.sources(record):
             if source.quantizer is None or not has_own_quantizer(source):
                 continue
-            step = source.quantizer.scale / record.quantizer.scale
+            top = record.quantizer.range_max
+            step = source.quantizer.step_at(top) / record.quantizer.step_at(top)
             if step >= STEP_OVER_NEEDED:
                 evidence = (Evidence("step_over_needed", step, "x", STEP_OVER_NEEDED), local_evidence(record))
                 sites += [FindingSite(source.name, (), evidence), FindingSite(record.name, (), evidence)]

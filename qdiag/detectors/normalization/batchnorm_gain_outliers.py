@@ -54,7 +54,7 @@ def find(context: DetectionContext) -> Finding | None:
         setting = [outlier for outlier in outliers if outlier.folded_max_abs > rest]
         over_others = max(outlier.folded_max_abs for outlier in outliers) / rest if rest > 0.0 else 0.0
         widest = max(outlier.folded_max_abs for outlier in outliers)
-        left = median_or_nan(effective_bits(others, record.weight.bits, widest))
+        left = median_or_nan(effective_bits(record.weight, others, widest))
         if setting and over_others >= RANGE_OVER_OTHERS and left <= limit:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),

@@ -29,7 +29,11 @@ Sources:
     Sheng et al., arXiv 1803.08607, section 3; pytorch/vision issue 648 (the harmless case).
 """
 
+import math
+
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.bn import BatchNormRecord
+from qdiag.core.measures.records import WeightRecord
 from qdiag.detectors.base import DetectionContext, finding, is_per_tensor
 
 CODE = "QD301"
@@ -51,10 +55,18 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         evidence = (
             Evidence("range_over_live", max(dead.range_over_live for dead in setting), "x", RANGE_OVER_LIVE),
-            Evidence("bits_left", norm.median_effective_bits, "bits"),
+            Evidence("bits_left", _bits_left(record.weight, norm), "bits"),
             Evidence("variance_over_eps", max(dead.variance_over_eps for dead in setting), "x"),
             Evidence("local_sqnr", record.local.sqnr_db, "dB"),
             Evidence("setting_channels", float(len(setting)), "channels"),
         )
         sites.append(FindingSite(record.name, norm.dead_channels, evidence))
     return finding(CODE, sites, REPAIRS)
+
+
+def _bits_left(weight: WeightRecord, norm: BatchNormRecord) -> float:
+    """Of the median live channel; the audit counts even steps."""
+    bits, quantizer = norm.median_effective_bits, weight.quantizer
+    if quantizer is None or quantizer.scale is not None or math.isnan(bits):
+        return bits
+    return quantizer.effective_bits(2.0 ** (bits - norm.bits), 1.0)

@@ -40,7 +40,7 @@ def find(context: DetectionContext) -> Finding | None:
     for record, _ in context.layers:
         if record.range is None or record.quantizer is None or not has_own_quantizer(record):
             continue
-        largest, scale = record.range.max_abs, record.quantizer.scale
+        largest, scale = record.range.max_abs, record.quantizer.step_at(0.0)
         if largest / scale < RANGE_OVER_STEP and record.local.signal_power > 0.0:
             figure = Evidence("range_over_step", largest / scale, "x", RANGE_OVER_STEP)
         elif largest >= LARGEST and _swallows(record.range, scale):

@@ -40,7 +40,7 @@ def find(context: DetectionContext) -> Finding | None:
         bias = facts.bias
         if bias is None or record.quantizer is None or not loses(record):
             continue
-        step = bias.step_over_scale * record.quantizer.scale
+        step = bias.step_over_scale * record.quantizer.step_at(0.0)
         percent = 100.0 * ratio(step**2 / 12.0, record.local.mse)
         if bias.step_over_scale >= STEP_OVER_SCALE and percent >= SHARE_PERCENT:
             evidence = (

@@ -9,8 +9,8 @@ How it is computed:
     kurtosis: fourth standardized moment over all weights; 3 for a Gaussian
     channel_kurtosis: the largest of single channels, each against its own spread
     outlier_fraction [%]: weights beyond half of the largest |weight|
-    weight_sqnr_below_gaussian [dB]: SQNR of Gaussian weights at these bits (6.02 bits - 7.3 dB for a range of four
-        standard deviations) minus the median channel's SQNR at the granularity of the scheme
+    weight_sqnr_below_gaussian [dB]: SQNR of Gaussian weights in this format, for a range of four standard deviations
+        (6.02 bits - 7.3 dB with even steps), minus the median channel's SQNR at the granularity of the scheme
 
 Thresholds:
     Both kurtoses at least 20, at most 1 % of the weights beyond half of the largest, and a weight SQNR 9 dB (a bit and
@@ -44,10 +44,10 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, facts in context.layers:
         weight = facts.weight
-        if weight is None or record.weight is None or not loses(record):
+        if weight is None or record.weight is None or record.weight.quantizer is None or not loses(record):
             continue
         percent = 100.0 * weight.outlier_count / max(weight.count, 1)
-        below = 6.02 * record.weight.bits - 7.3 - _sqnr_db(record.weight, weight)
+        below = record.weight.quantizer.gaussian_sqnr_db - _sqnr_db(record.weight, weight)
         is_peaked = weight.kurtosis >= KURTOSIS and weight.channel_kurtosis_max >= KURTOSIS
         if is_peaked and percent <= OUTLIER_PERCENT and below >= BELOW_GAUSSIAN_DB:
             evidence = (

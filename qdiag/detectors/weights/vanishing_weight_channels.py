@@ -25,7 +25,7 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, channel_evidence, finding, loses_per_tensor
+from qdiag.detectors.base import DetectionContext, channel_evidence, effective_bits, finding, loses_per_tensor
 
 CODE = "QD103"
 REPAIRS: tuple[str, ...] = ("equalize", "clip_weights", "per_channel_weights")
@@ -44,8 +44,8 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         widths = weight.channel_max_abs
         live = context.live_channels(record, widths)
-        limit = max(widths, default=0.0) * 2.0 ** (FEW_BITS - record.weight.bits)
-        vanishing = tuple(c for c in live if widths[c] < limit)
+        bits = effective_bits(record.weight, (widths[c] for c in live), max(widths, default=0.0))
+        vanishing = tuple(c for c, own in zip(live, bits, strict=False) if own < FEW_BITS)
         percent = 100.0 * len(vanishing) / max(len(live), 1)
         gain = weight.sqnr_per_channel_db - weight.sqnr_per_tensor_db
         if percent >= VANISHING_PERCENT and gain >= PER_CHANNEL_GAIN_DB:

@@ -60,7 +60,7 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         bits = record.weight.bits
         over_others = max(widths[c] for c in few) / max(others)
-        left = median_or_nan(effective_bits(others, bits, max(widths[c] for c in few)))
+        left = median_or_nan(effective_bits(record.weight, others, max(widths[c] for c in few)))
         if over_others >= RANGE_OVER_OTHERS and left <= bits - BITS_LOST:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),

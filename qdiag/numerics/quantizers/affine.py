@@ -1,20 +1,21 @@
 """The affine quantizer: integers at one distance from each other, by scale and zero point."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
-from qdiag.numerics.layout import as_units, flat_chunks, from_units, per_unit
-from qdiag.numerics.quantizers.base import Clamp
+from qdiag.numerics.layout import as_units, from_units
+from qdiag.numerics.quantizers.base import Quantizer
 
 
 @dataclass(frozen=True, eq=False)
-class Affine:
+class Affine(Quantizer):
     """Integers that stand for `(q - zero_point) * scale` (arXiv 1712.05877, eq. 1).
 
     Attributes:
@@ -23,6 +24,7 @@ class Affine:
         quant_min, quant_max: the integer range.
         channel_axis: axis of C; None per tensor.
         group_size: weights per group, along the flattened rest of a channel; None otherwise.
+        is_symmetric: every zero point is 0 because the scheme says so.
 
     Raises:
         CalibrationError: a scale is zero, negative or not finite.
@@ -34,6 +36,7 @@ class Affine:
     quant_max: int
     channel_axis: int | None = None
     group_size: int | None = None
+    is_symmetric: bool = False
 
     def __post_init__(self) -> None:
         if not bool(((self.scale > 0) & torch.isfinite(self.scale)).all()):
@@ -49,12 +52,6 @@ class Affine:
         `scale = (high - low) / (quant_max - quant_min)`, `zero_point = round(quant_min - low / scale)`. Symmetric:
         `zero_point = 0`, `scale = 2 max|x| / (quant_max - quant_min)`: max|x| / 127 for [-127, 127] (onnxruntime,
         TFLite), max|x| / 127.5 for [-128, 127] (torch). A range of width zero has scale 1.
-
-        Args:
-            low, high: shape () per tensor, (C,) per channel, (C, G) per group.
-
-        Raises:
-            CalibrationError: a bound is NaN or infinite.
         """
         if not bool((torch.isfinite(low) & torch.isfinite(high)).all()):
             raise CalibrationError("the range is not finite")
@@ -73,7 +70,9 @@ class Affine:
         else:
             zero_point = torch.round(scheme.quant_min - low / scale.double())
             zero_point = zero_point.clamp(scheme.quant_min, scheme.quant_max).float()
-        return cls(scale, zero_point, scheme.quant_min, scheme.quant_max, channel_axis, scheme.group_size)
+        return cls(
+            *(scale, zero_point, scheme.quant_min, scheme.quant_max, channel_axis, scheme.group_size, scheme.symmetric)
+        )
 
     @cached_property
     def key(self) -> Hashable:
@@ -81,51 +80,32 @@ class Affine:
         numbers = (tuple(x.flatten().tolist()) for x in (self.scale, low, high))
         return ("affine", *numbers, self.channel_axis, self.group_size)
 
-    @property
-    def granularity(self) -> str:
-        if self.channel_axis is None:
-            return "per_tensor"
-        return "per_channel" if self.group_size is None else "per_group"
-
     @cached_property
     def _plain(self) -> tuple[float, float, float]:
         """Scale, lowest and highest integer counted from the zero point (per tensor)."""
         zero_point = float(self.zero_point)
         return float(self.scale), self.quant_min - zero_point, self.quant_max - zero_point
 
-    @property
-    def range_min(self) -> float:
-        """Lowest real value that can be represented (per tensor)."""
-        return self._plain[1] * self._plain[0]
-
-    @property
-    def range_max(self) -> float:
-        """Highest real value that can be represented (per tensor)."""
-        return self._plain[2] * self._plain[0]
-
     def quantize(self, x: Tensor) -> Tensor:
         """`clamp(round_half_even(x / scale) + zero_point, quant_min, quant_max)` as int32, shape of x.
 
         Source: arXiv 1712.05877, eq. 1; rounding as in IEEE 754 and onnxruntime.
         """
-        q = torch.round(as_units(x, *self._unit) / self._per_unit(self.scale, x)) + self._per_unit(self.zero_point, x)
-        return from_units(q.clamp(self.quant_min, self.quant_max).to(torch.int32), x, *self._unit)
+        rows = as_units(x, self.channel_axis, self.group_size)
+        scale, zero_point = self.per_unit(self.scale, rows.ndim), self.per_unit(self.zero_point, rows.ndim)
+        q = (torch.round(rows / scale) + zero_point).clamp(self.quant_min, self.quant_max).to(torch.int32)
+        return from_units(q, x, self.channel_axis, self.group_size)
 
     def dequantize(self, q: Tensor) -> Tensor:
         """`(q - zero_point) * scale` in float32, shape of q."""
-        rows = as_units(q.float(), *self._unit) - self._per_unit(self.zero_point, q)
-        return from_units(rows * self._per_unit(self.scale, q), q, *self._unit)
+        rows = as_units(q.float(), self.channel_axis, self.group_size)
+        scale, zero_point = self.per_unit(self.scale, rows.ndim), self.per_unit(self.zero_point, rows.ndim)
+        return from_units((rows - zero_point) * scale, q, self.channel_axis, self.group_size)
 
-    def fake_quantize(self, x: Tensor) -> Tensor:
-        if self.channel_axis is None:
-            out = torch.empty_like(x)
-            for source, target in flat_chunks(x, out):
-                self.fake_quantize_chunk(source, target)
-            return out
-        scale, zero_point = self._per_unit(self.scale, x), self._per_unit(self.zero_point, x)
-        q = torch.round(as_units(x, *self._unit) / scale)
-        q = q.clamp(self.quant_min - zero_point, self.quant_max - zero_point).mul_(scale)
-        return from_units(q, x, *self._unit).to(x.dtype)
+    def fake_quantize_units(self, units: Tensor) -> Tensor:
+        scale, zero_point = self.per_unit(self.scale, units.ndim), self.per_unit(self.zero_point, units.ndim)
+        q = torch.round(units / scale).clamp(self.quant_min - zero_point, self.quant_max - zero_point)
+        return q.mul_(scale)
 
     def fake_quantize_chunk(self, source: Tensor, target: Tensor) -> None:
         """Four simple passes over a chunk that stays in the cache run ten times faster than torch's fused call."""
@@ -133,23 +113,19 @@ class Affine:
         torch.div(source, scale, out=target)
         target.round_().clamp_(low, high).mul_(scale)
 
-    def covers(self, clamp: Clamp) -> bool:
-        scale, own_low, own_high = self._plain
-        low, high = (torch.tensor([*clamp], dtype=torch.float32) / scale).round().tolist()
-        return bool(low <= own_low and high >= own_high)
-
     @property
     def clip_bounds(self) -> tuple[float, float]:
         scale, low, high = self._plain
         return (low - 0.5) * scale, (high + 0.5) * scale
 
+    def record(self) -> QuantizerRecord:
+        widest = int(self.scale.argmax())
+        scale, zero_point = float(self.scale.flatten()[widest]), int(self.zero_point.flatten()[widest])
+        low, high = self.quant_min - zero_point, self.quant_max - zero_point
+        bits = (self.quant_max - self.quant_min).bit_length()
+        return QuantizerRecord(
+            *(bits, self.is_symmetric, scale, zero_point, self.quant_min, self.quant_max, low * scale, high * scale)
+        )
+
     def to(self, device: torch.device) -> "Affine":
-        scale, zero_point = self.scale.to(device), self.zero_point.to(device)
-        return Affine(scale, zero_point, self.quant_min, self.quant_max, self.channel_axis, self.group_size)
-
-    @property
-    def _unit(self) -> tuple[int | None, int | None]:
-        return self.channel_axis, self.group_size
-
-    def _per_unit(self, numbers: Tensor, x: Tensor) -> Tensor:
-        return per_unit(numbers, x.ndim, *self._unit)
+        return replace(self, scale=self.scale.to(device), zero_point=self.zero_point.to(device))

@@ -129,14 +129,13 @@ def with_bias(
 
 def integer_biases(case: Case, layers: Sequence[Layer]) -> tuple[str, ...]:
     """Names of those whose bias the plan rounds: input and weight are quantized, and the sum has a scale in common."""
-    found = []
-    for layer in layers:
-        weight = case.plan.layers[layer.name].weight
-        if layer.bias is None or weight is None or weight.granularity == "per_group" or not layer.inputs:
-            continue
-        if case.plan.layers[layer.inputs[0]].output is not None and case.scheme.bias_of(layer.name) != "float":
-            found.append(layer.name)
-    return tuple(found)
+    return tuple(
+        layer.name
+        for layer in layers
+        if layer.bias is not None
+        and case.plan.integer_operands(layer) is not None
+        and case.scheme.bias_of(layer.name) != "float"
+    )
 
 
 def layer_setting(name: str, field: str, value: object) -> str:

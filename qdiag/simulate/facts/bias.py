@@ -6,7 +6,6 @@ import torch
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.facts import BiasFacts
-from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.weights import bias_scale
@@ -29,5 +28,5 @@ def bias_facts(network: Network, plan: QuantPlan, layer: Layer) -> BiasFacts | N
         bits=bits,
         integer_max_abs=float(integer.abs().max()),
         overflow_channels=tuple(outside.nonzero().flatten().tolist()),
-        step_over_scale=float(scale.max()) / float(output.scale) if isinstance(output, Affine) else math.nan,
+        step_over_scale=float(scale.max()) / output.record().step_at(0.0) if output is not None else math.nan,
     )

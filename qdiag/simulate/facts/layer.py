@@ -43,5 +43,6 @@ def _weight(case: Case, layer: Layer) -> WeightFacts | None:
     if layer.weight is None:
         return None
     quantizer, scheme = case.plan.layers[layer.name].weight, case.plan.scheme.weights_of(layer.name)
-    bits = scheme.bits if quantizer is not None else None
-    return weight_facts(case.network.program.constants[layer.weight], layer.weight_axis, bits)
+    return weight_facts(
+        case.network.program.constants[layer.weight], layer.weight_axis, scheme if quantizer is not None else None
+    )

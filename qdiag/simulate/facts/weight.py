@@ -6,18 +6,18 @@ import statistics
 import torch
 from torch import Tensor
 
-from qdiag.calibrators import calibrate_weight
+from qdiag.calibrators import CALIBRATORS
 from qdiag.core.measures.facts import WeightFacts
 from qdiag.core.scheme import Granularity, TensorScheme
 from qdiag.numerics.moments import MomentAccumulator
 
 
-def weight_facts(weight: Tensor, channel_axis: int, bits: int | None) -> WeightFacts:
-    """Ranges, tails and what a plain quantizer leaves of a weight, whatever quantizer the scheme uses.
+def weight_facts(weight: Tensor, channel_axis: int, scheme: TensorScheme | None) -> WeightFacts:
+    """Ranges, tails and what a plain quantizer leaves of a weight, whatever range the scheme chooses.
 
     Args:
         weight: any shape, output channels along `channel_axis`, BatchNorm folded.
-        bits: of the scheme; None where the weight stays in float.
+        scheme: its number format and bits count; None where the weight stays in float.
     """
     rows = weight.detach().cpu().movedim(channel_axis, 0).reshape(weight.shape[channel_axis], -1)
     magnitude = rows.abs()
@@ -33,19 +33,19 @@ def weight_facts(weight: Tensor, channel_axis: int, bits: int | None) -> WeightF
         channel_kurtosis_max=float(tails.max()) if tails.numel() else math.nan,
         outlier_count=int((magnitude > 0.5 * magnitude.max()).sum()),
         count=rows.numel(),
-        sqnr_per_tensor_db=_median_sqnr_db(rows, bits, is_per_channel=False),
-        sqnr_per_channel_db=_median_sqnr_db(rows, bits, is_per_channel=True),
+        sqnr_per_tensor_db=_median_sqnr_db(rows, scheme, is_per_channel=False),
+        sqnr_per_channel_db=_median_sqnr_db(rows, scheme, is_per_channel=True),
     )
 
 
-def _median_sqnr_db(rows: Tensor, bits: int | None, *, is_per_channel: bool) -> float:
+def _median_sqnr_db(rows: Tensor, scheme: TensorScheme | None, *, is_per_channel: bool) -> float:
     """Median over rows (C, K) that are not all zero; the largest |weight| is exact in its integer."""
-    if bits is None or not bool(torch.isfinite(rows).all()):
+    if scheme is None or not bool(torch.isfinite(rows).all()):
         return math.nan
     granularity: Granularity = "per_channel" if is_per_channel else "per_tensor"
-    scheme = TensorScheme(bits=bits, narrow_range=True, granularity=granularity)
+    plain = TensorScheme(bits=scheme.bits, narrow_range=True, granularity=granularity, type=scheme.type)
     rows = rows.float().contiguous()
-    simulated = calibrate_weight(rows, scheme, 0).fake_quantize(rows)
+    simulated = CALIBRATORS[plain.calibrator].weight(rows, plain, 0).fake_quantize(rows)
     signal = rows.double().square().sum(1)
     noise = (rows.double() - simulated.double()).square().sum(1)
     values = (10.0 * torch.log10(signal / noise))[signal > 0].tolist()

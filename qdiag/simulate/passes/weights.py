@@ -82,6 +82,7 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer) -> WeightReco
         shape=tuple(reference.shape),
         bits=plan.scheme.weights_of(layer.name).bits,
         granularity=quantizer.granularity,
+        quantizer=quantizer.record(),
         error=error_sums(reference=rows.contiguous(), simulated=other.contiguous()),
         min=float(reference.min()),
         max=float(reference.max()),

@@ -12,7 +12,7 @@ from qdiag.core.measures.records import OpRecord
 from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.layer_row import LayerRow, layer_rows
-from qdiag.writers.words.layers import drop_common_prefix, op_words
+from qdiag.writers.words.layers import drop_common_prefix, format_words, op_words
 from qdiag.writers.words.numbers import count_noun, significant, with_unit
 
 
@@ -140,16 +140,23 @@ def fact_words(view: LayerView) -> list[tuple[str, str]]:
     rows = [("Operation", " → ".join(record.ops) or record.kind), ("Output", _size(record.output_shape))]
     if record.weight:
         weight = record.weight
-        rows.append(("Weight", f"{_size(weight.shape)}, {weight.bits} bits, {weight.granularity.replace('_', ' ')}"))
+        form = f"{weight.bits} bits"
+        if weight.quantizer is not None and weight.quantizer.scale is None:
+            form += f", {format_words(weight.quantizer.type)}"
+        rows.append(("Weight", f"{_size(weight.shape)}, {form}, {weight.granularity.replace('_', ' ')}"))
         median, least = with_unit(weight.channel_sqnr_db_median, "dB"), with_unit(weight.channel_sqnr_db_min, "dB")
         rows.append(("Weight SQNR", f"median channel {median}, worst {least}"))
     if record.quantizer:
         grid = record.quantizer
         kind = "symmetric" if grid.symmetric else f"affine, zero point {grid.zero_point}"
+        steps = f"{grid.bits} bits, {format_words(grid.type)}, {grid.level_count} levels"
+        if grid.scale is not None:
+            steps = f"{grid.bits} bits, scale {significant(grid.scale)}, {kind}"
         shared = f", shared with {grid.shared_with}" if grid.shared_with else ""
-        rows.append(("Quantizer", f"{grid.bits} bits, scale {significant(grid.scale)}, {kind}{shared}"))
-        local, propagated = significant(record.local_rmse_scales), significant(record.propagated_rmse_scales)
-        rows.append(("Noise", f"{local} steps locally (0.29 is pure rounding), {propagated} propagated"))
+        rows.append(("Quantizer", f"{steps}{shared}"))
+        if grid.scale is not None:
+            local, propagated = significant(record.local_rmse_scales), significant(record.propagated_rmse_scales)
+            rows.append(("Noise", f"{local} steps locally (0.29 is pure rounding), {propagated} propagated"))
         rows.append(("Clipped", percent_words(record.clipped_fraction)))
     if record.skip_reason:
         rows.append(("In float", record.skip_reason))

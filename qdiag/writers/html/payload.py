@@ -89,8 +89,10 @@ def _grid(layer: LayerView) -> Json | None:
     grid = layer.record.quantizer
     if grid is None:
         return None
-    low, high, step = (short_number(v) for v in (grid.range_min, grid.range_max, grid.scale))
-    return {"low": low, "high": high, "step": step, "levels": grid.quant_max - grid.quant_min + 1}
+    low, high = map(short_number, grid.clip_bounds)
+    step = short_number(grid.scale) if grid.scale is not None else None
+    values = [short_number(level) for level in grid.levels]
+    return {"low": low, "high": high, "step": step, "levels": grid.level_count, "values": values}
 
 
 def _histogram(values: TensorRange) -> Json | None:

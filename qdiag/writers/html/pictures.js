@@ -40,7 +40,9 @@ function finish(stage, picture, box, count, x, label, say) {
 
 function histogramNote(layer) {
   const grid = layer.grid;
-  return grid ? `Counts on a log scale; the quantizer holds ${figure(grid.low)} to ${figure(grid.high)} in steps of ${figure(grid.step)}.` : "Counts on a log scale; in float.";
+  if (!grid) return "Counts on a log scale; in float.";
+  const steps = grid.step === null ? `on ${grid.levels} levels at uneven distances` : `in steps of ${figure(grid.step)}`;
+  return `Counts on a log scale; the quantizer holds ${figure(grid.low)} to ${figure(grid.high)} ${steps}.`;
 }
 
 function drawHistogram(stage, layer) {
@@ -62,8 +64,8 @@ function drawHistogram(stage, layer) {
     outside(low, Math.min(grid.low, high));
     outside(Math.max(grid.high, low), high);
     if (grid.levels <= 64) {
-      for (let i = 0; i < grid.levels; i++) {
-        const at = x(grid.low + i * grid.step);
+      for (const value of grid.step === null ? grid.values : Array.from({ length: grid.levels }, (_, i) => grid.low + i * grid.step)) {
+        const at = x(value);
         if (at >= box.left && at <= box.right) picture.append(svg("line", { class: "level", x1: at, x2: at, y1: box.bottom, y2: box.bottom + 4 }));
       }
     }

@@ -22,7 +22,7 @@ _LOG_FROM = 20.0
 def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     """A whisker from smallest to largest weight per channel, channels of findings in another colour.
 
-    With one scale per tensor, a ground shows the values nearer to zero than half a step, which become 0.
+    With one quantizer per tensor, a ground shows the values nearer to zero than half a step, which become 0.
 
     Raises:
         KeyError: no layer has that name.
@@ -53,9 +53,10 @@ def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     widest = max(weight.channel_max_abs[c] for c in places)
     others = [c for c in places if c not in marked]
     median = median_high(weight.channel_max_abs[c] for c in others or places)
-    step = shared_step(diagnosis, min(weight.channel_min), max(weight.channel_max)) if not odd else None
-    if step is not None:
-        axes.axhspan(-step / 2.0, step / 2.0, color=SKY, alpha=0.5, linewidth=0, zorder=0)
+    record = diagnosis.measurement.record(layer).weight
+    if record is not None and record.quantizer is not None and record.granularity == "per_tensor" and not odd:
+        step, bound = record.quantizer.step_at(0.0), record.quantizer.zero_bound
+        axes.axhspan(-bound, bound, color=SKY, alpha=0.5, linewidth=0, zorder=0)
         handles.append(Patch(color=SKY, alpha=0.5, label=f"rounds to 0 (step {step:.2g})"))
     if median > 0.0 and widest / median > _LOG_FROM:
         axes.set_yscale("symlog", linthresh=median / 10.0, linscale=0.5)
@@ -71,21 +72,6 @@ def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     title(figure, heading)
     legend_below(figure, handles)
     return figure
-
-
-def shared_step(diagnosis: Diagnosis, low: float, high: float) -> float | None:
-    """Step of a min-max quantizer over the whole weight.
-
-    None where channels have scales of their own, and with other calibrators, whose range is not stored.
-    """
-    scheme = diagnosis.measurement.scheme.weights
-    if scheme.is_float or scheme.granularity != "per_tensor" or scheme.calibrator != "minmax":
-        return None
-    if scheme.symmetric:
-        step = max(abs(low), abs(high)) / scheme.quant_max
-    else:
-        step = (max(high, 0.0) - min(low, 0.0)) / (scheme.quant_max - scheme.quant_min)
-    return step if step > 0.0 else None
 
 
 def finding_channels(diagnosis: Diagnosis, layer: str) -> set[int]:

@@ -55,7 +55,6 @@ def tensor_scheme_words(scheme: TensorScheme) -> str:
     """`int8 [-127, 127] symmetric per channel, minmax`, every field that matters resolved."""
     if scheme.is_float:
         return "float"
-    kind = f"{'int' if scheme.signed else 'uint'}{scheme.bits} [{scheme.quant_min}, {scheme.quant_max}]"
     where = {"per_tensor": "per tensor", "per_channel": "per channel"}.get(
         scheme.granularity, f"per group of {scheme.group_size}"
     )
@@ -66,7 +65,15 @@ def tensor_scheme_words(scheme: TensorScheme) -> str:
     }.get(scheme.calibrator, scheme.calibrator)
     if scheme.range is not None:
         how = f"range {scheme.range[0]:g} to {scheme.range[1]:g}"
+    if scheme.type != "affine":
+        return f"{scheme.bits}-bit {format_words(scheme.type)}{' signed' if scheme.signed else ''} {where}, {how}"
+    kind = f"{'int' if scheme.signed else 'uint'}{scheme.bits} [{scheme.quant_min}, {scheme.quant_max}]"
     return f"{kind} {'symmetric' if scheme.symmetric else 'affine'} {where}, {how}"
+
+
+def format_words(name: str) -> str:
+    """`power of two` for `power_of_two`."""
+    return name.replace("_", " ")
 
 
 def arithmetic_words(scheme: QuantScheme) -> str:

@@ -76,7 +76,16 @@ def test_granularity_and_group_size_may_come_apart() -> None:
         ),
         ('layers."a.b".bais=float', 'unknown key layers."a.b".bais', 'did you mean layers."a.b".bias?'),
         ('layers."a.b".weights.bits="4"', 'layers."a.b".weights.bits = 4: a whole number is needed', None),
-        ('layers."a.b".bias=int3', 'layers."a.b".bias = int3: one of int32, int64 or float is needed', None),
+        (
+            'layers."a.b".bias=int3',
+            'layers."a.b".bias = int3: one of int32, int64 or float is needed',
+            "did you mean int32?",
+        ),
+        (
+            'layers."a.b".weights.type=powr_of_two',
+            'layers."a.b".weights.type = powr_of_two: one of affine or power_of_two is needed',
+            "did you mean power_of_two?",
+        ),
         ('layers."a.b".weights.bits=1', "bits = 1", "use 2 to 16"),
         ('layers."a.b".weights.calibrator=entropy', "weights.calibrator = entropy", "weights do not move"),
         ('layers."a.b".activations.granularity=per_channel', "activations.granularity = per_channel", "one scale"),

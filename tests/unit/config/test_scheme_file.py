@@ -110,6 +110,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_p
         ("weights.symmetric=1", "weights.symmetric = 1: true or false is needed"),
         ("activations.percentile=high", "activations.percentile = high: a number is needed"),
         ("bias=int3", "bias = int3: one of int32, int64 or float is needed"),
+        ("weights.type=float", "weights.type = float: one of affine or power_of_two is needed"),
         ("weights=4", "weights = 4 is not a table"),
         ("bits", "not of the form key=value"),
         ("weights.bits=1", "bits = 1"),
@@ -122,6 +123,17 @@ def test_a_bad_override_says_which_option_and_what_is_wrong(assignment: str, mes
     error = refusal("int8", assignment)
     assert error.message == message
     assert error.at == f"--set {assignment}"
+
+
+@pytest.mark.parametrize("assignment", ["weights.type=power_of_tow", "activations.type=powerof2"])
+def test_the_nearest_number_format_is_named(assignment: str) -> None:
+    assert refusal("int8", assignment).hint == "did you mean power_of_two?"
+
+
+def test_the_threshold_of_entropy_is_for_even_steps() -> None:
+    error = refusal("tensorrt-int8", "activations.type=power_of_two")
+    assert error.message == "activations.calibrator = entropy with type = power_of_two"
+    assert "percentile" in str(error.hint)
 
 
 def test_an_unknown_scheme_names_the_nearest_and_all() -> None:

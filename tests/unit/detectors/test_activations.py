@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.measures.records import QuantizerRecord
+from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.detectors import detect
 from tests.contexts import affine, channel_ranges, codes, healthy, losses, planted, spread, sums, symmetric
 

@@ -4,9 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from qdiag.core.measures.facts import BiasFacts
 from qdiag.detectors import DetectionContext, detect
+from qdiag.numerics.quantizers.power_of_two import PowerOfTwo
 from tests.contexts import audit, codes, dead, even, healthy, losses, norm, planted, sums, weights
 
 
@@ -164,3 +166,28 @@ def test_noise_that_is_mostly_a_constant_per_channel() -> None:
 def test_a_constant_that_is_small() -> None:
     assert codes(planted(healthy(), "body", {"local": sums(34.0)}, {"mean_shift_fraction": 0.8})) == []
     assert codes(planted(healthy(), "body", {"local": sums(20.0)}, {"mean_shift_fraction": 0.3})) == []
+
+
+def powers(bits: int = 4) -> dict[str, object]:
+    """Fields of a weight in powers of two."""
+    quantizer = PowerOfTwo(torch.tensor(4.0), bits, has_sign=True).record()
+    return {"bits": bits, "quantizer": quantizer}
+
+
+@pytest.mark.parametrize(("width", "expected"), [(20.0, []), (2000.0, ["QD101"])])
+def test_few_channels_that_set_the_range_of_powers_of_two(width: float, expected: list[str]) -> None:
+    """Channels at a twentieth have five of seven magnitudes left, those at a two-thousandth none."""
+    context = planted(healthy(), "body", {"local": sums(12.0)}, {"weight": weights(wide(3, 7, width=width))})
+    weight = context.measurement.record("body").weight
+    assert weight is not None
+    assert codes(planted(context, "body", {"weight": replace(weight, **powers())})) == expected
+
+
+def test_outliers_among_powers_of_two_count_only_where_they_cost_signal() -> None:
+    peaked = {"kurtosis": 40.0, "channel_kurtosis_max": 50.0, "outlier_count": 2}
+    for sqnr_db, expected in ((13.0, []), (4.0, ["QD102"])):
+        fields = {**peaked, "sqnr_per_tensor_db": sqnr_db, "sqnr_per_channel_db": sqnr_db}
+        context = planted(healthy(), "body", {"local": sums(4.0)}, {"weight": weights(even(), **fields)})
+        weight = context.measurement.record("body").weight
+        assert weight is not None
+        assert codes(planted(context, "body", {"weight": replace(weight, **powers())})) == expected

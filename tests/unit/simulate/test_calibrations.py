@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from qdiag.calibrators.base import RangeCalibrator
 from qdiag.config import load_preset, load_scheme
-from qdiag.simulate import calibrations
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors
@@ -26,8 +26,8 @@ def case() -> Case:
 
 def test_another_plan_chooses_only_what_changed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(calibrations, "calibrate_activation", lambda seen, scheme: asked.append(seen))
-    monkeypatch.setattr(calibrations, "calibrate_weight", lambda weight, scheme, axis: asked.append(weight))
+    monkeypatch.setattr(RangeCalibrator, "activation", lambda self, seen, scheme: asked.append(seen))
+    monkeypatch.setattr(RangeCalibrator, "weight", lambda self, weight, scheme, axis: asked.append(weight))
     first = next(layer for layer in case.network.graph.layers if layer.weight is not None)
     with_scheme(SESSION, case, replace(case.scheme, float_layers=(first.name,)))
     assert asked == []

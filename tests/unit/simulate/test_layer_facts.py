@@ -89,7 +89,7 @@ def test_weight_facts_agree_with_numpy(bits: int, axis: int) -> None:
     torch.manual_seed(3)
     weight = torch.randn(6, 5, 3, 3) * torch.linspace(0.1, 3.0, 6).view(6, 1, 1, 1)
     weight.movedim(axis, 0)[2] = 0.0
-    found = weight_facts(weight, axis, bits)
+    found = weight_facts(weight, axis, TensorScheme(bits=bits))
     rows = np.moveaxis(weight.double().numpy(), axis, 0).reshape(weight.shape[axis], -1)
     top = 2 ** (bits - 1) - 1
 

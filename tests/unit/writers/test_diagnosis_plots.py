@@ -79,9 +79,11 @@ def test_channels_mark_those_with_a_finding_and_the_values_that_vanish() -> None
 
 def test_channels_with_scales_of_their_own_have_no_common_step() -> None:
     found = diagnosis()
-    scheme = found.measurement.scheme
-    per_channel = replace(scheme, weights=replace(scheme.weights, granularity="per_channel"))
-    figure = channels_figure(replace(found, measurement=replace(found.measurement, scheme=per_channel)), "blocks.1.dw")
+    records = tuple(
+        replace(record, weight=replace(record.weight, granularity="per_channel") if record.weight else None)
+        for record in found.measurement.records
+    )
+    figure = channels_figure(replace(found, measurement=replace(found.measurement, records=records)), "blocks.1.dw")
     assert not any("rounds to 0" in label for label in legend_labels(figure))
 
 

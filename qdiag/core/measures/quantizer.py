@@ -1,0 +1,167 @@
+"""A quantizer as plain numbers: what detectors, plots and words ask instead of a scale."""
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from qdiag.core.measures.ranges import TensorRange
+
+_UNEVEN_STEPS = 3.0
+"""Uneven levels lie closer towards zero, so that few of them hold values as well as many even ones."""
+_BELOW_BEST_DB = 3.0
+"""Noise twice as strong as where every level is used."""
+_GAUSSIAN_RANGE = 4.0
+"""Standard deviations from zero to the end of the range."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizerRecord:
+    """One quantizer, or its widest channel or group: even steps with a scale, or uneven ones level by level.
+
+    Attributes:
+        bits: of one stored value. symmetric: zero point 0 and a range mirrored at zero.
+        scale: step in real units. zero_point: integer that stands for 0.0. quant_min, quant_max: the integers. All four
+            are None in a format with uneven levels: it has no integers at one scale.
+        range_min, range_max: representable range in real units, after rounding of the zero point.
+        shared_with: the layer whose quantizer this is (pooling, reshape), or None when it is the layer's own.
+        type: name of the number format, as schemes have it.
+        levels: the values of an uneven format, ascending. edges: one more; what lies between two of them rounds to the
+            level there, what lies beyond the outermost is clipped. Both are empty with even steps.
+    """
+
+    bits: int
+    symmetric: bool
+    scale: float | None
+    zero_point: int | None
+    quant_min: int | None
+    quant_max: int | None
+    range_min: float
+    range_max: float
+    shared_with: str | None = None
+    type: str = "affine"
+    levels: tuple[float, ...] = ()
+    edges: tuple[float, ...] = ()
+
+    @property
+    def level_count(self) -> int:
+        if self.quant_min is None or self.quant_max is None:
+            return len(self.levels)
+        return self.quant_max - self.quant_min + 1
+
+    def values(self, every: int = 1) -> tuple[float, ...]:
+        """Every so many of the levels, ascending."""
+        if self.scale is None or self.quant_min is None or self.quant_max is None or self.zero_point is None:
+            return self.levels[::every]
+        return tuple((q - self.zero_point) * self.scale for q in range(self.quant_min, self.quant_max + 1, every))
+
+    @property
+    def clip_bounds(self) -> tuple[float, float]:
+        """What lies beyond is drawn as clipped: the range, or the outermost edges."""
+        return (self.edges[0], self.edges[-1]) if self.edges else (self.range_min, self.range_max)
+
+    @property
+    def zero_bound(self) -> float:
+        """Smaller |values| round to 0."""
+        return self.scale / 2.0 if self.scale is not None else self.edges[self._cell(0.0) + 1]
+
+    def step_at(self, value: float) -> float:
+        """From the level that a value rounds to, to the next one above it; the last step at the end of the range."""
+        if self.scale is not None:
+            return self.scale
+        above = min(self._cell(value) + 1, len(self.levels) - 1)
+        return self.levels[above] - self.levels[above - 1]
+
+    def steps_between(self, low: float, high: float) -> float:
+        """Steps from one value to another; whole ones, inside the range, where they are uneven."""
+        return (high - low) / self.scale if self.scale is not None else float(self._cell(high) - self._cell(low))
+
+    def effective_bits(self, max_abs: float, largest: float) -> float:
+        """Bits that values up to `max_abs` have of a quantizer that reaches up to `largest`; both above zero."""
+        if self.scale is not None:
+            return self.bits + math.log2(max_abs / largest)
+        reach = self.range_max * max_abs / largest
+        return math.log2(self._cell(reach) - self._cell(-reach) + 1)
+
+    def expected_sqnr_db(self, seen: TensorRange | None, power: float) -> float:
+        """SQNR if rounding were the only noise; NaN without a signal.
+
+        Even steps that are small beside the values make noise of power scale^2 / 12 (arXiv 1803.08607, eq. 6 to 8).
+        With uneven ones noise goes with the values: it is added up over their histogram, or over a Gaussian of their
+        mean and deviation between their minimum and maximum, and its share of their power is taken.
+
+        Args:
+            seen: where the values lie. power: their mean square.
+        """
+        if not power > 0.0:
+            return math.nan
+        if self.scale is not None:
+            return 10.0 * math.log10(12.0 * power) - 20.0 * math.log10(self.scale)
+        share = _noise_share(self.levels, self.edges, seen) if seen is not None else math.nan
+        return -10.0 * math.log10(share) if share > 0.0 else math.inf if share == 0.0 else math.nan
+
+    def expected_noise_power(self, seen: TensorRange | None, power: float) -> float:
+        """Mean square of the error that rounding alone would make, see `expected_sqnr_db`."""
+        if self.scale is not None:
+            return self.scale**2 / 12.0
+        return power * (_noise_share(self.levels, self.edges, seen) if seen is not None else math.nan)
+
+    @property
+    def gaussian_sqnr_db(self) -> float:
+        """Of Gaussian values that reach four standard deviations to the end of the range."""
+        if self.scale is not None:
+            return 6.02 * self.bits - 7.3
+        std = self.range_max / _GAUSSIAN_RANGE
+        gaussian = TensorRange(0, 0, 0, self.range_min, self.range_max, 0.0, std, 3.0, 0.0)
+        return self.expected_sqnr_db(gaussian, std**2)
+
+    def sqnr_limit_db(self, limit_db: float) -> float:
+        """A limit that was set for even steps; no higher than 3 dB below the best that uneven ones give."""
+        return limit_db if self.scale is not None else min(limit_db, self.gaussian_sqnr_db - _BELOW_BEST_DB)
+
+    def steps_limit(self, limit: float) -> float:
+        """A number of even steps that is few, as a number of this quantizer's steps."""
+        return limit if self.scale is not None else min(limit, _UNEVEN_STEPS)
+
+    def _cell(self, value: float) -> int:
+        return min(max(bisect_right(self.edges, value) - 1, 0), len(self.levels) - 1)
+
+
+@lru_cache(maxsize=4096)
+def _noise_share(levels: tuple[float, ...], edges: tuple[float, ...], seen: TensorRange) -> float:
+    """Mean squared distance of values from their levels over their mean square; NaN for zeros."""
+    noise = power = 0.0
+    for low, high, weight in _bins(seen):
+        inside = edges[bisect_right(edges, low) : bisect_right(edges, high)]
+        for a, b in pairwise((low, *inside, high)):
+            share = weight * (b - a) / (high - low) if high > low else weight
+            cell = bisect_right(edges, (a + b) / 2.0) - 1
+            if 0 <= cell < len(levels):  # beyond the outermost edges values are clipped, which is no rounding
+                noise += share * _mean_square(a - levels[cell], b - levels[cell])
+            power += share * _mean_square(a, b)
+    return noise / power if power > 0.0 else math.nan
+
+
+def _mean_square(a: float, b: float) -> float:
+    """Of values spread evenly from a to b."""
+    return (a * a + a * b + b * b) / 3.0
+
+
+def _bins(seen: TensorRange) -> list[tuple[float, float, float]]:
+    """Low end, high end and weight of each bin."""
+    histogram = seen.histogram
+    if histogram is not None and histogram.total:
+        width, first = histogram.bin_width, histogram.first_bin
+        found = []
+        for i, count in enumerate(histogram.counts, first):
+            low, high = max(i * width, seen.min), min((i + 1) * width, seen.max)
+            if count:
+                found.append((min(low, high), high, float(count)))
+        return found
+    if not seen.std > 0.0:
+        return [(seen.mean, seen.mean, 1.0)]
+    low, high = max(seen.min, seen.mean - 4.0 * seen.std), min(seen.max, seen.mean + 4.0 * seen.std)
+    ends = [low + (high - low) * i / 256.0 for i in range(257)]
+    below = [math.erf((end - seen.mean) / (seen.std * math.sqrt(2.0))) for end in ends]
+    return [(a, b, q - p) for (a, b), (p, q) in zip(pairwise(ends), pairwise(below), strict=True)]

@@ -1,0 +1,114 @@
+"""What a quantizer's plain numbers say: against the quantizer itself, on values drawn from what was seen."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from qdiag.core.measures.quantizer import QuantizerRecord
+from qdiag.core.measures.ranges import Histogram, TensorRange
+from qdiag.core.scheme import TensorScheme
+from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.numerics.quantizers import QUANTIZERS
+from qdiag.numerics.quantizers.base import Quantizer
+
+UINT8 = TensorScheme(symmetric=False, signed=False)
+
+
+def made(kind: str, low: float, high: float, bits: int = 4, *, signed: bool = True) -> Quantizer:
+    scheme = TensorScheme(bits=bits, symmetric=signed, signed=signed, type=kind)  # type: ignore[arg-type]
+    return QUANTIZERS[scheme.type].from_range(torch.tensor(low), torch.tensor(high), scheme)
+
+
+def seen(x: torch.Tensor) -> TensorRange:
+    observer = TensorObserver(ObserverOptions(x.numel()))
+    observer.update(x.view(1, -1), image_count=1)
+    found = observer.range()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 6])
+@pytest.mark.parametrize("shape", ["gaussian", "relu", "peaked"])
+def test_expected_noise_of_powers_of_two_is_what_rounding_makes(bits: int, shape: str) -> None:
+    x = torch.randn(200_000, generator=torch.Generator().manual_seed(bits))
+    x = {"gaussian": x, "relu": x.clamp(min=0.0), "peaked": x * x.abs()}[shape]
+    q = made("power_of_two", float(x.min()), float(x.max()), bits, signed=shape != "relu")
+    power = float(x.double().square().mean())
+    noise = float((x - q.fake_quantize(x)).double().square().mean())
+    record = q.record()
+    assert record.expected_noise_power(seen(x), power) == pytest.approx(noise, rel=0.02)
+    assert record.expected_sqnr_db(seen(x), power) == pytest.approx(10 * math.log10(power / noise), abs=0.1)
+    bare = replace(seen(x), histogram=None)
+    if shape == "gaussian":
+        assert record.expected_sqnr_db(bare, power) == pytest.approx(10 * math.log10(power / noise), abs=0.1)
+
+
+def test_expected_noise_of_even_steps_is_a_twelfth() -> None:
+    x = torch.rand(100_000, generator=torch.Generator().manual_seed(0))
+    q = made("affine", 0.0, 1.0, 6, signed=False)
+    noise = float((x - q.fake_quantize(x)).double().square().mean())
+    assert q.record().expected_noise_power(None, 1.0) == pytest.approx(noise, rel=0.05)
+    assert q.record().expected_sqnr_db(None, 2.0) == pytest.approx(10 * math.log10(2.0 / noise), abs=0.2)
+    assert math.isnan(q.record().expected_sqnr_db(None, 0.0))
+
+
+def test_clipped_values_are_no_rounding() -> None:
+    """Values far beyond the range count for the signal, not for the noise of rounding."""
+    record = made("power_of_two", -1.0, 1.0).record()
+    wide = TensorRange(2, 2, 0, 0.5, 8.0, 4.0, 4.0, 1.0, 0.0, histogram=Histogram(0.5, 1, (1, *([0] * 13), 1)))
+    x = np.linspace(0.5, 1.0, 200_001)
+    rounding = np.square(x - np.where(x > 2**-0.5, 1.0, 0.5)).mean()
+    power = (np.square(x).mean() + np.square(np.linspace(7.5, 8.0, 1001)).mean()) / 2
+    assert record.expected_noise_power(wide, power) == pytest.approx(rounding / 2, rel=1e-3)
+
+
+def test_a_gaussian_of_four_deviations() -> None:
+    x = torch.randn(400_000, generator=torch.Generator().manual_seed(1)).clamp(-4.0, 4.0)
+    q = made("power_of_two", -4.0, 4.0)
+    noise = float((x - q.fake_quantize(x)).double().square().mean())
+    assert q.record().gaussian_sqnr_db == pytest.approx(-10 * math.log10(noise), abs=0.05)
+    assert made("affine", -4.0, 4.0, 8).record().gaussian_sqnr_db == pytest.approx(6.02 * 8 - 7.3)
+
+
+@pytest.mark.parametrize("kind", sorted(QUANTIZERS))
+@pytest.mark.parametrize("signed", [True, False])
+def test_levels_and_steps_are_those_of_the_quantizer(kind: str, signed: bool) -> None:
+    q = made(kind, -5.0 if signed else 0.0, 5.0, 4, signed=signed)
+    record = q.record()
+    x = torch.linspace(-6.0, 6.0, 100_001)
+    levels = sorted(set(q.fake_quantize(x).tolist()))
+    assert record.values() == pytest.approx(levels, rel=1e-6)
+    assert record.level_count == len(levels)
+    assert (record.range_min, record.range_max) == pytest.approx((levels[0], levels[-1]), rel=1e-6)
+    zero = levels.index(0.0)
+    assert record.step_at(0.0) == pytest.approx(levels[zero + 1])
+    assert record.step_at(levels[-1]) == pytest.approx(levels[-1] - levels[-2])
+    assert record.steps_between(levels[zero], levels[-1]) == pytest.approx(len(levels) - 1 - zero)
+    assert record.steps_between(levels[0], levels[-1]) == pytest.approx(len(levels) - 1)
+    assert float(q.fake_quantize(torch.tensor([record.zero_bound * 0.999]))) == 0.0
+    assert float(q.fake_quantize(torch.tensor([record.zero_bound * 1.001]))) > 0.0
+
+
+def test_effective_bits_count_the_levels_in_reach() -> None:
+    affine, power = made("affine", -1.0, 1.0, 8).record(), made("power_of_two", -1.0, 1.0, 4).record()
+    assert affine.effective_bits(1 / 16, 1.0) == 4.0
+    assert power.effective_bits(1.0, 1.0) == math.log2(15)
+    assert power.effective_bits(1 / 16, 1.0) == math.log2(7)
+    assert power.effective_bits(1e-3, 1.0) == 0.0
+    assert power.effective_bits(1e-3, 1e-3) == math.log2(15)
+
+
+def test_limits_for_even_steps_are_lowered_for_uneven_ones() -> None:
+    affine, power = made("affine", -1.0, 1.0, 8).record(), made("power_of_two", -1.0, 1.0, 4).record()
+    assert (affine.sqnr_limit_db(25.0), affine.steps_limit(16.0)) == (25.0, 16.0)
+    assert power.sqnr_limit_db(25.0) == pytest.approx(power.gaussian_sqnr_db - 3.0)
+    assert power.sqnr_limit_db(5.0) == 5.0
+    assert (power.steps_limit(16.0), power.steps_limit(1.0)) == (3.0, 1.0)
+
+
+def test_an_affine_record_that_an_older_version_wrote() -> None:
+    record = QuantizerRecord(8, False, 0.5, 0, 0, 255, 0.0, 127.5)
+    assert (record.type, record.level_count, record.clip_bounds) == ("affine", 256, (0.0, 127.5))
