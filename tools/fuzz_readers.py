@@ -20,7 +20,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def main() -> int:
         for what, count in report.findings.most_common():
             print(f"  FINDING {count} x {what}  [{report.examples[what]}]", flush=True)
         if options.json:
-            options.json.write_text(json.dumps([asdict(one) for one in reports], indent=1) + "\n")
+            options.json.write_text(json.dumps([vars(one) for one in reports], indent=1) + "\n")
     return 1 if any(report.findings for report in reports) else 0
 
 

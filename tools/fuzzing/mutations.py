@@ -1,12 +1,34 @@
 """Mutations of a file: of its bytes, of its text, and of the members of a zip archive with right checksums."""
 
 import io
+import json
 import random
 import re
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 _NUMBERS = (b"0", b"-1", b"1e999", b"NaN", b"99999999999999999999", b"9**9**9", b"u999999999", b"true", b"null", b'""')
+_VALUES = (
+    None,
+    True,
+    0,
+    -1,
+    1,
+    3,
+    2**31,
+    2**63,
+    10**30,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "s0",
+    [],
+    {},
+    [[1]],
+)
 _BYTES = (b"\0", b"\xff", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\x80\x02", b"PK\x03\x04", b"\n")
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _WORD = re.compile(rb"[A-Za-z_]{2,}")
@@ -18,6 +40,8 @@ def mutated(seeds: list[bytes], rng: random.Random, is_text: bool) -> bytes:
     data = rng.choice(seeds)
     if data[:2] == b"PK" and rng.random() < 0.7:
         return _zip(data, rng)
+    if data[:1] in (b"{", b"[") and rng.random() < 0.6:
+        return _json(data, rng)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         looks_text = is_text or (rng.random() < 0.3 and b"\0" not in data[:200])
         change = rng.choice(_TEXT if looks_text else _BINARY)
@@ -26,6 +50,46 @@ def mutated(seeds: list[bytes], rng: random.Random, is_text: bool) -> bytes:
         other = rng.choice(seeds)
         data = data[: rng.randrange(len(data) + 1)] + other[rng.randrange(len(other) + 1) :]
     return data
+
+
+def _json(data: bytes, rng: random.Random) -> bytes:
+    """One to three values of a JSON text changed, dropped or exchanged; the text itself is sound."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    places = [place for place in _places(content, 200_000) if isinstance(place[0], dict | list)]
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        if not places:
+            break
+        holder, key = rng.choice(places)
+        other, other_key = rng.choice(places)
+        try:
+            if rng.random() < 0.15:
+                del holder[key]
+            elif rng.random() < 0.5:
+                holder[key] = rng.choice(_VALUES)
+            else:
+                holder[key] = other[other_key]
+        except (KeyError, IndexError):  # it went with an earlier change
+            continue
+    try:
+        return json.dumps(content).encode("utf-8", "surrogatepass")
+    except (ValueError, RecursionError):  # a value within itself
+        return data
+
+
+def _places(content: Any, at_most: int) -> list[tuple[Any, Any]]:
+    """(holder, key or index) of every value, at any depth."""
+    found: list[tuple[Any, Any]] = []
+    stack = [content]
+    while stack and len(found) < at_most:
+        value = stack.pop()
+        keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+        for key in keys:
+            found.append((value, key))
+            stack.append(value[key])
+    return found
 
 
 def _place(data: bytes, rng: random.Random) -> int:
@@ -112,6 +176,9 @@ def _zip(data: bytes, rng: random.Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     at = rng.randrange(len(members))
+    telling = [i for i, (name, _) in enumerate(members) if name.endswith((".json", ".py", ".pkl", ".npy"))]
+    if telling and rng.random() < 0.6:
+        at = rng.choice(telling)
     name, content = members[at]
     action = rng.random()
     if action < 0.75 and content:
