@@ -23,6 +23,7 @@ class Subject:
         parent: the whole network when `model` is a submodule of it: data is fed to the parent, and what reaches
             the submodule is captured.
         submodule: path of `model` inside `parent`.
+        key: where the weights are in a checkpoint; None: where they were found.
     """
 
     model: nn.Module | ExportedProgram
@@ -31,6 +32,7 @@ class Subject:
     architecture: str
     parent: nn.Module | None = None
     submodule: str | None = None
+    key: str | None = None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from qdiag.cli.options.common import (
     CropOption,
     DataOption,
     InputShapeOption,
+    KeyOption,
     MeanOption,
     ModelArgument,
     PixelScaleOption,
@@ -47,6 +48,7 @@ class ModelOptions:
     trust: TrustOption = False
     submodule: SubmoduleOption = None
     input_shape: InputShapeOption = None
+    key: KeyOption = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def open_subject(options: ModelOptions) -> "Subject":
     """
     from qdiag.loaders.models.formats import load_subject
 
-    return load_subject(options.model, arch=options.arch, trust=options.trust, submodule=options.submodule)
+    return load_subject(
+        options.model, arch=options.arch, trust=options.trust, submodule=options.submodule, key=options.key
+    )
 
 
 def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", session: "Session") -> "Datasets":

@@ -54,6 +54,6 @@ def save_repaired(
     if isinstance(found, NamedTensors):
         prefix = f"{submodule}." if submodule else ""
         named = {prefix + name: value for name, value in changes.items()}
-        save_file(Path(found.source), named, target, trust=trust, force=force, in_place=in_place)
+        save_file(Path(found.source), named, target, trust=trust, force=force, in_place=in_place, key=found.key)
     else:
         save_subject(found, changes, target, trust=trust, force=force, in_place=in_place)

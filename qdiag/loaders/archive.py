@@ -47,10 +47,10 @@ def zip_names(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: an archive that is damaged, or that unpacks to too much.
     """
-    with open_regular(path) as stream:
-        if not zipfile.is_zipfile(stream):
-            return ()
     try:
+        with open_regular(path) as stream:
+            if not zipfile.is_zipfile(stream):
+                return ()
         return member_names(path)
     except zipfile.BadZipFile as error:
         raise DataError(f"the archive cannot be read: {error}", at=str(path), hint=_HINT) from error

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,32 @@ from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.savers.saver import ModelSaver
 
 
-def _tensors(content: object) -> Mapping[str, Tensor]:
-    _, model = locate_model(content, "")
+@dataclass(frozen=True)
+class _Content:
+    """Everything that was saved, and the key under which the model is; None: where it is found."""
+
+    saved: object
+    key: str | None
+
+
+def _read(file: ModelFile, trust: bool) -> _Content:
+    return _Content(read_content(file, trust), file.key)
+
+
+def _tensors(content: _Content) -> Mapping[str, Tensor]:
+    _, model = locate_model(content.saved, "", content.key)
     if isinstance(model, nn.Module):
         return tensors_of(model)
     return {name: value for name, value in model.items() if isinstance(value, Tensor)}
 
 
-def _replaced(content: object, values: Mapping[str, Tensor]) -> object:
+def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
     """Only what lies on the way to the model is new; a copy of the weights under another key keeps its values."""
-    path, model = locate_model(content, "")
+    path, model = locate_model(content.saved, "", content.key)
     if isinstance(model, nn.Module):
         fill(tensors_of(model), values)
         return content
-    return _with_values(content, path, values)
+    return replace(content, saved=_with_values(content.saved, path, values))
 
 
 def _with_values(content: Any, path: Sequence[str], values: Mapping[str, Tensor]) -> Any:
@@ -48,16 +61,16 @@ def _with_values(content: Any, path: Sequence[str], values: Mapping[str, Tensor]
     return changed
 
 
-def _write(content: object, file: ModelFile, path: Path) -> None:
+def _write(content: _Content, file: ModelFile, path: Path) -> None:
     with quiet_torch(), path.open("wb") as stream:
         if not file.members and not is_legacy(file):
-            pickle.dump(content, stream)
+            pickle.dump(content.saved, stream)
         else:
-            torch.save(content, stream, _use_new_zipfile_serialization=bool(file.members))
+            torch.save(content.saved, stream, _use_new_zipfile_serialization=bool(file.members))
 
 
-def _leaves(content: object) -> dict[str, Tensor]:
-    return dict(_walk(content, ""))
+def _leaves(content: _Content) -> dict[str, Tensor]:
+    return dict(_walk(content.saved, ""))
 
 
 def _walk(content: object, path: str) -> Iterator[tuple[str, Tensor]]:
@@ -74,4 +87,4 @@ def _walk(content: object, path: str) -> Iterator[tuple[str, Tensor]]:
             yield from _walk(value, f"{path}/{index}")
 
 
-SAVER: ModelSaver[object] = ModelSaver(read_content, _tensors, _replaced, _write, _leaves)
+SAVER: ModelSaver[_Content] = ModelSaver(_read, _tensors, _replaced, _write, _leaves)

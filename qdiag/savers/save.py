@@ -67,9 +67,9 @@ def save_subject(
         _save_new(root, named, _resolved(source, target, force=force, in_place=in_place))
         return
     if subject.format in ("checkpoint", "safetensors") and isinstance(root, nn.Module):
-        save_file(source, named, target, network=root, trust=trust, force=force, in_place=in_place)
+        save_file(source, named, target, network=root, trust=trust, force=force, in_place=in_place, key=subject.key)
     else:
-        save_file(source, named, target, trust=trust, force=force, in_place=in_place)
+        save_file(source, named, target, trust=trust, force=force, in_place=in_place, key=subject.key)
 
 
 def save_file(
@@ -81,15 +81,17 @@ def save_file(
     trust: bool = False,
     force: bool = False,
     in_place: bool = False,
+    key: str | None = None,
 ) -> None:
     """As `save_subject`, for a file.
 
     Args:
         changes: new values by the names in the file, or by those of `network` where it is given.
         network: what the weights in the file belong to.
+        key: where they are in a checkpoint; by default they are looked for.
     """
     path = _resolved(source, target, force=force, in_place=in_place)
-    file = peek(source)
+    file = peek(source, key)
     saver = _saver(file)
     content = saver.read(file, trust)
     stored = saver.tensors(content)
@@ -100,7 +102,7 @@ def save_file(
     edited = saver.replaced(content, values)
     with whole_file(path, over_input=in_place) as part:
         _write(saver, edited, file, part)
-        _check(saver, edited, part, path, trust)
+        _check(saver, edited, part, path, trust, key)
 
 
 def check_target(source: str | Path, target: str | Path, *, force: bool, in_place: bool = False) -> None:
@@ -184,10 +186,10 @@ def _write(saver: ModelSaver[Any], content: Any, file: ModelFile, part: Path) ->
         ) from error
 
 
-def _check(saver: ModelSaver[Any], content: Any, part: Path, target: Path, trust: bool) -> None:
+def _check(saver: ModelSaver[Any], content: Any, part: Path, target: Path, trust: bool, key: str | None) -> None:
     """Reads back what was written; raises `WriteError` where it differs from `content`."""
     try:
-        written = saver.leaves(saver.read(peek(part), trust))
+        written = saver.leaves(saver.read(peek(part, key), trust))
     except LoadError as error:
         raise WriteError(f"what was written cannot be read back: {error.message}", at=str(target)) from error
     meant = saver.leaves(content)

@@ -12,6 +12,7 @@ from qdiag.cli.options.common import (
     ArchOption,
     DebugOption,
     JsonOption,
+    KeyOption,
     ModelArgument,
     OrderOption,
     PlotOption,
@@ -68,6 +69,7 @@ def bn(
     arch: ArchOption = None,
     trust: TrustOption = False,
     submodule: SubmoduleOption = None,
+    key: KeyOption = None,
     eps: EpsOption = None,
     bits: BitsOption = 8,
     order: OrderOption = Order.WORST,
@@ -99,7 +101,7 @@ def bn(
     from qdiag.loaders.models.tensors import load_subject_or_tensors
     from qdiag.pipeline.bn_audit import ASSUMED_EPS, audit_batchnorms
 
-    found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule)
+    found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule, key=key)
     audit = audit_batchnorms(found, bits=bits, assumed_eps=ASSUMED_EPS if eps is None else eps)
     from qdiag.files.atomic import write_file
 

@@ -96,7 +96,9 @@ def fix_bn(
         check_target(model.model, target, force=force, in_place=in_place)
     options = FixOptions(method.value, tuple(layers or ()), threshold, float_bound)
     with running(run, seed=data.seed) as session:
-        found = load_subject_or_tensors(model.model, arch=model.arch, trust=model.trust, submodule=model.submodule)
+        found = load_subject_or_tensors(
+            model.model, arch=model.arch, trust=model.trust, submodule=model.submodule, key=model.key
+        )
         audit = audit_batchnorms(found, assumed_eps=eps)
         if dry_run or no_proof:
             reason = "--dry-run runs nothing" if dry_run else "--no-proof: the network was not run"

@@ -80,6 +80,7 @@ def gate(
     trust: common.TrustOption = False,
     submodule: common.SubmoduleOption = None,
     input_shape: common.InputShapeOption = None,
+    key: common.KeyOption = None,
     scheme: common.SchemeOption = DEFAULT_PRESET,
     set_: common.SetOption = None,
     *,
@@ -98,7 +99,7 @@ def gate(
     if [*files.all].count(STDOUT) > 1:
         raise typer.BadParameter("only one of --json, --junit, --sarif and --markdown can go to standard output")
     target = _Target(
-        ModelOptions(result, arch, trust, submodule, input_shape),
+        ModelOptions(result, arch, trust, submodule, input_shape, key),
         data,
         scheme,
         tuple(set_ or ()),

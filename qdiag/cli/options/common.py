@@ -33,7 +33,20 @@ ArchOption = Annotated[
 ]
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust", help="Allow a pickled module: reading it runs code from the file.", rich_help_panel=MODEL),
+    typer.Option(
+        "--trust",
+        help="Run code from the file: a pickled module, TorchScript that does more than compute.",
+        rich_help_panel=MODEL,
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        help="Where the weights are in a checkpoint, such as params_ema or a/b. Found without it where only one fits.",
+        rich_help_panel=MODEL,
+    ),
 ]
 SubmoduleOption = Annotated[
     str | None,

@@ -13,6 +13,7 @@ def option_words(
     pairs: list[tuple[str, object]] = [
         ("--arch", model.arch),
         ("--submodule", model.submodule),
+        ("--key", model.key),
         ("--input-shape", model.input_shape),
         ("--data", data.data),
         ("--calib-data", data.calib_data),

@@ -47,7 +47,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
         UntrustedError: the file is a pickle that would have to be executed, and `options.trust` is not set.
         LoadError: a damaged file, no model in it, no `--arch` for a state dict, or weights that do not fit.
     """
-    found = find_model(read_content(file, options.trust), file.at)
+    found = find_model(read_content(file, options.trust), file.at, file.key)
     if isinstance(found, nn.Module):
         name = type(found).__name__
         refuse_arch(file, options, f"a whole {name}")

@@ -11,6 +11,7 @@ from qdiag.errors import LoadError, UntrustedError, first_line
 from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.exported_screen import COMPILED, PROGRAMS, code_in_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
+from qdiag.loaders.models.operators import is_quantized
 from qdiag.loaders.models.quiet import quiet_torch, unheard, weights_only_forced
 from qdiag.loaders.probe import probe
 
@@ -43,6 +44,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
             hint="export the model with torch.export.export and write it with torch.export.save",
         )
     program = read_program(file, options.trust)
+    _check_float(program, file.at)
     if not options.trust:
         # Guards are Python source that torch compiles on demand. Shapes are checked against the graph anyway.
         program._guards_code = []
@@ -90,6 +92,28 @@ def _load(archive: io.BytesIO, extra_files: dict[str, Any] | None) -> ExportedPr
     archive.seek(0)
     with unheard():
         return torch.export.load(archive, extra_files=extra_files)
+
+
+def _check_float(program: ExportedProgram, at: str) -> None:
+    """Raises `LoadError` for a program that computes in half precision, or that is quantized already."""
+    found = (*program.named_parameters(), *program.named_buffers())
+    half = next((tensor.dtype for _, tensor in found if tensor.dtype in (torch.float16, torch.bfloat16)), None)
+    if half is not None:
+        kind = str(half).removeprefix("torch.")
+        raise LoadError(
+            f"this program computes in {kind}, and its types are part of its graph",
+            at=at,
+            hint="export it in float32: torch.export.export(model.float(), ...)",
+        )
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            namespace = str(getattr(node.target, "namespace", ""))
+            if node.op == "call_function" and is_quantized(namespace):
+                raise LoadError(
+                    f"this program is quantized already: it calls {node.target}",
+                    at=at,
+                    hint="give the float model; qdiag quantizes it itself",
+                )
 
 
 def _root_class(program: ExportedProgram) -> str:

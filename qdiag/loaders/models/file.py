@@ -26,12 +26,14 @@ class ModelFile:
         head: its first bytes, at most `HEAD_BYTES`.
         byte_count: size on disk.
         members: names in a zip archive, without the archive's own root folder; empty for other files.
+        key: where the weights are in a checkpoint, see `state_dict.find_model`; None: they are looked for.
     """
 
     path: Path
     head: bytes
     byte_count: int
     members: frozenset[str]
+    key: str | None = None
 
     @property
     def at(self) -> str:
@@ -45,10 +47,12 @@ class LoadOptions:
     Attributes:
         arch: reference of a factory that builds the network for a state dict.
         trust: pickles may be executed.
+        key: where the weights are in a checkpoint.
     """
 
     arch: str | None = None
     trust: bool = False
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class ModelLoader:
     load: Callable[[ModelFile, LoadOptions], LoadedModel]
 
 
-def peek(path: Path) -> ModelFile:
+def peek(path: Path, key: str | None = None) -> ModelFile:
     """Reads the first bytes and, of a zip archive, the list of members.
 
     Raises:
@@ -88,7 +92,7 @@ def peek(path: Path) -> ModelFile:
         raise LoadError(f"it cannot be opened: {error.strerror or error}", at=str(path)) from error
     if not head:
         raise LoadError("the file is empty", at=str(path), hint="copy or save it again")
-    return ModelFile(path, head, byte_count, _members(path, head))
+    return ModelFile(path, head, byte_count, _members(path, head), key)
 
 
 def _members(path: Path, head: bytes) -> frozenset[str]:

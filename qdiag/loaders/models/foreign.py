@@ -1,7 +1,6 @@
 """Files and folders that are no model we can read: what they are, and what to do instead."""
 
 import difflib
-import zipfile
 from pathlib import Path
 
 from qdiag.errors import LoadError
@@ -73,8 +72,8 @@ def refuse_file(file: ModelFile) -> LoadError:
 
 
 def _refuse_zip(file: ModelFile) -> LoadError:
-    if not zipfile.is_zipfile(file.path):
-        return LoadError("this is a zip archive cut short", at=file.at, hint="copy or save it again")
+    if not file.members:
+        return LoadError("this is a zip archive cut short or damaged", at=file.at, hint="copy or save it again")
     if any(name.endswith(".npy") for name in file.members):
         return LoadError("this is an archive of NumPy arrays, not a model", at=file.at, hint="give arrays with --data")
     if "model.weights.h5" in file.members:

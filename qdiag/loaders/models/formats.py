@@ -14,7 +14,7 @@ from qdiag.loaders.models.architecture import is_architecture_ref, load_referenc
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelLoader, peek
 from qdiag.loaders.models.foreign import refuse_file, refuse_folder, refuse_missing
 from qdiag.loaders.models.submodule import take_submodule
-from qdiag.loaders.models.values import check_finite, fingerprint, parameter_count
+from qdiag.loaders.models.values import check_finite, check_plain, fingerprint, parameter_count
 from qdiag.subject import Subject
 
 __all__ = ["LOADERS", "check_finite", "fingerprint", "load_subject", "parameter_count"]
@@ -29,7 +29,12 @@ LOADERS: tuple[ModelLoader, ...] = (
 
 
 def load_subject(
-    ref: str | Path, *, arch: str | None = None, trust: bool = False, submodule: str | None = None
+    ref: str | Path,
+    *,
+    arch: str | None = None,
+    trust: bool = False,
+    submodule: str | None = None,
+    key: str | None = None,
 ) -> Subject:
     """Reads a model and makes it ready to be measured: eval mode, float32, no gradients, finite weights.
 
@@ -38,6 +43,7 @@ def load_subject(
         arch: how to build the network when the file holds weights alone; the same forms of code.
         trust: pickles in the file may be executed, which is to say: any code.
         submodule: path of the part to look at, `backbone.layer1`; data still go to the whole network.
+        key: where the weights are in a checkpoint, `params_ema` or `a/b`; by default they are looked for.
 
     Raises:
         UntrustedError: reading the file would execute a pickle, and `trust` is not set.
@@ -46,10 +52,11 @@ def load_subject(
             submodule.
     """
     reference = str(ref)
-    loaded = _load(reference, LoadOptions(arch, trust))
+    loaded = _load(reference, LoadOptions(arch, trust, key))
+    check_plain(loaded.model, reference)
     if isinstance(loaded.model, nn.Module):
         _prepare(loaded.model)
-    subject = Subject(loaded.model, loaded.format, reference, loaded.architecture)
+    subject = Subject(loaded.model, loaded.format, reference, loaded.architecture, key=key)
     if submodule is not None:
         subject = take_submodule(subject, submodule)
     check_finite(subject)
@@ -70,9 +77,11 @@ def _load(reference: str, options: LoadOptions) -> LoadedModel:
         return load_reference(reference)
     if path.is_dir():
         raise refuse_folder(path)
-    file = peek(path)
+    file = peek(path, options.key)
     for loader in LOADERS:
         if loader.matches(file):
+            if options.key is not None and loader is not model_checkpoint.LOADER:
+                raise LoadError(f"a file of {loader.name} has no keys", at=reference, hint="leave --key out")
             return loader.load(file, options)
     raise refuse_file(file)
 
@@ -81,7 +90,8 @@ def _prepare(model: nn.Module) -> None:
     """Eval mode, no gradients, one float type. The model is our own: it was read or built a moment ago."""
     model.eval()
     for parameter in model.parameters():  # a ScriptModule has no requires_grad_
-        parameter.requires_grad_(False)
+        if not nn.parameter.is_lazy(parameter):  # such a network is refused a moment later
+            parameter.requires_grad_(False)
     kinds = {tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()}
     if kinds - {torch.float32}:
         model.float()  # float16, bfloat16 and float64 checkpoints; the reference is float32

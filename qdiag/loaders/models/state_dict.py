@@ -7,9 +7,14 @@ from torch import Tensor, nn
 
 from qdiag.core.listed import listed
 from qdiag.errors import LoadError, first_line
+from qdiag.loaders.models.values import check_kinds
 
-HOLDERS = ("state_dict", "model_state_dict", "model", "ema", "net", "module")
-"""Keys under which training scripts keep the model, the first one found wins; they may be nested."""
+HOLDERS = (
+    "state_dict", "model_state_dict", "model", "ema", "net", "module", "model_state", "params_ema", "params", "net_g",
+    "generator", "weights",
+)  # fmt: skip
+"""Keys under which training scripts keep the model, the first one found wins; they may be nested. Under another key, a
+state dict is found when it is the only one."""
 
 _WRAPPERS = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, Lightning and averaging wrappers
 _FLOAT_HINT = "give the float model; qdiag quantizes it itself"
@@ -20,31 +25,79 @@ _DEPTH = 4
 _Value = TypeVar("_Value")
 
 
-def find_model(content: object, at: str) -> Mapping[str, Tensor] | nn.Module:
+def find_model(content: object, at: str, key: str | None = None) -> Mapping[str, Tensor] | nn.Module:
     """What a checkpoint keeps the model as: a state dict, or a module that was pickled whole.
 
+    Args:
+        key: where to look, `a/b` for a key in a key; everywhere by default.
+
     Raises:
-        LoadError: neither is there, or the tensors are quantized already.
+        LoadError: neither is there, several are, or there is no such key.
     """
-    return locate_model(content, at)[1]
+    return locate_model(content, at, key)[1]
 
 
-def locate_model(content: object, at: str) -> tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module]:
+def locate_model(
+    content: object, at: str, key: str | None = None
+) -> tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module]:
     """The keys that lead through the checkpoint to the model, none when it is the model, and what `find_model` finds.
 
     Raises:
         LoadError: as `find_model`.
     """
-    found = _search(content, _DEPTH, ())
+    path: tuple[str, ...] = ()
+    whole = content
+    if key is not None:
+        path = (key,) if isinstance(content, Mapping) and key in content else tuple(key.split("/"))
+        for name in path:
+            if not isinstance(content, Mapping) or name not in content:
+                raise LoadError(f"there is no key {key!r} in it{_keys(whole)}", at=at, hint="give one of its keys")
+            content = content[name]
+    found = _search(content, _DEPTH, path) or _only_one(content, path, at)
     if found is None:
         kind = type(content).__name__
-        keys = f" with the keys {listed(sorted(map(str, content)), _SHOWN)}" if isinstance(content, Mapping) else ""
         raise LoadError(
-            f"no model in it: it holds a {kind}{keys}",
+            f"no model in it: it holds a {kind}{_keys(content)}",
             at=at,
             hint=f"save the state dict itself, or a dictionary with it under {', '.join(HOLDERS[:5])}",
         )
     return found
+
+
+def _keys(content: object) -> str:
+    return f" with the keys {listed(sorted(map(str, content)), _SHOWN)}" if isinstance(content, Mapping) else ""
+
+
+def _only_one(
+    content: object, path: tuple[str, ...], at: str
+) -> tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module] | None:
+    """The one state dict or module below a key that is not known."""
+    found = list(_models(content, path, _DEPTH))
+    if len(found) > 1:
+        names = ["/".join(inner[0]) for inner in found]
+        which = listed(names, _SHOWN)
+        raise LoadError(f"several models in it, under {which}", at=at, hint=f"say which: --key {names[0]}")
+    return found[0] if found else None
+
+
+def _models(
+    content: object, path: tuple[str, ...], depth: int
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor] | nn.Module]]:
+    if not isinstance(content, Mapping) or depth == 0:
+        return
+    for key, value in content.items():
+        if not isinstance(key, str):
+            continue
+        found = _search(value, depth - 1, (*path, key))
+        if found is None:
+            yield from _models(value, (*path, key), depth - 1)
+        elif _is_model(found[1]):
+            yield found
+
+
+def _is_model(found: Mapping[str, Tensor] | nn.Module) -> bool:
+    """Not the moments of an optimizer, which are tensors by name too."""
+    return isinstance(found, nn.Module) or any("." in name or name in ("weight", "bias") for name in found)
 
 
 def stored_names(state: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, str]:
@@ -65,6 +118,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
         raise LoadError(
             f"{len(quantized)} {what} quantized already ({listed(quantized, _SHOWN)})", at=at, hint=_FLOAT_HINT
         )
+    check_kinds(((name, value) for name, value in state.items() if isinstance(value, Tensor)), at)
     expected = model.state_dict()
     fitted = min(_candidates(dict(state)), key=lambda candidate: _distance(candidate, expected))
     faults = _faults(fitted, expected)

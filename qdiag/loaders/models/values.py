@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from qdiag.core.listed import listed
 from qdiag.errors import LoadError
@@ -12,6 +13,7 @@ from qdiag.subject import Subject
 
 _SHOWN = 8
 _COUNTER = "num_batches_tracked"  # of BatchNorm; no result depends on it
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -23,14 +25,33 @@ def check_finite(subject: Subject) -> None:
     check_finite_tensors(_named_tensors(subject), subject.source)
 
 
+def check_plain(model: nn.Module | ExportedProgram, at: str) -> None:
+    """Raises `LoadError` naming the weights that are no plain arrays of numbers; those without values yet may pass."""
+    check_kinds(((name, tensor) for name, tensor in _all_tensors(model) if not _is_without_values(tensor)), at)
+
+
 def check_finite_tensors(named: Iterable[tuple[str, Tensor]], at: str) -> None:
     """The same for tensors by name."""
+    named = list(named)
+    check_kinds(((name, tensor) for name, tensor in named if not _is_without_values(tensor)), at)
     faults = [fault for name, tensor in named if (fault := _fault(name, tensor)) is not None]
     if faults:
         raise LoadError(
             f"its weights are not finite: {listed(faults, _SHOWN)}",
             at=at,
             hint="nothing can be judged on such weights; take a checkpoint from before training diverged",
+        )
+
+
+def check_kinds(named: Iterable[tuple[str, Tensor]], at: str) -> None:
+    """Raises `LoadError` naming the tensors that are no plain arrays of numbers: sparse, nested, float8, quantized."""
+    found = [f"{name} is {kind}" for name, tensor in named if (kind := _unusual(tensor)) is not None]
+    if found:
+        rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise LoadError(
+            f"its weights cannot be measured: {', '.join(found[:_SHOWN])}{rest}",
+            at=at,
+            hint="give dense weights in float32, float16 or bfloat16; qdiag quantizes them itself",
         )
 
 
@@ -59,19 +80,36 @@ def fingerprint_tensors(named: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def _named_tensors(subject: Subject) -> Iterator[tuple[str, Tensor]]:
+    return ((name, tensor) for name, tensor in _all_tensors(subject.model) if not name.endswith(_COUNTER))
+
+
+def _all_tensors(model: nn.Module | ExportedProgram) -> list[tuple[str, Tensor]]:
     # Shared tensors come under each of their names.
-    model = subject.model
     if isinstance(model, nn.Module):
-        found = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    else:
-        found = [*model.named_parameters(), *model.named_buffers()]
-    for name, tensor in found:
-        if not name.endswith(_COUNTER):
-            yield name, tensor
+        return [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    return [*model.named_parameters(), *model.named_buffers()]
+
+
+def _unusual(tensor: Tensor) -> str | None:
+    if tensor.is_nested:
+        return "nested"
+    if tensor.layout != torch.strided:
+        return f"stored as {str(tensor.layout).removeprefix('torch.').removeprefix('_')}"
+    if _is_without_values(tensor):
+        return "without values"
+    if tensor.is_quantized:
+        return f"quantized already ({str(tensor.dtype).removeprefix('torch.')})"
+    if tensor.is_floating_point() and tensor.dtype not in _FLOATS:
+        return f"{str(tensor.dtype).removeprefix('torch.')}, which needs scales that are not stored with it"
+    return None
+
+
+def _is_without_values(tensor: Tensor) -> bool:
+    return nn.parameter.is_lazy(tensor) or tensor.is_meta
 
 
 def _fault(name: str, tensor: Tensor) -> str | None:
-    if tensor.is_meta or nn.parameter.is_lazy(tensor):
+    if _is_without_values(tensor):
         return f"{name} (no values yet)"
     if not tensor.is_floating_point() or bool(torch.isfinite(tensor).all()):
         return None
