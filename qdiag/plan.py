@@ -23,6 +23,8 @@ class LayerPlan:
         bias_shift: (C,), added to the float bias before it is quantized, where the weight is quantized too: it makes up
             for what rounding of the weight does to the mean. The float network does not see it.
         bias: integer type of this layer's bias where it differs from the scheme's.
+        source: quantizer at whose scale the layer adds up although its input stays in float: a layer that is switched
+            on by itself still has the accumulator of its backend.
     """
 
     output: Quantizer | None = None
@@ -31,6 +33,7 @@ class LayerPlan:
     float_reason: str | None = None
     bias_shift: Tensor | None = None
     bias: BiasType | None = None
+    source: Quantizer | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,9 @@ class QuantPlan:
 
         None where there are none: a side in float, a format without integers, or one scale per group of weights.
         """
-        source = self.layers[layer.inputs[0]].output if layer.inputs else None
-        weight = self.layers[layer.name].weight
+        source, weight = self.layers[layer.name].source, self.layers[layer.name].weight
+        if source is None and layer.inputs:
+            source = self.layers[layer.inputs[0]].output
         if isinstance(source, Affine) and isinstance(weight, Affine) and weight.granularity != "per_group":
             return source, weight
         return None

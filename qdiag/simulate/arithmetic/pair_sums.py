@@ -44,7 +44,8 @@ def integer_patches(node: fx.Node, layer: Layer, x: Tensor, kernel: tuple[int, .
     rows = _patches(node, layer, x, kernel)
     if rows is None:
         return None
-    return (rows / source.scale.to(x.device)).round() + source.zero_point.to(x.device)
+    integers = (rows / source.scale.to(x.device)).round() + source.zero_point.to(x.device)
+    return integers.clamp_(source.quant_min, source.quant_max)
 
 
 def lost_in_pairs(activations: Tensor, integers: Tensor) -> Tensor:

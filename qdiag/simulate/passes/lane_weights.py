@@ -33,11 +33,11 @@ def _key(lane: Lane, layer: Layer) -> Hashable:
     if lane.plan is None:
         return own
     plan = lane.plan.layers[layer.name]
-    source = lane.plan.layers[layer.inputs[0]].output if layer.inputs else None
+    operands = lane.plan.integer_operands(layer) if layer.bias or plan.bias_shift is not None else None
     return (
         *own,
         plan.weight.key if plan.weight is not None else None,
-        source.key if source is not None and (layer.bias or plan.bias_shift is not None) else None,
+        operands[0].key if operands is not None else None,
         id(plan.bias_shift) if plan.bias_shift is not None else None,
         plan.bias or lane.plan.scheme.bias_of(layer.name),
     )

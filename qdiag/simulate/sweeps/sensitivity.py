@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from qdiag.core.measures.sensitivity import SensitivityPart
 from qdiag.plan import LayerPlan, QuantPlan
+from qdiag.simulate.arithmetic.saturating import saturating
 from qdiag.simulate.case import Case
 
 
@@ -21,22 +22,31 @@ def switchable_layers(case: Case, part: SensitivityPart) -> tuple[str, ...]:
 
 def alone(case: Case, name: str, part: SensitivityPart) -> Case:
     """Only the quantizers of one layer, of its constant operands, and of those that share its output's (pooling)."""
+    parted = part_only(case, part)
     off = {layer: LayerPlan() for layer in case.plan.layers}
-    on = {other: _part(case.plan.layers[other], part) for other in _together(case, name)}
-    return replace(case, plan=QuantPlan(case.plan.scheme, {**off, **on}))
+    return _switched(parted, {**off, **{other: parted.plan.layers[other] for other in _together(case, name)}})
 
 
 def all_but(case: Case, name: str, part: SensitivityPart) -> Case:
     """All quantizers of the part, except those of one layer."""
     parted = part_only(case, part)
     off = {other: LayerPlan(float_reason="left out") for other in _together(case, name)}
-    return replace(parted, plan=QuantPlan(case.plan.scheme, {**parted.plan.layers, **off}))
+    return _switched(parted, {**parted.plan.layers, **off})
 
 
 def part_only(case: Case, part: SensitivityPart) -> Case:
     """All quantizers of weights, of activations, or both."""
     layers = {name: _part(plan, part) for name, plan in case.plan.layers.items()}
     return replace(case, plan=QuantPlan(case.plan.scheme, layers))
+
+
+def _switched(parted: Case, layers: dict[str, LayerPlan]) -> Case:
+    """The case with other plans for its layers; sums that saturate do so wherever the weight is on."""
+    for layer in parted.network.graph.layers:
+        limits = saturating(parted.plan, layer)
+        if limits is not None and layers[layer.name].weight is not None:
+            layers[layer.name] = replace(layers[layer.name], source=limits.source)
+    return replace(parted, plan=QuantPlan(parted.plan.scheme, layers))
 
 
 def _part(plan: LayerPlan, part: SensitivityPart) -> LayerPlan:

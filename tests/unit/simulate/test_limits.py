@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from qdiag.config import load_scheme
 from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.saturating import saturating
@@ -36,6 +37,8 @@ def network(kind: str) -> tuple[nn.Module, Tensor]:
         "linear": (nn.Linear(7, 4), bright(5, 7)),
         "tokens": (nn.Linear(8, 4), bright(5, 3, 8)),
         "depthwise": (nn.Conv2d(4, 4, 3, groups=4), bright(5, 4, 8, 8)),
+        "channels_last": (nn.Linear(8, 4), bright(5, 3, 6, 8)),
+        "transposed": (nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2), bright(5, 4, 4, 4)),
     }
     layer, x = layers[kind]
     with torch.no_grad():
@@ -66,7 +69,7 @@ def by_hand(case: Case, x: Tensor) -> Tensor:
         sums += pair.sum(2).clamp(-(2**15), 2**15 - 1)
     sums -= int(source.zero_point) * w.sum(1)
     real = sums * float(source.scale) * float(weight.scale) + bias
-    if x.ndim == 4:
+    if constants[layer.weight or ""].ndim == 4:
         return real.view(5, 5, 5, 4).permute(0, 3, 1, 2)
     return real.view(*x.shape[:-1], 4)
 
@@ -92,7 +95,7 @@ def both(case: Case, x: Tensor) -> tuple[Tensor, Tensor]:
     return free, limited
 
 
-@pytest.mark.parametrize("kind", ["conv", "linear", "tokens"])
+@pytest.mark.parametrize("kind", ["conv", "linear", "tokens", "channels_last"])
 def test_pairs_saturate_as_int16_does(kind: str) -> None:
     model, x = network(kind)
     case = open_test_case(model, x, PAIRS)
@@ -125,6 +128,30 @@ def test_the_accumulator_clamps_the_sum(kind: str) -> None:
     step = float(source.scale) * float(weight.scale)
     integers = (free.double() / step).round().clamp(-(2**15), 2**15 - 1)
     torch.testing.assert_close(limited.double(), integers * step, rtol=1e-5, atol=1e-5)
+    assert not torch.equal(free, limited)
+
+
+@pytest.mark.parametrize("kind", ["conv", "linear", "tokens", "depthwise", "channels_last", "transposed"])
+def test_the_accumulator_has_the_scale_of_its_channel(kind: str) -> None:
+    """With one scale per output channel, each channel is bounded at its own."""
+    model, x = network(kind)
+    per_channel = replace(INT8, granularity="per_channel")
+    scheme = replace(PAIRS, weights=per_channel, pair_saturation=False, accumulator_bits=13)
+    with torch.no_grad():
+        axis = 1 if kind == "transposed" else 0
+        rows = model[0].weight.movedim(axis, 0)
+        rows *= torch.logspace(0, 2, len(rows)).view(-1, *[1] * (rows.ndim - 1))
+    case = open_test_case(model, x, scheme)
+    source, weight = case.plan.layers["input:input"].output, case.plan.layers["0"].weight
+    assert isinstance(source, Affine) and isinstance(weight, Affine)
+    free, limited = both(case, x)
+    step = (source.scale * weight.scale).double()
+    if kind == "transposed":
+        step = step.repeat(2)
+    shape = [1] * free.ndim
+    shape[-1 if isinstance(model[0], nn.Linear) else 1] = -1
+    low, high = (-(2.0**12) * step).view(shape), ((2.0**12 - 1) * step).view(shape)
+    torch.testing.assert_close(limited.double(), free.double().maximum(low).minimum(high), rtol=1e-5, atol=1e-5)
     assert not torch.equal(free, limited)
 
 
