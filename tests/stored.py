@@ -4,14 +4,13 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from qdiag.core.causes.fix import BatchNormFix
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.measurement import SCHEMA_VERSION
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.writers.json.read import read_json
 
-Stored = TypeVar("Stored", RangeReport, BatchNormAudit, BatchNormFix, ModelRepair)
+Stored = TypeVar("Stored", RangeReport, BatchNormAudit, ModelRepair)
 
 
 def read_back(kind: type[Stored], text: str) -> Stored:

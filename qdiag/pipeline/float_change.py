@@ -7,10 +7,10 @@ from itertools import groupby
 from torch import Tensor
 
 from qdiag.batches import Batch, Batches
-from qdiag.core.causes.fix import FloatChange
+from qdiag.core.causes.repair import FloatChange
 from qdiag.core.progress import Progress
 from qdiag.pipeline.float_probe import FloatProbe, Outputs, deltas, largest_values, relative
-from qdiag.repairs.edit import ChannelEdit
+from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.simulate.task.counts import Classification, OutputErrors
 
 _WORST_BATCHES = 4
@@ -35,26 +35,35 @@ class _Pass:
 
 
 def keep_within(
-    probe: FloatProbe, batches: Batches, edits: Sequence[ChannelEdit], bound: float, progress: Progress
+    probe: FloatProbe,
+    batches: Batches,
+    edits: Sequence[ChannelEdit],
+    bound: float,
+    progress: Progress,
+    *,
+    base: Mapping[str, Tensor],
 ) -> Kept:
     """The edits that together move no float output by more than `bound` times its largest value.
 
     All are tried at once; only when that is too much are they halved, layer by layer and then channel by channel, on
     the batches that moved most. What is kept is run on all batches again, so the bound holds for all of them.
+
+    Args:
+        base: changes that have been made before, by name of the tensor.
     """
     kept, refused = tuple(edits), dict[tuple[str, int], float]()
-    seen = _pass(probe, batches, kept, bound, progress)
+    seen = _look(probe.run(batches, _with_edits(probe, base, kept)), batches.sample_count, bound, progress)
     trial: set[int] = set()
     while seen.change.relative_delta > bound and kept:
         trial.update(seen.offenders)
-        search = _Search(probe, [b for i, b in enumerate(batches) if i in trial], seen.scale, bound)
+        search = _Search(probe, [b for i, b in enumerate(batches) if i in trial], seen.scale, bound, base)
         remaining = search.bearable(kept)
         if len(remaining) == len(kept):  # rounding that differs between passes: nothing can be blamed
             refused.update({(e.layer, e.channel): seen.change.relative_delta for e in kept})
             remaining = ()
         refused.update(search.refused)
         kept = remaining
-        seen = _pass(probe, batches, kept, bound, progress)
+        seen = _look(probe.run(batches, _with_edits(probe, base, kept)), batches.sample_count, bound, progress)
     return Kept(kept, seen.change, refused)
 
 
@@ -64,11 +73,11 @@ def float_change(probe: FloatProbe, batches: Batches, changes: Mapping[str, Tens
     Args:
         changes: by parameter or buffer name.
     """
-    return _look(probe.run_changed(batches, changes), batches.sample_count, 0.0, progress).change
+    return _look(probe.run(batches, changes), batches.sample_count, 0.0, progress).change
 
 
-def _pass(probe: FloatProbe, batches: Batches, edits: Sequence[ChannelEdit], bound: float, progress: Progress) -> _Pass:
-    return _look(probe.run(batches, edits), batches.sample_count, bound, progress)
+def _with_edits(probe: FloatProbe, base: Mapping[str, Tensor], edits: Sequence[ChannelEdit]) -> dict[str, Tensor]:
+    return {**base, **changed_tensors({**probe.tensors, **base}, edits)}
 
 
 def _look(passing: Iterator[Outputs], sample_count: int, bound: float, progress: Progress) -> _Pass:
@@ -103,6 +112,7 @@ class _Search:
     batches: Sequence[Batch]
     scale: Sequence[float]
     bound: float
+    base: Mapping[str, Tensor]
     refused: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def bearable(self, edits: Sequence[ChannelEdit]) -> tuple[ChannelEdit, ...]:
@@ -124,7 +134,8 @@ class _Search:
         return self._grow(self._grow(kept, groups[:middle]), groups[middle:])
 
     def _moved(self, edits: Sequence[ChannelEdit]) -> float:
-        found = [relative(deltas(outputs), self.scale) for outputs in self.probe.run(self.batches, edits)]
+        changes = _with_edits(self.probe, self.base, edits)
+        found = [relative(deltas(outputs), self.scale) for outputs in self.probe.run(self.batches, changes)]
         return max(found, default=0.0)
 
 

@@ -12,7 +12,6 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.loaders.models.quiet import quiet_torch
-from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.subject import Subject
 
@@ -37,15 +36,12 @@ class FloatProbe:
         self._device = device
         self._before = _runnable(subject.model, device)
         self._after = _runnable(subject.model, device)
-        self._original = tensors_of(self._before)
-        self._tensors = tensors_of(self._after)
+        self.tensors: Mapping[str, Tensor] = tensors_of(self._before)
+        """Those of the network as it is; not to be written to."""
+        self._changed = tensors_of(self._after)
         self._touched: set[str] = set()
 
-    def run(self, batches: Iterable[Batch], edits: Sequence[ChannelEdit]) -> Iterator[Outputs]:
-        """Outputs of each batch before and after the edits."""
-        return self.run_changed(batches, changed_tensors(self._original, edits))
-
-    def run_changed(self, batches: Iterable[Batch], changes: Mapping[str, Tensor]) -> Iterator[Outputs]:
+    def run(self, batches: Iterable[Batch], changes: Mapping[str, Tensor]) -> Iterator[Outputs]:
         """Outputs of each batch before and after tensors got new values."""
         self._set(changes)
         for batch in batches:
@@ -54,7 +50,7 @@ class FloatProbe:
                 yield Outputs(batch, _flat(self._before(*args, **kwargs)), _flat(self._after(*args, **kwargs)))
 
     def _set(self, changed: Mapping[str, Tensor]) -> None:
-        fill(self._tensors, {name: changed.get(name, self._original[name]) for name in self._touched | set(changed)})
+        fill(self._changed, {name: changed.get(name, self.tensors[name]) for name in self._touched | set(changed)})
         self._touched = set(changed)
 
 

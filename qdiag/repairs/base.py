@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from qdiag.core.causes.findings import Evidence, FindingSite
+from qdiag.core.causes.repair import LayerFix
 from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.scheme import QuantScheme
+from qdiag.repairs.edit import ChannelEdit
 from qdiag.simulate.case import Case
 from qdiag.simulate.session import Session
 
@@ -44,6 +46,8 @@ class Treatment:
         tensors: new values by name in the original model, for a repaired checkpoint; empty for changes of the plan.
         settings: values of `--set` that make the scheme so, for changes of the plan that the scheme can express.
         costs: what it costs the user: scales to store, multiplications in float or in wider integers, ...
+        edits: what `tensors` is made of, channel by channel, where each can be left out by itself.
+        batchnorms: the BatchNorms that these are of.
     """
 
     case: Case
@@ -52,6 +56,8 @@ class Treatment:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
     costs: tuple[Evidence, ...] = ()
+    edits: tuple[ChannelEdit, ...] = ()
+    batchnorms: tuple[LayerFix, ...] = ()
 
 
 Apply = Callable[[Case, Sequence[FindingSite], RepairContext], Treatment]

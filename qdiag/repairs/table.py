@@ -27,7 +27,7 @@ from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
 from qdiag.repairs.weights.fold_batchnorm import FOLD_BATCHNORM
 from qdiag.repairs.weights.raise_weight_scale import RAISE_WEIGHT_SCALE
 from qdiag.repairs.weights.replace_relu6 import REPLACE_RELU6
-from qdiag.repairs.weights.reset_variance_repair import RESET_VARIANCE_CONSTANT, RESET_VARIANCE_MEAN
+from qdiag.repairs.weights.reset_variance import RESET_VARIANCE_CONSTANT, RESET_VARIANCE_MEAN
 
 _REPAIRS = (
     RESET_VARIANCE_MEAN,

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from qdiag.cli.app import run
-from qdiag.core.causes.fix import BatchNormFix
+from qdiag.core.causes.repair import ModelRepair
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
 from qdiag.loaders.models.formats import load_subject
 from tests.stored import read_back
@@ -21,8 +21,8 @@ MODEL = str(demo_model_path())
 DATA = ["--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", DEMO_PRESET, "--device", "cpu"]
 
 
-def result_of(path: Path) -> BatchNormFix:
-    return read_back(BatchNormFix, path.read_text(encoding="utf-8"))
+def result_of(path: Path) -> ModelRepair:
+    return read_back(ModelRepair, path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("method", ["mean", "constant"])
@@ -113,7 +113,7 @@ def test_json_alone_on_stdout(capfdbinary: pytest.CaptureFixture[bytes]) -> None
     assert run(["fix-bn", MODEL, "--dry-run", "--eps", "1e-3", "--json", "-", "--quiet"]) == 0
     captured = capfdbinary.readouterr()
     assert captured.err == b""
-    fix = read_back(BatchNormFix, captured.out.decode())
+    fix = read_back(ModelRepair, captured.out.decode())
     assert fix.fixed_count == 18
     assert fix.unproved is not None
 
@@ -148,7 +148,7 @@ def test_every_format_is_repaired_and_proved(name: str, tmp_path: Path, capsys: 
     data = ["--data", str(tmp_path / "x.npy"), "--device", "cpu"]
     assert run(["fix-bn", str(source), "-o", str(fixed), *options, *data, "--json", str(report)]) == 0
     fix = result_of(report)
-    assert [(layer.name.removeprefix("backbone."), layer.fixed_count) for layer in fix.layers] == [("1", 1)]
+    assert [(layer.name.removeprefix("backbone."), layer.fixed_count) for layer in fix.batchnorms] == [("1", 1)]
     assert fix.float_change is not None
     assert fix.float_change.relative_delta < 1e-6
     assert fix.after is not None
@@ -181,8 +181,8 @@ def test_mobilenet_v1_comes_back(method: str, real_data: Path, tmp_path: Path) -
     arguments = ["--arch", "zoo:mobilenet_v1?width=0.75", "-o", str(tmp_path / "fixed.safetensors"), *images]
     assert run(["fix-bn", model, *arguments, "--method", method, "--json", str(report), "--quiet"]) == 0
     fix = result_of(report)
-    assert (fix.fixed_count, len(fix.refused)) == (42, 0)
-    depthwise = {layer.name: len(layer.channels) for layer in fix.layers if ".dw_bn" in layer.name}
+    assert (fix.fixed_count, len(fix.refused_channels)) == (42, 0)
+    depthwise = {layer.name: len(layer.channels) for layer in fix.batchnorms if ".dw_bn" in layer.name}
     assert depthwise == {
         f"blocks.{i}.dw_bn": n for i, n in ((0, 10), (1, 2), (2, 2), (5, 1), (10, 1), (11, 1), (12, 4))
     }
@@ -210,7 +210,7 @@ def test_harmless_dead_channels_stay_harmless(
     arguments = ["--arch", arch, "--data", str(real_data / "vww96_600.npz"), "--json", str(report)]
     assert run(["fix-bn", model, "-o", str(tmp_path / "fixed.safetensors"), *arguments]) == 0
     fix = result_of(report)
-    assert (fix.fixed_count, len(fix.refused)) == (1540, 0)
+    assert (fix.fixed_count, len(fix.refused_channels)) == (1540, 0)
     assert fix.float_change is not None
     assert fix.float_change.relative_delta < 1e-5
     assert fix.before is not None
@@ -233,6 +233,6 @@ def test_dead_channels_that_set_no_range_change_none(
     real_data: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     assert run(["fix-bn", str(real_data / "nin_cifar10.safetensors"), "--dry-run", "--json", "-", "-q"]) == 0
-    fix = read_back(BatchNormFix, capfdbinary.readouterr().out.decode())
+    fix = read_back(ModelRepair, capfdbinary.readouterr().out.decode())
     assert fix.dead_count > 0
-    assert all(layer.folded_max_abs_after == layer.folded_max_abs_before for layer in fix.layers)
+    assert all(layer.folded_max_abs_after == layer.folded_max_abs_before for layer in fix.batchnorms)

@@ -74,7 +74,7 @@ def repair(
     from qdiag.savers.save import check_target
 
     check_target(model.model, target, force=force, in_place=in_place)
-    options = RepairOptions(names, tuple(layers or ()), float_bound)
+    options = RepairOptions(names, tuple(layers or ()), float_bound=float_bound)
     with running(run, seed=data.seed) as session:
         subject = open_subject(model)
         datasets = open_data(data, model, subject, session)

@@ -13,7 +13,7 @@ REPAIR = "Repair"
 
 
 class FixMethod(str, Enum):
-    """Names of `qdiag.core.causes.fix.Method`."""
+    """Names of `qdiag.core.causes.repair_traits.Method`."""
 
     MEAN = "mean"
     CONSTANT = "constant"

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from qdiag.cli.tables.sqnr_header import Lines, agreement_words
-from qdiag.core.causes.fix import FloatChange
+from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Interval, PairedCounts
 

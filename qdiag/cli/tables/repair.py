@@ -1,10 +1,12 @@
 """What `qdiag repair` prints: the proof above, one row per repair below, and the reasons of refusals."""
 
 import math
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.tables.batchnorm_rows import print_batchnorms
 from qdiag.cli.tables.change_lines import float_change_lines, harmless_words, quantized_lines
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines
@@ -17,24 +19,33 @@ _LAYERS_AT_MOST = 3
 
 def print_repair(console: Console, repair: ModelRepair) -> None:
     """Header, table and reasons on `console`."""
-    console.print(header_grid(*_header(repair)))
+    print_head(console, repair, [("layers", Text(", ".join(repair.layers)))] if repair.layers else [])
     console.print()
     console.print(fit_table(console, Column("repair", lambda row: Text(row.repair)), _COLUMNS, repair.steps))
     console.print()
     for step in repair.steps:
         if step.refused is not None:
             console.print(Text.assemble((f"refused {step.repair}: ", "yellow"), step.refused), soft_wrap=True)
+    if repair.batchnorms:
+        print_batchnorms(console, repair)
+    print_end(console, repair, _last_line(repair))
+
+
+def print_head(console: Console, repair: ModelRepair, lines: Iterable[tuple[str, Text]]) -> None:
+    """The model, lines of one's own, the data, and the proof."""
+    console.print(header_grid(*model_lines(repair.model), *lines, *_proof(repair)))
+
+
+def print_end(console: Console, repair: ModelRepair, last_line: str) -> None:
+    """Whether anything was lost to begin with, and what became of it all."""
     if repair.before is not None and repair.before.task.top1 is not None:
         harmless = harmless_words(repair.before.task.top1)
         if harmless:
             console.print(Text(harmless), soft_wrap=True)
-    console.print(Text(_last_line(repair)), soft_wrap=True)
+    console.print(Text(last_line), soft_wrap=True)
 
 
-def _header(repair: ModelRepair) -> Lines:
-    yield from model_lines(repair.model)
-    if repair.layers:
-        yield "layers", Text(", ".join(repair.layers))
+def _proof(repair: ModelRepair) -> Lines:
     for note in repair.notes:
         yield "note", Text(note)
     if repair.before is not None:
@@ -43,6 +54,8 @@ def _header(repair: ModelRepair) -> Lines:
         yield from float_change_lines(repair.float_change, repair.float_bound)
     if repair.before is not None and repair.after is not None:
         yield from quantized_lines(repair.before, repair.after)
+    if repair.unproved is not None and repair.batchnorms:
+        yield "proof", Text(f"none: {repair.unproved}", style="bold yellow")
 
 
 def _made(step: RepairStep) -> Text:

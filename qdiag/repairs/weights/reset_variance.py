@@ -11,75 +11,78 @@ weight keeps its direction and gets the size that the other channels have; train
 `constant`: gamma becomes 0. Folding gives W' = 0 and b' = beta - 0 mean = beta, which is the constant, exactly and
 after any quantization of the weight. beta is right already and is not written. The channel can learn nothing more than
 its constant unless gamma is trained again.
+
+On a case any channels can be given, healthy ones too: there the repair does damage, and that is what a placebo is for.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from qdiag.core.causes.fix import ChannelFix, LayerFix, Method
-from qdiag.core.measures.bn import BatchNormRecord
-from qdiag.repairs.edit import ChannelEdit
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.repair import ChannelFix, LayerFix
+from qdiag.core.causes.repair_traits import TRAITS, Method
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.errors import RepairRefused
+from qdiag.repairs.base import Apply, Repair, RepairContext, Treatment
+from qdiag.repairs.edit import ChannelEdit, changed_tensors
+from qdiag.repairs.scheme.stale import without_stale_edits
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_tensors
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What would be done to one BatchNorm: a row for every dead channel, an edit for each that is not refused."""
+    """What would be done to one BatchNorm: a row for every channel, an edit for each that is not refused.
+
+    Attributes:
+        refusal: why no channel of it can be repaired, and the method that could; None when they can.
+    """
 
     fix: LayerFix
     edits: tuple[ChannelEdit, ...]
+    refusal: tuple[str, Method | None] | None
 
 
 def propose(
-    record: BatchNormRecord, tensors: Mapping[str, Tensor], method: Method, threshold: float | None = None
-) -> Proposal | None:
-    """The repair of one BatchNorm; None when it has no dead channel.
+    record: BatchNormRecord, tensors: Mapping[str, Tensor], method: Method, channels: Sequence[int]
+) -> Proposal:
+    """The reset of some channels of one BatchNorm.
 
     Args:
-        record: what the audit says about it.
+        record: what the audit says about it: its dead channels take no part in the mean.
         tensors: those of the network, by name; they are left as they are.
-        threshold: channels with variance <= threshold * eps are dead; None leaves that to the audit.
+        channels: to be reset, dead or not.
     """
-    dead = dead_channels_of(record, threshold)
-    if not dead:
-        return None
-    names = _Names(record.name)
-    refusal = _refusal(record, tensors, names, method, len(dead))
-    live = [record.variance[c] for c in range(record.channels) if c not in dead]
-    new_variance = math.fsum(live) / len(live) if live else math.nan
-    gamma, beta = (None if name not in tensors else tensors[name].detach() for name in (names.gamma, names.beta))
+    gamma_name, beta_name, variance_name = (_joined(record.name, x) for x in ("weight", "bias", "running_var"))
+    changed_name = variance_name if method == "mean" else gamma_name
+    apart = {*channels, *record.dead_channels}
+    live = [record.variance[c] for c in range(record.channels) if c not in apart]
+    refusal = _refusal(record, tensors, changed_name, method, bool(live))
+    mean = math.fsum(live) / len(live) if live else math.nan
+    gamma, beta = (tensors[name].detach() if name in tensors else None for name in (gamma_name, beta_name))
     rows, edits = [], []
-    for c in sorted(dead):
-        variance, gain = record.variance[c], record.gain[c]
+    for c in sorted(channels):
         g = 1.0 if gamma is None else float(gamma[c])
-        reason = refusal
+        reason = None if refusal is None else f"{refusal[0]}{f': use the method {refusal[1]}' if refusal[1] else ''}"
         if reason is None and method == "constant" and g == 0.0:
             reason = "gamma is zero already: the channel folds to nothing"
-        if reason is not None:
-            variance_after, gain_after = variance, gain
-        elif method == "mean":
-            variance_after, gain_after = new_variance, g / math.sqrt(new_variance + record.eps)
-            edits.append(ChannelEdit(record.name, c, {names.variance: new_variance}))
-        else:
-            variance_after, gain_after = variance, 0.0
-            edits.append(ChannelEdit(record.name, c, {names.gamma: 0.0}))
+        variance, gain = record.variance[c], record.gain[c]
+        if reason is None:
+            edits.append(ChannelEdit(record.name, c, {changed_name: mean if method == "mean" else 0.0}))
+            variance = mean if method == "mean" else variance
+            gain = g / math.sqrt(mean + record.eps) if method == "mean" else 0.0
         folded = record.folded_max_abs[c] if record.folded_max_abs else math.nan
-        folded_after = folded * abs(gain_after / gain) if gain else folded
+        folded_after = folded * abs(gain / record.gain[c]) if record.gain[c] else folded
         constant = 0.0 if beta is None else float(beta[c])
-        rows.append(ChannelFix(c, variance, variance_after, gain, gain_after, constant, folded, folded_after, reason))
-    return Proposal(layer_fix(record, tuple(rows)), tuple(edits))
+        before = record.variance[c], record.gain[c]
+        rows.append(ChannelFix(c, before[0], variance, before[1], gain, constant, folded, folded_after, reason))
+    return Proposal(layer_fix(record, rows), tuple(edits), refusal)
 
 
-def dead_channels_of(record: BatchNormRecord, threshold: float | None) -> frozenset[int]:
-    """Dead channels by the audit's evidence, or by the threshold alone."""
-    if threshold is None:
-        return frozenset(record.dead_channels)
-    return frozenset(c for c, variance in enumerate(record.variance) if variance <= threshold * record.eps)
-
-
-def layer_fix(record: BatchNormRecord, rows: tuple[ChannelFix, ...]) -> LayerFix:
+def layer_fix(record: BatchNormRecord, rows: Sequence[ChannelFix]) -> LayerFix:
     """The rows with what they do to the layer as a whole."""
     gain, folded = list(map(abs, record.gain)), list(record.folded_max_abs)
     for row in rows:
@@ -90,7 +93,7 @@ def layer_fix(record: BatchNormRecord, rows: tuple[ChannelFix, ...]) -> LayerFix
         name=record.name,
         folds_into=record.layer.name if record.layer is not None else None,
         channel_count=record.channels,
-        channels=rows,
+        channels=tuple(rows),
         gain_max_abs_before=record.gain_max_abs,
         gain_max_abs_after=max(gain),
         folded_max_abs_before=max(record.folded_max_abs, default=math.nan),
@@ -98,39 +101,121 @@ def layer_fix(record: BatchNormRecord, rows: tuple[ChannelFix, ...]) -> LayerFix
     )
 
 
-@dataclass(frozen=True)
-class _Names:
-    """Tensor names of a BatchNorm at a module path."""
+def without_channels(
+    fixes: Sequence[LayerFix], audit: BatchNormAudit, reasons: Mapping[tuple[str, int], str]
+) -> tuple[LayerFix, ...]:
+    """The rows of some channels, by BatchNorm and number, put back to what they were, each with the reason."""
+    records = {record.name: record for record in audit.records}
 
-    path: str
+    def put_back(row: ChannelFix, reason: str) -> ChannelFix:
+        kept = {"variance": row.variance_before, "gain": row.gain_before, "folded_max_abs": row.folded_max_abs_before}
+        return replace(row, refused=reason, **{f"{name}_after": value for name, value in kept.items()})  # type: ignore[arg-type]
 
-    def _join(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
+    found = []
+    for fix in fixes:
+        refused = {row.channel: reasons.get((fix.name, row.channel)) for row in fix.channels}
+        rows = [put_back(row, reason) if (reason := refused[row.channel]) else row for row in fix.channels]
+        found.append(layer_fix(records[fix.name], rows) if any(refused.values()) else fix)
+    return tuple(found)
 
-    @property
-    def gamma(self) -> str:
-        return self._join("weight")
 
-    @property
-    def beta(self) -> str:
-        return self._join("bias")
-
-    @property
-    def variance(self) -> str:
-        return self._join("running_var")
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _refusal(
-    record: BatchNormRecord, tensors: Mapping[str, Tensor], names: _Names, method: Method, dead_count: int
-) -> str | None:
-    """Why no channel of this BatchNorm can be repaired by the method; None when they can."""
-    needed = names.variance if method == "mean" else names.gamma
+    record: BatchNormRecord, tensors: Mapping[str, Tensor], changed: str, method: Method, has_live: bool
+) -> tuple[str, Method | None] | None:
     if method == "constant" and not record.is_affine:
-        return "it has no gamma that could be zero: use the method mean"
-    if needed not in tensors or tensors[needed].shape != (record.channels,):
-        return f"the model stores no {needed} of its own"
-    if method == "mean" and dead_count == record.channels:
-        return (
-            "every channel of the layer is dead, so there is no variance to take the mean of: use the method constant"
-        )
+        return f"the model stores no {changed} of its own that could be zero", "mean"
+    if changed not in tensors or tensors[changed].shape != (record.channels,):
+        return f"the model stores no {changed} of its own", None
+    if method == "mean" and not has_live:
+        return "no live channel is left to take the mean variance of", "constant"
     return None
+
+
+def _by(method: Method) -> Apply:
+    def apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+        if context.batchnorms is None or not context.batchnorms.records:
+            raise RepairRefused("the model has no BatchNorm with statistics")
+        wanted = _wanted(case, context, sites)
+        tensors = case.tensors
+        found = {name: propose(record, tensors, method, channels) for name, (record, channels) in wanted.items()}
+        layers = tuple(name for name, proposal in found.items() if proposal.edits)
+        if not layers:
+            raise _refused(list(found.values()))
+        edits = tuple(edit for proposal in found.values() for edit in proposal.edits)
+        changes = changed_tensors(tensors, edits)
+        # a dead channel gives its constant as before; any other one moves, and its range with it
+        stays = all(set(channels) <= set(record.dead_channels) for record, channels in wanted.values())
+        kept = without_stale_edits(case, layers)
+        treated = with_tensors(context.session, kept, changes, recalibrate=not stays)
+        rows = tuple(proposal.fix for proposal in found.values())
+        return Treatment(treated, layers, moves_float=True, tensors=changes, edits=edits, batchnorms=rows)
+
+    return apply
+
+
+def _refused(proposals: Sequence[Proposal]) -> RepairRefused:
+    for proposal in proposals:
+        if proposal.refusal is not None:
+            reason, method = proposal.refusal
+            names = [traits.name for traits in TRAITS.values() if traits.fix_bn_method == method]
+            return RepairRefused(reason, at=proposal.fix.name, hint=f"use {names[0]}" if method else None)
+        return RepairRefused(proposal.fix.channels[0].refused or "", at=proposal.fix.name)
+    return RepairRefused("no BatchNorm there has a dead channel")
+
+
+_Wanted = dict[str, tuple[BatchNormRecord, tuple[int, ...]]]
+"""Name of a layer, or of a BatchNorm that no layer takes in: the BatchNorm, and the channels to be reset."""
+
+
+def _wanted(case: Case, context: RepairContext, sites: Sequence[FindingSite]) -> _Wanted:
+    """All channels that the sites name; the dead ones of a layer that is named as a whole, if any are."""
+    assert context.batchnorms is not None
+    found: _Wanted = {}
+    for site in sites or [FindingSite(name) for name in _dead_places(case, context.batchnorms)]:
+        record = record_of(case, context.batchnorms, site.layer) if site.channels else None
+        if record is None:
+            record = _dead_places(case, context.batchnorms).get(site.layer)
+        if record is not None:
+            _, before = found.get(site.layer, (record, ()))
+            named = (c for c in site.channels or record.dead_channels if c not in context.spared.get(site.layer, ()))
+            found[site.layer] = (record, tuple(dict.fromkeys((*before, *named))))
+    return {name: (record, channels) for name, (record, channels) in found.items() if channels}
+
+
+def record_of(case: Case, audit: BatchNormAudit, name: str) -> BatchNormRecord:
+    """The BatchNorm whose channels are the output channels of a layer, or the one of this name.
+
+    Raises:
+        RepairRefused: there is none, or it keeps no statistics.
+    """
+    layers = {layer.name: layer.weight_name for layer in case.network.graph.layers}
+    with_statistics = [record for record in audit.records if record.variance]
+    for record in with_statistics:
+        pair = record.layer
+        if pair is not None and pair.direction.endswith("->bn") and layers.get(name) == pair.weight_name:
+            return record
+    for record in with_statistics:
+        if record.name == name:
+            return record
+    if name not in layers:
+        raise RepairRefused("no layer has this name", at=name)
+    raise RepairRefused("no BatchNorm with statistics follows this layer", at=name)
+
+
+def _dead_places(case: Case, audit: BatchNormAudit) -> dict[str, BatchNormRecord]:
+    """Every BatchNorm with dead channels once, by the layer whose output channels they are, else by its own name."""
+    layers = {layer.weight_name: layer.name for layer in case.network.graph.layers if layer.weight_name is not None}
+    found: dict[str, BatchNormRecord] = {}
+    for record in {record.name: record for record in reversed(audit.records) if record.dead}.values():
+        pair = record.layer
+        follows = pair is not None and pair.direction.endswith("->bn")
+        found[layers.get(pair.weight_name, record.name) if pair is not None and follows else record.name] = record
+    return dict(reversed(found.items()))
+
+
+RESET_VARIANCE_MEAN = Repair("reset_variance_mean", _by("mean"))
+RESET_VARIANCE_CONSTANT = Repair("reset_variance_constant", _by("constant"))

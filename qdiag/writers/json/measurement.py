@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 
-from qdiag.core.causes.fix import FloatChange
+from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from qdiag.core.causes.fix import BatchNormFix
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.core.compare import Comparison, LayerChange, PercentChange
 from qdiag.core.measures.bn import BatchNormAudit
@@ -11,7 +10,7 @@ from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
 from qdiag.writers.plain_json import dump, to_plain
 
-Result = RangeReport | BatchNormAudit | BatchNormFix | ModelRepair | Sensitivity | Comparison
+Result = RangeReport | BatchNormAudit | ModelRepair | Sensitivity | Comparison
 
 _DERIVED: dict[type, Sequence[str]] = {
     **DIAGNOSIS_DERIVED,

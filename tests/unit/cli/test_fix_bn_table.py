@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.tables.fix_bn import print_fix
-from qdiag.core.causes.fix import BatchNormFix, ChannelFix, FloatChange, LayerFix
+from qdiag.core.causes.repair import ChannelFix, FloatChange, LayerFix, ModelRepair, RepairStep
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import ModelInfo, OutputRecord
 from qdiag.core.measures.task import PairedCounts, TaskResult
@@ -27,12 +27,21 @@ def channel(number: int, refused: str | None = None) -> ChannelFix:
     return ChannelFix(number, 1e-30, after[0], 38.0, after[1], 0.7, 104.0, after[2], refused)
 
 
-def result(*channels: ChannelFix) -> BatchNormFix:
+def result(*channels: ChannelFix) -> ModelRepair:
     layer = LayerFix("blocks.0.dw_bn", "blocks.0.dw", 24, channels, 38.0, 0.9, 104.0, math.nan)
-    return BatchNormFix(MODEL, "mean", None, 1e-3, (layer,), CHANGE, measurement(), measurement(), None, "fixed.pt2")
+    return ModelRepair(
+        MODEL,
+        (),
+        1e-3,
+        (RepairStep("reset_variance_mean", batchnorms=(layer,)),),
+        float_change=CHANGE,
+        before=measurement(),
+        after=measurement(),
+        written_to="fixed.pt2",
+    )
 
 
-def text(fix: BatchNormFix, width: int = 120, *, is_dry_run: bool = False) -> str:
+def text(fix: ModelRepair, width: int = 120, *, is_dry_run: bool = False) -> str:
     file = io.StringIO()
     print_fix(Console(file=file, width=width, highlight=False), fix, is_dry_run=is_dry_run)
     return file.getvalue()
@@ -71,7 +80,9 @@ def test_what_was_not_proved_is_said() -> None:
     bare = replace(result(channel(3)), float_change=None, before=None, after=None, unproved="no network")
     assert "none: no network" in text(bare)
     assert "1 dead channel would be repaired in 1 BatchNorm; --dry-run writes nothing." in text(bare, is_dry_run=True)
-    assert "No dead BatchNorm channel: nothing to repair" in text(replace(bare, layers=()))
+    assert "No dead BatchNorm channel: nothing to repair" in text(
+        replace(bare, steps=(RepairStep("reset_variance_mean"),))
+    )
 
 
 def test_harmless_channels_are_called_so() -> None:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 import qdiag
 from qdiag.batches import Datasets
-from qdiag.core.causes.fix import BatchNormFix, Method
+from qdiag.core.causes.repair import ModelRepair
+from qdiag.core.causes.repair_traits import Method
 from qdiag.errors import ConfigError
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.bn_audit import audit_batchnorms
@@ -63,7 +64,7 @@ def datasets(labels: bool = True) -> Datasets:
     return Datasets(batches, batches, "the same")
 
 
-def fixed(net: nn.Module, options: FixOptions | None = None, scheme: str = "tf-uint8") -> tuple[BatchNormFix, Changes]:
+def fixed(net: nn.Module, options: FixOptions | None = None, scheme: str = "tf-uint8") -> tuple[ModelRepair, Changes]:
     subject = Subject(net, "module", "net", "Net")
     audit = audit_batchnorms(subject)
     with open_session() as session:
@@ -71,14 +72,14 @@ def fixed(net: nn.Module, options: FixOptions | None = None, scheme: str = "tf-u
 
 
 @pytest.fixture(scope="module")
-def healthy_fix() -> Iterator[tuple[Net, dict[str, Tensor], BatchNormFix, Changes]]:
+def healthy_fix() -> Iterator[tuple[Net, dict[str, Tensor], ModelRepair, Changes]]:
     net = Net()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     yield (net, before, *fixed(net))
 
 
 def test_the_model_is_bit_identical_afterwards(
-    healthy_fix: tuple[Net, dict[str, Tensor], BatchNormFix, Changes],
+    healthy_fix: tuple[Net, dict[str, Tensor], ModelRepair, Changes],
 ) -> None:
     net, before, _, changes = healthy_fix
     assert set(changes) == {"bn1.running_var", "bn2.running_var"}
@@ -91,10 +92,10 @@ def test_the_model_is_bit_identical_afterwards(
 
 
 def test_float_stays_and_quantized_gets_better(
-    healthy_fix: tuple[Net, dict[str, Tensor], BatchNormFix, Changes],
+    healthy_fix: tuple[Net, dict[str, Tensor], ModelRepair, Changes],
 ) -> None:
     _, _, fix, _ = healthy_fix
-    assert (fix.dead_count, fix.fixed_count, len(fix.refused)) == (4, 4, 0)
+    assert (fix.dead_count, fix.fixed_count, len(fix.refused_channels)) == (4, 4, 0)
     assert fix.float_change is not None
     # the gain of a dead channel, about 30 here, also multiplies the last bit of the constant that reaches it
     assert fix.float_change.relative_delta < 1e-5
@@ -102,14 +103,14 @@ def test_float_stays_and_quantized_gets_better(
     assert fix.before is not None
     assert fix.after is not None
     assert fix.after.outputs[0].error.sqnr_db > fix.before.outputs[0].error.sqnr_db + 6.0
-    assert read_back(BatchNormFix, result_to_json(fix)) == fix
+    assert read_back(ModelRepair, result_to_json(fix)) == fix
 
 
 @pytest.mark.parametrize("method", ["mean", "constant"])
 def test_channels_that_live_on_these_data_are_refused_and_no_others(method: Method) -> None:
     net = Net(revived=(2,))
     fix, changes = fixed(net, FixOptions(method=method))
-    refused = {(layer.name, row.channel): str(row.refused) for layer, row in fix.refused}
+    refused = {(layer.name, row.channel): str(row.refused) for layer, row in fix.refused_channels}
     assert ("bn1", 2) in refused
     assert all(channel == 2 for _, channel in refused)
     assert "float output" in refused["bn1", 2]
@@ -118,22 +119,22 @@ def test_channels_that_live_on_these_data_are_refused_and_no_others(method: Meth
     name = "bn1.running_var" if method == "mean" else "bn1.weight"
     old = net.state_dict()[name]
     assert (changes[name] != old).nonzero().flatten().tolist() == [1]
-    row = next(row for layer in fix.layers if layer.name == "bn1" for row in layer.channels if row.channel == 2)
+    row = next(row for layer in fix.batchnorms if layer.name == "bn1" for row in layer.channels if row.channel == 2)
     assert (row.variance_after, row.gain_after) == (row.variance_before, row.gain_before)
-    layer = next(layer for layer in fix.layers if layer.name == "bn1")
+    layer = next(layer for layer in fix.batchnorms if layer.name == "bn1")
     assert layer.gain_max_abs_after == layer.gain_max_abs_before
 
 
 def test_a_wide_bound_lets_them_pass() -> None:
     fix, _ = fixed(Net(revived=(2,)), FixOptions(float_bound=1e6))
-    assert not fix.refused
+    assert not fix.refused_channels
     assert fix.float_change is not None
     assert fix.float_change.relative_delta > 1e-3
 
 
 def test_layers_by_pattern() -> None:
     fix, changes = fixed(Net(), FixOptions(layers=("*2",)))
-    assert [layer.name for layer in fix.layers] == ["bn2"]
+    assert [layer.name for layer in fix.batchnorms] == ["bn2"]
     assert set(changes) == {"bn2.running_var"}
     with pytest.raises(ConfigError, match="no BatchNorm is called nothing") as error:
         fixed(Net(), FixOptions(layers=("nothing",)))
@@ -146,7 +147,7 @@ def test_nothing_to_repair_runs_nothing() -> None:
         norm.running_var.fill_(1.0)
     fix, changes = fixed(net)
     assert not changes
-    assert fix.layers == ()
+    assert fix.batchnorms == ()
     assert fix.before is None
     assert "nothing to repair" in str(fix.unproved)
 
@@ -165,6 +166,6 @@ def test_a_batchnorm_called_twice_is_repaired_once() -> None:
 
     subject = Subject(Twice(), "module", "net", "Twice")
     fix, changes = fix_unproved(subject, audit_batchnorms(subject), FixOptions(), "a test")
-    assert [layer.name for layer in fix.layers] == ["bn"]
+    assert [layer.name for layer in fix.batchnorms] == ["bn"]
     assert changes["bn.running_var"].tolist() == [1.0, 1.0, 1.0]
     assert fix.unproved == "a test"

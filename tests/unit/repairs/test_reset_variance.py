@@ -6,15 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qdiag.core.causes.fix import Method
-from qdiag.core.measures.bn import BatchNormRecord
+from qdiag.core.causes.repair_traits import Method
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.measures.measurement import ModelInfo
 from qdiag.pipeline.bn_audit import audit_batchnorms
+from qdiag.pipeline.repair import audited
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.repairs.overlay import subject_tensors, with_changes
-from qdiag.repairs.weights.reset_variance import propose
+from qdiag.repairs.weights.reset_variance import Proposal, propose
 from qdiag.subject import Subject
 
 EPS = 1e-3
+MODEL = ModelInfo("net", "module", "Net", 0, "0" * 64)
 
 
 def network(*, affine: bool = True) -> nn.Sequential:
@@ -34,6 +37,15 @@ def subject_of(net: nn.Module) -> Subject:
     return Subject(net, "module", "net", type(net).__name__)
 
 
+def proposed(
+    record: BatchNormRecord, tensors: dict[str, Tensor], method: Method, threshold: float | None = None
+) -> Proposal | None:
+    """Of all channels that are dead by the audit, or by the threshold; None without any."""
+    audit = BatchNormAudit(MODEL, "fx", 8, (record,))
+    (judged,) = audited(audit, threshold).records
+    return propose(judged, tensors, method, judged.dead_channels) if judged.dead else None
+
+
 def record_of(net: nn.Module, index: int = 0) -> BatchNormRecord:
     return audit_batchnorms(subject_of(net)).records[index]
 
@@ -44,7 +56,7 @@ def tensors_of(net: nn.Module) -> dict[str, Tensor]:
 
 def test_mean_by_hand() -> None:
     net = network()
-    proposal = propose(record_of(net), tensors_of(net), "mean")
+    proposal = proposed(record_of(net), tensors_of(net), "mean")
     assert proposal is not None
     assert proposal.edits == (ChannelEdit("1", 1, {"1.running_var": 2.0}),)  # (1 + 3) / 2
     (row,) = proposal.fix.channels
@@ -63,7 +75,7 @@ def test_mean_by_hand() -> None:
 
 def test_constant_by_hand() -> None:
     net = network()
-    proposal = propose(record_of(net), tensors_of(net), "constant")
+    proposal = proposed(record_of(net), tensors_of(net), "constant")
     assert proposal is not None
     assert proposal.edits == (ChannelEdit("1", 1, {"1.weight": 0.0}),)
     (row,) = proposal.fix.channels
@@ -76,7 +88,7 @@ def test_the_output_stays_where_the_channel_is_constant(method: Method) -> None:
     net = network()
     net[0].weight.data[1] = 0.0  # the constant that reaches the channel is its running mean, 0
     subject = subject_of(net)
-    proposal = propose(record_of(net), tensors_of(net), method)
+    proposal = proposed(record_of(net), tensors_of(net), method)
     assert proposal is not None
     changes = changed_tensors(tensors_of(net), proposal.edits)
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -95,7 +107,7 @@ def test_the_output_stays_where_the_channel_is_constant(method: Method) -> None:
 def test_constant_twice_says_that_nothing_is_left_to_do() -> None:
     net = network()
     net[1].weight.data[1] = 0.0
-    proposal = propose(record_of(net), tensors_of(net), "constant")
+    proposal = proposed(record_of(net), tensors_of(net), "constant")
     assert proposal is not None
     assert proposal.edits == ()
     assert "zero already" in str(proposal.fix.channels[0].refused)
@@ -103,36 +115,36 @@ def test_constant_twice_says_that_nothing_is_left_to_do() -> None:
 
 def test_refusals_say_which_method_would_do() -> None:
     plain = network(affine=False)
-    proposal = propose(record_of(plain), tensors_of(plain), "constant")
+    proposal = proposed(record_of(plain), tensors_of(plain), "constant")
     assert proposal is not None
     assert "method mean" in str(proposal.fix.channels[0].refused)
     assert proposal.edits == ()
     assert proposal.fix.gain_max_abs_after == proposal.fix.gain_max_abs_before
-    by_mean = propose(record_of(plain), tensors_of(plain), "mean")
+    by_mean = proposed(record_of(plain), tensors_of(plain), "mean")
     assert by_mean is not None
     assert len(by_mean.edits) == 1
     all_dead = network()
     all_dead[1].running_var.fill_(1e-30)
-    proposal = propose(record_of(all_dead), tensors_of(all_dead), "mean")
+    proposal = proposed(record_of(all_dead), tensors_of(all_dead), "mean")
     assert proposal is not None
     assert (proposal.fix.refused_count, len(proposal.edits)) == (3, 0)
     assert "method constant" in str(proposal.fix.channels[0].refused)
-    by_constant = propose(record_of(all_dead), tensors_of(all_dead), "constant")
+    by_constant = proposed(record_of(all_dead), tensors_of(all_dead), "constant")
     assert by_constant is not None
     assert len(by_constant.edits) == 3
 
 
 def test_tensors_under_other_names_are_not_guessed() -> None:
     net = network()
-    proposal = propose(record_of(net), {}, "mean")
+    proposal = proposed(record_of(net), {}, "mean")
     assert proposal is not None
     assert "1.running_var" in str(proposal.fix.channels[0].refused)
 
 
 def test_threshold_replaces_the_rule() -> None:
     net = network()
-    assert propose(record_of(net), tensors_of(net), "mean", threshold=1e-40) is None
-    proposal = propose(record_of(net), tensors_of(net), "mean", threshold=1.0 / EPS)
+    assert proposed(record_of(net), tensors_of(net), "mean", threshold=1e-40) is None
+    proposal = proposed(record_of(net), tensors_of(net), "mean", threshold=1.0 / EPS)
     assert proposal is not None
     assert [row.channel for row in proposal.fix.channels] == [0, 1]
     assert [row.variance_after for row in proposal.fix.channels] == [3.0, 3.0]
@@ -141,7 +153,7 @@ def test_threshold_replaces_the_rule() -> None:
 def test_a_healthy_layer_is_left_in_peace() -> None:
     net = network()
     net[1].running_var[1] = 0.5
-    assert propose(record_of(net), tensors_of(net), "mean") is None
+    assert proposed(record_of(net), tensors_of(net), "mean") is None
 
 
 def test_a_submodule_is_changed_inside_a_copy_of_the_whole() -> None:

@@ -12,7 +12,7 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.repairs.base import Repair, RepairContext
-from qdiag.repairs.weights.reset_variance_repair import RESET_VARIANCE_CONSTANT, RESET_VARIANCE_MEAN
+from qdiag.repairs.weights.reset_variance import RESET_VARIANCE_CONSTANT, RESET_VARIANCE_MEAN
 from qdiag.simulate.case import Case
 from qdiag.subject import Subject
 from tests.cases import assert_untouched, open_test_case, output_sqnr_db, snapshot
