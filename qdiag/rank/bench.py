@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import FloatCost
-from qdiag.errors import QdiagError, RepairRefused
+from qdiag.errors import QdiagError, RepairRefused, first_line
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate.case import Case
@@ -19,8 +19,6 @@ FLOAT_DROP_LIMIT_PP = 1.0
 """Points of accuracy, or of top-1 that changes, that a repair may cost the float network itself."""
 FLOAT_DELTA_LIMIT = 0.05
 """The same for networks without logits: largest |change| of an output over its largest |value|."""
-_MOST_CHARACTERS = 300
-"""Of the message of an unexpected error."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Bench:
         except Exception as error:
             if self.raises:
                 raise
-            return None, f"it failed: {_one_line(error)}"
+            return None, f"it failed: {first_line(error)}"
 
     def score(self, cases: Sequence[Case], stage: str) -> list[Scored]:
         """Scores on the measured data, of each case once."""
@@ -153,8 +151,3 @@ def costs_too_much(cost: FloatCost | None) -> str | None:
     if cost.pairs.drop_pp <= FLOAT_DROP_LIMIT_PP:
         return None
     return f"it costs the float network {cost.pairs.drop_pp:.1f} points, more than {FLOAT_DROP_LIMIT_PP:g}"
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}"[:_MOST_CHARACTERS] if lines else type(error).__name__

@@ -22,6 +22,11 @@ PLANTED = {
         "detectors/weights/mean_shift.py",
         "import qdiag.detectors.graph.add_ranges",
     ),
+    "families of repairs share helpers and nothing else": (
+        "repairs/base.py",
+        "import qdiag.repairs.weights.correct_bias",
+    ),
+    "repairs are independent of each other": ("repairs/scheme/keep_float.py", "import qdiag.repairs.scheme.float_bias"),
     "kinds of writers share words and nothing else": ("writers/csv/bn.py", "import qdiag.writers.json.read"),
 }
 

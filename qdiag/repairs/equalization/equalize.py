@@ -15,10 +15,10 @@ from torch import Tensor
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.equalization.absorb_bias import absorbed
 from qdiag.repairs.equalization.pairs import Pair, find_pairs
 from qdiag.repairs.equalization.scales import HEADROOM, equalizing_scales, scaled_weight
-from qdiag.repairs.scheme.stale import without_stale_edits
-from qdiag.repairs.weights.absorb_bias import absorbed
+from qdiag.repairs.stale import without_stale_edits
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
 

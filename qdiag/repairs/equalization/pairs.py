@@ -14,7 +14,7 @@ from torch import fx
 from qdiag.capture.ops import clamp_bounds, kind_and_policy, operation_name
 from qdiag.core.graph import Layer
 from qdiag.errors import RepairRefused
-from qdiag.repairs.equalization.layer import WeightedLayer, is_weighted, readers, shape_of, weighted_layer
+from qdiag.repairs.weighted_layer import WeightedLayer, is_weighted, readers, shape_of, weighted_layer
 from qdiag.simulate.case import Case
 
 _HOMOGENEOUS = {"relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "clip", "leaky_relu"}

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from qdiag.core.measures.ranges import ChannelRanges
-from qdiag.repairs.equalization.layer import WeightedLayer
 from qdiag.repairs.equalization.pairs import Pair
+from qdiag.repairs.weighted_layer import WeightedLayer
 from qdiag.simulate.calibrate import Observation
 
 SCALE_AT_MOST = 1024.0

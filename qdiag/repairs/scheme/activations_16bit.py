@@ -12,7 +12,7 @@ from dataclasses import replace
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import BiasType, TensorChange, TensorScheme
 from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
-from qdiag.repairs.scheme.scheme_change import change_outputs, integer_biases, layers_of, quantizer_owners, with_bias
+from qdiag.repairs.scheme_change import change_outputs, integer_biases, layers_of, quantizer_owners, with_bias
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 

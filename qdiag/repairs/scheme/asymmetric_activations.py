@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import TensorChange, TensorScheme
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme.scheme_change import change_activations
+from qdiag.repairs.scheme_change import change_activations
 from qdiag.simulate.case import Case
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import TensorChange
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme.scheme_change import change_each_output, layers_of, quantizer_owners
+from qdiag.repairs.scheme_change import change_each_output, layers_of, quantizer_owners
 from qdiag.simulate.case import Case
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme.scheme_change import layers_of, quantizer_owners
+from qdiag.repairs.scheme_change import layers_of, quantizer_owners
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_observations
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.scheme import CalibratorName, TensorChange, TensorScheme
 from qdiag.repairs.base import Apply, Repair, RepairContext, Treatment
-from qdiag.repairs.scheme.scheme_change import Changes, change_activations, change_weights
+from qdiag.repairs.scheme_change import Changes, change_activations, change_weights
 from qdiag.simulate.case import Case
 
 

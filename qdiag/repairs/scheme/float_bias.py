@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme.scheme_change import integer_biases, layers_of, with_bias
+from qdiag.repairs.scheme_change import integer_biases, layers_of, with_bias
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import TensorChange, TensorScheme
 from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
-from qdiag.repairs.scheme.scheme_change import change_weights
+from qdiag.repairs.scheme_change import change_weights
 from qdiag.simulate.case import Case
 
 

@@ -19,7 +19,7 @@ from qdiag.core.progress import Progress
 from qdiag.errors import RepairRefused
 from qdiag.numerics.layout import dense
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.equalization.layer import is_weighted, weighted_layer
+from qdiag.repairs.weighted_layer import is_weighted, weighted_layer
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.case import Case

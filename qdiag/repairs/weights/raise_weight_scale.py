@@ -18,7 +18,7 @@ from qdiag.core.graph import Layer
 from qdiag.errors import RepairRefused
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme.scheme_change import layers_of
+from qdiag.repairs.scheme_change import layers_of
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_plan_edits
 

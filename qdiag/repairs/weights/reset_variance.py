@@ -28,7 +28,7 @@ from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Apply, Repair, RepairContext, Treatment
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
-from qdiag.repairs.scheme.stale import without_stale_edits
+from qdiag.repairs.stale import without_stale_edits
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
 

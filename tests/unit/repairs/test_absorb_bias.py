@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from qdiag.capture.program import Runner
 from qdiag.repairs.base import RepairContext
+from qdiag.repairs.equalization.absorb_bias import absorbed
 from qdiag.repairs.equalization.equalize import EQUALIZE
 from qdiag.repairs.equalization.pairs import find_pairs
-from qdiag.repairs.weights.absorb_bias import absorbed
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
 from tests.cases import SESSION, open_test_case, output_sqnr_db

@@ -6,7 +6,7 @@ from torch import nn
 from qdiag.core.causes.findings import FindingSite
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.equalization.equalize import EQUALIZE
-from qdiag.repairs.scheme.stale import without_stale_edits
+from qdiag.repairs.stale import without_stale_edits
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
 from qdiag.simulate.changes import with_plan_edits
 from tests.cases import SESSION, open_test_case

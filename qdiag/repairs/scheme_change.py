@@ -10,7 +10,7 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import BiasType, LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.errors import ConfigError, RepairRefused
-from qdiag.repairs.scheme.stale import without_stale_edits
+from qdiag.repairs.stale import without_stale_edits
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.session import Session

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from qdiag.repairs.equalization.layer import WeightedLayer
 from qdiag.repairs.equalization.pairs import Pair
 from qdiag.repairs.equalization.scales import HEADROOM, extremes, smallest_scales
+from qdiag.repairs.weighted_layer import WeightedLayer
 from qdiag.simulate.calibrate import Observation
 
 
