@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.errors import LoadError
 from qdiag.files.read import RESULT_BYTES_MAX, open_regular, read_text

@@ -6,25 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from qdiag.cli.options.common import (
     ArchOption,
-    BatchSizeOption,
-    CalibDataOption,
-    CalibSamplesOption,
-    ChannelOrderOption,
-    CropOption,
-    DataOption,
     InputShapeOption,
     KeyOption,
-    MeanOption,
     ModelArgument,
-    PixelScaleOption,
-    PresetOption,
-    ResizeOption,
-    SamplesOption,
-    SeedOption,
-    StdOption,
     SubmoduleOption,
     TrustOption,
 )
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.parse import parse_numbers, parse_shape
 from qdiag.config import load_scheme
 from qdiag.core.progress import Progress
@@ -49,25 +37,6 @@ class ModelOptions:
     submodule: SubmoduleOption = None
     input_shape: InputShapeOption = None
     key: KeyOption = None
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """The panel `Data`, and how many of its samples run at once."""
-
-    data: DataOption = None
-    calib_data: CalibDataOption = None
-    preset: PresetOption = None
-    resize: ResizeOption = None
-    crop: CropOption = None
-    pixel_scale: PixelScaleOption = None
-    mean: MeanOption = None
-    std: StdOption = None
-    channel_order: ChannelOrderOption = None
-    samples: SamplesOption = None
-    calib_samples: CalibSamplesOption = 128
-    seed: SeedOption = 0
-    batch_size: BatchSizeOption = 16
 
 
 def open_subject(options: ModelOptions) -> "Subject":

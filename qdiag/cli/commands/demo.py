@@ -15,8 +15,9 @@ from rich.text import Text
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import OwnLines, Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.choices import Device, PreprocessingPreset
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.words import option_words

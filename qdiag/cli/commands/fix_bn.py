@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, resolve_scheme
+from qdiag.cli.inputs import ModelOptions, open_data, resolve_scheme
 from qdiag.cli.options.common import (
     JsonOption,
     SchemeOption,
     SetOption,
 )
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.fix_bn import (
     DryRunOption,

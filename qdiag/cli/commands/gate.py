@@ -9,9 +9,10 @@ import typer
 from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
-from qdiag.cli.inputs import DataOptions, ModelOptions, resolve_scheme
+from qdiag.cli.inputs import ModelOptions, resolve_scheme
 from qdiag.cli.options import common
 from qdiag.cli.options import gate as options
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions

@@ -3,13 +3,14 @@
 from functools import partial
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.options.common import (
     CsvOption,
     JsonOption,
     NoFoldOption,
     PlotOption,
 )
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.run import RunOptions, running

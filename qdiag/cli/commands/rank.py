@@ -2,7 +2,7 @@
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment, resolve_scheme
+from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
 from qdiag.cli.options.common import (
     JsonOption,
     NoFoldOption,
@@ -10,6 +10,7 @@ from qdiag.cli.options.common import (
     SchemeOption,
     SetOption,
 )
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.words import option_words

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_experiment, resolve_scheme
+from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
 from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.options.common import (
     ActivationsOnlyOption,
@@ -20,6 +20,7 @@ from qdiag.cli.options.common import (
     TopOption,
     WeightsOnlyOption,
 )
+from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.run import RunOptions, running

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from qdiag.cli.options.choices import ChannelOrder, Device, Order, PreprocessingPreset, SortKey
-from qdiag.cli.options.parse import check_numbers, check_output, check_plot, check_shape
-from qdiag.cli.options.roles import Reads, Writes, data_files
+from qdiag.cli.options.choices import Device, Order, SortKey
+from qdiag.cli.options.parse import check_output, check_plot, check_shape
+from qdiag.cli.options.roles import Reads, Writes
 
 MODEL, DATA, SCHEME, RUN, OUTPUT = "Model", "Data", "Scheme", "Run", "Output"
 
@@ -65,83 +65,6 @@ InputShapeOption = Annotated[
     ),
 ]
 
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        metavar="PATH",
-        help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Without it, inputs are drawn to match "
-        "the BatchNorm statistics of the network, and the result is marked data-free.",
-        rich_help_panel=DATA,
-    ),
-    Reads(data_files),
-]
-CalibDataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--calib-data",
-        metavar="PATH",
-        help="Calibrate on these instead of a part of --data.",
-        rich_help_panel=DATA,
-    ),
-    Reads(data_files),
-]
-PresetOption = Annotated[
-    PreprocessingPreset | None,
-    typer.Option("--preset", help="Preprocessing by name; tf is x/127.5 - 1.", rich_help_panel=DATA),
-]
-ResizeOption = Annotated[
-    int | None,
-    typer.Option("--resize", metavar="PIXELS", min=1, help="Shorter side after resizing.", rich_help_panel=DATA),
-]
-CropOption = Annotated[
-    int | None, typer.Option("--crop", metavar="PIXELS", min=1, help="Centre crop.", rich_help_panel=DATA)
-]
-MeanOption = Annotated[
-    str | None,
-    typer.Option(
-        "--mean",
-        metavar="NUMBERS",
-        callback=check_numbers,
-        help="Subtracted from the scaled pixels, one for all or one per channel.",
-        rich_help_panel=DATA,
-    ),
-]
-StdOption = Annotated[
-    str | None,
-    typer.Option(
-        "--std", metavar="NUMBERS", callback=check_numbers, help="Divides what is left.", rich_help_panel=DATA
-    ),
-]
-PixelScaleOption = Annotated[
-    float | None,
-    typer.Option(
-        "--pixel-scale",
-        metavar="NUMBER",
-        help="Multiplies pixels 0 to 255 first; 1/255 = 0.00392157 unless set.",
-        rich_help_panel=DATA,
-    ),
-]
-ChannelOrderOption = Annotated[
-    ChannelOrder | None, typer.Option("--channel-order", help="Of the network's input.", rich_help_panel=DATA)
-]
-SamplesOption = Annotated[
-    int | None,
-    typer.Option("--samples", metavar="N", min=1, help="Measure on at most N samples.", rich_help_panel=DATA),
-]
-CalibSamplesOption = Annotated[
-    int,
-    typer.Option("--calib-samples", metavar="N", min=1, help="Calibrate on at most N samples.", rich_help_panel=DATA),
-]
-BatchSizeOption = Annotated[
-    int,
-    typer.Option(
-        "--batch-size", metavar="N", min=1, help="Samples per pass; the result is the same.", rich_help_panel=RUN
-    ),
-]
-SeedOption = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="Of every random choice.", rich_help_panel=DATA)
-]
 
 SchemeOption = Annotated[
     str,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from qdiag.cli.inputs import DataOptions, ModelOptions
+from qdiag.cli.inputs import ModelOptions
+from qdiag.cli.options.data import DataOptions
 
 
 def option_words(

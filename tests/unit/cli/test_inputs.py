@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from qdiag.cli.inputs import DataOptions, ModelOptions, open_data, open_subject, preprocessing_of, resolve_scheme
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject, preprocessing_of, resolve_scheme
 from qdiag.cli.options.choices import ChannelOrder, PreprocessingPreset
+from qdiag.cli.options.data import DataOptions
 from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
 from qdiag.simulate.session import Session
