@@ -11,7 +11,6 @@ from qdiag.capture.computed import fold_computed
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
 from qdiag.capture.program import Program
-from qdiag.core.graph import OpGraph
 from qdiag.core.scheme import QuantScheme
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation
@@ -53,7 +52,7 @@ def with_scheme(session: Session, case: Case, scheme: QuantScheme) -> Case:
         changed = replace(case, scheme=scheme, network=_with_clamps(network, case.clamps), origin=network)
         return _planned(session, changed, recalibrate=True)
     changed = replace(case, scheme=scheme)
-    names = [layer.name for layer in case.network.graph.layers]
+    names = [layer.name for layer in case.network.graph.sites]
     pairs = [(name, scheme.activations_of(name), case.scheme.activations_of(name)) for name in names]
     closer = [name for name, new, old in pairs if new.calibrator not in ("minmax", old.calibrator)]
     if closer:
@@ -83,7 +82,7 @@ def with_plan_edits(session: Session, case: Case, edits: Mapping[str, Mapping[st
 
 def without_quantizers(case: Case) -> Case:
     """The float network with the weights of this case."""
-    return replace(case, plan=QuantPlan(case.scheme, {layer.name: LayerPlan() for layer in case.network.graph.layers}))
+    return replace(case, plan=QuantPlan(case.scheme, {layer.name: LayerPlan() for layer in case.network.graph.sites}))
 
 
 def _planned(session: Session, case: Case, *, recalibrate: bool) -> Case:
@@ -118,4 +117,4 @@ def _with_clamps(network: Network, clamps: Mapping[str, Clamp]) -> Network:
     if not clamps:
         return network
     layers = tuple(replace(layer, clamp=clamps.get(layer.name, layer.clamp)) for layer in network.graph.layers)
-    return replace(network, graph=OpGraph(layers, network.graph.sources))
+    return replace(network, graph=replace(network.graph, layers=layers))
