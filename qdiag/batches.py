@@ -16,7 +16,9 @@ class Batch:
     """The arguments of one call, and what is known about them.
 
     Attributes:
-        args, kwargs: arguments of `forward`: tensors, or tuples, lists and dicts of tensors, batch axis first.
+        args, kwargs: arguments of `forward`: tensors, or tuples, lists and dicts of tensors, and plain numbers, which
+            every call gets. The first tensor counts the samples on its first axis; others may on another one, see
+            `sample_axis`.
         labels: class numbers (N,) or whatever the metric expects; None without labels.
     """
 
@@ -34,6 +36,14 @@ class Batch:
         """Samples in the batch, from the first axis of the first tensor."""
         tensors = self.tensors
         return int(tensors[0].shape[0]) if tensors and tensors[0].ndim else 1
+
+
+def sample_axis(tensor: Tensor, count: int) -> int | None:
+    """The axis that counts the samples of a batch of `count`: the first one of that size.
+
+    A recurrent state (layers, N, features) has it second. None for a tensor that belongs to the whole batch.
+    """
+    return next((axis for axis, size in enumerate(tensor.shape) if size == count), None)
 
 
 def not_accepted(batch: Batch, error: Exception) -> DataError:
@@ -99,3 +109,42 @@ class Datasets:
     calibration: Batches
     evaluation: Batches
     split: str
+
+
+@dataclass(frozen=True)
+class RewrittenBatches:
+    """Batches with the same origin as others."""
+
+    inner: Batches
+
+    @property
+    def source(self) -> str:
+        return self.inner.source
+
+    @property
+    def sample_count(self) -> int:
+        return self.inner.sample_count
+
+    @property
+    def batch_size(self) -> int:
+        return self.inner.batch_size
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.inner.is_labelled
+
+    @property
+    def preprocessing(self) -> str:
+        return self.inner.preprocessing
+
+    @property
+    def is_data_free(self) -> bool:
+        return self.inner.is_data_free
+
+    @property
+    def is_reproducible(self) -> bool:
+        return self.inner.is_reproducible
+
+    def digest(self) -> str:
+        """That of the stored data."""
+        return self.inner.digest()

@@ -58,6 +58,9 @@ class _Grouper:
             return
         kind, policy = kind_and_policy(node)
         arriving = [i for i in node.all_input_nodes if i.name in self._sources and not _is_parameter(node, i)]
+        if policy == "pass" and not arriving:
+            # integers become numbers here: by a conversion, or by a look-up in a table
+            kind, policy = operation_name(node), "own"
         if policy == "pass":
             self._sources[node.name] = tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name]))
             return
@@ -139,25 +142,15 @@ class _Grouper:
 
 
 def _data_nodes(program: Program, nodes: list[fx.Node]) -> set[fx.Node]:
-    """Tensors that depend on the network's inputs; their sizes do not count."""
-    data: set[fx.Node] = set()
+    """Tensors that depend on the network's inputs, integer inputs themselves aside; their sizes do not count."""
+    dependent: set[fx.Node] = set()
     for node in nodes:
-        is_input = node.op == "placeholder" and node.target in program.inputs
-        if (is_input and _is_float(node)) or (
-            node.op == "call_function"
-            and _is_tensor(node)
-            and (any(i in data for i in node.all_input_nodes) or _from_integers(program, node))
-        ):
-            data.add(node)
-    return data
-
-
-def _from_integers(program: Program, node: fx.Node) -> bool:
-    """An embedding: float values that depend on integer inputs."""
-    return _is_float(node) and any(
-        i.op == "placeholder" and i.target in program.inputs and isinstance(i.meta.get("val"), Tensor)
-        for i in node.all_input_nodes
-    )
+        if node.op == "placeholder":
+            if node.target in program.inputs and _is_tensor(node):
+                dependent.add(node)
+        elif node.op == "call_function" and _is_tensor(node) and any(i in dependent for i in node.all_input_nodes):
+            dependent.add(node)
+    return {node for node in dependent if node.op != "placeholder" or _is_float(node)}
 
 
 def _read_outputs(node: fx.Node) -> list[fx.Node]:

@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 from torch.jit._trace import TracerWarning
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch
+from qdiag.batches import Batch, sample_axis
 from qdiag.capture.places import code_at, is_torch
 from qdiag.capture.state import NetworkState, own_randomness
 from qdiag.core.measures.measurement import SkippedRoute
@@ -90,10 +90,11 @@ def _exported(model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedPro
 
 
 def _dynamic_batch(samples: int) -> Callable[[Any], dict[int, Any] | None]:
-    """Which axes of one input may vary: the first, where it is the batch."""
+    """Which axis of one input may vary: the one that counts samples."""
 
     def dimensions(leaf: Any) -> dict[int, Any] | None:
-        return {0: Dim.AUTO} if isinstance(leaf, Tensor) and leaf.ndim and leaf.shape[0] == samples else None
+        axis = sample_axis(leaf, samples) if isinstance(leaf, Tensor) else None
+        return {axis: Dim.AUTO} if axis is not None else None
 
     return dimensions
 

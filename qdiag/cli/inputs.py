@@ -61,10 +61,13 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
     """
     shape = parse_shape(model.input_shape)
     if options.data is None:
+        if options.arg:
+            raise ConfigError("--arg without --data", hint="inputs are drawn for networks with one float input alone")
         return _drawn(options, subject, shape or _exported_shape(subject), session.progress)
+    from qdiag.loaders.data.arguments import with_arguments
     from qdiag.loaders.data.sources import DataRequest, open_datasets
 
-    return open_datasets(
+    datasets = open_datasets(
         DataRequest(
             data=options.data,
             calib_data=options.calib_data,
@@ -76,6 +79,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
             input_shape=shape,
         )
     )
+    return with_arguments(datasets, options.arg or ())
 
 
 def open_experiment(

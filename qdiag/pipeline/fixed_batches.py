@@ -1,15 +1,14 @@
 """Batches of exactly one size, for networks that accept no other, and batches of a few samples."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Batches, Datasets
+from qdiag.batches import Batch, Datasets, RewrittenBatches, sample_axis
 from qdiag.errors import DataError
 
 
@@ -35,45 +34,6 @@ def in_batches_of(datasets: Datasets, size: int | None) -> Datasets:
 
 
 @dataclass(frozen=True)
-class RewrittenBatches:
-    """Batches with the same origin as others."""
-
-    inner: Batches
-
-    @property
-    def source(self) -> str:
-        return self.inner.source
-
-    @property
-    def sample_count(self) -> int:
-        return self.inner.sample_count
-
-    @property
-    def batch_size(self) -> int:
-        return self.inner.batch_size
-
-    @property
-    def is_labelled(self) -> bool:
-        return self.inner.is_labelled
-
-    @property
-    def preprocessing(self) -> str:
-        return self.inner.preprocessing
-
-    @property
-    def is_data_free(self) -> bool:
-        return self.inner.is_data_free
-
-    @property
-    def is_reproducible(self) -> bool:
-        return self.inner.is_reproducible
-
-    def digest(self) -> str:
-        """That of the stored data."""
-        return self.inner.digest()
-
-
-@dataclass(frozen=True)
 class FixedBatches(RewrittenBatches):
     """Batches of exactly `size` samples; what is left over at the end is not used."""
 
@@ -93,48 +53,57 @@ class FixedBatches(RewrittenBatches):
                 f"{self.inner.sample_count} samples, but the network takes batches of exactly {self.size}",
                 hint="give more samples, or a network (or a saved program) that takes any batch size",
             )
-        for chunk in _chunks(_samples(self.inner), self.size):
-            yield _stacked(chunk)
+        yield from _regrouped(self.inner, self.size)
 
 
 def chosen(batch: Batch, indices: Sequence[int]) -> Batch:
     """These samples of the batch, without labels; an index may come twice. What has no batch axis stays whole."""
-    count, wanted = batch.sample_count, torch.as_tensor(indices)
-    return _mapped(lambda x: x.index_select(0, wanted) if x.ndim and x.shape[0] == count else x, batch)
+    cut = _rows(replace(batch, labels=None), indices)
+    return Batch(cut.args, cut.kwargs)
 
 
 def on_cpu(batch: Batch) -> Batch:
     """The batch with its tensors on the CPU, without labels."""
-    return _mapped(lambda x: x.cpu(), batch)
+    args, kwargs = pytree.tree_map_only(Tensor, lambda x: x.cpu(), (batch.args, dict(batch.kwargs)))
+    return Batch(args, kwargs)
 
 
-def _mapped(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
-    def mapped(leaf: Any) -> Any:
-        return function(leaf) if isinstance(leaf, Tensor) else leaf
+def _rows(batch: Batch, indices: Sequence[int]) -> Batch:
+    count, wanted = batch.sample_count, torch.as_tensor(indices)
 
-    return Batch(pytree.tree_map(mapped, batch.args), pytree.tree_map(mapped, dict(batch.kwargs)))
+    def cut(x: Tensor) -> Tensor:
+        axis = sample_axis(x, count)
+        return x if axis is None else x.index_select(axis, wanted.to(x.device))
+
+    args, kwargs, labels = pytree.tree_map_only(Tensor, cut, (batch.args, dict(batch.kwargs), batch.labels))
+    return Batch(args, kwargs, labels)
 
 
-def _samples(batches: Batches) -> Iterator[Batch]:
+def _regrouped(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
+    """The samples of all batches in batches of exactly `size`."""
+    held: list[Batch] = []
+    axes: list[int | None] | None = None
     for batch in batches:
-        count = batch.sample_count
-        for i in range(count):
-            leaves, spec = pytree.tree_flatten((batch.args, dict(batch.kwargs), batch.labels))
-            cut = [x[i : i + 1] if isinstance(x, Tensor) and x.ndim and x.shape[0] == count else x for x in leaves]
-            yield Batch(*pytree.tree_unflatten(cut, spec))
+        if axes is None or batch.sample_count > 1:  # of one sample, several axes may have the size of the batch
+            axes = _axes(batch)
+        start = 0
+        while start < batch.sample_count:
+            count = sum(part.sample_count for part in held)
+            stop = min(start + size - count, batch.sample_count)
+            held.append(_rows(batch, range(start, stop)))
+            start = stop
+            if sum(part.sample_count for part in held) == size:
+                yield _joined(held, axes)
+                held = []
 
 
-def _chunks(samples: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    chunk: list[Batch] = []
-    for sample in samples:
-        chunk.append(sample)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
+def _axes(batch: Batch) -> list[int | None]:
+    leaves = pytree.tree_leaves((batch.args, dict(batch.kwargs), batch.labels))
+    return [sample_axis(x, batch.sample_count) if isinstance(x, Tensor) else None for x in leaves]
 
 
-def _stacked(samples: list[Batch]) -> Batch:
-    trees = [pytree.tree_flatten((s.args, dict(s.kwargs), s.labels)) for s in samples]
+def _joined(parts: list[Batch], axes: Sequence[int | None]) -> Batch:
+    trees = [pytree.tree_flatten((part.args, dict(part.kwargs), part.labels)) for part in parts]
     columns = zip(*(leaves for leaves, _ in trees), strict=True)
-    merged = [torch.cat(list(c)) if isinstance(c[0], Tensor) and c[0].ndim else c[0] for c in columns]
+    merged = [c[0] if axis is None else torch.cat(list(c), axis) for c, axis in zip(columns, axes, strict=True)]
     return Batch(*pytree.tree_unflatten(merged, trees[0][1]))

@@ -1,11 +1,12 @@
 """From a model and one batch to a network that can be run, checked against the original at every step."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
-from qdiag.batches import Batch, Batches
+from qdiag.batches import Batch, Batches, sample_axis
 from qdiag.capture.capture import capture, largest_delta
 from qdiag.capture.computed import fold_computed
 from qdiag.capture.fold import fold_batchnorms
@@ -71,6 +72,12 @@ def _folded(program: Program, info: CaptureInfo, example: Batch) -> tuple[Progra
 
 
 def _at_least_two(example: Batch, subject: Subject) -> Batch:
-    """A batch axis of one would be taken for a constant; a saved program with a fixed batch gets just that."""
-    wanted, count = static_batch(subject.model) or 2, example.sample_count
+    """A batch axis of one would be taken for a constant; a saved program with a fixed batch gets just that.
+
+    Where an input counts samples on another axis than its first, the size is one that none of its other axes has.
+    """
+    count = example.sample_count
+    moved = [x for x in example.tensors if sample_axis(x, count) not in (0, None)]
+    taken = {size for x in moved for size in x.shape}
+    wanted = static_batch(subject.model) or next(size for size in itertools.count(2) if size not in taken - {count})
     return example if wanted == count else chosen(example, [i % count for i in range(wanted)])

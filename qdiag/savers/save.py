@@ -17,6 +17,7 @@ from qdiag.loaders.models import torchscript as model_torchscript
 from qdiag.loaders.models.file import ModelFile, ModelLoader, peek
 from qdiag.loaders.models.foreign import refuse_file
 from qdiag.loaders.models.state_dict import stored_names
+from qdiag.numerics.tensor_bytes import tensor_bytes
 from qdiag.savers import checkpoint, exported, safetensors, torchscript
 from qdiag.savers.saver import ModelSaver
 from qdiag.subject import Subject
@@ -202,11 +203,7 @@ def _is_equal(a: Tensor, b: Tensor) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     # bit by bit, so that NaN equals itself and 0 does not equal -0
-    return a.is_meta or a.is_quantized or _bytes(a).equal(_bytes(b))
-
-
-def _bytes(x: Tensor) -> Tensor:
-    return x.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return a.is_meta or a.is_quantized or tensor_bytes(a).equal(tensor_bytes(b))
 
 
 def _save_new(model: nn.Module, changes: Mapping[str, Tensor], path: Path) -> None:

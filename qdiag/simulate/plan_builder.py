@@ -95,16 +95,21 @@ class _Builder:
 
 def _float_reason(layer: Layer, scheme: QuantScheme) -> str | None:
     names = (layer.name, *(layer.inputs if layer.kind == OUTPUT else ()))
-    if any(fnmatchcase(name, pattern) for pattern in scheme.float_layers for name in names):
+    if any(_matches(pattern, name) for pattern in scheme.float_layers for name in names):
         return BY_REQUEST
     return UNKNOWN_OPERATION if layer.policy == "float" else None
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """A name counts as itself, whatever signs of a pattern it holds."""
+    return pattern == name or fnmatchcase(name, pattern)
 
 
 def _check_patterns(graph: OpGraph, scheme: QuantScheme) -> None:
     everything = [layer.name for layer in graph.sites]
     names = [layer.name for layer in graph.layers if layer.kind != INPUT]
     for pattern in scheme.float_layers:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(_matches(pattern, name) for name in everything):
             some = ", ".join(names[:4])
             raise ConfigError(f"float_layers = {pattern!r} matches no layer", hint=f"layers are called {some}, ...")
     for override in scheme.layers:

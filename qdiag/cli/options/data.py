@@ -36,6 +36,16 @@ class DataOptions:
         ),
         Reads(data_files),
     ] = None
+    arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arg",
+            metavar="NAME=VALUE",
+            help="An argument of forward that the data does not hold, the same for every batch: sr=16000, or "
+            "state=zeros(2,N,128), where N is the batch size; can be repeated.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
     preset: Annotated[
         PreprocessingPreset | None,
         typer.Option("--preset", help="Preprocessing by name; tf is x/127.5 - 1.", rich_help_panel=DATA),

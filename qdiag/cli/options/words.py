@@ -32,6 +32,8 @@ def option_words(
         ("--scheme", scheme),
     ]
     words = [word for name, value in pairs if value is not None for word in (name, _plain(value))]
+    for argument in data.arg or ():
+        words += ["--arg", argument]
     for assignment in overrides:
         words += ["--set", assignment]
     if model.trust:

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch
+from qdiag.batches import Batch, sample_axis
 from qdiag.errors import DataError
 from qdiag.loaders.data.arrays import INPUT_NAMES, LABEL_NAMES
 from qdiag.loaders.data.checks import check_label_count, class_labels
 
+_PLAIN = (bool, int, float, str)
+"""Arguments that every call gets alike, such as a sampling rate."""
 _HINT = "a batch is a tensor, a pair (inputs, labels), a dictionary of inputs by name, or a qdiag Batch"
 
 
@@ -60,7 +62,12 @@ def _from_mapping(item: Mapping[Any, object], at: str) -> Batch:
     if len(names) > 1:
         raise DataError(f"both {' and '.join(names)} could be the labels", at=at, hint="keep one of them")
     labels = _labels(item[names[0]], at) if names else None
-    inputs = {str(name): _tensor(value, at) for name, value in item.items() if name not in names}
+    has_tensors = any(isinstance(value, (Tensor, np.ndarray)) for name, value in item.items() if name not in names)
+    inputs = {
+        str(name): value if has_tensors and isinstance(value, _PLAIN) else _tensor(value, at)
+        for name, value in item.items()
+        if name not in names
+    }
     if len(inputs) == 1 and next(iter(inputs)) in INPUT_NAMES:
         return Batch(tuple(inputs.values()), labels=labels)
     return Batch((), inputs, labels)
@@ -99,12 +106,13 @@ def rows(batch: Batch, indices: Sequence[int]) -> Batch:
     chosen = torch.as_tensor(indices)
 
     def cut(tensor: Tensor) -> Tensor:
-        if tensor.ndim == 0 or tensor.shape[0] != batch.sample_count:
+        axis = sample_axis(tensor, batch.sample_count)
+        if axis is None:
             raise DataError(
                 f"a tensor of shape {tuple(tensor.shape)} in a batch of {batch.sample_count} cannot be divided",
                 hint="give calibration and measurement data apart without a cap, or put the batch axis first",
             )
-        return tensor.index_select(0, chosen.to(tensor.device))
+        return tensor.index_select(axis, chosen.to(tensor.device))
 
     return _mapped(cut, batch)
 
@@ -114,9 +122,11 @@ def joined(parts: Sequence[Batch]) -> Batch:
     if len(parts) == 1:
         return parts[0]
     trees = [pytree.tree_flatten((part.args, dict(part.kwargs), part.labels)) for part in parts]
+    largest = max(range(len(parts)), key=lambda i: parts[i].sample_count)  # whose size other axes have least often
+    axes = [sample_axis(x, parts[largest].sample_count) if isinstance(x, Tensor) else None for x in trees[largest][0]]
     leaves = [
-        torch.cat(column) if isinstance(column[0], Tensor) else column[0]
-        for column in zip(*(leaves for leaves, _ in trees), strict=True)
+        torch.cat(column, axis) if axis is not None else column[0]
+        for column, axis in zip(zip(*(leaves for leaves, _ in trees), strict=True), axes, strict=True)
     ]
     args, kwargs, labels = pytree.tree_unflatten(leaves, trees[0][1])
     return Batch(args, kwargs, labels)

@@ -15,6 +15,7 @@ from qdiag.loaders.data.batch import as_batch
 from qdiag.loaders.data.checks import check_finite, check_label_count, class_labels, numbered
 from qdiag.loaders.data.samples import Hash, SampleSet
 from qdiag.loaders.data.stream import survey
+from qdiag.numerics.tensor_bytes import tensor_bytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class DatasetSamples:
             batch = self._load([index])
             for tensor in [*batch.tensors, *([] if batch.labels is None else [batch.labels])]:
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+                digest.update(tensor_bytes(tensor).numpy().tobytes())
 
 
 def samples_of(data: object, source: str | None = None) -> SampleSet:

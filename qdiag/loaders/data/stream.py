@@ -12,6 +12,7 @@ from qdiag.errors import DataError, QdiagError
 from qdiag.loaders.data.batch import as_batch, joined, rows
 from qdiag.loaders.data.checks import check_finite, numbered
 from qdiag.loaders.data.samples import Hash
+from qdiag.numerics.tensor_bytes import tensor_bytes
 
 _PROBES = 64
 """Values of each tensor that tell whether a batch is the one of the first pass."""
@@ -163,4 +164,4 @@ def _all_tensors(batch: Batch) -> list[Tensor]:
 
 def _hash(digest: Hash, tensor: Tensor, shape: tuple[int, ...]) -> None:
     digest.update(f"{tensor.dtype} {shape}\n".encode())
-    digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    digest.update(tensor_bytes(tensor).numpy().tobytes())

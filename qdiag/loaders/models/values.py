@@ -9,6 +9,7 @@ from torch.export import ExportedProgram
 
 from qdiag.core.listed import listed
 from qdiag.errors import LoadError
+from qdiag.numerics.tensor_bytes import tensor_bytes
 from qdiag.subject import Subject
 
 _SHOWN = 8
@@ -75,7 +76,7 @@ def fingerprint_tensors(named: Iterable[tuple[str, Tensor]]) -> str:
         if name.endswith(_COUNTER):
             continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(tensor_bytes(tensor).numpy().data)
     return digest.hexdigest()
 
 

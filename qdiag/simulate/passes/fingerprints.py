@@ -11,6 +11,7 @@ from torch import Tensor, fx
 
 from qdiag.batches import Batches
 from qdiag.core.by_identity import ByIdentity
+from qdiag.numerics.tensor_bytes import tensor_bytes
 
 _KNOWN_NAMESPACES = ("aten", "prim", "prims")
 _KNOWN_MODULES = ("_operator", "builtins", "math")
@@ -69,7 +70,7 @@ class Fingerprints:
 
 def _of_tensor(x: Tensor) -> str:
     try:
-        data = x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        data = tensor_bytes(x).numpy().data
     except (RuntimeError, TypeError, NotImplementedError) as error:  # sparse, quantized, without values
         raise NoFingerprint(str(error)) from error
     digest = hashlib.sha256(f"{x.dtype} {tuple(x.shape)}\n".encode())
