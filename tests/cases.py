@@ -12,7 +12,7 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.prepare import prepare
+from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.paired import paired_lanes

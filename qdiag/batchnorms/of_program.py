@@ -8,9 +8,9 @@ from torch.export import ExportedProgram
 
 from qdiag.batchnorms.sites import GraphOp, LayerTensors, NormSites, NormTensors, pair_in_graph
 from qdiag.capture.capture import program_from_export
-from qdiag.capture.functionalize import needs_full_functionalization
 from qdiag.capture.ops import has_weight, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
+from qdiag.capture.rewrites.functionalize import needs_full_functionalization
 from qdiag.capture.routes import quiet
 
 _BATCH_NORM = torch.ops.aten.batch_norm.default

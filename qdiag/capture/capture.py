@@ -10,12 +10,12 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
-from qdiag.capture.biases import separate_biases
-from qdiag.capture.functionalize import functionalize, needs_full_functionalization
-from qdiag.capture.normalize import normalize
 from qdiag.capture.program import Program
+from qdiag.capture.rewrites.biases import separate_biases
+from qdiag.capture.rewrites.functionalize import functionalize, needs_full_functionalization
+from qdiag.capture.rewrites.normalize import normalize
+from qdiag.capture.rewrites.subgraphs import bind_subgraphs
 from qdiag.capture.routes import export_program, quiet
-from qdiag.capture.subgraphs import bind_subgraphs
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError
 from qdiag.subject import Subject

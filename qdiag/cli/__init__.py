@@ -1,1 +1,1 @@
-"""The only room that prints, asks and exits."""
+"""The program `qdiag`: the only part that prints, asks and exits."""

@@ -6,10 +6,10 @@ from qdiag.batches import Datasets
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
 from qdiag.pipeline.facts import data_info, model_info
-from qdiag.pipeline.fixed_batches import in_batches_of
-from qdiag.pipeline.inputs import inputs_for, naming
 from qdiag.pipeline.notes import notes_on
-from qdiag.pipeline.prepare import prepare
+from qdiag.pipeline.preparation.fixed_batches import in_batches_of
+from qdiag.pipeline.preparation.inputs import inputs_for, naming
+from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.simulate.case import Case
 from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops

@@ -12,7 +12,7 @@ from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
 from qdiag.pipeline.begin import Experiment, measurement_of
 from qdiag.pipeline.bn_audit import audit_batchnorms
-from qdiag.pipeline.inputs import naming
+from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
 from qdiag.rank.rank import rank_causes
 from qdiag.repairs.base import RepairContext

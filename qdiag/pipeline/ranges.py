@@ -7,9 +7,9 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe
 from qdiag.pipeline.facts import data_info, model_info
-from qdiag.pipeline.fixed_batches import in_batches_of
-from qdiag.pipeline.inputs import inputs_for, naming
-from qdiag.pipeline.prepare import prepare
+from qdiag.pipeline.preparation.fixed_batches import in_batches_of
+from qdiag.pipeline.preparation.inputs import inputs_for, naming
+from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions

@@ -19,7 +19,7 @@ from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.facts import model_info
 from qdiag.pipeline.float_change import float_change, keep_within
 from qdiag.pipeline.float_probe import FloatProbe
-from qdiag.pipeline.inputs import naming
+from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.overlay import with_changes

@@ -3,7 +3,7 @@
 from qdiag.core.measures.measurement import Measurement
 from qdiag.errors import ConfigError
 from qdiag.pipeline.begin import Experiment, measurement_of
-from qdiag.pipeline.inputs import naming
+from qdiag.pipeline.preparation.inputs import naming
 from qdiag.simulate.session import Session
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qdiag.capture.computed import fold_computed
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
 from qdiag.capture.program import Program
+from qdiag.capture.rewrites.computed import fold_computed
 from qdiag.core.scheme import QuantScheme
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation

@@ -14,7 +14,7 @@ from qdiag.batches import Batch
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.prepare import prepare
+from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import observe_network
 from qdiag.simulate.passes.lanes import SIMULATED

@@ -18,6 +18,8 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("diagnose", "load_model", "load_scheme", "measure", "ranges")
 LINES_AT_MOST = 250
+FILES_AT_MOST = 17
+"""Sixteen and `__init__.py`."""
 NAMES_AT_MOST = 14
 """What can be kept in mind: five functions, their results and the values those are made of, the scheme, the error.
 What lies deeper (a cause, a trial, a finding) is reached through a `Diagnosis`, and named by `qdiag.core`."""
@@ -58,6 +60,14 @@ def test_no_file_outgrows_its_noun() -> None:
     assert not long, "look for a second noun inside, and give it a file"
 
 
+def test_no_folder_outgrows_a_page() -> None:
+    folders = [path.parent for path in (ROOT / "qdiag").rglob("__init__.py")]
+    assert len(folders) > 40
+    full = {str(folder.relative_to(ROOT)): len(list(folder.glob("*.py"))) for folder in folders}
+    crowded = {name: count for name, count in full.items() if count > FILES_AT_MOST}
+    assert not crowded, "divide it by what its files own"
+
+
 def test_dead_code_is_found(tmp_path: Path) -> None:
     """One function that nothing calls is named beside a whole package in which everything has a reader."""
     planted = tmp_path / "planted.py"
@@ -70,12 +80,14 @@ def test_dead_code_is_found(tmp_path: Path) -> None:
     ]
 
 
-def test_every_room_is_described() -> None:
+def test_every_folder_is_described() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rooms = sorted(path.parent.name for path in (ROOT / "qdiag").glob("*/__init__.py"))
-    missing = [room for room in rooms if f"`qdiag/{room}`" not in text]
-    assert rooms
-    assert not missing
+    folders = sorted(str(path.parent.relative_to(ROOT)) for path in (ROOT / "qdiag").glob("*/**/__init__.py"))
+    assert len(folders) > 40
+    assert [folder for folder in folders if f"`{folder}`" not in text] == []
+    named = {word for word in text.split("`") if word.startswith("qdiag/") and not {".", "*"} & set(word)}
+    gone = [word for word in named if word == word.lower() and not (ROOT / word).is_dir()]
+    assert gone == []
 
 
 def declared() -> dict[str, str]:

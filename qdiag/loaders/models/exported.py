@@ -9,10 +9,10 @@ from torch.export import ExportedProgram
 
 from qdiag.errors import LoadError, UntrustedError, first_line
 from qdiag.loaders.archive import read_archive, root_of, write_archive
-from qdiag.loaders.models.exported_screen import COMPILED, PROGRAMS, code_in_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
-from qdiag.loaders.models.operators import is_quantized
 from qdiag.loaders.models.quiet import quiet_torch, unheard, weights_only_forced
+from qdiag.loaders.models.screens.exported import COMPILED, PROGRAMS, code_in_archive
+from qdiag.loaders.models.screens.operators import is_quantized
 from qdiag.loaders.probe import probe
 
 _OLD_LAYOUT = "serialized_exported_program.json"

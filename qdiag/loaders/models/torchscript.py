@@ -10,8 +10,8 @@ from qdiag.errors import LoadError, UntrustedError, first_line
 from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, unheard
+from qdiag.loaders.models.screens.torchscript import screen_script
 from qdiag.loaders.models.torchscript_prints import without_prints
-from qdiag.loaders.models.torchscript_screen import screen_script
 from qdiag.loaders.probe import probe
 
 _READ_BY_TORCH = ("data.pkl", "constants.pkl", "version", ".data/version", "byteorder")

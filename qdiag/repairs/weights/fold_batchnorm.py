@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qdiag.capture.computed import fold_computed
 from qdiag.capture.fold import fold_batchnorms
+from qdiag.capture.rewrites.computed import fold_computed
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune
 
 import qdiag
-from qdiag.capture.computed import stored_name
+from qdiag.capture.rewrites.computed import stored_name
 from tests.networks.computed import (
     HyperNetwork,
     JoinedBiases,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from qdiag.errors import LoadError, UntrustedError
-from qdiag.loaders.models.exported_bounds import graph_bits, symbol_beyond
-from qdiag.loaders.models.exported_screen import code_in_archive
 from qdiag.loaders.models.formats import load_subject
+from qdiag.loaders.models.screens.exported import code_in_archive
+from qdiag.loaders.models.screens.exported_bounds import graph_bits, symbol_beyond
 from tests.unit.loaders import model_files as files
 
 

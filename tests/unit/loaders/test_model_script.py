@@ -14,9 +14,9 @@ from qdiag.cli.app import run
 from qdiag.errors import LoadError, UntrustedError
 from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.formats import load_subject
-from qdiag.loaders.models.operators import may_run
+from qdiag.loaders.models.screens.operators import may_run
+from qdiag.loaders.models.screens.torchscript import screen_script
 from qdiag.loaders.models.torchscript_prints import without_prints
-from qdiag.loaders.models.torchscript_screen import screen_script
 from tests.models import KINDS
 from tests.unit.loaders import model_files as files
 

@@ -13,7 +13,7 @@ from qdiag.cli.app import run
 from qdiag.errors import ConfigError
 from qdiag.loaders.data.arguments import Zeros, parse_argument, with_arguments
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.fixed_batches import chosen, in_batches_of
+from qdiag.pipeline.preparation.fixed_batches import chosen, in_batches_of
 from tests.networks.arguments import Pixels, TableLookUp, VoiceActivity
 from tests.networks.unusual import Bag
 

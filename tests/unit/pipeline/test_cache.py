@@ -17,7 +17,7 @@ from qdiag.errors import ConfigError
 from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.diagnose import DiagnoseOptions
-from qdiag.pipeline.inputs import inputs_for
+from qdiag.pipeline.preparation.inputs import inputs_for
 from qdiag.simulate import surroundings as surroundings_module
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers

@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from qdiag.loaders.models.operators import is_operator, is_quantized, may_run
+from qdiag.loaders.models.screens.operators import is_operator, is_quantized, may_run
 
 CODE_BYTES_MAX = 64 << 20
 """Of all code in an archive; that of a large detector takes 2 MB."""

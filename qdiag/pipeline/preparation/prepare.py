@@ -8,16 +8,16 @@ import torch
 
 from qdiag.batches import Batch, Batches, sample_axis
 from qdiag.capture.capture import capture, largest_delta
-from qdiag.capture.computed import fold_computed
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
 from qdiag.capture.program import Program, Runner
+from qdiag.capture.rewrites.computed import fold_computed
 from qdiag.capture.state import own_randomness
 from qdiag.core.measures.measurement import CaptureInfo
-from qdiag.pipeline.check import check_program
-from qdiag.pipeline.fixed_batches import chosen, on_cpu, static_batch
-from qdiag.pipeline.inputs import first_batch
-from qdiag.pipeline.original import Original
+from qdiag.pipeline.preparation.check import check_program
+from qdiag.pipeline.preparation.fixed_batches import chosen, on_cpu, static_batch
+from qdiag.pipeline.preparation.inputs import first_batch
+from qdiag.pipeline.preparation.original import Original
 from qdiag.simulate.passes.network import Network, network_on
 from qdiag.subject import Subject, evaluating
 

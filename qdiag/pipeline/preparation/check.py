@@ -16,9 +16,9 @@ from qdiag.capture.agreement import Difference, first_difference, same_sample, s
 from qdiag.capture.program import Program, Runner
 from qdiag.capture.randomness import random_places
 from qdiag.errors import CaptureError, DataError
-from qdiag.pipeline.fixed_batches import chosen, on_cpu
-from qdiag.pipeline.inputs import first_batch, naming
-from qdiag.pipeline.original import Original, own_copy
+from qdiag.pipeline.preparation.fixed_batches import chosen, on_cpu
+from qdiag.pipeline.preparation.inputs import first_batch, naming
+from qdiag.pipeline.preparation.original import Original, own_copy
 
 _NAMES_AT_MOST = 3
 

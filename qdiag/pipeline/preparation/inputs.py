@@ -12,9 +12,9 @@ from torch.utils import _pytree as pytree
 from qdiag.batches import Batch, Batches, Datasets, RewrittenBatches, not_accepted
 from qdiag.capture.state import restored
 from qdiag.errors import DataError, LoadError
-from qdiag.pipeline.fixed_batches import in_batches_of, static_batch
-from qdiag.pipeline.original import own_copy
-from qdiag.pipeline.signature import takes_one_mapping
+from qdiag.pipeline.preparation.fixed_batches import in_batches_of, static_batch
+from qdiag.pipeline.preparation.original import own_copy
+from qdiag.pipeline.preparation.signature import takes_one_mapping
 from qdiag.subject import Subject, evaluating
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from qdiag.errors import LoadError
-from qdiag.loaders.models.exported_bounds import (
+from qdiag.loaders.models.screens.exported_bounds import (
     EXPRESSION_CHARS_MAX,
     JSON_BYTES_MAX,
     NUMBER_BITS_MAX,
@@ -21,7 +21,7 @@ from qdiag.loaders.models.exported_bounds import (
     graph_bits,
     symbol_beyond,
 )
-from qdiag.loaders.models.operators import may_run
+from qdiag.loaders.models.screens.operators import may_run
 
 PROGRAMS, COMPILED = "models/", "data/aotinductor/"
 """Folders of an archive."""

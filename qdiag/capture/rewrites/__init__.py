@@ -1,0 +1,1 @@
+"""Changes of a captured graph after which it computes the same."""
