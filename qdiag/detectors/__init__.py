@@ -6,6 +6,7 @@ from qdiag.core.causes.findings import Finding
 from qdiag.detectors.activations import (
     activation_channel_imbalance,
     activation_outliers,
+    input_channel_units,
     magnified_rounding,
     masked_scores,
     one_sided_range,
@@ -66,6 +67,7 @@ DETECTORS: tuple[Detector, ...] = (
     activation_channel_imbalance,
     masked_scores,
     magnified_rounding,
+    input_channel_units,
     dead_batchnorm_channels,
     batchnorm_gain_outliers,
     unfolded_batchnorm,

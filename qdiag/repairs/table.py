@@ -22,6 +22,7 @@ from qdiag.repairs.scheme.float_bias import FLOAT_BIAS
 from qdiag.repairs.scheme.keep_float import KEEP_FLOAT
 from qdiag.repairs.scheme.per_channel_weights import PER_CHANNEL_WEIGHTS
 from qdiag.repairs.scheme.reduce_weight_bits import REDUCE_WEIGHT_BITS
+from qdiag.repairs.scheme.scale_input_channels import SCALE_INPUT_CHANNELS
 from qdiag.repairs.scheme.wide_accumulator import WIDE_ACCUMULATOR
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
 from qdiag.repairs.weights.fold_batchnorm import FOLD_BATCHNORM
@@ -42,6 +43,7 @@ _REPAIRS = (
     COVER_RANGE,
     CALIBRATE_ON_MEASURED,
     BOUND_MASK,
+    SCALE_INPUT_CHANNELS,
     FOLD_BATCHNORM,
     REPLACE_RELU6,
     PER_CHANNEL_WEIGHTS,

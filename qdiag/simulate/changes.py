@@ -48,9 +48,7 @@ def with_scheme(session: Session, case: Case, scheme: QuantScheme) -> Case:
         CalibrationError, ConfigError: see `build_plan`.
     """
     if scheme.fold_batchnorm != case.scheme.fold_batchnorm:
-        network = _ready(case.program, scheme, None, device=case.network.device)
-        changed = replace(case, scheme=scheme, network=_with_clamps(network, case.clamps), origin=network)
-        return _planned(session, changed, recalibrate=True)
+        return with_program(session, case, case.program, scheme)
     changed = replace(case, scheme=scheme)
     names = [layer.name for layer in case.network.graph.sites]
     pairs = [(name, scheme.activations_of(name), case.scheme.activations_of(name)) for name in names]
@@ -60,6 +58,18 @@ def with_scheme(session: Session, case: Case, scheme: QuantScheme) -> Case:
         merged = {**case.observations, **{name: seen[name] for name in closer if name in seen}}
         changed = replace(changed, observations=merged)
     return _planned(session, changed, recalibrate=False)
+
+
+def with_program(session: Session, case: Case, program: Program, scheme: QuantScheme) -> Case:
+    """The case with another graph that computes the same, and an origin of its own.
+
+    Raises:
+        CalibrationError, ConfigError: see `build_plan`.
+    """
+    network = _ready(program, scheme, None, device=case.network.device)
+    clamped = _with_clamps(network, case.clamps)
+    changed = replace(case, program=program, scheme=scheme, network=clamped, origin=network)
+    return _planned(session, changed, recalibrate=True)
 
 
 def with_clamps(session: Session, case: Case, clamps: Mapping[str, Clamp]) -> Case:

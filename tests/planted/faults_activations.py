@@ -126,8 +126,26 @@ def dark_ones(data: Data, count: int) -> Data:
     return replace(data, calibration=(images[: 2 * count : 2], labels[: 2 * count : 2]))
 
 
+UNIT = 1000.0
+"""What the first channel of the input counts in, as multiples of what the others count in."""
+
+
+def other_unit(images: Tensor) -> Tensor:
+    images = images.clone()
+    images[:, 0] *= UNIT
+    return images
+
+
+def fits_other_unit() -> Chain:
+    model = plain()
+    with torch.no_grad():
+        model.stem[0].weight[:, 0] /= UNIT
+    return model
+
+
 SPIKES = DATA.changed(fit=spiked, calibration=spiked, measured=spiked)
 GROUNDS = DATA.changed(fit=on_bright_ground, calibration=on_bright_ground, measured=on_bright_ground)
+OTHER_UNIT = DATA.changed(fit=other_unit, calibration=other_unit, measured=other_unit)
 LOUD = DATA.changed(fit=at_many_levels, calibration=at_many_levels, measured=at_many_levels)
 INT8 = scheme(8, 8, per_channel=True)
 SYMMETRIC = replace(INT8, activations=TensorScheme(bits=5, narrow_range=True), float_layers=("fc",))
@@ -149,6 +167,10 @@ FAULTS = (
     planted(
         *("log_energy", "QD207", lambda: log_energy(LOUD), INT8, ("log", "mul", "stem.0")),
         data=LOUD, twin=log_energy, twin_data=DATA,
+    ),
+    planted(
+        *("input_units", "QD208", fits_other_unit, scheme(16, 8, per_channel=True), ("input:x",)),
+        data=OTHER_UNIT, twin=plain, twin_data=DATA,
     ),
     planted(
         *("calibration_scaled", "QD501", plain, INT8, ("input:x",)),

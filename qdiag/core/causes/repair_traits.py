@@ -18,6 +18,10 @@ _RELU6 = (
     "ReLU6 is code, not weights: no checkpoint can hold the change",
     "replace nn.ReLU6 by nn.ReLU (F.relu6 by F.relu) in the network, and train on; qdiag rank says what it gives",
 )
+_INPUT_SCALE = (
+    "the data have to be scaled as well, and a checkpoint holds no data",
+    "multiply each channel of the data by a scale of its own, and divide the first layer's weights by it",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ _TABLE = (
     RepairTraits("cover_range", "activation range by minimum and maximum", True, "plan", "layer", _PLAN),
     RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer", _PLAN),
     RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer", _PLAN),
+    RepairTraits("scale_input_channels", "input channels scaled alike", True, "code", "layer", _INPUT_SCALE),
     RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network", _PLAN),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
     RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN),
