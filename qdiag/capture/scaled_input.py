@@ -16,7 +16,7 @@ def scaled_input(program: Program, name: str, scales: Tensor) -> tuple[Program, 
     With powers of two as scales, the float network computes the same values, bit for bit.
 
     Args:
-        name: placeholder of the input, (N, C, ...), or (..., C) where linear layers read it.
+        name: graph node of the input, (N, C, ...), or (..., C) where linear layers read it.
         scales: (C,), positive.
 
     Returns:
@@ -25,7 +25,7 @@ def scaled_input(program: Program, name: str, scales: Tensor) -> tuple[Program, 
     """
     graph = fx.Graph()
     graph.output(graph.graph_copy(program.graph, {}))
-    source = next(n for n in graph.nodes if n.op == "placeholder" and n.target == name)
+    source = next(n for n in graph.nodes if n.op == "placeholder" and n.name == name)
     constants, weights = dict(program.constants), dict[str, Tensor]()
     for reader in source.users:
         key = str(reader.args[1].target) if len(reader.args) > 1 and isinstance(reader.args[1], fx.Node) else ""
