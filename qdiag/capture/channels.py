@@ -14,10 +14,18 @@ def channels_last_of(nodes: list[fx.Node]) -> dict[fx.Node, bool]:
     """Nodes whose channels are known to lie on the last axis (True) or the second (False); all others are left out."""
     found: dict[fx.Node, bool] = {}
     for node in nodes:
-        is_last = _of(node, found) if node.op == "call_function" else None
+        is_last = _of(node, found) if node.op == "call_function" else _as_read(node)
         if is_last is not None:
             found[node] = is_last
     return found
+
+
+def _as_read(node: fx.Node) -> bool | None:
+    """An input, by the layers with weights that read it as it is."""
+    kinds = {kind_and_policy(user)[0] for user in node.users if user.op == "call_function" and user.args[0] is node}
+    if kinds and kinds <= {"conv", "conv_transpose", "linear"} and node.op == "placeholder":
+        return True if kinds == {"linear"} else None if "linear" in kinds else False
+    return None
 
 
 def _of(node: fx.Node, found: dict[fx.Node, bool]) -> bool | None:

@@ -46,7 +46,8 @@ class _Grouper:
 
     def _placeholder(self, node: fx.Node) -> None:
         if node in self._data:
-            self._add(Layer(self._unique(f"{INPUT}:{node.target}"), INPUT, "own", "", (), (node.name,)))
+            name, is_last = self._unique(f"{INPUT}:{node.target}"), self._channels_last.get(node)
+            self._add(Layer(name, INPUT, "own", "", (), (node.name,), is_channels_last=is_last))
         elif node in self._operands:
             name = self._program.parameter_names.get(str(node.target), str(node.target))
             constant = Layer(self._unique(name), CONSTANT, "own", name.rpartition(".")[0], (), (node.name,))

@@ -48,7 +48,8 @@ def find(context: DetectionContext) -> Finding | None:
         if len(live) < 2:
             continue
         spread = math.log2(max(live.values()) / min(live.values()))
-        values = {c: _rounding_db(std, record.quantizer.scale) for c, std in live.items()}
+        ranges = {c: facts.channels.channel(c) for c in live}
+        values = {c: record.quantizer.expected_sqnr_db(seen, seen.std**2) for c, seen in ranges.items()}
         poor = tuple(c for c, sqnr_db in values.items() if sqnr_db < CHANNEL_DB)
         if spread >= SPREAD_BITS and poor:
             evidence = (
@@ -63,8 +64,3 @@ def _live(channels: ChannelRanges) -> dict[int, float]:
     """Standard deviation of every channel that varies, other than by single values."""
     pairs = zip(channels.std, channels.kurtosis, strict=True)
     return {c: std for c, (std, kurtosis) in enumerate(pairs) if std > 0.0 and kurtosis < OUTLIER_KURTOSIS}
-
-
-def _rounding_db(std: float, scale: float) -> float:
-    """What rounding leaves of a channel's variation: a constant carries nothing."""
-    return 20.0 * math.log10(math.sqrt(12.0) * std / scale)

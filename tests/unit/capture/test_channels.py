@@ -50,8 +50,8 @@ class Windows(nn.Module):
 @pytest.mark.parametrize(
     ("model", "shape", "widths"),
     [
-        (Signals, (2, 9), {"conv": 5, "gelu": 5, "mul": 5}),
-        (Patches, (3, 8, 8), {"conv": 5, "gelu": 5, "fc": 5, "gelu#2": 5, "add": 5, "mul": 5, "silu": 5}),
+        (Signals, (2, 9), {"input:x": 2, "conv": 5, "gelu": 5, "mul": 5}),
+        (Patches, (3, 8, 8), {"input:x": 3, "conv": 5, "gelu": 5, "fc": 5, "gelu#2": 5, "add": 5, "mul": 5, "silu": 5}),
         (Windows, (3, 8, 8), {"conv": 5, "norm": 5, "fc": 7, "gelu": 7, "add": 7, "pool": 7, "sigmoid": 7, "mul": 7}),
     ],
 )
