@@ -16,7 +16,7 @@ from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.graph import INPUT
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme.scheme_change import escaped, layers_of
+from qdiag.repairs.scheme_change import escaped, layers_of
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_program
 
