@@ -64,7 +64,9 @@ def _model(path: Path) -> None:
 
     try:
         subject = load_subject(path)
-    except LoadError:
+    except LoadError as error:
+        if "--arch" not in str(error.hint):
+            raise
         subject = load_subject(path, arch=ARCH)
     dict(subject.model.named_parameters())
     load_subject_or_tensors(path)
