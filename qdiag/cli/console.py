@@ -1,10 +1,10 @@
 """Where words go: results to stdout, everything else to stderr."""
 
 import os
-import sys
 import time
 from collections.abc import Iterable
 from itertools import accumulate
+from typing import IO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -15,6 +15,7 @@ from qdiag.core.printable import is_printable, printable
 from qdiag.core.progress import NoProgress
 from qdiag.core.progress import Progress as ProgressSink
 from qdiag.errors import ConfigError, QdiagError
+from qdiag.files.standard_output import results_stream
 
 _WIDTH_IN_FILES = 160
 """Columns when stdout is a file or a pipe, where nothing needs to be left out."""
@@ -30,6 +31,14 @@ class PrintableConsole(Console):
     The headers of tables are plain strings, of our own, and may have two lines; any other text of several lines is
     `OwnLines`.
     """
+
+    @property
+    def file(self) -> IO[str]:
+        return super().file if self.stderr or self._file is not None else results_stream()
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, str):
@@ -53,7 +62,7 @@ def _printable_text(text: Text) -> Text:
 
 def stdout_console() -> Console:
     """For results; as wide as the terminal, or wide enough for all columns when there is none."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+    if results_stream().isatty() or "COLUMNS" in os.environ:
         return PrintableConsole(highlight=False)
     return PrintableConsole(highlight=False, width=_WIDTH_IN_FILES)
 

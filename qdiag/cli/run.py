@@ -10,6 +10,7 @@ from qdiag.cli.options.choices import Device
 from qdiag.cli.options.common import DebugOption, DeviceOption, NoCacheOption, QuietOption, VerboseOption
 from qdiag.cli.process import prepare_process
 from qdiag.cli.resume import resumable
+from qdiag.files.standard_output import prints_to_stderr
 
 if TYPE_CHECKING:
     from qdiag.simulate.session import Session
@@ -37,7 +38,7 @@ def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
     prepare_process()
     from qdiag.simulate.session import open_session
 
-    with resumable(no_cache=options.no_cache, quiet=options.quiet) as cache:
+    with prints_to_stderr(), resumable(no_cache=options.no_cache, quiet=options.quiet) as cache:
         try:
             with open_session(device=options.device.value, progress=progress, seed=seed, cache=cache) as session:
                 yield session

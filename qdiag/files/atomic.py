@@ -2,7 +2,6 @@
 
 import errno
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from qdiag.errors import WriteError
 from qdiag.files.register import forget
+from qdiag.files.standard_output import results_stream
 from qdiag.files.target import STDOUT, check_writable
 
 __all__ = ["STDOUT", "append_file", "check_writable", "remove_file", "whole_file", "write_file"]
@@ -96,9 +96,10 @@ def write_stdout(data: bytes) -> None:
         WriteError: it is closed, full, or nobody reads it any more.
     """
     try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        stream = results_stream()
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
     except OSError as error:
         raise WriteError(f"cannot be written: {error.strerror or error}", at="standard output") from error
 

@@ -24,6 +24,7 @@ from qdiag.cli.options.common import (
 from qdiag.cli.options.parse import check_output, check_single_stdout
 from qdiag.cli.options.roles import Writes
 from qdiag.cli.tables.bn import print_audit
+from qdiag.files.standard_output import prints_to_stderr
 
 BN_EPILOG = """
 [bold]Examples[/]
@@ -101,8 +102,9 @@ def bn(
     from qdiag.loaders.models.tensors import load_subject_or_tensors
     from qdiag.pipeline.bn_audit import ASSUMED_EPS, audit_batchnorms
 
-    found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule, key=key)
-    audit = audit_batchnorms(found, bits=bits, assumed_eps=ASSUMED_EPS if eps is None else eps)
+    with prints_to_stderr():
+        found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule, key=key)
+        audit = audit_batchnorms(found, bits=bits, assumed_eps=ASSUMED_EPS if eps is None else eps)
     from qdiag.files.atomic import write_file
 
     if json is not None:

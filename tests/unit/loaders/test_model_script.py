@@ -1,6 +1,7 @@
 """TorchScript is code: what it may call without trust, and that nothing else of it runs."""
 
 import io
+import json
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -213,3 +214,26 @@ def test_operators_that_reach_beyond_their_tensors_may_not_run() -> None:
         assert not may_run(namespace, name), namespace
     for name in ("conv2d", "relu_", "__and__", "einsum", "_softmax", "append", "div"):
         assert may_run("aten", name), name
+
+
+def test_what_a_network_from_code_prints_goes_to_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(
+        "import torch\n"
+        "print('imported')\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        print('built')\n"
+        "        self.layer = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))\n"
+        "    def forward(self, x):\n"
+        "        print('ran')\n"
+        "        return self.layer(x)\n"
+    )
+    for words in (["sqnr", "--input-shape", "1,3,8,8", "--samples", "4"], ["bn"]):
+        assert run([words[0], "./net.py:Net", *words[1:], "--json", "-", "--quiet"]) == 0
+        captured = capfd.readouterr()
+        assert isinstance(json.loads(captured.out), dict)
+        assert "built" in captured.err
