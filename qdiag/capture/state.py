@@ -61,7 +61,9 @@ class NetworkState:
                 container.extend(content) if isinstance(container, list) else container.update(content)
         with torch.no_grad():
             for _, tensor, value in self._tensors.values():
-                if not _same(tensor, value):
+                if tensor.shape != value.shape:
+                    tensor.data = value.clone()
+                elif not _same(tensor, value):
                     tensor.data.copy_(value)
 
     def _remember(self, name: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from qdiag.batches import Batch, Batches, sample_axis
 from qdiag.capture.capture import capture, largest_delta
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
+from qdiag.capture.observers import without_observers
 from qdiag.capture.program import Program, Runner
 from qdiag.capture.rewrites.computed import fold_computed
 from qdiag.capture.state import own_randomness
@@ -38,7 +39,7 @@ def prepare(
         CaptureError: no graph, or one that computes something else than the original.
     """
     example = _at_least_two(on_cpu(first_batch(sources[0])), subject)
-    with evaluating(subject.model), own_randomness(), torch.no_grad():
+    with evaluating(subject.model), without_observers(subject.model), own_randomness(), torch.no_grad():
         original = Original(subject.model)
         original(example)
         program = capture(subject, example)

@@ -15,6 +15,7 @@ class Busy(nn.Module):
         super().__init__()
         self.fc = nn.Linear(3, 3)
         self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("ranges", torch.zeros(0))
         self.cache: dict[str, Any] = {"keys": [torch.ones(2)], "n": 0}
         self.seen: set[int] = set()
         self.pair = (torch.zeros(2), 1)
@@ -30,6 +31,7 @@ class Busy(nn.Module):
         self.pair[0].fill_(7.0)
         self.seen.add(int(torch.randint(0, 100, ()).item()))
         self.number += 1
+        self.ranges.resize_(3).fill_(1.0)
         self.extra = x
         self.late = nn.Linear(3, 3)
         self.fc.bias = nn.Parameter(torch.ones(3))
@@ -58,6 +60,7 @@ def test_everything_is_put_back() -> None:
     assert (float(model.count), model.number, model.seen, hasattr(model, "extra")) == (0.0, 0, set(), False)
     assert model.cache.keys() == {"keys", "n"}
     assert model.cache["n"] == 0
+    assert model.ranges.shape == (0,)
     assert len(keys) == 1
     assert torch.equal(keys[0], torch.ones(2))
     assert torch.equal(model.pair[0], torch.zeros(2))
