@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from qdiag.capture.program import Program
 from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.core.measures.measurement import FloatOp
 from qdiag.core.measures.quantizer import QuantizerRecord
@@ -57,5 +58,14 @@ def float_ops(case: Case) -> tuple[FloatOp, ...]:
     for layer in case.network.graph.layers:
         reason = case.plan.layers[layer.name].float_reason
         if reason is not None and layer.kind not in (INPUT, OUTPUT):
-            found.append(FloatOp(layer.name, layer.ops[0], reason))
+            found.append(FloatOp(layer.name, layer.ops[0], reason, _weight_fraction(case.network.program, layer)))
     return tuple(found)
+
+
+def _weight_fraction(program: Program, layer: Layer) -> float:
+    """Share of the network's weights, matrices and kernels, that the operations of a layer read."""
+    sizes = {name: x.numel() for name, x in program.constants.items() if x.ndim > 1 and x.is_floating_point()}
+    nodes = set(layer.nodes)
+    read = {str(i.target) for node in program.graph.nodes if node.name in nodes for i in node.all_input_nodes}
+    total = sum(sizes.values())
+    return sum(size for name, size in sizes.items() if name in read) / total if total else 0.0

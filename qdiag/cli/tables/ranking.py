@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
-from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, metric_words, model_lines
+from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, float_lines, header_grid, metric_words, model_lines
 from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
@@ -60,6 +60,10 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
     yield "scheme", Text(measurement.scheme.name, style="bold")
     yield from data_lines(measurement.data)
     yield from capture_lines(measurement.capture)
+    total = sum(facts.mac_count for facts in diagnosis.facts)
+    yield from float_lines(
+        measurement.float_ops, {facts.layer: facts.mac_count / total for facts in diagnosis.facts if total}
+    )
     for score in measurement.task.metrics:
         yield "metric", Text(f"{metric_words(score)}; repairs are ranked by {_RANKED_BY[ranking.task_kind]}")
     passes = "1 pass" if ranking.pass_count == 1 else f"{ranking.pass_count} passes"

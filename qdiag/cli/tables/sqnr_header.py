@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -18,6 +18,8 @@ from qdiag.writers.words.numbers import count_noun
 Lines = Iterator[tuple[str, Text]]
 
 _NAMES_AT_MOST = 4
+_SHARE_TOLD_FROM = 0.005
+"""Share of the weights or multiplications from which a line says it: what rounds to one percent."""
 
 
 def sqnr_header(measurement: Measurement) -> RenderableType:
@@ -28,7 +30,7 @@ def sqnr_header(measurement: Measurement) -> RenderableType:
         *data_lines(measurement.data),
         *capture_lines(measurement.capture),
         *_task_lines(measurement),
-        *_float_lines(measurement.float_ops),
+        *float_lines(measurement.float_ops),
         *(("note", Text(note)) for note in measurement.notes),
     )
 
@@ -157,12 +159,26 @@ def agreement_words(task: TaskResult) -> str:
     return f"same top-1 on {share:.1f} % of {task.sample_count} samples"
 
 
-def _float_lines(ops: tuple[FloatOp, ...]) -> Lines:
+def float_lines(ops: tuple[FloatOp, ...], mac_fractions: Mapping[str, float] | None = None) -> Lines:
+    """Which operations stayed in float and why, with their share of the weights and of the multiplications.
+
+    Args:
+        mac_fractions: layer to its share of the network's multiplications, 0 to 1, where these were counted.
+    """
     word = "float"
-    for reason, names in _by_reason((f"{op.name} ({op.op})", op.reason) for op in ops).items():
+    for reason, names in _by_reason((op.name, op.reason) for op in ops).items():
+        own = {op.name: op for op in ops if op.reason == reason}
+        shares = [_share(sum(op.weight_fraction for op in own.values()), "weights")]
+        shares.append(_share(sum((mac_fractions or {}).get(name, 0.0) for name in own), "multiplications"))
+        told = " and ".join(share for share in shares if share)
+        shown = listed([f"{name} ({own[name].op})" for name in names], _NAMES_AT_MOST)
         noun = "operation" if len(names) == 1 else "operations"
-        yield word, Text(f"{len(names)} {noun} not quantized: {listed(names, _NAMES_AT_MOST)}: {reason}")
+        yield word, Text(f"{len(names)} {noun} not quantized{f', with {told}' if told else ''}: {shown}: {reason}")
         word = ""
+
+
+def _share(fraction: float, noun: str) -> str:
+    return f"{100.0 * fraction:.0f} % of the {noun}" if fraction >= _SHARE_TOLD_FROM else ""
 
 
 def _by_reason(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:

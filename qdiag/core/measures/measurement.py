@@ -89,11 +89,12 @@ class CaptureInfo:
 
 @dataclass(frozen=True, slots=True)
 class FloatOp:
-    """An operation that the scheme leaves in float: where, what, and why."""
+    """An operation that stays in float: where, what, why, and its share of the network's weights, 0 to 1."""
 
     name: str
     op: str
     reason: str
+    weight_fraction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

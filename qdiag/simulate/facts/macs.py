@@ -6,12 +6,15 @@ from torch import Tensor, fx
 
 from qdiag.capture.ops import has_weight, kind_and_policy, operation_name
 
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+
 
 def mac_count(node: fx.Node, operands: Sequence[Tensor], output: Tensor) -> int:
-    """Multiply-accumulates of a convolution, a linear layer or a matrix product; 0 for what is not one of them.
+    """Multiply-accumulates of a convolution, a linear layer, a matrix product or a recurrence; 0 for anything else.
 
     Every weight meets every output position once, except in transposed convolutions, where it meets every input
-    position. In a matrix product every output is a sum over the inner length.
+    position. In a matrix product every output is a sum over the inner length. In an LSTM, a GRU or an Elman network
+    every matrix meets every step of every sequence.
 
     Args:
         operands: tensor arguments in order; a weight second.
@@ -29,4 +32,7 @@ def mac_count(node: fx.Node, operands: Sequence[Tensor], output: Tensor) -> int:
         return output.numel() * operands[1].shape[-1]
     if name in ("matmul", "bmm", "mm", "mv", "dot"):
         return output.numel() * operands[0].shape[-1]
+    if name in _RECURRENT:
+        steps = operands[0].numel() // operands[0].shape[-1]
+        return steps * sum(matrix.numel() for matrix in operands[1:] if matrix.ndim == 2)
     return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
@@ -42,8 +43,8 @@ class FactObserver(LayerObserver):
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs
-        if layer.policy == "compute" and layer.name not in self._macs:
-            self._operands = node, [a for a in pick(args, REFERENCE) if isinstance(a, Tensor)]
+        if layer.policy in ("compute", "float") and layer.name not in self._macs:
+            self._operands = node, [a for a in pytree.tree_leaves(pick(args, REFERENCE)) if isinstance(a, Tensor)]
 
     def opened(self, layer: Layer, lanes: Lanes) -> None:
         """The figures that only values before the clamp and the quantizer can give."""
