@@ -11,6 +11,7 @@ from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
 from qdiag.writers.words.numbers import task_noun
+from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.untried import untried_findings
 
 
@@ -106,7 +107,7 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         task=task_noun(ranking.task_kind) if has_task else "",
         commands=commands(diagnosis),
         waterfall=_waterfall(ranking, has_task),
-        ways=_ways(ranking),
+        ways=scheme_changes(ranking),
         untried=untried_findings(ranking),
         sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
     )
@@ -161,15 +162,3 @@ def _share(value: float, values: list[float], task: str) -> float:
     finite = [each for each in values if math.isfinite(each)]
     high = 100.0 if task else max(finite, default=1.0)
     return _percent(value, min(0.0, min(finite, default=0.0)), high)
-
-
-def _ways(ranking: Ranking) -> tuple[Trial, ...]:
-    own = [t for cause in ranking.causes for t in cause.trials if not t.keeps_scheme]
-    whole = [*([ranking.way_around] if ranking.way_around else []), *ranking.ways_around]
-    best = {(trial.repair, trial.layers): trial for trial in reversed([*whole, *own])}
-
-    def gain(trial: Trial) -> float:
-        recovered = trial.recovery.recovered_db if trial.recovery else math.nan
-        return -math.inf if math.isnan(recovered) else recovered
-
-    return tuple(sorted(best.values(), key=gain, reverse=True))

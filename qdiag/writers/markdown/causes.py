@@ -1,6 +1,6 @@
 """The part of report.md on causes: what was tried, what it gave back, in which order, and the ways around."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.core.causes.ranking import RankedCause, Ranking, TaskKind, Trial
@@ -26,6 +26,7 @@ from qdiag.writers.words.numbers import (
     with_interval,
     with_unit,
 )
+from qdiag.writers.words.scheme_changes import scheme_changes
 
 _SITES_AT_MOST = 8
 _METHOD = (
@@ -145,7 +146,7 @@ def _float_words(ranking: Ranking) -> str:
 def ways_around_section(diagnosis: Diagnosis) -> str:
     """Changes of scheme: what they give back, what they cost, and how to measure them."""
     kind = diagnosis.ranking.task_kind
-    trials = list(_ways_around(diagnosis.ranking))
+    trials = scheme_changes(diagnosis.ranking)
     rows = [
         (
             text(repair_title(trial.repair)),
@@ -160,14 +161,3 @@ def ways_around_section(diagnosis: Diagnosis) -> str:
     intro = "For hardware that allows another scheme; each measured alone, on the network without repairs."
     header = ("change of scheme", "where", "gives back", "afterwards", "costs")
     return section("Ways around", *([intro, table(header, rows), shell(lines) if lines else ""] if rows else []))
-
-
-def _ways_around(ranking: Ranking) -> Iterator[Trial]:
-    """The best one first, then those of the suspects; each kind of change at the same layers once."""
-    seen = set()
-    own = [t for cause in ranking.causes for t in cause.trials if not t.keeps_scheme and t.recovery is not None]
-    for trial in [*([ranking.way_around] if ranking.way_around else []), *own]:
-        key = (trial.repair, trial.layers)
-        if key not in seen:
-            seen.add(key)
-            yield trial
