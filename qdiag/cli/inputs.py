@@ -67,19 +67,18 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
     from qdiag.loaders.data.arguments import with_arguments
     from qdiag.loaders.data.sources import DataRequest, open_datasets
 
-    datasets = open_datasets(
-        DataRequest(
-            data=options.data,
-            calib_data=options.calib_data,
-            preprocessing=preprocessing_of(options),
-            samples=options.samples,
-            calib_samples=options.calib_samples,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            input_shape=shape,
-        )
+    request = DataRequest(
+        data=options.data,
+        calib_data=options.calib_data,
+        preprocessing=preprocessing_of(options),
+        samples=options.samples,
+        calib_samples=options.calib_samples,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        input_shape=shape,
     )
-    return with_arguments(datasets, options.arg or ())
+    with session.untimed_stage("open the data"):
+        return with_arguments(open_datasets(request), options.arg or ())
 
 
 def open_experiment(

@@ -42,8 +42,8 @@ def begin(session: Session, subject: Subject, datasets: Datasets, scheme: QuantS
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
-    inputs = inputs_for(subject, datasets)
     with session.stage("capture"), naming(datasets.calibration):
+        inputs = inputs_for(subject, datasets)
         sources = (inputs.calibration, inputs.evaluation)
         program, network, capture = prepare(subject, sources, fold=scheme.fold_batchnorm, device=session.device)
         inputs = in_batches_of(inputs, capture.batch_size)

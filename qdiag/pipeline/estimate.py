@@ -62,10 +62,9 @@ def _pass_s(session: Session, case: Case) -> float:
     """Seconds of a float pass over the measured data, from the second of two batches."""
     runner = LaneRunner([Lane(case.origin)])
     elapsed, samples = 0.0, 1
-    session.progress.start("estimate the time", None)
-    for batch in islice(case.measured, 2):
-        started = time.perf_counter()
-        runner.run_batch(batch)
-        elapsed, samples = time.perf_counter() - started, batch.sample_count
-    session.progress.finish()
+    with session.untimed_stage("estimate the time"):
+        for batch in islice(case.measured, 2):
+            started = time.perf_counter()
+            runner.run_batch(batch)
+            elapsed, samples = time.perf_counter() - started, batch.sample_count
     return elapsed / samples * case.measured.sample_count

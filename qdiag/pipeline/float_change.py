@@ -6,11 +6,13 @@ from itertools import groupby
 
 from torch import Tensor
 
-from qdiag.batches import Batch, Batches
+from qdiag.batches import Batch, Batches, run_through
 from qdiag.core.causes.repair import FloatChange
-from qdiag.core.progress import Progress
 from qdiag.pipeline.float_probe import FloatProbe, Outputs, deltas, largest_values, relative
 from qdiag.repairs.edit import ChannelEdit, changed_tensors
+from qdiag.simulate.passes.pass_cache import Codec
+from qdiag.simulate.passes.pass_values import json_codec
+from qdiag.simulate.session import Session
 from qdiag.simulate.task.counts import Classification, OutputErrors
 
 _WORST_BATCHES = 4
@@ -34,12 +36,15 @@ class _Pass:
     """Positions of the batches that moved beyond the bound, the worst few."""
 
 
+_PASS: Codec[_Pass] = json_codec(_Pass)
+
+
 def keep_within(
+    session: Session,
     probe: FloatProbe,
     batches: Batches,
     edits: Sequence[ChannelEdit],
     bound: float,
-    progress: Progress,
     *,
     base: Mapping[str, Tensor],
 ) -> Kept:
@@ -52,42 +57,52 @@ def keep_within(
         base: changes that have been made before, by name of the tensor.
     """
     kept, refused = tuple(edits), dict[tuple[str, int], float]()
-    seen = _look(probe.run(batches, _with_edits(probe, base, kept)), batches.sample_count, bound, progress)
+    seen = _pass(session, probe, batches, _with_edits(probe, base, kept), bound)
     trial: set[int] = set()
     while seen.change.relative_delta > bound and kept:
         trial.update(seen.offenders)
-        search = _Search(probe, [b for i, b in enumerate(batches) if i in trial], seen.scale, bound, base)
-        remaining = search.bearable(kept)
+        with session.untimed_stage("look for channels that cannot be repaired"):
+            search = _Search(probe, [b for i, b in enumerate(batches) if i in trial], seen.scale, bound, base)
+            remaining = search.bearable(kept)
         if len(remaining) == len(kept):  # rounding that differs between passes: nothing can be blamed
             refused.update({(e.layer, e.channel): seen.change.relative_delta for e in kept})
             remaining = ()
         refused.update(search.refused)
         kept = remaining
-        seen = _look(probe.run(batches, _with_edits(probe, base, kept)), batches.sample_count, bound, progress)
+        seen = _pass(session, probe, batches, _with_edits(probe, base, kept), bound)
     return Kept(kept, seen.change, refused)
 
 
-def float_change(probe: FloatProbe, batches: Batches, changes: Mapping[str, Tensor], progress: Progress) -> FloatChange:
+def float_change(session: Session, probe: FloatProbe, batches: Batches, changes: Mapping[str, Tensor]) -> FloatChange:
     """What new values for some tensors do to the float network: all batches once.
 
     Args:
         changes: by parameter or buffer name.
     """
-    return _look(probe.run(batches, changes), batches.sample_count, 0.0, progress).change
+    return _pass(session, probe, batches, changes, 0.0).change
 
 
 def _with_edits(probe: FloatProbe, base: Mapping[str, Tensor], edits: Sequence[ChannelEdit]) -> dict[str, Tensor]:
     return {**base, **changed_tensors({**probe.tensors, **base}, edits)}
 
 
-def _look(passing: Iterator[Outputs], sample_count: int, bound: float, progress: Progress) -> _Pass:
-    """All batches once: what changed, and the batches that changed most."""
+def _pass(session: Session, probe: FloatProbe, batches: Batches, changes: Mapping[str, Tensor], bound: float) -> _Pass:
+    """All batches once, or what is kept of it: what changed, and the batches that changed most."""
+    return session.passes.finished(
+        "float outputs",
+        _PASS,
+        lambda: _look(probe.run(run_through(batches, session.progress, "float outputs"), changes), bound),
+        batches=[batches],
+        depends_on=(probe.program, changes, bound),
+    )
+
+
+def _look(passing: Iterator[Outputs], bound: float) -> _Pass:
     errors: OutputErrors | None = None
     task = Classification()
     moved: list[list[float]] = []
     delta: list[float] = []
     scale: list[float] = []
-    progress.start("float outputs", sample_count)
     for outputs in passing:
         errors = errors or OutputErrors(_names(len(outputs.before)))
         for sink in (errors, task):
@@ -96,8 +111,6 @@ def _look(passing: Iterator[Outputs], sample_count: int, bound: float, progress:
         delta = [max(a, b) for a, b in zip(delta, here, strict=True)] if delta else here
         scale = [max(a, b) for a, b in zip(scale, largest, strict=True)] if scale else largest
         moved.append(here)
-        progress.advance(outputs.batch.sample_count)
-    progress.finish()
     change = FloatChange(errors.records() if errors else (), task.result(), relative(delta, scale))
     ratios = [relative(here, scale) for here in moved]
     worst = sorted((i for i, ratio in enumerate(ratios) if ratio > bound), key=lambda i: -ratios[i])

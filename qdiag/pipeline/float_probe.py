@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.capture.program import Program
 from qdiag.loaders.models.quiet import quiet_torch
 from qdiag.savers.named_tensors import fill, tensors_of
 from qdiag.subject import Subject
@@ -29,11 +30,11 @@ class FloatProbe:
     """Runs the network as the user has it, BatchNorm not folded, beside a copy with edits; both in eval mode.
 
     Args:
-        subject: left as it is.
+        subject: left as it is. program: the same network, captured.
     """
 
-    def __init__(self, subject: Subject, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, subject: Subject, program: Program, device: torch.device) -> None:
+        self.program, self._device = program, device
         self._before = _runnable(subject.model, device)
         self._after = _runnable(subject.model, device)
         self.tensors: Mapping[str, Tensor] = tensors_of(self._before)

@@ -24,8 +24,8 @@ def range_subject(
     Raises:
         QdiagError: the model or the data cannot be used; says what, where and what to do.
     """
-    datasets = inputs_for(subject, datasets)
     with session.stage("capture"), naming(datasets.evaluation):
+        datasets = inputs_for(subject, datasets)
         _, network, capture = prepare(subject, (datasets.evaluation,), fold=fold_batchnorm, device=session.device)
         datasets = in_batches_of(datasets, capture.batch_size)
     with session.watch.stage("observe"):

@@ -72,7 +72,7 @@ def repair_model(
     check_written(options.repairs)
     experiment = begin(session, subject, datasets, scheme)
     audit = audited(audit_batchnorms(subject), options.threshold)
-    probe = FloatProbe(subject, session.device)
+    probe = FloatProbe(subject, experiment.case.program, session.device)
     repairing = _Repairing(experiment.case, RepairContext(audit, session=session), probe, options)
     with session.watch.stage("repair"), naming(datasets.evaluation):
         steps = tuple(repairing.make(name) for name in options.repairs)
@@ -173,17 +173,17 @@ class _Repairing:
 
     def _judged(self, step: RepairStep, treatment: Treatment) -> tuple[RepairStep, FloatChange, Treatment | None]:
         """The treatment as far as the float network bears it; None when it bears nothing of it."""
-        progress, measured = self._context.session.progress, self._case.measured
+        session, measured = self._context.session, self._case.measured
         rows, reasons = treatment.batchnorms, dict[tuple[str, int], str]()
         if treatment.edits:
-            kept = keep_within(self._probe, measured, treatment.edits, self._bound, progress, base=self.changes)
+            kept = keep_within(session, self._probe, measured, treatment.edits, self._bound, base=self.changes)
             change, moved = kept.change, max(kept.refused.values(), default=0.0) if not kept.edits else 0.0
             if kept.refused:
                 reasons = {place: self._too_much(share) for place, share in kept.refused.items()}
                 sites = [FindingSite(edit.layer, (edit.channel,)) for edit in kept.edits]
                 treatment = REPAIRS[step.repair].apply(self._case, sites, self._context) if sites else treatment
         else:
-            change = float_change(self._probe, measured, {**self.changes, **treatment.tensors}, progress)
+            change = float_change(session, self._probe, measured, {**self.changes, **treatment.tensors})
             moved = change.relative_delta
         assert self._context.batchnorms is not None
         step = replace(step, batchnorms=without_channels(rows, self._context.batchnorms, reasons))

@@ -51,11 +51,16 @@ class Session:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """A stage without a pass over data: timed, and reported as one whose steps are not counted."""
-        with self.watch.stage(name):
-            self.progress.start(name, None)
+        """A stage without a pass over all data: timed, and reported as one whose steps are not counted."""
+        with self.watch.stage(name), self.untimed_stage(name):
             yield
-            self.progress.finish()
+
+    @contextmanager
+    def untimed_stage(self, name: str) -> Iterator[None]:
+        """A stage that is reported, and no part of what a result tells about its times."""
+        self.progress.start(name, None)
+        yield
+        self.progress.finish()
 
     def observe(
         self, network: Network, batches: Batches, scheme: QuantScheme, *, glance: bool = True
