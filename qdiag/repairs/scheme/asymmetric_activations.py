@@ -11,7 +11,8 @@ from qdiag.simulate.case import Case
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
     change = change_activations(case, sites, _change, refusal="these outputs are affine already")
-    costs = (Evidence("zero_points", float(len(change.names)), "values"),)
+    zero_points = sum(case.scheme.activations_of(name).type == "affine" for name in change.names)
+    costs = (Evidence("zero_points", float(zero_points), "values"),)
     return Treatment(change.applied(context.session), change.names, settings=change.settings, costs=costs)
 
 

@@ -23,6 +23,8 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         settings.append("pair_saturation=false")
     if not settings:
         raise RepairRefused("the accumulator is wide, and no pairs are added in int16")
+    if not limited:
+        raise RepairRefused("no layer here adds up integers in narrow sums")
     bits = max(scheme.accumulator_bits, _BITS)
     treated = with_scheme(context.session, case, replace(scheme, accumulator_bits=bits, pair_saturation=False))
     costs = (Evidence("accumulator_bits", float(bits), "bits"),)

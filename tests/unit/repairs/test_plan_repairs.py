@@ -238,6 +238,14 @@ REFUSALS = (
     ("keep_float", Use("", "int8", ('float_layers=["4"]',)), "runs in float already"),
     ("raise_weight_scale", Use(""), "every bias fits"),
     ("raise_weight_scale", Use("", "tensorrt-int8"), "no layer here has a bias in integers"),
+    ("float_bias", Use("", "int8", ("weights.type=power_of_two",)), "bias in integers"),
+    ("raise_weight_scale", Use("", "int8", ("activations.type=power_of_two",)), "bias in integers"),
+    ("clip_activations_entropy", Use("", "int8", ("activations.type=power_of_two",)), "entropy with type"),
+    (
+        "wide_accumulator",
+        Use("", "int8", ("accumulator_bits=12", "weights.type=power_of_two")),
+        "no layer here adds up integers in narrow sums",
+    ),
 )
 
 
@@ -248,6 +256,20 @@ def test_what_cannot_be_done_is_refused(name: str, use: Use, reason: str) -> Non
     with pytest.raises(RepairRefused, match=reason):
         treat(name, case, "4")
     assert_untouched(case, before)
+
+
+def test_a_sign_that_no_value_has_gives_its_bit_back() -> None:
+    """Powers of two have no zero point: after a ReLU all codes are magnitudes."""
+    start = ("activations.type=power_of_two", "activations.bits=4")
+    case = opened(Use("", "int16x8", start))
+    treatment = treat("asymmetric_activations", case, "0")
+    counts = []
+    for each in (case, treatment.case):
+        quantizer = each.plan.layers["0"].output
+        assert quantizer is not None
+        counts.append(quantizer.record().level_count)
+    assert counts == [15, 16]
+    assert [cost.value for cost in treatment.costs] == [0.0]
 
 
 def test_a_network_without_batchnorm_has_none_to_fold() -> None:
