@@ -169,6 +169,11 @@ def effective_bits(weight: WeightRecord, max_abs: Iterable[float], largest: floa
     return tuple(weight.quantizer.effective_bits(value, largest) for value in max_abs if value > 0.0)
 
 
+def bits_limit(weight: WeightRecord, lost: float) -> float:
+    """Effective bits from which on a channel has lost that many, see `QuantizerRecord`."""
+    return weight.quantizer.bits_limit(lost) if weight.quantizer is not None else math.nan
+
+
 def median_or_nan(values: Iterable[float]) -> float:
     """The median; NaN of nothing."""
     known = [value for value in values if not math.isnan(value)]

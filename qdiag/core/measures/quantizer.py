@@ -124,6 +124,12 @@ class QuantizerRecord:
         """A number of even steps that is few, as a number of this quantizer's steps."""
         return limit if self.scale is not None else min(limit, _UNEVEN_STEPS)
 
+    def bits_limit(self, lost: float) -> float:
+        """Effective bits that are few: so many fewer than all; with uneven steps, few steps on each side of zero."""
+        if self.scale is not None:
+            return self.bits - lost
+        return math.log2((_UNEVEN_STEPS - 1.0) * (2.0 if self.range_min < 0.0 else 1.0) + 1.0)
+
     def _cell(self, value: float) -> int:
         return min(max(bisect_right(self.edges, value) - 1, 0), len(self.levels) - 1)
 

@@ -8,13 +8,15 @@ How it is computed:
     On the calibration data:
 
     range_ratio [x]: max |x| of the wider input / max |x| of the narrower
-    branch_levels [steps]: max |x| of the narrower input / scale of the output
-    branch_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ) of the narrower input, at the scale of the output
+    branch_levels [steps]: max |x| of the narrower input / scale of the output; of uneven levels, / the step at the root
+        mean square of the output
+    branch_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ) of the narrower input, at the scale of the output; of uneven
+        levels, mean(x^2) over the noise that rounding of the output makes
 
 Thresholds:
     A ratio of at least 8 (three bits), fewer than 16 levels for the narrower input, and a local SQNR below 28 dB or
     less than 10 dB for the narrower input: the wide one holds all the power and hides what the narrow one loses.
-    Inputs of zeros do not count. Of uneven levels, which lie closer towards zero, fewer than 3 are few.
+    Inputs of zeros do not count.
 
 What helps:
     16-bit activations for the residual stream, or the adds in float (ViT in int8: top-1 from 0 to 78.5 % by the adds
@@ -24,8 +26,17 @@ Sources:
     alibaba/TinyNeuralNetwork issue 204; Bondarenko et al., arXiv 2109.12948.
 """
 
+import math
+
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
+from qdiag.detectors.base import (
+    LOCAL_HARM_DB,
+    DetectionContext,
+    finding,
+    local_evidence,
+    loses,
+    sqnr_limit_db,
+)
 
 CODE = "QD402"
 REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
@@ -42,17 +53,18 @@ def find(context: DetectionContext) -> Finding | None:
         if record.kind not in ("add", "sub") or record.quantizer is None:
             continue
         sources = [s.range for s in context.sources(record) if s.range is not None and s.range.max_abs > 0.0]
-        if len(sources) < 2:
+        if len(sources) < 2 or record.range is None:
             continue
         narrow, quantizer = min(sources, key=lambda seen: seen.max_abs), record.quantizer
         over_narrower = max(seen.max_abs for seen in sources) / narrow.max_abs
-        levels, few = quantizer.steps_between(0.0, narrow.max_abs), quantizer.steps_limit(BRANCH_LEVELS)
-        branch_db = quantizer.expected_sqnr_db(narrow, narrow.power)
-        is_buried = loses(record) or branch_db < BRANCH_DB
-        if over_narrower >= RANGE_RATIO and levels < few and is_buried:
+        levels = narrow.max_abs / quantizer.step_at(math.sqrt(record.range.power))
+        noise = quantizer.expected_noise_power(record.range, record.range.power)
+        branch_db = 10.0 * math.log10(narrow.power / noise) if narrow.power > 0.0 else math.nan
+        is_buried = loses(record, sqnr_limit_db(record, LOCAL_HARM_DB)) or branch_db < BRANCH_DB
+        if over_narrower >= RANGE_RATIO and levels < BRANCH_LEVELS and is_buried:
             evidence = (
                 Evidence("range_ratio", over_narrower, "x", RANGE_RATIO),
-                Evidence("branch_levels", levels, "steps", few),
+                Evidence("branch_levels", levels, "steps", BRANCH_LEVELS),
                 Evidence("branch_sqnr", branch_db, "dB", BRANCH_DB),
                 local_evidence(record),
             )

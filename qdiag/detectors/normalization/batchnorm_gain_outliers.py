@@ -15,7 +15,7 @@ Thresholds:
     A gain at least 8 times the median (three bits) and four robust standard deviations of log2 above it (see `qdiag
     bn`); range_over_others at least 2 (one bit); bits_left at least 3 below the bits of the weight; local SQNR of the
     layer, or of its median channel (channel_sqnr), below 28 dB. The gain alone proves nothing: a huge gain on tiny
-    weights folds to little.
+    weights folds to little. Of uneven levels, fewer than 3 on each side of zero are few.
 
 What helps:
     As for any channel that sets the range: a clipped range, equalization, per-channel weights, the layer in float.
@@ -27,6 +27,7 @@ Sources:
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import (
     DetectionContext,
+    bits_limit,
     channel_evidence,
     effective_bits,
     finding,
@@ -50,7 +51,7 @@ def find(context: DetectionContext) -> Finding | None:
         others = [norm.folded_max_abs[c] for c in norm.live_channels if c not in named]
         if not outliers or not others or record.weight is None or not loses_per_tensor(record, facts):
             continue
-        rest, limit = max(others), record.weight.bits - BITS_LOST
+        rest, limit = max(others), bits_limit(record.weight, BITS_LOST)
         setting = [outlier for outlier in outliers if outlier.folded_max_abs > rest]
         over_others = max(outlier.folded_max_abs for outlier in outliers) / rest if rest > 0.0 else 0.0
         widest = max(outlier.folded_max_abs for outlier in outliers)

@@ -14,7 +14,8 @@ How it is computed:
 
 Thresholds:
     At least 25 % of the live channels, a gain of at least 15 dB, and a local SQNR of the layer or of its median channel
-    (channel_sqnr) below 28 dB. Per-channel scales gain 3 to 14 dB in most healthy layers, 31 to 40 dB in the depthwise
+    (channel_sqnr) below 28 dB. In a format with uneven levels, whose best SQNR may be below 15 dB, the gain has to reach
+    3 dB less than that best. Per-channel scales gain 3 to 14 dB in most healthy layers, 31 to 40 dB in the depthwise
     layers that cost a MobileNetV1 67 points.
 
 What helps:
@@ -40,7 +41,8 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, facts in context.layers:
         weight = facts.weight
-        if weight is None or record.weight is None or not loses_per_tensor(record, facts):
+        quantizer = record.weight.quantizer if record.weight is not None else None
+        if weight is None or record.weight is None or quantizer is None or not loses_per_tensor(record, facts):
             continue
         widths = weight.channel_max_abs
         live = context.live_channels(record, widths)
@@ -48,10 +50,11 @@ def find(context: DetectionContext) -> Finding | None:
         vanishing = tuple(c for c, own in zip(live, bits, strict=False) if own < FEW_BITS)
         percent = 100.0 * len(vanishing) / max(len(live), 1)
         gain = weight.sqnr_per_channel_db - weight.sqnr_per_tensor_db
-        if percent >= VANISHING_PERCENT and gain >= PER_CHANNEL_GAIN_DB:
+        least_gain = quantizer.sqnr_limit_db(PER_CHANNEL_GAIN_DB)
+        if percent >= VANISHING_PERCENT and gain >= least_gain:
             evidence = (
                 Evidence("vanishing_fraction", percent, "%", VANISHING_PERCENT),
-                Evidence("per_channel_gain", gain, "dB", PER_CHANNEL_GAIN_DB),
+                Evidence("per_channel_gain", gain, "dB", least_gain),
                 channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, vanishing, evidence))

@@ -10,12 +10,14 @@ How it is computed:
     the rest the widest gap is looked for; those above it are the outliers.
 
     range_over_others [x]: max |W| of the outliers / max |W| of all others
-    bits_left [bits]: bits - log2(max |W| of the outliers / max |W| of the channel), median over the others
+    bits_left [bits]: bits - log2(max |W| of the outliers / max |W| of the channel), median over the others;
+        of uneven levels, log2 of those in the channel's reach
 
 Thresholds:
     range_over_others at least 2 (one bit), bits_left at least 3 below the bits of the weight, and local SQNR, of the
     layer or of its median channel (channel_sqnr), below 28 dB. In healthy layers the median channel reaches half as far
-    as the widest and loses one bit, two at most; three bits are 18 dB.
+    as the widest and loses one bit, two at most; three bits are 18 dB. Of uneven levels, fewer than 3 on each side of
+    zero are few.
 
 What helps:
     One scale per channel, where the backend has it (MobileNetV1: from 9.0 to 76.2 % top-1). Otherwise a range clipped
@@ -30,6 +32,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import (
     DetectionContext,
+    bits_limit,
     channel_evidence,
     effective_bits,
     finding,
@@ -58,13 +61,13 @@ def find(context: DetectionContext) -> Finding | None:
         others = [widths[c] for c in live if c not in few]
         if not few or not others:
             continue
-        bits = record.weight.bits
+        limit = bits_limit(record.weight, BITS_LOST)
         over_others = max(widths[c] for c in few) / max(others)
         left = median_or_nan(effective_bits(record.weight, others, max(widths[c] for c in few)))
-        if over_others >= RANGE_OVER_OTHERS and left <= bits - BITS_LOST:
+        if over_others >= RANGE_OVER_OTHERS and left <= limit:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),
-                Evidence("bits_left", left, "bits", bits - BITS_LOST),
+                Evidence("bits_left", left, "bits", limit),
                 channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, tuple(sorted(few)), evidence))
