@@ -14,9 +14,9 @@ How it is computed:
 
 Thresholds:
     At least 25 % of the live channels, a gain of at least 15 dB, and a local SQNR of the layer or of its median channel
-    (channel_sqnr) below 28 dB. In a format with uneven levels, whose best SQNR may be below 15 dB, the gain has to reach
-    3 dB less than that best. Per-channel scales gain 3 to 14 dB in most healthy layers, 31 to 40 dB in the depthwise
-    layers that cost a MobileNetV1 67 points.
+    (channel_sqnr) below 28 dB. In a format with uneven levels, whose best SQNR may be below 15 dB, the gain has to
+    reach 3 dB less than that best. Per-channel scales gain 3 to 14 dB in most healthy layers, 31 to 40 dB in the
+    depthwise layers that cost a MobileNetV1 67 points.
 
 What helps:
     Equalization gives each channel the range of its neighbours in the next layer; per-channel weights.
