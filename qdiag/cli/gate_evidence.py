@@ -9,7 +9,7 @@ from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.errors import LoadError
-from qdiag.files.read import RESULT_BYTES_MAX, open_regular, read_text
+from qdiag.files.read import open_regular
 from qdiag.gate.evidence import GateEvidence
 
 if TYPE_CHECKING:
@@ -41,24 +41,18 @@ def read_evidence(source: str) -> GateEvidence:
     Raises:
         LoadError: no such file, or something else in it.
     """
-    from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_from_json
+    from qdiag.writers.json.diagnosis import diagnosis_file, diagnosis_from_json
+    from qdiag.writers.json.measurement import from_json
+    from qdiag.writers.json.read import read_stored
 
-    path = Path(source) / FILE_NAME if Path(source).is_dir() else Path(source)
-    try:
-        text = read_text(path, RESULT_BYTES_MAX)
-    except UnicodeDecodeError:
-        raise LoadError("not a text file", at=str(path), hint=_HINT) from None
-    except OSError as error:
-        raise LoadError(f"cannot be read: {error.strerror or error}", at=str(path), hint=_HINT) from None
-    try:
+    path = diagnosis_file(source)
+
+    def parse(text: str) -> GateEvidence:
         if _holds_diagnosis(text):
             return _of_diagnosis(str(path), diagnosis_from_json(text))
-        from qdiag.writers.json.measurement import from_json
-
         return GateEvidence(str(path), from_json(text))
-    except LoadError as error:
-        where = f"{path}, at {error.at}" if error.at else str(path)
-        raise LoadError(error.message, at=where, hint=error.hint or _HINT) from None
+
+    return read_stored(path, parse, _HINT)
 
 
 def measure_evidence(

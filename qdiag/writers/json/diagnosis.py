@@ -9,10 +9,8 @@ from pydantic import TypeAdapter
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Ranking, Recovery, Score
 from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
-from qdiag.errors import LoadError
-from qdiag.files.read import RESULT_BYTES_MAX, read_text
 from qdiag.writers.json.measurement import DERIVED
-from qdiag.writers.json.read import read_json
+from qdiag.writers.json.read import read_json, read_stored
 from qdiag.writers.plain_json import dump, to_plain
 from qdiag.writers.words.layer_row import layer_rows
 
@@ -65,18 +63,7 @@ def read_diagnosis(path: str | Path) -> Diagnosis:
     Raises:
         LoadError: there is no such file, or it holds something else; `at` is the file and the place in it.
     """
-    file = diagnosis_file(path)
-    try:
-        text = read_text(file, RESULT_BYTES_MAX)
-    except UnicodeDecodeError:
-        raise LoadError("not a text file", at=str(file), hint=_HINT) from None
-    except OSError as error:
-        raise LoadError(f"cannot be read: {error.strerror or error}", at=str(file), hint=_HINT) from None
-    try:
-        return diagnosis_from_json(text)
-    except LoadError as error:
-        where = f"{file}, at {error.at}" if error.at else str(file)
-        raise LoadError(error.message, at=where, hint=error.hint) from None
+    return read_stored(diagnosis_file(path), diagnosis_from_json, _HINT)
 
 
 @cache

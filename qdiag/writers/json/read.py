@@ -1,11 +1,14 @@
 """Stored results read back, with errors that say where and what to do."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from qdiag.errors import ConfigError, LoadError
+from qdiag.files.read import RESULT_BYTES_MAX, read_text
 
 
 class _Versioned(Protocol):
@@ -14,6 +17,28 @@ class _Versioned(Protocol):
 
 
 _Result = TypeVar("_Result", bound=_Versioned)
+
+
+_Read = TypeVar("_Read")
+
+
+def read_stored(path: Path, parse: Callable[[str], _Read], hint: str) -> _Read:
+    """What `parse` makes of the text of a file.
+
+    Raises:
+        LoadError: there is no such file, or what `parse` raises; `at` is the file, and the place in it.
+    """
+    try:
+        text = read_text(path, RESULT_BYTES_MAX)
+    except UnicodeDecodeError:
+        raise LoadError("not a text file", at=str(path), hint=hint) from None
+    except OSError as error:
+        raise LoadError(f"cannot be read: {error.strerror or error}", at=str(path), hint=hint) from None
+    try:
+        return parse(text)
+    except LoadError as error:
+        where = f"{path}, at {error.at}" if error.at else str(path)
+        raise LoadError(error.message, at=where, hint=error.hint or hint) from None
 
 
 def read_json(text: str, adapter: "TypeAdapter[_Result]", what: str, newest: int, hint: str | None = None) -> _Result:
