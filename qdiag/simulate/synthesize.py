@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from qdiag.batches import Batch, Datasets, not_accepted
 from qdiag.capture.capture import capture
 from qdiag.capture.program import Program, Runner
+from qdiag.capture.state import restored
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError
 from qdiag.loaders.data.sources import batches_from
@@ -94,7 +95,7 @@ def synthesize_datasets(
 def _program(subject: Subject, example: Tensor) -> Program:
     model, batch = subject.model, Batch((example,))
     try:
-        with evaluating(model):
+        with evaluating(model), restored(model):
             if isinstance(model, nn.Module):
                 _check_accepted(model, batch)
             program = capture(subject, batch)

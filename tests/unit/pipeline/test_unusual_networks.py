@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 import qdiag
 from qdiag.batches import Batch, Datasets
 from qdiag.capture.program import Runner
+from qdiag.core.progress import NoProgress
 from qdiag.errors import CaptureError
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.begin import begin
@@ -180,3 +181,34 @@ def test_a_graph_frozen_at_a_batch_size_is_measured_there() -> None:
     assert result.capture.batch_size == result.data.batch_size == 2
     assert result.data.measured_count == 8
     assert any("1 samples were left over: the network takes batches of exactly 2" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("before", [1, 2, 48])
+def test_a_shape_that_was_kept_from_an_earlier_call(before: int) -> None:
+    """A module that has run already holds the shape of that call, and the grid that belongs to it."""
+    network = build("KeepsShape")
+    with torch.no_grad():
+        network(torch.randn(before, 3, 8, 8))
+    kept = network.shape
+    result = qdiag.measure(network, batches("KeepsShape"))
+    expected = qdiag.measure(build("KeepsShape"), batches("KeepsShape"))
+    if before == 2:  # that of the example: the grid is a constant then, and the graph holds for two samples
+        assert result.capture.batch_size == result.data.batch_size == 2
+    else:
+        assert result.capture.batch_size is None
+        assert result.outputs[0].error.sqnr_db == pytest.approx(expected.outputs[0].error.sqnr_db, abs=0.01)
+    power = expected.outputs[0].error.signal_power
+    assert result.outputs[0].error.signal_power == pytest.approx(power, rel=1e-5)
+    assert result.data.measured_count == 24
+    assert network.shape is kept
+
+
+def test_drawn_inputs_leave_the_network_as_it_was() -> None:
+    from qdiag.simulate.synthesize import synthesize_datasets
+
+    network = build("CountsCalls")
+    subject = Subject(network, "module", "CountsCalls", "CountsCalls")
+    synthesize_datasets(subject, (1, 3, 8, 8), samples=4, progress=NoProgress())
+    assert int(network.calls) == 0  # type: ignore[arg-type]
+    assert network.history == []
+    assert network.last is None
