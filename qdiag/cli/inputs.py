@@ -15,7 +15,6 @@ from qdiag.cli.options.common import (
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.parse import parse_numbers, parse_shape
 from qdiag.config import load_scheme
-from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
@@ -63,7 +62,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
     if options.data is None:
         if options.arg:
             raise ConfigError("--arg without --data", hint="inputs are drawn for networks with one float input alone")
-        return _drawn(options, subject, shape or _exported_shape(subject), session.progress)
+        return _drawn(session, subject, options, shape or _exported_shape(subject))
     from qdiag.loaders.data.arguments import with_arguments
     from qdiag.loaders.data.sources import DataRequest, open_datasets
 
@@ -137,7 +136,7 @@ def resolve_scheme(
     return replace(scheme, fold_batchnorm=False) if no_fold else scheme
 
 
-def _drawn(options: DataOptions, subject: "Subject", shape: tuple[int, ...] | None, progress: Progress) -> "Datasets":
+def _drawn(session: "Session", subject: "Subject", options: DataOptions, shape: tuple[int, ...] | None) -> "Datasets":
     if options.calib_data is not None:
         raise ConfigError("--calib-data without --data", hint="give --data PATH to measure on")
     if preprocessing_of(options) is not None:
@@ -148,16 +147,15 @@ def _drawn(options: DataOptions, subject: "Subject", shape: tuple[int, ...] | No
             at="--input-shape",
             hint="give --data PATH, or --input-shape 1,3,224,224 for a data-free result",
         )
-    from qdiag.simulate.synthesize import synthesize_datasets
+    from qdiag.pipeline.preparation.synthesize import synthesize_datasets
 
     return synthesize_datasets(
+        session,
         subject,
         shape,
         samples=options.samples,
         calib_samples=options.calib_samples,
         batch_size=options.batch_size,
-        seed=options.seed,
-        progress=progress,
     )
 
 

@@ -11,6 +11,7 @@ SIZE, CLASSES = 8, 5
 COMMANDS: dict[str, list[str]] = {
     "sqnr": ["sqnr", "--losses"],
     "ranges": ["ranges"],
+    "drawn inputs": ["sqnr", "--input-shape", f"1,3,{SIZE},{SIZE}"],
     "fix-bn": ["fix-bn", "-o", "{folder}/fixed.pt2", "--force"],
     "repair": ["repair", "--with", "equalize,correct_bias", "-o", "{folder}/repaired.pt2", "--force"],
     "rank": ["rank"],
@@ -53,7 +54,8 @@ def command_line(name: str, inputs: Path, folder: Path) -> list[str]:
     if name == "demo":
         return ["demo", "--out", str(folder)]
     command, *options = COMMANDS[name]
-    line = [command, str(inputs / "net.pt2"), "--data", str(inputs / "data.npz"), "--device", "cpu"]
+    data = [] if name == "drawn inputs" else ["--data", str(inputs / "data.npz")]
+    line = [command, str(inputs / "net.pt2"), *data, "--device", "cpu"]
     scheme = [] if name == "ranges" else ["--scheme", "tf-uint8"]
     options = [word.format(folder=folder) for word in options]
     return [*line, *scheme, *options, "--json", str(result(name, folder))]

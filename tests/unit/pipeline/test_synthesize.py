@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import qdiag
-from qdiag.core.progress import NoProgress
 from qdiag.errors import DataError
-from qdiag.simulate.synthesize import synthesize_datasets
+from qdiag.pipeline.preparation.synthesize import synthesize_datasets
+from qdiag.simulate.session import Session
 from qdiag.subject import Subject
 from tests.runs import measure_subject
 
@@ -53,9 +53,7 @@ def distance(net: nn.Module, images: torch.Tensor) -> float:
 
 
 def drawn(net: nn.Module, seed: int = 0, **kwargs: int) -> tuple[torch.Tensor, object]:
-    datasets = synthesize_datasets(
-        Subject(net, "module", "net", "net"), (1, 3, 16, 16), seed=seed, progress=NoProgress(), **kwargs
-    )
+    datasets = synthesize_datasets(Session(seed=seed), Subject(net, "module", "net", "net"), (1, 3, 16, 16), **kwargs)
     return torch.cat([batch.args[0] for batch in datasets.evaluation]), datasets
 
 
@@ -118,7 +116,7 @@ def test_a_program_saved_with_a_fixed_batch_gets_inputs_too(batch: int) -> None:
         warnings.simplefilter("ignore")
         program = torch.export.export(Flattening().eval(), (torch.randn(batch, 3, 8, 8),))
     subject = Subject(program, "exported_program", "net.pt2", "Flattening")
-    datasets = synthesize_datasets(subject, (batch, 3, 8, 8), samples=6, calib_samples=4, progress=NoProgress())
+    datasets = synthesize_datasets(Session(), subject, (batch, 3, 8, 8), samples=6, calib_samples=4)
     assert (datasets.calibration.sample_count, datasets.evaluation.sample_count) == (4, 6)
     assert "1 BatchNorms" in datasets.evaluation.source
     assert measure_subject(subject, datasets, qdiag.load_scheme("int8")).data.is_data_free
@@ -134,5 +132,5 @@ def test_a_shape_that_the_network_does_not_take_is_refused(shape: tuple[int, ...
             model = torch.export.export(trained(), (torch.randn(2, 3, 16, 16),))
     subject = Subject(model, "module", "net", "net")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="does not accept inputs of shape") as caught:
-        synthesize_datasets(subject, shape, progress=NoProgress())
+        synthesize_datasets(Session(), subject, shape)
     assert caught.value.at == "--input-shape"

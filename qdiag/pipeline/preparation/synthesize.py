@@ -18,6 +18,7 @@ from qdiag.capture.state import restored
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError
 from qdiag.loaders.data.sources import batches_from
+from qdiag.simulate.session import Session
 from qdiag.subject import Subject, evaluating
 
 STEPS = 40
@@ -56,14 +57,13 @@ class DrawnBatches:
 
 
 def synthesize_datasets(
+    session: Session,
     subject: Subject,
     input_shape: tuple[int, ...],
     *,
     samples: int | None = None,
     calib_samples: int | None = None,
     batch_size: int = 16,
-    seed: int = 0,
-    progress: Progress,
 ) -> Datasets:
     """Draws inputs for a network with one float input.
 
@@ -75,16 +75,17 @@ def synthesize_datasets(
         CaptureError: the network cannot be turned into a graph.
     """
     measured, calibration = samples or MEASURED, min(calib_samples or CALIBRATION, samples or CALIBRATION)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(session.seed)
     noise = torch.randn(measured + calibration, *input_shape[1:], generator=generator)
-    program = _program(subject, noise[:2]) if subject.parent is None else None
+    with session.untimed_stage("capture"):
+        program = _program(subject, noise[:2]) if subject.parent is None else None
     norms = _norms(program) if program is not None else []
     how = "Gaussian noise: the network holds no BatchNorm statistics to match"
     if program is not None and norms:
-        shaped = [_shaped(program, norms, part, progress) for part in _parts(noise, program.batch_size)]
+        shaped = [_shaped(program, norms, part, session.progress) for part in _parts(noise, program.batch_size)]
         noise = torch.cat(shaped)[: len(noise)]
         how = f"drawn to match the statistics of {len(norms)} BatchNorms ({STEPS} steps)"
-    source = f"{how}, seed {seed}"
+    source = f"{how}, seed {session.seed}"
     return Datasets(
         DrawnBatches(noise[measured:], batch_size, source),
         DrawnBatches(noise[:measured], batch_size, source),
