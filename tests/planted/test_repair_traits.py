@@ -9,13 +9,14 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import qdiag
 from qdiag.config import load_scheme
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.repair_traits import TRAITS, WRITTEN, RepairTraits, Scope
 from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.errors import RepairRefused
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.rank.placebo import placebo_sites
 from qdiag.repairs.base import RepairContext, Treatment
@@ -27,7 +28,9 @@ from tests.cases import open_test_case
 
 IMAGES = torch.randn(12, 3, 10, 10, generator=torch.Generator().manual_seed(1))
 OTHERS = 2.0 * torch.randn(6, 3, 10, 10, generator=torch.Generator().manual_seed(2))
-FINDING, SAME_LAYER, OTHER_LAYER = FindingSite("0", (1,)), FindingSite("0", (4,)), FindingSite("6", (1,))
+Sites = tuple[FindingSite, FindingSite, FindingSite]
+"""A finding, other channels of the same layer, and the same channels of another one."""
+SITES: Sites = FindingSite("0", (1,)), FindingSite("0", (4,)), FindingSite("6", (1,))
 
 STARTS: dict[str, tuple[str, ...]] = {
     "asymmetric_activations": ("int16x8", "activations.narrow_range=true"),
@@ -64,15 +67,41 @@ class Net(nn.Sequential):
         self.eval()
 
 
+class Masked(nn.Module):
+    """Three times scores with a mask far below them, as in attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        mask = torch.zeros(10)
+        mask[7:] = -1e4
+        self.register_buffer("mask", mask)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(3):
+            x = (x + self.mask).softmax(-1)
+        return x
+
+
+OTHER_NETWORKS: dict[str, tuple[type[nn.Module], Sites]] = {
+    "bound_mask": (Masked, (FindingSite("add", (1,)), FindingSite("add", (2,)), FindingSite("add#3", (1,)))),
+}
+"""Networks, and places in them, for repairs that find nothing to do in `Net`."""
+
+
 @cache
-def opened(*start: str) -> tuple[Case, RepairContext]:
-    net = Net()
+def opened(*start: str, net_type: type[nn.Module] = Net) -> tuple[Case, RepairContext]:
+    net = net_type()
     context = RepairContext(audit_batchnorms(Subject(net, "module", "net", "Net")), is_local=True)
     return open_test_case(net, IMAGES, load_scheme(start[0], start[1:]), measured=OTHERS), context
 
 
 def start_of(name: str) -> tuple[Case, RepairContext]:
-    return opened(*STARTS.get(name, ("int8",)))
+    return opened(*STARTS.get(name, ("int8",)), net_type=OTHER_NETWORKS.get(name, (Net, SITES))[0])
+
+
+def sites_of(name: str) -> Sites:
+    return OTHER_NETWORKS.get(name, (Net, SITES))[1]
 
 
 @cache
@@ -89,14 +118,19 @@ def network_of(case: Case) -> str:
 def check_placebo(traits: RepairTraits) -> None:
     """The same treatment elsewhere, as close to the finding as there is an elsewhere; none where there is not."""
     case, _ = start_of(traits.name)
-    done = network_of(treated(traits.name, FINDING).case)
-    takes_channels = network_of(treated(traits.name, SAME_LAYER).case) != done
-    takes_layers = network_of(treated(traits.name, OTHER_LAYER).case) != done
-    sites = placebo_sites(traits, [FINDING], "weight", case, taken=frozenset({FINDING.layer}), seed=0)
+    finding, same_layer, other_layer = sites_of(traits.name)
+    done = network_of(treated(traits.name, finding).case)
+    takes_channels = network_of(treated(traits.name, same_layer).case) != done
+    takes_layers = network_of(treated(traits.name, other_layer).case) != done
+    place = "weight" if case.network.graph.layer(finding.layer).weight is not None else "output"
+    sites = placebo_sites(traits, [finding], place, case, taken=frozenset({finding.layer}), seed=0)
     assert bool(sites) == (takes_channels or takes_layers)
     for site in sites:
-        assert not takes_channels or site.layer == FINDING.layer, "other layers are no fair comparison"
-        placebo = network_of(treated(traits.name, site).case)
+        assert not takes_channels or site.layer == finding.layer, "other layers are no fair comparison"
+        try:
+            placebo = network_of(treated(traits.name, site).case)
+        except RepairRefused:  # there it has nothing to do, which is said of the placebo
+            continue
         assert placebo not in (done, network_of(case)), "it is the repair itself, or nothing"
 
 
@@ -120,7 +154,7 @@ def test_a_wrong_scope_does_not_pass(traits: RepairTraits) -> None:
 @pytest.mark.parametrize("traits", TRAITS.values(), ids=lambda traits: traits.name)
 def test_what_it_writes_and_whether_the_scheme_stays(traits: RepairTraits) -> None:
     case, _ = start_of(traits.name)
-    done = treated(traits.name, FINDING)
+    done = treated(traits.name, sites_of(traits.name)[0])
     assert bool(done.tensors) == (traits.writes == "tensors")
     before, after = dict(formats(case)), dict(formats(done.case))
     assert traits.keeps_scheme == all(before[name] == after[name] for name in before if name in after)
@@ -139,7 +173,7 @@ def formats(case: Case) -> Iterator[tuple[str, object]]:
 
 
 def kind_of(tensor: TensorScheme) -> TensorScheme:
-    return replace(tensor, calibrator="minmax", percentile=99.9)
+    return replace(tensor, calibrator="minmax", percentile=99.9, range=None)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -147,7 +181,7 @@ def test_what_fits_the_rounding_of_one_scheme_comes_last(name: str) -> None:
     results = []
     for setting in ("weights.bits=8", "weights.bits=4"):
         case, context = opened("tf-uint8", setting)
-        results.append(REPAIRS[name].apply(case, [FINDING], context).tensors)
+        results.append(REPAIRS[name].apply(case, [SITES[0]], context).tensors)
     fine, coarse = results
     assert TRAITS[name].must_be_last == any(not torch.equal(fine[key], coarse[key]) for key in fine)
 
