@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from qdiag.capture.fold_rules import Candidate, choose, layer_after, layer_before
 from qdiag.core.measures.bn import Certainty, Direction, LayerKind, PairedBy, PairedLayer
+from qdiag.numerics.batchnorm import batch_norm_affine
 
 UNTRACKED = "it keeps no running statistics: its gain changes with every batch"
 TRAINING = "it runs in training mode: its gain changes with every batch, these are its stored statistics"
@@ -127,7 +129,7 @@ def describe_pair(
 
 
 def pair_in_graph(ops: Sequence[GraphOp]) -> list[NormSite]:
-    """Pairs every BatchNorm with the layer before it, or else with the one after it, as `qdiag.capture.fold` does."""
+    """Pairs every BatchNorm with the layer before it, or else with the one after it, by the rules of the fold."""
     by_key: dict[str, GraphOp] = {}
     source: dict[str, str] = {}
     users: dict[str, list[GraphOp]] = defaultdict(list)
@@ -143,8 +145,18 @@ def pair_in_graph(ops: Sequence[GraphOp]) -> list[NormSite]:
     for op in by_key.values():
         if op.norm is not None:
             before = by_key.get(source.get(op.inputs[0], op.inputs[0])) if op.inputs else None
-            site = _pair_backwards(op.norm, before, users) or _pair_forwards(op, users[op.key])
-            sites.append(site or NormSite(op.norm, reason=NO_NEIGHBOUR))
+            found = choose(_before(op.norm, before, users), _after(op.norm, users[op.key]))
+            if found.layer is None:
+                sites.append(NormSite(op.norm, reason=NO_NEIGHBOUR))
+                continue
+            pair = describe_pair(
+                found.layer,
+                is_norm_first=found.is_norm_first,
+                paired_by="graph",
+                certainty="certain",
+                not_foldable=found.reason,
+            )
+            sites.append(NormSite(op.norm, found.layer, pair))
     return number_calls(sites)
 
 
@@ -159,34 +171,23 @@ def number_calls(sites: Iterable[NormSite]) -> list[NormSite]:
     return numbered
 
 
-def _pair_backwards(norm: NormTensors, before: GraphOp | None, users: dict[str, list[GraphOp]]) -> NormSite | None:
+def _before(norm: NormTensors, before: GraphOp | None, users: dict[str, list[GraphOp]]) -> Candidate[LayerTensors]:
     if before is None or before.layer is None or before.layer.output_channels != norm.channels:
-        return None
-    is_shared = len(users[before.key]) > 1
-    reason = "the output of the layer before it is also read elsewhere" if is_shared else None
-    return NormSite(
-        norm,
-        before.layer,
-        describe_pair(before.layer, is_norm_first=False, paired_by="graph", certainty="certain", not_foldable=reason),
-    )
+        return Candidate(None, False, NO_NEIGHBOUR)
+    return layer_before(before.layer, reader_count=len(users[before.key]))
 
 
-def _pair_forwards(op: GraphOp, users: list[GraphOp]) -> NormSite | None:
+def _after(norm: NormTensors, users: list[GraphOp]) -> Candidate[LayerTensors]:
     layer = users[0].layer if len(users) == 1 else None
-    if op.norm is None or layer is None or layer.input_channels != op.norm.channels:
-        return None
-    reason = None
-    if layer.is_padded and _shifts(op.norm):
-        reason = "the convolution after it pads with zeros, which the shift would have to follow"
-    elif layer.kind == "conv_transpose":
-        reason = "a transposed convolution after a BatchNorm is not folded"
-    return NormSite(
-        op.norm,
-        layer,
-        describe_pair(layer, is_norm_first=True, paired_by="graph", certainty="certain", not_foldable=reason),
+    if layer is None or layer.input_channels != norm.channels:
+        return Candidate(None, True, NO_NEIGHBOUR)
+    return layer_after(
+        layer, is_transposed=layer.kind == "conv_transpose", is_padded=layer.is_padded, shifts=_shifts(norm)
     )
 
 
 def _shifts(norm: NormTensors) -> bool:
     """Whether a zero comes out as something else."""
-    return any(tensor is not None and bool((tensor != 0).any()) for tensor in (norm.beta, norm.mean))
+    if norm.mean is None or norm.variance is None:
+        return True
+    return bool((batch_norm_affine(norm.gamma, norm.beta, norm.mean, norm.variance, norm.eps).shift != 0).any())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, fx
 
+from qdiag.capture.fold_rules import NO_LAYER_BEFORE, Candidate, choose, layer_after, layer_before
 from qdiag.capture.ops import has_weight, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
 from qdiag.core.measures.measurement import KeptBatchNorm
@@ -25,12 +26,23 @@ class FoldedBatchNorm:
 
 
 @dataclass(frozen=True)
+class NormPair:
+    """A BatchNorm node and the layer node beside it, by name; `reason` says why folding it there is not exact."""
+
+    norm: str
+    layer: str | None
+    is_norm_first: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class FoldResult:
-    """The folded program, and what became of each BatchNorm."""
+    """The folded program, and what became of each BatchNorm; `pairs` are all of them, in graph order."""
 
     program: Program
     folded: tuple[FoldedBatchNorm, ...]
     kept: tuple[KeptBatchNorm, ...]
+    pairs: tuple[NormPair, ...]
 
 
 def fold_batchnorms(program: Program) -> FoldResult:
@@ -47,7 +59,7 @@ def fold_batchnorms(program: Program) -> FoldResult:
         constants={name: value for name, value in folder.constants.items() if name in alive},
         parameter_names=folder.parameter_names,
     )
-    return FoldResult(folded, tuple(folder.folded), tuple(folder.kept))
+    return FoldResult(folded, tuple(folder.folded), tuple(folder.kept), tuple(folder.pairs))
 
 
 def batch_norm_name(program: Program, node: fx.Node) -> str:
@@ -70,24 +82,34 @@ class _Folder:
         self.parameter_names = dict(program.parameter_names)
         self.folded: list[FoldedBatchNorm] = []
         self.kept: list[KeptBatchNorm] = []
+        self.pairs: list[NormPair] = []
 
     def fold(self, node: fx.Node) -> None:
         """Folds one BatchNorm node, or notes why it stays."""
         name = batch_norm_name(self._program, node)
         norm, reason = self._affine(node)
-        layer: fx.Node | None = None
-        if norm is not None:
-            layer, reason = self._fold_backwards(node, norm)
-        if norm is not None and layer is None:
-            layer, forward_reason = self._fold_forwards(node, norm)
-            reason = forward_reason or reason
-        if layer is None:
-            self.kept.append(KeptBatchNorm(name, reason))
+        found = choose(self._before(node), self._after(node, norm))
+        layer, reason = found.layer, reason or found.reason
+        beside = layer.name if layer is not None else None
+        self.pairs.append(NormPair(node.name, beside, found.is_norm_first, found.reason))
+        if layer is None or norm is None or reason is not None:
+            self.kept.append(KeptBatchNorm(name, reason or ""))
             return
+        weight, bias = self._weights(layer)
+        assert weight is not None
+        groups, before = convolution_groups(layer), node.args[0]
+        assert isinstance(before, fx.Node)
+        if found.is_norm_first:
+            self._rewrite(layer, *fold_before(weight, bias, norm, groups=groups))
+        else:
+            axis = weight_axis(kind_and_policy(layer)[0])
+            self._rewrite(layer, *fold_after(weight, bias, norm, output_axis=axis, groups=groups))
+        node.replace_all_uses_with(before)
+        self.graph.erase_node(node)
         layer.meta["folded_batchnorms"] = (*layer.meta.get("folded_batchnorms", ()), name)
         self.folded.append(FoldedBatchNorm(name, layer.name))
 
-    def _affine(self, node: fx.Node) -> tuple[ChannelAffine | None, str]:
+    def _affine(self, node: fx.Node) -> tuple[ChannelAffine | None, str | None]:
         gamma, beta, mean, variance = (self._constant(a) for a in node.args[1:5])
         is_training, eps = bool(node.args[5]), node.args[7]
         if is_training:
@@ -95,45 +117,30 @@ class _Folder:
         if mean is None or variance is None:
             return None, "it has no running statistics"
         assert isinstance(eps, float | int)
-        return batch_norm_affine(gamma, beta, mean, variance, float(eps)), ""
+        return batch_norm_affine(gamma, beta, mean, variance, float(eps)), None
 
-    def _fold_backwards(self, node: fx.Node, norm: ChannelAffine) -> tuple[fx.Node | None, str]:
+    def _before(self, node: fx.Node) -> Candidate[fx.Node]:
         layer = node.args[0]
         if not isinstance(layer, fx.Node) or layer.op != "call_function" or not has_weight(kind_and_policy(layer)[0]):
-            return None, "what comes before it is neither a convolution nor a linear layer"
-        if len(layer.users) > 1:
-            return None, "the output of the layer before it is also read elsewhere"
-        weight, bias = self._weights(layer)
-        if weight is None:
-            return None, "the layer before it has no constant weight"
-        kind = kind_and_policy(layer)[0]
-        if kind == "linear" and _rank(layer) != 2:
-            return None, "its channels are not the outputs of the linear layer before it"
-        axis = weight_axis(kind)
-        self._rewrite(layer, *fold_after(weight, bias, norm, output_axis=axis, groups=convolution_groups(layer)))
-        node.replace_all_uses_with(layer)
-        self.graph.erase_node(node)
-        return layer, ""
+            return Candidate(None, False, NO_LAYER_BEFORE)
+        if self._weights(layer)[0] is None:
+            return Candidate(None, False, "the layer before it has no constant weight")
+        if kind_and_policy(layer)[0] == "linear" and _rank(layer) != 2:
+            return Candidate(None, False, "its channels are not the outputs of the linear layer before it")
+        return layer_before(layer, reader_count=len(layer.users))
 
-    def _fold_forwards(self, node: fx.Node, norm: ChannelAffine) -> tuple[fx.Node | None, str]:
-        users = list(node.users)
-        if len(users) != 1 or users[0].args[0] is not node:
-            return None, ""
-        layer = users[0]
-        kind = kind_and_policy(layer)[0] if layer.op == "call_function" else ""
-        weight, bias = self._weights(layer) if has_weight(kind) else (None, None)
-        if weight is None or kind == "conv_transpose":
-            return None, ""
+    def _after(self, node: fx.Node, norm: ChannelAffine | None) -> Candidate[fx.Node]:
+        layer = next(iter(node.users), None)
+        if layer is None or len(node.users) != 1 or layer.op != "call_function" or layer.args[0] is not node:
+            return Candidate(None, True, NO_LAYER_BEFORE)
+        kind = kind_and_policy(layer)[0]
+        if not has_weight(kind) or self._weights(layer)[0] is None:
+            return Candidate(None, True, NO_LAYER_BEFORE)
         if kind == "linear" and _rank(layer) != 2:
-            return None, "its channels are not the inputs of the linear layer after it"
-        if kind == "conv" and is_padded(layer) and bool((norm.shift != 0).any()):
-            return None, "the convolution after it pads with zeros, which the shift would have to follow"
-        self._rewrite(layer, *fold_before(weight, bias, norm, groups=convolution_groups(layer)))
-        before = node.args[0]
-        assert isinstance(before, fx.Node)
-        node.replace_all_uses_with(before)
-        self.graph.erase_node(node)
-        return layer, ""
+            return Candidate(None, True, "its channels are not the inputs of the linear layer after it")
+        pads = kind == "conv" and is_padded(layer)
+        shifts = norm is None or bool((norm.shift != 0).any())
+        return layer_after(layer, is_transposed=kind == "conv_transpose", is_padded=pads, shifts=shifts)
 
     def _constant(self, argument: object) -> Tensor | None:
         return self.constants.get(str(argument.target)) if isinstance(argument, fx.Node) else None

@@ -56,8 +56,8 @@ class DetectionContext:
         """The layers that read its output."""
         return tuple(other for other in self.measurement.records if record.name in other.inputs)
 
-    def folded_norms(self) -> Iterator[tuple[OpRecord, LayerFacts, BatchNormRecord]]:
-        """Layers with a quantized weight that took in the BatchNorm after them, and its audit."""
+    def folded_norms(self, *, is_norm_first: bool = False) -> Iterator[tuple[OpRecord, LayerFacts, BatchNormRecord]]:
+        """Layers with a quantized weight that took in the BatchNorm after them, or the one before, and its audit."""
         if self.batchnorms is None or not self.measurement.scheme.fold_batchnorm:
             return
         kept = {norm.name for norm in self.measurement.capture.kept_batchnorms}
@@ -66,7 +66,7 @@ class DetectionContext:
             for norm in self.batchnorms.records
             if norm.layer is not None
             and norm.layer.not_foldable is None
-            and norm.layer.direction.endswith("->bn")
+            and norm.layer.direction.startswith("bn") == is_norm_first
             and norm.name not in kept
         }
         for record, facts in self.layers:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from qdiag.batchnorms.of_module import norms_of_module
-from qdiag.batchnorms.of_program import norms_of_program
+from qdiag.batchnorms.of_program import norms_of_graph, norms_of_program
 from qdiag.batchnorms.of_script import norms_of_script
 from qdiag.batchnorms.of_tensors import norms_of_tensors
 from qdiag.batchnorms.sites import TRAINING, UNTRACKED, NormSite, NormSites
+from qdiag.capture.program import Program
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.core.measures.measurement import ModelInfo
 from qdiag.core.stopwatch import Stopwatch
@@ -32,11 +33,16 @@ _COUNTERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def audit_batchnorms(
-    model: Subject | NamedTensors, *, bits: int = 8, assumed_eps: float = ASSUMED_EPS
+    model: Subject | NamedTensors,
+    *,
+    program: Program | None = None,
+    bits: int = 8,
+    assumed_eps: float = ASSUMED_EPS,
 ) -> BatchNormAudit:
     """Gain, dead channels, folded range and effective bits of every BatchNorm; no data, the model is left as it was.
 
     Args:
+        program: the model as it was captured, which says best what each BatchNorm folds into; None where it was not.
         bits: of the weights.
         assumed_eps: where the model is a state dict, which does not hold it.
 
@@ -51,7 +57,7 @@ def audit_batchnorms(
         )
     watch = Stopwatch()
     with watch.stage("pair"), torch.no_grad():
-        sites = find_norms(model, assumed_eps)
+        sites = find_norms(model, assumed_eps) if program is None else norms_of_graph(program)
     with watch.stage("audit"), torch.no_grad():
         records = tuple(audit_site(site, i, bits) for i, site in enumerate(sites.sites))
     return BatchNormAudit(

@@ -55,7 +55,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
         seen = session.measure(case, "facts", metric=options.metric)
     with session.stage("audit"):
-        batchnorms, notes = _audit(experiment.subject, case.scheme)
+        batchnorms, notes = _audit(experiment.subject, case)
     measurement = measurement_of(session, experiment, seen)
     with session.watch.stage("rank"):
         findings = detect(DetectionContext(measurement, seen.facts, batchnorms))
@@ -83,11 +83,11 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     )
 
 
-def _audit(subject: Subject, scheme: QuantScheme) -> tuple[BatchNormAudit | None, tuple[str, ...]]:
+def _audit(subject: Subject, case: Case) -> tuple[BatchNormAudit | None, tuple[str, ...]]:
     """The audit of the subject's BatchNorms; a model that it cannot read is no reason to stop."""
-    bits = scheme.weights.bits
+    bits = case.scheme.weights.bits
     try:
-        audit = audit_batchnorms(subject, bits=8 if bits == FLOAT_BITS else bits)
+        audit = audit_batchnorms(subject, program=case.program, bits=8 if bits == FLOAT_BITS else bits)
     except QdiagError as error:
         return None, (f"the BatchNorms were not audited: {error}",)
     # its wall times are part of the stage around it

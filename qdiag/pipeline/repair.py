@@ -71,7 +71,7 @@ def repair_model(
     """
     check_written(options.repairs)
     experiment = begin(session, subject, datasets, scheme)
-    audit = audited(audit_batchnorms(subject), options.threshold)
+    audit = audited(audit_batchnorms(subject, program=experiment.case.program), options.threshold)
     probe = FloatProbe(subject, experiment.case.program, session.device)
     repairing = _Repairing(experiment.case, RepairContext(audit, session=session), probe, options)
     with session.watch.stage("repair"), naming(datasets.evaluation):

@@ -67,7 +67,7 @@ class Bench:
         if case is not self.case:
             return Attempt(suspect, repair, *self._treated(repair, case, sites, context))
         # the first step of the sequence tries what was tried alone, and two suspects may have the same sites
-        places = tuple((site.layer, site.channels) for site in sites)
+        places = tuple(replace(site, evidence=()) for site in sites)
         key = (repair, places, frozenset(context.spared.items()), context.is_local)
         if key not in self._applied:
             self._applied[key] = self._treated(repair, case, sites, context)

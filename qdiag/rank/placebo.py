@@ -25,7 +25,7 @@ def placebo_sites(
     draw = random.Random(seed)
     if repair.placebo == "none":
         return ()
-    if repair.placebo == "other channels" and all(site.channels for site in sites):
+    if repair.placebo == "other channels" and all(site.channels or site.inputs for site in sites):
         drawn = [_other_channels(site, case, draw) for site in sites]
         return tuple(site for site in drawn if site is not None)
     free = [name for name in _layers_of(place, case) if name not in taken]
@@ -50,11 +50,13 @@ def _other_channels(site: FindingSite, case: Case, draw: random.Random) -> Findi
     layer = case.network.graph.layer(site.layer)
     if layer.weight is None:
         return None
-    count = int(case.network.program.constants[layer.weight].shape[layer.weight_axis])
-    free = [c for c in range(count) if c not in site.channels]
+    shape, named = case.network.program.constants[layer.weight].shape, site.channels or site.inputs
+    count = int(shape[layer.weight_axis] if site.channels else shape[1 - layer.weight_axis] * layer.groups)
+    free = [c for c in range(count) if c not in named]
     if not free:
         return None
-    return FindingSite(site.layer, tuple(sorted(draw.sample(free, min(len(free), len(site.channels))))))
+    drawn = tuple(sorted(draw.sample(free, min(len(free), len(named)))))
+    return FindingSite(site.layer, drawn) if site.channels else FindingSite(site.layer, inputs=drawn)
 
 
 def _layers_of(place: str, case: Case) -> list[str]:

@@ -27,11 +27,13 @@ class FindingSite:
         layer: name of the layer (`OpRecord.name`); for a BatchNorm, of the layer it folds into.
         channels: output channels concerned, of the layer's weight or output; empty for the layer as a whole.
         evidence: the first one is the figure to sort and to show by.
+        inputs: input channels concerned, where what the weight takes in from before the layer is at fault.
     """
 
     layer: str
     channels: tuple[int, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    inputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +57,4 @@ class Finding:
 
     @property
     def channel_count(self) -> int:
-        return sum(len(site.channels) for site in self.sites)
+        return sum(len(site.channels or site.inputs) for site in self.sites)

@@ -3,7 +3,8 @@
 What it means:
     A channel whose input never varies has a running variance near zero, and its gain is set by eps instead of by data:
     gamma / sqrt(eps) can be a hundred times the gain of its neighbours. Folded, its weights stretch the one scale of
-    the layer, although all that the channel ever gives is a constant. The other channels pay with their levels.
+    the layer, although all that the channel ever gives is a constant. The other channels pay with their levels. A
+    BatchNorm behind an activation does the same to the inputs of the layer after it.
 
 How it is computed:
     With the gain alpha = gamma / sqrt(var + eps) and the folded weight W' = alpha W of each channel:
@@ -46,10 +47,13 @@ def find(context: DetectionContext) -> Finding | None:
     """Layers with one scale per weight, stretched by dead channels.
 
     The channels are all dead ones of such a layer, as `qdiag fix-bn` repairs them: what holds the range together with
-    the widest is no longer told apart once that one is gone.
+    the widest is no longer told apart once that one is gone. They are input channels of the layer where the BatchNorm
+    stands before it, behind an activation for example.
     """
     sites = []
-    for record, _, norm in context.folded_norms():
+    after = [(record, norm, False) for record, _, norm in context.folded_norms()]
+    before = [(record, norm, True) for record, _, norm in context.folded_norms(is_norm_first=True)]
+    for record, norm, is_norm_first in (*after, *before):
         setting = [dead for dead in norm.dead if dead.range_over_live > RANGE_OVER_LIVE]
         if not setting or record.weight is None or not is_per_tensor(record):
             continue
@@ -60,7 +64,10 @@ def find(context: DetectionContext) -> Finding | None:
             Evidence("local_sqnr", record.local.sqnr_db, "dB"),
             Evidence("setting_channels", float(len(setting)), "channels"),
         )
-        sites.append(FindingSite(record.name, norm.dead_channels, evidence))
+        if is_norm_first:
+            sites.append(FindingSite(record.name, (), evidence, inputs=norm.dead_channels))
+        else:
+            sites.append(FindingSite(record.name, norm.dead_channels, evidence))
     return finding(CODE, sites, REPAIRS)
 
 

@@ -141,17 +141,18 @@ def _by(method: Method) -> Apply:
             raise RepairRefused("the model has no BatchNorm with statistics")
         wanted = _wanted(case, context, sites)
         tensors = case.tensors
-        found = {name: propose(record, tensors, method, channels) for name, (record, channels) in wanted.items()}
-        layers = tuple(name for name, proposal in found.items() if proposal.edits)
-        if not layers:
-            raise _refused(list(found.values()))
-        edits = tuple(edit for proposal in found.values() for edit in proposal.edits)
+        found = [propose(record, tensors, method, channels) for _, record, channels in wanted]
+        edits = tuple(edit for proposal in found for edit in proposal.edits)
+        if not edits:
+            raise _refused(found)
+        places = zip(wanted, found, strict=True)
+        layers = tuple(dict.fromkeys(layer for (layer, _, _), proposal in places if proposal.edits))
         changes = changed_tensors(tensors, edits)
         # a dead channel gives its constant as before; any other one moves, and its range with it
-        stays = all(set(channels) <= set(record.dead_channels) for record, channels in wanted.values())
+        stays = all(set(channels) <= set(record.dead_channels) for _, record, channels in wanted)
         kept = without_stale_edits(case, layers)
         treated = with_tensors(context.session, kept, changes, recalibrate=not stays)
-        rows = tuple(proposal.fix for proposal in found.values())
+        rows = tuple(proposal.fix for proposal in found)
         return Treatment(treated, layers, moves_float=True, tensors=changes, edits=edits, batchnorms=rows)
 
     return apply
@@ -167,27 +168,27 @@ def _refused(proposals: Sequence[Proposal]) -> RepairRefused:
     return RepairRefused("no BatchNorm there has a dead channel")
 
 
-_Wanted = dict[str, tuple[BatchNormRecord, tuple[int, ...]]]
-"""Name of a layer, or of a BatchNorm that no layer takes in: the BatchNorm, and the channels to be reset."""
-
-
-def _wanted(case: Case, context: RepairContext, sites: Sequence[FindingSite]) -> _Wanted:
-    """All channels that the sites name; the dead ones of a layer that is named as a whole, if any are."""
+def _wanted(
+    case: Case, context: RepairContext, sites: Sequence[FindingSite]
+) -> list[tuple[str, BatchNormRecord, tuple[int, ...]]]:
+    """Layer, BatchNorm and channels to be reset: all that the sites name, or the dead ones of a layer named whole."""
     assert context.batchnorms is not None
-    found: _Wanted = {}
-    for site in sites or [FindingSite(name) for name in _dead_places(case, context.batchnorms)]:
-        record = record_of(case, context.batchnorms, site.layer) if site.channels else None
-        if record is None:
-            record = _dead_places(case, context.batchnorms).get(site.layer)
+    found: dict[tuple[str, str], tuple[BatchNormRecord, dict[int, None]]] = {}
+    dead = _dead_places(case, context.batchnorms)
+    for site in sites or [FindingSite(name) for name in dead]:
+        named = site.channels or site.inputs
+        is_norm_first = bool(site.inputs)
+        record = record_of(case, context.batchnorms, site.layer, is_norm_first) if named else dead.get(site.layer)
         if record is not None:
-            _, before = found.get(site.layer, (record, ()))
-            named = (c for c in site.channels or record.dead_channels if c not in context.spared.get(site.layer, ()))
-            found[site.layer] = (record, tuple(dict.fromkeys((*before, *named))))
-    return {name: (record, channels) for name, (record, channels) in found.items() if channels}
+            spared = () if is_norm_first else context.spared.get(site.layer, frozenset())
+            wanted = [c for c in named or record.dead_channels if c not in spared]
+            _, channels = found.setdefault((site.layer, record.name), (record, {}))
+            channels.update(dict.fromkeys(wanted))
+    return [(layer, record, tuple(channels)) for (layer, _), (record, channels) in found.items() if channels]
 
 
-def record_of(case: Case, audit: BatchNormAudit, name: str) -> BatchNormRecord:
-    """The BatchNorm whose channels are the output channels of a layer, or the one of this name.
+def record_of(case: Case, audit: BatchNormAudit, name: str, is_norm_first: bool = False) -> BatchNormRecord:
+    """The BatchNorm whose channels are the output channels of a layer, or its inputs, or the one of this name.
 
     Raises:
         RepairRefused: there is none, or it keeps no statistics.
@@ -196,14 +197,17 @@ def record_of(case: Case, audit: BatchNormAudit, name: str) -> BatchNormRecord:
     with_statistics = [record for record in audit.records if record.variance]
     for record in with_statistics:
         pair = record.layer
-        if pair is not None and pair.direction.endswith("->bn") and layers.get(name) == pair.weight_name:
+        if pair is None or pair.direction.startswith("bn") != is_norm_first:
+            continue
+        if layers.get(name) == pair.weight_name:
             return record
     for record in with_statistics:
         if record.name == name:
             return record
     if name not in layers:
         raise RepairRefused("no layer has this name", at=name)
-    raise RepairRefused("no BatchNorm with statistics follows this layer", at=name)
+    verb = "comes before" if is_norm_first else "follows"
+    raise RepairRefused(f"no BatchNorm with statistics {verb} this layer", at=name)
 
 
 def _dead_places(case: Case, audit: BatchNormAudit) -> dict[str, BatchNormRecord]:

@@ -114,7 +114,8 @@ def _findings(diagnosis: Diagnosis) -> Mapping[str, list[LayerFinding]]:
     found: dict[str, list[LayerFinding]] = defaultdict(list)
     for finding in (*(f for cause in ranking.causes for f in cause.findings), *ranking.findings):
         for site in finding.sites:
-            details = (channel_words(site.channels), *map(evidence_words, site.evidence))
+            inputs = f"inputs {channel_words(site.inputs)}" if site.inputs else ""
+            details = (channel_words(site.channels), inputs, *map(evidence_words, site.evidence))
             verdict = verdicts.get((finding.code, site.layer), "")
             view = LayerFinding(
                 finding.code,

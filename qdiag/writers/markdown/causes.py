@@ -91,7 +91,7 @@ def _sites(sites: Sequence[FindingSite]) -> str:
     rows = [
         (
             code(site.layer),
-            channel_list(site.channels) or "whole layer",
+            _channels(site) or "whole layer",
             text("; ".join(map(evidence_words, site.evidence))),
         )
         for site in sites[:_SITES_AT_MOST]
@@ -99,6 +99,10 @@ def _sites(sites: Sequence[FindingSite]) -> str:
     rest = len(sites) - _SITES_AT_MOST
     more = f"\n\n… and {count_noun(rest, 'more layer')}." if rest > 0 else ""
     return table(("layer", "channels", "seen"), rows) + more
+
+
+def _channels(site: FindingSite) -> str:
+    return f"inputs {channel_list(site.inputs)}" if site.inputs else channel_list(site.channels)
 
 
 def _trials(trials: Sequence[Trial], kind: TaskKind) -> str:
