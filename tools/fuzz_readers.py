@@ -8,6 +8,7 @@ right answer to a damaged file; everything else is a finding. The exit code is 1
 """
 
 import argparse
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -93,6 +94,7 @@ def _one_child(
     child.start()
     theirs.close()
     last: str | None = None
+    place = folder / READERS[name].place
     try:
         while ours.poll(HANG_SECONDS):
             kind, what = ours.recv()
@@ -103,20 +105,20 @@ def _one_child(
                 report.outcomes[what] += 1
                 last = None
             elif kind == "finding":
-                _note(report, what, folder / READERS[name].place, keep)
+                _note(report, what[0], what[1], place, keep)
             else:
                 break
         else:
-            _note(report, f"no answer within {HANG_SECONDS:.0f} s", folder / READERS[name].place, keep)
+            _note(report, f"no answer within {HANG_SECONDS:.0f} s", place.read_bytes(), place, keep)
     except EOFError:
         child.join()
         if last is not None:
-            _note(report, f"the process ended with {child.exitcode}", folder / READERS[name].place, keep)
+            _note(report, f"the process ended with {child.exitcode}", place.read_bytes(), place, keep)
     child.kill()
     child.join()
 
 
-def _note(report: Report, what: str, path: Path, keep: Path | None) -> None:
+def _note(report: Report, what: str, data: bytes, path: Path, keep: Path | None) -> None:
     report.findings[what] += 1
     report.outcomes["findings"] += 1
     if what in report.examples:
@@ -125,11 +127,12 @@ def _note(report: Report, what: str, path: Path, keep: Path | None) -> None:
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         kept = keep / f"{report.reader.replace(' ', '_')}-{len(report.examples)}-{path.name}"
-        shutil.copyfile(path, kept)
+        kept.write_bytes(data)
         report.examples[what] = str(kept)
 
 
 def _child(reader: Reader, seeds: list[bytes], seed: int, end: float, folder: Path, pipe: Connection) -> None:
+    faulthandler.disable()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
@@ -149,12 +152,13 @@ def _child(reader: Reader, seeds: list[bytes], seed: int, end: float, folder: Pa
     for number in range(CASES_PER_CHILD):
         if time.monotonic() > end:
             break
-        path.write_bytes(mutated(seeds, rng, reader.is_text))
+        data = mutated(seeds, rng, reader.is_text)
+        path.write_bytes(data)
         pipe.send(("begin", str(number)))
         kind, what = _outcome(reader, path)
-        pipe.send((kind, what))
+        pipe.send((kind, what if kind == "done" else (what, data)))
         for written in work.iterdir():
-            pipe.send(("finding", f"a file was written: {written.name}"))
+            pipe.send(("finding", (f"a file was written: {written.name}", data)))
             written.unlink()
     pipe.send(("end", ""))
     os._exit(0)
@@ -172,8 +176,9 @@ def _outcome(reader: Reader, path: Path) -> tuple[str, str]:
             return "done", f"stopped in the child ({error.message.partition(':')[0][:60]})"
         return "done", "refused"
     except BaseException as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "qdiag" in frame.filename]
-        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        frames = traceback.extract_tb(error.__traceback__)
+        last = next((frame for frame in reversed(frames) if "/qdiag/" in frame.filename), frames[-1])
+        place = f"{Path(last.filename).name}:{last.lineno}"
         return "finding", f"{type(error).__name__} at {place}: {str(error).splitlines()[0][:80] if str(error) else ''}"
     return "done", "read"
 

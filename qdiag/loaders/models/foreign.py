@@ -50,7 +50,10 @@ def refuse_folder(path: Path) -> LoadError:
     if (path / "saved_model.pb").is_file():
         return LoadError(f"this is a TensorFlow SavedModel folder: {_TENSORFLOW}", at=str(path), hint=_TENSORFLOW_HINT)
     suffixes = {".safetensors", ".pt2", ".pt", ".pth", ".bin", ".ckpt"}
-    found = sorted(entry.name for entry in path.iterdir() if entry.suffix in suffixes and entry.is_file())
+    try:
+        found = sorted(entry.name for entry in path.iterdir() if entry.suffix in suffixes and entry.is_file())
+    except OSError as error:
+        return LoadError(f"the folder cannot be read: {error.strerror or error}", at=str(path), hint=FORMATS_HINT)
     hint = f"give a file in it, such as {path / found[0]}" if found else FORMATS_HINT
     return LoadError("this is a folder, not a model file", at=str(path), hint=hint)
 
