@@ -119,7 +119,7 @@ def has_own_quantizer(record: OpRecord) -> bool:
 
 def is_per_tensor(record: OpRecord) -> bool:
     """Its weight is quantized with one scale for all channels."""
-    return record.weight is not None and record.weight.granularity == "per_tensor"
+    return record.weight is not None and record.weight.is_per_tensor
 
 
 def loses(record: OpRecord, limit_db: float = LOCAL_HARM_DB) -> bool:

@@ -18,6 +18,8 @@ class WeightRecord:
         channel_sqnr_db_median, channel_sqnr_db_min: over output channels that are not all zero. The median ranks layers
             nearly right where the whole tensor's figure points the wrong way: one huge channel holds all the signal.
         quantizer: that of the tensor, or of its widest channel or group.
+        has_one_scale: all channels share a scale, also where "per channel" counts along an axis of length one, as in
+            depthwise transposed convolutions; None in results stored before this was told.
     """
 
     name: str
@@ -30,6 +32,12 @@ class WeightRecord:
     channel_sqnr_db_median: float
     channel_sqnr_db_min: float
     quantizer: QuantizerRecord | None = None
+    has_one_scale: bool | None = None
+
+    @property
+    def is_per_tensor(self) -> bool:
+        """One scale for the whole weight."""
+        return self.granularity == "per_tensor" if self.has_one_scale is None else self.has_one_scale
 
 
 @dataclass(frozen=True, slots=True)

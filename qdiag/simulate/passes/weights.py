@@ -88,6 +88,8 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer) -> WeightReco
         max=float(reference.max()),
         channel_sqnr_db_median=statistics.median(channels) if channels else math.nan,
         channel_sqnr_db_min=min(channels, default=math.nan),
+        has_one_scale=quantizer.granularity == "per_tensor"
+        or (quantizer.granularity == "per_channel" and reference.shape[layer.weight_axis] == 1),
     )
 
 
