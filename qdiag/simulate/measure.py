@@ -56,8 +56,9 @@ def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | 
     sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
     runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])
     run_batches(runner, case.measured, progress, stage="simulate", sinks={SIMULATED: sinks})
+    weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(
-        op_records(case, errors.errors(), losses.records()),
+        op_records(case, errors.errors(), losses.records(), weights),
         outputs.records(),
         task.result((custom.score(),) if custom else ()),
         gather_facts(case, facts.facts()) if depth == "facts" else (),

@@ -11,22 +11,31 @@ from qdiag.core.measures.records import LossRecord, OpRecord
 from qdiag.plan import QuantPlan
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.paired import LayerErrors
-from qdiag.simulate.passes.weights import weight_record
+from qdiag.simulate.passes.weights import SimulatedWeights, weight_record
 
 
-def op_records(case: Case, errors: Mapping[str, LayerErrors], losses: Mapping[str, LossRecord]) -> tuple[OpRecord, ...]:
-    """One record per layer whose output was ever a float tensor, in graph order; `errors` of the paired pass."""
+def op_records(
+    case: Case,
+    errors: Mapping[str, LayerErrors],
+    losses: Mapping[str, LossRecord],
+    weights: Mapping[str, SimulatedWeights],
+) -> tuple[OpRecord, ...]:
+    """One record per layer whose output was ever a float tensor, in graph order.
+
+    Args:
+        errors, losses, weights: of the paired pass, by layer; the weights of its quantized network.
+    """
     records: list[OpRecord] = []
     for layer in case.network.graph.layers:
         if layer.name in errors:
             seen = case.observations.get(layer.name)
-            record = _record(len(records), layer, case, errors[layer.name])
+            record = _record(len(records), layer, case, errors[layer.name], weights.get(layer.name))
             record = replace(record, range=seen.statistics.range if seen else None, losses=losses.get(layer.name))
             records.append(record)
     return tuple(records)
 
 
-def _record(index: int, layer: Layer, case: Case, errors: LayerErrors) -> OpRecord:
+def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: SimulatedWeights | None) -> OpRecord:
     constants = {constant.name for constant in case.network.graph.constants}
     return OpRecord(
         index=index,
@@ -39,7 +48,7 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors) -> OpReco
         local=errors.local,
         propagated=errors.propagated,
         quantizer=_quantizer(case.plan, layer),
-        weight=weight_record(case.network, case.plan, layer),
+        weight=weight_record(case.network, case.plan, layer, weights) if weights is not None else None,
         clipped_count=errors.clipped_count,
         skip_reason=case.plan.layers[layer.name].float_reason,
     )

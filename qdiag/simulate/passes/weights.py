@@ -67,10 +67,10 @@ def bias_scale(source: Affine, weight: Affine, *, groups: int, axis: int, device
     return source.scale.to(device).double() * weight_scale.double()
 
 
-def weight_record(network: Network, plan: QuantPlan, layer: Layer) -> WeightRecord | None:
+def weight_record(network: Network, plan: QuantPlan, layer: Layer, weights: SimulatedWeights) -> WeightRecord | None:
     """How far a layer's quantized weight is from the float one; None without a quantized weight."""
     quantizer = plan.layers[layer.name].weight
-    simulated = simulated_weights(network, plan, layer).weight
+    simulated = weights.weight
     if layer.weight is None or quantizer is None or simulated is None:
         return None
     reference = network.program.constants[layer.weight].cpu()

@@ -19,25 +19,23 @@ from qdiag.simulate.arithmetic.saturating import on_integers
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, has_lanes, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
-from qdiag.simulate.passes.weights import simulated_weights
+from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
 
 
 class LossObserver(LayerObserver):
     """Measures the five losses at every layer with arithmetic in a paired pass, while its inputs are at hand."""
 
     def __init__(self, network: Network, plan: QuantPlan) -> None:
-        self._plan = plan
+        self._network, self._plan = network, plan
         self._errors: dict[str, list[ErrorAccumulator]] = {}
-        self._weights = {
-            layer.name: simulated_weights(network, plan, layer)
-            for layer in network.graph.layers
-            if layer.weight is not None
-        }
+        self._weights: dict[str, SimulatedWeights] = {}
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Runs the layer's operation once per loss."""
         if self._plan.layers[layer.name].float_reason or not has_lanes((args, kwargs)):
             return
+        if layer.weight is not None and layer.name not in self._weights:
+            self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)
         weights, run = self._weights.get(layer.name), FAKE_QUANTIZED.run
         op, quantized = LayerOp(node, layer), LayerOp(node, layer, weights)
         inputs, rounded = pick((args, kwargs), REFERENCE), pick((args, kwargs), LOCAL)
