@@ -29,13 +29,15 @@ def assert_quantizes(
     min_layer_sqnr: float | None = None,
     allow: Mapping[str, float] | None = None,
     strict: bool = False,
+    allow_few_samples: bool = False,
     device: str = "cpu",
 ) -> "GateResult":
     """Measures the quantized network, and fails the test when it breaks a limit.
 
     Too few samples to tell: the test is skipped, with the number of samples that would do, because what was not decided
-    has not passed; with `strict` it fails. What cannot be judged (no labels for a limit on accuracy, NaN, nothing
-    quantized) fails.
+    has not passed; with `strict` it fails. So few that they cannot even exclude twice the limit are no evidence: it
+    fails, unless `allow_few_samples` says otherwise. What cannot be judged (no labels for a limit on accuracy, NaN,
+    nothing quantized) fails.
 
     Args:
         model, data, calibration, scheme, device: as in `qdiag.measure`; labels come as `(inputs, labels)`.
@@ -63,6 +65,7 @@ def assert_quantizes(
         min_layer_sqnr_db=Limit(min_layer_sqnr),
         allow=tuple(Allowance(pattern, db) for pattern, db in (allow or {}).items()),
         strict=strict,
+        allow_few_samples=allow_few_samples,
     )
     try:
         measurement = qdiag.measure(model, data, scheme=scheme, calibration=calibration, device=device)

@@ -40,6 +40,8 @@ def score(output_db: float, right: int | None, agreement: int, simulated_only: i
     """A network of one output of ten logits; `right` of 500 samples, None without labels."""
     top1 = None if right is None else paired(FLOAT_RIGHT, right, min(simulated_only, right))
     top5 = None if right is None else paired(473, min(473, right + 78), 0)
+    if top1 is not None:  # where one network alone is right, the two do not agree
+        agreement = min(agreement, SAMPLES - top1.reference_only - top1.simulated_only)
     return Score((OutputRecord("output", (10,), sums(output_db)),), TaskResult(SAMPLES, agreement, top1, top5))
 
 

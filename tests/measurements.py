@@ -34,7 +34,9 @@ def sums(sqnr_db: float, signal_power: float = 1.0, bias_fraction: float = 0.1) 
     else:
         noise = signal / 10 ** (sqnr_db / 10)
     mean = math.sqrt(noise / COUNT * bias_fraction)
-    return ErrorSums(COUNT, signal, noise, signal - noise / 2, mean * COUNT, 5 * math.sqrt(noise / COUNT))
+    return ErrorSums(
+        COUNT, signal, noise, signal - noise / 2 if signal else 0.0, mean * COUNT, 5 * math.sqrt(noise / COUNT)
+    )
 
 
 def quantizer(expected_db: float, signal_power: float = 1.0) -> QuantizerRecord:

@@ -10,7 +10,7 @@ from qdiag.cli.options.data import DataOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
-from qdiag.gate.evidence import GateEvidence
+from qdiag.gate.evidence import GateEvidence, why_contradictory
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
@@ -49,8 +49,8 @@ def read_evidence(source: str) -> GateEvidence:
 
     def parse(text: str) -> GateEvidence:
         if _holds_diagnosis(text):
-            return _of_diagnosis(str(path), diagnosis_from_json(text))
-        return GateEvidence(str(path), from_json(text))
+            return _consistent(_of_diagnosis(str(path), diagnosis_from_json(text)))
+        return _consistent(GateEvidence(str(path), from_json(text)))
 
     return read_stored(path, parse, _HINT)
 
@@ -82,6 +82,13 @@ def measure_evidence(
             return GateEvidence(model.model, measure_experiment(session, experiment))
         options = DiagnoseOptions(with_sensitivity=False, with_bits=False, words=causes_for)
         return _of_diagnosis(model.model, diagnose_experiment(session, experiment, options))
+
+
+def _consistent(evidence: GateEvidence) -> GateEvidence:
+    reason = why_contradictory(evidence)
+    if reason is not None:
+        raise LoadError(f"the stored result contradicts itself: {reason}", hint="measure it anew")
+    return evidence
 
 
 def _of_diagnosis(source: str, diagnosis: "Diagnosis") -> GateEvidence:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdiag.config.gate_keys import (
+    ALLOW,
     LEVELS,
     NAMES,
     Setting,
@@ -21,11 +22,12 @@ from qdiag.core.gate import Allowance, Limit, Thresholds
 from qdiag.errors import ConfigError
 
 PREFIX = "QDIAG_"
+OTHER_VARIABLES = ("QDIAG_CACHE_DIR", "QDIAG_CACHE_MB", "QDIAG_REAL_DATA")
+"""Those that are none of a gate's business; any other one may be a limit that is misspelt."""
 FILE_NAMES = ("pyproject.toml", "qdiag.toml")
 """Looked for in the working directory; keys of the second replace those of the first."""
 
 _TABLE = "gate"
-_ALLOW = "allow."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _from_key(key: str, value: Any, origin: str) -> Settings:
     if not isinstance(value, Mapping):
         return {key: Setting(value, origin)}
     if key == "allow":
-        return {f"{_ALLOW}{pattern}": Setting(db, f"{origin}.{pattern}") for pattern, db in value.items()}
+        return {f"{ALLOW}{pattern}": Setting(db, f"{origin}.{pattern}") for pattern, db in value.items()}
     if key not in LEVELS:
         raise ConfigError(f"{key} has no levels", at=origin)
     names = {"fail": key, "warn": LEVELS[key]}
@@ -121,13 +123,15 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
     settings: dict[str, Setting] = {}
     known = {f"{PREFIX}{name.upper()}": name for name in NAMES}
     for variable, text in sorted(environment.items()):
-        if not variable.startswith(PREFIX) or not text:
+        if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
         if variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
-            if near:  # other variables of qdiag are none of a gate's business, but a misspelt limit is
-                raise ConfigError(f"unknown variable {variable}", at="environment", hint=f"did you mean {near[0]}?")
-        elif known[variable] == "allow":
+            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+            raise ConfigError(f"unknown variable {variable}", at="environment", hint=hint)
+        if not text.strip():
+            raise ConfigError(f"{variable} is empty", at="environment", hint="set it, or take it away")
+        if known[variable] == "allow":
             settings.update(_allowances(text.split(","), variable))
         else:
             settings[known[variable]] = Setting(text, variable)
@@ -155,15 +159,15 @@ def _allowances(texts: Sequence[str], origin: str) -> Settings:
         pattern, equals, db = (part.strip() for part in text.rpartition("="))
         if not equals or not pattern:
             raise ConfigError(f"{text!r} is not of the form LAYER=DB", at=origin, hint="for example --allow 'head.*=5'")
-        found[f"{_ALLOW}{pattern}"] = Setting(db, origin)
+        found[f"{ALLOW}{pattern}"] = Setting(db, origin)
     return found
 
 
 def _thresholds(settings: Settings) -> Thresholds:
     allow = tuple(
-        Allowance(name.removeprefix(_ALLOW), number(setting, name))
+        Allowance(name.removeprefix(ALLOW), number(setting, name))
         for name, setting in sorted(settings.items())
-        if name.startswith(_ALLOW)
+        if name.startswith(ALLOW)
     )
     if "allow" in settings:
         raise ConfigError(
@@ -182,8 +186,13 @@ def _thresholds(settings: Settings) -> Thresholds:
         no_new_causes=_new_causes(settings),
         forbid=codes(settings["forbid"], "forbid") if "forbid" in settings else (),
         warn_codes=codes(settings["warn_code"], "warn_code") if "warn_code" in settings else (),
-        strict=flag(settings["strict"], "strict") if "strict" in settings else False,
+        strict=_is_set(settings, "strict"),
+        allow_few_samples=_is_set(settings, "allow_few_samples"),
     )
+
+
+def _is_set(settings: Settings, name: str) -> bool:
+    return flag(settings[name], name) if name in settings else False
 
 
 def _limit(settings: Settings, name: str) -> Limit:

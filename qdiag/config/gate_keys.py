@@ -24,8 +24,10 @@ LEVELS = {
 
 CODE_LISTS = ("forbid", "warn_code")
 NUMBERS = tuple(name for pair in LEVELS.items() for name in pair if name not in CODE_LISTS)
-NAMES = (*NUMBERS, *CODE_LISTS, "allow", "no_new_causes", "strict", "baseline")
+NAMES = (*NUMBERS, *CODE_LISTS, "allow", "no_new_causes", "strict", "allow_few_samples", "baseline")
 
+ALLOW = "allow."
+"""What settings of single layers begin with."""
 PERCENT_OF_ALL = ("min_accuracy", "warn_accuracy")
 
 
@@ -62,7 +64,12 @@ def number(setting: Setting, name: str) -> float:
             raise ConfigError(f"{name} = {setting.value}: a number is needed", at=setting.origin) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{name} = {value!r}: a number is needed", at=setting.origin)
-    if math.isnan(value) or (math.isinf(value) and not name.startswith("allow")):
+    exempts = name.startswith(ALLOW) and value == -math.inf
+    if exempts and not name.removeprefix(ALLOW).strip("*?"):
+        raise ConfigError(
+            f"{name.removeprefix(ALLOW)} = -inf exempts every layer", at=setting.origin, hint="leave the limit away"
+        )
+    if math.isnan(value) or (math.isinf(value) and not exempts):
         raise ConfigError(f"{name} = {value}: a finite number is needed", at=setting.origin)
     if name in PERCENT_OF_ALL and not (value == 0.0 or 1.0 <= value <= 100.0):
         raise ConfigError(f"{name} = {value:g}: percent are needed", at=setting.origin, hint="write 70 for 70 %")

@@ -74,6 +74,7 @@ class Thresholds:
         no_new_causes: a claimed cause at a layer where the baseline has none fails, or warns.
         forbid, warn_codes: codes of findings that fail, or warn.
         strict: what cannot be decided on so few samples fails.
+        allow_few_samples: so few samples that not even twice the limit is excluded are undecided, rather than fail.
     """
 
     max_drop_pp: Limit = Limit()
@@ -89,6 +90,7 @@ class Thresholds:
     forbid: tuple[str, ...] = ()
     warn_codes: tuple[str, ...] = ()
     strict: bool = False
+    allow_few_samples: bool = False
 
     @property
     def limits(self) -> tuple[Limit, ...]:

@@ -26,7 +26,8 @@ def make_baseline(evidence: GateEvidence) -> Baseline:
     if evidence.ranking is not None:
         claimed = {BaselineCause(c.code, tuple(sorted(set(c.layers)))) for c in evidence.ranking.claimed}
         causes = tuple(sorted(claimed, key=lambda cause: (cause.code, cause.layers)))
-    layers = {record.name: round(record.local.sqnr_db, _DECIMALS) for record in quantized_records(measurement)}
+    figures = {record.name: round(record.local.sqnr_db, _DECIMALS) for record in quantized_records(measurement)}
+    layers = {name: value for name, value in figures.items() if not math.isinf(value)}
     return Baseline(
         fingerprints=fingerprints(measurement),
         sample_count=task.sample_count,
@@ -83,7 +84,9 @@ def _task_check(measurement: Measurement, baseline: Baseline | None, limit: Limi
     before = _figure(baseline.top1, baseline.agreement_count, baseline.sample_count, is_labelled)
     if now is None or before is None:
         missing = "labels" if is_labelled else "logits"
-        return cannot_judge(rule, "pp", limit, f"the baseline has no {missing}: --update-baseline writes it anew")
+        return cannot_judge(
+            rule, "pp", limit, f"the baseline has no {missing}: --update-baseline --accept writes it anew"
+        )
     contrast = None
     if task.outcomes is not None and baseline.outcomes is not None:
         change = drop_change_contrast if is_labelled else flips_change_contrast

@@ -29,7 +29,9 @@ def new_cause_check(ranking: Ranking | None, baseline: Baseline | None, threshol
         return None
     reason = NO_RANKING if ranking is None else "" if baseline is not None else NO_BASELINE
     if baseline is not None and baseline.causes is None and not reason:
-        reason = "the baseline was made from a measurement, without causes: write it again with --update-baseline"
+        reason = (
+            "the baseline was made from a measurement, without causes: write it again with --update-baseline --accept"
+        )
     if ranking is None or reason:
         return GateCheck("no_new_causes", "cannot_judge", "layers", reason=reason)
     new = [cause for cause in named_causes(ranking, baseline) if cause.is_new]

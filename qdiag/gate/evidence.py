@@ -39,6 +39,46 @@ def quantized_records(measurement: Measurement) -> tuple[OpRecord, ...]:
     return tuple(record for record in measurement.records if record.quantizer is not None or record.weight is not None)
 
 
+def why_contradictory(evidence: GateEvidence) -> str | None:
+    """What a stored result says in two places in two ways; None when it agrees with itself.
+
+    Of single values, `qdiag.core.contradictions` has been asked when they were read.
+    """
+    measurement, ranking = evidence.measurement, evidence.ranking
+    names = {record.name for record in measurement.records}
+    if [record.index for record in measurement.records] != list(range(len(measurement.records))):
+        return "records are missing, or stand in another order than their index says"
+    missing = [name for record in measurement.records for name in record.inputs if name not in names]
+    if missing:
+        return f"the record of {missing[0]} is missing, which another one reads"
+    if measurement.data.measured_count != measurement.task.sample_count:
+        return (
+            f"{measurement.data.measured_count} samples were measured, and the task counts "
+            f"{measurement.task.sample_count}"
+        )
+    return _why_ranking_contradicts(measurement, ranking, names) if ranking is not None else None
+
+
+def _why_ranking_contradicts(measurement: Measurement, ranking: Ranking, names: set[str]) -> str | None:
+    task, before = measurement.task, ranking.before.task
+    if (before.sample_count, before.agreement_count, before.top1) != (
+        *(task.sample_count, task.agreement_count, task.top1),
+    ):
+        return "the ranking starts from other counts than were measured"
+    for own, other in zip(ranking.before.outputs, measurement.outputs, strict=False):
+        if own.error != other.error and not _nonfinite(own.error):
+            return f"the ranking starts from another error at {own.name} than was measured"
+    unknown = [layer for cause in ranking.claimed for layer in cause.layers if layer not in names]
+    if unknown:
+        return f"a cause is claimed at {unknown[0]}, which has no record"
+    return None
+
+
+def without_power(measurement: Measurement) -> tuple[str, ...]:
+    """Outputs of the float network that are zero wherever they were looked at: nothing can be lost there."""
+    return tuple(o.name for o in measurement.outputs if o.error.count and o.error.reference_sq_sum == 0.0)
+
+
 def why_unusable(measurement: Measurement) -> str | None:
     """Why no threshold at all can be judged on this result; None when it can serve.
 
@@ -49,6 +89,9 @@ def why_unusable(measurement: Measurement) -> str | None:
         return "nothing was measured"
     if not quantized_records(measurement):
         return "nothing is quantized"
+    silent = without_power(measurement)
+    if silent and len(silent) == len(measurement.outputs):
+        return f"the float network gives nothing but zeros at {', '.join(silent[:_NAMES_AT_MOST])}"
     places = [f"output {output.name}" for output in measurement.outputs if _nonfinite(output.error)]
     quantized = {record.name for record in quantized_records(measurement)}
     for record in measurement.records:

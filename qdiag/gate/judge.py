@@ -10,6 +10,7 @@ from qdiag.gate.accuracy import accuracy_checks
 from qdiag.gate.baseline import baseline_checks, with_baseline
 from qdiag.gate.causes import forbidden_checks, named_causes, new_cause_check
 from qdiag.gate.evidence import GateEvidence, why_unusable
+from qdiag.gate.few_samples import with_few_samples
 from qdiag.gate.fingerprint import explaining_changes, fingerprints, mismatch
 from qdiag.gate.layers import sqnr_checks, unmatched_allowances, weakest_layers
 
@@ -38,6 +39,8 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
         checks = tuple(
             replace(check, status="cannot_judge", reason=unusable, places=(), samples_needed=None) for check in checks
         )
+    if not thresholds.allow_few_samples:
+        checks = tuple(with_few_samples(check, measurement.task.sample_count) for check in checks)
     if thresholds.strict:
         checks = tuple(_strict(check) for check in checks)
     usable_baseline = baseline if is_comparable else None

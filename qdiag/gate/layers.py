@@ -1,12 +1,14 @@
 """Thresholds on SQNR: of the output, and of every layer alone."""
 
+import math
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from qdiag.core.gate import WEAKEST_AT_MOST, Allowance, GateCheck, LayerFigure, Limit, Thresholds
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.records import OpRecord
 from qdiag.gate.accuracy import cannot_judge
-from qdiag.gate.evidence import GateEvidence, quantized_records
+from qdiag.gate.evidence import GateEvidence, quantized_records, without_power
 from qdiag.gate.verdict import held, lower_status
 
 
@@ -16,7 +18,10 @@ def sqnr_checks(evidence: GateEvidence, thresholds: Thresholds) -> Iterator[Gate
     if limit.is_set:
         value = evidence.output_sqnr_db
         status = lower_status(value, None, limit)
-        if status == "cannot_judge":
+        silent = without_power(evidence.measurement)
+        if silent:
+            yield cannot_judge("min_sqnr", "dB", limit, f"the float network gives nothing but zeros at {silent[0]}")
+        elif status == "cannot_judge":
             yield cannot_judge("min_sqnr", "dB", limit, "the network has no float output")
         else:
             yield GateCheck("min_sqnr", status, "dB", held(limit.fail), held(limit.warn), value)
@@ -64,6 +69,9 @@ def _layer_checks(measurement: Measurement, thresholds: Thresholds) -> Iterator[
         limit, pattern = layer_limit(record.name, thresholds.min_layer_sqnr_db, thresholds.allow)
         value = record.local.sqnr_db
         status = lower_status(value, None, limit)
+        reason = f"allowed by {pattern}" if pattern else "no finite value" if status == "cannot_judge" else ""
+        if _is_silent(record) and limit.fail != -math.inf:
+            status, reason = "cannot_judge", f"nothing but zeros: --allow '{record.name}=-inf' leaves it out"
         yield GateCheck(
             "min_layer_sqnr",
             status,
@@ -73,5 +81,16 @@ def _layer_checks(measurement: Measurement, thresholds: Thresholds) -> Iterator[
             value,
             layer=record.name,
             places=(record.name,),
-            reason=f"allowed by {pattern}" if pattern else "no finite value" if status == "cannot_judge" else "",
+            reason=reason,
         )
+    if thresholds.min_layer_sqnr_db.fail is not None and all(
+        layer_limit(record.name, thresholds.min_layer_sqnr_db, thresholds.allow)[0].fail == -math.inf
+        for record in quantized_records(measurement)
+    ):
+        reason = "every quantized layer is exempt"
+        yield cannot_judge("min_layer_sqnr", "dB", thresholds.min_layer_sqnr_db, reason)
+
+
+def _is_silent(record: OpRecord) -> bool:
+    """Its output is zero in the float network, on every sample."""
+    return bool(record.local.count) and record.local.reference_sq_sum == 0.0

@@ -52,8 +52,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("sqnr.json --forbid QD301", 2),
         ("bad.json --forbid QD301", 1),
         ("good.json --forbid QD301", 0),
-        ("repaired.json --max-drop 1", 0),
-        ("repaired.json --max-drop 1 --strict", 1),
+        ("repaired.json --max-drop 1", 1),
+        ("repaired.json --max-drop 1 --allow-few-samples", 0),
+        ("repaired.json --max-drop 1 --strict --allow-few-samples", 1),
         ("bad.json --warn-drop 1", 0),
         ("bad.json --min-layer-sqnr 5 --allow blocks.0.dw=4", 0),
         ("bad.json --min-layer-sqnr 5", 1),
@@ -85,7 +86,7 @@ def test_the_table_says_what_why_and_what_to_do(folder: Path, capsys: pytest.Cap
     assert "QD301 dead BatchNorm channels" in out
     assert "qdiag fix-bn net.safetensors" in out
     assert out.splitlines()[-1] == "The gate failed: 1 of 1 check."
-    assert run(["gate", "repaired.json", "--max-drop", "1"]) == 0
+    assert run(["gate", "repaired.json", "--max-drop", "1", "--allow-few-samples"]) == 0
     assert "more samples would settle it" in capsys.readouterr().out
 
 
@@ -136,11 +137,14 @@ def test_a_baseline_is_written_compared_and_refused(folder: Path, capsys: pytest
     )
     (folder / "other.json").write_text(diagnosis_to_json(other), encoding="utf-8")
     assert run(["gate", "other.json", *line]) == 2
-    assert "--update-baseline writes it anew" in capsys.readouterr().out
+    assert "--update-baseline --accept writes it anew" in capsys.readouterr().out
 
 
 def test_the_default_baseline_and_limits_beside_an_update(folder: Path) -> None:
-    assert run(["gate", "bad.json", "--max-drop", "1", "--update-baseline", "--quiet"]) == 1
+    line = ["gate", "bad.json", "--max-drop", "1", "--update-baseline"]
+    assert run([*line, "--quiet"]) == 1
+    assert not (folder / "qdiag-baseline.json").exists()
+    assert run([*line, "--accept", "--quiet"]) == 1
     assert (folder / "qdiag-baseline.json").is_file()
     assert run(["gate", "bad.json", "--tolerance", "0.5"]) == 0
 

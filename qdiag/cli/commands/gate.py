@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,13 +20,16 @@ from qdiag.cli.run import RunOptions
 from qdiag.cli.tables.gate import print_gate
 from qdiag.config import DEFAULT_PRESET
 from qdiag.config.gate_file import GateSettings, gate_settings
-from qdiag.core.gate import GateResult, Limit
+from qdiag.core.gate import EXIT_PASSED, GateResult, Limit
 from qdiag.errors import ConfigError, QdiagError
 from qdiag.files.atomic import STDOUT, check_writable, write_file
 from qdiag.files.register import declare_outputs
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence, why_unusable
 from qdiag.gate.judge import judge, unreadable
+
+if TYPE_CHECKING:
+    from qdiag.core.baseline import Baseline
 
 DEFAULT_BASELINE = "qdiag-baseline.json"
 
@@ -50,7 +54,8 @@ options come before both.
 
 [bold]Exit codes[/]
 
-0 passed, or too few samples to tell (1 with --strict);  1 a limit is broken;  2 nothing could be judged: no \
+0 passed, or too few samples to tell (1 with --strict);  1 a limit is broken, or so few samples that twice the limit \
+is not excluded;  2 nothing could be judged: no \
 evidence, NaN, nothing quantized, wrong usage;  130 interrupted.
 """
 
@@ -66,12 +71,21 @@ class _Target:
     run: RunOptions
 
 
+@dataclass(frozen=True)
+class _Update:
+    """Whether the baseline is to be written, and whatever the gate says."""
+
+    is_asked: bool
+    is_accepted: bool
+
+
 @expand
 def gate(
     result: options.ResultArgument,
     data: DataOptions,
     limits: options.LimitOptions,
     update_baseline: options.UpdateBaselineOption = False,
+    accept: options.AcceptOption = False,
     config: options.ConfigOption = None,
     json: common.JsonOption = None,
     junit: options.JunitOption = None,
@@ -106,40 +120,59 @@ def gate(
         tuple(set_ or ()),
         run,
     )
-    judged = _run(target, settings, files, updates=update_baseline)
+    if accept and not update_baseline:
+        raise ConfigError("--accept without --update-baseline", hint="there is nothing to accept")
+    judged = _run(target, settings, files, _Update(update_baseline, accept))
     raise typer.Exit(judged.exit_code if judged is not None else 0)
 
 
-def _run(target: _Target, settings: GateSettings, files: GateFiles, *, updates: bool) -> GateResult | None:
+def _run(target: _Target, settings: GateSettings, files: GateFiles, update: _Update) -> GateResult | None:
     """The gate; None when a baseline was written and no limit was set."""
     thresholds, path = settings.thresholds, settings.baseline or DEFAULT_BASELINE
     if os.environ.get("GITHUB_STEP_SUMMARY"):
         check_writable(os.environ["GITHUB_STEP_SUMMARY"])
-    if updates:  # the new baseline would be compared with itself
+    if update.is_asked:
         declare_outputs((path,))
         check_writable(path)
-        thresholds = replace(thresholds, tolerance_pp=Limit(), tolerance_db=Limit(), no_new_causes="off")
     try:
+        baseline = _old_baseline(path, settings, update)
+        if update.is_asked and baseline is None:  # the new one would be compared with itself
+            thresholds = replace(thresholds, tolerance_pp=Limit(), tolerance_db=Limit(), no_new_causes="off")
+        if update.is_asked and baseline is not None and thresholds.is_empty:
+            raise ConfigError(
+                "there is a baseline, and no limit that says whether this result may take its place",
+                at=path,
+                hint="give limits, or --accept",
+            )
         evidence = _evidence(target, settings)
-        baseline = None
-        if not updates and (settings.baseline is not None or (thresholds.needs_baseline and Path(path).is_file())):
-            from qdiag.writers.json.baseline import read_baseline
-
-            baseline = read_baseline(path)
-        judged = None if updates and thresholds.is_empty else judge(evidence, thresholds, baseline)
+        judged = None if update.is_asked and thresholds.is_empty else judge(evidence, thresholds, baseline)
     except QdiagError as error:
         if not thresholds.is_empty:
             write_gate(unreadable(target.model.model, error, thresholds), files)
         raise
-    if updates:
+    if update.is_asked and (update.is_accepted or judged is None or judged.exit_code == EXIT_PASSED):
         _write_baseline(evidence, path)
         remark(f"baseline written: {path}", quiet=target.run.quiet)
+    elif update.is_asked:
+        remark(f"baseline not written, since the gate did not pass; --accept writes it: {path}", quiet=target.run.quiet)
     if judged is None:
         return None
     write_gate(judged, files)
     if not files.takes_stdout:
         print_gate(stdout_console(), judged)
     return judged
+
+
+def _old_baseline(path: str, settings: GateSettings, update: _Update) -> "Baseline | None":
+    """What to compare with; None where nobody asks, or where it is to be replaced whatever it says."""
+    thresholds, is_there = settings.thresholds, Path(path).is_file()
+    if update.is_asked and (update.is_accepted or not is_there):
+        return None
+    if not (settings.baseline is not None or update.is_asked or (thresholds.needs_baseline and is_there)):
+        return None
+    from qdiag.writers.json.baseline import read_baseline
+
+    return read_baseline(path)
 
 
 def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:

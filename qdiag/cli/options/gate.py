@@ -31,6 +31,16 @@ def _number(name: str, metavar: str, text: str, panel: str) -> typer.models.Opti
     return option
 
 
+FewSamplesOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-few-samples",
+        help="Do not fail where the samples cannot even exclude twice the limit.",
+        rich_help_panel=FAIL,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class LimitOptions:
     """What a result is held against. Fields go by the keys of a gate file; None: not given."""
@@ -71,6 +81,7 @@ class LimitOptions:
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where the samples are too few to tell.", rich_help_panel=FAIL)
     ] = False
+    allow_few_samples: FewSamplesOption = False
     warn_drop: Annotated[float | None, _number("--warn-drop", "PP", "As --max-drop.", WARN)] = None
     warn_relative_drop: Annotated[
         float | None, _number("--warn-relative-drop", "PERCENT", "As --max-relative-drop.", WARN)
@@ -123,7 +134,16 @@ class LimitOptions:
 
 UpdateBaselineOption = Annotated[
     bool,
-    typer.Option("--update-baseline", help="Write this result as the baseline.", rich_help_panel=BASELINE),
+    typer.Option(
+        "--update-baseline", help="Write this result as the baseline, if the gate passes.", rich_help_panel=BASELINE
+    ),
+]
+
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept", help="Let --update-baseline write although the gate did not pass.", rich_help_panel=BASELINE
+    ),
 ]
 
 ConfigOption = Annotated[

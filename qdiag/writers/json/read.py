@@ -7,8 +7,10 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from qdiag.core.contradictions import contradictions
 from qdiag.errors import ConfigError, LoadError
 from qdiag.files.read import RESULT_BYTES_MAX, read_text
+from qdiag.writers.json.exact import wrong_types
 
 
 class _Versioned(Protocol):
@@ -17,6 +19,8 @@ class _Versioned(Protocol):
 
 
 _Result = TypeVar("_Result", bound=_Versioned)
+
+_ANEW = "measure it anew; what was edited by hand is no evidence"
 
 
 _Read = TypeVar("_Read")
@@ -51,29 +55,51 @@ def read_json(text: str, adapter: "TypeAdapter[_Result]", what: str, newest: int
     Raises:
         LoadError: not JSON, not such a result, or written by a newer version; `at` is the place inside the text.
     """
+    plain = _parsed(text, what, hint)
     try:
         result = adapter.validate_json(text)
     except ValidationError as error:
-        _check_version(_stated_version(text), newest)  # a newer form may well have other fields
+        _check_version(
+            plain.get("schema_version") if isinstance(plain, dict) else None, newest
+        )  # a newer form may well have other fields
         first: Any = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LoadError(f"not a {what} written by qdiag: {first['msg']}", at=where or None, hint=hint) from None
     except ConfigError as error:
         raise LoadError(f"the stored scheme makes no sense: {error}", at="scheme") from None
     _check_version(result.schema_version, newest)
+    for where, found in wrong_types(result, plain):
+        raise LoadError(f"not a {what} written by qdiag: {found} instead of what stands there", at=where, hint=hint)
+    for where, contradiction in contradictions(result):
+        raise LoadError(f"the stored {what} contradicts itself: {contradiction}", at=where or None, hint=_ANEW)
     return result
 
 
 def _check_version(found: object, newest: int) -> None:
+    if isinstance(found, int) and found < 1:
+        raise LoadError(f"there is no form {found}", at="schema_version")
     if isinstance(found, int) and found > newest:
         raise LoadError(
             f"written in form {found}, and this qdiag reads up to {newest}", at="schema_version", hint="update qdiag"
         )
 
 
-def _stated_version(text: str) -> object:
+def _parsed(text: str, what: str, hint: str | None) -> object:
     try:
-        plain = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return plain.get("schema_version") if isinstance(plain, dict) else None
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except RecursionError:
+        raise LoadError(f"not a {what} written by qdiag: nested too deeply", hint=hint) from None
+    except ValueError as error:
+        raise LoadError(f"not a {what} written by qdiag: not JSON ({error})", hint=hint) from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} stands there twice")
+    return found
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number of JSON")

@@ -133,7 +133,23 @@ def test_a_misspelt_variable_is_not_passed_over(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown variable QDIAG_MAX_DORP") as caught:
         read(tmp_path, {"QDIAG_MAX_DORP": "1"})
     assert caught.value.hint == "did you mean QDIAG_MAX_DROP?"
-    assert read(tmp_path, {"QDIAG_CACHE": "x", "QDIAG_MAX_DROP": ""}).thresholds.is_empty
+    for variable in ("QDIAG_CACHE", "QDIAG_X", "QDIAG_"):
+        with pytest.raises(ConfigError, match=f"unknown variable {variable}"):
+            read(tmp_path, {variable: "x"})
+    for text in ("", " "):
+        with pytest.raises(ConfigError, match="QDIAG_MAX_DROP is empty"):
+            read(tmp_path, {"QDIAG_MAX_DROP": text})
+    assert read(tmp_path, {"QDIAG_CACHE_DIR": "", "QDIAG_CACHE_MB": "1", "OTHER": ""}).thresholds.is_empty
+
+
+@pytest.mark.parametrize("text", ["*=-inf", "**=-inf", "?*=-inf", "x=inf", "x=nan", "*=inf"])
+def test_an_allowance_is_a_number_or_an_exemption_of_some_layers(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"exempts every layer|a finite number"):
+        read(tmp_path, allow=[text], min_layer_sqnr=10.0)
+    pattern, _, db = text.partition("=")
+    write(tmp_path, "qdiag.toml", f'[gate.allow]\n"{pattern}" = {db}\n')
+    with pytest.raises(ConfigError, match=r"exempts every layer|a finite number"):
+        read(tmp_path)
 
 
 def test_an_allowance_without_a_figure(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from qdiag.gate.judge import judge
 from tests.diagnoses import diagnosis, healthy_diagnosis
 from tests.measurements import measurement, sums
 
-HALF_A_POINT = Thresholds(tolerance_pp=Limit(fail=0.5))
+HALF_A_POINT = Thresholds(tolerance_pp=Limit(fail=0.5), allow_few_samples=True)
 
 
 def of(result: Diagnosis | Measurement) -> GateEvidence:
