@@ -5,6 +5,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from qdiag.batches import Datasets
+from qdiag.capture.state import own_randomness
 from qdiag.config import load_scheme
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
@@ -57,7 +58,7 @@ def diagnose(
     ('healthy', ())
     """
     options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, metric=metric)
-    with open_session(device=device, progress=progress, seed=seed) as session:
+    with open_session(device=device, progress=progress, seed=seed) as session, own_randomness():
         experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme))
         return diagnose_experiment(session, experiment, options)
 
@@ -94,7 +95,7 @@ def measure(
     >>> [record.name for record in result.records]
     ['input:input', '0']
     """
-    with open_session(device=device, progress=progress) as session:
+    with open_session(device=device, progress=progress) as session, own_randomness():
         experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme))
         return measure_experiment(session, experiment, metric=metric, with_losses=with_losses)
 
@@ -115,7 +116,7 @@ def ranges(
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
-    with open_session(device=device, progress=progress) as session:
+    with open_session(device=device, progress=progress) as session, own_randomness():
         return range_subject(session, _subject(model), _datasets(batches, None), fold_batchnorm=fold_batchnorm)
 
 

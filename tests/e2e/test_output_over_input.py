@@ -23,7 +23,7 @@ Capture = pytest.CaptureFixture[str]
 
 NO_PATHS = {
     *("submodule", "input_shape", "mean", "std", "set_", "layers", "with_", "code"),
-    *("allow", "forbid", "warn_code"),
+    *("allow", "forbid", "warn_code", "key", "arg"),
 }
 """Parameters that take text which names no file; a new one is put here, or gets a role."""
 

@@ -24,6 +24,13 @@ def read(path: Path, reading: Reading) -> StoredData:
     Raises:
         DataError: no images, or no unmistakable way to number the classes.
     """
+    try:
+        return _read(path, reading)
+    except PermissionError as error:
+        raise DataError("no permission to read it", at=str(error.filename or path)) from error
+
+
+def _read(path: Path, reading: Reading) -> StoredData:
     if (path / LABELS_FILE).is_file():
         return _from_labels_csv(path, reading)
     if all((path / name).is_dir() for name in _SPLIT_FOLDERS) and _folders(path) == list(_SPLIT_FOLDERS):

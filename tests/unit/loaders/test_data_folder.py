@@ -241,3 +241,13 @@ def test_inputs_that_do_not_fit_the_network(tmp_path: Path, shape: tuple[int, ..
     with pytest.raises(DataError, match=words) as refusal:
         open_datasets(DataRequest(str(tmp_path), input_shape=shape))
     assert refusal.value.hint
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", closed)  # whoever is root may read everything
+    with pytest.raises(DataError, match="no permission to read it") as caught:
+        read_stored(str(tmp_path), Reading(None, None))
+    assert caught.value.at == str(tmp_path)
