@@ -17,7 +17,7 @@ from qdiag.core.measures.measurement import DataInfo, Measurement, OutputRecord
 from qdiag.core.measures.outcomes import SampleOutcomes, unpack_bits
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import Histogram, TensorRange
-from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.records import OpRecord, WeightRecord
 from qdiag.core.measures.task import PairedCounts, TaskResult
 
 Contradiction = tuple[str, str]
@@ -36,7 +36,10 @@ def contradictions(value: Any, at: tuple[str, ...] = ()) -> Iterator[Contradicti
             for what in own(value):
                 yield ".".join(at), what
         for field in fields(value):
-            yield from contradictions(getattr(value, field.name), (*at, field.name))
+            item = getattr(value, field.name)
+            if own is None and field.name.endswith("count") and isinstance(item, int) and item < 0:
+                yield ".".join(at), f"{field.name} is negative"
+            yield from contradictions(item, (*at, field.name))
     elif isinstance(value, tuple) and value and not isinstance(value[0], int | float | str):
         for i, item in enumerate(value):
             yield from contradictions(item, (*at, str(i)))
@@ -155,6 +158,11 @@ def _of_record(record: OpRecord) -> Iterator[str]:
         yield "output_shape is negative"
 
 
+def _of_weight(weight: WeightRecord) -> Iterator[str]:
+    if any(size < 1 for size in weight.shape):
+        yield "shape is not positive"
+
+
 def _of_data(data: DataInfo) -> Iterator[str]:
     yield from _negative(data, "calibration_count", "measured_count", "batch_size")
 
@@ -193,6 +201,7 @@ _CHECKS: dict[type, Any] = {
     Histogram: _of_histogram,
     QuantizerRecord: _of_quantizer,
     OpRecord: _of_record,
+    WeightRecord: _of_weight,
     OutputRecord: _of_output,
     DataInfo: _of_data,
     Measurement: _of_measurement,
