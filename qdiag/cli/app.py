@@ -93,7 +93,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     with guarded_streams() as (out, _):
         code = _run(list(sys.argv[1:] if argv is None else argv))
         out.flush()
-        if out.failure is not None:
+        if out.failure is not None and not out.is_unread:
             _print_error(
                 WriteError(
                     f"not everything could be printed: {out.failure}",

@@ -30,11 +30,13 @@ class Stream:
 
     Attributes:
         failure: why nothing more is written; None while all is well.
+        is_unread: the reader went away, as `head` does when it has enough; that is no error.
     """
 
     def __init__(self, inner: TextIO | None, *, defuses: bool) -> None:
         self._inner, self._defuses, self._line = inner, defuses, ""
         self.failure: str | None = "it is closed" if inner is None else None
+        self.is_unread = False
 
     def __getattr__(self, name: str) -> Any:
         if self._inner is None:
@@ -77,6 +79,7 @@ class Stream:
             getattr(self._inner.buffer if of_buffer else self._inner, method)(*arguments)
         except (OSError, ValueError) as error:  # ValueError: somebody closed it
             self.failure = getattr(error, "strerror", None) or str(error)
+            self.is_unread = isinstance(error, BrokenPipeError)
 
     def _without_commands(self, text: str) -> str:
         """Blanks within what the runner would take for a command: `::` at the start of a line, `##[` anywhere."""

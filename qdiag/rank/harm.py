@@ -31,6 +31,8 @@ def harm_of(score: Score) -> Harm:
         flipped = n - score.task.agreement_count
         counts = PairedCounts(n - flipped, flipped, 0, 0)
         return _judged("flips", counts.drop_pp, _flips_interval(flipped, n), FLIPS_LIMIT_PERCENT)
+    if _is_silent(score):
+        return Harm("sqnr", math.nan, Interval(math.nan, math.nan), SQNR_LIMIT_DB, "undecided")
     sqnr = score.output_sqnr_db
     verdict: HarmVerdict = "healthy" if sqnr >= SQNR_LIMIT_DB else "harmed" if score.outputs else "undecided"
     return Harm("sqnr", sqnr, Interval(math.nan, math.nan), SQNR_LIMIT_DB, verdict)
@@ -42,7 +44,16 @@ def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
         return (
             "no output is a float tensor, so what quantization costs cannot be told; let the network return logits",
         )
+    if harm.kind == "sqnr" and _is_silent(score):
+        return ("every output of the float network is zero on these samples, which proves nothing; give other data",)
     return (*_lost_outputs(score, harm), *_too_few(score.task.sample_count, harm))
+
+
+def _is_silent(score: Score) -> bool:
+    """The float network gave numbers, and all of them are zero: without a signal there is nothing to lose."""
+    errors = [output.error for output in score.outputs]
+    seen = sum(error.count for error in errors)
+    return seen > 0 and not any(error.reference_sq_sum or error.reference_nonfinite_count for error in errors)
 
 
 def _lost_outputs(score: Score, harm: Harm) -> tuple[str, ...]:

@@ -95,5 +95,5 @@ def test_what_is_read_is_never_written_over(
 def test_two_outputs_in_one_file_are_refused(network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = str(tmp_path / "both")
     assert run(["bn", network, "--json", target, "--csv", target]) == 2
-    assert "another option writes" in " ".join(capsys.readouterr().err.split())
+    assert "two options would write to the same file" in " ".join(capsys.readouterr().err.split())
     assert not Path(target).exists()

@@ -32,7 +32,7 @@ def test_int8(name: str) -> None:
         assert record.quantizer is not None or record.skip_reason
     names = [record.name for record in result.records]
     assert len(set(names)) == len(names)
-    assert not result.notes
+    assert not [note for note in result.notes if "constant operand" not in note]
 
 
 @pytest.mark.parametrize("preset", preset_names())

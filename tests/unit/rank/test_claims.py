@@ -166,3 +166,11 @@ def test_a_repair_that_quiets_the_output_is_not_said_to_recover_nothing() -> Non
         "its repair recovers 25.0 dB at the output, and no accuracy beyond noise",
     )
     assert verdict_on(HARMED, [trial(0, decibels=2.0)], needed_in_sequence=False)[0] == "harmless"
+
+
+def test_an_output_of_zeros_proves_nothing() -> None:
+    silent = replace(score(), outputs=(OutputRecord("output", (10,), ErrorSums(count=100)),))
+    harm = harm_of(silent)
+    assert harm.verdict == "undecided" and math.isnan(harm.value)
+    assert any("is zero on these samples" in note for note in harm_notes(silent, harm))
+    assert verdict_on(harm, [trial(0)], needed_in_sequence=False)[0] == "undecided"
