@@ -4,9 +4,9 @@ import os
 import time
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import IO
+from typing import IO, Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.text import Span, Text
@@ -39,6 +39,10 @@ class PrintableConsole(Console):
     @file.setter
     def file(self, new_file: IO[str]) -> None:
         self._file = new_file
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Texts beside each other would be joined to one of Rich's own, which has no lines of its own any more."""
+        super().print(*(Group(o) if isinstance(o, OwnLines) else o for o in objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, str):

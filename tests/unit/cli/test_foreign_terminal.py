@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.app import run
-from qdiag.cli.console import PrintableConsole, print_error, remark, stdout_console
+from qdiag.cli.console import OwnLines, PrintableConsole, print_error, remark, stdout_console
 from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.streams import Stream, guarded_streams
 from qdiag.cli.tables.bn import print_audit
@@ -185,3 +185,10 @@ def test_streams_are_given_back() -> None:
     before = sys.stdout, sys.stderr
     run(["schemes"])
     assert (sys.stdout, sys.stderr) == before
+
+
+def test_paragraphs_of_our_own_stay_paragraphs(capsys: Capture) -> None:
+    with guarded_streams():
+        stdout_console().print(OwnLines("One.\n\nTwo."), width=40)
+        stdout_console().print(Text("a name\nwith a line of its own"))
+    assert capsys.readouterr().out == "One.\n\nTwo.\na name\\nwith a line of its own\n"
