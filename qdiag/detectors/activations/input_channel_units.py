@@ -2,7 +2,7 @@
 
 What it means:
     Sensors, positions and spectra are often joined in one input: metres beside millimetres, or a pressure beside an
-    acceleration. The float network weighs them as it likes. One scale for all gives the channel with small numbers
+    acceleration. A float network can use them all. One scale for all gives the channel with small numbers
     few steps or none, however much it matters.
 
 How it is computed:
@@ -13,7 +13,7 @@ How it is computed:
     narrowest_channel_sqnr [dB]: 10 log10( 12 var(x) / scale^2 ), the lowest of all channels
 
 Thresholds:
-    A spread of at least 4 bits, and less than 15 dB for one channel. Images have a spread below 1 bit.
+    A spread of at least 4 bits, and less than 15 dB for one channel.
 
 What helps:
     Divide each channel by its own scale before the network, and multiply the first layer's weights by it: the same

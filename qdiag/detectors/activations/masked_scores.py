@@ -14,7 +14,7 @@ How it is computed:
 
 Thresholds:
     The sum spans at least 4 times the scores, and fewer than 64 levels are left for the scores. A mask value just below
-    the scores' range gives a ratio between 1 and 2.
+    the lowest score widens the range little.
 
 What helps:
     A mask value just below the lowest score, at no cost: the softmax of such a position is below half a step of its own

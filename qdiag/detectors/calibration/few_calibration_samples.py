@@ -1,8 +1,8 @@
 """A handful of samples set the ranges, and other samples reach beyond them.
 
 What it means:
-    The minimum and maximum of few samples lie inside those of many. What lies beyond is clipped, in every layer a
-    little, and the layer that suffers most is blamed for what more calibration samples would mend.
+    The minimum and maximum of few samples lie inside those of many. What lies beyond is clipped, in many
+    layers at once, although no layer is at fault: more calibration samples remove the error.
 
 How it is computed:
     calibration_samples [samples]: samples behind the ranges
@@ -10,8 +10,7 @@ How it is computed:
         percent of that range, both widened to hold 0
 
 Thresholds:
-    Fewer than 16 samples, and a reach of at least 10 %. With 64 samples of the same kind, layers of healthy networks
-    reach further as well, but too rarely for that to cost anything.
+    Fewer than 16 samples, and a reach of at least 10 %.
 
 What helps:
     64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show what is at stake.
