@@ -19,7 +19,7 @@ from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import engine_arithmetic
-from qdiag.simulate.task.counts import OutputErrors
+from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.subject import Subject
 
 SESSION = Session()

@@ -13,7 +13,8 @@ from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.session import Session
-from qdiag.simulate.task.counts import Classification, OutputErrors
+from qdiag.simulate.task.counts import Classification
+from qdiag.simulate.task.output_errors import OutputErrors
 
 _WORST_BATCHES = 4
 """Batches on which the edits that moved the output are looked for."""

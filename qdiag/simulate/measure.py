@@ -20,7 +20,8 @@ from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import BatchSink, LaneRunner, run_batches
 from qdiag.simulate.sweeps.losses import LossObserver
-from qdiag.simulate.task.counts import Classification, OutputErrors, UserMetric
+from qdiag.simulate.task.counts import Classification, UserMetric
+from qdiag.simulate.task.output_errors import OutputErrors
 
 Depth = Literal["errors", "losses", "facts"]
 """How much is measured: the errors; the five losses of each layer too; what detectors look at as well."""

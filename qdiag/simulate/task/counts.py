@@ -9,35 +9,12 @@ import torch
 from torch import Tensor
 
 from qdiag.batches import Batch
-from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.task import Z_95, Interval, MetricScore, PairedCounts, TaskResult
 from qdiag.errors import ConfigError, DataError, QdiagError
-from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.simulate.task.top_k import is_in_top, logits_index, same_top1, takes_labels
 
 TOP_K = 5
-
-
-@dataclass
-class OutputErrors:
-    """Adds up the error at every float output of the network."""
-
-    names: tuple[str, ...]
-    _errors: dict[int, ErrorAccumulator] = field(default_factory=dict)
-    _shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
-
-    def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
-        """Adds the outputs of one batch."""
-        del batch
-        for i, (r, s) in enumerate(zip(reference, simulated, strict=True)):
-            if isinstance(r, Tensor) and r.is_floating_point():
-                self._errors.setdefault(i, ErrorAccumulator()).add(reference=r, simulated=[s])
-                self._shapes[i] = tuple(r.shape[1:])
-
-    def records(self) -> tuple[OutputRecord, ...]:
-        """One record per float output."""
-        return tuple(OutputRecord(self.names[i], self._shapes[i], e.sums()[0]) for i, e in self._errors.items())
 
 
 @dataclass

@@ -12,7 +12,8 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.core.causes.ranking import FloatCost, Recovery, Score, TaskKind
 from qdiag.core.measures.task import Z_95, Interval, PairedCounts
-from qdiag.simulate.task.counts import Classification, OutputErrors
+from qdiag.simulate.task.counts import Classification
+from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.top_k import is_in_top, logits_index, same_top1, takes_labels
 
 Flags = npt.NDArray[np.bool_]
