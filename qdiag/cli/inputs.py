@@ -104,7 +104,7 @@ def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
         "mean": parse_numbers(options.mean),
         "std": parse_numbers(options.std),
         "scale": options.pixel_scale,
-        "channel_order": options.channel_order.value if options.channel_order else None,
+        "channel_order": options.channel_order,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     if options.preset is None and not changes:
@@ -112,7 +112,7 @@ def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
     from qdiag.loaders.images.preprocessing import preset
 
     try:
-        return preset(options.preset.value if options.preset else "none").override(**changes)
+        return preset(options.preset or "none").override(**changes)
     except ConfigError as error:
         error.at = error.at or "the preprocessing options"
         raise

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qdiag.cli.console import make_progress
-from qdiag.cli.options.choices import Device
 from qdiag.cli.options.common import DebugOption, DeviceOption, NoCacheOption, QuietOption, VerboseOption
 from qdiag.cli.process import prepare_process
 from qdiag.cli.resume import resumable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 class RunOptions:
     """Where a command runs, whether finished passes are kept, and what it says on stderr meanwhile."""
 
-    device: DeviceOption = Device.AUTO
+    device: DeviceOption = "auto"
     no_cache: NoCacheOption = False
     quiet: QuietOption = False
     verbose: VerboseOption = False
@@ -40,7 +39,7 @@ def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
 
     with prints_to_stderr(), resumable(no_cache=options.no_cache, quiet=options.quiet) as cache:
         try:
-            with open_session(device=options.device.value, progress=progress, seed=seed, cache=cache) as session:
+            with open_session(device=options.device, progress=progress, seed=seed, cache=cache) as session:
                 yield session
         finally:
             progress.finish()

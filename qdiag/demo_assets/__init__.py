@@ -1,11 +1,12 @@
 """The network and the images of `qdiag demo`; `README.md` beside this file says how they came about."""
 
 from pathlib import Path
+from typing import Final
 
 DEMO_ARCH = "zoo:mobilenet_v1_small?width=0.25"
 """What builds the network of the checkpoint."""
 
-DEMO_PRESET = "tf"
+DEMO_PRESET: Final = "tf"
 """Name of the preprocessing that the network was trained with: x/127.5 - 1."""
 
 DEMO_NETWORK = """\

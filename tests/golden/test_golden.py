@@ -10,7 +10,7 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
-from qdiag.cli.options.choices import Order, SortKey
+from qdiag.cli.options.common import Order
 from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.core.measures.measurement import Measurement
@@ -26,9 +26,9 @@ Check = Callable[[str, str], None]
 HELP_WRITTEN_WITH = "0.29"
 
 
-def table(result: Measurement, width: int, order: Order = Order.WORST, top: int | None = None) -> str:
+def table(result: Measurement, width: int, order: Order = "worst", top: int | None = None) -> str:
     console = PrintableConsole(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
-    print_measurement(console, result, order, SortKey.LOCAL, top)
+    print_measurement(console, result, order, "local", top)
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
 
@@ -42,7 +42,7 @@ def test_table_worst_first(check_golden: Check) -> None:
 
 
 def test_table_in_graph_order_with_losses(check_golden: Check) -> None:
-    text = table(measurement(small_records(with_losses=True)), 160, Order.GRAPH)
+    text = table(measurement(small_records(with_losses=True)), 160, "graph")
     rows = text[text.index("layer ") :].splitlines()[2 : 2 + len(small_records())]
     assert [row[3:].split()[0] for row in rows] == [record.name for record in small_records()]
     check_golden("table_graph_losses.txt", text)

@@ -8,7 +8,7 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
-from qdiag.cli.options.choices import Order
+from qdiag.cli.options.common import Order
 from qdiag.cli.tables.bn import print_audit
 from qdiag.writers.csv.bn import bn_csv
 from qdiag.writers.json.results import result_to_json
@@ -25,13 +25,13 @@ def table(certainty: str, width: int, order: Order, top: int | None = None) -> s
 
 
 def test_table_worst_first(check_golden: Check) -> None:
-    text = table("certain", 130, Order.WORST)
+    text = table("certain", 130, "worst")
     assert text.index("blocks.0.dw_bn  ") < text.index("blocks.0.pw_bn  ") < text.index("last.bn  ")
     check_golden("table_bn.txt", text)
 
 
 def test_table_without_a_graph_on_a_narrow_terminal(check_golden: Check) -> None:
-    text = table("guess", 80, Order.GRAPH, 2)
+    text = table("guess", 80, "graph", 2)
     assert "3 guessed (?)" in text
     assert "2 more BatchNorms" in text
     assert max(map(len, text.splitlines())) <= 80

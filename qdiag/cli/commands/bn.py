@@ -2,13 +2,8 @@
 
 from typing import Annotated
 
-import typer
-
 from qdiag.cli.console import stdout_console
-from qdiag.cli.options.choices import Order
 from qdiag.cli.options.common import (
-    MODEL,
-    OUTPUT,
     ArchOption,
     DebugOption,
     JsonOption,
@@ -21,7 +16,8 @@ from qdiag.cli.options.common import (
     TopOption,
     TrustOption,
 )
-from qdiag.cli.options.parse import check_output, check_single_stdout
+from qdiag.cli.options.panels import file_option, model_option, output_option
+from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Writes
 from qdiag.cli.tables.bn import print_audit
 from qdiag.files.standard_output import prints_to_stderr
@@ -41,26 +37,17 @@ A state dict with its network, and without one:  [cyan]qdiag bn net.pth --arch z
 
 EpsOption = Annotated[
     float | None,
-    typer.Option(
+    model_option(
         "--eps",
         metavar="NUMBER",
         show_default="1e-5, torch's own; Keras and TensorFlow have 1e-3",
         help="Of the BatchNorms in a state dict without --arch, which does not hold it.",
-        rich_help_panel=MODEL,
     ),
 ]
-BitsOption = Annotated[
-    int, typer.Option("--bits", metavar="N", min=2, max=16, help="Of the weights.", rich_help_panel=OUTPUT)
-]
+BitsOption = Annotated[int, output_option("--bits", metavar="N", min=2, max=16, help="Of the weights.")]
 ChannelCsvOption = Annotated[
     str | None,
-    typer.Option(
-        "--csv",
-        metavar="FILE",
-        callback=check_output,
-        help="One row per channel; - prints it instead of the table.",
-        rich_help_panel=OUTPUT,
-    ),
+    file_option("--csv", help="One row per channel; - prints it instead of the table."),
     Writes(),
 ]
 
@@ -73,7 +60,7 @@ def bn(
     key: KeyOption = None,
     eps: EpsOption = None,
     bits: BitsOption = 8,
-    order: OrderOption = Order.WORST,
+    order: OrderOption = "worst",
     top: TopOption = None,
     json: JsonOption = None,
     csv: ChannelCsvOption = None,

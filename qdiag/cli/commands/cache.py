@@ -1,7 +1,6 @@
 """`qdiag cache`: what is kept of finished passes."""
 
-from enum import Enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,17 +21,12 @@ QDIAG_CACHE_DIR the folder;  QDIAG_CACHE_MB its limit, 1024 unless set.
 """
 
 
-class CacheAction(str, Enum):
-    """What to do."""
-
-    INFO = "info"
-    CLEAR = "clear"
+ActionArgument = Annotated[
+    Literal["info", "clear"], typer.Argument(metavar="info|clear", help="Show what it holds, or empty it.")
+]
 
 
-ActionArgument = Annotated[CacheAction, typer.Argument(metavar="info|clear", help="Show what it holds, or empty it.")]
-
-
-def cache(action: ActionArgument = CacheAction.INFO, debug: DebugOption = False) -> None:
+def cache(action: ActionArgument = "info", debug: DebugOption = False) -> None:
     """Show or empty the cache of finished passes.
 
     [cyan]qdiag diagnose[/], [cyan]rank[/] and [cyan]sensitivity[/] keep each finished pass over the data,
@@ -40,10 +34,10 @@ def cache(action: ActionArgument = CacheAction.INFO, debug: DebugOption = False)
     """
     del debug  # read by main()
     found = FolderCache(cache_folder(), cache_limit())
-    use = found.clear() if action is CacheAction.CLEAR else found.use()
+    use = found.clear() if action == "clear" else found.use()
     console = stdout_console()
     amount = f"{use.pass_count} finished passes, {use.used_bytes / 1e6:.1f} MB"
-    if action is CacheAction.CLEAR:
+    if action == "clear":
         lines = [f"deleted from {found.folder}: {amount}"]
         if use.foreign_count:
             lines.append(f"left there: {use.foreign_count} files that are not ours")

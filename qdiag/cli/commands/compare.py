@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.options.common import OUTPUT, DebugOption, JsonOption, QuietOption
-from qdiag.cli.options.parse import check_output
+from qdiag.cli.options.common import DebugOption, JsonOption, QuietOption
+from qdiag.cli.options.panels import file_option, output_option
 from qdiag.cli.options.roles import Reads, Writes, result_files
 from qdiag.cli.tables.compare import TOP, print_comparison
 from qdiag.files.atomic import STDOUT
@@ -45,25 +45,12 @@ ForceOption = Annotated[
     bool, typer.Option("--force", help="Compare what was measured on other samples, or by another metric.")
 ]
 MarkdownOption = Annotated[
-    str | None,
-    typer.Option(
-        "--markdown",
-        metavar="FILE",
-        callback=check_output,
-        help="Tables for GitHub; - prints them instead of the table.",
-        rich_help_panel=OUTPUT,
-    ),
-    Writes(),
+    str | None, file_option("--markdown", help="Tables for GitHub; - prints them instead of the table."), Writes()
 ]
 ChangedTopOption = Annotated[
     int | None,
-    typer.Option(
-        "--top",
-        metavar="N",
-        min=0,
-        show_default=str(TOP),
-        help="Show N of the layers that changed; 0 for all.",
-        rich_help_panel=OUTPUT,
+    output_option(
+        "--top", metavar="N", min=0, show_default=str(TOP), help="Show N of the layers that changed; 0 for all."
     ),
 ]
 

@@ -16,7 +16,6 @@ from rich.text import Text
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import OwnLines, Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
-from qdiag.cli.options.choices import Device, PreprocessingPreset
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.roles import Writes, report_files
@@ -58,9 +57,9 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
     watch, console = Stopwatch(), stdout_console()
     _tell(console, DEMO_NETWORK)
     model_options = ModelOptions(str(model), DEMO_ARCH)
-    data_options = DataOptions(str(data), preset=PreprocessingPreset(DEMO_PRESET))
+    data_options = DataOptions(str(data), preset=DEMO_PRESET)
     words = option_words(model_options, data_options, FAILING_SCHEME, ())
-    with running(replace(run, device=Device.CPU)) as session:
+    with running(replace(run, device="cpu")) as session:
         from qdiag.cli.tables.ranking import print_ranking
         from qdiag.pipeline.diagnose import DiagnoseOptions
         from qdiag.pipeline.sqnr import measure_experiment

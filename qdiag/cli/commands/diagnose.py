@@ -3,13 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
 from qdiag.cli.options.common import (
-    OUTPUT,
-    RUN,
     JsonOption,
     MetricOption,
     NoFoldOption,
@@ -18,6 +14,7 @@ from qdiag.cli.options.common import (
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
+from qdiag.cli.options.panels import output_option, run_option
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.words import option_words
@@ -48,20 +45,15 @@ data that cannot be judged;  130 interrupted: the same command goes on where it 
 
 ReportOption = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="DIR",
-        help="Write diagnosis.json, report.md, report.html, layers.csv and plots/ there.",
-        rich_help_panel=OUTPUT,
+    output_option(
+        "--out", "-o", metavar="DIR", help="Write diagnosis.json, report.md, report.html, layers.csv and plots/ there."
     ),
     Writes(report_files),
 ]
 SensitivityOption = Annotated[
-    bool,
-    typer.Option("--sensitivity/--no-sensitivity", help="Also quantize each layer alone.", rich_help_panel=RUN),
+    bool, run_option("--sensitivity/--no-sensitivity", help="Also quantize each layer alone.")
 ]
-BitsOption = Annotated[bool, typer.Option("--bits/--no-bits", help="Also measure 4 to 16 bits.", rich_help_panel=RUN)]
+BitsOption = Annotated[bool, run_option("--bits/--no-bits", help="Also measure 4 to 16 bits.")]
 
 
 @expand

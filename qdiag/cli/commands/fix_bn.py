@@ -14,7 +14,6 @@ from qdiag.cli.options.expand import expand
 from qdiag.cli.options.fix_bn import (
     DryRunOption,
     EpsOption,
-    FixMethod,
     FloatBoundOption,
     ForceOption,
     InPlaceOption,
@@ -60,7 +59,7 @@ def fix_bn(
     force: ForceOption = False,
     dry_run: DryRunOption = False,
     no_proof: NoProofOption = False,
-    method: MethodOption = FixMethod.MEAN,
+    method: MethodOption = "mean",
     layers: LayersOption = None,
     threshold: ThresholdOption = None,
     float_bound: FloatBoundOption = 1e-3,
@@ -95,7 +94,7 @@ def fix_bn(
 
     if target is not None:
         check_target(model.model, target, force=force, in_place=in_place)
-    options = FixOptions(method.value, tuple(layers or ()), threshold, float_bound)
+    options = FixOptions(method, tuple(layers or ()), threshold, float_bound)
     with running(run, seed=data.seed) as session:
         found = load_subject_or_tensors(
             model.model, arch=model.arch, trust=model.trust, submodule=model.submodule, key=model.key

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.options.common import OUTPUT, DebugOption, QuietOption
+from qdiag.cli.options.common import DebugOption, QuietOption
+from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, redrawn_files, result_files
 from qdiag.errors import ConfigError
 
@@ -28,7 +29,7 @@ The text alone, for a pull request:  [cyan]qdiag report reports/run1 -o out --fo
 
 
 class ReportFormat(str, Enum):
-    """Names of `qdiag.writers.report_dir.REPORT_PARTS`."""
+    """Names of `qdiag.writers.report_dir.REPORT_PARTS`; typer takes no list of a `Literal`."""
 
     JSON = "json"
     MD = "md"
@@ -47,13 +48,8 @@ DiagnosisArgument = Annotated[
 ]
 FolderOption = Annotated[
     Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="DIR",
-        show_default=False,
-        help="The report's folder, made if it is missing.",
-        rich_help_panel=OUTPUT,
+    output_option(
+        "--output", "-o", metavar="DIR", show_default=False, help="The report's folder, made if it is missing."
     ),
     Writes(redrawn_files),
 ]
@@ -66,11 +62,8 @@ BeforeOption = Annotated[
 ]
 FormatOption = Annotated[
     list[ReportFormat] | None,
-    typer.Option(
-        "--format",
-        show_default="all of them",
-        help="What to write; can be repeated. png and svg are the pictures.",
-        rich_help_panel=OUTPUT,
+    output_option(
+        "--format", show_default="all of them", help="What to write; can be repeated. png and svg are the pictures."
     ),
 ]
 

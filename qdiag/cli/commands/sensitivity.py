@@ -1,14 +1,10 @@
 """`qdiag sensitivity`: what does each layer cost by itself?"""
 
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import Annotated
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
 from qdiag.cli.options.common import (
-    RUN,
     JsonOption,
     NoFoldOption,
     PlotOption,
@@ -18,13 +14,12 @@ from qdiag.cli.options.common import (
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
+from qdiag.cli.options.panels import run_option
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import minutes, pass_words
 from qdiag.config import DEFAULT_PRESET
-
-if TYPE_CHECKING:
-    from qdiag.core.measures.sensitivity import Sensitivity
+from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart
 
 SENSITIVITY_EPILOG = """
 [bold]Examples[/]
@@ -39,23 +34,9 @@ A first look in one sweep:  [cyan]qdiag sensitivity net.pt2 --data photos/ --est
 """
 
 
-class Part(str, Enum):
-    """Which quantizers are switched."""
-
-    BOTH = "both"
-    WEIGHTS = "weights"
-    ACTIVATIONS = "activations"
-
-
-PartOption = Annotated[Part, typer.Option("--part", help="Which quantizers are switched.", rich_help_panel=RUN)]
-AllButOption = Annotated[
-    bool,
-    typer.Option("--all-but/--no-all-but", help="Also the network with all layers but one.", rich_help_panel=RUN),
-]
-EstimateOnlyOption = Annotated[
-    bool,
-    typer.Option("--estimate-only", help="Only the estimate of one backward pass.", rich_help_panel=RUN),
-]
+PartOption = Annotated[SensitivityPart, run_option("--part", help="Which quantizers are switched.")]
+AllButOption = Annotated[bool, run_option("--all-but/--no-all-but", help="Also the network with all layers but one.")]
+EstimateOnlyOption = Annotated[bool, run_option("--estimate-only", help="Only the estimate of one backward pass.")]
 
 
 @expand
@@ -65,7 +46,7 @@ def sensitivity(
     scheme: SchemeOption = DEFAULT_PRESET,
     set_: SetOption = None,
     no_fold: NoFoldOption = False,
-    part: PartOption = Part.BOTH,
+    part: PartOption = "both",
     all_but: AllButOption = True,
     estimate_only: EstimateOnlyOption = False,
     top: TopOption = None,
@@ -91,7 +72,7 @@ def sensitivity(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
 
-        options = SensitivityOptions(part.value, with_exact=not estimate_only, with_all_but=all_but)
+        options = SensitivityOptions(part, with_exact=not estimate_only, with_all_but=all_but)
         experiment, _ = open_experiment(session, model, data, resolved)
         if not run.quiet:
             from qdiag.pipeline.estimate import estimate_sweep
@@ -107,7 +88,7 @@ def sensitivity(
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
 
 
-def _write(result: "Sensitivity", json: JsonOption, plot: PlotOption) -> None:
+def _write(result: Sensitivity, json: JsonOption, plot: PlotOption) -> None:
     if json is not None:
         from qdiag.files.atomic import write_file
         from qdiag.writers.json.results import result_to_json

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
-from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.options.common import (
     ActivationsOnlyOption,
     CsvOption,
@@ -62,8 +61,8 @@ def sqnr(
     no_fold: NoFoldOption = False,
     losses: LossesOption = False,
     metric: MetricOption = None,
-    order: OrderOption = Order.WORST,
-    sort: SortOption = SortKey.LOCAL,
+    order: OrderOption = "worst",
+    sort: SortOption = "local",
     top: TopOption = None,
     json: JsonOption = None,
     csv: CsvOption = None,

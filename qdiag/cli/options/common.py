@@ -1,15 +1,17 @@
 """Every option once, with its help; commands pick from here."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from qdiag.cli.options.choices import Device, Order, SortKey
-from qdiag.cli.options.parse import check_output, check_plot, check_shape
+from qdiag.cli.options.panels import file_option, model_option, output_option, run_option, scheme_option
+from qdiag.cli.options.parse import check_plot, check_shape
 from qdiag.cli.options.roles import Reads, Writes
 
-MODEL, DATA, SCHEME, RUN, OUTPUT = "Model", "Data", "Scheme", "Run", "Output"
+Device = Literal["cpu", "cuda", "auto"]
+Order = Literal["worst", "graph"]
+SortKey = Literal["local", "propagated"]
 
 ModelArgument = Annotated[
     str,
@@ -23,152 +25,103 @@ ModelArgument = Annotated[
 ]
 ArchOption = Annotated[
     str | None,
-    typer.Option(
+    model_option(
         "--arch",
         metavar="REF",
         help="Builds the network of a state dict: zoo:mobilenet_v1?width=0.75, package.module:fn, ./net.py:fn.",
-        rich_help_panel=MODEL,
     ),
     Reads(),
 ]
 TrustOption = Annotated[
     bool,
-    typer.Option(
-        "--trust",
-        help="Run code from the file: a pickled module, TorchScript that does more than compute.",
-        rich_help_panel=MODEL,
-    ),
+    model_option("--trust", help="Run code from the file: a pickled module, TorchScript that does more than compute."),
 ]
 KeyOption = Annotated[
     str | None,
-    typer.Option(
+    model_option(
         "--key",
         metavar="KEY",
         help="Where the weights are in a checkpoint, such as params_ema or a/b. Found without it where only one fits.",
-        rich_help_panel=MODEL,
     ),
 ]
 SubmoduleOption = Annotated[
-    str | None,
-    typer.Option(
-        "--submodule", metavar="PATH", help="Diagnose this part alone, such as backbone.", rich_help_panel=MODEL
-    ),
+    str | None, model_option("--submodule", metavar="PATH", help="Diagnose this part alone, such as backbone.")
 ]
 InputShapeOption = Annotated[
     str | None,
-    typer.Option(
+    model_option(
         "--input-shape",
         metavar="N,C,H,W",
         callback=check_shape,
         help="Shape of the input, batch axis first. Needed without --data.",
-        rich_help_panel=MODEL,
     ),
 ]
 
 
 SchemeOption = Annotated[
     str,
-    typer.Option(
-        "--scheme",
-        metavar="NAME|FILE",
-        help="A preset of `qdiag schemes`, or a TOML file of your own.",
-        rich_help_panel=SCHEME,
-    ),
+    scheme_option("--scheme", metavar="NAME|FILE", help="A preset of `qdiag schemes`, or a TOML file of your own."),
     Reads(),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Replace one field of the scheme, such as weights.bits=4; can be repeated.",
-        rich_help_panel=SCHEME,
+    scheme_option(
+        "--set", metavar="KEY=VALUE", help="Replace one field of the scheme, such as weights.bits=4; can be repeated."
     ),
 ]
-WeightsOnlyOption = Annotated[
-    bool, typer.Option("--weights-only", help="Leave activations in float.", rich_help_panel=SCHEME)
-]
-ActivationsOnlyOption = Annotated[
-    bool, typer.Option("--activations-only", help="Leave weights in float.", rich_help_panel=SCHEME)
-]
+WeightsOnlyOption = Annotated[bool, scheme_option("--weights-only", help="Leave activations in float.")]
+ActivationsOnlyOption = Annotated[bool, scheme_option("--activations-only", help="Leave weights in float.")]
 NoFoldOption = Annotated[
-    bool,
-    typer.Option(
-        "--no-fold", help="Keep BatchNorm apart instead of folding it into the weights.", rich_help_panel=SCHEME
-    ),
+    bool, scheme_option("--no-fold", help="Keep BatchNorm apart instead of folding it into the weights.")
 ]
 
 LossesOption = Annotated[
     bool,
-    typer.Option(
+    run_option(
         "--losses",
         help="Also measure the five losses of every layer one at a time: input, weight, saturation, requantization, "
         "clipping.",
-        rich_help_panel=RUN,
     ),
 ]
 MetricOption = Annotated[
     str | None,
-    typer.Option(
-        "--metric",
-        metavar="./FILE.py:FN",
-        help="Your own score beside top-1: fn(outputs, labels), of both networks.",
-        rich_help_panel=RUN,
+    run_option(
+        "--metric", metavar="./FILE.py:FN", help="Your own score beside top-1: fn(outputs, labels), of both networks."
     ),
     Reads(),
 ]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to run.", rich_help_panel=RUN)]
+DeviceOption = Annotated[Device, run_option("--device", help="Where to run.")]
 
-OrderOption = Annotated[Order, typer.Option("--order", help="Order of the rows.", rich_help_panel=OUTPUT)]
-SortOption = Annotated[SortKey, typer.Option("--sort", help="Which SQNR `worst` goes by.", rich_help_panel=OUTPUT)]
+OrderOption = Annotated[Order, output_option("--order", help="Order of the rows.")]
+SortOption = Annotated[SortKey, output_option("--sort", help="Which SQNR `worst` goes by.")]
 TopOption = Annotated[
     int | None,
-    typer.Option(
+    output_option(
         "--top",
         metavar="N",
         min=0,
         show_default="25 when worst first, all in graph order",
         help="Show N rows; 0 for all.",
-        rich_help_panel=OUTPUT,
     ),
 ]
 JsonOption = Annotated[
     str | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        callback=check_output,
-        help="Everything, as JSON; - prints it instead of the table.",
-        rich_help_panel=OUTPUT,
-    ),
+    file_option("--json", help="Everything, as JSON; - prints it instead of the table."),
     Writes(),
 ]
 CsvOption = Annotated[
     str | None,
-    typer.Option(
-        "--csv",
-        metavar="FILE",
-        callback=check_output,
-        help="One row per layer; - prints it instead of the table.",
-        rich_help_panel=OUTPUT,
-    ),
+    file_option("--csv", help="One row per layer; - prints it instead of the table."),
     Writes(),
 ]
 PlotOption = Annotated[
     Path | None,
-    typer.Option(
-        "--plot", metavar="FILE.png|.svg", callback=check_plot, help="The picture by layer.", rich_help_panel=OUTPUT
-    ),
+    output_option("--plot", metavar="FILE.png|.svg", callback=check_plot, help="The picture by layer."),
     Writes(),
 ]
 NoCacheOption = Annotated[
-    bool,
-    typer.Option("--no-cache", help="Neither use nor keep finished passes; see `qdiag cache`.", rich_help_panel=RUN),
+    bool, run_option("--no-cache", help="Neither use nor keep finished passes; see `qdiag cache`.")
 ]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.", rich_help_panel=OUTPUT)
-]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="A line on stderr for every finished stage.", rich_help_panel=OUTPUT)
-]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and warnings.", rich_help_panel=OUTPUT)]
+QuietOption = Annotated[bool, output_option("--quiet", "-q", help="No progress and no remarks on stderr.")]
+VerboseOption = Annotated[bool, output_option("--verbose", "-v", help="A line on stderr for every finished stage.")]
+DebugOption = Annotated[bool, output_option("--debug", help="Show tracebacks and warnings.")]

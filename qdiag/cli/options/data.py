@@ -1,14 +1,15 @@
 """The options of data that several commands share."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-import typer
-
-from qdiag.cli.options.choices import ChannelOrder, PreprocessingPreset
-from qdiag.cli.options.common import DATA, RUN
+from qdiag.cli.options.panels import data_option, run_option
 from qdiag.cli.options.parse import check_numbers
 from qdiag.cli.options.roles import Reads, data_files
+
+ChannelOrder = Literal["rgb", "bgr"]
+PreprocessingPreset = Literal["none", "imagenet", "imagenet-stats", "tf", "caffe", "cifar10"]
+"""Names of `qdiag.loaders.images.preprocessing.PRESETS`, which cannot be asked here: it needs torch."""
 
 
 @dataclass(frozen=True)
@@ -17,90 +18,61 @@ class DataOptions:
 
     data: Annotated[
         str | None,
-        typer.Option(
+        data_option(
             "--data",
             metavar="PATH",
             help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Without it, inputs are drawn to "
             "match the BatchNorm statistics of the network, and the result is marked data-free.",
-            rich_help_panel=DATA,
         ),
         Reads(data_files),
     ] = None
     calib_data: Annotated[
         str | None,
-        typer.Option(
-            "--calib-data",
-            metavar="PATH",
-            help="Calibrate on these instead of a part of --data.",
-            rich_help_panel=DATA,
-        ),
+        data_option("--calib-data", metavar="PATH", help="Calibrate on these instead of a part of --data."),
         Reads(data_files),
     ] = None
     arg: Annotated[
         list[str] | None,
-        typer.Option(
+        data_option(
             "--arg",
             metavar="NAME=VALUE",
             help="An argument of forward that the data does not hold, the same for every batch: sr=16000, or "
             "state=zeros(2,N,128), where N is the batch size; can be repeated.",
-            rich_help_panel=DATA,
         ),
     ] = None
     preset: Annotated[
-        PreprocessingPreset | None,
-        typer.Option("--preset", help="Preprocessing by name; tf is x/127.5 - 1.", rich_help_panel=DATA),
+        PreprocessingPreset | None, data_option("--preset", help="Preprocessing by name; tf is x/127.5 - 1.")
     ] = None
     resize: Annotated[
-        int | None,
-        typer.Option("--resize", metavar="PIXELS", min=1, help="Shorter side after resizing.", rich_help_panel=DATA),
+        int | None, data_option("--resize", metavar="PIXELS", min=1, help="Shorter side after resizing.")
     ] = None
-    crop: Annotated[
-        int | None, typer.Option("--crop", metavar="PIXELS", min=1, help="Centre crop.", rich_help_panel=DATA)
-    ] = None
+    crop: Annotated[int | None, data_option("--crop", metavar="PIXELS", min=1, help="Centre crop.")] = None
     pixel_scale: Annotated[
         float | None,
-        typer.Option(
-            "--pixel-scale",
-            metavar="NUMBER",
-            help="Multiplies pixels 0 to 255 first; 1/255 = 0.00392157 unless set.",
-            rich_help_panel=DATA,
+        data_option(
+            "--pixel-scale", metavar="NUMBER", help="Multiplies pixels 0 to 255 first; 1/255 = 0.00392157 unless set."
         ),
     ] = None
     mean: Annotated[
         str | None,
-        typer.Option(
+        data_option(
             "--mean",
             metavar="NUMBERS",
             callback=check_numbers,
             help="Subtracted from the scaled pixels, one for all or one per channel.",
-            rich_help_panel=DATA,
         ),
     ] = None
     std: Annotated[
-        str | None,
-        typer.Option(
-            "--std", metavar="NUMBERS", callback=check_numbers, help="Divides what is left.", rich_help_panel=DATA
-        ),
+        str | None, data_option("--std", metavar="NUMBERS", callback=check_numbers, help="Divides what is left.")
     ] = None
-    channel_order: Annotated[
-        ChannelOrder | None, typer.Option("--channel-order", help="Of the network's input.", rich_help_panel=DATA)
-    ] = None
+    channel_order: Annotated[ChannelOrder | None, data_option("--channel-order", help="Of the network's input.")] = None
     samples: Annotated[
-        int | None,
-        typer.Option("--samples", metavar="N", min=1, help="Measure on at most N samples.", rich_help_panel=DATA),
+        int | None, data_option("--samples", metavar="N", min=1, help="Measure on at most N samples.")
     ] = None
     calib_samples: Annotated[
-        int,
-        typer.Option(
-            "--calib-samples", metavar="N", min=1, help="Calibrate on at most N samples.", rich_help_panel=DATA
-        ),
+        int, data_option("--calib-samples", metavar="N", min=1, help="Calibrate on at most N samples.")
     ] = 128
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Of every random choice.", rich_help_panel=DATA)
-    ] = 0
+    seed: Annotated[int, data_option("--seed", metavar="N", min=0, help="Of every random choice.")] = 0
     batch_size: Annotated[
-        int,
-        typer.Option(
-            "--batch-size", metavar="N", min=1, help="Samples per pass; the result is the same.", rich_help_panel=RUN
-        ),
+        int, run_option("--batch-size", metavar="N", min=1, help="Samples per pass; the result is the same.")
     ] = 16

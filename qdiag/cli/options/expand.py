@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from qdiag.cli.options.common import DATA, MODEL, OUTPUT, RUN, SCHEME
+from qdiag.cli.options.panels import DATA, MODEL, OUTPUT, RUN, SCHEME
 
 PANELS = (MODEL, DATA, SCHEME, RUN, OUTPUT)
 

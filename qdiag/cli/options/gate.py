@@ -1,16 +1,18 @@
 """The options of `qdiag gate`."""
 
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from qdiag.cli.options.common import OUTPUT
-from qdiag.cli.options.parse import check_output
+from qdiag.cli.options.panels import file_option
 from qdiag.cli.options.roles import Reads, ReadsOrWrites, Writes, result_or_model_files
 
-FAIL, WARN, BASELINE = "Limits", "Limits that warn", "Baseline and causes"
+limit_option = partial(typer.Option, rich_help_panel="Limits")
+warning_option = partial(typer.Option, rich_help_panel="Limits that warn")
+baseline_option = partial(typer.Option, rich_help_panel="Baseline and causes")
 
 ResultArgument = Annotated[
     str,
@@ -24,20 +26,8 @@ ResultArgument = Annotated[
 ]
 
 
-def _number(name: str, metavar: str, text: str, panel: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(
-        name, metavar=metavar, help=text, rich_help_panel=panel, show_default=False
-    )
-    return option
-
-
 FewSamplesOption = Annotated[
-    bool,
-    typer.Option(
-        "--allow-few-samples",
-        help="Do not fail where the samples cannot even exclude twice the limit.",
-        rich_help_panel=FAIL,
-    ),
+    bool, limit_option("--allow-few-samples", help="Do not fail where the samples cannot even exclude twice the limit.")
 ]
 
 
@@ -45,84 +35,83 @@ FewSamplesOption = Annotated[
 class LimitOptions:
     """What a result is held against. Fields go by the keys of a gate file; None: not given."""
 
-    max_drop: Annotated[float | None, _number("--max-drop", "PP", "Points of top-1 that may be lost.", FAIL)] = None
+    max_drop: Annotated[
+        float | None, limit_option("--max-drop", metavar="PP", help="Points of top-1 that may be lost.")
+    ] = None
     max_relative_drop: Annotated[
         float | None,
-        _number("--max-relative-drop", "PERCENT", "Loss of top-1, in percent of the float network's.", FAIL),
+        limit_option(
+            "--max-relative-drop", metavar="PERCENT", help="Loss of top-1, in percent of the float network's."
+        ),
     ] = None
     min_accuracy: Annotated[
-        float | None, _number("--min-accuracy", "PERCENT", "Top-1 that the quantized network must reach.", FAIL)
+        float | None,
+        limit_option("--min-accuracy", metavar="PERCENT", help="Top-1 that the quantized network must reach."),
     ] = None
     max_flips: Annotated[
-        float | None, _number("--max-flips", "PERCENT", "Samples that may change their top-1; needs no labels.", FAIL)
+        float | None,
+        limit_option("--max-flips", metavar="PERCENT", help="Samples that may change their top-1; needs no labels."),
     ] = None
-    min_sqnr: Annotated[float | None, _number("--min-sqnr", "DB", "SQNR of the output.", FAIL)] = None
+    min_sqnr: Annotated[float | None, limit_option("--min-sqnr", metavar="DB", help="SQNR of the output.")] = None
     min_layer_sqnr: Annotated[
-        float | None, _number("--min-layer-sqnr", "DB", "Local SQNR of every quantized layer.", FAIL)
+        float | None, limit_option("--min-layer-sqnr", metavar="DB", help="Local SQNR of every quantized layer.")
     ] = None
     allow: Annotated[
         list[str] | None,
-        typer.Option(
+        limit_option(
             "--allow",
             metavar="LAYER=DB",
             help="Another limit for the layers that a glob pattern names; -inf exempts them; can be repeated.",
-            rich_help_panel=FAIL,
         ),
     ] = None
     forbid: Annotated[
         list[str] | None,
-        typer.Option(
+        limit_option(
             "--forbid",
             metavar="CODE",
             help="Fail on findings of this code that were not measured as harmless; can be repeated.",
-            rich_help_panel=FAIL,
         ),
     ] = None
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail where the samples are too few to tell.", rich_help_panel=FAIL)
-    ] = False
+    strict: Annotated[bool, limit_option("--strict", help="Fail where the samples are too few to tell.")] = False
     allow_few_samples: FewSamplesOption = False
-    warn_drop: Annotated[float | None, _number("--warn-drop", "PP", "As --max-drop.", WARN)] = None
+    warn_drop: Annotated[float | None, warning_option("--warn-drop", metavar="PP", help="As --max-drop.")] = None
     warn_relative_drop: Annotated[
-        float | None, _number("--warn-relative-drop", "PERCENT", "As --max-relative-drop.", WARN)
+        float | None, warning_option("--warn-relative-drop", metavar="PERCENT", help="As --max-relative-drop.")
     ] = None
-    warn_accuracy: Annotated[float | None, _number("--warn-accuracy", "PERCENT", "As --min-accuracy.", WARN)] = None
-    warn_flips: Annotated[float | None, _number("--warn-flips", "PERCENT", "As --max-flips.", WARN)] = None
-    warn_sqnr: Annotated[float | None, _number("--warn-sqnr", "DB", "As --min-sqnr.", WARN)] = None
-    warn_layer_sqnr: Annotated[float | None, _number("--warn-layer-sqnr", "DB", "As --min-layer-sqnr.", WARN)] = None
-    warn_tolerance: Annotated[float | None, _number("--warn-tolerance", "PP", "As --tolerance.", WARN)] = None
-    warn_tolerance_db: Annotated[float | None, _number("--warn-tolerance-db", "DB", "As --tolerance-db.", WARN)] = None
-    warn_code: Annotated[
-        list[str] | None,
-        typer.Option("--warn-code", metavar="CODE", help="As --forbid.", rich_help_panel=WARN),
+    warn_accuracy: Annotated[
+        float | None, warning_option("--warn-accuracy", metavar="PERCENT", help="As --min-accuracy.")
     ] = None
-    warn_new_causes: Annotated[
-        bool, typer.Option("--warn-new-causes", help="As --no-new-causes.", rich_help_panel=WARN)
-    ] = False
+    warn_flips: Annotated[float | None, warning_option("--warn-flips", metavar="PERCENT", help="As --max-flips.")] = (
+        None
+    )
+    warn_sqnr: Annotated[float | None, warning_option("--warn-sqnr", metavar="DB", help="As --min-sqnr.")] = None
+    warn_layer_sqnr: Annotated[
+        float | None, warning_option("--warn-layer-sqnr", metavar="DB", help="As --min-layer-sqnr.")
+    ] = None
+    warn_tolerance: Annotated[
+        float | None, warning_option("--warn-tolerance", metavar="PP", help="As --tolerance.")
+    ] = None
+    warn_tolerance_db: Annotated[
+        float | None, warning_option("--warn-tolerance-db", metavar="DB", help="As --tolerance-db.")
+    ] = None
+    warn_code: Annotated[list[str] | None, warning_option("--warn-code", metavar="CODE", help="As --forbid.")] = None
+    warn_new_causes: Annotated[bool, warning_option("--warn-new-causes", help="As --no-new-causes.")] = False
     baseline: Annotated[
         str | None,
-        typer.Option(
-            "--baseline",
-            metavar="FILE",
-            help="Figures to compare with; written by --update-baseline.",
-            rich_help_panel=BASELINE,
-        ),
+        baseline_option("--baseline", metavar="FILE", help="Figures to compare with; written by --update-baseline."),
         ReadsOrWrites(),
     ] = None
     tolerance: Annotated[
         float | None,
-        _number(
-            "--tolerance", "PP", "Growth of the drop since the baseline; without labels, of --max-flips.", BASELINE
+        baseline_option(
+            "--tolerance", metavar="PP", help="Growth of the drop since the baseline; without labels, of --max-flips."
         ),
     ] = None
     tolerance_db: Annotated[
-        float | None, _number("--tolerance-db", "DB", "Loss of output SQNR since the baseline.", BASELINE)
+        float | None, baseline_option("--tolerance-db", metavar="DB", help="Loss of output SQNR since the baseline.")
     ] = None
     no_new_causes: Annotated[
-        bool,
-        typer.Option(
-            "--no-new-causes", help="Fail on proved causes that the baseline does not have.", rich_help_panel=BASELINE
-        ),
+        bool, baseline_option("--no-new-causes", help="Fail on proved causes that the baseline does not have.")
     ] = False
 
     @property
@@ -133,17 +122,11 @@ class LimitOptions:
 
 
 UpdateBaselineOption = Annotated[
-    bool,
-    typer.Option(
-        "--update-baseline", help="Write this result as the baseline, if the gate passes.", rich_help_panel=BASELINE
-    ),
+    bool, baseline_option("--update-baseline", help="Write this result as the baseline, if the gate passes.")
 ]
 
 AcceptOption = Annotated[
-    bool,
-    typer.Option(
-        "--accept", help="Let --update-baseline write although the gate did not pass.", rich_help_panel=BASELINE
-    ),
+    bool, baseline_option("--accept", help="Let --update-baseline write although the gate did not pass.")
 ]
 
 ConfigOption = Annotated[
@@ -157,15 +140,10 @@ ConfigOption = Annotated[
 ]
 
 
-def _file(name: str, text: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(
-        name, metavar="FILE", callback=check_output, help=text, rich_help_panel=OUTPUT
-    )
-    return option
-
-
-JunitOption = Annotated[str | None, _file("--junit", "JUnit XML, one test case per check."), Writes()]
-SarifOption = Annotated[str | None, _file("--sarif", "SARIF 2.1.0, for code scanning."), Writes()]
+JunitOption = Annotated[str | None, file_option("--junit", help="JUnit XML, one test case per check."), Writes()]
+SarifOption = Annotated[str | None, file_option("--sarif", help="SARIF 2.1.0, for code scanning."), Writes()]
 MarkdownOption = Annotated[
-    str | None, _file("--markdown", "A comment for a pull request; - prints it instead of the table."), Writes()
+    str | None,
+    file_option("--markdown", help="A comment for a pull request; - prints it instead of the table."),
+    Writes(),
 ]

@@ -2,40 +2,34 @@
 
 from typing import Annotated
 
-import typer
-
+from qdiag.cli.options.panels import repair_option
 from qdiag.core.causes.repair_traits import WRITTEN
-
-REPAIR = "Repair"
 
 WithOption = Annotated[
     list[str],
-    typer.Option(
+    repair_option(
         "--with",
         metavar="REPAIR[,REPAIR...]",
         show_default=False,
         help=f"Made in the order given: {', '.join(WRITTEN)}.",
-        rich_help_panel=REPAIR,
     ),
 ]
 RepairLayersOption = Annotated[
     list[str] | None,
-    typer.Option(
+    repair_option(
         "--layers",
         metavar="GLOB",
         help="Only layers of these names, as qdiag sqnr shows them; can be repeated. Equalization takes the whole "
         "chain around each.",
-        rich_help_panel=REPAIR,
     ),
 ]
 RepairBoundOption = Annotated[
     float,
-    typer.Option(
+    repair_option(
         "--float-bound",
         metavar="RATIO",
         min=0.0,
         help="Refuse a repair that moves the float output by more than this share of its largest value.",
-        rich_help_panel=REPAIR,
     ),
 ]
 

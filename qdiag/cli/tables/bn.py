@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from qdiag.cli.options.choices import Order
+from qdiag.cli.options.common import Order
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid, model_lines
 from qdiag.core.listed import listed
@@ -81,7 +81,7 @@ def _summary(audit: BatchNormAudit) -> list[Text]:
 
 def _ordered(audit: BatchNormAudit, order: Order, top: int | None) -> tuple[list[BatchNormRecord], int]:
     rows = list(audit.records)
-    if order is Order.WORST:
+    if order == "worst":
         rows.sort(key=lambda record: record.range_cost.cost_bits if record.range_cost else -math.inf, reverse=True)
         top = _TOP_WORST if top is None else top
     shown = rows[:top] if top else rows

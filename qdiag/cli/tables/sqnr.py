@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from qdiag.cli.options.choices import Order, SortKey
+from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import sqnr_header
 from qdiag.core.measures.measurement import Measurement
@@ -22,9 +22,9 @@ LOW_SQNR_DB = 20.0
 def print_measurement(console: Console, measurement: Measurement, order: Order, sort: SortKey, top: int | None) -> None:
     """Header, table and footer on `console`."""
     rows = layer_rows(measurement.records)
-    worst = weakest(rows, sort.value)
-    ordered = list(rows) if order is Order.GRAPH else worst_first(rows, sort.value)
-    limit = top if top is not None else (TOP_WHEN_WORST_FIRST if order is Order.WORST else 0)
+    worst = weakest(rows, sort)
+    ordered = list(rows) if order == "graph" else worst_first(rows, sort)
+    limit = top if top is not None else (TOP_WHEN_WORST_FIRST if order == "worst" else 0)
     shown = ordered[:limit] if limit else ordered
     console.print(sqnr_header(measurement))
     console.print()
@@ -37,9 +37,9 @@ def print_measurement(console: Console, measurement: Measurement, order: Order, 
         console.print(line)
 
 
-def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortKey = SortKey.LOCAL) -> list[Text]:
+def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortKey = "local") -> list[Text]:
     """The signs, which layer is weakest, where the propagated SQNR becomes low, and the next command."""
-    signs = f">> lowest {sort.value} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected"
+    signs = f">> lowest {sort} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected"
     lines = [Text(signs, style="dim")]
     worst = weakest(rows)
     if worst is None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from qdiag.cli.options.common import OUTPUT, RUN
 from qdiag.cli.options.expand import expand
+from qdiag.cli.options.panels import OUTPUT, RUN
 
 First = Annotated[str, typer.Argument()]
 Late = Annotated[int, typer.Option("--late", rich_help_panel=OUTPUT)]

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from qdiag.cli.app import run
 from qdiag.cli.console import OwnLines, PrintableConsole, print_error, remark, stdout_console
-from qdiag.cli.options.choices import Order, SortKey
 from qdiag.cli.streams import Stream, guarded_streams
 from qdiag.cli.tables.bn import print_audit
 from qdiag.cli.tables.compare import print_comparison
@@ -55,9 +54,9 @@ def show_sweep(console: Console) -> None:
 
 
 TABLES: dict[str, Callable[[Console], None]] = {
-    "sqnr": lambda console: print_measurement(console, bad().measurement, Order.WORST, SortKey.LOCAL, 0),
+    "sqnr": lambda console: print_measurement(console, bad().measurement, "worst", "local", 0),
     "ranking": lambda console: print_ranking(console, bad()),
-    "bn": lambda console: print_audit(console, hostile(batchnorms()), Order.WORST, 0),
+    "bn": lambda console: print_audit(console, hostile(batchnorms()), "worst", 0),
     "ranges": lambda console: print_ranges(console, range_report_of(bad())),
     "gate": lambda console: print_gate(console, judge(evidence(bad()), EVERYTHING)),
     "comparison": show_comparison,

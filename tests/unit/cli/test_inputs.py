@@ -1,11 +1,11 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject, preprocessing_of, resolve_scheme
-from qdiag.cli.options.choices import ChannelOrder, PreprocessingPreset
-from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.data import DataOptions, PreprocessingPreset
 from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
 from qdiag.simulate.session import Session
@@ -13,7 +13,7 @@ from qdiag.subject import Subject
 
 
 def test_the_choices_of_preset_are_those_of_the_loaders() -> None:
-    assert {choice.value for choice in PreprocessingPreset} == set(PRESETS)
+    assert set(get_args(PreprocessingPreset)) == set(PRESETS)
 
 
 def test_nothing_said_about_preprocessing_leaves_it_to_the_loader() -> None:
@@ -21,7 +21,7 @@ def test_nothing_said_about_preprocessing_leaves_it_to_the_loader() -> None:
 
 
 def test_single_steps_replace_those_of_the_preset() -> None:
-    options = DataOptions(preset=PreprocessingPreset.IMAGENET, crop=192, channel_order=ChannelOrder.BGR)
+    options = DataOptions(preset="imagenet", crop=192, channel_order="bgr")
     assert preprocessing_of(options) == PRESETS["imagenet"].override(crop=192, channel_order="bgr")
     steps = DataOptions(mean="0.5", std="0.2,0.3,0.4", pixel_scale=1 / 255)
     assert preprocessing_of(steps) == Preprocessing(mean=(0.5,), std=(0.2, 0.3, 0.4))
@@ -56,7 +56,7 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     [
         (DataOptions(), "no --data, and no shape"),
         (DataOptions(calib_data="x.npz"), "--calib-data without --data"),
-        (DataOptions(preset=PreprocessingPreset.TF), "preprocessing without --data"),
+        (DataOptions(preset="tf"), "preprocessing without --data"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(options: DataOptions, message: str) -> None:

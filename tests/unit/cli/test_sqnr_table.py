@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from qdiag.cli.options.choices import Order, SortKey
+from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.sqnr import db, footer_lines, percent, print_measurement
 from qdiag.core.measures.records import OpRecord
 from qdiag.writers.words.layer_row import layer_rows
@@ -40,30 +40,30 @@ def test_the_footer_of_a_lossless_network() -> None:
 
 
 def test_sorting_by_propagated_marks_its_own_weakest() -> None:
-    text = printed(small_records(), Order.WORST, SortKey.PROPAGATED, None)
+    text = printed(small_records(), "worst", "propagated", None)
     assert ">> blocks.0.pw" in text
     assert ">> lowest propagated SQNR" in text
 
 
 @pytest.mark.parametrize(("top", "shown"), [(None, 25), (3, 3), (0, 60), (99, 60)])
 def test_top_limits_the_rows_and_says_how_many_are_left(top: int | None, shown: int) -> None:
-    text = printed(many_records(60), Order.WORST, SortKey.LOCAL, top)
+    text = printed(many_records(60), "worst", "local", top)
     table = text[text.index("operation") : text.index("lowest local")]
     assert sum("backbone.features" in line for line in table.splitlines()) == shown
     assert (f"{60 - shown} more layers" in text) == (shown < 60)
 
 
 def test_graph_order_shows_all_rows() -> None:
-    assert "more layers" not in printed(many_records(60), Order.GRAPH, SortKey.LOCAL, None)
+    assert "more layers" not in printed(many_records(60), "graph", "local", None)
 
 
 def test_the_weakest_layer_is_red_and_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    text = printed(small_records(), Order.WORST, SortKey.LOCAL, None, color=True)
+    text = printed(small_records(), "worst", "local", None, color=True)
     assert "\x1b[1;31m>> blocks.0.dw" in text
     monkeypatch.setenv("NO_COLOR", "1")
-    text = printed(small_records(), Order.WORST, SortKey.LOCAL, None, color=True)
+    text = printed(small_records(), "worst", "local", None, color=True)
     assert "\x1b[1;31m" not in text
     assert ">> blocks.0.dw" in text
 
