@@ -1,7 +1,6 @@
 """From the options that several commands share to the model, the data and the scheme."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qdiag.cli.options.common import (
@@ -14,7 +13,6 @@ from qdiag.cli.options.common import (
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.parse import parse_numbers, parse_shape
-from qdiag.config import load_scheme
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
@@ -116,24 +114,6 @@ def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
     except ConfigError as error:
         error.at = error.at or "the preprocessing options"
         raise
-
-
-def resolve_scheme(
-    ref: str, overrides: Sequence[str], *, weights_only: bool, activations_only: bool, no_fold: bool
-) -> QuantScheme:
-    """The scheme after all options.
-
-    Raises:
-        ConfigError: unknown names, or options that exclude each other.
-    """
-    if weights_only and activations_only:
-        raise ConfigError("--weights-only and --activations-only exclude each other", hint="leave one away")
-    scheme = load_scheme(ref, overrides)
-    if weights_only:
-        scheme = scheme.only("weights")
-    if activations_only:
-        scheme = scheme.only("activations")
-    return replace(scheme, fold_batchnorm=False) if no_fold else scheme
 
 
 def _drawn(session: "Session", subject: "Subject", options: DataOptions, shape: tuple[int, ...] | None) -> "Datasets":

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from qdiag.cli.console import stdout_console
+from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import (
     ArchOption,
     DebugOption,
@@ -94,10 +95,7 @@ def bn(
         audit = audit_batchnorms(found, bits=bits, assumed_eps=ASSUMED_EPS if eps is None else eps)
     from qdiag.files.atomic import write_file
 
-    if json is not None:
-        from qdiag.writers.json.results import result_to_json
-
-        write_file(json, result_to_json(audit))
+    write_result(json, audit)
     if csv is not None:
         from qdiag.writers.csv.bn import bn_csv
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from qdiag.cli.console import stdout_console
+from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import DebugOption, JsonOption, QuietOption
 from qdiag.cli.options.panels import file_option, output_option
 from qdiag.cli.options.roles import Reads, Writes, result_files
@@ -95,10 +96,7 @@ def compare(
         min_change_db=min_change,
         force=force,
     )
-    if json is not None:
-        from qdiag.writers.json.results import result_to_json
-
-        write_file(json, result_to_json(comparison))
+    write_result(json, comparison)
     if markdown is not None:
         from qdiag.writers.markdown.compare import comparison_markdown
 

@@ -19,6 +19,7 @@ from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.roles import Writes, report_files
+from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr_header import counts_text
@@ -58,13 +59,14 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
     _tell(console, DEMO_NETWORK)
     model_options = ModelOptions(str(model), DEMO_ARCH)
     data_options = DataOptions(str(data), preset=DEMO_PRESET)
-    words = option_words(model_options, data_options, FAILING_SCHEME, ())
+    scheme = SchemeOptions(FAILING_SCHEME)
+    words = option_words(model_options, data_options, scheme)
     with running(replace(run, device="cpu")) as session:
         from qdiag.cli.tables.ranking import print_ranking
         from qdiag.pipeline.diagnose import DiagnoseOptions
         from qdiag.pipeline.sqnr import measure_experiment
 
-        experiment, _ = open_experiment(session, model_options, data_options, load_preset(FAILING_SCHEME))
+        experiment, _ = open_experiment(session, model_options, data_options, scheme.resolved)
         result = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run)
         write_diagnosis(session, result, out, None)
         print_ranking(console, result)

@@ -1,26 +1,21 @@
 """`qdiag diagnose`: why does the network lose accuracy, and what repairs it?"""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
-from qdiag.cli.options.common import (
-    JsonOption,
-    MetricOption,
-    NoFoldOption,
-    SchemeOption,
-    SetOption,
-)
+from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.options.common import JsonOption, MetricOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import output_option, run_option
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Writes, report_files
+from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
-from qdiag.config import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
@@ -56,14 +51,12 @@ SensitivityOption = Annotated[
 BitsOption = Annotated[bool, run_option("--bits/--no-bits", help="Also measure 4 to 16 bits.")]
 
 
-@expand
+@partial(expand, without=PARTS)
 def diagnose(
     model: ModelOptions,
     data: DataOptions,
+    scheme: SchemeOptions,
     out: ReportOption = None,
-    scheme: SchemeOption = DEFAULT_PRESET,
-    set_: SetOption = None,
-    no_fold: NoFoldOption = False,
     metric: MetricOption = None,
     sensitivity: SensitivityOption = True,
     bits: BitsOption = True,
@@ -82,7 +75,7 @@ def diagnose(
     The model is read, never changed; what repairs it is printed at the end.
     """
     stdout_is_taken = check_single_stdout(json, None)
-    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
+    resolved = scheme.resolved
     watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
@@ -93,7 +86,7 @@ def diagnose(
             with_bits=bits,
             metric=function,
             raises=run.debug,
-            words=option_words(model, data, scheme, set_ or (), no_fold=no_fold),
+            words=option_words(model, data, scheme),
         )
         result = run_diagnosis(session, experiment, options, run)
         write_diagnosis(session, result, out, json)

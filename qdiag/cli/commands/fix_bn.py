@@ -1,14 +1,12 @@
 """`qdiag fix-bn`: repair the dead BatchNorm channels, and show what that did."""
 
 from dataclasses import replace
+from functools import partial
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data, resolve_scheme
-from qdiag.cli.options.common import (
-    JsonOption,
-    SchemeOption,
-    SetOption,
-)
+from qdiag.cli.inputs import ModelOptions, open_data
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.fix_bn import (
@@ -24,11 +22,11 @@ from qdiag.cli.options.fix_bn import (
     ThresholdOption,
 )
 from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.scheme import PARTS, PerTensorSchemeOptions
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.fix_bn import print_fix
 from qdiag.errors import ConfigError
-from qdiag.files.atomic import write_file
 
 FIX_BN_EPILOG = """
 [bold]Examples[/]
@@ -47,13 +45,12 @@ Some layers only:  [cyan]qdiag fix-bn net.pt2 -o fixed.pt2 --data photos/ --laye
 could be written;  130 interrupted.
 """
 
-_SCHEME = "tf-uint8"  # one scale per weight tensor: with one per channel, a dead channel costs nobody anything
 
-
-@expand
+@partial(expand, without=(*PARTS, "no_fold"))
 def fix_bn(
     model: ModelOptions,
     data: DataOptions,
+    scheme: PerTensorSchemeOptions,
     output: OutputOption = None,
     in_place: InPlaceOption = False,
     force: ForceOption = False,
@@ -64,8 +61,6 @@ def fix_bn(
     threshold: ThresholdOption = None,
     float_bound: FloatBoundOption = 1e-3,
     eps: EpsOption = 1e-5,
-    scheme: SchemeOption = _SCHEME,
-    set_: SetOption = None,
     json: JsonOption = None,
     *,
     run: RunOptions,
@@ -85,7 +80,7 @@ def fix_bn(
     """
     stdout_is_taken = check_single_stdout(json, None)
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
-    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
+    resolved = scheme.resolved
     watch = Stopwatch()
     from qdiag.loaders.models.tensors import NamedTensors, load_subject_or_tensors
     from qdiag.pipeline.bn_audit import audit_batchnorms
@@ -115,10 +110,7 @@ def fix_bn(
         if target is not None and changes and not dry_run:
             save_repaired(found, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             fix = replace(fix, written_to=str(target))
-    if json is not None:
-        from qdiag.writers.json.results import result_to_json
-
-        write_file(json, result_to_json(fix))
+    write_result(json, fix)
     if not stdout_is_taken:
         print_fix(stdout_console(), fix, is_dry_run=dry_run)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)

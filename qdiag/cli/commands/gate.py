@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,15 @@ import typer
 from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
-from qdiag.cli.inputs import ModelOptions, resolve_scheme
+from qdiag.cli.inputs import ModelOptions
 from qdiag.cli.options import common
 from qdiag.cli.options import gate as options
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
+from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions
 from qdiag.cli.tables.gate import print_gate
-from qdiag.config import DEFAULT_PRESET
 from qdiag.config.gate_file import GateSettings, gate_settings
 from qdiag.core.gate import EXIT_PASSED, GateResult, Limit
 from qdiag.errors import ConfigError, QdiagError
@@ -66,8 +67,7 @@ class _Target:
 
     model: ModelOptions
     data: DataOptions
-    scheme: str
-    overrides: tuple[str, ...]
+    scheme: SchemeOptions
     run: RunOptions
 
 
@@ -79,10 +79,11 @@ class _Update:
     is_accepted: bool
 
 
-@expand
+@partial(expand, without=(*PARTS, "no_fold"))
 def gate(
     result: options.ResultArgument,
     data: DataOptions,
+    scheme: SchemeOptions,
     limits: options.LimitOptions,
     update_baseline: options.UpdateBaselineOption = False,
     accept: options.AcceptOption = False,
@@ -96,8 +97,6 @@ def gate(
     submodule: common.SubmoduleOption = None,
     input_shape: common.InputShapeOption = None,
     key: common.KeyOption = None,
-    scheme: common.SchemeOption = DEFAULT_PRESET,
-    set_: common.SetOption = None,
     *,
     run: RunOptions,
 ) -> None:
@@ -117,7 +116,6 @@ def gate(
         ModelOptions(result, arch, trust, submodule, input_shape, key),
         data,
         scheme,
-        tuple(set_ or ()),
         run,
     )
     if accept and not update_baseline:
@@ -178,8 +176,8 @@ def _old_baseline(path: str, settings: GateSettings, update: _Update) -> "Baseli
 def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
     thresholds = settings.thresholds
     if is_stored(target.model.model):
-        measured_with = (target.data, target.model, target.scheme, target.overrides)
-        if measured_with != (DataOptions(), ModelOptions(target.model.model), DEFAULT_PRESET, ()):
+        measured_with = (target.data, target.model, target.scheme)
+        if measured_with != (DataOptions(), ModelOptions(target.model.model), SchemeOptions()):
             raise ConfigError(
                 "options of the model, the data or the scheme, and a stored result",
                 at=target.model.model,
@@ -187,9 +185,8 @@ def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
             )
         return read_evidence(target.model.model)
     needs_causes = bool(thresholds.forbid or thresholds.warn_codes) or thresholds.no_new_causes != "off"
-    scheme = resolve_scheme(target.scheme, target.overrides, weights_only=False, activations_only=False, no_fold=False)
-    words = option_words(target.model, target.data, target.scheme, target.overrides) if needs_causes else None
-    return measure_evidence(target.run, target.model, target.data, scheme, causes_for=words)
+    words = option_words(target.model, target.data, target.scheme) if needs_causes else None
+    return measure_evidence(target.run, target.model, target.data, target.scheme.resolved, causes_for=words)
 
 
 def _write_baseline(evidence: GateEvidence, path: str) -> None:

@@ -4,6 +4,7 @@ from functools import partial
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import (
     CsvOption,
     JsonOption,
@@ -63,10 +64,7 @@ def ranges(
         report = range_subject(session, subject, datasets, fold_batchnorm=not no_fold)
     from qdiag.files.atomic import write_file
 
-    if json is not None:
-        from qdiag.writers.json.results import result_to_json
-
-        write_file(json, result_to_json(report))
+    write_result(json, report)
     if csv is not None:
         from qdiag.writers.csv.layers import range_csv
 

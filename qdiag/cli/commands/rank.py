@@ -1,21 +1,17 @@
 """`qdiag rank`: which fault costs what, measured by repairing each alone."""
 
+from functools import partial
+
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
-from qdiag.cli.options.common import (
-    JsonOption,
-    NoFoldOption,
-    PlotOption,
-    SchemeOption,
-    SetOption,
-)
+from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.options.common import JsonOption, PlotOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
-from qdiag.config import DEFAULT_PRESET
 
 RANK_EPILOG = """
 [bold]Examples[/]
@@ -31,13 +27,11 @@ With the picture of the papers:  [cyan]qdiag rank net.pt2 --data photos/ --plot 
 """
 
 
-@expand
+@partial(expand, without=PARTS)
 def rank(
     model: ModelOptions,
     data: DataOptions,
-    scheme: SchemeOption = DEFAULT_PRESET,
-    set_: SetOption = None,
-    no_fold: NoFoldOption = False,
+    scheme: SchemeOptions,
     json: JsonOption = None,
     plot: PlotOption = None,
     *,
@@ -54,8 +48,8 @@ def rank(
     [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
     """
     stdout_is_taken = check_single_stdout(json, None)
-    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
-    words = option_words(model, data, scheme, set_ or (), no_fold=no_fold)
+    resolved = scheme.resolved
+    words = option_words(model, data, scheme)
     watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions

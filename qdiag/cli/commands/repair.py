@@ -1,24 +1,22 @@
 """`qdiag repair`: write a checkpoint with repaired weights, and show what that did."""
 
 from dataclasses import replace
+from functools import partial
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject, resolve_scheme
-from qdiag.cli.options.common import (
-    JsonOption,
-    SchemeOption,
-    SetOption,
-)
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.fix_bn import ForceOption, InPlaceOption, OutputOption
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.repair import RepairBoundOption, RepairLayersOption, WithOption, repair_names
+from qdiag.cli.options.scheme import PARTS, PerTensorSchemeOptions
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.repair import print_repair
 from qdiag.core.causes.repair import check_written
-from qdiag.files.atomic import write_file
 
 REPAIR_EPILOG = """
 [bold]Examples[/]
@@ -33,21 +31,18 @@ Two in a row:  [cyan]qdiag repair net.pt2 --with reset_variance_mean,equalize -o
 or data that cannot be judged, or no file could be written;  130 interrupted.
 """
 
-_SCHEME = "tf-uint8"  # one scale per weight tensor: with one per channel, unequal channels cost little
 
-
-@expand
+@partial(expand, without=(*PARTS, "no_fold"))
 def repair(
     model: ModelOptions,
     with_: WithOption,
     data: DataOptions,
+    scheme: PerTensorSchemeOptions,
     output: OutputOption = None,
     in_place: InPlaceOption = False,
     force: ForceOption = False,
     layers: RepairLayersOption = None,
     float_bound: RepairBoundOption = 1e-3,
-    scheme: SchemeOption = _SCHEME,
-    set_: SetOption = None,
     json: JsonOption = None,
     *,
     run: RunOptions,
@@ -69,7 +64,7 @@ def repair(
     check_written(names)
     stdout_is_taken = check_single_stdout(json, None)
     target = target_of(model.model, output, in_place=in_place)
-    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=False)
+    resolved = scheme.resolved
     watch = Stopwatch()
     from qdiag.pipeline.repair import RepairOptions, repair_model
     from qdiag.savers.save import check_target
@@ -83,10 +78,7 @@ def repair(
         if changes:
             save_repaired(subject, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             result = replace(result, written_to=str(target))
-    if json is not None:
-        from qdiag.writers.json.results import result_to_json
-
-        write_file(json, result_to_json(result))
+    write_result(json, result)
     if not stdout_is_taken:
         print_repair(stdout_console(), result)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)

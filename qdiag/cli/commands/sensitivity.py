@@ -1,25 +1,20 @@
 """`qdiag sensitivity`: what does each layer cost by itself?"""
 
+from functools import partial
 from typing import Annotated
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
-from qdiag.cli.options.common import (
-    JsonOption,
-    NoFoldOption,
-    PlotOption,
-    SchemeOption,
-    SetOption,
-    TopOption,
-)
+from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption, PlotOption, TopOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import run_option
 from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import minutes, pass_words
-from qdiag.config import DEFAULT_PRESET
-from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart
+from qdiag.core.measures.sensitivity import SensitivityPart
 
 SENSITIVITY_EPILOG = """
 [bold]Examples[/]
@@ -39,13 +34,11 @@ AllButOption = Annotated[bool, run_option("--all-but/--no-all-but", help="Also t
 EstimateOnlyOption = Annotated[bool, run_option("--estimate-only", help="Only the estimate of one backward pass.")]
 
 
-@expand
+@partial(expand, without=PARTS)
 def sensitivity(
     model: ModelOptions,
     data: DataOptions,
-    scheme: SchemeOption = DEFAULT_PRESET,
-    set_: SetOption = None,
-    no_fold: NoFoldOption = False,
+    scheme: SchemeOptions,
     part: PartOption = "both",
     all_but: AllButOption = True,
     estimate_only: EstimateOnlyOption = False,
@@ -67,7 +60,7 @@ def sensitivity(
     Layers share what comes before them, so a sweep over L layers costs about L/2 passes each.
     """
     stdout_is_taken = check_single_stdout(json, None)
-    resolved = resolve_scheme(scheme, set_ or (), weights_only=False, activations_only=False, no_fold=no_fold)
+    resolved = scheme.resolved
     watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
@@ -80,22 +73,14 @@ def sensitivity(
             cost = estimate_sweep(session, experiment.case, options)
             remark(f"at least {minutes(cost.total_s)}{pass_words(cost)}", quiet=False)
         result = measure_sensitivity(session, experiment, options)
-        _write(result, json, plot)
+        write_result(json, result)
+        if plot is not None:
+            from qdiag.writers.plots.figure import save_figure
+            from qdiag.writers.plots.sensitivity import sensitivity_figure
+
+            save_figure(sensitivity_figure(result), plot)
     if not stdout_is_taken:
         from qdiag.cli.tables.sensitivity import print_sensitivity
 
         print_sensitivity(stdout_console(), result, top)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
-
-
-def _write(result: Sensitivity, json: JsonOption, plot: PlotOption) -> None:
-    if json is not None:
-        from qdiag.files.atomic import write_file
-        from qdiag.writers.json.results import result_to_json
-
-        write_file(json, result_to_json(result))
-    if plot is not None:
-        from qdiag.writers.plots.figure import save_figure
-        from qdiag.writers.plots.sensitivity import sensitivity_figure
-
-        save_figure(sensitivity_figure(result), plot)

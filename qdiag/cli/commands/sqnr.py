@@ -3,32 +3,26 @@
 from typing import TYPE_CHECKING
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment, resolve_scheme
+from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.common import (
-    ActivationsOnlyOption,
     CsvOption,
     JsonOption,
     LossesOption,
     MetricOption,
-    NoFoldOption,
     OrderOption,
     PlotOption,
-    SchemeOption,
-    SetOption,
     SortOption,
     TopOption,
-    WeightsOnlyOption,
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr import print_measurement
-from qdiag.config import DEFAULT_PRESET
+from qdiag.files.atomic import write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qdiag.core.measures.measurement import Measurement
 
 SQNR_EPILOG = """
@@ -54,11 +48,7 @@ Which side is it?  [cyan]qdiag sqnr net.pt2 --data photos/ --weights-only[/]
 def sqnr(
     model: ModelOptions,
     data: DataOptions,
-    scheme: SchemeOption = DEFAULT_PRESET,
-    set_: SetOption = None,
-    weights_only: WeightsOnlyOption = False,
-    activations_only: ActivationsOnlyOption = False,
-    no_fold: NoFoldOption = False,
+    scheme: SchemeOptions,
     losses: LossesOption = False,
     metric: MetricOption = None,
     order: OrderOption = "worst",
@@ -97,44 +87,29 @@ def sqnr(
     the noise that rounding of the output alone would make.
     """
     stdout_is_taken = check_single_stdout(json, csv)
-    resolved = resolve_scheme(
-        scheme, set_ or (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold
-    )
+    resolved = scheme.resolved
     watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sqnr import measure_experiment
 
         experiment, function = open_experiment(session, model, data, resolved, metric)
         measurement = measure_experiment(session, experiment, metric=function, with_losses=losses)
-        write_measurement(measurement, json, csv, plot)
+        if json is not None:
+            from qdiag.writers.json.measurement import to_json
+
+            write_file(json, to_json(measurement))
+        if csv is not None:
+            from qdiag.writers.csv.layers import layer_csv
+
+            write_file(csv, layer_csv(measurement))
+        if plot is not None:
+            from qdiag.writers.plots.figure import save_figure
+            from qdiag.writers.plots.sqnr import sqnr_figure
+
+            save_figure(sqnr_figure(measurement), plot)
     if not stdout_is_taken:
         print_measurement(stdout_console(), measurement, order, sort, top)
     remark(_time_line(measurement, watch.elapsed_s), quiet=run.quiet)
-
-
-def write_measurement(
-    measurement: "Measurement", json: "str | Path | None", csv: "str | Path | None", plot: "Path | None"
-) -> None:
-    """Writes the files that were asked for.
-
-    Raises:
-        WriteError: one of them cannot be written.
-    """
-    from qdiag.files.atomic import write_file
-
-    if json is not None:
-        from qdiag.writers.json.measurement import to_json
-
-        write_file(json, to_json(measurement))
-    if csv is not None:
-        from qdiag.writers.csv.layers import layer_csv
-
-        write_file(csv, layer_csv(measurement))
-    if plot is not None:
-        from qdiag.writers.plots.figure import save_figure
-        from qdiag.writers.plots.sqnr import sqnr_figure
-
-        save_figure(sqnr_figure(measurement), plot)
 
 
 def _time_line(measurement: "Measurement", elapsed_s: float) -> str:

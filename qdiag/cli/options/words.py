@@ -1,15 +1,13 @@
 """The options that say which network, data and scheme a run was about, as words of a command line."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from qdiag.cli.inputs import ModelOptions
 from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.scheme import SchemeOptions
 
 
-def option_words(
-    model: ModelOptions, data: DataOptions, scheme: str, overrides: Sequence[str], *, no_fold: bool = False
-) -> tuple[str, ...]:
+def option_words(model: ModelOptions, data: DataOptions, scheme: SchemeOptions) -> tuple[str, ...]:
     """Words that lead another command to the same network, data and scheme; defaults are left out."""
     pairs: list[tuple[str, object]] = [
         ("--arch", model.arch),
@@ -29,16 +27,16 @@ def option_words(
         ("--calib-samples", data.calib_samples if data.calib_samples != DataOptions().calib_samples else None),
         ("--batch-size", data.batch_size if data.batch_size != DataOptions().batch_size else None),
         ("--seed", data.seed if data.seed != DataOptions().seed else None),
-        ("--scheme", scheme),
+        ("--scheme", scheme.scheme),
     ]
     words = [word for name, value in pairs if value is not None for word in (name, _plain(value))]
     for argument in data.arg or ():
         words += ["--arg", argument]
-    for assignment in overrides:
+    for assignment in scheme.set_ or ():
         words += ["--set", assignment]
     if model.trust:
         words.append("--trust")
-    if no_fold:
+    if scheme.no_fold:
         words.append("--no-fold")
     return tuple(words)
 

@@ -4,8 +4,9 @@ from typing import get_args
 import pytest
 import torch
 
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject, preprocessing_of, resolve_scheme
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject, preprocessing_of
 from qdiag.cli.options.data import DataOptions, PreprocessingPreset
+from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
 from qdiag.simulate.session import Session
@@ -27,22 +28,18 @@ def test_single_steps_replace_those_of_the_preset() -> None:
     assert preprocessing_of(steps) == Preprocessing(mean=(0.5,), std=(0.2, 0.3, 0.4))
 
 
-def resolve(weights_only: bool = False, activations_only: bool = False, no_fold: bool = False):  # type: ignore[no-untyped-def]
-    return resolve_scheme("int8", (), weights_only=weights_only, activations_only=activations_only, no_fold=no_fold)
-
-
 def test_one_side_alone_leaves_the_other_and_the_bias_in_float() -> None:
-    weights = resolve(weights_only=True)
+    weights = SchemeOptions(weights_only=True).resolved
     assert (weights.weights.bits, weights.activations.bits, weights.bias) == (8, 32, "float")
     assert weights.name == "int8, weights only"
-    activations = resolve(activations_only=True)
+    activations = SchemeOptions(activations_only=True).resolved
     assert (activations.weights.bits, activations.activations.bits, activations.bias) == (32, 8, "float")
-    assert not resolve(no_fold=True).fold_batchnorm
+    assert not SchemeOptions(no_fold=True).resolved.fold_batchnorm
 
 
 def test_both_sides_alone_exclude_each_other() -> None:
     with pytest.raises(ConfigError, match="exclude each other"):
-        resolve(weights_only=True, activations_only=True)
+        _ = SchemeOptions(weights_only=True, activations_only=True).resolved
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:

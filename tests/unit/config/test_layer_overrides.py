@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import qdiag
-from qdiag.cli.inputs import resolve_scheme
+from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.config import load_scheme
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.errors import ConfigError
@@ -163,12 +163,11 @@ def test_they_are_shown_in_one_line_per_change() -> None:
 
 def test_weights_only_means_every_layer() -> None:
     settings = ["layers.0.activations.bits=16", "layers.0.weights.bits=4", "layers.0.bias=int32"]
-    options = {"weights_only": False, "activations_only": False, "no_fold": False}
-    weights = resolve_scheme("int8", settings, **{**options, "weights_only": True})
+    weights = SchemeOptions("int8", settings, weights_only=True).resolved
     assert weights.activations_of("0").is_float
     assert weights.weights_of("0").bits == 4
     assert weights.bias_of("0") == "float"
-    activations = resolve_scheme("int8", settings, **{**options, "activations_only": True})
+    activations = SchemeOptions("int8", settings, activations_only=True).resolved
     assert activations.weights_of("0").is_float
     assert activations.activations_of("0").bits == 16
 
