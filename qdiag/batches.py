@@ -19,12 +19,14 @@ class Batch:
         args, kwargs: arguments of `forward`: tensors, or tuples, lists and dicts of tensors, and plain numbers, which
             every call gets. The first tensor counts the samples on its first axis; others may on another one, see
             `sample_axis`.
-        labels: class numbers (N,) or whatever the metric expects; None without labels.
+        labels: what the samples are judged by, in one of the forms of `qdiag.targets`: a tensor whose first axis counts
+            samples (class numbers (N,), masks, floats), a list with one entry per sample (boxes, texts), or a tuple or
+            dictionary of these; None without labels.
     """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    labels: Tensor | None = None
+    labels: Any = None
 
     @property
     def tensors(self) -> list[Tensor]:

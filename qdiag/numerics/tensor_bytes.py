@@ -11,6 +11,6 @@ def tensor_bytes(x: Tensor) -> Tensor:
         RuntimeError, TypeError, NotImplementedError: x has no plain values: it is sparse, quantized or meta.
     """
     flat = x.detach().cpu().contiguous().reshape(-1)
-    if flat.numel() == 1:  # one element counts as contiguous whatever its stride, which may be 0
+    if flat.numel() < 2:  # one element, or none, counts as contiguous whatever its stride, which may be 0
         flat = flat.clone(memory_format=torch.contiguous_format)
     return flat.resolve_conj().resolve_neg().view(torch.uint8)

@@ -130,7 +130,7 @@ def _samples(arrays: Arrays, prefix: str, source: str, reading: Reading) -> Arra
     except DataError as error:
         raise DataError(error.message, at=source, hint=error.hint) from error
     if labels is not None:
-        check_label_count(len(labels), len(inputs[0].values), at=source)
+        check_label_count(labels, len(inputs[0].values), at=source)
     used = [prefix + name for name in [*names, *([label_name] if label_name else [])]]
     unused = [prefix + name for name in arrays if prefix + name not in used]
     rest = f"; not used: {', '.join(unused)}" if unused else ""

@@ -1,6 +1,6 @@
 """What users hand over as a batch, as `Batch`; and batches cut and joined along the sample axis."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,35 +11,45 @@ from torch.utils import _pytree as pytree
 from qdiag.batches import Batch, sample_axis
 from qdiag.errors import DataError
 from qdiag.loaders.data.arrays import INPUT_NAMES, LABEL_NAMES
-from qdiag.loaders.data.checks import check_label_count, class_labels
+from qdiag.loaders.data.checks import check_label_count
+from qdiag.loaders.targets.given import as_targets, targets_of_batch
+from qdiag.targets import joined_targets, target_rows
 
 _PLAIN = (bool, int, float, str)
 """Arguments that every call gets alike, such as a sampling rate."""
 _HINT = "a batch is a tensor, a pair (inputs, labels), a dictionary of inputs by name, or a qdiag Batch"
 
 
-def as_batch(item: object, at: str) -> Batch:
+def as_batch(item: object, at: str, *, keeps_floats: bool = False, branch_count: int | None = None) -> Batch:
     """A tensor is the first argument; a pair is (inputs, labels), where inputs may be a tuple of arguments or a
     dictionary; a dictionary holds arguments by name, labels apart.
+
+    Args:
+        keeps_floats, branch_count: see `as_targets`.
 
     Raises:
         DataError: anything else, no samples, or another number of labels than samples.
     """
-    batch = _batch(item, at)
+    batch, labels = _batch(item, at)
     if not batch.tensors:
         raise DataError("a batch without tensors", at=at, hint=_HINT)
     if any(tensor.numel() == 0 for tensor in batch.tensors):
         raise DataError("a batch with an empty tensor", at=at, hint="give at least one sample per batch")
-    if batch.labels is not None:
-        check_label_count(batch.labels.shape[0] if batch.labels.ndim else 1, batch.sample_count, at=at)
-    return batch
-
-
-def _batch(item: object, at: str) -> Batch:
     if isinstance(item, Batch):
-        return item
+        targets = targets_of_batch(labels, at)
+    else:
+        count = batch.sample_count
+        targets = as_targets(labels, count, at, keeps_floats=keeps_floats, branch_count=branch_count)
+    check_label_count(targets, batch.sample_count, at=at)
+    return Batch(batch.args, batch.kwargs, targets)
+
+
+def _batch(item: object, at: str) -> tuple[Batch, object]:
+    """The inputs, and the labels as they were given."""
+    if isinstance(item, Batch):
+        return Batch(item.args, item.kwargs), item.labels
     if isinstance(item, (Tensor, np.ndarray)):
-        return Batch((_tensor(item, at),))
+        return Batch((_tensor(item, at),)), None
     if isinstance(item, Mapping):
         return _from_mapping(item, at)
     if isinstance(item, (tuple, list)) and len(item) == 1:
@@ -47,21 +57,21 @@ def _batch(item: object, at: str) -> Batch:
     if isinstance(item, (tuple, list)) and len(item) == 2:
         inputs, labels = item
         if isinstance(inputs, tuple):
-            return Batch(tuple(_tensor(part, at) for part in inputs), labels=_labels(labels, at))
-        inner = _batch(inputs, at)
-        if inner.labels is not None:
+            return Batch(tuple(_tensor(part, at) for part in inputs)), labels
+        inner, known = _batch(inputs, at)
+        if known is not None:
             raise DataError("labels both among the inputs and beside them", at=at, hint="give them once")
-        return Batch(inner.args, inner.kwargs, _labels(labels, at))
+        return inner, labels
     if isinstance(item, (tuple, list)):
         raise DataError(f"a {type(item).__name__} of {len(item)} is no batch", at=at, hint=_HINT)
     raise DataError(f"a {type(item).__name__} is no batch", at=at, hint=_HINT)
 
 
-def _from_mapping(item: Mapping[Any, object], at: str) -> Batch:
+def _from_mapping(item: Mapping[Any, object], at: str) -> tuple[Batch, object]:
     names = [str(name) for name in item if name in LABEL_NAMES]
     if len(names) > 1:
         raise DataError(f"both {' and '.join(names)} could be the labels", at=at, hint="keep one of them")
-    labels = _labels(item[names[0]], at) if names else None
+    labels = item[names[0]] if names else None
     has_tensors = any(isinstance(value, (Tensor, np.ndarray)) for name, value in item.items() if name not in names)
     inputs = {
         str(name): value if has_tensors and isinstance(value, _PLAIN) else _tensor(value, at)
@@ -69,8 +79,8 @@ def _from_mapping(item: Mapping[Any, object], at: str) -> Batch:
         if name not in names
     }
     if len(inputs) == 1 and next(iter(inputs)) in INPUT_NAMES:
-        return Batch(tuple(inputs.values()), labels=labels)
-    return Batch((), inputs, labels)
+        return Batch(tuple(inputs.values())), labels
+    return Batch((), inputs), labels
 
 
 def _tensor(value: object, at: str) -> Any:
@@ -82,17 +92,6 @@ def _tensor(value: object, at: str) -> Any:
     if isinstance(value, Tensor) or any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(value)):
         return value
     raise DataError(f"a {type(value).__name__} is no input", at=at, hint=_HINT)
-
-
-def _labels(value: object, at: str) -> Tensor | None:
-    if value is None:
-        return None
-    try:
-        return class_labels(torch.as_tensor(value))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"labels of type {type(value).__name__}", at=at, hint="give a tensor of class numbers"
-        ) from error
 
 
 def rows(batch: Batch, indices: Sequence[int]) -> Batch:
@@ -114,24 +113,20 @@ def rows(batch: Batch, indices: Sequence[int]) -> Batch:
             )
         return tensor.index_select(axis, chosen.to(tensor.device))
 
-    return _mapped(cut, batch)
+    args, kwargs = pytree.tree_map_only(Tensor, cut, (batch.args, dict(batch.kwargs)))
+    return Batch(args, kwargs, target_rows(batch.labels, indices))
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
     """Batches of the same structure, one after another."""
     if len(parts) == 1:
         return parts[0]
-    trees = [pytree.tree_flatten((part.args, dict(part.kwargs), part.labels)) for part in parts]
+    trees = [pytree.tree_flatten((part.args, dict(part.kwargs))) for part in parts]
     largest = max(range(len(parts)), key=lambda i: parts[i].sample_count)  # whose size other axes have least often
     axes = [sample_axis(x, parts[largest].sample_count) if isinstance(x, Tensor) else None for x in trees[largest][0]]
     leaves = [
         torch.cat(column, axis) if axis is not None else column[0]
         for column, axis in zip(zip(*(leaves for leaves, _ in trees), strict=True), axes, strict=True)
     ]
-    args, kwargs, labels = pytree.tree_unflatten(leaves, trees[0][1])
-    return Batch(args, kwargs, labels)
-
-
-def _mapped(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
-    args, kwargs, labels = pytree.tree_map_only(Tensor, function, (batch.args, dict(batch.kwargs), batch.labels))
-    return Batch(args, kwargs, labels)
+    args, kwargs = pytree.tree_unflatten(leaves, trees[0][1])
+    return Batch(args, kwargs, joined_targets([part.labels for part in parts]))

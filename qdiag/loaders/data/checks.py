@@ -1,12 +1,15 @@
 """What makes inputs and labels unusable, found before the network sees them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
+from qdiag.targets import target_counts
 
 
 def class_labels(labels: Tensor) -> Tensor:
@@ -60,18 +63,19 @@ def check_labels(
     )
 
 
-def check_label_count(label_count: int, sample_count: int, *, at: str) -> None:
-    """As many labels as samples.
+def check_label_count(targets: Any, sample_count: int, *, at: str) -> None:
+    """As many targets as samples, in every branch.
 
     Raises:
-        DataError: otherwise.
+        DataError: otherwise, naming the branch.
     """
-    if label_count != sample_count:
-        raise DataError(
-            f"{label_count} labels for {sample_count} samples",
-            at=at,
-            hint="give one label per sample, in the same order",
-        )
+    for place, count in target_counts(targets):
+        if count != sample_count:
+            raise DataError(
+                f"{count} labels{f' in {place}' if place else ''} for {sample_count} samples",
+                at=at,
+                hint="give one label per sample, in the same order",
+            )
 
 
 def check_batch(batch: Batch, expected_shape: Sequence[int], *, at: str | None = None) -> None:
@@ -114,7 +118,7 @@ def numbered(pattern: str, indices: Sequence[int]) -> Callable[[int], str]:
 
 
 def check_finite(batch: Batch, *, at: str | None = None, name: Callable[[int], str] | None = None) -> None:
-    """No NaN and no Inf among the inputs.
+    """No NaN and no Inf among the inputs and the targets.
 
     Args:
         name: what to call sample i of this batch.
@@ -122,17 +126,38 @@ def check_finite(batch: Batch, *, at: str | None = None, name: Callable[[int], s
     Raises:
         DataError: naming the first sample that has one.
     """
+    named = name or "sample {}".format
     for tensor in batch.tensors:
-        if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex) or bool(torch.isfinite(tensor).all()):
-            continue
-        bad = ~torch.isfinite(tensor)
-        index = int(torch.nonzero(bad)[0, 0]) if tensor.ndim else 0
-        value = "NaN" if bool(torch.isnan(tensor).any()) else "Inf"
-        raise DataError(
-            f"{value} in {(name or 'sample {}'.format)(index)} ({int(bad.sum())} values that are not finite)",
-            at=at,
-            hint="no error can be measured on such inputs: remove or repair them",
-        )
+        _check_finite(tensor, at, named, "no error can be measured on such inputs: remove or repair them")
+    for tensor, sample in _target_tensors(batch.labels):
+        hint = "nothing can be compared with such targets: remove or repair them"
+        _check_finite(tensor, at, _of_targets(named, sample), hint)
+
+
+def _of_targets(named: Callable[[int], str], sample: int | None) -> Callable[[int], str]:
+    """Names of rows of targets; `sample` is the one that all of them belong to."""
+    return lambda index: f"the targets of {named(index if sample is None else sample)}"
+
+
+def _check_finite(tensor: Tensor, at: str | None, name: Callable[[int], str], hint: str) -> None:
+    if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex) or bool(torch.isfinite(tensor).all()):
+        return
+    bad = ~torch.isfinite(tensor)
+    index = int(torch.nonzero(bad)[0, 0]) if tensor.ndim else 0
+    value = "NaN" if bool(torch.isnan(tensor).any()) else "Inf"
+    raise DataError(f"{value} in {name(index)} ({int(bad.sum())} values that are not finite)", at=at, hint=hint)
+
+
+def _target_tensors(targets: Any) -> Iterator[tuple[Tensor, int | None]]:
+    """Every tensor among targets, with the sample that it belongs to where it belongs to one alone."""
+    if isinstance(targets, Tensor):
+        yield targets, None
+    elif isinstance(targets, list):
+        for index, entry in enumerate(targets):
+            yield from ((leaf, index) for leaf in pytree.tree_leaves(entry) if isinstance(leaf, Tensor))
+    elif isinstance(targets, (Mapping, tuple)):
+        for branch in targets.values() if isinstance(targets, Mapping) else targets:
+            yield from _target_tensors(branch)
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -1,21 +1,24 @@
 """Python objects as data: tensors, data sets, data loaders, lists of batches, functions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
 from qdiag.loaders.data.batch import as_batch
-from qdiag.loaders.data.checks import check_finite, check_label_count, class_labels, numbered
+from qdiag.loaders.data.checks import check_finite, check_label_count, numbered
 from qdiag.loaders.data.samples import Hash, SampleSet
 from qdiag.loaders.data.stream import survey
+from qdiag.loaders.targets.collate import collated, has_float_labels
+from qdiag.loaders.targets.given import as_targets
 from qdiag.numerics.tensor_bytes import tensor_bytes
+from qdiag.targets import target_bytes, target_rows
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,16 @@ class DatasetSamples:
     """The samples of a map-style `torch.utils.data.Dataset`, collated as a `DataLoader` would.
 
     Attributes:
-        labels: known beforehand for tensors only.
+        labels: beside the data set; known beforehand for tensors only.
+        keeps_floats: labels are floats that are no whole numbers, so that no batch of them is read as classes.
     """
 
     source: str
     dataset: Dataset[Any]
     sample_count: int
     is_labelled: bool
-    labels: Tensor | None = None
+    labels: Any = None
+    keeps_floats: bool = False
 
     @property
     def own_batch_size(self) -> int | None:
@@ -53,26 +58,32 @@ class DatasetSamples:
     def _load(self, indices: Sequence[int]) -> Batch:
         at = f"{self.source}, samples {indices[0]} to {indices[-1]}"
         try:
-            item = default_collate([self.dataset[index] for index in indices])
+            item = collated([self.dataset[index] for index in indices])
+        except DataError as error:
+            raise DataError(error.message, at=at, hint=error.hint) from error
         except Exception as error:
             raise DataError(f"reading samples failed: {type(error).__name__}: {error}", at=at) from error
-        return as_batch(item, at)
+        batch = as_batch(item, at, keeps_floats=self.keeps_floats)
+        return batch if self.labels is None else replace(batch, labels=target_rows(self.labels, indices))
 
     def update_digest(self, digest: Hash, indices: Sequence[int]) -> None:
         for index in indices:
             batch = self._load([index])
-            for tensor in [*batch.tensors, *([] if batch.labels is None else [batch.labels])]:
+            for tensor in batch.tensors:
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
                 digest.update(tensor_bytes(tensor).numpy().tobytes())
+            if batch.labels is not None:
+                for part in target_bytes(batch.labels):
+                    digest.update(part)
 
 
 def samples_of(data: object, source: str | None = None) -> SampleSet:
     """Samples from a Python object.
 
     Args:
-        data: a tensor (N, ...); a pair (tensor, labels); a map-style Dataset of samples; or batches: a list, a
-            DataLoader, anything that can be iterated again and again, or a function that returns a fresh iterable.
-            A batch is a tensor, a pair (inputs, labels), a dictionary of inputs by name, or a `Batch`.
+        data: a tensor (N, ...); a pair (tensor, targets), see `qdiag.targets`; a map-style Dataset of samples; or
+            batches: a list, a DataLoader, anything that can be iterated again and again, or a function that returns a
+            fresh iterable. A batch is a tensor, a pair (inputs, targets), a dictionary of inputs by name, or a `Batch`.
         source: what to call it.
 
     Raises:
@@ -81,8 +92,8 @@ def samples_of(data: object, source: str | None = None) -> SampleSet:
     source = source or type(data).__name__
     if isinstance(data, (Tensor, np.ndarray)):
         return _tensor_samples(torch.as_tensor(data), None, source)
-    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, (Tensor, np.ndarray)) for part in data):
-        return _tensor_samples(torch.as_tensor(data[0]), class_labels(torch.as_tensor(data[1])), source)
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], (Tensor, np.ndarray)):
+        return _tensor_samples(torch.as_tensor(data[0]), data[1], source)
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
         return _dataset_samples(data, source)
     if isinstance(data, IterableDataset):
@@ -99,13 +110,14 @@ def samples_of(data: object, source: str | None = None) -> SampleSet:
     )
 
 
-def _tensor_samples(inputs: Tensor, labels: Tensor | None, source: str) -> DatasetSamples:
+def _tensor_samples(inputs: Tensor, labels: object, source: str) -> DatasetSamples:
     if inputs.ndim == 0 or inputs.numel() == 0:
         raise DataError(f"a tensor of shape {tuple(inputs.shape)} holds no samples", at=source, hint="give (N, ...)")
     if labels is None:
         return DatasetSamples(source, TensorDataset(inputs), len(inputs), False)
-    check_label_count(labels.shape[0] if labels.ndim else 1, len(inputs), at=source)
-    return DatasetSamples(source, TensorDataset(inputs, labels), len(inputs), True, labels)
+    targets = as_targets(labels, len(inputs), source)
+    check_label_count(targets, len(inputs), at=source)
+    return DatasetSamples(source, TensorDataset(inputs), len(inputs), True, targets)
 
 
 def _dataset_samples(dataset: Dataset[Any], source: str) -> DatasetSamples:
@@ -117,9 +129,9 @@ def _dataset_samples(dataset: Dataset[Any], source: str) -> DatasetSamples:
         ) from error
     if count == 0:
         raise DataError("the Dataset is empty", at=source, hint="give at least one sample")
-    unlabelled = DatasetSamples(source, dataset, count, False)
-    first = next(unlabelled.batches([0], 1))
-    return DatasetSamples(source, dataset, count, first.labels is not None)
+    found = DatasetSamples(source, dataset, count, False)
+    first = next(found.batches([0], 1))
+    return replace(found, is_labelled=first.labels is not None, keeps_floats=has_float_labels(dataset, count))
 
 
 def _check_iterates_again(data: Iterable[object], source: str) -> None:

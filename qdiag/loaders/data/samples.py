@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-from torch import Tensor
+from typing import Any, Protocol
 
 from qdiag.batches import Batch
 from qdiag.loaders.images.preprocessing import Preprocessing
@@ -25,7 +23,7 @@ class SampleSet(Protocol):
     Attributes:
         source: where they come from. preprocessing: what is done to stored values, in words.
         sample_count: samples in all. is_labelled: batches carry labels.
-        labels: of every sample, where they are known without reading the samples; batch axis first.
+        labels: of every sample, where they are known without reading the samples, in a form of `qdiag.targets`.
         own_batch_size: of a source that makes its own batches; None: any batch size can be asked for.
     """
 
@@ -38,7 +36,7 @@ class SampleSet(Protocol):
     @property
     def is_labelled(self) -> bool: ...
     @property
-    def labels(self) -> Tensor | None: ...
+    def labels(self) -> Any: ...
     @property
     def own_batch_size(self) -> int | None: ...
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from qdiag.batches import Batches, Datasets
 from qdiag.errors import ConfigError, DataError
 from qdiag.files.read import check_regular, open_regular
@@ -130,7 +132,7 @@ def batches_from(data: object, batch_size: int = 16, source: str | None = None) 
 def _check_first(part: Batches, request: DataRequest) -> None:
     assert isinstance(part, Selection)
     samples, indices = part.samples, part.indices
-    if samples.labels is not None and request.class_count is not None:
+    if isinstance(samples.labels, Tensor) and request.class_count is not None:
         check_labels(samples.labels, request.class_count, at=part.source, name=samples.name)
     first = next(iter(samples.batches(indices[:1], 1)))
     if request.input_shape is not None:

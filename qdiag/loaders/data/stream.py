@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from qdiag.loaders.data.batch import as_batch, joined, rows
 from qdiag.loaders.data.checks import check_finite, numbered
 from qdiag.loaders.data.samples import Hash
 from qdiag.numerics.tensor_bytes import tensor_bytes
+from qdiag.targets import NO_TARGETS, structure_of_targets, target_bytes
 
 _PROBES = 64
 """Values of each tensor that tell whether a batch is the one of the first pass."""
@@ -31,6 +32,7 @@ class StreamSamples:
         own_batch_size: the largest batch of the stream.
         fingerprints: of each batch in the first pass; later passes must repeat them.
         content: SHA-256 over every value of the first pass.
+        label_dtype: of float targets of which some batches hold whole numbers alone, and would be read as classes.
     """
 
     source: str
@@ -41,6 +43,7 @@ class StreamSamples:
     is_labelled: bool
     fingerprints: tuple[bytes, ...]
     content: bytes
+    label_dtype: torch.dtype | None = None
 
     @property
     def preprocessing(self) -> str:
@@ -90,7 +93,7 @@ class StreamSamples:
             if number >= len(self.fingerprints) or fingerprint(batch) != self.fingerprints[number]:
                 raise DataError(f"batch {number} is not the one of the first pass", at=self.source, hint=_REPEAT_HINT)
             count += 1
-            yield batch
+            yield batch if self.label_dtype is None else replace(batch, labels=batch.labels.to(self.label_dtype))
         if count != len(self.fingerprints):
             raise DataError(
                 f"{count} batches, but {len(self.fingerprints)} in the first pass", at=self.source, hint=_REPEAT_HINT
@@ -103,23 +106,50 @@ def survey(open_stream: Callable[[], Iterable[object]], source: str) -> StreamSa
     Raises:
         DataError: no batches, batches that cannot be used, NaN or Inf, labels in some batches only.
     """
-    count, largest, prints, labels = 0, 0, list[bytes](), list[Tensor | None]()
+    count, largest, prints = 0, 0, list[bytes]()
+    structures, dtypes, classes = list[str](), list[torch.dtype](), list[Tensor]()
     content = hashlib.sha256()
     for batch in opened(open_stream, source):
         check_finite(batch, at=source, name=numbered("sample {}", range(count, count + batch.sample_count)))
         prints.append(fingerprint(batch))
         _hash_all(content, batch)
-        labels.append(batch.labels)
+        structures.append(structure_of_targets(batch.labels))
+        if isinstance(batch.labels, Tensor):
+            dtypes.append(batch.labels.dtype)
+            if batch.labels.ndim == 1 and batch.labels.dtype == torch.int64:
+                classes.append(batch.labels.cpu())
         count += batch.sample_count
         largest = max(largest, batch.sample_count)
     if not prints:
         raise DataError("it yields no batches", at=source, hint="yield at least one batch with one sample")
-    labelled = [batch_labels is not None for batch_labels in labels]
-    if any(labelled) and not all(labelled):
-        raise DataError(f"batch {labelled.index(False)} has no labels, others have", at=source, hint="all or none")
-    classes = [part for part in labels if part is not None and part.ndim == 1 and part.dtype == torch.int64]
-    known = torch.cat([part.cpu() for part in classes]) if len(classes) == len(labels) else None
-    return StreamSamples(source, open_stream, count, largest, known, all(labelled), tuple(prints), content.digest())
+    _check_alike(structures, source)
+    floats = next((dtype for dtype in dtypes if dtype.is_floating_point), None)
+    return StreamSamples(
+        source,
+        open_stream,
+        count,
+        largest,
+        torch.cat(classes) if len(classes) == len(prints) else None,
+        structures[0] != NO_TARGETS,
+        tuple(prints),
+        content.digest(),
+        floats if classes else None,
+    )
+
+
+def _check_alike(structures: Sequence[str], source: str) -> None:
+    """The targets of all batches have the same structure."""
+    if NO_TARGETS in structures and any(structure != NO_TARGETS for structure in structures):
+        number = structures.index(NO_TARGETS)
+        raise DataError(f"batch {number} has no labels, others have", at=source, hint="all or none")
+    other = next((number for number, structure in enumerate(structures) if structure != structures[0]), None)
+    if other is not None:
+        raise DataError(
+            f"the targets of batch 0 are {structures[0]}, those of batch {other} {structures[other]}",
+            at=source,
+            hint="every batch needs targets of the same structure: a list holds one entry per sample, a tuple or a "
+            "dictionary several targets of all samples",
+        )
 
 
 def opened(open_stream: Callable[[], Iterable[object]], source: str) -> Iterator[Batch]:
@@ -130,7 +160,7 @@ def opened(open_stream: Callable[[], Iterable[object]], source: str) -> Iterator
         raise
     except Exception as error:
         raise DataError(f"opening the data failed: {type(error).__name__}: {error}", at=source) from error
-    number = 0
+    number, branch_count = 0, None
     while True:
         try:
             item = next(items)
@@ -140,26 +170,37 @@ def opened(open_stream: Callable[[], Iterable[object]], source: str) -> Iterator
             raise
         except Exception as error:
             raise DataError(f"reading batch {number} failed: {type(error).__name__}: {error}", at=source) from error
-        yield as_batch(item, f"{source}, batch {number}")
+        batch = as_batch(item, f"{source}, batch {number}", branch_count=branch_count)
+        if number == 0 and isinstance(batch.labels, tuple):
+            branch_count = len(batch.labels)
+        yield batch
         number += 1
 
 
 def fingerprint(batch: Batch) -> bytes:
-    """Shapes, types and a few values of every tensor."""
+    """Shapes, types and a few values of every tensor; targets that are no tensor whole."""
     digest = hashlib.sha256()
     for tensor in _all_tensors(batch):
         flat = tensor.detach().reshape(-1)
         _hash(digest, flat[:: max(1, flat.numel() // _PROBES)], tuple(tensor.shape))
+    _hash_tree(digest, batch)
     return digest.digest()
 
 
 def _hash_all(digest: Hash, batch: Batch) -> None:
     for tensor in _all_tensors(batch):
         _hash(digest, tensor, tuple(tensor.shape))
+    _hash_tree(digest, batch)
 
 
 def _all_tensors(batch: Batch) -> list[Tensor]:
-    return batch.tensors if batch.labels is None else [*batch.tensors, batch.labels]
+    return [*batch.tensors, *([batch.labels] if isinstance(batch.labels, Tensor) else [])]
+
+
+def _hash_tree(digest: Hash, batch: Batch) -> None:
+    if batch.labels is not None and not isinstance(batch.labels, Tensor):
+        for part in target_bytes(batch.labels):
+            digest.update(part)
 
 
 def _hash(digest: Hash, tensor: Tensor, shape: tuple[int, ...]) -> None:

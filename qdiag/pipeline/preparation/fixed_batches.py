@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, Datasets, RewrittenBatches, sample_axis
 from qdiag.errors import DataError
+from qdiag.targets import joined_targets, target_rows
 
 
 def static_batch(model: nn.Module | ExportedProgram) -> int | None:
@@ -75,8 +76,8 @@ def _rows(batch: Batch, indices: Sequence[int]) -> Batch:
         axis = sample_axis(x, count)
         return x if axis is None else x.index_select(axis, wanted.to(x.device))
 
-    args, kwargs, labels = pytree.tree_map_only(Tensor, cut, (batch.args, dict(batch.kwargs), batch.labels))
-    return Batch(args, kwargs, labels)
+    args, kwargs = pytree.tree_map_only(Tensor, cut, (batch.args, dict(batch.kwargs)))
+    return Batch(args, kwargs, target_rows(batch.labels, indices))
 
 
 def _regrouped(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
@@ -98,12 +99,13 @@ def _regrouped(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
 
 
 def _axes(batch: Batch) -> list[int | None]:
-    leaves = pytree.tree_leaves((batch.args, dict(batch.kwargs), batch.labels))
+    leaves = pytree.tree_leaves((batch.args, dict(batch.kwargs)))
     return [sample_axis(x, batch.sample_count) if isinstance(x, Tensor) else None for x in leaves]
 
 
 def _joined(parts: list[Batch], axes: Sequence[int | None]) -> Batch:
-    trees = [pytree.tree_flatten((part.args, dict(part.kwargs), part.labels)) for part in parts]
+    trees = [pytree.tree_flatten((part.args, dict(part.kwargs))) for part in parts]
     columns = zip(*(leaves for leaves, _ in trees), strict=True)
     merged = [c[0] if axis is None else torch.cat(list(c), axis) for c, axis in zip(columns, axes, strict=True)]
-    return Batch(*pytree.tree_unflatten(merged, trees[0][1]))
+    args, kwargs = pytree.tree_unflatten(merged, trees[0][1])
+    return Batch(args, kwargs, joined_targets([part.labels for part in parts]))

@@ -18,7 +18,8 @@ def logits_index(outputs: tuple[Any, ...], samples: int) -> int | None:
 
 def takes_labels(batch: Batch) -> bool:
     """The batch carries class numbers, (N,), integers."""
-    return batch.labels is not None and batch.labels.ndim == 1 and not batch.labels.is_floating_point()
+    labels = batch.labels
+    return isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
 
 
 def is_in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
