@@ -2,7 +2,7 @@
 
 Measured at the layer's output, after its clamp: quantized input alone, quantized weight alone, rounding of the output
 alone, and what the clamp's upper bound (ReLU6) takes away. Saturation is measured on the sum of products itself, on
-quantized inputs and weights, without against with the backend's limits.
+quantized inputs and weights, without against with the backend's limits, or whatever else its arithmetic does to sums.
 """
 
 from typing import Any
@@ -14,8 +14,9 @@ from qdiag.core.measures.records import LossRecord
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.saturating import on_integers
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
+from qdiag.simulate.arithmetic.saturating import Saturating, Sums, on_integers
+from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, has_lanes, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
@@ -44,8 +45,7 @@ class LossObserver(LayerObserver):
             return
         reference = _clamped(exact, layer)
         output = self._plan.layers[layer.name].output
-        integers = on_integers(self._plan, layer)
-        sums = integers.sums(quantized, *rounded) if integers is not None else None
+        sums = self._sums(quantized, layer, rounded)
         errors = self._errors.setdefault(layer.name, [ErrorAccumulator() for _ in range(5)])
         errors[0].add(reference=reference, simulated=[_clamped(run(op, *rounded), layer)])
         by_weight = _clamped(run(quantized, *inputs), layer) if weights is not None else reference
@@ -56,6 +56,16 @@ class LossObserver(LayerObserver):
         errors[3].add(reference=reference, simulated=[requantized])
         unbounded = exact.clamp(min=layer.clamp[0]) if layer.clamp is not None else exact
         errors[4].add(reference=unbounded, simulated=[reference])
+
+    def _sums(self, op: LayerOp, layer: Layer, rounded: tuple[tuple[Any, ...], dict[str, Any]]) -> Sums | None:
+        """What the backend's arithmetic makes of the sums of products; None where it would make something of integers,
+        and the layer has none.
+        """
+        arithmetic = arithmetic_of(self._plan, layer)
+        if not isinstance(arithmetic, FakeQuantized | Saturating):
+            return Sums(FAKE_QUANTIZED.run(op, *rounded), arithmetic.run(op, *rounded))
+        integers = on_integers(self._plan, layer)
+        return integers.sums(op, *rounded) if integers is not None else None
 
     def records(self) -> dict[str, LossRecord]:
         """Layer name to its five losses."""

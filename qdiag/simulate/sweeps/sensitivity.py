@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from qdiag.core.measures.sensitivity import SensitivityPart
 from qdiag.plan import LayerPlan, QuantPlan
-from qdiag.simulate.arithmetic.saturating import saturating
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.case import Case
 
 
@@ -41,11 +42,12 @@ def part_only(case: Case, part: SensitivityPart) -> Case:
 
 
 def _switched(parted: Case, layers: dict[str, LayerPlan]) -> Case:
-    """The case with other plans for its layers; sums that saturate do so wherever the weight is on."""
+    """The case with other plans for its layers; a layer keeps its arithmetic wherever its weight is on."""
     for layer in parted.network.graph.layers:
-        limits = saturating(parted.plan, layer)
-        if limits is not None and layers[layer.name].weight is not None:
-            layers[layer.name] = replace(layers[layer.name], source=limits.source)
+        operands = parted.plan.integer_operands(layer)
+        is_exact = arithmetic_of(parted.plan, layer) is FAKE_QUANTIZED
+        if operands is not None and not is_exact and layers[layer.name].weight is not None:
+            layers[layer.name] = replace(layers[layer.name], source=operands[0])
     return replace(parted, plan=QuantPlan(parted.plan.scheme, layers))
 
 
