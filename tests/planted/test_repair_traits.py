@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -23,6 +23,9 @@ from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.fingerprints import Fingerprints
+from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
+from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.subject import Subject
 from tests.cases import open_test_case
 
@@ -83,30 +86,59 @@ class Masked(nn.Module):
         return x
 
 
-OTHER_NETWORKS: dict[str, tuple[type[nn.Module], Sites]] = {
-    "bound_mask": (Masked, (FindingSite("add", (1,)), FindingSite("add", (2,)), FindingSite("add#3", (1,)))),
+class Sensors(nn.Module):
+    """Two inputs, each of three channels in units of their own."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            super().__init__()
+            self.left, self.right, self.out = nn.Linear(3, 6), nn.Linear(3, 6), nn.Linear(6, 4)
+        self.eval()
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.out((self.left(a) + self.right(b)).relu())
+
+
+def readings(seed: int) -> list[dict[str, Tensor]]:
+    generator, units = torch.Generator().manual_seed(seed), torch.tensor([100.0, 1.0, 0.1])
+    return [{name: torch.randn(16, 3, generator=generator) * units for name in ("a", "b")}]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network, places in it, and data to calibrate and to measure on."""
+
+    net_type: type[nn.Module] = Net
+    sites: Sites = SITES
+    data: tuple[object, object] = (IMAGES, OTHERS)
+
+
+OTHER_NETWORKS = {
+    "bound_mask": Start(Masked, (FindingSite("add", (1,)), FindingSite("add", (2,)), FindingSite("add#3", (1,)))),
+    "scale_input_channels": Start(
+        Sensors,
+        (FindingSite("input:a", (1,)), FindingSite("input:a", (2,)), FindingSite("input:b", (1,))),
+        (readings(1), readings(2)),
+    ),
 }
-"""Networks, and places in them, for repairs that find nothing to do in `Net`."""
-
-
-WALKED = [traits for traits in TRAITS.values() if traits.name != "scale_input_channels"]
-"""All but the one that puts an operation before the network, whose cases have a graph, an origin and a float layer of
-their own: `tests/unit/repairs/test_scale_input_channels.py` is its test."""
+"""Starts for repairs that find nothing to do in `Net`."""
 
 
 @cache
-def opened(*start: str, net_type: type[nn.Module] = Net) -> tuple[Case, RepairContext]:
-    net = net_type()
+def opened(*start: str, of: str = "") -> tuple[Case, RepairContext]:
+    found = OTHER_NETWORKS.get(of, Start())
+    net, (calibration, measured) = found.net_type(), found.data
     context = RepairContext(audit_batchnorms(Subject(net, "module", "net", "Net")), is_local=True)
-    return open_test_case(net, IMAGES, load_scheme(start[0], start[1:]), measured=OTHERS), context
+    return open_test_case(net, calibration, load_scheme(start[0], start[1:]), measured=measured), context
 
 
 def start_of(name: str) -> tuple[Case, RepairContext]:
-    return opened(*STARTS.get(name, ("int8",)), net_type=OTHER_NETWORKS.get(name, (Net, SITES))[0])
+    return opened(*STARTS.get(name, ("int8",)), of=name if name in OTHER_NETWORKS else "")
 
 
 def sites_of(name: str) -> Sites:
-    return OTHER_NETWORKS.get(name, (Net, SITES))[1]
+    return OTHER_NETWORKS.get(name, Start()).sites
 
 
 @cache
@@ -143,12 +175,12 @@ def test_every_repair_has_traits() -> None:
     assert list(TRAITS) == list(REPAIRS)
 
 
-@pytest.mark.parametrize("traits", WALKED, ids=lambda traits: traits.name)
+@pytest.mark.parametrize("traits", TRAITS.values(), ids=lambda traits: traits.name)
 def test_the_placebo_is_drawn_where_the_repair_is_another(traits: RepairTraits) -> None:
     check_placebo(traits)
 
 
-@pytest.mark.parametrize("traits", WALKED, ids=lambda traits: traits.name)
+@pytest.mark.parametrize("traits", TRAITS.values(), ids=lambda traits: traits.name)
 def test_a_wrong_scope_does_not_pass(traits: RepairTraits) -> None:
     for scope in get_args(Scope):
         if scope != traits.scope:
@@ -156,25 +188,53 @@ def test_a_wrong_scope_does_not_pass(traits: RepairTraits) -> None:
                 check_placebo(replace(traits, scope=scope))
 
 
-@pytest.mark.parametrize("traits", WALKED, ids=lambda traits: traits.name)
+@pytest.mark.parametrize("traits", TRAITS.values(), ids=lambda traits: traits.name)
 def test_what_it_writes_and_whether_the_scheme_stays(traits: RepairTraits) -> None:
     case, _ = start_of(traits.name)
     done = treated(traits.name, sites_of(traits.name)[0])
     assert bool(done.tensors) == (traits.writes == "tensors")
+    assert changes_code(case, done.case) == (traits.writes == "code")
     before, after = dict(formats(case)), dict(formats(done.case))
     assert traits.keeps_scheme == all(before[name] == after[name] for name in before if name in after)
     assert (traits.why_not_written is None) == (traits.writes == "tensors") == (traits.name in WRITTEN)
-    if traits.writes == "code":
-        assert done.moves_float
+    assert done.moves_float or not moves(case, done.case)
+
+
+def test_both_kinds_of_code_are_walked() -> None:
+    """One that gives another float network, and one that gives the same."""
+    moved = {
+        traits.name: moves(start_of(traits.name)[0], treated(traits.name, sites_of(traits.name)[0]).case)
+        for traits in TRAITS.values()
+        if traits.writes == "code"
+    }
+    assert set(moved.values()) == {True, False}, moved
+
+
+def changes_code(case: Case, done: Case) -> bool:
+    """Operations of the network as it was captured, or the bounds of its activations, are others."""
+    graphs = [Fingerprints().of(one.program.graph) for one in (case, done)]
+    return graphs[0] != graphs[1] or case.clamps != done.clamps
+
+
+def moves(case: Case, done: Case) -> bool:
+    """The float network gives something else, beyond rounding."""
+    before, after = (float_outputs(one) for one in (case, done))
+    return bool((after - before).abs().max() > 1e-5 * before.abs().max())
+
+
+def float_outputs(case: Case) -> Tensor:
+    runner = LaneRunner([Lane(case.network)])
+    with engine_arithmetic():
+        return torch.cat([pick(runner.run_batch(batch), REFERENCE)[0] for batch in case.measured])
 
 
 def formats(case: Case) -> Iterator[tuple[str, object]]:
     """Of the scheme and of every layer: whichever numbers the range is chosen to be, the integers are of this kind."""
     scheme: QuantScheme = case.scheme
-    yield "", (scheme.accumulator_bits, scheme.pair_saturation, scheme.float_layers)
+    yield "", (scheme.accumulator_bits, scheme.pair_saturation)
     for layer in case.network.graph.layers:
         tensors = kind_of(scheme.weights_of(layer.name)), kind_of(scheme.activations_of(layer.name))
-        yield layer.name, (scheme.bias_of(layer.name), *tensors)
+        yield layer.name, (case.plan.layers[layer.name].float_reason, scheme.bias_of(layer.name), *tensors)
 
 
 def kind_of(tensor: TensorScheme) -> TensorScheme:
