@@ -101,11 +101,22 @@ def _output_changes(before: tuple[OutputRecord, ...], after: tuple[OutputRecord,
     by_name = {output.name: output for output in before}
     if len(before) == len(after) == 1:
         by_name = {after[0].name: before[0]}
-    return tuple(
-        FigureChange(output.name, by_name[output.name].error.sqnr_db, output.error.sqnr_db, "dB")
-        for output in after
-        if output.name in by_name
-    )
+    found: list[FigureChange] = []
+    for output in after:
+        other = by_name.get(output.name)
+        if other is not None:
+            found.append(FigureChange(output.name, other.error.sqnr_db, output.error.sqnr_db, "dB"))
+            found += _part_change(other, output)
+    return tuple(found)
+
+
+def _part_change(before: OutputRecord, after: OutputRecord) -> list[FigureChange]:
+    """Of the part that is the weakest now, where it was measured before too."""
+    weakest = after.weakest
+    same = [part for part in before.parts if weakest is not None and part.name == weakest.name]
+    if weakest is None or not same:
+        return []
+    return [FigureChange(f"{after.name}, {weakest.name}", same[0].error.sqnr_db, weakest.error.sqnr_db, "dB")]
 
 
 def _metric_changes(first: TaskResult, second: TaskResult) -> tuple[FigureChange, ...]:

@@ -170,6 +170,14 @@ def _of_data(data: DataInfo) -> Iterator[str]:
 def _of_output(output: OutputRecord) -> Iterator[str]:
     if any(size < 0 for size in output.shape):
         yield "shape is negative"
+    if output.parts:
+        total = sum((part.error for part in output.parts), ErrorSums())
+        if total.count != output.error.count:
+            yield f"its parts have {total.count} values, and it has {output.error.count}"
+        for name in ("reference_sq_sum", "error_sq_sum"):
+            whole = getattr(output.error, name)
+            if abs(getattr(total, name) - whole) > _RELATIVE * whole:
+                yield f"{name} is not that of its parts"
 
 
 def _of_code(value: Finding | RankedCause) -> Iterator[str]:

@@ -12,6 +12,13 @@ _CHANNELS_OF_KIND = {"linear": True, "conv": False, "conv_transpose": False}
 """Kinds with weights, and whether their channels are on the last axis."""
 
 
+def channel_axis(ndim: int, is_last: bool | None) -> int | None:
+    """Axis of the channels in a value of `ndim` axes, given whether it is the last one; see `Layer.channel_axis`."""
+    if ndim < 2:
+        return None
+    return ndim - 1 if (ndim == 3 if is_last is None else is_last) else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """Operations that integer hardware runs as one: they share one quantizer, at their output.
@@ -55,12 +62,7 @@ class Layer:
         The last axis for linear layers and whatever keeps the layout N, H, W, C; the second for convolutions and
         what follows them. Where neither is known: the last of three axes (tokens), otherwise the second (images).
         """
-        if ndim < 2:
-            return None
-        is_last = ndim == 3 if self.is_channels_last is None else self.is_channels_last
-        if self.kind in _CHANNELS_OF_KIND:
-            is_last = _CHANNELS_OF_KIND[self.kind]
-        return ndim - 1 if is_last else 1
+        return channel_axis(ndim, _CHANNELS_OF_KIND.get(self.kind, self.is_channels_last))
 
 
 @dataclass(frozen=True, slots=True)

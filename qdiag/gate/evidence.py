@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.listed import listed
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db
 from qdiag.core.measures.records import OpRecord
 
 _NAMES_AT_MOST = 3
@@ -29,9 +29,11 @@ class GateEvidence:
 
     @property
     def output_sqnr_db(self) -> float:
-        """Of the output that lost most; NaN without one, or when one of them is undefined."""
-        figures = [output.error.sqnr_db for output in self.measurement.outputs]
-        return min(figures) if figures and not any(map(math.isnan, figures)) else math.nan
+        """Of the output that lost most, see `lowest_sqnr_db`; NaN without one, or when one of them is undefined."""
+        outputs = self.measurement.outputs
+        if any(math.isnan(output.error.sqnr_db) for output in outputs):
+            return math.nan
+        return lowest_sqnr_db(outputs, self.measurement.task)
 
 
 def quantized_records(measurement: Measurement) -> tuple[OpRecord, ...]:

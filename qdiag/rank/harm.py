@@ -60,7 +60,11 @@ def _lost_outputs(score: Score, harm: Harm) -> tuple[str, ...]:
     """Outputs that the verdict does not speak of: where there are logits, it is of these alone."""
     logits = next((o for o in score.outputs if len(o.shape) == 1 and o.shape[0] > 1), None)
     others = [o for o in score.outputs if o is not logits] if harm.kind != "sqnr" else []
-    lost = [f"{o.name} ({o.error.sqnr_db:.1f} dB)" for o in others if o.error.sqnr_db < SQNR_LIMIT_DB]
+    lost = [
+        f"{o.name} ({o.weakest_sqnr_db:.1f} dB{f' at {o.weakest.name}' if o.weakest else ''})"
+        for o in others
+        if o.weakest_sqnr_db < SQNR_LIMIT_DB
+    ]
     if not lost:
         return ()
     return (

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.records import OpRecord
@@ -52,7 +53,9 @@ def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | 
         "losses": [losses, errors],
         "facts": [losses, facts, errors],
     }
-    outputs, task = OutputErrors(case.network.program.output_names), Classification(keeps_outcomes=True)
+    program = case.network.program
+    outputs = OutputErrors(program.output_names, output_layouts(program, case.network.graph))
+    task = Classification(keeps_outcomes=True)
     custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
     sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
     runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])

@@ -131,7 +131,9 @@ def _task_lines(measurement: Measurement) -> Lines:
         yield word, Text(agreement_words(task))
         word = ""
     for output in measurement.outputs:
-        yield word, Text(f"SQNR of {output.name} {_db(output.error.sqnr_db)} dB")
+        weakest = output.weakest
+        inside = f"; {_db(weakest.error.sqnr_db)} dB at {weakest.name}, its weakest part" if weakest else ""
+        yield word, Text(f"SQNR of {output.name} {_db(output.error.sqnr_db)} dB{inside}")
         word = ""
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.causes.repair_traits import keeps_scheme
-from qdiag.core.measures.measurement import OutputRecord
+from qdiag.core.measures.measurement import OutputRecord, lowest_sqnr_db
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 
 Verdict = Literal["cause", "harmless", "undecided", "untested"]
@@ -23,8 +23,8 @@ class Score:
 
     @property
     def output_sqnr_db(self) -> float:
-        """Of the output that lost most; NaN without a float output."""
-        return min((output.error.sqnr_db for output in self.outputs), default=math.nan)
+        """Of the output that lost most, at its weakest part where parts count; NaN without a float output."""
+        return lowest_sqnr_db(self.outputs, self.task)
 
     @property
     def task_percent(self) -> float:

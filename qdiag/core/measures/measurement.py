@@ -1,5 +1,7 @@
 """The result of one measurement, with everything needed to say where it came from."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qdiag.core.measures.error_sums import ErrorSums
@@ -98,12 +100,72 @@ class FloatOp:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputPart:
+    """Error at some values of an output that belong together.
+
+    Attributes:
+        name: `branch NAME` of the concat that ends in the output, `channel 3`, or both.
+    """
+
+    name: str
+    error: ErrorSums
+
+    @property
+    def is_evidence(self) -> bool:
+        """The float network gives a signal here, or the quantized one numbers that are none: zeros prove nothing."""
+        error = self.error
+        return error.reference_sq_sum > 0.0 or error.simulated_nonfinite_count > error.reference_nonfinite_count
+
+
+@dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """Error at one output of the network."""
+    """Error at one output of the network.
+
+    Attributes:
+        error: over all its values.
+        parts: the same for each branch of a concat that ends in it, and each of few channels; their sums add up to
+            those of `error`. Empty where the output is one thing, such as logits.
+    """
 
     name: str
     shape: tuple[int, ...]
     error: ErrorSums
+    parts: tuple[OutputPart, ...] = ()
+
+    @property
+    def weakest(self) -> OutputPart | None:
+        """The part with a signal that lost most; None without such a part."""
+        known = [part for part in self.parts if part.is_evidence]
+        return min(known, key=lambda part: _or_lowest(part.error.sqnr_db), default=None)
+
+    @property
+    def weakest_sqnr_db(self) -> float:
+        """Of the weakest part, or of the whole output."""
+        weakest = self.weakest
+        return (self if weakest is None else weakest).error.sqnr_db
+
+
+def counts_parts(task: TaskResult) -> bool:
+    """The outputs are judged part by part: no answers are counted, which would be of one output as a whole."""
+    return task.agreement_count is None
+
+
+def weakest_output(outputs: Sequence[OutputRecord]) -> OutputRecord | None:
+    """The output that lost most at its weakest part; None without a float output."""
+    return min(outputs, key=lambda output: _or_lowest(output.weakest_sqnr_db), default=None)
+
+
+def lowest_sqnr_db(outputs: Sequence[OutputRecord], task: TaskResult) -> float:
+    """Of the output that lost most, at its weakest part where parts count; NaN without a float output."""
+    weakest = weakest_output(outputs) if counts_parts(task) else None
+    if weakest is not None:
+        return weakest.weakest_sqnr_db
+    return min((output.error.sqnr_db for output in outputs), default=math.nan)
+
+
+def _or_lowest(value: float) -> float:
+    """A sort key: what is no number has lost everything."""
+    return -math.inf if math.isnan(value) else value
 
 
 @dataclass(frozen=True, slots=True)

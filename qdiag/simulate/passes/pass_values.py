@@ -69,8 +69,8 @@ def encode_scores(scores: Sequence[Scored], counts: Sequence[int]) -> bytes:
     rows = [
         {
             "score": asdict(one.score),
-            "noise": [(index, pool.add(powers)) for index, powers in one.noise.items()],
-            "signal": [(index, pool.add(powers)) for index, powers in one.signal.items()],
+            "noise": [(*at, pool.add(powers)) for at, powers in one.noise.items()],
+            "signal": [(*at, pool.add(powers)) for at, powers in one.signal.items()],
             "is_right": pool.add(one.is_right),
             "agrees": pool.add(one.agrees),
             "relative_delta": one.relative_delta,
@@ -94,8 +94,8 @@ def decode_scores(data: bytes) -> tuple[list[Scored], list[int]]:
         meta = json.loads(stored[_META].tobytes())
         arrays = {name: stored[name] for name in stored.files}
 
-    def powers(rows: Sequence[Sequence[int]]) -> dict[int, Array]:
-        return {int(index): _typed(arrays[f"a{place}"], np.float64) for index, place in rows}
+    def powers(rows: Sequence[Sequence[int]]) -> dict[tuple[int, int], Array]:
+        return {(output, part): _typed(arrays[f"a{at}"], np.float64) for output, part, at in rows}
 
     def flags(place: int | None) -> Array | None:
         return None if place is None else _typed(arrays[f"a{place}"], np.bool_)

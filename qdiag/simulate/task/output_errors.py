@@ -1,31 +1,66 @@
-"""The error at the outputs of the network."""
+"""The error at the outputs of the network, of each as a whole and part by part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from qdiag.batches import Batch
-from qdiag.core.measures.measurement import OutputRecord
+from qdiag.capture.outputs.layout import OutputLayout, Part
+from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.numerics.error_accumulator import ErrorAccumulator
+from qdiag.simulate.task.top_k import logits_index
+
+
+def parts_of(layouts: Sequence[OutputLayout], batch: Batch, reference: tuple[Any, ...]) -> list[tuple[Part, ...]]:
+    """The parts of each output of a batch; none of logits, which are one vector, and of what has another shape."""
+    logits = logits_index(reference, batch.sample_count)
+    parts: list[tuple[Part, ...]] = [() for _ in reference]
+    for i, (layout, output) in enumerate(zip(layouts, reference, strict=False)):
+        if i != logits and isinstance(output, Tensor) and layout.fits(output, batch.sample_count):
+            parts[i] = layout.parts
+    return parts
 
 
 @dataclass
 class OutputErrors:
-    """Adds up the error at every float output of the network."""
+    """Adds up the error at every float output of the network.
+
+    Args:
+        names: of all outputs. layouts: of the same ones; none where outputs are looked at as a whole alone.
+    """
 
     names: tuple[str, ...]
+    layouts: tuple[OutputLayout, ...] = ()
     _errors: dict[int, ErrorAccumulator] = field(default_factory=dict)
     _shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    _parts: dict[int, dict[str, ErrorAccumulator]] = field(default_factory=dict)
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
-        del batch
+        parts = parts_of(self.layouts, batch, reference)
         for i, (r, s) in enumerate(zip(reference, simulated, strict=True)):
             if isinstance(r, Tensor) and r.is_floating_point():
                 self._errors.setdefault(i, ErrorAccumulator()).add(reference=r, simulated=[s])
                 self._shapes[i] = tuple(r.shape[1:])
+                self._add_parts(i, parts[i], r, s)
+
+    def _add_parts(self, i: int, parts: tuple[Part, ...], r: Tensor, s: Tensor) -> None:
+        known = self._parts.setdefault(i, {part.name: ErrorAccumulator() for part in parts})
+        if not parts:
+            known.clear()  # a batch that cannot be divided: parts of the others alone would be no parts of the whole
+        for part in parts if known else ():
+            known[part.name].add(reference=part.of(r), simulated=[part.of(s)])
 
     def records(self) -> tuple[OutputRecord, ...]:
         """One record per float output."""
-        return tuple(OutputRecord(self.names[i], self._shapes[i], e.sums()[0]) for i, e in self._errors.items())
+        return tuple(
+            OutputRecord(
+                self.names[i],
+                self._shapes[i],
+                error.sums()[0],
+                tuple(OutputPart(name, part.sums()[0]) for name, part in self._parts[i].items()),
+            )
+            for i, error in self._errors.items()
+        )

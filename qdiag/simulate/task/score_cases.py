@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
+from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.progress import Progress
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lane
@@ -91,7 +92,9 @@ _SCORES: Codec[tuple[list[Scored], Effort]] = Codec(lambda found: encode_scores(
 
 def _run_pass(cases: Sequence[Case], progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
     runner = LaneRunner([Lane(cases[0].origin), *(Lane(case.network, case.plan) for case in cases)])
-    boards = [Scoreboard(cases[0].network.program.output_names) for _ in cases]
+    network = cases[0].network
+    layouts = output_layouts(network.program, network.graph)
+    boards = [Scoreboard(network.program.output_names, layouts) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=1)}
     run_batches(runner, cases[0].measured, progress, stage=stage, sinks=sinks)
     effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)

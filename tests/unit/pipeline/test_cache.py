@@ -153,14 +153,14 @@ def test_a_pass_that_cannot_be_read_is_run_and_replaced(
 
 def test_scores_and_observations_come_back_as_they_were(plain: Case) -> None:
     (one,), _ = Session().score([plain], "test")
-    odd = replace(one, noise={0: np.array([np.nan, np.inf, 0.1])}, is_right=None, relative_delta=float("inf"))
+    odd = replace(one, noise={(0, 0): np.array([np.nan, np.inf, 0.1])}, is_right=None, relative_delta=float("inf"))
     data = encode_scores([one, odd], [1, 2])
     (back, strange), counts = decode_scores(data)
     assert counts == [1, 2]
     assert back.score == one.score
     assert encode_scores([back, strange], counts) == data
     assert strange.is_right is None
-    assert np.array_equal(strange.noise[0], [np.nan, np.inf, 0.1], equal_nan=True)
+    assert np.array_equal(strange.noise[0, 0], [np.nan, np.inf, 0.1], equal_nan=True)
     assert OBSERVATIONS.decode(OBSERVATIONS.encode(plain.observations)) == plain.observations
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from qdiag.core.causes.ranking import Harm, Placebo, Recovery, Score, Trial
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import OutputRecord
+from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
 from qdiag.rank.harm import harm_notes, harm_of, is_gain, is_gain_in_db
@@ -100,7 +100,7 @@ def test_decibels_and_their_interval_against_a_bootstrap() -> None:
     before, after = random.gamma(2.0, 1.0, 400), random.gamma(2.0, 0.1, 400)
 
     def scored(noise: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Scored:
-        return Scored(score(), {0: noise}, {0: np.full(400, 9.0)}, None, None, 0.0)
+        return Scored(score(), {(0, 0): noise}, {(0, 0): np.full(400, 9.0)}, None, None, 0.0)
 
     found = recovery(before=scored(before), after=scored(after))
     assert found.recovered_db == pytest.approx(10 * math.log10(before.sum() / after.sum()))
@@ -116,7 +116,7 @@ def test_samples_are_paired() -> None:
     right_before, right_after = np.arange(n) < 10, np.arange(n) >= 5
 
     def scored(right: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Scored:
-        return Scored(score(), {0: np.ones(n)}, {0: np.ones(n)}, right, right, 0.0)
+        return Scored(score(), {(0, 0): np.ones(n)}, {(0, 0): np.ones(n)}, right, right, 0.0)
 
     pairs = recovery(before=scored(right_before), after=scored(right_after)).pairs
     assert pairs == PairedCounts(both=5, reference_only=90, simulated_only=5, neither=0)
@@ -149,6 +149,10 @@ def test_outputs_beside_the_logits_are_not_passed_over() -> None:
     assert harm_notes(found, harm_of(found)) == (
         "the verdict is of the logits alone; below 20 dB of SQNR at other outputs: map (0.5 dB)",
     )
+    quiet = ErrorSums(count=100, reference_sq_sum=1.0, error_sq_sum=0.5)
+    partly = replace(lost, error=ErrorSums(200, 1e6, 90.5), parts=(OutputPart("branch a", quiet),))
+    beside = replace(found, outputs=(*score().outputs, partly))
+    assert harm_notes(beside, harm_of(beside))[0].endswith("at other outputs: map (3.0 dB at branch a)")
     unlabelled = replace(score(sqnr_db=3.0), outputs=(lost,))
     assert harm_of(unlabelled).kind == "sqnr" and harm_notes(unlabelled, harm_of(unlabelled)) == ()
 

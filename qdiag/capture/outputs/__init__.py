@@ -1,0 +1,1 @@
+"""What the outputs of a network are made of: branches of a concat, and channels."""
