@@ -142,9 +142,9 @@ def target_bytes(targets: Any) -> Iterator[bytes]:
         yield tensor_bytes(targets).numpy().tobytes()
     elif isinstance(targets, Mapping):
         yield f"mapping {len(targets)}\n".encode()
-        for name, branch in targets.items():
+        for name in sorted(targets, key=str):
             yield from target_bytes(str(name))
-            yield from target_bytes(branch)
+            yield from target_bytes(targets[name])
     elif isinstance(targets, (list, tuple)):
         yield f"{type(targets).__name__} {len(targets)}\n".encode()
         for entry in targets:

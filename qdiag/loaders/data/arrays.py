@@ -5,20 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
-from qdiag.loaders.data.checks import check_finite, check_label_count, class_labels, numbered
+from qdiag.loaders.data.checks import check_finite, check_label_count, numbered
 from qdiag.loaders.data.input_array import InputArray, open_input
 from qdiag.loaders.data.samples import Hash, Reading, StoredData, read_ahead
+from qdiag.loaders.targets.arrays import array_targets, label_root
+from qdiag.loaders.targets.given import LABEL_NAMES
+from qdiag.targets import target_bytes, target_rows
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, Any]
+"""Arrays by name; under names of labels also lists, tuples and dictionaries of tensors, numbers and texts."""
 
 INPUT_NAMES = ("images", "inputs", "x", "data", "X")
-LABEL_NAMES = ("labels", "targets", "y", "Y")
 _CALIB, _EVAL = "calib_", "eval_"
 _NAMES_HINT = (
     f"name the inputs {', '.join(INPUT_NAMES[:-1])} or {INPUT_NAMES[-1]} and the labels {', '.join(LABEL_NAMES[:-1])} "
@@ -32,12 +34,13 @@ class ArraySamples:
 
     Attributes:
         inputs: one array is passed by position when `is_positional`; otherwise each by its name.
+        labels: in a form of `qdiag.targets`; None without labels.
     """
 
     source: str
     inputs: tuple[InputArray, ...]
     is_positional: bool
-    labels: Tensor | None
+    labels: Any
 
     @property
     def sample_count(self) -> int:
@@ -64,13 +67,14 @@ class ArraySamples:
         return read_ahead(self._load, indices, batch_size)
 
     def _load(self, indices: Sequence[int]) -> Batch:
-        labels = None if self.labels is None else self.labels[list(indices)]
+        labels = target_rows(self.labels, indices)
         try:
             tensors = {array.name: array.tensor(indices) for array in self.inputs}
         except DataError as error:
             raise DataError(error.message, at=self.source, hint=error.hint) from error
         for name, tensor in tensors.items():
             check_finite(Batch((tensor,)), at=self.source, name=numbered(f"{name}[{{}}]", indices))
+        check_finite(Batch((), labels=labels), at=self.source, name=numbered(f"{self.inputs[0].name}[{{}}]", indices))
         if self.is_positional:
             return Batch(tuple(tensors.values()), labels=labels)
         return Batch((), tensors, labels)
@@ -80,8 +84,21 @@ class ArraySamples:
             digest.update(f"{array.name} {array.values.dtype.str} {array.values.shape[1:]}\n".encode())
             for index in indices:
                 digest.update(np.ascontiguousarray(array.values[index]).tobytes())
-        if self.labels is not None:
-            digest.update(self.labels[list(indices)].numpy().tobytes())
+        update_targets(digest, target_rows(self.labels, indices))
+
+
+def update_targets(digest: Hash, targets: Any) -> None:
+    """Adds targets to the digest of a file: of one tensor its values alone, as results that are stored have them."""
+    if targets is None:
+        return
+    for part in (targets.numpy().tobytes(),) if isinstance(targets, Tensor) else target_bytes(targets):
+        digest.update(part)
+
+
+def holds_labels(name: str) -> bool:
+    """An array of this name holds labels, of either part of a split."""
+    prefix = next((prefix for prefix in (_CALIB, _EVAL) if name.startswith(prefix)), "")
+    return label_root(name.removeprefix(prefix)) is not None
 
 
 def array_data(arrays: Arrays, source: str, reading: Reading) -> StoredData:
@@ -90,11 +107,11 @@ def array_data(arrays: Arrays, source: str, reading: Reading) -> StoredData:
     Raises:
         DataError: names, shapes or types from which no inputs can be made.
     """
-    groups: dict[str, dict[str, NDArray[Any]]] = {"": {}, _CALIB: {}, _EVAL: {}}
+    groups: dict[str, dict[str, Any]] = {"": {}, _CALIB: {}, _EVAL: {}}
     for name, array in arrays.items():
-        if array.dtype.kind in "SU" and not name.endswith(LABEL_NAMES):
-            continue  # names of files or classes
         prefix = next((prefix for prefix in (_CALIB, _EVAL) if name.startswith(prefix)), "")
+        if not holds_labels(name) and array.dtype.kind in "SU":
+            continue  # names of files or classes
         groups[prefix][name.removeprefix(prefix)] = array
     plain, calibration, evaluation = groups[""], groups[_CALIB], groups[_EVAL]
     if not calibration and not evaluation:
@@ -125,13 +142,13 @@ def _samples(arrays: Arrays, prefix: str, source: str, reading: Reading) -> Arra
     try:
         names, is_positional = _input_names(arrays)
         inputs = [_input(arrays, name, prefix, names, is_positional, reading) for name in names]
-        label_name = _only(LABEL_NAMES, arrays, "labels")
-        labels = None if label_name is None else _labels(prefix + label_name, arrays[label_name])
+        stored = {name: array for name, array in arrays.items() if label_root(name) is not None}
+        labels = array_targets(stored, prefix, len(inputs[0].values))
     except DataError as error:
-        raise DataError(error.message, at=source, hint=error.hint) from error
-    if labels is not None:
-        check_label_count(labels, len(inputs[0].values), at=source)
-    used = [prefix + name for name in [*names, *([label_name] if label_name else [])]]
+        place = f"{source}, {error.at}" if error.at else source
+        raise DataError(error.message, at=place, hint=error.hint) from error
+    check_label_count(labels, len(inputs[0].values), at=source)
+    used = [prefix + name for name in [*names, *stored]]
     unused = [prefix + name for name in arrays if prefix + name not in used]
     rest = f"; not used: {', '.join(unused)}" if unused else ""
     return ArraySamples(f"{source} ({', '.join(used)}{rest})", tuple(inputs), is_positional, labels)
@@ -162,7 +179,7 @@ def _input_names(arrays: Arrays) -> tuple[list[str], bool]:
     known = _only(INPUT_NAMES, arrays, "inputs")
     if known is not None:
         return [known], True
-    others = [name for name in arrays if name not in LABEL_NAMES]
+    others = [name for name in arrays if label_root(name) is None]
     if not others:
         raise DataError("no array holds inputs", hint=_NAMES_HINT)
     if len(others) == 1:
@@ -185,11 +202,3 @@ def _check_shape(name: str, array: NDArray[Any]) -> None:
         raise DataError(f"array {name} is a single number", hint="the first axis counts samples")
     if array.size == 0:
         raise DataError(f"array {name} has no values: shape {array.shape}", hint="give at least one sample")
-
-
-def _labels(name: str, array: NDArray[Any]) -> Tensor:
-    if array.dtype.kind not in "fiub" or array.ndim == 0:
-        raise DataError(f"array {name} of type {array.dtype} holds no labels", hint="store class numbers from 0")
-    native = array.dtype.newbyteorder("=")
-    wide = np.int64 if array.dtype.kind == "u" else native
-    return class_labels(torch.from_numpy(np.array(array, dtype=wide)))

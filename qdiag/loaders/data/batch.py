@@ -10,9 +10,9 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, sample_axis
 from qdiag.errors import DataError
-from qdiag.loaders.data.arrays import INPUT_NAMES, LABEL_NAMES
+from qdiag.loaders.data.arrays import INPUT_NAMES
 from qdiag.loaders.data.checks import check_label_count
-from qdiag.loaders.targets.given import as_targets, targets_of_batch
+from qdiag.loaders.targets.given import LABEL_NAMES, as_targets, targets_of_batch
 from qdiag.targets import joined_targets, target_rows
 
 _PLAIN = (bool, int, float, str)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qdiag.errors import DataError, first_line
 from qdiag.loaders.archive import zip_names
-from qdiag.loaders.data.arrays import array_data
+from qdiag.loaders.data.arrays import array_data, holds_labels
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
 from qdiag.loaders.probe import probe
 
@@ -24,7 +24,9 @@ _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _VIEW_FACTOR_MAX = 100
 """How often an expanded view may repeat what is stored; smaller ones than `_VIEW_BYTES_MIN` may do so at will."""
 _VIEW_BYTES_MIN = 64 << 20
-_HINT = "save a tensor, a pair (inputs, labels) or a dictionary of tensors with torch.save"
+_DEPTH_MAX = 16
+"""Of lists and dictionaries among targets."""
+_HINT = "save a tensor, a pair (inputs, targets) or a dictionary of tensors with torch.save"
 
 
 def matches(path: Path) -> bool:
@@ -40,10 +42,10 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, reading: Reading) -> StoredData:
-    """The tensors of a file; nothing else in it is unpickled.
+    """The tensors of a file, and the lists, numbers and texts among its targets; nothing else in it is unpickled.
 
     Raises:
-        DataError: a damaged file, objects other than tensors, or tensors that cannot be used.
+        DataError: a damaged file, objects other than these, or tensors that cannot be used.
     """
     try:
         probe(lambda: _load(path), byte_count=path.stat().st_size, at=str(path), error=DataError)
@@ -70,16 +72,54 @@ def _load(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
-def _arrays(content: object, path: Path) -> dict[str, NDArray[Any]]:
+def _arrays(content: object, path: Path) -> dict[str, Any]:
     if isinstance(content, Tensor):
         return {"inputs": to_array(content)}
-    if isinstance(content, (tuple, list)) and len(content) == 2 and all(isinstance(part, Tensor) for part in content):
-        return {"inputs": to_array(content[0]), "labels": to_array(content[1])}
+    if isinstance(content, (tuple, list)) and len(content) == 2 and isinstance(content[0], Tensor):
+        return {"inputs": to_array(content[0]), "labels": _targets(content[1], path)}
     if isinstance(content, Mapping):
         arrays = {str(name): to_array(value) for name, value in content.items() if isinstance(value, Tensor)}
         if arrays:
-            return arrays
+            trees = {str(name): value for name, value in content.items() if isinstance(value, (list, tuple, Mapping))}
+            return arrays | {name: _targets(tree, path) for name, tree in trees.items() if holds_labels(name)}
     raise DataError(f"it holds a {type(content).__name__}, no tensors", at=str(path), hint=_HINT)
+
+
+def _targets(value: object, path: Path) -> Any:
+    """Targets as they are stored; one tensor as an array.
+
+    Raises:
+        DataError: a tensor that is no array of numbers; or a tree whose branches stand for each other, so that going
+            through it would take longer than the file is long.
+    """
+    if isinstance(value, Tensor):
+        return to_array(value)
+    _check_size(value, path.stat().st_size)
+    return _with_plain_tensors(value)
+
+
+def _check_size(tree: object, visits_max: int) -> None:
+    """Every entry of a list takes a byte in the file at least, unless a list is stored once and named again."""
+    left, held = visits_max, [(tree, 0)]
+    while held:
+        branch, depth = held.pop()
+        parts = list(branch.values()) if isinstance(branch, Mapping) else branch
+        if not isinstance(parts, (list, tuple)):
+            continue
+        left -= len(parts) + 1
+        if left < 0 or depth > _DEPTH_MAX:
+            raise DataError("its targets repeat themselves, or are nested too deeply", hint=_HINT)
+        held.extend((part, depth + 1) for part in parts)
+
+
+def _with_plain_tensors(tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return torch.from_numpy(to_array(tree))
+    if isinstance(tree, Mapping):
+        return {str(name): _with_plain_tensors(branch) for name, branch in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return (list if isinstance(tree, list) else tuple)(_with_plain_tensors(branch) for branch in tree)
+    return tree
 
 
 def to_array(tensor: Tensor) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from qdiag.errors import DataError
-from qdiag.loaders.data.arrays import LABEL_NAMES
+from qdiag.loaders.targets.given import LABEL_NAMES
 
 _RAGGED_HINT = "give batches with a list of targets, one entry per sample, instead of a Dataset"
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from qdiag.errors import DataError
 from qdiag.loaders.data.checks import class_labels
 
+LABEL_NAMES = ("labels", "targets", "y", "Y")
 _HINT = "targets are a tensor, a list with one entry per sample, or a dictionary or tuple of these"
 _PLAIN = (str, bool, int, float, type(None))
 _DEPTH_MAX = 32
