@@ -67,6 +67,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
     request = DataRequest(
         data=options.data,
         calib_data=options.calib_data,
+        targets=options.targets,
         preprocessing=preprocessing_of(options),
         samples=options.samples,
         calib_samples=options.calib_samples,
@@ -119,6 +120,8 @@ def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
 def _drawn(session: "Session", subject: "Subject", options: DataOptions, shape: tuple[int, ...] | None) -> "Datasets":
     if options.calib_data is not None:
         raise ConfigError("--calib-data without --data", hint="give --data PATH to measure on")
+    if options.targets is not None:
+        raise ConfigError("--targets without --data", hint="give --data PATH, a folder of images")
     if preprocessing_of(options) is not None:
         raise ConfigError("preprocessing without --data", hint="drawn inputs come as the network takes them")
     if shape is None:

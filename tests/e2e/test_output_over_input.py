@@ -32,6 +32,7 @@ INPUTS = {
     "arch": "./arch.py:make",
     "data": "photos",
     "calib_data": "calib.npz",
+    "targets": "masks",
     "scheme": "own.toml",
     "metric": "./metric.py:score",
     "result": "run/diagnosis.json",
@@ -42,7 +43,8 @@ INPUTS = {
     "baseline": "base.json",
 }
 FILES = {
-    "data": ("photos/cat/1.png", "photos/labels.csv"),
+    "data": ("photos/cat/1.png", "photos/labels.csv", "photos/boxes.json"),
+    "targets": ("masks/1.png",),
     "arch": ("arch.py",),
     "metric": ("metric.py",),
     "diagnosis": ("run/diagnosis.json",),
@@ -87,7 +89,7 @@ def pairs() -> Iterator[tuple[str, str, str]]:
 @pytest.fixture
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a file for every input: nothing that could be loaded, since nothing gets that far."""
-    names = {name for name in INPUTS.values() if "/" not in name and name not in ("photos", "run", "old")}
+    names = {name for name in INPUTS.values() if "/" not in name and name not in ("photos", "masks", "run", "old")}
     for name in ("run/diagnosis.json", "new/diagnosis.json", *names, *itertools.chain(*FILES.values())):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ Weights as they are stored, BatchNorm not folded in:  [cyan]qdiag ranges net.pt2
 """
 
 
-@partial(expand, without=("calib_data", "calib_samples"))
+@partial(expand, without=("calib_data", "calib_samples", "targets"))
 def ranges(
     model: ModelOptions,
     data: DataOptions,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from qdiag.cli.options.panels import data_option, run_option
 from qdiag.cli.options.parse import check_numbers
-from qdiag.cli.options.roles import Reads, data_files
+from qdiag.cli.options.roles import Reads, data_files, target_files
 
 ChannelOrder = Literal["rgb", "bgr"]
 PreprocessingPreset = Literal["none", "imagenet", "imagenet-stats", "tf", "caffe", "cifar10"]
@@ -30,6 +30,16 @@ class DataOptions:
         str | None,
         data_option("--calib-data", metavar="PATH", help="Calibrate on these instead of a part of --data."),
         Reads(data_files),
+    ] = None
+    targets: Annotated[
+        str | None,
+        data_option(
+            "--targets",
+            metavar="PATH",
+            help="What the images of a folder are judged by: a folder of masks with the names of the images, or a "
+            ".json file with boxes.",
+        ),
+        Reads(target_files),
     ] = None
     arg: Annotated[
         list[str] | None,

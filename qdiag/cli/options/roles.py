@@ -43,16 +43,23 @@ def reference_files(value: str) -> Iterator[Path]:
 
 
 def data_files(value: str) -> Iterator[Path]:
-    """The images below a folder, and the list of their labels."""
+    """The images and masks below a folder, and the files of their labels."""
     if not Path(value).is_dir():
         yield from reference_files(value)
         return
     from qdiag.loaders.images.images import SUFFIXES
     from qdiag.loaders.images.labels_csv import LABELS_FILE
+    from qdiag.loaders.targets.boxes import BOXES_FILE
 
+    known = (LABELS_FILE, BOXES_FILE)
     for folder, _, names in os.walk(value):
         files = (Path(folder, name) for name in names)
-        yield from (file for file in files if file.name == LABELS_FILE or file.suffix.lower() in SUFFIXES)
+        yield from (file for file in files if file.name in known or file.suffix.lower() in SUFFIXES)
+
+
+def target_files(value: str) -> Iterator[Path]:
+    """The masks below a folder, or the file of boxes."""
+    yield from data_files(value) if Path(value).is_dir() else itself(value)
 
 
 def result_files(value: str) -> Iterator[Path]:

@@ -16,6 +16,7 @@ def option_words(model: ModelOptions, data: DataOptions, scheme: SchemeOptions) 
         ("--input-shape", model.input_shape),
         ("--data", data.data),
         ("--calib-data", data.calib_data),
+        ("--targets", data.targets),
         ("--preset", data.preset),
         ("--resize", data.resize),
         ("--crop", data.crop),

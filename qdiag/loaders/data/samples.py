@@ -74,10 +74,12 @@ class StoredData:
 
 @dataclass(frozen=True)
 class Reading:
-    """How values are to be read: `preprocessing` when the user gave one, and the network's `input_shape` when known."""
+    """How values are to be read: `preprocessing` when the user gave one, the network's `input_shape` when known, and
+    where the `targets` of images are when the user said so."""
 
     preprocessing: Preprocessing | None = None
     input_shape: tuple[int, ...] | None = None
+    targets: str | None = None
 
     @property
     def channels(self) -> int | None:

@@ -1,6 +1,6 @@
 """The door to data: `--data` and `--calib-data`, or Python objects, as `Datasets`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -40,6 +40,7 @@ class DataRequest:
 
     Attributes:
         data, calib_data: paths, or references `./file.py:factory`; without `calib_data`, one set is divided.
+        targets: of a folder of images: a folder of masks, or a .json file with boxes.
         preprocessing: None: pixels are divided by 255, other values are taken as stored.
         samples: at most this many are measured. calib_samples: at most this many calibrate.
         input_shape: of the network's first input, batch axis first, when known.
@@ -48,6 +49,7 @@ class DataRequest:
 
     data: str
     calib_data: str | None = None
+    targets: str | None = None
     preprocessing: Preprocessing | None = None
     samples: int | None = None
     calib_samples: int = 128
@@ -77,7 +79,13 @@ def open_datasets(request: DataRequest) -> Datasets:
         DataError: data that cannot be read or used, naming the file, the array or the sample.
     """
     reading = Reading(request.preprocessing, request.input_shape)
-    stored = read_stored(request.data, reading)
+    if request.targets is not None and not Path(request.data).is_dir():
+        raise DataError(
+            "the data are no folder of images, to which targets could be given apart",
+            at=request.targets,
+            hint="store the targets in the file of the data, or yield them with the inputs",
+        )
+    stored = read_stored(request.data, replace(reading, targets=request.targets))
     if request.calib_data is None:
         datasets = split_stored(stored, request.wishes)
     else:

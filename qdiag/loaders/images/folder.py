@@ -1,14 +1,20 @@
-"""A folder of images: with `labels.csv`, with one sub-folder per class, or flat without labels."""
+"""A folder of images: with `labels.csv`, masks or boxes, with one sub-folder per class, or flat without labels."""
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from qdiag.errors import DataError
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
 from qdiag.loaders.images.images import SUFFIXES, ImageSamples
-from qdiag.loaders.images.labels_csv import LABELS_FILE, read_labels_csv
+from qdiag.loaders.images.labels_csv import LABELS_FILE, labels_of, read_labels_csv
+from qdiag.loaders.images.targets_path import IMAGES_FOLDER, MASKS_FOLDER, targets_path
+from qdiag.loaders.targets.boxes import read_boxes
+from qdiag.loaders.targets.masks import mask_files
 
 _SPLIT_FOLDERS = ("calib", "eval")
 
@@ -34,19 +40,25 @@ def _read(path: Path, reading: Reading) -> StoredData:
     if (path / LABELS_FILE).is_file():
         return _from_labels_csv(path, reading)
     if all((path / name).is_dir() for name in _SPLIT_FOLDERS) and _folders(path) == list(_SPLIT_FOLDERS):
-        calibration, evaluation = (_unsplit(path / name, reading) for name in _SPLIT_FOLDERS)
+        calibration, evaluation = (_unsplit(path / name, _of_part(reading, name)) for name in _SPLIT_FOLDERS)
         return StoredData(evaluation, calibration, told_by="folders calib and eval")
     return StoredData(_unsplit(path, reading))
 
 
+def _of_part(reading: Reading, name: str) -> Reading:
+    """Masks that are divided as the images are."""
+    is_divided = reading.targets is not None and (Path(reading.targets) / name).is_dir()
+    return replace(reading, targets=str(Path(reading.targets or "") / name)) if is_divided else reading
+
+
 def _from_labels_csv(path: Path, reading: Reading) -> StoredData:
     rows = read_labels_csv(path / LABELS_FILE)
-    how = reading.image_preprocessing()
+    # what the table says counts, unless the user gave something else
+    targets = targets_path(path, reading) if rows[0].label is None or reading.targets is not None else None
 
     def samples(split: str | None) -> ImageSamples:
         chosen = [row for row in rows if split is None or row.split == split]
-        labels = torch.tensor([row.label for row in chosen]) if chosen[0].label is not None else None
-        return ImageSamples(str(path), path, tuple(row.file for row in chosen), labels, how)
+        return _samples(path, [row.file for row in chosen], labels_of(chosen), targets, reading)
 
     if {row.split for row in rows} == set(_SPLIT_FOLDERS):
         return StoredData(samples("eval"), samples("calib"), told_by=f"the split column of {LABELS_FILE}")
@@ -54,9 +66,12 @@ def _from_labels_csv(path: Path, reading: Reading) -> StoredData:
 
 
 def _unsplit(path: Path, reading: Reading) -> ImageSamples:
-    classes = _folders(path)
     flat = _images(path)
-    how = reading.image_preprocessing()
+    may_have_masks = bool(flat) or (path / IMAGES_FOLDER).is_dir()
+    targets = targets_path(path, reading, may_have_masks=may_have_masks)
+    no_classes = {(path / MASKS_FOLDER).resolve()} if may_have_masks else set()
+    no_classes |= {targets.resolve()} if targets is not None else set()
+    classes = [name for name in _folders(path) if (path / name).resolve() not in no_classes]
     if flat and classes and any(_images(path / name) for name in classes):
         raise DataError(
             f"there are images beside sub-folders with images ({flat[0]}, {classes[0]}/)",
@@ -64,13 +79,27 @@ def _unsplit(path: Path, reading: Reading) -> ImageSamples:
             hint="keep either one sub-folder per class or one flat folder, or add labels.csv",
         )
     if flat:
-        return ImageSamples(str(path), path, tuple(flat), None, how)
+        return _samples(path, flat, None, targets, reading)
+    if targets is not None and IMAGES_FOLDER in classes:
+        classes = [IMAGES_FOLDER]
     files = [(f"{name}/{file}", index) for index, name in enumerate(classes) for file in _images(path / name)]
     if not files:
         _refuse_empty(path, classes)
-    _check_numbered(path, classes)
+    if targets is None:
+        _check_numbered(path, classes)
     labels = torch.tensor([label for _, label in files])
-    return ImageSamples(str(path), path, tuple(file for file, _ in files), labels, how)
+    return _samples(path, [file for file, _ in files], labels, targets, reading)
+
+
+def _samples(path: Path, files: Sequence[str], labels: Any, targets: Path | None, reading: Reading) -> ImageSamples:
+    """Images with the masks or boxes of `targets`, without these with `labels`."""
+    how = reading.image_preprocessing()
+    if targets is None:
+        return ImageSamples(str(path), path, tuple(files), labels, how)
+    source = f"{path} (targets: {targets})"
+    if targets.is_dir():
+        return ImageSamples(source, path, tuple(files), None, how, mask_files(targets, files))
+    return ImageSamples(source, path, tuple(files), read_boxes(targets, files), how)
 
 
 def _folders(path: Path) -> list[str]:

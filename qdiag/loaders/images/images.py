@@ -1,20 +1,27 @@
 """Image files as samples, decoded batch by batch."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
 from qdiag.files.read import open_regular
+from qdiag.loaders.data.arrays import update_targets
 from qdiag.loaders.data.samples import Hash, read_ahead
+from qdiag.loaders.images.geometry import moved_boxes, moved_mask
 from qdiag.loaders.images.preprocessing import Preprocessing
+from qdiag.loaders.targets.masks import class_numbers
+from qdiag.targets import kind_of_targets, target_rows
+
+_Read = TypeVar("_Read")
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -25,15 +32,17 @@ class ImageSamples:
 
     Attributes:
         root: the folder. files: paths below it.
-        labels: class numbers (N,), or None.
+        labels: of all images, in a form of `qdiag.targets`; None without labels, and where `masks` are given.
         how: the preprocessing of every image.
+        masks: one file per image.
     """
 
     source: str
     root: Path
     files: tuple[str, ...]
-    labels: Tensor | None
+    labels: Any
     how: Preprocessing
+    masks: tuple[Path, ...] = ()
 
     @property
     def sample_count(self) -> int:
@@ -41,7 +50,7 @@ class ImageSamples:
 
     @property
     def is_labelled(self) -> bool:
-        return self.labels is not None
+        return self.labels is not None or bool(self.masks)
 
     @property
     def own_batch_size(self) -> int | None:
@@ -56,49 +65,86 @@ class ImageSamples:
 
     def batches(self, indices: Sequence[int], batch_size: int) -> Iterator[Batch]:
         first = indices[0]
-        size = self._pixels(first).shape
+        size = self._pixels(first)[0].shape
+        mask_size = self._mask(first).shape if self.masks else ()
 
         def load(chunk: Sequence[int]) -> Batch:
-            images = [self._pixels(index) for index in chunk]
+            images, sizes = zip(*(self._pixels(index) for index in chunk), strict=True)
             for index, image in zip(chunk, images, strict=True):
                 if image.shape != size:
-                    self._refuse_sizes(first, size, index, image.shape)
+                    self._refuse_sizes(self.name, first, size, index, image.shape)
             tensor = self.how.normalized(np.stack(images))
-            return Batch((tensor,), labels=None if self.labels is None else self.labels[list(chunk)])
+            return Batch((tensor,), labels=self._targets(chunk, sizes, first, mask_size))
 
         return read_ahead(load, indices, batch_size)
 
+    def _targets(
+        self, chunk: Sequence[int], sizes: Sequence[tuple[int, int]], first: int, mask_size: tuple[int, ...]
+    ) -> Any:
+        """Of the images of a batch, whose stored height and width are `sizes`."""
+        if self.masks:
+            masks = [self._mask(index) for index in chunk]
+            for index, mask in zip(chunk, masks, strict=True):
+                if mask.shape != mask_size:
+                    self._refuse_sizes(lambda i: str(self.masks[i]), first, mask_size, index, mask.shape)
+            return torch.from_numpy(np.stack(masks))
+        targets = target_rows(self.labels, chunk)
+        if kind_of_targets(targets) != "boxes":
+            return targets
+        return [moved_boxes(entry, *size, self.how) for entry, size in zip(targets, sizes, strict=True)]
+
     def update_digest(self, digest: Hash, indices: Sequence[int]) -> None:
         for index in indices:
-            try:
-                with open_regular(self.root / self.files[index]) as stream:
-                    digest.update(stream.read())
-            except OSError as error:
-                raise DataError(f"the image cannot be read: {error.strerror}", at=self.name(index)) from error
-        if self.labels is not None:
-            digest.update(self.labels[list(indices)].numpy().tobytes())
+            digest.update(_bytes(self.root / self.files[index], "image"))
+        update_targets(digest, target_rows(self.labels, indices))
+        for index in indices if self.masks else ():
+            digest.update(_bytes(self.masks[index], "mask"))
 
-    def _pixels(self, index: int) -> NDArray[np.uint8]:
+    def _mask(self, index: int) -> NDArray[Any]:
+        return _opened(self.masks[index], "mask", lambda image: moved_mask(class_numbers(image), self.how))
+
+    def _pixels(self, index: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """The image, and its height and width before preprocessing."""
         path = self.root / self.files[index]
-        try:
-            with open_regular(path) as stream, Image.open(stream) as image:
-                return self.how.pixels(image)
-        except DataError as error:
-            raise DataError(error.message, at=str(path), hint=error.hint) from error
-        except FileNotFoundError as error:
-            raise DataError("the image does not exist", at=str(path)) from error
-        except Exception as error:  # each of Pillow's formats has its own way to fail
-            raise DataError(
-                f"the image cannot be read: {_fact(error, path)}", at=str(path), hint="replace or remove the file"
-            ) from error
+        return _opened(path, "image", lambda image: (self.how.pixels(image), (image.height, image.width)))
 
-    def _refuse_sizes(self, first: int, size: tuple[Any, ...], other: int, other_size: tuple[Any, ...]) -> None:
+    def _refuse_sizes(
+        self, name: Callable[[int], str], first: int, size: tuple[Any, ...], other: int, other_size: tuple[Any, ...]
+    ) -> None:
         raise DataError(
-            f"{size[0]}x{size[1]}, but {self.files[other]} is {other_size[0]}x{other_size[1]} (height x width)"
+            f"{size[0]}x{size[1]}, but {name(other).removeprefix(f'{self.root}{os.sep}')} is "
+            f"{other_size[0]}x{other_size[1]} (height x width)"
             + (" after preprocessing" if self.how.resize is not None else ""),
-            at=self.name(first),
+            at=name(first),
             hint="images of different sizes need --crop, with --resize where some are smaller",
         )
+
+
+def _bytes(path: Path, what: str) -> bytes:
+    try:
+        with open_regular(path) as stream:
+            return stream.read()
+    except OSError as error:
+        raise DataError(f"the {what} cannot be read: {error.strerror}", at=str(path)) from error
+
+
+def _opened(path: Path, what: str, read: Callable[[Image.Image], _Read]) -> _Read:
+    """What `read` makes of an image file.
+
+    Raises:
+        DataError: naming the file, which does not exist or cannot be read.
+    """
+    try:
+        with open_regular(path) as stream, Image.open(stream) as image:
+            return read(image)
+    except DataError as error:
+        raise DataError(error.message, at=str(path), hint=error.hint) from error
+    except FileNotFoundError as error:
+        raise DataError(f"the {what} does not exist", at=str(path)) from error
+    except Exception as error:  # each of Pillow's formats has its own way to fail
+        raise DataError(
+            f"the {what} cannot be read: {_fact(error, path)}", at=str(path), hint="replace or remove the file"
+        ) from error
 
 
 def _fact(error: Exception, path: Path) -> str:

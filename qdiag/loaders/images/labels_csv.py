@@ -1,9 +1,14 @@
-"""`labels.csv` beside images: columns `file`, `label` and, if wanted, `split`."""
+"""`labels.csv` beside images: columns `file`, what an image is judged by, and, if wanted, `split`."""
 
 import csv
 import io
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import torch
 
 from qdiag.errors import DataError
 from qdiag.files.read import TABLE_BYTES_MAX, read_bytes
@@ -15,15 +20,25 @@ _SPLITS = ("calib", "eval")
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One image: its path below the folder, its class number, and `calib` or `eval`."""
+    """One image: its path below the folder, its class number, floats or text, and `calib` or `eval`."""
 
     file: str
-    label: int | None
+    label: int | tuple[float, ...] | str | None
     split: str | None
 
 
+def labels_of(rows: Sequence[LabelRow]) -> Any:
+    """Labels of all rows in a form of `qdiag.targets`: class numbers (N,), floats (N,) or (N, columns), or texts."""
+    first = rows[0].label
+    if first is None or isinstance(first, str):
+        return None if first is None else [row.label for row in rows]
+    values = torch.tensor([row.label for row in rows])
+    return values[:, 0] if isinstance(first, tuple) and len(first) == 1 else values
+
+
 def read_labels_csv(path: Path) -> list[LabelRow]:
-    """The rows in order; further columns are ignored.
+    """The rows in order. A column `label` holds class numbers, `target` and `target_...` floats, `text` texts; further
+    columns are ignored.
 
     Raises:
         DataError: naming the line that cannot be used.
@@ -39,7 +54,8 @@ def read_labels_csv(path: Path) -> list[LabelRow]:
                     at=str(path),
                     hint="the columns are file,label and, if wanted, split (calib or eval)",
                 )
-            rows = [_row(fields, f"{path}, line {reader.line_num}") for fields in reader]
+            wanted = _label_columns(columns, path)
+            rows = [_row(fields, wanted, f"{path}, line {reader.line_num}") for fields in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"it cannot be read: {error}", at=str(path), hint="write it as UTF-8 text") from error
     if not rows:
@@ -50,23 +66,54 @@ def read_labels_csv(path: Path) -> list[LabelRow]:
     return rows
 
 
-def _row(fields: dict[str, str | None], at: str) -> LabelRow:
+def _label_columns(columns: Sequence[str], path: Path) -> list[str]:
+    """The columns that images are judged by: `label` if there is one, else those of floats, or that of texts."""
+    if "label" in columns:
+        return ["label"]
+    floats = [name for name in columns if name == "target" or name.startswith("target_")]
+    if floats and "text" in columns:
+        raise DataError(f"both {floats[0]} and text could be the labels", at=str(path), hint="keep one of them")
+    return floats or [name for name in columns if name == "text"]
+
+
+def _row(fields: dict[str, str | None], wanted: Sequence[str], at: str) -> LabelRow:
     file = (fields["file"] or "").strip()
     if not file:
         raise DataError("no file is named", at=at)
     if PurePosixPath(file).is_absolute() or PureWindowsPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
         raise DataError(f"{file} lies outside the folder", at=at, hint="paths start at the folder of labels.csv")
-    return LabelRow(file, _label(fields, at), _split(fields, at))
+    return LabelRow(file, _label(fields, wanted, at), _split(fields, at))
 
 
-def _label(fields: dict[str, str | None], at: str) -> int | None:
-    if "label" not in fields:
+def _label(fields: dict[str, str | None], wanted: Sequence[str], at: str) -> int | tuple[float, ...] | str | None:
+    if not wanted:
         return None
-    text = (fields["label"] or "").strip()
+    if wanted[0] == "label":
+        return _class_number((fields["label"] or "").strip(), at)
+    if wanted[0] == "text":
+        return fields["text"] or ""
+    return tuple(_float(name, (fields[name] or "").strip(), at) for name in wanted)
+
+
+def _float(name: str, text: str, at: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{name} {text[:60]!r} is no finite number", at=at, hint="every image needs a number here")
+    return value
+
+
+def _class_number(text: str, at: str) -> int:
     try:
         label = int(text)
     except ValueError:
-        raise DataError(f"label {text[:60]!r} is not a whole number", at=at, hint="class numbers start at 0") from None
+        raise DataError(
+            f"label {text[:60]!r} is not a whole number",
+            at=at,
+            hint="class numbers start at 0; call a column of floats target, and a column of texts text",
+        ) from None
     if label > _LABEL_MAX:
         raise DataError(f"label {text[:30]} is larger than {_LABEL_MAX}", at=at, hint="class numbers start at 0")
     if label < 0:

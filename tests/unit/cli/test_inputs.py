@@ -53,6 +53,7 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     [
         (DataOptions(), "no --data, and no shape"),
         (DataOptions(calib_data="x.npz"), "--calib-data without --data"),
+        (DataOptions(targets="masks"), "--targets without --data"),
         (DataOptions(preset="tf"), "preprocessing without --data"),
     ],
 )
