@@ -34,6 +34,7 @@ from qdiag.detectors.numerics import nonfinite_values, nothing_quantized, scale_
 from qdiag.detectors.weights import (
     bias_overflow,
     bias_resolution,
+    idle_input_weights,
     mean_shift,
     outlier_weights,
     vanishing_weight_channels,
@@ -60,6 +61,7 @@ DETECTORS: tuple[Detector, ...] = (
     bias_overflow,
     bias_resolution,
     mean_shift,
+    idle_input_weights,
     activation_outliers,
     relu6_saturation,
     one_sided_range,

@@ -24,6 +24,7 @@ from qdiag.repairs.scheme.per_channel_weights import PER_CHANNEL_WEIGHTS
 from qdiag.repairs.scheme.reduce_weight_bits import REDUCE_WEIGHT_BITS
 from qdiag.repairs.scheme.scale_input_channels import SCALE_INPUT_CHANNELS
 from qdiag.repairs.scheme.wide_accumulator import WIDE_ACCUMULATOR
+from qdiag.repairs.weights.clip_idle_weights import CLIP_IDLE_WEIGHTS
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
 from qdiag.repairs.weights.fold_batchnorm import FOLD_BATCHNORM
 from qdiag.repairs.weights.raise_weight_scale import RAISE_WEIGHT_SCALE
@@ -33,6 +34,7 @@ from qdiag.repairs.weights.reset_variance import RESET_VARIANCE_CONSTANT, RESET_
 _REPAIRS = (
     RESET_VARIANCE_MEAN,
     RESET_VARIANCE_CONSTANT,
+    CLIP_IDLE_WEIGHTS,
     EQUALIZE,
     CORRECT_BIAS,
     CLIP_WEIGHTS,

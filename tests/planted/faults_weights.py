@@ -69,6 +69,16 @@ def pixels() -> Chain:
     return model
 
 
+def idle_inputs(gain: float) -> Chain:
+    """Three filters of the stem are never heard, and the body's weights on them are `gain` times the others."""
+    model, silent = plain(), [2, 5, 9]
+    with torch.no_grad():
+        model.stem[0].weight[silent] = 0.0
+        model.stem[0].bias[silent] = -1.0
+        model.body[0].weight[:, silent] *= gain
+    return fit_classifier(model)
+
+
 def _two_sided(mean: float) -> Chain:
     return settle(build(lambda: Chain(activation=lambda: nn.Hardtanh(-4.0, 8.0))), mean=mean)
 
@@ -93,5 +103,13 @@ FAULTS = (
         scheme(4, 8, per_channel=True),
         ("fc", "head.0", "body.0"),
         twin=lambda: _two_sided(0.0),
+    ),
+    planted(
+        "idle_inputs",
+        "QD107",
+        lambda: idle_inputs(300.0),
+        scheme(per_channel=True),
+        ("body.0",),
+        twin=lambda: idle_inputs(1.0),
     ),
 )

@@ -32,7 +32,7 @@ from tests.cases import open_test_case
 IMAGES = torch.randn(12, 3, 10, 10, generator=torch.Generator().manual_seed(1))
 OTHERS = 2.0 * torch.randn(6, 3, 10, 10, generator=torch.Generator().manual_seed(2))
 Sites = tuple[FindingSite, FindingSite, FindingSite]
-"""A finding, other channels of the same layer, and the same channels of another one."""
+"""A finding, other channels of the same layer, and the same channels of another one; outputs, or inputs of weights."""
 SITES: Sites = FindingSite("0", (1,)), FindingSite("0", (4,)), FindingSite("6", (1,))
 
 STARTS: dict[str, tuple[str, ...]] = {
@@ -68,6 +68,17 @@ class Net(nn.Sequential):
                     self[i].bias[[1, 4]] = 1.5
                     self[i + 1].running_var.uniform_(1.0, 3.0)
         self.eval()
+
+
+class Idle(Net):
+    """Channels 1 and 4 are never above zero, and the weights that read them are far larger than all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.no_grad():
+            for i in (3, 6):
+                self[i].weight[:, [1, 4]] *= 90.0
+                self[i - 3].bias[[1, 4]] = -1.5
 
 
 class Masked(nn.Module):
@@ -115,6 +126,9 @@ class Start:
 
 
 OTHER_NETWORKS = {
+    "clip_idle_weights": Start(
+        Idle, (FindingSite("3", inputs=(1,)), FindingSite("3", inputs=(4,)), FindingSite("6", inputs=(1,)))
+    ),
     "bound_mask": Start(Masked, (FindingSite("add", (1,)), FindingSite("add", (2,)), FindingSite("add#3", (1,)))),
     "scale_input_channels": Start(
         Sensors,
@@ -245,8 +259,8 @@ def kind_of(tensor: TensorScheme) -> TensorScheme:
 def test_what_fits_the_rounding_of_one_scheme_comes_last(name: str) -> None:
     results = []
     for setting in ("weights.bits=8", "weights.bits=4"):
-        case, context = opened("tf-uint8", setting)
-        results.append(REPAIRS[name].apply(case, [SITES[0]], context).tensors)
+        case, context = opened("tf-uint8", setting, of=name if name in OTHER_NETWORKS else "")
+        results.append(REPAIRS[name].apply(case, [sites_of(name)[0]], context).tensors)
     fine, coarse = results
     assert TRAITS[name].must_be_last == any(not torch.equal(fine[key], coarse[key]) for key in fine)
 

@@ -35,6 +35,7 @@ CODES: tuple[Code, ...] = (
     Code("QD104", "bias_overflow", "bias beyond its integer", "weights", 4),
     Code("QD105", "bias_resolution", "bias coarser than its step", "weights", 3),
     Code("QD106", "mean_shift", "weight rounding shifts the mean of channels", "weights", 0),
+    Code("QD107", "idle_input_weights", "weights on inputs that carry nothing set the range", "weights", 4),
     Code("QD201", "activation_outliers", "rare outliers set the activation range", "activations", 2),
     Code("QD202", "relu6_saturation", "ReLU6 cuts into the signal", "activations", 2),
     Code("QD203", "one_sided_range", "one-sided values under a symmetric quantizer", "activations", 2),

@@ -76,6 +76,7 @@ _TABLE = (
         None,
         fix_bn_method="constant",
     ),
+    RepairTraits("clip_idle_weights", "weights on inputs that carry nothing clipped", True, "tensors", "channel", None),
     RepairTraits("equalize", "ranges equalized across layers", True, "tensors", "layer", None, helps_anywhere=True),
     RepairTraits(
         "correct_bias",

@@ -53,6 +53,19 @@ class BiasFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class InputFacts:
+    """Input channels of a layer's weight that carry nothing on the measured data: constant, or as good as.
+
+    Attributes:
+        idle: those with weights twice as large as all that multiply something, at the same output channel.
+        others_max_abs: (C,) largest |weight| of each output channel over inputs that carry something, BatchNorm folded.
+    """
+
+    idle: tuple[int, ...]
+    others_max_abs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LayerFacts:
     """One layer, beside its `OpRecord` of the same name.
 
@@ -68,6 +81,7 @@ class LayerFacts:
         channel_sqnr_db_median: local SQNR before the output is rounded, median over output channels that are not all
             zero: the whole layer's figure hides what all others lose when few channels hold the signal; NaN without a
             weight.
+        inputs: what its weight multiplies; None without a weight.
     """
 
     layer: str
@@ -83,3 +97,4 @@ class LayerFacts:
     mean_shift_fraction: float = math.nan
     saturated_at_bound_fraction: float = math.nan
     channel_sqnr_db_median: float = math.nan
+    inputs: InputFacts | None = None

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from qdiag.core.graph import Layer
-from qdiag.core.measures.facts import LayerFacts, WeightFacts
+from qdiag.core.measures.facts import InputFacts, LayerFacts, WeightFacts
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.bias import bias_facts
+from qdiag.simulate.facts.inputs import input_facts
 from qdiag.simulate.facts.observer import PassFacts
 from qdiag.simulate.facts.weight import weight_facts
 
@@ -36,7 +37,14 @@ def _facts(case: Case, layer: Layer, seen: PassFacts) -> LayerFacts:
         mean_shift_fraction=seen.mean_shift_fraction,
         saturated_at_bound_fraction=seen.saturated_at_bound_fraction,
         channel_sqnr_db_median=seen.channel_sqnr_db_median,
+        inputs=_inputs(case, layer, seen),
     )
+
+
+def _inputs(case: Case, layer: Layer, seen: PassFacts) -> InputFacts | None:
+    if layer.weight is None or seen.inputs is None:
+        return None
+    return input_facts(layer, case.network.program.constants[layer.weight], seen.inputs)
 
 
 def _weight(case: Case, layer: Layer) -> WeightFacts | None:

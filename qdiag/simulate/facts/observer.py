@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
 from qdiag.simulate.facts.macs import mac_count
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
 from qdiag.simulate.passes.observer import LayerObserver
@@ -29,6 +30,7 @@ class PassFacts:
     saturated_at_bound_fraction: float
     mac_count: int
     channel_sqnr_db_median: float
+    inputs: InputMoments | None
 
 
 class FactObserver(LayerObserver):
@@ -39,10 +41,13 @@ class FactObserver(LayerObserver):
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
         self._macs: dict[str, int] = {}
+        self._inputs = WeightedInputs()
         self._operands: tuple[fx.Node, list[Tensor]] | None = None
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs
+        if layer.weight is not None:
+            self._inputs.add(layer, node, pick(args, REFERENCE))
         if layer.policy in ("compute", "float") and layer.name not in self._macs:
             self._operands = node, [a for a in pytree.tree_leaves(pick(args, REFERENCE)) if isinstance(a, Tensor)]
 
@@ -77,6 +82,7 @@ class FactObserver(LayerObserver):
             saturated_at_bound_fraction=share.value() if share is not None else math.nan,
             mac_count=self._macs.get(name, 0),
             channel_sqnr_db_median=channels.sqnr_db_median() if channels is not None else math.nan,
+            inputs=self._inputs.moments(name),
         )
 
 

@@ -1,4 +1,4 @@
-"""QD101 to QD106: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
+"""QD101 to QD107: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
 
 import math
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from qdiag.core.measures.facts import BiasFacts
+from qdiag.core.measures.facts import BiasFacts, InputFacts
 from qdiag.detectors import DetectionContext, detect
 from qdiag.numerics.quantizers.power_of_two import PowerOfTwo
 from tests.contexts import audit, codes, dead, even, healthy, losses, norm, planted, sums, weights
@@ -191,3 +191,47 @@ def test_outliers_among_powers_of_two_count_only_where_they_cost_signal() -> Non
         weight = context.measurement.record("body").weight
         assert weight is not None
         assert codes(planted(context, "body", {"weight": replace(weight, **powers())})) == expected
+
+
+def reaching(*others: float, idle: tuple[int, ...] = (3, 7)) -> dict[str, object]:
+    """Weights that reach to 9 at every output channel, and only so far over inputs that carry something."""
+    return {"weight": weights((9.0,) * 16), "inputs": InputFacts(idle, (others * 16)[:16])}
+
+
+def test_weights_on_inputs_that_carry_nothing() -> None:
+    context = planted(healthy(), "body", {"local": sums(12.0)}, reaching(0.5, 1.5))
+    for one_scale, over in ((context, 6.0), (per_channel(context, "body"), 12.0)):
+        (found,) = detect(one_scale)
+        assert found.code == "QD107"
+        (site,) = found.sites
+        assert (site.layer, site.channels, site.inputs) == ("body", (), (3, 7))
+        assert [(e.name, e.value) for e in site.evidence] == [
+            ("range_over_others", over), ("idle_inputs", 2.0), ("local_sqnr", pytest.approx(12.0)),
+        ]  # fmt: skip
+        assert found.repairs[0] == "clip_idle_weights"
+
+
+@pytest.mark.parametrize(
+    ("record", "fact"),
+    [
+        ({"local": sums(30.0)}, reaching(0.5)),
+        ({"local": sums(12.0)}, reaching(3.0)),
+        ({"local": sums(12.0)}, reaching(0.5, idle=())),
+        ({"local": sums(12.0)}, reaching(0.5) | {"inputs": None}),
+        ({"local": sums(12.0), "weight": None}, reaching(0.5)),
+    ],
+    ids=["it loses nothing", "one bit", "no such inputs", "inputs unknown", "weight in float"],
+)
+def test_inputs_that_set_no_range(record: dict[str, object], fact: dict[str, object]) -> None:
+    assert codes(planted(healthy(), "body", record, fact)) == []
+
+
+def test_idle_inputs_of_a_dead_norm_belong_to_it() -> None:
+    """A BatchNorm before the layer that says so is named by QD301, and repaired by it."""
+    context = planted(healthy(), "body", {"local": sums(12.0)}, reaching(0.5))
+    before = norm("body", dead=(dead(3, 9.0, 18.0), dead(7, 9.0, 18.0)))
+    assert before.layer is not None
+    before = replace(before, layer=replace(before.layer, direction="bn->conv"))
+    assert "QD107" not in codes(planted(context, "body", batchnorms=audit(body=before)))
+    one = replace(before, dead=before.dead[:1])
+    assert "QD107" in codes(planted(context, "body", batchnorms=audit(body=one)))
