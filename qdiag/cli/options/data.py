@@ -19,7 +19,6 @@ class DataOptions:
     data: Annotated[
         str | None,
         data_option(
-            "--data",
             metavar="PATH",
             help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Without it, inputs are drawn to "
             "match the BatchNorm statistics of the network, and the result is marked data-free.",
@@ -28,7 +27,7 @@ class DataOptions:
     ] = None
     calib_data: Annotated[
         str | None,
-        data_option("--calib-data", metavar="PATH", help="Calibrate on these instead of a part of --data."),
+        data_option(metavar="PATH", help="Calibrate on these instead of a part of --data."),
         Reads(data_files),
     ] = None
     targets: Annotated[
@@ -44,45 +43,31 @@ class DataOptions:
     arg: Annotated[
         list[str] | None,
         data_option(
-            "--arg",
             metavar="NAME=VALUE",
             help="An argument of forward that the data does not hold, the same for every batch: sr=16000, or "
             "state=zeros(2,N,128), where N is the batch size; can be repeated.",
         ),
     ] = None
-    preset: Annotated[
-        PreprocessingPreset | None, data_option("--preset", help="Preprocessing by name; tf is x/127.5 - 1.")
-    ] = None
-    resize: Annotated[
-        int | None, data_option("--resize", metavar="PIXELS", min=1, help="Shorter side after resizing.")
-    ] = None
-    crop: Annotated[int | None, data_option("--crop", metavar="PIXELS", min=1, help="Centre crop.")] = None
+    preset: Annotated[PreprocessingPreset | None, data_option(help="Preprocessing by name; tf is x/127.5 - 1.")] = None
+    resize: Annotated[int | None, data_option(metavar="PIXELS", min=1, help="Shorter side after resizing.")] = None
+    crop: Annotated[int | None, data_option(metavar="PIXELS", min=1, help="Centre crop.")] = None
     pixel_scale: Annotated[
         float | None,
-        data_option(
-            "--pixel-scale", metavar="NUMBER", help="Multiplies pixels 0 to 255 first; 1/255 = 0.00392157 unless set."
-        ),
+        data_option(metavar="NUMBER", help="Multiplies pixels 0 to 255 first; 1/255 = 0.00392157 unless set."),
     ] = None
     mean: Annotated[
         str | None,
         data_option(
-            "--mean",
             metavar="NUMBERS",
             callback=check_numbers,
             help="Subtracted from the scaled pixels, one for all or one per channel.",
         ),
     ] = None
-    std: Annotated[
-        str | None, data_option("--std", metavar="NUMBERS", callback=check_numbers, help="Divides what is left.")
-    ] = None
-    channel_order: Annotated[ChannelOrder | None, data_option("--channel-order", help="Of the network's input.")] = None
-    samples: Annotated[
-        int | None, data_option("--samples", metavar="N", min=1, help="Measure on at most N samples.")
-    ] = None
-    calib_samples: Annotated[
-        int, data_option("--calib-samples", metavar="N", min=1, help="Calibrate on at most N samples.")
-    ] = 128
-    seed: Annotated[int, data_option("--seed", metavar="N", min=0, help="Of every random choice.")] = 0
-    batch_size: Annotated[
-        int, run_option("--batch-size", metavar="N", min=1, help="Samples per pass; the result is the same.")
-    ] = 16
+    std: Annotated[str | None, data_option(metavar="NUMBERS", callback=check_numbers, help="Divides what is left.")] = (
+        None
+    )
+    channel_order: Annotated[ChannelOrder | None, data_option(help="Of the network's input.")] = None
+    samples: Annotated[int | None, data_option(metavar="N", min=1, help="Measure on at most N samples.")] = None
+    calib_samples: Annotated[int, data_option(metavar="N", min=1, help="Calibrate on at most N samples.")] = 128
+    seed: Annotated[int, data_option(metavar="N", min=0, help="Of every random choice.")] = 0
+    batch_size: Annotated[int, run_option(metavar="N", min=1, help="Samples per pass; the result is the same.")] = 16

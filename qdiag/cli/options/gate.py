@@ -33,33 +33,25 @@ FewSamplesOption = Annotated[
 
 @dataclass(frozen=True)
 class LimitOptions:
-    """What a result is held against. Fields go by the keys of a gate file; None: not given."""
+    """What a result is held against. Fields, and options by them, go by the keys of a gate file; None: not given."""
 
-    max_drop: Annotated[
-        float | None, limit_option("--max-drop", metavar="PP", help="Points of top-1 that may be lost.")
-    ] = None
+    max_drop: Annotated[float | None, limit_option(metavar="PP", help="Points of top-1 that may be lost.")] = None
     max_relative_drop: Annotated[
-        float | None,
-        limit_option(
-            "--max-relative-drop", metavar="PERCENT", help="Loss of top-1, in percent of the float network's."
-        ),
+        float | None, limit_option(metavar="PERCENT", help="Loss of top-1, in percent of the float network's.")
     ] = None
     min_accuracy: Annotated[
-        float | None,
-        limit_option("--min-accuracy", metavar="PERCENT", help="Top-1 that the quantized network must reach."),
+        float | None, limit_option(metavar="PERCENT", help="Top-1 that the quantized network must reach.")
     ] = None
     max_flips: Annotated[
-        float | None,
-        limit_option("--max-flips", metavar="PERCENT", help="Samples that may change their top-1; needs no labels."),
+        float | None, limit_option(metavar="PERCENT", help="Samples that may change their top-1; needs no labels.")
     ] = None
-    min_sqnr: Annotated[float | None, limit_option("--min-sqnr", metavar="DB", help="SQNR of the output.")] = None
-    min_layer_sqnr: Annotated[
-        float | None, limit_option("--min-layer-sqnr", metavar="DB", help="Local SQNR of every quantized layer.")
-    ] = None
+    min_sqnr: Annotated[float | None, limit_option(metavar="DB", help="SQNR of the output.")] = None
+    min_layer_sqnr: Annotated[float | None, limit_option(metavar="DB", help="Local SQNR of every quantized layer.")] = (
+        None
+    )
     allow: Annotated[
         list[str] | None,
         limit_option(
-            "--allow",
             metavar="LAYER=DB",
             help="Another limit for the layers that a glob pattern names; -inf exempts them; can be repeated.",
         ),
@@ -67,48 +59,34 @@ class LimitOptions:
     forbid: Annotated[
         list[str] | None,
         limit_option(
-            "--forbid",
-            metavar="CODE",
-            help="Fail on findings of this code that were not measured as harmless; can be repeated.",
+            metavar="CODE", help="Fail on findings of this code that were not measured as harmless; can be repeated."
         ),
     ] = None
     strict: Annotated[bool, limit_option("--strict", help="Fail where the samples are too few to tell.")] = False
     allow_few_samples: FewSamplesOption = False
-    warn_drop: Annotated[float | None, warning_option("--warn-drop", metavar="PP", help="As --max-drop.")] = None
-    warn_relative_drop: Annotated[
-        float | None, warning_option("--warn-relative-drop", metavar="PERCENT", help="As --max-relative-drop.")
-    ] = None
-    warn_accuracy: Annotated[
-        float | None, warning_option("--warn-accuracy", metavar="PERCENT", help="As --min-accuracy.")
-    ] = None
-    warn_flips: Annotated[float | None, warning_option("--warn-flips", metavar="PERCENT", help="As --max-flips.")] = (
+    warn_drop: Annotated[float | None, warning_option(metavar="PP", help="As --max-drop.")] = None
+    warn_relative_drop: Annotated[float | None, warning_option(metavar="PERCENT", help="As --max-relative-drop.")] = (
         None
     )
-    warn_sqnr: Annotated[float | None, warning_option("--warn-sqnr", metavar="DB", help="As --min-sqnr.")] = None
-    warn_layer_sqnr: Annotated[
-        float | None, warning_option("--warn-layer-sqnr", metavar="DB", help="As --min-layer-sqnr.")
-    ] = None
-    warn_tolerance: Annotated[
-        float | None, warning_option("--warn-tolerance", metavar="PP", help="As --tolerance.")
-    ] = None
-    warn_tolerance_db: Annotated[
-        float | None, warning_option("--warn-tolerance-db", metavar="DB", help="As --tolerance-db.")
-    ] = None
-    warn_code: Annotated[list[str] | None, warning_option("--warn-code", metavar="CODE", help="As --forbid.")] = None
+    warn_accuracy: Annotated[float | None, warning_option(metavar="PERCENT", help="As --min-accuracy.")] = None
+    warn_flips: Annotated[float | None, warning_option(metavar="PERCENT", help="As --max-flips.")] = None
+    warn_sqnr: Annotated[float | None, warning_option(metavar="DB", help="As --min-sqnr.")] = None
+    warn_layer_sqnr: Annotated[float | None, warning_option(metavar="DB", help="As --min-layer-sqnr.")] = None
+    warn_tolerance: Annotated[float | None, warning_option(metavar="PP", help="As --tolerance.")] = None
+    warn_tolerance_db: Annotated[float | None, warning_option(metavar="DB", help="As --tolerance-db.")] = None
+    warn_code: Annotated[list[str] | None, warning_option(metavar="CODE", help="As --forbid.")] = None
     warn_new_causes: Annotated[bool, warning_option("--warn-new-causes", help="As --no-new-causes.")] = False
     baseline: Annotated[
         str | None,
-        baseline_option("--baseline", metavar="FILE", help="Figures to compare with; written by --update-baseline."),
+        baseline_option(metavar="FILE", help="Figures to compare with; written by --update-baseline."),
         ReadsOrWrites(),
     ] = None
     tolerance: Annotated[
         float | None,
-        baseline_option(
-            "--tolerance", metavar="PP", help="Growth of the drop since the baseline; without labels, of --max-flips."
-        ),
+        baseline_option(metavar="PP", help="Growth of the drop since the baseline; without labels, of --max-flips."),
     ] = None
     tolerance_db: Annotated[
-        float | None, baseline_option("--tolerance-db", metavar="DB", help="Loss of output SQNR since the baseline.")
+        float | None, baseline_option(metavar="DB", help="Loss of output SQNR since the baseline.")
     ] = None
     no_new_causes: Annotated[
         bool, baseline_option("--no-new-causes", help="Fail on proved causes that the baseline does not have.")

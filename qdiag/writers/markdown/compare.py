@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from qdiag.core.compare import Comparison, LayerChange
-from qdiag.core.printable import printable
+from qdiag.writers.markdown.github_text import code, plain
 from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
 from qdiag.writers.words.compare import (
     CAUSE_STATUS_WORDS,
@@ -32,48 +32,32 @@ def comparison_markdown(comparison: Comparison, layers_shown: int = LAYERS_SHOWN
         layers_shown: of the layers that changed; 0 for all.
     """
     before, after = comparison.before, comparison.after
-    lines = [f"**{escape(comparison_headline(comparison))}**", ""]
+    lines = [f"**{plain(comparison_headline(comparison))}**", ""]
     if comparison.forced:
-        lines += [f"> Compared by force: {escape(reason)}." for reason in comparison.forced] + [""]
+        lines += [f"> Compared by force: {plain(reason)}." for reason in comparison.forced] + [""]
     lines += _table(
         ("", "before", "after"),
         [
             ("diagnosis", code(before.source), code(after.source)),
             ("model", code(before.model), code(after.model)),
-            ("scheme", escape(before.scheme), escape(after.scheme)),
-            ("data", *(f"{escape(run.data)}, {count_noun(run.sample_count, 'sample')}" for run in (before, after))),
+            ("scheme", plain(before.scheme), plain(after.scheme)),
+            ("data", *(f"{plain(run.data)}, {count_noun(run.sample_count, 'sample')}" for run in (before, after))),
         ],
     )
     rows = list(task_rows(comparison))
     if rows:
-        lines += _table(("", "before", "after", "change"), [tuple(map(escape, row)) for row in rows], numbers=True)
+        lines += _table(("", "before", "after", "change"), [tuple(map(plain, row)) for row in rows], numbers=True)
     pairing = pairing_words(comparison)
-    lines += [escape(pairing), ""] if pairing else []
-    lines += ["### Causes", "", escape(cause_counts(comparison)), "", *_causes(comparison)]
+    lines += [plain(pairing), ""] if pairing else []
+    lines += ["### Causes", "", plain(cause_counts(comparison)), "", *_causes(comparison)]
     lines += ["### Layers", "", f"{layer_counts(comparison)}.", "", *_layers(comparison, layers_shown)]
-    notes = [f"- {escape(words)}" for words in (*matching_words(comparison), *comparison.notes)]
+    notes = [f"- {plain(words)}" for words in (*matching_words(comparison), *comparison.notes)]
     lines += [*notes, ""] if notes else []
     if comparison.differences:
         lines += ["<details><summary>Settings that differ</summary>", ""]
-        rows_ = [(escape(d.name), code(d.before), code(d.after)) for d in comparison.differences]
+        rows_ = [(plain(d.name), code(d.before), code(d.after)) for d in comparison.differences]
         lines += [*_table(("setting", "before", "after"), rows_), "</details>"]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def escape(text: str) -> str:
-    """Text that means itself inside a table of GitHub's Markdown."""
-    text = printable(text.replace("\r", "").replace("\n", " "))
-    for sign in ("\\", "|", "`", "*", "_", "[", "]", "@", "#", "~", "!"):
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def code(text: str) -> str:
-    """A name in code font, whatever signs it holds; nothing for nothing."""
-    plain = printable(text.replace("\r", "").replace("\n", " "))
-    if not plain or "`" in plain or "|" in plain:
-        return escape(plain)
-    return f"`{plain}`"
 
 
 def _causes(comparison: Comparison) -> Iterator[str]:
@@ -83,8 +67,8 @@ def _causes(comparison: Comparison) -> Iterator[str]:
     rows = [
         (
             CAUSE_STATUS_WORDS[cause.status],
-            f"{escape(cause.code)} {escape(cause_title(cause.code))}",
-            escape(cause_layers(cause)),
+            f"{plain(cause.code)} {plain(cause_title(cause.code))}",
+            plain(cause_layers(cause)),
             *(VERDICT_WORDS[verdict] if verdict else "-" for verdict in (cause.verdict_before, cause.verdict_after)),
             *given_back(cause),
         )
