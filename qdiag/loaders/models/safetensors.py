@@ -1,6 +1,7 @@
 """`.safetensors`: named tensors and nothing else; the architecture comes from `--arch`."""
 
 import safetensors.torch
+from torch import Tensor
 
 from qdiag.errors import LoadError, first_line
 from qdiag.loaders.models.architecture import build_architecture, need_arch
@@ -22,18 +23,27 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
     Raises:
         LoadError: a damaged file, no `--arch`, or keys and shapes that do not fit.
     """
+    tensors = read_tensors(file)
+    arch = need_arch(options.arch, file.at, "a safetensors file holds weights alone")
+    model = build_architecture(arch)
+    load_weights(model, tensors, at=file.at, arch=arch)
+    return LoadedModel(model, "safetensors", arch)
+
+
+def read_tensors(file: ModelFile) -> dict[str, Tensor]:
+    """The tensors of the file by name.
+
+    Raises:
+        LoadError: a damaged file.
+    """
     try:
-        tensors = safetensors.torch.load_file(file.path)
+        return safetensors.torch.load_file(file.path)
     except Exception as error:
         raise LoadError(
             f"the safetensors file cannot be read: {first_line(error)}",
             at=file.at,
             hint="it is damaged or cut short; copy or save it again",
         ) from error
-    arch = need_arch(options.arch, file.at, "a safetensors file holds weights alone")
-    model = build_architecture(arch)
-    load_weights(model, tensors, at=file.at, arch=arch)
-    return LoadedModel(model, "safetensors", arch)
 
 
 LOADER = ModelLoader("safetensors", matches, load)

@@ -112,13 +112,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
     Raises:
         LoadError: missing and unexpected keys and other shapes, all listed; or values that are quantized already.
     """
-    quantized = [name for name, value in state.items() if isinstance(value, Tensor) and value.is_quantized]
-    if quantized:
-        what = "tensor is" if len(quantized) == 1 else "tensors are"
-        raise LoadError(
-            f"{len(quantized)} {what} quantized already ({listed(quantized, _SHOWN)})", at=at, hint=_FLOAT_HINT
-        )
-    check_kinds(((name, value) for name, value in state.items() if isinstance(value, Tensor)), at)
+    check_float({name: value for name, value in state.items() if isinstance(value, Tensor)}, at)
     expected = model.state_dict()
     fitted = min(_candidates(dict(state)), key=lambda candidate: _distance(candidate, expected))
     faults = _faults(fitted, expected)
@@ -128,6 +122,17 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
         model.load_state_dict({name: fitted[name] for name in expected if name in fitted}, strict=False)
     except Exception as error:
         raise LoadError(f"its weights cannot be put into {arch}: {first_line(error)}", at=at) from error
+
+
+def check_float(tensors: Mapping[str, Tensor], at: str) -> None:
+    """Raises `LoadError` for weights that are quantized already, or of a kind that no layer computes with."""
+    quantized = [name for name, value in tensors.items() if value.is_quantized]
+    if quantized:
+        what = "tensor is" if len(quantized) == 1 else "tensors are"
+        raise LoadError(
+            f"{len(quantized)} {what} quantized already ({listed(quantized, _SHOWN)})", at=at, hint=_FLOAT_HINT
+        )
+    check_kinds(tensors.items(), at)
 
 
 def _search(

@@ -4,18 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from qdiag.errors import LoadError, first_line
+from qdiag.errors import LoadError
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import safetensors as model_safetensors
 from qdiag.loaders.models.file import peek
 from qdiag.loaders.models.formats import load_subject
-from qdiag.loaders.models.state_dict import find_model
+from qdiag.loaders.models.state_dict import check_float, find_model
 from qdiag.loaders.models.submodule import take_submodule
-from qdiag.loaders.models.values import check_finite, check_finite_tensors, check_kinds
+from qdiag.loaders.models.values import check_finite, check_finite_tensors
 from qdiag.subject import ModelFormat, Subject
 
 
@@ -74,28 +73,13 @@ def _weights_alone(ref: str, trust: bool, key: str | None = None) -> NamedTensor
             return subject
         return _checked(found, ref, "checkpoint", key)
     if model_safetensors.matches(file) and key is None:
-        try:
-            tensors = safetensors.torch.load_file(file.path)
-        except Exception as error:
-            raise LoadError(
-                f"the safetensors file cannot be read: {first_line(error)}",
-                at=file.at,
-                hint="it is damaged or cut short; copy or save it again",
-            ) from error
-        return _checked(tensors, ref, "safetensors")
+        return _checked(model_safetensors.read_tensors(file), ref, "safetensors")
     return None
 
 
 def _checked(state: Mapping[str, Tensor], ref: str, format_: ModelFormat, key: str | None = None) -> NamedTensors:
     tensors = {name: value.detach() for name, value in state.items() if isinstance(value, Tensor)}
-    quantized = [name for name, value in tensors.items() if value.is_quantized]
-    if quantized:
-        raise LoadError(
-            f"{len(quantized)} tensors are quantized already ({quantized[0]})",
-            at=ref,
-            hint="give the float model; qdiag quantizes it itself",
-        )
-    check_kinds(tensors.items(), ref)
+    check_float(tensors, ref)
     check_finite_tensors(tensors.items(), ref)
     return NamedTensors(
         {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in tensors.items()},

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.writers.plots.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
+from qdiag.writers.plots.frame import legend_below, new_figure, plain, title
 from qdiag.writers.plots.layer_axis import figure_width, label_layers
 from qdiag.writers.words.bn import cost_sentence, costliest
 from qdiag.writers.words.layers import shorten
@@ -27,7 +28,7 @@ def bn_figure(audit: BatchNormAudit) -> Figure:
     records = audit.records
     has_layers = any(record.folded_max_abs for record in records)
     panels = 2 if has_layers else 1
-    figure = Figure(figsize=(figure_width(len(records)), 1.4 + 3.4 * panels), layout="constrained")
+    figure = new_figure(figure_width(len(records)), 1.4 + 3.4 * panels)
     if not records:
         figure.text(0.5, 0.5, "no BatchNorm with running statistics", ha="center", color=GREY)
         return figure
@@ -37,22 +38,19 @@ def bn_figure(audit: BatchNormAudit) -> Figure:
         _draw(axes[1], records, [record.folded_max_abs for record in records], "largest |folded weight|")
         axes[0].tick_params(axis="x", labelbottom=False)
     worst = costliest(audit)
-    title = f"BatchNorm of {shorten(audit.model.architecture, 48)}"
+    heading = f"BatchNorm of {shorten(audit.model.architecture, 48)}"
     if worst is not None and worst.range_cost is not None and worst.range_cost.cost_bits >= _LEAST_COST_BITS:
-        title += f"\n{cost_sentence(worst)}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    if handles:
-        legend = figure.legend(
-            handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
-        )
-        for handle in legend.legend_handles:
-            if isinstance(handle, PathCollection):
-                handle.set_sizes([24.0])  # dots of deep networks are too small to be told apart
+        heading += f"\n{cost_sentence(worst)}"
+    title(figure, heading)
+    legend = legend_below(figure, handles, len(handles))
+    for handle in legend.legend_handles if legend is not None else ():
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([24.0])  # dots of deep networks are too small to be told apart
     return figure
 
 
 def _draw(
-    axes: Axes, records: Sequence[BatchNormRecord], columns: Sequence[tuple[float, ...]], title: str
+    axes: Axes, records: Sequence[BatchNormRecord], columns: Sequence[tuple[float, ...]], what: str
 ) -> list[Artist]:
     floor = _floor(records, columns)
     live: list[tuple[float, float]] = []
@@ -152,11 +150,7 @@ def _draw(
             ha="center",
             va="center",
         )
-    axes.set_ylabel(title)
-    axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    plain(axes).set_ylabel(what)
     label_layers(axes, [record.label for record in records], _marked(records))
     return handles
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import NullFormatter
 
 from qdiag.core.measures.measurement import Measurement
@@ -38,16 +39,17 @@ def title(figure: Figure, text: str) -> None:
     figure.suptitle(text, x=0.01, ha="left", fontsize=11, parse_math=False)
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist], columns: int | None = None) -> None:
-    """One legend for all panels, outside of them."""
-    if handles:
-        figure.legend(
-            handles=list(handles),
-            loc="outside lower center",
-            ncols=columns or min(len(handles), 6 if figure.get_figwidth() > 12 else 4),
-            frameon=False,
-            fontsize=9,
-        )
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int | None = None) -> Legend | None:
+    """One legend for all panels, outside of them; none without handles."""
+    if not handles:
+        return None
+    return figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=columns or min(len(handles), 6 if figure.get_figwidth() > 12 else 4),
+        frameon=False,
+        fontsize=9,
+    )
 
 
 def empty_figure(heading: str, why: str) -> Figure:

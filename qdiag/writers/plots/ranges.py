@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from qdiag.core.measures.ranges import PERCENTILES, RangeRecord
 from qdiag.core.measures.ranges_report import RangeReport
-from qdiag.writers.plots.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
+from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
+from qdiag.writers.plots.frame import legend_below, new_figure, plain, title
 from qdiag.writers.plots.layer_axis import figure_width, label_layers
 from qdiag.writers.words.layers import shorten
 
@@ -25,24 +26,18 @@ def ranges_figure(report: RangeReport) -> Figure:
         if any(r.role == role for r in report.records)
     }
     widest = max((len(records) for records in groups.values()), default=1)
-    figure = Figure(figsize=(figure_width(widest), 0.8 + 4.2 * max(len(groups), 1)), layout="constrained")
+    figure = new_figure(figure_width(widest), 0.8 + 4.2 * max(len(groups), 1))
     handles: list[Artist] = []
-    for axes, (role, records) in zip(_axes(figure, len(groups)), groups.items(), strict=True):
+    for row, (role, records) in enumerate(groups.items(), 1):
+        axes = figure.add_subplot(len(groups), 1, row)
         noun, color = ("weights", ORANGE) if role == "weight" else ("outputs", BLUE)
         known = {h.get_label() for h in handles}
         handles += [h for h in _draw(axes, records, noun, color) if h.get_label() not in known]
         axes.set_ylabel(noun)
     marked = "   |   DATA-FREE: drawn inputs, no images" if report.data.is_data_free else ""
-    figure.suptitle(
-        f"Ranges of {shorten(report.model.architecture, 48)}, float{marked}", x=0.01, ha="left", fontsize=11
-    )
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    title(figure, f"Ranges of {shorten(report.model.architecture, 48)}, float{marked}")
+    legend_below(figure, handles, 3)
     return figure
-
-
-def _axes(figure: Figure, count: int) -> list[Axes]:
-    return [figure.add_subplot(count, 1, i + 1) for i in range(count)]
 
 
 def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> list[Artist]:
@@ -96,11 +91,8 @@ def _draw(axes: Axes, records: Sequence[RangeRecord], noun: str, color: str) -> 
         )
         handles.append(ticks)
     axes.axhline(0.0, color="black", linewidth=0.6, zorder=0)
-    axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)
-    axes.set_axisbelow(True)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    plain(axes)
     absent = [i for i in range(len(records)) if i not in places]
     if absent:  # nothing finite to draw
         if not places:
