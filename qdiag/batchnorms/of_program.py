@@ -15,8 +15,8 @@ from qdiag.batchnorms.sites import (
     number_calls,
 )
 from qdiag.capture.capture import program_from_export
-from qdiag.capture.fold import batch_norm_name, convolution_groups, fold_batchnorms, is_padded
-from qdiag.capture.ops import kind_and_policy, weight_axis
+from qdiag.capture.fold import batch_norm_name, fold_batchnorms
+from qdiag.capture.ops import convolution_groups, is_padded, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
 from qdiag.capture.rewrites.functionalize import needs_full_functionalization
 from qdiag.capture.routes import quiet

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from qdiag.capture.fold_rules import NO_LAYER_BEFORE, Candidate, choose, layer_after, layer_before
-from qdiag.capture.ops import has_weight, kind_and_policy, weight_axis
+from qdiag.capture.ops import convolution_groups, has_weight, is_padded, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
 from qdiag.core.measures.measurement import KeptBatchNorm
 from qdiag.numerics.batchnorm import ChannelAffine, batch_norm_affine, fold_after, fold_before
@@ -178,24 +178,3 @@ class _Folder:
 def _rank(node: fx.Node) -> int:
     value = node.meta.get("val")
     return value.ndim if isinstance(value, Tensor) else 0
-
-
-def convolution_groups(layer: fx.Node) -> int:
-    """Groups of a convolution or transposed convolution node; 1 for a linear layer."""
-    if kind_and_policy(layer)[0] == "linear":
-        return 1
-    # conv_transposeNd(x, w, b, stride, padding, output_padding, groups, dilation); convolution(..., groups) last
-    name = str(layer.target)
-    index = 8 if "convolution" in name else 6
-    groups = layer.args[index] if index < len(layer.args) else layer.kwargs.get("groups", 1)
-    return groups if isinstance(groups, int) else 1
-
-
-def is_padded(layer: fx.Node) -> bool:
-    """The convolution surrounds its input with zeros."""
-    padding = layer.args[4] if len(layer.args) > 4 else layer.kwargs.get("padding", 0)
-    if isinstance(padding, str):
-        return padding != "valid"
-    if isinstance(padding, list | tuple):
-        return any(p != 0 for p in padding)
-    return padding not in (0, None)

@@ -7,7 +7,7 @@ from torch import Tensor, fx
 
 from qdiag.capture.channels import channels_last_of
 from qdiag.capture.naming import module_path, output_name, readable_name
-from qdiag.capture.ops import clamp_bounds, has_weight, kind_and_policy, operation_name, weight_axis
+from qdiag.capture.ops import clamp_bounds, convolution_groups, has_weight, kind_and_policy, operation_name, weight_axis
 from qdiag.capture.program import Program
 from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 
@@ -113,7 +113,7 @@ class _Grouper:
         weight_name = self._program.parameter_names.get(weight) if weight else None
         folded = ("batch_norm",) * len(node.meta.get("folded_batchnorms", ()))
         shape = self._program.constants[weight].shape if weight else ()
-        groups = _groups(node, kind)
+        groups = convolution_groups(node)
         return Layer(
             name=self._unique(readable_name(node, kind, weight_name)),
             kind=kind,
@@ -223,11 +223,3 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 def _constant_argument(program: Program, node: fx.Node, index: int) -> str | None:
     value = node.args[index] if index < len(node.args) else node.kwargs.get("bias" if index == 2 else "weight")
     return str(value.target) if isinstance(value, fx.Node) and value.target in program.constants else None
-
-
-def _groups(node: fx.Node, kind: str) -> int:
-    if kind not in ("conv", "conv_transpose"):
-        return 1
-    index = 8 if operation_name(node) == "convolution" else 6
-    groups = node.args[index] if index < len(node.args) else node.kwargs.get("groups", 1)
-    return groups if isinstance(groups, int) else 1

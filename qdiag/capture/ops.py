@@ -104,6 +104,26 @@ def has_weight(kind: str) -> bool:
     return kind in ("conv", "conv_transpose", "linear")
 
 
+def convolution_groups(layer: fx.Node) -> int:
+    """Groups of a convolution or transposed convolution node; 1 for any other layer."""
+    if kind_and_policy(layer)[0] not in ("conv", "conv_transpose"):
+        return 1
+    # conv_transposeNd(x, w, b, stride, padding, output_padding, groups, dilation); convolution(..., groups) last
+    index = 8 if operation_name(layer) == "convolution" else 6
+    groups = layer.args[index] if index < len(layer.args) else layer.kwargs.get("groups", 1)
+    return groups if isinstance(groups, int) else 1
+
+
+def is_padded(layer: fx.Node) -> bool:
+    """The convolution surrounds its input with zeros."""
+    padding = layer.args[4] if len(layer.args) > 4 else layer.kwargs.get("padding", 0)
+    if isinstance(padding, str):
+        return padding != "valid"
+    if isinstance(padding, list | tuple):
+        return any(p != 0 for p in padding)
+    return padding not in (0, None)
+
+
 def clamp_bounds(node: fx.Node) -> tuple[float, float] | None:
     """Lower and upper bound of a clamp-type activation; None for anything else."""
     name, args = operation_name(node), list(node.args[1:])

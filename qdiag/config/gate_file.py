@@ -19,6 +19,7 @@ from qdiag.config.gate_keys import (
 )
 from qdiag.config.toml_table import read_toml
 from qdiag.core.gate import Allowance, Limit, Thresholds
+from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
 
 PREFIX = "QDIAG_"
@@ -126,8 +127,7 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
         if variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+            hint = nearest_hint(variable, tuple(known), f"known: {', '.join(sorted(known))}", cutoff=0.6)
             raise ConfigError(f"unknown variable {variable}", at="environment", hint=hint)
         if not text.strip():
             raise ConfigError(f"{variable} is empty", at="environment", hint="set it, or take it away")

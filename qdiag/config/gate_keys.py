@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdiag.core.causes.codes import CODES
+from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
 
 LEVELS = {
@@ -45,8 +46,7 @@ Settings = Mapping[str, Setting]
 
 def nearest_error(name: str, origin: str, known: tuple[str, ...] = NAMES) -> ConfigError:
     """For a key that does not exist."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    hint = nearest_hint(name, known, f"known keys: {', '.join(known)}", cutoff=0.6)
     return ConfigError(f"unknown key {name}", at=origin, hint=hint)
 
 

@@ -4,7 +4,6 @@ Loading runs that code, with the rights of whoever calls; see docs/security.md.
 """
 
 import ast
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -16,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote
 
+from qdiag.core.listed import listed
+from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError, LoadError
 
 _NAME = r"[A-Za-z_]\w*"
@@ -163,7 +164,4 @@ def _failed(at: str, error: BaseException) -> LoadError:
 
 def _nearest(name: str, holder: object) -> str | None:
     names = [known for known in dir(holder) if not known.startswith("_")]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"it has {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else None
+    return nearest_hint(name, names, f"it has {listed(names, 8)}") if names else None

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
-from qdiag.capture.fold import convolution_groups, is_padded
-from qdiag.capture.ops import has_weight, kind_and_policy, weight_axis
+from qdiag.capture.ops import convolution_groups, has_weight, is_padded, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
 from qdiag.errors import RepairRefused
 

@@ -6,8 +6,9 @@ from typing import Literal, get_args, get_origin
 
 from torch import nn
 
+from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
-from qdiag.zoo.checks import check_choice, nearest_hint
+from qdiag.zoo.checks import check_choice
 from qdiag.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_small
 from qdiag.zoo.mobilenet_v2 import mobilenet_v2
 from qdiag.zoo.resnet import resnet18, resnet34, resnet50

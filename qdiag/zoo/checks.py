@@ -1,16 +1,10 @@
 """Arguments of the factories: what is refused, and with which words."""
 
-import difflib
 import math
 from collections.abc import Sequence
 
+from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
-
-
-def nearest_hint(word: str, choices: Sequence[str]) -> str:
-    """What to write instead of `word`: the choice spelled most like it, or all of them."""
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"give one of {', '.join(choices)}"
 
 
 def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:

@@ -1,8 +1,7 @@
 """What is done to stored pixels before a network sees them."""
 
 import dataclasses
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError, DataError
 from qdiag.loaders.images import pixels
 
@@ -88,7 +88,7 @@ class Preprocessing:
         names = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in names:
-                raise ConfigError(f"unknown preprocessing field {name!r}", hint=_nearest(name, names))
+                raise ConfigError(f"unknown preprocessing field {name!r}", hint=nearest_hint(name, names))
         return dataclasses.replace(self, **changes)
 
     def describe(self) -> str:
@@ -185,12 +185,7 @@ def preset(name: str) -> Preprocessing:
     try:
         return PRESETS[name]
     except KeyError:
-        raise ConfigError(f"unknown preprocessing {name!r}", hint=_nearest(name, list(PRESETS))) from None
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
+        raise ConfigError(f"unknown preprocessing {name!r}", hint=nearest_hint(name, list(PRESETS))) from None
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -1,7 +1,6 @@
 """`zoo:NAME?key=value`, `package.module:factory`, `./net.py:factory`: networks built by code."""
 
 import copy
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from qdiag import zoo
+from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError, LoadError, first_line
 from qdiag.loaders.models.file import LoadedModel
 from qdiag.loaders.python_ref import is_python_ref, load_object, parse_query
@@ -84,8 +84,7 @@ def _check_arguments(name: str, factory: Callable[..., object], arguments: Mappi
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     for argument in arguments:
         if argument not in known and not takes_any:
-            close = difflib.get_close_matches(argument, known, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known) or 'no arguments'}"
+            hint = nearest_hint(argument, known, f"it takes {', '.join(known) or 'no arguments'}")
             raise ConfigError(f"no argument {argument!r}", at=name, hint=hint)
     try:
         signature.bind(**arguments)

@@ -1,11 +1,9 @@
 """The BatchNorm audit as CSV: one row per channel, units in the column names."""
 
-import math
-
 import pandas as pd
 
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
-from qdiag.writers.csv.text import csv_text
+from qdiag.writers.csv.text import csv_text, known
 
 
 def bn_frame(audit: BatchNormAudit) -> pd.DataFrame:
@@ -39,13 +37,9 @@ def _rows(record: BatchNormRecord) -> list[dict[str, object]]:
                 "folded_max_abs": record.folded_max_abs[c] if record.folded_max_abs else None,
                 "effective_bits": bits[c] if bits else None,
                 "dead": evidence.evidence if evidence else None,
-                "range_over_live": _known(evidence.range_over_live) if evidence else None,
+                "range_over_live": known(evidence.range_over_live) if evidence else None,
                 "gain_over_median": outliers[c].gain_over_median if c in outliers else None,
                 "skip_reason": record.skip_reason,
             }
         )
     return rows
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -1,6 +1,5 @@
 """Layers of a diagnosis as CSV: the columns of `qdiag sqnr --csv`, and beside them causes, ranges and sensitivity."""
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -8,7 +7,7 @@ import pandas as pd
 from qdiag.core.causes.ranking import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.csv.layers import layer_frame
-from qdiag.writers.csv.text import csv_text
+from qdiag.writers.csv.text import csv_text, known
 
 
 def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
@@ -26,20 +25,20 @@ def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
     frame["mac_count"] = [own.mac_count if own else None for own in columns]
     frame["weight_min"] = [min(w.channel_min, default=None) if w else None for w in weights]
     frame["weight_max"] = [max(w.channel_max, default=None) if w else None for w in weights]
-    frame["weight_kurtosis"] = [_known(w.kurtosis) if w else None for w in weights]
+    frame["weight_kurtosis"] = [known(w.kurtosis) if w else None for w in weights]
     frame["calibrated_min"] = [r.min if r else None for r in calibrated]
     frame["calibrated_max"] = [r.max if r else None for r in calibrated]
     frame["measured_min"] = [r.min if r else None for r in measured]
     frame["measured_max"] = [r.max if r else None for r in measured]
-    frame["mean_shift_fraction"] = [_known(own.mean_shift_fraction) if own else None for own in columns]
-    frame["saturated_at_bound_fraction"] = [_known(own.saturated_at_bound_fraction) if own else None for own in columns]
+    frame["mean_shift_fraction"] = [known(own.mean_shift_fraction) if own else None for own in columns]
+    frame["saturated_at_bound_fraction"] = [known(own.saturated_at_bound_fraction) if own else None for own in columns]
     if diagnosis.sensitivity is not None:
         rows = {row.layer: row for row in diagnosis.sensitivity.rows}
         for kind in ("alone", "all_but"):
             scores: list[Score | None] = [getattr(rows.get(name), kind, None) for name in names]
-            frame[f"{kind}_output_sqnr_db"] = [_known(s.output_sqnr_db) if s else None for s in scores]
-            frame[f"{kind}_task_percent"] = [_known(s.task_percent) if s else None for s in scores]
-        frame["fisher"] = [_known(rows[name].fisher) if name in rows else None for name in names]
+            frame[f"{kind}_output_sqnr_db"] = [known(s.output_sqnr_db) if s else None for s in scores]
+            frame[f"{kind}_task_percent"] = [known(s.task_percent) if s else None for s in scores]
+        frame["fisher"] = [known(rows[name].fisher) if name in rows else None for name in names]
     return frame
 
 
@@ -51,7 +50,3 @@ def diagnosis_layer_csv(diagnosis: Diagnosis) -> str:
 def _codes(names: Sequence[str], groups: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
     """Codes that name each layer, once each, in order of rank, separated by blanks."""
     return [" ".join(dict.fromkeys(code for code, layers in groups if name in layers)) for name in names]
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -1,5 +1,7 @@
 """A table as CSV text that no spreadsheet runs and no terminal acts on."""
 
+import math
+
 import pandas as pd
 
 from qdiag.core.printable import printable
@@ -17,6 +19,11 @@ def csv_text(frame: pd.DataFrame) -> str:
     for name in frame.select_dtypes(include=["object", "string"]).columns:
         safe[name] = frame[name].map(_cell)
     return str(safe.to_csv(index=False, lineterminator="\n"))
+
+
+def known(value: float) -> float | None:
+    """The value, missing where it is not defined."""
+    return None if math.isnan(value) else value
 
 
 def _cell(value: object) -> object:
