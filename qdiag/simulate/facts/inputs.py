@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from qdiag.capture.fold import is_padded
+from qdiag.capture.ops import is_padded
 from qdiag.core.graph import Layer
 from qdiag.core.measures.facts import InputFacts
 
