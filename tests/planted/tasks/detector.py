@@ -33,7 +33,7 @@ def draw(count: int, seed: int) -> Samples:
     """Images (N, 3, 64, 64) with one to three rectangles that do not overlap: class 0 is red, class 1 is blue."""
     random = np.random.default_rng(seed)
     images = random.normal(0.0, 0.1, (count, 3, SIZE, SIZE)).astype(np.float32)
-    targets, dense = [], np.full((count, 3, 5), -1.0, dtype=np.float32)
+    targets = []
     for i in range(count):
         taken = np.zeros((SIZE, SIZE), dtype=bool)
         boxes, labels = [], []
@@ -49,9 +49,8 @@ def draw(count: int, seed: int) -> Samples:
             boxes.append((x, y, x + width, y + height))
             labels.append(label)
         scaled = np.asarray(boxes, dtype=np.float32) * (WIDTH / SIZE)
-        dense[i, : len(boxes)] = np.column_stack([scaled, labels])
         targets.append({"boxes": torch.from_numpy(scaled), "labels": torch.tensor(labels)})
-    return Samples(torch.from_numpy(images), targets, torch.from_numpy(dense))
+    return Samples(torch.from_numpy(images), targets)
 
 
 @cache
@@ -156,21 +155,13 @@ def boxes_of(prediction: Floats, scores: Floats, width: float) -> tuple[Floats, 
     return boxes[kept], labels[kept], best[kept]
 
 
-def true_boxes(targets: Any) -> list[dict[str, Any]]:
-    """The targets of a batch, image by image; padded rows of (N, 3, 5) have class -1."""
-    if not isinstance(targets, Tensor):
-        return list(targets)
-    rows = [target[target[:, 4] >= 0] for target in targets]
-    return [{"boxes": row[:, :4], "labels": row[:, 4].long()} for row in rows]
-
-
 def detection_f1(width: float) -> Callable[[Any, Any], Floats]:
     """F1 at IoU 0.5 of each image, for predictions of photographs `width` wide."""
 
     def metric(outputs: Any, targets: Any) -> Floats:
         boxes, scores = outputs if isinstance(outputs, tuple) else (outputs[:, :4], outputs[:, 4:])
         found = [boxes_of(b, s, width) for b, s in zip(array(boxes), array(scores), strict=True)]
-        pairs = zip(found, true_boxes(targets), strict=True)
+        pairs = zip(found, targets, strict=True)
         return np.array([f1(boxes, labels, target) for (boxes, labels, _), target in pairs])
 
     return metric

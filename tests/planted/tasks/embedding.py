@@ -77,6 +77,7 @@ NETWORKS = (
         data,
         cosine,
         judged="embedding",
+        is_told=True,
         float_min=0.75,
         drop_min=0.1,
         layers=("trunk.body.0",),
@@ -91,6 +92,7 @@ NETWORKS = (
         data,
         cosine,
         judged="embedding",
+        is_told=True,
         float_min=0.75,
     ),
 )

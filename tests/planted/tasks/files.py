@@ -3,12 +3,13 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from tests.planted.tasks.registry import TASK_NETWORKS
-from tests.planted.tasks.task_network import Samples, TaskNetwork
+from tests.planted.tasks.task_network import TaskNetwork
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,10 +42,7 @@ class TaskFiles:
     Attributes:
         program: `.pt2`. weights: a state dict, whose network is built by `architecture`. trained: builds the network
             with its weights. metric: the plain metric of the task. These three are references `file.py:function`.
-        data: `.npz` with inputs and targets to calibrate on and to measure on, targets in one tensor.
-        unlabelled: the same without targets.
-        calibration_tree, measured_tree: `.pt` files of (inputs, targets) with the targets as the user holds them, a
-            list of dictionaries for boxes.
+        data: `.npz` with inputs and targets to calibrate on and to measure on. unlabelled: the same without targets.
     """
 
     program: Path
@@ -54,8 +52,6 @@ class TaskFiles:
     metric: str
     data: Path
     unlabelled: Path
-    calibration_tree: Path
-    measured_tree: Path
 
     @property
     def by_weights(self) -> tuple[str, ...]:
@@ -81,19 +77,19 @@ def write_task_files(network: TaskNetwork | str, folder: Path) -> TaskFiles:
         metric=f"{code}:metric",
         data=folder / f"{network.name}.npz",
         unlabelled=folder / f"{network.name}_unlabelled.npz",
-        calibration_tree=folder / f"{network.name}_calibration.pt",
-        measured_tree=folder / f"{network.name}_measured.pt",
     )
     torch.export.save(program, files.program)
     torch.save(model.state_dict(), files.weights)
     inputs = {"calib_inputs": data.calibration.inputs.numpy(), "eval_inputs": data.measured.inputs.numpy()}
-    targets = {"calib_targets": data.calibration.as_tensor.numpy(), "eval_targets": data.measured.as_tensor.numpy()}
+    targets = _arrays("calib_targets", data.calibration.targets) | _arrays("eval_targets", data.measured.targets)
     np.savez(files.data, **inputs, **targets)
     np.savez(files.unlabelled, **inputs)
-    _write_tree(files.calibration_tree, data.calibration)
-    _write_tree(files.measured_tree, data.measured)
     return files
 
 
-def _write_tree(path: Path, samples: Samples) -> None:
-    torch.save((samples.inputs, samples.targets), path)
+def _arrays(name: str, targets: Any) -> dict[str, Any]:
+    """One array; or for boxes of all images one after another, how many belong to each."""
+    if isinstance(targets, torch.Tensor):
+        return {name: targets.numpy()}
+    joined = {f"{name}.{key}": torch.cat([target[key] for target in targets]).numpy() for key in targets[0]}
+    return {f"{name}.counts": np.array([len(target["boxes"]) for target in targets]), **joined}

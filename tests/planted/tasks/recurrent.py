@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.planted.tasks.metrics import frame_accuracy, top1
-from tests.planted.tasks.task_network import Samples, TaskData, TaskNetwork, fit, seeded
+from tests.planted.tasks.task_network import Samples, Task, TaskData, TaskNetwork, fit, seeded
 
 CLASSES, STEPS, MELS = 6, 16, 40
 CLICK = 1500.0
@@ -75,12 +75,14 @@ def build(kind: Kind) -> nn.Module:
 
 def _pair(name: str, kind: Kind) -> tuple[TaskNetwork, TaskNetwork]:
     metric = frame_accuracy if kind == "frames" else top1
+    task: Task = "segment" if kind == "frames" else "classify"
 
     def network(full_name: str, *, is_healthy: bool) -> TaskNetwork:
         fault = {} if is_healthy else {"drop_min": 0.1, "layers": ("input:mel",), "twin": f"{name}_healthy"}
         return TaskNetwork(
             name=full_name,
-            task="classify",
+            task=task,
+            unlabelled=task,
             architecture=lambda: Recurrent(kind),
             build=lambda: build(kind),
             data=lambda: data(kind, has_clicks=not is_healthy),

@@ -121,6 +121,7 @@ NETWORKS = (
         two_data,
         logits_top1,
         judged="logits",
+        unlabelled="classify",
         float_min=0.8,
         drop_min=0.1,
         layers=("classifier.0",),
@@ -135,6 +136,7 @@ NETWORKS = (
         two_data,
         logits_top1,
         judged="logits",
+        unlabelled="classify",
         float_min=0.8,
     ),
     TaskNetwork(

@@ -106,6 +106,7 @@ def _network(name: str, *, has_front_end: bool, **more: object) -> TaskNetwork:
     return TaskNetwork(
         name=name,
         task="classify",
+        unlabelled="classify",
         architecture=lambda: Spectral(has_front_end=has_front_end),
         build=lambda: build(has_front_end=has_front_end),
         data=lambda: data(has_front_end=has_front_end),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from qdiag.batches import Batch
 
-Task = Literal["classify", "segment", "detect", "regress", "embed"]
+Task = Literal["classify", "segment", "detect", "regress", "embed", "none"]
 Scores = npt.NDArray[np.float64]
 Metric = Callable[[Any, Any], Scores]
 """From the outputs as the network returns them (one tensor, or a tuple) and the targets: a score per sample, (N,);
@@ -25,17 +25,10 @@ class Samples:
     Attributes:
         targets: as a user would hold them: class numbers (N,), masks (N, H, W), floats (N, K), or for each image a
             dictionary of `boxes` (M, 4) and `labels` (M,).
-        dense: the same as one tensor, first axis N, where `targets` are none.
     """
 
     inputs: Tensor
     targets: Any
-    dense: Tensor | None = None
-
-    @property
-    def as_tensor(self) -> Tensor:
-        """The targets in one tensor."""
-        return self.targets if self.dense is None else self.dense
 
     def batches(self, batch_size: int = 64, *, labelled: bool = True) -> list[Batch]:
         """The samples in batches, with their targets as a user would hold them, or without."""
@@ -64,6 +57,8 @@ class TaskNetwork:
             is called, which nobody may change.
         data: makes the data. metric: the plain metric of the task.
         judged: name of the output that a user would look at.
+        is_told: targets and names do not tell the task and the output, the user has to.
+        unlabelled: task without targets, at the same output; `none` where nothing tells it.
         float_min: the float network scores this much at least.
         drop_min: int8 costs this much at least; None for a healthy twin. drop_max: a healthy twin loses at most this.
         layers: where the fault is. code: what a detector should call it; None without such a detector.
@@ -78,6 +73,8 @@ class TaskNetwork:
     metric: Metric
     judged: str
     float_min: float
+    is_told: bool = False
+    unlabelled: Task = "none"
     drop_min: float | None = None
     drop_max: float = 0.02
     layers: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import jaccard_score
 
-from tests.planted.tasks.detector import boxes_of, detection_f1, true_boxes
+from tests.planted.tasks.detector import boxes_of, detection_f1
 from tests.planted.tasks.metrics import box_iou, cosine, f1, frame_accuracy, iou, suppress, top1
 
 
@@ -55,13 +55,6 @@ def test_f1_pairs_each_true_box_once_and_only_with_its_class() -> None:
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     assert f1(np.zeros((0, 4)), np.zeros(0), nothing) == 1.0
     assert f1(twice, np.array([0, 0]), nothing) == 0.0
-
-
-def test_the_two_forms_of_boxes_are_read_alike() -> None:
-    dense = torch.tensor([[[1.0, 2.0, 3.0, 4.0, 1.0], [-1.0, -1.0, -1.0, -1.0, -1.0]]])
-    (target,) = true_boxes(dense)
-    assert (target["boxes"].tolist(), target["labels"].tolist()) == ([[1.0, 2.0, 3.0, 4.0]], [1])
-    assert true_boxes([target])[0] is target
 
 
 def test_predictions_become_boxes_in_pixels() -> None:
