@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import pickle
 import warnings
 from collections.abc import Callable
@@ -121,7 +122,14 @@ def _npz() -> list[bytes]:
     return [
         _bytes_of(lambda stream: np.savez(stream, **_arrays())),
         _bytes_of(lambda stream: np.savez_compressed(stream, images=pixels)),
+        _bytes_of(lambda stream: np.savez(stream, images=pixels, **_boxes())),
+        _bytes_of(lambda stream: np.savez(stream, images=pixels, labels=np.array(["one", "two", "", "three"]))),
     ]
+
+
+def _boxes() -> dict[str, np.ndarray]:
+    boxes = np.array([[0, 0, 4, 4], [1, 2, 3, 8], [0, 0, 8, 8]], dtype=np.float32)
+    return {"y.counts": np.array([1, 0, 2, 0]), "y.boxes": boxes, "y.labels": np.arange(3)}
 
 
 def _npy() -> list[bytes]:
@@ -130,7 +138,11 @@ def _npy() -> list[bytes]:
 
 def _torch_data() -> list[bytes]:
     tensors = {name: torch.from_numpy(value) for name, value in _arrays().items()}
+    entry = {"boxes": torch.tensor([[0.0, 0.0, 4.0, 4.0]]), "labels": torch.tensor([3])}
+    pair = (tensors["images"], [entry, entry, {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0)}, entry])
     return [
+        _bytes_of(lambda stream: torch.save(pair, stream)),
+        _bytes_of(lambda stream: torch.save({"x": tensors["images"], "y": ("a", "b", "c", "d")}, stream)),
         _bytes_of(lambda stream: torch.save(tensors, stream)),
         _bytes_of(lambda stream: torch.save(tensors["images"], stream, _use_new_zipfile_serialization=False)),
     ]
@@ -157,7 +169,12 @@ def _image(path: Path) -> None:
 
 
 def _tables() -> list[bytes]:
-    return [b"file,label,split\na.png,0,calib\nb.png,1,eval\n", b"file,label\na.png,1\nb.png,0\n"]
+    return [
+        b"file,label,split\na.png,0,calib\nb.png,1,eval\n",
+        b"file,label\na.png,1\nb.png,0\n",
+        b"file,target_x,target_y\na.png,1.5,2\nb.png,-1e3,0\n",
+        b"file,text\na.png,one\nb.png,two\n",
+    ]
 
 
 def _labels(path: Path) -> None:
@@ -165,6 +182,29 @@ def _labels(path: Path) -> None:
         if not (path.parent / name).exists():
             Image.new("RGB", (8, 8)).save(path.parent / name)
     _data(path.parent)
+
+
+def _masks() -> list[bytes]:
+    mask = Image.fromarray(np.random.default_rng(0).integers(0, 5, (8, 8), dtype=np.uint8))
+    deep = Image.fromarray(np.full((8, 8), 300, dtype=np.uint16))
+    images = [mask, mask.convert("P"), mask.convert("1"), mask.convert("RGB"), deep]
+    return [_bytes_of(lambda stream, image=image: image.save(stream, "PNG")) for image in images]
+
+
+def _mask(path: Path) -> None:
+    folder = path.parent.parent
+    if not (folder / "a.png").exists():
+        Image.new("RGB", (8, 8)).save(folder / "a.png")
+    _data(folder)
+
+
+def _box_files() -> list[bytes]:
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+        "annotations": [{"image_id": 1, "bbox": [0, 0, 4, 4.5], "category_id": 3, "iscrowd": 0}],
+    }
+    simple = {"a.png": [{"box": [0, 0, 4, 4.5], "label": 3}], "b.png": []}
+    return [json.dumps(content).encode() for content in (coco, simple)]
 
 
 def _scheme(path: Path) -> None:
@@ -245,6 +285,8 @@ READERS: dict[str, Reader] = {
     "safetensors data": Reader(_safetensors_data, _data, "data.safetensors"),
     "image": Reader(_images, _image, "images/a.png"),
     "labels.csv": Reader(_tables, _labels, "images/labels.csv", is_text=True),
+    "mask": Reader(_masks, _mask, "images/masks/a.png"),
+    "boxes.json": Reader(_box_files, _labels, "images/boxes.json", is_text=True),
     "scheme": Reader(_presets, _scheme, "scheme.toml", is_text=True),
     "gate file": Reader(_gate_files, _gate_file, "gate.toml", is_text=True),
     "result": Reader(_diagnoses, _result, "diagnosis.json", is_text=True),

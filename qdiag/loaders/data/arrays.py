@@ -13,6 +13,7 @@ from qdiag.errors import DataError
 from qdiag.loaders.data.checks import check_finite, check_label_count, numbered
 from qdiag.loaders.data.input_array import InputArray, open_input
 from qdiag.loaders.data.samples import Hash, Reading, StoredData, read_ahead
+from qdiag.loaders.images.geometry import moved_targets
 from qdiag.loaders.targets.arrays import array_targets, label_root
 from qdiag.loaders.targets.given import LABEL_NAMES
 from qdiag.targets import target_bytes, target_rows
@@ -67,9 +68,11 @@ class ArraySamples:
         return read_ahead(self._load, indices, batch_size)
 
     def _load(self, indices: Sequence[int]) -> Batch:
-        labels = target_rows(self.labels, indices)
+        labels, first = target_rows(self.labels, indices), self.inputs[0]
         try:
             tensors = {array.name: array.tensor(indices) for array in self.inputs}
+            if first.preprocessing is not None and first.image_size is not None:
+                labels = moved_targets(labels, *first.image_size, first.preprocessing)
         except DataError as error:
             raise DataError(error.message, at=self.source, hint=error.hint) from error
         for name, tensor in tensors.items():

@@ -37,6 +37,14 @@ class InputArray:
     gain: float
     description: str
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of stored pixels; None of values that are not preprocessed."""
+        if self.preprocessing is None:
+            return None
+        height = 2 if self.layout == "nchw" else 1
+        return self.values.shape[height], self.values.shape[height + 1]
+
     def tensor(self, indices: Sequence[int]) -> Tensor:
         """The samples of `indices`, as the network takes them."""
         values = self.values[np.asarray(indices, dtype=np.intp)]

@@ -1,15 +1,16 @@
 """What resizing and cropping an image does to its mask and to its boxes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from qdiag.loaders.images.pixels import centre_crop, shorter_side_size
 from qdiag.loaders.images.preprocessing import Preprocessing
+from qdiag.targets import kind_of_targets
 
 
 def moved_mask(mask: NDArray[Any], how: Preprocessing) -> NDArray[Any]:
@@ -20,8 +21,36 @@ def moved_mask(mask: NDArray[Any], how: Preprocessing) -> NDArray[Any]:
     """
     if how.resize is not None:
         height, width = shorter_side_size(mask.shape[0], mask.shape[1], how.resize)
-        mask = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+        mask = mask[_nearest(mask.shape[0], height)][:, _nearest(mask.shape[1], width)]
     return np.ascontiguousarray(centre_crop(mask[None, ..., None], how.crop)[0, ..., 0])
+
+
+def _nearest(stored: int, wanted: int) -> NDArray[Any]:
+    """The stored pixel under the centre of each wanted one, as in Pillow's NEAREST, which takes few types."""
+    return (2 * np.arange(wanted) + 1) * stored // (2 * wanted)
+
+
+def moved_targets(targets: Any, height: int, width: int, how: Preprocessing) -> Any:
+    """Masks and boxes of stored images of one size, as `how` moves these; a mask has their size. Other targets, floats
+    among them, stay as they are.
+
+    Raises:
+        DataError: the crop is larger than the images.
+    """
+    if how.resize is None and how.crop is None:
+        return targets
+    if isinstance(targets, Mapping):
+        return {name: moved_targets(branch, height, width, how) for name, branch in targets.items()}
+    if isinstance(targets, tuple):
+        return tuple(moved_targets(branch, height, width, how) for branch in targets)
+    kind = kind_of_targets(targets)
+    if kind == "boxes":
+        return [moved_boxes(entry, height, width, how) for entry in targets]
+    if kind != "mask" or targets.shape[2 if targets.ndim == 4 else 1 :] != (height, width):
+        return targets
+    masks = targets.reshape(-1, height, width).numpy()
+    moved = torch.from_numpy(np.stack([moved_mask(mask, how) for mask in masks]))
+    return moved.reshape(*targets.shape[:-2], *moved.shape[1:])
 
 
 def moved_boxes(entry: dict[str, Tensor], height: int, width: int, how: Preprocessing) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Folders of images with masks, boxes, floats and texts, and what preprocessing does to them."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,54 @@ def test_a_mask_drawn_as_an_image_moves_as_the_image() -> None:
     drawn = how.pixels(Image.fromarray(picture))[..., 0]
     assert np.array_equal(moved[drawn == 255] == 255, np.ones((drawn == 255).sum(), bool))
     assert (np.abs(moved.astype(int) - drawn) > 128).mean() < 0.02
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.int32, bool])
+@pytest.mark.parametrize(("size", "resize"), [((9, 14), 16), ((31, 17), 12), ((8, 8), 8), ((5, 40), 23)])
+def test_masks_of_any_type_are_resized_as_pillow_resizes_bytes(dtype: Any, size: tuple[int, int], resize: int) -> None:
+    values = RNG.integers(0, 2, size, dtype=np.uint8)
+    height, width = (
+        (resize, int(resize * size[1] / size[0]))
+        if size[0] <= size[1]
+        else (
+            int(resize * size[0] / size[1]),
+            resize,
+        )
+    )
+    expected = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.NEAREST))
+    found = moved_mask(values.astype(dtype), Preprocessing(resize=resize))
+    assert found.dtype == dtype and np.array_equal(found, expected.astype(dtype))
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw", "nhw"])
+def test_masks_and_boxes_of_arrays_move_as_the_pixels_do(tmp_path: Path, layout: str) -> None:
+    """A mask that is drawn into the pixels stays where it is drawn."""
+    drawn = np.zeros((4, 9, 14), np.uint8)
+    drawn[:, 3:7, 5:11] = 1
+    pixels = {"nhwc": np.repeat(drawn[..., None], 3, -1), "nchw": np.repeat(drawn[:, None], 3, 1), "nhw": drawn}[layout]
+    counts = np.ones(4, np.int64)
+    boxes = {"y.boxes": np.tile([5.0, 3, 11, 7], (4, 1)), "y.labels": counts, "y.counts": counts}
+    floats = RNG.normal(size=(4, 9, 14)).astype(np.float32)
+    how = Preprocessing(resize=36, crop=30)
+    for name, targets in {
+        "mask": {"y": drawn},
+        "channel": {"y": drawn[:, None]},
+        "tree": {"y.mask": drawn.astype(np.int64), "y.depth": floats},
+        "boxes": boxes,
+    }.items():
+        np.savez(tmp_path / "data.npz", images=pixels * 255, **targets)
+        samples = read_stored(str(tmp_path / "data.npz"), Reading(how)).samples
+        (batch,) = samples.batches(range(4), 4)
+        inside = batch.args[0][:, 0] > 0.5
+        if name == "boxes":
+            rows, columns = np.nonzero(inside[0].numpy())
+            edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            assert np.allclose(batch.labels[0]["boxes"][0].numpy(), edges, atol=1.0)
+            continue
+        found = batch.labels["mask"] if name == "tree" else batch.labels
+        assert found.shape == ((4, 1, 30, 30) if name == "channel" else (4, 30, 30))
+        assert (found.reshape(4, 30, 30).bool() != inside).float().mean() < 0.02
+        assert name != "tree" or torch.equal(batch.labels["depth"], torch.from_numpy(floats))
 
 
 SIMPLE = {
@@ -281,6 +330,13 @@ def test_boxes_that_are_none_are_named(tmp_path: Path, content: Any, words: str,
     with pytest.raises(DataError, match=words) as refusal:
         everything(tmp_path)
     assert refusal.value.at == f"{file}{place}" and refusal.value.hint
+
+
+def test_a_fifo_is_no_file_of_boxes(tmp_path: Path) -> None:
+    two_images(tmp_path)
+    os.mkfifo(tmp_path / "truth.json")
+    with pytest.raises(DataError, match="it is a FIFO, and only regular files are read"):
+        everything(tmp_path, tmp_path / "truth.json")
 
 
 def test_masks_that_cannot_be_used_are_named(tmp_path: Path) -> None:
