@@ -10,6 +10,9 @@ from qdiag.core.scheme import BiasType, QuantScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
 
+SPLIT = "left out, so that its branches come out one by one"
+"""Why what stands behind a split concat is not quantized."""
+
 
 @dataclass(frozen=True)
 class LayerPlan:
@@ -25,6 +28,7 @@ class LayerPlan:
         bias: integer type of this layer's bias where it differs from the scheme's.
         source: quantizer at whose scale the layer adds up although its input stays in float: a layer that is switched
             on by itself still has the accumulator of its backend.
+        is_left_out: it stands behind a concat that is split, so it is no part of the network that runs in integers.
     """
 
     output: Quantizer | None = None
@@ -34,6 +38,12 @@ class LayerPlan:
     bias_shift: Tensor | None = None
     bias: BiasType | None = None
     source: Quantizer | None = None
+    is_left_out: bool = False
+
+    @property
+    def skip_reason(self) -> str | None:
+        """Why the layer is not quantized; None when it is."""
+        return SPLIT if self.is_left_out else self.float_reason
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ class QuantScheme:
         pair_saturation: products of two neighbours are first added in int16 and saturate there (x86 without VNNI).
         fold_batchnorm: BatchNorm goes into the neighbouring convolution or linear layer before quantization.
         float_layers: glob patterns of layers that stay in float.
+        split_concats: glob patterns of concats at an output of the network that are left to whoever reads it: each
+            branch comes out with the quantizer that it has.
         layers: what is different at some layers; where several match, the later ones win, field by field.
     """
 
@@ -71,6 +73,7 @@ class QuantScheme:
     pair_saturation: bool = False
     fold_batchnorm: bool = True
     float_layers: tuple[str, ...] = ()
+    split_concats: tuple[str, ...] = ()
     layers: tuple[LayerOverride, ...] = ()
 
     def __post_init__(self) -> None:

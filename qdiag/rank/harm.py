@@ -2,6 +2,7 @@
 
 import math
 
+from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_beside_logits
 from qdiag.core.causes.ranking import Harm, HarmVerdict, Recovery, Score
 from qdiag.core.measures.task import Z_95, Interval, PairedCounts
 
@@ -10,8 +11,6 @@ DROP_LIMIT_PP = 1.0
 FLIPS_LIMIT_PERCENT = 5.0
 """Top-1 that changes where there are no labels. Healthy 8-bit networks flip 1 to 4 % of their answers, nearly all of
 them close calls that were as often wrong before."""
-SQNR_LIMIT_DB = 20.0
-"""Noise of a tenth of the signal's amplitude at the output, for networks without logits."""
 GAIN_LIMIT_DB = 1.0
 """A repair that gives back less than this at the output has not removed a cause."""
 
@@ -58,12 +57,9 @@ def _is_silent(score: Score) -> bool:
 
 def _lost_outputs(score: Score, harm: Harm) -> tuple[str, ...]:
     """Outputs that the verdict does not speak of: where there are logits, it is of these alone."""
-    logits = next((o for o in score.outputs if len(o.shape) == 1 and o.shape[0] > 1), None)
-    others = [o for o in score.outputs if o is not logits] if harm.kind != "sqnr" else []
     lost = [
         f"{o.name} ({o.weakest_sqnr_db:.1f} dB{f' at {o.weakest.name}' if o.weakest else ''})"
-        for o in others
-        if o.weakest_sqnr_db < SQNR_LIMIT_DB
+        for o in (lost_beside_logits(score) if harm.kind != "sqnr" else ())
     ]
     if not lost:
         return ()

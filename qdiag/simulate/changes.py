@@ -100,7 +100,7 @@ def _planned(session: Session, case: Case, *, recalibrate: bool) -> Case:
         case = replace(case, observations=session.observe(case.network, case.calibration, case.scheme))
     plan = session.plan(case.network, case.observations, case.scheme)
     for name, changes in case.plan_edits.items():
-        if name in plan.layers and plan.layers[name].float_reason is None:
+        if name in plan.layers and plan.layers[name].skip_reason is None:
             plan = plan.with_layer(name, **changes)
     return replace(case, plan=plan)
 

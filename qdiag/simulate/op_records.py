@@ -50,7 +50,7 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         quantizer=_quantizer(case.plan, layer),
         weight=weight_record(case.network, case.plan, layer, weights) if weights is not None else None,
         clipped_count=errors.clipped_count,
-        skip_reason=case.plan.layers[layer.name].float_reason,
+        skip_reason=case.plan.layers[layer.name].skip_reason,
     )
 
 
@@ -65,7 +65,7 @@ def float_ops(case: Case) -> tuple[FloatOp, ...]:
     """Every operation whose arithmetic stays in float although the scheme quantizes."""
     found = []
     for layer in case.network.graph.layers:
-        reason = case.plan.layers[layer.name].float_reason
+        reason = case.plan.layers[layer.name].skip_reason
         if reason is not None and layer.kind not in (INPUT, OUTPUT):
             found.append(FloatOp(layer.name, layer.ops[0], reason, _weight_fraction(case.network.program, layer)))
     return tuple(found)

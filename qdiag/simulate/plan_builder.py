@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor
 
+from qdiag.capture.outputs.tails import output_concats
 from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError, ConfigError
@@ -32,10 +33,12 @@ def build_plan(
 
     Raises:
         CalibrationError: a weight or an activation has no finite range; says which.
-        ConfigError: a pattern of `float_layers` or `layers` matches no layer, or contradictory fields meet at one.
+        ConfigError: a pattern of `float_layers` or `layers` matches no layer, one of `split_concats` no concat that can
+            be split, or contradictory fields meet at one layer.
     """
     _check_patterns(network.graph, scheme)
-    builder = _Builder(network, observations, scheme, calibrations or Calibrations())
+    left_out = _behind_split_concats(network, scheme)
+    builder = _Builder(network, observations, scheme, calibrations or Calibrations(), left_out)
     for layer in network.graph.sites:
         builder.add(layer)
     return QuantPlan(scheme, builder.plans)
@@ -47,11 +50,15 @@ class _Builder:
     observations: Mapping[str, Observation]
     scheme: QuantScheme
     calibrations: Calibrations
+    left_out: frozenset[str]
 
     def __post_init__(self) -> None:
         self.plans: dict[str, LayerPlan] = {}
 
     def add(self, layer: Layer) -> None:
+        if layer.name in self.left_out:
+            self.plans[layer.name] = LayerPlan(is_left_out=True)
+            return
         reason = _float_reason(layer, self.scheme)
         output, shared = self._output(layer, reason)
         weight = self._weight(layer) if reason is None else None
@@ -77,7 +84,7 @@ class _Builder:
 
     def _feeds_integers(self, layer: Layer) -> bool:
         readers = [reader for reader in self.network.graph.consumers(layer.name) if reader.kind != OUTPUT]
-        return any(_float_reason(reader, self.scheme) is None for reader in readers)
+        return any(_float_reason(reader, self.scheme) is None for reader in readers if reader.name not in self.left_out)
 
     def _weight(self, layer: Layer) -> Quantizer | None:
         if layer.weight is None:
@@ -91,6 +98,27 @@ class _Builder:
         except CalibrationError as error:
             error.at = f"{layer.name}, {layer.weight_name}"
             raise
+
+
+def _behind_split_concats(network: Network, scheme: QuantScheme) -> frozenset[str]:
+    """The concats that the scheme splits, and what stands between them and the outputs.
+
+    Raises:
+        ConfigError: a pattern matches no concat that ends in the outputs alone.
+    """
+    if not scheme.split_concats:
+        return frozenset()
+    tails = output_concats(network.program, network.graph)
+    found: set[str] = set()
+    for pattern in scheme.split_concats:
+        names = [name for name in tails if _matches(pattern, name)]
+        if not names:
+            raise ConfigError(
+                f"split_concats = {pattern!r} matches no concat that ends in an output and nowhere else",
+                hint=f"there {'is' if len(tails) == 1 else 'are'} {', '.join(tails)}" if tails else "there is none",
+            )
+        found.update(layer for name in names for layer in tails[name])
+    return frozenset(found)
 
 
 def _float_reason(layer: Layer, scheme: QuantScheme) -> str | None:

@@ -97,6 +97,17 @@ class Masked(nn.Module):
         return x
 
 
+class Joined(nn.Module):
+    """Three outputs, each a concat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.eval()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.cat((x.sigmoid() * gain, x.tanh()), 1) for gain in (10.0, 20.0, 30.0))
+
+
 class Sensors(nn.Module):
     """Two inputs, each of three channels in units of their own."""
 
@@ -134,6 +145,9 @@ OTHER_NETWORKS = {
         Sensors,
         (FindingSite("input:a", (1,)), FindingSite("input:a", (2,)), FindingSite("input:b", (1,))),
         (readings(1), readings(2)),
+    ),
+    "split_concat": Start(
+        Joined, (FindingSite("concat", (1,)), FindingSite("concat", (2,)), FindingSite("concat#3", (1,)))
     ),
 }
 """Starts for repairs that find nothing to do in `Net`."""

@@ -107,6 +107,7 @@ _TABLE = (
     RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer", _PLAN),
     RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer", _PLAN),
     RepairTraits("scale_input_channels", "input channels scaled alike", True, "code", "layer", _INPUT_SCALE),
+    RepairTraits("split_concat", "branches of a concat given apart", True, "plan", "layer", _PLAN),
     RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network", _PLAN),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
     RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN),

@@ -16,8 +16,9 @@ Thresholds:
     fewer than 3 are few.
 
 What helps:
-    Outputs split before the concat, or coordinates divided by the image size, in the model. 16-bit activations; the
-    concat in float.
+    At an output of the network, splitting the concat: every branch comes out with the quantizer that it has, and is
+    joined afterwards. It costs nothing on the integer side. 16-bit activations; the concat in float. In the model,
+    coordinates divided by the image size do as well, where all branches end in the same range.
 
 Sources:
     ultralytics issue 25524 (RKNN: all scores 0; 558 after normalizing boxes); tensorflow issue 37544.
@@ -27,7 +28,7 @@ from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding
 
 CODE = "QD401"
-REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
+REPAIRS: tuple[str, ...] = ("split_concat", "activations_16bit", "keep_float")
 
 RANGE_RATIO = 8.0
 BRANCH_LEVELS = 16.0

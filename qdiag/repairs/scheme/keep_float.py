@@ -29,7 +29,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     names = tuple(
         layer.name
         for layer in _with_readers(case, layers_of(case, sites))
-        if layer.kind != INPUT and case.plan.layers[layer.name].float_reason is None
+        if layer.kind != INPUT and case.plan.layers[layer.name].skip_reason is None
     )
     if not names:
         at = ", ".join(site.layer for site in sites[:3])
@@ -42,7 +42,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
 
 def _with_readers(case: Case, layers: Sequence[Layer]) -> tuple[Layer, ...]:
     graph, plans, wanted = case.network.graph, case.plan.layers, {layer.name for layer in layers}
-    waiting = [x for x in layers if plans[x.name].weight is None and plans[x.name].float_reason is None]
+    waiting = [x for x in layers if plans[x.name].weight is None and plans[x.name].skip_reason is None]
     while waiting:
         for reader in graph.consumers(waiting.pop().name):
             if reader.name not in wanted and reader.policy in ("pass", "shared"):

@@ -33,7 +33,7 @@ class LossObserver(LayerObserver):
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Runs the layer's operation once per loss."""
-        if self._plan.layers[layer.name].float_reason or not has_lanes((args, kwargs)):
+        if self._plan.layers[layer.name].skip_reason or not has_lanes((args, kwargs)):
             return
         if layer.weight is not None and layer.name not in self._weights:
             self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)

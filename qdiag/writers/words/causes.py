@@ -3,10 +3,12 @@
 import math
 
 from qdiag.core.causes.codes import CODES, code_of
+from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_beside_logits
 from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Recovery, Score, TaskKind, Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
+from qdiag.core.measures.measurement import OutputRecord, weakest_output
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
 from qdiag.writers.words.numbers import (
     UNKNOWN,
@@ -39,6 +41,8 @@ VERDICT_WORDS = {
 }
 """Of `RankedCause.verdict`."""
 
+PROXY = "a proxy for the task's own metric"
+"""What a limit on SQNR is, wherever it decides."""
 _CODES = {code.code for code in CODES}
 
 
@@ -47,13 +51,18 @@ def headline(source: Diagnosis | Ranking) -> str:
     ranking = ranking_of(source)
     harm, cost = ranking.harm, harm_words(ranking)
     limit = _limit_words(harm)
+    lost = lost_beside_logits(ranking.before) if harm.kind != "sqnr" else ()
+    if harm.verdict == "healthy" and lost:
+        left = listed([f"{_at(o)} has {with_unit(o.weakest_sqnr_db, 'dB')} of SQNR left" for o in lost], 3)
+        proxy = with_unit(SQNR_LIMIT_DB, "dB")
+        return f"{_capital(cost)}, within the limit of {limit}. But {left}, below {proxy}, {PROXY}."
     if harm.verdict == "healthy":
         return f"Nothing to repair: {cost}, {'above' if harm.kind == 'sqnr' else 'within'} the limit of {limit}."
     if harm.verdict == "undecided" and math.isnan(harm.value):
         return f"Nothing to judge by: {cost}."
     if harm.verdict == "undecided":
         return f"Too few samples to tell: {cost}; the limit is {limit}."
-    sentence = f"{cost[:1].upper()}{cost[1:]}."
+    sentence = f"{_capital(cost)}{f', below the limit of {limit}' if harm.kind == 'sqnr' else ''}."
     claimed = ranking.claimed
     if not claimed:
         return f"{sentence} {_without_cause(ranking)}."
@@ -81,7 +90,9 @@ def harm_words(ranking: Ranking) -> str:
     bounds = interval_words(harm.interval)
     if harm.kind == "sqnr":
         inside = f" ({bounds})" if bounds else ""
-        return f"quantization leaves {with_unit(harm.value, 'dB')} of SQNR at the output{inside}"
+        where = weakest_output(ranking.before.outputs)
+        at = _at(where, is_only=len(ranking.before.outputs) == 1) if where is not None else "the output"
+        return f"quantization leaves {with_unit(harm.value, 'dB')} of SQNR at {at}{inside}"
     if harm.kind == "flips":
         inside = f" ({bounds})" if bounds else ""
         return f"quantization changes the top-1 of {with_unit(harm.value, '%')} of the samples{inside}"
@@ -101,7 +112,18 @@ def _raised(inside: str, ranking: Ranking) -> str:
 
 
 def _limit_words(harm: Harm) -> str:
-    return with_unit(harm.limit, {"drop": "pp", "flips": "%", "sqnr": "dB"}[harm.kind])
+    words = with_unit(harm.limit, {"drop": "pp", "flips": "%", "sqnr": "dB"}[harm.kind])
+    return f"{words}, {PROXY}" if harm.kind == "sqnr" else words
+
+
+def _at(output: OutputRecord, *, is_only: bool = False) -> str:
+    """`branch sigmoid of output boxes`, or the output as a whole."""
+    name = "the output" if is_only else f"output {output.name}"
+    return f"{output.weakest.name} of {name}" if output.weakest else name
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"
 
 
 def _cause_sentence(claimed: tuple[RankedCause, ...]) -> str:

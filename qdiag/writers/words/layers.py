@@ -77,13 +77,15 @@ def format_words(name: str) -> str:
 
 
 def arithmetic_words(scheme: QuantScheme) -> str:
-    """Bias, accumulator, BatchNorm and what stays in float."""
+    """Bias, accumulator, BatchNorm, what stays in float and what is split."""
     words = [f"bias {scheme.bias}", f"{scheme.accumulator_bits}-bit accumulator"]
     if scheme.pair_saturation:
         words.append("int16 pair sums")
     words.append("BatchNorm folded" if scheme.fold_batchnorm else "BatchNorm not folded")
     if scheme.float_layers:
         words.append(f"float: {' '.join(scheme.float_layers)}")
+    if scheme.split_concats:
+        words.append(f"split: {' '.join(scheme.split_concats)}")
     return ", ".join(words)
 
 

@@ -1,8 +1,11 @@
+import math
 from dataclasses import replace
 
 import pytest
 
-from qdiag.core.causes.ranking import Harm, RankedCause, Recovery, Trial
+from qdiag.core.causes.ranking import Harm, HarmVerdict, RankedCause, Recovery, Trial
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts
 from qdiag.writers.words.causes import best_trial, cause_line, commands, headline, repair_title, way_around_commands
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
@@ -35,7 +38,43 @@ def test_a_network_without_task_is_judged_by_its_output() -> None:
     ranking = diagnosis().ranking
     harm = Harm("sqnr", 34.25, Interval(33.0, 35.5), 20.0, "healthy")
     words = headline(replace(ranking, harm=harm))
-    assert words.endswith("leaves 34.2 dB of SQNR at the output (95 %: 33.0 to 35.5), above the limit of 20.0 dB.")
+    cost, proxy = "leaves 34.2 dB of SQNR at the output (95 %: 33.0 to 35.5)", "a proxy for the task's own metric"
+    assert words.endswith(f"{cost}, above the limit of 20.0 dB, {proxy}.")
+
+
+def lost_part() -> OutputRecord:
+    """A whole of 40 dB, in which one branch has 0 dB left."""
+    scores = OutputPart("branch scores", ErrorSums(100, 1.0, 1.0))
+    boxes = OutputPart("branch boxes", ErrorSums(100, 1e5, 9.0))
+    return OutputRecord("maps", (2, 10), ErrorSums(200, 1e5 + 1.0, 10.0), (boxes, scores))
+
+
+@pytest.mark.parametrize(("verdict", "db"), [("healthy", 34.25), ("harmed", 0.0)])
+def test_a_limit_on_sqnr_is_called_a_proxy_and_the_part_is_named(verdict: HarmVerdict, db: float) -> None:
+    ranking = healthy_diagnosis().ranking
+    nan = Interval(math.nan, math.nan)
+    before = replace(ranking.before, outputs=(lost_part(),))
+    words = headline(replace(ranking, before=before, harm=Harm("sqnr", db, nan, 20.0, verdict), causes=()))
+    assert f"leaves {db:.1f} dB of SQNR at branch scores of the output, " in words
+    assert "the limit of 20.0 dB, a proxy for the task's own metric" in words
+    assert words.startswith("Nothing to repair") == (verdict == "healthy")
+    two = replace(before, outputs=(lost_part(), *ranking.before.outputs))
+    words = headline(replace(ranking, before=two, harm=Harm("sqnr", db, nan, 20.0, verdict), causes=()))
+    assert "at branch scores of output maps, " in words
+
+
+def test_nothing_is_not_to_be_repaired_while_another_output_is_lost() -> None:
+    ranking = healthy_diagnosis().ranking
+    before = replace(ranking.before, outputs=(*ranking.before.outputs, lost_part()))
+    words = headline(replace(ranking, before=before))
+    assert "Nothing to repair" not in words
+    assert (
+        "within the limit of 1.0 pp. But branch scores of output maps has 0.0 dB of SQNR left, below 20.0 dB" in words
+    )
+    sound = replace(lost_part(), parts=lost_part().parts[:1])
+    assert "Nothing to repair" in headline(
+        replace(ranking, before=replace(before, outputs=(*ranking.before.outputs, sound)))
+    )
 
 
 def test_harm_without_a_claimed_cause_says_whether_anything_was_tried() -> None:
