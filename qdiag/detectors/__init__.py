@@ -6,6 +6,7 @@ from qdiag.core.causes.findings import Finding
 from qdiag.detectors.activations import (
     activation_channel_imbalance,
     activation_outliers,
+    heavy_tailed_input,
     input_channel_units,
     magnified_rounding,
     masked_scores,
@@ -70,6 +71,7 @@ DETECTORS: tuple[Detector, ...] = (
     masked_scores,
     magnified_rounding,
     input_channel_units,
+    heavy_tailed_input,
     dead_batchnorm_channels,
     batchnorm_gain_outliers,
     unfolded_batchnorm,

@@ -202,6 +202,23 @@ def ratio(part: float, whole: float) -> float:
     return math.inf if part > 0.0 else math.nan
 
 
+def below_step_percent(record: OpRecord) -> float:
+    """Share of its values on the calibration data, zeros left out, that lie within one step of zero; NaN if unknown.
+
+    Uneven levels have the widest of the two steps beside zero.
+    """
+    seen, quantizer = record.range, record.quantizer
+    if seen is None or seen.histogram is None or quantizer is None or not seen.zero_fraction < 1.0:
+        return math.nan
+    step, width, total = 2.0 * quantizer.zero_bound, seen.histogram.bin_width, seen.histogram.total
+    inside = 0.0
+    for i, count in enumerate(seen.histogram.counts, seen.histogram.first_bin):
+        covered = min(step, (i + 1) * width) - max(-step, i * width)
+        inside += count * min(1.0, max(0.0, covered / width))
+    others = (1.0 - seen.zero_fraction) * total
+    return 100.0 * max(0.0, inside - seen.zero_fraction * total) / others if others >= 1.0 else math.nan
+
+
 def by_far_the_weakest(
     context: DetectionContext, *, position: int, margin_db: float, local_db: float
 ) -> FindingSite | None:

@@ -143,6 +143,35 @@ def fits_other_unit() -> Chain:
     return model
 
 
+SHARES = 10.0 ** (-4.0 * torch.arange(12.0) / 11.0)
+"""What the rows of the image hold, from the first to a ten thousandth in the last."""
+
+
+def falling(images: Tensor) -> Tensor:
+    """As a spectrum falls with frequency: most values are far smaller than the few that hold the power."""
+    return images * SHARES[:, None]
+
+
+class Bands(Chain):
+    """Filters as high as the image: each row has weights of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 48, (12, 3)), nn.ReLU())
+        self.pool = nn.AdaptiveAvgPool2d((1, 2))
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.pool(self.stem(x)).flatten(1)
+
+
+def bands(data: Data, shares: Tensor) -> Chain:
+    model = build(Bands)
+    with torch.no_grad():
+        model.stem[0].weight /= 10.0 * shares[:, None]
+    return fit_classifier(model, data)
+
+
+FALLING = DATA.changed(fit=falling, calibration=falling, measured=falling)
 SPIKES = DATA.changed(fit=spiked, calibration=spiked, measured=spiked)
 GROUNDS = DATA.changed(fit=on_bright_ground, calibration=on_bright_ground, measured=on_bright_ground)
 OTHER_UNIT = DATA.changed(fit=other_unit, calibration=other_unit, measured=other_unit)
@@ -171,6 +200,10 @@ FAULTS = (
     planted(
         *("input_units", "QD208", fits_other_unit, scheme(16, 8, per_channel=True), ("input:x",)),
         data=OTHER_UNIT, twin=plain, twin_data=DATA,
+    ),
+    planted(
+        *("falling_spectrum", "QD209", lambda: bands(FALLING, SHARES), INT8, ("input:x",)),
+        data=FALLING, twin=lambda: bands(DATA, torch.ones(12)), twin_data=DATA,
     ),
     planted(
         *("calibration_scaled", "QD501", plain, INT8, ("input:x",)),

@@ -78,7 +78,7 @@ def _pair(name: str, kind: Kind) -> tuple[TaskNetwork, TaskNetwork]:
     task: Task = "segment" if kind == "frames" else "classify"
 
     def network(full_name: str, *, is_healthy: bool) -> TaskNetwork:
-        fault = {} if is_healthy else {"drop_min": 0.1, "layers": ("input:mel",), "twin": f"{name}_healthy"}
+        planted = {"drop_min": 0.1, "layers": ("input:mel",), "code": "QD209", "twin": f"{name}_healthy"}
         return TaskNetwork(
             name=full_name,
             task=task,
@@ -89,7 +89,7 @@ def _pair(name: str, kind: Kind) -> tuple[TaskNetwork, TaskNetwork]:
             metric=metric,
             judged="output",
             float_min=0.8,
-            **fault,
+            **({} if is_healthy else planted),
         )
 
     return network(name, is_healthy=False), network(f"{name}_healthy", is_healthy=True)

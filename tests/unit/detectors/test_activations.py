@@ -1,11 +1,16 @@
-"""QD201 to QD205: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
+"""QD201 to QD209: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
 
+import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from qdiag.core.measures.quantizer import QuantizerRecord
-from qdiag.detectors import detect
+from qdiag.core.measures.ranges import Histogram, TensorRange
+from qdiag.detectors import DetectionContext, detect
+from qdiag.detectors.base import below_step_percent
+from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from tests.contexts import affine, channel_ranges, codes, healthy, losses, planted, spread, sums, symmetric
 
 FAR = {"range": spread(0.0, 300.0, bulk=0.01), "quantizer": affine(0.0, 300.0), "local": sums(9.0)}
@@ -124,3 +129,87 @@ def test_few_wide_channels_hide_behind_a_good_figure() -> None:
 def test_channels_without_few_that_reach_far(widths: tuple[float, ...]) -> None:
     wide = {"quantizer": affine(0.0, 60.0)}
     assert codes(planted(healthy(), "sum", wide, {"channels": channel_ranges(widths)})) == []
+
+
+def tail(share: float, *, zeros: float = 0.0, kurtosis: float = 40.0) -> TensorRange:
+    """A share of the values that are not zero in the first of 256 bins up to 256, the others spread over the rest."""
+    count = 25_600
+    others = (1.0 - zeros) * count
+    near = round(zeros * count + share * others)
+    rest = round((1.0 - share) * others / 255)
+    counts = (near, *[rest] * 255)
+    seen = spread(0.0, 256.0, zeros=zeros)
+    return replace(seen, kurtosis=kurtosis, histogram=Histogram(1.0, 0, counts), count=count, sampled_count=count)
+
+
+def heavy(share: float, **changes: float) -> tuple[dict[str, object], dict[str, object]]:
+    """What an input is when a share of its values lies below one step, which is one bin."""
+    seen = tail(share, **changes)
+    quantizer = affine(0.0, 255.0)
+    return {"range": seen, "quantizer": quantizer, "local": sums(40.0, 500.0)}, {"measured_range": seen}
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.5])
+def test_an_input_of_which_most_lies_below_one_step(zeros: float) -> None:
+    context = planted(healthy(), "input:x", *heavy(0.8, zeros=zeros))
+    lossy = planted(context, "stem", {"losses": losses(input=sums(6.0))})
+    (found,) = detect(lossy)
+    assert (found.code, found.layers) == ("QD209", ("input:x",))
+    figures = {e.name: e.value for e in found.sites[0].evidence}
+    assert figures["values_below_step"] == pytest.approx(80.0, abs=0.5)
+    assert figures["reader_sqnr"] == pytest.approx(6.0)
+    assert codes(context) == [], "nobody misses them"
+
+
+@pytest.mark.parametrize(
+    ("share", "kurtosis", "loss"),
+    [(0.4, 40.0, 6.0), (0.8, 3.0, 6.0), (0.8, 40.0, 25.0)],
+    ids=["most is above", "no tail", "the reader hardly feels it"],
+)
+def test_inputs_with_values_enough_above_a_step(share: float, kurtosis: float, loss: float) -> None:
+    context = planted(healthy(), "input:x", *heavy(share, kurtosis=kurtosis))
+    assert codes(planted(context, "stem", {"losses": losses(input=sums(loss))})) == []
+
+
+def test_a_reader_that_is_no_number_any_more_has_lost_everything() -> None:
+    lost = replace(sums(60.0), simulated_nonfinite_count=3)
+    context = planted(planted(healthy(), "input:x", *heavy(0.8)), "stem", {"losses": losses(input=lost)})
+    found = next(f for f in detect(context) if f.code == "QD209")
+    assert found.sites[0].evidence[2].value == -math.inf
+
+
+def test_the_share_below_one_step_is_that_of_the_values() -> None:
+    x = torch.randn(4, 3, 50, 50, generator=torch.Generator().manual_seed(0)) ** 5
+    x[:, 0] = 0.0
+    observer = TensorObserver(ObserverOptions(10_000))
+    observer.update(x, image_count=4)
+    low, high = float(x.min()), float(x.max())
+    record = replace(healthy().measurement.record("sum"), range=observer.range(), quantizer=affine(low, high))
+    others = x[x != 0].abs()
+    expected = 100.0 * float((others < (high - low) / 255).double().mean())
+    assert 10.0 < expected < 90.0
+    assert below_step_percent(record) == pytest.approx(expected, abs=1.5)
+    assert math.isnan(below_step_percent(replace(record, quantizer=None)))
+    assert math.isnan(below_step_percent(replace(record, range=spread(0.0, 1.0))))
+
+
+def log_of(below: float, function_db: float) -> DetectionContext:
+    """The SiLU is a logarithm of the clamp before it, of whose values a share lies below one step."""
+    context = planted(healthy(), "silu", {"kind": "log", "losses": losses(input=sums(function_db))})
+    seen = replace(tail(below), kurtosis=4.0)
+    # rounding leaves 12 dB of it: less than 10 dB more than what the logarithm has
+    return planted(context, "relu", {"range": seen, "quantizer": affine(0.0, 255.0), "local": sums(12.0, 1.32)})
+
+
+def test_a_logarithm_of_what_lies_below_one_step() -> None:
+    """Nothing is lost beyond what rounding took already, which was most of it."""
+    found = next(f for f in detect(log_of(0.7, 6.0)) if f.code == "QD207")
+    assert found.layers[0] == "silu"
+    figures = {e.name: e.value for e in found.sites[0].evidence}
+    assert figures["lost_by_function"] < 10.0
+    assert figures["values_below_step"] == pytest.approx(70.0, abs=0.5)
+
+
+@pytest.mark.parametrize(("below", "function_db"), [(0.3, 6.0), (0.7, 25.0)])
+def test_a_logarithm_that_loses_little(below: float, function_db: float) -> None:
+    assert "QD207" not in codes(log_of(below, function_db))
