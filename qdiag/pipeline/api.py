@@ -79,7 +79,8 @@ def measure(
     Args:
         model: a module, a `torch.export` program, or what `load_model` returned. It is left exactly as it was.
         batches: what to measure on: a tensor (N, ...), a pair (inputs, labels), a Dataset, or an iterable of batches
-            that can be gone through more than once; a batch is a tensor, (inputs, labels) or a dictionary.
+            that can be gone through more than once; a batch is a tensor, (inputs, labels) or a dictionary. Labels are
+            class numbers, masks, floats, boxes, texts, or a tree of these (docs/data.md).
         scheme: a preset's name (see `qdiag schemes`), the path of a TOML file, or a `QuantScheme`.
         calibration: what to calibrate on, in the same forms; without it, `batches` serve for both.
         device: `cpu`, `cuda` or `auto`.

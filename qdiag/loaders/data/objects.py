@@ -131,7 +131,11 @@ def _dataset_samples(dataset: Dataset[Any], source: str) -> DatasetSamples:
         raise DataError("the Dataset is empty", at=source, hint="give at least one sample")
     found = DatasetSamples(source, dataset, count, False)
     first = next(found.batches([0], 1))
-    return replace(found, is_labelled=first.labels is not None, keeps_floats=has_float_labels(dataset, count))
+    try:
+        keeps_floats = has_float_labels(dataset, count)
+    except Exception as error:
+        raise DataError(f"reading samples failed: {type(error).__name__}: {error}", at=source) from error
+    return replace(found, is_labelled=first.labels is not None, keeps_floats=keeps_floats)
 
 
 def _check_iterates_again(data: Iterable[object], source: str) -> None:

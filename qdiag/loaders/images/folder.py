@@ -95,7 +95,9 @@ def _samples(path: Path, files: Sequence[str], labels: Any, targets: Path | None
     """Images with the masks or boxes of `targets`, without these with `labels`."""
     how = reading.image_preprocessing()
     if targets is None:
-        return ImageSamples(str(path), path, tuple(files), labels, how)
+        is_table_without = labels is None and (path / LABELS_FILE).is_file()
+        source = f"{path} (no column label, target or text in {LABELS_FILE})" if is_table_without else str(path)
+        return ImageSamples(source, path, tuple(files), labels, how)
     source = f"{path} (targets: {targets})"
     if targets.is_dir():
         return ImageSamples(source, path, tuple(files), None, how, mask_files(targets, files))

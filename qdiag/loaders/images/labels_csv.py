@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -38,7 +38,7 @@ def labels_of(rows: Sequence[LabelRow]) -> Any:
 
 def read_labels_csv(path: Path) -> list[LabelRow]:
     """The rows in order. A column `label` holds class numbers, `target` and `target_...` floats, `text` texts; further
-    columns are ignored.
+    columns are ignored. Without any of these, further columns are floats if all of them hold numbers in the first row.
 
     Raises:
         DataError: naming the line that cannot be used.
@@ -54,8 +54,9 @@ def read_labels_csv(path: Path) -> list[LabelRow]:
                     at=str(path),
                     hint="the columns are file,label and, if wanted, split (calib or eval)",
                 )
-            wanted = _label_columns(columns, path)
-            rows = [_row(fields, wanted, f"{path}, line {reader.line_num}") for fields in reader]
+            lines = [(fields, reader.line_num) for fields in reader]
+            wanted = _label_columns(columns, lines[0][0] if lines else {}, path)
+            rows = [_row(fields, wanted, f"{path}, line {number}") for fields, number in lines]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"it cannot be read: {error}", at=str(path), hint="write it as UTF-8 text") from error
     if not rows:
@@ -66,14 +67,24 @@ def read_labels_csv(path: Path) -> list[LabelRow]:
     return rows
 
 
-def _label_columns(columns: Sequence[str], path: Path) -> list[str]:
+def _label_columns(columns: Sequence[str], first: Mapping[str, str | None], path: Path) -> list[str]:
     """The columns that images are judged by: `label` if there is one, else those of floats, or that of texts."""
     if "label" in columns:
         return ["label"]
     floats = [name for name in columns if name == "target" or name.startswith("target_")]
     if floats and "text" in columns:
         raise DataError(f"both {floats[0]} and text could be the labels", at=str(path), hint="keep one of them")
-    return floats or [name for name in columns if name == "text"]
+    if floats or "text" in columns:
+        return floats or ["text"]
+    others = [name for name in columns if name not in ("file", "split")]
+    return others if all(_is_number(first.get(name)) for name in others) else []
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return math.isfinite(float(text or ""))
+    except ValueError:
+        return False
 
 
 def _row(fields: dict[str, str | None], wanted: Sequence[str], at: str) -> LabelRow:

@@ -200,3 +200,28 @@ def test_samples_of_a_dataset_with_targets_of_different_shapes_are_refused() -> 
     with pytest.raises(DataError, match=r"targets of the shapes \(1,\) and \(2,\)") as refusal:
         list(batches_from(Pairs(TARGETS["ragged"]), batch_size=3))
     assert "list of targets" in (refusal.value.hint or "")
+
+
+class Broken(Pairs):
+    """A regression whose third sample cannot be read."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 2:
+            raise OSError("disk on fire")
+        return INPUTS[index], float(index)
+
+
+def test_a_sample_that_cannot_be_read_is_told_as_one() -> None:
+    with pytest.raises(DataError, match="reading samples failed: OSError: disk on fire") as refusal:
+        batches_from(Broken(None))
+    assert refusal.value.at == "Broken"
+
+
+def test_arguments_as_a_tuple_and_targets_of_a_dataset() -> None:
+    class Two(Pairs):
+        def __getitem__(self, index: int) -> Any:
+            return (INPUTS[index], INPUTS[index, :2]), f"text {index}"
+
+    first, *_ = batches_from(Two(None), batch_size=5)
+    assert [tuple(argument.shape) for argument in first.args] == [(5, 5), (5, 2)]
+    assert first.labels == [f"text {index}" for index in range(5)]

@@ -74,6 +74,6 @@ def test_folders_of_images(tmp_path: Path) -> None:
         Image.new("RGB", (16, 16)).save(tmp_path / name)
     (tmp_path / "boxes.json").write_text(block('"box"'))
     assert [len(entry["boxes"]) for entry in labels_of(tmp_path)] == [2, 0]
-    (tmp_path / "labels.csv").write_text(block("target_x"))
+    (tmp_path / "labels.csv").write_text(block("radius"))
     assert labels_of(tmp_path).tolist() == [[12.5, 8.0, 3.0], [4.0, 9.25, 2.5]]
     assert set(json.loads(block('"box"'))) == {"a.png", "b.png"}

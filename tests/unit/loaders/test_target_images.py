@@ -248,6 +248,7 @@ def test_boxes_move_as_their_images_do(tmp_path: Path) -> None:
     [
         ("file,target_x,target_y\na.png,1,2.5\nb.png,-3e1,0\n", "floats (2, 2)", [[1, 2.5], [-30, 0]]),
         ("file,target,split\na.png,1,eval\nb.png,2,eval\n", "floats (2,)", [1, 2]),
+        ("file,split,x,y,radius\na.png,eval,1,2.5,3\nb.png,eval,4,5,6\n", "floats (2, 3)", [[1, 2.5, 3], [4, 5, 6]]),
         ('file,text\na.png,"hello, you"\nb.png,\n', "texts of 2 samples", ["hello, you", ""]),
         ("file,label,target_x,text\na.png,4,1,x\nb.png,0,1,x\n", "classes (2,)", [4, 0]),
     ],
@@ -258,6 +259,14 @@ def test_columns_of_labels_csv(tmp_path: Path, text: str, words: str, expected: 
     found = whole(tmp_path)
     assert shape_of_targets(found) == words
     assert (found if isinstance(found, list) else found.tolist()) == expected
+
+
+@pytest.mark.parametrize("text", ["file,wnid,width\na.png,n01,10\nb.png,n02,10\n", "file\na.png\nb.png\n"])
+def test_columns_of_which_some_hold_no_numbers_are_no_targets(tmp_path: Path, text: str) -> None:
+    two_images(tmp_path)
+    (tmp_path / "labels.csv").write_text(text)
+    assert whole(tmp_path) is None
+    assert "no column label, target or text" in read_stored(str(tmp_path), Reading()).samples.source
 
 
 def test_labels_csv_gives_the_split_and_a_folder_the_masks(tmp_path: Path) -> None:
@@ -371,6 +380,7 @@ def test_masks_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         ("file,target_x\na.png,1\nb.png,high\n", "target_x 'high' is no finite number", "labels.csv, line 3"),
         ("file,target_x\na.png,nan\n", "target_x 'nan' is no finite number", "labels.csv, line 2"),
         ("file,target_x,target_y\na.png,1\n", "target_y '' is no finite number", "labels.csv, line 2"),
+        ("file,x,y\na.png,1,2\nb.png,3,\n", "y '' is no finite number", "labels.csv, line 3"),
         ("file,target,text\na.png,1,x\n", "both target and text could be the labels", "labels.csv"),
     ],
 )
