@@ -8,12 +8,13 @@ from qdiag.core.causes.ranking import Harm, Ranking, Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import BiasFacts, LayerFacts, WeightFacts
-from qdiag.core.measures.measurement import Measurement, OutputRecord, StageTime
+from qdiag.core.measures.measurement import FloatOp, FloatShare, Measurement, OutputRecord, StageTime
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
+from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, PreprocessingTrial
 from qdiag.core.measures.ranges import ChannelRanges, Histogram, TensorRange
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.sensitivity import Sensitivity, SensitivityRow
-from qdiag.core.measures.task import Interval, TaskResult
+from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from tests.diagnosis_layers import layer_facts, mobile_records
 from tests.diagnosis_parts import (
     FLOAT_RIGHT,
@@ -93,6 +94,43 @@ def unlabelled_diagnosis() -> Diagnosis:
     base = _measured(mobile_records(harmed=True), before)
     base = replace(base, data=replace(base.data, is_labelled=False))
     return _diagnosis(base, ranking, batchnorms(), with_sweeps=True)
+
+
+def doubtful_diagnosis() -> Diagnosis:
+    """`diagnosis` with inputs that were prepared for another network, and much of the network in float."""
+    base = diagnosis()
+    norm = NormInput("stem.bn", 24, 1.71, 0.212)
+    trials = (
+        PreprocessingTrial(
+            (("preset", "none"), ("crop", "224")), replace(norm, mean_shift=0.9), PairedCounts(9, 2, 1, 52)
+        ),
+        PreprocessingTrial(
+            (("preset", "tf"), ("crop", "224")), NormInput("stem.bn", 24, 0.06, 0.98), PairedCounts(9, 40, 1, 14)
+        ),
+    )
+    left = (
+        FloatOp("rnn", "lstm", "the simulator does not know this operation", 0.31, 0.42),
+        FloatOp("head.fc", "linear", "kept in float by the scheme", 0.11, 0.002),
+    )
+    doubtful = replace(
+        base.measurement,
+        float_ops=left,
+        float_share=FloatShare(0.42, 0.422),
+        preprocessing=PreprocessingCheck(64, (norm,), 10, 64, trials),
+    )
+    options = (
+        "--data",
+        "photos",
+        "--preset",
+        "imagenet-stats",
+        "--crop",
+        "224",
+        "--mean",
+        "0.5",
+        "--scheme",
+        "tf-uint8",
+    )
+    return replace(base, measurement=doubtful, options=options)
 
 
 def awkward_diagnosis() -> Diagnosis:

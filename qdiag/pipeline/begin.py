@@ -10,6 +10,7 @@ from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.preparation.fixed_batches import in_batches_of
 from qdiag.pipeline.preparation.inputs import inputs_for, naming
 from qdiag.pipeline.preparation.prepare import prepare
+from qdiag.pipeline.preprocessing import check_preprocessing
 from qdiag.simulate.case import Case
 from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops
@@ -55,6 +56,8 @@ def begin(session: Session, subject: Subject, datasets: Datasets, scheme: QuantS
 
 def measurement_of(session: Session, experiment: Experiment, measured: Measured) -> Measurement:
     """The measurement with where it comes from, and what a careful reader should know."""
+    left_in_float, float_share = float_ops(experiment.case, measured.mac_counts)
+    preprocessing = check_preprocessing(session, experiment.case)
     found = Measurement(
         model=experiment.model,
         data=experiment.data,
@@ -63,9 +66,11 @@ def measurement_of(session: Session, experiment: Experiment, measured: Measured)
         records=measured.records,
         outputs=measured.outputs,
         task=measured.task,
-        float_ops=float_ops(experiment.case),
+        float_ops=left_in_float,
+        float_share=float_share,
         stages=session.watch.stages,
         versions=versions(),
+        preprocessing=preprocessing,
     )
     case = experiment.case
     count = sum(case.plan.layers[constant.name].output is not None for constant in case.network.graph.constants)

@@ -1,7 +1,7 @@
 """One network measured layer by layer: the paired pass, and what is read from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from qdiag.capture.outputs.layout import output_layouts
@@ -12,6 +12,7 @@ from qdiag.core.measures.task import TaskResult
 from qdiag.core.progress import Progress
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.layer import gather_facts
+from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.op_records import op_records
 from qdiag.simulate.passes.lanes import SIMULATED
@@ -30,12 +31,13 @@ Depth = Literal["errors", "losses", "facts"]
 
 @dataclass(frozen=True)
 class Measured:
-    """What the paired pass measured; `facts` are empty unless they were asked for."""
+    """What the paired pass measured; `facts` are empty unless they were asked for, `mac_counts` are by layer."""
 
     records: tuple[OpRecord, ...]
     outputs: tuple[OutputRecord, ...]
     task: TaskResult
     facts: tuple[LayerFacts, ...] = ()
+    mac_counts: dict[str, int] = field(default_factory=dict)
 
 
 MEASURED: Codec[Measured] = json_codec(Measured)
@@ -48,10 +50,11 @@ def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | 
         metric: the user's own, see `UserMetric`.
     """
     errors, losses, facts = ErrorObserver(case.plan), LossObserver(case.network, case.plan), FactObserver()
+    macs = MacObserver()
     observers: dict[Depth, Sequence[LayerObserver]] = {
-        "errors": [errors],
-        "losses": [losses, errors],
-        "facts": [losses, facts, errors],
+        "errors": [macs, errors],
+        "losses": [macs, losses, errors],
+        "facts": [macs, losses, facts, errors],
     }
     program = case.network.program
     outputs = OutputErrors(program.output_names, output_layouts(program, case.network.graph))
@@ -65,5 +68,6 @@ def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | 
         op_records(case, errors.errors(), losses.records(), weights),
         outputs.records(),
         task.result((custom.score(),) if custom else ()),
-        gather_facts(case, facts.facts()) if depth == "facts" else (),
+        gather_facts(case, facts.facts(), macs.counts()) if depth == "facts" else (),
+        macs.counts(),
     )

@@ -1,11 +1,11 @@
 """From a finished paired pass to the records of its layers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from qdiag.capture.program import Program
 from qdiag.core.graph import INPUT, OUTPUT, Layer
-from qdiag.core.measures.measurement import FloatOp
+from qdiag.core.measures.measurement import FloatOp, FloatShare
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import LossRecord, OpRecord
 from qdiag.plan import QuantPlan
@@ -61,20 +61,42 @@ def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:
     return replace(layer_plan.output.record(), shared_with=layer_plan.shared_with)
 
 
-def float_ops(case: Case) -> tuple[FloatOp, ...]:
-    """Every operation whose arithmetic stays in float although the scheme quantizes."""
-    found = []
-    for layer in case.network.graph.layers:
-        reason = case.plan.layers[layer.name].skip_reason
-        if reason is not None and layer.kind not in (INPUT, OUTPUT):
-            found.append(FloatOp(layer.name, layer.ops[0], reason, _weight_fraction(case.network.program, layer)))
-    return tuple(found)
+def float_ops(case: Case, mac_counts: Mapping[str, int]) -> tuple[tuple[FloatOp, ...], FloatShare]:
+    """Every operation whose arithmetic stays in float although the scheme quantizes, and what all have together.
+
+    Args:
+        mac_counts: multiplications by layer.
+    """
+    plans, graph = case.plan.layers, case.network.graph
+    left = [layer for layer in graph.layers if plans[layer.name].skip_reason and layer.kind not in (INPUT, OUTPUT)]
+    sizes, total_macs = _weight_sizes(case.network.program), sum(mac_counts.values())
+    read = {layer.name: _weights_read(case.network.program, layer) & set(sizes) for layer in left}
+
+    def weight_fraction(names: set[str]) -> float:
+        return sum(sizes[name] for name in names) / sum(sizes.values()) if names else 0.0
+
+    def mac_fraction(layers: Sequence[Layer]) -> float:
+        return sum(mac_counts.get(layer.name, 0) for layer in layers) / total_macs if total_macs else 0.0
+
+    found = tuple(
+        FloatOp(
+            layer.name,
+            layer.ops[0],
+            plans[layer.name].skip_reason or "",
+            weight_fraction(read[layer.name]),
+            mac_fraction([layer]),
+        )
+        for layer in left
+    )
+    return found, FloatShare(weight_fraction(set().union(*read.values())), mac_fraction(left))
 
 
-def _weight_fraction(program: Program, layer: Layer) -> float:
-    """Share of the network's weights, matrices and kernels, that the operations of a layer read."""
-    sizes = {name: x.numel() for name, x in program.constants.items() if x.ndim > 1 and x.is_floating_point()}
+def _weight_sizes(program: Program) -> dict[str, int]:
+    """Numbers of the network's matrices and kernels, by constant."""
+    return {name: x.numel() for name, x in program.constants.items() if x.ndim > 1 and x.is_floating_point()}
+
+
+def _weights_read(program: Program, layer: Layer) -> set[str]:
+    """Constants that the operations of a layer read; one that several layers share counts once in a sum over them."""
     nodes = set(layer.nodes)
-    read = {str(i.target) for node in program.graph.nodes if node.name in nodes for i in node.all_input_nodes}
-    total = sum(sizes.values())
-    return sum(size for name, size in sizes.items() if name in read) / total if total else 0.0
+    return {str(i.target) for node in program.graph.nodes if node.name in nodes for i in node.all_input_nodes}

@@ -9,7 +9,7 @@ from qdiag.cli.app import run
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink
-from tests.diagnoses import diagnosis, healthy_diagnosis, unlabelled_diagnosis
+from tests.diagnoses import diagnosis, doubtful_diagnosis, healthy_diagnosis, unlabelled_diagnosis
 from tests.golden.test_golden import HELP_WRITTEN_WITH
 
 LINKS = (
@@ -25,6 +25,7 @@ LINKS = (
         ("harmed", diagnosis(), "--method mean"),
         ("healthy", healthy_diagnosis(), "**Nothing to repair"),
         ("unlabelled", unlabelled_diagnosis(), "agreement with the top-1 of the float network"),
+        ("doubtful", doubtful_diagnosis(), "The inputs do not seem to be prepared as in training"),
     ],
 )
 def test_report(name: str, found: Diagnosis, must_say: str, check_golden: Callable[[str, str], None]) -> None:

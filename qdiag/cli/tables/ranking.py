@@ -1,13 +1,21 @@
 """What `qdiag rank` and `qdiag diagnose` print: the verdict, the suspects, the sequence of repairs, what to run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
-from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, float_lines, header_grid, metric_words, model_lines
+from qdiag.cli.tables.sqnr_header import (
+    capture_lines,
+    data_lines,
+    float_lines,
+    header_grid,
+    metric_words,
+    model_lines,
+    preprocessing_lines,
+)
 from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
@@ -22,6 +30,7 @@ from qdiag.writers.words.causes import (
     way_around_commands,
 )
 from qdiag.writers.words.numbers import count_noun, interval_words, number, task_noun, with_unit
+from qdiag.writers.words.preprocessing import preprocessing_command
 
 _VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4
@@ -33,6 +42,10 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
     ranking = diagnosis.ranking
     console.print(header_grid(*_header(diagnosis)))
     console.print()
+    again = preprocessing_command(diagnosis)
+    if again is not None:
+        _print_commands(console, "To look again with other inputs:", [again])
+        console.print()
     console.print(Text(headline(diagnosis), style="bold"))
     if ranking.causes:
         console.print()
@@ -59,11 +72,9 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
     yield from model_lines(measurement.model)
     yield "scheme", Text(measurement.scheme.name, style="bold")
     yield from data_lines(measurement.data)
+    yield from preprocessing_lines(measurement)
     yield from capture_lines(measurement.capture)
-    total = sum(facts.mac_count for facts in diagnosis.facts)
-    yield from float_lines(
-        measurement.float_ops, {facts.layer: facts.mac_count / total for facts in diagnosis.facts if total}
-    )
+    yield from float_lines(measurement)
     for score in measurement.task.metrics:
         yield "metric", Text(f"{metric_words(score)}; repairs are ranked by {_RANKED_BY[ranking.task_kind]}")
     passes = "1 pass" if ranking.pass_count == 1 else f"{ranking.pass_count} passes"
@@ -187,6 +198,10 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
     for title, found in (("To repair it:", proposed), ("Or around it:", around)):
         if found:
             console.print()
-            console.print(Text(title, style="bold"))
-            for line in found:
-                console.print(Text(f"  {line}"), soft_wrap=True)
+            _print_commands(console, title, found)
+
+
+def _print_commands(console: Console, title: str, lines: Sequence[str]) -> None:
+    console.print(Text(title, style="bold"))
+    for line in lines:
+        console.print(Text(f"  {line}"), soft_wrap=True)

@@ -2,24 +2,24 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from qdiag.core.listed import listed
-from qdiag.core.measures.measurement import CaptureInfo, DataInfo, FloatOp, Measurement, ModelInfo
+from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.measures.task import MetricScore, PairedCounts, TaskResult
 from qdiag.core.scheme import QuantScheme
+from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
 from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.preprocessing import preprocessing_warning
 
 Lines = Iterator[tuple[str, Text]]
 
 _NAMES_AT_MOST = 4
-_SHARE_TOLD_FROM = 0.005
-"""Share of the weights or multiplications from which a line says it: what rounds to one percent."""
 
 
 def sqnr_header(measurement: Measurement) -> RenderableType:
@@ -28,9 +28,10 @@ def sqnr_header(measurement: Measurement) -> RenderableType:
         *model_lines(measurement.model),
         *_scheme_lines(measurement.scheme),
         *data_lines(measurement.data),
+        *preprocessing_lines(measurement),
         *capture_lines(measurement.capture),
         *_task_lines(measurement),
-        *float_lines(measurement.float_ops),
+        *float_lines(measurement),
         *(("note", Text(note)) for note in measurement.notes),
     )
 
@@ -161,26 +162,20 @@ def agreement_words(task: TaskResult) -> str:
     return f"same top-1 on {share:.1f} % of {task.sample_count} samples"
 
 
-def float_lines(ops: tuple[FloatOp, ...], mac_fractions: Mapping[str, float] | None = None) -> Lines:
-    """Which operations stayed in float and why, with their share of the weights and of the multiplications.
-
-    Args:
-        mac_fractions: layer to its share of the network's multiplications, 0 to 1, where these were counted.
-    """
-    word = "float"
-    for reason, names in _by_reason((op.name, op.reason) for op in ops).items():
-        own = {op.name: op for op in ops if op.reason == reason}
-        shares = [_share(sum(op.weight_fraction for op in own.values()), "weights")]
-        shares.append(_share(sum((mac_fractions or {}).get(name, 0.0) for name in own), "multiplications"))
-        told = " and ".join(share for share in shares if share)
-        shown = listed([f"{name} ({own[name].op})" for name in names], _NAMES_AT_MOST)
-        noun = "operation" if len(names) == 1 else "operations"
-        yield word, Text(f"{len(names)} {noun} not quantized{f', with {told}' if told else ''}: {shown}: {reason}")
-        word = ""
+def float_lines(measurement: Measurement) -> Lines:
+    """Which operations stayed in float and why, with their share, and what follows where that is much."""
+    for i, line in enumerate(float_op_words(measurement)):
+        yield "" if i else "float", Text(line)
+    warning = float_share_warning(measurement)
+    if warning is not None:
+        yield "", Text(warning, style="yellow")
 
 
-def _share(fraction: float, noun: str) -> str:
-    return f"{100.0 * fraction:.0f} % of the {noun}" if fraction >= _SHARE_TOLD_FROM else ""
+def preprocessing_lines(measurement: Measurement) -> Lines:
+    """That the inputs do not seem to be prepared as in training; nothing where they do."""
+    warning = preprocessing_warning(measurement)
+    if warning is not None:
+        yield "", Text(warning, style="bold yellow")
 
 
 def _by_reason(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:

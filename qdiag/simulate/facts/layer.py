@@ -11,17 +11,18 @@ from qdiag.simulate.facts.observer import PassFacts
 from qdiag.simulate.facts.weight import weight_facts
 
 
-def gather_facts(case: Case, seen: Mapping[str, PassFacts]) -> tuple[LayerFacts, ...]:
+def gather_facts(case: Case, seen: Mapping[str, PassFacts], mac_counts: Mapping[str, int]) -> tuple[LayerFacts, ...]:
     """The facts of every layer that the pass met, in graph order.
 
     Args:
         case: what was measured; its observations are of the calibration data.
-        seen: `FactObserver.facts()` of the pass over the measured data.
+        seen: `FactObserver.facts()` of the pass over the measured data. mac_counts: `MacObserver.counts()` of it.
     """
-    return tuple(_facts(case, layer, seen[layer.name]) for layer in case.network.graph.layers if layer.name in seen)
+    layers = [layer for layer in case.network.graph.layers if layer.name in seen]
+    return tuple(_facts(case, layer, seen[layer.name], mac_counts.get(layer.name, 0)) for layer in layers)
 
 
-def _facts(case: Case, layer: Layer, seen: PassFacts) -> LayerFacts:
+def _facts(case: Case, layer: Layer, seen: PassFacts, mac_count: int) -> LayerFacts:
     graph, observation = case.network.graph, case.observations.get(layer.name)
     return LayerFacts(
         layer=layer.name,
@@ -29,7 +30,7 @@ def _facts(case: Case, layer: Layer, seen: PassFacts) -> LayerFacts:
         clamp=layer.clamp,
         groups=layer.groups,
         consumers=tuple(reader.name for reader in graph.consumers(layer.name)),
-        mac_count=seen.mac_count,
+        mac_count=mac_count,
         weight=_weight(case, layer),
         bias=bias_facts(case.network, case.plan, layer),
         channels=observation.channels if observation is not None else None,

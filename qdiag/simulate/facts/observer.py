@@ -7,13 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
-from qdiag.simulate.facts.macs import mac_count
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
 from qdiag.simulate.passes.observer import LayerObserver
 
@@ -28,7 +26,6 @@ class PassFacts:
     measured_range: TensorRange | None
     mean_shift_fraction: float
     saturated_at_bound_fraction: float
-    mac_count: int
     channel_sqnr_db_median: float
     inputs: InputMoments | None
 
@@ -40,23 +37,16 @@ class FactObserver(LayerObserver):
         self._observers: dict[str, TensorObserver] = {}
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
-        self._macs: dict[str, int] = {}
         self._inputs = WeightedInputs()
-        self._operands: tuple[fx.Node, list[Tensor]] | None = None
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs
         if layer.weight is not None:
             self._inputs.add(layer, node, pick(args, REFERENCE))
-        if layer.policy in ("compute", "float") and layer.name not in self._macs:
-            self._operands = node, [a for a in pytree.tree_leaves(pick(args, REFERENCE)) if isinstance(a, Tensor)]
 
     def opened(self, layer: Layer, lanes: Lanes) -> None:
         """The figures that only values before the clamp and the quantizer can give."""
         reference = lanes.reference
-        if self._operands is not None:
-            (node, operands), self._operands = self._operands, None
-            self._macs[layer.name] = mac_count(node, operands, reference) // max(self.sample_count, 1)
         axis = layer.channel_axis(reference.ndim)
         if layer.weight is not None and axis is not None:
             errors = self._channels.setdefault(layer.name, _ChannelErrors())
@@ -80,7 +70,6 @@ class FactObserver(LayerObserver):
             measured_range=self._observers[name].range(),
             mean_shift_fraction=channels.mean_shift_fraction() if channels is not None else math.nan,
             saturated_at_bound_fraction=share.value() if share is not None else math.nan,
-            mac_count=self._macs.get(name, 0),
             channel_sqnr_db_median=channels.sqnr_db_median() if channels is not None else math.nan,
             inputs=self._inputs.moments(name),
         )

@@ -10,9 +10,13 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
+from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.numbers import task_noun
+from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.untried import untried_findings
+
+_FLOAT_OPS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class RunView:
 
     Attributes:
         key: `before` or `after`, part of every anchor.
+        inputs, inputs_command: that the inputs do not seem to be prepared as in training, and what to run then.
+        left_in_float: which operations stayed in float. float_share: that this is too much of the network.
         lead, reasons: the headline, cut behind its first sentence.
         task: what points are points of; empty without logits.
         ways: trials that change the scheme, best first, each change at the same layers once.
@@ -50,6 +56,10 @@ class RunView:
     title: str
     diagnosis: Diagnosis
     layers: tuple[LayerView, ...]
+    inputs: str | None
+    inputs_command: str | None
+    left_in_float: tuple[str, ...]
+    float_share: str | None
     lead: str
     reasons: str
     task: str
@@ -102,6 +112,10 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         title=title,
         diagnosis=diagnosis,
         layers=layer_views(diagnosis),
+        inputs=preprocessing_warning(diagnosis.measurement),
+        inputs_command=preprocessing_command(diagnosis),
+        left_in_float=float_op_words(diagnosis.measurement, _FLOAT_OPS_SHOWN),
+        float_share=float_share_warning(diagnosis.measurement),
         lead=lead + stop.strip(),
         reasons=reasons,
         task=task_noun(ranking.task_kind) if has_task else "",

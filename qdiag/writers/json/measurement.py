@@ -7,7 +7,8 @@ from pydantic import TypeAdapter
 from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement
+from qdiag.core.measures.measurement import SCHEMA_VERSION, FloatShare, Measurement
+from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck
 from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts
@@ -33,6 +34,9 @@ DERIVED: dict[type, Sequence[str]] = {
     ),
     BatchNormAudit: ("dead_count",),
     FloatChange: ("max_abs_delta",),
+    FloatShare: ("is_beyond_limit",),
+    NormInput: ("distance", "is_as_trained"),
+    PreprocessingCheck: ("is_as_trained", "is_doubtful", "float_percent", "better"),
 }
 """Properties written beside the stored fields."""
 

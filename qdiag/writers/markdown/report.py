@@ -1,7 +1,7 @@
 """A diagnosis as report.md: the verdict first, then why, where, and how it was measured."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from qdiag.core.causes.ranking import Ranking, Score
 from qdiag.core.diagnosis import Diagnosis
@@ -16,7 +16,9 @@ from qdiag.writers.markdown.sweeps import (
 )
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
 from qdiag.writers.words.causes import commands, headline
+from qdiag.writers.words.float_ops import float_share_warning
 from qdiag.writers.words.numbers import UNKNOWN, number, with_interval, with_unit
+from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 
 
 def markdown_report(diagnosis: Diagnosis, links: Sequence[PictureLink] = ()) -> str:
@@ -47,6 +49,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
     lines = commands(diagnosis)
     blocks = [
         f"# Quantization diagnosis: {code(measurement.model.architecture)} under {code(measurement.scheme.name)}",
+        *_reservations(diagnosis),
         f"**{text(headline(diagnosis))}**",
     ]
     if measurement.data.is_data_free:
@@ -64,6 +67,18 @@ def _verdict(diagnosis: Diagnosis) -> str:
             )
     blocks.append(_figures(ranking))
     return "\n\n".join(blocks)
+
+
+def _reservations(diagnosis: Diagnosis) -> Iterator[str]:
+    """What puts the verdict below in doubt: inputs prepared in another way, or much of the network in float."""
+    warning, command = preprocessing_warning(diagnosis.measurement), preprocessing_command(diagnosis)
+    if warning is not None:
+        yield f"> **{text(warning)}**"
+        if command is not None:
+            yield from ("To look again with other inputs:", shell([command]))
+    share = float_share_warning(diagnosis.measurement)
+    if share is not None:
+        yield f"> {text(share)}."
 
 
 def _figures(ranking: Ranking) -> str:

@@ -7,6 +7,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
 from qdiag.writers.words.causes import cause_title, score_words
 from qdiag.writers.words.evidence import evidence_words
+from qdiag.writers.words.float_ops import float_op_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant, task_noun, with_unit
 from qdiag.writers.words.untried import untried_findings
@@ -109,8 +110,7 @@ def method_section(diagnosis: Diagnosis) -> str:
 
 
 def _float_words(diagnosis: Diagnosis) -> str:
-    ops = diagnosis.measurement.float_ops
-    return f"{codes(tuple(op.name for op in ops))}: {text(ops[0].reason)}" if ops else ""
+    return "; ".join(map(text, float_op_words(diagnosis.measurement)))
 
 
 def _pass_words(diagnosis: Diagnosis) -> str:

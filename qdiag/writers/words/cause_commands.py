@@ -37,7 +37,7 @@ def commands(
     ranking = ranking_of(source)
     if ranking.harm.verdict != "harmed" or not (ranking.claimed or ranking.waterfall):
         return ()
-    model, words = _model_and_options(source, model_source, options)
+    model, words = model_and_options(source, model_source, options)
     lines: list[str] = []
     settings: list[str] = []
     model = as_argument(model)
@@ -51,10 +51,12 @@ def commands(
         else:
             written_count += 1
             target = _fixed_name(model, written_count)
-            lines.append(_line([*_write_words(traits, current, target, layers), *words, *_fit_words(traits, settings)]))
+            lines.append(
+                command_line([*_write_words(traits, current, target, layers), *words, *_fit_words(traits, settings)])
+            )
             current = target
     if settings:
-        lines.append(_line(["sqnr", current, *words, *_set_words(settings)]))
+        lines.append(command_line(["sqnr", current, *words, *_set_words(settings)]))
     return tuple(lines)
 
 
@@ -67,8 +69,8 @@ def way_around_commands(
     """How to measure a change of scheme by itself; empty where no setting of the scheme makes it so."""
     if not trial.settings:
         return ()
-    model, words = _model_and_options(source, model_source, options)
-    return (_line(["sqnr", as_argument(model), *words, *_set_words(trial.settings)]),)
+    model, words = model_and_options(source, model_source, options)
+    return (command_line(["sqnr", as_argument(model), *words, *_set_words(trial.settings)]),)
 
 
 _Step = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -114,9 +116,10 @@ def _first_keeping(cause: RankedCause) -> Trial | None:
     return next((t for t in cause.trials if t.recovery is not None and t.keeps_scheme), None)
 
 
-def _model_and_options(
+def model_and_options(
     source: Diagnosis | Ranking, model_source: str | None, options: Sequence[str] | None
 ) -> tuple[str, list[str]]:
+    """The model and the options that say which network, data and scheme, as words of a command line."""
     known = source if isinstance(source, Diagnosis) else None
     model = model_source or (known.measurement.model.source if known else "MODEL")
     if options is not None:
@@ -155,7 +158,8 @@ def _option(name: str, value: str) -> list[str]:
     return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
-def _line(words: Sequence[str]) -> str:
+def command_line(words: Sequence[str]) -> str:
+    """A command of this program, ready for a shell."""
     return " ".join(map(quoted, ["qdiag", *words]))
 
 

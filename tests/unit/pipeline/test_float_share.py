@@ -1,6 +1,7 @@
 """What stays in float is told in the header of a diagnosis, with its share of the weights and multiplications."""
 
 import io
+import json
 
 import pytest
 import torch
@@ -9,6 +10,11 @@ from torch import Tensor, nn
 
 import qdiag
 from qdiag.cli.tables.ranking import print_ranking
+from qdiag.core.measures.measurement import FloatShare
+from qdiag.writers.html.report import html_report
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.words.float_ops import float_op_words, float_share_warning
+from tests.diagnoses import doubtful_diagnosis
 
 SEQUENCES = torch.randn(48, 10, 8, generator=torch.Generator().manual_seed(0))
 
@@ -43,6 +49,16 @@ def test_shares_of_a_recurrence(kind: type[nn.RNNBase], gates: int, layers: int,
     weights, products = 100 * recurrent / (recurrent + head), 100 * 10 * recurrent / (10 * recurrent + head)
     told = f"1 operation not quantized, with {weights:.0f} % of the weights and {products:.0f} % of the multiplications"
     assert told in console.file.getvalue()
+    share = result.measurement.float_share
+    assert share == FloatShare(op.weight_fraction, op.mac_fraction)
+    assert op.mac_fraction == pytest.approx(products / 100)
+    (warning,) = {float_share_warning(result.measurement)}
+    assert warning == (
+        f"{weights:.0f} % of the weights and {products:.0f} % of the multiplications stay in float, more than a tenth: "
+        "this is not the network that will run, unless these operations stay in float there too"
+    )
+    for surface in (console.file.getvalue(), markdown_report(result), html_report(result)):
+        assert warning in " ".join(surface.replace("&#39;", "'").split())
 
 
 def test_a_layer_kept_in_float_has_its_share() -> None:
@@ -50,3 +66,51 @@ def test_a_layer_kept_in_float_has_its_share() -> None:
     scheme = qdiag.load_scheme("int8", ['float_layers=["2"]'])
     (op,) = qdiag.measure(network, torch.randn(16, 8), scheme=scheme).float_ops
     assert op.weight_fraction == pytest.approx(64 / (64 + 128))
+    assert op.mac_fraction == pytest.approx(64 / (64 + 128))
+
+
+class Tied(nn.Module):
+    """One matrix read by two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 40)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(torch.relu(self.second(torch.relu(self.first(x)))))
+        return y
+
+
+def test_weights_that_two_layers_share_count_once_and_their_multiplications_twice() -> None:
+    names = [layer.name for layer in qdiag.measure(Tied().eval(), torch.randn(16, 8)).records if layer.weight]
+    kept = json.dumps(names[:2])
+    result = qdiag.measure(
+        Tied().eval(), torch.randn(16, 8), scheme=qdiag.load_scheme("int8", [f"float_layers={kept}"])
+    )
+    assert len(result.float_ops) == 2
+    assert result.float_share.weight_fraction == pytest.approx(64 / (64 + 320))
+    assert result.float_share.mac_fraction == pytest.approx(128 / (128 + 320))
+
+
+@pytest.mark.parametrize(("outputs", "is_told"), [(71, True), (73, False)])
+def test_a_tenth_is_the_limit(outputs: int, is_told: bool) -> None:
+    network = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, outputs)).eval()
+    result = qdiag.measure(network, torch.randn(16, 8), scheme=qdiag.load_scheme("int8", ['float_layers=["0"]']))
+    assert result.float_share.weight_fraction == pytest.approx(8 / (8 + outputs))
+    assert (float_share_warning(result) is not None) is is_told
+    assert result.float_share.is_beyond_limit is is_told
+
+
+def test_nothing_in_float_has_no_share() -> None:
+    result = qdiag.measure(nn.Sequential(nn.Linear(8, 4)).eval(), torch.randn(16, 8))
+    assert result.float_share == FloatShare() and float_share_warning(result) is None
+
+
+def test_several_reasons_are_told_apart_and_together() -> None:
+    lines = float_op_words(doubtful_diagnosis().measurement)
+    assert [line.partition(":")[0] for line in lines] == [
+        "1 operation not quantized, with 31 % of the weights and 42 % of the multiplications",
+        "1 operation not quantized, with 11 % of the weights",
+        "2 operations in all, with 42 % of the weights and 42 % of the multiplications",
+    ]

@@ -16,6 +16,7 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.loaders.data.sources import batches_from
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.layer import gather_facts
+from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.facts.weight import weight_facts
 from qdiag.simulate.passes.observer import LayerObserver
@@ -72,9 +73,9 @@ def run(case: Case, *observers: LayerObserver) -> None:
 
 
 def facts(case: Case) -> Mapping[str, LayerFacts]:
-    observer = FactObserver()
-    run(case, observer)
-    return {found.layer: found for found in gather_facts(case, observer.facts())}
+    observer, macs = FactObserver(), MacObserver()
+    run(case, macs, observer)
+    return {found.layer: found for found in gather_facts(case, observer.facts(), macs.counts())}
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def test_layers_know_their_readers_and_their_clamps(net: Case) -> None:
 def test_rows_follow_the_records(net: Case) -> None:
     observer, errors = FactObserver(), ErrorObserver(net.plan)
     run(net, observer, errors)
-    assert [f.layer for f in gather_facts(net, observer.facts())] == list(errors.errors())
+    assert [f.layer for f in gather_facts(net, observer.facts(), {})] == list(errors.errors())
 
 
 def test_share_at_the_bound_and_the_range_of_measured_data() -> None:
