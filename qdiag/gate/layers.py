@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from qdiag.core.gate import WEAKEST_AT_MOST, Allowance, GateCheck, LayerFigure, Limit, Thresholds
-from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement, counts_parts, weakest_output
 from qdiag.core.measures.records import OpRecord
 from qdiag.gate.accuracy import cannot_judge
 from qdiag.gate.evidence import GateEvidence, quantized_records, without_power
@@ -24,9 +24,16 @@ def sqnr_checks(evidence: GateEvidence, thresholds: Thresholds) -> Iterator[Gate
         elif status == "cannot_judge":
             yield cannot_judge("min_sqnr", "dB", limit, "the network has no float output")
         else:
-            yield GateCheck("min_sqnr", status, "dB", held(limit.fail), held(limit.warn), value)
+            reason = _weakest_part(evidence.measurement)
+            yield GateCheck("min_sqnr", status, "dB", held(limit.fail), held(limit.warn), value, reason=reason)
     if thresholds.min_layer_sqnr_db.is_set:
         yield from _layer_checks(evidence.measurement, thresholds)
+
+
+def _weakest_part(measurement: Measurement) -> str:
+    """Where the figure is that of a part of an output, which one; empty otherwise."""
+    output = weakest_output(measurement.outputs) if counts_parts(measurement.task) else None
+    return f"{output.weakest.name} of {output.name}" if output is not None and output.weakest is not None else ""
 
 
 def layer_limit(layer: str, limit: Limit, allow: tuple[Allowance, ...]) -> tuple[Limit, str | None]:

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.sqnr import db, footer_lines, percent, print_measurement
+from qdiag.core.measures.measurement import OutputPart
 from qdiag.core.measures.records import OpRecord
 from qdiag.writers.words.layer_row import layer_rows
 from tests.measurements import many_records, measurement, small_records, sums
@@ -27,6 +28,17 @@ def test_the_footer_names_the_weakest_layer_and_where_the_signal_first_gets_low(
     text = footer(small_records())
     assert "Weakest alone: blocks.0.dw, 4.1 dB local" in text
     assert "first falls below 20 dB at blocks.0.dw: 3.9 dB, 32.0 dB below what feeds it." in text
+
+
+def test_the_header_names_the_weakest_part_of_an_output() -> None:
+    (output,) = measurement(small_records()).outputs
+    parts = OutputPart("channel 0", sums(41.0)), OutputPart("channel 1", sums(2.5))
+    console = Console(file=io.StringIO(), width=160, highlight=False)
+    divided = replace(measurement(small_records()), outputs=(replace(output, parts=parts),))
+    print_measurement(console, divided, "graph", "local", None)
+    assert isinstance(console.file, io.StringIO)
+    assert "; 2.5 dB at channel 1, its weakest part" in console.file.getvalue()
+    assert "weakest part" not in printed(small_records(), "graph", "local", None)
 
 
 def test_the_footer_of_a_healthy_network_says_so_without_judging() -> None:

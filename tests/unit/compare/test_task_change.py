@@ -8,9 +8,11 @@ import pytest
 
 from qdiag.compare.task import NO_OUTCOMES, OTHER_DATA, independent_interval_pp, task_change
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.measurement import OutputPart
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.task import PairedCounts
 from tests.diagnoses import awkward_diagnosis, diagnosis, repaired_diagnosis, unlabelled_diagnosis, with_outcomes
+from tests.measurements import sums
 
 
 def test_outcomes_pair_the_two_networks_exactly() -> None:
@@ -99,6 +101,21 @@ def test_metrics_and_outputs_that_both_have_are_set_side_by_side() -> None:
     task = task_change(awkward_diagnosis(), awkward_diagnosis())
     assert [(figure.name, figure.after) for figure in task.metrics] == [("f1", 0.34), ("edit distance", math.inf)]
     assert [figure.unit for figure in task.outputs] == ["dB"]
+
+
+def test_the_part_that_is_the_weakest_now_is_set_beside_what_it_was() -> None:
+    def with_parts(whole: Diagnosis, boxes_db: float, scores_db: float, scores: str = "branch scores") -> Diagnosis:
+        (output,) = whole.measurement.outputs
+        parts = OutputPart("branch boxes", sums(boxes_db)), OutputPart(scores, sums(scores_db))
+        return replace(whole, measurement=replace(whole.measurement, outputs=(replace(output, parts=parts),)))
+
+    before, after = with_parts(diagnosis(), 50.0, 1.0), with_parts(repaired_diagnosis(), 50.0, 40.0)
+    whole, part = task_change(before, after).outputs
+    assert (whole.name, part.name) == ("output", "output, branch scores")
+    assert (part.before, part.after) == (pytest.approx(1.0), pytest.approx(40.0))
+    renamed = with_parts(diagnosis(), 50.0, 1.0, scores="branch other")
+    for older in (diagnosis(), renamed):
+        assert [figure.name for figure in task_change(older, after).outputs] == ["output"]
 
 
 def test_no_logits_no_task() -> None:

@@ -9,7 +9,7 @@ import pytest
 from qdiag.core.causes.ranking import RankedCause
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import Allowance, GateCheck, GateResult, Limit, Thresholds
-from qdiag.core.measures.measurement import Measurement, OutputRecord
+from qdiag.core.measures.measurement import Measurement, OutputPart, OutputRecord
 from qdiag.core.measures.task import PairedCounts, TaskResult
 from qdiag.errors import ConfigError, LoadError
 from qdiag.gate.baseline import make_baseline
@@ -106,6 +106,17 @@ def test_sqnr_of_the_output() -> None:
     )  # the weakest of several outputs counts
     assert single(two, min_sqnr_db=Limit(fail=20.0)).value == pytest.approx(5.0)
     assert single(replace(two, outputs=()), min_sqnr_db=Limit(fail=20.0)).status == "cannot_judge"
+
+
+def test_the_weakest_part_of_an_output_counts_where_no_answers_do() -> None:
+    parts = OutputPart("branch boxes", sums(50.0)), OutputPart("branch scores", sums(0.5))
+    of = replace(measurement(), outputs=(OutputRecord("a", (1,), sums(45.0), parts),))
+    assert single(of, min_sqnr_db=Limit(fail=20.0)).value == pytest.approx(45.0), "the answers are of the whole"
+    bare = replace(of, task=TaskResult(of.task.sample_count))
+    check = single(bare, min_sqnr_db=Limit(fail=20.0))
+    assert (check.status, check.reason) == ("fail", "branch scores of a")
+    assert check.value == pytest.approx(0.5)
+    assert make_baseline(evidence(bare)).output_sqnr_db == pytest.approx(0.5)
 
 
 def test_sqnr_of_layers_and_the_longest_allowance() -> None:

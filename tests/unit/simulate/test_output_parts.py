@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from qdiag.batches import Batch
 from qdiag.capture.outputs.layout import OutputLayout, Part
+from qdiag.core.contradictions import contradictions
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord, weakest_output
 from qdiag.core.progress import NoProgress
@@ -94,7 +95,8 @@ def test_parts_add_up_to_the_whole(seed: int, sizes: list[int], scale: float, ha
         errors.add(Batch((r,)), reference=(r,), simulated=(s,))
     (record,) = errors.records()
     total = sum((part.error for part in record.parts), ErrorSums())
-    for name in ("count", "max_abs_error", "reference_nonfinite_count", "simulated_nonfinite_count"):
+    assert total.max_abs_error == pytest.approx(record.error.max_abs_error, rel=1e-6), "float32, or float64 beside NaN"
+    for name in ("count", "reference_nonfinite_count", "simulated_nonfinite_count"):
         assert getattr(total, name) == getattr(record.error, name)
     for name in ("reference_sq_sum", "error_sq_sum", "cross_sum"):
         assert getattr(total, name) == pytest.approx(getattr(record.error, name), rel=1e-4)
@@ -162,7 +164,20 @@ def test_a_part_without_signal_proves_nothing() -> None:
 
 def sums(db: float, power: float = 1.0) -> ErrorSums:
     noise = power * 10.0 ** (-db / 10.0)
-    return ErrorSums(count=10, reference_sq_sum=power, error_sq_sum=noise, max_abs_error=math.sqrt(noise))
+    return ErrorSums(
+        count=10, reference_sq_sum=power, error_sq_sum=noise, cross_sum=power, max_abs_error=math.sqrt(noise)
+    )
+
+
+def test_parts_that_do_not_add_up_contradict_the_whole() -> None:
+    parts = OutputPart("channel 0", sums(30.0, 4.0)), OutputPart("channel 1", sums(3.0, 2.0))
+    total = parts[0].error + parts[1].error
+    good = OutputRecord("output", (2,), total, parts)
+    assert list(contradictions(good)) == []
+    for field in ("count", "reference_sq_sum", "error_sq_sum"):
+        wrong = replace(parts[1].error, **{field: getattr(parts[1].error, field) * 2})
+        found = [what for _, what in contradictions(replace(good, parts=(parts[0], OutputPart("channel 1", wrong))))]
+        assert any("its parts" in what for what in found), field
 
 
 def test_the_weakest_is_found_over_outputs_and_parts() -> None:
