@@ -12,6 +12,7 @@ from qdiag.detectors.activations import (
     masked_scores,
     one_sided_range,
     relu6_saturation,
+    unequal_channels,
     unfriendly_function,
 )
 from qdiag.detectors.backend import accumulator_overflow, pair_saturation
@@ -72,6 +73,7 @@ DETECTORS: tuple[Detector, ...] = (
     magnified_rounding,
     input_channel_units,
     heavy_tailed_input,
+    unequal_channels,
     dead_batchnorm_channels,
     batchnorm_gain_outliers,
     unfolded_batchnorm,

@@ -23,6 +23,7 @@ from qdiag.repairs.scheme.keep_float import KEEP_FLOAT
 from qdiag.repairs.scheme.per_channel_weights import PER_CHANNEL_WEIGHTS
 from qdiag.repairs.scheme.reduce_weight_bits import REDUCE_WEIGHT_BITS
 from qdiag.repairs.scheme.scale_input_channels import SCALE_INPUT_CHANNELS
+from qdiag.repairs.scheme.scale_output_channels import SCALE_OUTPUT_CHANNELS
 from qdiag.repairs.scheme.split_concat import SPLIT_CONCAT
 from qdiag.repairs.scheme.wide_accumulator import WIDE_ACCUMULATOR
 from qdiag.repairs.weights.clip_idle_weights import CLIP_IDLE_WEIGHTS
@@ -47,6 +48,7 @@ _REPAIRS = (
     CALIBRATE_ON_MEASURED,
     BOUND_MASK,
     SCALE_INPUT_CHANNELS,
+    SCALE_OUTPUT_CHANNELS,
     SPLIT_CONCAT,
     FOLD_BATCHNORM,
     REPLACE_RELU6,

@@ -95,6 +95,19 @@ def weighted_layer(program: Program, node: fx.Node, *, folds: bool) -> WeightedL
     )
 
 
+def stored_layer(program: Program, weight_name: str | None, *, folds: bool) -> WeightedLayer:
+    """The layer whose weight has this name in the original model, as `weighted_layer` gives it.
+
+    Raises:
+        RepairRefused: there is none, or its weight serves several layers.
+    """
+    names = program.parameter_names
+    for node in program.graph.nodes:
+        if is_weighted(node) and names.get(str(getattr(node.args[1], "target", ""))) == weight_name is not None:
+            return weighted_layer(program, node, folds=folds)
+    raise RepairRefused("its weights are computed, not stored in the model")
+
+
 def is_weighted(node: fx.Node) -> bool:
     """The node is a convolution or a linear layer."""
     return node.op == "call_function" and has_weight(kind_and_policy(node)[0])

@@ -41,6 +41,13 @@ def imbalanced() -> Chain:
     return model
 
 
+def unequal() -> Chain:
+    """Half of the channels are 256 times as wide as the others, which the body reads as well."""
+    model = plain()
+    rescale(model.stem, model.body, range(8), 256.0)
+    return model
+
+
 def spiked(images: Tensor) -> Tensor:
     """One value in every fortieth image is a hot pixel."""
     images = images.clone()
@@ -205,6 +212,7 @@ FAULTS = (
         *("falling_spectrum", "QD209", lambda: bands(FALLING, SHARES), INT8, ("input:x",)),
         data=FALLING, twin=lambda: bands(DATA, torch.ones(12)), twin_data=DATA,
     ),
+    planted("unequal", "QD210", unequal, scheme(16, 8, per_channel=True), ("stem.0",), twin=plain),
     planted(
         *("calibration_scaled", "QD501", plain, INT8, ("input:x",)),
         data=DATA.changed(calibration=lambda x: x / 8.0), twin_data=DATA,

@@ -122,6 +122,24 @@ class Sensors(nn.Module):
         return self.out((self.left(a) + self.right(b)).relu())
 
 
+class Units(nn.Module):
+    """Two outputs, each of three channels in units of their own."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            super().__init__()
+            self.mix, self.left, self.right = nn.Linear(3, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+            with torch.no_grad():
+                for layer in (self.left, self.right):
+                    layer.weight *= torch.tensor([[100.0], [1.0], [0.1]])
+        self.eval()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.mix(x).relu()
+        return self.left(y), self.right(y)
+
+
 def readings(seed: int) -> list[dict[str, Tensor]]:
     generator, units = torch.Generator().manual_seed(seed), torch.tensor([100.0, 1.0, 0.1])
     return [{name: torch.randn(16, 3, generator=generator) * units for name in ("a", "b")}]
@@ -141,6 +159,11 @@ OTHER_NETWORKS = {
         Idle, (FindingSite("3", inputs=(1,)), FindingSite("3", inputs=(4,)), FindingSite("6", inputs=(1,)))
     ),
     "bound_mask": Start(Masked, (FindingSite("add", (1,)), FindingSite("add", (2,)), FindingSite("add#3", (1,)))),
+    "scale_output_channels": Start(
+        Units,
+        (FindingSite("left", (1,)), FindingSite("left", (2,)), FindingSite("right", (1,))),
+        (torch.randn(16, 3, generator=torch.Generator().manual_seed(1)), torch.ones(4, 3)),
+    ),
     "scale_input_channels": Start(
         Sensors,
         (FindingSite("input:a", (1,)), FindingSite("input:a", (2,)), FindingSite("input:b", (1,))),

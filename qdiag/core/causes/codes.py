@@ -45,6 +45,7 @@ CODES: tuple[Code, ...] = (
     Code("QD207", "magnified_rounding", "a function magnifies the rounding of its input", "activations", 4),
     Code("QD208", "input_channel_units", "input channels in different units", "activations", 3),
     Code("QD209", "heavy_tailed_input", "most of the input lies below one step", "activations", 1),
+    Code("QD210", "unequal_channels", "channels of an output of different size", "activations", 1),
     Code("QD301", "dead_batchnorm_channels", "dead BatchNorm channels set the weight range", "normalization", 5),
     Code("QD302", "batchnorm_gain_outliers", "BatchNorm gain outliers set the weight range", "normalization", 4),
     Code("QD303", "unfolded_batchnorm", "BatchNorm left unfolded", "normalization", 2),

@@ -22,6 +22,10 @@ _INPUT_SCALE = (
     "the data have to be scaled as well, and a checkpoint holds no data",
     "multiply each channel of the data by a scale of its own, and divide the first layer's weights by it",
 )
+_OUTPUT_SCALE = (
+    "whoever reads the output has to scale it as well, and a checkpoint holds no reader",
+    "multiply each row of the last layer's weights and bias by a scale of its own, and divide the output by it",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ _TABLE = (
     RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer", _PLAN),
     RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer", _PLAN),
     RepairTraits("scale_input_channels", "input channels scaled alike", True, "code", "layer", _INPUT_SCALE),
+    RepairTraits("scale_output_channels", "output channels scaled alike", True, "code", "layer", _OUTPUT_SCALE),
     RepairTraits("split_concat", "branches of a concat given apart", True, "plan", "layer", _PLAN),
     RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network", _PLAN),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),

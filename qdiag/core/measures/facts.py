@@ -82,6 +82,7 @@ class LayerFacts:
             zero: the whole layer's figure hides what all others lose when few channels hold the signal; NaN without a
             weight.
         inputs: what its weight multiplies; None without a weight.
+        outputs: of the network that hold its values, at most moved, by name.
     """
 
     layer: str
@@ -98,3 +99,4 @@ class LayerFacts:
     saturated_at_bound_fraction: float = math.nan
     channel_sqnr_db_median: float = math.nan
     inputs: InputFacts | None = None
+    outputs: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.scheme_change import layers_of, with_quantized_weights
 from qdiag.repairs.stale import without_stale_edits
-from qdiag.repairs.weighted_layer import WeightedLayer, is_weighted, weighted_layer
+from qdiag.repairs.weighted_layer import stored_layer
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
 from qdiag.simulate.facts.inputs import (
@@ -105,7 +105,7 @@ class _Clipping:
         self, case: Case, context: RepairContext, layer: Layer, seen: InputMoments, inputs: Sequence[int]
     ) -> None:
         self._case, self._context, self._layer, self._seen = case, context, layer, seen
-        self._own = _weighted(case, layer)
+        self._own = stored_layer(case.program, layer.weight_name, folds=case.scheme.fold_batchnorm)
         self._folded = case.network.program.constants[str(layer.weight)].detach().cpu()
         idle = idle_inputs(layer, self._folded, seen)
         others = others_max_abs(layer, self._folded, idle)
@@ -156,15 +156,6 @@ class _Clipping:
             old, new = (case.network.program.constants.get(key) for case in (self._case, after))
             lost = lost if old is None or new is None else lost + (old.double() - new.double()).cpu()
         return lost
-
-
-def _weighted(case: Case, layer: Layer) -> WeightedLayer:
-    """The layer as the program has it before BatchNorms are folded."""
-    names = case.program.parameter_names
-    for node in case.program.graph.nodes:
-        if is_weighted(node) and names.get(str(getattr(node.args[1], "target", ""))) == layer.weight_name is not None:
-            return weighted_layer(case.program, node, folds=case.scheme.fold_batchnorm)
-    raise RepairRefused("its weights are computed, not stored in the model", at=layer.name)
 
 
 CLIP_IDLE_WEIGHTS = Repair("clip_idle_weights", _apply)

@@ -39,7 +39,16 @@ def _facts(case: Case, layer: Layer, seen: PassFacts, mac_count: int) -> LayerFa
         saturated_at_bound_fraction=seen.saturated_at_bound_fraction,
         channel_sqnr_db_median=seen.channel_sqnr_db_median,
         inputs=_inputs(case, layer, seen),
+        outputs=_outputs(case, layer),
     )
+
+
+def _outputs(case: Case, layer: Layer) -> tuple[str, ...]:
+    program, sources = case.network.program, case.network.graph.sources
+    nodes = list(program.graph.nodes)[-1].args[0]
+    assert isinstance(nodes, tuple | list)
+    pairs = zip(program.output_names, nodes, strict=True)
+    return tuple(name for name, node in pairs if layer.name in sources.get(str(getattr(node, "name", "")), ()))
 
 
 def _inputs(case: Case, layer: Layer, seen: PassFacts) -> InputFacts | None:

@@ -114,6 +114,6 @@ def _network(name: str, units: str, **more: Any) -> TaskNetwork:
 
 
 NETWORKS = (
-    _network("regression", "pixels", drop_min=0.2, layers=("position",), twin="regression_shares"),
+    _network("regression", "pixels", drop_min=0.2, layers=("position",), code="QD210", twin="regression_shares"),
     _network("regression_shares", "shares"),
 )

@@ -1,4 +1,4 @@
-"""QD201 to QD209: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
+"""QD201 to QD210: each planted fault gives its own code and nothing else; its healthy twin gives nothing."""
 
 import math
 from dataclasses import replace
@@ -213,3 +213,64 @@ def test_a_logarithm_of_what_lies_below_one_step() -> None:
 @pytest.mark.parametrize(("below", "function_db"), [(0.3, 6.0), (0.7, 25.0)])
 def test_a_logarithm_that_loses_little(below: float, function_db: float) -> None:
     assert "QD207" not in codes(log_of(below, function_db))
+
+
+UNITS = (60.0,) * 8 + (0.05,) * 8
+"""Widths of channels: half of them have less than a step of a range of 60."""
+
+
+def units(widths: tuple[float, ...] = UNITS, **fact: object) -> dict[str, object]:
+    return {"channels": channel_ranges(widths)} | fact
+
+
+def test_channels_of_an_output_in_other_units() -> None:
+    wide = {"quantizer": affine(0.0, 60.0), "local": sums(50.0, 300.0)}
+    (found,) = detect(planted(healthy(), "head", wide, units(outputs=("position",))))
+    assert (found.code, found.layers) == ("QD210", ("head",))
+    assert found.sites[0].channels == tuple(range(8, 16))
+    spread_bits, narrowest = found.sites[0].evidence
+    assert spread_bits.value == pytest.approx(math.log2(1200.0))
+    expected = channel_ranges(UNITS).std[8] ** 2 * 12.0 / (60.0 / 255) ** 2
+    assert narrowest.value == pytest.approx(10.0 * math.log10(expected))
+    assert found.repairs[0] == "scale_output_channels"
+    assert codes(planted(healthy(), "head", wide, units())) == [], "nobody is known to miss them"
+
+
+def test_small_channels_that_the_next_layer_reads_as_well() -> None:
+    wide = planted(healthy(), "sum", {"quantizer": affine(0.0, 60.0), "local": sums(50.0, 300.0)}, units())
+    assert codes(wide) == []
+    # the clamp that reads the sum has no weights of its own to make much of the small channels
+    assert codes(planted(wide, "relu", {"losses": losses(input=sums(3.0))})) == []
+    weighted = wide.measurement.record("head").weight
+    read = planted(wide, "relu", {"losses": losses(input=sums(3.0)), "weight": weighted})
+    found = next(f for f in detect(read) if f.code == "QD210")
+    assert found.layers == ("sum",)
+    figures = {e.name: e.value for e in found.sites[0].evidence}
+    assert figures["reader_sqnr"] == pytest.approx(3.0)
+    assert figures["lost_by_reader"] > 10.0
+    assert "QD210" not in codes(planted(wide, "relu", {"losses": losses(input=sums(25.0)), "weight": weighted}))
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "widths"),
+    [
+        ("head", {}, (60.0,) * 8 + (6.0,) * 8),
+        ("head", {}, (60.0, *(0.0,) * 15)),
+        ("head", {}, (60.0,) * 16 + (0.05,)),
+        ("head", {"quantizer": affine(0.0, 60.0, bits=16)}, UNITS),
+        ("joined", {}, UNITS),
+        ("input:x", {}, UNITS),
+    ],
+    ids=["of one order", "constants", "one entry of a vector", "bits enough", "a concat", "an input"],
+)
+def test_outputs_whose_channels_have_steps_enough(
+    name: str, record: dict[str, object], widths: tuple[float, ...]
+) -> None:
+    wide = {"quantizer": affine(0.0, 60.0), "local": sums(50.0, 300.0)} | record
+    assert "QD210" not in codes(planted(healthy(), name, wide, units(widths, outputs=("output",))))
+
+
+def test_few_wide_channels_keep_their_own_code() -> None:
+    widths = tuple(60.0 if c == 4 else 0.05 for c in range(16))
+    context = planted(healthy(), "head", {"quantizer": affine(0.0, 60.0)}, units(widths, outputs=("output",)))
+    assert codes(context) == ["QD205"]

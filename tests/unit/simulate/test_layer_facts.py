@@ -164,6 +164,22 @@ def test_layers_know_their_readers_and_their_clamps(net: Case) -> None:
     assert math.isnan(found["mul"].mean_shift_fraction)
 
 
+def test_layers_know_the_outputs_that_hold_their_values() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            y = self.trunk(x).relu()
+            return {"moved": y[:, :4].reshape(-1, 2, 2), "scores": self.head(y).sigmoid()}
+
+    found = facts(open_test_case(Two().eval(), torch.randn(8, 4), "int8"))
+    assert found["trunk"].outputs == ("moved",)
+    assert found["sigmoid"].outputs == ("scores",)
+    assert found["head"].outputs == found["input:x"].outputs == ()
+
+
 def test_rows_follow_the_records(net: Case) -> None:
     observer, errors = FactObserver(), ErrorObserver(net.plan)
     run(net, observer, errors)
