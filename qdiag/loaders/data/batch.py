@@ -40,7 +40,16 @@ def as_batch(item: object, at: str, *, keeps_floats: bool = False, branch_count:
     else:
         count = batch.sample_count
         targets = as_targets(labels, count, at, keeps_floats=keeps_floats, branch_count=branch_count)
-    check_label_count(targets, batch.sample_count, at=at)
+    try:
+        check_label_count(targets, batch.sample_count, at=at)
+    except DataError:
+        if len(batch.args) > 1 and isinstance(labels, (list, tuple)) and len(labels) == len(batch.args):
+            raise DataError(
+                f"a tuple of {len(labels)} inputs holds arguments of one call, and there are {len(labels)} targets",
+                at=at,
+                hint="stack the inputs of all samples into one tensor, as torch.stack does",
+            ) from None
+        raise
     return Batch(batch.args, batch.kwargs, targets)
 
 

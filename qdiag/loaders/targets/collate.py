@@ -58,6 +58,10 @@ def _label(sample: Any) -> Any:
     return None
 
 
+def _are_numbers(entry: Sequence[Any]) -> bool:
+    return all(isinstance(part, (bool, int, float)) for part in entry)
+
+
 def _targets(entries: list[Any]) -> Any:
     """One target per sample as targets of all samples."""
     first = entries[0]
@@ -67,8 +71,10 @@ def _targets(entries: list[Any]) -> Any:
         if "boxes" in first:
             return entries
         return {name: _targets([entry[name] for entry in entries]) for name in first}
-    if isinstance(first, (tuple, list)) and not all(isinstance(part, (bool, int, float)) for part in first):
+    if isinstance(first, tuple) and not _are_numbers(first):
         return tuple(_targets(list(column)) for column in zip(*entries, strict=True))
+    if isinstance(first, list) and not all(entry and _are_numbers(entry) for entry in entries):
+        return entries  # such as the annotations of an image
     try:
         return default_collate([torch.as_tensor(e) for e in entries] if isinstance(first, (tuple, list)) else entries)
     except (RuntimeError, ValueError) as error:

@@ -87,7 +87,11 @@ def _branches(value: object, count: int, at: str) -> Any:
 def _entries(value: object, at: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
         raise DataError(f"labels of type {type(value).__name__}", at=at, hint=_HINT)
-    return [sample_targets(entry, f"{at}, targets of sample {index}") for index, entry in enumerate(value)]
+    found = [sample_targets(entry, f"{at}, targets of sample {index}") for index, entry in enumerate(value)]
+    if not any(isinstance(entry, Tensor) for entry in found):
+        return found
+    # beside lists of numbers, which are tensors now, an empty list is one of no numbers
+    return [torch.zeros(0) if _is_empty(entry) else entry for entry in found]
 
 
 def _branch(value: object, count: int, at: str) -> Any:
@@ -163,19 +167,23 @@ def _entry(entry: object, at: str, depth: int) -> Any:
         found = {str(name): _entry(value, at, depth + 1) for name, value in entry.items()}
         return _with_boxes(found, at) if "boxes" in found else found
     if isinstance(entry, (list, tuple)):
-        numbers = _as_tensor(entry, at) if entry else torch.zeros(0)
-        return numbers if numbers is not None else type_of(entry)(_entry(part, at, depth + 1) for part in entry)
+        numbers = _as_tensor(entry, at)
+        return numbers if numbers is not None else _type_of(entry)(_entry(part, at, depth + 1) for part in entry)
     raise DataError(f"an object of type {type(entry).__name__} among the targets", at=at, hint=_HINT)
 
 
-def type_of(entry: Sequence[object]) -> type[list[Any]] | type[tuple[Any, ...]]:
+def _is_empty(entry: object) -> bool:
+    return isinstance(entry, list) and not entry
+
+
+def _type_of(entry: Sequence[object]) -> type[list[Any]] | type[tuple[Any, ...]]:
     """List for lists, tuple for tuples, named ones among them."""
     return list if isinstance(entry, list) else tuple
 
 
 def _with_boxes(entry: dict[str, Any], at: str) -> dict[str, Any]:
     """Boxes as float (M, 4) also where there are none, and as many labels."""
-    boxes, labels = entry["boxes"], entry.get("labels")
+    boxes, labels = (torch.zeros(0) if _is_empty(entry.get(name)) else entry.get(name) for name in ("boxes", "labels"))
     if isinstance(boxes, Tensor):
         boxes = boxes.reshape(0, 4) if boxes.numel() == 0 and boxes.ndim < 2 else boxes
         entry["boxes"] = boxes if boxes.is_floating_point() else boxes.float()

@@ -127,6 +127,7 @@ def test_the_digest_follows_the_targets(name: str) -> None:
         ((torch.zeros(3, 2), ["a", "b", "c"]), "(floats (3, 2), texts of 3 samples)"),
         ([torch.zeros(3, 2), torch.zeros(3), torch.zeros(3)], "entries of 3 samples"),
         ([[1, 2], [3], [4, 5, 6]], "entries of 3 samples"),
+        ([{"boxes": [], "labels": []}] * 3, "boxes of 3 samples"),
         ({"mask": np.zeros((3, 4, 4), np.int64), "count": [1, 2, 3]}, "{mask: mask (3, 4, 4), count: classes (3,)}"),
     ],
 )
@@ -225,3 +226,24 @@ def test_arguments_as_a_tuple_and_targets_of_a_dataset() -> None:
     first, *_ = batches_from(Two(None), batch_size=5)
     assert [tuple(argument.shape) for argument in first.args] == [(5, 5), (5, 2)]
     assert first.labels == [f"text {index}" for index in range(5)]
+
+
+def test_lists_of_annotations_stay_as_they_are() -> None:
+    """A Dataset such as torchvision's CocoDetection gives a list of dictionaries, which may be empty."""
+    annotations = [[{"bbox": [0.0, 0.0, 4.0, float(i)], "category_id": i}] * (i % 3) for i in range(COUNT)]
+    run = list(batches_from(Pairs(annotations), batch_size=5))
+    found = joined_targets([batch.labels for batch in run])
+    assert [len(entry) for entry in found] == [i % 3 for i in range(COUNT)]
+    assert found[5][1]["category_id"] == 5 and found[5][1]["bbox"].tolist() == [0, 0, 4, 5]
+    tokens = [list(range(i % 3)) for i in range(COUNT)]
+    (batch,) = batches_from([(INPUTS, tokens)])
+    assert [entry.tolist() for entry in batch.labels] == tokens
+
+
+def test_inputs_that_are_not_stacked_are_told() -> None:
+    loader = DataLoader(
+        Pairs(TARGETS["boxes"]), batch_size=4, collate_fn=lambda samples: tuple(zip(*samples, strict=True))
+    )
+    with pytest.raises(DataError, match="a tuple of 4 inputs holds arguments of one call") as refusal:
+        batches_from(loader)
+    assert "torch.stack" in (refusal.value.hint or "")
