@@ -14,6 +14,7 @@ from qdiag.capture.program import Program
 from qdiag.capture.rewrites.biases import separate_biases
 from qdiag.capture.rewrites.functionalize import functionalize, needs_full_functionalization
 from qdiag.capture.rewrites.normalize import normalize
+from qdiag.capture.rewrites.products import linear_from_products
 from qdiag.capture.rewrites.subgraphs import bind_subgraphs
 from qdiag.capture.routes import export_program, quiet
 from qdiag.core.measures.measurement import SkippedRoute
@@ -49,6 +50,7 @@ def program_from_export(exported: ExportedProgram, route: str, skipped: tuple[Sk
     functionalize(graph)
     normalize(graph)
     constants, parameter_names, inputs = _bind_inputs(exported)
+    linear_from_products(graph, inputs)
     separate_biases(graph, inputs)
     output_names = _keep_user_outputs(graph, exported)
     graph.eliminate_dead_code()

@@ -9,6 +9,7 @@ from qdiag.cli.console import make_progress
 from qdiag.cli.options.common import DebugOption, DeviceOption, NoCacheOption, QuietOption, VerboseOption
 from qdiag.cli.process import prepare_process
 from qdiag.cli.resume import resumable
+from qdiag.errors import ConfigError
 from qdiag.files.standard_output import prints_to_stderr
 
 if TYPE_CHECKING:
@@ -41,5 +42,9 @@ def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
         try:
             with open_session(device=options.device, progress=progress, seed=seed, cache=cache) as session:
                 yield session
+        except ConfigError as error:
+            if error.at == "device":  # the library knows no options
+                error.at = f"--device {options.device}"
+            raise
         finally:
             progress.finish()

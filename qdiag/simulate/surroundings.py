@@ -48,9 +48,9 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("torch sees no CUDA device", at="--device cuda", hint="use --device auto or cpu")
+        raise ConfigError("torch sees no CUDA device", at="device", hint="use auto or cpu")
     if name not in ("cpu", "cuda"):
-        raise ConfigError(f"unknown device {name!r}", at="--device", hint="use cpu, cuda or auto")
+        raise ConfigError(f"unknown device {name!r}", at="device", hint="use cpu, cuda or auto")
     return torch.device(name)
 
 

@@ -1,4 +1,4 @@
-"""Biases that depend on the inputs, and products with a stored matrix: additions and linear layers by their names."""
+"""Biases that depend on the inputs are no part of a layer: operations of their own add them."""
 
 import torch
 from torch import Tensor, fx

@@ -1,4 +1,7 @@
-"""`per_channel_weights`: a scale for every output channel, so that no channel sets the steps of another."""
+"""`per_channel_weights`: a scale for every output channel, so that no channel sets the steps of another.
+
+Whether the weights are affine stays as the scheme has it, at single layers as for the whole network.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -17,7 +20,6 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
 
 
 def _everywhere(case: Case) -> WholeChange | None:
-    """Whether the weights are affine stays as the scheme has it."""
     weights = case.scheme.weights
     if weights.is_float or weights.granularity != "per_tensor":
         return None
@@ -37,12 +39,7 @@ def _extra_scales(case: Case, names: Collection[str]) -> tuple[Evidence, ...]:
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:
-    """Affine weights become symmetric: integer backends with a scale per channel have no zero point per channel."""
-    if scheme.granularity != "per_tensor":
-        return None
-    if scheme.symmetric and scheme.signed:
-        return TensorChange(granularity="per_channel")
-    return TensorChange(granularity="per_channel", symmetric=True, signed=True)
+    return TensorChange(granularity="per_channel") if scheme.granularity == "per_tensor" else None
 
 
 PER_CHANNEL_WEIGHTS = Repair("per_channel_weights", _apply, everywhere=_everywhere)

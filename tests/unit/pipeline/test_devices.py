@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import qdiag
+from qdiag.cli.app import run
 from tests.models import KINDS
 
 HAS_CUDA = torch.cuda.is_available()
@@ -25,8 +26,15 @@ def test_cuda_equals_cpu(name: str) -> None:
 
 @pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device here")
 def test_cuda_is_refused_where_there_is_none() -> None:
-    with pytest.raises(qdiag.QdiagError, match="no CUDA device"):
+    with pytest.raises(qdiag.QdiagError, match="no CUDA device") as caught:
         qdiag.measure(KINDS["plain"].build(), torch.randn(2, 3, 16, 16), device="cuda")
+    assert caught.value.at == "device" and "--" not in str(caught.value), "Python has parameters, no options"
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device here")
+def test_a_command_says_which_option_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sqnr", "net.pt2", "--input-shape", "1,3,8,8", "--device", "cuda"]) == 2
+    assert "where: --device cuda" in capsys.readouterr().err
 
 
 def test_unknown_devices_are_refused() -> None:

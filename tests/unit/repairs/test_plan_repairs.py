@@ -162,9 +162,22 @@ def test_a_site_that_shares_a_quantizer_means_its_owner() -> None:
 def test_scales_cost_one_value_per_channel_beyond_the_first() -> None:
     treatment = treat("per_channel_weights", opened(Use("", "tf-uint8")), "4", "8")
     assert [(cost.name, cost.value, cost.unit) for cost in treatment.costs] == [("extra_scales", 5.0 + 4.0, "values")]
-    qparams = treatment.case.plan.layers["4"].weight
-    assert qparams is not None
-    assert (qparams.granularity, qparams.quant_min, float(qparams.zero_point.abs().max())) == ("per_channel", -128, 0.0)
+    before, after = (case.plan.layers["4"].weight for case in (opened(Use("", "tf-uint8")), treatment.case))
+    assert before is not None and after is not None
+    assert (before.granularity, after.granularity) == ("per_tensor", "per_channel")
+    assert (after.quant_min, after.quant_max) == (before.quant_min, before.quant_max) == (0, 255)
+    assert bool((after.zero_point > 0).all()), "the weights stay affine, each channel with a zero point of its own"
+
+
+def test_scales_per_channel_are_the_same_change_at_all_layers_and_for_the_scheme() -> None:
+    """One thing changes, wherever it is made: the plans of all layers named are those of the scheme."""
+    case = opened(Use("", "tf-uint8"))
+    whole = REPAIRS["per_channel_weights"].everywhere
+    assert whole is not None
+    change = whole(case)
+    assert change is not None
+    single = treat("per_channel_weights", case, *change.layers).case
+    assert single.scheme == change.scheme
 
 
 def test_float_layers_are_added_to_those_of_the_user() -> None:
