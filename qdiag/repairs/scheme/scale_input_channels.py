@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from qdiag.capture.scaled_input import scale_layer, scaled_input
+from qdiag.capture.rewrites.scaled_input import scale_layer, scaled_input
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.graph import INPUT
 from qdiag.errors import RepairRefused

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from qdiag.capture.scaled_output import scaled_output
+from qdiag.capture.rewrites.scaled_output import scaled_output
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
