@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qdiag.errors import LoadError
+from qdiag.errors import LoadError, UntrustedError
 from tools import fuzz_readers
 from tools.fuzzing.mutations import mutated
 from tools.fuzzing.readers import READERS, Reader
@@ -71,6 +71,20 @@ def test_mutations_differ_and_many_archives_stay_sound(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_its_seeds_are_good_files(name: str, tmp_path: Path) -> None:
+    """What is refused unchanged shows nothing of what comes after the refusal."""
+    reader = READERS[name]
+    for i, seed in enumerate(reader.seeds()):
+        path = tmp_path / str(i) / reader.place
+        path.parent.mkdir(parents=True)
+        path.write_bytes(seed)
+        try:
+            reader.read(path)
+        except UntrustedError:
+            assert name == "checkpoint" and seed[:1] == b"\x80", "a pickle needs trust"
+
+
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_a_few_seconds_find_nothing(name: str) -> None:
     report = fuzz_readers.fuzz(name, 4.0, 1, None)

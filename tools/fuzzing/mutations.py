@@ -50,6 +50,8 @@ def _json(data: bytes, rng: random.Random) -> bytes:
             if rng.random() < 0.15:
                 del holder[key]
             elif rng.random() < 0.5:
+                holder[key] = _alike(holder[key], rng)
+            elif rng.random() < 0.5:
                 holder[key] = rng.choice(_VALUES)
             else:
                 holder[key] = other[other_key]
@@ -59,6 +61,21 @@ def _json(data: bytes, rng: random.Random) -> bytes:
         return json.dumps(content).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):  # a value within itself
         return data
+
+
+def _alike(value: Any, rng: random.Random) -> Any:
+    """Another value of the same type, which a reader that looks at types alone lets pass."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return rng.choice((value + 1, value - 1, 0, -value, 2 * value))
+    if isinstance(value, float):
+        return value * rng.choice((0.0, -1.0, 0.999, 1.001, 2.0, 1e-300))
+    if isinstance(value, str):
+        return rng.choice((value + "x", value[::-1], value[:-1], value.upper(), "NaN", "Infinity"))
+    if isinstance(value, list) and value:
+        return rng.choice((value[1:], value[:-1], value[::-1], value + value[-1:]))
+    return value
 
 
 def _places(content: Any, at_most: int) -> list[tuple[Any, Any]]:

@@ -101,10 +101,10 @@ def _weights() -> list[bytes]:
     return [safetensors.torch.save(dict(small_net().state_dict()), {"format": "pt"})]
 
 
-def _data(path: Path) -> None:
+def _data(path: Path, class_count: int | None = 5) -> None:
     from qdiag.loaders.data.sources import DataRequest, open_datasets
 
-    datasets = open_datasets(DataRequest(str(path), input_shape=(1, 3, 8, 8), class_count=5))
+    datasets = open_datasets(DataRequest(str(path), input_shape=(1, 3, 8, 8), class_count=class_count))
     for part in (datasets.calibration, datasets.evaluation):
         part.digest()
         for _ in part:
@@ -181,7 +181,7 @@ def _labels(path: Path) -> None:
     for name in ("a.png", "b.png"):
         if not (path.parent / name).exists():
             Image.new("RGB", (8, 8)).save(path.parent / name)
-    _data(path.parent)
+    _data(path.parent, class_count=None)  # targets may be other than classes
 
 
 def _masks() -> list[bytes]:
@@ -221,24 +221,31 @@ def _gate_file(path: Path) -> None:
 
 def _gate_files() -> list[bytes]:
     return [
-        b'[gate]\nmax-drop = 1.5\nmin-sqnr = 20\nallow = ["features.0=10"]\nbaseline = "base.json"\n',
-        b'[tool.qdiag.gate]\nmax-drop = "2"\n',
+        b'[gate]\nmax_drop = 1.5\nmin-sqnr = 20\nstrict = true\nbaseline = "base.json"\nforbid = ["QD301"]\n',
+        b'[gate]\nmax_flips = { fail = 5, warn = 2.5 }\n[gate.allow]\n"features.*" = 10\nhead = -inf\n',
+        b'[gate]\ntolerance = "0.5"\ntolerance_db = 1\nno_new_causes = "warn"\nwarn_code = "QD101,QD102"\n',
     ]
+
+
+def _project_files() -> list[bytes]:
+    tools = b'[project]\nname = "x"\n[tool.other]\na = [1, {b = 2}]\n'
+    return [tools + one.replace(b"[gate", b"[tool.qdiag.gate") for one in _gate_files()]
 
 
 def _presets() -> list[bytes]:
     from qdiag.config.presets import preset_names, preset_path
 
     return [preset_path(name).read_bytes() for name in preset_names()] + [
-        b'base = "int8"\n[weights]\nbits = 4\n[layers."features.*"]\nskip = true\n'
+        b'base = "int8"\n[weights]\nbits = 4\n[layers."features.*".weights]\nbits = 3\n'
     ]
 
 
 def _diagnoses() -> list[bytes]:
     from qdiag.writers.json.diagnosis import diagnosis_to_json
-    from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis
+    from tests.diagnoses import diagnosis, healthy_diagnosis, unlabelled_diagnosis
 
-    return [diagnosis_to_json(make()).encode() for make in (diagnosis, healthy_diagnosis, awkward_diagnosis)]
+    found = (diagnosis(), healthy_diagnosis(), unlabelled_diagnosis())
+    return [diagnosis_to_json(one).encode() for one in found]
 
 
 def _result(path: Path) -> None:
@@ -289,6 +296,7 @@ READERS: dict[str, Reader] = {
     "boxes.json": Reader(_box_files, _labels, "images/boxes.json", is_text=True),
     "scheme": Reader(_presets, _scheme, "scheme.toml", is_text=True),
     "gate file": Reader(_gate_files, _gate_file, "gate.toml", is_text=True),
+    "gate in a project": Reader(_project_files, _gate_file, "pyproject.toml", is_text=True),
     "result": Reader(_diagnoses, _result, "diagnosis.json", is_text=True),
     "baseline": Reader(_baselines, _baseline, "baseline.json", is_text=True),
 }
