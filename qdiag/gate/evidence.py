@@ -94,6 +94,9 @@ def why_unusable(measurement: Measurement) -> str | None:
     silent = without_power(measurement)
     if silent and len(silent) == len(measurement.outputs):
         return f"the float network gives nothing but zeros at {', '.join(silent[:_NAMES_AT_MOST])}"
+    if measurement.outputs and all(output.is_constant for output in measurement.outputs):
+        names = [output.name for output in measurement.outputs]
+        return f"the float network gives the same for every sample at {listed(names, _NAMES_AT_MOST)}"
     places = [f"output {output.name}" for output in measurement.outputs if _nonfinite(output.error)]
     quantized = {record.name for record in quantized_records(measurement)}
     for record in measurement.records:

@@ -57,7 +57,7 @@ def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | 
         "facts": [macs, losses, facts, errors],
     }
     program = case.network.program
-    outputs = OutputErrors(program.output_names, output_layouts(program, case.network.graph))
+    outputs = OutputErrors(program.output_names, output_layouts(program, case.network.graph), follows_samples=True)
     task = Classification(keeps_outcomes=True)
     custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
     sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]

@@ -144,12 +144,14 @@ class OutputRecord:
         error: over all its values.
         parts: the same for each branch of a concat that ends in it, and each of few channels; their sums add up to
             those of `error`. Empty where the output is one thing, such as logits.
+        is_constant: the float network gives the same for every one of several samples.
     """
 
     name: str
     shape: tuple[int, ...]
     error: ErrorSums
     parts: tuple[OutputPart, ...] = ()
+    is_constant: bool = False
 
     @property
     def weakest(self) -> OutputPart | None:

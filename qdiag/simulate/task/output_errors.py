@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from qdiag.batches import Batch
@@ -29,22 +30,43 @@ class OutputErrors:
 
     Args:
         names: of all outputs. layouts: of the same ones; none where outputs are looked at as a whole alone.
+        follows_samples: whether outputs differ between samples is wanted too.
     """
 
     names: tuple[str, ...]
     layouts: tuple[OutputLayout, ...] = ()
+    follows_samples: bool = False
     _errors: dict[int, ErrorAccumulator] = field(default_factory=dict)
     _shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _parts: dict[int, dict[str, ErrorAccumulator]] = field(default_factory=dict)
+    _ends: dict[int, tuple[Tensor, Tensor] | None] = field(default_factory=dict)
+    _sample_count: int = 0
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
         parts = parts_of(self.layouts, batch, reference)
+        self._sample_count += batch.sample_count
         for i, (r, s) in enumerate(zip(reference, simulated, strict=True)):
             if isinstance(r, Tensor) and r.is_floating_point():
                 self._errors.setdefault(i, ErrorAccumulator()).add(reference=r, simulated=[s])
                 self._shapes[i] = tuple(r.shape[1:])
                 self._add_parts(i, parts[i], r, s)
+                if self.follows_samples:
+                    self._widen(i, r, batch.sample_count)
+
+    def _widen(self, i: int, r: Tensor, sample_count: int) -> None:
+        """Smallest and largest value over the samples, at each place of the output; None where places differ."""
+        rows = r if r.ndim and r.shape[0] == sample_count else r.unsqueeze(0)
+        low, high = rows.amin(0), rows.amax(0)
+        known = self._ends.get(i, (low, high))
+        if known is None or known[0].shape != low.shape:
+            self._ends[i] = None
+        else:
+            self._ends[i] = torch.minimum(known[0], low), torch.maximum(known[1], high)
+
+    def _is_constant(self, i: int) -> bool:
+        ends = self._ends.get(i)
+        return self._sample_count > 1 and ends is not None and bool((ends[0] == ends[1]).all())
 
     def _add_parts(self, i: int, parts: tuple[Part, ...], r: Tensor, s: Tensor) -> None:
         known = self._parts.setdefault(i, {part.name: ErrorAccumulator() for part in parts})
@@ -61,6 +83,7 @@ class OutputErrors:
                 self._shapes[i],
                 error.sums()[0],
                 tuple(OutputPart(name, part.sums()[0]) for name, part in self._parts[i].items()),
+                self._is_constant(i),
             )
             for i, error in self._errors.items()
         )

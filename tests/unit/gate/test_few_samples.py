@@ -100,6 +100,18 @@ def test_an_output_of_zeros_is_no_evidence(has_error: bool) -> None:
     assert judge(GateEvidence("r.json", two), Thresholds(max_flips_percent=Limit(5.0))).exit_code == 0
 
 
+def test_outputs_that_are_the_same_for_every_sample_are_no_evidence() -> None:
+    """The bias of the last layer survives any quantization of what comes before it."""
+    bias = OutputRecord("output", (10,), sums(60.0), is_constant=True)
+    of = replace(measured(PairedCounts(500, 0, 0, 4500)), outputs=(bias,))
+    for limits in (Thresholds(min_sqnr_db=Limit(fail=20.0)), Thresholds(max_drop_pp=Limit(fail=1.0))):
+        result = judge(GateEvidence("x", of), limits, None)
+        assert (result.status, result.exit_code) == ("cannot_judge", 2)
+        assert "the same for every sample at output" in result.checks[0].reason
+    two = replace(of, outputs=(bias, OutputRecord("logits", (10,), sums(30.0))))
+    assert judge(GateEvidence("x", two), Thresholds(min_sqnr_db=Limit(fail=20.0)), None).status == "pass"
+
+
 def test_a_layer_of_zeros_is_no_evidence_unless_it_is_left_out() -> None:
     of = measured(PairedCounts(5000, 0, 0, 0))
     zero = replace(sums(-math.inf), error_sq_sum=0.0, error_sum=0.0, max_abs_error=0.0)
