@@ -39,6 +39,9 @@ class Part:
         """
         if self.places is None:
             return output.select(self.axis, self.channel)
+        first, count = int(self.places[0]), len(self.places)
+        if int(self.places[-1]) - first == count - 1:
+            return output.flatten(1).narrow(1, first, count)
         return output.flatten(1).index_select(1, self.places.to(output.device))
 
 
@@ -114,4 +117,4 @@ def _of_branch(name: str, places: Tensor, shape: tuple[int, ...], axis: int | No
 
 def _distinct(numbers: Tensor) -> list[int]:
     """Each number once, ascending."""
-    return sorted(set(numbers.flatten().tolist()))
+    return [int(number) for number in torch.bincount(numbers.flatten()).nonzero()]

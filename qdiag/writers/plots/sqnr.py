@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db
 from qdiag.writers.plots.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
 from qdiag.writers.plots.layer_axis import figure_width, float_ground, label_layers
 from qdiag.writers.words.layer_row import LayerRow, layer_rows, weakest
@@ -135,7 +135,7 @@ def _title(measurement: Measurement) -> str:
     if top1 is not None:
         parts.append(f"top-1 {top1.reference_percent:.1f} % → {top1.simulated_percent:.1f} %")
     elif measurement.outputs:
-        parts.append(f"output SQNR {measurement.outputs[0].error.sqnr_db:.1f} dB")
+        parts.append(f"output SQNR {lowest_sqnr_db(measurement.outputs, measurement.task):.1f} dB")
     if measurement.data.is_data_free:
         parts.append("DATA-FREE: drawn inputs, no images")
     return "   |   ".join(parts)

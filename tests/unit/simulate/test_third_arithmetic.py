@@ -168,7 +168,7 @@ def test_variants_compute_with_it() -> None:
         for kind, score in (("alone", row.alone), ("all but", row.all_but)):
             if row.layer in hand.layers and score is not None:
                 level = 10.0 * np.log10(power(output) / power(expected[f"{kind} {row.layer}"]))
-                assert score.output_sqnr_db == pytest.approx(level, abs=0.01), (kind, row.layer)
+                assert score.outputs[0].error.sqnr_db == pytest.approx(level, abs=0.01), (kind, row.layer)
 
 
 def test_the_losses_show_what_it_takes_away() -> None:
