@@ -93,6 +93,9 @@ def _notes(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | 
         yield "every threshold is a warning: this gate can never fail"
     if evidence.measurement.data.is_data_free:
         yield "data-free: no real input was seen"
+    preprocessing = evidence.measurement.preprocessing
+    if preprocessing is not None and preprocessing.is_doubtful:
+        yield "the inputs do not seem to be prepared as in training; qdiag sqnr says why"
     for pattern in unmatched_allowances(evidence.measurement, thresholds.allow):
         yield f"allow {pattern}: no quantized layer has such a name"
     if thresholds.allow and not thresholds.min_layer_sqnr_db.is_set:

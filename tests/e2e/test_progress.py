@@ -13,6 +13,7 @@ from tests.e2e.measuring import COMMANDS, command_line, make_inputs
 
 UNCOUNTED = {
     *("open the data", "capture", "estimate the time", "data digest", "audit", "report"),
+    "preprocessing",
     "look for channels that cannot be repaired",
 }
 """Stages that look at a few samples, or at none."""

@@ -1,5 +1,6 @@
 """A network that is fed pixels prepared for another one, and its twin that is fed its own: told before any cause."""
 
+import copy
 import json
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import qdiag
 from qdiag.cli.app import run
@@ -105,6 +107,30 @@ def test_the_order_of_the_channels_shows_in_the_answers_alone(files: Path, capsy
     printed = " ".join(capsys.readouterr().out.split())
     assert "with --preset imagenet-stats it is" in printed or "with --channel-order rgb it is" in printed
     assert "What reaches the first BatchNorm" not in printed
+
+
+def test_without_batchnorm_the_answers_tell_and_without_labels_nothing(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = copy.deepcopy(trained_classifier(OWN))
+    network.conv1, network.bn1 = fuse_conv_bn_eval(network.conv1, network.bn1), torch.nn.Identity()  # type: ignore[assignment]
+    network.conv2, network.bn2 = fuse_conv_bn_eval(network.conv2, network.bn2), torch.nn.Identity()  # type: ignore[assignment]
+    save_program(network, files / "folded.pt2")
+    for data, is_said in (("pictures.npz", True), ("unlabelled.npz", False)):
+        options = [
+            "sqnr",
+            str(files / "folded.pt2"),
+            "--data",
+            str(files / data),
+            "--preset",
+            "none",
+            "--device",
+            "cpu",
+        ]
+        assert run([*options, "--quiet", "--json", str(files / "f.json")]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert ("with --preset imagenet-stats it is 100 %" in printed) is is_said
+        assert (json.loads((files / "f.json").read_text(encoding="utf-8"))["preprocessing"] is not None) is is_said
 
 
 def test_arrays_that_python_prepared_are_held_against_the_statistics() -> None:

@@ -15,7 +15,14 @@ from qdiag.errors import ConfigError, LoadError
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge, unreadable
-from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
+from tests.diagnoses import (
+    awkward_diagnosis,
+    diagnosis,
+    doubtful_diagnosis,
+    healthy_diagnosis,
+    repaired_diagnosis,
+    unlabelled_diagnosis,
+)
 from tests.measurements import measurement, sums
 
 
@@ -261,3 +268,10 @@ def test_undefined_figures_are_judged_or_refused_and_never_passed() -> None:
     result = judge(evidence(awkward_diagnosis()), thresholds)
     assert result.exit_code == 2
     assert repaired_diagnosis().ranking.claimed == ()
+
+
+def test_inputs_that_were_prepared_for_another_network_are_noted() -> None:
+    limits = Thresholds(max_drop_pp=ONE_POINT)
+    for of, is_noted in ((doubtful_diagnosis(), True), (diagnosis(), False), (healthy_diagnosis(), False)):
+        notes = judge(evidence(of), limits).notes
+        assert any("do not seem to be prepared as in training" in note for note in notes) is is_noted
