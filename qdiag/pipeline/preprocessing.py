@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qdiag.batches import Batch, Batches
-from qdiag.capture.first_norms import FirstNorms, first_norms
+from qdiag.batchnorms.first import FirstNorms, first_norms
 from qdiag.capture.program import Program, Runner
 from qdiag.core.measures.preprocessing import (
     POOR_PERCENT,

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.batches import Batch
+from qdiag.batchnorms.first import FirstNorms, first_norms
 from qdiag.capture.capture import capture
-from qdiag.capture.first_norms import FirstNorms, first_norms
 from qdiag.capture.program import Runner
 from qdiag.subject import Subject
 
