@@ -8,7 +8,7 @@ What it means:
 How it is computed:
     What the layer reads, on the measured data. A channel carries nothing when the most that its range allows is below
     1e-8 of the variance of every output of its group. A constant counts as moving where zeros are padded around it.
-    Channels that a BatchNorm before the layer says are dead (QD301) are left out.
+    Input and output channels that a BatchNorm beside the layer says are dead (QD301) are left out.
 
     range_over_others [x]: max |W| / max |W| over inputs that carry something; the median over output channels where
         each has its own scale, else that of the tensor
@@ -60,7 +60,8 @@ def find(context: DetectionContext) -> Finding | None:
         is_harmed = loses(record) or facts.channel_sqnr_db_median < LOCAL_HARM_DB
         if not idle or not is_harmed:
             continue
-        over_others = _over_others(facts.weight.channel_max_abs, facts.inputs, is_per_tensor(record))
+        live = context.live_channels(record, facts.weight.channel_max_abs)
+        over_others = _over_others(facts.weight.channel_max_abs, facts.inputs, live, is_per_tensor(record))
         if over_others >= RANGE_OVER_OTHERS:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),
@@ -71,8 +72,8 @@ def find(context: DetectionContext) -> Finding | None:
     return finding(CODE, sites, REPAIRS)
 
 
-def _over_others(widths: Sequence[float], inputs: InputFacts, has_one_scale: bool) -> float:
+def _over_others(widths: Sequence[float], inputs: InputFacts, live: Sequence[int], has_one_scale: bool) -> float:
+    pairs = [(widths[c], inputs.others_max_abs[c]) for c in live]
     if has_one_scale:
-        return ratio(max(widths), max(inputs.others_max_abs))
-    pairs = zip(widths, inputs.others_max_abs, strict=True)
+        return ratio(max((width for width, _ in pairs), default=0.0), max((other for _, other in pairs), default=0.0))
     return median_or_nan(width / other for width, other in pairs if other > 0.0)

@@ -235,3 +235,17 @@ def test_idle_inputs_of_a_dead_norm_belong_to_it() -> None:
     assert "QD107" not in codes(planted(context, "body", batchnorms=audit(body=before)))
     one = replace(before, dead=before.dead[:1])
     assert "QD107" in codes(planted(context, "body", batchnorms=audit(body=one)))
+
+
+def test_idle_inputs_of_dead_outputs_belong_to_the_norm_behind_them() -> None:
+    """As in depthwise convolutions, where the input of a dead output channel is often a constant."""
+    wide = {"weight": weights(wide_row(3)), "inputs": InputFacts((3,), (0.5,) * 16)}
+    context = planted(healthy(), "body", {"local": sums(12.0)}, wide)
+    assert "QD107" in codes(context)
+    behind = norm("body", dead=(dead(3, 9.0, 18.0),), folded_max_abs=wide_row(3))
+    found = codes(planted(context, "body", batchnorms=audit(body=behind)))
+    assert "QD301" in found and "QD107" not in found
+
+
+def wide_row(channel: int) -> tuple[float, ...]:
+    return tuple(9.0 if c == channel else 0.5 for c in range(16))
