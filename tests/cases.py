@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from qdiag.batches import Datasets
 from qdiag.config import load_preset
 from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.task import TaskKind
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.loaders.data.sources import batches_from
@@ -19,7 +20,9 @@ from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import engine_arithmetic
+from qdiag.simulate.task.choose import TaskRequest, choose_tasks
 from qdiag.simulate.task.output_errors import OutputErrors
+from qdiag.simulate.task.seen import what_is_seen
 from qdiag.subject import Subject
 
 SESSION = Session()
@@ -27,13 +30,19 @@ SESSION = Session()
 
 
 def open_test_case(
-    model: nn.Module, batches: object, scheme: QuantScheme | str = "int8", *, measured: object | None = None
+    model: nn.Module,
+    batches: object,
+    scheme: QuantScheme | str = "int8",
+    *,
+    measured: object | None = None,
+    task: TaskKind | None = None,
 ) -> Case:
     """The untreated case of a module on the CPU.
 
     Args:
         batches: calibration data in any form that `qdiag.measure` takes; measured too when `measured` is None.
         scheme: a preset's name, or a scheme.
+        task: what the network does, where labels and names do not say it.
     """
     scheme = load_preset(scheme) if isinstance(scheme, str) else scheme
     calibration = batches_from(batches)
@@ -41,7 +50,8 @@ def open_test_case(
     program, network, _ = prepare(subject, [calibration], fold=scheme.fold_batchnorm, device=SESSION.device)
     datasets = Datasets(calibration, calibration if measured is None else batches_from(measured), "the same")
     with engine_arithmetic():
-        return SESSION.open_case(program, network, scheme, datasets)
+        tasks = choose_tasks(TaskRequest(task), what_is_seen(network, datasets.evaluation))
+        return SESSION.open_case(program, network, scheme, datasets, tasks)
 
 
 def output_error(case: Case) -> ErrorSums:

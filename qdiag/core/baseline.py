@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass, field
 
-from qdiag.core.measures.outcomes import SampleOutcomes
-from qdiag.core.measures.task import PairedCounts
+from qdiag.core.measures.task import Figure, TaskResult
 
-BASELINE_SCHEMA_VERSION = 1
+BASELINE_SCHEMA_VERSION = 2
 
 OUTCOMES_AT_MOST = 100_000
-"""Samples whose outcomes are kept: three bits each, 50 KB as text."""
+"""Samples whose outcomes are kept where each is a success or none: three bits in all, 50 KB as text."""
+NUMBERS_AT_MOST = 10_000
+"""The same where each has a number: 11 bytes as text."""
 
 MUST_MATCH = ("data", "samples", "scheme")
 """Fingerprints without which two figures cannot be compared. The others only explain a change: a network that was
@@ -31,20 +32,22 @@ class Baseline:
     Attributes:
         fingerprints: `data` and `scheme` as digests, `samples` as a count, `calibration`, `preprocessing`, `weights`,
             `architecture` and versions (`torch`, ...) to explain a change.
-        top1: paired counts, float network and quantized one; None without labels.
-        agreement_count: samples with the same top-1, of `sample_count`; None without logits.
+        figures: of the task, the one that judges first; sample by sample where there are not too many, so that a change
+            is judged on pairs.
         output_sqnr_db: of the output that lost most.
-        outcomes: sample by sample, so that a change is judged on pairs; None when there are none, or too many.
         causes: claimed ones; None when no diagnosis was made, only a measurement.
         layer_sqnr_db: local, by layer.
     """
 
     fingerprints: dict[str, str]
     sample_count: int
-    top1: PairedCounts | None = None
-    agreement_count: int | None = None
+    figures: tuple[Figure, ...] = ()
     output_sqnr_db: float = math.nan
     causes: tuple[BaselineCause, ...] | None = None
     layer_sqnr_db: dict[str, float] = field(default_factory=dict)
-    outcomes: SampleOutcomes | None = None
     schema_version: int = BASELINE_SCHEMA_VERSION
+
+    @property
+    def task(self) -> TaskResult:
+        """The figures, as a measurement holds them."""
+        return TaskResult(self.sample_count, self.figures)

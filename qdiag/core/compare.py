@@ -4,15 +4,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from qdiag.core.causes.ranking import TaskKind, Verdict
-from qdiag.core.measures.task import Interval, PairedCounts
+from qdiag.core.causes.ranking import Verdict
+from qdiag.core.measures.task import Criterion, Interval, PairedCounts
 
-COMPARISON_SCHEMA_VERSION = 1
+COMPARISON_SCHEMA_VERSION = 2
 
 Change = Literal["better", "worse", "same", "unknown"]
 MatchedBy = Literal["name", "shape and place"]
 Certainty = Literal["certain", "likely", "guess"]
-PairedBy = Literal["samples", "counts"]
+PairedBy = Literal["samples", "counts", "intervals"]
 CauseStatus = Literal["appeared", "gone", "remains", "suspect"]
 
 _GRAVITY: dict[Change, int] = {"worse": 0, "better": 1, "unknown": 2, "same": 3}
@@ -48,46 +48,65 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class PercentChange:
-    """A share of samples in two networks, in percent.
+class ValueChange:
+    """A figure of two networks, in its own unit.
 
     Attributes:
-        interval_pp: 95 %, of after - before.
-        paired_by: `samples`: outcome by outcome on the same samples; `counts`: each network by itself, which makes the
-            interval wider than it needs to be. why_counts: why not by samples.
-        pairs: samples right in the network before (reference) and after (simulated); None without outcomes of samples.
+        interval: 95 %, of after - before; NaN where nothing says how sure the values are.
+        paired_by: `samples`: outcome by outcome on the same samples; otherwise each network by itself, from its counts
+            or from its interval, which makes the interval wider than it needs to be. why_unpaired: why not by samples.
+        sample_count: of the pairs, or of the network after.
+        pairs: samples right in the network before (reference) and after (simulated); None where samples are no
+            successes, or without outcomes of samples.
     """
 
-    before_percent: float
-    after_percent: float
-    interval_pp: Interval
+    before: float
+    after: float
+    interval: Interval
     paired_by: PairedBy
-    why_counts: str = ""
+    why_unpaired: str = ""
+    sample_count: int = 0
     pairs: PairedCounts | None = None
+    higher_is_better: bool = True
 
     @property
-    def change_pp(self) -> float:
-        """After - before; positive is better."""
-        return self.after_percent - self.before_percent
+    def change(self) -> float:
+        """After - before, whichever is better; 0 between equal infinite values."""
+        return difference(self.before, self.after)
 
     @property
     def verdict(self) -> Change:
         """`same` says that the samples show no difference beyond noise."""
-        if self.interval_pp.low > 0.0:
-            return "better"
-        if self.interval_pp.high < 0.0:
-            return "worse"
-        return "unknown" if math.isnan(self.interval_pp.low) else "same"
+        rises, falls = self.interval.low > 0.0, self.interval.high < 0.0
+        if rises or falls:
+            return "better" if rises == self.higher_is_better else "worse"
+        return "unknown" if math.isnan(self.interval.low) else "same"
 
 
 @dataclass(frozen=True, slots=True)
 class FigureChange:
-    """A figure without an interval, such as a user's metric on the quantized network, or the SQNR of an output."""
+    """A figure that both diagnoses have.
+
+    Attributes:
+        quantized: of the quantized networks. float_network: of the float ones; None where these are what the quantized
+            ones are held against.
+        loss_before, loss_after: what each quantized network has lost, positive when it is worse than float.
+    """
+
+    criterion: Criterion
+    quantized: ValueChange
+    float_network: ValueChange | None = None
+    loss_before: float = math.nan
+    loss_after: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class OutputChange:
+    """SQNR in dB of an output that both have."""
 
     name: str
     before: float
     after: float
-    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +114,17 @@ class TaskChange:
     """What the two quantized networks do, and the two float networks behind them.
 
     Attributes:
-        kind: what both were measured by; `none` where there are no logits, or the two have nothing in common.
-        quantized: top-1 accuracy, or agreement with the own float network where there are no labels. None without.
-        float_network: top-1 accuracy; None without labels.
-        drop_before_pp, drop_after_pp: float - quantized; NaN without labels.
-        outputs: SQNR in dB of outputs that both have. metrics: the user's own, on the quantized network.
+        figures: those that both have, the one by which both are judged first.
+        outputs: SQNR of outputs that both have.
     """
 
-    kind: TaskKind
-    quantized: PercentChange | None = None
-    float_network: PercentChange | None = None
-    drop_before_pp: float = math.nan
-    drop_after_pp: float = math.nan
-    outputs: tuple[FigureChange, ...] = ()
-    metrics: tuple[FigureChange, ...] = ()
+    figures: tuple[FigureChange, ...] = ()
+    outputs: tuple[OutputChange, ...] = ()
+
+    @property
+    def judged(self) -> FigureChange | None:
+        """The figure that is spoken of first; None where the two have none in common."""
+        return self.figures[0] if self.figures else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +153,11 @@ class LayerChange:
     @property
     def local_change_db(self) -> float:
         """After - before; NaN where it is not defined, 0 between equal infinite values."""
-        return difference_db(self.local_before_db, self.local_after_db)
+        return difference(self.local_before_db, self.local_after_db)
 
     @property
     def propagated_change_db(self) -> float:
-        return difference_db(self.propagated_before_db, self.propagated_after_db)
+        return difference(self.propagated_before_db, self.propagated_after_db)
 
     @property
     def verdict(self) -> Change:
@@ -175,8 +191,9 @@ class CauseChange:
         status: `appeared` and `gone` speak of claimed causes; `suspect` is claimed in neither.
         layers_before, layers_after: names as in each diagnosis; empty where the suspect is not there.
         verdict_before, verdict_after: None where it is not there.
-        recovered_before_pp, recovered_after_pp: by its best repair, one that keeps the scheme if any of these gave back
-            something beyond noise; NaN without one, or without logits.
+        recovered_before, recovered_after: of the figure by which each is judged, by its best repair, one that keeps the
+            scheme if any of these gave back something beyond noise; NaN without one, or without such a figure.
+            criterion_before, criterion_after: that figure.
         recovered_before_db, recovered_after_db: the same, at the output.
     """
 
@@ -186,10 +203,12 @@ class CauseChange:
     layers_after: tuple[str, ...]
     verdict_before: Verdict | None
     verdict_after: Verdict | None
-    recovered_before_pp: float = math.nan
-    recovered_after_pp: float = math.nan
+    recovered_before: float = math.nan
+    recovered_after: float = math.nan
     recovered_before_db: float = math.nan
     recovered_after_db: float = math.nan
+    criterion_before: Criterion | None = None
+    criterion_after: Criterion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +252,7 @@ class Comparison:
         return tuple(cause for cause in self.causes if cause.status == status)
 
 
-def difference_db(before: float, after: float) -> float:
+def difference(before: float, after: float) -> float:
     """After - before; 0 between equal infinite values, NaN where either is not defined."""
     return 0.0 if before == after else after - before
 

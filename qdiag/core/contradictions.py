@@ -6,6 +6,7 @@ A stored result is a file that anybody can edit. What contradicts itself is no e
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from qdiag.core.baseline import Baseline
@@ -14,11 +15,11 @@ from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import RankedCause
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import DataInfo, Measurement, OutputRecord
-from qdiag.core.measures.outcomes import SampleOutcomes, unpack_bits
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import Histogram, TensorRange
 from qdiag.core.measures.records import OpRecord, WeightRecord
-from qdiag.core.measures.task import PairedCounts, TaskResult
+from qdiag.core.measures.task import Criterion, Figure, PairedCounts, TaskResult
+from qdiag.core.task_contradictions import of_criterion, of_figure, of_task
 
 Contradiction = tuple[str, str]
 """Where, and what."""
@@ -31,21 +32,29 @@ _KNOWN_CODES = {code.code for code in CODES}
 def contradictions(value: Any, at: tuple[str, ...] = ()) -> Iterator[Contradiction]:
     """All of them in a result and in everything below it, in order."""
     if is_dataclass(value):
-        own = _CHECKS.get(type(value))
+        kind: Any = type(value)
+        own = _CHECKS.get(kind)
         if own is not None:
             for what in own(value):
                 yield ".".join(at), what
-        for field in fields(value):
-            item = getattr(value, field.name)
-            if own is None and field.name.endswith("count") and isinstance(item, int) and item < 0:
-                yield ".".join(at), f"{field.name} is negative"
-            yield from contradictions(item, (*at, field.name))
+        for name in _field_names(kind):
+            item = getattr(value, name)
+            if item is None or isinstance(item, int | float | str):
+                if own is None and name.endswith("count") and isinstance(item, int) and item < 0:
+                    yield ".".join(at), f"{name} is negative"
+            else:
+                yield from contradictions(item, (*at, name))
     elif isinstance(value, tuple) and value and not isinstance(value[0], int | float | str):
         for i, item in enumerate(value):
             yield from contradictions(item, (*at, str(i)))
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from contradictions(item, (*at, str(key)))
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _negative(value: Any, *names: str) -> Iterator[str]:
@@ -80,45 +89,6 @@ def _of_sums(sums: ErrorSums) -> Iterator[str]:
 
 def _of_counts(counts: PairedCounts) -> Iterator[str]:
     yield from _negative(counts, "both", "reference_only", "simulated_only", "neither")
-
-
-def _of_task(task: TaskResult) -> Iterator[str]:
-    n, agreeing, top1 = task.sample_count, task.agreement_count, task.top1
-    yield from _negative(task, "sample_count", "agreement_count")
-    if agreeing is not None and agreeing > n:
-        yield f"agreement_count is {agreeing} of {n} samples"
-    for name, counts in (("top1", top1), ("top5", task.top5)):
-        if counts is not None and counts.sample_count != n:
-            yield f"{name} counts {counts.sample_count} samples, and sample_count is {n}"
-    if top1 is not None and agreeing is not None:
-        differing = top1.reference_only + top1.simulated_only
-        if agreeing < top1.both or n - agreeing < differing:
-            yield f"top1 and agreement_count exclude each other: {agreeing} of {n} agree, {differing} cannot"
-    if top1 is not None and task.top5 is not None:
-        five = task.top5
-        if five.both + five.reference_only < top1.both + top1.reference_only or (
-            five.both + five.simulated_only < top1.both + top1.simulated_only
-        ):
-            yield "top1 is right more often than top5"
-    if task.outcomes is not None:
-        yield from _of_outcomes(task.outcomes, n, agreeing, top1)
-
-
-def _of_outcomes(outcomes: SampleOutcomes, n: int, agreeing: int | None, top1: PairedCounts | None) -> Iterator[str]:
-    if outcomes.count != n:
-        yield f"outcomes of {outcomes.count} samples, and sample_count is {n}"
-        return
-    agree = unpack_bits(outcomes.agree, n)
-    if agree is None or (agreeing is not None and agree.bit_count() != agreeing):
-        yield "outcomes and agreement_count exclude each other"
-    if bool(outcomes.reference_right) != bool(outcomes.simulated_right) or (
-        top1 is None and n and outcomes.reference_right
-    ):
-        yield "outcomes of one network, or without labels"
-    if top1 is not None and n and outcomes.reference_right:
-        found = PairedCounts.of_bits(reference=outcomes.reference_right, simulated=outcomes.simulated_right, count=n)
-        if found != top1:
-            yield "outcomes and top1 exclude each other"
 
 
 def _of_range(values: TensorRange) -> Iterator[str]:
@@ -192,8 +162,7 @@ def _of_measurement(measurement: Measurement) -> Iterator[str]:
 
 
 def _of_baseline(baseline: Baseline) -> Iterator[str]:
-    n = baseline.sample_count
-    yield from _of_task(TaskResult(n, baseline.agreement_count, baseline.top1, outcomes=baseline.outcomes))
+    yield from of_task(baseline.task)
     if math.isinf(baseline.output_sqnr_db) or any(map(math.isinf, baseline.layer_sqnr_db.values())):
         yield "an SQNR is infinite: whatever is measured would be as good, or nothing"
     for cause in baseline.causes or ():
@@ -204,7 +173,9 @@ def _of_baseline(baseline: Baseline) -> Iterator[str]:
 _CHECKS: dict[type, Any] = {
     ErrorSums: _of_sums,
     PairedCounts: _of_counts,
-    TaskResult: _of_task,
+    TaskResult: of_task,
+    Figure: of_figure,
+    Criterion: of_criterion,
     TensorRange: _of_range,
     Histogram: _of_histogram,
     QuantizerRecord: _of_quantizer,

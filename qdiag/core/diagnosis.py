@@ -8,7 +8,7 @@ from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement, StageTime
 from qdiag.core.measures.sensitivity import Sensitivity
 
-DIAGNOSIS_SCHEMA_VERSION = 1
+DIAGNOSIS_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """A gate: limits, and what became of each. Plain values; `qdiag.gate` judges, writers choose the words."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from qdiag.core.causes.ranking import Harm
 from qdiag.core.measures.measurement import DataInfo, ModelInfo
-from qdiag.core.measures.task import Interval
+from qdiag.core.measures.task import Criterion, Interval
 
-GATE_SCHEMA_VERSION = 1
+GATE_SCHEMA_VERSION = 2
 
 EXIT_PASSED, EXIT_FAILED, EXIT_CANNOT_JUDGE = 0, 1, 2
 
@@ -18,10 +19,14 @@ GateRule = Literal[
     "max_relative_drop",
     "min_accuracy",
     "max_flips",
+    "max_metric_drop",
+    "min_metric",
+    "max_metric",
     "min_sqnr",
     "min_layer_sqnr",
     "baseline_drop",
     "baseline_flips",
+    "baseline_metric",
     "baseline_sqnr",
     "no_new_causes",
     "forbid",
@@ -63,14 +68,18 @@ class Thresholds:
     """What a gate asks for.
 
     Attributes:
-        max_drop_pp: top-1 of the float network minus that of the quantized one, in percentage points.
-        max_relative_drop_percent: the same over the float network's top-1.
-        min_accuracy_percent: top-1 of the quantized network.
-        max_flips_percent: samples on which the two networks differ in top-1; needs no labels.
+        max_drop_pp: share of right answers of the float network minus that of the quantized one, in percentage points.
+        max_relative_drop_percent: the same over the share of the float network.
+        min_accuracy_percent: share of right answers of the quantized network.
+        max_flips_percent: share of answers that are not those of the float network; needs no labels.
         min_sqnr_db: of the output that lost most.
         min_layer_sqnr_db: local SQNR of every quantized layer. allow: exceptions to its level `fail`.
         tolerance_pp: how much larger drop (or flips, without labels) may be than in the baseline.
         tolerance_db: how much lower the SQNR of the output may be than in the baseline.
+        max_metric_drop: loss of the figure by which the network is judged, in its unit; positive is worse, whatever its
+            direction.
+        min_metric: that figure of the quantized network, where higher is better. max_metric: where lower is better.
+        tolerance_metric: how much larger its loss may be than in the baseline.
         no_new_causes: a claimed cause at a layer where the baseline has none fails, or warns.
         forbid, warn_codes: codes of findings that fail, or warn.
         strict: what cannot be decided on so few samples fails.
@@ -86,6 +95,10 @@ class Thresholds:
     allow: tuple[Allowance, ...] = ()
     tolerance_pp: Limit = Limit()
     tolerance_db: Limit = Limit()
+    max_metric_drop: Limit = Limit()
+    min_metric: Limit = Limit()
+    max_metric: Limit = Limit()
+    tolerance_metric: Limit = Limit()
     no_new_causes: Literal["off", "warn", "fail"] = "off"
     forbid: tuple[str, ...] = ()
     warn_codes: tuple[str, ...] = ()
@@ -103,6 +116,10 @@ class Thresholds:
             self.min_layer_sqnr_db,
             self.tolerance_pp,
             self.tolerance_db,
+            self.max_metric_drop,
+            self.min_metric,
+            self.max_metric,
+            self.tolerance_metric,
         )
 
     @property
@@ -120,8 +137,14 @@ class Thresholds:
         return any(limit.fail is not None for limit in self.limits) or self.no_new_causes == "fail" or bool(self.forbid)
 
     @property
+    def without_baseline(self) -> "Thresholds":
+        """Those that need none."""
+        return replace(self, tolerance_pp=Limit(), tolerance_db=Limit(), tolerance_metric=Limit(), no_new_causes="off")
+
+    @property
     def needs_baseline(self) -> bool:
-        return self.tolerance_pp.is_set or self.tolerance_db.is_set or self.no_new_causes != "off"
+        tolerances = (self.tolerance_pp, self.tolerance_db, self.tolerance_metric)
+        return any(limit.is_set for limit in tolerances) or self.no_new_causes != "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +154,8 @@ class GateCheck:
     Attributes:
         limit: what the figure is held against; NaN where a code is forbidden rather than a number limited.
         warn_limit: the same of the level `warn`; NaN without one.
-        value: the figure; NaN when there is none. unit: `pp`, `%`, `dB` or `layers`.
+        value: the figure; NaN when there is none. unit: `pp`, `%`, `dB`, `layers`, or that of the criterion.
+        criterion: of the figure of the task; None for others, and where there is none.
         interval: 95 %; None for figures without one. Of the change, where it is the change that has a limit (rules
             `baseline_...`), otherwise of the figure.
         baseline, change: the figure there, and this one minus it; NaN without a baseline.
@@ -156,6 +180,7 @@ class GateCheck:
     places: tuple[str, ...] = ()
     samples_needed: int | None = None
     reason: str = ""
+    criterion: Criterion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +189,18 @@ class NamedCause:
 
     Attributes:
         repair: the one that gave back most and keeps the scheme, else the best way around; None without one.
-        recovered_pp, recovered_db: what it gave back; NaN when not measured.
+        recovered_task: what it gave back of the figure by which the network is judged; NaN when not measured.
+            criterion: that figure. recovered_db: the same at the output.
         is_new: the baseline does not have it; False without a baseline.
     """
 
     code: str
     layers: tuple[str, ...]
     repair: str | None = None
-    recovered_pp: float = math.nan
+    recovered_task: float = math.nan
     recovered_db: float = math.nan
     is_new: bool = False
+    criterion: Criterion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +224,8 @@ class GateResult:
         fingerprints: of what was judged, by name; see `qdiag.core.baseline`.
         notes: what a careful reader should know.
         commands: what repairs the claimed causes, ready for a shell.
+        harm: whether quantization does any, whatever the gate limits; None where nothing says so.
+        is_harm_limited: a threshold of the gate speaks of the figure that decides on it.
     """
 
     source: str
@@ -210,6 +239,8 @@ class GateResult:
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     strict: bool = False
+    harm: Harm | None = None
+    is_harm_limited: bool = False
     schema_version: int = GATE_SCHEMA_VERSION
 
     @property
@@ -227,6 +258,11 @@ class GateResult:
     @property
     def exit_code(self) -> int:
         return {"fail": EXIT_FAILED, "cannot_judge": EXIT_CANNOT_JUDGE}.get(self.status, EXIT_PASSED)
+
+    @property
+    def is_harm_overlooked(self) -> bool:
+        """The figure that decides on harm is beyond its limit, and no threshold of the gate looks at it."""
+        return self.harm is not None and self.harm.verdict != "healthy" and not self.is_harm_limited
 
     def count(self, status: GateStatus) -> int:
         return sum(check.status == status for check in self.checks)

@@ -10,6 +10,7 @@ from qdiag.config import load_scheme
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.task import TaskKind
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import LoadError
@@ -20,6 +21,8 @@ from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.simulate.session import open_session
+from qdiag.simulate.task.choose import TaskRequest
+from qdiag.simulate.task.user import MetricRequest
 from qdiag.subject import Subject
 
 Model = nn.Module | ExportedProgram | Subject
@@ -32,6 +35,8 @@ def diagnose(
     scheme: QuantScheme | str = "int8",
     calibration: object | None = None,
     device: str = "cpu",
+    task: TaskKind | None = None,
+    output: str | None = None,
     metric: object | None = None,
     with_sensitivity: bool = False,
     with_bits: bool = False,
@@ -44,7 +49,7 @@ def diagnose(
     that were tried, best first, and `result.measurement` is what `measure` returns.
 
     Args:
-        model, batches, scheme, calibration, device, metric: as in `measure`.
+        model, batches, scheme, calibration, device, task, output, metric: as in `measure`.
         with_sensitivity: also each layer quantized alone. with_bits: also 4 to 16 bits.
         seed: of the places where placebos are made.
 
@@ -57,9 +62,10 @@ def diagnose(
     >>> result.ranking.harm.verdict, result.ranking.claimed
     ('healthy', ())
     """
-    options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, metric=metric)
+    options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits)
+    request = _request(task, output, metric)
     with open_session(device=device, progress=progress, seed=seed) as session, own_randomness():
-        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme))
+        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme), request)
         return diagnose_experiment(session, experiment, options)
 
 
@@ -70,6 +76,8 @@ def measure(
     scheme: QuantScheme | str = "int8",
     calibration: object | None = None,
     device: str = "cpu",
+    task: TaskKind | None = None,
+    output: str | None = None,
     metric: object | None = None,
     with_losses: bool = False,
     progress: Progress | None = None,
@@ -84,7 +92,12 @@ def measure(
         scheme: a preset's name (see `qdiag schemes`), the path of a TOML file, or a `QuantScheme`.
         calibration: what to calibrate on, in the same forms; without it, `batches` serve for both.
         device: `cpu`, `cuda` or `auto`.
-        metric: `function(outputs, labels)` returning scores (N,) or one number, or a class with `update`/`compute`.
+        task: what the network does, where labels and names do not say it: `classify`, `segment`, `detect`, `regress`,
+            `embed`, or `none` to judge by the SQNR of the outputs.
+        output: name of the output to judge.
+        metric: your own figure, by which the network is then judged: `function(outputs, targets)` returning scores (N,)
+            or one number, or a class or an object with `update`, `compute` and `reset`; or a `MetricRequest`, which
+            says its direction and limit too.
         with_losses: also the five losses of arXiv 1803.08607 per layer.
 
     Raises:
@@ -96,9 +109,10 @@ def measure(
     >>> [record.name for record in result.records]
     ['input:input', '0']
     """
+    request = _request(task, output, metric)
     with open_session(device=device, progress=progress) as session, own_randomness():
-        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme))
-        return measure_experiment(session, experiment, metric=metric, with_losses=with_losses)
+        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme), request)
+        return measure_experiment(session, experiment, with_losses=with_losses)
 
 
 def ranges(
@@ -119,6 +133,11 @@ def ranges(
     """
     with open_session(device=device, progress=progress) as session, own_randomness():
         return range_subject(session, _subject(model), _datasets(batches, None), fold_batchnorm=fold_batchnorm)
+
+
+def _request(task: TaskKind | None, output: str | None, metric: object | None) -> TaskRequest:
+    given = metric if metric is None or isinstance(metric, MetricRequest) else MetricRequest(metric)
+    return TaskRequest(task, output, given)
 
 
 def _scheme(scheme: QuantScheme | str) -> QuantScheme:

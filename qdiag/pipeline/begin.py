@@ -16,6 +16,8 @@ from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
+from qdiag.simulate.task.choose import TaskRequest, choose_tasks
+from qdiag.simulate.task.seen import what_is_seen
 from qdiag.subject import Subject
 
 
@@ -37,8 +39,17 @@ class Experiment:
     capture: CaptureInfo
 
 
-def begin(session: Session, subject: Subject, datasets: Datasets, scheme: QuantScheme) -> Experiment:
-    """Captures, folds and calibrates; the subject is left as it was.
+def begin(
+    session: Session,
+    subject: Subject,
+    datasets: Datasets,
+    scheme: QuantScheme,
+    request: TaskRequest | None = None,
+) -> Experiment:
+    """Captures, folds and calibrates, and chooses what the network is judged by; the subject is left as it was.
+
+    Args:
+        request: what the user says about the task.
 
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
@@ -48,7 +59,9 @@ def begin(session: Session, subject: Subject, datasets: Datasets, scheme: QuantS
         sources = (inputs.calibration, inputs.evaluation)
         program, network, capture = prepare(subject, sources, fold=scheme.fold_batchnorm, device=session.device)
         inputs = in_batches_of(inputs, capture.batch_size)
-    case = session.open_case(program, network, scheme, inputs)
+    with naming(datasets.evaluation):
+        tasks = choose_tasks(request or TaskRequest(), what_is_seen(network, inputs.evaluation))
+    case = session.open_case(program, network, scheme, inputs, tasks)
     with session.stage("data digest"):
         data = data_info(inputs, session.seed)
     return Experiment(subject, datasets, case, model_info(subject), data, capture)

@@ -33,14 +33,12 @@ class DiagnoseOptions:
 
     Attributes:
         with_sensitivity: each layer quantized alone. with_bits: other widths. part: see `Sensitivity`.
-        metric: the user's own, see `qdiag.simulate.task.counts.UserMetric`.
         raises: an unexpected error inside a repair ends the run; otherwise that repair is refused, and this is why.
         words: the options of the command line, for commands that a report proposes.
     """
 
     with_sensitivity: bool = True
     with_bits: bool = True
-    metric: object | None = None
     raises: bool = False
     words: tuple[str, ...] = ()
 
@@ -53,7 +51,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     """
     options, case = options or DiagnoseOptions(), experiment.case
     with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
-        seen = session.measure(case, "facts", metric=options.metric)
+        seen = session.measure(case, "facts")
     with session.stage("audit"):
         batchnorms, notes = _audit(experiment.subject, case)
     measurement = measurement_of(session, experiment, seen)

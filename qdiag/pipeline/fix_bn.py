@@ -17,6 +17,7 @@ from qdiag.repairs.overlay import subject_tensors
 from qdiag.repairs.weights.reset_variance import propose
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
+from qdiag.simulate.task.choose import TaskRequest
 from qdiag.subject import Subject
 
 
@@ -48,6 +49,7 @@ def fix_batchnorms(
     datasets: Datasets,
     scheme: QuantScheme,
     options: FixOptions,
+    request: TaskRequest | None = None,
 ) -> tuple[ModelRepair, Changes]:
     """The repair with its proof; nothing is run where the checkpoint alone says that there is nothing to repair.
 
@@ -63,7 +65,7 @@ def fix_batchnorms(
         threshold=options.threshold,
         float_bound=options.float_bound,
     )
-    return repair_model(session, subject, datasets, scheme, wanted)
+    return repair_model(session, subject, datasets, scheme, wanted, request)
 
 
 def fix_unproved(

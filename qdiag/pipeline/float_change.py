@@ -13,8 +13,8 @@ from qdiag.repairs.edit import ChannelEdit, changed_tensors
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.session import Session
-from qdiag.simulate.task.counts import Classification
 from qdiag.simulate.task.output_errors import OutputErrors
+from qdiag.simulate.task.tasks import Tasks, TaskSink
 
 _WORST_BATCHES = 4
 """Batches on which the edits that moved the output are looked for."""
@@ -89,18 +89,24 @@ def _with_edits(probe: FloatProbe, base: Mapping[str, Tensor], edits: Sequence[C
 
 def _pass(session: Session, probe: FloatProbe, batches: Batches, changes: Mapping[str, Tensor], bound: float) -> _Pass:
     """All batches once, or what is kept of it: what changed, and the batches that changed most."""
+
+    def look() -> _Pass:
+        return _look(probe.run(run_through(batches, session.progress, "float outputs"), changes), probe.tasks, bound)
+
+    if probe.tasks.key is None:
+        return look()
     return session.passes.finished(
         "float outputs",
         _PASS,
-        lambda: _look(probe.run(run_through(batches, session.progress, "float outputs"), changes), bound),
+        look,
         batches=[batches],
-        depends_on=(probe.program, changes, bound),
+        depends_on=(probe.program, changes, bound, repr(probe.tasks.key)),
     )
 
 
-def _look(passing: Iterator[Outputs], bound: float) -> _Pass:
+def _look(passing: Iterator[Outputs], tasks: Tasks, bound: float) -> _Pass:
     errors: OutputErrors | None = None
-    task = Classification()
+    task = TaskSink(tasks)
     moved: list[list[float]] = []
     delta: list[float] = []
     scale: list[float] = []

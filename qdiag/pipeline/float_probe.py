@@ -14,6 +14,7 @@ from qdiag.batches import Batch
 from qdiag.capture.program import Program
 from qdiag.loaders.models.quiet import quiet_torch
 from qdiag.savers.named_tensors import fill, tensors_of
+from qdiag.simulate.task.tasks import Tasks
 from qdiag.subject import Subject
 
 
@@ -30,11 +31,11 @@ class FloatProbe:
     """Runs the network as the user has it, BatchNorm not folded, beside a copy with edits; both in eval mode.
 
     Args:
-        subject: left as it is. program: the same network, captured.
+        subject: left as it is. program: the same network, captured. tasks: what it is judged by.
     """
 
-    def __init__(self, subject: Subject, program: Program, device: torch.device) -> None:
-        self.program, self._device = program, device
+    def __init__(self, subject: Subject, program: Program, tasks: Tasks, device: torch.device) -> None:
+        self.program, self.tasks, self._device = program, tasks, device
         self._before = _runnable(subject.model, device)
         self._after = _runnable(subject.model, device)
         self.tensors: Mapping[str, Tensor] = tensors_of(self._before)

@@ -53,11 +53,6 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
             f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay in float, "
             "and QD104, QD105, QD601 and QD602 do not apply to them"
         )
-    if result.data.is_labelled and result.task.top1 is None and not result.task.metrics:
-        notes.append(
-            "labels were given, but they are no whole numbers or no output looks like logits (N, classes): "
-            "no accuracy was counted"
-        )
     return tuple(notes)
 
 

@@ -29,7 +29,7 @@ from qdiag.simulate.passes.network import Network, place
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.session import Session
-from qdiag.simulate.task.top_k import is_in_top, logits_index, takes_labels
+from qdiag.simulate.task.top_k import is_in_top
 
 SAMPLES = 64
 """At most this many are looked at, once for each preprocessing."""
@@ -56,7 +56,7 @@ def check_preprocessing(session: Session, case: Case) -> PreprocessingCheck | No
             _CHECK,
             lambda: _Check(case, session.device).run(),
             batches=[case.calibration, case.measured],
-            depends_on=(case.program,),
+            depends_on=(case.program, repr(case.tasks.logits)),
         )
 
 
@@ -117,11 +117,10 @@ class _Check:
         """Whether the float network is right on each sample, (N,), bool; None without class numbers or logits."""
         found = []
         for batch, outputs in self._run(self._case.program, batches):
-            index = logits_index(outputs, batch.sample_count)
-            if index is None or not takes_labels(batch):
+            logits = self._case.tasks.logits_of(outputs)
+            if logits is None or not self._case.tasks.is_labelled:
                 return None
-            assert batch.labels is not None
-            found.append(is_in_top(outputs[index], batch.labels.to(outputs[index].device), 1).cpu())
+            found.append(is_in_top(logits, batch.labels.to(logits.device), 1).cpu())
         return torch.cat(found) if found else None
 
     def _run(self, program: Program, batches: Batches) -> Iterator[tuple[Batch, tuple[Any, ...]]]:

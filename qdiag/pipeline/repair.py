@@ -29,6 +29,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
+from qdiag.simulate.task.choose import TaskRequest
 from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3
@@ -57,7 +58,12 @@ class RepairOptions:
 
 
 def repair_model(
-    session: Session, subject: Subject, datasets: Datasets, scheme: QuantScheme, options: RepairOptions
+    session: Session,
+    subject: Subject,
+    datasets: Datasets,
+    scheme: QuantScheme,
+    options: RepairOptions,
+    request: TaskRequest | None = None,
 ) -> tuple[ModelRepair, Changes]:
     """The repairs with their proof, and the tensors to be written; the subject is left as it was.
 
@@ -70,9 +76,9 @@ def repair_model(
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
     check_written(options.repairs)
-    experiment = begin(session, subject, datasets, scheme)
+    experiment = begin(session, subject, datasets, scheme, request)
     audit = audited(audit_batchnorms(subject, program=experiment.case.program), options.threshold)
-    probe = FloatProbe(subject, experiment.case.program, session.device)
+    probe = FloatProbe(subject, experiment.case.program, experiment.case.tasks, session.device)
     repairing = _Repairing(experiment.case, RepairContext(audit, session=session), probe, options)
     with session.watch.stage("repair"), naming(datasets.evaluation):
         steps = tuple(repairing.make(name) for name in options.repairs)

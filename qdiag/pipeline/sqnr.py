@@ -7,13 +7,10 @@ from qdiag.pipeline.preparation.inputs import naming
 from qdiag.simulate.session import Session
 
 
-def measure_experiment(
-    session: Session, experiment: Experiment, *, metric: object | None = None, with_losses: bool = False
-) -> Measurement:
+def measure_experiment(session: Session, experiment: Experiment, *, with_losses: bool = False) -> Measurement:
     """Runs the float and the quantized network side by side on the measured data; the subject is left as it was.
 
     Args:
-        metric: the user's own, see `qdiag.simulate.task.counts.UserMetric`.
         with_losses: also the five losses per layer, at about four more forward passes.
 
     Raises:
@@ -25,5 +22,5 @@ def measure_experiment(
             "nothing would be quantized", at=case.scheme.name, hint="lower weights.bits or activations.bits"
         )
     with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
-        measured = session.measure(case, "losses" if with_losses else "errors", metric=metric)
+        measured = session.measure(case, "losses" if with_losses else "errors")
     return measurement_of(session, experiment, measured)

@@ -1,5 +1,6 @@
 """What all trials share: the untreated case, the repairs, and what was measured already."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,10 +16,9 @@ from qdiag.simulate.session import Session
 from qdiag.simulate.task.score_cases import Effort
 from qdiag.simulate.task.scoring import Scored, float_cost
 
-FLOAT_DROP_LIMIT_PP = 1.0
-"""Points of accuracy, or of top-1 that changes, that a repair may cost the float network itself."""
 FLOAT_DELTA_LIMIT = 0.05
-"""The same for networks without logits: largest |change| of an output over its largest |value|."""
+"""What a repair may cost a float network that is judged by its outputs' SQNR: largest |change| of an output over its
+largest |value|. Where a figure of the task judges, that figure says what is small."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,11 @@ def costs_too_much(cost: FloatCost | None) -> str | None:
     """Why a repair must not be made, from what it does to the float network; None when it may."""
     if cost is None:
         return None
-    if cost.pairs is None:
+    if math.isnan(cost.loss):
         if cost.relative_delta <= FLOAT_DELTA_LIMIT:
             return None
         return f"it changes the float output by {100 * cost.relative_delta:.1f} % of its largest value"
-    if cost.pairs.drop_pp <= FLOAT_DROP_LIMIT_PP:
+    if cost.loss <= cost.small:
         return None
-    return f"it costs the float network {cost.pairs.drop_pp:.1f} points, more than {FLOAT_DROP_LIMIT_PP:g}"
+    unit = "points" if cost.unit == "pp" else cost.unit
+    return f"it costs the float network {cost.loss:.3g} {unit}".rstrip() + f", more than {cost.small:.3g}"

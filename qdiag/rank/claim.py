@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from qdiag.core.causes.ranking import Harm, Trial, Verdict
-from qdiag.rank.harm import GAIN_LIMIT_DB, is_gain, is_gain_in_db
+from qdiag.core.causes.ranking import GAIN_LIMIT_DB, Harm, Trial, Verdict
+from qdiag.rank.harm import is_gain, is_gain_in_db
 
 MUCH_DB = 6.0
 """A repair that takes three quarters of the noise power from the output is not said to give nothing back."""
@@ -12,9 +12,7 @@ MUCH_DB = 6.0
 
 def is_claim(trial: Trial) -> bool:
     """The repair gave something back beyond noise, and more than its placebo, where there could be one."""
-    if trial.recovery is None or not is_gain(trial.recovery):
-        return False
-    return trial.placebo is None or is_gain(trial.placebo.over_placebo)
+    return trial.is_claim
 
 
 def verdict_on(
@@ -28,7 +26,7 @@ def verdict_on(
     """
     measured = [trial for trial in trials if trial.recovery is not None]
     if not measured:
-        return "untested", "no repair could be tried" if trials else "nothing here repairs it"
+        return "untested", _why_untested(trials)
     quieter = max((t.recovery.recovered_db for t in measured if t.recovery and is_gain_in_db(t.recovery)), default=0.0)
     if harm.verdict == "healthy":
         if quieter >= MUCH_DB:
@@ -60,10 +58,19 @@ def verdict_on(
     return "harmless", "its repair gives nothing back"
 
 
+def _why_untested(trials: Sequence[Trial]) -> str:
+    if not trials:
+        return "nothing here repairs it"
+    if any(trial.refused is None for trial in trials):
+        return "no repair could be measured"
+    return "its repair was refused" if len(trials) == 1 else "all its repairs were refused"
+
+
 def _may_gain(trial: Trial) -> bool:
     assert trial.recovery is not None
-    if trial.recovery.pairs is not None:
-        return trial.recovery.recovered_pp >= 1.0
+    judged = trial.after.task.judged if trial.after is not None else None
+    if trial.recovery.has_task and judged is not None:
+        return trial.recovery.recovered_task >= judged.small
     return trial.recovery.recovered_db >= GAIN_LIMIT_DB
 
 
@@ -73,7 +80,7 @@ def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     def rank(trial: Trial) -> tuple[bool, bool, float, float]:
         if trial.recovery is None:
             return (True, True, 0.0, 0.0)
-        points = trial.recovery.recovered_pp if trial.recovery.pairs is not None else 0.0
+        points = trial.recovery.recovered_task if trial.recovery.has_task else 0.0
         return (False, not trial.keeps_scheme, -points, -_number(trial.recovery.recovered_db))
 
     return tuple(sorted(trials, key=rank))
@@ -86,9 +93,9 @@ def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
     best = order_trials(own or measured)
     if not best or best[0].recovery is None:
         return (False, 0.0, 0.0, 0.0)
-    recoveries = [t.recovery for t in own or measured if t.recovery and t.recovery.pairs]
-    points = max((r.recovered_pp for r in recoveries), default=0.0)
-    sure = max((r.recovered_pp for r in recoveries if is_gain(r)), default=0.0)
+    recoveries = [t.recovery for t in own or measured if t.recovery and t.recovery.has_task]
+    points = max((r.recovered_task for r in recoveries), default=0.0)
+    sure = max((r.recovered_task for r in recoveries if is_gain(r)), default=0.0)
     decibels = max(_number(t.recovery.recovered_db) for t in own or measured if t.recovery)
     return (bool(own), sure, points, decibels)
 

@@ -28,7 +28,7 @@ def ways_around(bench: Bench) -> tuple[Trial, ...]:
 
     def merit(trial: Trial) -> float:
         assert trial.recovery is not None
-        return trial.recovery.recovered_pp if trial.recovery.pairs is not None else trial.recovery.recovered_db
+        return trial.recovery.recovered_task if trial.recovery.has_task else trial.recovery.recovered_db
 
     return tuple(sorted(trials, key=merit, reverse=True))
 

@@ -6,7 +6,7 @@ from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Score, Trial, Verdict
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
-from qdiag.rank.harm import DROP_LIMIT_PP, harm_notes, harm_of
+from qdiag.rank.harm import harm_notes, harm_of
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.trials import run_trials
@@ -48,7 +48,6 @@ def rank_causes(
     parts = part_scores(bench, steps[-1].treatment.case if steps else None)
     around = ways_around(bench) if is_worth_it else ()
     return Ranking(
-        task_kind=base.task_kind,
         harm=harm,
         before=base.score,
         findings=tuple(findings),
@@ -87,12 +86,12 @@ def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
 
     Args:
         whole: changes for the whole network, one setting each: they are preferred unless one of some layers gives back
-            more by a point. parts: the suspects' own.
+            more than what is small. parts: the suspects' own.
     """
 
     def points(trial: Trial) -> float:
         assert trial.recovery is not None
-        return round(trial.recovery.recovered_pp, 9) if trial.recovery.pairs is not None else 0.0
+        return round(trial.recovery.recovered_task, 9) if trial.recovery.has_task else 0.0
 
     def merit(trial: Trial) -> tuple[float, float]:
         assert trial.recovery is not None
@@ -104,7 +103,8 @@ def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
     )
     if one is None or other is None:
         return one or other
-    return one if points(one) >= points(other) - DROP_LIMIT_PP else other
+    judged = one.after.task.judged if one.after is not None else None
+    return one if points(one) >= points(other) - (judged.small if judged is not None else 0.0) else other
 
 
 def _causes(

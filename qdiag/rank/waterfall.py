@@ -64,7 +64,7 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
                 break
             steps.append(best)
             left = _after(left, best)
-    while steps and not is_gain(steps[-1].gained) and steps[-1].gained.pairs is not None:
+    while steps and not is_gain(steps[-1].gained) and steps[-1].gained.has_task:
         steps.pop()  # the last ones only quieted the output, and no accuracy followed
     return steps
 
@@ -126,7 +126,7 @@ def _best_step(
             found.append(Step(attempt.suspect, attempt.repair, attempt.treatment, after, gained))
 
     def merit(step: Step) -> tuple[bool, float, float]:
-        points = step.gained.recovered_pp if step.gained.pairs is not None else 0.0
+        points = step.gained.recovered_task if step.gained.has_task else 0.0
         return (is_gain(step.gained), points if is_gain(step.gained) else 0.0, step.gained.recovered_db)
 
     return max(found, key=merit, default=None)

@@ -12,6 +12,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.plan import QuantPlan
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.passes.network import Network
+from qdiag.simulate.task.tasks import Tasks
 
 Clamp = tuple[float, float]
 
@@ -27,6 +28,7 @@ class Case:
         plan: the quantizers, `plan_edits` included.
         observations: what was seen on the calibration data, as closely as the scheme's calibrators need.
         calibration: the data it was seen on. measured: the data that is measured on.
+        tasks: what the network is judged by.
         clamps: bounds in place of those that the network has, by layer.
         plan_edits: fields of `LayerPlan` that override what the scheme gives, by layer.
     """
@@ -39,6 +41,7 @@ class Case:
     observations: Mapping[str, Observation]
     calibration: Batches
     measured: Batches
+    tasks: Tasks = field(default_factory=Tasks)
     clamps: Mapping[str, Clamp] = field(default_factory=dict)
     plan_edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -20,10 +20,10 @@ from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
-from qdiag.simulate.passes.runner import BatchSink, LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.sweeps.losses import LossObserver
-from qdiag.simulate.task.counts import Classification, UserMetric
 from qdiag.simulate.task.output_errors import OutputErrors
+from qdiag.simulate.task.tasks import TaskSink
 
 Depth = Literal["errors", "losses", "facts"]
 """How much is measured: the errors; the five losses of each layer too; what detectors look at as well."""
@@ -43,12 +43,8 @@ class Measured:
 MEASURED: Codec[Measured] = json_codec(Measured)
 
 
-def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | None = None) -> Measured:
-    """The paired pass over the measured data.
-
-    Args:
-        metric: the user's own, see `UserMetric`.
-    """
+def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
+    """The paired pass over the measured data."""
     errors, losses, facts = ErrorObserver(case.plan), LossObserver(case.network, case.plan), FactObserver()
     macs = MacObserver()
     observers: dict[Depth, Sequence[LayerObserver]] = {
@@ -57,17 +53,16 @@ def measure_case(case: Case, depth: Depth, progress: Progress, metric: object | 
         "facts": [macs, losses, facts, errors],
     }
     program = case.network.program
-    outputs = OutputErrors(program.output_names, output_layouts(program, case.network.graph), follows_samples=True)
-    task = Classification(keeps_outcomes=True)
-    custom = UserMetric(getattr(metric, "__name__", "metric"), metric) if metric is not None else None
-    sinks: list[BatchSink] = [outputs, task, *([custom] if custom else [])]
+    layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
+    outputs = OutputErrors(program.output_names, layouts, whole, follows_samples=True)
+    task = TaskSink(case.tasks)
     runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])
-    run_batches(runner, case.measured, progress, stage="simulate", sinks={SIMULATED: sinks})
+    run_batches(runner, case.measured, progress, stage="simulate", sinks={SIMULATED: [outputs, task]})
     weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(
         op_records(case, errors.errors(), losses.records(), weights),
         outputs.records(),
-        task.result((custom.score(),) if custom else ()),
+        task.result(),
         gather_facts(case, facts.facts(), macs.counts()) if depth == "facts" else (),
         macs.counts(),
     )

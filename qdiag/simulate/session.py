@@ -23,6 +23,7 @@ from qdiag.simulate.plan_builder import build_plan
 from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, surroundings
 from qdiag.simulate.task.score_cases import Effort, score_cases
 from qdiag.simulate.task.scoring import Scored
+from qdiag.simulate.task.tasks import Tasks
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ class Session:
         """
         return build_plan(network, observations, scheme, self.calibrations)
 
-    def open_case(self, program: Program, network: Network, scheme: QuantScheme, datasets: Datasets) -> Case:
+    def open_case(
+        self, program: Program, network: Network, scheme: QuantScheme, datasets: Datasets, tasks: Tasks
+    ) -> Case:
         """The untreated case of a captured network, calibrated.
 
         Raises:
@@ -96,22 +99,21 @@ class Session:
             seen = self.observe(network, datasets.calibration, scheme)
         with self.watch.stage("plan"):
             plan = self.plan(network, seen, scheme)
-        return Case(program, network, network, scheme, plan, seen, datasets.calibration, datasets.evaluation)
+        return Case(program, network, network, scheme, plan, seen, datasets.calibration, datasets.evaluation, tasks)
 
-    def measure(self, case: Case, depth: Depth = "errors", *, metric: object | None = None) -> Measured:
+    def measure(self, case: Case, depth: Depth = "errors") -> Measured:
         """The errors at every layer and output on the measured data, and the task, in one paired pass.
 
-        Args:
-            metric: the user's own, see `UserMetric`; such a pass is never kept, because that code may change unnoticed.
+        A pass with a metric of the user's own is never kept, because that code may change unnoticed.
         """
-        if metric is not None:
-            return measure_case(case, depth, self.progress, metric)
+        if case.tasks.key is None:
+            return measure_case(case, depth, self.progress)
         return self.passes.finished(
             f"measure {depth}",
             MEASURED,
             lambda: measure_case(case, depth, self.progress),
             batches=[case.measured, case.calibration],
-            depends_on=(case.network, case.plan, case.scheme),
+            depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key)),
         )
 
     def score(self, cases: Sequence[Case], stage: str) -> tuple[list[Scored], Effort]:

@@ -7,11 +7,13 @@ from typing import Literal
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.causes.repair_traits import keeps_scheme
 from qdiag.core.measures.measurement import OutputRecord, lowest_sqnr_db
-from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
+from qdiag.core.measures.task import UNDEFINED, Criterion, Figure, Interval, PairedCounts, TaskResult, loss_between
 
 Verdict = Literal["cause", "harmless", "undecided", "untested"]
-TaskKind = Literal["top1", "agreement", "none"]
 HarmVerdict = Literal["harmed", "healthy", "undecided"]
+HarmState = Literal["harmed", "healthy", "unsure"]
+GAIN_LIMIT_DB = 1.0
+"""A repair that gives back less than this at the output has not removed a cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,9 @@ class Score:
         return lowest_sqnr_db(self.outputs, self.task)
 
     @property
-    def task_percent(self) -> float:
-        """Top-1 accuracy, or agreement with the float network's top-1 where there are no labels; NaN without logits."""
-        if self.task.top1 is not None:
-            return self.task.top1.simulated_percent
-        if self.task.agreement_count is not None and self.task.sample_count:
-            return 100.0 * self.task.agreement_count / self.task.sample_count
-        return math.nan
+    def task_value(self) -> float:
+        """The figure by which the network is judged; NaN where that is the SQNR of its outputs."""
+        return self.task.judged.simulated if self.task.judged is not None else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +40,33 @@ class Recovery:
 
     Attributes:
         recovered_db: SQNR of the output that had lost most before. db_interval: 95 %, over samples.
-        pairs: samples on which the repaired network (reference) and the unrepaired one (simulated) are right, or agree
-            with the float network; None without logits.
+        recovered_task: the figure by which the network is judged, in the unit of its changes; NaN without one.
+            task_interval: 95 %, over samples.
+        pairs: where samples are successes or none: those of the repaired network (reference) and of the unrepaired one
+            (simulated).
     """
 
     recovered_db: float
     db_interval: Interval
+    recovered_task: float = math.nan
+    task_interval: Interval = UNDEFINED
     pairs: PairedCounts | None = None
 
     @property
-    def recovered_pp(self) -> float:
-        return self.pairs.drop_pp if self.pairs is not None else math.nan
+    def has_task(self) -> bool:
+        """The network is judged by a figure of its task."""
+        return not math.isnan(self.recovered_task)
 
     @property
-    def pp_interval(self) -> Interval:
-        """95 % interval, Bonett & Price; NaN without logits."""
-        return self.pairs.drop_interval_pp if self.pairs is not None else Interval(math.nan, math.nan)
+    def is_gain(self) -> bool:
+        """Better beyond noise: by the task and in dB where a task judges, in dB at the output otherwise.
+
+        The task alone does not do: among answers that are noise anyway, any change makes some right by chance, and the
+        others that become wrong by chance are fewer when few are right at all.
+        """
+        if self.has_task:
+            return self.task_interval.low > 0.0 and not self.db_interval.low <= 0.0
+        return self.recovered_db >= GAIN_LIMIT_DB and self.db_interval.low > 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +75,14 @@ class FloatCost:
 
     Attributes:
         relative_delta: largest |change| of a float output over its largest |value|.
-        pairs: samples that the float network before (reference) and after (simulated) gets right, or on which they
-            agree; None without logits.
+        loss: of the figure by which the network is judged; NaN without one. unit: of the loss.
+        small: a loss up to this is borne.
     """
 
     relative_delta: float
-    pairs: PairedCounts | None = None
+    loss: float = math.nan
+    unit: str = ""
+    small: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,13 @@ class Trial:
         if self.keeps_scheme is None:
             object.__setattr__(self, "keeps_scheme", keeps_scheme(self.repair))
 
+    @property
+    def is_claim(self) -> bool:
+        """It gave something back beyond noise, and more than its placebo, where there could be one."""
+        if self.recovery is None or not self.recovery.is_gain:
+            return False
+        return self.placebo is None or self.placebo.over_placebo.is_gain
+
 
 @dataclass(frozen=True, slots=True)
 class RankedCause:
@@ -151,16 +169,41 @@ class Harm:
     """Whether quantization costs anything at all.
 
     Attributes:
-        kind: `drop` of accuracy in points, `flips` of top-1 in percent, or output `sqnr` in dB.
-        interval: 95 %; NaN where the value is an SQNR.
+        criterion: of which `value` is the loss; None where the value is the SQNR of the output that lost most, in dB.
+        interval: 95 %; NaN where the value has none.
         limit: from where on it counts as harm.
     """
 
-    kind: Literal["drop", "flips", "sqnr"]
+    criterion: Criterion | None
     value: float
     interval: Interval
     limit: float
     verdict: HarmVerdict
+
+    @classmethod
+    def of_figure(cls, figure: Figure) -> "Harm":
+        """Of the figure by which the network is judged: beyond its limit, and beyond noise.
+
+        A figure that is NaN or infinite counts as harm: a network that answers NaN has lost everything.
+        """
+        verdict: HarmVerdict = "healthy"
+        if not figure.loss <= figure.limit:
+            # a loss against the float network's own answers is never negative: there the whole interval lies beyond
+            bound = figure.limit if figure.criterion.is_against_float else 0.0
+            is_sure = not math.isfinite(figure.loss) or figure.loss_interval.low > bound
+            verdict = "harmed" if is_sure else "undecided"
+        return cls(figure.criterion, figure.loss, figure.loss_interval, figure.limit, verdict)
+
+    @property
+    def unit(self) -> str:
+        return self.criterion.harm_unit if self.criterion is not None else "dB"
+
+    @property
+    def state(self) -> HarmState:
+        """`unsure` also where nothing was found, and the interval does not exclude a loss beyond the limit."""
+        if self.verdict == "harmed":
+            return "harmed"
+        return "healthy" if self.verdict == "healthy" and not self.interval.high > self.limit else "unsure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +250,6 @@ class Ranking:
         pass_count: passes over the measured data; variant_count: networks measured in them.
     """
 
-    task_kind: TaskKind
     harm: Harm
     before: Score
     findings: tuple[Finding, ...]
@@ -236,9 +278,20 @@ class Ranking:
         return self.waterfall[-1].after if self.waterfall else self.before
 
     @property
-    def remainder_pp(self) -> float:
-        """Points that no repair here gives back: float minus repaired, of accuracy or of agreement; NaN without."""
-        score = self.repaired
-        if score.task.top1 is not None:
-            return score.task.top1.drop_pp
-        return 100.0 - score.task_percent
+    def criterion(self) -> Criterion | None:
+        """What the network is judged by; None for the SQNR of its outputs."""
+        return self.before.task.judged.criterion if self.before.task.judged is not None else None
+
+    @property
+    def regained(self) -> float:
+        """What the whole waterfall gives back, positive when better: by what judges, or in dB of output SQNR."""
+        before, after, criterion = self.before, self.repaired, self.criterion
+        if criterion is None:
+            return after.output_sqnr_db - before.output_sqnr_db if self.waterfall else 0.0
+        return loss_between(criterion, reference=after.task_value, simulated=before.task_value)
+
+    @property
+    def remainder(self) -> float:
+        """What no repair here gives back: the loss of the repaired network; NaN without a figure of the task."""
+        judged = self.repaired.task.judged
+        return judged.loss if judged is not None else math.nan

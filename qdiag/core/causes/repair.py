@@ -93,7 +93,7 @@ class FloatChange:
 
     Attributes:
         outputs: differences at every float output.
-        task: top-1 of both, and how often they agree.
+        task: figures of both.
         relative_delta: largest |difference| over the largest |value| of the same output, the worst output counts.
     """
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.preprocessing import PreprocessingCheck
 from qdiag.core.measures.records import OpRecord
-from qdiag.core.measures.task import TaskResult
+from qdiag.core.measures.task import WHOLE_KINDS, TaskResult
 from qdiag.core.scheme import QuantScheme
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,8 @@ class OutputRecord:
 
 
 def counts_parts(task: TaskResult) -> bool:
-    """The outputs are judged part by part: no answers are counted, which would be of one output as a whole."""
-    return task.agreement_count is None
+    """The outputs are judged part by part: they are no logits, which are one vector."""
+    return task.choice.kind not in WHOLE_KINDS
 
 
 def weakest_output(outputs: Sequence[OutputRecord]) -> OutputRecord | None:

@@ -2,8 +2,13 @@
 
 import base64
 import binascii
+import math
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+_LARGEST = 3.4028234663852886e38
+"""Of float32."""
 
 
 def pack_bits(values: Iterable[bool]) -> str:
@@ -25,17 +30,33 @@ def unpack_bits(text: str, count: int) -> int | None:
     return bits if len(packed) == (count + 7) // 8 and not bits >> count else None
 
 
+def pack_numbers(values: Iterable[float]) -> str:
+    """Base64 of float32 values, lowest byte first; what lies beyond float32 is infinite."""
+    numbers = [x if not abs(x) > _LARGEST else math.copysign(math.inf, x) for x in values]
+    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode("ascii")
+
+
+def unpack_numbers(text: str, count: int) -> tuple[float, ...] | None:
+    """The values; None where the text does not hold `count` of them."""
+    try:
+        packed = base64.b64decode(text.encode("ascii"), validate=True)
+    except (ValueError, binascii.Error):
+        return None
+    return struct.unpack(f"<{count}f", packed) if len(packed) == 4 * count else None
+
+
 @dataclass(frozen=True, slots=True)
 class SampleOutcomes:
-    """One bit per measured sample, in the order in which they were measured, as `pack_bits` writes them.
+    """What became of each measured sample, in the order in which they were measured.
 
     Attributes:
         count: samples.
-        agree: both networks have the same top-1.
-        reference_right, simulated_right: top-1 is the label; empty without labels.
+        reference, simulated: one value per sample of the float and of the quantized network, as `pack_bits` or
+            `pack_numbers` write them. `reference` is empty where its samples are successes by definition.
+        are_bits: successes rather than numbers.
     """
 
     count: int
-    agree: str
-    reference_right: str = ""
-    simulated_right: str = ""
+    reference: str
+    simulated: str
+    are_bits: bool = True

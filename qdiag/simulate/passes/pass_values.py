@@ -16,6 +16,7 @@ from qdiag.core.causes.ranking import Score
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.task.scoring import Scored
+from qdiag.simulate.task.tasks import Tasks
 
 Array = npt.NDArray[Any]
 
@@ -51,12 +52,12 @@ class _ArrayPool:
 
     def __init__(self) -> None:
         self.arrays: list[Array] = []
-        self._places: dict[tuple[str, bytes], int] = {}
+        self._places: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
     def add(self, array: Array | None) -> int | None:
         if array is None:
             return None
-        at = (array.dtype.str, array.tobytes())
+        at = (array.dtype.str, array.shape, array.tobytes())
         if at not in self._places:
             self._places[at] = len(self.arrays)
             self.arrays.append(array)
@@ -71,8 +72,7 @@ def encode_scores(scores: Sequence[Scored], counts: Sequence[int]) -> bytes:
             "score": asdict(one.score),
             "noise": [(*at, pool.add(powers)) for at, powers in one.noise.items()],
             "signal": [(*at, pool.add(powers)) for at, powers in one.signal.items()],
-            "is_right": pool.add(one.is_right),
-            "agrees": pool.add(one.agrees),
+            "tables": None if one.tables is None else [pool.add(table) for table in one.tables],
             "relative_delta": one.relative_delta,
         }
         for one in scores
@@ -84,8 +84,8 @@ def encode_scores(scores: Sequence[Scored], counts: Sequence[int]) -> bytes:
     return file.getvalue()
 
 
-def decode_scores(data: bytes) -> tuple[list[Scored], list[int]]:
-    """What `encode_scores` wrote.
+def decode_scores(data: bytes, tasks: Tasks) -> tuple[list[Scored], list[int]]:
+    """What `encode_scores` wrote, of networks judged by `tasks`.
 
     Raises:
         ValueError, KeyError, zipfile.BadZipFile: something else.
@@ -97,16 +97,19 @@ def decode_scores(data: bytes) -> tuple[list[Scored], list[int]]:
     def powers(rows: Sequence[Sequence[int]]) -> dict[tuple[int, int], Array]:
         return {(output, part): _typed(arrays[f"a{at}"], np.float64) for output, part, at in rows}
 
-    def flags(place: int | None) -> Array | None:
-        return None if place is None else _typed(arrays[f"a{place}"], np.bool_)
+    def tables(places: Sequence[int] | None) -> tuple[Array, Array] | None:
+        if places is None:
+            return None
+        reference, simulated = (_typed(arrays[f"a{place}"], np.float64, 2) for place in places)
+        return reference, simulated
 
     scores = [
         Scored(
             score=_adapter(Score).validate_python(row["score"]),
             noise=powers(row["noise"]),
             signal=powers(row["signal"]),
-            is_right=flags(row["is_right"]),
-            agrees=flags(row["agrees"]),
+            tasks=tasks,
+            tables=tables(row["tables"]),
             relative_delta=float(row["relative_delta"]),
         )
         for row in meta["rows"]
@@ -114,7 +117,7 @@ def decode_scores(data: bytes) -> tuple[list[Scored], list[int]]:
     return scores, [int(count) for count in meta["counts"]]
 
 
-def _typed(array: Array, kind: type) -> Array:
-    if array.dtype != kind or array.ndim != 1:
+def _typed(array: Array, kind: type, ndim: int = 1) -> Array:
+    if array.dtype != kind or array.ndim != ndim:
         raise ValueError(f"an array of {array.dtype} where {np.dtype(kind)} belongs")
     return array

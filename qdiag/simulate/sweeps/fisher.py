@@ -26,7 +26,7 @@ from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import SUMS
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
-from qdiag.simulate.task.top_k import logits_index, takes_labels
+from qdiag.simulate.task.tasks import Tasks
 
 
 def fisher_scores(session: Session, case: Case) -> Mapping[str, float]:
@@ -43,7 +43,7 @@ def fisher_scores(session: Session, case: Case) -> Mapping[str, float]:
         SUMS,
         lambda: _run_backward(case, session.progress),
         batches=[case.measured],
-        depends_on=(case.network, case.plan),
+        depends_on=(case.network, case.plan, repr(case.tasks.logits)),
     )
 
 
@@ -53,15 +53,15 @@ def _run_backward(case: Case, progress: Progress) -> Mapping[str, float]:
     runner = LaneRunner([reference, Lane(case.network, case.plan, is_local=True)], [observer])
     for batch in run_through(case.measured, progress, "one backward pass"):
         outputs = pick(runner.run_batch(batch), REFERENCE)
-        _backward(outputs, batch)
+        _backward(outputs, batch, case.tasks)
         observer.total += batch.sample_count
     return {name: total / observer.total for name, total in observer.sums.items()} if observer.total else {}
 
 
-def _backward(outputs: tuple[Any, ...], batch: Batch) -> None:
+def _backward(outputs: tuple[Any, ...], batch: Batch, tasks: Tasks) -> None:
     """Every layer's hook adds to its sum while the gradient passes."""
     with torch.enable_grad():
-        loss = _loss(outputs, batch)
+        loss = _loss(outputs, batch, tasks)
     if loss is not None and loss.requires_grad:
         try:
             loss.backward()  # type: ignore[no-untyped-call]
@@ -124,12 +124,11 @@ _WITH_DERIVATIVE: Mapping[object, Callable[..., Any]] = {torch.ops.aten.copy.def
 """The same values by operations that torch can derive: what is left of writing into a tensor cannot be."""
 
 
-def _loss(outputs: tuple[Any, ...], batch: Batch) -> Tensor | None:
+def _loss(outputs: tuple[Any, ...], batch: Batch, tasks: Tasks) -> Tensor | None:
     """Summed over samples, so that each sample's gradient is its own."""
-    index = logits_index(outputs, batch.sample_count)
-    if index is not None:
-        logits: Tensor = outputs[index]
-        labels = batch.labels if takes_labels(batch) else None
+    logits = tasks.logits_of(outputs)
+    if logits is not None:
+        labels = batch.labels if tasks.is_labelled else None
         target = labels.to(logits.device).long() if labels is not None else logits.detach().argmax(1)
         return F.cross_entropy(logits, target, reduction="sum")
     found = [o for o in outputs if _is_float(o)]

@@ -11,15 +11,15 @@ from qdiag.batches import Batch
 from qdiag.capture.outputs.layout import OutputLayout, Part
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.numerics.error_accumulator import ErrorAccumulator
-from qdiag.simulate.task.top_k import logits_index
 
 
-def parts_of(layouts: Sequence[OutputLayout], batch: Batch, reference: tuple[Any, ...]) -> list[tuple[Part, ...]]:
-    """The parts of each output of a batch; none of logits, which are one vector, and of what has another shape."""
-    logits = logits_index(reference, batch.sample_count)
+def parts_of(
+    layouts: Sequence[OutputLayout], batch: Batch, reference: tuple[Any, ...], whole: int | None
+) -> list[tuple[Part, ...]]:
+    """The parts of each output of a batch; none of output `whole`, and of what has another shape."""
     parts: list[tuple[Part, ...]] = [() for _ in reference]
     for i, (layout, output) in enumerate(zip(layouts, reference, strict=False)):
-        if i != logits and isinstance(output, Tensor) and layout.fits(output, batch.sample_count):
+        if i != whole and isinstance(output, Tensor) and layout.fits(output, batch.sample_count):
             parts[i] = layout.parts
     return parts
 
@@ -30,11 +30,13 @@ class OutputErrors:
 
     Args:
         names: of all outputs. layouts: of the same ones; none where outputs are looked at as a whole alone.
+        whole: an output that is one thing, such as logits.
         follows_samples: whether outputs differ between samples is wanted too.
     """
 
     names: tuple[str, ...]
     layouts: tuple[OutputLayout, ...] = ()
+    whole: int | None = None
     follows_samples: bool = False
     _errors: dict[int, ErrorAccumulator] = field(default_factory=dict)
     _shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -44,7 +46,7 @@ class OutputErrors:
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
-        parts = parts_of(self.layouts, batch, reference)
+        parts = parts_of(self.layouts, batch, reference, self.whole)
         self._sample_count += batch.sample_count
         for i, (r, s) in enumerate(zip(reference, simulated, strict=True)):
             if isinstance(r, Tensor) and r.is_floating_point():

@@ -12,6 +12,7 @@ from qdiag.simulate.passes.pass_cache import Codec, PassKeeper
 from qdiag.simulate.passes.pass_values import decode_scores, encode_scores
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.task.scoring import Scoreboard, Scored
+from qdiag.simulate.task.tasks import ReferenceTallies, Tasks
 
 MEMORY_BYTES = 1 << 30
 """For the activations of all variants of one pass; more variants mean fewer passes of the shared reference."""
@@ -73,28 +74,31 @@ def variants_at_once(case: Case) -> int:
 
 def _one_pass(cases: Sequence[Case], passes: PassKeeper, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
     """One pass, or what is kept of the same one: then its effort counts as that of this run, which it would be."""
+    tasks = cases[0].tasks
+    if tasks.key is None:
+        return _run_pass(cases, progress, stage)
     return passes.finished(
         "score",
-        _SCORES,
+        _codec(tasks),
         lambda: _run_pass(cases, progress, stage),
         batches=[cases[0].measured],
-        depends_on=(cases[0].origin, *(part for case in cases for part in (case.network, case.plan))),
+        depends_on=(cases[0].origin, repr(tasks.key), *(part for case in cases for part in (case.network, case.plan))),
     )
 
 
-def _decoded(data: bytes) -> tuple[list[Scored], Effort]:
-    scores, counts = decode_scores(data)
-    return scores, Effort(*counts)
+def _codec(tasks: Tasks) -> Codec[tuple[list[Scored], Effort]]:
+    def decoded(data: bytes) -> tuple[list[Scored], Effort]:
+        scores, counts = decode_scores(data, tasks)
+        return scores, Effort(*counts)
 
-
-_SCORES: Codec[tuple[list[Scored], Effort]] = Codec(lambda found: encode_scores(found[0], astuple(found[1])), _decoded)
+    return Codec(lambda found: encode_scores(found[0], astuple(found[1])), decoded)
 
 
 def _run_pass(cases: Sequence[Case], progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
     runner = LaneRunner([Lane(cases[0].origin), *(Lane(case.network, case.plan) for case in cases)])
-    network = cases[0].network
-    layouts = output_layouts(network.program, network.graph)
-    boards = [Scoreboard(network.program.output_names, layouts) for _ in cases]
+    network, tasks = cases[0].network, cases[0].tasks
+    layouts, reference = output_layouts(network.program, network.graph), ReferenceTallies(tasks)
+    boards = [Scoreboard(network.program.output_names, layouts, tasks, reference) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=1)}
     run_batches(runner, cases[0].measured, progress, stage=stage, sinks=sinks)
     effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)

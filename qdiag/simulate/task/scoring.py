@@ -12,14 +12,13 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.capture.outputs.layout import OutputLayout
-from qdiag.core.causes.ranking import FloatCost, Recovery, Score, TaskKind
+from qdiag.core.causes.ranking import FloatCost, Recovery, Score
 from qdiag.core.measures.measurement import counts_parts
-from qdiag.core.measures.task import Z_95, Interval, PairedCounts
-from qdiag.simulate.task.counts import Classification
+from qdiag.core.measures.task import UNDEFINED, Z_95, Interval
+from qdiag.simulate.task.base import Gain, Table
 from qdiag.simulate.task.output_errors import OutputErrors, parts_of
-from qdiag.simulate.task.top_k import is_in_top, logits_index, same_top1, takes_labels
+from qdiag.simulate.task.tasks import ReferenceTallies, Tasks, TaskSink
 
-Flags = npt.NDArray[np.bool_]
 Powers = npt.NDArray[np.float64]
 Place = tuple[int, int]
 """An output, and a part of it from 1, or 0 for the whole."""
@@ -32,26 +31,17 @@ class Scored:
     Attributes:
         noise: sum of (reference - simulated)^2 of each sample, (N,), of each output or, where parts count, of each of
             its parts that has a signal. signal: the same of reference^2.
+        tables: what the criterion that judges made of the samples, of the float network and of this one; None where
+            the network is judged by its outputs' SQNR.
         relative_delta: largest |difference| over the largest |reference| value of each of them, the worst counts.
-        is_right: the variant's top-1 is the label, (N,); None without labels or logits.
-        agrees: it is the float network's top-1, (N,); None without logits.
     """
 
     score: Score
     noise: dict[Place, Powers]
     signal: dict[Place, Powers]
-    is_right: Flags | None
-    agrees: Flags | None
+    tasks: Tasks
+    tables: tuple[Table, Table] | None
     relative_delta: float
-
-    @property
-    def task_kind(self) -> TaskKind:
-        return "top1" if self.is_right is not None else "agreement" if self.agrees is not None else "none"
-
-    @property
-    def success(self) -> Flags | None:
-        """Samples that count as a success: right where there are labels, otherwise in agreement."""
-        return self.is_right if self.is_right is not None else self.agrees
 
 
 @dataclass
@@ -59,34 +49,28 @@ class Scoreboard:
     """Collects the outputs of one variant."""
 
     names: tuple[str, ...]
-    layouts: tuple[OutputLayout, ...] = ()
+    layouts: tuple[OutputLayout, ...]
+    tasks: Tasks
+    reference: ReferenceTallies
     _noise: dict[Place, list[Powers]] = field(default_factory=dict)
     _signal: dict[Place, list[Powers]] = field(default_factory=dict)
-    _right: list[Flags] = field(default_factory=list)
-    _agrees: list[Flags] = field(default_factory=list)
     _largest: dict[Place, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._outputs, self._task = OutputErrors(self.names, self.layouts), Classification()
+        self._outputs = OutputErrors(self.names, self.layouts, self.tasks.whole)
+        self._task = TaskSink(self.tasks, self.reference)
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
         self._outputs.add(batch, reference=reference, simulated=simulated)
         self._task.add(batch, reference=reference, simulated=simulated)
         count = batch.sample_count
-        parts = parts_of(self.layouts, batch, reference)
+        parts = parts_of(self.layouts, batch, reference, self.tasks.whole)
         for i, (r, s) in enumerate(zip(reference, simulated, strict=True)):
             if isinstance(r, Tensor) and r.is_floating_point():
                 self._add_powers((i, 0), r, s, count)
                 for k, part in enumerate(parts[i], 1):
                     self._add_powers((i, k), part.of(r), part.of(s), count)
-        index = logits_index(reference, count)
-        if index is not None:
-            r, s = reference[index].float(), simulated[index].float()
-            self._agrees.append(same_top1(r, s).cpu().numpy())
-            if takes_labels(batch):
-                assert batch.labels is not None
-                self._right.append(is_in_top(s, batch.labels.to(s.device), 1).cpu().numpy())
 
     def _add_powers(self, at: Place, r: Tensor, s: Tensor, count: int) -> None:
         rows = r.double().reshape(count, -1) if r.ndim and r.shape[0] == count else r.double().reshape(1, -1)
@@ -112,8 +96,8 @@ class Scoreboard:
             score=score,
             noise={at: np.concatenate(self._noise[at]) for at in places},
             signal={at: signal[at] for at in places},
-            is_right=np.concatenate(self._right) if self._right else None,
-            agrees=np.concatenate(self._agrees) if self._agrees else None,
+            tasks=self.tasks,
+            tables=self._task.tables(),
             relative_delta=max(deltas, default=0.0),
         )
 
@@ -125,9 +109,9 @@ def recovery(*, before: Scored, after: Scored) -> Recovery:
     ratio of the two noise sums, linearized over samples (delta method): the standard error of 10 log10(A / B) is
     10 / ln 10 * sqrt(sum_i (a_i / A - b_i / B)^2).
     """
-    place = _worst_place(before)
+    place, task = _worst_place(before), _gain(before=before, after=after)
     if place is None:
-        return Recovery(math.nan, Interval(math.nan, math.nan), _pairs(before=before, after=after))
+        return Recovery(math.nan, UNDEFINED, task.value, task.interval, task.pairs)
     a, b = before.noise[place], after.noise[place]
     total_a, total_b = float(a.sum()), float(b.sum())
     if total_a == total_b:
@@ -137,18 +121,21 @@ def recovery(*, before: Scored, after: Scored) -> Recovery:
     else:
         gained = 10.0 * math.log10(total_a / total_b)
         margin = Z_95 * 10.0 / math.log(10.0) * float(np.sqrt(np.square(a / total_a - b / total_b).sum()))
-    return Recovery(gained, Interval(gained - margin, gained + margin), _pairs(before=before, after=after))
+    return Recovery(gained, Interval(gained - margin, gained + margin), task.value, task.interval, task.pairs)
 
 
 def float_cost(float_variant: Scored) -> FloatCost:
     """What a repair does to the float network, from the repaired float network scored against the original one."""
-    success = float_variant.success
-    if success is None:
+    judged = float_variant.score.task.judged
+    if judged is None:
         return FloatCost(float_variant.relative_delta)
-    if float_variant.is_right is None:
-        n, kept = len(success), int(success.sum())
-        return FloatCost(float_variant.relative_delta, PairedCounts(kept, n - kept, 0, 0))
-    return FloatCost(float_variant.relative_delta, float_variant.score.task.top1)
+    return FloatCost(float_variant.relative_delta, judged.loss, judged.criterion.change_unit, judged.small)
+
+
+def _gain(*, before: Scored, after: Scored) -> Gain:
+    if before.tables is None or after.tables is None or after.tasks.judged is None:
+        return Gain(math.nan, UNDEFINED)
+    return after.tasks.judged.gain(before=before.tables[1], after=after.tables[1])
 
 
 def _judged(signal: Mapping[Place, Powers], *, by_part: bool) -> list[Place]:
@@ -159,20 +146,11 @@ def _judged(signal: Mapping[Place, Powers], *, by_part: bool) -> list[Place]:
 
 
 def _worst_place(scored: Scored) -> Place | None:
+    """Where most was lost, at the judged output where there is one."""
+
     def sqnr(at: Place) -> float:
         noise, signal = float(scored.noise[at].sum()), float(scored.signal[at].sum())
         return math.inf if noise == 0.0 else -math.inf if signal == 0.0 else signal / noise
 
-    return min(scored.noise, key=sqnr) if scored.noise else None
-
-
-def _pairs(*, before: Scored, after: Scored) -> PairedCounts | None:
-    old, new = before.success, after.success
-    if old is None or new is None:
-        return None
-    return PairedCounts(
-        both=int((old & new).sum()),
-        reference_only=int((new & ~old).sum()),
-        simulated_only=int((old & ~new).sum()),
-        neither=int((~old & ~new).sum()),
-    )
+    own = [at for at in scored.noise if at[0] == scored.tasks.output]
+    return min(own or scored.noise, key=sqnr, default=None)

@@ -1,25 +1,7 @@
-"""Which output are the logits, and which samples they get right."""
-
-from typing import Any
+"""Which samples a classifier gets right."""
 
 import torch
 from torch import Tensor
-
-from qdiag.batches import Batch
-
-
-def logits_index(outputs: tuple[Any, ...], samples: int) -> int | None:
-    """The first float output of shape (N, C) with more than one class; None without one."""
-    for i, x in enumerate(outputs):
-        if isinstance(x, Tensor) and x.is_floating_point() and x.ndim == 2 and x.shape[0] == samples and x.shape[1] > 1:
-            return i
-    return None
-
-
-def takes_labels(batch: Batch) -> bool:
-    """The batch carries class numbers, (N,), integers."""
-    labels = batch.labels
-    return isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
 
 
 def is_in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:

@@ -35,7 +35,7 @@ def shifted_case(shifts: Mapping[str, Sequence[float]], *, is_labelled: bool = T
             layer.bias.zero_()
         x = torch.randn(SAMPLES, CLASSES)
         labels = model(x).argmax(1)
-    case = open_test_case(model, (x, labels) if is_labelled else x, "w8a32")
+    case = open_test_case(model, (x, labels) if is_labelled else x, "w8a32", task="classify")
     return with_plan_edits(
         SESSION, case, {name: {"bias_shift": torch.tensor(values)} for name, values in shifts.items()}
     )

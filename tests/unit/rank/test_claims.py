@@ -9,22 +9,32 @@ import pytest
 from qdiag.core.causes.ranking import Harm, Placebo, Recovery, Score, Trial
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
-from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
+from qdiag.core.measures.task import Criterion, Interval, PairedCounts, TaskChoice, TaskResult
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
 from qdiag.rank.harm import harm_notes, harm_of, is_gain, is_gain_in_db
+from qdiag.simulate.task.classes import AGREEMENT, Logits, TopK
 from qdiag.simulate.task.scoring import Scored, recovery
+from qdiag.simulate.task.shares import counts_figure
+from qdiag.simulate.task.tasks import Tasks
+
+TOP_1 = Criterion("top-1")
 
 
 def score(counts: PairedCounts | None = None, agree: int | None = None, n: int = 500, sqnr_db: float = 5.0) -> Score:
     error = ErrorSums(count=100, reference_sq_sum=100.0, error_sq_sum=100.0 / 10 ** (sqnr_db / 10))
-    return Score((OutputRecord("output", (10,), error),), TaskResult(n, agree, counts))
+    figures = [counts_figure(TOP_1, counts)] if counts is not None else []
+    if agree is not None:
+        figures.append(counts_figure(AGREEMENT, PairedCounts(agree, n - agree)))
+    output = OutputRecord("output", (10,), error)
+    return Score((output,), TaskResult(n, tuple(figures), TaskChoice("classify" if figures else "none", "output")))
 
 
 def gained(points: int, n: int = 500, decibels: float = 10.0, margin: float = 1.0) -> Recovery:
     counts = PairedCounts(
         both=100, reference_only=max(points, 0), simulated_only=max(-points, 0), neither=n - 100 - abs(points)
     )
-    return Recovery(decibels, Interval(decibels - margin, decibels + margin), counts)
+    interval = Interval(decibels - margin, decibels + margin)
+    return Recovery(decibels, interval, counts.drop_pp, counts.drop_interval_pp, counts)
 
 
 def test_harm_of_labelled_networks_is_the_drop_and_needs_its_interval() -> None:
@@ -36,7 +46,7 @@ def test_harm_of_labelled_networks_is_the_drop_and_needs_its_interval() -> None:
 
 def test_harm_without_labels_is_flips_and_without_logits_the_output() -> None:
     flips = harm_of(score(agree=490))
-    assert (flips.kind, flips.verdict) == ("flips", "healthy") and flips.value == pytest.approx(2.0)
+    assert (flips.criterion, flips.verdict) == (AGREEMENT, "healthy") and flips.value == pytest.approx(2.0)
     assert harm_of(score(agree=100)).verdict == "harmed"
     assert harm_of(score(agree=46, n=50)).verdict == "undecided"
     assert harm_of(score(sqnr_db=35.0)).verdict == "healthy"
@@ -54,11 +64,11 @@ def test_a_gain_needs_samples_and_decibels() -> None:
     assert is_gain_in_db(gained(0)) and not is_gain_in_db(gained(-60))
 
 
-HARMED = Harm("drop", 60.0, Interval(55.0, 65.0), 1.0, "harmed")
+HARMED = Harm(TOP_1, 60.0, Interval(55.0, 65.0), 1.0, "harmed")
 
 
 def trial(points: int, repair: str = "reset_variance_mean", placebo: int | None = None, **changes: float) -> Trial:
-    found = Trial(repair, ("a",), after=score(), recovery=gained(points, **changes))  # type: ignore[arg-type]
+    found = Trial(repair, ("a",), after=score(PairedCounts(100, 400)), recovery=gained(points, **changes))  # type: ignore[arg-type]
     if placebo is not None:
         found = replace(found, placebo=Placebo((), gained(placebo), gained(points - placebo)))
     return found
@@ -100,7 +110,7 @@ def test_decibels_and_their_interval_against_a_bootstrap() -> None:
     before, after = random.gamma(2.0, 1.0, 400), random.gamma(2.0, 0.1, 400)
 
     def scored(noise: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Scored:
-        return Scored(score(), {(0, 0): noise}, {(0, 0): np.full(400, 9.0)}, None, None, 0.0)
+        return Scored(score(), {(0, 0): noise}, {(0, 0): np.full(400, 9.0)}, Tasks(), None, 0.0)
 
     found = recovery(before=scored(before), after=scored(after))
     assert found.recovered_db == pytest.approx(10 * math.log10(before.sum() / after.sum()))
@@ -116,10 +126,12 @@ def test_samples_are_paired() -> None:
     right_before, right_after = np.arange(n) < 10, np.arange(n) >= 5
 
     def scored(right: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Scored:
-        return Scored(score(), {(0, 0): np.ones(n)}, {(0, 0): np.ones(n)}, right, right, 0.0)
+        table, ones = right.astype(np.float64)[:, None], {(0, 0): np.ones(n)}
+        return Scored(score(), ones, ones, Tasks((TopK(Logits(0, 10)),)), (np.ones((n, 1)), table), 0.0)
 
-    pairs = recovery(before=scored(right_before), after=scored(right_after)).pairs
-    assert pairs == PairedCounts(both=5, reference_only=90, simulated_only=5, neither=0)
+    found = recovery(before=scored(right_before), after=scored(right_after))
+    assert (found.recovered_task, found.task_interval) == (85.0, found.pairs.drop_interval_pp if found.pairs else None)
+    assert found.pairs == PairedCounts(both=5, reference_only=90, simulated_only=5, neither=0)
 
 
 def test_few_samples_without_loss_do_not_pass_for_proof() -> None:
@@ -147,18 +159,18 @@ def test_outputs_beside_the_logits_are_not_passed_over() -> None:
     lost = OutputRecord("map", (2, 8, 8), ErrorSums(count=100, reference_sq_sum=100.0, error_sq_sum=90.0))
     found = replace(score(PairedCounts(300, 0, 0, 0), n=300), outputs=(*score().outputs, lost))
     assert harm_notes(found, harm_of(found)) == (
-        "the verdict is of the logits alone; below 20 dB of SQNR at other outputs: map (0.5 dB)",
+        "the verdict is of output alone; below 20 dB of SQNR at other outputs: map (0.5 dB)",
     )
     quiet = ErrorSums(count=100, reference_sq_sum=1.0, error_sq_sum=0.5)
     partly = replace(lost, error=ErrorSums(200, 1e6, 90.5), parts=(OutputPart("branch a", quiet),))
     beside = replace(found, outputs=(*score().outputs, partly))
     assert harm_notes(beside, harm_of(beside))[0].endswith("at other outputs: map (3.0 dB at branch a)")
     unlabelled = replace(score(sqnr_db=3.0), outputs=(lost,))
-    assert harm_of(unlabelled).kind == "sqnr" and harm_notes(unlabelled, harm_of(unlabelled)) == ()
+    assert harm_of(unlabelled).criterion is None and harm_notes(unlabelled, harm_of(unlabelled)) == ()
 
 
 def test_a_repair_that_quiets_the_output_is_not_said_to_recover_nothing() -> None:
-    healthy = Harm("drop", 0.2, Interval(-0.5, 0.9), 1.0, "healthy")
+    healthy = Harm(TOP_1, 0.2, Interval(-0.5, 0.9), 1.0, "healthy")
     verdict, reason = verdict_on(healthy, [trial(0, decibels=25.0)], needed_in_sequence=False)
     assert (verdict, reason) == (
         "harmless",

@@ -46,13 +46,13 @@ def trials_of(case: Case, *repairs: Repair) -> list[Trial]:
 def test_a_good_repair_gives_all_back_and_its_placebo_nothing(faulty: Case) -> None:
     before = snapshot(faulty)
     (trial,) = trials_of(faulty, unshift())
-    assert trial.after is not None and trial.after.task_percent > 99.0
-    assert trial.recovery is not None and trial.recovery.recovered_pp > 50.0
+    assert trial.after is not None and trial.after.task_value > 99.0
+    assert trial.recovery is not None and trial.recovery.recovered_task > 50.0
     assert trial.layers == ("1",) and trial.settings == (f"{GOOD}=true",) and trial.refused is None
     assert trial.placebo is not None and trial.float_cost is None
     assert [site.layer for site in trial.placebo.sites] == ["3"], "0 and 2 are its neighbours"
-    assert trial.placebo.recovery.recovered_pp == trial.placebo.recovery.recovered_db == 0.0
-    assert trial.placebo.over_placebo.recovered_pp == trial.recovery.recovered_pp
+    assert trial.placebo.recovery.recovered_task == trial.placebo.recovery.recovered_db == 0.0
+    assert trial.placebo.over_placebo.recovered_task == trial.recovery.recovered_task
     assert is_claim(trial)
     assert_untouched(faulty, before)
 
@@ -65,8 +65,8 @@ def test_a_harmful_repair_is_measured_and_needs_no_placebo(faulty: Case) -> None
 
 def test_a_repair_that_works_anywhere_is_not_claimed(faulty: Case) -> None:
     (trial,) = trials_of(faulty, everywhere(tells=False))
-    assert trial.recovery is not None and trial.recovery.recovered_pp > 50.0
-    assert trial.placebo is not None and trial.placebo.over_placebo.recovered_pp == 0.0
+    assert trial.recovery is not None and trial.recovery.recovered_task > 50.0
+    assert trial.placebo is not None and trial.placebo.over_placebo.recovered_task == 0.0
     assert not is_claim(trial)
 
 
@@ -100,7 +100,7 @@ def test_refusals_and_failures_are_rows_and_the_others_go_on(faulty: Case) -> No
         "it failed: MemoryError",
     ]
     assert all(trial.after is None and trial.recovery is None for trial in refused)
-    assert good.recovery is not None and good.recovery.recovered_pp > 50.0
+    assert good.recovery is not None and good.recovery.recovered_task > 50.0
 
 
 def test_an_unexpected_error_ends_the_run_for_whoever_looks_for_it(faulty: Case) -> None:
@@ -123,16 +123,15 @@ def test_a_repair_that_spoils_the_float_network_is_refused_with_its_cost(faulty:
     spoils, keeps = trials_of(faulty, reweigh("equalize", -1.0), reweigh("replace_relu6", 2.0))
     assert spoils.recovery is None and spoils.after is None
     assert spoils.refused is not None and spoils.refused.startswith("it costs the float network ")
-    assert spoils.float_cost is not None and spoils.float_cost.pairs is not None
-    assert spoils.float_cost.pairs.drop_pp > 50.0
-    assert keeps.refused is None and keeps.recovery is not None and keeps.recovery.recovered_pp > 50.0
-    assert keeps.float_cost is not None and keeps.float_cost.pairs is not None
-    assert keeps.float_cost.pairs.drop_pp == 0.0 and keeps.float_cost.relative_delta == pytest.approx(1.0, rel=0.1)
+    assert spoils.float_cost is not None and spoils.float_cost.loss > 50.0
+    assert keeps.refused is None and keeps.recovery is not None and keeps.recovery.recovered_task > 50.0
+    assert keeps.float_cost is not None
+    assert keeps.float_cost.loss == 0.0 and keeps.float_cost.relative_delta == pytest.approx(1.0, rel=0.1)
 
 
 def test_without_labels_agreement_takes_the_place_of_accuracy() -> None:
     (trial,) = trials_of(shifted_case(FAULT, is_labelled=False), unshift())
-    assert trial.after is not None and trial.after.task.top1 is None and trial.after.task_percent > 99.0
+    assert trial.after is not None and trial.after.task.accuracy is None and trial.after.task_value > 99.0
     assert is_claim(trial)
 
 

@@ -51,8 +51,8 @@ def test_the_repair_that_gives_most_comes_first() -> None:
     small, large = suspect("0", GOOD), suspect("3", GOOD, code="QD101")
     steps, needed = sequence(case, [small, large], unshift())
     assert [step.suspect for step in steps] == [large, small]
-    assert steps[0].gained.recovered_pp > steps[1].gained.recovered_pp > 3.0
-    assert steps[-1].after.score.task_percent > 99.0 and steps[-1].after.score.output_sqnr_db > 30.0
+    assert steps[0].gained.recovered_task > steps[1].gained.recovered_task > 3.0
+    assert steps[-1].after.score.task_value > 99.0 and steps[-1].after.score.output_sqnr_db > 30.0
     assert needed == [True, True]
     record = steps[0].record()
     assert (record.code, record.repair, record.layers) == ("QD101", GOOD, ("3",))
@@ -65,13 +65,13 @@ def test_two_faults_that_hide_each_other() -> None:
     case = shifted_case(HIDDEN)
     steps, needed = sequence(case, [suspect("0", GOOD), suspect("3", GOOD, code="QD101")], unshift())
     assert [step.suspect.code for step in steps] == ["QD104", "QD101"]
-    assert abs(steps[0].gained.recovered_pp) < 15.0 and steps[0].gained.recovered_db > 3.0
-    assert steps[1].gained.recovered_pp > 50.0 and steps[1].after.score.task_percent > 99.0
+    assert abs(steps[0].gained.recovered_task) < 15.0 and steps[0].gained.recovered_db > 3.0
+    assert steps[1].gained.recovered_task > 50.0 and steps[1].after.score.task_value > 99.0
     assert needed == [True, True]
     ranking = ranked(case, [finding("0", GOOD), finding("3", GOOD, code="QD101")], unshift())
     assert [(cause.code, cause.verdict) for cause in ranking.causes] == [("QD104", "cause"), ("QD101", "cause")]
     assert all("hidden behind another cause" in cause.reason for cause in ranking.causes)
-    assert ranking.remainder_pp < 1.0
+    assert ranking.remainder < 1.0
 
 
 def test_harm_and_what_costs_the_float_network_are_no_steps() -> None:
@@ -102,7 +102,7 @@ def test_repairs_of_the_whole_network_have_their_turn_last_and_claim_nothing() -
     ranking = ranked(case, [finding("3", GOOD)], unshift(), everywhere("correct_bias", tells=True))
     assert [(step.code, step.repair) for step in ranking.waterfall] == [("QD104", GOOD), ("", "correct_bias")]
     assert [cause.code for cause in ranking.claimed] == ["QD104"]
-    assert ranking.repaired.task_percent > 99.0
+    assert ranking.repaired.task_value > 99.0
 
 
 def test_repairs_of_one_suspect_take_one_step() -> None:
@@ -141,11 +141,11 @@ def test_ways_around_are_changes_of_scheme_best_first_and_parts_say_who_loses(wi
     ranking = ranked(wide, [])
     assert ranking.harm.verdict == "harmed" and ranking.causes == () and ranking.waterfall == ()
     assert {trial.repair for trial in ranking.ways_around} == {"per_channel_weights", "activations_16bit"}
-    points = [trial.recovery.recovered_pp for trial in ranking.ways_around if trial.recovery is not None]
+    points = [trial.recovery.recovered_task for trial in ranking.ways_around if trial.recovery is not None]
     assert points == sorted(points, reverse=True)
     assert [part.part for part in ranking.parts] == ["weights", "activations"]
     assert all(part.after is None for part in ranking.parts)
-    assert min(part.before.task_percent for part in ranking.parts) < 90.0
+    assert min(part.before.task_value for part in ranking.parts) < 90.0
 
 
 def test_a_change_of_scheme_that_gives_nothing_back_is_no_way_around() -> None:
@@ -159,7 +159,7 @@ def test_layers_in_float_may_be_the_best_way_around(wide: Case) -> None:
     own = ranking.causes[0].trials[0]
     assert ranking.causes[0].verdict == "cause" and own.recovery is not None
     assert ranking.way_around is not None and ranking.way_around.recovery is not None
-    assert ranking.way_around.recovery.recovered_pp >= own.recovery.recovered_pp > 0.0
+    assert ranking.way_around.recovery.recovered_task >= own.recovery.recovered_task > 0.0
     found = [own, *ranking.ways_around]
     assert ranking.way_around in found
 
@@ -192,6 +192,6 @@ def test_what_helps_without_a_finding_is_said_and_can_be_run() -> None:
     case = shifted_case({"3": [9.0, 0.0, 0.0, 0.0]})
     ranking = ranked(case, [], everywhere("correct_bias", tells=True))
     assert ranking.claimed == () and [step.repair for step in ranking.waterfall] == ["correct_bias"]
-    assert "No fault is proved to be the cause; the repairs below give back 7" in headline(ranking)
+    assert "No fault is proved to be the cause; the repair below gives back 7" in headline(ranking)
     ranking = ranked(case, [], reweigh("equalize", 2.0))
     assert commands(ranking, "net.pt", []) == ("qdiag repair net.pt --with equalize -o net.fixed.pt",)

@@ -36,7 +36,7 @@ def test_it_is_the_squared_gradient_times_the_squared_local_error(is_labelled: b
     torch.manual_seed(0)
     model, x, labels = Two().eval(), torch.randn(24, 5), torch.randint(0, 4, (24,))
     batches = batches_from((x, labels) if is_labelled else x, batch_size=7)
-    case = open_test_case(model, batches, "tf-uint8")
+    case = open_test_case(model, batches, "tf-uint8", task="classify")
     found = fisher_scores(SESSION, case)
 
     plans = case.plan.layers

@@ -15,13 +15,16 @@ from qdiag.capture.outputs.layout import OutputLayout, Part
 from qdiag.core.contradictions import contradictions
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord, weakest_output
+from qdiag.core.measures.task import TaskChoice
 from qdiag.core.progress import NoProgress
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.surroundings import engine_arithmetic
+from qdiag.simulate.task.classes import Agreement, Logits
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.scoring import Scoreboard, recovery
+from qdiag.simulate.task.tasks import ReferenceTallies, Tasks
 from tests.cases import SESSION, open_test_case
 
 
@@ -120,8 +123,9 @@ def test_one_batch_that_cannot_be_divided_leaves_the_whole_alone() -> None:
 
 def test_logits_are_one_thing_and_another_output_beside_them_is_not() -> None:
     logits, boxes = torch.randn(5, 3), torch.randn(5, 3, 4)
-    errors = OutputErrors(("logits", "boxes"), (CHANNELS, CHANNELS))
-    board = Scoreboard(("logits", "boxes"), (CHANNELS, CHANNELS))
+    tasks = Tasks((Agreement(Logits(0, 3)),), TaskChoice("classify", "logits"), Logits(0, 3), 0)
+    errors = OutputErrors(("logits", "boxes"), (CHANNELS, CHANNELS), tasks.whole)
+    board = Scoreboard(("logits", "boxes"), (CHANNELS, CHANNELS), tasks, ReferenceTallies(tasks))
     for sink in (errors, board):
         sink.add(batch_of(logits), reference=(logits, boxes), simulated=(logits, boxes + torch.arange(3.0)[:, None]))
     first, second = errors.records()
@@ -135,7 +139,7 @@ def scored_of(noise: tuple[float, float, float], gains: tuple[float, float, floa
     drawn = torch.Generator().manual_seed(1)
     r = torch.randn(50, 3, 6, generator=drawn) * torch.tensor(gains)[:, None]
     s = r + torch.randn(50, 3, 6, generator=drawn) * torch.tensor(noise)[:, None]
-    board = Scoreboard(("output",), (CHANNELS,))
+    board = Scoreboard(("output",), (CHANNELS,), Tasks(), ReferenceTallies(Tasks()))
     board.add(batch_of(r), reference=(r,), simulated=(s,))
     return board
 
@@ -150,7 +154,7 @@ def test_recovery_is_that_of_the_part_that_had_lost_most() -> None:
 
 def test_what_ruins_the_small_part_of_the_float_output_is_a_large_change() -> None:
     assert scored_of((0.0, 1.0, 0.0)).scored().relative_delta > 0.5
-    whole = Scoreboard(("output",))
+    whole = Scoreboard(("output",), (), Tasks(), ReferenceTallies(Tasks()))
     r = torch.randn(50, 3, 6) * torch.tensor([100.0, 1.0, 0.0])[:, None]
     whole.add(batch_of(r), reference=(r,), simulated=(r + torch.tensor([0.0, 1.0, 0.0])[:, None],))
     assert whole.scored().relative_delta < 0.05

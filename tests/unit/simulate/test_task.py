@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from qdiag.simulate.task.counts import Classification, UserMetric
 
 from qdiag.batches import Batch
 from qdiag.core.measures.outcomes import unpack_bits
 from qdiag.core.measures.task import PairedCounts
 from qdiag.errors import ConfigError, DataError
-from qdiag.simulate.task.counts import Classification, UserMetric
 
 
 def run(

@@ -1,0 +1,71 @@
+"""Figures that are means of one number per sample."""
+
+import math
+
+import numpy as np
+
+from qdiag.core.measures.outcomes import SampleOutcomes, pack_numbers
+from qdiag.core.measures.task import UNDEFINED, Z_95, Criterion, Figure, Interval
+from qdiag.simulate.task.base import Gain, Table, difference
+
+
+def mean_figure(criterion: Criterion, *, reference: Table, simulated: Table) -> Figure:
+    """Means of both networks, and the interval of the mean of the paired differences.
+
+    Args:
+        reference, simulated: value and weight, (N, 2); a weight other than 1 says that the row stands for a batch,
+            whose samples have no values of their own, so that there is no interval.
+    """
+    sign = 1.0 if criterion.higher_is_better else -1.0
+    outcomes = None
+    if is_per_sample(simulated) and len(simulated):
+        outcomes = SampleOutcomes(
+            len(simulated), pack_numbers(reference[:, 0]), pack_numbers(simulated[:, 0]), are_bits=False
+        )
+    return Figure(
+        criterion,
+        int(simulated[:, 1].sum()),
+        weighted_mean(reference),
+        weighted_mean(simulated),
+        _interval_of(_differences(sign, reference, simulated), reference, simulated),
+        _interval_of(simulated[:, 0], simulated),
+        outcomes=outcomes,
+    )
+
+
+def mean_gain(criterion: Criterion, *, before: Table, after: Table) -> Gain:
+    """What `after` has over `before`: the mean of the differences, with its interval over samples."""
+    sign = 1.0 if criterion.higher_is_better else -1.0
+    value = difference(criterion, before=weighted_mean(before), after=weighted_mean(after))
+    interval = _interval_of(_differences(sign, after, before), before, after)
+    return Gain(value, interval if math.isfinite(value) else Interval(value, value))
+
+
+def weighted_mean(table: Table) -> float:
+    """Of the first column by the second; NaN without rows."""
+    total = float(table[:, 1].sum())
+    return float((table[:, 0] * table[:, 1]).sum() / total) if total else math.nan
+
+
+def is_per_sample(table: Table) -> bool:
+    """Every row stands for one sample."""
+    return bool((table[:, 1] == 1.0).all())
+
+
+def _differences(sign: float, one: Table, other: Table) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Sample by sample; NaN between two infinite values."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        values: np.ndarray[tuple[int], np.dtype[np.float64]] = sign * (one[:, 0] - other[:, 0])
+    return values
+
+
+def _interval_of(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", *tables: Table) -> Interval:
+    """95 % interval of a mean, from its spread over samples (central limit theorem)."""
+    n = len(values)
+    if n < 2 or not all(map(is_per_sample, tables)):
+        return UNDEFINED
+    if not np.isfinite(values).all():
+        return UNDEFINED
+    with np.errstate(over="ignore"):
+        mean, margin = float(values.mean()), Z_95 * float(values.std(ddof=1)) / math.sqrt(n)
+    return Interval(mean - margin, mean + margin) if math.isfinite(margin) else UNDEFINED
