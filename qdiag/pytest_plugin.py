@@ -3,6 +3,7 @@
 Installed with `qdiag` (entry point `pytest11`). Nothing heavy is imported before the first measurement.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from qdiag.core.gate import GateResult
+    from qdiag.core.measures.task import TaskKind
     from qdiag.core.scheme import QuantScheme
 
 _WEAKEST_SHOWN = 5
@@ -25,24 +27,35 @@ def assert_quantizes(
     max_relative_drop: float | None = None,
     min_accuracy: float | None = None,
     max_flips: float | None = None,
+    max_metric_drop: float | None = None,
+    min_metric: float | None = None,
+    max_metric: float | None = None,
     min_sqnr: float | None = None,
     min_layer_sqnr: float | None = None,
     allow: Mapping[str, float] | None = None,
     strict: bool = False,
     allow_few_samples: bool = False,
     device: str = "cpu",
+    task: "TaskKind | None" = None,
+    output: str | None = None,
+    metric: object | None = None,
 ) -> "GateResult":
     """Measures the quantized network, and fails the test when it breaks a limit.
 
     Too few samples to tell: the test is skipped, with the number of samples that would do, because what was not decided
     has not passed; with `strict` it fails. So few that they cannot even exclude twice the limit are no evidence: it
     fails, unless `allow_few_samples` says otherwise. What cannot be judged (no labels for a limit on accuracy, NaN,
-    nothing quantized) fails.
+    nothing quantized) fails. A figure that is beyond what counts as harm, and that no limit looks at, is a warning.
 
     Args:
-        model, data, calibration, scheme, device: as in `qdiag.measure`; labels come as `(inputs, labels)`.
-        max_drop: points of top-1. Without labels, give None here and one of the limits below.
+        model, data, calibration, scheme, device, task, output, metric: as in `qdiag.measure`; labels come as
+            `(inputs, labels)`.
+        max_drop: points of accuracy: top-1, mIoU, any share of right answers. Without labels, or where answers are
+            numbers, give None here and one of the limits below.
         max_relative_drop, min_accuracy, max_flips: in percent. min_sqnr, min_layer_sqnr: in dB.
+        max_metric_drop: loss of the figure that judges the network, such as `metric`, in its unit; positive is worse,
+            whatever its direction. min_metric: what it must reach, where higher is better. max_metric: what it must not
+            exceed, where lower is better.
         allow: other limits than `min_layer_sqnr`, by glob patterns of layers.
 
     Returns:
@@ -61,6 +74,9 @@ def assert_quantizes(
         max_relative_drop_percent=Limit(max_relative_drop),
         min_accuracy_percent=Limit(min_accuracy),
         max_flips_percent=Limit(max_flips),
+        max_metric_drop=Limit(max_metric_drop),
+        min_metric=Limit(min_metric),
+        max_metric=Limit(max_metric),
         min_sqnr_db=Limit(min_sqnr),
         min_layer_sqnr_db=Limit(min_layer_sqnr),
         allow=tuple(Allowance(pattern, db) for pattern, db in (allow or {}).items()),
@@ -68,7 +84,15 @@ def assert_quantizes(
         allow_few_samples=allow_few_samples,
     )
     try:
-        measurement = qdiag.measure(model, data, scheme=scheme, calibration=calibration, device=device)
+        measurement = qdiag.measure(
+            *(model, data),
+            scheme=scheme,
+            calibration=calibration,
+            device=device,
+            task=task,
+            output=output,
+            metric=metric,
+        )
         result = judge(GateEvidence(measurement.model.source, measurement), thresholds)
     except QdiagError as error:
         hint = f"\nhint: {error.hint}" if error.hint else ""
@@ -78,6 +102,8 @@ def assert_quantizes(
         pytest.fail(_message(result), pytrace=False)
     if result.status == "undecided":
         pytest.skip(_message(result))
+    if result.is_harm_overlooked:
+        warnings.warn(_harm(result), stacklevel=2)
     return result
 
 
@@ -98,3 +124,10 @@ def _message(result: "GateResult") -> str:
         figures = [f"{figure.layer} {figure.local_db:.1f} dB" for figure in result.weakest[:_WEAKEST_SHOWN]]
         lines.append(f"  weakest layers, local SQNR: {', '.join(figures)}")
     return "\n".join(map(printable, lines))
+
+
+def _harm(result: "GateResult") -> str:
+    from qdiag.core.printable import printable
+    from qdiag.writers.words.gate import harm_line
+
+    return printable(f"{result.source} under {result.scheme}, {harm_line(result)}")

@@ -1,35 +1,35 @@
 """Causes that appeared, went or stayed: the same code at layers that are the same."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from qdiag.core.causes.ranking import RankedCause, Recovery
+from qdiag.core.causes.ranking import RankedCause, Ranking, Recovery
 from qdiag.core.compare import CauseChange, CauseStatus
-from qdiag.core.measures.task import Interval
+from qdiag.core.measures.task import Criterion, Interval
 
 _ORDER: tuple[CauseStatus, ...] = ("appeared", "remains", "gone", "suspect")
 
 
-def cause_changes(
-    before: Sequence[RankedCause], after: Sequence[RankedCause], names: Mapping[str, str]
-) -> tuple[CauseChange, ...]:
+def cause_changes(before: Ranking, after: Ranking, names: Mapping[str, str]) -> tuple[CauseChange, ...]:
     """Suspects of equal code that share a layer are one; where several do, those that share most of their layers.
 
     Args:
         names: name of a layer before to its name after.
     """
+    criteria = before.criterion, after.criterion
+    first, second = before.causes, after.causes
     shared = [
         (_overlap(one, other, names), i, k)
-        for i, one in enumerate(before)
-        for k, other in enumerate(after)
+        for i, one in enumerate(first)
+        for k, other in enumerate(second)
         if one.code == other.code
     ]
     partner: dict[int, int] = {}
     for overlap, i, k in sorted(shared, key=lambda row: (-row[0], row[1], row[2])):
         if overlap > 0.0 and i not in partner and k not in partner.values():
             partner[i] = k
-    changes = [_change(one, after[partner[i]] if i in partner else None) for i, one in enumerate(before)]
-    changes += [_change(None, other) for k, other in enumerate(after) if k not in partner.values()]
+    changes = [_change(one, second[partner[i]] if i in partner else None, criteria) for i, one in enumerate(first)]
+    changes += [_change(None, other, criteria) for k, other in enumerate(second) if k not in partner.values()]
     return tuple(sorted(changes, key=lambda change: _ORDER.index(change.status)))
 
 
@@ -39,7 +39,9 @@ def _overlap(before: RankedCause, after: RankedCause, names: Mapping[str, str]) 
     return len(first & second) / len(first | second) if first | second else 1.0
 
 
-def _change(before: RankedCause | None, after: RankedCause | None) -> CauseChange:
+def _change(
+    before: RankedCause | None, after: RankedCause | None, criteria: tuple[Criterion | None, Criterion | None]
+) -> CauseChange:
     either = before or after
     assert either is not None
     first, second = _recovery(before), _recovery(after)
@@ -50,10 +52,12 @@ def _change(before: RankedCause | None, after: RankedCause | None) -> CauseChang
         layers_after=after.layers if after else (),
         verdict_before=before.verdict if before else None,
         verdict_after=after.verdict if after else None,
-        recovered_before_pp=first.recovered_pp if first else math.nan,
-        recovered_after_pp=second.recovered_pp if second else math.nan,
+        recovered_before=first.recovered_task if first else math.nan,
+        recovered_after=second.recovered_task if second else math.nan,
         recovered_before_db=first.recovered_db if first else math.nan,
         recovered_after_db=second.recovered_db if second else math.nan,
+        criterion_before=criteria[0],
+        criterion_after=criteria[1],
     )
 
 
@@ -75,9 +79,9 @@ def _recovery(cause: RankedCause | None) -> Recovery | None:
 
 
 def _interval(recovery: Recovery) -> Interval:
-    return recovery.pp_interval if recovery.pairs is not None else recovery.db_interval
+    return recovery.task_interval if recovery.has_task else recovery.db_interval
 
 
 def _size(recovery: Recovery) -> float:
-    size = recovery.recovered_pp if recovery.pairs is not None else recovery.recovered_db
+    size = recovery.recovered_task if recovery.has_task else recovery.recovered_db
     return -math.inf if math.isnan(size) else size

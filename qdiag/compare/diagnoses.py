@@ -7,7 +7,7 @@ from qdiag.compare.causes import cause_changes
 from qdiag.compare.layers import LayerMatch, LayerMatching, is_alike, match_layers
 from qdiag.compare.settings import calibration_notes, differences, obstacles
 from qdiag.compare.task import task_change
-from qdiag.core.compare import Change, Comparison, LayerChange, LoneLayer, RunSummary, difference_db
+from qdiag.core.compare import Change, Comparison, LayerChange, LoneLayer, RunSummary, difference
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.records import OpRecord
 from qdiag.errors import ConfigError
@@ -30,7 +30,7 @@ def compare_diagnoses(
     Args:
         source_before, source_after: what to call them.
         min_change_db: a layer whose SQNR changed by less counts as the same.
-        force: compare what was measured on other samples, or by another metric.
+        force: compare what was measured on other samples, or judged by another figure.
 
     Raises:
         ConfigError: the two cannot be compared.
@@ -50,7 +50,7 @@ def compare_diagnoses(
         layers=tuple(_layer_change(match, min_change_db) for match in matching.matches),
         missing=tuple(_lone(record) for record in matching.missing),
         new=tuple(_lone(record) for record in matching.new),
-        causes=cause_changes(before.ranking.causes, after.ranking.causes, matching.names),
+        causes=cause_changes(before.ranking, after.ranking, matching.names),
         differences=differences(before, after),
         forced=reasons,
         notes=(*_notes(matching), *calibration_notes(before, after)),
@@ -63,7 +63,7 @@ def judge_change(before_db: float, after_db: float, min_change_db: float) -> Cha
     Both figures come from sums over thousands of values of the same samples, so that their own noise is far smaller
     than the smallest change that is worth a look.
     """
-    change = difference_db(before_db, after_db)
+    change = difference(before_db, after_db)
     if math.isnan(change):
         return "unknown"
     if abs(change) < min_change_db or change == 0.0:

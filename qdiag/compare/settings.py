@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
-from qdiag.compare.task import task_kind
 from qdiag.core.compare import Difference
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.change import same_criterion
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.task import Criterion
 
 _DIGEST_SHOWN = 12
 _MODEL = ("source", "format", "architecture", "parameter_count", "digest")
@@ -16,11 +17,9 @@ _DATA = (
 )
 """The batch size is left out: no figure depends on it."""
 
-_KIND_WORDS = {"top1": "top-1 accuracy", "agreement": "agreement, without labels", "none": "no logits"}
-
 
 def differences(before: Diagnosis, after: Diagnosis) -> tuple[Difference, ...]:
-    """Settings of model, scheme, data, graph and versions that differ, in this order."""
+    """Settings of model, scheme, data, task, graph and versions that differ, in this order."""
     first, second = (dict(_settings(diagnosis.measurement)) for diagnosis in (before, after))
     return tuple(
         Difference(name, first.get(name, ""), second.get(name, ""))
@@ -30,7 +29,7 @@ def differences(before: Diagnosis, after: Diagnosis) -> tuple[Difference, ...]:
 
 
 def obstacles(before: Diagnosis, after: Diagnosis) -> tuple[str, ...]:
-    """Why figures of the two do not mean the same: other samples, another metric."""
+    """Why figures of the two do not mean the same: other samples, another metric, another output."""
     return (*_data_obstacles(before.measurement, after.measurement), *_metric_obstacles(before, after))
 
 
@@ -58,13 +57,21 @@ def _data_obstacles(before: Measurement, after: Measurement) -> Iterator[str]:
 
 def _metric_obstacles(before: Diagnosis, after: Diagnosis) -> Iterator[str]:
     first, second = before.measurement.task, after.measurement.task
-    kinds = task_kind(first), task_kind(second)
-    if kinds[0] != kinds[1]:
-        yield f"they were measured by another metric: {_KIND_WORDS[kinds[0]]} before, {_KIND_WORDS[kinds[1]]} after"
-    names = [sorted(metric.name for metric in task.metrics) for task in (first, second)]
-    if names[0] != names[1]:
-        words = [", ".join(some) or "none" for some in names]
-        yield f"they have other metrics of the user's own: {words[0]} before, {words[1]} after"
+    if not same_criterion(first.judged, second.judged):
+        words = [_criterion_words(task.judged.criterion if task.judged else None) for task in (first, second)]
+        yield f"they were measured by another metric: {words[0]} before, {words[1]} after"
+    has_choice = len(before.measurement.outputs) > 1 or len(after.measurement.outputs) > 1
+    outputs = [task.choice.output or "all outputs together" for task in (first, second)]
+    if has_choice and outputs[0] != outputs[1]:
+        yield f"they were judged at other outputs: {outputs[0]} before, {outputs[1]} after"
+
+
+def _criterion_words(criterion: Criterion | None) -> str:
+    """`MAE`; of two metrics of one name, the unit tells them apart, or the direction."""
+    if criterion is None:
+        return "SQNR of the outputs"
+    unit = f" in {criterion.unit}" if criterion.unit not in ("", "%") else ""
+    return f"{criterion.name}{unit}{'' if criterion.higher_is_better else ', lower is better'}"
 
 
 def _settings(measurement: Measurement) -> Iterator[tuple[str, str]]:
@@ -74,6 +81,10 @@ def _settings(measurement: Measurement) -> Iterator[tuple[str, str]]:
             yield f"{group}.{name}", text[:_DIGEST_SHOWN] if name == "digest" else text
         if group == "model":
             yield from _flat("scheme", measurement.scheme)
+    judged = measurement.task.judged
+    yield "task.kind", measurement.task.choice.kind
+    yield "task.output", measurement.task.choice.output
+    yield "task.judged_by", _criterion_words(judged.criterion if judged is not None else None)
     yield "graph.route", measurement.capture.route
     yield "graph.batchnorms_folded", str(len(measurement.capture.folded_batchnorms))
     for name, version in sorted(measurement.versions.items()):

@@ -15,10 +15,14 @@ LEVELS = {
     "max_relative_drop": "warn_relative_drop",
     "min_accuracy": "warn_accuracy",
     "max_flips": "warn_flips",
+    "max_metric_drop": "warn_metric_drop",
+    "min_metric": "warn_min_metric",
+    "max_metric": "warn_max_metric",
     "min_sqnr": "warn_sqnr",
     "min_layer_sqnr": "warn_layer_sqnr",
     "tolerance": "warn_tolerance",
     "tolerance_db": "warn_tolerance_db",
+    "tolerance_metric": "warn_tolerance_metric",
     "forbid": "warn_code",
 }
 """Settings with two levels: the name of the one that fails, and of the one that warns."""

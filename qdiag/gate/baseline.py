@@ -4,16 +4,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from qdiag.core.baseline import OUTCOMES_AT_MOST, Baseline, BaselineCause
+from qdiag.core.baseline import NUMBERS_AT_MOST, OUTCOMES_AT_MOST, Baseline, BaselineCause
 from qdiag.core.gate import GateCheck, GateRule, GateStatus, Limit, Thresholds
+from qdiag.core.measures.change import change_interval, mean_interval, numbers_of, same_criterion
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.task import Interval, PairedCounts
-from qdiag.gate.accuracy import cannot_judge
+from qdiag.core.measures.task import Figure, Interval, TaskResult
 from qdiag.gate.causes import NO_BASELINE
 from qdiag.gate.contrast import Contrast, drop_change_contrast, flips_change_contrast, samples_to_settle
-from qdiag.gate.evidence import GateEvidence, quantized_records, why_no_accuracy
+from qdiag.gate.evidence import (
+    GateEvidence,
+    quantized_records,
+    why_no_accuracy,
+    why_no_agreement,
+    why_no_metric,
+)
+from qdiag.gate.figures import NO_INTERVAL, cannot_judge, known, loss_of
 from qdiag.gate.fingerprint import fingerprints, mismatch
-from qdiag.gate.share import share_interval
 from qdiag.gate.verdict import held, lower_status
 
 _DECIMALS = 1
@@ -26,26 +32,37 @@ def make_baseline(evidence: GateEvidence) -> Baseline:
     if evidence.ranking is not None:
         claimed = {BaselineCause(c.code, tuple(sorted(set(c.layers)))) for c in evidence.ranking.claimed}
         causes = tuple(sorted(claimed, key=lambda cause: (cause.code, cause.layers)))
-    figures = {record.name: round(record.local.sqnr_db, _DECIMALS) for record in quantized_records(measurement)}
-    layers = {name: value for name, value in figures.items() if not math.isinf(value)}
+    local = {record.name: round(record.local.sqnr_db, _DECIMALS) for record in quantized_records(measurement)}
+    layers = {name: value for name, value in local.items() if not math.isinf(value)}
     return Baseline(
         fingerprints=fingerprints(measurement),
         sample_count=task.sample_count,
-        top1=task.top1,
-        agreement_count=task.agreement_count,
+        figures=tuple(_kept(figure) for figure in task.figures),
         output_sqnr_db=evidence.output_sqnr_db,
         causes=causes,
         layer_sqnr_db=dict(sorted(layers.items())),
-        outcomes=task.outcomes if task.sample_count <= OUTCOMES_AT_MOST else None,
     )
 
 
+def _kept(figure: Figure) -> Figure:
+    """Without the outcomes of samples where these are too many for a file that is committed."""
+    outcomes = figure.outcomes
+    if outcomes is None or outcomes.count <= (OUTCOMES_AT_MOST if outcomes.are_bits else NUMBERS_AT_MOST):
+        return figure
+    return replace(figure, outcomes=None)
+
+
 def baseline_checks(evidence: GateEvidence, baseline: Baseline | None, thresholds: Thresholds) -> Iterator[GateCheck]:
-    """At most one check on the task, and one on the SQNR of the output."""
-    reason = NO_BASELINE if baseline is None else mismatch(fingerprints(evidence.measurement), baseline)
-    task, db = thresholds.tolerance_pp, thresholds.tolerance_db
-    if task.is_set:
-        yield _task_check(evidence.measurement, baseline, task, reason)
+    """At most one check on answers, one on the judged figure, and one on the SQNR of the output."""
+    measurement = evidence.measurement
+    reason = NO_BASELINE if baseline is None else mismatch(fingerprints(measurement), baseline)
+    if thresholds.tolerance_pp.is_set:
+        yield _answers_check(measurement, baseline, thresholds.tolerance_pp, reason)
+    if thresholds.tolerance_metric.is_set:
+        now, before = measurement.task.judged, baseline.task.judged if baseline is not None else None
+        why = reason or why_no_metric(measurement)
+        yield _figure_check("baseline_metric", "", thresholds.tolerance_metric, (now, before), why)
+    db = thresholds.tolerance_db
     if db.is_set:
         if baseline is None or reason:
             yield cannot_judge("baseline_sqnr", "dB", db, reason or NO_BASELINE)
@@ -55,84 +72,88 @@ def baseline_checks(evidence: GateEvidence, baseline: Baseline | None, threshold
 
 def with_baseline(check: GateCheck, baseline: Baseline) -> GateCheck:
     """The figure of the baseline and the change beside a check that does not go by them."""
-    if check.rule not in _FIGURES or not math.isnan(check.baseline) or math.isnan(check.value):
+    if check.rule not in _SHOWN or not math.isnan(check.baseline) or math.isnan(check.value):
         return check
-    before = _baseline_figure(check, baseline)
+    before = _baseline_value(check, baseline)
     return replace(check, baseline=before, change=_difference(check.value, before))
 
 
-def change_interval(now: float, now_interval: Interval, before: float, before_interval: Interval) -> Interval:
-    """95 % interval of now minus before from those of both, taken as independent, where samples cannot be paired.
-
-    Errors that both share cancel in truth, so this interval is rather too wide than too narrow. Source: Zou & Donner,
-    Statistics in Medicine 27, 2008 (MOVER).
-    """
-    change = now - before
-    below = math.hypot(now - now_interval.low, before_interval.high - before)
-    above = math.hypot(now_interval.high - now, before - before_interval.low)
-    return Interval(change - below, change + above)
+def _answers_check(measurement: Measurement, baseline: Baseline | None, limit: Limit, reason: str | None) -> GateCheck:
+    """Right answers where either side counts them, answers that changed otherwise."""
+    task, old = measurement.task, baseline.task if baseline is not None else TaskResult(0)
+    if task.accuracy is not None or old.accuracy is not None or not (task.agreement or old.agreement):
+        why = reason or why_no_accuracy(measurement)
+        return _figure_check("baseline_drop", "pp", limit, (task.accuracy, old.accuracy), why)
+    why = reason or why_no_agreement(measurement)
+    return _figure_check("baseline_flips", "pp", limit, (task.agreement, old.agreement), why)
 
 
-def _task_check(measurement: Measurement, baseline: Baseline | None, limit: Limit, reason: str | None) -> GateCheck:
-    task = measurement.task
-    is_labelled = task.top1 is not None or (baseline is not None and baseline.top1 is not None)
-    rule: GateRule = "baseline_drop" if is_labelled else "baseline_flips"
-    reason = reason or why_no_accuracy(measurement, needs_labels=is_labelled)
-    if baseline is None or reason:
-        return cannot_judge(rule, "pp", limit, reason or NO_BASELINE)
-    now = _figure(task.top1, task.agreement_count, task.sample_count, is_labelled)
-    before = _figure(baseline.top1, baseline.agreement_count, baseline.sample_count, is_labelled)
-    if now is None or before is None:
-        missing = "labels" if is_labelled else "logits"
-        return cannot_judge(
-            rule, "pp", limit, f"the baseline has no {missing}: --update-baseline --accept writes it anew"
-        )
-    contrast = None
-    if task.outcomes is not None and baseline.outcomes is not None:
-        change = drop_change_contrast if is_labelled else flips_change_contrast
-        contrast = change(task.outcomes, baseline.outcomes)
-    return _changed(rule, limit, now, before, contrast)
+def _figure_check(
+    rule: GateRule, unit: str, limit: Limit, figures: tuple[Figure | None, Figure | None], reason: str | None
+) -> GateCheck:
+    """The growth of a loss, from the figure of the baseline to the one of now."""
+    now, before = figures
+    if now is None or reason:
+        return cannot_judge(rule, unit, limit, reason or NO_BASELINE, now)
+    if before is None or not same_criterion(now, before):
+        has = before.criterion.name if before is not None else "no such figure"
+        why = f"the baseline has {has}, this result {now.criterion.name}: --update-baseline --accept writes it anew"
+        return cannot_judge(rule, unit, limit, why, now)
+    return _changed(rule, unit or now.criterion.change_unit, limit, now, before)
 
 
-_Figure = tuple[float, Interval]
-
-
-def _figure(top1: PairedCounts | None, agreement: int | None, count: int, is_labelled: bool) -> _Figure | None:
-    """Drop in points, or flips in percent, with its interval."""
-    if is_labelled:
-        return (top1.drop_pp, top1.drop_interval_pp) if top1 is not None else None
-    if agreement is None or not count:
-        return None
-    return 100.0 * (count - agreement) / count, share_interval(count - agreement, count)
-
-
-def _changed(rule: GateRule, limit: Limit, now: _Figure, before: _Figure, contrast: Contrast | None) -> GateCheck:
+def _changed(rule: GateRule, unit: str, limit: Limit, now: Figure, before: Figure) -> GateCheck:
     """A change within its tolerance passes by itself: both figures are of the same samples. Beyond, it must be sure."""
-    change = now[0] - before[0]
-    interval = change_interval(*now, *before)
-    if contrast is not None:
-        interval = Interval(100.0 * contrast.interval.low, 100.0 * contrast.interval.high)
+    value, old = loss_of(now), loss_of(before)
+    change, contrast = _difference(value, old), _contrast(now, before)
+    interval = known(_change_interval(now, before, contrast))
     status: GateStatus = "pass"
     needed = None
-    if limit.fail is not None and change > limit.fail:
-        status = "fail" if interval.low > limit.fail else "undecided"
+    if math.isnan(change):
+        status = "cannot_judge"
+    elif limit.fail is not None and change > limit.fail:
+        status = "fail" if interval is None or interval.low > limit.fail else "undecided"
         if status == "undecided" and contrast is not None:
             needed = samples_to_settle(contrast, limit.fail / 100.0)
     elif limit.warn is not None and change > limit.warn:
         status = "warn"
+    reason = NO_INTERVAL if interval is None else ""
     return GateCheck(
         rule,
         status,
-        "pp",
+        unit,
         held(limit.fail),
         held(limit.warn),
-        now[0],
+        value,
         interval,
-        baseline=before[0],
+        baseline=old,
         change=change,
         samples_needed=needed,
-        reason="the change is not beyond noise" if status == "undecided" else "",
+        reason={"undecided": "the change is not beyond noise", "cannot_judge": _NOT_A_NUMBER}.get(status, reason),
+        criterion=now.criterion,
     )
+
+
+_NOT_A_NUMBER = "the figure is not a number"
+
+
+def _contrast(now: Figure, before: Figure) -> Contrast | None:
+    """Of outcomes that are successes or none, where both sides kept them."""
+    if now.outcomes is None or before.outcomes is None:
+        return None
+    change = flips_change_contrast if now.criterion.is_against_float else drop_change_contrast
+    return change(now.outcomes, before.outcomes)
+
+
+def _change_interval(now: Figure, before: Figure, contrast: Contrast | None) -> Interval:
+    """Of the growth of the loss: on pairs where both sides kept the outcomes of samples, else from both intervals."""
+    if contrast is not None:
+        return Interval(100.0 * contrast.interval.low, 100.0 * contrast.interval.high)
+    own, old = numbers_of(now.outcomes), numbers_of(before.outcomes)
+    if own is None or old is None or len(own[0]) != len(old[0]):
+        return change_interval(loss_of(now), now.loss_interval, loss_of(before), before.loss_interval)
+    sign = 1.0 if now.criterion.higher_is_better else -1.0
+    return mean_interval(sign * ((r - s) - (p - q)) for r, s, p, q in zip(*own, *old, strict=True))
 
 
 def _sqnr_check(value: float, before: float, limit: Limit) -> GateCheck:
@@ -150,25 +171,32 @@ def _sqnr_check(value: float, before: float, limit: Limit) -> GateCheck:
     )
 
 
-_FIGURES = {"max_drop", "max_relative_drop", "min_accuracy", "max_flips", "min_sqnr", "min_layer_sqnr"}
+_SHOWN = {
+    *("max_drop", "max_relative_drop", "min_accuracy", "max_flips", "max_metric_drop", "min_metric", "max_metric"),
+    *("min_sqnr", "min_layer_sqnr"),
+}
 
 
-def _baseline_figure(check: GateCheck, baseline: Baseline) -> float:
-    top1 = baseline.top1
+def _baseline_value(check: GateCheck, baseline: Baseline) -> float:
     if check.rule == "min_sqnr":
         return baseline.output_sqnr_db
     if check.rule == "min_layer_sqnr":
         return baseline.layer_sqnr_db.get(check.layer or "", math.nan)
-    if check.rule == "max_flips":
-        count, same = baseline.sample_count, baseline.agreement_count
-        return 100.0 * (count - same) / count if count and same is not None else math.nan
-    if top1 is None:
+    figure = _of_rule(check.rule, baseline.task)
+    if figure is None or check.criterion is None or figure.criterion.name != check.criterion.name:
         return math.nan
-    if check.rule == "max_drop":
-        return top1.drop_pp
-    if check.rule == "min_accuracy":
-        return top1.simulated_percent
-    return 100.0 * top1.drop_pp / top1.reference_percent if top1.reference_percent > 0.0 else math.nan
+    if check.rule in ("min_accuracy", "min_metric", "max_metric"):
+        return figure.simulated
+    if check.rule == "max_relative_drop":
+        return 100.0 * figure.loss / figure.reference if figure.reference > 0.0 else math.nan
+    return loss_of(figure)
+
+
+def _of_rule(rule: GateRule, task: TaskResult) -> Figure | None:
+    """The figure that a rule speaks of."""
+    if rule in ("max_metric_drop", "min_metric", "max_metric"):
+        return task.judged
+    return task.agreement if rule == "max_flips" else task.accuracy
 
 
 def _difference(now: float, before: float) -> float:

@@ -67,9 +67,10 @@ def named_causes(ranking: Ranking, baseline: Baseline | None) -> tuple[NamedCaus
                 cause.code,
                 cause.layers,
                 best.repair if best else None,
-                recovery.recovered_pp if recovery else float("nan"),
+                recovery.recovered_task if recovery else float("nan"),
                 recovery.recovered_db if recovery else float("nan"),
                 has_causes and any((cause.code, layer) not in known for layer in cause.layers),
+                ranking.criterion,
             )
         )
     return tuple(named)

@@ -75,11 +75,12 @@ def drop_change_contrast(now: SampleOutcomes, before: SampleOutcomes) -> Contras
     """x is what a sample costs now minus what it cost before, -2 to 2; its mean is the change of the drop.
 
     Returns:
-        None when the two are not of equally many samples, or not labelled.
+        None when the two are not of equally many samples, hold numbers, or lack one of the networks.
     """
+    if not (now.are_bits and before.are_bits):
+        return None
     columns = [
-        unpack_bits(text, now.count)
-        for text in (now.reference_right, before.simulated_right, now.simulated_right, before.reference_right)
+        unpack_bits(text, now.count) for text in (now.reference, before.simulated, now.simulated, before.reference)
     ]
     if now.count != before.count or not now.count or None in columns:
         return None
@@ -97,10 +98,10 @@ def drop_change_contrast(now: SampleOutcomes, before: SampleOutcomes) -> Contras
 
 
 def flips_change_contrast(now: SampleOutcomes, before: SampleOutcomes) -> Contrast | None:
-    """x is 1 where the top-1 is changed now and was not before, -1 the other way round; None as above."""
-    if now.count != before.count:
+    """x is 1 where the answer is changed now and was not before, -1 the other way round; None as above."""
+    if now.count != before.count or not (now.are_bits and before.are_bits):
         return None
-    counts = PairedCounts.of_bits(reference=before.agree, simulated=now.agree, count=now.count)
+    counts = PairedCounts.of_bits(reference=before.simulated, simulated=now.simulated, count=now.count)
     return drop_contrast(counts) if counts is not None else None
 
 
@@ -142,6 +143,19 @@ def samples_to_settle(contrast: Contrast, limit: float) -> int | None:
         return abs(larger.mean - limit) >= (Z_95 + Z_80) * larger.standard_error
 
     return _more_samples(is_settled, int(contrast.count))
+
+
+def mean_samples_to_settle(value: float, interval: Interval, count: int, limit: float) -> int | None:
+    """The same for a figure of which only the 95 % interval on `count` samples is known.
+
+    The half width w of such an interval shrinks with the square root of the samples, so that
+    `N = count ((1 + z_0.8 / z_0.975) w / (value - limit))^2`.
+    """
+    distance, half_width = abs(value - limit), (interval.high - interval.low) / 2.0
+    if not distance or not math.isfinite(half_width / distance):
+        return None
+    needed = math.ceil(count * ((1.0 + Z_80 / Z_95) * half_width / distance) ** 2)
+    return max(1, needed - count) if needed <= SAMPLES_AT_MOST else None
 
 
 def _more_samples(is_settled: Callable[[float], bool], count: int) -> int | None:

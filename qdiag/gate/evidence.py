@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.listed import listed
+from qdiag.core.measures.change import same_criterion
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task import Figure
 
 _NAMES_AT_MOST = 3
 
@@ -63,10 +65,11 @@ def why_contradictory(evidence: GateEvidence) -> str | None:
 
 def _why_ranking_contradicts(measurement: Measurement, ranking: Ranking, names: set[str]) -> str | None:
     task, before = measurement.task, ranking.before.task
-    if (before.sample_count, before.agreement_count, before.top1) != (
-        *(task.sample_count, task.agreement_count, task.top1),
-    ):
+    if task.sample_count != before.sample_count or not _same_figures(task.figures, before.figures):
         return "the ranking starts from other counts than were measured"
+    judged = task.judged.criterion.name if task.judged is not None else ""
+    if ranking.harm.criterion is not None and ranking.harm.criterion.name != judged:
+        return f"the ranking judges by {ranking.harm.criterion.name}, which is not what the measurement is judged by"
     for own, other in zip(ranking.before.outputs, measurement.outputs, strict=False):
         if own.error != other.error and not _nonfinite(own.error):
             return f"the ranking starts from another error at {own.name} than was measured"
@@ -110,18 +113,50 @@ def why_unusable(measurement: Measurement) -> str | None:
     return None
 
 
-def why_no_accuracy(measurement: Measurement, *, needs_labels: bool = True) -> str | None:
-    """Why nothing can be said about the task; None when it can."""
+def why_no_metric(measurement: Measurement) -> str | None:
+    """Why nothing can be said about the figure that judges; None when it can."""
+    if measurement.task.judged is None:
+        return _why_no_answers(measurement) or "the SQNR of the outputs judges, and no figure: --min-sqnr limits it"
+    return _why_no_answers(measurement)
+
+
+def why_no_accuracy(measurement: Measurement) -> str | None:
+    """Why nothing can be said about the share of right answers; None when it can."""
+    task, reason = measurement.task, _why_no_answers(measurement)
+    if reason is not None or task.accuracy is not None:
+        return reason
+    reason = "no labels, or no output whose answers could be held against them"
+    return reason if task.judged is None else f"{reason}; --max-metric-drop limits {task.judged.criterion.name}"
+
+
+def why_no_agreement(measurement: Measurement) -> str | None:
+    """Why nothing can be said about answers that changed; None when it can."""
+    reason = _why_no_answers(measurement)
+    if reason is not None or measurement.task.agreement is not None:
+        return reason
+    return "no output gives answers that could be compared, as a classifier does"
+
+
+def _why_no_answers(measurement: Measurement) -> str | None:
     if measurement.data.is_data_free:
         return "the result is data-free: drawn inputs say nothing about accuracy"
-    task = measurement.task
-    if not task.sample_count:
-        return "no sample was measured"
-    if needs_labels and task.top1 is None:
-        return "no labels, or no output that looks like logits"
-    if not needs_labels and task.agreement_count is None:
-        return "no output looks like logits"
-    return None
+    return None if measurement.task.sample_count else "no sample was measured"
+
+
+def _same_figures(own: tuple[Figure, ...], other: tuple[Figure, ...]) -> bool:
+    if len(own) != len(other):
+        return False
+    return all(
+        same_criterion(one, two)
+        and (one.sample_count, one.counts) == (two.sample_count, two.counts)
+        and _close(one.reference, two.reference)
+        and _close(one.simulated, two.simulated)
+        for one, two in zip(own, other, strict=True)
+    )
+
+
+def _close(one: float, other: float) -> bool:
+    return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=1e-9)
 
 
 def _nonfinite(sums: ErrorSums) -> int:

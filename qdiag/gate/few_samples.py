@@ -8,7 +8,10 @@ from qdiag.core.measures.task import Z_95
 
 _LEAST = 1.0
 """Percentage points added to a limit of zero or less, of which twice would be no more."""
-_UPPER = ("max_drop", "max_relative_drop", "max_flips", "baseline_drop", "baseline_flips")
+_UPPER = ("max_drop", "max_relative_drop", "max_flips", "max_metric_drop")
+_CHANGES = ("baseline_drop", "baseline_flips", "baseline_metric")
+_FLOORS = ("min_accuracy", "min_metric")
+_IN_ANY_UNIT = ("max_metric_drop", "min_metric", "max_metric", "baseline_metric")
 _IN_DB = ("min_sqnr", "min_layer_sqnr", "baseline_sqnr")
 
 
@@ -19,22 +22,20 @@ def with_few_samples(check: GateCheck, sample_count: int) -> GateCheck:
       it allows.
     - A change since a baseline, which passes within its tolerance: even samples that all agree have to exclude twice
       the tolerance.
-    - SQNR, which has no interval: one sample is none.
+    - SQNR, which has no interval, and figures that are no share of samples: one sample is none.
     """
     if check.status not in ("undecided", "pass", "warn") or math.isnan(check.limit):
         return check
     bound = _bound(check)
     if bound is None:
-        is_short = check.rule in _IN_DB and sample_count < 2
+        is_short = check.rule in (*_IN_DB, *_IN_ANY_UNIT) and sample_count < 2
         reason = "one sample is no evidence"
     elif check.rule.startswith("baseline") and check.status != "undecided":
         is_short = 100.0 * Z_95 * math.sqrt(2.0) / (sample_count + 2) > bound
         reason = f"so few samples cannot exclude a change of {bound:g} {check.unit}, whatever they show"
     else:
         interval = check.interval
-        is_short = interval is not None and (
-            interval.low < bound if check.rule == "min_accuracy" else interval.high > bound
-        )
+        is_short = interval is not None and (interval.low < bound if check.rule in _FLOORS else interval.high > bound)
         reason = f"so few samples cannot even exclude {bound:g} {check.unit}"
     if not is_short:
         return check
@@ -43,10 +44,15 @@ def with_few_samples(check: GateCheck, sample_count: int) -> GateCheck:
 
 
 def _bound(check: GateCheck) -> float | None:
-    """Twice the limit; None for rules without an interval."""
-    if check.rule in _UPPER:
+    """Twice the limit; None for figures that are no share of samples."""
+    if check.rule in _IN_ANY_UNIT and check.unit not in _SHARES:
+        return None
+    if check.rule in (*_UPPER, *_CHANGES):
         return 2.0 * check.limit if check.limit > 0.0 else check.limit + _LEAST
-    if check.rule == "min_accuracy":
+    if check.rule in _FLOORS:
         error = 100.0 - check.limit
         return 100.0 - (2.0 * error if error > 0.0 else _LEAST)
     return None
+
+
+_SHARES = ("pp", "%")

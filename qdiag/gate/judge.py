@@ -12,7 +12,9 @@ from qdiag.gate.causes import forbidden_checks, named_causes, new_cause_check
 from qdiag.gate.evidence import GateEvidence, why_unusable
 from qdiag.gate.few_samples import with_few_samples
 from qdiag.gate.fingerprint import explaining_changes, fingerprints, mismatch
+from qdiag.gate.harm import harm_of, is_harm_limited
 from qdiag.gate.layers import sqnr_checks, unmatched_allowances, weakest_layers
+from qdiag.gate.metric import metric_checks
 
 
 def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | None = None) -> GateResult:
@@ -57,6 +59,8 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
         notes=tuple(_notes(evidence, thresholds, baseline)),
         commands=evidence.commands,
         strict=thresholds.strict,
+        harm=None if unusable else harm_of(evidence),
+        is_harm_limited=is_harm_limited(measurement.task, thresholds),
     )
 
 
@@ -68,6 +72,7 @@ def unreadable(source: str, error: QdiagError, thresholds: Thresholds) -> GateRe
 
 def _checks(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | None) -> Iterator[GateCheck]:
     yield from accuracy_checks(evidence.measurement, thresholds)
+    yield from metric_checks(evidence.measurement, thresholds)
     yield from sqnr_checks(evidence, thresholds)
     yield from baseline_checks(evidence, baseline, thresholds)
     comparable = baseline
@@ -106,4 +111,4 @@ def _notes(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | 
         if reason is None:
             yield from explaining_changes(now, baseline)
         if not thresholds.needs_baseline:
-            yield "the baseline limits nothing: give --tolerance, --tolerance-db or --no-new-causes"
+            yield "the baseline limits nothing: give --tolerance, --tolerance-metric, --tolerance-db or --no-new-causes"

@@ -1,26 +1,13 @@
-"""A share of samples against a limit: accuracy by itself, or how many samples change their top-1."""
+"""A share of samples against a limit: accuracy by itself, or how many answers change."""
 
 import math
 
-from qdiag.core.measures.task import Z_95, Interval
+from qdiag.core.measures.task import Z_95
 from qdiag.gate.contrast import SAMPLES_AT_MOST, Z_80
 
 
-def share_interval(hits: int, count: int) -> Interval:
-    """95 % interval of a share in percent: the score interval, which holds its level near 0 and 100 % too.
-
-    Source: E. B. Wilson, Journal of the American Statistical Association 22, 1927.
-    """
-    if count == 0:
-        return Interval(math.nan, math.nan)
-    share, z2 = hits / count, Z_95**2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    margin = Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return Interval(100.0 * max(0.0, centre - margin), 100.0 * min(1.0, centre + margin))
-
-
 def share_samples_to_settle(hits: int, count: int, limit_percent: float) -> int | None:
-    """How many more samples it takes until `share_interval` most likely leaves out the limit.
+    """How many more samples it takes until `wilson_interval` most likely leaves out the limit.
 
     The score interval leaves out L when `|share - L| > z_0.975 * sqrt(L(1 - L)/N)`; the share itself scatters by
     `sqrt(p(1 - p)/N)`. Both together hold in four runs out of five when

@@ -9,9 +9,10 @@ from qdiag.compare.diagnoses import compare_diagnoses, judge_change
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.compare import Change
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measures.task import MetricScore
+from qdiag.core.measures.measurement import OutputRecord
 from qdiag.errors import ConfigError
 from tests import diagnoses
+from tests.figures import metric, with_metrics
 from tests.measurements import sums
 
 
@@ -35,8 +36,8 @@ def test_a_repair_makes_layers_better_and_causes_go() -> None:
     assert not result.causes_with("appeared")
     gone = result.causes_with("gone")[0]
     assert (gone.verdict_before, gone.verdict_after, gone.layers_after) == ("cause", None, ())
-    assert gone.recovered_before_pp == pytest.approx(56.4)
-    assert math.isnan(gone.recovered_after_pp)
+    assert gone.recovered_before == pytest.approx(56.4)
+    assert math.isnan(gone.recovered_after)
     local = [layer.name for layer in result.layers if layer.local == "better"]
     assert set(local) == {f"blocks.{i}.dw" for i in (0, 1, 2, 5, 10, 11, 12)}
     assert {layer.name for layer in result.changed[:7]} == set(local)
@@ -96,8 +97,8 @@ def test_a_way_around_is_named_only_where_nothing_else_helped() -> None:
     after = replace(whole, ranking=replace(whole.ranking, causes=(replace(first, trials=(*useless, around)), *rest)))
     change = compare_diagnoses(whole, after).causes_with("remains")[0]
     assert change.code == "QD301"
-    assert change.recovered_before_pp == pytest.approx(56.4)
-    assert change.recovered_after_pp == pytest.approx(around.recovery.recovered_pp) == pytest.approx(67.2)
+    assert change.recovered_before == pytest.approx(56.4)
+    assert change.recovered_after == pytest.approx(around.recovery.recovered_task) == pytest.approx(67.2)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +141,22 @@ def other_data(whole: Diagnosis) -> Diagnosis:
 
 
 def other_metric(whole: Diagnosis) -> Diagnosis:
-    return changed(whole, task=replace(whole.measurement.task, metrics=(MetricScore("f1", 0.9, 0.8),)))
+    return changed(whole, task=with_metrics(whole.measurement.task, metric("f1", 0.9, 0.8)))
+
+
+def other_output(whole: Diagnosis) -> Diagnosis:
+    """Judged at the first of two outputs."""
+    task = replace(whole.measurement.task, choice=replace(whole.measurement.task.choice, output="logits"))
+    return changed(whole, task=task, outputs=(*whole.measurement.outputs, OutputRecord("logits", (10,), sums(20.0))))
 
 
 @pytest.mark.parametrize(
     ("after", "reason"),
     [
         (other_data(diagnoses.repaired_diagnosis()), "500 samples of photos/ .* before, 500 samples of other/"),
-        (other_metric(diagnoses.repaired_diagnosis()), "other metrics of the user's own: none before, f1 after"),
-        (diagnoses.unlabelled_diagnosis(), "top-1 accuracy before, agreement, without labels after"),
+        (other_metric(diagnoses.repaired_diagnosis()), "another metric: top-1 before, f1 after"),
+        (diagnoses.unlabelled_diagnosis(), "another metric: top-1 before, agreement after"),
+        (other_output(diagnoses.repaired_diagnosis()), "judged at other outputs: output before, logits after"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_unless_forced(after: Diagnosis, reason: str) -> None:
@@ -158,8 +166,8 @@ def test_what_cannot_be_compared_is_refused_unless_forced(after: Diagnosis, reas
     assert "--force" in (caught.value.hint or "")
     forced = compare_diagnoses(diagnoses.diagnosis(), after, force=True)
     assert len(forced.forced) == 1
-    assert forced.task.quantized is not None
-    assert forced.task.quantized.paired_by == "counts"
+    assert forced.task.judged is not None
+    assert forced.task.judged.quantized.paired_by == "counts"
 
 
 def test_inputs_drawn_from_two_networks_are_told_apart() -> None:

@@ -26,18 +26,16 @@ def measured(bits: int, batch_size: int) -> Measurement:
 
 @pytest.mark.parametrize("batch_size", [90, 13])
 def test_two_runs_on_the_same_samples_are_paired_exactly(batch_size: int) -> None:
-    fine, coarse = measured(8, 90).task, measured(2, batch_size).task
+    fine, coarse = measured(8, 90).task.accuracy, measured(2, batch_size).task.accuracy
+    assert fine is not None
+    assert coarse is not None
     assert fine.outcomes is not None
     assert coarse.outcomes is not None
-    assert fine.top1 is not None
-    assert coarse.top1 is not None
     count = fine.outcomes.count
     assert count == coarse.outcomes.count == 90
-    assert fine.outcomes.reference_right == coarse.outcomes.reference_right
-    pairs = PairedCounts.of_bits(
-        reference=fine.outcomes.simulated_right, simulated=coarse.outcomes.simulated_right, count=count
-    )
+    assert fine.outcomes.reference == coarse.outcomes.reference
+    pairs = PairedCounts.of_bits(reference=fine.outcomes.simulated, simulated=coarse.outcomes.simulated, count=count)
     assert pairs is not None
-    assert pairs.reference_percent == fine.top1.simulated_percent
-    assert pairs.simulated_percent == coarse.top1.simulated_percent
+    assert pairs.reference_percent == fine.simulated
+    assert pairs.simulated_percent == coarse.simulated
     assert pairs.reference_only > pairs.simulated_only

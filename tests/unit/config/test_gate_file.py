@@ -57,6 +57,11 @@ def test_every_key_of_a_file(tmp_path: Path) -> None:
         baseline = "ci/base.json"
         tolerance = 0.5
         tolerance_db = 2
+        max_metric_drop = { fail = 0.05, warn = 0.02 }
+        min_metric = { warn = -3 }
+        max-metric = 0.4
+        warn_max_metric = 0.3
+        tolerance-metric = { fail = 0.01 }
         strict = true
         [gate.allow]
         "blocks.0.*" = 5
@@ -69,6 +74,10 @@ def test_every_key_of_a_file(tmp_path: Path) -> None:
     assert limits.max_relative_drop_percent == Limit(2.0)
     assert limits.min_accuracy_percent == Limit(70.0, 75.0)
     assert limits.min_layer_sqnr_db == Limit(None, 15.0)
+    assert limits.max_metric_drop == Limit(0.05, 0.02)
+    assert limits.min_metric == Limit(None, -3.0)
+    assert limits.max_metric == Limit(0.4, 0.3)
+    assert limits.tolerance_metric == Limit(0.01)
     assert limits.no_new_causes == "warn"
     assert (limits.forbid, limits.warn_codes) == (("QD301",), ("QD302",))
     assert limits.strict
@@ -91,6 +100,15 @@ def test_lists_and_flags_of_the_environment_and_of_options(tmp_path: Path) -> No
     assert not read(tmp_path, {"QDIAG_STRICT": "0", "QDIAG_NO_NEW_CAUSES": "off"}).thresholds.strict
 
 
+def test_limits_on_the_judged_figure_from_the_environment(tmp_path: Path) -> None:
+    environment = {"QDIAG_MAX_METRIC_DROP": "0.05", "QDIAG_WARN_MIN_METRIC": "30", "QDIAG_TOLERANCE_METRIC": "0.1"}
+    limits = read(tmp_path, environment, max_metric_drop=0.02).thresholds
+    assert limits.max_metric_drop == Limit(0.02)
+    assert limits.min_metric == Limit(None, 30.0)
+    assert limits.tolerance_metric == Limit(0.1)
+    assert limits.needs_baseline
+
+
 def test_nothing_is_nothing(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", "[tool.other]\nx = 1\n")
     assert read(tmp_path, forbid=[], strict=False, max_drop=None).thresholds.is_empty
@@ -108,6 +126,10 @@ def test_nothing_is_nothing(tmp_path: Path) -> None:
         ("[gate]\nmin_accuracy = 0.7", ("percent are needed", "70 %")),
         ("[gate]\nmin_accuracy = 170", ("percent are needed",)),
         ("[gate]\ntolerance = -1", ("not negative",)),
+        ("[gate]\ntolerance_metric = -1", ("not negative",)),
+        ("[gate]\nmin_metric = { fail = 20, warn = 10 }", ("nobody would ever be warned",)),
+        ("[gate]\nmax_metric = { fail = 10, warn = 20 }", ("nobody would ever be warned",)),
+        ("[gate]\nmax_metric_dorp = 1", ("did you mean max_metric_drop?",)),
         ("[gate]\nmax_drop = { fail = 1, warn = 2 }", ("nobody would ever be warned",)),
         ("[gate]\nmin_sqnr = 20\nwarn_sqnr = 10", ("nobody would ever be warned",)),
         ("[gate]\nforbid = ['QD310']", ("no finding has the code QD310", "did you mean QD30")),

@@ -6,14 +6,16 @@ import pytest
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateCheck, Limit, Thresholds
+from qdiag.core.measures.change import change_interval
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
-from qdiag.gate.baseline import change_interval, make_baseline
+from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.fingerprint import scheme_digest
 from qdiag.gate.judge import judge
 from tests.diagnoses import diagnosis, healthy_diagnosis
+from tests.figures import agreement, classified, top
 from tests.measurements import measurement, sums
 
 HALF_A_POINT = Thresholds(tolerance_pp=Limit(fail=0.5), allow_few_samples=True)
@@ -26,7 +28,7 @@ def of(result: Diagnosis | Measurement) -> GateEvidence:
 
 
 def with_top1(counts: PairedCounts) -> Measurement:
-    return replace(measurement(), task=TaskResult(counts.sample_count, counts.both, counts))
+    return replace(measurement(), task=classified(counts.sample_count, counts.both, counts))
 
 
 def change(now: Measurement, before: Measurement, thresholds: Thresholds = HALF_A_POINT) -> GateCheck:
@@ -36,7 +38,8 @@ def change(now: Measurement, before: Measurement, thresholds: Thresholds = HALF_
 
 def test_a_baseline_keeps_what_a_gate_compares() -> None:
     baseline = make_baseline(of(diagnosis()))
-    assert baseline.top1 == diagnosis().measurement.task.top1
+    assert baseline.figures == diagnosis().measurement.task.figures
+    assert [figure.criterion.name for figure in baseline.figures] == ["top-1", "top-5", "agreement"]
     assert [cause.code for cause in baseline.causes or ()] == ["QD101", "QD301"]
     assert baseline.layer_sqnr_db["blocks.0.dw"] == pytest.approx(
         diagnosis().measurement.record("blocks.0.dw").local.sqnr_db, abs=0.051
@@ -65,8 +68,8 @@ def test_a_drop_that_grew_fails_when_it_is_beyond_tolerance_and_noise(now: Paire
 
 
 def test_without_labels_flips_are_compared() -> None:
-    def flips(agreement: int) -> Measurement:
-        return replace(measurement(is_labelled=False), task=TaskResult(500, agreement))
+    def flips(same: int) -> Measurement:
+        return replace(measurement(is_labelled=False), task=classified(500, same))
 
     assert change(flips(300), flips(480)).status == "fail"
     assert change(flips(300), flips(480)).rule == "baseline_flips"
@@ -143,13 +146,15 @@ def test_a_change_is_judged_on_pairs_where_outcomes_were_kept() -> None:
     def result(broken: int, *, keeps: bool) -> Measurement:
         simulated = [r and not 100 <= i < 100 + broken for i, r in enumerate(right)]
         agree = [r == s for r, s in zip(right, simulated, strict=True)]
-        outcomes = SampleOutcomes(500, *(pack_bits(column) for column in (agree, right, simulated)))
         lost = sum(right) - sum(simulated)
         counts = PairedCounts(sum(simulated), lost, 0, 500 - sum(right))
-        return replace(measurement(), task=TaskResult(500, sum(agree), counts, None, (), outcomes if keeps else None))
+        own = SampleOutcomes(500, pack_bits(right), pack_bits(simulated)) if keeps else None
+        same = SampleOutcomes(500, "", pack_bits(agree)) if keeps else None
+        figures = (top(1, counts, own), agreement(sum(agree), 500, same))
+        return replace(measurement(), task=TaskResult(500, figures))
 
     before = make_baseline(of(result(40, keeps=True)))
-    assert before.outcomes is not None
+    assert all(figure.outcomes is not None for figure in before.figures)
     paired, unpaired = (judge(of(result(60, keeps=keeps)), HALF_A_POINT, before).checks[0] for keeps in (True, False))
     assert paired.change == unpaired.change == pytest.approx(3.6)
     assert (paired.status, unpaired.status) == ("fail", "undecided")

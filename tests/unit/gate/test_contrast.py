@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
+from qdiag.core.measures.counts import wilson_interval
+from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits, pack_numbers
 from qdiag.core.measures.task import Z_95, PairedCounts
 from qdiag.gate.contrast import (
     Contrast,
@@ -18,7 +19,7 @@ from qdiag.gate.contrast import (
     relative_drop_interval,
     samples_to_settle,
 )
-from qdiag.gate.share import share_interval, share_samples_to_settle
+from qdiag.gate.share import share_samples_to_settle
 
 cells = st.integers(0, 400)
 tables = st.builds(PairedCounts, cells, cells, cells, cells).filter(lambda counts: counts.sample_count > 0)
@@ -114,7 +115,7 @@ def test_as_many_samples_as_it_says_settle_a_share(hits: int, count: int, limit:
     generator, runs, settled = random.Random(3), 300, 0
     for _ in range(runs):
         seen = sum(generator.random() < hits / count for _ in range(count + more))
-        interval = share_interval(seen, count + more)
+        interval = wilson_interval(seen, count + more)
         settled += not interval.low <= limit <= interval.high
     assert settled / runs > 0.72
 
@@ -127,7 +128,7 @@ def test_a_figure_on_its_limit_is_never_settled() -> None:
 @given(st.integers(1, 2000), st.data())
 def test_the_interval_of_a_share_is_one_inside_zero_and_hundred(count: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, count))
-    interval = share_interval(hits, count)
+    interval = wilson_interval(hits, count)
     assert 0.0 <= interval.low <= 100.0 * hits / count + 1e-9
     assert 100.0 * hits / count - 1e-9 <= interval.high <= 100.0
 
@@ -138,8 +139,8 @@ bits = st.lists(st.tuples(*[st.booleans()] * 4), min_size=1, max_size=60)
 @given(bits)
 def test_a_change_of_the_drop_is_counted_sample_by_sample(samples: list[tuple[bool, bool, bool, bool]]) -> None:
     f1, s1, f0, s0 = ([row[i] for row in samples] for i in range(4))
-    now = SampleOutcomes(len(samples), pack_bits(s1), pack_bits(f1), pack_bits(s1))
-    before = SampleOutcomes(len(samples), pack_bits(s0), pack_bits(f0), pack_bits(s0))
+    now = SampleOutcomes(len(samples), pack_bits(f1), pack_bits(s1))
+    before = SampleOutcomes(len(samples), pack_bits(f0), pack_bits(s0))
     contrast = drop_change_contrast(now, before)
     assert contrast is not None
     each = [(a - b) - (c - d) for a, b, c, d in zip(f1, s1, f0, s0, strict=True)] + [1, -1]
@@ -153,7 +154,10 @@ def test_a_change_of_the_drop_is_counted_sample_by_sample(samples: list[tuple[bo
 
 
 def test_outcomes_of_other_samples_cannot_be_paired() -> None:
-    one, two = SampleOutcomes(1, pack_bits([True])), SampleOutcomes(2, pack_bits([True, False]))
+    one, two = SampleOutcomes(1, "", pack_bits([True])), SampleOutcomes(2, "", pack_bits([True, False]))
     assert drop_change_contrast(one, two) is None
     assert flips_change_contrast(one, two) is None
     assert drop_change_contrast(one, one) is None  # no labels
+    numbers = SampleOutcomes(1, pack_numbers([0.5]), pack_numbers([0.25]), are_bits=False)
+    assert drop_change_contrast(numbers, numbers) is None
+    assert flips_change_contrast(numbers, numbers) is None

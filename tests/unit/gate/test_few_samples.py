@@ -7,10 +7,11 @@ import pytest
 
 from qdiag.core.gate import Allowance, GateCheck, Limit, Thresholds
 from qdiag.core.measures.measurement import Measurement, OutputRecord
-from qdiag.core.measures.task import PairedCounts, TaskResult
+from qdiag.core.measures.task import PairedCounts
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
+from tests.figures import classified
 from tests.measurements import measurement, sums
 
 LIMITS = {
@@ -25,7 +26,7 @@ def measured(counts: PairedCounts) -> Measurement:
     n = counts.sample_count
     agreeing = n - counts.reference_only - counts.simulated_only
     data = replace(measurement().data, measured_count=n)
-    return replace(measurement(), task=TaskResult(n, agreeing, counts), data=data)
+    return replace(measurement(), task=classified(n, agreeing, counts), data=data)
 
 
 def check_of(counts: PairedCounts, thresholds: Thresholds) -> GateCheck:

@@ -23,6 +23,7 @@ from tests.diagnoses import (
     repaired_diagnosis,
     unlabelled_diagnosis,
 )
+from tests.figures import classified, without
 from tests.measurements import measurement, sums
 
 
@@ -34,7 +35,7 @@ def evidence(of: Diagnosis | Measurement) -> GateEvidence:
 
 def with_top1(counts: PairedCounts, agreement: int | None = None) -> Measurement:
     same = counts.both if agreement is None else agreement
-    return replace(measurement(), task=TaskResult(counts.sample_count, same, counts))
+    return replace(measurement(), task=classified(counts.sample_count, same, counts))
 
 
 def single(of: Diagnosis | Measurement, **thresholds: object) -> GateCheck:
@@ -97,7 +98,7 @@ def test_thresholds_on_the_task() -> None:
 
 def test_without_labels_only_flips_can_be_judged() -> None:
     of = unlabelled_diagnosis()
-    of = replace(of, measurement=replace(of.measurement, task=replace(of.measurement.task, top1=None)))
+    of = replace(of, measurement=replace(of.measurement, task=without(of.measurement.task, "top-1")))
     check = single(of, max_drop_pp=ONE_POINT)
     assert check.status == "cannot_judge"
     assert "labels" in check.reason
