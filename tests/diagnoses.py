@@ -14,7 +14,7 @@ from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, Pre
 from qdiag.core.measures.ranges import ChannelRanges, Histogram, TensorRange
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.sensitivity import Sensitivity, SensitivityRow
-from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
+from qdiag.core.measures.task import UNDEFINED, Interval, PairedCounts, TaskResult
 from tests.diagnosis_layers import layer_facts, mobile_records
 from tests.diagnosis_parts import (
     FLOAT_RIGHT,
@@ -22,11 +22,11 @@ from tests.diagnosis_parts import (
     batchnorms,
     harmed_causes,
     harmed_waterfall,
-    paired,
     per_channel_trial,
     repaired_causes,
     score,
 )
+from tests.figures import harm
 from tests.measurements import awkward_measurement, many_records, measurement, sums
 
 
@@ -36,8 +36,7 @@ def diagnosis() -> Diagnosis:
     first_layer = Finding("QD405", (FindingSite("stem.conv", (), (Evidence("local_sqnr_db", 36.1, "dB"),)),))
     before = score(1.1, 45, 61)
     ranking = Ranking(
-        task_kind="top1",
-        harm=Harm("drop", 67.4, paired(FLOAT_RIGHT, 45, 7).drop_interval_pp, 1.0, "harmed"),
+        harm=harm(before.task.figures[0], "harmed"),
         before=before,
         findings=(*(finding for cause in causes for finding in cause.findings), first_layer),
         causes=causes,
@@ -55,8 +54,7 @@ def repaired_diagnosis() -> Diagnosis:
     causes = repaired_causes()
     after = score(17.8, 374, 390, simulated_only=9)
     ranking = Ranking(
-        task_kind="top1",
-        harm=Harm("drop", 1.6, paired(FLOAT_RIGHT, 374, 9).drop_interval_pp, 1.0, "undecided"),
+        harm=harm(after.task.figures[0], "undecided"),
         before=after,
         findings=tuple(finding for cause in causes for finding in cause.findings),
         causes=causes,
@@ -71,8 +69,9 @@ def repaired_diagnosis() -> Diagnosis:
 def healthy_diagnosis() -> Diagnosis:
     """Nothing to repair: top-1 76.4 -> 76.6 %, and the interval excludes a drop of 1 point."""
     after = score(31.5, 383, 492, simulated_only=1)
-    harm = Harm("drop", -0.2, paired(FLOAT_RIGHT, 383, 1).drop_interval_pp, 1.0, "healthy")
-    ranking = Ranking("top1", harm, after, findings=(), causes=(), pass_count=1, variant_count=1)
+    ranking = Ranking(
+        harm(after.task.figures[0], "healthy"), after, findings=(), causes=(), pass_count=1, variant_count=1
+    )
     return _diagnosis(_measured(mobile_records(harmed=False), after), ranking, None, with_sweeps=False)
 
 
@@ -81,8 +80,7 @@ def unlabelled_diagnosis() -> Diagnosis:
     causes = harmed_causes(is_labelled=False)
     before = score(1.1, None, 61)
     ranking = Ranking(
-        task_kind="agreement",
-        harm=Harm("flips", 87.8, Interval(84.6, 90.4), 1.0, "harmed"),
+        harm=harm(before.task.figures[0], "harmed"),
         before=before,
         findings=tuple(finding for cause in causes for finding in cause.findings),
         causes=causes,
@@ -150,10 +148,14 @@ def awkward_diagnosis() -> Diagnosis:
         for trial in harmed_causes()[0].trials
         if trial.recovery is not None
     )  # fmt: skip
-    unmeasured = replace(trials[0], layers=(), after=nothing, recovery=replace(trials[0].recovery, pairs=None))
+    unmeasured = replace(
+        trials[0],
+        layers=(),
+        after=nothing,
+        recovery=replace(trials[0].recovery, recovered_task=nan, task_interval=UNDEFINED, pairs=None),
+    )
     ranking = Ranking(
-        task_kind="none",
-        harm=Harm("sqnr", nan, Interval(nan, nan), 20.0, "undecided"),
+        harm=Harm(base.task.figures[0].criterion, nan, UNDEFINED, nan, "undecided"),
         before=undefined,
         findings=findings,
         causes=(replace(cause, sites=(odd_site,), findings=findings, trials=(*trials, unmeasured)), cause),
@@ -181,27 +183,34 @@ def long_diagnosis(layers: int = 300) -> Diagnosis:
     weak = FindingSite(many_records(layers)[layers // 3].name, (0,), (Evidence("range_over_others", 4.6, "x", 4.0),))
     finding = Finding("QD101", (weak,), ("clip_weights",))
     cause = replace(harmed_causes()[1], rank=1, sites=(weak,), findings=(finding,))
-    harm = Harm("drop", 10.4, paired(FLOAT_RIGHT, 330, 9).drop_interval_pp, 1.0, "harmed")
-    ranking = Ranking("top1", harm, after, (finding,), (cause,), pass_count=2, variant_count=4)
+    ranking = Ranking(harm(after.task.figures[0], "harmed"), after, (finding,), (cause,), pass_count=2, variant_count=4)
     return _diagnosis(_measured(many_records(layers), after), ranking, batchnorms(), with_sweeps=True)
 
 
 def with_outcomes(whole: Diagnosis, *, from_end: bool = False) -> Diagnosis:
     """The same with outcomes of single samples; those that the quantized network still gets right at either end."""
     task = whole.measurement.task
-    agree = task.agreement_count or 0
-    columns = [pack_bits([True] * agree + [False] * (task.sample_count - agree)), "", ""]
-    if task.top1 is not None:
-        c = task.top1
+    columns, agree = {}, [True] * (task.agreement.counts.both if task.agreement and task.agreement.counts else 0)
+    if task.accuracy is not None and task.accuracy.counts is not None:
+        c = task.accuracy.counts
         both, lost = [(True, True)] * c.both, [(True, False)] * c.reference_only
         pairs = [
             *(lost + both if from_end else both + lost),
             *[(False, True)] * c.simulated_only,
             *[(False, False)] * c.neither,
         ]
-        columns[1:] = [pack_bits(pair[i] for pair in pairs) for i in range(2)]
-    kept = replace(task, outcomes=SampleOutcomes(task.sample_count, *columns))
-    return replace(whole, measurement=replace(whole.measurement, task=kept))
+        reference, simulated = (pack_bits(pair[i] for pair in pairs) for i in range(2))
+        columns[task.accuracy.criterion.name] = (reference, simulated)
+        agree = [*(r and s for r, s in pairs if r or s), *[True] * (len(agree) - c.both)]
+    agree += [False] * (task.sample_count - len(agree))
+    columns["agreement"] = ("", pack_bits(agree))
+    figures = tuple(
+        replace(figure, outcomes=SampleOutcomes(task.sample_count, *columns[figure.criterion.name]))
+        if figure.criterion.name in columns
+        else figure
+        for figure in task.figures
+    )
+    return replace(whole, measurement=replace(whole.measurement, task=replace(task, figures=figures)))
 
 
 def _measured(records: tuple[OpRecord, ...], whole: Score) -> Measurement:

@@ -6,7 +6,8 @@ from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.causes.ranking import FloatCost, Placebo, RankedCause, Recovery, Score, Trial, WaterfallStep
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier, PairedLayer, RangeCost
 from qdiag.core.measures.measurement import ModelInfo, OutputRecord
-from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
+from qdiag.core.measures.task import Interval, PairedCounts
+from tests.figures import classified
 from tests.measurements import sums
 
 SAMPLES = 500
@@ -42,7 +43,7 @@ def score(output_db: float, right: int | None, agreement: int, simulated_only: i
     top5 = None if right is None else paired(473, min(473, right + 78), 0)
     if top1 is not None:  # where one network alone is right, the two do not agree
         agreement = min(agreement, SAMPLES - top1.reference_only - top1.simulated_only)
-    return Score((OutputRecord("output", (10,), sums(output_db)),), TaskResult(SAMPLES, agreement, top1, top5))
+    return Score((OutputRecord("output", (10,), sums(output_db)),), classified(SAMPLES, agreement, top1, top5))
 
 
 def harmed_causes(*, is_labelled: bool = True) -> tuple[RankedCause, ...]:
@@ -61,7 +62,7 @@ def harmed_causes(*, is_labelled: bool = True) -> tuple[RankedCause, ...]:
     tails = Finding("QD201", _sites(6.5, 4.0, "blocks.12.pw"), ("clip_activations_mse",))
     shift = Finding("QD106", _sites(0.31, 0.25, "blocks.3.dw", "blocks.4.dw"), ("correct_bias",))
     cut = Finding("QD202", _sites(0.021, 0.01, "blocks.3.pw"), ("replace_relu6",))
-    float_same = FloatCost(1.4e-6, paired(FLOAT_RIGHT, FLOAT_RIGHT, 0))
+    float_same = FloatCost(1.4e-6, 0.0, "pp", 1.0)
     placebo = Placebo(
         _sites(1.1, 4.0, "blocks.3.dw", "blocks.6.dw", channels=(4, 12)),
         _recovery(0.02, 46, 45, 1, is_labelled),
@@ -85,7 +86,7 @@ def harmed_causes(*, is_labelled: bool = True) -> tuple[RankedCause, ...]:
     mse = trial("clip_activations_mse", ("blocks.12.pw",), 0.1, 48, 6, settings=('activations.calibrator="mse"',))
     bias = trial("correct_bias", ("blocks.3.dw", "blocks.4.dw"), 0.0, 45, 3, placebo=placebo)
     refused = Trial("replace_relu6", ("blocks.3.pw",), refused="the float network itself loses 10.8 points",
-                    float_cost=FloatCost(0.41, paired(FLOAT_RIGHT, 328, 6)))  # fmt: skip
+                    float_cost=FloatCost(0.41, 10.8, "pp", 1.0))  # fmt: skip
     around = replace(per_channel_trial(is_labelled=is_labelled), layers=everywhere)
     beyond = "recovers more than noise and more than its placebo"
     return (
@@ -176,4 +177,4 @@ def _recovery(db: float, right: int, right_before: int, lost: int, is_labelled: 
     """`right` against `right_before` of 500 samples; without labels the counts are of agreement."""
     extra = 0 if is_labelled else 16
     pairs = paired(right + extra, right_before + extra, lost)
-    return Recovery(db, Interval(db - 0.12, db + 0.12), pairs)
+    return Recovery(db, Interval(db - 0.12, db + 0.12), pairs.drop_pp, pairs.drop_interval_pp, pairs)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from qdiag.core.measures.task import Criterion, TaskChoice
 from qdiag.core.printable import is_printable
 
 HOSTILE = (
@@ -22,7 +23,7 @@ def hostile(value: Any, change: Callable[[str], str] = lambda text: f"{text}{HOS
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kept = {
             field.name: getattr(value, field.name)
-            if field.name in _OURS
+            if _is_ours(value, field.name)
             else hostile(getattr(value, field.name), change)
             for field in dataclasses.fields(value)
         }
@@ -36,10 +37,16 @@ def hostile(value: Any, change: Callable[[str], str] = lambda text: f"{text}{HOS
     return value
 
 
+def _is_ours(value: Any, name: str) -> bool:
+    if isinstance(value, Criterion):
+        return value.is_share and name != "name"  # a metric has the name and the unit that its author gave it
+    return name in _OURS or (isinstance(value, TaskChoice) and name == "reason")
+
+
 _OURS = {
-    *("code", "repair", "repairs", "verdict", "kind", "task_kind", "part", "unit", "rule", "status", "granularity"),
+    *("code", "repair", "repairs", "verdict", "kind", "part", "unit", "rule", "status", "granularity"),
     *("calibrator", "bias", "policy", "direction", "paired_by", "certainty", "evidence_kind", "evidence", "format"),
-    *("agree", "reference_right", "simulated_right", "digest", "role", "stage", "fingerprints", "no_new_causes"),
+    *("reference", "simulated", "digest", "role", "stage", "fingerprints", "no_new_causes"),
     *("forbid", "warn_codes", "weights", "activations", "number_format", "formats"),
 }
 """Fields whose texts are words of this program, or digests."""

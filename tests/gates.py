@@ -7,6 +7,7 @@ from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
 from qdiag.writers.words.cause_commands import commands
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
+from tests.other_tasks import judged_by_error
 
 EVERYTHING = Thresholds(
     max_drop_pp=Limit(1.0, 0.5),
@@ -49,4 +50,23 @@ def unjudged() -> GateResult:
     return judge(evidence(awkward_diagnosis()), EVERYTHING, None)
 
 
-ALL = (failed, undecided, passed, unjudged)
+def depth_error() -> GateResult:
+    """Another task: an error in metres, with a baseline, and a limit that leaves out what judges."""
+    worse, better = (judged_by_error(of) for of in (diagnosis(), repaired_diagnosis()))
+    thresholds = Thresholds(
+        max_drop_pp=Limit(1.0),
+        min_sqnr_db=Limit(1.0),
+        max_metric_drop=Limit(0.05, 0.02),
+        max_metric=Limit(0.95),
+        min_metric=Limit(0.95),
+        tolerance_metric=Limit(0.01),
+    )
+    return judge(evidence(worse), thresholds, make_baseline(evidence(better)))
+
+
+def overlooked() -> GateResult:
+    """It passes, and no limit looks at the figure that judges."""
+    return judge(evidence(judged_by_error(diagnosis())), Thresholds(min_sqnr_db=Limit(1.0)))
+
+
+ALL = (failed, undecided, passed, unjudged, depth_error, overlooked)

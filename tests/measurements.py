@@ -21,7 +21,8 @@ from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, Histogram, RangeRecord, TensorRange
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.records import LossRecord, OpRecord, WeightRecord
-from qdiag.core.measures.task import Interval, MetricScore, PairedCounts, TaskResult
+from qdiag.core.measures.task import Interval, PairedCounts
+from tests.figures import classified, metric, with_metrics
 
 COUNT = 10_000
 
@@ -191,9 +192,9 @@ def measurement(
 ) -> Measurement:
     """A complete result around `records`."""
     records = records or small_records()
-    task = TaskResult(500, agreement_count=61)
+    task = classified(500, 61)
     if is_labelled:
-        task = TaskResult(500, 61, PairedCounts(38, 344, 7, 111), PairedCounts(110, 363, 13, 14))
+        task = classified(500, 61, PairedCounts(38, 344, 7, 111), PairedCounts(110, 363, 13, 14))
     return Measurement(
         model=ModelInfo(
             "net.safetensors", "safetensors", "zoo:mobilenet_v1?width=0.75", 2_585_560, "3fa1c4" + "0" * 58
@@ -239,8 +240,9 @@ def awkward_measurement() -> Measurement:
     nan_range = replace(rest[3], range=replace(tensor_range(-1.0, 1.0), kurtosis=math.nan, max=math.inf))
     records = (empty, rest[0], dead, exact, nan_range, *rest[4:])
     base = measurement(records)
-    metrics = (MetricScore("f1", 0.91, 0.34, Interval(0.51, 0.63)), MetricScore("edit distance", 3.0, math.inf))
-    return replace(base, task=replace(base.task, metrics=metrics))
+    f1 = metric("f1", 0.91, 0.34, Interval(0.51, 0.63))
+    distance = metric("edit distance", 3.0, math.inf, higher_is_better=False)
+    return replace(base, task=with_metrics(base.task, f1, distance))
 
 
 def range_report() -> RangeReport:

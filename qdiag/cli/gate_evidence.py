@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
@@ -60,13 +61,14 @@ def measure_evidence(
     model: ModelOptions,
     data: DataOptions,
     scheme: "QuantScheme",
+    task: TaskOptions,
     *,
     causes_for: tuple[str, ...] | None = None,
 ) -> GateEvidence:
     """Measures a model, and looks for causes only where a limit on them is set, since that takes many passes.
 
     Args:
-        causes_for: options that lead another command to the same network, data and scheme; None without causes.
+        causes_for: options that lead another command to the same network, data, scheme and task; None without causes.
 
     Raises:
         QdiagError: the model or the data cannot be used.
@@ -77,7 +79,7 @@ def measure_evidence(
         from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
         from qdiag.pipeline.sqnr import measure_experiment
 
-        experiment, _ = open_experiment(session, model, data, scheme)
+        experiment = open_experiment(session, model, data, scheme, task)
         if causes_for is None:
             return GateEvidence(model.model, measure_experiment(session, experiment))
         options = DiagnoseOptions(with_sensitivity=False, with_bits=False, words=causes_for)

@@ -13,6 +13,7 @@ from qdiag.cli.options.common import (
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.parse import parse_numbers, parse_shape
+from qdiag.cli.options.task import TaskOptions
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
@@ -80,19 +81,18 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
 
 
 def open_experiment(
-    session: "Session", model: ModelOptions, data: DataOptions, scheme: QuantScheme, metric: str | None = None
-) -> "tuple[Experiment, object | None]":
-    """The model, captured and calibrated on the data, and the user's own metric.
+    session: "Session", model: ModelOptions, data: DataOptions, scheme: QuantScheme, task: TaskOptions | None = None
+) -> "Experiment":
+    """The model, captured and calibrated on the data.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
-    from qdiag.loaders.python_ref import load_object
     from qdiag.pipeline.begin import begin
 
     subject = open_subject(model)
-    function = load_object(metric) if metric is not None else None
-    return begin(session, subject, open_data(data, model, subject, session), scheme), function
+    request = (task or TaskOptions()).request
+    return begin(session, subject, open_data(data, model, subject, session), scheme, request)
 
 
 def preprocessing_of(options: DataOptions) -> "Preprocessing | None":

@@ -49,8 +49,8 @@ def test_worse_is_no_failure(pair: list[str], capsys: Capture) -> None:
 def test_json_on_standard_output_is_all_there_is(pair: list[str], capsys: Capture) -> None:
     assert run(["compare", *pair, "--json", "-", "--quiet"]) == 0
     plain = json.loads(capsys.readouterr().out)
-    assert plain["task"]["quantized"]["change_pp"] == pytest.approx(65.8)
-    assert plain["task"]["quantized"]["paired_by"] == "samples"
+    assert plain["task"]["figures"][0]["quantized"]["change"] == pytest.approx(65.8)
+    assert plain["task"]["figures"][0]["quantized"]["paired_by"] == "samples"
     assert {cause["code"] for cause in plain["causes"] if cause["status"] == "gone"} == {"QD301", "QD101"}
 
 

@@ -54,7 +54,7 @@ def _check_diagnosis(found: Diagnosis) -> None:
     (cause,) = found.ranking.claimed
     assert cause.code == "QD301"
     assert {int(layer.split(".")[1]) for layer in cause.layers} == {0, 1, 2, 5}
-    assert found.ranking.remainder_pp < 1.0
+    assert found.ranking.remainder < 1.0
     by_bits = {point.bits: point.score.output_sqnr_db for point in found.bits}
     assert by_bits[16] > by_bits[12] > by_bits[10] > by_bits[8], "more bits, less noise: no bias overflows"
 

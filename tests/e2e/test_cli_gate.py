@@ -16,6 +16,7 @@ from qdiag.writers.json.diagnosis import diagnosis_to_json
 from qdiag.writers.json.measurement import to_json
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.measurements import measurement
+from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +25,8 @@ DIAGNOSES = {
     "good": healthy_diagnosis,
     "repaired": repaired_diagnosis,
     "nan": awkward_diagnosis,
+    "depth": lambda: judged_by_error(diagnosis()),
+    "none": lambda: judged_by_sqnr(diagnosis()),
 }
 
 
@@ -73,6 +76,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("good.json --max-drop 1 --json - --markdown -", 2),
         ("good.json --max-drop 1 --json good.json", 2),
         ("good.json --max-drop 1 --junit nowhere/x.xml", 2),
+        ("good.json --max-metric-drop 1", 0),
+        ("bad.json --max-metric-drop 1", 1),
+        ("depth.json --max-metric-drop 0.1", 1),
+        ("depth.json --max-metric-drop 0.9", 0),
+        ("depth.json --warn-metric-drop 0.1", 0),
+        ("depth.json --max-metric 0.5", 1),
+        ("depth.json --max-metric 0.95", 0),
+        ("depth.json --min-metric 0.5", 2),
+        ("good.json --max-metric 50", 2),
+        ("depth.json --max-drop 1", 2),
+        ("depth.json --max-flips 1", 2),
+        ("none.json --max-metric-drop 1", 2),
+        ("none.json --min-sqnr 1", 0),
+        ("good.json --max-metric-drop nan", 2),
+        ("good.json --max-drop 1 --task segment", 2),
+        ("good.json --max-drop 1 --metric own.py:f", 2),
     ],
 )
 def test_exit_codes(folder: Path, line: str, code: int) -> None:
@@ -95,6 +114,42 @@ def test_without_a_threshold_the_hint_shows_how_to_set_one(folder: Path, capsys:
     err = capsys.readouterr().err
     assert "no threshold is set" in err
     assert "--max-drop 1" in err
+
+
+def test_harm_that_no_limit_looks_at_is_said_everywhere(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    files = ["--junit", "g.xml", "--sarif", "g.sarif", "--markdown", "g.md", "--json", "g.json"]
+    assert run(["gate", "depth.json", "--min-sqnr", "1", *files]) == 0
+    out = capsys.readouterr().out
+    assert "network      harmed: the loss of depth error is 0.674 m" in out
+    assert "No limit looks at depth error, though, which is beyond what counts as harm." in out
+    assert "::warning title=qdiag%3A harm::harmed: the loss of depth error" in out
+    for name in ("g.xml", "g.sarif", "g.md", "summary.md"):
+        assert "no limit looks at it" in (folder / name).read_text(encoding="utf-8"), name
+    assert json.loads((folder / "g.json").read_text("utf-8"))["harm"]["verdict"] == "harmed"
+
+
+def test_the_tolerance_of_a_metric_needs_a_baseline_of_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["--baseline", "base.json", "--tolerance-metric", "0.01"]
+    assert run(["gate", "depth.json", *line, "--update-baseline"]) == 0
+    assert run(["gate", "depth.json", *line]) == 0
+    capsys.readouterr()
+    assert run(["gate", "bad.json", *line]) == 2
+    assert "the baseline has depth error, this result top-1" in capsys.readouterr().out
+
+
+def test_a_diagnosis_of_an_older_form_is_refused_with_a_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = json.loads((folder / "good.json").read_text("utf-8"))
+    (folder / "old.json").write_text(json.dumps({**plain, "schema_version": 1}), encoding="utf-8")
+    assert run(["gate", "old.json", "--max-drop", "1"]) == 2
+    err = capsys.readouterr().err
+    assert "of form 1, which an older qdiag wrote" in err
+    assert "measure the network anew" in err
 
 
 def test_limits_of_files_and_environment_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

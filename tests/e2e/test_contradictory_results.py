@@ -27,6 +27,7 @@ Capture = pytest.CaptureFixture[str]
 DERIVED = {name for names in DIAGNOSIS_DERIVED.values() for name in names} | {"drop_db"}
 """Written for readers, ignored when read."""
 WORDS = ("Infinity", "-Infinity", "NaN")
+FIGURES = ("measurement", "task", "figures")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_a_value_of_another_type_is_refused_wherever_it_stands(good: dict[str, A
 
 
 COUNTS = (
-    *("both", "reference_only", "simulated_only", "neither", "sample_count", "agreement_count", "count"),
+    *("both", "reference_only", "simulated_only", "neither", "sample_count", "count"),
     *("reference_nonfinite_count", "simulated_nonfinite_count", "nonfinite_count", "clipped_count"),
     *("measured_count", "calibration_count", "sampled_count", "reference_sq_sum", "error_sq_sum", "max_abs_error"),
 )
@@ -151,9 +152,23 @@ def test_counts_of_the_task_that_do_not_add_up_are_refused(good: dict[str, Any],
         (("measurement", "records", 1, "name"), "input:x"),
         (("measurement", "records", 1, "quantizer", "scale"), 0.0),
         (("measurement", "records", 1, "quantizer", "scale"), -1.0),
-        (("measurement", "task", "outcomes"), {"count": 3, "agree": "Bw=="}),
-        (("measurement", "task", "outcomes"), {"count": 500, "agree": "!!"}),
-        (("ranking", "before", "task", "agreement_count"), 0),
+        ((*FIGURES, 0, "outcomes"), {"count": 3, "reference": "Bw==", "simulated": "Bw=="}),
+        ((*FIGURES, 2, "outcomes"), {"count": 500, "reference": "", "simulated": "!!"}),
+        ((*FIGURES, 0, "reference"), 76.5),
+        ((*FIGURES, 0, "simulated"), 76.5),
+        ((*FIGURES, 0, "simulated"), "NaN"),
+        ((*FIGURES, 0, "loss_interval"), {"low": -0.1, "high": 0.1}),
+        ((*FIGURES, 0, "simulated_interval"), {"low": 70.0, "high": 80.0}),
+        ((*FIGURES, 0, "sample_count"), 499),
+        ((*FIGURES, 0, "criterion", "limit"), -1.0),
+        ((*FIGURES, 0, "criterion", "name"), "agreement"),
+        ((*FIGURES, 2, "reference"), 99.0),
+        ((*FIGURES, 2, "counts", "neither"), 1),
+        ((*FIGURES, 0, "criterion", "name"), "top-9"),
+        (("measurement", "task", "choice", "reason"), "guessed"),
+        (("measurement", "task", "choice", "kind"), "sort"),
+        (("ranking", "before", "task", "figures"), []),
+        (("ranking", "harm", "criterion", "name"), "agreement"),
     ],
 )
 def test_what_contradicts_itself_is_exit_2(good: dict[str, Any], at: Place, value: Any, capsys: Capture) -> None:
@@ -202,10 +217,11 @@ def test_strange_json_is_no_diagnosis(text: str, capsys: Capture) -> None:
         (("output_sqnr_db",), "-Infinity"),
         (("sample_count",), 499),
         (("sample_count",), "500"),
-        (("agreement_count",), -1),
-        (("top1", "both"), 10_000),
+        (("figures", 2, "counts", "both"), -1),
+        (("figures", 0, "counts", "both"), 10_000),
+        (("figures", 0, "simulated"), 76.4),
         (("schema_version",), 0),
-        (("schema_version",), 2),
+        (("schema_version",), 3),
         (("layer_sqnr_db", "head"), "-Infinity"),
     ],
 )

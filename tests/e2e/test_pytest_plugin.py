@@ -13,6 +13,7 @@ from torch import nn
 
 from qdiag.core.gate import GateResult
 from qdiag.pytest_plugin import assert_quantizes
+from qdiag.simulate.task.user import MetricRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,7 +69,9 @@ def test_what_cannot_be_judged_fails() -> None:
     inputs, _ = labelled(100)
     with pytest.raises(pytest.fail.Exception, match="no labels"):
         assert_quantizes(Line(ruined=False), inputs)
-    assert assert_quantizes(Line(ruined=False), inputs, max_drop=None, min_sqnr=20.0, max_flips=10.0)
+    with pytest.raises(pytest.fail.Exception, match="no output gives answers that could be compared"):
+        assert_quantizes(Line(ruined=False), inputs, max_drop=None, min_sqnr=20.0, max_flips=10.0)
+    assert assert_quantizes(Line(ruined=False), inputs, max_drop=None, min_sqnr=20.0, max_flips=10.0, task="classify")
     with pytest.raises(pytest.fail.Exception, match="no threshold"):
         assert_quantizes(Line(ruined=False), inputs, max_drop=None)
     with pytest.raises(pytest.fail.Exception, match="no scheme is called nope"):
@@ -80,7 +83,40 @@ def test_layers_and_their_allowances() -> None:
     limits = {"max_drop": None, "min_layer_sqnr": 15.0, "scheme": "tf-uint8"}
     with pytest.raises(pytest.fail.Exception, match="local SQNR of body"):
         assert_quantizes(ruined, data, **limits)
-    assert assert_quantizes(ruined, data, allow={"bod*": -200.0}, **limits).status == "pass"
+    with pytest.warns(UserWarning, match=r"harmed: the loss of top-1 is .*; no limit looks at it"):
+        assert assert_quantizes(ruined, data, allow={"bod*": -200.0}, **limits).status == "pass"
+
+
+def distance(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Of each sample: how far the answer is from the float network's, which the targets are."""
+    return (outputs - targets).abs().mean(1)
+
+
+def test_a_metric_of_the_users_own_is_limited_whatever_its_direction() -> None:
+    inputs, _ = labelled(200)
+    own = MetricRequest(distance, higher_is_better=False, limit=0.05)
+    for ruined, status in ((False, "pass"), (True, "fail")):
+        net = Line(ruined=ruined)
+        data, limits = (inputs, net(inputs).detach()), {"max_drop": None, "metric": own, "scheme": "tf-uint8"}
+        if status == "pass":
+            result = assert_quantizes(net, data, max_metric_drop=0.05, max_metric=0.05, **limits)
+            assert [check.status for check in result.checks] == ["pass", "pass"]
+            with pytest.raises(pytest.fail.Exception, match="--max-metric limits it"):
+                assert_quantizes(net, data, min_metric=0.05, **limits)
+            continue
+        with pytest.raises(pytest.fail.Exception, match=r"distance, loss: .*limit ≤ 0\.05"):
+            assert_quantizes(net, data, max_metric_drop=0.05, **limits)
+
+
+def test_numbers_are_judged_by_their_error() -> None:
+    inputs, _ = labelled(200)
+    net = Line(ruined=False)
+    data = inputs, net(inputs).detach()
+    result = assert_quantizes(net, data, max_drop=None, task="regress", max_metric_drop=0.05)
+    assert result.checks[0].criterion is not None
+    assert result.checks[0].criterion.name == "MAE"
+    with pytest.raises(pytest.fail.Exception, match="--max-metric-drop limits MAE"):
+        assert_quantizes(net, data, task="regress")
 
 
 def pytest_run(folder: Path, code: str, *options: str) -> str:

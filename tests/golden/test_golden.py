@@ -74,7 +74,7 @@ def test_ranges_table(check_golden: Check) -> None:
 def test_json(check_golden: Check) -> None:
     text = to_json(awkward_measurement())
     assert to_json(from_json(text)) == text
-    assert json.loads(text)["schema_version"] == 1
+    assert json.loads(text)["schema_version"] == 2
     check_golden("sqnr.json", text)
 
 

@@ -26,6 +26,7 @@ from tests.diagnoses import (
 )
 from tests.golden.test_golden import HELP_WRITTEN_WITH
 from tests.measurements import sums
+from tests.other_tasks import judged_by_error
 
 Check = Callable[[str, str], None]
 
@@ -82,6 +83,14 @@ def test_table_of_what_was_forced_and_awkward(check_golden: Check) -> None:
     check_golden("table_compare_awkward.txt", text)
 
 
+def test_table_of_another_task(check_golden: Check) -> None:
+    pair = [judged_by_error(of) for of in (diagnosis(), repaired_diagnosis())]
+    text = table(compare_diagnoses(*pair, source_before="a.json", source_after="b.json"), 160, top=3)
+    assert "depth error of the quantized network 0.91 m → 0.252 m, -0.658 m" in text
+    assert "No difference" not in text
+    check_golden("table_compare_depth.txt", text)
+
+
 def test_table_with_renamed_layers(check_golden: Check) -> None:
     comparison = renamed_layers()
     assert sum(layer.is_renamed for layer in comparison.layers) > 5
@@ -105,7 +114,7 @@ def test_markdown_of_awkward_names(check_golden: Check) -> None:
 def test_json(check_golden: Check) -> None:
     text = result_to_json(awkward())
     plain = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert plain["schema_version"] == 1
+    assert plain["schema_version"] == 2
     assert len(plain["layers"]) + len(plain["new"]) == len(awkward_diagnosis().measurement.records)
     check_golden("compare.json", text)
 

@@ -18,7 +18,7 @@ from qdiag.writers.json.baseline import baseline_to_json
 from qdiag.writers.json.gate import gate_to_json
 from qdiag.writers.markdown.gate import gate_markdown
 from tests.diagnoses import diagnosis
-from tests.gates import evidence, failed, passed, undecided, unjudged
+from tests.gates import depth_error, evidence, failed, overlooked, passed, undecided, unjudged
 from tests.golden.test_golden import HELP_WRITTEN_WITH
 
 Check = Callable[[str, str], None]
@@ -31,7 +31,7 @@ def table(result: GateResult, width: int) -> str:
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
 
 
-@pytest.mark.parametrize("make", [failed, undecided, passed, unjudged])
+@pytest.mark.parametrize("make", [failed, undecided, passed, unjudged, depth_error, overlooked])
 def test_table(make: Callable[[], GateResult], check_golden: Check) -> None:
     check_golden(f"gate_{make.__name__}.txt", table(make(), 140))
 
@@ -42,7 +42,7 @@ def test_table_on_a_narrow_terminal(check_golden: Check) -> None:
     check_golden("gate_narrow.txt", text)
 
 
-@pytest.mark.parametrize("make", [failed, undecided, unjudged])
+@pytest.mark.parametrize("make", [failed, undecided, unjudged, depth_error, overlooked])
 def test_markdown(make: Callable[[], GateResult], check_golden: Check) -> None:
     check_golden(f"gate_{make.__name__}.md", gate_markdown(make()))
 

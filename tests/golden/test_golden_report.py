@@ -24,7 +24,7 @@ LINKS = (
     [
         ("harmed", diagnosis(), "--method mean"),
         ("healthy", healthy_diagnosis(), "**Nothing to repair"),
-        ("unlabelled", unlabelled_diagnosis(), "agreement with the top-1 of the float network"),
+        ("unlabelled", unlabelled_diagnosis(), "agreement with the float network's own answers, not accuracy"),
         ("doubtful", doubtful_diagnosis(), "The inputs do not seem to be prepared as in training"),
     ],
 )

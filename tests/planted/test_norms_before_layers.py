@@ -50,8 +50,8 @@ def test_its_dead_channels_are_the_cause_and_fix_bn_is_proposed() -> None:
     assert (first.sites[0].channels, first.sites[0].inputs) == ((), DEAD)
     best = first.trials[0]
     assert best.keeps_scheme and best.recovery is not None and best.placebo is not None
-    assert best.recovery.recovered_pp >= 0.6 * found.ranking.harm.value
-    assert best.placebo.over_placebo.pp_interval.low > 0.0
+    assert best.recovery.recovered_task >= 0.6 * found.ranking.harm.value
+    assert best.placebo.over_placebo.task_interval.low > 0.0
     assert best.placebo.sites[0].inputs and not set(best.placebo.sites[0].inputs) & set(DEAD)
     assert "fix-bn" in commands(found)[0]
 

@@ -6,6 +6,7 @@ from qdiag.core.causes.codes import CODES
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import PlantedFault
 from tests.planted.faults import FAULTS
+from tests.planted.words import assert_words_follow
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 CAUSES = [fault.name for fault in FAULTS if fault.cause]
@@ -38,11 +39,11 @@ def test_its_repair_gives_most_of_the_accuracy_back(name: str) -> None:
     ranking = diagnosis(BY_NAME[name].sick).ranking
     best = max(
         (trial for trial in ranking.causes[0].trials if trial.recovery is not None),
-        key=lambda trial: trial.recovery.recovered_pp if trial.recovery else 0.0,
+        key=lambda trial: trial.recovery.recovered_task if trial.recovery else 0.0,
     )
     assert best.recovery is not None
-    assert best.recovery.pp_interval.low > 0.0
-    assert best.recovery.recovered_pp >= 0.6 * ranking.harm.value
+    assert best.recovery.task_interval.low > 0.0
+    assert best.recovery.recovered_task >= 0.6 * ranking.harm.value
     keeps_scheme = any(t.keeps_scheme and t.recovery for t in ranking.causes[0].trials)
     assert keeps_scheme or ranking.way_around is not None
 
@@ -54,6 +55,10 @@ def test_what_nothing_here_repairs_is_listed_and_not_claimed(name: str) -> None:
     assert causes[fault.code].verdict == "untested"
     assert all(trial.refused for trial in causes[fault.code].trials)
     assert diagnosis(fault.sick).ranking.claimed == ()
+
+
+def test_words_follow_what_was_measured(fault: PlantedFault) -> None:
+    assert_words_follow(diagnosis(fault.sick))
 
 
 def test_every_code_has_a_planted_fault() -> None:

@@ -43,7 +43,8 @@ MinChangeOption = Annotated[
     typer.Option("--min-change", metavar="DB", min=0.0, help="Layers whose SQNR changed by less count as the same."),
 ]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Compare what was measured on other samples, or by another metric.")
+    bool,
+    typer.Option("--force", help="Compare other samples, another metric or another output."),
 ]
 MarkdownOption = Annotated[
     str | None, file_option("--markdown", help="Tables for GitHub; - prints them instead of the table."), Writes()
@@ -70,8 +71,8 @@ def compare(
     """Compare two stored diagnoses: before and after, two schemes, two checkpoints.
 
     Needs neither the models nor the data. Layers are matched by name; renamed ones
-    by kind, shape and place. Where both hold the outcomes of single samples, the
-    difference in accuracy is judged sample by sample.
+    by kind, shape and place. The figure that judges the network comes first; where
+    both hold the outcomes of single samples, the difference is judged on pairs.
 
     [bold]How to read the table[/]
 

@@ -22,7 +22,7 @@ from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
-from qdiag.cli.tables.sqnr_header import counts_text
+from qdiag.cli.tables.sqnr_header import figure_text
 from qdiag.config import load_preset
 from qdiag.errors import WriteError
 
@@ -66,13 +66,13 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
         from qdiag.pipeline.diagnose import DiagnoseOptions
         from qdiag.pipeline.sqnr import measure_experiment
 
-        experiment, _ = open_experiment(session, model_options, data_options, scheme.resolved)
+        experiment = open_experiment(session, model_options, data_options, scheme.resolved)
         result = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run)
         write_diagnosis(session, result, out, None)
         print_ranking(console, result)
         console.print()
         session = session.timed_anew()
-        other, _ = open_experiment(session, model_options, data_options, load_preset(CONTRAST_SCHEME))
+        other = open_experiment(session, model_options, data_options, load_preset(CONTRAST_SCHEME))
         console.print(contrast_line(measure_experiment(session, other)))
     console.print()
     _tell(console, DEMO_FAULT)
@@ -106,8 +106,8 @@ def next_commands(result: "Diagnosis", model: Path, out: Path) -> list[str]:
 def contrast_line(measurement: "Measurement") -> Text:
     """The other scheme on the same network and images, in one line."""
     text = Text(f"For contrast, {measurement.scheme.name}: ")
-    if measurement.task.top1 is not None:
-        text.append_text(counts_text("top-1", measurement.task.top1))
+    if measurement.task.judged is not None:
+        text.append_text(figure_text(measurement.task.judged))
     elif measurement.outputs:
         text.append(f"output SQNR {measurement.outputs[0].error.sqnr_db:.1f} dB")
     return text

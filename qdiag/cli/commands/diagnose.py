@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
-from qdiag.cli.options.common import JsonOption, MetricOption
+from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import output_option, run_option
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
@@ -56,8 +57,8 @@ def diagnose(
     model: ModelOptions,
     data: DataOptions,
     scheme: SchemeOptions,
+    task: TaskOptions,
     out: ReportOption = None,
-    metric: MetricOption = None,
     sensitivity: SensitivityOption = True,
     bits: BitsOption = True,
     json: JsonOption = None,
@@ -71,7 +72,9 @@ def diagnose(
     its repair gave accuracy back, beyond noise, and more than the same repair made elsewhere
     (the placebo). Then the best repairs are made one after another, until nothing more is gained.
 
-    Without labels, agreement with the float network's top-1 takes the place of accuracy.
+    What the network does is told by the labels, by --task, or by a --metric of your own; without
+    any of them, by the names of its outputs. A classifier without labels is judged by its agreement
+    with the float network, and what nothing speaks for by the SQNR of its outputs.
     The model is read, never changed; what repairs it is printed at the end.
     """
     stdout_is_taken = check_single_stdout(json, None)
@@ -80,13 +83,12 @@ def diagnose(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
-        experiment, function = open_experiment(session, model, data, resolved, metric)
+        experiment = open_experiment(session, model, data, resolved, task)
         options = DiagnoseOptions(
             with_sensitivity=sensitivity,
             with_bits=bits,
-            metric=function,
             raises=run.debug,
-            words=option_words(model, data, scheme),
+            words=option_words(model, data, scheme, task),
         )
         result = run_diagnosis(session, experiment, options, run)
         write_diagnosis(session, result, out, json)

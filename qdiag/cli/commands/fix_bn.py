@@ -23,6 +23,7 @@ from qdiag.cli.options.fix_bn import (
 )
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import PARTS, PerTensorSchemeOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.fix_bn import print_fix
@@ -51,6 +52,7 @@ def fix_bn(
     model: ModelOptions,
     data: DataOptions,
     scheme: PerTensorSchemeOptions,
+    task: TaskOptions,
     output: OutputOption = None,
     in_place: InPlaceOption = False,
     force: ForceOption = False,
@@ -106,7 +108,7 @@ def fix_bn(
             )
         else:
             datasets = open_data(data, model, found, session)
-            fix, changes = fix_batchnorms(session, found, audit, datasets, resolved, options)
+            fix, changes = fix_batchnorms(session, found, audit, datasets, resolved, options, task.request)
         if target is not None and changes and not dry_run:
             save_repaired(found, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             fix = replace(fix, written_to=str(target))

@@ -1,7 +1,7 @@
 """`qdiag gate`: is it good enough, and is it still as good as last time?"""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +17,12 @@ from qdiag.cli.options import gate as options
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions
 from qdiag.cli.tables.gate import print_gate
 from qdiag.config.gate_file import GateSettings, gate_settings
-from qdiag.core.gate import EXIT_PASSED, GateResult, Limit
+from qdiag.core.gate import EXIT_PASSED, GateResult
 from qdiag.errors import ConfigError, QdiagError
 from qdiag.files.atomic import STDOUT, check_writable, write_file
 from qdiag.files.register import declare_outputs
@@ -37,9 +38,11 @@ DEFAULT_BASELINE = "qdiag-baseline.json"
 GATE_EPILOG = f"""
 [bold]Examples[/]
 
-At most one point of top-1:  [cyan]qdiag gate reports/run1 --max-drop 1[/]
+At most one point of accuracy:  [cyan]qdiag gate reports/run1 --max-drop 1[/]
 
 Every layer, with one exception:  [cyan]qdiag gate reports/run1 --min-layer-sqnr 15 --allow 'head.*=8'[/]
+
+Your own figure, or that of any task:  [cyan]qdiag gate reports/run1 --max-metric-drop 0.02[/]
 
 No worse than last time:  [cyan]qdiag gate reports/run1 --baseline {DEFAULT_BASELINE} --tolerance 0.5[/]
 
@@ -68,6 +71,7 @@ class _Target:
     model: ModelOptions
     data: DataOptions
     scheme: SchemeOptions
+    task: TaskOptions
     run: RunOptions
 
 
@@ -84,6 +88,7 @@ def gate(
     result: options.ResultArgument,
     data: DataOptions,
     scheme: SchemeOptions,
+    task: TaskOptions,
     limits: options.LimitOptions,
     update_baseline: options.UpdateBaselineOption = False,
     accept: options.AcceptOption = False,
@@ -103,9 +108,10 @@ def gate(
     """Hold a result against limits, and fail the build when it breaks one.
 
     Reads a stored result in less than half a second, without torch, or measures a
-    model. A limit on accuracy is broken when the drop exceeds it and the paired
+    model. A limit on a figure is broken when the loss exceeds it and the paired
     95 % interval excludes it; where the interval includes it, the samples are too
     few to tell: the gate says how many more would do, and fails only with --strict.
+    Accuracy is the share of right answers of any task: top-1, mIoU, mAP and such.
     In GitHub Actions it also writes the summary of the step, and annotations.
     """
     settings = gate_settings(limits.given, environment=os.environ, folder=Path(), config=config)
@@ -116,6 +122,7 @@ def gate(
         ModelOptions(result, arch, trust, submodule, input_shape, key),
         data,
         scheme,
+        task,
         run,
     )
     if accept and not update_baseline:
@@ -135,7 +142,7 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, update: _Upd
     try:
         baseline = _old_baseline(path, settings, update)
         if update.is_asked and baseline is None:  # the new one would be compared with itself
-            thresholds = replace(thresholds, tolerance_pp=Limit(), tolerance_db=Limit(), no_new_causes="off")
+            thresholds = thresholds.without_baseline
         if update.is_asked and baseline is not None and thresholds.is_empty:
             raise ConfigError(
                 "there is a baseline, and no limit that says whether this result may take its place",
@@ -176,17 +183,18 @@ def _old_baseline(path: str, settings: GateSettings, update: _Update) -> "Baseli
 def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
     thresholds = settings.thresholds
     if is_stored(target.model.model):
-        measured_with = (target.data, target.model, target.scheme)
-        if measured_with != (DataOptions(), ModelOptions(target.model.model), SchemeOptions()):
+        measured_with = (target.data, target.model, target.scheme, target.task)
+        if measured_with != (DataOptions(), ModelOptions(target.model.model), SchemeOptions(), TaskOptions()):
             raise ConfigError(
-                "options of the model, the data or the scheme, and a stored result",
+                "options of the model, the data, the task or the scheme, and a stored result",
                 at=target.model.model,
                 hint="the result was measured already: leave them away, or give the model instead",
             )
         return read_evidence(target.model.model)
     needs_causes = bool(thresholds.forbid or thresholds.warn_codes) or thresholds.no_new_causes != "off"
-    words = option_words(target.model, target.data, target.scheme) if needs_causes else None
-    return measure_evidence(target.run, target.model, target.data, target.scheme.resolved, causes_for=words)
+    words = option_words(target.model, target.data, target.scheme, target.task) if needs_causes else None
+    measured = target.model, target.data, target.scheme.resolved, target.task
+    return measure_evidence(target.run, *measured, causes_for=words)
 
 
 def _write_baseline(evidence: GateEvidence, path: str) -> None:

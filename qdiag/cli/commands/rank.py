@@ -10,6 +10,7 @@ from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 
@@ -32,6 +33,7 @@ def rank(
     model: ModelOptions,
     data: DataOptions,
     scheme: SchemeOptions,
+    task: TaskOptions,
     json: JsonOption = None,
     plot: PlotOption = None,
     *,
@@ -49,13 +51,13 @@ def rank(
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
-    words = option_words(model, data, scheme)
+    words = option_words(model, data, scheme, task)
     watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
         options = DiagnoseOptions(with_sensitivity=False, with_bits=False, raises=run.debug, words=words)
-        experiment, _ = open_experiment(session, model, data, resolved)
+        experiment = open_experiment(session, model, data, resolved, task)
         result = run_diagnosis(session, experiment, options, run)
         write_diagnosis(session, result, None, json)
         if plot is not None:

@@ -13,6 +13,7 @@ from qdiag.cli.options.fix_bn import ForceOption, InPlaceOption, OutputOption
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.repair import RepairBoundOption, RepairLayersOption, WithOption, repair_names
 from qdiag.cli.options.scheme import PARTS, PerTensorSchemeOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.repair import print_repair
@@ -38,6 +39,7 @@ def repair(
     with_: WithOption,
     data: DataOptions,
     scheme: PerTensorSchemeOptions,
+    task: TaskOptions,
     output: OutputOption = None,
     in_place: InPlaceOption = False,
     force: ForceOption = False,
@@ -74,7 +76,7 @@ def repair(
     with running(run, seed=data.seed) as session:
         subject = open_subject(model)
         datasets = open_data(data, model, subject, session)
-        result, changes = repair_model(session, subject, datasets, resolved, options)
+        result, changes = repair_model(session, subject, datasets, resolved, options, task.request)
         if changes:
             save_repaired(subject, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             result = replace(result, written_to=str(target))

@@ -48,9 +48,7 @@ DiagnosisArgument = Annotated[
 ]
 FolderOption = Annotated[
     Path,
-    output_option(
-        "--output", "-o", metavar="DIR", show_default=False, help="The report's folder, made if it is missing."
-    ),
+    output_option("--out", "-o", metavar="DIR", show_default=False, help="The report's folder, made if it is missing."),
     Writes(redrawn_files),
 ]
 BeforeOption = Annotated[

@@ -12,6 +12,7 @@ from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import run_option
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import minutes, pass_words
 from qdiag.core.measures.sensitivity import SensitivityPart
@@ -39,6 +40,7 @@ def sensitivity(
     model: ModelOptions,
     data: DataOptions,
     scheme: SchemeOptions,
+    task: TaskOptions,
     part: PartOption = "both",
     all_but: AllButOption = True,
     estimate_only: EstimateOnlyOption = False,
@@ -66,7 +68,7 @@ def sensitivity(
         from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
 
         options = SensitivityOptions(part, with_exact=not estimate_only, with_all_but=all_but)
-        experiment, _ = open_experiment(session, model, data, resolved)
+        experiment = open_experiment(session, model, data, resolved, task)
         if not run.quiet:
             from qdiag.pipeline.estimate import estimate_sweep
 

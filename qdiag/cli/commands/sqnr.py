@@ -8,7 +8,6 @@ from qdiag.cli.options.common import (
     CsvOption,
     JsonOption,
     LossesOption,
-    MetricOption,
     OrderOption,
     PlotOption,
     SortOption,
@@ -18,6 +17,7 @@ from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import SchemeOptions
+from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.files.atomic import write_file
@@ -49,8 +49,8 @@ def sqnr(
     model: ModelOptions,
     data: DataOptions,
     scheme: SchemeOptions,
+    task: TaskOptions,
     losses: LossesOption = False,
-    metric: MetricOption = None,
     order: OrderOption = "worst",
     sort: SortOption = "local",
     top: TopOption = None,
@@ -92,8 +92,8 @@ def sqnr(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sqnr import measure_experiment
 
-        experiment, function = open_experiment(session, model, data, resolved, metric)
-        measurement = measure_experiment(session, experiment, metric=function, with_losses=losses)
+        experiment = open_experiment(session, model, data, resolved, task)
+        measurement = measure_experiment(session, experiment, with_losses=losses)
         if json is not None:
             from qdiag.writers.json.measurement import to_json
 

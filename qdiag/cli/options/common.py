@@ -83,13 +83,6 @@ LossesOption = Annotated[
         "clipping.",
     ),
 ]
-MetricOption = Annotated[
-    str | None,
-    run_option(
-        "--metric", metavar="./FILE.py:FN", help="Your own score beside top-1: fn(outputs, labels), of both networks."
-    ),
-    Reads(),
-]
 DeviceOption = Annotated[Device, run_option("--device", help="Where to run.")]
 
 OrderOption = Annotated[Order, output_option("--order", help="Order of the rows.")]

@@ -6,9 +6,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from qdiag.cli.options.panels import DATA, MODEL, OUTPUT, RUN, SCHEME
+from qdiag.cli.options.panels import DATA, MODEL, OUTPUT, RUN, SCHEME, TASK
 
-PANELS = (MODEL, DATA, SCHEME, RUN, OUTPUT)
+PANELS = (MODEL, DATA, TASK, SCHEME, RUN, OUTPUT)
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 

@@ -9,7 +9,7 @@ from qdiag.core.causes.repair_traits import Method
 
 OutputOption = Annotated[
     Path | None,
-    output_option("--output", "-o", metavar="FIXED", help="The repaired model, in the format of MODEL."),
+    output_option("--out", "-o", metavar="FIXED", help="The repaired model, in the format of MODEL."),
     Writes(hint="give another name; --in-place replaces the model"),
 ]
 InPlaceOption = Annotated[bool, output_option("--in-place", help="Replace MODEL itself.")]

@@ -6,10 +6,11 @@ import typer
 
 from qdiag.cli.options.parse import check_output
 
-MODEL, DATA, SCHEME, RUN, OUTPUT = "Model", "Data", "Scheme", "Run", "Output"
+MODEL, DATA, TASK, SCHEME, RUN, OUTPUT = "Model", "Data", "Task", "Scheme", "Run", "Output"
 
 model_option = partial(typer.Option, rich_help_panel=MODEL)
 data_option = partial(typer.Option, rich_help_panel=DATA)
+task_option = partial(typer.Option, rich_help_panel=TASK)
 scheme_option = partial(typer.Option, rich_help_panel=SCHEME)
 run_option = partial(typer.Option, rich_help_panel=RUN)
 output_option = partial(typer.Option, rich_help_panel=OUTPUT)

@@ -1,14 +1,18 @@
-"""The options that say which network, data and scheme a run was about, as words of a command line."""
+"""The options that say which network, data, scheme and task a run was about, as words of a command line."""
 
 from pathlib import Path
 
 from qdiag.cli.inputs import ModelOptions
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.scheme import SchemeOptions
+from qdiag.cli.options.task import TaskOptions
 
 
-def option_words(model: ModelOptions, data: DataOptions, scheme: SchemeOptions) -> tuple[str, ...]:
-    """Words that lead another command to the same network, data and scheme; defaults are left out."""
+def option_words(
+    model: ModelOptions, data: DataOptions, scheme: SchemeOptions, task: TaskOptions | None = None
+) -> tuple[str, ...]:
+    """Words that lead another command to the same network, data, scheme and task; defaults are left out."""
+    task = task or TaskOptions()
     pairs: list[tuple[str, object]] = [
         ("--arch", model.arch),
         ("--submodule", model.submodule),
@@ -29,6 +33,11 @@ def option_words(model: ModelOptions, data: DataOptions, scheme: SchemeOptions) 
         ("--batch-size", data.batch_size if data.batch_size != DataOptions().batch_size else None),
         ("--seed", data.seed if data.seed != DataOptions().seed else None),
         ("--scheme", scheme.scheme),
+        ("--task", task.task),
+        ("--output", task.judged_output),
+        ("--metric", task.metric),
+        ("--metric-direction", task.metric_direction),
+        ("--metric-limit", task.metric_limit),
     ]
     words = [word for name, value in pairs if value is not None for word in (name, _plain(value))]
     for argument in data.arg or ():

@@ -7,16 +7,17 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
 from qdiag.writers.words.gate import (
     STATUS_WORDS,
+    bounds_words,
     change_words,
     check_title,
     detail_lines,
     figure_words,
+    harm_line,
     limit_words,
     named_cause_words,
     shown_checks,
     verdict_words,
 )
-from qdiag.writers.words.numbers import number
 
 STYLES: dict[GateStatus, str] = {
     "pass": "green",
@@ -42,6 +43,8 @@ def print_gate(console: Console, result: GateResult) -> None:
         _say(console, "cause", named_cause_words(cause), "bold")
     for command in result.commands:
         _say(console, "repair", command, "bold")
+    if harm_line(result):
+        _say(console, "network", harm_line(result), "bold yellow" if result.is_harm_overlooked else "dim")
     for note in result.notes:
         _say(console, "note", note, "dim")
     console.print(Text(verdict_words(result), style=STYLES[result.status]))
@@ -66,7 +69,7 @@ def _head(result: GateResult) -> str:
 def _columns(checks: tuple[GateCheck, ...]) -> tuple[Column[GateCheck], list[Column[GateCheck]]]:
     columns = [
         Column[GateCheck]("now", lambda check: Text(figure_words(check, check.value)), 99),
-        Column[GateCheck]("95 %", lambda check: Text(_bounds(check)), 50),
+        Column[GateCheck]("95 %", lambda check: Text(bounds_words(check)), 50),
         Column[GateCheck]("limit", lambda check: Text(limit_words(check)), 98),
         Column[GateCheck]("status", _status, 100, is_left=True),
     ]
@@ -80,9 +83,3 @@ def _columns(checks: tuple[GateCheck, ...]) -> tuple[Column[GateCheck], list[Col
 
 def _status(check: GateCheck) -> Text:
     return Text(STATUS_WORDS[check.status], style=STYLES[check.status])
-
-
-def _bounds(check: GateCheck) -> str:
-    if check.interval is None:
-        return ""
-    return f"{number(check.interval.low)} to {number(check.interval.high)}"

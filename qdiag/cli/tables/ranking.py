@@ -1,5 +1,6 @@
 """What `qdiag rank` and `qdiag diagnose` print: the verdict, the suspects, the sequence of repairs, what to run."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -10,15 +11,18 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import (
     capture_lines,
     data_lines,
+    figure_text,
     float_lines,
     header_grid,
-    metric_words,
+    judged_lines,
     model_lines,
+    next_step,
     preprocessing_lines,
 )
 from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
+from qdiag.core.measures.task import Criterion
 from qdiag.writers.words.causes import (
     VERDICT_WORDS,
     cause_title,
@@ -29,12 +33,22 @@ from qdiag.writers.words.causes import (
     step_title,
     way_around_commands,
 )
-from qdiag.writers.words.numbers import count_noun, interval_words, number, task_noun, with_unit
+from qdiag.writers.words.figures import (
+    bounds_words,
+    change_unit,
+    change_words,
+    digits,
+    gain_of,
+    level_words,
+    noun,
+    trial_criterion,
+)
+from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
 from qdiag.writers.words.preprocessing import preprocessing_command
+from qdiag.writers.words.task_choice import counts_no_answers
 
 _VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4
-_RANKED_BY = {"top1": "top-1", "agreement": "agreement of the top-1", "none": "SQNR at the output"}
 
 
 def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
@@ -75,8 +89,11 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
     yield from preprocessing_lines(measurement)
     yield from capture_lines(measurement.capture)
     yield from float_lines(measurement)
-    for score in measurement.task.metrics:
-        yield "metric", Text(f"{metric_words(score)}; repairs are ranked by {_RANKED_BY[ranking.task_kind]}")
+    task = measurement.task
+    if task.choice.kind != "classify" or task.choice.reason == "metric":
+        for word, figure in zip(("task", *[""] * len(task.figures)), task.figures, strict=False):
+            yield word, figure_text(figure)
+    yield from judged_lines(task)
     passes = "1 pass" if ranking.pass_count == 1 else f"{ranking.pass_count} passes"
     words = f"{count_noun(ranking.variant_count, 'network')} in {passes} beside one float reference"
     yield "repairs", Text(words)
@@ -104,25 +121,30 @@ def _name(row: Row) -> Text:
 
 
 def _columns(ranking: Ranking) -> list[Column[Row]]:
-    noun = {"top1": "top-1", "agreement": "agreement"}.get(ranking.task_kind, "")
+    criterion = ranking.criterion
     found: list[Column[Row]] = []
-    if ranking.task_kind != "none":
-        found.append(Column(f"gives back\n{noun} pp", _points, 95))
+    unit = change_unit(criterion)
+    if criterion is not None:
+        found.append(Column(f"gives back\n{noun(criterion)} {unit}".rstrip(), _points, 95))
         found.append(Column("\n95 %", _interval, 70))
-    found.append(Column("gives back\noutput dB", _decibels, 94 if ranking.task_kind == "none" else 60))
-    found.append(Column("placebo\npp" if ranking.task_kind != "none" else "placebo\ndB", _placebo, 80))
+    found.append(Column("gives back\noutput dB", _decibels, 94 if criterion is None else 60))
+    found.append(Column(f"placebo\n{unit}", _placebo, 80))
     found.append(Column("\nverdict", _verdict, 90, is_left=True))
     return found
 
 
 def _points(row: Row) -> Text:
-    recovery = _recovery(row)
-    return Text(number(recovery.recovered_pp) if recovery is not None else "")
+    recovery, criterion = _recovery(row), _criterion(row)
+    if recovery is None:
+        return Text("")
+    value = recovery.recovered_task
+    return Text(UNKNOWN if math.isnan(value) else digits(criterion, value))
 
 
 def _interval(row: Row) -> Text:
     recovery = _recovery(row)
-    return Text(interval_words(recovery.pp_interval).removeprefix("95 %: ") if recovery is not None else "")
+    bounds = bounds_words(_criterion(row), recovery.task_interval) if recovery is not None else ""
+    return Text(bounds.removeprefix("95 %: "))
 
 
 def _decibels(row: Row) -> Text:
@@ -134,8 +156,8 @@ def _placebo(row: Row) -> Text:
     trial = row[1]
     if not isinstance(trial, Trial) or trial.placebo is None:
         return Text("-" if _recovery(row) is not None else "")
-    recovery = trial.placebo.recovery
-    return Text(number(recovery.recovered_pp if recovery.pairs is not None else recovery.recovered_db))
+    criterion, value, _ = gain_of(trial.placebo.recovery, trial_criterion(trial))
+    return Text(UNKNOWN if math.isnan(value) else digits(criterion, value))
 
 
 def _verdict(row: Row) -> Text:
@@ -149,6 +171,10 @@ def _recovery(row: Row) -> Recovery | None:
     return row[1].recovery if isinstance(row[1], Trial) else None
 
 
+def _criterion(row: Row) -> Criterion | None:
+    return trial_criterion(row[1]) if isinstance(row[1], Trial) else None
+
+
 def _reasons(ranking: Ranking) -> Iterator[str]:
     """Why suspects are not called causes, and why repairs were not made."""
     for cause in ranking.causes:
@@ -160,13 +186,13 @@ def _reasons(ranking: Ranking) -> Iterator[str]:
 
 
 def _waterfall(ranking: Ranking) -> Iterator[tuple[str, Text]]:
-    kind = ranking.task_kind
-    yield "one after another", Text(f"as it is: {score_words(ranking.before, kind)}")
+    criterion = ranking.criterion
+    yield "one after another", Text(f"as it is: {score_words(ranking.before, criterion)}")
     for i, step in enumerate(ranking.waterfall, 1):
-        yield "", Text(f"{i}. {_step(step)}: {score_words(step.after, kind)}")
-    if kind != "none":
-        left = f"no repair gives back the remaining {with_unit(ranking.remainder_pp, 'pp')}"
-        yield "", Text(f"{'nothing is left' if ranking.remainder_pp <= 0.0 else left}{_apart(ranking)}")
+        yield "", Text(f"{i}. {_step(step)}: {score_words(step.after, criterion)}")
+    if criterion is not None:
+        left = f"no repair gives back the remaining {change_words(criterion, ranking.remainder)}"
+        yield "", Text(f"{'nothing is left' if ranking.remainder <= 0.0 else left}{_apart(ranking)}")
 
 
 def _step(step: WaterfallStep) -> str:
@@ -180,7 +206,7 @@ def _apart(ranking: Ranking) -> str:
 
 def _part(part: PartScore, ranking: Ranking) -> str:
     score = part.after or part.before
-    return f"{part.part} alone {number(score.task_percent)} % {task_noun(ranking.task_kind)}"
+    return f"{part.part} alone {level_words(score, ranking.criterion)}"
 
 
 def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
@@ -188,14 +214,17 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
     if ranking.ways_around:
         console.print()
         lines = [
-            (repair_title(t.repair), Text(score_words(t.after, ranking.task_kind)))
+            (repair_title(t.repair), Text(score_words(t.after, ranking.criterion)))
             for t in ranking.ways_around
             if t.after
         ]
         console.print(header_grid(("another scheme", Text("")), *((f"  {name}", words) for name, words in lines)))
     proposed = commands(diagnosis)
     around = way_around_commands(diagnosis, ranking.way_around) if ranking.way_around is not None else ()
-    for title, found in (("To repair it:", proposed), ("Or around it:", around)):
+    if counts_no_answers(ranking.before.task):
+        console.print()
+        console.print(next_step(ranking.before.task))
+    for title, found in (("To repair it:", proposed), ("Or around it:" if proposed else "Around it:", around)):
         if found:
             console.print()
             _print_commands(console, title, found)

@@ -38,8 +38,9 @@ def print_head(console: Console, repair: ModelRepair, lines: Iterable[tuple[str,
 
 def print_end(console: Console, repair: ModelRepair, last_line: str) -> None:
     """Whether anything was lost to begin with, and what became of it all."""
-    if repair.before is not None and repair.before.task.top1 is not None:
-        harmless = harmless_words(repair.before.task.top1)
+    judged = repair.before.task.judged if repair.before is not None else None
+    if judged is not None and not judged.criterion.is_against_float:
+        harmless = harmless_words(judged)
         if harmless:
             console.print(Text(harmless), soft_wrap=True)
     console.print(Text(last_line), soft_wrap=True)

@@ -1,6 +1,5 @@
 """What was measured, on what, and how: the lines above the table of layers."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -10,12 +9,14 @@ from rich.text import Text
 
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
-from qdiag.core.measures.task import MetricScore, PairedCounts, TaskResult
+from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
+from qdiag.writers.words.figures import figure_parts
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.preprocessing import preprocessing_warning
+from qdiag.writers.words.task_choice import counts_no_answers, judged_words, next_step_words
 
 Lines = Iterator[tuple[str, Text]]
 
@@ -121,45 +122,35 @@ def _scheme_lines(scheme: QuantScheme) -> Lines:
 def _task_lines(measurement: Measurement) -> Lines:
     task = measurement.task
     word = "task"
-    for name, counts in (("top-1", task.top1), ("top-5", task.top5)):
-        if counts is not None:
-            yield word, counts_text(name, counts)
-            word = ""
-    for score in task.metrics:
-        yield word, Text(metric_words(score))
-        word = ""
-    if task.agreement_count is not None:
-        yield word, Text(agreement_words(task))
+    for figure in task.figures:
+        yield word, figure_text(figure)
         word = ""
     for output in measurement.outputs:
         weakest = output.weakest
         inside = f"; {_db(weakest.error.sqnr_db)} dB at {weakest.name}, its weakest part" if weakest else ""
         yield word, Text(f"SQNR of {output.name} {_db(output.error.sqnr_db)} dB{inside}")
         word = ""
+    yield from judged_lines(task)
+    if counts_no_answers(task):
+        yield "", next_step(task)
 
 
-def counts_text(name: str, counts: PairedCounts) -> Text:
-    """`top-1 76.4 % → 9.0 %, drop 67.4 pp (95 %: 63.0 to 71.3)`; the drop in colour when the interval excludes 0."""
-    interval = counts.drop_interval_pp
+def judged_lines(task: TaskResult) -> Lines:
+    """What the network is judged by, and why."""
+    yield "judged", Text(judged_words(task).removeprefix("judged "))
+
+
+def next_step(task: TaskResult) -> Text:
+    """How to have answers counted."""
+    return Text(f"{next_step_words(task)} Options: --task, --output, --targets, --metric.")
+
+
+def figure_text(figure: Figure) -> Text:
+    """`top-1 76.4 % → 9.0 %, drop 67.4 pp (95 %: ...), 500 samples`; in colour when the interval excludes 0."""
+    before, change, behind = figure_parts(figure)
+    interval = figure.loss_interval
     style = "red" if interval.low > 0.0 else "green" if interval.high < 0.0 else ""
-    return Text.assemble(
-        f"{name} {counts.reference_percent:.1f} % → {counts.simulated_percent:.1f} %, ",
-        (f"drop {counts.drop_pp:.1f} pp", f"bold {style}".strip()),
-        f" (95 %: {interval.low:.1f} to {interval.high:.1f}), {counts.sample_count} samples",
-    )
-
-
-def metric_words(score: MetricScore) -> str:
-    """`mean_iou 0.712 → 0.334, float - quantized 95 % 0.31 to 0.45`."""
-    drop = score.drop_interval
-    interval = f", float - quantized 95 % {drop.low:.4g} to {drop.high:.4g}" if drop else ""
-    return f"{score.name} {score.reference:.4g} → {score.simulated:.4g}{interval}"
-
-
-def agreement_words(task: TaskResult) -> str:
-    """How often both networks say the same, right or wrong."""
-    share = 100.0 * (task.agreement_count or 0) / task.sample_count if task.sample_count else math.nan
-    return f"same top-1 on {share:.1f} % of {task.sample_count} samples"
+    return Text.assemble(before, (change, f"bold {style}".strip()), behind)
 
 
 def float_lines(measurement: Measurement) -> Lines:

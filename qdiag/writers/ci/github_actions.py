@@ -2,7 +2,7 @@
 
 from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.printable import printable
-from qdiag.writers.words.gate import check_sentence, check_title, named_cause_words
+from qdiag.writers.words.gate import check_sentence, check_title, harm_line, named_cause_words
 
 ANNOTATIONS_AT_MOST = 10
 """Of each kind; GitHub shows no more of one step."""
@@ -20,7 +20,10 @@ def annotations(result: GateResult) -> tuple[str, ...]:
         *(_line("error", "cause", named_cause_words(cause)) for cause in result.causes if grave),
         *(_command("error", check) for check in grave if check.layer is not None),
     ]
-    warnings = [_command("warning", check) for check in sorted(slight, key=lambda check: check.layer is not None)]
+    warnings = [
+        *([_line("warning", "harm", harm_line(result))] if result.is_harm_overlooked else []),
+        *(_command("warning", check) for check in sorted(slight, key=lambda check: check.layer is not None)),
+    ]
     return (*errors[:ANNOTATIONS_AT_MOST], *warnings[:ANNOTATIONS_AT_MOST])
 
 

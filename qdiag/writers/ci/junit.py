@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.printable import printable
-from qdiag.writers.words.gate import RULE_HELP, check_sentence, check_title, named_cause_words
+from qdiag.writers.words.gate import RULE_HELP, check_sentence, check_title, harm_line, named_cause_words
 
 
 def gate_junit(result: GateResult) -> str:
@@ -71,6 +71,8 @@ def _properties(result: GateResult) -> dict[str, str]:
     own = {"source": result.source, "status": result.status, "scheme": result.scheme}
     if result.model is not None:
         own["model"] = result.model.source
+    if harm_line(result):
+        own["harm"] = harm_line(result)
     return {**own, **{f"fingerprint {name}": value for name, value in result.fingerprints.items()}}
 
 

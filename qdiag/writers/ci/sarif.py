@@ -10,13 +10,14 @@ from qdiag.core.causes.codes import CODES
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
 from qdiag.writers.plain_json import dump, shown
 from qdiag.writers.words.causes import cause_title
-from qdiag.writers.words.gate import RULE_HELP, RULE_TITLES, check_sentence, named_cause_words
+from qdiag.writers.words.gate import RULE_HELP, RULE_TITLES, check_sentence, harm_line, named_cause_words
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 RESULTS_AT_MOST = 5_000
 """What GitHub shows; it refuses more than 25,000."""
 
 _FINGERPRINT = "qdiagRuleAndLayer/v1"
+_HARM = "gate/harm"
 _LEVELS: dict[GateStatus, str] = {
     "fail": "error",
     "cannot_judge": "error",
@@ -61,6 +62,8 @@ def _results(result: GateResult) -> Iterator[dict[str, Any]]:
             continue
         layers = check.places or ((check.layer,) if check.layer else ())
         yield _result(_rule_id(check), _LEVELS[check.status], check_sentence(check), layers, result, check.code or "")
+    if result.is_harm_overlooked:
+        yield _result(_HARM, "warning", harm_line(result), (), result, "")
     level = "error" if result.status == "fail" else "warning"
     for cause in result.causes:
         for layer in cause.layers:
@@ -106,7 +109,7 @@ def _rule(rule: str) -> dict[str, Any]:
                 "fullDescription": {"text": RULE_HELP[name]},
                 "properties": {"tags": ["quantization", "gate"]},
             }
-    return {"id": rule, "shortDescription": {"text": rule}}
+    return {"id": rule, "shortDescription": {"text": "harm that no limit looks at" if rule == _HARM else rule}}
 
 
 def _uri(result: GateResult) -> str:

@@ -37,7 +37,7 @@ def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
         for kind in ("alone", "all_but"):
             scores: list[Score | None] = [getattr(rows.get(name), kind, None) for name in names]
             frame[f"{kind}_output_sqnr_db"] = [known(s.output_sqnr_db) if s else None for s in scores]
-            frame[f"{kind}_task_percent"] = [known(s.task_percent) if s else None for s in scores]
+            frame[f"{kind}_task_value"] = [known(s.task_value) if s else None for s in scores]
         frame["fisher"] = [known(rows[name].fisher) if name in rows else None for name in names]
     return frame
 

@@ -1,13 +1,14 @@
 """The few figures by which a reader compares two diagnoses at a glance."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.html.filters import amount, signed
-from qdiag.writers.html.view import float_percent
+from qdiag.core.measures.change import same_criterion
+from qdiag.core.measures.task import Criterion
+from qdiag.writers.html.filters import signed, signed_change, value
 from qdiag.writers.words.layer_row import layer_rows, weakest
-from qdiag.writers.words.numbers import task_noun
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +23,33 @@ class ComparisonRow:
 
 def comparison(before: Diagnosis, after: Diagnosis) -> tuple[ComparisonRow, ...]:
     """Rows for what both know."""
-    rows = []
-    if before.ranking.task_kind == after.ranking.task_kind != "none":
-        noun = task_noun(before.ranking.task_kind)
-        scores = before.ranking.before, after.ranking.before
-        if before.ranking.task_kind == "top1":
-            rows.append(_row(f"Float {noun}", float_percent(scores[0]), float_percent(scores[1]), "%", "pp"))
-        rows.append(_row(f"Quantized {noun}", scores[0].task_percent, scores[1].task_percent, "%", "pp"))
+    rows = [*_judged_rows(before, after)]
     output = before.ranking.before.output_sqnr_db, after.ranking.before.output_sqnr_db
-    rows.append(_row("Output SQNR", *output, "dB", "dB"))
-    rows.append(_row("Weakest layer, local SQNR", _weakest_db(before), _weakest_db(after), "dB", "dB"))
+    rows.append(_row("Output SQNR", *output, None))
+    rows.append(_row("Weakest layer, local SQNR", _weakest_db(before), _weakest_db(after), None))
     claimed = len(before.ranking.claimed), len(after.ranking.claimed)
     change = "none" if claimed[0] == claimed[1] else signed(claimed[1] - claimed[0]).removesuffix(".0")
     rows.append(ComparisonRow("Proved causes", str(claimed[0]), str(claimed[1]), change))
     return tuple(row for row in rows if row is not None)
 
 
-def _row(label: str, before: float, after: float, unit: str, change_unit: str) -> ComparisonRow | None:
+def _judged_rows(before: Diagnosis, after: Diagnosis) -> Iterator[ComparisonRow | None]:
+    """Of both networks of both, where both are judged by the same figure."""
+    first, second = before.ranking.before.task.judged, after.ranking.before.task.judged
+    if first is None or second is None or not same_criterion(first, second):
+        return
+    criterion = second.criterion
+    if not criterion.is_against_float:
+        yield _row(f"Float {criterion.name}", first.reference, second.reference, criterion)
+    yield _row(f"Quantized {criterion.name}", first.simulated, second.simulated, criterion)
+
+
+def _row(label: str, before: float, after: float, criterion: Criterion | None) -> ComparisonRow | None:
+    """`None` for decibels."""
     if math.isnan(before) and math.isnan(after):
         return None
-    change = f"{signed(after - before)} {change_unit}" if math.isfinite(after - before) else ""
-    return ComparisonRow(label, amount(before, unit), amount(after, unit), change)
+    change = signed_change(after - before, criterion) if math.isfinite(after - before) else ""
+    return ComparisonRow(label, value(before, criterion), value(after, criterion), change)
 
 
 def _weakest_db(diagnosis: Diagnosis) -> float:

@@ -2,18 +2,23 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from qdiag.core.causes.findings import Evidence
-from qdiag.core.causes.ranking import RankedCause
-from qdiag.core.measures.task import Interval
+from qdiag.core.causes.ranking import RankedCause, Recovery
+from qdiag.core.measures.task import Criterion, Interval
+from qdiag.core.printable import printable
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.words.bn import dead_sentence
-from qdiag.writers.words.causes import cause_line, cause_title, repair_title, score_words
+from qdiag.writers.words.causes import cause_line, cause_title, repair_title, score_words, state_words
 from qdiag.writers.words.evidence import evidence_words, float_words
+from qdiag.writers.words.figures import change_unit, digits, figure_words, gain_of, noun
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
+from qdiag.writers.words.task_choice import judged_words, next_step_words
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -40,11 +45,74 @@ def signed(value: float) -> str:
     return text if value != value or text in ("0.0", NONE) or text.startswith(MINUS) else f"+{text}"
 
 
-def between(interval: Interval) -> str:
-    """`63.0 to 71.3`; empty when a bound is NaN."""
+def figure_digits(value: float, criterion: Criterion | None) -> str:
+    """The number of a figure, as `digits` writes it, with a true minus sign."""
+    if not math.isfinite(value):
+        return figure(value)
+    return digits(criterion, value).replace("-", MINUS)
+
+
+def value(number: float, criterion: Criterion | None) -> str:
+    """`76.4 %`."""
+    return _with_unit(number, criterion, criterion.unit if criterion is not None else "dB")
+
+
+def change(number: float, criterion: Criterion | None) -> str:
+    """`67.4 pp`."""
+    return _with_unit(number, criterion, change_unit(criterion))
+
+
+def loss(number: float, criterion: Criterion | None) -> str:
+    """`87.8 %` of answers that changed; otherwise as `change`."""
+    return _with_unit(number, criterion, criterion.harm_unit if criterion is not None else "dB")
+
+
+def _with_unit(number: float, criterion: Criterion | None, unit: str) -> str:
+    return figure(number) if math.isnan(number) else f"{figure_digits(number, criterion)} {unit}".rstrip()
+
+
+def signed_change(number: float, criterion: Criterion | None) -> str:
+    """`+8.6 pp`."""
+    return ("+" if number > 0.0 and not _is_nothing(number, criterion) else "") + change(number, criterion)
+
+
+def _is_nothing(number: float, criterion: Criterion | None) -> bool:
+    """It is shown as zero, which has no sign."""
+    return not figure_digits(number, criterion).strip("0.")
+
+
+def value_tile(number: float, criterion: Criterion) -> Markup:
+    """A large number and its small unit."""
+    return _tile(number, criterion, criterion.unit)
+
+
+def loss_tile(number: float, criterion: Criterion) -> Markup:
+    """The same of a loss."""
+    return _tile(number, criterion, criterion.harm_unit)
+
+
+def _tile(number: float, criterion: Criterion, unit: str) -> Markup:
+    small = Markup(" <small>{}</small>").format(printable(unit)) if unit and not math.isnan(number) else Markup("")
+    return Markup("{}{}").format(figure_digits(number, criterion), small)
+
+
+def bounds(interval: Interval, criterion: Criterion | None) -> str:
+    """`95 %: 63.0 to 71.3`; empty when a bound is NaN."""
     if math.isnan(interval.low) or math.isnan(interval.high):
         return ""
-    return f"95 %: {figure(interval.low)} to {figure(interval.high)}"
+    return f"95 %: {figure_digits(interval.low, criterion)} to {figure_digits(interval.high, criterion)}"
+
+
+def gained(recovery: Recovery, criterion: Criterion | None) -> str:
+    """`+56.4 pp`: what came back."""
+    own, number, _ = gain_of(recovery, criterion)
+    return signed_change(number, own)
+
+
+def gained_bounds(recovery: Recovery, criterion: Criterion | None) -> str:
+    """The interval of `gained`."""
+    own, _, interval = gain_of(recovery, criterion)
+    return bounds(interval, own)
 
 
 def short(value: float) -> str:
@@ -100,10 +168,13 @@ def last_part(path: str) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1]
 
 
-def unbroken(text: str) -> str:
-    """No line ends between a figure and its unit, or inside `top-1`."""
+def unbroken(text: str, names: Iterable[str] = ()) -> str:
+    """No line ends between a figure and its unit, or inside one of the names: `top-1` of a criterion."""
     text = re.sub(r"(\d) (?=(pp|%|dB)\b|%)", "\\1\N{NO-BREAK SPACE}", text)
-    return re.sub(r"\btop-(?=\d)", "top\N{NON-BREAKING HYPHEN}", text)
+    for name in names:
+        whole = name.replace("-", "\N{NON-BREAKING HYPHEN}").replace("\\", r"\\")
+        text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", whole, text)
+    return text
 
 
 def capitalize_first(text: str) -> str:
@@ -112,20 +183,28 @@ def capitalize_first(text: str) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "amount": amount,
     "arithmetic": arithmetic_words,
-    "between": between,
+    "bounds": bounds,
     "capitalize_first": capitalize_first,
     "cause_title": cause_title,
     "cell_value": cell_value,
+    "change": change,
     "channels": channel_words,
     "cost": cost_words,
     "dead_sentence": dead_sentence,
     "evidence": evidence_words,
     "figure": figure,
+    "figure_words": figure_words,
     "float_cost": float_words,
+    "gained": gained,
+    "gained_bounds": gained_bounds,
+    "judged": judged_words,
     "last_part": last_part,
+    "loss": loss,
+    "loss_tile": loss_tile,
     "meter": meter,
+    "next_step": next_step_words,
+    "noun": noun,
     "percent": percent,
     "place": place,
     "repair_title": repair_title,
@@ -133,7 +212,11 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "score_words": score_words,
     "short": short,
     "signed": signed,
+    "signed_change": signed_change,
+    "state": state_words,
     "thousands": thousands,
     "unbroken": unbroken,
+    "value": value,
+    "value_tile": value_tile,
     "where_and_gain": where_and_gain,
 }

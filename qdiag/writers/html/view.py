@@ -8,10 +8,11 @@ from qdiag.core.causes.ranking import Ranking, Score, Trial
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.sensitivity import SensitivityRow
+from qdiag.core.measures.task import Criterion
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
+from qdiag.writers.words.figures import float_level, level
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
-from qdiag.writers.words.numbers import task_noun
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.untried import untried_findings
@@ -47,7 +48,7 @@ class RunView:
         inputs, inputs_command: that the inputs do not seem to be prepared as in training, and what to run then.
         left_in_float: which operations stayed in float. float_share: that this is too much of the network.
         lead, reasons: the headline, cut behind its first sentence.
-        task: what points are points of; empty without logits.
+        criterion: what the network is judged by; None for the SQNR of its outputs.
         ways: trials that change the scheme, best first, each change at the same layers once.
         untried: findings that belong to no suspect.
     """
@@ -62,7 +63,7 @@ class RunView:
     float_share: str | None
     lead: str
     reasons: str
-    task: str
+    criterion: Criterion | None
     commands: tuple[str, ...]
     waterfall: tuple[Bar, ...]
     ways: tuple[Trial, ...]
@@ -74,12 +75,14 @@ class RunView:
         return self.diagnosis.ranking
 
     @property
-    def unit(self) -> str:
-        return "%" if self.task else "dB"
+    def task(self) -> str:
+        """Name of what the network is judged by; empty for the SQNR of its outputs."""
+        return self.criterion.name if self.criterion is not None else ""
 
     @property
-    def float_percent(self) -> float:
-        return float_percent(self.ranking.before)
+    def names(self) -> tuple[str, ...]:
+        """Of all figures."""
+        return tuple(figure.criterion.name for figure in self.ranking.before.task.figures)
 
     @property
     def has_all_but(self) -> bool:
@@ -89,24 +92,25 @@ class RunView:
     def has_estimates(self) -> bool:
         return not all(math.isnan(row.fisher) for row in self.sensitive)
 
-    def metric(self, score: Score) -> float:
-        """Of the task in percent, or output SQNR in dB where there are no logits."""
-        return score.task_percent if self.task else score.output_sqnr_db
+    def level(self, score: Score) -> float:
+        """By what the network is judged."""
+        return level(score, self.criterion)
 
     def bits_bar(self, point: BitsPoint) -> float:
-        return _share(self.metric(point.score), [self.metric(each.score) for each in self.diagnosis.bits], self.task)
+        """Length of the bar, in percent."""
+        values = [self.level(each.score) for each in self.diagnosis.bits]
+        return _share(self.level(point.score), values, self.criterion)
 
     def sensitivity_bar(self, row: SensitivityRow) -> float:
         """Length of the bar, in percent: output SQNR with this layer alone quantized."""
         values = [each.alone.output_sqnr_db for each in self.sensitive if each.alone]
-        return _share(row.alone.output_sqnr_db, values, "") if row.alone else 0.0
+        return _share(row.alone.output_sqnr_db, values, None) if row.alone else 0.0
 
 
 def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
     """Everything that the page says about one diagnosis."""
     ranking = diagnosis.ranking
     lead, stop, reasons = headline(diagnosis).partition(". ")
-    has_task = ranking.task_kind != "none" and not math.isnan(ranking.before.task_percent)
     return RunView(
         key=key,
         title=title,
@@ -118,52 +122,55 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         float_share=float_share_warning(diagnosis.measurement),
         lead=lead + stop.strip(),
         reasons=reasons,
-        task=task_noun(ranking.task_kind) if has_task else "",
+        criterion=ranking.criterion,
         commands=commands(diagnosis),
-        waterfall=_waterfall(ranking, has_task),
+        waterfall=_waterfall(ranking),
         ways=scheme_changes(ranking),
         untried=untried_findings(ranking),
         sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
     )
 
 
-def float_percent(score: Score) -> float:
-    """Accuracy of the float network; of agreement with itself, which is full; NaN without logits."""
-    if score.task.top1 is not None:
-        return score.task.top1.reference_percent
-    return 100.0 if not math.isnan(score.task_percent) else math.nan
-
-
-def _waterfall(ranking: Ranking, has_task: bool) -> tuple[Bar, ...]:
+def _waterfall(ranking: Ranking) -> tuple[Bar, ...]:
     """Empty where no repair was stacked; positions on one axis from zero, or from the lowest value below it."""
     if not ranking.waterfall:
         return ()
-    values = [score.task_percent if has_task else score.output_sqnr_db for score in _scores(ranking)]
-    top = float_percent(ranking.before) if has_task else math.nan
-    finite = [value for value in (*values, top) if math.isfinite(value)]
-    low, high = min(0.0, *finite, 0.0), 100.0 if has_task else max(1.0, *finite, 1.0)
+    criterion = ranking.criterion
+    values = [level(score, criterion) for score in _scores(ranking)]
+    top = float_level(ranking.before.task, criterion)
+    low, high = _axis([*values, top], criterion)
 
     def place(start: float, end: float) -> tuple[float, float]:
         ends = sorted((_percent(start, low, high), _percent(end, low, high)))
         return ends[0], max(ends[1] - ends[0], 0.3)
 
     bars = []
-    if has_task:
+    if criterion is not None:
         bars.append(Bar("Float network", "", "float", *place(0.0, top), top))
     bars.append(Bar("Quantized, as it is", "", "quantized", *place(0.0, values[0]), values[0]))
+    falls_for_better = criterion is not None and not criterion.higher_is_better
     for step, before, after in zip(ranking.waterfall, values, values[1:], strict=False):
-        where = listed(step.layers)
-        where, kind = where or "the whole network", "loss" if after < before else "step"
+        where = listed(step.layers) or "the whole network"
+        is_worse = after > before if falls_for_better else after < before
+        kind = "loss" if is_worse else "step"
         bars.append(Bar(repair_title(step.repair), where, kind, *place(before, after), after, after - before))
-    if has_task:
-        left = top - values[-1]
-        label = "Not given back" if left >= 0.0 else "Above the float network"
-        bars.append(Bar(label, "", "remainder", *place(values[-1], top), top, abs(left)))
+    if criterion is not None:
+        label = "Not given back" if ranking.remainder >= 0.0 else "Better than the float network"
+        bars.append(Bar(label, "", "remainder", *place(values[-1], top), top, abs(ranking.remainder)))
     return tuple(bars)
 
 
 def _scores(ranking: Ranking) -> list[Score]:
     return [ranking.before, *(step.after for step in ranking.waterfall)]
+
+
+def _axis(values: list[float], criterion: Criterion | None) -> tuple[float, float]:
+    """Of shares up to 100 %, of dB at least up to 1, of others up to the largest."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min([0.0, *finite]), max([0.0, *finite])
+    if criterion is not None and criterion.is_share:
+        return low, 100.0
+    return low, max(1.0, high) if criterion is None else high
 
 
 def _percent(value: float, low: float, high: float) -> float:
@@ -172,7 +179,7 @@ def _percent(value: float, low: float, high: float) -> float:
     return 100.0 * min(max((value - low) / (high - low), 0.0), 1.0)
 
 
-def _share(value: float, values: list[float], task: str) -> float:
+def _share(value: float, values: list[float], criterion: Criterion | None) -> float:
     finite = [each for each in values if math.isfinite(each)]
-    high = 100.0 if task else max(finite, default=1.0)
-    return _percent(value, min(0.0, min(finite, default=0.0)), high)
+    high = 100.0 if criterion is not None and criterion.is_share else max(finite, default=1.0)
+    return _percent(value, min([0.0, *finite]), high)

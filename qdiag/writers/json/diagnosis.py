@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from qdiag.core.causes.findings import Finding
-from qdiag.core.causes.ranking import Ranking, Recovery, Score
+from qdiag.core.causes.ranking import Harm, Ranking, Score, Trial
 from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
 from qdiag.writers.json.measurement import DERIVED
 from qdiag.writers.json.read import read_json, read_stored
@@ -19,10 +19,11 @@ FILE_NAME = "diagnosis.json"
 
 DIAGNOSIS_DERIVED: dict[type, Sequence[str]] = {
     **DERIVED,
-    Score: ("output_sqnr_db", "task_percent"),
-    Recovery: ("recovered_pp", "pp_interval"),
+    Score: ("output_sqnr_db", "task_value"),
+    Trial: ("is_claim",),
+    Harm: ("unit", "state"),
     Finding: ("channel_count",),
-    Ranking: ("remainder_pp",),
+    Ranking: ("remainder",),
 }
 """Properties written beside the stored fields."""
 

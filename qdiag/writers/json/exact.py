@@ -7,6 +7,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+_PLAIN_KINDS = (int, float, str, bool)
+"""Fields of these need no walk: most of a result is made of them."""
 _REAL_WORDS = ("Infinity", "-Infinity", "NaN")
 
 
@@ -19,7 +21,7 @@ def wrong_types(value: Any, plain: Any, hint: Any = None, at: tuple[str, ...] = 
     """
     if is_dataclass(value) and not isinstance(value, type) and isinstance(plain, Mapping):
         for name, kind in _hints(type(value)).items():
-            if name in plain:
+            if name in plain and not (kind in _PLAIN_KINDS and _is_of(plain[name], kind)):
                 yield from wrong_types(getattr(value, name), plain[name], kind, (*at, name))
     elif isinstance(value, tuple) and isinstance(plain, list):
         kinds = get_args(_arm(hint, tuple))

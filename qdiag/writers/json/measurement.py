@@ -11,7 +11,7 @@ from qdiag.core.measures.measurement import SCHEMA_VERSION, FloatShare, Measurem
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck
 from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.measures.records import OpRecord
-from qdiag.core.measures.task import PairedCounts
+from qdiag.core.measures.task import Figure, PairedCounts
 from qdiag.writers.json.read import read_json
 from qdiag.writers.plain_json import dump, to_plain
 from qdiag.writers.words.layer_row import layer_rows
@@ -20,6 +20,7 @@ DERIVED: dict[type, Sequence[str]] = {
     ErrorSums: ("sqnr_db", "signal_power", "mse", "cosine", "mean_shift", "bias_fraction"),
     OpRecord: ("expected_sqnr_db", "clipped_fraction", "local_rmse_scales", "propagated_rmse_scales"),
     PairedCounts: ("sample_count", "reference_percent", "simulated_percent", "drop_pp", "drop_interval_pp"),
+    Figure: ("loss", "limit"),
     ChannelRanges: ("spread_bits",),
     DeadChannel: ("sets_range",),
     GainOutlier: ("sets_range",),

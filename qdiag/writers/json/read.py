@@ -46,16 +46,18 @@ def read_stored(path: Path, parse: Callable[[str], _Read], hint: str) -> _Read:
 
 
 def read_json(text: str, adapter: "TypeAdapter[_Result]", what: str, newest: int, hint: str | None = None) -> _Result:
-    """What a writer of this package wrote; keys that the type does not have are ignored.
+    """What a writer of this package wrote in the form of this version; keys that the type does not have are ignored.
 
     Args:
         what: the kind of result, for messages. newest: the form that this version writes.
         hint: what to do about a file of another kind.
 
     Raises:
-        LoadError: not JSON, not such a result, or written by a newer version; `at` is the place inside the text.
+        LoadError: not JSON, not such a result, or written by another version; `at` is the place inside the text.
     """
     plain = _parsed(text, what, hint)
+    if isinstance(plain, dict) and isinstance(plain.get("schema_version"), int):
+        _check_not_older(plain["schema_version"], what, newest)
     try:
         result = adapter.validate_json(text)
     except ValidationError as error:
@@ -71,8 +73,32 @@ def read_json(text: str, adapter: "TypeAdapter[_Result]", what: str, newest: int
     for where, found in wrong_types(result, plain):
         raise LoadError(f"not a {what} written by qdiag: {found} instead of what stands there", at=where, hint=hint)
     for where, contradiction in contradictions(result):
-        raise LoadError(f"the stored {what} contradicts itself: {contradiction}", at=where or None, hint=_ANEW)
+        raise contradicting(what, where, contradiction)
     return result
+
+
+def contradicting(what: str, where: str, contradiction: str) -> LoadError:
+    """For a result that no run can have written."""
+    return LoadError(f"the stored {what} contradicts itself: {contradiction}", at=where or None, hint=_ANEW)
+
+
+def stored_version(text: str) -> object:
+    """The form that a text says it is of; None where it says none, or is no JSON."""
+    try:
+        plain = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return plain.get("schema_version") if isinstance(plain, dict) else None
+
+
+def _check_not_older(found: int, what: str, newest: int) -> None:
+    if 1 <= found < newest:
+        raise LoadError(
+            f"the {what} is of form {found}, which an older qdiag wrote and which counted the answers of classifiers "
+            f"alone; this one reads form {newest}",
+            at="schema_version",
+            hint="measure the network anew",
+        )
 
 
 def _check_version(found: object, newest: int) -> None:

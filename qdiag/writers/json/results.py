@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qdiag.core.causes.repair import ModelRepair
-from qdiag.core.compare import Comparison, LayerChange, PercentChange
+from qdiag.core.compare import Comparison, LayerChange, ValueChange
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.sensitivity import Sensitivity
@@ -15,7 +15,7 @@ Result = RangeReport | BatchNormAudit | ModelRepair | Sensitivity | Comparison
 _DERIVED: dict[type, Sequence[str]] = {
     **DIAGNOSIS_DERIVED,
     LayerChange: ("local_change_db", "propagated_change_db", "verdict"),
-    PercentChange: ("change_pp", "verdict"),
+    ValueChange: ("change", "verdict"),
 }
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from qdiag.core.causes.findings import Finding, FindingSite
-from qdiag.core.causes.ranking import RankedCause, Ranking, TaskKind, Trial
+from qdiag.core.causes.ranking import RankedCause, Trial
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.task import Criterion
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, shell, table, text
 from qdiag.writers.words.bn import channel_list
 from qdiag.writers.words.causes import (
@@ -17,15 +18,14 @@ from qdiag.writers.words.causes import (
     way_around_commands,
 )
 from qdiag.writers.words.evidence import evidence_words, float_words
-from qdiag.writers.words.numbers import (
-    UNKNOWN,
-    count_noun,
-    number,
+from qdiag.writers.words.figures import (
+    change_with_bounds,
+    change_words,
     recovery_words,
-    task_noun,
-    with_interval,
-    with_unit,
+    reference_words,
+    trial_criterion,
 )
+from qdiag.writers.words.numbers import UNKNOWN, count_noun
 from qdiag.writers.words.scheme_changes import scheme_changes
 
 _SITES_AT_MOST = 8
@@ -47,7 +47,7 @@ def causes_section(diagnosis: Diagnosis) -> str:
         "Causes, ranked by what repairing them gives back",
         _METHOD,
         table(header, rows),
-        *(_suspect(cause, ranking.task_kind) for cause in ranking.causes),
+        *(_suspect(cause, ranking.criterion) for cause in ranking.causes),
     )
 
 
@@ -55,8 +55,11 @@ def _cause_row(cause: RankedCause) -> tuple[str, ...]:
     trial = best_trial(cause)
     back = placebo = ""
     if trial is not None and trial.recovery is not None:
-        back = recovery_words(trial.recovery)
-        placebo = recovery_words(trial.placebo.recovery) if trial.placebo else text(trial.no_placebo or "not measured")
+        own = trial_criterion(trial)
+        back = text(recovery_words(trial.recovery, own))
+        placebo = text(trial.no_placebo or "not measured")
+        if trial.placebo is not None:
+            placebo = text(recovery_words(trial.placebo.recovery, own))
     return (
         str(cause.rank),
         f"{cause.code} {text(cause_title(cause.code))}",
@@ -68,13 +71,13 @@ def _cause_row(cause: RankedCause) -> tuple[str, ...]:
     )
 
 
-def _suspect(cause: RankedCause, kind: TaskKind) -> str:
+def _suspect(cause: RankedCause, criterion: Criterion | None) -> str:
     blocks = [
         f"### {cause.rank}. {cause.code}: {text(cause_title(cause.code))}",
         f"{VERDICT_WORDS[cause.verdict].capitalize()}: {text(cause.reason)}." if cause.reason else "",
         _sites(cause.sites),
         _also(cause.findings[1:]),
-        _trials(cause.trials, kind),
+        _trials(cause.trials, criterion),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -105,22 +108,24 @@ def _channels(site: FindingSite) -> str:
     return f"inputs {channel_list(site.inputs)}" if site.inputs else channel_list(site.channels)
 
 
-def _trials(trials: Sequence[Trial], kind: TaskKind) -> str:
+def _trials(trials: Sequence[Trial], criterion: Criterion | None) -> str:
     header = ("repair tried", "scheme", "gives back", "afterwards", "over its placebo", "float network")
-    return table(header, (_trial_row(trial, kind) for trial in trials))
+    return table(header, (_trial_row(trial, criterion) for trial in trials))
 
 
-def _trial_row(trial: Trial, kind: TaskKind) -> tuple[str, ...]:
+def _trial_row(trial: Trial, criterion: Criterion | None) -> tuple[str, ...]:
     scheme = "kept" if trial.keeps_scheme else "changed"
     cost = float_words(trial.float_cost)
     name = f"{text(repair_title(trial.repair))} ({code(trial.repair)})"
     if trial.refused is not None:
         return name, scheme, f"refused: {text(trial.refused)}", "", "", cost
-    placebo = recovery_words(trial.placebo.over_placebo) if trial.placebo else text(trial.no_placebo or "not measured")
-    back = recovery_words(trial.recovery) if trial.recovery else UNKNOWN
-    if trial.recovery is not None and trial.recovery.pairs is not None:
-        back += f"; {with_interval(trial.recovery.recovered_db, 'dB', trial.recovery.db_interval)}"
-    return name, scheme, back, score_words(trial.after, kind) if trial.after else UNKNOWN, placebo, cost
+    placebo = text(trial.no_placebo or "not measured")
+    if trial.placebo is not None:
+        placebo = text(recovery_words(trial.placebo.over_placebo, criterion))
+    back = text(recovery_words(trial.recovery, criterion)) if trial.recovery else UNKNOWN
+    if trial.recovery is not None and trial.recovery.has_task:
+        back += f"; {text(change_with_bounds(None, trial.recovery.recovered_db, trial.recovery.db_interval))}"
+    return name, scheme, back, text(score_words(trial.after, criterion)) if trial.after else UNKNOWN, placebo, cost
 
 
 def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
@@ -128,35 +133,32 @@ def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str
     ranking = diagnosis.ranking
     if not ranking.waterfall:
         return ""
-    kind = ranking.task_kind
-    rows = [("", "quantized, as it is", "", score_words(ranking.before, kind), "")]
+    criterion = ranking.criterion
+    rows = [("", "quantized, as it is", "", text(score_words(ranking.before, criterion)), "")]
     for index, step in enumerate(ranking.waterfall, start=1):
         what = f"{text(step_title(step))}: {text(repair_title(step.repair))}"
-        rows.append((str(index), what, codes(step.layers), score_words(step.after, kind), recovery_words(step.gained)))
-    if kind != "none":
-        rows.append(("", "**not given back by any repair here**", "", "", with_unit(ranking.remainder_pp, "pp")))
-        rows.append(("", "float", "", _float_words(ranking), ""))
+        gained = text(recovery_words(step.gained, criterion))
+        rows.append((str(index), what, codes(step.layers), text(score_words(step.after, criterion)), gained))
+    judged = ranking.before.task.judged
+    if judged is not None:
+        remainder = text(change_words(judged.criterion, ranking.remainder))
+        rows.append(("", "**not given back by any repair here**", "", "", remainder))
+        rows.append(("", "float", "", text(reference_words(judged)), ""))
     header = ("step #", "repair", "layers", "afterwards", "gained over the step before")
     intro = "Each repair keeps the scheme and is measured on top of those before it."
     return section("Repaired step by step", intro, table(header, rows), *pictures_of(links, "causes"))
 
 
-def _float_words(ranking: Ranking) -> str:
-    top1 = ranking.before.task.top1
-    percent = top1.reference_percent if top1 is not None else 100.0
-    return f"{number(percent)} % {task_noun(ranking.task_kind)}"
-
-
 def ways_around_section(diagnosis: Diagnosis) -> str:
     """Changes of scheme: what they give back, what they cost, and how to measure them."""
-    kind = diagnosis.ranking.task_kind
+    criterion = diagnosis.ranking.criterion
     trials = scheme_changes(diagnosis.ranking)
     rows = [
         (
             text(repair_title(trial.repair)),
             count_noun(len(trial.layers), "layer"),
-            recovery_words(trial.recovery) if trial.recovery else UNKNOWN,
-            score_words(trial.after, kind) if trial.after else UNKNOWN,
+            text(recovery_words(trial.recovery, criterion)) if trial.recovery else UNKNOWN,
+            text(score_words(trial.after, criterion)) if trial.after else UNKNOWN,
             text("; ".join(map(evidence_words, trial.costs))) or UNKNOWN,
         )
         for trial in trials

@@ -10,10 +10,12 @@ from qdiag.writers.markdown.github_text import code, plain, within
 from qdiag.writers.markdown.text import fenced
 from qdiag.writers.words.gate import (
     STATUS_WORDS,
+    bounds_words,
     change_words,
     check_title,
     detail_lines,
     figure_words,
+    harm_line,
     limit_words,
     named_cause_words,
     shown_checks,
@@ -56,7 +58,8 @@ def append_summary(path: str | Path, result: GateResult) -> None:
 def _lines(result: GateResult) -> Iterator[str]:
     checks, rest = shown_checks(result)
     yield MARKER
-    yield f"### {_SIGNS[result.status]} {plain(verdict_words(result))}"
+    sign = _SIGNS["warn"] if result.status == "pass" and result.is_harm_overlooked else _SIGNS[result.status]
+    yield f"### {sign} {plain(verdict_words(result))}"
     yield ""
     yield from _table(
         ("check", "limit", "baseline", "now", "change", "status"),
@@ -64,6 +67,8 @@ def _lines(result: GateResult) -> Iterator[str]:
     )
     if rest:
         yield from ("", plain(rest))
+    if harm_line(result):
+        yield from ("", f"{'⚠️ ' if result.is_harm_overlooked else ''}**Network** {plain(harm_line(result))}")
     details = detail_lines(checks)
     yield from _list("What to know", [f"**{STATUS_WORDS[status]}** {plain(words)}" for status, words in details])
     yield from _list("Causes", [plain(named_cause_words(cause)) for cause in result.causes])
@@ -75,8 +80,8 @@ def _lines(result: GateResult) -> Iterator[str]:
 
 
 def _cells(check: GateCheck) -> tuple[str, str, str, str]:
-    bounds = check.interval
-    inside = f" ({number(bounds.low)} to {number(bounds.high)})" if bounds is not None else ""
+    bounds = bounds_words(check)
+    inside = f" ({bounds})" if bounds else ""
     now, change = figure_words(check, check.value), change_words(check)
     if check.rule.startswith("baseline"):
         change += inside if change else ""

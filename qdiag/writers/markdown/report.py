@@ -1,11 +1,10 @@
 """A diagnosis as report.md: the verdict first, then why, where, and how it was measured."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 from qdiag.core.causes.ranking import Ranking, Score
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measures.task import PairedCounts
+from qdiag.core.measures.task import Figure
 from qdiag.writers.markdown.causes import causes_section, waterfall_section, ways_around_section
 from qdiag.writers.markdown.layers import batchnorm_section, layers_section, losses_section, ranges_section
 from qdiag.writers.markdown.sweeps import (
@@ -16,9 +15,10 @@ from qdiag.writers.markdown.sweeps import (
 )
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
 from qdiag.writers.words.causes import commands, headline
+from qdiag.writers.words.figures import change_with_bounds, level, value_words
 from qdiag.writers.words.float_ops import float_share_warning
-from qdiag.writers.words.numbers import UNKNOWN, number, with_interval, with_unit
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
+from qdiag.writers.words.task_choice import judged_words, next_step_words
 
 
 def markdown_report(diagnosis: Diagnosis, links: Sequence[PictureLink] = ()) -> str:
@@ -57,8 +57,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
             "> **Data-free:** no real input was seen. Inputs were drawn to match the BatchNorm statistics, so take the "
             "order of causes from here and the size of the loss from real data."
         )
-    elif ranking.task_kind == "agreement":
-        blocks.append("The data hold no labels: what is counted is agreement with the top-1 of the float network.")
+    blocks.append(text(f"{_first_upper(judged_words(ranking.before.task))}. {_next_step(ranking)}".rstrip()))
     if lines:
         blocks += ["To repair it:", shell(lines)]
         if any("--set" in line for line in lines):
@@ -67,6 +66,17 @@ def _verdict(diagnosis: Diagnosis) -> str:
             )
     blocks.append(_figures(ranking))
     return "\n\n".join(blocks)
+
+
+def _next_step(ranking: Ranking) -> str:
+    task = ranking.before.task
+    if task.judged is not None and task.judged.criterion.is_against_float:
+        return "What is counted is agreement with the float network's own answers, not accuracy."
+    return next_step_words(task)
+
+
+def _first_upper(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _reservations(diagnosis: Diagnosis) -> Iterator[str]:
@@ -82,56 +92,38 @@ def _reservations(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _figures(ranking: Ranking) -> str:
-    """What the float, the quantized and the repaired network come to."""
+    """What the float, the quantized and the repaired network come to; the figure that judges stands first."""
     repaired = ranking.repaired if ranking.waterfall else None
-    rows: list[tuple[str, ...]] = []
-    before = ranking.before.task
-    for name, counts, mended in (
-        ("top-1", before.top1, repaired.task.top1 if repaired else None),
-        ("top-5", before.top5, repaired.task.top5 if repaired else None),
-    ):
-        if counts is not None:
-            rows.append(
-                (
-                    name,
-                    f"{number(counts.reference_percent)} %",
-                    f"{number(counts.simulated_percent)} %",
-                    with_interval(counts.drop_pp, "pp", counts.drop_interval_pp),
-                    _mended(mended),
-                )
-            )
-    rows += [
-        (text(m.name), f"{m.reference:.4g}", f"{m.simulated:.4g}", f"{m.reference - m.simulated:.4g}", "")
-        for m in before.metrics
-    ]
-    if before.agreement_count is not None:
-        rows.append(
-            ("same top-1 as float", "", _agreement(ranking.before), "", _agreement(repaired) if repaired else "")
-        )
+    rows = [_figure_row(figure, repaired) for figure in ranking.before.task.figures]
     if ranking.before.outputs:
         rows.append(
             (
                 "output SQNR",
                 "",
-                with_unit(ranking.before.output_sqnr_db, "dB"),
+                text(value_words(None, ranking.before.output_sqnr_db)),
                 "",
-                with_unit(repaired.output_sqnr_db, "dB") if repaired else "",
+                text(value_words(None, repaired.output_sqnr_db)) if repaired else "",
             )
         )
-    header = ["", "float #", "quantized #", "drop", "repaired #"]
+    has_rise = any(not figure.criterion.higher_is_better for figure in ranking.before.task.figures)
+    header = ["", "float #", "quantized #", "lost" if has_rise else "drop", "repaired #"]
     if repaired is None:
         header, rows = header[:-1], [row[:-1] for row in rows]
-    counted = f"\n\nOn {before.sample_count} samples." if before.sample_count else ""
+    samples = ranking.before.task.sample_count
+    counted = f"\n\nOn {samples} samples." if samples else ""
     return table(header, rows) + counted if rows else ""
 
 
-def _mended(counts: PairedCounts | None) -> str:
-    return f"{number(counts.simulated_percent)} %" if counts is not None else ""
-
-
-def _agreement(score: Score) -> str:
-    task = score.task
-    if task.agreement_count is None or not task.sample_count:
-        return UNKNOWN
-    share = 100.0 * task.agreement_count / task.sample_count
-    return f"{number(share)} %" if math.isfinite(share) else UNKNOWN
+def _figure_row(figure: Figure, repaired: Score | None) -> tuple[str, ...]:
+    criterion = figure.criterion
+    after = text(value_words(criterion, level(repaired, criterion))) if repaired is not None else ""
+    if criterion.is_against_float:
+        name = "same answer as float" if figure.counts is not None else f"{criterion.name} with float"
+        return text(name), "", text(value_words(criterion, figure.simulated)), "", after
+    return (
+        text(criterion.name),
+        text(value_words(criterion, figure.reference)),
+        text(value_words(criterion, figure.simulated)),
+        text(change_with_bounds(criterion, figure.loss, figure.loss_interval)),
+        after,
+    )

@@ -7,9 +7,11 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
 from qdiag.writers.words.causes import cause_title, score_words
 from qdiag.writers.words.evidence import evidence_words
+from qdiag.writers.words.figures import level, value_words
 from qdiag.writers.words.float_ops import float_op_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
-from qdiag.writers.words.numbers import significant, task_noun, with_unit
+from qdiag.writers.words.numbers import significant
+from qdiag.writers.words.task_choice import judged_words
 from qdiag.writers.words.untried import untried_findings
 
 _ROWS = 8
@@ -21,19 +23,19 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
     sweep = diagnosis.sensitivity
     if sweep is None or not sweep.most_sensitive:
         return ""
-    kind = diagnosis.ranking.task_kind
+    criterion = diagnosis.ranking.criterion
     rows = [
         (
             code(row.layer),
-            score_words(row.alone, kind) if row.alone else "",
-            score_words(row.all_but, kind) if row.all_but else "",
+            text(score_words(row.alone, criterion)) if row.alone else "",
+            text(score_words(row.all_but, criterion)) if row.all_but else "",
             significant(row.fisher) if not math.isnan(row.fisher) else "",
         )
         for row in sweep.most_sensitive[:_ROWS]
     ]
     intro = (
         f"Only this layer's {_PART_WORDS[sweep.part]} on, and all but this layer's; the most sensitive of "
-        f"{len(sweep.rows)} layers first. With everything quantized: {score_words(sweep.quantized, kind)}."
+        f"{len(sweep.rows)} layers first. With everything quantized: {text(score_words(sweep.quantized, criterion))}."
     )
     if not math.isnan(sweep.fisher_rank_correlation):
         intro += (
@@ -46,16 +48,14 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
 
 def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     """Other widths of all weights and activations."""
-    noun = task_noun(diagnosis.ranking.task_kind)
-    rows = [
-        (str(point.bits), with_unit(point.score.task_percent, "%"), with_unit(point.score.output_sqnr_db, "dB"))
-        for point in sorted(diagnosis.bits, key=lambda point: point.bits)
-    ]
-    header: tuple[str, ...] = ("bits of weights and activations #", f"{noun} #", "output SQNR #")
-    tabled: list[tuple[str, ...]] = list(rows)
-    if diagnosis.ranking.task_kind == "none":
-        header, tabled = (header[0], header[2]), [(bits, db) for bits, _, db in rows]
-    return section("Bits", *((table(header, tabled), *pictures_of(links, "bits")) if rows else ()))
+    criterion = diagnosis.ranking.criterion
+    rows: list[tuple[str, ...]] = []
+    for point in sorted(diagnosis.bits, key=lambda point: point.bits):
+        judged = [text(value_words(criterion, level(point.score, criterion)))] if criterion is not None else []
+        rows.append((str(point.bits), *judged, text(value_words(None, point.score.output_sqnr_db))))
+    own = [f"{text(criterion.name)} #"] if criterion is not None else []
+    header = ("bits of weights and activations #", *own, "output SQNR #")
+    return section("Bits", *((table(header, rows), *pictures_of(links, "bits")) if rows else ()))
 
 
 def other_findings_section(diagnosis: Diagnosis) -> str:
@@ -92,13 +92,14 @@ def method_section(diagnosis: Diagnosis) -> str:
         ("arithmetic", text(arithmetic_words(scheme))),
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),
         ("left in float", _float_words(diagnosis)),
+        ("judged", text(judged_words(ranking.before.task).removeprefix("judged "))),
         ("passes", _pass_words(diagnosis)),
         ("time", ", ".join(f"{text(stage.stage)} {stage.elapsed_s:.1f} s" for stage in diagnosis.stages)),
         ("versions", ", ".join(f"{text(name)} {text(value)}" for name, value in diagnosis.versions.items())),
     ]
     intro = (
         "The float and the simulated quantized network ran side by side on the same samples. Intervals are 95 %, for "
-        "paired proportions (Bonett and Price, 2012) where points are counted, and over samples for dB."
+        "paired proportions (Bonett and Price, 2012) where samples are counted, and over samples for means and dB."
     )
     notes = [f"- {text(note)}" for note in dict.fromkeys((*diagnosis.notes, *measurement.notes, *ranking.notes))]
     return section(

@@ -1,43 +1,35 @@
-"""Accuracy, or agreement, and output SQNR against the width of all weights and activations."""
+"""What the network is judged by, and output SQNR, against the width of all weights and activations."""
 
 import math
 
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.measures.task import Criterion
 from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, network_words, new_figure, plain, title
+from qdiag.writers.plots.frame import empty_figure, legend_below, network_words, new_figure, plain, short_label, title
+from qdiag.writers.words.figures import axis_label, float_level, level, noun, value_words
 
 
 def bits_figure(diagnosis: Diagnosis) -> Figure:
-    """Left the task with 95 % intervals of the drop and the float network, right the output SQNR."""
+    """Left what the network is judged by, with 95 % intervals of the loss and the float network, right output SQNR."""
     points = sorted(diagnosis.bits, key=lambda point: point.bits)
-    heading = f"Accuracy against bits: {network_words(diagnosis.measurement)}"
+    criterion = diagnosis.ranking.criterion
+    what = short_label(noun(criterion))
+    what = what[:1].upper() + what[1:]
+    heading = f"{what} against bits: {network_words(diagnosis.measurement)}"
     if not points:
         return empty_figure(heading, "not measured")
-    has_task = any(not math.isnan(point.score.task_percent) for point in points)
-    is_labelled = any(point.score.task.top1 is not None for point in points)
-    figure = new_figure(9.0 if has_task else 5.5, 3.9)
-    panels = figure.subplots(1, 2 if has_task else 1, squeeze=False)[0]
+    known = [(point.bits, level(point.score, criterion)) for point in points]
+    known = [(bits, value) for bits, value in known if criterion is not None and math.isfinite(value)]
+    figure = new_figure(9.0 if known else 5.5, 3.9)
+    panels = figure.subplots(1, 2 if known else 1, squeeze=False)[0]
     handles: list[Artist] = []
-    if has_task:
-        axes = plain(panels[0])
-        for point in points:
-            bounds = _bounds(point)
-            if bounds is not None:
-                axes.vlines(point.bits, *bounds, color=BLUE, linewidth=1.2)
-        known = [(p.bits, p.score.task_percent) for p in points if not math.isnan(p.score.task_percent)]
-        axes.plot([bits for bits, _ in known], [value for _, value in known], "o-", color=BLUE)
-        reference = _float_percent(points)
-        axes.axhline(reference, color="black", linestyle="--", linewidth=1.0)
-        axes.set_ylim(min(0.0, *(value for _, value in known)), max(reference, *(v for _, v in known)) * 1.06)
-        axes.set_ylabel("top-1 accuracy [%]" if is_labelled else "same top-1 as the float network [%]")
-        handles.append(Line2D([], [], color=BLUE, marker="o", label="quantized"))
-        if any(_bounds(point) is not None for point in points):
-            handles.append(Line2D([], [], color=BLUE, linewidth=1.2, label="95 % interval of the drop"))
-        handles.append(Line2D([], [], color="black", linestyle="--", label=f"float: {reference:.1f} %"))
+    if known and criterion is not None:
+        handles += _draw_task(plain(panels[0]), points, known, criterion)
     axes = plain(panels[-1])
     sqnr = [(point.bits, point.score.output_sqnr_db) for point in points]
     finite = [(bits, value) for bits, value in sqnr if math.isfinite(value)]
@@ -60,14 +52,36 @@ def bits_figure(diagnosis: Diagnosis) -> Figure:
     return figure
 
 
-def _bounds(point: BitsPoint) -> tuple[float, float] | None:
-    """Of the quantized network's accuracy, the float one taken as it was measured."""
-    top1 = point.score.task.top1
-    if top1 is None or not top1.sample_count:
+def _draw_task(
+    axes: Axes, points: list[BitsPoint], known: list[tuple[int, float]], criterion: Criterion
+) -> list[Artist]:
+    bounds = {point.bits: _bounds(point, criterion) for point in points}
+    for bits, ends in bounds.items():
+        if ends is not None:
+            axes.vlines(bits, *ends, color=BLUE, linewidth=1.2)
+    axes.plot([bits for bits, _ in known], [value for _, value in known], "o-", color=BLUE)
+    handles: list[Artist] = [Line2D([], [], color=BLUE, marker="o", label="quantized")]
+    if any(ends is not None for ends in bounds.values()):
+        change = "drop" if criterion.higher_is_better else "rise"
+        handles.append(Line2D([], [], color=BLUE, linewidth=1.2, label=f"95 % interval of the {change}"))
+    reference = next((v for p in points if not math.isnan(v := float_level(p.score.task, criterion))), math.nan)
+    values = [value for _, value in known]
+    if math.isfinite(reference):
+        axes.axhline(reference, color="black", linestyle="--", linewidth=1.0)
+        label = short_label(f"float: {value_words(criterion, reference)}")
+        handles.append(Line2D([], [], color="black", linestyle="--", label=label))
+        values.append(reference)
+    low, high = min(0.0, *values), max(0.0, *values)
+    axes.set_ylim(low * 1.06, high * 1.06 or 1.0)
+    axes.set_ylabel(short_label(axis_label(criterion)), parse_math=False)
+    return handles
+
+
+def _bounds(point: BitsPoint, criterion: Criterion) -> tuple[float, float] | None:
+    """Of the quantized network's figure, the float one taken as it was measured."""
+    found = point.score.task.figure(criterion.name)
+    if found is None or not (math.isfinite(found.loss_interval.low) and math.isfinite(found.loss_interval.high)):
         return None
-    drop = top1.drop_interval_pp
-    return max(0.0, top1.reference_percent - drop.high), min(100.0, top1.reference_percent - drop.low)
-
-
-def _float_percent(points: list[BitsPoint]) -> float:
-    return next((p.score.task.top1.reference_percent for p in points if p.score.task.top1 is not None), 100.0)
+    sign = -1.0 if criterion.higher_is_better else 1.0
+    low, high = sorted(found.reference + sign * end for end in (found.loss_interval.low, found.loss_interval.high))
+    return (max(0.0, low), min(100.0, high)) if criterion.is_share else (low, high)

@@ -60,6 +60,11 @@ def empty_figure(heading: str, why: str) -> Figure:
     return figure
 
 
+def short_label(text: str, width: int = 40) -> str:
+    """For an axis or a legend; a metric has whatever name its author gave it."""
+    return shorten(text, width)
+
+
 def network_words(measurement: Measurement) -> str:
     """`zoo:mobilenet_v1, tf-uint8`, and a mark when no real input was seen."""
     words = f"{shorten(measurement.model.architecture, 48)}, {measurement.scheme.name}"

@@ -9,15 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from qdiag.core.causes.ranking import Score
 from qdiag.core.measures.sensitivity import Sensitivity
+from qdiag.core.measures.task import loss_between
 from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, new_figure, plain, title
+from qdiag.writers.plots.frame import empty_figure, legend_below, new_figure, plain, short_label, title
 from qdiag.writers.plots.layer_axis import figure_width, label_layers
+from qdiag.writers.words.figures import change_unit, level, noun
 from qdiag.writers.words.layers import shorten
 
 _MARKED = 3
 _LEAST_SPAN = 2.0
 """dB or points: an axis of less would make a single sample look like a mountain."""
+_LEAST_LIMITS = 2.0
+"""The same for other units, in losses that are harm."""
 
 _PART_WORDS = {"both": "weights and activations", "weights": "weights", "activations": "activations"}
 
@@ -25,25 +30,37 @@ _PART_WORDS = {"both": "weights and activations", "weights": "weights", "activat
 def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
     """Up to four panels over the layers in graph order, as far as measured.
 
-    Output SQNR with only this layer quantized (low is sensitive) and the points that this costs; output SQNR with all
-    but this layer quantized, over that with all, and the points that this gives back.
+    Output SQNR with only this layer quantized (low is sensitive), and what this costs of the figure that judges; output
+    SQNR with all but this layer quantized, over that with all, and what this gives back of that figure.
     """
     rows = sensitivity.rows
     words = shorten(sensitivity.model.architecture, 48)
     heading = f"Sensitivity of layers ({_PART_WORDS[sensitivity.part]}): {words}, {sensitivity.scheme.name}"
     whole = sensitivity.quantized
-    float_percent = _float_percent(sensitivity)
+    judged = whole.task.judged
+    criterion = judged.criterion if judged is not None else None
+
+    def costs(score: Score | None, over: float) -> float:
+        """The loss against `over`, by what the network is judged by."""
+        if score is None or criterion is None:
+            return math.nan
+        return loss_between(criterion, reference=over, simulated=level(score, criterion))
+
+    float_value = judged.reference if judged is not None else math.nan
     alone_db = [row.alone.output_sqnr_db if row.alone else math.nan for row in rows]
-    alone_pp = [float_percent - row.alone.task_percent if row.alone else math.nan for row in rows]
+    alone_task = [costs(row.alone, float_value) for row in rows]
     but_db = [row.all_but.output_sqnr_db - whole.output_sqnr_db if row.all_but else math.nan for row in rows]
-    but_pp = [row.all_but.task_percent - whole.task_percent if row.all_but else math.nan for row in rows]
+    but_task = [-costs(row.all_but, whole.task_value) for row in rows]
+    unit = change_unit(criterion)
+    name = short_label(noun(criterion), 20)
+    what = short_label(f"{unit} of {name}" if unit else name, 32)
     panels = [
         (values, label, color)
         for values, label, color in (
             (alone_db, "this layer alone:\noutput SQNR [dB]\n(low is sensitive)", ORANGE),
-            (alone_pp, "this layer alone:\ncosts [pp]", ORANGE),
+            (alone_task, f"this layer alone:\ncosts [{what}]", ORANGE),
             (but_db, "all but this layer:\ngives back [dB]", BLUE),
-            (but_pp, "all but this layer:\ngives back [pp]", BLUE),
+            (but_task, f"all but this layer:\ngives back [{what}]", BLUE),
         )
         if any(not math.isnan(value) for value in values)
     ]
@@ -55,8 +72,10 @@ def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
     label_layers(all_axes[-1], [row.layer for row in rows], marked)
     is_odd = False
     for axes, (values, label, color) in zip(all_axes, panels, strict=True):
-        is_odd |= _bars(plain(axes), values, color, marked if color == ORANGE else ())
-        axes.set_ylabel(label, fontsize=9)
+        is_fixed = values in (alone_db, but_db) or unit in ("pp", "dB")
+        least = _LEAST_SPAN if is_fixed or judged is None else _LEAST_LIMITS * judged.limit
+        is_odd |= _bars(plain(axes), values, color, marked if color == ORANGE else (), least)
+        axes.set_ylabel(label, fontsize=9, parse_math=False)
     if panels[0][0] is alone_db and math.isfinite(whole.output_sqnr_db):
         all_axes[0].axhline(whole.output_sqnr_db, color="black", linewidth=1.0, linestyle="--")
     title(figure, heading)
@@ -84,7 +103,7 @@ def _handles(
     return handles
 
 
-def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]) -> bool:
+def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int], least: float) -> bool:
     """Whether a value was not finite, and drawn as a sign."""
     width = 0.75 if len(values) <= 60 else 1.0
     heights = [value if math.isfinite(value) else 0.0 for value in values]
@@ -92,7 +111,7 @@ def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]
     axes.bar(range(len(values)), heights, width, color=colors)
     axes.axhline(0.0, color="black", linewidth=0.8)
     low, high = min(*heights, 0.0), max(*heights, 0.0)
-    span = max(high - low, _LEAST_SPAN)
+    span = max(high - low, least) or 1.0
     axes.set_ylim(low - 0.08 * span if low < 0.0 else 0.0, low + 1.08 * span)
     for infinite, marker, place in ((math.inf, "^", 0.97), (-math.inf, "v", 0.03)):
         places = [i for i, value in enumerate(values) if value == infinite]
@@ -110,12 +129,6 @@ def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]
     if unknown:
         axes.plot(unknown, [0.0] * len(unknown), "x", color=VERMILION, markersize=6, clip_on=False)
     return any(not math.isfinite(value) for value in values)
-
-
-def _float_percent(sensitivity: Sensitivity) -> float:
-    """Top-1 of the float network; 100 where agreement with it is what is counted."""
-    top1 = sensitivity.quantized.task.top1
-    return top1.reference_percent if top1 is not None else 100.0
 
 
 def _most_sensitive(alone_db: Sequence[float]) -> list[int]:

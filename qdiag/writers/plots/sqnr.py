@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db
 from qdiag.writers.plots.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
 from qdiag.writers.plots.layer_axis import figure_width, float_ground, label_layers
+from qdiag.writers.words.figures import from_to
 from qdiag.writers.words.layer_row import LayerRow, layer_rows, weakest
 from qdiag.writers.words.layers import drop_common_prefix, shorten
 
@@ -130,10 +131,10 @@ def _mark(axes: Axes, rows: Sequence[LayerRow], place: int, low: float, high: fl
 
 
 def _title(measurement: Measurement) -> str:
-    top1 = measurement.task.top1
+    judged = measurement.task.judged
     parts = [f"{shorten(measurement.model.architecture, 48)}, {measurement.scheme.name}"]
-    if top1 is not None:
-        parts.append(f"top-1 {top1.reference_percent:.1f} % → {top1.simulated_percent:.1f} %")
+    if judged is not None:
+        parts.append(shorten(f"{judged.criterion.name} {from_to(judged)}", 64))
     elif measurement.outputs:
         parts.append(f"output SQNR {lowest_sqnr_db(measurement.outputs, measurement.task):.1f} dB")
     if measurement.data.is_data_free:

@@ -24,7 +24,7 @@ def ranking_of(source: Diagnosis | Ranking) -> Ranking:
 def commands(
     source: Diagnosis | Ranking, model_source: str | None = None, options: Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """What to run, in order: each line works on what the line before wrote. Empty when nothing is known to help.
+    """What to run, in order: each line works on what the line before wrote. Empty when nothing is proved to help.
 
     Repairs of weights write a checkpoint beside the one that was read (`net.fixed.pt2`), then `net.fixed2.pt2`, ...;
     changes of the plan are measured together at the end, with the values of `--set` that make the scheme so. What must
@@ -35,7 +35,7 @@ def commands(
         options: words of the command line that say which network, data and scheme; a diagnosis knows its own.
     """
     ranking = ranking_of(source)
-    if ranking.harm.verdict != "harmed" or not (ranking.claimed or ranking.waterfall):
+    if ranking.harm.verdict != "harmed":
         return ()
     model, words = model_and_options(source, model_source, options)
     lines: list[str] = []
@@ -78,9 +78,9 @@ _Step = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
 def _steps(ranking: Ranking) -> list[_Step]:
-    if ranking.waterfall:
+    if ranking.waterfall and ranking.regained > 0.0:
         return [(step.repair, step.settings, step.layers if step.code else ()) for step in ranking.waterfall]
-    trials = [_first_keeping(cause) for cause in ranking.claimed]
+    trials = [_first_proved(cause) for cause in ranking.claimed]
     return list(dict.fromkeys((t.repair, t.settings, t.layers) for t in trials if t is not None))
 
 
@@ -112,8 +112,8 @@ def _fit_words(traits: RepairTraits, settings: Sequence[str]) -> list[str]:
     return _set_words(settings) if traits.must_be_last else []
 
 
-def _first_keeping(cause: RankedCause) -> Trial | None:
-    return next((t for t in cause.trials if t.recovery is not None and t.keeps_scheme), None)
+def _first_proved(cause: RankedCause) -> Trial | None:
+    return next((t for t in cause.trials if t.is_claim and t.keeps_scheme), None)
 
 
 def model_and_options(

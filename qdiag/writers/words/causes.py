@@ -3,22 +3,25 @@
 import math
 
 from qdiag.core.causes.codes import CODES, code_of
-from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_beside_logits
-from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Recovery, Score, TaskKind, Trial, WaterfallStep
+from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
+from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Score, Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import OutputRecord, weakest_output
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
-from qdiag.writers.words.numbers import (
-    UNKNOWN,
-    count_noun,
-    interval_words,
-    number,
+from qdiag.writers.words.figures import (
+    bounds_words,
+    change_words,
+    from_to,
+    gain_words,
+    loss_words,
     recovery_words,
-    task_noun,
-    with_unit,
+    score_words,
+    trial_criterion,
 )
+from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.task_choice import PROXY
 
 __all__ = [
     "VERDICT_WORDS",
@@ -30,6 +33,8 @@ __all__ = [
     "headline",
     "repair_title",
     "score_words",
+    "state_words",
+    "step_title",
     "way_around_commands",
 ]
 
@@ -41,8 +46,6 @@ VERDICT_WORDS = {
 }
 """Of `RankedCause.verdict`."""
 
-PROXY = "a proxy for the task's own metric"
-"""What a limit on SQNR is, wherever it decides."""
 _CODES = {code.code for code in CODES}
 
 
@@ -50,70 +53,87 @@ def headline(source: Diagnosis | Ranking) -> str:
     """The verdict in one to three sentences: what quantization costs, why, and what repairing that gives back."""
     ranking = ranking_of(source)
     harm, cost = ranking.harm, harm_words(ranking)
-    limit = _limit_words(harm)
-    lost = lost_beside_logits(ranking.before) if harm.kind != "sqnr" else ()
+    limit = loss_words(harm.criterion, harm.limit)
+    lost = lost_outputs(ranking.before)
     if harm.verdict == "healthy" and lost:
-        left = listed([f"{_at(o)} has {with_unit(o.weakest_sqnr_db, 'dB')} of SQNR left" for o in lost], 3)
-        proxy = with_unit(SQNR_LIMIT_DB, "dB")
+        left = listed([f"{_at(o)} has {loss_words(None, o.weakest_sqnr_db)} of SQNR left" for o in lost], 3)
+        proxy = loss_words(None, SQNR_LIMIT_DB)
         return f"{_capital(cost)}, within the limit of {limit}. But {left}, below {proxy}, {PROXY}."
     if harm.verdict == "healthy":
-        return f"Nothing to repair: {cost}, {'above' if harm.kind == 'sqnr' else 'within'} the limit of {limit}."
+        if harm.criterion is None:
+            return f"Nothing to repair: {cost}, above the limit of {limit}, {PROXY}."
+        found = "Nothing to repair" if harm.state == "healthy" else "Nothing found, and too few samples to be sure"
+        return f"{found}: {cost}, within the limit of {limit}."
     if harm.verdict == "undecided" and math.isnan(harm.value):
         return f"Nothing to judge by: {cost}."
     if harm.verdict == "undecided":
         return f"Too few samples to tell: {cost}; the limit is {limit}."
-    sentence = f"{_capital(cost)}{f', below the limit of {limit}' if harm.kind == 'sqnr' else ''}."
+    sentence = _capital(cost)
+    if harm.criterion is None and not math.isnan(harm.value):
+        sentence += f", below the limit of {limit}, {PROXY}"
     claimed = ranking.claimed
     if not claimed:
-        return f"{sentence} {_without_cause(ranking)}."
-    return f"{sentence} {_cause_sentence(claimed)}"
+        return f"{sentence}. {_without_cause(ranking)}."
+    return f"{sentence}. {_cause_sentence(ranking)}"
+
+
+def state_words(harm: Harm) -> str:
+    """`harmed`, `healthy`, or that it cannot be told."""
+    if harm.state != "unsure":
+        return harm.state
+    if math.isnan(harm.value):
+        return "nothing to judge by"
+    return "nothing found, too few samples to be sure" if harm.verdict == "healthy" else "too few samples to tell"
 
 
 def _without_cause(ranking: Ranking) -> str:
     """Repairs may help although no finding asks for them, or none of them alone beats its placebo."""
-    if ranking.waterfall:
-        after, before = ranking.repaired, ranking.before
-        if ranking.task_kind == "none":
-            back = with_unit(after.output_sqnr_db - before.output_sqnr_db, "dB")
-        else:
-            back = with_unit(after.task_percent - before.task_percent, "pp")
-        return f"No fault is proved to be the cause; the repairs below give back {back}"
+    if ranking.waterfall and ranking.regained > 0.0:
+        return f"No fault is proved to be the cause; {_together(ranking)}"
     tried = any(trial.after is not None for cause in ranking.causes for trial in cause.trials)
     return "No repair that was tried gives a part of it back beyond noise" if tried else "No cause was found"
 
 
+def _together(ranking: Ranking) -> str:
+    """`the repairs below together give back 34.2 pp`."""
+    back = change_words(ranking.criterion, ranking.regained)
+    several = len(ranking.waterfall) > 1
+    return f"the {'repairs below together give' if several else 'repair below gives'} back {back}"
+
+
 def harm_words(ranking: Ranking) -> str:
-    """`quantization costs 67.4 pp of top-1 (76.4 % → 9.0 %; 95 %: 63.0 to 71.3)`."""
-    harm = ranking.harm
+    """`quantization costs 67.4 pp of top-1 (76.4 % → 9.0 %; 95 %: 63.0 to 71.3)`; an error rises instead."""
+    harm, criterion = ranking.harm, ranking.harm.criterion
     if math.isnan(harm.value):
         return "what quantization costs is not known"
-    bounds = interval_words(harm.interval)
-    if harm.kind == "sqnr":
-        inside = f" ({bounds})" if bounds else ""
+    bounds = bounds_words(criterion, harm.interval)
+    inside = f" ({bounds})" if bounds else ""
+    size = loss_words(criterion, abs(harm.value))
+    if criterion is None:
         where = weakest_output(ranking.before.outputs)
         at = _at(where, is_only=len(ranking.before.outputs) == 1) if where is not None else "the output"
-        return f"quantization leaves {with_unit(harm.value, 'dB')} of SQNR at {at}{inside}"
-    if harm.kind == "flips":
-        inside = f" ({bounds})" if bounds else ""
-        return f"quantization changes the top-1 of {with_unit(harm.value, '%')} of the samples{inside}"
-    top1 = ranking.before.task.top1
-    parts = [f"{top1.reference_percent:.1f} % → {top1.simulated_percent:.1f} %"] if top1 is not None else []
-    inside = "; ".join([*parts, *([bounds] if bounds else [])])
-    inside = f" ({inside})" if inside else ""
-    if harm.value < 0.0:
-        return f"quantization raises top-1 by {with_unit(-harm.value, 'pp')}{_raised(inside, ranking)}"
-    return f"quantization costs {with_unit(harm.value, 'pp')} of top-1{inside}"
+        return f"quantization leaves {loss_words(None, harm.value)} of SQNR at {at}{inside}"
+    judged = ranking.before.task.figure(criterion.name)
+    if criterion.is_against_float and judged is not None and judged.counts is not None:
+        return f"quantization changes the answer of {size} of the samples{inside}"
+    name = f"{criterion.name} with the float network" if criterion.is_against_float else criterion.name
+    is_better = harm.value < 0.0
+    if is_better and bounds:  # the interval is of the loss, which a reader of an improvement must be told
+        bounds = f"{'drop' if criterion.higher_is_better else 'rise'}, {bounds}"
+    parts = [*([from_to(judged)] if judged is not None else []), *([bounds] if bounds else [])]
+    inside = f" ({'; '.join(parts)})" if parts else ""
+    if criterion.higher_is_better and not is_better:
+        return f"quantization costs {size} of {name}{inside}"
+    return f"quantization {'raises' if is_better == criterion.higher_is_better else 'lowers'} {name} by {size}{inside}"
 
 
-def _raised(inside: str, ranking: Ranking) -> str:
-    """The interval is of the drop, which a reader of a rise must be told."""
-    bounds = interval_words(ranking.harm.interval)
-    return inside.replace(bounds, f"drop, {bounds}") if bounds else inside
-
-
-def _limit_words(harm: Harm) -> str:
-    words = with_unit(harm.limit, {"drop": "pp", "flips": "%", "sqnr": "dB"}[harm.kind])
-    return f"{words}, {PROXY}" if harm.kind == "sqnr" else words
+def _worst_output(score: Score) -> str:
+    """`the output`; of several, or of one with parts, which."""
+    worst = min(score.outputs, key=lambda output: output.weakest_sqnr_db, default=None)
+    if worst is None:
+        return "the output"
+    whole = "the output" if len(score.outputs) == 1 else f"output {worst.name}"
+    return f"{worst.weakest.name} of {whole}" if worst.weakest is not None else whole
 
 
 def _at(output: OutputRecord, *, is_only: bool = False) -> str:
@@ -126,16 +146,24 @@ def _capital(sentence: str) -> str:
     return f"{sentence[:1].upper()}{sentence[1:]}"
 
 
-def _cause_sentence(claimed: tuple[RankedCause, ...]) -> str:
+def _cause_sentence(ranking: Ranking) -> str:
+    claimed = ranking.claimed
     first = claimed[0]
-    trial = best_trial(first)
-    words = f"Cause: {cause_title(first.code)}, in {count_noun(len(first.layers), 'layer')}"
-    if trial is not None and trial.recovery is not None:
-        recovery = trial.recovery
-        back = with_unit(recovery.recovered_pp, "pp") if recovery.pairs else with_unit(recovery.recovered_db, "dB")
-        words += f"; repaired alone, that gives back {back}"
+    words = f"Cause: {cause_title(first.code)}, in {count_noun(len(first.layers), 'layer')}; {_proof(ranking, first)}"
     more = len(claimed) - 1
     return f"{words}." + (f" {count_noun(more, 'more cause')} below." if more else "")
+
+
+def _proof(ranking: Ranking, cause: RankedCause) -> str:
+    """What showed that it is a cause: its repair alone, a change of scheme, or several repairs together."""
+    trial = best_trial(cause)
+    if trial is None or trial.recovery is None or not trial.is_claim:
+        alone = "repaired alone, that gives back nothing beyond noise"
+        return f"{alone}; {_together(ranking)}" if ranking.waterfall else alone
+    back = gain_words(trial.recovery, trial_criterion(trial))
+    if trial.keeps_scheme:
+        return f"repaired alone, that gives back {back}"
+    return f"only a change of scheme repairs it, {repair_title(trial.repair)}: that gives back {back}"
 
 
 def cause_line(cause: RankedCause) -> str:
@@ -144,19 +172,13 @@ def cause_line(cause: RankedCause) -> str:
     trial = best_trial(cause)
     if cause.verdict != "cause" or trial is None or trial.recovery is None:
         return f"{head}: {VERDICT_WORDS[cause.verdict]}" + (f", {cause.reason}" if cause.reason else "")
-    if not _is_beyond_noise(trial.recovery):  # alone it gave nothing: what proves it stands in the sequence
+    if not trial.is_claim:  # alone it gave nothing: what proves it stands in the sequence
         return f"{head}: {cause.reason}"
-    line = f"{head}: {repair_title(trial.repair)}, gives back {recovery_words(trial.recovery)}"
+    criterion = trial_criterion(trial)
+    line = f"{head}: {repair_title(trial.repair)}, gives back {recovery_words(trial.recovery, criterion)}"
     if trial.placebo is not None:
-        placebo = trial.placebo.recovery
-        back = with_unit(placebo.recovered_pp, "pp") if placebo.pairs else with_unit(placebo.recovered_db, "dB")
-        line += f", its placebo {back}"
+        line += f", its placebo {gain_words(trial.placebo.recovery, criterion)}"
     return line
-
-
-def _is_beyond_noise(recovery: Recovery) -> bool:
-    interval = recovery.pp_interval if recovery.pairs is not None else recovery.db_interval
-    return interval.low > 0.0
 
 
 def cause_title(code: str) -> str:
@@ -170,17 +192,11 @@ def step_title(step: WaterfallStep) -> str:
 
 
 def best_trial(cause: RankedCause) -> Trial | None:
-    """The measured repair that gave back most and keeps the scheme, or the best way around; None when none was."""
+    """The measured repair that gave back most; None when none was.
+
+    Those whose gain is proved come before others, and of these the ones that keep the scheme.
+    """
     measured = [trial for trial in cause.trials if trial.recovery is not None]
-    keeping = [trial for trial in measured if trial.keeps_scheme]
-    return next(iter(keeping or measured), None)
-
-
-def score_words(score: Score, kind: TaskKind) -> str:
-    """`65.4 % top-1, 8.2 dB`."""
-    parts = []
-    if kind != "none" and not math.isnan(score.task_percent):
-        parts.append(f"{number(score.task_percent)} % {task_noun(kind)}")
-    if score.outputs:
-        parts.append(with_unit(score.output_sqnr_db, "dB"))
-    return ", ".join(parts) or UNKNOWN
+    proved = [trial for trial in measured if trial.is_claim] or measured
+    keeping = [trial for trial in proved if trial.keeps_scheme]
+    return next(iter(keeping or proved), None)

@@ -3,9 +3,20 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from qdiag.core.compare import CauseChange, CauseStatus, Comparison, FigureChange, LayerChange, PercentChange
+from qdiag.core.compare import (
+    CauseChange,
+    CauseStatus,
+    Comparison,
+    FigureChange,
+    LayerChange,
+    ValueChange,
+    difference,
+)
 from qdiag.core.listed import listed
-from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
+from qdiag.core.measures.task import Criterion
+from qdiag.writers.words.figures import change_words as change_amount
+from qdiag.writers.words.figures import digits, value_words
+from qdiag.writers.words.numbers import count_noun, number
 
 CAUSE_STATUS_WORDS: dict[CauseStatus, str] = {
     "appeared": "new",
@@ -20,57 +31,69 @@ CERTAINTY_MARKS = {"certain": "", "likely": " ~", "guess": " ?"}
 
 def comparison_headline(comparison: Comparison) -> str:
     """One sentence: better, worse, or neither beyond noise."""
-    change = comparison.task.quantized
-    what = task_noun(comparison)
-    if change is None or change.verdict == "unknown":
-        return f"Nothing to say about a task: {what} was not measured in both."
-    network = (
-        "the quantized network with the float one" if comparison.task.kind == "agreement" else "the quantized network"
-    )
-    rise = f"{what} of {network} {percent(change.before_percent)} → {percent(change.after_percent)}"
+    judged = comparison.task.judged
+    if judged is None:
+        return "Nothing to say about a task: no figure was measured in both."
+    criterion, change = judged.criterion, judged.quantized
+    network = "the quantized network with the float one" if criterion.is_against_float else "the quantized network"
+    values = f"{value_words(criterion, change.before)} → {value_words(criterion, change.after)}"
+    rise = f"{criterion.name} of {network} {values}, {change_words(criterion, change)}"
     if change.verdict == "same":
-        return f"No difference beyond noise: {rise}, {change_words(change)}."
-    return f"{change.verdict.capitalize()}: {rise}, {change_words(change)}."
-
-
-def task_noun(comparison: Comparison) -> str:
-    """What the samples are judged by."""
-    return {"top1": "top-1", "agreement": "agreement", "none": "accuracy"}[comparison.task.kind]
+        return f"No difference beyond noise: {rise}."
+    if change.verdict == "unknown":
+        return f"Not known whether beyond noise: {rise}."
+    return f"{change.verdict.capitalize()}: {rise}."
 
 
 def task_rows(comparison: Comparison) -> Iterator[tuple[str, str, str, str]]:
-    """What, before, after, change: with interval where there is one."""
+    """What, before, after, change: with interval where there is one; the judged figure first."""
     task = comparison.task
-    if task.quantized is not None:
-        who = "with float" if task.kind == "agreement" else "quantized"
-        yield f"{task_noun(comparison)}, {who}", *_percents(task.quantized)
-    if task.float_network is not None:
-        yield f"{task_noun(comparison)}, float", *_percents(task.float_network)
-    if not math.isnan(task.drop_before_pp):
-        change = task.drop_after_pp - task.drop_before_pp
-        yield "drop", _unit(task.drop_before_pp, "pp"), _unit(task.drop_after_pp, "pp"), f"{signed(change)} pp"
-    for figure in task.outputs:
-        yield f"SQNR of {figure.name}", *_figures(figure, "{:.1f}")
-    for figure in task.metrics:
-        yield f"{figure.name}, quantized", *_figures(figure, "{:.4g}")
+    if task.judged is not None:
+        yield from _judged_rows(task.judged)
+    for output in task.outputs:
+        yield f"SQNR of {output.name}", *_plain(output.before, output.after)
+    for figure in task.figures[1:]:
+        yield _quantized_row(figure)
+
+
+def _judged_rows(figure: FigureChange) -> Iterator[tuple[str, str, str, str]]:
+    criterion = figure.criterion
+    yield _quantized_row(figure)
+    if figure.float_network is not None:
+        yield f"{criterion.name}, float", *_cells(criterion, figure.float_network)
+    change = difference(figure.loss_before, figure.loss_after)
+    if not math.isnan(change):
+        before, after = (change_amount(criterion, loss) for loss in (figure.loss_before, figure.loss_after))
+        yield "drop" if criterion.higher_is_better else "loss", before, after, _signed_amount(criterion, change)
+
+
+def _quantized_row(figure: FigureChange) -> tuple[str, str, str, str]:
+    who = "with float" if figure.criterion.is_against_float else "quantized"
+    return f"{figure.criterion.name}, {who}", *_cells(figure.criterion, figure.quantized)
 
 
 def pairing_words(comparison: Comparison) -> str:
     """How the intervals of the task came about; empty without a task."""
-    change = comparison.task.quantized
-    if change is None:
+    if comparison.task.judged is None:
         return ""
+    change = comparison.task.judged.quantized
     if change.paired_by == "samples":
-        count = change.pairs.sample_count if change.pairs else 0
-        return f"Intervals are paired: both networks saw the same {count_noun(count, 'sample')}, outcome by outcome."
-    return f"Intervals are not paired, and so wider than they could be: {change.why_counts}."
+        samples = count_noun(change.sample_count, "sample")
+        words = f"Intervals are paired: both networks saw the same {samples}, outcome by outcome"
+        others = [figure for figure in comparison.task.figures if figure.quantized.paired_by != "samples"]
+        return f"{words}{f', except for {listed([f.criterion.name for f in others])}' if others else ''}."
+    if math.isnan(change.interval.low):
+        return f"There is no interval of the difference: {change.why_unpaired}."
+    return f"Intervals are not paired, and so wider than they could be: {change.why_unpaired}."
 
 
-def change_words(change: PercentChange) -> str:
+def change_words(criterion: Criterion, change: ValueChange) -> str:
     """`+65.8 pp (95 %: 61.2 to 69.9)`."""
-    low, high = change.interval_pp.low, change.interval_pp.high
-    bounds = "" if math.isnan(low) else f" (95 %: {signed(low)} to {signed(high)})"
-    return f"{signed(change.change_pp)} pp{bounds}"
+    low, high = change.interval.low, change.interval.high
+    bounds = ""
+    if not math.isnan(low):
+        bounds = f" (95 %: {_signed_digits(criterion, low)} to {_signed_digits(criterion, high)})"
+    return f"{_signed_amount(criterion, change.change)}{bounds}"
 
 
 def layer_counts(comparison: Comparison) -> str:
@@ -118,9 +141,9 @@ def cause_layers(cause: CauseChange) -> str:
 
 
 def given_back(cause: CauseChange) -> tuple[str, str]:
-    """What its best repair gives back, before and after, in points or else in dB; empty where it is not there."""
-    before = _back(cause.recovered_before_pp, cause.recovered_before_db)
-    after = _back(cause.recovered_after_pp, cause.recovered_after_db)
+    """What its best repair gives back, before and after, of the task or else in dB; empty where it is not there."""
+    before = _back(cause.criterion_before, cause.recovered_before, cause.recovered_before_db)
+    after = _back(cause.criterion_after, cause.recovered_after, cause.recovered_after_db)
     return before, after
 
 
@@ -132,40 +155,36 @@ def signed(value: float, decimals: int = 1) -> str:
     return f"+{text}" if value > 0.0 and text.strip("0.") else text
 
 
-def percent(value: float) -> str:
-    """`76.4 %`."""
-    return _unit(value, "%")
-
-
 def decibels(value: float) -> str:
     """One decimal; `-` for NaN."""
     return "-" if math.isnan(value) else number(value)
 
 
-def _percents(change: PercentChange) -> tuple[str, str, str]:
-    return percent(change.before_percent), percent(change.after_percent), change_words(change)
+def _cells(criterion: Criterion, change: ValueChange) -> tuple[str, str, str]:
+    values = [value_words(criterion, value) for value in (change.before, change.after)]
+    return values[0], values[1], change_words(criterion, change)
 
 
-def _figures(figure: FigureChange, form: str) -> tuple[str, str, str]:
-    before, after = (
-        UNKNOWN if math.isnan(value) else f"{form.format(value)} {figure.unit}".rstrip()
-        for value in (figure.before, figure.after)
-    )
-    if math.isnan(figure.before) or math.isnan(figure.after):
-        return before, after, "-"
-    change = 0.0 if figure.before == figure.after else figure.after - figure.before
-    text = form.format(change)
-    return before, after, f"{'+' if change > 0.0 else ''}{text} {figure.unit}".rstrip()
+def _plain(before: float, after: float) -> tuple[str, str, str]:
+    values = [value_words(None, value) for value in (before, after)]
+    return values[0], values[1], _signed_amount(None, difference(before, after))
 
 
-def _unit(value: float, unit: str) -> str:
-    return UNKNOWN if math.isnan(value) else f"{number(value)} {unit}"
+def _signed_amount(criterion: Criterion | None, change: float) -> str:
+    """`+65.8 pp`; `-` where it is not defined."""
+    unit = criterion.change_unit if criterion is not None else "dB"
+    return "-" if math.isnan(change) else f"{_signed_digits(criterion, change)} {unit}".rstrip()
 
 
-def _back(points: float, db: float) -> str:
-    if not math.isnan(points):
-        return f"{signed(points)} pp"
-    return "" if math.isnan(db) else f"{signed(db)} dB"
+def _signed_digits(criterion: Criterion | None, change: float) -> str:
+    text = digits(criterion, change)
+    return f"+{text}" if change > 0.0 and text.strip("0.") else text
+
+
+def _back(criterion: Criterion | None, recovered: float, db: float) -> str:
+    if not math.isnan(recovered):
+        return _signed_amount(criterion, recovered)
+    return "" if math.isnan(db) else _signed_amount(None, db)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,5 +1,7 @@
 """What a detector saw and what a repair costs the float network, the same in every report."""
 
+import math
+
 from qdiag.core.causes.findings import Evidence
 from qdiag.core.causes.ranking import FloatCost
 from qdiag.writers.words.numbers import number, significant
@@ -18,7 +20,7 @@ def float_words(cost: FloatCost | None) -> str:
     if cost is None:
         return "unchanged"
     moved = f"output moves by {cost.relative_delta:.2g} of its largest value"
-    if cost.pairs is None or cost.pairs.drop_pp == 0.0:
+    if math.isnan(cost.loss) or cost.loss == 0.0:
         return moved
-    drop = cost.pairs.drop_pp
-    return f"{moved}, {'loses' if drop > 0.0 else 'gains'} {number(abs(drop))} pp"
+    size = number(abs(cost.loss)) if cost.unit in ("pp", "dB") else f"{abs(cost.loss):.4g}"
+    return f"{moved}, {'loses' if cost.loss > 0.0 else 'gains'} {size} {cost.unit}".rstrip()

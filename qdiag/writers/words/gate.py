@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from qdiag.core.gate import GateCheck, GateResult, GateRule, GateStatus, NamedCause
+from qdiag.core.gate import EXIT_PASSED, GateCheck, GateResult, GateRule, GateStatus, NamedCause
 from qdiag.core.listed import listed
-from qdiag.writers.words.causes import cause_title, repair_title
-from qdiag.writers.words.numbers import count_noun, interval_words, number, with_unit
+from qdiag.writers.words.causes import cause_title, repair_title, state_words
+from qdiag.writers.words.figures import bounds_words as interval_words
+from qdiag.writers.words.figures import change_words as gain_words
+from qdiag.writers.words.figures import digits, loss_words, noun
+from qdiag.writers.words.numbers import count_noun
 
 STATUS_WORDS: dict[GateStatus, str] = {
     "pass": "pass",
@@ -16,43 +19,58 @@ STATUS_WORDS: dict[GateStatus, str] = {
     "fail": "FAIL",
 }
 
-RULE_TITLES: dict[GateRule, str] = {
-    "max_drop": "drop of top-1",
-    "max_relative_drop": "relative drop of top-1",
-    "min_accuracy": "top-1, quantized",
-    "max_flips": "samples that change top-1",
+_TITLES: dict[GateRule, str] = {
+    "max_drop": "drop of {}",
+    "max_relative_drop": "relative drop of {}",
+    "min_accuracy": "{}, quantized",
+    "max_flips": "answers that changed",
+    "max_metric_drop": "{}, loss",
+    "min_metric": "{}, quantized",
+    "max_metric": "{}, quantized",
     "min_sqnr": "SQNR of the output",
     "min_layer_sqnr": "local SQNR",
-    "baseline_drop": "drop of top-1, growth",
-    "baseline_flips": "samples that change top-1, growth",
+    "baseline_drop": "drop of {}, growth",
+    "baseline_flips": "answers that changed, growth",
+    "baseline_metric": "{}, growth of the loss",
     "baseline_sqnr": "SQNR of the output, loss",
     "no_new_causes": "new causes",
     "forbid": "forbidden",
     "evidence": "stored result",
 }
+_METRIC_RULES = ("max_metric_drop", "min_metric", "max_metric", "baseline_metric")
+RULE_TITLES: dict[GateRule, str] = {
+    rule: title.format("judged figure" if rule in _METRIC_RULES else "accuracy") for rule, title in _TITLES.items()
+} | {"max_metric": "judged figure, quantized, where lower is better"}
+"""Of a rule, whatever figure it is applied to."""
 
 RULE_HELP: dict[GateRule, str] = {
-    "max_drop": "Top-1 of the float network minus top-1 of the quantized one, in percentage points.",
-    "max_relative_drop": "The drop of top-1 over the top-1 of the float network.",
-    "min_accuracy": "Top-1 of the quantized network.",
-    "max_flips": "Share of samples on which the two networks differ in top-1.",
+    "max_drop": "Share of right answers of the float network minus that of the quantized one, in percentage points.",
+    "max_relative_drop": "The drop of the share of right answers over that of the float network.",
+    "min_accuracy": "Share of right answers of the quantized network.",
+    "max_flips": "Share of answers that are not those of the float network.",
+    "max_metric_drop": "Loss of the figure by which the network is judged, in its unit; positive is worse.",
+    "min_metric": "The figure by which the network is judged, of the quantized network; higher is better.",
+    "max_metric": "The figure by which the network is judged, of the quantized network; lower is better.",
     "min_sqnr": "Signal-to-quantization-noise ratio at the output that lost most.",
     "min_layer_sqnr": "Signal-to-quantization-noise ratio of one layer alone, on float inputs.",
-    "baseline_drop": "Growth of the drop of top-1 since the baseline.",
-    "baseline_flips": "Growth of the share of samples that change top-1 since the baseline.",
+    "baseline_drop": "Growth of the drop of the share of right answers since the baseline.",
+    "baseline_flips": "Growth of the share of answers that changed since the baseline.",
+    "baseline_metric": "Growth of the loss of the judged figure since the baseline.",
     "baseline_sqnr": "Loss of output SQNR since the baseline.",
     "no_new_causes": "Causes of lost accuracy, proved by their repair, that the baseline does not have.",
     "forbid": "A finding that the gate forbids.",
     "evidence": "The stored result could not be read.",
 }
 
-_FLOORS = ("min_accuracy", "min_sqnr", "min_layer_sqnr")
-_ON_CHANGE = ("baseline_drop", "baseline_flips", "baseline_sqnr")
+_FLOORS = ("min_accuracy", "min_metric", "min_sqnr", "min_layer_sqnr")
+_ON_CHANGE = ("baseline_drop", "baseline_flips", "baseline_metric", "baseline_sqnr")
 
 
 def check_title(check: GateCheck) -> str:
     """What was checked: `local SQNR of blocks.0.dw`."""
     title = RULE_TITLES[check.rule]
+    if check.criterion is not None:
+        title = _TITLES[check.rule].format(check.criterion.name)
     if check.layer is not None:
         return f"{title} of {check.layer}"
     return f"{title} {check.code}" if check.code is not None else title
@@ -67,9 +85,9 @@ def limit_words(check: GateCheck) -> str:
         sign = "≥ -"
     space = "" if sign.endswith(("+", "-")) else " "
     if math.isnan(check.limit):
-        return "" if math.isnan(check.warn_limit) else f"warn {sign}{space}{with_unit(check.warn_limit, check.unit)}"
-    warn = "" if math.isnan(check.warn_limit) else f", warn {number(check.warn_limit)}"
-    return f"{sign}{space}{with_unit(check.limit, check.unit)}{warn}"
+        return "" if math.isnan(check.warn_limit) else f"warn {sign}{space}{_amount(check, check.warn_limit)}"
+    warn = "" if math.isnan(check.warn_limit) else f", warn {_digits(check, check.warn_limit)}"
+    return f"{sign}{space}{_amount(check, check.limit)}{warn}"
 
 
 def figure_words(check: GateCheck, value: float) -> str:
@@ -78,7 +96,7 @@ def figure_words(check: GateCheck, value: float) -> str:
         return ""
     if check.unit == "layers":
         return count_noun(int(value), "layer") if value else "none"
-    return with_unit(value, check.unit)
+    return _amount(check, value)
 
 
 def change_words(check: GateCheck) -> str:
@@ -86,10 +104,27 @@ def change_words(check: GateCheck) -> str:
     if math.isnan(check.change):
         return ""
     unit = "pp" if check.unit == "%" else check.unit
-    text = f"{check.change:+.0f}" if check.unit == "layers" else f"{check.change:+.1f}"
-    if float(text) == 0.0:
-        text = text[1:]
-    return f"{text} {unit}".strip()
+    size = f"{abs(check.change):.0f}" if check.unit == "layers" else _digits(check, abs(check.change))
+    sign = "" if float(size) == 0.0 else "-" if check.change < 0.0 else "+"
+    return f"{sign}{size} {unit}".strip()
+
+
+def bounds_words(check: GateCheck) -> str:
+    """`63.0 to 71.3`; empty without an interval."""
+    if check.interval is None:
+        return ""
+    return f"{_digits(check, check.interval.low)} to {_digits(check, check.interval.high)}"
+
+
+def _amount(check: GateCheck, value: float) -> str:
+    return f"{_digits(check, value)} {check.unit}".rstrip()
+
+
+def _digits(check: GateCheck, value: float) -> str:
+    """As the figure is written elsewhere; a limit without a figure as it was given."""
+    if check.criterion is None and not check.unit and math.isfinite(value):
+        return f"{value:g}"
+    return digits(check.criterion, value)
 
 
 def samples_words(check: GateCheck) -> str:
@@ -131,8 +166,8 @@ def check_sentence(check: GateCheck) -> str:
     """One line with everything: `drop of top-1: 67.4 pp (95 %: 63.0 to 71.3), limit ≤ 1.0 pp`."""
     on_change = check.rule in _ON_CHANGE
     words = change_words(check) if on_change else figure_words(check, check.value)
-    bounds = interval_words(check.interval) if check.interval is not None else ""
-    words += f" ({bounds})" if words and bounds else ""
+    bounds = bounds_words(check)
+    words += f" (95 %: {bounds})" if words and bounds else ""
     limit = limit_words(check)
     limit = "" if limit == "none" else f"limit {limit}" if limit else ""
     parts = [part for part in (words, limit, detail_words(check)) if part]
@@ -140,16 +175,43 @@ def check_sentence(check: GateCheck) -> str:
 
 
 def verdict_words(result: GateResult) -> str:
-    """The whole gate in one sentence."""
+    """The whole gate in one sentence, and a second one where it passes over harm that nobody limits."""
     counted = [check for check in result.checks if check.status == result.status]
     share = f"{len(counted)} of {count_noun(len(result.checks), 'check')}"
-    return {
+    words = {
         "pass": f"The gate passed: {count_noun(len(result.checks), 'check')}.",
         "warn": f"The gate passed with warnings: {share}.",
         "undecided": f"The gate passed, but {share} could not be decided on so few samples.",
         "cannot_judge": f"The gate could not judge: {share}.",
         "fail": f"The gate failed: {share}.",
     }[result.status]
+    if result.harm is None or not result.is_harm_overlooked or result.exit_code != EXIT_PASSED:
+        return words
+    return f"{words} No limit looks at {noun(result.harm.criterion)}, though, which is beyond what counts as harm."
+
+
+def harm_line(result: GateResult) -> str:
+    """`harmed: the loss of top-1 is 67.4 pp (95 %: 63.0 to 71.3), and harm begins beyond 1.0 pp`.
+
+    Empty where nothing says so.
+    """
+    harm = result.harm
+    if harm is None or math.isnan(harm.limit):
+        return ""
+    criterion, limit = harm.criterion, loss_words(harm.criterion, harm.limit)
+    bounds = interval_words(criterion, harm.interval)
+    value = loss_words(criterion, harm.value) + (f" ({bounds})" if bounds else "")
+    if criterion is None:
+        cost = f"the SQNR of the output is {value}, and harm begins below {limit}"
+    elif criterion.is_against_float and criterion.is_share:
+        cost = f"{value} of the answers changed, and harm begins beyond {limit}"
+    else:
+        cost = f"the loss of {criterion.name} is {value}, and harm begins beyond {limit}"
+    line = f"{state_words(harm)}: {cost}"
+    if not result.is_harm_overlooked:
+        return line
+    option = "--max-metric-drop" if criterion is not None else "--min-sqnr"
+    return f"{line}; no limit looks at it, {option} does"
 
 
 def named_cause_words(cause: NamedCause) -> str:
@@ -161,9 +223,8 @@ def named_cause_words(cause: NamedCause) -> str:
         words = f"new: {words}"
     if cause.repair is None:
         return words
-    back = (
-        with_unit(cause.recovered_db, "dB") if math.isnan(cause.recovered_pp) else with_unit(cause.recovered_pp, "pp")
-    )
+    is_counted = not math.isnan(cause.recovered_task)
+    back = gain_words(cause.criterion, cause.recovered_task) if is_counted else gain_words(None, cause.recovered_db)
     return f"{words}: {repair_title(cause.repair)}, gives back {back}"
 
 

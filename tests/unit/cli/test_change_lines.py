@@ -7,12 +7,13 @@ import pytest
 from qdiag.cli.tables.change_lines import quantized_lines
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import PairedCounts
+from tests.figures import classified
 from tests.measurements import measurement
 
 
 def with_top1(counts: PairedCounts) -> Measurement:
     base = measurement()
-    return replace(base, task=replace(base.task, top1=counts))
+    return replace(base, task=classified(counts.sample_count, counts.both, counts))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ from qdiag.cli.tables.fix_bn import print_fix
 from qdiag.core.causes.repair import ChannelFix, FloatChange, LayerFix, ModelRepair, RepairStep
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import ModelInfo, OutputRecord
-from qdiag.core.measures.task import PairedCounts, TaskResult
+from qdiag.core.measures.task import PairedCounts
+from tests.figures import classified
 from tests.measurements import measurement
 
 MODEL = ModelInfo("net.pt2", "exported_program", "Net", 1234, "0" * 64)
 CHANGE = FloatChange(
     (OutputRecord("output", (4,), ErrorSums(count=4, reference_sq_sum=4.0, error_sq_sum=1e-12, max_abs_error=2e-6)),),
-    TaskResult(100, 100, PairedCounts(76, 0, 0, 24)),
+    classified(100, 100, PairedCounts(76, 0, 0, 24)),
     1e-7,
 )
 
@@ -87,6 +88,6 @@ def test_what_was_not_proved_is_said() -> None:
 
 def test_harmless_channels_are_called_so() -> None:
     good = measurement()
-    good = replace(good, task=replace(good.task, top1=PairedCounts(85, 1, 1, 13)))
+    good = replace(good, task=classified(100, 98, PairedCounts(85, 1, 1, 13)))
     shown = text(replace(result(channel(3)), before=good, after=good))
     assert "Harmless here: before the repair the drop was 0.0 pp" in shown

@@ -32,6 +32,7 @@ from qdiag.writers.words.diagnosis_ranges import range_report_of
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.foreign import HOSTILE, assert_clean, hostile
 from tests.gates import EVERYTHING, evidence
+from tests.other_tasks import judged_by_error
 
 Capture = pytest.CaptureFixture[str]
 
@@ -56,6 +57,7 @@ def show_sweep(console: Console) -> None:
 TABLES: dict[str, Callable[[Console], None]] = {
     "sqnr": lambda console: print_measurement(console, bad().measurement, "worst", "local", 0),
     "ranking": lambda console: print_ranking(console, bad()),
+    "ranking of another task": lambda console: print_ranking(console, hostile(judged_by_error(diagnosis()))),
     "bn": lambda console: print_audit(console, hostile(batchnorms()), "worst", 0),
     "ranges": lambda console: print_ranges(console, range_report_of(bad())),
     "gate": lambda console: print_gate(console, judge(evidence(bad()), EVERYTHING)),

@@ -8,9 +8,11 @@ from rich.console import Console
 
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measures.task import Interval, MetricScore
+from qdiag.core.measures.task import Interval
 from qdiag.writers.words.causes import commands
 from tests.diagnoses import diagnosis
+from tests.figures import metric, with_metrics
+from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 
 def printed(found: Diagnosis, width: int = 120) -> str:
@@ -19,14 +21,43 @@ def printed(found: Diagnosis, width: int = 120) -> str:
     return out.getvalue()
 
 
-def test_a_metric_of_the_users_is_shown_and_said_not_to_rank() -> None:
+def test_a_metric_of_the_users_is_shown_first_and_said_to_judge() -> None:
     found = diagnosis()
-    score = MetricScore("mean_iou", 0.7123, 0.3349, Interval(0.31, 0.45))
-    task = replace(found.measurement.task, metrics=(score,))
+    own = metric("mean_iou", 0.7123, 0.3349, Interval(0.31, 0.45))
+    task = with_metrics(found.measurement.task, own)
     text = printed(replace(found, measurement=replace(found.measurement, task=task)))
-    line = next(line for line in text.splitlines() if line.startswith("metric"))
-    assert "mean_iou 0.7123 → 0.3349, float - quantized 95 % 0.31 to 0.45; repairs are ranked by top-1" in line
+    line = next(line for line in text.splitlines() if line.startswith("task"))
+    assert "mean_iou 0.7123 → 0.3349, drop 0.3774 (95 %: 0.31 to 0.45), 500 samples" in line
+    assert "judged  by mean_iou, the metric that was given" in text
     assert "metric" not in printed(found)
+    assert "judged  by top-1 at the output: the labels fit it" in printed(found)
+
+
+def test_gains_are_in_the_unit_of_what_judges() -> None:
+    text = printed(judged_by_error(diagnosis()))
+    assert "depth error m" in text and "0.5163 to 0.6072" in text
+    assert "depth error 0.346 m, output SQNR 9.7 dB" in text
+    assert "no repair gives back the remaining 0.016 m" in text
+    assert "pp" not in text
+
+
+def test_where_nothing_is_counted_the_next_step_names_the_options() -> None:
+    text = " ".join(printed(judged_by_sqnr(diagnosis())).split())
+    assert "judged by the SQNR of its outputs: nothing says what the network answers" in text
+    assert "Options: --task, --output, --targets, --metric." in text
+    assert "Options: --task" not in printed(diagnosis())
+
+
+def test_what_only_a_change_of_scheme_repairs_has_no_command_of_a_repair() -> None:
+    found = diagnosis()
+    ranking = replace(
+        found.ranking,
+        causes=(replace(found.ranking.causes[0], trials=found.ranking.causes[0].trials[2:]),),
+        waterfall=(),
+    )
+    text = printed(replace(found, ranking=ranking))
+    assert "To repair it:" not in text
+    assert "\nAround it:\n" in "\n".join(line.rstrip() for line in text.splitlines())
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

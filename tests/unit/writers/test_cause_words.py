@@ -6,9 +6,15 @@ import pytest
 from qdiag.core.causes.ranking import Harm, HarmVerdict, RankedCause, Recovery, Trial
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
-from qdiag.core.measures.task import Interval, PairedCounts
+from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
+from qdiag.rank.harm import harm_of
 from qdiag.writers.words.causes import best_trial, cause_line, commands, headline, repair_title, way_around_commands
+from qdiag.writers.words.task_choice import PROXY
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
+from tests.diagnosis_parts import score
+from tests.figures import top
+from tests.measurements import sums
+from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 
 def test_the_headline_names_drop_interval_and_cause() -> None:
@@ -26,7 +32,7 @@ def test_the_headline_names_drop_interval_and_cause() -> None:
     [
         (healthy_diagnosis(), "Nothing to repair: quantization raises top-1 by 0.2 pp"),
         (repaired_diagnosis(), "Too few samples to tell: quantization costs 1.6 pp"),
-        (unlabelled_diagnosis(), "Quantization changes the top-1 of 87.8 % of the samples"),
+        (unlabelled_diagnosis(), "Quantization changes the answer of 87.8 % of the samples"),
         (awkward_diagnosis(), "Nothing to judge by: what quantization costs is not known"),
     ],
 )
@@ -36,9 +42,9 @@ def test_the_headline_fits_every_verdict(found: object, start: str) -> None:
 
 def test_a_network_without_task_is_judged_by_its_output() -> None:
     ranking = diagnosis().ranking
-    harm = Harm("sqnr", 34.25, Interval(33.0, 35.5), 20.0, "healthy")
+    harm = Harm(None, 34.25, Interval(33.0, 35.5), 20.0, "healthy")
     words = headline(replace(ranking, harm=harm))
-    cost, proxy = "leaves 34.2 dB of SQNR at the output (95 %: 33.0 to 35.5)", "a proxy for the task's own metric"
+    cost, proxy = "leaves 34.2 dB of SQNR at the output (95 %: 33.0 to 35.5)", PROXY
     assert words.endswith(f"{cost}, above the limit of 20.0 dB, {proxy}.")
 
 
@@ -53,13 +59,13 @@ def lost_part() -> OutputRecord:
 def test_a_limit_on_sqnr_is_called_a_proxy_and_the_part_is_named(verdict: HarmVerdict, db: float) -> None:
     ranking = healthy_diagnosis().ranking
     nan = Interval(math.nan, math.nan)
-    before = replace(ranking.before, outputs=(lost_part(),))
-    words = headline(replace(ranking, before=before, harm=Harm("sqnr", db, nan, 20.0, verdict), causes=()))
+    before = replace(ranking.before, outputs=(lost_part(),), task=TaskResult(100))
+    words = headline(replace(ranking, before=before, harm=Harm(None, db, nan, 20.0, verdict), causes=()))
     assert f"leaves {db:.1f} dB of SQNR at branch scores of the output, " in words
-    assert "the limit of 20.0 dB, a proxy for the task's own metric" in words
+    assert f"the limit of 20.0 dB, {PROXY}" in words
     assert words.startswith("Nothing to repair") == (verdict == "healthy")
     two = replace(before, outputs=(lost_part(), *ranking.before.outputs))
-    words = headline(replace(ranking, before=two, harm=Harm("sqnr", db, nan, 20.0, verdict), causes=()))
+    words = headline(replace(ranking, before=two, harm=Harm(None, db, nan, 20.0, verdict), causes=()))
     assert "at branch scores of output maps, " in words
 
 
@@ -131,7 +137,8 @@ def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
 
 def test_a_hidden_cause_is_not_told_by_what_it_gave_alone() -> None:
     cause = diagnosis().ranking.causes[0]
-    nothing = Recovery(0.1, Interval(-0.1, 0.3), PairedCounts(100, 6, 4, 390))
+    pairs = PairedCounts(100, 6, 4, 390)
+    nothing = Recovery(0.1, Interval(-0.1, 0.3), pairs.drop_pp, pairs.drop_interval_pp, pairs)
     trials = tuple(replace(trial, recovery=nothing) for trial in cause.trials[:1])
     line = cause_line(replace(cause, trials=trials, reason="hidden behind another cause"))
     assert line.endswith(": hidden behind another cause") and "gives back" not in line
@@ -176,3 +183,88 @@ def test_a_way_around_is_measured_by_its_settings() -> None:
 def test_names_of_a_newer_version_are_shown_as_they_are() -> None:
     assert repair_title("anneal") == "anneal"
     assert "QD999 QD999" in cause_line(replace(diagnosis().ranking.causes[2], code="QD999"))
+
+
+def test_a_figure_that_should_fall_is_said_to_rise() -> None:
+    words = headline(judged_by_error(diagnosis()))
+    assert words.startswith("Quantization raises depth error by 0.674 m (0.236 m → 0.91 m; 95 %: 0.6274 to 0.7153).")
+    assert "repaired alone, that gives back 0.564 m" in words
+    better = headline(judged_by_error(healthy_diagnosis()))
+    assert better.startswith(
+        "Nothing to repair: quantization lowers depth error by 0.002 m (0.236 m → 0.234 m; rise, 95 %: "
+    )
+
+
+def test_a_network_judged_by_its_outputs_hears_that_the_limit_is_a_proxy() -> None:
+    words = headline(judged_by_sqnr(diagnosis()))
+    assert words.startswith(
+        "Quantization leaves 1.1 dB of SQNR at the output, below the limit of 20.0 dB, a proxy: how answers change was "
+        "not counted. Cause: "
+    )
+    assert "repaired alone, that gives back 8.6 dB" in words
+
+
+def test_the_weakest_part_of_an_output_is_named() -> None:
+    ranking = judged_by_sqnr(diagnosis()).ranking
+    (whole,) = ranking.before.outputs
+    parts = (OutputPart("channel 0", sums(30.0)), OutputPart("channel 3", sums(1.1)))
+    outputs = (replace(whole, name="boxes", error=sums(29.0), parts=parts), replace(whole, name="x", error=sums(40.0)))
+    words = headline(replace(ranking, before=replace(ranking.before, outputs=outputs)))
+    assert "leaves 1.1 dB of SQNR at channel 3 of output boxes, below" in words
+
+
+@pytest.mark.parametrize(
+    ("counts", "state", "words"),
+    [
+        (PairedCounts(382, 0, 0, 118), "healthy", "Nothing to repair: "),
+        (PairedCounts(380, 2, 0, 118), "unsure", "Nothing found, and too few samples to be sure: "),
+        (PairedCounts(76, 0, 0, 24), "unsure", "Nothing found, and too few samples to be sure: "),
+        (PairedCounts(370, 12, 4, 114), "unsure", "Too few samples to tell: "),
+        (PairedCounts(300, 82, 4, 114), "harmed", "Quantization costs "),
+    ],
+)
+def test_nothing_found_on_too_few_samples_is_a_state_of_its_own(counts: PairedCounts, state: str, words: str) -> None:
+    figure = top(1, counts)
+    ranking = healthy_diagnosis().ranking
+    task = replace(ranking.before.task, figures=(figure,))
+    judged = replace(
+        ranking, before=replace(ranking.before, task=task), harm=harm_of(replace(ranking.before, task=task))
+    )
+    assert judged.harm.state == state
+    assert headline(judged).startswith(words)
+
+
+def test_a_cause_that_only_a_change_of_scheme_proves_is_told_by_that_change() -> None:
+    found = diagnosis()
+    cause = found.ranking.causes[0]
+    mean, _, around = cause.trials
+    assert mean.recovery is not None
+    worse = replace(mean.recovery, recovered_task=-1.6, task_interval=Interval(-3.0, -0.2))
+    only = replace(cause, trials=(replace(mean, recovery=worse), around))
+    ranking = replace(found.ranking, causes=(only,), waterfall=())
+    words = headline(ranking)
+    assert "only a change of scheme repairs it, one weight scale per channel: that gives back 67.2 pp." in words
+    assert "-1.6" not in words
+    assert commands(ranking) == (), "nothing that was measured as harmful is proposed"
+    assert cause_line(only).endswith("one weight scale per channel, gives back 67.2 pp (95 %: 62.7 to 71.2)")
+
+
+def test_causes_that_hide_one_another_are_told_by_what_their_repairs_give_together() -> None:
+    ranking = diagnosis().ranking
+    nothing = Recovery(0.1, Interval(-0.1, 0.3), 0.2, Interval(-0.4, 0.8))
+    hidden = tuple(
+        replace(cause, trials=tuple(replace(trial, recovery=nothing) for trial in cause.trials[:1]))
+        for cause in ranking.causes[:2]
+    )
+    words = headline(replace(ranking, causes=hidden))
+    assert (
+        "repaired alone, that gives back nothing beyond noise; the repairs below together give back 65.8 pp. "
+        "1 more cause below." in words
+    )
+
+
+def test_a_sequence_that_gives_nothing_back_is_not_proposed() -> None:
+    ranking = diagnosis().ranking
+    worse = replace(ranking.waterfall[-1], after=score(2.0, 44, 60))
+    assert commands(ranking) and not commands(replace(ranking, causes=(), waterfall=(worse,)))
+    assert "give back" not in headline(replace(ranking, causes=(), waterfall=(worse,)))

@@ -74,20 +74,22 @@ def test_a_whole_number_is_written_as_the_real_number_that_it_comes_back_as() ->
 def test_derived_figures_stand_beside_and_are_ignored_on_reading() -> None:
     plain = json.loads(diagnosis_to_json(diagnoses.diagnosis()))
     recovery = plain["ranking"]["causes"][0]["trials"][0]["recovery"]
-    assert recovery["recovered_pp"] == pytest.approx(56.4)
-    assert plain["ranking"]["before"]["task_percent"] == 9.0
+    assert recovery["recovered_task"] == pytest.approx(56.4)
+    assert plain["ranking"]["before"]["task_value"] == 9.0
     assert plain["ranking"]["before"]["output_sqnr_db"] == pytest.approx(1.1)
-    assert plain["ranking"]["remainder_pp"] == pytest.approx(1.6)
+    assert plain["ranking"]["remainder"] == pytest.approx(1.6)
+    assert plain["ranking"]["before"]["task"]["figures"][0]["loss"] == pytest.approx(67.4)
+    assert plain["ranking"]["harm"]["state"] == "harmed"
     assert plain["measurement"]["records"][2]["drop_db"] > 0.0
-    recovery["recovered_pp"] = 99.0
+    plain["ranking"]["before"]["task_value"] = 99.0
     again = diagnosis_from_json(json.dumps(plain))
     assert diagnosis_to_json(again) == diagnosis_to_json(diagnoses.diagnosis())
 
 
 def test_a_file_of_the_same_form_that_lacks_later_fields_is_read() -> None:
     plain = json.loads(diagnosis_to_json(diagnoses.healthy_diagnosis()))
-    del plain["options"], plain["notes"], plain["measurement"]["task"]["outcomes"]
-    assert diagnosis_from_json(json.dumps(plain)).measurement.task.outcomes is None
+    del plain["options"], plain["notes"], plain["measurement"]["task"]["figures"][0]["outcomes"]
+    assert diagnosis_from_json(json.dumps(plain)).measurement.task.figures[0].outcomes is None
     jsonschema.validate(plain, json_schema())
 
 
@@ -125,7 +127,7 @@ def test_a_newer_form_is_refused_whatever_it_holds(drop: tuple[str, ...]) -> Non
     plain = json.loads(diagnosis_to_json(replace(diagnoses.healthy_diagnosis(), schema_version=99)))
     for name in drop:
         del plain[name]
-    with pytest.raises(LoadError, match="written in form 99, and this qdiag reads up to 1") as caught:
+    with pytest.raises(LoadError, match="written in form 99, and this qdiag reads up to 2") as caught:
         diagnosis_from_json(json.dumps(plain))
     assert caught.value.hint == "update qdiag"
 

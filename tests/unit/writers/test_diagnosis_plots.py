@@ -21,9 +21,11 @@ from qdiag.writers.plots.waterfall import waterfall_bars, waterfall_figure
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, long_diagnosis, unlabelled_diagnosis
 from tests.diagnosis_parts import DEAD
 from tests.measurements import measurement, range_report
+from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 KINDS: dict[str, Callable[[], Diagnosis]] = {
     "harmed": diagnosis, "healthy": healthy_diagnosis, "awkward": awkward_diagnosis,
+    "error": lambda: judged_by_error(diagnosis()), "sqnr": lambda: judged_by_sqnr(diagnosis()),
 }  # fmt: skip
 
 
@@ -106,22 +108,41 @@ def test_the_waterfall_adds_up_from_quantized_to_float() -> None:
     assert [bar.kind for bar in bars] == ["level", "step", "step", "rest", "level"]
     assert bars[0].end + sum(bar.length for bar in bars[1:-1]) == pytest.approx(bars[-1].end)
     assert [round(bar.end, 1) for bar in bars] == [9.0, 65.4, 74.8, 76.4, 76.4]
-    assert waterfall_figure(diagnosis()).axes[0].get_xlabel() == "top-1 accuracy [%]"
+    assert waterfall_figure(diagnosis()).axes[0].get_xlabel() == "top-1 [%]"
 
 
 def test_without_labels_the_waterfall_ends_at_full_agreement() -> None:
     bars = waterfall_bars(unlabelled_diagnosis().ranking)
     assert bars[-1].end == pytest.approx(100.0)
-    assert waterfall_figure(unlabelled_diagnosis()).axes[0].get_xlabel() == "same top-1 as the float network [%]"
+    assert waterfall_figure(unlabelled_diagnosis()).axes[0].get_xlabel() == "agreement with the float network [%]"
 
 
 def test_without_a_task_the_waterfall_is_in_decibels_and_has_no_end() -> None:
-    found = diagnosis()
-    bars = waterfall_bars(replace(found.ranking, task_kind="none"))
+    found = judged_by_sqnr(diagnosis())
+    bars = waterfall_bars(found.ranking)
     assert [bar.kind for bar in bars] == ["level", "step", "step"]
     assert bars[-1].end == pytest.approx(17.8)
-    figure = waterfall_figure(replace(found, ranking=replace(found.ranking, task_kind="none")))
+    figure = waterfall_figure(found)
     assert figure.axes[0].get_xlabel() == "output SQNR [dB]"
+
+
+def test_an_error_falls_in_the_waterfall_and_its_axes_have_its_unit() -> None:
+    found = judged_by_error(diagnosis())
+    bars = waterfall_bars(found.ranking)
+    assert [round(bar.end, 3) for bar in bars] == [0.91, 0.346, 0.252, 0.236, 0.236]
+    assert not any(bar.is_loss for bar in bars)
+    interval = bars[1].interval
+    assert interval is not None and interval.low < bars[1].length < interval.high < 0.0
+    turned = replace(found.ranking, waterfall=found.ranking.waterfall[::-1])
+    assert [bar.is_loss for bar in waterfall_bars(turned)] == [False, False, True, False, False]
+    assert waterfall_figure(found).axes[0].get_xlabel() == "depth error [m]"
+    error, _ = bits_figure(found).axes
+    assert error.get_ylabel() == "depth error [m]"
+    assert {"float: 0.236 m", "95 % interval of the rise"} <= set(legend_labels(bits_figure(found)))
+    assert found.sensitivity is not None
+    figure = sensitivity_figure(found.sensitivity)
+    assert "costs [m of depth error]" in figure.axes[1].get_ylabel()
+    assert figure.axes[3].get_ylim()[1] > 0.02, "an axis of less than twice the limit makes noise a mountain"
 
 
 def test_sensitivity_has_a_bar_per_layer_and_panel_and_marks_the_worst() -> None:
@@ -138,7 +159,7 @@ def test_bits_are_drawn_against_the_float_network() -> None:
     figure = bits_figure(diagnosis())
     accuracy, sqnr = figure.axes
     assert list(accuracy.lines[0].get_xdata()) == [4, 6, 8, 16]
-    assert (accuracy.get_ylabel(), sqnr.get_ylabel()) == ("top-1 accuracy [%]", "output SQNR [dB]")
+    assert (accuracy.get_ylabel(), sqnr.get_ylabel()) == ("top-1 [%]", "output SQNR [dB]")
     assert "float: 76.4 %" in legend_labels(figure)
 
 

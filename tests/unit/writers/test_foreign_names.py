@@ -41,8 +41,15 @@ from qdiag.writers.words.diagnosis_ranges import range_report_of
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 from tests.foreign import FORMULA, HOSTILE, assert_clean, hostile
 from tests.gates import EVERYTHING, evidence
+from tests.other_tasks import judged_by_error
 
-MADE = (diagnosis, repaired_diagnosis, healthy_diagnosis, unlabelled_diagnosis)
+
+def of_another_task() -> Diagnosis:
+    """Whose metric, with its unit, is the user's."""
+    return judged_by_error(diagnosis())
+
+
+MADE = (diagnosis, repaired_diagnosis, healthy_diagnosis, unlabelled_diagnosis, of_another_task)
 
 
 def gate_result() -> GateResult:
@@ -65,6 +72,8 @@ SURFACES: dict[str, Callable[[], str]] = {
     "comparison.md": lambda: comparison_markdown(comparison(), 25),
     "gate.md": lambda: gate_markdown(gate_result()),
     "report.html": lambda: html_report(hostile(diagnosis()), hostile(repaired_diagnosis())),
+    "report.md of another task": lambda: markdown_report(hostile(of_another_task())),
+    "report.html of another task": lambda: html_report(hostile(of_another_task())),
     "layers.csv": lambda: diagnosis_layer_csv(hostile(diagnosis())),
     "sqnr.csv": lambda: layer_csv(hostile(diagnosis()).measurement),
     "ranges.csv": lambda: range_csv(range_report_of(hostile(diagnosis()))),

@@ -24,7 +24,7 @@ def test_infinite_and_undefined_values_survive_as_strings() -> None:
     assert again.records[4].range is not None
     assert math.isnan(again.records[4].range.kurtosis)
     assert again.records[4].range.max == math.inf
-    assert again.task.metrics[1].simulated == math.inf
+    assert again.task.figures[1].simulated == math.inf
     plain = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert plain["records"][2]["local"]["sqnr_db"] == "-Infinity"
     assert plain["records"][0]["local"]["sqnr_db"] == "NaN"
@@ -43,8 +43,9 @@ def test_derived_figures_stand_beside_the_sums_and_are_ignored_on_reading() -> N
     assert record["expected_sqnr_db"] == pytest.approx(45.0)
     assert record["clipped_fraction"] == 0.0037
     assert record["drop_db"] == pytest.approx(0.7)
-    assert plain["task"]["top1"]["drop_pp"] == pytest.approx(67.4)
-    assert set(plain["task"]["top1"]["drop_interval_pp"]) == {"low", "high"}
+    counts = plain["task"]["figures"][0]["counts"]
+    assert counts["drop_pp"] == pytest.approx(67.4)
+    assert set(counts["drop_interval_pp"]) == {"low", "high"}
     record["local"]["sqnr_db"] = 99.0
     assert from_json(json.dumps(plain)) == measurement()
 

@@ -1,14 +1,17 @@
 import csv
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.errors import WriteError
 from qdiag.writers.json.diagnosis import read_diagnosis
 from qdiag.writers.report_dir import write_report
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
+from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 
 def test_the_folder_holds_everything_and_every_link_leads_somewhere(tmp_path: Path) -> None:
@@ -29,8 +32,9 @@ def test_the_folder_holds_everything_and_every_link_leads_somewhere(tmp_path: Pa
             assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_was_written_gives_the_same_report_again(tmp_path: Path) -> None:
-    write_report(diagnosis(), tmp_path / "a", parts=("json", "md", "csv"))
+@pytest.mark.parametrize("task", [diagnosis, lambda: judged_by_error(diagnosis()), lambda: judged_by_sqnr(diagnosis())])
+def test_what_was_written_gives_the_same_report_again(task: Callable[[], Diagnosis], tmp_path: Path) -> None:
+    write_report(task(), tmp_path / "a", parts=("json", "md", "csv"))
     write_report(read_diagnosis(tmp_path / "a"), tmp_path / "b", parts=("json", "md", "csv"))
     for name in ("diagnosis.json", "report.md", "layers.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -46,7 +50,7 @@ def test_layers_carry_causes_findings_ranges_and_sensitivity(tmp_path: Path) -> 
     assert rows["blocks.0.dw"]["findings"] == "QD301 QD101"
     assert float(wide["weight_max"]) == 68.0
     assert float(wide["measured_max"]) == pytest.approx(6.12)
-    assert float(rows["blocks.0.dw"]["alone_task_percent"]) == pytest.approx(6.0)
+    assert float(rows["blocks.0.dw"]["alone_task_value"]) == pytest.approx(6.0)
     assert rows["softmax"]["causes"] == rows["softmax"]["weight_max"] == ""
 
 

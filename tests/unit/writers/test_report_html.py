@@ -28,6 +28,7 @@ from tests.diagnoses import (
     unlabelled_diagnosis,
 )
 from tests.diagnosis_parts import DEAD
+from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 VOID = {"meta", "link", "input", "br"}
 ATTACK = "</script><script>window.pwned = 1</script><img src=x onerror='pwned=1'>\"'&"
@@ -229,8 +230,11 @@ def test_figures(value: float, text: str, change: str) -> None:
 
 def test_words_that_stay_together() -> None:
     kept, hyphen = "\N{NO-BREAK SPACE}", "\N{NON-BREAKING HYPHEN}"
-    assert unbroken("67.4 pp of top-1 (9 %), 1.2 dB") == f"67.4{kept}pp of top{hyphen}1 (9{kept}%), 1.2{kept}dB"
-    assert unbroken("5 dBm, stop-1, 3 layers") == "5 dBm, stop-1, 3 layers"
+    assert (
+        unbroken("67.4 pp of top-1 (9 %), 1.2 dB", ("top-1",))
+        == f"67.4{kept}pp of top{hyphen}1 (9{kept}%), 1.2{kept}dB"
+    )
+    assert unbroken("5 dBm, stop-1, 3 layers", ("top-1",)) == "5 dBm, stop-1, 3 layers"
 
 
 def test_numbers_for_the_script() -> None:
@@ -262,10 +266,16 @@ def test_the_waterfall_is_drawn_on_one_axis_and_tells_losses_from_gains() -> Non
 
 
 def test_the_waterfall_of_a_network_without_logits_is_in_decibels() -> None:
-    source = diagnosis()
-    ranking = replace(source.ranking, task_kind="none")
-    view = run_view("before", "", replace(source, ranking=ranking))
+    view = run_view("before", "", judged_by_sqnr(diagnosis()))
     assert [bar.kind for bar in view.waterfall] == ["quantized", "step", "step"]
     assert [bar.value for bar in view.waterfall] == pytest.approx([1.1, 9.7, 17.8])
     assert view.waterfall[-1].left + view.waterfall[-1].width == pytest.approx(100.0)
-    assert view.unit == "dB"
+    assert view.criterion is None
+
+
+def test_the_waterfall_of_an_error_goes_down_for_the_better() -> None:
+    view = run_view("before", "", judged_by_error(diagnosis()))
+    assert [bar.kind for bar in view.waterfall] == ["float", "quantized", "step", "step", "remainder"]
+    assert [bar.value for bar in view.waterfall] == pytest.approx([0.236, 0.91, 0.346, 0.252, 0.236])
+    assert [bar.change for bar in view.waterfall[2:]] == pytest.approx([-0.564, -0.094, 0.016])
+    assert view.waterfall[1].width == pytest.approx(100.0)

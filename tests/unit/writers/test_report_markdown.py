@@ -14,10 +14,12 @@ from tests.diagnoses import (
     repaired_diagnosis,
     unlabelled_diagnosis,
 )
+from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 ALL = {
     "harmed": diagnosis(), "repaired": repaired_diagnosis(), "healthy": healthy_diagnosis(),
     "unlabelled": unlabelled_diagnosis(), "awkward": awkward_diagnosis(), "long": long_diagnosis(300),
+    "error": judged_by_error(diagnosis()), "sqnr": judged_by_sqnr(diagnosis()),
 }  # fmt: skip
 
 
@@ -51,6 +53,23 @@ def test_the_verdict_and_the_command_come_before_everything_else() -> None:
     first_section = report.index("\n## ")
     for words in ("67.4 pp", "62.7 to 71.5", "dead BatchNorm channels", "qdiag fix-bn"):
         assert report.index(words) < first_section
+
+
+def test_what_judges_and_why_is_said_and_stands_first() -> None:
+    report = markdown_report(ALL["error"])
+    assert "\nJudged by depth error, the metric that was given.\n" in report
+    figures = next(block for block in report.split("\n\n") if block.startswith("|  | float"))
+    assert figures.splitlines()[2] == (
+        "| depth error | 0.236 m | 0.91 m | 0.674 m (95 %: 0.6274 to 0.7153) | 0.252 m |"
+    )
+    assert "| **not given back by any repair here** |   |   | 0.016 m |" in report
+    assert "| float |   | depth error 0.236 m |" in report
+
+
+def test_where_nothing_says_what_the_network_answers_the_report_says_what_to_do() -> None:
+    report = markdown_report(ALL["sqnr"])
+    assert report.index("To have answers counted, say which task and output it has") < report.index("\n## ")
+    assert "a proxy: how answers change was not counted" in report
 
 
 def test_sections_in_order() -> None:
