@@ -58,7 +58,7 @@ def simulate(name: str, wide_layers: tuple[str, ...] = ()) -> Simulated:
     data = network.data()
     wide = tuple(LayerOverride(pattern, activations=TensorChange(bits=16)) for pattern in wide_layers)
     scheme = replace(load_preset(network.scheme), layers=wide)
-    calibration, measured = data.calibration.batches(), data.measured.batches()
+    calibration, measured = (part.batches(labelled=False) for part in (data.calibration, data.measured))
     case = open_test_case(network.build(), calibration, scheme, measured=measured)
     kept = _Kept()
     with engine_arithmetic():
