@@ -5,7 +5,6 @@ photograph. Rounded with one scale, boxes of 0 to 320 leave steps of 1.25, and s
 healthy twins boxes are fractions of the width, or boxes and scores are two outputs.
 """
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -54,8 +53,17 @@ def draw(count: int, seed: int) -> Samples:
 
 
 @cache
-def data() -> TaskData:
-    return TaskData(draw(384, 1), draw(64, 2), draw(96, 3))
+def data(head: Head = "pixels") -> TaskData:
+    """With true boxes in the unit of the head's own."""
+    parts = draw(384, 1), draw(64, 2), draw(96, 3)
+    if head != "fractions":
+        return TaskData(*parts)
+    return TaskData(
+        *(
+            Samples(part.inputs, [{**target, "boxes": target["boxes"] / WIDTH} for target in part.targets])
+            for part in parts
+        )
+    )
 
 
 class Detector(nn.Module):
@@ -140,42 +148,37 @@ def build(head: Head) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def boxes_of(prediction: Floats, scores: Floats, width: float) -> tuple[Floats, Any, Floats]:
-    """Boxes in pixels as x0, y0, x1, y1 (M, 4), their classes and scores, best first, for one image.
+def boxes_of(prediction: Floats, scores: Floats) -> tuple[Floats, Any, Floats]:
+    """Boxes as x0, y0, x1, y1 (M, 4), their classes and scores, best first, for one image.
 
     Args:
-        prediction: centre, width, height (4, 64), where the photograph is `width` wide. scores: (2, 64).
+        prediction: centre, width, height (4, 64). scores: (2, 64).
     """
     best, labels = scores.max(0), scores.argmax(0)
     chosen = best >= LEAST_SCORE
     centre, size = prediction[:2, chosen].T, prediction[2:4, chosen].T
-    boxes = np.concatenate((centre - size / 2, centre + size / 2), 1) * (WIDTH / width)
+    boxes = np.concatenate((centre - size / 2, centre + size / 2), 1)
     best, labels = best[chosen], labels[chosen]
     kept = suppress(boxes, best, labels, 0.4)
     return boxes[kept], labels[kept], best[kept]
 
 
-def detection_f1(width: float) -> Callable[[Any, Any], Floats]:
-    """F1 at IoU 0.5 of each image, for predictions of photographs `width` wide."""
-
-    def metric(outputs: Any, targets: Any) -> Floats:
-        boxes, scores = outputs if isinstance(outputs, tuple) else (outputs[:, :4], outputs[:, 4:])
-        found = [boxes_of(b, s, width) for b, s in zip(array(boxes), array(scores), strict=True)]
-        pairs = zip(found, targets, strict=True)
-        return np.array([f1(boxes, labels, target) for (boxes, labels, _), target in pairs])
-
-    return metric
+def detection_f1(outputs: Any, targets: Any) -> Floats:
+    """F1 at IoU 0.5 of each image."""
+    boxes, scores = outputs if isinstance(outputs, tuple) else (outputs[:, :4], outputs[:, 4:])
+    found = [boxes_of(b, s) for b, s in zip(array(boxes), array(scores), strict=True)]
+    pairs = zip(found, targets, strict=True)
+    return np.array([f1(boxes, labels, target) for (boxes, labels, _), target in pairs])
 
 
 def _network(name: str, head: Head, **more: Any) -> TaskNetwork:
-    metric = detection_f1(1.0 if head == "fractions" else WIDTH)
     return TaskNetwork(
         name=name,
         task="detect",
         architecture=lambda: Detector(head),
         build=lambda: build(head),
-        data=data,
-        metric=metric,
+        data=lambda: data(head),
+        metric=detection_f1,
         float_min=0.85,
         **more,
     )

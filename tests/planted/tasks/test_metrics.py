@@ -57,12 +57,12 @@ def test_f1_pairs_each_true_box_once_and_only_with_its_class() -> None:
     assert f1(twice, np.array([0, 0]), nothing) == 0.0
 
 
-def test_predictions_become_boxes_in_pixels() -> None:
+def test_predictions_become_boxes() -> None:
     prediction, scores = np.zeros((4, 3)), np.array([[0.4, 0.0, 0.1], [0.1, 0.3, 0.1]])
     prediction[:, 0], prediction[:, 1] = (0.5, 0.5, 0.2, 0.4), (0.25, 0.25, 0.1, 0.1)
-    boxes, labels, best = boxes_of(prediction, scores, 1.0)
-    assert boxes == pytest.approx(np.array([[128.0, 96.0, 192.0, 224.0], [64.0, 64.0, 96.0, 96.0]]))
+    boxes, labels, best = boxes_of(prediction, scores)
+    assert boxes == pytest.approx(np.array([[0.4, 0.3, 0.6, 0.7], [0.2, 0.2, 0.3, 0.3]]))
     assert (labels.tolist(), best.tolist()) == ([0, 1], [0.4, 0.3])
     output = torch.from_numpy(np.concatenate((prediction, scores)))[None]
     target = {"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)}
-    assert detection_f1(1.0)(output, [target]).tolist() == [1.0]
+    assert detection_f1(output, [target]).tolist() == [1.0]

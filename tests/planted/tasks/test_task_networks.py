@@ -88,7 +88,7 @@ def test_the_boxes_of_the_detector_are_as_good_as_before() -> None:
     """Only the scores are lost: with those of the float network it finds what it found."""
     found = simulate("detector")
     mixed = torch.cat((found.simulated[0][:, :4], found.reference[0][:, 4:]), 1)
-    scores = detector.detection_f1(detector.WIDTH)(mixed, detector.data().measured.targets)
+    scores = detector.detection_f1(mixed, detector.data().measured.targets)
     assert scores.mean() == pytest.approx(found.reference_scores.mean(), abs=0.02)
 
 
