@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from tests.planted.tasks.registry import TASK_NETWORKS
 from tests.planted.tasks.task_network import TaskNetwork
@@ -65,10 +66,6 @@ def write_task_files(network: TaskNetwork | str, folder: Path) -> TaskFiles:
     model, data = network.build(), network.data()
     code = folder / f"{network.name}.py"
     code.write_text(_CODE.format(name=network.name, root=str(ROOT)), encoding="utf-8")
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The tensor attribute", category=UserWarning)  # those of a GRU
-        program = torch.export.export(model, (data.measured.inputs[:2],), dynamic_shapes=({0: batch},), strict=False)
     files = TaskFiles(
         program=folder / f"{network.name}.pt2",
         weights=folder / f"{network.name}.pt",
@@ -78,13 +75,22 @@ def write_task_files(network: TaskNetwork | str, folder: Path) -> TaskFiles:
         data=folder / f"{network.name}.npz",
         unlabelled=folder / f"{network.name}_unlabelled.npz",
     )
-    torch.export.save(program, files.program)
+    write_program(model, data.measured.inputs[:2], files.program)
     torch.save(model.state_dict(), files.weights)
     inputs = {"calib_inputs": data.calibration.inputs.numpy(), "eval_inputs": data.measured.inputs.numpy()}
     targets = _arrays("calib_targets", data.calibration.targets) | _arrays("eval_targets", data.measured.targets)
     np.savez(files.data, **inputs, **targets)
     np.savez(files.unlabelled, **inputs)
     return files
+
+
+def write_program(model: nn.Module, inputs: Tensor, path: Path) -> None:
+    """Exports a network for batches of any size."""
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The tensor attribute", category=UserWarning)  # those of a GRU
+        program = torch.export.export(model, (inputs,), dynamic_shapes=({0: batch},), strict=False)
+    torch.export.save(program, path)
 
 
 def _arrays(name: str, targets: Any) -> dict[str, Any]:

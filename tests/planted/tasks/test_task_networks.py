@@ -67,7 +67,8 @@ def test_measure_gives_the_same_scores(name: str) -> None:
     result = qdiag.measure(
         network.build(), data.measured.batches(), calibration=data.calibration.batches(), metric=network.metric
     )
-    (score,) = result.task.metrics
+    score = result.task.figures[0]
+    assert score.criterion.name == getattr(network.metric, "__name__", "")
     assert score.reference == pytest.approx(found.reference_scores.mean(), abs=1e-6)
     assert score.simulated == pytest.approx(found.simulated_scores.mean(), abs=1e-6)
     assert network.judged in [record.name for record in result.outputs]

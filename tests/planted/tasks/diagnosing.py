@@ -1,0 +1,40 @@
+"""Diagnoses of the planted networks of every task, each made once per test run."""
+
+from functools import cache
+from typing import Literal
+
+import qdiag
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.measurement import Measurement
+from tests.planted.tasks.registry import TASK_NETWORKS
+
+How = Literal["by_metric", "by_targets", "unlabelled"]
+"""Judged by the plain metric of the task; by what the targets, and the user where `is_told`, say; without targets."""
+
+
+def _arguments(name: str, how: How) -> dict[str, object]:
+    network = TASK_NETWORKS[name]
+    is_labelled = how != "unlabelled"
+    data = network.data()
+    given: dict[str, object] = {
+        "batches": data.measured.batches(labelled=is_labelled),
+        "calibration": data.calibration.batches(labelled=is_labelled),
+        "scheme": network.scheme,
+    }
+    if how == "by_metric":
+        given["metric"] = network.metric
+    elif is_labelled and network.is_told:
+        given |= {"task": network.task, "output": network.judged}
+    return given
+
+
+@cache
+def diagnosis(name: str, how: How = "by_metric") -> Diagnosis:
+    """Findings and ranked causes of a planted network."""
+    return qdiag.diagnose(TASK_NETWORKS[name].build(), **_arguments(name, how))  # type: ignore[arg-type]
+
+
+@cache
+def measurement(name: str, how: How) -> Measurement:
+    """The figures alone."""
+    return qdiag.measure(TASK_NETWORKS[name].build(), **_arguments(name, how))  # type: ignore[arg-type]
