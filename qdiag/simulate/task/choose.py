@@ -9,6 +9,8 @@ from torch import Tensor
 
 from qdiag.core.measures.task import TaskChoice, TaskKind, TaskReason
 from qdiag.errors import ConfigError
+from qdiag.simulate.task.boxes.layout import layout_of
+from qdiag.simulate.task.boxes.precision import BoxAgreement, BoxPrecision
 from qdiag.simulate.task.classes import TOP_K, Agreement, Logits, TopK
 from qdiag.simulate.task.hints import Output
 from qdiag.simulate.task.masks import IGNORED, MeanIoU, Positions, PositionShare
@@ -47,6 +49,7 @@ class Seen:
     labels: Any
     label_range: Callable[[], tuple[int, int]]
     kind_of_labels: TargetKind
+    values: tuple[Any, ...] = ()
 
 
 def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
@@ -208,8 +211,18 @@ def _embedding(seen: Seen) -> Tasks | None:
 
 
 def _detection(seen: Seen) -> Tasks | None:
-    del seen
-    return None
+    """Boxes with scores; with true boxes, in the layout by which the float network finds most of them."""
+    is_labelled = seen.kind_of_labels == "boxes"
+    layout = layout_of(seen.outputs, seen.values, seen.labels if is_labelled else None)
+    if layout is None:
+        return None
+    output = next(o for o in seen.outputs if o.index == layout.scores)
+    own = BoxAgreement(layout)
+    index = output.index if layout.boxes == layout.scores else None
+    if not is_labelled:
+        return Tasks((own,), TaskChoice("detect", output.name, "asked"), None, index)
+    named = (BoxPrecision(layout), BoxPrecision(layout, "mAP@50"))
+    return Tasks((*named, own), TaskChoice("detect", output.name, "targets"), None, index)
 
 
 def _unjudged(request: TaskRequest, seen: Seen) -> Tasks:

@@ -22,6 +22,7 @@ def what_is_seen(network: Network, batches: Batches) -> Seen:
         batch.labels,
         lambda: _label_range(batches),
         kind_of_targets(batch.labels),
+        tuple(values),
     )
 
 
