@@ -25,7 +25,7 @@ What helps:
 
 Sources:
     Wang et al., arXiv 1607.05666, section 1 (the range of speech in mel bands, and what compresses it); Gholami et al.,
-    arXiv 2103.13630, section III-C (steps of one size and values that are not spread evenly).
+    arXiv 2103.13630, section III-F (steps of one size, and values that are not spread evenly).
 """
 
 import math
