@@ -1,25 +1,62 @@
 """Counts and intervals of the task view."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
-from qdiag.simulate.task.counts import Classification, UserMetric
 
 from qdiag.batches import Batch
-from qdiag.core.measures.outcomes import unpack_bits
-from qdiag.core.measures.task import PairedCounts
+from qdiag.core.measures.outcomes import SampleOutcomes, unpack_bits
+from qdiag.core.measures.task import Figure, PairedCounts, TaskResult
 from qdiag.errors import ConfigError, DataError
+from qdiag.simulate.task.base import Task
+from qdiag.simulate.task.choose import Seen, TaskRequest, choose_tasks
+from qdiag.simulate.task.classes import Agreement, Logits, TopK
+from qdiag.simulate.task.hints import Output
+from qdiag.simulate.task.tasks import Tasks, TaskSink
+from qdiag.simulate.task.user import MetricRequest, user_task
 
 
-def run(
-    reference: torch.Tensor, simulated: torch.Tensor, labels: torch.Tensor | None, size: int = 7, keeps: bool = False
-) -> Classification:
-    task = Classification(keeps_outcomes=keeps)
-    for first in range(0, len(reference), size):
+def run(reference: torch.Tensor, simulated: torch.Tensor, labels: torch.Tensor | None, size: int = 7) -> TaskResult:
+    where = Logits(0, reference.shape[1])
+    criteria: tuple[Task, ...] = (Agreement(where),)
+    if labels is not None:
+        criteria = (TopK(where), *([TopK(where, 5)] if where.classes > 5 else []), *criteria)
+    return measured(criteria, reference, simulated, labels, [size] * math.ceil(len(reference) / size))
+
+
+def measured(
+    criteria: tuple[Task, ...],
+    reference: torch.Tensor,
+    simulated: torch.Tensor,
+    labels: torch.Tensor | None,
+    sizes: list[int],
+) -> TaskResult:
+    """The figures of `criteria` over batches of these sizes."""
+    sink, first = TaskSink(Tasks(criteria)), 0
+    for size in sizes:
         part = slice(first, first + size)
         batch = Batch((reference[part],), labels=None if labels is None else labels[part])
-        task.add(batch, reference=(reference[part],), simulated=(simulated[part],))
-    return task
+        sink.add(batch, reference=(reference[part],), simulated=(simulated[part],))
+        first += size
+    return sink.result()
+
+
+def counts_of(result: TaskResult, name: str) -> PairedCounts:
+    figure = result.figure(name)
+    assert figure is not None and figure.counts is not None
+    return figure.counts
+
+
+def agreeing(result: TaskResult) -> int:
+    return counts_of(result, "agreement").both
+
+
+def outcomes_of(result: TaskResult, name: str) -> SampleOutcomes:
+    figure = result.figure(name)
+    assert figure is not None and figure.outcomes is not None
+    return figure.outcomes
 
 
 def logits(n: int = 100, classes: int = 10, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -36,48 +73,50 @@ def logits(n: int = 100, classes: int = 10, seed: int = 0) -> tuple[torch.Tensor
 
 def test_counts_equal_numpy() -> None:
     reference, simulated, labels = logits()
-    result = run(reference, simulated, labels).result()
+    result = run(reference, simulated, labels)
     r, s, y = reference.numpy(), simulated.numpy(), labels.numpy()
     right_r, right_s = r.argmax(1) == y, s.argmax(1) == y
-    assert result.top1 == PairedCounts(
+    assert counts_of(result, "top-1") == PairedCounts(
         int((right_r & right_s).sum()),
         int((right_r & ~right_s).sum()),
         int((~right_r & right_s).sum()),
         int((~right_r & ~right_s).sum()),
     )
-    assert result.agreement_count == int((r.argmax(1) == s.argmax(1)).sum())
+    assert agreeing(result) == int((r.argmax(1) == s.argmax(1)).sum())
     order = np.argsort(-r, axis=1)[:, :5]
-    assert result.top5 is not None
-    assert result.top5.reference_percent == pytest.approx(100 * (order == y[:, None]).any(1).mean())
+    assert counts_of(result, "top-5").reference_percent == pytest.approx(100 * (order == y[:, None]).any(1).mean())
     assert result.sample_count == 100
 
 
 def test_without_labels_there_is_agreement_and_no_accuracy() -> None:
     reference, simulated, _ = logits()
-    result = run(reference, simulated, None).result()
-    assert result.top1 is None
-    assert result.agreement_count is not None
+    result = run(reference, simulated, None)
+    assert result.accuracy is None
+    assert result.figure("top-1") is None and result.figure("top-5") is None
+    assert result.agreement is not None and result.agreement.counts is not None
 
 
 def test_few_classes_have_no_top5() -> None:
     reference, simulated, labels = logits(classes=4)
-    assert run(reference, simulated, labels).result().top5 is None
+    tasks = choose_tasks(TaskRequest(), Seen([Output(0, "out", (4,))], labels, lambda: (0, 3), "classes"))
+    result = measured(tasks.criteria, reference, simulated, labels, [100])
+    assert result.figure("top-1") is not None
+    assert result.figure("top-5") is None
 
 
 def test_maps_are_no_logits() -> None:
     x = torch.randn(4, 3, 8, 8)
-    task = Classification()
-    task.add(Batch((x,)), reference=(x,), simulated=(x,))
-    assert task.result().agreement_count is None
+    tasks = choose_tasks(TaskRequest(), Seen([Output(0, "out", (3, 8, 8))], None, lambda: (0, 0), "none"))
+    result = measured(tasks.criteria, x, x, None, [4])
+    assert tasks.logits is None
+    assert result.agreement is None and result.figure("agreement") is None
 
 
 def test_a_row_of_nan_is_never_right() -> None:
     reference, simulated, labels = logits()
     simulated[:10] = float("nan")
-    broken = run(reference, simulated, labels).result().top1
-    assert broken is not None
-    kept = run(reference[10:], simulated[10:], labels[10:]).result().top1
-    assert kept is not None
+    broken = counts_of(run(reference, simulated, labels), "top-1")
+    kept = counts_of(run(reference[10:], simulated[10:], labels[10:]), "top-1")
     assert broken.both == kept.both
 
 
@@ -106,33 +145,33 @@ def test_interval_of_no_disagreement_is_not_a_point() -> None:
     assert interval.low < 0 < interval.high
 
 
+def scored(
+    function: object, reference: torch.Tensor, simulated: torch.Tensor, labels: torch.Tensor | None, sizes: list[int]
+) -> Figure:
+    judged = measured((user_task(MetricRequest(function)),), reference, simulated, labels, sizes).judged
+    assert judged is not None
+    return judged
+
+
 def test_metric_per_sample_has_an_interval() -> None:
     def margin(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return outputs.gather(1, labels.unsqueeze(1)).squeeze(1)
 
     reference, simulated, labels = logits()
-    metric = UserMetric("margin", margin)
-    for part in (slice(0, 30), slice(30, 100)):
-        batch = Batch((reference[part],), labels=labels[part])
-        metric.add(batch, reference=(reference[part],), simulated=(simulated[part],))
-    score = metric.score()
+    score = scored(margin, reference, simulated, labels, [30, 70])
     a, b = margin(reference, labels).double().numpy(), margin(simulated, labels).double().numpy()
     assert score.reference == pytest.approx(a.mean())
     assert score.simulated == pytest.approx(b.mean())
-    assert score.drop_interval is not None
     error = (a - b).std(ddof=1) / np.sqrt(len(a))
-    assert score.drop_interval.high - score.drop_interval.low == pytest.approx(2 * 1.95996 * error, rel=1e-3)
+    assert score.loss_interval.high - score.loss_interval.low == pytest.approx(2 * 1.95996 * error, rel=1e-3)
 
 
 def test_metric_per_batch_is_weighted_by_its_samples() -> None:
-    metric = UserMetric("mean", lambda outputs, labels: float(outputs.mean()))
     x = torch.randn(10, 3)
-    for part in (slice(0, 3), slice(3, 10)):
-        metric.add(Batch((x[part],)), reference=(x[part],), simulated=(x[part] + 1,))
-    score = metric.score()
+    score = scored(lambda outputs, labels: float(outputs.mean()), x, x + 1, None, [3, 7])
     assert score.reference == pytest.approx(float(x.mean()), abs=1e-6)
     assert score.simulated == pytest.approx(float(x.mean()) + 1, abs=1e-6)
-    assert score.drop_interval is None
+    assert math.isnan(score.loss_interval.low) and math.isnan(score.loss_interval.high)
 
 
 class Largest:
@@ -149,10 +188,8 @@ class Largest:
 
 
 def test_metric_class_is_made_once_per_network() -> None:
-    metric = UserMetric("largest", Largest)
     x = torch.randn(10, 3)
-    metric.add(Batch((x,)), reference=(x,), simulated=(2 * x,))
-    score = metric.score()
+    score = scored(Largest, x, 2 * x, None, [10])
     assert (score.reference, score.simulated) == (float(x.max()), float(2 * x.max()))
 
 
@@ -164,32 +201,33 @@ def test_broken_metrics_are_the_users_fault() -> None:
 
     for function, match in ((fails, "KeyError"), (lambda o, y: torch.zeros(2, 2), "shape")):
         with pytest.raises(ConfigError, match=match):
-            UserMetric("mine", function).add(Batch((x,)), reference=(x,), simulated=(x,))
+            scored(function, x, x, None, [4])
     with pytest.raises(ConfigError, match="not a function"):
-        UserMetric("mine", 3)
+        user_task(MetricRequest(3))
 
 
 def test_outcomes_of_samples_come_to_the_same_counts() -> None:
     reference, simulated, labels = logits(n=101)
-    task = run(reference, simulated, labels, keeps=True).result()
-    kept = task.outcomes
-    assert kept is not None
-    assert kept.count == 101
-    paired = PairedCounts.of_bits(reference=kept.reference_right, simulated=kept.simulated_right, count=101)
-    assert paired == task.top1
-    agree = unpack_bits(kept.agree, 101)
+    task = run(reference, simulated, labels)
+    kept, own = outcomes_of(task, "top-1"), outcomes_of(task, "agreement")
+    assert kept.count == own.count == 101
+    paired = PairedCounts.of_bits(reference=kept.reference, simulated=kept.simulated, count=101)
+    assert paired == counts_of(task, "top-1")
+    agree = unpack_bits(own.simulated, 101)
     assert agree is not None
     assert [bool(agree >> i & 1) for i in range(101)] == (reference.argmax(1) == simulated.argmax(1)).tolist()
-    assert run(reference, simulated, labels).result().outcomes is None
+    top5 = task.figure("top-5")
+    assert top5 is not None and top5.outcomes is None
 
 
 def test_outcomes_without_labels_hold_agreement_alone() -> None:
     reference, simulated, _ = logits(n=20)
-    kept = run(reference, simulated, None, keeps=True).result().outcomes
-    assert kept is not None
-    assert kept.agree
-    assert not kept.reference_right
-    assert PairedCounts.of_bits(reference=kept.reference_right, simulated=kept.simulated_right, count=20) is None
+    result = run(reference, simulated, None)
+    kept = outcomes_of(result, "agreement")
+    assert [figure.criterion.name for figure in result.figures] == ["agreement"]
+    assert kept.simulated
+    assert not kept.reference
+    assert PairedCounts.of_bits(reference=kept.reference, simulated=kept.simulated, count=20) is None
 
 
 def test_equal_logits_are_told_apart_as_argmax_does() -> None:
@@ -197,17 +235,16 @@ def test_equal_logits_are_told_apart_as_argmax_does() -> None:
     reference, simulated, _ = logits(n=400, classes=20)
     coarse = (simulated * 2.0).round() / 2.0
     assert (coarse == coarse.amax(1, keepdim=True)).sum() > 400
-    result = run(reference, coarse, reference.argmax(1)).result()
-    assert result.top1 is not None
-    assert result.top1.reference_only == 400 - (result.agreement_count or 0)
+    result = run(reference, coarse, reference.argmax(1))
+    assert counts_of(result, "top-1").reference_only == 400 - agreeing(result)
     order = np.argsort(-coarse.numpy(), axis=1, kind="stable")[:, :5]
     wanted = (order == reference.argmax(1).numpy()[:, None]).any(1)
-    assert result.top5 is not None and result.top5.simulated_percent == pytest.approx(100 * wanted.mean())
+    assert counts_of(result, "top-5").simulated_percent == pytest.approx(100 * wanted.mean())
 
 
 def test_nan_in_one_network_alone_is_no_agreement() -> None:
     reference = torch.tensor([[1.0, 0.0], [1.0, 0.0], [torch.nan, 0.0], [torch.nan, 0.0]])
     simulated = torch.tensor([[torch.nan, 0.0], [2.0, 0.0], [torch.nan, 1.0], [1.0, 0.0]])
-    result = run(reference, simulated, torch.zeros(4, dtype=torch.int64)).result()
-    assert result.agreement_count == 2  # the same answer, and no answer of either
-    assert result.top1 == PairedCounts(both=1, reference_only=1, simulated_only=1, neither=1)
+    result = run(reference, simulated, torch.zeros(4, dtype=torch.int64))
+    assert agreeing(result) == 2  # the same answer, and no answer of either
+    assert counts_of(result, "top-1") == PairedCounts(both=1, reference_only=1, simulated_only=1, neither=1)
