@@ -23,6 +23,7 @@ from qdiag.detectors.graph import (
     concat_ranges,
     first_layer,
     last_layer,
+    sole_loss,
     squeeze_excite_gate,
     unshared_relu_scale,
 )
@@ -84,6 +85,7 @@ DETECTORS: tuple[Detector, ...] = (
     squeeze_excite_gate,
     first_layer,
     last_layer,
+    sole_loss,
     calibration_mismatch,
     calibrator_clips,
     few_calibration_samples,

@@ -13,6 +13,7 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.measures.records import OpRecord, WeightRecord
+from qdiag.core.measures.sensitivity import Sensitivity
 
 LOCAL_HARM_DB = 28.0
 """Local SQNR from which a layer's weights are left in peace: noise of 4 % of the signal's amplitude. In four healthy
@@ -30,6 +31,7 @@ class DetectionContext:
     Args:
         facts: one per record of the measurement, in the same order.
         batchnorms: None when nothing is known about the network's BatchNorms.
+        sensitivity: each layer quantized alone; None where that was not measured.
 
     Raises:
         ValueError: facts and records do not go together.
@@ -38,6 +40,7 @@ class DetectionContext:
     measurement: Measurement
     facts: tuple[LayerFacts, ...]
     batchnorms: BatchNormAudit | None = None
+    sensitivity: Sensitivity | None = None
 
     def __post_init__(self) -> None:
         if [record.name for record in self.measurement.records] != [facts.layer for facts in self.facts]:

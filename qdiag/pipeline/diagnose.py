@@ -55,15 +55,15 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     with session.stage("audit"):
         batchnorms, notes = _audit(experiment.subject, case)
     measurement = measurement_of(session, experiment, seen)
-    with session.watch.stage("rank"):
-        findings = detect(DetectionContext(measurement, seen.facts, batchnorms))
-        context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
-        ranking = rank_causes(case, findings, REPAIRS, context, raises=options.raises)
-    sensitivity, bits = None, tuple[BitsPoint, ...]()
+    sensitivity = None
     if options.with_sensitivity:
         with session.watch.stage("sensitivity"):
-            about = SensitivityOptions(with_all_but=False)
-            sensitivity = sensitivity_of(session, experiment, about, quantized=ranking.before)
+            sensitivity = sensitivity_of(session, experiment, SensitivityOptions(with_all_but=False))
+    with session.watch.stage("rank"):
+        findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity))
+        context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
+        ranking = rank_causes(case, findings, REPAIRS, context, raises=options.raises)
+    bits = tuple[BitsPoint, ...]()
     if options.with_bits:
         with session.watch.stage("bits"):
             bits = bits_sweep(session, case, known=ranking.before)

@@ -17,6 +17,10 @@ _PLACE_OF_FAMILY = {
 }
 _ANYWHERE = ("QD405", "QD406")
 """The first or the last layer as such: whatever is found there says more."""
+_BY_SWEEP = "QD407"
+"""What a layer costs alone says nothing about why: a suspect only where nothing there explains it."""
+_EXPLAINS = 2
+"""Specificity from which on a finding with repairs explains what its layer costs."""
 _VICTIMS = ("QD103",)
 """Channels that suffer from what others of the same layer do: whatever sets the range there is the cause of these."""
 
@@ -60,6 +64,8 @@ def suspects_of(findings: Sequence[Finding]) -> list[Suspect]:
 
 def _absorb(site: FindingSite, finding: Finding, place: str, found: Sequence[Suspect]) -> FindingSite | None:
     """What is left of a site after more specific suspects have taken their share; None when nothing is."""
+    if finding.code == _BY_SWEEP:
+        return None if any(_explains(suspect, site, finding) for suspect in found) else site
     for suspect in found:
         if place != "any" and suspect.place != place:
             continue
@@ -77,3 +83,11 @@ def _absorb(site: FindingSite, finding: Finding, place: str, found: Sequence[Sus
             return None
         site = replace(site, channels=rest)
     return site
+
+
+def _explains(suspect: Suspect, site: FindingSite, by_sweep: Finding) -> bool:
+    """The suspect is at that layer, and is either a fault of its own or tries the same repairs."""
+    if not any(other.layer == site.layer for other in suspect.sites):
+        return False
+    is_fault = code_of(suspect.code).specificity >= _EXPLAINS and bool(suspect.repairs)
+    return is_fault or bool(set(by_sweep.repairs) & set(suspect.repairs))

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB
 from qdiag.core.causes.ranking import Score
 from qdiag.core.measures.measurement import SCHEMA_VERSION, DataInfo, ModelInfo, StageTime
 from qdiag.core.scheme import QuantScheme
@@ -57,3 +58,29 @@ class Sensitivity:
         """Rows with `alone`, lowest output SQNR first."""
         rows = [row for row in self.rows if row.alone is not None]
         return tuple(sorted(rows, key=lambda row: row.alone.output_sqnr_db if row.alone else math.inf))
+
+    def share_of_loss(self, row: SensitivityRow) -> float:
+        """How much of what the whole network loses the quantizers of one layer cost alone, 0 to 1.
+
+        Of the figure by which the network is judged; otherwise of the noise power at the output that lost most. NaN
+        where the whole network is within its limit, or the layer was not measured; 0 where its loss is within noise.
+        """
+        own, whole = row.alone, self.quantized
+        if own is None:
+            return math.nan
+        if own.task.judged is None or whole.task.judged is None:
+            if not whole.output_sqnr_db < SQNR_LIMIT_DB or math.isnan(own.output_sqnr_db):
+                return math.nan
+            return min(math.pow(10.0, (whole.output_sqnr_db - own.output_sqnr_db) / 10.0), 1.0)
+        alone, total = own.task.judged, whole.task.judged
+        if not total.loss > total.limit:
+            return math.nan
+        is_sure = alone.loss_interval.low > 0.0 and alone.loss > alone.limit
+        return min(alone.loss / total.loss, 1.0) if is_sure and not math.isinf(total.loss) else 0.0
+
+    @property
+    def heaviest(self) -> tuple[SensitivityRow, ...]:
+        """Rows that cost a part of the loss alone, most first."""
+        shares = [(self.share_of_loss(row), row) for row in self.rows]
+        ordered = sorted((pair for pair in shares if pair[0] > 0.0), key=lambda pair: -pair[0])
+        return tuple(row for _, row in ordered)

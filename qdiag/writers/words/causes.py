@@ -20,6 +20,7 @@ from qdiag.writers.words.figures import (
     score_words,
     trial_criterion,
 )
+from qdiag.writers.words.loss_source import loss_source_words
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.task_choice import PROXY
 
@@ -71,10 +72,9 @@ def headline(source: Diagnosis | Ranking) -> str:
     sentence = _capital(cost)
     if harm.criterion is None and not math.isnan(harm.value):
         sentence += f", below the limit of {limit}, {PROXY}"
-    claimed = ranking.claimed
-    if not claimed:
-        return f"{sentence}. {_without_cause(ranking)}."
-    return f"{sentence}. {_cause_sentence(ranking)}"
+    why = _cause_sentence(ranking) if ranking.claimed else f"{_without_cause(ranking)}."
+    where = loss_source_words(source.sensitivity) if isinstance(source, Diagnosis) else ""
+    return f"{sentence}. {why} {where}".rstrip()
 
 
 def state_words(harm: Harm) -> str:

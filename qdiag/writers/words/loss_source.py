@@ -1,0 +1,19 @@
+"""Where most of the loss comes from, by the layers quantized one at a time."""
+
+from qdiag.core.measures.sensitivity import Sensitivity
+
+_MOST = 0.5
+_ALL = 0.95
+
+
+def loss_source_words(sensitivity: Sensitivity | None) -> str:
+    """`Quantizing input:mels alone costs all of the loss.`; empty where nothing was lost or measured."""
+    if sensitivity is None or not sensitivity.heaviest:
+        return ""
+    first = sensitivity.heaviest[0]
+    share = sensitivity.share_of_loss(first)
+    if share >= _ALL:
+        return f"Quantizing {first.layer} alone costs all of the loss."
+    if share >= _MOST:
+        return f"Quantizing {first.layer} alone costs {100.0 * share:.0f} % of the loss."
+    return f"No layer alone costs most of the loss: quantizing {first.layer} costs {100.0 * share:.0f} %."
