@@ -13,7 +13,7 @@ from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.words.bn import dead_sentence
-from qdiag.writers.words.causes import cause_line, cause_title, repair_title, score_words, state_words
+from qdiag.writers.words.causes import cause_line, cause_title, ranking_state_words, repair_title, score_words, state_of
 from qdiag.writers.words.evidence import evidence_words, float_words
 from qdiag.writers.words.figures import change_unit, digits, figure_words, gain_of, noun
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
@@ -213,7 +213,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "short": short,
     "signed": signed,
     "signed_change": signed_change,
-    "state": state_words,
+    "state": state_of,
+    "state_words": ranking_state_words,
     "thousands": thousands,
     "unbroken": unbroken,
     "value": value,

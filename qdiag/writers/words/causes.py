@@ -4,7 +4,7 @@ import math
 
 from qdiag.core.causes.codes import CODES, code_of
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
-from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Score, Trial, WaterfallStep
+from qdiag.core.causes.ranking import Harm, HarmState, RankedCause, Ranking, Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
@@ -32,8 +32,10 @@ __all__ = [
     "commands",
     "harm_words",
     "headline",
+    "ranking_state_words",
     "repair_title",
     "score_words",
+    "state_of",
     "state_words",
     "step_title",
     "way_around_commands",
@@ -77,8 +79,20 @@ def headline(source: Diagnosis | Ranking) -> str:
     return f"{sentence}. {why} {where}".rstrip()
 
 
+def state_of(ranking: Ranking) -> HarmState:
+    """`healthy` only where no output of the network is lost either."""
+    is_lost = ranking.harm.verdict == "healthy" and lost_outputs(ranking.before)
+    return "unsure" if is_lost else ranking.harm.state
+
+
+def ranking_state_words(ranking: Ranking) -> str:
+    """`state_words`, which knows of a lost output too."""
+    is_lost = ranking.harm.verdict == "healthy" and lost_outputs(ranking.before)
+    return "an output is lost" if is_lost else state_words(ranking.harm)
+
+
 def state_words(harm: Harm) -> str:
-    """`harmed`, `healthy`, or that it cannot be told."""
+    """`harmed`, `healthy`, or why it is neither."""
     if harm.state != "unsure":
         return harm.state
     if math.isnan(harm.value):
@@ -125,15 +139,6 @@ def harm_words(ranking: Ranking) -> str:
     if criterion.higher_is_better and not is_better:
         return f"quantization costs {size} of {name}{inside}"
     return f"quantization {'raises' if is_better == criterion.higher_is_better else 'lowers'} {name} by {size}{inside}"
-
-
-def _worst_output(score: Score) -> str:
-    """`the output`; of several, or of one with parts, which."""
-    worst = min(score.outputs, key=lambda output: output.weakest_sqnr_db, default=None)
-    if worst is None:
-        return "the output"
-    whole = "the output" if len(score.outputs) == 1 else f"output {worst.name}"
-    return f"{worst.weakest.name} of {whole}" if worst.weakest is not None else whole
 
 
 def _at(output: OutputRecord, *, is_only: bool = False) -> str:

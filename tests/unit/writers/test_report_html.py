@@ -12,7 +12,9 @@ import pytest
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import WeightFacts
+from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.ranges import ChannelRanges, Histogram
+from qdiag.core.measures.task import Interval
 from qdiag.core.printable import printable
 from qdiag.writers.html.filters import amount, figure, short, signed, unbroken
 from qdiag.writers.html.payload import run_payload, short_number
@@ -28,6 +30,7 @@ from tests.diagnoses import (
     unlabelled_diagnosis,
 )
 from tests.diagnosis_parts import DEAD
+from tests.measurements import sums
 from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 VOID = {"meta", "link", "input", "br"}
@@ -279,3 +282,38 @@ def test_the_waterfall_of_an_error_goes_down_for_the_better() -> None:
     assert [bar.value for bar in view.waterfall] == pytest.approx([0.236, 0.91, 0.346, 0.252, 0.236])
     assert [bar.change for bar in view.waterfall[2:]] == pytest.approx([-0.564, -0.094, 0.016])
     assert view.waterfall[1].width == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "words"),
+    [
+        ({}, "healthy", "healthy"),
+        ({"interval": Interval(-1.0, 2.3)}, "unsure", "nothing found, too few samples to be sure"),
+        ({"verdict": "undecided"}, "unsure", "too few samples to tell"),
+        ({"verdict": "undecided", "value": math.nan}, "unsure", "nothing to judge by"),
+        ({"verdict": "harmed"}, "harmed", "harmed"),
+    ],
+)
+def test_the_state_of_a_network_is_one_of_three(change: dict[str, Any], state: str, words: str) -> None:
+    found = healthy_diagnosis()
+    page = html_report(replace(found, ranking=replace(found.ranking, harm=replace(found.ranking.harm, **change))))
+    assert f'<span class="pill {state}">{words}</span>' in page
+
+
+def test_a_network_with_a_lost_output_is_not_called_healthy() -> None:
+    found = healthy_diagnosis()
+    boxes = OutputRecord("boxes", (4,), sums(3.0))
+    before = replace(found.ranking.before, outputs=(*found.ranking.before.outputs, boxes))
+    page = html_report(replace(found, ranking=replace(found.ranking, before=before)))
+    assert '<span class="pill unsure">an output is lost</span>' in page
+    assert "Nothing to repair" not in page
+
+
+def test_what_judges_stands_on_the_tiles_with_its_unit() -> None:
+    page = html_report(judged_by_error(diagnosis()))
+    tiles = page[page.index('<dl class="tiles">') : page.index("</dl>")]
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", tiles)).strip()
+    assert words.startswith(
+        "Float 0.236 m Quantized 0.91 m depth error Rose by 0.674 m 95 %: 0.6274 to 0.7153 Repaired"
+    )
+    assert "Judged by depth error, the metric that was given." in page
