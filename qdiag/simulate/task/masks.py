@@ -111,7 +111,8 @@ class PositionShare:
             right = answers == self.positions.answers(reference)
             return torch.stack([right.sum(1), torch.full_like(right.sum(1), right.shape[1])], 1)
         masks = masks_of(batch, answers, self.positions)
-        return torch.stack([(answers == masks).sum(1), (masks >= 0).sum(1)], 1)
+        counted = masks >= 0
+        return torch.stack([((answers == masks) & counted).sum(1), counted.sum(1)], 1)
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
         return sums_figure(self.criterion, _share, reference=reference, simulated=simulated)
@@ -135,7 +136,7 @@ def masks_of(batch: Batch, answers: Tensor, positions: Positions) -> Tensor:
             hint="give masks of the size of the network's output",
         )
     # of a single number per position, 255 is as good a foreground as 1: that is how mask images store it
-    flat = (flat != 0).long() if positions.classes == 1 else torch.where((flat < 0) | (flat == IGNORED), -1, flat)
+    flat = flat.clamp(-1, 1) if positions.classes == 1 else torch.where((flat < 0) | (flat == IGNORED), -1, flat)
     classes = positions.count
     if flat.device.type == "cpu" and int(flat.max()) >= classes:
         raise DataError(
