@@ -150,8 +150,8 @@ def fits_other_unit() -> Chain:
     return model
 
 
-SHARES = 10.0 ** (-4.0 * torch.arange(12.0) / 11.0)
-"""What the rows of the image hold, from the first to a ten thousandth in the last."""
+SHARES = 10.0 ** (-3.6 * torch.arange(12.0) / 11.0)
+"""What the rows of the image hold, from all in the first to a four thousandth in the last."""
 
 
 def falling(images: Tensor) -> Tensor:
