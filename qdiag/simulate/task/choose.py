@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from qdiag.core.measures.task import TaskChoice, TaskKind, TaskReason
-from qdiag.errors import ConfigError
 from qdiag.simulate.task.boxes.layout import layout_of
 from qdiag.simulate.task.boxes.precision import BoxAgreement, BoxPrecision
 from qdiag.simulate.task.classes import TOP_K, Agreement, Logits, TopK
 from qdiag.simulate.task.hints import Output
 from qdiag.simulate.task.masks import IGNORED, MeanIoU, Positions, PositionShare
 from qdiag.simulate.task.numbers import PSNR, Cosine, MeanError
+from qdiag.simulate.task.seen import Seen, named_output, no_fit
 from qdiag.simulate.task.tasks import Tasks
 from qdiag.simulate.task.user import MetricRequest, user_task
-from qdiag.targets import TargetKind, shape_of_targets
 
 _IMAGE_CHANNELS = (1, 3, 4)
 
@@ -35,23 +33,6 @@ class TaskRequest:
     metric: MetricRequest | None = None
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What one batch shows.
-
-    Attributes:
-        outputs: of the float network. values: of the same, all outputs.
-        labels: of the batch; None without any.
-        label_range: least and largest class number of all samples; asked for only where it decides.
-    """
-
-    outputs: Sequence[Output]
-    labels: Any
-    label_range: Callable[[], tuple[int, int]]
-    kind_of_labels: TargetKind
-    values: tuple[Any, ...] = ()
-
-
 def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
     """The criteria of a run: the user's metric first, then what labels, names and operations speak for.
 
@@ -59,7 +40,7 @@ def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
         ConfigError: no output has the name asked for, or none fits the labels or the task.
     """
     if request.output is not None:
-        seen = replace(seen, outputs=[_named(seen.outputs, request.output)])
+        seen = replace(seen, outputs=[named_output(seen.outputs, request.output)])
     found = _chosen(request, seen)
     if request.metric is None:
         return found
@@ -81,11 +62,11 @@ def _chosen(request: TaskRequest, seen: Seen) -> Tasks:
         if found is not None:
             return _asked(found, request)
         if not has_own:
-            raise _no_fit(seen)
+            raise no_fit(seen)
     if kind is not None:
         found = _BY_KIND[kind](seen)
         if found is None and not has_own:
-            raise _no_fit(seen, kind)
+            raise no_fit(seen, kind)
         if found is not None:
             return _asked(found, request)
     return _asked(_by_sign(seen) or _unjudged(request, seen), request)
@@ -177,7 +158,7 @@ def _positions(seen: Seen) -> Tasks | None:
 def _fits_masks(masks: Tensor, count: int, classes: int) -> bool:
     flat = masks.reshape(masks.shape[0], -1)
     counted = flat[(flat != IGNORED) & (flat >= 0)]
-    return flat.shape[1] == count and (classes == 1 or not counted.numel() or int(counted.max()) < classes)
+    return flat.shape[1] == count and (not counted.numel() or int(counted.max()) < max(classes, 2))
 
 
 def _numbers(seen: Seen) -> Tasks | None:
@@ -245,33 +226,6 @@ _BY_KIND: dict[str, Callable[[Seen], Tasks | None]] = {
     "regress": _numbers,
     "embed": _embedding,
 }
-
-
-def _named(outputs: Sequence[Output], name: str) -> Output:
-    for output in outputs:
-        if output.name == name:
-            return output
-    raise ConfigError(f"no float output is called {name!r}", at="output", hint=f"the outputs are {_listed(outputs)}")
-
-
-def _no_fit(seen: Seen, kind: str | None = None) -> ConfigError:
-    labels = ""
-    if seen.kind_of_labels == "classes":
-        low, high = seen.label_range()
-        labels = f"class numbers from {low} to {high}"
-    else:
-        labels = shape_of_targets(seen.labels)
-    what = f"no output fits the task {kind}" if kind else f"the labels, {labels}, fit no output"
-    return ConfigError(
-        what,
-        at="task",
-        hint=f"the outputs are {_listed(seen.outputs)}; choose the task and the output, or give a metric of your own",
-    )
-
-
-def _listed(outputs: Sequence[Output]) -> str:
-    shapes = (f"{o.name} {('N', *o.shape)}".replace("'", "") for o in outputs)
-    return ", ".join(shapes) or "no float tensors"
 
 
 def _numel(shape: Sequence[int]) -> int:

@@ -1,14 +1,35 @@
-"""What one batch shows about the task of a network."""
+"""What one batch shows about the task of a network, and what is said where no output fits it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from qdiag.batches import Batches
 from qdiag.capture.program import Runner
+from qdiag.errors import ConfigError
 from qdiag.simulate.passes.network import Network
-from qdiag.simulate.task.choose import Seen
-from qdiag.simulate.task.hints import outputs_of
-from qdiag.targets import kind_of_targets
+from qdiag.simulate.task.hints import Output, outputs_of
+from qdiag.targets import TargetKind, kind_of_targets, shape_of_targets
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one batch shows.
+
+    Attributes:
+        outputs: of the float network. values: of the same, all outputs.
+        labels: of the batch; None without any.
+        label_range: least and largest class number of all samples; asked for only where it decides.
+    """
+
+    outputs: Sequence[Output]
+    labels: Any
+    label_range: Callable[[], tuple[int, int]]
+    kind_of_labels: TargetKind
+    values: tuple[Any, ...] = ()
 
 
 def what_is_seen(network: Network, batches: Batches) -> Seen:
@@ -24,6 +45,49 @@ def what_is_seen(network: Network, batches: Batches) -> Seen:
         kind_of_targets(batch.labels),
         tuple(values),
     )
+
+
+def named_output(outputs: Sequence[Output], name: str) -> Output:
+    """The output of that name.
+
+    Raises:
+        ConfigError: no output has it.
+    """
+    for output in outputs:
+        if output.name == name:
+            return output
+    raise ConfigError(f"no float output is called {name!r}", at="output", hint=f"the outputs are {_listed(outputs)}")
+
+
+def no_fit(seen: Seen, kind: str | None = None) -> ConfigError:
+    """The labels fit no output, or none has the task asked for: the outputs are listed with their shapes."""
+    labels = ""
+    if seen.kind_of_labels == "classes":
+        low, high = seen.label_range()
+        labels = f"class numbers from {low} to {high}"
+    else:
+        labels = _words_of(seen.labels, seen.kind_of_labels)
+    what = f"no output fits the task {kind}" if kind else f"the labels, {labels}, fit no output"
+    return ConfigError(
+        what,
+        at="task",
+        hint=f"the outputs are {_listed(seen.outputs)}; choose the task and the output, or give a metric of your own",
+    )
+
+
+def _listed(outputs: Sequence[Output]) -> str:
+    return ", ".join(f"{o.name} {_shape_of(o.shape)}" for o in outputs) or "no float tensors"
+
+
+def _words_of(labels: Any, kind: TargetKind) -> str:
+    """Kind and shape without the number of samples, of which one batch shows but a part."""
+    if isinstance(labels, Tensor):
+        return f"{kind} {_shape_of(labels.shape[1:])}"
+    return kind if kind in ("texts", "boxes") else shape_of_targets(labels)
+
+
+def _shape_of(sample: Sequence[int]) -> str:
+    return str(("N", *sample)).replace("'", "")
 
 
 def _label_range(batches: Batches) -> tuple[int, int]:
