@@ -57,10 +57,11 @@ def test_the_printed_commands_repair_it(
     around = found.ranking.way_around
     if around is not None:
         lines += way_around_commands(found, around)
-    assert lines, text
+    assert all(line in text for line in lines)
+    to_run = [line for line in lines if not line.startswith("#")]  # what is done in the network's code is a comment
+    assert to_run, text
     left = []
-    for i, line in enumerate(lines):
-        assert line in text
+    for i, line in enumerate(to_run):
         left.append(_after(line, files, tmp_path / f"after{i}.json").loss)
     assert min(left) <= 0.4 * harm.value
 
