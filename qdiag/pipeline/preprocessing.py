@@ -56,7 +56,7 @@ def check_preprocessing(session: Session, case: Case) -> PreprocessingCheck | No
             _CHECK,
             lambda: _Check(case, session.device).run(),
             batches=[case.calibration, case.measured],
-            depends_on=(case.program, repr(case.tasks.logits)),
+            depends_on=(case.program, repr(case.tasks.logits), case.tasks.is_labelled),
         )
 
 
@@ -73,7 +73,7 @@ class _Check:
         farthest_first = sorted(norms, key=lambda norm: math.inf if math.isnan(norm.distance) else -norm.distance)
         found = PreprocessingCheck(count, tuple(farthest_first))
         pixels = pixels_of(self._case.measured)
-        is_labelled = self._case.measured.is_labelled
+        is_labelled = self._case.tasks.is_labelled
         if found.is_as_trained and not (is_labelled and pixels is not None):
             return found if norms else None
         few = few_of(self._case.measured, self._count) or self._case.measured
@@ -114,11 +114,11 @@ class _Check:
         return count, tuple(_norm_inputs(first, moments)) if count >= SAMPLES_MIN else ()
 
     def _right(self, batches: Batches) -> Tensor | None:
-        """Whether the float network is right on each sample, (N,), bool; None without class numbers or logits."""
+        """Whether the float network is right on each sample, (N,), bool; None without logits."""
         found = []
         for batch, outputs in self._run(self._case.program, batches):
             logits = self._case.tasks.logits_of(outputs)
-            if logits is None or not self._case.tasks.is_labelled:
+            if logits is None:
                 return None
             found.append(is_in_top(logits, batch.labels.to(logits.device), 1).cpu())
         return torch.cat(found) if found else None

@@ -133,6 +133,31 @@ def test_without_batchnorm_the_answers_tell_and_without_labels_nothing(
         assert (json.loads((files / "f.json").read_text(encoding="utf-8"))["preprocessing"] is not None) is is_said
 
 
+class TwoHeads(torch.nn.Module):
+    """The classifier, and beside it the same answers one class further."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = trained_classifier(OWN)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        y = self.network(x)
+        return {"moved": y.roll(1, dims=1), "right": y * 1.0}
+
+
+def test_the_judged_output_decides_and_a_kept_pass_of_another_is_not_taken(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_program(TwoHeads().eval(), files / "two.pt2")
+    for output, percent in (("right", 100.0), ("moved", 0.0)):
+        options = ["sqnr", str(files / "two.pt2"), "--data", str(files / "pictures.npz"), "--preset", OWN]
+        assert run([*options, "--output", output, "--device", "cpu", "--quiet", "--json", str(files / "t.json")]) == 0
+        stored = json.loads((files / "t.json").read_text(encoding="utf-8"))["preprocessing"]
+        assert stored["float_percent"] == percent
+        assert stored["is_doubtful"] is False, "no other preset is better, so the inputs are not blamed"
+        assert "do not seem to be prepared" not in capsys.readouterr().out
+
+
 def test_arrays_that_python_prepared_are_held_against_the_statistics() -> None:
     network, labels = trained_classifier(OWN), torch.from_numpy(PICTURES.labels)
     right, wrong = (preset(name).apply_batch(PICTURES.images) for name in (OWN, "caffe"))

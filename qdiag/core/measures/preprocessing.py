@@ -17,6 +17,9 @@ POOR_PERCENT = 70.0
 _GAIN_MIN_PP = 5.0
 _CHANCE_MAX = 0.01
 """Of calling one of all trials better by chance alone."""
+_GOOD_PERCENT = 60.0
+"""What another preprocessing has to reach where no statistics confirm it. With wrong labels a network is right less
+often than by guessing, and whatever breaks its answers makes it right more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +126,17 @@ class PreprocessingCheck:
     def _is_proved(self, trial: PreprocessingTrial) -> bool:
         """By the sign test on the samples that one of both alone gets right, for as many trials as were made."""
         counts = trial.top1
-        if counts is None or counts.drop_pp < _GAIN_MIN_PP:
+        if counts is None or counts.drop_pp < _GAIN_MIN_PP or not self._is_confirmed(trial):
             return False
         won, lost = counts.reference_only, counts.simulated_only
         tail = sum(math.comb(won + lost, k) for k in range(lost + 1)) / 2 ** (won + lost)
         return bool(tail * len(self.trials) < _CHANCE_MAX)
+
+    def _is_confirmed(self, trial: PreprocessingTrial) -> bool:
+        """The statistics fit, or fit better than now; without any, the network is good with it."""
+        if self.worst is None or trial.norm is None or math.isnan(trial.norm.distance):
+            return _percent(trial) >= _GOOD_PERCENT
+        return not trial.norm.distance > max(1.0, self.worst.distance)
 
 
 def _percent(trial: PreprocessingTrial) -> float:

@@ -78,8 +78,18 @@ def test_of_equally_good_ones_the_nearest_to_the_statistics() -> None:
 
 def test_better_beyond_chance_is_the_sign_test() -> None:
     for won, lost in product(range(0, 25, 3), range(0, 9, 2)):
-        one = trial("tf", None, (20, won, lost, 64 - 20 - won - lost))
-        trials = (one, trial("none", None, (20, 0, lost, 44 - lost)))
-        found = PreprocessingCheck(0, (), 20 + lost, 64, trials).better
+        one = trial("tf", FITS, (20, won, lost, 64 - 20 - won - lost))
+        trials = (one, trial("none", FITS, (20, 0, lost, 44 - lost)))
+        found = PreprocessingCheck(64, (FITS,), 20 + lost, 64, trials).better
         chance = stats.binomtest(won, won + lost, 0.5, alternative="greater").pvalue if won + lost else 1.0
         assert (found == one) is bool(chance * 2 < 0.01 and won - lost >= 0.05 * 64)
+
+
+def test_what_makes_wrong_answers_wrong_in_another_way_is_no_repair() -> None:
+    guessing = (0, 16, 0, 48)  # labels that are one off: never right, and right by chance when the answers break
+    assert PreprocessingCheck(0, (), 0, 64, (trial("tf", None, guessing),)).better is None
+    assert PreprocessingCheck(64, (FITS,), 0, 64, (trial("tf", OFF, guessing),)).better is None
+    assert PreprocessingCheck(64, (FITS,), 0, 64, (trial("tf", FITS, guessing),)).better is not None
+    farther = NormInput("bn", 8, 0.4, 0.2)
+    assert PreprocessingCheck(64, (farther,), 0, 64, (trial("tf", OFF, guessing),)).better is None
+    assert PreprocessingCheck(64, (OFF,), 0, 64, (trial("tf", farther, guessing),)).better is not None
