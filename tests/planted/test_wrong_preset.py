@@ -41,8 +41,9 @@ def check_of(measurement: Measurement) -> PreprocessingCheck:
 
 
 def float_percent(measurement: Measurement) -> float:
-    assert measurement.task.top1 is not None
-    return measurement.task.top1.reference_percent
+    figure = measurement.task.figure("top-1")
+    assert figure is not None and figure.counts is not None
+    return figure.counts.reference_percent
 
 
 @pytest.mark.parametrize("data", ["pictures", "pictures.npz"])
