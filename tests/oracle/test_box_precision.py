@@ -1,4 +1,4 @@
-"""Average precision of boxes against the steps of COCOeval written out, and against faster-coco-eval if installed."""
+"""Average precision of boxes against COCO's steps written out, and against faster-coco-eval."""
 
 import contextlib
 import io
@@ -6,73 +6,71 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from qdiag.batches import Batch
-from qdiag.simulate.task.boxes.found import THRESHOLDS, Found, best_of, hits, overlap
+from qdiag.simulate.task.boxes.found import THRESHOLDS, Found, hits, overlap
 from qdiag.simulate.task.boxes.layout import BoxLayout
-from qdiag.simulate.task.boxes.precision import BoxPrecision, BoxTally, mean_precision
+from qdiag.simulate.task.boxes.precision import BoxPrecision, mean_precision
+from qdiag.simulate.task.boxes.reader import BoxReader
+from qdiag.simulate.task.boxes.table import image_rows
 
 IMAGES, CLASSES = 24, 3
+Truth = tuple[Any, Any]
 
 
-def drawn(seed: int) -> tuple[list[Found], list[dict[str, Any]]]:
-    """Found boxes near true ones, some of them of the wrong class, some doubled, some nowhere near."""
+def drawn(seed: int) -> tuple[list[Found], list[Truth]]:
+    """Found boxes near true ones, some of the wrong class, some doubled, some nowhere near; scores with ties."""
     random = np.random.default_rng(seed)
-    found, targets = [], []
+    found, truth = [], []
     for _ in range(IMAGES):
         count = int(random.integers(0, 5))
         corner, size = random.uniform(0, 60, (count, 2)), random.uniform(8, 30, (count, 2))
         true, labels = np.concatenate((corner, corner + size), 1), random.integers(0, CLASSES, count)
         near = np.repeat(true, 2, axis=0) + random.normal(0, 2.5, (2 * count, 4))
-        near_labels = np.where(
-            random.random(2 * count) < 0.8, np.repeat(labels, 2), random.integers(0, CLASSES, 2 * count)
-        )
-        other = random.uniform(0, 60, (3, 2))
-        boxes = np.concatenate((near, np.concatenate((other, other + random.uniform(8, 30, (3, 2))), 1)))
-        all_labels = np.concatenate((near_labels, random.integers(0, CLASSES, 3)))
+        others = random.integers(0, CLASSES, 2 * count)
+        near_labels = np.where(random.random(2 * count) < 0.8, np.repeat(labels, 2), others)
+        far = random.uniform(0, 60, (3, 2))
+        boxes = np.concatenate((near, np.concatenate((far, far + random.uniform(8, 30, (3, 2))), 1)))
         boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1.0)
-        scores = random.random(len(boxes))
-        order = np.argsort(-scores)
-        found.append(Found(*(torch.from_numpy(x[order]) for x in (boxes, scores, all_labels))))
-        targets.append({"boxes": torch.from_numpy(true).reshape(-1, 4), "labels": torch.from_numpy(labels)})
-    return found, targets
+        scores = random.integers(1, 60, len(boxes)) / 64.0
+        order = np.argsort(-scores, kind="stable")
+        all_labels = np.concatenate((near_labels, random.integers(0, CLASSES, 3)))
+        found.append(Found(boxes[order], scores[order], all_labels[order]))
+        truth.append((true, labels))
+    return found, truth
 
 
-def rows_of(found: list[Found], targets: list[dict[str, Any]]) -> Any:
-    tally = BoxTally(_Given(found))  # type: ignore[arg-type]
-    tally.add(Batch((torch.zeros(len(found), 1),), labels=targets), (), ())
-    return tally.table()
+def table_of(found: list[Found], truth: list[Truth]) -> Any:
+    pairs = zip(found, truth, strict=True)
+    return np.concatenate([image_rows(i, one, *true) for i, (one, true) in enumerate(pairs)])
 
 
-class _Given:
-    def __init__(self, found: list[Found]) -> None:
-        self._found = found
-
-    def found(self, outputs: tuple[Any, ...]) -> list[Found]:
-        return self._found
+def percent(found: list[Found], truth: list[Truth], thresholds: int = 10) -> float:
+    return float(mean_precision(table_of(found, truth), np.ones((1, len(found))), thresholds)[0])
 
 
-def written_out(found: list[Found], targets: list[dict[str, Any]], thresholds: tuple[float, ...]) -> float:
+def iou(a: list[float], b: list[float]) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(width, 0.0) * max(height, 0.0)
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def written_out(found: list[Found], truth: list[Truth], thresholds: list[float]) -> float:
     """Image by image, class by class, box by box, in plain Python."""
     values = []
     for threshold in thresholds:
         for label in range(CLASSES):
-            entries, true_count = [], 0
-            for one, target in zip(found, targets, strict=True):
-                true = [
-                    b
-                    for b, own in zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True)
-                    if own == label
-                ]
+            entries: list[tuple[float, bool]] = []
+            true_count = 0
+            for one, (boxes, labels) in zip(found, truth, strict=True):
+                true = [box for box, own in zip(boxes.tolist(), labels.tolist(), strict=True) if own == label]
                 true_count += len(true)
                 taken = [False] * len(true)
-                boxes = zip(one.boxes.tolist(), one.scores.tolist(), one.labels.tolist(), strict=True)
-                for box, score, _ in sorted((b for b in boxes if b[2] == label), key=lambda b: -b[1]):
-                    best, at = threshold - 1e-10, -1
+                rows = zip(one.boxes.tolist(), one.scores.tolist(), one.labels.tolist(), strict=True)
+                for box, score, _ in sorted((row for row in rows if row[2] == label), key=lambda row: -row[1]):
+                    best, at = threshold, -1
                     for j, other in enumerate(true):
-                        if not taken[j] and _iou(box, other) >= best:
-                            best, at = _iou(box, other), j
+                        if not taken[j] and iou(box, other) >= best:
+                            best, at = iou(box, other), j
                     if at >= 0:
                         taken[at] = True
                     entries.append((score, at >= 0))
@@ -88,87 +86,100 @@ def written_out(found: list[Found], targets: list[dict[str, Any]], thresholds: t
     return 100.0 * sum(values) / len(values)
 
 
-def _iou(a: list[float], b: list[float]) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    both = max(width, 0.0) * max(height, 0.0)
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_average_precision_is_that_of_the_steps_written_out(seed: int) -> None:
-    found, targets = drawn(seed)
-    rows = rows_of(found, targets)
-    assert mean_precision(rows) == pytest.approx(written_out(found, targets, THRESHOLDS), abs=1e-9)
-    assert mean_precision(rows, 1) == pytest.approx(written_out(found, targets, (0.5,)), abs=1e-9)
+    found, truth = drawn(seed)
+    assert percent(found, truth) == pytest.approx(written_out(found, truth, THRESHOLDS.tolist()), abs=1e-9)
+    assert percent(found, truth, 1) == pytest.approx(written_out(found, truth, [0.5]), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_average_precision_is_that_of_coco(seed: int) -> None:
     library = pytest.importorskip("faster_coco_eval")
-    found, targets = drawn(seed)
+    found, truth = drawn(seed)
 
-    def as_coco(boxes: torch.Tensor) -> list[list[float]]:
-        return torch.cat((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
+    def as_coco(boxes: Any) -> list[list[float]]:
+        rows: list[list[float]] = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
+        return rows
 
-    truth = [
+    true = [
         {"image_id": i, "category_id": int(label), "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-        for i, target in enumerate(targets)
-        for box, label in zip(as_coco(target["boxes"]), target["labels"], strict=True)
+        for i, (boxes, labels) in enumerate(truth)
+        for box, label in zip(as_coco(boxes), labels, strict=True)
     ]
-    truth = [{"id": number + 1, **entry} for number, entry in enumerate(truth)]
+    true = [{"id": number, **entry} for number, entry in enumerate(true, 1)]
     answers = [
         {"image_id": i, "category_id": int(label), "bbox": box, "score": float(score)}
         for i, one in enumerate(found)
         for box, score, label in zip(as_coco(one.boxes), one.scores, one.labels, strict=True)
     ]
-    images = [{"id": i} for i in range(IMAGES)]
+    images, kinds = [{"id": i} for i in range(IMAGES)], [{"id": i} for i in range(CLASSES)]
     with contextlib.redirect_stdout(io.StringIO()):
-        coco = library.COCO({"images": images, "annotations": truth, "categories": [{"id": i} for i in range(CLASSES)]})
+        coco = library.COCO({"images": images, "annotations": true, "categories": kinds})
         evaluation = library.COCOeval_faster(coco, coco.loadRes(answers), iouType="bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    rows = rows_of(found, targets)
-    assert mean_precision(rows) == pytest.approx(100.0 * evaluation.stats[0], abs=1e-6)
-    assert mean_precision(rows, 1) == pytest.approx(100.0 * evaluation.stats[1], abs=1e-6)
+    assert percent(found, truth) == pytest.approx(100.0 * evaluation.stats[0], abs=1e-6)
+    assert percent(found, truth, 1) == pytest.approx(100.0 * evaluation.stats[1], abs=1e-6)
+
+
+def test_an_image_of_weight_two_counts_as_two_images() -> None:
+    """Without ties, which lie in another order when images are repeated."""
+    found, truth = drawn(5)
+    random = np.random.default_rng(1)
+    found = [Found(one.boxes, one.scores - np.sort(random.random(len(one.scores))) / 200, one.labels) for one in found]
+    counts = np.random.default_rng(0).multinomial(IMAGES, np.full(IMAGES, 1.0 / IMAGES), size=6)
+    weighted = mean_precision(table_of(found, truth), counts.astype(np.float64))
+    for row, value in zip(counts, weighted, strict=True):
+        chosen = np.repeat(np.arange(IMAGES), row)
+        repeated = [found[i] for i in chosen], [truth[i] for i in chosen]
+        assert value == pytest.approx(written_out(*repeated, THRESHOLDS.tolist()), abs=1e-9)
+
+
+def test_many_draws_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, weights = table_of(*drawn(6)), np.random.default_rng(1).integers(0, 3, (7, IMAGES)).astype(np.float64)
+    whole = mean_precision(table, weights)
+    monkeypatch.setattr("qdiag.simulate.task.boxes.precision._LARGEST", 200)
+    assert mean_precision(table, weights).tolist() == whole.tolist()
 
 
 def test_overlap_is_that_of_plain_python() -> None:
-    found, targets = drawn(9)
-    for one, target in zip(found, targets, strict=True):
-        expected = [[_iou(a, b) for b in target["boxes"].tolist()] for a in one.boxes.tolist()]
-        assert overlap(one.boxes, target["boxes"]).numpy() == pytest.approx(
-            np.array(expected).reshape(len(one.boxes), -1)
-        )
+    for one, (boxes, _) in zip(*drawn(9), strict=True):
+        expected = [[iou(a, b) for b in boxes.tolist()] for a in one.boxes.tolist()]
+        assert overlap(one.boxes, boxes) == pytest.approx(np.array(expected).reshape(len(one.boxes), -1))
 
 
 def test_no_true_boxes_is_no_figure_and_nothing_found_is_zero() -> None:
-    found, targets = drawn(1)
-    nothing = Found(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
-    assert mean_precision(rows_of([nothing] * IMAGES, targets)) == 0.0
-    empty = [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}] * IMAGES
-    assert np.isnan(mean_precision(rows_of(found, empty)))
-    assert hits(found[0], empty[0]["boxes"], empty[0]["labels"]).shape == (len(found[0].boxes), 10)
-
-
-def test_of_boxes_that_overlap_the_best_of_each_class_stays() -> None:
-    boxes = torch.tensor(
-        [[0.0, 0, 10, 10], [0.5, 0, 10.5, 10], [0, 0, 10, 10], [50, 0, 60, 10], [0, 0, 1, float("nan")]]
-    )
-    scores, labels = torch.tensor([0.5, 0.9, 0.4, 0.0, 0.8]), torch.tensor([0, 0, 1, 0, 0])
-    kept = best_of(boxes, scores, labels, suppresses=True)
-    assert (kept.scores.tolist(), kept.labels.tolist()) == (pytest.approx([0.9, 0.4]), [0, 1])
-    assert len(best_of(boxes, scores, labels, suppresses=False).scores) == 3
+    found, truth = drawn(1)
+    nothing = Found(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
+    assert percent([nothing] * IMAGES, truth) == 0.0
+    empty = np.zeros((0, 4)), np.zeros(0, dtype=np.int64)
+    assert np.isnan(percent(found, [empty] * IMAGES))
+    assert hits(found[0], *empty).shape == (len(found[0].boxes), 10)
 
 
 def test_the_interval_holds_the_difference_of_two_detectors() -> None:
-    found, targets = drawn(3)
+    found, truth = drawn(3)
     worse = [Found(one.boxes + 3.0, one.scores, one.labels) for one in found]
-    task = BoxPrecision(BoxLayout(0, 0), "mAP@50")
-    first, second = rows_of(found, targets), rows_of(worse, targets)
-    figure, gain = task.figure(reference=first, simulated=second), task.gain(before=second, after=first)
-    assert figure.loss == pytest.approx(mean_precision(first, 1) - mean_precision(second, 1))
-    assert gain.value == pytest.approx(figure.loss)
-    assert figure.loss_interval.low < figure.loss < figure.loss_interval.high
-    same = task.figure(reference=first, simulated=first)
-    assert (same.loss, same.loss_interval.low, same.loss_interval.high) == (0.0, 0.0, 0.0)
+    first, second = table_of(found, truth), table_of(worse, truth)
+    for kind, thresholds in (("mAP", 10), ("mAP50", 1)):
+        task = BoxPrecision(BoxReader(BoxLayout(0, 0)), kind)  # type: ignore[arg-type]
+        figure, gain = task.figure(reference=first, simulated=second), task.gain(before=second, after=first)
+        assert figure.sample_count == IMAGES
+        assert figure.reference == percent(found, truth, thresholds)
+        assert figure.simulated == percent(worse, truth, thresholds)
+        assert gain.value == figure.loss > 1.0
+        assert figure.loss_interval.low < figure.loss < figure.loss_interval.high
+        assert gain.interval == figure.loss_interval
+        same = task.figure(reference=first, simulated=first)
+        assert (same.loss, same.loss_interval.low, same.loss_interval.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_bootstrap_is_as_wide_as_the_spread_over_new_images() -> None:
+    """The interval of one set of images, against the figures of thirty other sets."""
+    values = [percent(*drawn(100 + seed), 1) for seed in range(30)]
+    task = BoxPrecision(BoxReader(BoxLayout(0, 0)), "mAP50")
+    table = table_of(*drawn(3))
+    interval = task.figure(reference=table, simulated=table).simulated_interval
+    assert 0.5 < (interval.high - interval.low) / (2 * 1.96 * np.std(values, ddof=1)) < 2.0

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from qdiag.core.measures.task import TaskChoice, TaskKind, TaskReason
-from qdiag.simulate.task.boxes.layout import layout_of
-from qdiag.simulate.task.boxes.precision import BoxAgreement, BoxPrecision
+from qdiag.simulate.task.boxes.agreement import BoxAgreement
+from qdiag.simulate.task.boxes.precision import BoxPrecision
+from qdiag.simulate.task.boxes.reader import BoxReader
+from qdiag.simulate.task.boxes.recognize import best_layout, layouts_of, likely_layout
 from qdiag.simulate.task.classes import TOP_K, Agreement, Logits, TopK
 from qdiag.simulate.task.hints import Output
 from qdiag.simulate.task.masks import IGNORED, MeanIoU, Positions, PositionShare
@@ -40,7 +42,8 @@ def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
         ConfigError: no output has the name asked for, or none fits the labels or the task.
     """
     if request.output is not None:
-        seen = replace(seen, outputs=[named_output(seen.outputs, request.output)])
+        named = named_output(seen.outputs, request.output)
+        seen = replace(seen, outputs=[named], others=[o for o in seen.outputs if o is not named])
     found = _chosen(request, seen)
     if request.metric is None:
         return found
@@ -192,18 +195,22 @@ def _embedding(seen: Seen) -> Tasks | None:
 
 
 def _detection(seen: Seen) -> Tasks | None:
-    """Boxes with scores; with true boxes, in the layout by which the float network finds most of them."""
+    """Boxes with scores; with true boxes, in the layout by which the float network finds them best."""
+    every, named = (*seen.outputs, *seen.others), {o.index for o in seen.outputs}
     is_labelled = seen.kind_of_labels == "boxes"
-    layout = layout_of(seen.outputs, seen.values, seen.labels if is_labelled else None)
+    layouts = layouts_of(every, seen.values, are_all=is_labelled)
+    layouts = [one for one in layouts if {one.boxes, one.scores} & named]
+    values, labels = seen.values, seen.labels
+    layout = best_layout(layouts, values, labels) if is_labelled else likely_layout(layouts, values)
     if layout is None:
         return None
-    output = next(o for o in seen.outputs if o.index == layout.scores)
-    own = BoxAgreement(layout)
-    index = output.index if layout.boxes == layout.scores else None
+    output = next(o for o in every if o.index == layout.scores)
+    reader, index = BoxReader(layout), output.index if layout.boxes == layout.scores else None
+    own = BoxAgreement(reader)
     if not is_labelled:
         return Tasks((own,), TaskChoice("detect", output.name, "asked"), None, index)
-    named = (BoxPrecision(layout), BoxPrecision(layout, "mAP@50"))
-    return Tasks((*named, own), TaskChoice("detect", output.name, "targets"), None, index)
+    named_ones = (BoxPrecision(reader), BoxPrecision(reader, "mAP50"), own)
+    return Tasks(named_ones, TaskChoice("detect", output.name, "targets"), None, index)
 
 
 def _unjudged(request: TaskRequest, seen: Seen) -> Tasks:

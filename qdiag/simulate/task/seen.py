@@ -20,7 +20,8 @@ class Seen:
     """What one batch shows.
 
     Attributes:
-        outputs: of the float network. values: of the same, all outputs.
+        outputs: of the float network that may be judged. values: what all outputs give for the batch.
+        others: float outputs that were not asked for.
         labels: of the batch; None without any.
         label_range: least and largest class number of all samples; asked for only where it decides.
     """
@@ -30,6 +31,7 @@ class Seen:
     label_range: Callable[[], tuple[int, int]]
     kind_of_labels: TargetKind
     values: tuple[Any, ...] = ()
+    others: Sequence[Output] = ()
 
 
 def what_is_seen(network: Network, batches: Batches) -> Seen:
@@ -68,11 +70,13 @@ def no_fit(seen: Seen, kind: str | None = None) -> ConfigError:
     else:
         labels = _words_of(seen.labels, seen.kind_of_labels)
     what = f"no output fits the task {kind}" if kind else f"the labels, {labels}, fit no output"
-    return ConfigError(
-        what,
-        at="task",
-        hint=f"the outputs are {_listed(seen.outputs)}; choose the task and the output, or give a metric of your own",
-    )
+    way = "choose the task and the output, or give a metric of your own"
+    if seen.kind_of_labels == "boxes":
+        way = (
+            "the float network has to find some of the true boxes of the first batch, which are x0, y0, x1, y1 in the "
+            "unit of its own boxes, with classes counted from 0; or give a metric of your own"
+        )
+    return ConfigError(what, at="task", hint=f"the outputs are {_listed(seen.outputs)}; {way}")
 
 
 def _listed(outputs: Sequence[Output]) -> str:

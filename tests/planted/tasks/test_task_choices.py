@@ -57,7 +57,7 @@ def test_top1_is_counted_as_the_plain_metric_counts_it() -> None:
 
 def test_average_precision_falls_with_the_plain_f1() -> None:
     for name in ("detector", "detector_fractions", "detector_two_outputs"):
-        figures = [measurement(name, "by_targets").task.figure(kind) for kind in ("mAP", "mAP@50", "box agreement")]
+        figures = [measurement(name, "by_targets").task.figure(kind) for kind in ("mAP", "mAP50", "box agreement")]
         precision, at_half, agreement = figures
         assert precision is not None and at_half is not None and agreement is not None
         assert at_half.reference >= 85.0

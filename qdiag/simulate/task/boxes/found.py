@@ -1,80 +1,84 @@
-"""Boxes of one image: how far they overlap, which of them stay, and which of them are right."""
+"""Boxes that a detector finds in one image: how far they overlap, which of them stay, and which of them are right."""
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
-THRESHOLDS = tuple(0.5 + 0.05 * i for i in range(10))
-"""Of the overlap from which on a box counts as found, as COCO takes them."""
-LEAST_SCORE = 0.001
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
+"""Overlaps from which on a box counts as found, as COCO takes them."""
 NMS_IOU = 0.7
 """Of two boxes of one class that overlap by more, the one with the lower score is left out (Ultralytics' default)."""
-BEFORE_NMS, AT_MOST = 1000, 100
-"""Boxes of an image, best first, that are looked at; COCO counts a hundred."""
+AT_MOST = 100
+"""Boxes of an image that count, best first, as COCO counts them."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Boxes x0, y0, x1, y1 (M, 4), their scores (M,), best first, and classes (M,) int64, on the CPU."""
+    """Boxes x0, y0, x1, y1 (M, 4), their scores (M,), best first, and classes (M,)."""
 
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
+    boxes: Floats
+    scores: Floats
+    labels: Labels
 
-    def above(self, score: float) -> "Found":
-        """Those with that score at least."""
-        kept = self.scores >= score
-        return Found(self.boxes[kept], self.scores[kept], self.labels[kept])
+    def chosen(self, which: Bools | Labels | slice) -> "Found":
+        """Some of them, in the order of the numbers given."""
+        return Found(self.boxes[which], self.scores[which], self.labels[which])
 
 
-def overlap(first: Tensor, second: Tensor) -> Tensor:
+def overlap(first: Floats, second: Floats) -> Floats:
     """Intersection over union of boxes (A, 4) and (B, 4): (A, B); empty boxes overlap nothing."""
-    low = torch.maximum(first[:, None, :2], second[None, :, :2])
-    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
-    both = (high - low).clamp_min(0.0).prod(2)
-    sizes = [(boxes[:, 2:] - boxes[:, :2]).clamp_min(0.0).prod(1) for boxes in (first, second)]
-    union = sizes[0][:, None] + sizes[1][None] - both
-    return torch.where(union > 0.0, both / union.clamp_min(1e-300), 0.0)
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    both = np.clip(high - low, 0.0, None).prod(2)
+    sizes = areas(first)[:, None] + areas(second)[None]
+    shared: Floats = np.divide(both, sizes - both, out=np.zeros_like(both), where=both > 0.0)
+    return shared
 
 
-def best_of(boxes: Tensor, scores: Tensor, labels: Tensor, *, suppresses: bool) -> Found:
-    """The boxes that count, best first: finite, with a score, and not beside a better one of the same class.
-
-    Args:
-        suppresses: boxes that overlap a better one of their class are left out.
-    """
-    usable = torch.nonzero((scores >= LEAST_SCORE) & torch.isfinite(boxes).all(1))[:, 0]
-    order = usable[torch.argsort(scores[usable], descending=True, stable=True)][:BEFORE_NMS]
-    boxes, scores, labels = boxes[order], scores[order], labels[order]
-    if suppresses and len(boxes):
-        hides = (overlap(boxes, boxes) > NMS_IOU) & (labels[:, None] == labels[None])
-        stays = torch.ones(len(boxes), dtype=torch.bool)
-        for i in range(len(boxes)):
-            if stays[i]:
-                stays[i + 1 :] &= ~hides[i, i + 1 :]
-        boxes, scores, labels = boxes[stays], scores[stays], labels[stays]
-    return Found(boxes[:AT_MOST], scores[:AT_MOST], labels[:AT_MOST])
+def areas(boxes: Floats) -> Floats:
+    """(M,); 0 where a side is not above zero."""
+    sizes: Floats = np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None).prod(1)
+    return sizes
 
 
-def hits(found: Found, boxes: Tensor, labels: Tensor, thresholds: tuple[float, ...] = THRESHOLDS) -> Tensor:
-    """Which boxes are right at each threshold, (M, T), bool.
+def suppressed(found: Found) -> Found:
+    """Without the boxes that overlap a better one of their class by more than `NMS_IOU`, and at most `AT_MOST`."""
+    kept: list[int] = []
+    rest = np.arange(len(found.scores))
+    while len(rest) and len(kept) < AT_MOST:
+        best, rest = rest[0], rest[1:]
+        kept.append(best)
+        rest = rest[(found.labels[rest] != found.labels[best]) | _is_apart(found.boxes, best, rest)]
+    return found.chosen(np.array(kept, dtype=np.int64))
+
+
+def _is_apart(boxes: Floats, one: int, others: Labels) -> Bools:
+    apart: Bools = overlap(boxes[one : one + 1], boxes[others])[0] <= NMS_IOU
+    return apart
+
+
+def hits(found: Found, boxes: Floats, labels: Labels, thresholds: Floats = THRESHOLDS) -> Bools:
+    """Which boxes are right at each threshold, (M, T).
 
     In the order of their scores, each takes the true box of its class that it overlaps most among those that are
-    still free. Source: COCOeval.evaluateImg.
+    still free; of equal ones the last, as COCOeval.evaluateImg of Lin et al., arXiv 1405.0312, does.
+
+    Args:
+        boxes, labels: the true ones, (K, 4) and (K,).
     """
-    shared = overlap(found.boxes, boxes)
-    shared = torch.where(found.labels[:, None] == labels[None], shared, -1.0)
-    right = torch.zeros(len(found.boxes), len(thresholds), dtype=torch.bool)
-    if not len(boxes):
+    right = np.zeros((len(found.scores), len(thresholds)), dtype=bool)
+    if not len(labels) or not len(right):
         return right
-    candidates = torch.nonzero(shared.amax(1) >= min(thresholds))[:, 0].tolist()
-    for column, threshold in enumerate(thresholds):
-        free = torch.ones(len(boxes), dtype=torch.bool)
-        for i in candidates:
-            row = torch.where(free, shared[i], -1.0)
-            best = int(row.argmax())
-            if float(row[best]) >= threshold - 1e-10:
-                free[best] = False
-                right[i, column] = True
+    shared = np.where(found.labels[:, None] == labels[None], overlap(found.boxes, boxes), -1.0)[:, ::-1]
+    free, columns = np.ones((len(thresholds), len(labels)), dtype=bool), np.arange(len(thresholds))
+    for i in np.flatnonzero(shared.max(1) >= thresholds.min()):
+        open_ones = np.where(free, shared[i], -1.0)
+        best = open_ones.argmax(1)
+        right[i] = open_ones[columns, best] >= thresholds
+        free[columns[right[i]], best[right[i]]] = False
     return right
