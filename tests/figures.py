@@ -74,3 +74,15 @@ def without(task: TaskResult, name: str) -> TaskResult:
 def harm(figure: Figure, verdict: HarmVerdict) -> Harm:
     """Judged by this figure."""
     return Harm(figure.criterion, figure.loss, figure.loss_interval, figure.limit, verdict)
+
+
+def top1_of(task: TaskResult) -> PairedCounts | None:
+    """Paired counts of right answers; None without labels."""
+    figure = task.figure("top-1")
+    return figure.counts if figure is not None else None
+
+
+def agreeing(task: TaskResult) -> int | None:
+    """Samples with the float network's answer; None without answers."""
+    figure = task.figure("agreement")
+    return figure.counts.both if figure is not None and figure.counts is not None else None

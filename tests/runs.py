@@ -12,6 +12,7 @@ from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
 from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.simulate.session import open_session
+from qdiag.simulate.task.choose import TaskRequest
 from qdiag.subject import Subject
 
 
@@ -20,11 +21,12 @@ def diagnose_subject(
     datasets: Datasets,
     scheme: QuantScheme,
     options: DiagnoseOptions | None = None,
+    request: TaskRequest | None = None,
     **settings: Any,
 ) -> Diagnosis:
     """Settings are those of `open_session`."""
     with open_session(**settings) as session:
-        return diagnose_experiment(session, begin(session, subject, datasets, scheme), options)
+        return diagnose_experiment(session, begin(session, subject, datasets, scheme, request), options)
 
 
 def measure_subject(subject: Subject, datasets: Datasets, scheme: QuantScheme, **settings: Any) -> Measurement:

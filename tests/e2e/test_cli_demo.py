@@ -12,6 +12,7 @@ from qdiag.cli.commands.demo import next_commands
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.json.diagnosis import read_diagnosis
 from tests.diagnoses import diagnosis
+from tests.figures import top1_of
 
 
 @pytest.mark.slow
@@ -48,7 +49,7 @@ def test_the_demo_tells_the_story_and_its_commands_carry_on(
 
 
 def _check_diagnosis(found: Diagnosis) -> None:
-    top1 = found.ranking.before.task.top1
+    top1 = top1_of(found.ranking.before.task)
     assert top1 is not None
     assert top1.drop_pp > 40.0
     (cause,) = found.ranking.claimed

@@ -13,6 +13,7 @@ from qdiag.cli.app import run
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
 from qdiag.loaders.models.formats import load_subject
+from tests.figures import agreeing, top1_of
 from tests.stored import read_back
 from tests.unit.loaders import model_files
 from tests.unit.loaders.model_files import SmallNet, trained_net
@@ -35,13 +36,13 @@ def test_the_demo_network_is_repaired(method: str, tmp_path: Path, capsys: pytes
     fix = result_of(report)
     assert (fix.dead_count, fix.fixed_count) == (18, 18)
     assert fix.float_change is not None
-    assert fix.float_change.task.agreement_count == 128
+    assert agreeing(fix.float_change.task) == 128
     assert fix.before is not None
-    assert fix.before.task.top1 is not None
-    assert fix.before.task.top1.simulated_percent < 25.0
+    assert top1_of(fix.before.task) is not None
+    assert top1_of(fix.before.task).simulated_percent < 25.0
     assert fix.after is not None
-    assert fix.after.task.top1 is not None
-    assert fix.after.task.top1.simulated_percent > 95.0
+    assert top1_of(fix.after.task) is not None
+    assert top1_of(fix.after.task).simulated_percent > 95.0
     old, new = safetensors.torch.load_file(MODEL), safetensors.torch.load_file(fixed)
     assert list(old) == list(new)
     changed = {name.rpartition(".")[2] for name in old if not torch.equal(old[name], new[name])}
@@ -191,13 +192,13 @@ def test_mobilenet_v1_comes_back(method: str, real_data: Path, tmp_path: Path) -
     assert before is not None
     assert after is not None
     assert change.relative_delta < 1e-5
-    assert change.task.top1 is not None
-    assert change.task.top1.reference_percent == change.task.top1.simulated_percent
-    assert change.task.top1.reference_percent == pytest.approx(76.4, abs=2.0)
-    assert before.task.top1 is not None
-    assert before.task.top1.simulated_percent == pytest.approx(9.0, abs=2.0)
-    assert after.task.top1 is not None
-    assert after.task.top1.simulated_percent == pytest.approx(65.4, abs=2.0)
+    assert top1_of(change.task) is not None
+    assert top1_of(change.task).reference_percent == top1_of(change.task).simulated_percent
+    assert top1_of(change.task).reference_percent == pytest.approx(76.4, abs=2.0)
+    assert top1_of(before.task) is not None
+    assert top1_of(before.task).simulated_percent == pytest.approx(9.0, abs=2.0)
+    assert top1_of(after.task) is not None
+    assert top1_of(after.task).simulated_percent == pytest.approx(65.4, abs=2.0)
 
 
 @pytest.mark.real
@@ -215,9 +216,9 @@ def test_harmless_dead_channels_stay_harmless(
     assert fix.float_change.relative_delta < 1e-5
     assert fix.before is not None
     assert fix.after is not None
-    assert fix.before.task.top1 is not None
-    assert fix.after.task.top1 is not None
-    assert abs(fix.after.task.top1.drop_pp - fix.before.task.top1.drop_pp) < 2.0
+    assert top1_of(fix.before.task) is not None
+    assert top1_of(fix.after.task) is not None
+    assert abs(top1_of(fix.after.task).drop_pp - top1_of(fix.before.task).drop_pp) < 2.0
     assert "Harmless here" in capsys.readouterr().out
 
 

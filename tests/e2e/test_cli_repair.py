@@ -15,6 +15,7 @@ from qdiag.core.causes.repair import ModelRepair
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
 from qdiag.loaders.models.formats import load_subject
 from qdiag.writers.json.results import result_to_json
+from tests.figures import top1_of
 from tests.stored import read_back
 
 MODEL = str(demo_model_path())
@@ -103,8 +104,8 @@ def test_repairs_on_top_of_each_other_on_the_demo_network(tmp_path: Path, capsys
     assert result.float_change.relative_delta <= 1e-3
     for before_after, low, high in ((result.before, 0.0, 25.0), (result.after, 95.0, 100.0)):
         assert before_after is not None
-        assert before_after.task.top1 is not None
-        assert low <= before_after.task.top1.simulated_percent <= high
+        assert top1_of(before_after.task) is not None
+        assert low <= top1_of(before_after.task).simulated_percent <= high
     old, new = safetensors.torch.load_file(MODEL), safetensors.torch.load_file(fixed)
     assert list(old) == list(new)
     changed = {name for name in old if not torch.equal(old[name], new[name])}
@@ -229,10 +230,10 @@ def test_a_bias_correction_is_written_when_the_float_network_may_move(
     assert [step.refused for step in second.steps] == [None, None]
     assert second.float_change is not None and second.float_change.relative_delta > 1e-3
     assert first.after is not None and second.after is not None
-    lost, kept = first.after.outputs[0].error.sqnr_db, second.after.task.top1
-    assert kept is not None and first.after.task.top1 is not None
+    lost, kept = first.after.outputs[0].error.sqnr_db, top1_of(second.after.task)
+    assert kept is not None and top1_of(first.after.task) is not None
     # labels judge both: the float network that the second one is compared with is another
-    assert kept.simulated_percent >= first.after.task.top1.simulated_percent - 2.0
+    assert kept.simulated_percent >= top1_of(first.after.task).simulated_percent - 2.0
     assert lost == lost
     changed = safetensors.torch.load_file(fixed)
     original = safetensors.torch.load_file(MODEL)

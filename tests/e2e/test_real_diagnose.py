@@ -23,6 +23,7 @@ from qdiag.simulate.session import open_session
 from qdiag.simulate.task.scoring import float_cost
 from qdiag.subject import Subject
 from qdiag.writers.words.causes import headline
+from tests.figures import top1_of
 from tests.runs import diagnose_subject, sensitivity_of_subject
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -56,8 +57,8 @@ def test_the_dead_depthwise_channels_are_the_first_cause(diagnosis: Diagnosis) -
     assert {site.layer: len(site.channels) for site in first.sites} == DEAD
     reset = next(trial for trial in first.trials if trial.repair == "reset_variance_mean")
     assert reset.recovery is not None and reset.placebo is not None
-    assert reset.recovery.recovered_pp > 40.0
-    assert reset.placebo.recovery.recovered_pp < 10.0
+    assert reset.recovery.recovered_task > 40.0
+    assert reset.placebo.recovery.recovered_task < 10.0
     assert reset.float_cost is not None and reset.float_cost.pairs is not None
     assert reset.float_cost.pairs.drop_pp == 0.0 and reset.float_cost.relative_delta < 1e-3
 
@@ -65,14 +66,14 @@ def test_the_dead_depthwise_channels_are_the_first_cause(diagnosis: Diagnosis) -
 def test_what_is_left_is_in_the_weights_and_has_a_way_around(diagnosis: Diagnosis) -> None:
     ranking = diagnosis.ranking
     assert ranking.waterfall[0].code == "QD301"
-    float_percent = ranking.before.task.top1.reference_percent  # type: ignore[union-attr]
+    float_percent = top1_of(ranking.before.task).reference_percent  # type: ignore[union-attr]
     parts = {part.part: part for part in ranking.parts}
-    assert parts["activations"].before.task_percent > float_percent - 5.0
-    assert parts["weights"].before.task_percent < float_percent - 40.0
+    assert parts["activations"].before.task_value > float_percent - 5.0
+    assert parts["weights"].before.task_value < float_percent - 40.0
     suspected = {site.layer for cause in ranking.causes for site in cause.sites if cause.code in ("QD101", "QD302")}
     assert "blocks.12.dw" in suspected  # the live outlier
     assert ranking.way_around is not None and ranking.way_around.repair == "per_channel_weights"
-    assert ranking.way_around.after is not None and ranking.way_around.after.task_percent > float_percent - 5.0
+    assert ranking.way_around.after is not None and ranking.way_around.after.task_value > float_percent - 5.0
 
 
 def test_relu6_is_not_replaced_where_the_float_network_needs_it(mobilenet: tuple[Subject, Datasets]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import qdiag
 from qdiag.core.measures.task import PairedCounts
 from qdiag.writers.json.measurement import from_json
+from tests.figures import top1_of
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -27,8 +28,8 @@ def measured(folder: Path, weights: str, arch: str, data: str, preset: str, *opt
 
 
 def top1(result: qdiag.Measurement) -> PairedCounts:
-    assert result.task.top1 is not None
-    return result.task.top1
+    assert top1_of(result.task) is not None
+    return top1_of(result.task)
 
 
 MOBILENET = {

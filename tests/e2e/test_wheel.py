@@ -11,6 +11,7 @@ import pytest
 
 from qdiag.config import preset_names
 from qdiag.writers.json.diagnosis import read_diagnosis
+from tests.figures import top1_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,7 +86,7 @@ def test_the_demo_runs_and_writes_its_files(qdiag: Run, tmp_path: Path) -> None:
     written = {path.name for path in out.iterdir()}
     assert written >= {"report.html", "report.md", "layers.csv", "diagnosis.json", "plots"}
     assert all(path.stat().st_size > 1000 for path in out.iterdir())
-    top1 = read_diagnosis(out / "diagnosis.json").ranking.before.task.top1
+    top1 = top1_of(read_diagnosis(out / "diagnosis.json").ranking.before.task)
     assert top1 is not None
     assert top1.drop_pp > 40.0
     assert "Open these" in text

@@ -7,6 +7,7 @@ from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from tests.cases import open_test_case, output_sqnr_db
+from tests.figures import top1_of
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.faults import FAULTS
 from tests.planted.faults_normalization import HARMLESS
@@ -28,7 +29,7 @@ def test_a_healthy_twin_is_silent(name: str) -> None:
 def test_the_fault_is_all_that_differs(name: str) -> None:
     """The float networks are as good as one another."""
     fault = TWINS[name]
-    sick, twin = (diagnosis(network).measurement.task.top1 for network in (fault.sick, fault.twin))
+    sick, twin = (top1_of(diagnosis(network).measurement.task) for network in (fault.sick, fault.twin))
     assert sick is not None and twin is not None
     assert sick.reference_percent >= 90.0
     assert twin.reference_percent >= 90.0

@@ -94,7 +94,7 @@ def test_the_lost_branch_is_the_harm(name: str) -> None:
     found = diagnosis(name, is_sick=True)
     (output,) = found.measurement.outputs
     assert output.error.sqnr_db > 40.0, "the boxes are as they should be"
-    assert found.ranking.harm.kind == "sqnr"
+    assert found.ranking.harm.criterion is None
     assert found.ranking.harm.verdict == "harmed"
     assert found.ranking.harm.value == found.ranking.before.output_sqnr_db < 5.0
     assert output.weakest is not None and output.weakest.name.startswith(("branch scores", "branch sigmoid"))

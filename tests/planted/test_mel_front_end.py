@@ -42,7 +42,7 @@ def test_the_whole_front_end_is_the_cause_and_float_for_it_repairs_all() -> None
     first = ranking.causes[0]
     assert (first.code, first.verdict) == ("QD207", "cause")
     assert set(first.layers) == FRONT_END
-    recovered = {t.repair: t.recovery.recovered_pp for t in first.trials if t.recovery is not None}
+    recovered = {t.repair: t.recovery.recovered_task for t in first.trials if t.recovery is not None}
     assert recovered["keep_float"] >= 0.9 * ranking.harm.value
     assert recovered["activations_16bit"] >= 0.9 * ranking.harm.value
 

@@ -62,7 +62,7 @@ def test_the_norm_is_the_cause_and_float_for_it_repairs_all() -> None:
     assert (first.code, first.verdict) == ("QD207", "cause")
     assert {"rsqrt", "add", "mul", "sub", "stem.0"} <= set(first.layers)
     assert not {"body.0", "head.0", "fc"} & set(first.layers), "what follows the norm is healthy"
-    recovered = {t.repair: t.recovery.recovered_pp for t in first.trials if t.recovery is not None}
+    recovered = {t.repair: t.recovery.recovered_task for t in first.trials if t.recovery is not None}
     assert recovered["keep_float"] >= 0.9 * ranking.harm.value
     assert recovered["activations_16bit"] >= 0.9 * ranking.harm.value
 

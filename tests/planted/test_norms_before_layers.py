@@ -15,6 +15,7 @@ from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
 from qdiag.writers.words.causes import commands
 from tests.cases import open_test_case
+from tests.figures import top1_of
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import Network, scheme
 from tests.planted.networks import DATA, Chain, build, fit_classifier, settle
@@ -79,8 +80,8 @@ def test_bn_and_fix_bn_see_the_same_channels(dead: tuple[int, ...]) -> None:
     if dead:
         assert set(changes) == {"stem.2.running_var"}
         assert fix.before is not None and fix.after is not None
-        assert fix.before.task.top1 is not None and fix.after.task.top1 is not None
-        assert fix.after.task.top1.simulated_percent > fix.before.task.top1.simulated_percent + 10.0
+        assert top1_of(fix.before.task) is not None and top1_of(fix.after.task) is not None
+        assert top1_of(fix.after.task).simulated_percent > top1_of(fix.before.task).simulated_percent + 10.0
 
 
 def test_the_placebo_is_at_other_inputs_of_the_same_layer() -> None:

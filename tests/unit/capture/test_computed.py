@@ -11,6 +11,7 @@ from torch.nn.utils import parametrizations, prune
 
 import qdiag
 from qdiag.capture.rewrites.computed import stored_name
+from tests.figures import top1_of
 from tests.networks.computed import (
     HyperNetwork,
     JoinedBiases,
@@ -100,8 +101,8 @@ def test_a_computed_bias_is_the_layers(network: type[SummedBias | JoinedBiases])
     for scheme in ("int8", "tf-uint8"):
         result = qdiag.measure(net, (x, labels), scheme=scheme)
         expected = qdiag.measure(stored, (x, labels), scheme=scheme)
-        assert result.task.top1 is not None
-        assert result.task.top1.reference_percent == 100.0
+        assert top1_of(result.task) is not None
+        assert top1_of(result.task).reference_percent == 100.0
         assert figures(result) == pytest.approx(figures(expected), abs=0.02)
 
 
@@ -113,8 +114,8 @@ def test_an_unrolled_recurrence_is_right_in_float() -> None:
     with torch.no_grad():
         labels = PlainRecurrence(net)(x).argmax(1)
     result = qdiag.measure(net, (x, labels))
-    assert result.task.top1 is not None
-    assert result.task.top1.reference_percent == 100.0
+    assert top1_of(result.task) is not None
+    assert top1_of(result.task).reference_percent == 100.0
     weights = {r.weight.name for r in result.records if r.weight is not None}
     assert weights == {"w_ih", "w_hh", "head.weight"}
 
@@ -126,8 +127,8 @@ def test_a_bias_that_depends_on_the_input_is_added() -> None:
     with torch.no_grad():
         labels = net(x).argmax(1)
     result = qdiag.measure(net, (x, labels))
-    assert result.task.top1 is not None
-    assert result.task.top1.reference_percent == 100.0
+    assert top1_of(result.task) is not None
+    assert top1_of(result.task).reference_percent == 100.0
     assert result.outputs[0].error.sqnr_db > 20.0
 
 
@@ -141,7 +142,7 @@ def test_repairs_do_not_write_what_is_computed_and_measure_the_rest() -> None:
     with torch.no_grad():
         labels = network(IMAGES).argmax(1)
     result = qdiag.diagnose(network, (IMAGES, labels), scheme="tf-uint8")
-    assert result.measurement.task.top1 is not None
+    assert top1_of(result.measurement.task) is not None
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     trials = [trial for cause in result.ranking.causes for trial in cause.trials]
     assert any(trial.recovery is not None for trial in trials)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import qdiag
+from tests.figures import top1_of
 
 IMAGES = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -31,7 +32,7 @@ def test_scheme_by_name_by_value_and_by_file(tmp_path: object) -> None:
 def test_labels_give_accuracy_and_calibration_can_be_apart() -> None:
     labels = torch.randint(3, (8,), generator=torch.Generator().manual_seed(1))
     result = qdiag.measure(net(), (IMAGES, labels), calibration=IMAGES[:3] * 0.5)
-    assert result.task.top1 is not None
+    assert top1_of(result.task) is not None
     assert (result.data.calibration_count, result.data.measured_count) == (3, 8)
     assert result.record("input:input").clipped_count > 0
 
@@ -65,13 +66,13 @@ def test_a_diagnosis_holds_the_measurement_and_what_was_asked_for() -> None:
     assert isinstance(short, qdiag.Diagnosis)
     assert short.measurement.outputs == measured.outputs
     assert [facts.layer for facts in short.facts] == [record.name for record in measured.records]
-    assert short.ranking.before.task.top1 == measured.task.top1
+    assert top1_of(short.ranking.before.task) == top1_of(measured.task)
     assert (short.sensitivity, short.bits) == (None, ())
-    full = qdiag.diagnose(net(), IMAGES, scheme="tf-uint8", with_sensitivity=True, with_bits=True)
+    full = qdiag.diagnose(net(), IMAGES, scheme="tf-uint8", with_sensitivity=True, with_bits=True, task="classify")
     assert full.sensitivity is not None
     assert {row.layer for row in full.sensitivity.rows} >= {"0", "4"}
     assert [point.bits for point in full.bits] == sorted({point.bits for point in full.bits})
-    assert full.ranking.task_kind == "agreement"
+    assert full.ranking.criterion is not None and full.ranking.criterion.name == "agreement"
 
 
 def test_a_diagnosis_finds_the_cause_and_leaves_the_model_alone() -> None:

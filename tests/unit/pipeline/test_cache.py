@@ -16,7 +16,6 @@ from qdiag.config import load_preset
 from qdiag.errors import ConfigError
 from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.pipeline.preparation.inputs import inputs_for
 from qdiag.simulate import surroundings as surroundings_module
 from qdiag.simulate.case import Case
@@ -26,6 +25,8 @@ from qdiag.simulate.passes.pass_cache import PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS, decode_scores, encode_scores
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import surroundings
+from qdiag.simulate.task.choose import TaskRequest
+from qdiag.simulate.task.user import MetricRequest
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.cases import open_test_case
@@ -153,13 +154,13 @@ def test_a_pass_that_cannot_be_read_is_run_and_replaced(
 
 def test_scores_and_observations_come_back_as_they_were(plain: Case) -> None:
     (one,), _ = Session().score([plain], "test")
-    odd = replace(one, noise={(0, 0): np.array([np.nan, np.inf, 0.1])}, is_right=None, relative_delta=float("inf"))
+    odd = replace(one, noise={(0, 0): np.array([np.nan, np.inf, 0.1])}, tables=None, relative_delta=float("inf"))
     data = encode_scores([one, odd], [1, 2])
-    (back, strange), counts = decode_scores(data)
+    (back, strange), counts = decode_scores(data, one.tasks)
     assert counts == [1, 2]
     assert back.score == one.score
     assert encode_scores([back, strange], counts) == data
-    assert strange.is_right is None
+    assert strange.tables is None
     assert np.array_equal(strange.noise[0, 0], [np.nan, np.inf, 0.1], equal_nan=True)
     assert OBSERVATIONS.decode(OBSERVATIONS.encode(plain.observations)) == plain.observations
 
@@ -311,7 +312,8 @@ class Counter:
 def diagnosed(store: DictCache | None, metric: object | None = None) -> str:
     subject = Subject(network(), "module", "module", "Sequential")
     sets = Datasets(data(1), data(2), "two draws")
-    found = diagnose_subject(subject, sets, load_preset("tf-uint8"), DiagnoseOptions(metric=metric), cache=store)
+    request = TaskRequest(metric=MetricRequest(metric)) if metric is not None else None
+    found = diagnose_subject(subject, sets, load_preset("tf-uint8"), request=request, cache=store)
     return re.sub(r'"elapsed_s": [^\n]*', "", diagnosis_to_json(found))
 
 

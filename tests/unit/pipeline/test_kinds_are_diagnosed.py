@@ -13,6 +13,7 @@ from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.divided import datasets_from
+from tests.figures import agreeing, top1_of
 from tests.models import KINDS, output_tensors
 from tests.runs import diagnose_subject
 
@@ -48,7 +49,7 @@ def test_a_diagnosis_is_made_and_the_network_left_as_it_was(name: str) -> None:
     found = diagnosed(model, [batch])
     assert found.measurement.records and found.sensitivity is not None and found.sensitivity.notes == ()
     # what is drawn from one sample to another is nothing: labels are the float network's own answers
-    top1, agree = found.ranking.before.task.top1, found.ranking.before.task.agreement_count
+    top1, agree = top1_of(found.ranking.before.task), agreeing(found.ranking.before.task)
     assert (top1 is None) == (batch.labels is None or agree is None)
     assert top1 is None or top1.reference_only == top1.sample_count - (agree or 0)
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())

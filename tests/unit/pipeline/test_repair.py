@@ -19,6 +19,7 @@ from qdiag.repairs.overlay import with_changes
 from qdiag.simulate import session
 from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
+from tests.figures import agreeing
 from tests.unit.pipeline.test_fix_bn import Net, datasets
 
 TF_UINT8 = qdiag.load_scheme("tf-uint8")
@@ -85,7 +86,7 @@ def test_what_is_measured_is_what_the_file_will_hold(names: tuple[str, ...]) -> 
         with open_session() as opened:
             theirs = measure_experiment(opened, begin.begin(opened, network, datasets(), TF_UINT8))
         assert ours.model == theirs.model
-        assert ours.task.agreement_count == theirs.task.agreement_count
+        assert agreeing(ours.task) == agreeing(theirs.task)
         for one, other in zip(ours.records, theirs.records, strict=True):
             assert one.name == other.name
             assert one.local.sqnr_db == pytest.approx(other.local.sqnr_db, abs=0.01)
