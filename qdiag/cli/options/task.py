@@ -31,7 +31,7 @@ class TaskOptions:
             "--metric",
             metavar="./FILE.py:FN",
             help="Your own figure, by which the network is judged: fn(outputs, targets), or a class with update and "
-            "compute.",
+            "compute; or torchmetrics.NAME(key=value).",
         ),
         Reads(),
     ] = None
@@ -53,7 +53,7 @@ class TaskOptions:
         Raises:
             QdiagError: the metric cannot be read, or its direction or limit is given without it.
         """
-        from qdiag.loaders.python_ref import load_object
+        from qdiag.loaders.metric_ref import load_metric
         from qdiag.simulate.task.choose import TaskRequest
         from qdiag.simulate.task.user import MetricRequest
 
@@ -64,5 +64,5 @@ class TaskOptions:
             return TaskRequest(self.task, self.judged_output)
         higher = None if self.metric_direction is None else self.metric_direction == "higher"
         return TaskRequest(
-            self.task, self.judged_output, MetricRequest(load_object(self.metric), higher, self.metric_limit)
+            self.task, self.judged_output, MetricRequest(load_metric(self.metric), higher, self.metric_limit)
         )
