@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qdiag.errors import DataError
 from qdiag.simulate.task.boxes.found import THRESHOLDS, Found, hits, overlap
 from qdiag.simulate.task.boxes.layout import BoxLayout
 from qdiag.simulate.task.boxes.precision import BoxPrecision, mean_precision
@@ -157,6 +158,9 @@ def test_no_true_boxes_is_no_figure_and_nothing_found_is_zero() -> None:
     empty = np.zeros((0, 4)), np.zeros(0, dtype=np.int64)
     assert np.isnan(percent(found, [empty] * IMAGES))
     assert hits(found[0], *empty).shape == (len(found[0].boxes), 10)
+    table, task = table_of(found, [empty] * IMAGES), BoxPrecision(BoxReader(BoxLayout(0, 0)))
+    with pytest.raises(DataError, match="no image has a true box"):
+        task.figure(reference=table, simulated=table)
 
 
 def test_the_interval_holds_the_difference_of_two_detectors() -> None:

@@ -53,13 +53,10 @@ def suppressed(found: Found) -> Found:
     while len(rest) and len(kept) < AT_MOST:
         best, rest = rest[0], rest[1:]
         kept.append(best)
-        rest = rest[(found.labels[rest] != found.labels[best]) | _is_apart(found.boxes, best, rest)]
+        stays = found.labels[rest] != found.labels[best]
+        stays[~stays] = overlap(found.boxes[[best]], found.boxes[rest[~stays]])[0] <= NMS_IOU
+        rest = rest[stays]
     return found.chosen(np.array(kept, dtype=np.int64))
-
-
-def _is_apart(boxes: Floats, one: int, others: Labels) -> Bools:
-    apart: Bools = overlap(boxes[one : one + 1], boxes[others])[0] <= NMS_IOU
-    return apart
 
 
 def hits(found: Found, boxes: Floats, labels: Labels, thresholds: Floats = THRESHOLDS) -> Bools:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from qdiag.core.measures.task import UNDEFINED, Criterion, Figure
+from qdiag.errors import DataError
 from qdiag.simulate.task.base import Gain, Table, difference
 from qdiag.simulate.task.boxes.found import THRESHOLDS, Floats, Labels
 from qdiag.simulate.task.boxes.reader import BoxReader
@@ -43,6 +44,15 @@ class BoxPrecision:
         return BoxTally(self.reader)
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
+        """See `Task.figure`.
+
+        Raises:
+            DataError: there are images, but no true box in any.
+        """
+        if len(reference) and not (reference[:, HITS] == TRUE_BOX).any():
+            raise DataError(
+                "no image has a true box", hint="without targets, boxes are held against the float network's"
+            )
         one, other = (self._values(table) for table in (reference, simulated))
         count = image_count(simulated)
         if count < 2:
