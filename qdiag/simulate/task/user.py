@@ -170,7 +170,9 @@ def _fresh(meter: Any, name: str) -> Any:
 
 
 def _given(outputs: tuple[Any, ...]) -> Any:
-    return outputs[0] if len(outputs) == 1 else outputs
+    """Copies beside the targets, on the CPU: what a metric changes in place is its own."""
+    own = tuple(x.detach().to("cpu", copy=True) if isinstance(x, Tensor) else x for x in outputs)
+    return own[0] if len(own) == 1 else own
 
 
 def _called(name: str, labels: object, call: Callable[[], Any]) -> Any:

@@ -167,6 +167,31 @@ def test_several_outputs_come_as_a_tuple() -> None:
     assert [tuple(tuple(output.shape) for output in pair) for pair in seen] == [((4, 2), (4, 5))] * 2
 
 
+def test_what_a_metric_changes_in_place_is_its_own() -> None:
+    def share(outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.sigmoid_()[:, 0]
+
+    class Sigmoid(Correlation):
+        def update(self, outputs: Tensor, targets: Tensor) -> None:
+            super().update(outputs.sigmoid_(), targets)
+
+    for metric in (share, Sigmoid):
+        reference, simulated, targets = answers()
+        before = reference.clone(), simulated.clone()
+        judged(user_task(MetricRequest(metric)), reference, simulated, targets)
+        assert torch.equal(reference, before[0]) and torch.equal(simulated, before[1])
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_outputs_of_a_gpu_come_to_the_targets() -> None:
+    reference, simulated, targets = answers()
+    for metric in (error_of_samples, Correlation):
+        task = user_task(MetricRequest(metric))
+        own = judged(task, reference.cuda(), simulated.cuda(), targets)
+        assert own.loss == pytest.approx(judged(task, reference, simulated, targets).loss, abs=1e-6)
+
+
 def test_texts_reach_the_metric_and_its_groups() -> None:
     class Hits:
         def __init__(self) -> None:
