@@ -63,8 +63,8 @@ def assert_quantizes(
     """
     __tracebackhide__ = True
     import qdiag
-    from qdiag.core.gate import Allowance, Limit, Thresholds
     from qdiag.core.printable import printable
+    from qdiag.core.thresholds import Allowance, Limit, Thresholds
     from qdiag.errors import QdiagError
     from qdiag.gate.evidence import GateEvidence
     from qdiag.gate.judge import judge

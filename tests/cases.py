@@ -20,9 +20,9 @@ from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import engine_arithmetic
-from qdiag.simulate.task.choose import TaskRequest, choose_tasks
+from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks
+from qdiag.simulate.task.choice.seen import what_is_seen
 from qdiag.simulate.task.output_errors import OutputErrors
-from qdiag.simulate.task.seen import what_is_seen
 from qdiag.subject import Subject
 
 SESSION = Session()

@@ -4,7 +4,8 @@ import math
 from dataclasses import replace
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.core.causes.ranking import Harm, Ranking, Score
+from qdiag.core.causes.ranking import Harm, Ranking
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import BiasFacts, LayerFacts, WeightFacts

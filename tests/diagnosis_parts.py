@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.core.causes.ranking import FloatCost, Placebo, RankedCause, Recovery, Score, Trial, WaterfallStep
+from qdiag.core.causes.ranking import Placebo, RankedCause, Trial, WaterfallStep
+from qdiag.core.causes.score import FloatCost, Recovery, Score
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier, PairedLayer, RangeCost
 from qdiag.core.measures.measurement import ModelInfo, OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts

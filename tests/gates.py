@@ -1,7 +1,8 @@
 """Hand-made results of gates, for the tests of what writes them."""
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.gate import Allowance, GateResult, Limit, Thresholds
+from qdiag.core.gate import GateResult
+from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge

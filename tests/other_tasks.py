@@ -4,7 +4,8 @@ import math
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from qdiag.core.causes.ranking import FloatCost, Harm, Recovery
+from qdiag.core.causes.ranking import Harm
+from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import UNDEFINED, Criterion, Figure, Interval, TaskChoice, TaskResult
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from qdiag.core.causes.ranking import RankedCause, Ranking, Recovery
+from qdiag.core.causes.ranking import RankedCause, Ranking
+from qdiag.core.causes.score import Recovery
 from qdiag.core.compare import CauseChange, CauseStatus
 from qdiag.core.measures.task import Criterion, Interval
 

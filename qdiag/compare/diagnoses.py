@@ -7,9 +7,10 @@ from qdiag.compare.causes import cause_changes
 from qdiag.compare.layers import LayerMatch, LayerMatching, is_alike, match_layers
 from qdiag.compare.settings import calibration_notes, differences, obstacles
 from qdiag.compare.task import task_change
-from qdiag.core.compare import Change, Comparison, LayerChange, LoneLayer, RunSummary, difference
+from qdiag.core.compare import Comparison, LayerChange, LoneLayer, RunSummary
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task_change import Change, difference
 from qdiag.errors import ConfigError
 
 MIN_CHANGE_DB = 1.0

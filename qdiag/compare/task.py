@@ -2,12 +2,12 @@
 
 import math
 
-from qdiag.core.compare import FigureChange, OutputChange, PairedBy, TaskChange, ValueChange
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.change import change_interval, is_mean_of, mean_interval, numbers_of, same_criterion
 from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.outcomes import SampleOutcomes
 from qdiag.core.measures.task import UNDEFINED, Z_95, Figure, Interval, PairedCounts
+from qdiag.core.measures.task_change import FigureChange, OutputChange, PairedBy, TaskChange, ValueChange
 
 NO_OUTCOMES = "not both diagnoses hold the outcomes of single samples"
 OTHER_DATA = "the samples are not the same"

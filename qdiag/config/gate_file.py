@@ -18,8 +18,8 @@ from qdiag.config.gate_keys import (
     number,
 )
 from qdiag.config.toml_table import read_toml
-from qdiag.core.gate import Allowance, Limit, Thresholds
 from qdiag.core.nearest import nearest_hint
+from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.errors import ConfigError
 
 PREFIX = "QDIAG_"

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from qdiag.core.causes.ranking import Ranking, Score
+from qdiag.core.causes.ranking import Ranking
+from qdiag.core.causes.score import Score
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement, StageTime

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from qdiag.core.gate import GateCheck, GateRule, Limit, Thresholds
+from qdiag.core.gate import GateCheck, GateRule
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval
+from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.contrast import (
     mean_samples_to_settle,
     relative_contrast,

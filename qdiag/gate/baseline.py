@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from qdiag.core.baseline import NUMBERS_AT_MOST, OUTCOMES_AT_MOST, Baseline, BaselineCause
-from qdiag.core.gate import GateCheck, GateRule, GateStatus, Limit, Thresholds
+from qdiag.core.gate import GateCheck, GateRule, GateStatus
 from qdiag.core.measures.change import change_interval, mean_interval, numbers_of, same_criterion
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval, TaskResult
+from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.causes import NO_BASELINE
 from qdiag.gate.contrast import Contrast, drop_change_contrast, flips_change_contrast, samples_to_settle
 from qdiag.gate.evidence import (

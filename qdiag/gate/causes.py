@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from qdiag.core.baseline import Baseline
 from qdiag.core.causes.ranking import RankedCause, Ranking, Verdict
-from qdiag.core.gate import GateCheck, GateStatus, NamedCause, Thresholds
+from qdiag.core.gate import GateCheck, GateStatus, NamedCause
+from qdiag.core.thresholds import Thresholds
 
 NO_RANKING = "the stored result is a measurement: causes need a diagnosis"
 

@@ -2,8 +2,9 @@
 
 import math
 
-from qdiag.core.gate import GateCheck, GateRule, GateStatus, Limit
+from qdiag.core.gate import GateCheck, GateRule, GateStatus
 from qdiag.core.measures.task import Figure, Interval
+from qdiag.core.thresholds import Limit
 from qdiag.gate.contrast import drop_contrast, mean_samples_to_settle, samples_to_settle
 from qdiag.gate.share import share_samples_to_settle
 from qdiag.gate.verdict import held, lower_status, upper_status

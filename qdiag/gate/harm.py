@@ -1,8 +1,8 @@
 """Whether quantization does harm, beside the limits: a gate does not pass in silence over what it was not asked."""
 
 from qdiag.core.causes.ranking import Harm
-from qdiag.core.gate import Thresholds
 from qdiag.core.measures.task import TaskResult
+from qdiag.core.thresholds import Thresholds
 from qdiag.gate.evidence import GateEvidence, why_no_metric
 
 

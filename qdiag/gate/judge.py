@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from qdiag.core.baseline import Baseline
-from qdiag.core.gate import GateCheck, GateResult, Thresholds
+from qdiag.core.gate import GateCheck, GateResult
+from qdiag.core.thresholds import Thresholds
 from qdiag.errors import ConfigError, QdiagError
 from qdiag.gate.accuracy import accuracy_checks
 from qdiag.gate.baseline import baseline_checks, with_baseline

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from qdiag.core.gate import WEAKEST_AT_MOST, Allowance, GateCheck, LayerFigure, Limit, Thresholds
+from qdiag.core.gate import WEAKEST_AT_MOST, GateCheck, LayerFigure
 from qdiag.core.measures.measurement import Measurement, counts_parts, weakest_output
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.gate.evidence import GateEvidence, quantized_records, without_power
 from qdiag.gate.figures import cannot_judge
 from qdiag.gate.verdict import held, lower_status

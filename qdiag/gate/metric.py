@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from qdiag.core.gate import GateCheck, GateRule, Limit, Thresholds
+from qdiag.core.gate import GateCheck, GateRule
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.evidence import why_no_metric
 from qdiag.gate.figures import cannot_judge, loss_check, value_check
 

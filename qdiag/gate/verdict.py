@@ -2,8 +2,9 @@
 
 import math
 
-from qdiag.core.gate import GateStatus, Limit
+from qdiag.core.gate import GateStatus
 from qdiag.core.measures.task import Interval
+from qdiag.core.thresholds import Limit
 
 
 def upper_status(value: float, interval: Interval | None, limit: Limit) -> GateStatus:

@@ -21,7 +21,7 @@ from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.simulate.session import open_session
-from qdiag.simulate.task.choose import TaskRequest
+from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.simulate.task.user import MetricRequest
 from qdiag.subject import Subject
 

@@ -16,8 +16,8 @@ from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
-from qdiag.simulate.task.choose import TaskRequest, choose_tasks
-from qdiag.simulate.task.seen import what_is_seen
+from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks
+from qdiag.simulate.task.choice.seen import what_is_seen
 from qdiag.subject import Subject
 
 

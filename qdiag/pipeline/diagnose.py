@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qdiag.core.causes.ranking import Score
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.scheme import FLOAT_BITS, QuantScheme

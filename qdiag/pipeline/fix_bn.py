@@ -17,7 +17,7 @@ from qdiag.repairs.overlay import subject_tensors
 from qdiag.repairs.weights.reset_variance import propose
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
-from qdiag.simulate.task.choose import TaskRequest
+from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
 
 

@@ -29,7 +29,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
-from qdiag.simulate.task.choose import TaskRequest
+from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
 
 FLOAT_BOUND = 1e-3

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qdiag.core.causes.ranking import Score
+from qdiag.core.causes.score import Score
 from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
 from qdiag.errors import ConfigError, SimulationError
 from qdiag.numerics.spearman import rank_correlation

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.causes.findings import FindingSite
-from qdiag.core.causes.ranking import FloatCost
+from qdiag.core.causes.score import FloatCost
 from qdiag.errors import QdiagError, RepairRefused, first_line
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from qdiag.core.causes.ranking import GAIN_LIMIT_DB, Harm, Trial, Verdict
+from qdiag.core.causes.ranking import Harm, Trial, Verdict
+from qdiag.core.causes.score import GAIN_LIMIT_DB
 from qdiag.rank.harm import is_gain, is_gain_in_db
 
 MUCH_DB = 6.0

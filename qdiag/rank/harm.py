@@ -3,7 +3,8 @@
 import math
 
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
-from qdiag.core.causes.ranking import GAIN_LIMIT_DB, Harm, HarmVerdict, Recovery, Score
+from qdiag.core.causes.ranking import Harm, HarmVerdict
+from qdiag.core.causes.score import GAIN_LIMIT_DB, Recovery, Score
 from qdiag.core.measures.task import UNDEFINED, Z_95
 
 

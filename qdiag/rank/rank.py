@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from qdiag.core.causes.findings import Finding
-from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Score, Trial, Verdict
+from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Trial, Verdict
+from qdiag.core.causes.score import Score
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
 from qdiag.rank.harm import harm_notes, harm_of

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qdiag.core.causes.findings import FindingSite
-from qdiag.core.causes.ranking import FloatCost, Placebo, Trial
+from qdiag.core.causes.ranking import Placebo, Trial
 from qdiag.core.causes.repair_traits import TRAITS
+from qdiag.core.causes.score import FloatCost
 from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites, shares_layers

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qdiag.core.causes.findings import FindingSite
-from qdiag.core.causes.ranking import Recovery, Trial, WaterfallStep
+from qdiag.core.causes.ranking import Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import TRAITS
+from qdiag.core.causes.score import Recovery
 from qdiag.rank.bench import Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites

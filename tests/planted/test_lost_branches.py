@@ -15,6 +15,7 @@ from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.subject import Subject
 from qdiag.writers.words.cause_commands import commands
 from qdiag.writers.words.causes import headline
+from qdiag.writers.words.task.choice import PROXY
 from tests.cases import SESSION, open_test_case
 from tests.runs import diagnose_subject
 
@@ -99,7 +100,7 @@ def test_the_lost_branch_is_the_harm(name: str) -> None:
     assert found.ranking.harm.value == found.ranking.before.output_sqnr_db < 5.0
     assert output.weakest is not None and output.weakest.name.startswith(("branch scores", "branch sigmoid"))
     assert f"of SQNR at {output.weakest.name} of the output, below the limit" in headline(found)
-    assert "a proxy for the task's own metric" in headline(found)
+    assert PROXY in headline(found)
 
 
 @pytest.mark.parametrize("name", SICK)

@@ -62,4 +62,5 @@ def test_words_follow_what_was_measured(fault: PlantedFault) -> None:
 
 
 def test_every_code_has_a_planted_fault() -> None:
-    assert [fault.code for fault in FAULTS] == [code.code for code in CODES]
+    by_sweep = "QD407"  # needs each layer alone, see test_sole_loss.py
+    assert [fault.code for fault in FAULTS] == [code.code for code in CODES if code.code != by_sweep]

@@ -10,7 +10,7 @@ import qdiag
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.detectors.graph.sole_loss import CODE
 from qdiag.writers.words.causes import headline
-from qdiag.writers.words.loss_source import loss_source_words
+from qdiag.writers.words.task.loss_source import loss_source_words
 
 
 class Lifted(nn.Module):

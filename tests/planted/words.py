@@ -2,7 +2,8 @@
 
 import re
 
-from qdiag.core.causes.ranking import Ranking, Recovery, Trial
+from qdiag.core.causes.ranking import Ranking, Trial
+from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.words.causes import commands, headline
 

@@ -9,7 +9,7 @@ from qdiag.core.measures.task import TaskKind
 from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qdiag.simulate.task.choose import TaskRequest
+    from qdiag.simulate.task.choice.choose import TaskRequest
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TaskOptions:
             QdiagError: the metric cannot be read, or its direction or limit is given without it.
         """
         from qdiag.loaders.metric_ref import load_metric
-        from qdiag.simulate.task.choose import TaskRequest
+        from qdiag.simulate.task.choice.choose import TaskRequest
         from qdiag.simulate.task.user import MetricRequest
 
         if self.metric is None:

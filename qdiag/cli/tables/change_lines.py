@@ -6,7 +6,7 @@ from qdiag.cli.tables.sqnr_header import Lines
 from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval
-from qdiag.writers.words.figures import bounds_words, change_words, figure_words, from_to, value_words
+from qdiag.writers.words.task.figures import bounds_words, change_words, figure_words, from_to, value_words
 
 
 def float_change_lines(change: FloatChange, bound: float) -> Lines:

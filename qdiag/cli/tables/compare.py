@@ -10,7 +10,8 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid
-from qdiag.core.compare import CauseChange, Change, Comparison, LayerChange, RunSummary
+from qdiag.core.compare import CauseChange, Comparison, LayerChange, RunSummary
+from qdiag.core.measures.task_change import Change
 from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
 from qdiag.writers.words.compare import (
     CAUSE_STATUS_WORDS,

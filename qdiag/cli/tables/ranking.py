@@ -19,7 +19,8 @@ from qdiag.cli.tables.sqnr_header import (
     next_step,
     preprocessing_lines,
 )
-from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Recovery, Trial, WaterfallStep
+from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Trial, WaterfallStep
+from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
@@ -33,7 +34,10 @@ from qdiag.writers.words.causes import (
     step_title,
     way_around_commands,
 )
-from qdiag.writers.words.figures import (
+from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
+from qdiag.writers.words.preprocessing import preprocessing_command
+from qdiag.writers.words.task.choice import counts_no_answers
+from qdiag.writers.words.task.figures import (
     bounds_words,
     change_unit,
     change_words,
@@ -43,9 +47,6 @@ from qdiag.writers.words.figures import (
     noun,
     trial_criterion,
 )
-from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
-from qdiag.writers.words.preprocessing import preprocessing_command
-from qdiag.writers.words.task_choice import counts_no_answers
 
 _VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4

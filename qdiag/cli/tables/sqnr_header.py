@@ -11,12 +11,12 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
-from qdiag.writers.words.figures import figure_parts
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.preprocessing import preprocessing_warning
-from qdiag.writers.words.task_choice import counts_no_answers, judged_words, next_step_words
+from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words
+from qdiag.writers.words.task.figures import figure_parts
 
 Lines = Iterator[tuple[str, Text]]
 

@@ -1,6 +1,6 @@
 """Outputs that a verdict on one of them does not speak of."""
 
-from qdiag.core.causes.ranking import Score
+from qdiag.core.causes.score import Score
 from qdiag.core.measures.measurement import OutputRecord
 
 SQNR_LIMIT_DB = 20.0

@@ -6,83 +6,12 @@ from typing import Literal
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.causes.repair_traits import keeps_scheme
-from qdiag.core.measures.measurement import OutputRecord, lowest_sqnr_db
-from qdiag.core.measures.task import UNDEFINED, Criterion, Figure, Interval, PairedCounts, TaskResult, loss_between
+from qdiag.core.causes.score import FloatCost, Recovery, Score
+from qdiag.core.measures.task import Criterion, Figure, Interval, loss_between
 
 Verdict = Literal["cause", "harmless", "undecided", "untested"]
 HarmVerdict = Literal["harmed", "healthy", "undecided"]
 HarmState = Literal["harmed", "healthy", "unsure"]
-GAIN_LIMIT_DB = 1.0
-"""A repair that gives back less than this at the output has not removed a cause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One quantized network (simulated) against the float one (reference), on the measured samples."""
-
-    outputs: tuple[OutputRecord, ...]
-    task: TaskResult
-
-    @property
-    def output_sqnr_db(self) -> float:
-        """Of the output that lost most, at its weakest part where parts count; NaN without a float output."""
-        return lowest_sqnr_db(self.outputs, self.task)
-
-    @property
-    def task_value(self) -> float:
-        """The figure by which the network is judged; NaN where that is the SQNR of its outputs."""
-        return self.task.judged.simulated if self.task.judged is not None else math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What one network has over another on the same samples; positive is better.
-
-    Attributes:
-        recovered_db: SQNR of the output that had lost most before. db_interval: 95 %, over samples.
-        recovered_task: the figure by which the network is judged, in the unit of its changes; NaN without one.
-            task_interval: 95 %, over samples.
-        pairs: where samples are successes or none: those of the repaired network (reference) and of the unrepaired one
-            (simulated).
-    """
-
-    recovered_db: float
-    db_interval: Interval
-    recovered_task: float = math.nan
-    task_interval: Interval = UNDEFINED
-    pairs: PairedCounts | None = None
-
-    @property
-    def has_task(self) -> bool:
-        """The network is judged by a figure of its task."""
-        return not math.isnan(self.recovered_task)
-
-    @property
-    def is_gain(self) -> bool:
-        """Better beyond noise: by the task and in dB where a task judges, in dB at the output otherwise.
-
-        The task alone does not do: among answers that are noise anyway, any change makes some right by chance, and the
-        others that become wrong by chance are fewer when few are right at all.
-        """
-        if self.has_task:
-            return self.task_interval.low > 0.0 and not self.db_interval.low <= 0.0
-        return self.recovered_db >= GAIN_LIMIT_DB and self.db_interval.low > 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class FloatCost:
-    """What a repair does to the float network itself.
-
-    Attributes:
-        relative_delta: largest |change| of a float output over its largest |value|.
-        loss: of the figure by which the network is judged; NaN without one. unit: of the loss.
-        small: a loss up to this is borne.
-    """
-
-    relative_delta: float
-    loss: float = math.nan
-    unit: str = ""
-    small: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB
-from qdiag.core.causes.ranking import Score
+from qdiag.core.causes.score import Score
 from qdiag.core.measures.measurement import SCHEMA_VERSION, DataInfo, ModelInfo, StageTime
 from qdiag.core.scheme import QuantScheme
 

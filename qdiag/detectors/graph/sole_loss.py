@@ -21,7 +21,7 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.core.causes.ranking import Score
+from qdiag.core.causes.score import Score
 from qdiag.detectors.base import DetectionContext, finding
 
 CODE = "QD407"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from qdiag.core.causes.ranking import Score
+from qdiag.core.causes.score import Score
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.task.scoring import Scored

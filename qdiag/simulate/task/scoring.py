@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.capture.outputs.layout import OutputLayout
-from qdiag.core.causes.ranking import FloatCost, Recovery, Score
+from qdiag.core.causes.score import FloatCost, Recovery, Score
 from qdiag.core.measures.measurement import counts_parts
 from qdiag.core.measures.task import UNDEFINED, Z_95, Interval
 from qdiag.simulate.task.base import Gain, Table

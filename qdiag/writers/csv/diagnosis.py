@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from qdiag.core.causes.ranking import Score
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.csv.layers import layer_frame
 from qdiag.writers.csv.text import csv_text, known

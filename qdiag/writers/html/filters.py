@@ -8,17 +8,18 @@ from typing import Any
 from markupsafe import Markup
 
 from qdiag.core.causes.findings import Evidence
-from qdiag.core.causes.ranking import RankedCause, Recovery
+from qdiag.core.causes.ranking import RankedCause
+from qdiag.core.causes.score import Recovery
 from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.words.bn import dead_sentence
 from qdiag.writers.words.causes import cause_line, cause_title, ranking_state_words, repair_title, score_words, state_of
 from qdiag.writers.words.evidence import evidence_words, float_words
-from qdiag.writers.words.figures import change_unit, digits, figure_words, gain_of, noun
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
-from qdiag.writers.words.task_choice import judged_words, next_step_words
+from qdiag.writers.words.task.choice import judged_words, next_step_words
+from qdiag.writers.words.task.figures import change_unit, digits, figure_words, gain_of, noun
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"

@@ -4,17 +4,18 @@ import math
 from dataclasses import dataclass
 
 from qdiag.core.causes.findings import Finding
-from qdiag.core.causes.ranking import Ranking, Score, Trial
+from qdiag.core.causes.ranking import Ranking, Trial
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.core.measures.task import Criterion
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
-from qdiag.writers.words.figures import float_level, level
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.scheme_changes import scheme_changes
+from qdiag.writers.words.task.figures import float_level, level
 from qdiag.writers.words.untried import untried_findings
 
 _FLOAT_OPS_SHOWN = 20

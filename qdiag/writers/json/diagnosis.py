@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from qdiag.core.causes.findings import Finding
-from qdiag.core.causes.ranking import Harm, Ranking, Score, Trial
+from qdiag.core.causes.ranking import Harm, Ranking, Trial
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
 from qdiag.writers.json.measurement import DERIVED
 from qdiag.writers.json.read import read_json, read_stored

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from qdiag.core.causes.repair import ModelRepair
-from qdiag.core.compare import Comparison, LayerChange, ValueChange
+from qdiag.core.compare import Comparison, LayerChange
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.sensitivity import Sensitivity
+from qdiag.core.measures.task_change import ValueChange
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
 from qdiag.writers.plain_json import dump, to_plain
 

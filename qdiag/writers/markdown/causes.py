@@ -18,15 +18,15 @@ from qdiag.writers.words.causes import (
     way_around_commands,
 )
 from qdiag.writers.words.evidence import evidence_words, float_words
-from qdiag.writers.words.figures import (
+from qdiag.writers.words.numbers import UNKNOWN, count_noun
+from qdiag.writers.words.scheme_changes import scheme_changes
+from qdiag.writers.words.task.figures import (
     change_with_bounds,
     change_words,
     recovery_words,
     reference_words,
     trial_criterion,
 )
-from qdiag.writers.words.numbers import UNKNOWN, count_noun
-from qdiag.writers.words.scheme_changes import scheme_changes
 
 _SITES_AT_MOST = 8
 _METHOD = (

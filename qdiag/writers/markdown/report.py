@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from qdiag.core.causes.ranking import Ranking, Score
+from qdiag.core.causes.ranking import Ranking
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Figure
 from qdiag.writers.markdown.causes import causes_section, waterfall_section, ways_around_section
@@ -15,10 +16,10 @@ from qdiag.writers.markdown.sweeps import (
 )
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
 from qdiag.writers.words.causes import commands, headline
-from qdiag.writers.words.figures import change_with_bounds, level, value_words
 from qdiag.writers.words.float_ops import float_share_warning
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
-from qdiag.writers.words.task_choice import judged_words, next_step_words
+from qdiag.writers.words.task.choice import judged_words, next_step_words
+from qdiag.writers.words.task.figures import change_with_bounds, level, value_words
 
 
 def markdown_report(diagnosis: Diagnosis, links: Sequence[PictureLink] = ()) -> str:

@@ -7,11 +7,11 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
 from qdiag.writers.words.causes import cause_title, score_words
 from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.figures import level, value_words
 from qdiag.writers.words.float_ops import float_op_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
-from qdiag.writers.words.task_choice import judged_words
+from qdiag.writers.words.task.choice import judged_words
+from qdiag.writers.words.task.figures import level, value_words
 from qdiag.writers.words.untried import untried_findings
 
 _ROWS = 8

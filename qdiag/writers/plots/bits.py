@@ -11,7 +11,7 @@ from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.task import Criterion
 from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.frame import empty_figure, legend_below, network_words, new_figure, plain, short_label, title
-from qdiag.writers.words.figures import axis_label, float_level, level, noun, value_words
+from qdiag.writers.words.task.figures import axis_label, float_level, level, noun, value_words
 
 
 def bits_figure(diagnosis: Diagnosis) -> Figure:

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db
 from qdiag.writers.plots.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
 from qdiag.writers.plots.layer_axis import figure_width, float_ground, label_layers
-from qdiag.writers.words.figures import from_to
 from qdiag.writers.words.layer_row import LayerRow, layer_rows, weakest
 from qdiag.writers.words.layers import drop_common_prefix, shorten
+from qdiag.writers.words.task.figures import from_to
 
 
 def sqnr_figure(measurement: Measurement) -> Figure:

@@ -10,7 +10,9 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import OutputRecord, weakest_output
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
-from qdiag.writers.words.figures import (
+from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.task.choice import PROXY
+from qdiag.writers.words.task.figures import (
     bounds_words,
     change_words,
     from_to,
@@ -20,9 +22,7 @@ from qdiag.writers.words.figures import (
     score_words,
     trial_criterion,
 )
-from qdiag.writers.words.loss_source import loss_source_words
-from qdiag.writers.words.numbers import count_noun
-from qdiag.writers.words.task_choice import PROXY
+from qdiag.writers.words.task.loss_source import loss_source_words
 
 __all__ = [
     "VERDICT_WORDS",

@@ -3,20 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from qdiag.core.compare import (
-    CauseChange,
-    CauseStatus,
-    Comparison,
-    FigureChange,
-    LayerChange,
-    ValueChange,
-    difference,
-)
+from qdiag.core.compare import CauseChange, CauseStatus, Comparison, LayerChange
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
-from qdiag.writers.words.figures import change_words as change_amount
-from qdiag.writers.words.figures import digits, value_words
+from qdiag.core.measures.task_change import FigureChange, ValueChange, difference
 from qdiag.writers.words.numbers import count_noun, number
+from qdiag.writers.words.task.figures import change_words as change_amount
+from qdiag.writers.words.task.figures import digits, value_words
 
 CAUSE_STATUS_WORDS: dict[CauseStatus, str] = {
     "appeared": "new",

@@ -3,7 +3,7 @@
 import math
 
 from qdiag.core.causes.findings import Evidence
-from qdiag.core.causes.ranking import FloatCost
+from qdiag.core.causes.score import FloatCost
 from qdiag.writers.words.numbers import number, significant
 
 

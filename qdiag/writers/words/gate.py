@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from qdiag.core.gate import EXIT_PASSED, GateCheck, GateResult, GateRule, GateStatus, NamedCause
 from qdiag.core.listed import listed
 from qdiag.writers.words.causes import cause_title, repair_title, state_words
-from qdiag.writers.words.figures import bounds_words as interval_words
-from qdiag.writers.words.figures import change_words as gain_words
-from qdiag.writers.words.figures import digits, loss_words, noun
 from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.task.figures import bounds_words as interval_words
+from qdiag.writers.words.task.figures import change_words as gain_words
+from qdiag.writers.words.task.figures import digits, loss_words, noun
 
 STATUS_WORDS: dict[GateStatus, str] = {
     "pass": "pass",

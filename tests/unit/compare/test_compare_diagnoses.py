@@ -7,9 +7,9 @@ import pytest
 
 from qdiag.compare.diagnoses import compare_diagnoses, judge_change
 from qdiag.core.causes.findings import FindingSite
-from qdiag.core.compare import Change
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import OutputRecord
+from qdiag.core.measures.task_change import Change
 from qdiag.errors import ConfigError
 from tests import diagnoses
 from tests.figures import metric, with_metrics

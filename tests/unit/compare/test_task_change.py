@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from qdiag.compare.task import NO_OUTCOMES, OTHER_DATA, independent_interval_pp, task_change
-from qdiag.core.compare import FigureChange, TaskChange
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import OutputPart
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.task import Criterion, PairedCounts, TaskChoice, TaskResult
+from qdiag.core.measures.task_change import FigureChange, TaskChange
 from qdiag.simulate.task.means import mean_figure
 from tests.diagnoses import (
     awkward_diagnosis,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qdiag.config.gate_file import GateSettings, gate_settings
-from qdiag.core.gate import Limit
+from qdiag.core.thresholds import Limit
 from qdiag.errors import ConfigError
 
 

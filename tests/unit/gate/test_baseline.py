@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.gate import GateCheck, Limit, Thresholds
+from qdiag.core.gate import GateCheck
 from qdiag.core.measures.change import change_interval
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
+from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.fingerprint import scheme_digest

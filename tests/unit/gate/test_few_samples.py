@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.gate import Allowance, GateCheck, Limit, Thresholds
+from qdiag.core.gate import GateCheck
 from qdiag.core.measures.measurement import Measurement, OutputRecord
 from qdiag.core.measures.task import PairedCounts
+from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge

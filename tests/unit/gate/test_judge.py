@@ -8,9 +8,10 @@ import pytest
 
 from qdiag.core.causes.ranking import RankedCause
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.gate import Allowance, GateCheck, GateResult, Limit, Thresholds
+from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.measures.measurement import Measurement, OutputPart, OutputRecord
 from qdiag.core.measures.task import PairedCounts, TaskResult
+from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.errors import ConfigError, LoadError
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from qdiag.core.baseline import NUMBERS_AT_MOST
-from qdiag.core.gate import GateCheck, GateResult, Limit, Thresholds
+from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Criterion, Figure, Interval, PairedCounts, TaskChoice, TaskResult
+from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge

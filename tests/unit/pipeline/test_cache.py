@@ -25,7 +25,7 @@ from qdiag.simulate.passes.pass_cache import PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS, decode_scores, encode_scores
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import surroundings
-from qdiag.simulate.task.choose import TaskRequest
+from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.simulate.task.user import MetricRequest
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdiag.core.causes.ranking import Harm, Placebo, Recovery, Score, Trial
+from qdiag.core.causes.ranking import Harm, Placebo, Trial
+from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.task import Criterion, Interval, PairedCounts, TaskChoice, TaskResult

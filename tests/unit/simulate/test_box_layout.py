@@ -14,9 +14,9 @@ from qdiag.simulate.task.boxes.layout import BoxLayout
 from qdiag.simulate.task.boxes.reader import BoxReader
 from qdiag.simulate.task.boxes.recognize import best_layout, layouts_of, likely_layout
 from qdiag.simulate.task.boxes.table import true_boxes
-from qdiag.simulate.task.choose import TaskRequest, choose_tasks
-from qdiag.simulate.task.hints import Output
-from qdiag.simulate.task.seen import Seen
+from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks
+from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.seen import Seen
 from qdiag.simulate.task.user import MetricRequest
 from tests.planted.tasks.metrics import suppress
 

@@ -11,10 +11,10 @@ from qdiag.core.measures.outcomes import SampleOutcomes, unpack_bits
 from qdiag.core.measures.task import Figure, PairedCounts, TaskResult
 from qdiag.errors import ConfigError, DataError
 from qdiag.simulate.task.base import Task
-from qdiag.simulate.task.choose import TaskRequest, choose_tasks
+from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks
+from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.seen import Seen
 from qdiag.simulate.task.classes import Agreement, Logits, TopK
-from qdiag.simulate.task.hints import Output
-from qdiag.simulate.task.seen import Seen
 from qdiag.simulate.task.tasks import Tasks, TaskSink
 from qdiag.simulate.task.user import MetricRequest, user_task
 

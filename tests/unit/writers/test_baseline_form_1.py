@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from qdiag.core.baseline import BASELINE_SCHEMA_VERSION, Baseline
-from qdiag.core.gate import Limit, Thresholds
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.task import PairedCounts
+from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.errors import LoadError
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.judge import judge

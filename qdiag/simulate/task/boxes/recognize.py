@@ -11,7 +11,7 @@ from qdiag.simulate.task.boxes.found import areas
 from qdiag.simulate.task.boxes.layout import BoxLayout
 from qdiag.simulate.task.boxes.precision import mean_precision
 from qdiag.simulate.task.boxes.table import image_rows, true_boxes
-from qdiag.simulate.task.hints import Output
+from qdiag.simulate.task.choice.hints import Output
 
 _FINAL_COLUMNS = 6
 _NEARLY_ALL = 0.99

@@ -1,102 +1,26 @@
-"""Which task a network has, which output is judged, and by what."""
+"""A kind of task held against what one batch shows: its criteria where an output fits, None where none does."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from qdiag.core.measures.task import TaskChoice, TaskKind, TaskReason
+from qdiag.core.measures.task import TaskChoice, TaskReason
 from qdiag.simulate.task.boxes.agreement import BoxAgreement
 from qdiag.simulate.task.boxes.precision import BoxPrecision
 from qdiag.simulate.task.boxes.reader import BoxReader
 from qdiag.simulate.task.boxes.recognize import best_layout, layouts_of, likely_layout
+from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.seen import Seen
 from qdiag.simulate.task.classes import TOP_K, Agreement, Logits, TopK
-from qdiag.simulate.task.hints import Output
 from qdiag.simulate.task.masks import IGNORED, MeanIoU, Positions, PositionShare
 from qdiag.simulate.task.numbers import PSNR, Cosine, MeanError
-from qdiag.simulate.task.seen import Seen, named_output, no_fit
 from qdiag.simulate.task.tasks import Tasks
-from qdiag.simulate.task.user import MetricRequest, user_task
 
 _IMAGE_CHANNELS = (1, 3, 4)
 
 
-@dataclass(frozen=True)
-class TaskRequest:
-    """What the user says about the task; None for what is to be found out.
-
-    Attributes:
-        kind: of task. output: name of the output to judge. metric: the user's own.
-    """
-
-    kind: TaskKind | None = None
-    output: str | None = None
-    metric: MetricRequest | None = None
-
-
-def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
-    """The criteria of a run: the user's metric first, then what labels, names and operations speak for.
-
-    Raises:
-        ConfigError: no output has the name asked for, or none fits the labels or the task.
-    """
-    if request.output is not None:
-        named = named_output(seen.outputs, request.output)
-        seen = replace(seen, outputs=[named], others=[o for o in seen.outputs if o is not named])
-    found = _chosen(request, seen)
-    if request.metric is None:
-        return found
-    reason: TaskReason = "metric"
-    choice = replace(found.choice, reason=reason, named_by="")
-    if request.output is None:
-        choice = replace(choice, output="")  # the metric gets all outputs
-    return replace(found, criteria=(user_task(request.metric), *found.criteria), choice=choice)
-
-
-def _chosen(request: TaskRequest, seen: Seen) -> Tasks:
-    kind = request.kind
-    if kind == "none" or not seen.outputs:
-        return _unjudged(request, seen)
-    has_own = request.metric is not None
-    if kind is None and seen.kind_of_labels != "none":
-        by_labels = _BY_LABELS.get(seen.kind_of_labels)
-        found = by_labels(seen) if by_labels is not None else None
-        if found is not None:
-            return _asked(found, request)
-        if not has_own:
-            raise no_fit(seen)
-    if kind is not None:
-        found = _BY_KIND[kind](seen)
-        if found is None and not has_own:
-            raise no_fit(seen, kind)
-        if found is not None:
-            return _asked(found, request)
-    return _asked(_by_sign(seen) or _unjudged(request, seen), request)
-
-
-def _asked(found: Tasks, request: TaskRequest) -> Tasks:
-    if request.kind is None and request.output is None:
-        return found
-    return replace(found, choice=replace(found.choice, reason="asked", named_by=""))
-
-
-def _by_sign(seen: Seen) -> Tasks | None:
-    """Without labels: a classifier where a name or a softmax says so."""
-    signs: tuple[tuple[TaskReason, list[Output]], ...] = (
-        ("name", [o for o in seen.outputs if o.classifier_word]),
-        ("softmax", [o for o in seen.outputs if o.ends_in == "softmax"]),
-    )
-    for reason, outputs in signs:
-        own = replace(seen, outputs=outputs, labels=None, kind_of_labels="none")
-        found = _classes(own) or (_positions(own) if reason == "softmax" or len(seen.outputs) == 1 else None)
-        if found is not None:
-            word = next(o.classifier_word for o in outputs if o.name == found.choice.output)
-            return replace(found, choice=replace(found.choice, reason=reason, named_by=word))
-    return None
-
-
-def _classes(seen: Seen) -> Tasks | None:
+def fit_classes(seen: Seen) -> Tasks | None:
     """A vector of logits: with labels, the one that they fit most closely."""
     vectors = [o for o in seen.outputs if o.columns]
     many = [o for o in vectors if o.columns > 1]
@@ -134,7 +58,7 @@ def _classifier(output: Output, logits: Logits, *, is_labelled: bool) -> Tasks:
     return Tasks((*top, Agreement(logits)), TaskChoice("classify", output.name, reason), logits, output.index)
 
 
-def _positions(seen: Seen) -> Tasks | None:
+def fit_positions(seen: Seen) -> Tasks | None:
     """Logits for each pixel or each step of a sequence."""
     is_labelled = seen.kind_of_labels in ("mask", "classes") and isinstance(seen.labels, Tensor)
     for output in seen.outputs:
@@ -164,7 +88,7 @@ def _fits_masks(masks: Tensor, count: int, classes: int) -> bool:
     return flat.shape[1] == count and (not counted.numel() or int(counted.max()) < max(classes, 2))
 
 
-def _numbers(seen: Seen) -> Tasks | None:
+def fit_numbers(seen: Seen) -> Tasks | None:
     """Float targets of an output's shape; without targets the error at the output is all there is."""
     if seen.kind_of_labels not in ("floats", "classes", "mask") or not isinstance(seen.labels, Tensor):
         if seen.kind_of_labels == "none" and seen.outputs:
@@ -182,7 +106,8 @@ def _numbers(seen: Seen) -> Tasks | None:
     return Tasks((*psnr, *own), TaskChoice("regress", output.name, "targets"), None, output.index)
 
 
-def _embedding(seen: Seen) -> Tasks | None:
+def fit_embedding(seen: Seen) -> Tasks | None:
+    """A vector, of several the one that is named so."""
     vectors = [o for o in seen.outputs if o.columns > 1] or [o for o in seen.outputs if o.shape]
     named = [o for o in vectors if o.embedding_word] or vectors
     if not named:
@@ -194,7 +119,7 @@ def _embedding(seen: Seen) -> Tasks | None:
     return Tasks((*given, against), TaskChoice("embed", output.name, "asked"), None, output.index)
 
 
-def _detection(seen: Seen) -> Tasks | None:
+def fit_boxes(seen: Seen) -> Tasks | None:
     """Boxes with scores; with true boxes, in the layout by which the float network finds them best."""
     every, named = (*seen.outputs, *seen.others), {o.index for o in seen.outputs}
     is_labelled = seen.kind_of_labels == "boxes"
@@ -211,28 +136,6 @@ def _detection(seen: Seen) -> Tasks | None:
         return Tasks((own,), TaskChoice("detect", output.name, "asked"), None, index)
     named_ones = (BoxPrecision(reader), BoxPrecision(reader, "mAP50"), own)
     return Tasks(named_ones, TaskChoice("detect", output.name, "targets"), None, index)
-
-
-def _unjudged(request: TaskRequest, seen: Seen) -> Tasks:
-    """Judged by the SQNR of the outputs."""
-    reason: TaskReason = "asked" if request.kind == "none" else "no_sign" if seen.outputs else "no_output"
-    one = seen.outputs[0] if request.output is not None and seen.outputs else None
-    return Tasks((), TaskChoice("none", one.name if one else "", reason), None, one.index if one else None)
-
-
-_BY_LABELS: dict[str, Callable[[Seen], Tasks | None]] = {
-    "classes": lambda seen: _classes(seen) or _numbers(seen),
-    "mask": lambda seen: _positions(seen) or _numbers(seen),
-    "floats": _numbers,
-    "boxes": _detection,
-}
-_BY_KIND: dict[str, Callable[[Seen], Tasks | None]] = {
-    "classify": _classes,
-    "segment": _positions,
-    "detect": _detection,
-    "regress": _numbers,
-    "embed": _embedding,
-}
 
 
 def _numel(shape: Sequence[int]) -> int:

@@ -11,7 +11,7 @@ from qdiag.batches import Batches
 from qdiag.capture.program import Runner
 from qdiag.errors import ConfigError
 from qdiag.simulate.passes.network import Network
-from qdiag.simulate.task.hints import Output, outputs_of
+from qdiag.simulate.task.choice.hints import Output, outputs_of
 from qdiag.targets import TargetKind, kind_of_targets, shape_of_targets
 
 

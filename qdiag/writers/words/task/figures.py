@@ -5,7 +5,8 @@
 
 import math
 
-from qdiag.core.causes.ranking import Recovery, Score, Trial
+from qdiag.core.causes.ranking import Trial
+from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.task import Criterion, Figure, Interval, TaskResult
 from qdiag.writers.words.numbers import UNKNOWN, number
 

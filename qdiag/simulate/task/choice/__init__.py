@@ -1,0 +1,1 @@
+"""Which task a network has, which output is judged, and by what."""

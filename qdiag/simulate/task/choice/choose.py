@@ -1,0 +1,107 @@
+"""Which task a network has, which output is judged, and by what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from qdiag.core.measures.task import TaskChoice, TaskKind, TaskReason
+from qdiag.simulate.task.choice.fits import fit_boxes, fit_classes, fit_embedding, fit_numbers, fit_positions
+from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.seen import Seen, named_output, no_fit
+from qdiag.simulate.task.tasks import Tasks
+from qdiag.simulate.task.user import MetricRequest, user_task
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """What the user says about the task; None for what is to be found out.
+
+    Attributes:
+        kind: of task. output: name of the output to judge. metric: the user's own.
+    """
+
+    kind: TaskKind | None = None
+    output: str | None = None
+    metric: MetricRequest | None = None
+
+
+def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
+    """The criteria of a run: the user's metric first, then what labels, names and operations speak for.
+
+    Raises:
+        ConfigError: no output has the name asked for, or none fits the labels or the task.
+    """
+    if request.output is not None:
+        named = named_output(seen.outputs, request.output)
+        seen = replace(seen, outputs=[named], others=[o for o in seen.outputs if o is not named])
+    found = _chosen(request, seen)
+    if request.metric is None:
+        return found
+    reason: TaskReason = "metric"
+    choice = replace(found.choice, reason=reason, named_by="")
+    if request.output is None:
+        choice = replace(choice, output="")  # the metric gets all outputs
+    return replace(found, criteria=(user_task(request.metric), *found.criteria), choice=choice)
+
+
+def _chosen(request: TaskRequest, seen: Seen) -> Tasks:
+    kind = request.kind
+    if kind == "none" or not seen.outputs:
+        return _unjudged(request, seen)
+    has_own = request.metric is not None
+    if kind is None and seen.kind_of_labels != "none":
+        by_labels = _BY_LABELS.get(seen.kind_of_labels)
+        found = by_labels(seen) if by_labels is not None else None
+        if found is not None:
+            return _asked(found, request)
+        if not has_own:
+            raise no_fit(seen)
+    if kind is not None:
+        found = _BY_KIND[kind](seen)
+        if found is None and not has_own:
+            raise no_fit(seen, kind)
+        if found is not None:
+            return _asked(found, request)
+    return _asked(_by_sign(seen) or _unjudged(request, seen), request)
+
+
+def _asked(found: Tasks, request: TaskRequest) -> Tasks:
+    if request.kind is None and request.output is None:
+        return found
+    return replace(found, choice=replace(found.choice, reason="asked", named_by=""))
+
+
+def _by_sign(seen: Seen) -> Tasks | None:
+    """Without labels: a classifier where a name or a softmax says so."""
+    signs: tuple[tuple[TaskReason, list[Output]], ...] = (
+        ("name", [o for o in seen.outputs if o.classifier_word]),
+        ("softmax", [o for o in seen.outputs if o.ends_in == "softmax"]),
+    )
+    for reason, outputs in signs:
+        own = replace(seen, outputs=outputs, labels=None, kind_of_labels="none")
+        found = fit_classes(own) or (fit_positions(own) if reason == "softmax" or len(seen.outputs) == 1 else None)
+        if found is not None:
+            word = next(o.classifier_word for o in outputs if o.name == found.choice.output)
+            return replace(found, choice=replace(found.choice, reason=reason, named_by=word))
+    return None
+
+
+def _unjudged(request: TaskRequest, seen: Seen) -> Tasks:
+    """Judged by the SQNR of the outputs."""
+    reason: TaskReason = "asked" if request.kind == "none" else "no_sign" if seen.outputs else "no_output"
+    one = seen.outputs[0] if request.output is not None and seen.outputs else None
+    return Tasks((), TaskChoice("none", one.name if one else "", reason), None, one.index if one else None)
+
+
+_BY_LABELS: dict[str, Callable[[Seen], Tasks | None]] = {
+    "classes": lambda seen: fit_classes(seen) or fit_numbers(seen),
+    "mask": lambda seen: fit_positions(seen) or fit_numbers(seen),
+    "floats": fit_numbers,
+    "boxes": fit_boxes,
+}
+_BY_KIND: dict[str, Callable[[Seen], Tasks | None]] = {
+    "classify": fit_classes,
+    "segment": fit_positions,
+    "detect": fit_boxes,
+    "regress": fit_numbers,
+    "embed": fit_embedding,
+}

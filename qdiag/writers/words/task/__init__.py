@@ -1,0 +1,1 @@
+"""What a network is judged by, and by how much: in words."""
