@@ -10,6 +10,8 @@ from qdiag.simulate.task.base import Gain, Table, difference
 
 RESAMPLES = 1000
 """Draws of the bootstrap; the bounds of a 95 % interval then rest on the 25 lowest and highest."""
+BLOCKS = 5000
+"""Samples, or blocks of them, that are drawn at most."""
 _SEED = 0
 
 OfSums = Callable[[Table], Table]
@@ -29,7 +31,7 @@ def sums_figure(criterion: Criterion, value: OfSums, *, reference: Table, simula
     one, other = (float(value(table.sum(0, keepdims=True))[0]) for table in (reference, simulated))
     if n < 2:
         return Figure(criterion, n, one, other)
-    drawn = [value(draws(n) @ table) for table in (reference, simulated)]
+    drawn = [value(_resampled(table)) for table in (reference, simulated)]
     sign = 1.0 if criterion.higher_is_better else -1.0
     return Figure(criterion, n, one, other, percentiles(sign * (drawn[0] - drawn[1])), percentiles(drawn[1]))
 
@@ -41,8 +43,19 @@ def sums_gain(criterion: Criterion, value: OfSums, *, before: Table, after: Tabl
     if len(after) < 2 or not np.isfinite(gained):
         return Gain(gained, UNDEFINED if np.isfinite(gained) else Interval(gained, gained))
     sign = 1.0 if criterion.higher_is_better else -1.0
-    weights = draws(len(after))
-    return Gain(gained, percentiles(sign * (value(weights @ after) - value(weights @ before))))
+    return Gain(gained, percentiles(sign * (value(_resampled(after)) - value(_resampled(before)))))
+
+
+def _resampled(table: Table) -> Table:
+    """Sums of rows, once for each draw, (B, K). Of more samples than `BLOCKS` every so many are drawn together: the
+    draws would take gigabytes, and blocks of independent samples are independent too.
+    """
+    blocks = table
+    if len(table) > BLOCKS:
+        blocks = np.zeros((BLOCKS, table.shape[1]))
+        np.add.at(blocks, np.arange(len(table)) % BLOCKS, table)
+    found: Table = draws(len(blocks)) @ blocks
+    return found
 
 
 @cache

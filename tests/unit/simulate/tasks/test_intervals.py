@@ -12,7 +12,7 @@ from qdiag.simulate.task.base import difference
 from qdiag.simulate.task.groups import GROUPS, group_figure, group_gain
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.shares import share_figure, share_gain
-from qdiag.simulate.task.sums import draws, percentiles, sums_figure, sums_gain
+from qdiag.simulate.task.sums import BLOCKS, draws, percentiles, sums_figure, sums_gain
 from tests.judged import is_undefined
 
 Table = npt.NDArray[np.float64]
@@ -99,6 +99,22 @@ def test_draws_are_samples_with_replacement() -> None:
         assert weights.mean(0) == pytest.approx(1.0, abs=0.15)
         assert weights.var() == pytest.approx(1 - 1 / n, rel=0.1)
     assert draws(37) is draws(37)
+
+
+def test_many_samples_are_drawn_in_blocks() -> None:
+    """The interval of a mean is that of its spread, and both networks are divided alike."""
+    reference, simulated = pairs(np.random.default_rng(6), 4 * BLOCKS + 7)
+
+    def mean(sums: Table) -> Table:
+        found: Table = sums[:, 0] / sums[:, 1]
+        return found
+
+    figure = sums_figure(ERROR, mean, reference=reference, simulated=simulated)
+    difference = simulated[:, 0] - reference[:, 0]
+    assert figure.loss == pytest.approx(difference.mean())
+    width = 2 * 1.96 * difference.std() / math.sqrt(len(difference))
+    assert figure.loss_interval.high - figure.loss_interval.low == pytest.approx(width, rel=0.1)
+    assert figure.loss_interval.low < figure.loss < figure.loss_interval.high
 
 
 def test_draws_without_a_figure_are_left_out_unless_they_are_most() -> None:
