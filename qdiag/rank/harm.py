@@ -53,7 +53,9 @@ def _lost_outputs(score: Score) -> tuple[str, ...]:
         return ()
     judged = score.task.choice.output
     return (
-        f"the verdict is of {judged} alone; below {SQNR_LIMIT_DB:g} dB of SQNR at other outputs: {', '.join(lost)}",
+        f"the verdict is of {judged} alone; below {SQNR_LIMIT_DB:g} dB of SQNR at other outputs: {', '.join(lost)}"
+        if all(o.name != judged for o in lost_outputs(score))
+        else f"the mean error need not show what is lost: below {SQNR_LIMIT_DB:g} dB of SQNR are {', '.join(lost)}",
     )
 
 

@@ -66,7 +66,7 @@ def test_task_output_metric_direction_and_limit(folder: Path, capsys: pytest.Cap
     assert (criterion["name"], criterion["higher_is_better"], criterion["limit"]) == ("distance", False, 0.25)
     assert criterion["is_relative"] is False
     assert "distance" in out
-    assert [figure["criterion"]["name"] for figure in figures[1:]] == ["MAE", "RMSE"]  # type: ignore[index]
+    assert [figure["criterion"]["name"] for figure in figures[1:]] == ["nMAE", "MAE", "RMSE"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("words", [("--metric-direction", "lower"), ("--metric-limit", "0.1")])

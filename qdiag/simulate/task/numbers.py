@@ -15,7 +15,7 @@ from qdiag.simulate.task.base import Gain, RowTally, Table
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.sums import sums_figure, sums_gain
 
-_RELATIVE_LIMIT = 0.05
+RELATIVE_LIMIT = 0.05
 """An error that grows by a twentieth is what regression users call a change."""
 _PSNR_LIMIT_DB = 0.1
 """Differences of PSNR from which on super-resolution papers call one method better than another."""
@@ -31,7 +31,7 @@ class MeanError:
 
     @property
     def criterion(self) -> Criterion:
-        return Criterion(self.kind, "", "", False, _RELATIVE_LIMIT, _RELATIVE_LIMIT, is_relative=True)
+        return Criterion(self.kind, "", "", False, RELATIVE_LIMIT, RELATIVE_LIMIT, is_relative=True)
 
     @property
     def key(self) -> Hashable:
@@ -43,7 +43,7 @@ class MeanError:
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """The mean error of each sample and 1, (N, 2)."""
         del reference
-        error = _errors(batch, outputs[self.index])
+        error = errors_of(batch, outputs[self.index])
         size = error.abs().mean(1) if self.kind == "MAE" else error.square().mean(1)
         return torch.stack([size, torch.ones_like(size)], 1)
 
@@ -83,7 +83,7 @@ class PSNR:
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """The PSNR of each sample and 1, (N, 2); an exact sample counts as 100 dB, so that means stay finite."""
         del reference
-        mse = _errors(batch, outputs[self.index]).square().mean(1)
+        mse = errors_of(batch, outputs[self.index]).square().mean(1)
         decibels = 10.0 * torch.log10(self.peak**2 / mse.clamp_min(self.peak**2 * 1e-10))
         return torch.stack([decibels, torch.ones_like(decibels)], 1)
 
@@ -145,7 +145,12 @@ def _targets(batch: Batch, own: Tensor) -> Tensor:
     return found
 
 
-def _errors(batch: Batch, output: Tensor) -> Tensor:
+def errors_of(batch: Batch, output: Tensor) -> Tensor:
+    """Output minus targets, (N, numbers of a sample), float64.
+
+    Raises:
+        DataError: they have not the same number of numbers.
+    """
     own = _flat(output)
     return own - _targets(batch, own)
 

@@ -15,6 +15,7 @@ from qdiag.simulate.task.choice.seen import Seen
 from qdiag.simulate.task.classes import TOP_K, Agreement, Logits, TopK
 from qdiag.simulate.task.masks import IGNORED, MeanIoU, Positions, PositionShare
 from qdiag.simulate.task.numbers import PSNR, Cosine, MeanError
+from qdiag.simulate.task.quantities import QUANTITIES_AT_MOST, ScaledError
 from qdiag.simulate.task.tasks import Tasks
 
 _IMAGE_CHANNELS = (1, 3, 4)
@@ -103,7 +104,9 @@ def fit_numbers(seen: Seen) -> Tasks | None:
     own = (MeanError(output.index), MeanError(output.index, "RMSE"))
     is_image = len(output.shape) == 3 and output.shape[0] in _IMAGE_CHANNELS
     psnr = (PSNR(output.index, 255.0 if float(seen.labels.abs().max()) > 2.0 else 1.0),) if is_image else ()
-    return Tasks((*psnr, *own), TaskChoice("regress", output.name, "targets"), None, output.index)
+    is_few = 2 <= output.columns <= QUANTITIES_AT_MOST
+    scaled = (ScaledError(output.index),) if is_few else ()
+    return Tasks((*psnr, *scaled, *own), TaskChoice("regress", output.name, "targets"), None, output.index)
 
 
 def fit_embedding(seen: Seen) -> Tasks | None:

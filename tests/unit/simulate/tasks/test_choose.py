@@ -137,7 +137,7 @@ def test_labels_of_steps_choose_a_sequence() -> None:
 def test_float_targets_choose_regression() -> None:
     task = task_of(Net(scores=vector(4), pose=vector(3)), torch.randn(N, 3))
     assert (task.choice.kind, task.choice.output, task.choice.reason) == ("regress", "pose", "targets")
-    assert names(task) == ["MAE", "RMSE"]
+    assert names(task) == ["nMAE", "MAE", "RMSE"]
 
 
 def test_images_as_targets_are_judged_by_psnr() -> None:
