@@ -165,6 +165,9 @@ def _of_baseline(baseline: Baseline) -> Iterator[str]:
     yield from of_task(baseline.task)
     if math.isinf(baseline.output_sqnr_db) or any(map(math.isinf, baseline.layer_sqnr_db.values())):
         yield "an SQNR is infinite: whatever is measured would be as good, or nothing"
+    for figure in baseline.figures:
+        if math.isinf(figure.reference) or math.isinf(figure.simulated):
+            yield f"{figure.criterion.name} is infinite: whatever is measured would be as good, or nothing"
     for cause in baseline.causes or ():
         if cause.code not in _KNOWN_CODES:
             yield f"no finding has the code {cause.code}"

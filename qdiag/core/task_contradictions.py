@@ -81,6 +81,14 @@ def of_figure(figure: Figure) -> Iterator[str]:
     for name, interval in (("loss_interval", figure.loss_interval), ("simulated_interval", figure.simulated_interval)):
         if interval.low > interval.high:
             yield f"{name} ends before it begins"
+    if counts is None:
+        for name, value, interval in (
+            ("loss", figure.loss, figure.loss_interval),
+            ("simulated", figure.simulated, figure.simulated_interval),
+        ):
+            room = _EXACT * max(1.0, abs(value))
+            if interval.low - room > value or interval.high + room < value:
+                yield f"{name} lies outside its interval"
     if counts is not None and min(counts.both, counts.reference_only, counts.simulated_only, counts.neither) >= 0:
         yield from _of_counts(figure, counts)
     if figure.outcomes is not None:

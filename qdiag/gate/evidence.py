@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from qdiag.core.causes.ranking import Ranking
+from qdiag.core.causes.ranking import Harm, Ranking
 from qdiag.core.listed import listed
 from qdiag.core.measures.change import same_criterion
 from qdiag.core.measures.error_sums import ErrorSums
@@ -70,6 +70,8 @@ def _why_ranking_contradicts(measurement: Measurement, ranking: Ranking, names: 
     judged = task.judged.criterion.name if task.judged is not None else ""
     if ranking.harm.criterion is not None and ranking.harm.criterion.name != judged:
         return f"the ranking judges by {ranking.harm.criterion.name}, which is not what the measurement is judged by"
+    if ranking.harm.criterion is not None and task.judged is not None and not _same_harm(ranking.harm, task.judged):
+        return "the ranking says of the harm what the measured figure does not"
     for own, other in zip(ranking.before.outputs, measurement.outputs, strict=False):
         if own.error != other.error and not _nonfinite(own.error):
             return f"the ranking starts from another error at {own.name} than was measured"
@@ -152,6 +154,16 @@ def _same_figures(own: tuple[Figure, ...], other: tuple[Figure, ...]) -> bool:
         and _close(one.reference, two.reference)
         and _close(one.simulated, two.simulated)
         for one, two in zip(own, other, strict=True)
+    )
+
+
+def _same_harm(harm: Harm, judged: Figure) -> bool:
+    own = Harm.of_figure(judged)
+    return (
+        harm.criterion == own.criterion
+        and harm.verdict == own.verdict
+        and _close(harm.value, own.value)
+        and _close(harm.limit, own.limit)
     )
 
 

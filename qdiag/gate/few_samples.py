@@ -27,8 +27,8 @@ def with_few_samples(check: GateCheck, sample_count: int) -> GateCheck:
     if check.status not in ("undecided", "pass", "warn") or math.isnan(check.limit):
         return check
     bound = _bound(check)
-    if bound is None:
-        is_short = check.rule in (*_IN_DB, *_IN_ANY_UNIT) and sample_count < 2
+    if bound is None or (check.interval is None and not check.rule.startswith("baseline")):
+        is_short = check.rule in (*_IN_DB, *_IN_ANY_UNIT, *_UPPER, *_FLOORS) and sample_count < 2
         reason = "one sample is no evidence"
     elif check.rule.startswith("baseline") and check.status != "undecided":
         is_short = 100.0 * Z_95 * math.sqrt(2.0) / (sample_count + 2) > bound

@@ -21,7 +21,7 @@ def upper_status(value: float, interval: Interval | None, limit: Limit) -> GateS
             return "cannot_judge"
         if value > limit.fail and low > limit.fail:
             return "fail"
-        if high > limit.fail:
+        if value > limit.fail or high > limit.fail:
             return "undecided"
     return "warn" if limit.warn is not None and value > limit.warn else "pass"
 

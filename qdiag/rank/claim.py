@@ -71,7 +71,7 @@ def _may_gain(trial: Trial) -> bool:
     assert trial.recovery is not None
     judged = trial.after.task.judged if trial.after is not None else None
     if trial.recovery.has_task and judged is not None:
-        return trial.recovery.recovered_task >= judged.small
+        return trial.recovery.recovered_task > 0.0 and trial.recovery.recovered_task >= judged.small
     return trial.recovery.recovered_db >= GAIN_LIMIT_DB
 
 

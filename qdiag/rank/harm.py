@@ -76,7 +76,7 @@ def _samples_needed(harm: Harm) -> int:
 
     Known for shares of samples alone; 0 for other figures, whose spread no number of samples foretells.
     """
-    if harm.criterion is None or not harm.criterion.is_share:
+    if harm.criterion is None or not harm.criterion.is_share or not 0.0 < harm.limit < math.inf:
         return 0
     if harm.criterion.is_against_float:  # upper end of z^2 / (n + z^2), see `wilson_interval`
         return math.ceil(Z_95 * Z_95 * (100.0 / harm.limit - 1.0))

@@ -38,8 +38,12 @@ def part_scores(bench: Bench, repaired: Case | None) -> tuple[PartScore, ...]:
     schemes = _parts(bench.case.scheme)
     if not schemes:
         return ()
+    # of each case its own scheme: a repair may have changed it for some layers
     cases = [
-        with_scheme(bench.session, case, scheme) for case in (bench.case, repaired) if case for _, scheme in schemes
+        with_scheme(bench.session, case, scheme)
+        for case in (bench.case, repaired)
+        if case
+        for _, scheme in _parts(case.scheme)
     ]
     scores = bench.score(cases, "weights and activations apart")
     after = scores[len(schemes) :]

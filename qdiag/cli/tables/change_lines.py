@@ -8,6 +8,9 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval
 from qdiag.writers.words.task.figures import bounds_words, change_words, figure_words, from_to, value_words
 
+_LABEL_AT_MOST = 16
+"""A scheme with settings of its own has a name that would leave no room for what stands beside it."""
+
 
 def float_change_lines(change: FloatChange, bound: float) -> Lines:
     """How far the float output moved, and what that did to its answers."""
@@ -27,7 +30,7 @@ def float_change_lines(change: FloatChange, bound: float) -> Lines:
 
 def quantized_lines(before: Measurement, after: Measurement) -> Lines:
     """The quantized network before and after, by every figure that both have."""
-    word = before.scheme.name
+    word = before.scheme.name if len(before.scheme.name) <= _LABEL_AT_MOST else "quantized"
     for old in before.task.figures:
         new = after.task.figure(old.criterion.name)
         if new is not None:

@@ -116,7 +116,9 @@ class Harm:
         A figure that is NaN or infinite counts as harm: a network that answers NaN has lost everything.
         """
         verdict: HarmVerdict = "healthy"
-        if not figure.loss <= figure.limit:
+        if math.isnan(figure.reference):
+            verdict = "undecided"  # of the float network: nothing can be lost of what it has not
+        elif not figure.loss <= figure.limit:
             # a loss against the float network's own answers is never negative: there the whole interval lies beyond
             bound = figure.limit if figure.criterion.is_against_float else 0.0
             is_sure = not math.isfinite(figure.loss) or figure.loss_interval.low > bound

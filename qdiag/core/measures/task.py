@@ -184,7 +184,9 @@ class Figure:
         return self._absolute(self.criterion.small)
 
     def _absolute(self, size: float) -> float:
-        return size * abs(self.reference) if self.criterion.is_relative else size
+        if not self.criterion.is_relative:
+            return size
+        return size * abs(self.reference) if not math.isinf(self.reference) else 0.0
 
 
 def loss_between(criterion: Criterion, *, reference: float, simulated: float) -> float:

@@ -14,11 +14,15 @@ from qdiag.targets import target_counts
 
 def class_labels(labels: Tensor) -> Tensor:
     """Labels as class numbers (N,) int64 where they are whole numbers in one column; anything else as it is."""
+    if labels.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        labels = labels.to(torch.int64)  # torch compares none of these
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype == torch.bool or labels.dtype.is_complex:
         return labels
-    if labels.dtype.is_floating_point and not bool(torch.equal(labels, labels.round())):
+    if labels.dtype.is_floating_point and not bool(
+        torch.isfinite(labels).all() and torch.equal(labels, labels.round())
+    ):
         return labels
     return labels.to(torch.int64)
 

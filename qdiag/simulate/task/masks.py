@@ -73,6 +73,7 @@ class MeanIoU:
         return torch.stack([*both, *either], 1)
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
+        _check_counted(reference[:, self.positions.count :])
         return sums_figure(self.criterion, _mean_iou, reference=reference, simulated=simulated)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
@@ -115,6 +116,7 @@ class PositionShare:
         return torch.stack([((answers == masks) & counted).sum(1), counted.sum(1)], 1)
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
+        _check_counted(reference[:, 1:])
         return sums_figure(self.criterion, _share, reference=reference, simulated=simulated)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
@@ -129,7 +131,7 @@ def masks_of(batch: Batch, answers: Tensor, positions: Positions) -> Tensor:
     """
     masks = batch.labels
     assert isinstance(masks, Tensor)
-    flat = masks.reshape(masks.shape[0], -1).long().to(answers.device)
+    flat = masks.reshape(masks.shape[0], -1).long()
     if flat.shape != answers.shape:
         raise DataError(
             f"masks have {flat.shape[1]} positions, the network answers {answers.shape[1]}",
@@ -143,7 +145,14 @@ def masks_of(batch: Batch, answers: Tensor, positions: Positions) -> Tensor:
             f"class {int(flat.max())} in a mask is outside 0 to {classes - 1}",
             hint=f"the network has {classes} classes, counted from 0; positions with {IGNORED} are ignored",
         )
-    return flat
+    return flat.to(answers.device)
+
+
+def _check_counted(counted: Table) -> None:
+    if len(counted) and not counted.any():
+        raise DataError(
+            "every position of every mask is ignored", hint=f"positions with {IGNORED} or less than 0 count for nothing"
+        )
 
 
 def _mean_iou(sums: Table) -> Table:
@@ -151,10 +160,11 @@ def _mean_iou(sums: Table) -> Table:
     both, either = sums[:, :classes], sums[:, classes:]
     seen = either > 0
     iou = np.where(seen, both / np.maximum(either, 1.0), 0.0)
-    mean: Table = 100.0 * iou.sum(1) / np.maximum(seen.sum(1), 1)
+    count = seen.sum(1)
+    mean: Table = np.where(count > 0, 100.0 * iou.sum(1) / np.maximum(count, 1), np.nan)
     return mean
 
 
 def _share(sums: Table) -> Table:
-    share: Table = 100.0 * sums[:, 0] / np.maximum(sums[:, 1], 1.0)
+    share: Table = np.where(sums[:, 1] > 0.0, 100.0 * sums[:, 0] / np.maximum(sums[:, 1], 1.0), np.nan)
     return share

@@ -18,7 +18,7 @@ def mean_figure(criterion: Criterion, *, reference: Table, simulated: Table) -> 
     """
     sign = 1.0 if criterion.higher_is_better else -1.0
     outcomes = None
-    if is_per_sample(simulated) and len(simulated):
+    if is_per_sample(simulated) and is_per_sample(reference) and len(simulated):
         outcomes = SampleOutcomes(
             len(simulated), pack_numbers(reference[:, 0]), pack_numbers(simulated[:, 0]), are_bits=False
         )
@@ -54,6 +54,8 @@ def is_per_sample(table: Table) -> bool:
 
 def _differences(sign: float, one: Table, other: Table) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Sample by sample; NaN between two infinite values."""
+    if one.shape != other.shape:  # one number for a batch of one network, one for each sample of the other
+        return np.full(1, np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
         values: np.ndarray[tuple[int], np.dtype[np.float64]] = sign * (one[:, 0] - other[:, 0])
     return values

@@ -1,6 +1,8 @@
 """Figures that come from sums over samples and are no means of them: mIoU, RMSE, average precision."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -27,23 +29,27 @@ def sums_figure(criterion: Criterion, value: OfSums, *, reference: Table, simula
     Args:
         value: makes figures of sums. reference, simulated: one row per sample, (N, K).
     """
-    n = len(simulated)
+    counted = reference.any(1) | simulated.any(1)
+    n = int(counted.sum())  # of the others, such as masks that are all ignored, nothing is known
     one, other = (float(value(table.sum(0, keepdims=True))[0]) for table in (reference, simulated))
+    found = Figure(criterion, len(simulated), one, other)
     if n < 2:
-        return Figure(criterion, n, one, other)
-    drawn = [value(_resampled(table)) for table in (reference, simulated)]
+        return found
+    drawn = [value(_resampled(table[counted])) for table in (reference, simulated)]
     sign = 1.0 if criterion.higher_is_better else -1.0
-    return Figure(criterion, n, one, other, percentiles(sign * (drawn[0] - drawn[1])), percentiles(drawn[1]))
+    loss, own = percentiles(sign * (drawn[0] - drawn[1]), found.loss), percentiles(drawn[1], other)
+    return replace(found, loss_interval=loss, simulated_interval=own)
 
 
 def sums_gain(criterion: Criterion, value: OfSums, *, before: Table, after: Table) -> Gain:
     """What `after` has over `before`, with its paired bootstrap interval."""
     one, other = (float(value(table.sum(0, keepdims=True))[0]) for table in (before, after))
     gained = difference(criterion, before=one, after=other)
-    if len(after) < 2 or not np.isfinite(gained):
+    counted = before.any(1) | after.any(1)
+    if counted.sum() < 2 or not np.isfinite(gained):
         return Gain(gained, UNDEFINED if np.isfinite(gained) else Interval(gained, gained))
     sign = 1.0 if criterion.higher_is_better else -1.0
-    return Gain(gained, percentiles(sign * (value(_resampled(after)) - value(_resampled(before)))))
+    return Gain(gained, percentiles(sign * (value(_resampled(after[counted])) - value(_resampled(before[counted])))))
 
 
 def _resampled(table: Table) -> Table:
@@ -66,11 +72,12 @@ def draws(n: int) -> Table:
     return found
 
 
-def percentiles(values: Table) -> Interval:
-    """From the 2.5th to the 97.5th percentile; undefined where a draw has no figure."""
-    if not np.isfinite(values).all():
-        values = values[np.isfinite(values)]
-        if len(values) < RESAMPLES // 2:
-            return UNDEFINED
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(float(low), float(high))
+def percentiles(values: Table, value: float = math.nan) -> Interval:
+    """From the 2.5th to the 97.5th percentile, and as far as the figure itself, which few samples may put beside them;
+    undefined where less than half of the draws have a figure.
+    """
+    finite = values[np.isfinite(values)]
+    if len(finite) < max(len(values) // 2, 1):
+        return UNDEFINED
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return Interval(float(np.fmin(low, value)), float(np.fmax(high, value)))

@@ -36,7 +36,7 @@ class Tasks:
     def key(self) -> Hashable | None:
         """Tells runs apart whose figures differ; None where the user's own code makes one of them."""
         keys = tuple(task.key for task in self.criteria)
-        return None if None in keys else (keys, self.output)
+        return None if None in keys else (keys, self.output, self.choice)
 
     @property
     def whole(self) -> int | None:

@@ -53,12 +53,13 @@ def user_task(request: MetricRequest) -> "UserFunction | UserMeter":
     higher, limit = request.higher_is_better, request.limit
     if higher is None:
         # torchmetrics says None where a metric has no direction
-        higher = getattr(function, "higher_is_better", None) is not False
+        given = getattr(function, "higher_is_better", None)
+        higher = given is None or bool(given)
     if limit is None:
         limit = getattr(function, "limit", None)
     unit = str(getattr(function, "unit", ""))
     change_unit = "pp" if unit == "%" else unit
-    size = _RELATIVE_LIMIT if limit is None else float(limit)
+    size = _RELATIVE_LIMIT if limit is None else _checked_limit(limit, name)
     criterion = Criterion(name, unit, change_unit, higher, size, size, is_relative=limit is None)
     return UserMeter(criterion, function) if is_meter else UserFunction(criterion, function)  # type: ignore[arg-type]
 
@@ -82,7 +83,9 @@ class UserFunction:
         """
         del reference
         name, count = self.criterion.name, batch.sample_count
-        scores = _called(name, batch.labels, lambda: torch.as_tensor(self.function(_given(outputs), batch.labels)))
+        scores = _called(
+            name, batch.labels, lambda: torch.as_tensor(self.function(_given(outputs), copy.deepcopy(batch.labels)))
+        )
         scores = scores.detach().to("cpu", torch.float64)
         if scores.shape == (count,):
             return torch.stack([scores, torch.ones(count, dtype=torch.float64)], 1)
@@ -127,10 +130,12 @@ class MeterTally:
         self._name = task.criterion.name
         self._meters = [_fresh(task.meter, self._name) for _ in range(1 + GROUPS)]
         self._count = 0
+        self._table: Table | None = None
 
     def add(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> None:
         """Adds one batch to every object whose samples it has."""
         del reference
+        self._table = None
         groups = [group_of(self._count + i) for i in range(batch.sample_count)]
         self._count += batch.sample_count
         self._update(self._meters[0], batch, outputs)
@@ -139,16 +144,31 @@ class MeterTally:
 
     def _update(self, meter: Any, batch: Batch | None, outputs: tuple[Any, ...]) -> None:
         if batch is not None:
-            _called(self._name, batch.labels, lambda: meter.update(_given(outputs), batch.labels))
+            _called(self._name, batch.labels, lambda: meter.update(_given(outputs), copy.deepcopy(batch.labels)))
 
     def table(self) -> Table:
         """The metric over all samples, then without each group, then the number of samples, (2 + groups, 1).
 
         With less than two samples in a group there are no groups.
         """
+        if self._table is None:  # asked once: what `compute` does to its object is not known
+            self._table = self._computed()
+        return self._table
+
+    def _computed(self) -> Table:
         meters = self._meters if self._count >= 2 * GROUPS else self._meters[:1]
         values = [_computed(self._name, meter) for meter in meters] if self._count else [math.nan]
         return np.array([*values, float(self._count)]).reshape(-1, 1)
+
+
+def _checked_limit(limit: Any, name: str) -> float:
+    try:
+        size = float(limit)
+    except (TypeError, ValueError):
+        size = math.nan
+    if not 0.0 <= size < math.inf:
+        raise ConfigError(f"a limit of {limit}", at=name, hint="give 0 or more, in the unit of the metric")
+    return size
 
 
 def _computed(name: str, meter: Any) -> float:

@@ -111,7 +111,7 @@ def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]
     axes.bar(range(len(values)), heights, width, color=colors)
     axes.axhline(0.0, color="black", linewidth=0.8)
     low, high = min(*heights, 0.0), max(*heights, 0.0)
-    span = max(high - low, least) or 1.0
+    span = max(high - low, least if math.isfinite(least) else 0.0) or 1.0
     axes.set_ylim(low - 0.08 * span if low < 0.0 else 0.0, low + 1.08 * span)
     for infinite, marker, place in ((math.inf, "^", 0.97), (-math.inf, "v", 0.03)):
         places = [i for i, value in enumerate(values) if value == infinite]

@@ -42,6 +42,11 @@ def commands(
     settings: list[str] = []
     model = as_argument(model)
     current, written_count = model, 0
+
+    def about(read: str) -> list[str]:
+        """The options for one file: what code built is written as weights alone, which take that code again."""
+        return words if read == model or not _is_code(model) or "--arch" in words else ["--arch", model, *words]
+
     for repair, own_settings, layers in _last_ones_last(_steps(ranking)):
         traits = TRAITS.get(repair)
         if traits is None or traits.writes == "plan":
@@ -52,11 +57,13 @@ def commands(
             written_count += 1
             target = _fixed_name(model, written_count)
             lines.append(
-                command_line([*_write_words(traits, current, target, layers), *words, *_fit_words(traits, settings)])
+                command_line(
+                    [*_write_words(traits, current, target, layers), *about(current), *_fit_words(traits, settings)]
+                )
             )
             current = target
     if settings:
-        lines.append(command_line(["sqnr", current, *words, *_set_words(settings)]))
+        lines.append(command_line(["sqnr", current, *about(current), *_set_words(settings)]))
     return tuple(lines)
 
 
@@ -144,9 +151,15 @@ def _fixed_name(model: str, number: int) -> str:
     """`weights/net.fixed.pt2` beside `weights/net.pt2`; code that builds a network becomes a state dict."""
     path = PurePath(model)
     mark = "fixed" if number == 1 else f"fixed{number}"
-    if path.suffix.lower() not in _SUFFIXES or ":" in path.name:
+    if _is_code(model):
         return f"{mark}.pt"
     return as_argument(str(path.with_name(f"{path.stem}.{mark}{path.suffix}")))
+
+
+def _is_code(model: str) -> bool:
+    """No file of weights, but what builds a network."""
+    path = PurePath(model)
+    return path.suffix.lower() not in _SUFFIXES or ":" in path.name
 
 
 def _set_words(settings: Sequence[str]) -> list[str]:

@@ -57,7 +57,8 @@ class BoxPrecision:
         count = image_count(simulated)
         if count < 2:
             return Figure(self.criterion, count, float(one[0]), float(other[0]))
-        loss, own = percentiles(one[1:] - other[1:]), percentiles(other[1:])
+        loss = percentiles(one[1:] - other[1:], float(one[0] - other[0]))
+        own = percentiles(other[1:], float(other[0]))
         return Figure(self.criterion, count, float(one[0]), float(other[0]), loss, own)
 
     def gain(self, *, before: Table, after: Table) -> Gain:

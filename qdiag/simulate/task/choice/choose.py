@@ -40,7 +40,9 @@ def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
     choice = replace(found.choice, reason=reason, named_by="")
     if request.output is None:
         choice = replace(choice, output="")  # the metric gets all outputs
-    return replace(found, criteria=(user_task(request.metric), *found.criteria), choice=choice)
+    own = user_task(request.metric)
+    others = tuple(task for task in found.criteria if task.criterion.name != own.criterion.name)
+    return replace(found, criteria=(own, *others), choice=choice)
 
 
 def _chosen(request: TaskRequest, seen: Seen) -> Tasks:

@@ -103,7 +103,7 @@ def fit_numbers(seen: Seen) -> Tasks | None:
     output = fitting[0]
     own = (MeanError(output.index), MeanError(output.index, "RMSE"))
     is_image = len(output.shape) == 3 and output.shape[0] in _IMAGE_CHANNELS
-    psnr = (PSNR(output.index, 255.0 if float(seen.labels.abs().max()) > 2.0 else 1.0),) if is_image else ()
+    psnr = (PSNR(output.index, 255.0 if float(seen.labels.double().abs().max()) > 2.0 else 1.0),) if is_image else ()
     is_few = 2 <= output.columns <= QUANTITIES_AT_MOST
     scaled = (ScaledError(output.index),) if is_few else ()
     return Tasks((*psnr, *scaled, *own), TaskChoice("regress", output.name, "targets"), None, output.index)
