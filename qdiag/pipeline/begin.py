@@ -59,8 +59,8 @@ def begin(
         sources = (inputs.calibration, inputs.evaluation)
         program, network, capture = prepare(subject, sources, fold=scheme.fold_batchnorm, device=session.device)
         inputs = in_batches_of(inputs, capture.batch_size)
-    with naming(datasets.evaluation):
-        tasks = choose_tasks(request or TaskRequest(), what_is_seen(network, inputs.evaluation))
+        with naming(datasets.evaluation):
+            tasks = choose_tasks(request or TaskRequest(), what_is_seen(network, inputs.evaluation))
     case = session.open_case(program, network, scheme, inputs, tasks)
     with session.stage("data digest"):
         data = data_info(inputs, session.seed)

@@ -61,12 +61,12 @@ def test_a_part_of_torchscript_is_refused_in_words(
     assert f"where: {network}: {part}" in error
 
 
-def test_labels_that_are_no_class_numbers_are_remarked_on(
+def test_labels_that_fit_no_output_are_refused(
     network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = data(tmp_path / "data.npz", labels=np.full(20, 2.5))
-    assert run(["sqnr", network, "--data", file, "--quiet"]) == 0
-    assert "labels were given, but they are no whole numbers" in " ".join(capsys.readouterr().out.split())
+    assert run(["sqnr", network, "--data", file, "--quiet"]) == 2
+    assert "fit no output" in " ".join(capsys.readouterr().err.split())
 
 
 def test_objects_in_a_pt_file_of_data_get_no_advice_to_run_them(

@@ -137,7 +137,7 @@ def test_what_reads_a_stored_diagnosis(diagnosed: dict[str, Path], tmp_path: Pat
     powers, affine = (str(diagnosed[name]) for name in ("powers", "affine"))
     assert run(["gate", powers, "--min-sqnr", "-20"]) == 0
     assert run(["gate", powers, "--min-sqnr", "40"]) == 1
-    baseline = ["--baseline", str(tmp_path / "baseline.json"), "--tolerance", "1", "--allow-few-samples"]
+    baseline = ["--baseline", str(tmp_path / "baseline.json"), "--tolerance-db", "1", "--allow-few-samples"]
     assert run(["gate", powers, *baseline, "--update-baseline"]) == 0
     assert run(["gate", powers, *baseline]) == 0
     assert run(["gate", affine, *baseline]) == 2, "another number format is another scheme"

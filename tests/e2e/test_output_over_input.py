@@ -23,7 +23,7 @@ Capture = pytest.CaptureFixture[str]
 
 NO_PATHS = {
     *("submodule", "input_shape", "mean", "std", "set_", "layers", "with_", "code"),
-    *("allow", "forbid", "warn_code", "key", "arg"),
+    *("allow", "forbid", "warn_code", "key", "arg", "judged_output"),
 }
 """Parameters that take text which names no file; a new one is put here, or gets a role."""
 
@@ -66,7 +66,9 @@ def flag(name: str, annotation: Any) -> list[str]:
     info = next(item for item in get_args(annotation)[1:] if isinstance(item, typer.models.ParameterInfo))
     if isinstance(info, typer.models.ArgumentInfo):
         return []
-    declared = [text for text in info.param_decls or () if text.startswith("--")]
+    # in an annotation the first name stands where a default would
+    texts = (info.default, *(info.param_decls or ()))
+    declared = [text for text in texts if isinstance(text, str) and text.startswith("--")]
     return [declared[0] if declared else f"--{name.replace('_', '-')}"]
 
 

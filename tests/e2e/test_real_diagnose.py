@@ -59,8 +59,8 @@ def test_the_dead_depthwise_channels_are_the_first_cause(diagnosis: Diagnosis) -
     assert reset.recovery is not None and reset.placebo is not None
     assert reset.recovery.recovered_task > 40.0
     assert reset.placebo.recovery.recovered_task < 10.0
-    assert reset.float_cost is not None and reset.float_cost.pairs is not None
-    assert reset.float_cost.pairs.drop_pp == 0.0 and reset.float_cost.relative_delta < 1e-3
+    assert reset.float_cost is not None
+    assert reset.float_cost.loss == 0.0 and reset.float_cost.relative_delta < 1e-3
 
 
 def test_what_is_left_is_in_the_weights_and_has_a_way_around(diagnosis: Diagnosis) -> None:
@@ -82,7 +82,7 @@ def test_relu6_is_not_replaced_where_the_float_network_needs_it(mobilenet: tuple
         treated = REPAIRS["replace_relu6"].apply(case, (), RepairContext(session=session)).case
         (scored,), _ = session.score([without_quantizers(treated)], "float")
     cost = float_cost(scored)
-    assert cost.pairs is not None and cost.pairs.drop_pp > 4.0  # 76.4 to 65.6 on all 500 images
+    assert cost.loss > 4.0  # 76.4 to 65.6 on all 500 images
     assert costs_too_much(cost) is not None
 
 

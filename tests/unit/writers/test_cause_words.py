@@ -25,7 +25,7 @@ def test_the_headline_names_drop_interval_and_cause() -> None:
         "Cause: dead BatchNorm channels set the weight range, in 7 layers; repaired alone, that gives back 56.4"
         in words
     )
-    assert words == headline(diagnosis().ranking)
+    assert words == f"{headline(diagnosis().ranking)} Quantizing blocks.0.dw alone costs all of the loss."
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
     lines = commands(replace(ranking, waterfall=(ranking.waterfall[0], step)), "./net.py:make")
     assert lines == (
         "qdiag fix-bn ./net.py:make -o fixed.pt --method mean",
-        "qdiag repair fixed.pt --with equalize -o fixed2.pt",
+        "qdiag repair fixed.pt --with equalize -o fixed2.pt --arch ./net.py:make",
     )
 
 
