@@ -19,7 +19,7 @@ from qdiag.gate.evidence import (
     why_no_agreement,
     why_no_metric,
 )
-from qdiag.gate.figures import NO_INTERVAL, cannot_judge, known, loss_of
+from qdiag.gate.figures import NO_INTERVAL, NOT_A_NUMBER, cannot_judge, known, loss_of
 from qdiag.gate.fingerprint import fingerprints, mismatch
 from qdiag.gate.verdict import held, lower_status
 
@@ -130,12 +130,9 @@ def _changed(rule: GateRule, unit: str, limit: Limit, now: Figure, before: Figur
         baseline=old,
         change=change,
         samples_needed=needed,
-        reason={"undecided": "the change is not beyond noise", "cannot_judge": _NOT_A_NUMBER}.get(status, reason),
+        reason={"undecided": "the change is not beyond noise", "cannot_judge": NOT_A_NUMBER}.get(status, reason),
         criterion=now.criterion,
     )
-
-
-_NOT_A_NUMBER = "the figure is not a number"
 
 
 def _contrast(now: Figure, before: Figure) -> Contrast | None:

@@ -96,7 +96,7 @@ def _forbidden(ranking: Ranking, code: str, is_failure: bool) -> GateCheck:
         status = "undecided" if is_failure else "warn"
     reason = "its repair could not be told from noise on so few samples" if status == "undecided" else ""
     if not counting and verdicts:
-        reason = f"found in {len(verdicts)} layers, measured as harmless"
+        reason = f"found in {len(verdicts)} layer{'' if len(verdicts) == 1 else 's'}, measured as harmless"
     places = tuple(layer for layer in (certain or counting) if layer)
     return GateCheck(
         "forbid",

@@ -10,6 +10,7 @@ from qdiag.gate.share import share_samples_to_settle
 from qdiag.gate.verdict import held, lower_status, upper_status
 
 NO_INTERVAL = "compared as it is: a figure without scores of single samples has no interval"
+NOT_A_NUMBER = "the figure is not a number"
 
 
 def loss_of(figure: Figure) -> float:
@@ -64,7 +65,7 @@ def checked(
             "the interval includes the limit" if needed else "the figure is too close to its limit to be told apart"
         )
     if status == "cannot_judge":
-        reason = "the figure is not a number"
+        reason = NOT_A_NUMBER
     return GateCheck(
         rule,
         status,
