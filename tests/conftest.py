@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QDIAG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def denormals_are_numbers() -> Iterator[None]:
+    """Commands that a test runs in its own process make denormal numbers count as zero; the next test gets them back.
+
+    Without this, whether Hypothesis may draw floats depends on the tests that the same worker has run before.
+    """
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
