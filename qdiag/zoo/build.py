@@ -11,12 +11,13 @@ from qdiag.errors import ConfigError
 from qdiag.zoo.checks import check_choice
 from qdiag.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_small
 from qdiag.zoo.mobilenet_v2 import mobilenet_v2
+from qdiag.zoo.nin import nin
 from qdiag.zoo.resnet import resnet18, resnet34, resnet50
 from qdiag.zoo.resnet_cifar import resnet_cifar
 
 ZOO: dict[str, Callable[..., nn.Module]] = {
     factory.__name__: factory
-    for factory in (mobilenet_v1, mobilenet_v1_small, mobilenet_v2, resnet_cifar, resnet18, resnet34, resnet50)
+    for factory in (mobilenet_v1, mobilenet_v1_small, mobilenet_v2, nin, resnet_cifar, resnet18, resnet34, resnet50)
 }
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

@@ -13,7 +13,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 # mobilenet_v1: table 6 of arXiv 1704.04861; mobilenet_v2 and ResNets: torchvision's table of weights;
-# CIFAR ResNets: table 6 of arXiv 1512.03385
+# CIFAR ResNets: table 6 of arXiv 1512.03385; nin: 966,986 weights by hand from its table of channels
 @pytest.mark.parametrize(
     ("name", "arguments", "published_millions", "digits"),
     [
@@ -24,6 +24,7 @@ def parameter_count(model: nn.Module) -> int:
         ("resnet18", {}, 11.69, 2),
         ("resnet34", {}, 21.80, 2),
         ("resnet50", {}, 25.56, 2),
+        ("nin", {}, 0.97, 2),
         ("resnet_cifar", {"depth": 20}, 0.27, 2),
         ("resnet_cifar", {"depth": 32}, 0.46, 2),
         ("resnet_cifar", {"depth": 56}, 0.85, 2),
@@ -47,6 +48,8 @@ def test_parameter_count_is_the_published_one(
         ("resnet50", {"classes": 4}, 64, (2, 4)),
         ("resnet_cifar", {"depth": 8, "classes": 3}, 32, (2, 3)),
         ("resnet_cifar", {"depth": 8, "shortcut": "B"}, 32, (2, 10)),
+        ("nin", {"width": 0.05, "classes": 6}, 32, (2, 6)),
+        ("nin", {"width": 0.05, "in_channels": 1, "weights": "scaled_sign", "activations": "sign"}, 32, (2, 10)),
     ],
 )
 def test_forward_gives_finite_logits(
@@ -83,6 +86,59 @@ def test_tf_padding_pads_strided_convolutions_at_the_bottom_and_right() -> None:
     torch.testing.assert_close(centred.get_submodule("conv1")(centred.get_submodule("pad")(x)), all_round)
 
 
+def _logits_by_hand(state: dict[str, torch.Tensor], x: torch.Tensor, *, is_scaled: bool) -> torch.Tensor:
+    """The binary NIN written out: its first and last convolution in float, every other one on signs."""
+
+    def signed(values: torch.Tensor) -> torch.Tensor:
+        return (values >= 0).to(values.dtype) * 2 - 1
+
+    for i in range(9):
+        weight, bias = state[f"c{i}.conv.weight"], state[f"c{i}.conv.bias"]
+        x = signed(x) if i else x
+        if 0 < i < 8:
+            if is_scaled:
+                weight = (weight - weight.mean(dim=1, keepdim=True)).clip(-1, 1)
+                alpha = weight.abs().flatten(1).mean(dim=1).reshape(-1, 1, 1, 1)
+                weight = signed(weight) * alpha
+            else:
+                weight = signed(weight)
+        x = nn.functional.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
+        mean, variance = state[f"c{i}.bn.running_mean"], state[f"c{i}.bn.running_var"]
+        x = (x - mean.view(-1, 1, 1)) / (variance.view(-1, 1, 1) + 1e-5).sqrt()
+        x = x * state[f"c{i}.bn.weight"].view(-1, 1, 1) + state[f"c{i}.bn.bias"].view(-1, 1, 1)
+        if i == 2:
+            x = nn.functional.max_pool2d(x, 3, 2, 1)
+        if i == 5:
+            x = nn.functional.avg_pool2d(x, 3, 2, 1)
+    return x.relu().mean((2, 3))
+
+
+@pytest.mark.parametrize("weights", ["sign", "scaled_sign"])
+def test_the_binary_nin_computes_on_signs_between_its_ends(weights: str) -> None:
+    torch.manual_seed(1)
+    model = build("nin", {"width": 0.05, "weights": weights, "activations": "sign"})
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = torch.randn_like(module.bias) / 4
+            module.running_var = torch.rand_like(module.bias) + 0.5
+            nn.init.normal_(module.bias)
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = _logits_by_hand(model.state_dict(), x, is_scaled=weights == "scaled_sign")
+        torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_of_the_binary_nin_stop_beyond_one() -> None:
+    block = build("nin", {"width": 0.05, "weights": "sign", "activations": "sign"}).get_submodule("c1")
+    weight = block.get_parameter("conv.weight")
+    with torch.no_grad():
+        weight[0], weight[1] = 0.5, 1.5
+    block(torch.randn(2, weight.shape[1], 4, 4, generator=torch.Generator().manual_seed(0))).sum().backward()
+    assert weight.grad is not None
+    assert bool((weight.grad[0] != 0).any())
+    assert not bool(weight.grad[1].any())
+
+
 def test_arguments_are_read_from_texts() -> None:
     model = build(
         "mobilenet_v1",
@@ -111,6 +167,8 @@ def test_arguments_are_read_from_texts() -> None:
         ("mobilenet_v2", {"classes": "2.5"}, "'2.5' is not a whole number", None),
         ("resnet_cifar", {"depth": 21}, "21 is not 6n + 2", "20"),
         ("resnet_cifar", {"shortcut": "C"}, "'C' is none of A, B", "A"),
+        ("nin", {"weights": "signs"}, "'signs' is none of float, sign, scaled_sign", "did you mean sign"),
+        ("nin", {"width": 0}, "0 is not a finite number above 0", None),
     ],
 )
 def test_refusals_say_what_would_do(name: str, arguments: dict[str, object], message: str, hint: str | None) -> None:

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -36,6 +37,7 @@ def networks(real_data: Path) -> ModuleType:
         ),
         ("resnet_cifar", {"depth": 20}, "resnet20_cifar10", "resnet20_cifar10", 32),
         ("resnet_cifar", {"depth": 56}, "resnet56_cifar10", "resnet56_cifar10", 32),
+        ("nin", {}, "nin_cifar10", "nin_cifar10", 32),
     ],
 )
 def test_real_weights_give_the_same_logits(
@@ -58,3 +60,21 @@ def test_real_weights_give_the_same_logits(
     with torch.inference_mode():
         expected = independent(x)
         torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_the_float_checkpoint_classifies_as_measured_and_loads_into_every_form(real_data: Path) -> None:
+    state = load_file(real_data / "nin_cifar10.safetensors")
+    model = build("nin")
+    model.load_state_dict(state, strict=False)
+    data = np.load(real_data / "cifar10_lossless200.npz")
+    x = torch.from_numpy(data["images"]).permute(0, 3, 1, 2) / 255.0
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)))
+    with torch.inference_mode():
+        right = (model((x - mean) / std).argmax(1) == torch.from_numpy(data["labels"]).long()).sum()
+    assert int(right) == 163  # 81.5 % of 200
+    for weights in ("sign", "scaled_sign"):
+        missing, unexpected = build("nin", {"weights": weights, "activations": "sign"}).load_state_dict(
+            state, strict=False
+        )
+        assert not unexpected
+        assert all(key.endswith("num_batches_tracked") for key in missing)
