@@ -168,6 +168,9 @@ def _of_baseline(baseline: Baseline) -> Iterator[str]:
     for figure in baseline.figures:
         if math.isinf(figure.reference) or math.isinf(figure.simulated):
             yield f"{figure.criterion.name} is infinite: whatever is measured would be as good, or nothing"
+        intervals = (figure.loss_interval, figure.simulated_interval)
+        if any(math.isinf(bound) for interval in intervals for bound in (interval.low, interval.high)):
+            yield f"an interval of {figure.criterion.name} is infinite: no change would ever be beyond noise"
     for cause in baseline.causes or ():
         if cause.code not in _KNOWN_CODES:
             yield f"no finding has the code {cause.code}"

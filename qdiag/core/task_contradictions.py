@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from qdiag.core.measures.change import is_mean_of, numbers_of
+from qdiag.core.measures.change import FLOAT32, is_mean_of, mean_interval, numbers_of
 from qdiag.core.measures.counts import counts_figure
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits, unpack_bits
 from qdiag.core.measures.task import Criterion, Figure, Interval, PairedCounts, TaskResult
@@ -78,9 +78,14 @@ def of_figure(figure: Figure) -> Iterator[str]:
         yield "sample_count is negative"
     if criterion.is_share and criterion.is_against_float and n and not _same(figure.reference, 100.0):
         yield f"{criterion.name} of the float network with itself is {figure.reference} %"
-    for name, interval in (("loss_interval", figure.loss_interval), ("simulated_interval", figure.simulated_interval)):
+    for name, interval, low in (
+        ("loss_interval", figure.loss_interval, -100.0),
+        ("simulated_interval", figure.simulated_interval, 0.0),
+    ):
         if interval.low > interval.high:
             yield f"{name} ends before it begins"
+        if criterion.is_right_share and (interval.low < low - _EXACT or interval.high > 100.0 + _EXACT):
+            yield f"{name} reaches beyond what a share can be"
     if counts is None:
         for name, value, interval in (
             ("loss", figure.loss, figure.loss_interval),
@@ -125,6 +130,27 @@ def _of_outcomes(figure: Figure, outcomes: SampleOutcomes) -> Iterator[str]:
             yield "outcomes do not hold one number for each sample"
         elif not all(map(_is_mean, numbers, (figure.reference, figure.simulated))):
             yield "outcomes and their mean exclude each other"
+        else:
+            yield from _of_numbers(figure, *numbers)
+
+
+def _of_numbers(figure: Figure, reference: tuple[float, ...], simulated: tuple[float, ...]) -> Iterator[str]:
+    """The intervals of means come from the spread of their numbers."""
+    if any(map(math.isinf, (*reference, *simulated))):
+        return  # beyond float32: what they were is not known
+    sign = 1.0 if figure.criterion.higher_is_better else -1.0
+    room = max(map(abs, (*reference, *simulated)), default=0.0) * FLOAT32
+    for name, interval, numbers in (
+        ("loss_interval", figure.loss_interval, [sign * (r - s) for r, s in zip(reference, simulated, strict=True)]),
+        ("simulated_interval", figure.simulated_interval, simulated),
+    ):
+        expected = mean_interval(numbers)
+        if not all(_within(room, *pair) for pair in ((interval.low, expected.low), (interval.high, expected.high))):
+            yield f"{name} and outcomes exclude each other"
+
+
+def _within(room: float, one: float, other: float) -> bool:
+    return (math.isnan(one) and math.isnan(other)) or abs(one - other) <= room
 
 
 def _of_bits(figure: Figure, outcomes: SampleOutcomes) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.ranking import Harm, Ranking
 from qdiag.core.listed import listed
 from qdiag.core.measures.change import same_criterion
@@ -67,12 +68,15 @@ def _why_ranking_contradicts(measurement: Measurement, ranking: Ranking, names: 
     task, before = measurement.task, ranking.before.task
     if task.sample_count != before.sample_count or not _same_figures(task.figures, before.figures):
         return "the ranking starts from other counts than were measured"
-    judged = task.judged.criterion.name if task.judged is not None else ""
-    if ranking.harm.criterion is not None and ranking.harm.criterion.name != judged:
-        return f"the ranking judges by {ranking.harm.criterion.name}, which is not what the measurement is judged by"
-    if ranking.harm.criterion is not None and task.judged is not None and not _same_harm(ranking.harm, task.judged):
+    if [output.name for output in ranking.before.outputs] != [output.name for output in measurement.outputs]:
+        return "the ranking starts from other outputs than were measured"
+    harm, own_harm = ranking.harm, harm_of(ranking.before)
+    if harm.criterion != own_harm.criterion:
+        named = harm.criterion.name if harm.criterion is not None else "the SQNR of the outputs"
+        return f"the ranking judges by {named}, which is not what the measurement is judged by"
+    if not _same_harm(harm, own_harm):
         return "the ranking says of the harm what the measured figure does not"
-    for own, other in zip(ranking.before.outputs, measurement.outputs, strict=False):
+    for own, other in zip(ranking.before.outputs, measurement.outputs, strict=True):
         if own.error != other.error and not _nonfinite(own.error):
             return f"the ranking starts from another error at {own.name} than was measured"
     unknown = [layer for cause in ranking.claimed for layer in cause.layers if layer not in names]
@@ -153,17 +157,20 @@ def _same_figures(own: tuple[Figure, ...], other: tuple[Figure, ...]) -> bool:
         and (one.sample_count, one.counts) == (two.sample_count, two.counts)
         and _close(one.reference, two.reference)
         and _close(one.simulated, two.simulated)
+        and _close(one.loss_interval.low, two.loss_interval.low)
+        and _close(one.loss_interval.high, two.loss_interval.high)
         for one, two in zip(own, other, strict=True)
     )
 
 
-def _same_harm(harm: Harm, judged: Figure) -> bool:
-    own = Harm.of_figure(judged)
+def _same_harm(harm: Harm, own: Harm) -> bool:
+    """The interval too: by it a network without a loss counts as healthy, or as measured on too few samples."""
     return (
-        harm.criterion == own.criterion
-        and harm.verdict == own.verdict
+        harm.verdict == own.verdict
         and _close(harm.value, own.value)
         and _close(harm.limit, own.limit)
+        and _close(harm.interval.low, own.interval.low)
+        and _close(harm.interval.high, own.interval.high)
     )
 
 

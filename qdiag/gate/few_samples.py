@@ -21,7 +21,7 @@ def with_few_samples(check: GateCheck, sample_count: int) -> GateCheck:
     - A figure with an interval: the interval has to exclude twice the limit; of a least accuracy, twice the error that
       it allows.
     - A change since a baseline, which passes within its tolerance: even samples that all agree have to exclude twice
-      the tolerance.
+      the tolerance. A loss that has shrunk need not be that sure: its own interval has to.
     - SQNR, which has no interval, and figures that are no share of samples: one sample is none.
     """
     if check.status not in ("undecided", "pass", "warn") or math.isnan(check.limit):
@@ -32,6 +32,8 @@ def with_few_samples(check: GateCheck, sample_count: int) -> GateCheck:
         reason = "one sample is no evidence"
     elif check.rule.startswith("baseline") and check.status != "undecided":
         is_short = 100.0 * Z_95 * math.sqrt(2.0) / (sample_count + 2) > bound
+        if check.change < 0.0:
+            is_short = is_short and check.interval is not None and check.interval.high > bound
         reason = f"so few samples cannot exclude a change of {bound:g} {check.unit}, whatever they show"
     else:
         interval = check.interval

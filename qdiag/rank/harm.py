@@ -1,28 +1,12 @@
-"""Whether quantization costs anything at all: without harm there is nothing to explain."""
+"""What to know before believing a verdict on harm, and what counts as a gain."""
 
 import math
 
+from qdiag.core.causes.harm import is_silent
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
-from qdiag.core.causes.ranking import Harm, HarmVerdict
+from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import GAIN_LIMIT_DB, Recovery, Score
-from qdiag.core.measures.task import UNDEFINED, Z_95
-
-
-def harm_of(score: Score) -> Harm:
-    """The loss of the figure by which the network is judged, output SQNR where there is none.
-
-    Harmed: the figure passes its limit and its 95 % interval excludes no harm at all. Undecided: it passes the limit,
-    but the samples are too few to tell. NaN counts as harm: a network that answers NaN has lost everything. Without
-    any float output there is nothing to judge by.
-    """
-    judged = score.task.judged
-    if judged is not None and judged.sample_count:
-        return Harm.of_figure(judged)
-    if _is_silent(score):
-        return Harm(None, math.nan, UNDEFINED, SQNR_LIMIT_DB, "undecided")
-    sqnr = score.output_sqnr_db
-    verdict: HarmVerdict = "healthy" if sqnr >= SQNR_LIMIT_DB else "harmed" if score.outputs else "undecided"
-    return Harm(None, sqnr, UNDEFINED, SQNR_LIMIT_DB, verdict)
+from qdiag.core.measures.task import Z_95
 
 
 def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
@@ -31,16 +15,9 @@ def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
         return (
             "no output is a float tensor, so what quantization costs cannot be told; let the network return logits",
         )
-    if harm.criterion is None and _is_silent(score):
+    if harm.criterion is None and is_silent(score):
         return ("every output of the float network is zero on these samples, which proves nothing; give other data",)
     return (*_lost_outputs(score), *_too_few(score.task.sample_count, harm))
-
-
-def _is_silent(score: Score) -> bool:
-    """The float network gave numbers, and all of them are zero: without a signal there is nothing to lose."""
-    errors = [output.error for output in score.outputs]
-    seen = sum(error.count for error in errors)
-    return seen > 0 and not any(error.reference_sq_sum or error.reference_nonfinite_count for error in errors)
 
 
 def _lost_outputs(score: Score) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from qdiag.core.causes.findings import Finding
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Trial, Verdict
 from qdiag.core.causes.score import Score
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
-from qdiag.rank.harm import harm_notes, harm_of
+from qdiag.rank.harm import harm_notes
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.trials import run_trials

@@ -20,6 +20,7 @@ from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED, diagnosis_from_json,
 from qdiag.writers.markdown.report import markdown_report
 from tests.diagnoses import diagnosis, healthy_diagnosis
 from tests.gates import EVERYTHING, evidence
+from tests.other_tasks import judged_by_error
 
 Place = tuple[Any, ...]
 Capture = pytest.CaptureFixture[str]
@@ -169,6 +170,13 @@ def test_counts_of_the_task_that_do_not_add_up_are_refused(good: dict[str, Any],
         (("measurement", "task", "choice", "kind"), "sort"),
         (("ranking", "before", "task", "figures"), []),
         (("ranking", "harm", "criterion", "name"), "agreement"),
+        (("ranking", "harm", "criterion"), None),
+        (("ranking", "harm", "verdict"), "harmed"),
+        (("ranking", "harm", "value"), -1.0),
+        (("ranking", "harm", "limit"), 60.0),
+        (("ranking", "harm", "interval", "high"), 0.1),
+        (("ranking", "before", "outputs"), []),
+        (("ranking", "before", "task", "figures", 0, "loss_interval", "high"), 0.1),
     ],
 )
 def test_what_contradicts_itself_is_exit_2(good: dict[str, Any], at: Place, value: Any, capsys: Capture) -> None:
@@ -223,6 +231,8 @@ def test_strange_json_is_no_diagnosis(text: str, capsys: Capture) -> None:
         (("schema_version",), 0),
         (("schema_version",), 3),
         (("layer_sqnr_db", "head"), "-Infinity"),
+        (("figures", 0, "loss_interval"), {"low": -300.0, "high": 300.0}),
+        (("figures", 0, "loss_interval", "high"), "Infinity"),
     ],
 )
 def test_a_baseline_that_contradicts_itself_is_exit_2(
@@ -236,6 +246,30 @@ def test_a_baseline_that_contradicts_itself_is_exit_2(
     Path("base.json").write_text(changed(plain, at, value))
     assert run(line) == 2
     assert "itself failed" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (("simulated",), "Infinity"),
+        (("reference",), "-Infinity"),
+        (("loss_interval",), {"low": "-Infinity", "high": "Infinity"}),
+        (("simulated_interval", "low"), "-Infinity"),
+        (("loss_interval",), {"low": 0.3, "high": 0.4}),
+    ],
+)
+def test_a_baseline_of_an_aggregate_with_an_edited_interval_is_exit_2(at: Place, value: Any, capsys: Capture) -> None:
+    """An error in metres keeps neither counts nor outcomes: what it says has to agree with itself."""
+    of = evidence(judged_by_error(healthy_diagnosis()))
+    Path("good.json").write_text(diagnosis_to_json(judged_by_error(healthy_diagnosis())))
+    plain = json.loads(baseline_to_json(make_baseline(of)))
+    assert plain["figures"][0]["counts"] is None
+    line = ["gate", "good.json", "--baseline", "base.json", "--tolerance-metric", "10"]
+    Path("base.json").write_text(json.dumps(plain))
+    assert run(line) == 0
+    Path("base.json").write_text(changed(plain, ("figures", 0, *at), value))
+    assert run(line) == 2
+    assert "contradicts itself" in capsys.readouterr().err
 
 
 @pytest.mark.slow

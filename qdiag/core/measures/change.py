@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from qdiag.core.measures.outcomes import SampleOutcomes, unpack_numbers
 from qdiag.core.measures.task import UNDEFINED, Z_95, Figure, Interval
 
-_FLOAT32 = 1e-5
+FLOAT32 = 1e-5
 """Room for means of numbers that were stored in float32."""
 
 
@@ -47,7 +47,7 @@ def is_mean_of(numbers: Sequence[float], value: float) -> bool:
     """Whether finite numbers, stored in float32, have this mean."""
     if not numbers or not all(map(math.isfinite, (*numbers, value))):
         return False
-    return abs(math.fsum(numbers) / len(numbers) - value) <= _FLOAT32 * max(map(abs, numbers))
+    return abs(math.fsum(numbers) / len(numbers) - value) <= FLOAT32 * max(map(abs, numbers))
 
 
 def same_criterion(one: Figure | None, other: Figure | None) -> bool:

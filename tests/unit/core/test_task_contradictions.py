@@ -128,6 +128,16 @@ def test_what_a_run_measures_does_not_contradict_itself(value: TaskResult) -> No
             "outcomes are successes, and nothing counts them",
         ),
         (TaskResult(500, (metric("f1", 0.9, 0.3, Interval(0.7, 0.5)),)), "loss_interval ends before it begins"),
+        (TaskResult(500, (metric("mIoU", 60.5, 50.9, Interval(-1.0, 0.5), unit="%"),)), "loss lies outside its"),
+        (TaskResult(500, (metric("mIoU", 60.5, 50.9, Interval(-300.0, 300.0), unit="%"),)), "what a share can be"),
+        (TaskResult(500, (replace(metric("mIoU", 60.5, 50.9, unit="%"), simulated_interval=Interval(58.0, 60.0)),)),
+         "simulated lies outside its"),
+        (TaskResult(20, (replace(numbers(), loss_interval=Interval(0.4999, 0.5001)),)),
+         "loss_interval and outcomes exclude each other"),
+        (TaskResult(20, (replace(numbers(), loss_interval=Interval(math.nan, math.nan)),)),
+         "loss_interval and outcomes exclude each other"),
+        (TaskResult(20, (replace(numbers(), simulated_interval=Interval(0.94, 0.96)),)),
+         "simulated_interval and outcomes exclude each other"),
     ],
 )  # fmt: skip
 def test_what_no_run_can_have_measured(value: TaskResult, word: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from qdiag.core.gate import GateCheck
 from qdiag.core.measures.measurement import Measurement, OutputRecord
+from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.task import PairedCounts
 from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
@@ -78,6 +79,36 @@ def test_a_tolerance_needs_samples_as_well(n: int) -> None:
     assert check.status == ("pass" if n == 5000 else "fail")
     (allowed,) = judge(same, replace(thresholds, allow_few_samples=True), make_baseline(same)).checks
     assert allowed.status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("now", "status"),
+    [
+        (PairedCounts(85, 5, 5, 5), "pass"),  # 35 pp less is lost, which 100 samples can tell
+        (PairedCounts(54, 36, 1, 9), "pass"),  # 5 pp less
+        (PairedCounts(50, 40, 0, 10), "fail"),  # as much: 100 samples that all agree exclude no growth of 1 pp
+        (PairedCounts(51, 39, 0, 10), "fail"),  # 1 pp less, within noise
+    ],
+)
+def test_a_loss_that_shrank_needs_no_more_samples_than_its_own_interval(now: PairedCounts, status: str) -> None:
+    before = with_outcomes(PairedCounts(50, 40, 0, 10))
+    (check,) = judge(with_outcomes(now), Thresholds(tolerance_pp=Limit(0.5)), make_baseline(before)).checks
+    assert check.status == status
+    assert check.change <= 0.0
+
+
+def with_outcomes(counts: PairedCounts) -> GateEvidence:
+    """The first samples are right in both networks, then in one of them, ...: runs differ where their counts do."""
+    columns = (counts.both, counts.reference_only, counts.simulated_only, counts.neither)
+    reference, simulated = (
+        [value for count, value in zip(columns, values, strict=True) for _ in range(count)]
+        for values in ((True, True, False, False), (True, False, True, False))
+    )
+    of = measured(counts)
+    outcomes = SampleOutcomes(counts.sample_count, pack_bits(reference), pack_bits(simulated))
+    first, *rest = of.task.figures
+    task = replace(of.task, figures=(replace(first, outcomes=outcomes), *rest))
+    return GateEvidence("r.json", replace(of, task=task))
 
 
 @pytest.mark.parametrize("limits", [{"min_sqnr_db": Limit(3.0)}, {"min_layer_sqnr_db": Limit(-50.0)}])

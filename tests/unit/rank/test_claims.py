@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.ranking import Harm, Placebo, Trial
 from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.task import Criterion, Interval, PairedCounts, TaskChoice, TaskResult
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
-from qdiag.rank.harm import harm_notes, harm_of, is_gain, is_gain_in_db
+from qdiag.rank.harm import harm_notes, is_gain, is_gain_in_db
 from qdiag.simulate.task.classes import AGREEMENT, Logits, TopK
 from qdiag.simulate.task.scoring import Scored, recovery
 from qdiag.simulate.task.shares import counts_figure

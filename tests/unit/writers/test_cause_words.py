@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.ranking import Harm, HarmVerdict, RankedCause, Trial
 from qdiag.core.causes.score import Recovery
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
-from qdiag.rank.harm import harm_of
 from qdiag.writers.words.causes import best_trial, cause_line, commands, headline, repair_title, way_around_commands
 from qdiag.writers.words.task.choice import PROXY
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
