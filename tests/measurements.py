@@ -21,6 +21,7 @@ from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, Histogram, RangeRecord, TensorRange
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.records import LossRecord, OpRecord, WeightRecord
+from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.core.measures.task import Interval, PairedCounts
 from tests.figures import classified, metric, with_metrics
 
@@ -228,6 +229,7 @@ def measurement(
         notes=("0.3 % of the measured inputs lie outside the calibrated range",),
         stages=(StageTime("capture", 1.5), StageTime("calibrate", 4.25), StageTime("simulate", 12.0)),
         versions={"qdiag": "0.1.0", "torch": "2.13.0"},
+        size=NetworkSize(NetworkBytes(10_342_240, 0, 4_816_896), NetworkBytes(2_612_000, 345, 1_204_224)),
     )
 
 

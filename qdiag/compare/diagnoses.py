@@ -108,6 +108,7 @@ def _summary(diagnosis: Diagnosis, source: str) -> RunSummary:
         sample_count=measurement.task.sample_count,
         layer_count=len(measurement.records),
         cause_count=len(diagnosis.ranking.claimed),
+        size=measurement.size,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qdiag.core.causes.ranking import Verdict
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Criterion
 from qdiag.core.measures.task_change import Change, TaskChange, difference
 
@@ -24,6 +25,7 @@ class RunSummary:
     Attributes:
         source: its file. model_digest, data_digest: SHA-256.
         causes: claimed ones.
+        size: bytes in float and quantized; None where they were not counted.
     """
 
     source: str
@@ -35,6 +37,7 @@ class RunSummary:
     sample_count: int
     layer_count: int
     cause_count: int
+    size: NetworkSize | None = None
 
 
 @dataclass(frozen=True, slots=True)

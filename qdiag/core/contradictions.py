@@ -18,6 +18,7 @@ from qdiag.core.measures.measurement import DataInfo, Measurement, OutputRecord
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import Histogram, TensorRange
 from qdiag.core.measures.records import OpRecord, WeightRecord
+from qdiag.core.measures.size import NetworkBytes
 from qdiag.core.measures.task import Criterion, Figure, PairedCounts, TaskResult
 from qdiag.core.task_contradictions import of_criterion, of_figure, of_task
 
@@ -137,6 +138,10 @@ def _of_data(data: DataInfo) -> Iterator[str]:
     yield from _negative(data, "calibration_count", "measured_count", "batch_size")
 
 
+def _of_bytes(network: NetworkBytes) -> Iterator[str]:
+    yield from _negative(network, "weights", "scales", "activations")
+
+
 def _of_output(output: OutputRecord) -> Iterator[str]:
     if any(size < 0 for size in output.shape):
         yield "shape is negative"
@@ -189,6 +194,7 @@ _CHECKS: dict[type, Any] = {
     WeightRecord: _of_weight,
     OutputRecord: _of_output,
     DataInfo: _of_data,
+    NetworkBytes: _of_bytes,
     Measurement: _of_measurement,
     Baseline: _of_baseline,
     Finding: _of_code,

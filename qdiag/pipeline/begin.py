@@ -15,6 +15,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks
 from qdiag.simulate.task.choice.seen import what_is_seen
@@ -84,6 +85,7 @@ def measurement_of(session: Session, experiment: Experiment, measured: Measured)
         stages=session.watch.stages,
         versions=versions(),
         preprocessing=preprocessing,
+        size=network_size(experiment.case),
     )
     case = experiment.case
     count = sum(case.plan.layers[constant.name].output is not None for constant in case.network.graph.constants)

@@ -11,6 +11,7 @@ from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.begin import Experiment
 from qdiag.simulate.case import Case
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.sweeps.fisher import fisher_scores
 from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switchable_layers
@@ -70,6 +71,7 @@ def sensitivity_of(
         correlation,
         versions=versions(),
         notes=notes,
+        size=network_size(case),
     )
 
 

@@ -29,6 +29,7 @@ from qdiag.writers.words.compare import (
     task_rows,
 )
 from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.size import size_rows
 
 TOP = 25
 _DIFFERENCES_SHOWN = 8
@@ -71,7 +72,7 @@ def _run(run: RunSummary) -> Text:
 
 
 def _print_task(console: Console, comparison: Comparison) -> None:
-    rows = list(task_rows(comparison))
+    rows = [*task_rows(comparison), *size_rows(comparison.before.size, comparison.after.size)]
     if not rows:
         return
     table = _plain_table("", "before", "after", "change")

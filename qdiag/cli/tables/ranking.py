@@ -18,6 +18,7 @@ from qdiag.cli.tables.sqnr_header import (
     model_lines,
     next_step,
     preprocessing_lines,
+    size_lines,
 )
 from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Trial, WaterfallStep
 from qdiag.core.causes.score import Recovery
@@ -86,6 +87,7 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
     measurement, ranking = diagnosis.measurement, diagnosis.ranking
     yield from model_lines(measurement.model)
     yield "scheme", Text(measurement.scheme.name, style="bold")
+    yield from size_lines(measurement.size)
     yield from data_lines(measurement.data)
     yield from preprocessing_lines(measurement)
     yield from capture_lines(measurement.capture)

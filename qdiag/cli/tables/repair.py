@@ -9,7 +9,7 @@ from rich.text import Text
 from qdiag.cli.tables.batchnorm_rows import print_batchnorms
 from qdiag.cli.tables.change_lines import float_change_lines, harmless_words, quantized_lines
 from qdiag.cli.tables.fit import Column, fit_table
-from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines
+from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines, size_lines
 from qdiag.core.causes.repair import ModelRepair, RepairStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
@@ -50,6 +50,7 @@ def _proof(repair: ModelRepair) -> Lines:
     for note in repair.notes:
         yield "note", Text(note)
     if repair.before is not None:
+        yield from size_lines(repair.before.size)
         yield from data_lines(repair.before.data)
     if repair.float_change is not None:
         yield from float_change_lines(repair.float_change, repair.float_bound)

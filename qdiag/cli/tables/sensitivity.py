@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
-from qdiag.cli.tables.sqnr_header import data_lines, header_grid, judged_lines, model_lines
+from qdiag.cli.tables.sqnr_header import data_lines, header_grid, judged_lines, model_lines, size_lines
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.sensitivity import Sensitivity, SensitivityRow
 from qdiag.core.measures.task import Criterion
@@ -24,6 +24,7 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
     header = [
         *model_lines(sensitivity.model),
         ("scheme", Text(f"{sensitivity.scheme.name}; switched: {_PART_WORDS[sensitivity.part]}", style="bold")),
+        *size_lines(sensitivity.size),
         *data_lines(sensitivity.data),
         ("all on", Text(score_words(sensitivity.quantized, criterion))),
     ]

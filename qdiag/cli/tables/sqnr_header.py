@@ -9,12 +9,14 @@ from rich.text import Text
 
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.preprocessing import preprocessing_warning
+from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words
 from qdiag.writers.words.task.figures import figure_parts
 
@@ -28,6 +30,7 @@ def sqnr_header(measurement: Measurement) -> RenderableType:
     return header_grid(
         *model_lines(measurement.model),
         *_scheme_lines(measurement.scheme),
+        *size_lines(measurement.size),
         *data_lines(measurement.data),
         *preprocessing_lines(measurement),
         *capture_lines(measurement.capture),
@@ -117,6 +120,12 @@ def _scheme_lines(scheme: QuantScheme) -> Lines:
     yield "", Text(arithmetic_words(scheme))
     for line in override_lines(scheme):
         yield "", Text(f"layers       {line}")
+
+
+def size_lines(size: NetworkSize | None) -> Lines:
+    """Bytes of weights, scales and activations, of the float and of the quantized network."""
+    for i, line in enumerate(size_words(size)):
+        yield "" if i else "size", Text(line)
 
 
 def _task_lines(measurement: Measurement) -> Lines:

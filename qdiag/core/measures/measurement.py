@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.preprocessing import PreprocessingCheck
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import WHOLE_KINDS, TaskResult
 from qdiag.core.scheme import QuantScheme
 
@@ -217,6 +218,8 @@ class Measurement:
     float_share: FloatShare = FloatShare()
     preprocessing: PreprocessingCheck | None = None
     """Whether the inputs are prepared as in training; None where nothing tells."""
+    size: NetworkSize | None = None
+    """Bytes in float and quantized; None in what was stored before they were counted."""
 
     def record(self, name: str) -> OpRecord:
         """The record of one layer.

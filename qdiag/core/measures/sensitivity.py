@@ -7,6 +7,7 @@ from typing import Literal
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.measurement import SCHEMA_VERSION, DataInfo, ModelInfo, StageTime
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.scheme import QuantScheme
 
 SensitivityPart = Literal["both", "weights", "activations"]
@@ -39,6 +40,7 @@ class Sensitivity:
         fisher_rank_correlation: Spearman's, between `fisher` and the output SQNR of `alone` (sign turned so that 1 is
             full agreement); NaN when either is missing.
         notes: what a careful reader should know: no estimate where no gradient passes.
+        size: bytes in float and quantized; None in what was stored before they were counted.
     """
 
     model: ModelInfo
@@ -52,6 +54,7 @@ class Sensitivity:
     versions: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     notes: tuple[str, ...] = ()
+    size: NetworkSize | None = None
 
     @property
     def most_sensitive(self) -> tuple[SensitivityRow, ...]:

@@ -127,5 +127,10 @@ class Affine(Quantizer):
             *(bits, self.is_symmetric, scale, zero_point, self.quant_min, self.quant_max, low * scale, high * scale)
         )
 
+    def scale_bytes(self, element_count: int) -> int:
+        """A float32 scale each, and an integer zero point of the same width as the values unless all are 0."""
+        zero_point_bytes = 0 if self.is_symmetric else -(-self.record().bits // 8)
+        return self.scale.numel() * (4 + zero_point_bytes)
+
     def to(self, device: torch.device) -> "Affine":
         return replace(self, scale=self.scale.to(device), zero_point=self.zero_point.to(device))

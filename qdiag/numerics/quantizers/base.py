@@ -63,6 +63,14 @@ class Quantizer(Protocol):
         """Its plain numbers; those of the widest channel or group where there are several."""
         ...
 
+    def scale_bytes(self, element_count: int) -> int:
+        """Bytes that are stored beside the rounded values: scales, zero points, exponents of blocks.
+
+        Args:
+            element_count: values of the tensor; formats that share a number among a block of values count blocks.
+        """
+        ...
+
     def to(self, device: torch.device) -> "Quantizer":
         """The same quantizer on another device."""
         ...

@@ -117,5 +117,9 @@ class PowerOfTwo(Quantizer):
             edges=(*(-edge for edge in (reversed(edges) if self.has_sign else edges[:1])), *edges),
         )
 
+    def scale_bytes(self, element_count: int) -> int:
+        """The largest exponent of each, in one byte."""
+        return self.exponent.numel()
+
     def to(self, device: torch.device) -> "PowerOfTwo":
         return PowerOfTwo(self.exponent.to(device), self.bits, self.has_sign, self.channel_axis, self.group_size)

@@ -9,6 +9,7 @@ from qdiag.core.measures.change import same_criterion
 from qdiag.core.measures.task import Criterion
 from qdiag.writers.html.filters import signed, signed_change, value
 from qdiag.writers.words.layer_row import layer_rows, weakest
+from qdiag.writers.words.size import size_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ def comparison(before: Diagnosis, after: Diagnosis) -> tuple[ComparisonRow, ...]
     output = before.ranking.before.output_sqnr_db, after.ranking.before.output_sqnr_db
     rows.append(_row("Output SQNR", *output, None))
     rows.append(_row("Weakest layer, local SQNR", _weakest_db(before), _weakest_db(after), None))
+    for label, *cells in size_rows(before.measurement.size, after.measurement.size):
+        rows.append(ComparisonRow(label[:1].upper() + label[1:], *cells))
     claimed = len(before.ranking.claimed), len(after.ranking.claimed)
     change = "none" if claimed[0] == claimed[1] else signed(claimed[1] - claimed[0]).removesuffix(".0")
     rows.append(ComparisonRow("Proved causes", str(claimed[0]), str(claimed[1]), change))

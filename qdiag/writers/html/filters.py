@@ -18,6 +18,7 @@ from qdiag.writers.words.causes import cause_line, cause_title, ranking_state_wo
 from qdiag.writers.words.evidence import evidence_words, float_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
+from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import judged_words, next_step_words
 from qdiag.writers.words.task.figures import change_unit, digits, figure_words, gain_of, noun
 
@@ -200,6 +201,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "gained": gained,
     "gained_bounds": gained_bounds,
     "judged": judged_words,
+    "size_words": size_words,
     "last_part": last_part,
     "loss": loss,
     "loss_tile": loss_tile,

@@ -11,6 +11,7 @@ from qdiag.core.measures.measurement import SCHEMA_VERSION, FloatShare, Measurem
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck
 from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.core.measures.task import Figure, PairedCounts
 from qdiag.writers.json.read import read_json
 from qdiag.writers.plain_json import dump, to_plain
@@ -35,6 +36,8 @@ DERIVED: dict[type, Sequence[str]] = {
     ),
     BatchNormAudit: ("dead_count",),
     FloatChange: ("max_abs_delta",),
+    NetworkBytes: ("stored",),
+    NetworkSize: ("compression", "saved_fraction"),
     FloatShare: ("is_beyond_limit",),
     NormInput: ("distance", "is_as_trained"),
     PreprocessingCheck: ("is_as_trained", "is_doubtful", "float_percent", "better"),

@@ -21,6 +21,7 @@ from qdiag.writers.words.compare import (
     task_rows,
 )
 from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.size import size_rows
 
 LAYERS_SHOWN = 25
 
@@ -44,7 +45,7 @@ def comparison_markdown(comparison: Comparison, layers_shown: int = LAYERS_SHOWN
             ("data", *(f"{plain(run.data)}, {count_noun(run.sample_count, 'sample')}" for run in (before, after))),
         ],
     )
-    rows = list(task_rows(comparison))
+    rows = [*task_rows(comparison), *size_rows(comparison.before.size, comparison.after.size)]
     if rows:
         lines += _table(("", "before", "after", "change"), [tuple(map(plain, row)) for row in rows], numbers=True)
     pairing = pairing_words(comparison)

@@ -10,6 +10,7 @@ from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.float_ops import float_op_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
+from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import judged_words
 from qdiag.writers.words.task.figures import level, value_words
 from qdiag.writers.words.untried import untried_findings
@@ -90,6 +91,7 @@ def method_section(diagnosis: Diagnosis) -> str:
         ("weights", text(tensor_scheme_words(scheme.weights))),
         ("activations", text(tensor_scheme_words(scheme.activations))),
         ("arithmetic", text(arithmetic_words(scheme))),
+        ("size", "; ".join(map(text, size_words(measurement.size)))),
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),
         ("left in float", _float_words(diagnosis)),
         ("judged", text(judged_words(ranking.before.task).removeprefix("judged "))),
