@@ -196,6 +196,13 @@ def test_a_baseline_is_written_compared_and_refused(folder: Path, capsys: pytest
     assert "--update-baseline --accept writes it anew" in capsys.readouterr().out
 
 
+def test_an_infinite_figure_becomes_no_baseline(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "odd.json").write_text(diagnosis_to_json(awkward_diagnosis()), encoding="utf-8")
+    assert run(["gate", "odd.json", "--baseline", "odd-base.json", "--update-baseline", "--accept"]) == 2
+    assert "no baseline can be made of this" in capsys.readouterr().err
+    assert not (folder / "odd-base.json").exists()
+
+
 def test_the_default_baseline_and_limits_beside_an_update(folder: Path) -> None:
     line = ["gate", "bad.json", "--max-drop", "1", "--update-baseline"]
     assert run([*line, "--quiet"]) == 1

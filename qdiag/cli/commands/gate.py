@@ -22,6 +22,7 @@ from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions
 from qdiag.cli.tables.gate import print_gate
 from qdiag.config.gate_file import GateSettings, gate_settings
+from qdiag.core.contradictions import contradictions
 from qdiag.core.gate import EXIT_PASSED, GateResult
 from qdiag.errors import ConfigError, QdiagError
 from qdiag.files.atomic import STDOUT, check_writable, write_file
@@ -198,9 +199,11 @@ def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
 
 
 def _write_baseline(evidence: GateEvidence, path: str) -> None:
-    reason = why_unusable(evidence.measurement)
+    baseline = make_baseline(evidence)
+    doubts = (what for _, what in contradictions(baseline))
+    reason = why_unusable(evidence.measurement) or next(doubts, None)
     if reason is not None:
         raise ConfigError(f"no baseline can be made of this: {reason}", at=evidence.source)
     from qdiag.writers.json.baseline import baseline_to_json
 
-    write_file(path, baseline_to_json(make_baseline(evidence)), over_input=True)
+    write_file(path, baseline_to_json(baseline), over_input=True)

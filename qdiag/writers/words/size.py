@@ -45,11 +45,11 @@ def size_rows(before: NetworkSize | None, after: NetworkSize | None) -> Iterator
     if before is None and after is None:
         return
     stored = [None if size is None else size.simulated.stored for size in (before, after)]
-    yield "weights and scales, quantized", *_cells(stored[0], stored[1])
+    yield "weights and scales", *_cells(stored[0], stored[1])
     held = [None if size is None else size.simulated.activations for size in (before, after)]
-    yield "activations at most, quantized", *_cells(held[0], held[1])
+    yield "activations held", *_cells(held[0], held[1])
     ratios = [UNKNOWN if size is None else f"{size.compression:.2f} x" for size in (before, after)]
-    yield "smaller than in float", ratios[0], ratios[1], ""
+    yield "compression", ratios[0], ratios[1], ""
 
 
 def _cells(before: int | None, after: int | None) -> tuple[str, str, str]:

@@ -44,12 +44,12 @@ def test_three_digits_in_powers_of_a_thousand(count: int, words: str) -> None:
 def test_two_sizes_side_by_side() -> None:
     smaller = NetworkSize(SIZE.reference, NetworkBytes(215_000, 3_480, 75_264))
     assert list(size_rows(SIZE, smaller)) == [
-        ("weights and scales, quantized", "433 kB", "218 kB", "-49.6 %"),
-        ("activations at most, quantized", "75.3 kB", "75.3 kB", "none"),
-        ("smaller than in float", "3.95 x", "7.83 x", ""),
+        ("weights and scales", "433 kB", "218 kB", "-49.6 %"),
+        ("activations held", "75.3 kB", "75.3 kB", "none"),
+        ("compression", "3.95 x", "7.83 x", ""),
     ]
     assert list(size_rows(None, None)) == []
-    assert next(size_rows(None, SIZE)) == ("weights and scales, quantized", "not known", "433 kB", "")
+    assert next(size_rows(None, SIZE)) == ("weights and scales", "not known", "433 kB", "")
 
 
 def test_a_negative_count_contradicts_itself() -> None:
