@@ -1,6 +1,7 @@
 """`qdiag gate` from the outside, on stored results."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from qdiag.writers.json.baseline import read_baseline
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from qdiag.writers.json.measurement import to_json
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
+from tests.figures import metric
 from tests.measurements import measurement
 from tests.other_tasks import judged_by_error, judged_by_sqnr
 
@@ -197,7 +199,10 @@ def test_a_baseline_is_written_compared_and_refused(folder: Path, capsys: pytest
 
 
 def test_an_infinite_figure_becomes_no_baseline(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "odd.json").write_text(diagnosis_to_json(awkward_diagnosis()), encoding="utf-8")
+    task = diagnosis().measurement.task
+    endless = metric("edit distance", 3.0, math.inf, higher_is_better=False)
+    odd = replace(diagnosis().measurement, task=replace(task, figures=(*task.figures, endless)))
+    (folder / "odd.json").write_text(to_json(odd), encoding="utf-8")
     assert run(["gate", "odd.json", "--baseline", "odd-base.json", "--update-baseline", "--accept"]) == 2
     assert "no baseline can be made of this" in capsys.readouterr().err
     assert not (folder / "odd-base.json").exists()
