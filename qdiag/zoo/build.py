@@ -1,7 +1,7 @@
 """A network by its name in the zoo, with arguments as typed on a command line."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args, get_origin
 
 from torch import nn
@@ -12,23 +12,44 @@ from qdiag.zoo.checks import check_choice
 from qdiag.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_small
 from qdiag.zoo.mobilenet_v2 import mobilenet_v2
 from qdiag.zoo.nin import nin
+from qdiag.zoo.repvgg import arguments_of_names, repvgg_a0, repvgg_small
 from qdiag.zoo.resnet import resnet18, resnet34, resnet50
 from qdiag.zoo.resnet_cifar import resnet_cifar
 
 ZOO: dict[str, Callable[..., nn.Module]] = {
     factory.__name__: factory
-    for factory in (mobilenet_v1, mobilenet_v1_small, mobilenet_v2, nin, resnet_cifar, resnet18, resnet34, resnet50)
+    for factory in (
+        mobilenet_v1,
+        mobilenet_v1_small,
+        mobilenet_v2,
+        nin,
+        repvgg_a0,
+        repvgg_small,
+        resnet_cifar,
+        resnet18,
+        resnet34,
+        resnet50,
+    )
 }
+
+RECOGNIZED: dict[str, Callable[[Iterable[str]], dict[str, object]]] = {
+    "repvgg_a0": arguments_of_names,
+    "repvgg_small": arguments_of_names,
+}
+"""Networks of several forms: the arguments that the names of the tensors in a checkpoint tell."""
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def build(name: str, arguments: Mapping[str, object] | None = None) -> nn.Module:
+def build(
+    name: str, arguments: Mapping[str, object] | None = None, tensor_names: Iterable[str] | None = None
+) -> nn.Module:
     """A network of the zoo, without weights and in eval mode.
 
     Args:
         name: key of `ZOO`.
         arguments: arguments of the factory; texts are read as the type that the factory declares.
+        tensor_names: of the checkpoint that it is built for; they tell the form where `arguments` do not.
 
     Raises:
         ConfigError: no such network or argument (the nearest name is in the hint), or a value that does not fit.
@@ -44,6 +65,8 @@ def build(name: str, arguments: Mapping[str, object] | None = None) -> nn.Module
             )
         kind = parameters[argument].annotation
         read[argument] = _read(argument, value, kind) if isinstance(value, str) else value
+    if tensor_names is not None and name in RECOGNIZED:
+        read = {**RECOGNIZED[name](tensor_names), **read}
     return ZOO[name](**read).eval()
 
 

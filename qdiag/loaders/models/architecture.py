@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
@@ -38,8 +38,11 @@ def load_reference(reference: str) -> LoadedModel:
     return LoadedModel(model, "module", reference if reference.startswith(_ZOO) else type(model).__name__)
 
 
-def build_architecture(reference: str) -> nn.Module:
+def build_architecture(reference: str, tensor_names: Iterable[str] | None = None) -> nn.Module:
     """The network that a reference builds. Initial weights are the same every time: torch's generator starts at 0.
+
+    Args:
+        tensor_names: of the checkpoint that it is built for, where a network of the zoo has several forms.
 
     Raises:
         ConfigError: another form of reference, an unknown network of the zoo, or arguments that do not fit.
@@ -50,7 +53,9 @@ def build_architecture(reference: str) -> nn.Module:
     name, arguments = parse_query(reference)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        built = zoo.build(name[len(_ZOO) :], arguments) if name.startswith(_ZOO) else _call(name, arguments)
+        built = (
+            zoo.build(name[len(_ZOO) :], arguments, tensor_names) if name.startswith(_ZOO) else _call(name, arguments)
+        )
     if not isinstance(built, nn.Module):
         raise LoadError(
             f"it gives a value of type {type(built).__name__}, not an nn.Module",

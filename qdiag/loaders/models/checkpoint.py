@@ -53,7 +53,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
         refuse_arch(file, options, f"a whole {name}")
         return LoadedModel(found, "pickle", name)
     arch = need_arch(options.arch, file.at, "the file holds a state dict, weights alone")
-    model = build_architecture(arch)
+    model = build_architecture(arch, found)
     load_weights(model, found, at=file.at, arch=arch)
     return LoadedModel(model, "checkpoint", arch)
 

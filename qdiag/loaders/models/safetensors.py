@@ -25,7 +25,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
     """
     tensors = read_tensors(file)
     arch = need_arch(options.arch, file.at, "a safetensors file holds weights alone")
-    model = build_architecture(arch)
+    model = build_architecture(arch, tensors)
     load_weights(model, tensors, at=file.at, arch=arch)
     return LoadedModel(model, "safetensors", arch)
 
