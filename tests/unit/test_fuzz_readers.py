@@ -18,6 +18,8 @@ from tools.fuzzing.readers import READERS, Reader
 def read_planted(path: Path) -> None:
     """Every kind of fault, told by the first byte."""
     first = path.read_bytes()[:1]
+    if first == b"g":
+        return
     if first == b"c":
         os.kill(os.getpid(), signal.SIGSEGV)
     if first == b"h":
@@ -30,31 +32,70 @@ def read_planted(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "kind", "words"),
     [
-        (b"c", "the process ended with -11"),
-        (b"h", "no answer within 1 s"),
-        (b"w", "a file was written: written"),
-        (b"f", "KeyError at test_fuzz_readers.py"),
-        (b"x", None),
+        (b"c", "crashes", "the process ended with -11"),
+        (b"h", "hangs", "no answer within 1 s"),
+        (b"w", "written files", "a file was written: written"),
+        (b"f", "foreign exceptions", "KeyError at test_fuzz_readers.py"),
+        (b"x", None, None),
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks beside threads
 def test_every_kind_of_fault_is_found(
-    fault: bytes, words: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: bytes, kind: str | None, words: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fuzz_readers, "HANG_SECONDS", 1.0)
     monkeypatch.setattr(fuzz_readers, "mutated", lambda *_: fault + b"qdiag")
-    monkeypatch.setitem(READERS, "planted", Reader(lambda: [b"x"], read_planted, "file"))
+    monkeypatch.setitem(READERS, "planted", Reader(lambda: [b"good"], read_planted, "file"))
     report = fuzz_readers.fuzz("planted", 1.5, 0, tmp_path)
     assert report.runs > 0
-    if words is None:
+    if kind is None or words is None:
         assert not report.findings
-        assert report.outcomes["refused"] == report.runs
+        assert report.outcomes == {"read": 1, "refused": report.runs - 1}
+        assert " 0 foreign exceptions, 0 crashes, 0 hangs, 0 written files, 0 good files refused" in str(report)
         return
     assert any(words in finding for finding in report.findings), report.findings
+    assert report.kinds == {kind: sum(report.findings.values())}
+    assert f" {report.kinds[kind]} {kind}," in str(report)
     kept = next(iter(report.examples.values()))
     assert Path(kept).read_bytes() == fault + b"qdiag"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_good_file_that_is_refused_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(READERS, "planted", Reader(lambda: [b"x"], read_planted, "file"))
+    report = fuzz_readers.fuzz("planted", 0.1, 0, None)
+    assert report.findings == {"a good file is refused": 1}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_process_that_a_hanging_reader_started_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> None:
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        (tmp_path / "child").write_text(str(child))
+        time.sleep(60)
+
+    monkeypatch.setattr(fuzz_readers, "HANG_SECONDS", 0.5)
+    monkeypatch.setitem(READERS, "planted", Reader(lambda: [b"x"], read, "file"))
+    assert fuzz_readers.fuzz("planted", 0.1, 0, None).kinds == {"hangs": 1}
+    state = Path(f"/proc/{(tmp_path / 'child').read_text()}/stat")
+    for _ in range(500):
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX":
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("it still runs")
+
+
+def test_a_reader_without_its_libraries_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(READERS, "planted", Reader(lambda: [b"x"], read_planted, "file", needs=("no_such_library",)))
+    report = fuzz_readers.fuzz("planted", 60.0, 0, None)
+    assert report.runs == 0
+    assert str(report) == "SUMMARY planted: skipped, not installed: no_such_library"
 
 
 def test_mutations_differ_and_many_archives_stay_sound(tmp_path: Path) -> None:

@@ -42,12 +42,16 @@ def small_net() -> nn.Module:
 
 @dataclass(frozen=True)
 class Reader:
-    """seeds: good files, made once. read: what may raise `QdiagError` and nothing else. place: below the folder."""
+    """seeds: good files, made once. read: what may raise `QdiagError` and nothing else. place: below the folder.
+
+    needs: libraries beside torch, numpy, safetensors and Pillow that have to be installed.
+    """
 
     seeds: Callable[[], list[bytes]]
     read: Callable[[Path], object]
     place: str
     is_text: bool = False
+    needs: tuple[str, ...] = ()
 
 
 def _bytes_of(write: Callable[[io.BytesIO], object]) -> bytes:
@@ -59,17 +63,22 @@ def _bytes_of(write: Callable[[io.BytesIO], object]) -> bytes:
 
 
 def _model(path: Path) -> None:
+    from qdiag.loaders.models.formats import load_subject
+    from qdiag.loaders.models.tensors import load_subject_or_tensors
+
+    dict(load_subject(path).model.named_parameters())
+    load_subject_or_tensors(path)
+
+
+def _state(path: Path) -> None:
+    """Weights: for a network, and by themselves, as `qdiag bn` reads them."""
     from qdiag.errors import LoadError
     from qdiag.loaders.models.formats import load_subject
     from qdiag.loaders.models.tensors import load_subject_or_tensors
 
-    try:
-        subject = load_subject(path)
-    except LoadError as error:
-        if "--arch" not in str(error.hint):
-            raise
-        subject = load_subject(path, arch=ARCH)
-    dict(subject.model.named_parameters())
+    with contextlib.suppress(LoadError):  # most often because no architecture is named
+        load_subject(path)
+    dict(load_subject(path, arch=ARCH).model.named_parameters())
     load_subject_or_tensors(path)
 
 
@@ -281,11 +290,14 @@ def _baseline(path: Path) -> None:
     read_baseline(path)
 
 
+_SETTINGS = ("pydantic",)
+_TERMINAL = (*_SETTINGS, "rich", "typer", "click")
+
 READERS: dict[str, Reader] = {
     "pt2": Reader(_programs, _model, "model.pt2"),
     "torchscript": Reader(_scripts, _model, "model.ts"),
-    "checkpoint": Reader(_checkpoints, _model, "model.pt"),
-    "safetensors": Reader(_weights, _model, "model.safetensors"),
+    "checkpoint": Reader(_checkpoints, _state, "model.pt"),
+    "safetensors": Reader(_weights, _state, "model.safetensors"),
     "npz": Reader(_npz, _data, "data.npz"),
     "npy": Reader(_npy, _data, "data.npy"),
     "torch data": Reader(_torch_data, _data, "data.pt"),
@@ -294,9 +306,9 @@ READERS: dict[str, Reader] = {
     "labels.csv": Reader(_tables, _labels, "images/labels.csv", is_text=True),
     "mask": Reader(_masks, _mask, "images/masks/a.png"),
     "boxes.json": Reader(_box_files, _labels, "images/boxes.json", is_text=True),
-    "scheme": Reader(_presets, _scheme, "scheme.toml", is_text=True),
-    "gate file": Reader(_gate_files, _gate_file, "gate.toml", is_text=True),
-    "gate in a project": Reader(_project_files, _gate_file, "pyproject.toml", is_text=True),
-    "result": Reader(_diagnoses, _result, "diagnosis.json", is_text=True),
-    "baseline": Reader(_baselines, _baseline, "baseline.json", is_text=True),
+    "scheme": Reader(_presets, _scheme, "scheme.toml", is_text=True, needs=_SETTINGS),
+    "gate file": Reader(_gate_files, _gate_file, "gate.toml", is_text=True, needs=_SETTINGS),
+    "gate in a project": Reader(_project_files, _gate_file, "pyproject.toml", is_text=True, needs=_SETTINGS),
+    "result": Reader(_diagnoses, _result, "diagnosis.json", is_text=True, needs=_TERMINAL),
+    "baseline": Reader(_baselines, _baseline, "baseline.json", is_text=True, needs=_SETTINGS),
 }
