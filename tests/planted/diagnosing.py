@@ -15,17 +15,16 @@ from tests.runs import diagnose_subject
 
 
 @cache
-def diagnosis(network: Network) -> Diagnosis:
-    """Findings and ranked causes of a planted network."""
+def diagnosis(network: Network, device: str = "cpu") -> Diagnosis:
+    """Findings and ranked causes of a planted network, on the CPU or a GPU."""
     model = network.build()
     is_program = isinstance(model, ExportedProgram)
     subject = Subject(model, "exported_program" if is_program else "module", "planted", "Chain")
     datasets = Datasets(
         batches_from(network.data.calibration, 64), batches_from(network.data.measured, 160), "drawn apart"
     )
-    return diagnose_subject(
-        subject, datasets, network.scheme, options=DiagnoseOptions(with_sensitivity=False, with_bits=False)
-    )
+    options = DiagnoseOptions(with_sensitivity=False, with_bits=False)
+    return diagnose_subject(subject, datasets, network.scheme, options=options, device=device)
 
 
 def finding(found: Diagnosis, code: str) -> Finding | None:

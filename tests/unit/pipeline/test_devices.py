@@ -1,5 +1,7 @@
 """The same figures on a GPU, where there is one; a clear refusal where there is none."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -22,6 +24,19 @@ def test_cuda_equals_cpu(name: str) -> None:
     for a, b in zip(cpu.records, gpu.records, strict=True):
         assert b.local.sqnr_db == pytest.approx(a.local.sqnr_db, abs=0.2)
         assert b.propagated.sqnr_db == pytest.approx(a.propagated.sqnr_db, abs=0.5)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not HAS_CUDA, reason="no CUDA device here")
+@pytest.mark.parametrize("scheme", sorted(path.stem for path in Path("configs").glob("*.toml")))
+def test_every_preset_gives_the_same_on_both(scheme: str) -> None:
+    model, (images, *_) = KINDS["depthwise_separable"].build(), KINDS["depthwise_separable"].inputs(8, 0)[0]
+    cpu = qdiag.measure(model, images, scheme=scheme, device="cpu")
+    gpu = qdiag.measure(model, images, scheme=scheme, device="cuda")
+    assert gpu.size == cpu.size
+    for a, b in zip(cpu.records, gpu.records, strict=True):
+        assert b.quantizer is None or a.quantizer is not None and b.quantizer.bits == a.quantizer.bits
+        assert b.local.sqnr_db == pytest.approx(a.local.sqnr_db, abs=0.3)
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device here")
