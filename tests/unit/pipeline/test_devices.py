@@ -35,7 +35,7 @@ def test_every_preset_gives_the_same_on_both(scheme: str) -> None:
     gpu = qdiag.measure(model, images, scheme=scheme, device="cuda")
     assert gpu.size == cpu.size
     for a, b in zip(cpu.records, gpu.records, strict=True):
-        assert b.quantizer is None or a.quantizer is not None and b.quantizer.bits == a.quantizer.bits
+        assert b.quantizer is None or (a.quantizer is not None and b.quantizer.bits == a.quantizer.bits)
         assert b.local.sqnr_db == pytest.approx(a.local.sqnr_db, abs=0.3)
 
 
