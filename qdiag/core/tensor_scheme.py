@@ -4,12 +4,16 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
+from qdiag.core.formats.float_format import FLOAT_FORMATS, USUAL_FORMATS, ElementName, FloatFormat
 from qdiag.errors import ConfigError
 
-FormatName = Literal["affine", "power_of_two"]
+FormatName = Literal["affine", "power_of_two", "float", "block_float"]
 Granularity = Literal["per_tensor", "per_channel", "per_group"]
 CalibratorName = Literal["minmax", "moving_average", "percentile", "mse", "entropy"]
+ScaleName = Literal["float32", "none", "e8m0", "e4m3"]
 
+FLOAT_TYPES: tuple[FormatName, ...] = ("float", "block_float")
+"""Formats whose values are floating-point numbers themselves, and so have an element and a kind of scale."""
 FLOAT_BITS = 32
 """`bits = 32` says: leave this kind of tensor in float (w8a32, w32a8)."""
 
@@ -30,6 +34,10 @@ class TensorScheme:
         averaging_constant: weight of each new image in `moving_average`.
         range: lowest and highest value, in place of what the calibrator would choose; widened to hold 0.
         type: number format, of which there is a file each in `qdiag.numerics.quantizers`.
+        element: floating-point format of one value, in `float` and `block_float`; None takes the usual one of `bits`.
+        scale: number that the values of a tensor, channel, group or block are divided by, in `float` and `block_float`;
+            None takes the usual one of the type.
+        saturate: values beyond the largest number become that number; `float` only.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -45,6 +53,9 @@ class TensorScheme:
     averaging_constant: float = 0.01
     range: tuple[float, float] | None = None
     type: FormatName = "affine"
+    element: ElementName | None = None
+    scale: ScaleName | None = None
+    saturate: bool = True
 
     def __post_init__(self) -> None:
         if self.bits != FLOAT_BITS and not 2 <= self.bits <= 16:
@@ -68,10 +79,26 @@ class TensorScheme:
             raise ConfigError(
                 f"range = {list(self.range)}", hint="give two finite numbers, the lower one first, such as [-4.0, 4.0]"
             )
+        _check_float_fields(self)
 
     @property
     def is_float(self) -> bool:
         return self.bits == FLOAT_BITS
+
+    @property
+    def is_block(self) -> bool:
+        """Every block of values has a scale that is made of the values themselves, as they come."""
+        return self.type == "block_float" and not self.is_float
+
+    @property
+    def float_format(self) -> FloatFormat:
+        """Of one value, in `float` and `block_float`."""
+        return FLOAT_FORMATS[self.element] if self.element is not None else USUAL_FORMATS[self.bits]
+
+    @property
+    def scale_name(self) -> ScaleName:
+        """The type of scales, in `float` and `block_float`: if none is set, float32, and a power of two for blocks."""
+        return self.scale or ("e8m0" if self.type == "block_float" else "float32")
 
     @property
     def quant_min(self) -> int:
@@ -86,7 +113,8 @@ class TensorScheme:
 class TensorChange:
     """Fields of a `TensorScheme` in place of the scheme's own; None leaves a field as it is.
 
-    A `granularity` other than `per_group` takes the `group_size` away.
+    A `granularity` other than `per_group` takes the `group_size` away, other `bits` take the `element` away, and a
+    `type` that is no float takes all away that only floats have.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -102,6 +130,9 @@ class TensorChange:
     averaging_constant: float | None = None
     range: tuple[float, float] | None = None
     type: FormatName | None = None
+    element: ElementName | None = None
+    scale: ScaleName | None = None
+    saturate: bool | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -115,6 +146,63 @@ class TensorChange:
             ConfigError: fields that contradict each other.
         """
         values = self.values
+        if not values:
+            return base
         if values.get("granularity", "per_group") != "per_group" and "group_size" not in values:
             values["group_size"] = None
-        return replace(base, **values) if values else base
+        if values.get("bits", base.bits) != base.bits:
+            values.setdefault("element", None)
+        if values.get("type", base.type) not in FLOAT_TYPES:
+            values = {"element": None, "scale": None, "saturate": True, **values}
+        return replace(base, **values)
+
+
+def _check_float_fields(scheme: TensorScheme) -> None:
+    """Element, scale and saturation go together with each other and with the rest.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if scheme.type not in FLOAT_TYPES:
+        for name, value in (("element", scheme.element), ("scale", scheme.scale)):
+            if value is not None:
+                raise ConfigError(f"{name} = {value} with type = {scheme.type}", hint="use type = float or block_float")
+        if not scheme.saturate:
+            raise ConfigError(f"saturate = false with type = {scheme.type}", hint="use type = float")
+    elif not scheme.is_float:
+        _check_element(scheme)
+        _check_scale(scheme)
+
+
+def _check_element(scheme: TensorScheme) -> None:
+    if scheme.element is None and scheme.bits not in USUAL_FORMATS:
+        widths = ", ".join(map(str, USUAL_FORMATS))
+        raise ConfigError(f"bits = {scheme.bits} with type = {scheme.type}", hint=f"floats here have {widths} bits")
+    if scheme.float_format.bits != scheme.bits:
+        element, bits = scheme.element, scheme.float_format.bits
+        raise ConfigError(f"bits = {scheme.bits} with element = {element}", hint=f"{element} has {bits}: set both")
+    if not scheme.saturate and (scheme.is_block or scheme.float_format.specials == "none"):
+        what = "type = block_float" if scheme.is_block else f"element = {scheme.float_format.name}"
+        raise ConfigError(f"saturate = false with {what}", hint="it has no other way: leave saturate out")
+
+
+def _check_scale(scheme: TensorScheme) -> None:
+    allowed: dict[bool, tuple[ScaleName, ...]] = {True: ("e8m0", "e4m3", "float32"), False: ("float32", "none")}
+    name = scheme.scale_name
+    if name not in allowed[scheme.is_block]:
+        known = ", ".join(allowed[scheme.is_block])
+        raise ConfigError(f"scale = {name} with type = {scheme.type}", hint=f"use one of {known}")
+    if scheme.is_block and scheme.granularity != "per_group":
+        raise ConfigError(
+            f"granularity = {scheme.granularity} with type = block_float",
+            hint="set granularity = per_group, and group_size to the values of a block: 32 in MX, 16 in NVFP4",
+        )
+    if name == "none" and scheme.granularity != "per_tensor":
+        raise ConfigError(f"scale = none with granularity = {scheme.granularity}", hint="use granularity = per_tensor")
+    if scheme.is_block and scheme.calibrator in ("mse", "entropy"):
+        hint = "scales of blocks are made of the values in them: use minmax"
+        raise ConfigError(f"calibrator = {scheme.calibrator} with type = block_float", hint=hint)
+    has_range = (name == "float32" and not scheme.is_block) or name == "e4m3"
+    if not has_range and (scheme.calibrator != "minmax" or scheme.range is not None):
+        what = f"range = {list(scheme.range)}" if scheme.range is not None else f"calibrator = {scheme.calibrator}"
+        raise ConfigError(f"{what} with scale = {name}", hint="no range is needed there: leave it out")

@@ -20,6 +20,8 @@ SCHEMES = st.builds(
     signed=st.booleans(),
     type=st.just("power_of_two"),
 )
+KINDS = sorted(set(QUANTIZERS) - {"block_float"})
+"""Those whose levels do not depend on the values that are rounded."""
 CLAMPS = st.sampled_from([(0.0, math.inf), (0.0, 6.0), (-1.0, 1.0), (-math.inf, 0.5), (-2000.0, 2000.0)])
 
 
@@ -83,11 +85,12 @@ def test_as_many_levels_as_codes_allow(values: np.ndarray, scheme: TensorScheme)
 
 
 @settings(max_examples=100, deadline=None)
-@given(VALUES, st.sampled_from(sorted(QUANTIZERS)), st.integers(2, 8), st.booleans(), CLAMPS)
+@given(VALUES, st.sampled_from(KINDS), st.integers(2, 8), st.booleans(), CLAMPS)
 def test_a_clamp_that_is_covered_changes_nothing(
     values: np.ndarray, kind: str, bits: int, signed: bool, clamp: tuple[float, float]
 ) -> None:
     x = torch.from_numpy(values)
+    bits = bits if kind != "float" else 8 if bits > 4 else 4
     scheme = TensorScheme(bits=bits, symmetric=signed, signed=signed, type=kind)  # type: ignore[arg-type]
     low, high = x.min().clamp(*clamp), x.max().clamp(*clamp)
     q = QUANTIZERS[scheme.type].from_range(low, high, scheme)

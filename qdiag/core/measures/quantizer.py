@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from qdiag.core.measures.float_steps import FloatSteps
 from qdiag.core.measures.ranges import TensorRange
 
 _UNEVEN_STEPS = 3.0
@@ -29,6 +30,7 @@ class QuantizerRecord:
         type: name of the number format, as schemes have it.
         levels: the values of an uneven format, ascending. edges: one more; what lies between two of them rounds to the
             level there, what lies beyond the outermost is clipped. Both are empty with even steps.
+        mantissa_bits, smallest_step: of a floating-point format with too many levels to list them, see `FloatSteps`.
     """
 
     bits: int
@@ -43,16 +45,20 @@ class QuantizerRecord:
     type: str = "affine"
     levels: tuple[float, ...] = ()
     edges: tuple[float, ...] = ()
+    mantissa_bits: int | None = None
+    smallest_step: float | None = None
 
     @property
     def level_count(self) -> int:
         if self.quant_min is None or self.quant_max is None:
-            return len(self.levels)
+            return self._floats.count if self._floats is not None else len(self.levels)
         return self.quant_max - self.quant_min + 1
 
     def values(self, every: int = 1) -> tuple[float, ...]:
         """Every so many of the levels, ascending."""
         if self.scale is None or self.quant_min is None or self.quant_max is None or self.zero_point is None:
+            if self._floats is not None:
+                return tuple(map(self._floats.level, range(0, self._floats.count, every)))
             return self.levels[::every]
         return tuple((q - self.zero_point) * self.scale for q in range(self.quant_min, self.quant_max + 1, every))
 
@@ -64,12 +70,16 @@ class QuantizerRecord:
     @property
     def zero_bound(self) -> float:
         """Smaller |values| round to 0."""
+        if self.smallest_step is not None:
+            return self.smallest_step / 2.0
         return self.scale / 2.0 if self.scale is not None else self.edges[self._cell(0.0) + 1]
 
     def step_at(self, value: float) -> float:
         """From the level that a value rounds to, to the next one above it; the last step at the end of the range."""
         if self.scale is not None:
             return self.scale
+        if self._floats is not None:
+            return self._floats.step(value)
         above = min(self._cell(value) + 1, len(self.levels) - 1)
         return self.levels[above] - self.levels[above - 1]
 
@@ -98,14 +108,14 @@ class QuantizerRecord:
             return math.nan
         if self.scale is not None:
             return 10.0 * math.log10(12.0 * power) - 20.0 * math.log10(self.scale)
-        share = _noise_share(self.levels, self.edges, seen) if seen is not None else math.nan
+        share = self._noise_share(seen)
         return -10.0 * math.log10(share) if share > 0.0 else math.inf if share == 0.0 else math.nan
 
     def expected_noise_power(self, seen: TensorRange | None, power: float) -> float:
         """Mean square of the error that rounding alone would make, see `expected_sqnr_db`."""
         if self.scale is not None:
             return self.scale**2 / 12.0
-        return power * (_noise_share(self.levels, self.edges, seen) if seen is not None else math.nan)
+        return power * self._noise_share(seen)
 
     @property
     def gaussian_sqnr_db(self) -> float:
@@ -130,13 +140,29 @@ class QuantizerRecord:
             return self.bits - lost
         return math.log2((_UNEVEN_STEPS - 1.0) * (2.0 if self.range_min < 0.0 else 1.0) + 1.0)
 
+    @property
+    def _floats(self) -> FloatSteps | None:
+        if self.mantissa_bits is None or self.smallest_step is None:
+            return None
+        return FloatSteps(self.mantissa_bits, self.smallest_step, self.range_max)
+
+    def _noise_share(self, seen: TensorRange | None) -> float:
+        if seen is None:
+            return math.nan
+        return _noise_share(self._floats or (self.levels, self.edges), seen)
+
     def _cell(self, value: float) -> int:
+        if self._floats is not None:
+            return self._floats.cell(value)
         return min(max(bisect_right(self.edges, value) - 1, 0), len(self.levels) - 1)
 
 
 @lru_cache(maxsize=4096)
-def _noise_share(levels: tuple[float, ...], edges: tuple[float, ...], seen: TensorRange) -> float:
+def _noise_share(grid: FloatSteps | tuple[tuple[float, ...], tuple[float, ...]], seen: TensorRange) -> float:
     """Mean squared distance of values from their levels over their mean square; NaN for zeros."""
+    if isinstance(grid, FloatSteps):
+        return grid.noise_share(_bins(seen))
+    levels, edges = grid
     noise = power = 0.0
     for low, high, weight in _bins(seen):
         inside = edges[bisect_right(edges, low) : bisect_right(edges, high)]

@@ -5,6 +5,13 @@ from collections.abc import Mapping
 from qdiag.core.scheme import FormatName
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.numerics.quantizers.block_float import BlockFloat
 from qdiag.numerics.quantizers.power_of_two import PowerOfTwo
+from qdiag.numerics.quantizers.small_float import SmallFloat
 
-QUANTIZERS: Mapping[FormatName, type[Quantizer]] = {"affine": Affine, "power_of_two": PowerOfTwo}
+QUANTIZERS: Mapping[FormatName, type[Quantizer]] = {
+    "affine": Affine,
+    "power_of_two": PowerOfTwo,
+    "float": SmallFloat,
+    "block_float": BlockFloat,
+}

@@ -9,6 +9,7 @@ from torch import Tensor
 from qdiag.calibrators import CALIBRATORS
 from qdiag.core.measures.facts import WeightFacts
 from qdiag.core.scheme import Granularity, TensorScheme
+from qdiag.core.tensor_scheme import FLOAT_TYPES
 from qdiag.numerics.moments import MomentAccumulator
 
 
@@ -43,10 +44,17 @@ def _median_sqnr_db(rows: Tensor, scheme: TensorScheme | None, *, is_per_channel
     if scheme is None or not bool(torch.isfinite(rows).all()):
         return math.nan
     granularity: Granularity = "per_channel" if is_per_channel else "per_tensor"
-    plain = TensorScheme(bits=scheme.bits, narrow_range=True, granularity=granularity, type=scheme.type)
+    plain = _plain(scheme, granularity)
     rows = rows.float().contiguous()
     simulated = CALIBRATORS[plain.calibrator].weight(rows, plain, 0).fake_quantize(rows)
     signal = rows.double().square().sum(1)
     noise = (rows.double() - simulated.double()).square().sum(1)
     values = (10.0 * torch.log10(signal / noise))[signal > 0].tolist()
     return statistics.median(values) if values else math.nan
+
+
+def _plain(scheme: TensorScheme, granularity: Granularity) -> TensorScheme:
+    """The number format of a scheme with minimum and maximum as its range; values of blocks by themselves."""
+    if scheme.type in FLOAT_TYPES:
+        return TensorScheme(bits=scheme.bits, granularity=granularity, type="float", element=scheme.element)
+    return TensorScheme(bits=scheme.bits, narrow_range=True, granularity=granularity, type=scheme.type)

@@ -6,6 +6,7 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.printable import printable
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
+from qdiag.core.tensor_scheme import FLOAT_TYPES
 
 _OP_WORDS = {
     "conv1d": "conv",
@@ -65,10 +66,23 @@ def tensor_scheme_words(scheme: TensorScheme) -> str:
     }.get(scheme.calibrator, scheme.calibrator)
     if scheme.range is not None:
         how = f"range {scheme.range[0]:g} to {scheme.range[1]:g}"
+    if scheme.type in FLOAT_TYPES:
+        return _float_words(scheme, where, how)
     if scheme.type != "affine":
         return f"{scheme.bits}-bit {format_words(scheme.type)}{' signed' if scheme.signed else ''} {where}, {how}"
     kind = f"{'int' if scheme.signed else 'uint'}{scheme.bits} [{scheme.quant_min}, {scheme.quant_max}]"
     return f"{kind} {'symmetric' if scheme.symmetric else 'affine'} {where}, {how}"
+
+
+def _float_words(scheme: TensorScheme, where: str, how: str) -> str:
+    """`e4m3 float per channel, min-max`, `e2m1 float in blocks of 32 with e8m0 scales`, `float16 without a scale`."""
+    element = scheme.float_format.name
+    name = element if element in ("float16", "bfloat16") else f"{element} float"
+    beyond = "" if scheme.saturate else ", overflowing"
+    if scheme.is_block:
+        tensor = f" and one float32 scale per tensor, {how}" if scheme.scale_name == "e4m3" else ""
+        return f"{name} in blocks of {scheme.group_size} with {scheme.scale_name} scales{tensor}"
+    return f"{name} without a scale{beyond}" if scheme.scale_name == "none" else f"{name} {where}, {how}{beyond}"
 
 
 def format_words(name: str) -> str:

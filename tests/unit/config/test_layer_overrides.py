@@ -1,6 +1,7 @@
 """What is different at single layers: written, read, checked, shown, and honoured by the plan."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -9,10 +10,13 @@ from torch import nn
 import qdiag
 from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.config import load_scheme
-from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange, TensorScheme
+from qdiag.core.scheme import FormatName, LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.errors import ConfigError
 from qdiag.writers.json.measurement import from_json, to_json
 from qdiag.writers.words.layers import override_lines
+
+*_MOST, _LAST = get_args(FormatName)
+FORMATS = f"{', '.join(_MOST)} or {_LAST}"
 
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
@@ -83,7 +87,7 @@ def test_granularity_and_group_size_may_come_apart() -> None:
         ),
         (
             'layers."a.b".weights.type=powr_of_two',
-            'layers."a.b".weights.type = powr_of_two: one of affine or power_of_two is needed',
+            f'layers."a.b".weights.type = powr_of_two: one of {FORMATS} is needed',
             "did you mean power_of_two?",
         ),
         ('layers."a.b".weights.bits=1', "bits = 1", "use 2 to 16"),

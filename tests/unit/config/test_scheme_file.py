@@ -1,11 +1,18 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from qdiag.config import DEFAULT_PRESET, load_preset, load_scheme, preset_names
 from qdiag.config.presets import preset_path
-from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.core.formats.float_format import ElementName
+from qdiag.core.scheme import FormatName, QuantScheme, TensorScheme
 from qdiag.errors import ConfigError
+
+*_MOST, _LAST = get_args(FormatName)
+FORMATS = f"{', '.join(_MOST)} or {_LAST}"
+*_MOST, _LAST = get_args(ElementName)
+ELEMENTS = f"{', '.join(_MOST)} or {_LAST}"
 
 
 def test_every_preset_is_a_scheme_that_bears_its_own_name() -> None:
@@ -110,7 +117,9 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_p
         ("weights.symmetric=1", "weights.symmetric = 1: true or false is needed"),
         ("activations.percentile=high", "activations.percentile = high: a number is needed"),
         ("bias=int3", "bias = int3: one of int32, int64 or float is needed"),
-        ("weights.type=float", "weights.type = float: one of affine or power_of_two is needed"),
+        ("weights.type=flaot", f"weights.type = flaot: one of {FORMATS} is needed"),
+        ("weights.element=e4m4", f"weights.element = e4m4: one of {ELEMENTS} is needed"),
+        ("weights.element=e4m3", "element = e4m3 with type = affine"),
         ("weights=4", "weights = 4 is not a table"),
         ("bits", "not of the form key=value"),
         ("weights.bits=1", "bits = 1"),
