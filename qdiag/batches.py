@@ -84,6 +84,10 @@ class Batches(Protocol):
     @property
     def is_reproducible(self) -> bool: ...
 
+    def name(self, position: int) -> str:
+        """What to call the sample that comes at this position: its file, or its array and index, or its number."""
+        ...
+
     def digest(self) -> str:
         """SHA-256 over the stored samples that are used and over the preprocessing, in hexadecimal."""
         ...
@@ -146,6 +150,10 @@ class RewrittenBatches:
     @property
     def is_reproducible(self) -> bool:
         return self.inner.is_reproducible
+
+    def name(self, position: int) -> str:
+        """That of the stored sample."""
+        return self.inner.name(position)
 
     def digest(self) -> str:
         """That of the stored data."""

@@ -5,6 +5,7 @@
     ├── LoadError             a model file that cannot be read
     │   └── UntrustedError    reading it would execute a pickle, and nobody said --trust
     ├── DataError             images, arrays or labels that cannot be used
+    │   └── TargetError       what one sample is judged by
     ├── CaptureError          a network that cannot be turned into one graph
     ├── CalibrationError      statistics from which no scale can be made
     ├── SimulationError       a graph that cannot be run
@@ -64,6 +65,18 @@ class UntrustedError(LoadError):
 
 class DataError(QdiagError):
     """Images, arrays or labels that cannot be used."""
+
+
+class TargetError(DataError):
+    """What one sample is judged by cannot be used.
+
+    Attributes:
+        sample: its position in the batch, or among all samples where whoever passes the error on knows that.
+    """
+
+    def __init__(self, message: str, *, sample: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.sample = sample
 
 
 class CaptureError(QdiagError):

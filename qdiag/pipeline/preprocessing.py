@@ -29,6 +29,7 @@ from qdiag.simulate.passes.network import Network, place
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.session import Session
+from qdiag.simulate.task.classes import class_numbers
 from qdiag.simulate.task.top_k import is_in_top
 
 SAMPLES = 64
@@ -120,7 +121,7 @@ class _Check:
             logits = self._case.tasks.logits_of(outputs)
             if logits is None:
                 return None
-            found.append(is_in_top(logits, batch.labels.to(logits.device), 1).cpu())
+            found.append(is_in_top(logits, class_numbers(batch).to(logits.device), 1).cpu())
         return torch.cat(found) if found else None
 
     def _run(self, program: Program, batches: Batches) -> Iterator[tuple[Batch, tuple[Any, ...]]]:

@@ -139,6 +139,9 @@ class Selection:
     def is_reproducible(self) -> bool:
         return True
 
+    def name(self, position: int) -> str:
+        return self.samples.name(self.indices[position])
+
     def digest(self) -> str:
         digest = hashlib.sha256(f"{self.preprocessing}\n{self.sample_count}\n".encode())
         self.samples.update_digest(digest, self.indices)

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, Batches, Datasets, RewrittenBatches, not_accepted
 from qdiag.capture.state import restored
-from qdiag.errors import DataError, LoadError
+from qdiag.errors import DataError, LoadError, TargetError
 from qdiag.pipeline.preparation.fixed_batches import in_batches_of, static_batch
 from qdiag.pipeline.preparation.original import own_copy
 from qdiag.pipeline.preparation.signature import takes_one_mapping
@@ -105,9 +105,18 @@ def naming(batches: Batches) -> Iterator[None]:
     """Inside, an error about the data names the file or factory that it came from, unless it names a place already."""
     try:
         yield
+    except TargetError as error:
+        error.at = error.at or _place(batches, error.sample)
+        raise
     except DataError as error:
         error.at = error.at or ("--input-shape" if batches.is_data_free else batches.source)
         raise
+
+
+def _place(batches: Batches, position: int) -> str:
+    """Of one sample: its own file, or the source and what it is called there."""
+    name, source = batches.name(position), batches.source
+    return name if name.startswith(source.partition(" (")[0]) else f"{source}, {name}"
 
 
 def _copied(leaf: Any) -> Any:

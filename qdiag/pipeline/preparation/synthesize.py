@@ -47,6 +47,9 @@ class DrawnBatches:
     def sample_count(self) -> int:
         return int(self.inputs.shape[0])
 
+    def name(self, position: int) -> str:
+        return f"sample {position}"
+
     def digest(self) -> str:
         """SHA-256 over the drawn values."""
         return batches_from(self.inputs, self.batch_size).digest()

@@ -26,6 +26,7 @@ from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import SUMS
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
+from qdiag.simulate.task.classes import class_numbers
 from qdiag.simulate.task.tasks import Tasks
 
 
@@ -128,7 +129,7 @@ def _loss(outputs: tuple[Any, ...], batch: Batch, tasks: Tasks) -> Tensor | None
     """Summed over samples, so that each sample's gradient is its own."""
     logits = tasks.logits_of(outputs)
     if logits is not None:
-        labels = batch.labels if tasks.is_labelled else None
+        labels = class_numbers(batch) if tasks.is_labelled else None
         target = labels.to(logits.device).long() if labels is not None else logits.detach().argmax(1)
         return F.cross_entropy(logits, target, reduction="sum")
     found = [o for o in outputs if _is_float(o)]

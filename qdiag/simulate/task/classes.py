@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import AGREEMENT, Criterion, Figure
-from qdiag.errors import DataError
+from qdiag.errors import TargetError
 from qdiag.simulate.task.base import Gain, RowTally, Table
 from qdiag.simulate.task.shares import share_figure, share_gain
 from qdiag.simulate.task.top_k import is_in_top, same_top1
@@ -58,11 +58,10 @@ class TopK:
         """1 where the label is among the k largest, (N, 1).
 
         Raises:
-            DataError: a label is outside the classes that the network knows.
+            TargetError: a label is outside the classes that the network knows.
         """
         del reference
-        logits, labels = self.logits.of(outputs), batch.labels
-        assert isinstance(labels, Tensor)
+        logits, labels = self.logits.of(outputs), class_numbers(batch)
         _check_labels(labels, logits.shape[1])
         return is_in_top(logits, labels.to(logits.device), self.k).unsqueeze(1)
 
@@ -102,11 +101,19 @@ class Agreement:
         return share_gain(before=before, after=after)
 
 
+def class_numbers(batch: Batch) -> Tensor:
+    """The class number of each sample (N,), of one-hot rows too."""
+    labels = batch.labels
+    assert isinstance(labels, Tensor)
+    return labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.reshape(-1)
+
+
 def _check_labels(labels: Tensor, classes: int) -> None:
     # labels come from a file and lie on the CPU: looking at them makes no GPU wait
     wrong = (labels < 0) | (labels >= classes)
     if labels.device.type == "cpu" and bool(wrong.any()):
-        raise DataError(
+        raise TargetError(
             f"label {int(labels[wrong][0])} is outside 0 to {classes - 1}",
+            sample=int(wrong.nonzero()[0, 0]),
             hint=f"the network has {classes} classes, counted from 0",
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
-from qdiag.errors import DataError
+from qdiag.errors import DataError, TargetError
 from qdiag.simulate.task.base import Gain, RowTally, Table
 from qdiag.simulate.task.sums import sums_figure, sums_gain
 
@@ -24,12 +24,14 @@ class Positions:
 
     Attributes:
         index: of the output. axis: of the classes. classes: on that axis; with one, class 1 begins at `threshold`.
+        are_one_hot: masks have the shape of the logits, and 1 at the class of each position.
     """
 
     index: int
     axis: int
     classes: int
     threshold: float = 0.0
+    are_one_hot: bool = False
 
     def answers(self, outputs: tuple[Any, ...]) -> Tensor:
         """The class of each position, (N, P), int64; -1 where a logit is NaN."""
@@ -127,22 +129,26 @@ def masks_of(batch: Batch, answers: Tensor, positions: Positions) -> Tensor:
     """The masks beside the answers, (N, P), int64; -1 where a position is ignored.
 
     Raises:
-        DataError: masks of another size, or with classes that the network does not know.
+        TargetError: masks of another size, or with classes that the network does not know.
     """
     masks = batch.labels
     assert isinstance(masks, Tensor)
+    masks = masks.argmax(positions.axis) if positions.are_one_hot and masks.ndim > positions.axis else masks
     flat = masks.reshape(masks.shape[0], -1).long()
     if flat.shape != answers.shape:
-        raise DataError(
+        raise TargetError(
             f"masks have {flat.shape[1]} positions, the network answers {answers.shape[1]}",
+            sample=0,
             hint="give masks of the size of the network's output",
         )
     # of a single number per position, 255 is as good a foreground as 1: that is how mask images store it
     flat = flat.clamp(-1, 1) if positions.classes == 1 else torch.where((flat < 0) | (flat == IGNORED), -1, flat)
     classes = positions.count
     if flat.device.type == "cpu" and int(flat.max()) >= classes:
-        raise DataError(
-            f"class {int(flat.max())} in a mask is outside 0 to {classes - 1}",
+        wrong = flat.amax(1) >= classes
+        raise TargetError(
+            f"class {int(flat[wrong][0].max())} in a mask is outside 0 to {classes - 1}",
+            sample=int(wrong.nonzero()[0, 0]),
             hint=f"the network has {classes} classes, counted from 0; positions with {IGNORED} are ignored",
         )
     return flat.to(answers.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
-from qdiag.errors import DataError
+from qdiag.errors import TargetError
 from qdiag.simulate.task.base import Gain, RowTally, Table
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.sums import sums_figure, sums_gain
@@ -138,8 +138,9 @@ def _targets(batch: Batch, own: Tensor) -> Tensor:
     assert isinstance(targets, Tensor)
     found = _flat(targets.to(own.device))
     if found.shape != own.shape:
-        raise DataError(
+        raise TargetError(
             f"targets have {found.shape[1]} numbers per sample, the network gives {own.shape[1]}",
+            sample=0,
             hint="give targets of the shape of the judged output",
         )
     return found
@@ -149,7 +150,7 @@ def errors_of(batch: Batch, output: Tensor) -> Tensor:
     """Output minus targets, (N, numbers of a sample), float64.
 
     Raises:
-        DataError: they have not the same number of numbers.
+        TargetError: they have not the same number of numbers.
     """
     own = _flat(output)
     return own - _targets(batch, own)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def _resampled(table: Table) -> Table:
     return found
 
 
-@cache
+@lru_cache(maxsize=4)  # 40 MB each for as many samples as `BLOCKS`
 def draws(n: int) -> Table:
     """How often each of n samples is drawn, (B, n): the same draws for whatever is compared."""
     generator = np.random.default_rng(_SEED)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import WHOLE_KINDS, TaskChoice, TaskResult
+from qdiag.errors import ConfigError, TargetError
 from qdiag.simulate.task.base import Table, Tally, Task
 from qdiag.simulate.task.classes import Logits, TopK
 
@@ -66,9 +67,9 @@ class ReferenceTallies:
         if number < self._batch_count:
             return
         self._batch_count += 1
-        self.sample_count += batch.sample_count
         for tally in self.tallies:
-            tally.add(batch, reference, reference)
+            _add(tally, batch, reference, reference, self.sample_count)
+        self.sample_count += batch.sample_count
 
 
 class TaskSink:
@@ -81,14 +82,15 @@ class TaskSink:
     def __init__(self, tasks: Tasks, reference: ReferenceTallies | None = None) -> None:
         self._tasks, self._reference = tasks, reference or ReferenceTallies(tasks)
         self._tallies = [task.tally() for task in tasks.criteria]
-        self._batch_count = 0
+        self._batch_count = self._sample_count = 0
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
         self._reference.add(self._batch_count, batch, reference)
         self._batch_count += 1
         for tally in self._tallies:
-            tally.add(batch, simulated, reference)
+            _add(tally, batch, simulated, reference, self._sample_count)
+        self._sample_count += batch.sample_count
 
     def tables(self) -> tuple[Table, Table] | None:
         """Of the criterion that judges, the float network's first; None without one."""
@@ -99,3 +101,16 @@ class TaskSink:
         pairs = zip(self._tasks.criteria, self._reference.tallies, self._tallies, strict=True)
         figures = tuple(task.figure(reference=r.table(), simulated=s.table()) for task, r, s in pairs)
         return TaskResult(self._reference.sample_count, figures, self._tasks.choice)
+
+
+def _add(tally: Tally, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...], samples_before: int) -> None:
+    """Adds a batch; an error knows where it stands among all samples."""
+    try:
+        tally.add(batch, outputs, reference)
+    except TargetError as error:
+        error.sample += samples_before
+        raise
+    except ConfigError as error:
+        last = samples_before + batch.sample_count - 1
+        where = f"at samples {samples_before} to {last}" if last > samples_before else f"at sample {last}"
+        raise ConfigError(f"{error.message}, {where}", at=error.at, hint=error.hint) from error

@@ -202,4 +202,4 @@ def _called(name: str, labels: object, call: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         hint = "the data has no labels: labels is None" if labels is None else None
-        raise ConfigError(f"the metric failed: {type(error).__name__}: {error}", at=name, hint=hint) from error
+        raise ConfigError(f"the metric failed: {first_line(error)}", at=name, hint=hint) from error

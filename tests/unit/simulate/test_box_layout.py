@@ -16,6 +16,7 @@ from qdiag.simulate.task.boxes.recognize import best_layout, layouts_of, likely_
 from qdiag.simulate.task.boxes.table import true_boxes
 from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks
 from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.label_values import LabelValues
 from qdiag.simulate.task.choice.seen import Seen
 from qdiag.simulate.task.user import MetricRequest
 from tests.planted.tasks.metrics import suppress
@@ -109,7 +110,7 @@ def test_without_true_boxes_the_form_is_told_by_the_boxes(name: str) -> None:
 
 
 def _seen(values: tuple[Tensor, ...], targets: Any) -> Seen:
-    return Seen(_outputs(values), targets, lambda: (0, 2), "none" if targets is None else "boxes", values)
+    return Seen(_outputs(values), targets, LabelValues, "none" if targets is None else "boxes", values)
 
 
 def test_true_boxes_choose_average_precision_and_none_choose_agreement() -> None:

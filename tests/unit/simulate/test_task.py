@@ -13,6 +13,7 @@ from qdiag.errors import ConfigError, DataError
 from qdiag.simulate.task.base import Task
 from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks
 from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.label_values import LabelValues
 from qdiag.simulate.task.choice.seen import Seen
 from qdiag.simulate.task.classes import Agreement, Logits, TopK
 from qdiag.simulate.task.tasks import Tasks, TaskSink
@@ -99,7 +100,7 @@ def test_without_labels_there_is_agreement_and_no_accuracy() -> None:
 
 def test_few_classes_have_no_top5() -> None:
     reference, simulated, labels = logits(classes=4)
-    tasks = choose_tasks(TaskRequest(), Seen([Output(0, "out", (4,))], labels, lambda: (0, 3), "classes"))
+    tasks = choose_tasks(TaskRequest(), Seen([Output(0, "out", (4,))], labels, lambda: LabelValues(0, 3), "classes"))
     result = measured(tasks.criteria, reference, simulated, labels, [100])
     assert result.figure("top-1") is not None
     assert result.figure("top-5") is None
@@ -107,7 +108,7 @@ def test_few_classes_have_no_top5() -> None:
 
 def test_maps_are_no_logits() -> None:
     x = torch.randn(4, 3, 8, 8)
-    tasks = choose_tasks(TaskRequest(), Seen([Output(0, "out", (3, 8, 8))], None, lambda: (0, 0), "none"))
+    tasks = choose_tasks(TaskRequest(), Seen([Output(0, "out", (3, 8, 8))], None, LabelValues, "none"))
     result = measured(tasks.criteria, x, x, None, [4])
     assert tasks.logits is None
     assert result.agreement is None and result.figure("agreement") is None

@@ -32,12 +32,17 @@ class Found:
 
 def overlap(first: Floats, second: Floats) -> Floats:
     """Intersection over union of boxes (A, 4) and (B, 4): (A, B); empty boxes overlap nothing."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    both = np.clip(high - low, 0.0, None).prod(2)
+    both = _intersections(first, second)
     sizes = areas(first)[:, None] + areas(second)[None]
     shared: Floats = np.divide(both, sizes - both, out=np.zeros_like(both), where=both > 0.0)
     return shared
+
+
+def _intersections(first: Floats, second: Floats) -> Floats:
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    both: Floats = np.clip(high - low, 0.0, None).prod(2)
+    return both
 
 
 def areas(boxes: Floats) -> Floats:
@@ -79,3 +84,19 @@ def hits(found: Found, boxes: Floats, labels: Labels, thresholds: Floats = THRES
         right[i] = open_ones[columns, best] >= thresholds
         free[columns[right[i]], best[right[i]]] = False
     return right
+
+
+def in_crowds(found: Found, boxes: Floats, labels: Labels, thresholds: Floats = THRESHOLDS) -> Bools:
+    """Which boxes lie in a region of many objects that has one box, (M, T): they are neither right nor wrong.
+
+    The share of the box itself that lies inside counts, as COCO has it for annotations with `iscrowd`.
+
+    Args:
+        boxes, labels: the regions and their class, (K, 4) and (K,).
+    """
+    if not len(labels) or not len(found.scores):
+        return np.zeros((len(found.scores), len(thresholds)), dtype=bool)
+    shares = _intersections(found.boxes, boxes) / np.maximum(areas(found.boxes), np.finfo(np.float64).tiny)[:, None]
+    most = np.where(found.labels[:, None] == labels[None], shares, -1.0).max(1)
+    inside: Bools = most[:, None] >= thresholds
+    return inside

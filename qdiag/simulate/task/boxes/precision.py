@@ -12,7 +12,7 @@ from qdiag.simulate.task.base import Gain, Table, difference
 from qdiag.simulate.task.boxes.found import THRESHOLDS, Floats, Labels
 from qdiag.simulate.task.boxes.reader import BoxReader
 from qdiag.simulate.task.boxes.table import CLASS, HITS, IMAGE, SCORE, TRUE_BOX, BoxTally
-from qdiag.simulate.task.sums import draws, percentiles
+from qdiag.simulate.task.sums import BLOCKS, draws, percentiles
 
 _RECALLS = np.linspace(0.0, 1.0, 101)
 RESAMPLES = 200
@@ -25,8 +25,8 @@ _LARGEST = 4_000_000
 class BoxPrecision:
     """Mean over classes of average precision: over ten overlaps from 0.50 to 0.95 (`mAP`), or at 0.50 (`mAP50`).
 
-    Precision at 101 recalls, boxes of all sizes, a hundred boxes per image. Source: Lin et al., arXiv 1405.0312, and
-    COCOeval of its authors. Intervals are of the paired bootstrap over images.
+    Precision at 101 recalls, boxes of all sizes, a hundred boxes per image, boxes inside crowds left out. Source: Lin
+    et al., arXiv 1405.0312, and COCOeval of its authors. Intervals are of the paired bootstrap over images.
     """
 
     reader: BoxReader
@@ -72,7 +72,8 @@ class BoxPrecision:
         count = image_count(table)
         weights = np.ones((1, count))
         if count >= 2:
-            weights = np.concatenate((weights, draws(count)[:RESAMPLES]))
+            blocks = np.arange(count) % BLOCKS  # of more images every so many are drawn together
+            weights = np.concatenate((weights, draws(min(count, BLOCKS))[:RESAMPLES, blocks]))
         return mean_precision(table, weights, 1 if self.kind == "mAP50" else len(THRESHOLDS))
 
 
@@ -115,9 +116,11 @@ def _of_class(weights: Floats, bits: Labels, count: Floats, thresholds: int) -> 
     Args:
         weights: of the found boxes, best first, (B, M). bits: see `HITS`. count: of the true boxes, (B,).
     """
-    so_far = weights.cumsum(1)
+    so_far, has_crowds = weights.cumsum(1), bool((bits >> len(THRESHOLDS)).any())
     found = np.zeros(len(weights))
     for t in range(thresholds):
+        in_crowd = bits >> (t + len(THRESHOLDS)) & 1
+        so_far = np.where(in_crowd, 0.0, weights).cumsum(1) if has_crowds else so_far
         right = np.flatnonzero(bits >> t & 1)
         hit = weights[:, right].cumsum(1)
         precision = np.divide(hit, so_far[:, right], out=np.zeros_like(hit), where=hit > 0.0)

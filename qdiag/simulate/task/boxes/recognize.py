@@ -26,7 +26,7 @@ def layouts_of(outputs: Sequence[Output], values: tuple[Any, ...], *, are_all: b
     """
     two_axes = [o for o in outputs if len(o.shape) == 2]
     # of two outputs with four columns the one that is called scores does not hold the boxes
-    with_boxes = sorted((o for o in two_axes if 4 in o.shape), key=lambda o: bool(o.classifier_word))
+    with_boxes = sorted((o for o in two_axes if 4 in o.shape), key=lambda o: bool(o.classifier_name))
     pairs = [(one, other) for one in with_boxes for other in two_axes if one is not other]
     found = [layout for one, other in pairs for layout in _apart(one, other, values)]
     for is_usual in (True, False) if are_all else (True,):
@@ -57,7 +57,7 @@ def best_layout(layouts: Sequence[BoxLayout], values: tuple[Any, ...], targets: 
     batch without true boxes is looked at as if there were no targets.
     """
     truth = true_boxes(targets)
-    highest = max((int(labels.max()) for _, labels in truth if len(labels)), default=-1)
+    highest = max((int(one.labels.max()) for one in truth if len(one.labels)), default=-1)
     if highest < 0:
         return likely_layout(layouts, values)
     fitting = [one for one in layouts if not one.classes or one.classes > highest]
@@ -68,7 +68,7 @@ def best_layout(layouts: Sequence[BoxLayout], values: tuple[Any, ...], targets: 
 
 def _precision(layout: BoxLayout, values: tuple[Any, ...], truth: Sequence[Any]) -> float:
     pairs = zip(layout.found(values), truth, strict=True)
-    rows = [image_rows(i, found, *target) for i, (found, target) in enumerate(pairs)]
+    rows = [image_rows(i, found, target) for i, (found, target) in enumerate(pairs)]
     return float(mean_precision(np.concatenate(rows), np.ones((1, len(rows))))[0])
 
 

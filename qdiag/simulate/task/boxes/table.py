@@ -1,24 +1,34 @@
 """Which boxes of every image are right, as rows of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from qdiag.batches import Batch
-from qdiag.errors import DataError
+from qdiag.errors import TargetError
 from qdiag.simulate.task.base import Table
-from qdiag.simulate.task.boxes.found import THRESHOLDS, Floats, Found, Labels, hits
+from qdiag.simulate.task.boxes.found import THRESHOLDS, Bools, Floats, Found, Labels, hits, in_crowds
 from qdiag.simulate.task.boxes.reader import BoxReader
-from qdiag.targets import kind_of_targets
+from qdiag.targets import is_boxes, kind_of_targets
 
 IMAGE, CLASS, SCORE, HITS = range(4)
-"""Columns. In the last one bit t says that a found box is right at threshold t."""
+"""Columns. In the last one bit t says that a found box is right at threshold t, and bit t + 10 that it lies in a crowd
+there, and is neither right nor wrong."""
 TRUE_BOX, ANY_IMAGE = -1.0, -2.0
 """In the last column: the row is a true box; it only says that there is such an image."""
 
-_BITS = 1 << np.arange(len(THRESHOLDS))
+_BITS = 1 << np.arange(2 * len(THRESHOLDS))
+
+
+class Truth(NamedTuple):
+    """The true boxes of an image (K, 4), their classes (K,), and which of them are regions of many objects (K,)."""
+
+    boxes: Floats
+    labels: Labels
+    are_crowds: Bools
 
 
 @dataclass
@@ -32,21 +42,24 @@ class BoxTally:
         """Adds one batch.
 
         Raises:
-            DataError: its targets are no boxes, or of a class that the network does not know.
+            TargetError: its targets are no boxes, or of a class that the network does not know.
         """
         del reference
         targets = true_boxes(batch.labels, self.reader.layout.classes)
-        for found, (boxes, labels) in zip(self.reader.found(outputs), targets, strict=True):
-            self._parts.append(image_rows(len(self._parts), found, boxes, labels))
+        for found, truth in zip(self.reader.found(outputs), targets, strict=True):
+            self._parts.append(image_rows(len(self._parts), found, truth))
 
     def table(self) -> Table:
         """Rows of all images, (R, 4)."""
         return np.concatenate(self._parts) if self._parts else np.zeros((0, 4))
 
 
-def image_rows(number: int, found: Found, boxes: Floats, labels: Labels) -> Table:
-    """A row for the image, one for each true box, and one for each found box, (1 + K + M, 4)."""
-    right = hits(found, boxes, labels) @ _BITS
+def image_rows(number: int, found: Found, truth: Truth) -> Table:
+    """A row for the image, one for each true box that is no crowd, and one for each found box, (1 + K + M, 4)."""
+    single, crowds = ((truth.boxes[which], truth.labels[which]) for which in (~truth.are_crowds, truth.are_crowds))
+    right = hits(found, *single)
+    right = np.concatenate((right, in_crowds(found, *crowds) & ~right), 1) @ _BITS
+    labels = single[1]
     rows = np.full((1 + len(labels) + len(right), 4), float(number))
     rows[:, CLASS] = np.concatenate(([-1], labels, found.labels))
     rows[:, SCORE] = np.concatenate((np.zeros(1 + len(labels)), found.scores))
@@ -54,23 +67,38 @@ def image_rows(number: int, found: Found, boxes: Floats, labels: Labels) -> Tabl
     return rows
 
 
-def true_boxes(targets: Any, classes: int = 0) -> Sequence[tuple[Floats, Labels]]:
-    """Of each image the true boxes (K, 4) and their classes (K,).
+def true_boxes(targets: Any, classes: int = 0) -> Sequence[Truth]:
+    """The true boxes of each image; a COCO annotation with `iscrowd` is a crowd.
 
     Args:
         classes: of the network; 0 for any number.
 
     Raises:
-        DataError: the targets are no boxes, or of a class that the network does not know.
+        TargetError: the targets of an image are no boxes, or of a class that the network does not know.
     """
     if kind_of_targets(targets) != "boxes":
-        raise DataError("the targets of a batch are no boxes", hint="give a dictionary of boxes and labels per image")
-    found = [(t["boxes"].double().cpu().numpy(), t["labels"].long().cpu().numpy()) for t in targets]
-    wrong = [int(c) for _, labels in found for c in labels if c < 0 or 0 < classes <= c]
+        wrong = [i for i, entry in enumerate(targets) if not is_boxes(entry)] if isinstance(targets, list) else []
+        raise TargetError(
+            "its targets are no boxes",
+            sample=next(iter(wrong), 0),
+            hint="give a dictionary with boxes (M, 4) and labels (M,) for each image",
+        )
+    return [_truth(i, entry, classes) for i, entry in enumerate(targets)]
+
+
+def _truth(number: int, entry: Mapping[str, Any], classes: int) -> Truth:
+    boxes, labels = entry["boxes"].double().cpu().numpy(), entry["labels"].long().cpu().numpy()
+    wrong = [int(c) for c in labels if c < 0 or 0 < classes <= c]
     if wrong:
         known = f"outside 0 to {classes - 1}" if classes else "negative"
-        raise DataError(
+        raise TargetError(
             f"the class {wrong[0]} of a true box is {known}",
+            sample=number,
             hint=f"the network has {classes} classes, counted from 0" if classes else "classes are counted from 0",
         )
-    return found
+    crowds = entry.get("iscrowd")
+    if crowds is None:
+        return Truth(boxes, labels, np.zeros(len(labels), dtype=bool))
+    if not isinstance(crowds, Tensor) or crowds.shape != entry["labels"].shape:
+        raise TargetError("iscrowd has not one number for each box", sample=number, hint="give iscrowd (M,), or none")
+    return Truth(boxes, labels, crowds.bool().cpu().numpy())

@@ -4,8 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qdiag.core.measures.task import TaskChoice, TaskKind, TaskReason
-from qdiag.simulate.task.choice.fits import fit_boxes, fit_classes, fit_embedding, fit_numbers, fit_positions
-from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.fits import (
+    fit_boxes,
+    fit_classes,
+    fit_embedding,
+    fit_numbers,
+    fit_one_hot,
+    fit_positions,
+    named_vector,
+)
 from qdiag.simulate.task.choice.seen import Seen, named_output, no_fit
 from qdiag.simulate.task.tasks import Tasks
 from qdiag.simulate.task.user import MetricRequest, user_task
@@ -73,18 +80,23 @@ def _asked(found: Tasks, request: TaskRequest) -> Tasks:
 
 
 def _by_sign(seen: Seen) -> Tasks | None:
-    """Without labels: a classifier where a name or a softmax says so."""
-    signs: tuple[tuple[TaskReason, list[Output]], ...] = (
-        ("name", [o for o in seen.outputs if o.classifier_word]),
-        ("softmax", [o for o in seen.outputs if o.ends_in == "softmax"]),
-    )
-    for reason, outputs in signs:
-        own = replace(seen, outputs=outputs, labels=None, kind_of_labels="none")
-        found = fit_classes(own) or (fit_positions(own) if reason == "softmax" or len(seen.outputs) == 1 else None)
-        if found is not None:
-            word = next(o.classifier_word for o in outputs if o.name == found.choice.output)
-            return replace(found, choice=replace(found.choice, reason=reason, named_by=word))
-    return None
+    """Without labels: a classifier where a name or a softmax says so, and the shape does not speak against it."""
+    seen = replace(seen, labels=None, kind_of_labels="none")
+    named = named_vector(seen.outputs)
+    found = fit_classes(replace(seen, outputs=[named])) if named is not None else None
+    if found is not None and named is not None:
+        return _signed(found, "name", named.classifier_name)
+    maps = [o for o in seen.outputs if len(seen.outputs) == 1 and o.position_classes > 1 and o.position_name]
+    found = fit_positions(replace(seen, outputs=maps))
+    if found is not None:
+        return _signed(found, "name", maps[0].position_name)
+    own = replace(seen, outputs=[o for o in seen.outputs if o.ends_in == "softmax"])
+    found = fit_classes(own) or fit_positions(own)
+    return _signed(found, "softmax", "") if found is not None else None
+
+
+def _signed(found: Tasks, reason: TaskReason, name: str) -> Tasks:
+    return replace(found, choice=replace(found.choice, reason=reason, named_by=name))
 
 
 def _unjudged(request: TaskRequest, seen: Seen) -> Tasks:
@@ -96,12 +108,12 @@ def _unjudged(request: TaskRequest, seen: Seen) -> Tasks:
 
 _BY_LABELS: dict[str, Callable[[Seen], Tasks | None]] = {
     "classes": lambda seen: fit_classes(seen) or fit_numbers(seen),
-    "mask": lambda seen: fit_positions(seen) or fit_numbers(seen),
-    "floats": fit_numbers,
+    "mask": lambda seen: fit_one_hot(seen) or fit_positions(seen) or fit_numbers(seen),
+    "floats": lambda seen: fit_one_hot(seen) or fit_positions(seen) or fit_numbers(seen),
     "boxes": fit_boxes,
 }
 _BY_KIND: dict[str, Callable[[Seen], Tasks | None]] = {
-    "classify": fit_classes,
+    "classify": lambda seen: fit_one_hot(seen) or fit_classes(seen),
     "segment": fit_positions,
     "detect": fit_boxes,
     "regress": fit_numbers,

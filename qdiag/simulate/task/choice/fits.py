@@ -11,9 +11,10 @@ from qdiag.simulate.task.boxes.precision import BoxPrecision
 from qdiag.simulate.task.boxes.reader import BoxReader
 from qdiag.simulate.task.boxes.recognize import best_layout, layouts_of, likely_layout
 from qdiag.simulate.task.choice.hints import Output
+from qdiag.simulate.task.choice.label_values import values_of
 from qdiag.simulate.task.choice.seen import Seen
 from qdiag.simulate.task.classes import TOP_K, Agreement, Logits, TopK
-from qdiag.simulate.task.masks import IGNORED, MeanIoU, Positions, PositionShare
+from qdiag.simulate.task.masks import MeanIoU, Positions, PositionShare
 from qdiag.simulate.task.numbers import PSNR, Cosine, MeanError
 from qdiag.simulate.task.quantities import QUANTITIES_AT_MOST, ScaledError
 from qdiag.simulate.task.tasks import Tasks
@@ -28,24 +29,52 @@ def fit_classes(seen: Seen) -> Tasks | None:
     if not many:
         return _binary(seen, vectors)
     is_labelled = seen.kind_of_labels == "classes"
-    if len(many) > 1:
-        named = [o for o in many if o.classifier_word] if not is_labelled else []
-        highest = seen.label_range()[1] if is_labelled else 0
-        fitting = [o for o in named or many if o.columns > highest]
-        if is_labelled and fitting:
-            least = min(o.columns for o in fitting)
-            tied = [o for o in fitting if o.columns == least]
-            fitting = [o for o in tied if o.classifier_word] or tied
-        many = fitting
+    if len(many) > 1 and is_labelled:
+        highest = seen.label_values().high
+        fitting = [o for o in many if o.columns > highest]
+        least = min((o.columns for o in fitting), default=0)
+        tied = [o for o in fitting if o.columns == least]
+        many = [o for o in tied if o.classifier_name] or tied
+    elif len(many) > 1:
+        named = named_vector(many)
+        many = many if named is None else [named]
     if not many:
         return None
     return _classifier(many[0], Logits(many[0].index, many[0].columns), is_labelled=is_labelled)
 
 
+def named_vector(outputs: Sequence[Output]) -> Output | None:
+    """The vector that names call a classifier's; None without one, or where the names of layers speak for several.
+
+    The name of an output counts more than that of a layer behind it. One number is no classifier's, unless it is
+    behind a sigmoid.
+    """
+    named = [o for o in outputs if o.classifier_name and (o.columns > 1 or (o.columns and o.ends_in == "sigmoid"))]
+    by_themselves = [o for o in named if o.classifier_name == o.name]
+    if by_themselves:
+        return next((o for o in by_themselves if o.columns > 1), by_themselves[0])
+    return named[0] if len(named) == 1 else None
+
+
+def fit_one_hot(seen: Seen) -> Tasks | None:
+    """Labels (N, C) with 1 at the class of each sample and 0 elsewhere."""
+    labels = seen.labels
+    fitting = [o for o in seen.outputs if isinstance(labels, Tensor) and o.columns == labels.shape[-1]]
+    if not fitting or labels.ndim != 2 or not _is_one_hot(seen, 1):
+        return None
+    output = next((o for o in fitting if o.classifier_name), fitting[0])
+    return _classifier(output, Logits(output.index, output.columns), is_labelled=True)
+
+
+def _is_one_hot(seen: Seen, axis: int) -> bool:
+    """Along that axis, in all samples; only where the first batch is, the others are looked at."""
+    return axis in values_of(seen.labels).one_hot_axes and axis in seen.label_values().one_hot_axes
+
+
 def _binary(seen: Seen, vectors: Sequence[Output]) -> Tasks | None:
     """One number whose sign, or whose side of one half behind a sigmoid, is the answer."""
     is_labelled = seen.kind_of_labels == "classes"
-    if len(vectors) != 1 or (is_labelled and not 0 <= seen.label_range()[0] <= seen.label_range()[1] <= 1):
+    if len(vectors) != 1 or (is_labelled and not seen.label_values().are_zero_or_one):
         return None
     if not is_labelled and vectors[0].ends_in != "sigmoid":
         return None
@@ -61,7 +90,7 @@ def _classifier(output: Output, logits: Logits, *, is_labelled: bool) -> Tasks:
 
 def fit_positions(seen: Seen) -> Tasks | None:
     """Logits for each pixel or each step of a sequence."""
-    is_labelled = seen.kind_of_labels in ("mask", "classes") and isinstance(seen.labels, Tensor)
+    is_labelled = seen.kind_of_labels in ("mask", "classes", "floats") and isinstance(seen.labels, Tensor)
     for output in seen.outputs:
         if len(output.shape) < 2:
             continue
@@ -70,10 +99,11 @@ def fit_positions(seen: Seen) -> Tasks | None:
         axes = (1, len(output.shape)) if len(output.shape) > 2 else (2, 1)
         for axis in axes:
             classes = output.shape[axis - 1]
-            count = _numel(output.shape) // max(classes, 1)
-            if is_labelled and not _fits_masks(seen.labels, count, classes):
+            are_one_hot = is_labelled and _are_one_hot_masks(seen, output, axis)
+            if is_labelled and not are_one_hot and not _are_masks(seen, output, classes):
                 continue
-            positions = Positions(output.index, axis, classes, 0.5 if output.ends_in == "sigmoid" else 0.0)
+            threshold = 0.5 if output.ends_in == "sigmoid" else 0.0
+            positions = Positions(output.index, axis, classes, threshold, are_one_hot)
             own = PositionShare(positions, is_against_float=True, noun=noun)
             if not is_labelled:
                 return Tasks((own,), TaskChoice("segment", output.name, "asked"), None, output.index)
@@ -83,10 +113,28 @@ def fit_positions(seen: Seen) -> Tasks | None:
     return None
 
 
-def _fits_masks(masks: Tensor, count: int, classes: int) -> bool:
-    flat = masks.reshape(masks.shape[0], -1)
-    counted = flat[(flat != IGNORED) & (flat >= 0)]
-    return flat.shape[1] == count and (not counted.numel() or int(counted.max()) < max(classes, 2))
+def _are_one_hot_masks(seen: Seen, output: Output, axis: int) -> bool:
+    """They have the shape of the logits, and 1 at the class of each position."""
+    return tuple(seen.labels.shape[1:]) == output.shape and _is_one_hot(seen, axis)
+
+
+def _are_masks(seen: Seen, output: Output, classes: int) -> bool:
+    """A class number for each position. The values of all samples decide: the first batch may lack most classes.
+
+    Floats are class numbers where they are 0 and 1 for a single channel, or whole numbers that no output equals in
+    shape.
+    """
+    shape = tuple(seen.labels.shape[1:])
+    if _numel(shape) != _numel(output.shape) // max(classes, 1):
+        return False
+    if seen.kind_of_labels == "floats":
+        are_numbers = classes > 1 and any(_squeezed(o.shape) == _squeezed(shape) for o in seen.outputs)
+        first = values_of(seen.labels)
+        if are_numbers or not first.are_whole or (classes == 1 and not first.are_zero_or_one):
+            return False
+        values = seen.label_values()
+        return values.are_bits if classes == 1 else values.are_whole and values.highest_class < classes
+    return seen.label_values().highest_class < max(classes, 2)
 
 
 def fit_numbers(seen: Seen) -> Tasks | None:
@@ -103,10 +151,16 @@ def fit_numbers(seen: Seen) -> Tasks | None:
     output = fitting[0]
     own = (MeanError(output.index), MeanError(output.index, "RMSE"))
     is_image = len(output.shape) == 3 and output.shape[0] in _IMAGE_CHANNELS
-    psnr = (PSNR(output.index, 255.0 if float(seen.labels.double().abs().max()) > 2.0 else 1.0),) if is_image else ()
+    psnr = (PSNR(output.index, _peak(seen)),) if is_image else ()
     is_few = 2 <= output.columns <= QUANTITIES_AT_MOST
     scaled = (ScaledError(output.index),) if is_few else ()
     return Tasks((*psnr, *scaled, *own), TaskChoice("regress", output.name, "targets"), None, output.index)
+
+
+def _peak(seen: Seen) -> float:
+    """The largest value that images like the targets of all samples may have."""
+    values = seen.label_values()
+    return 255.0 if max(abs(values.low), abs(values.high)) > 2.0 else 1.0
 
 
 def fit_embedding(seen: Seen) -> Tasks | None:

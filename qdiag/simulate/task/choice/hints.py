@@ -10,10 +10,13 @@ from torch import Tensor
 from qdiag.core.graph import Layer
 from qdiag.simulate.passes.network import Network
 
-_CLASSIFIER_WORDS = frozenset(
-    {"logit", "logits", "prob", "probs", "probability", "probabilities", "score", "scores", "fc", "cls", "class"}
-    | {"classes", "classifier", "classification", "head", "softmax", "prediction", "predictions"}
+_ANSWER_WORDS = frozenset(
+    {"logit", "logits", "prob", "probs", "probability", "probabilities", "softmax", "cls", "class", "classes"}
+    | {"classifier", "classification", "lm"}
 )
+"""They say of an output of any shape that its numbers belong to classes."""
+_VECTOR_WORDS = frozenset({"fc", "head", "score", "scores", "prediction", "predictions"})
+"""They say it of a vector alone: detectors, depth maps and regressions end in heads too."""
 _EMBEDDING_WORDS = frozenset(
     {"emb", "embed", "embedding", "embeddings", "embeds", "feature", "features", "pooler", "pooled"}
 )
@@ -42,16 +45,36 @@ class Output:
         return self.shape[0] if is_vector else 0
 
     @property
-    def classifier_word(self) -> str:
-        """The name, of the output or of its layer, that calls it a classifier's; empty without one."""
-        return self._named(_CLASSIFIER_WORDS)
+    def position_classes(self) -> int:
+        """Numbers of each position of a map (C, H, W) or of a sequence (T, C); 0 for outputs of another shape."""
+        if self.columns or len(self.shape) < 2:
+            return 0
+        return self.shape[0] if len(self.shape) > 2 else self.shape[-1]
+
+    @property
+    def classifier_name(self) -> str:
+        """The name, of the output or of a layer, that calls it a classifier's; empty without one.
+
+        Several numbers behind a sigmoid each are no classes of which one is the answer: of a name that only vectors
+        have, the shape knows better.
+        """
+        own = self._named((self.name,), _ANSWER_WORDS | _VECTOR_WORDS)
+        is_plain = self.columns > 0 and (self.columns == 1 or self.ends_in != "sigmoid")
+        of_layer = self._named(self.layers, _ANSWER_WORDS | (_VECTOR_WORDS if is_plain else frozenset()))
+        return own or of_layer
+
+    @property
+    def position_name(self) -> str:
+        """The name that says of a map or a sequence that each position has numbers for classes; empty without one."""
+        return self._named((self.name, *self.layers), _ANSWER_WORDS)
 
     @property
     def embedding_word(self) -> str:
-        return self._named(_EMBEDDING_WORDS)
+        return self._named((self.name, *self.layers), _EMBEDDING_WORDS)
 
-    def _named(self, words: frozenset[str]) -> str:
-        for name in (self.name, *self.layers):
+    @staticmethod
+    def _named(names: Sequence[str], words: frozenset[str]) -> str:
+        for name in names:
             if any(part.rstrip("0123456789") in words for part in re.split(r"[^0-9a-z]+", name.lower())):
                 return name
         return ""

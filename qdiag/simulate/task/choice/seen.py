@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from qdiag.capture.program import Runner
 from qdiag.errors import ConfigError
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.task.choice.hints import Output, outputs_of
+from qdiag.simulate.task.choice.label_values import LabelValues, values_of_all
 from qdiag.targets import TargetKind, kind_of_targets, shape_of_targets
 
 
@@ -23,12 +25,12 @@ class Seen:
         outputs: of the float network that may be judged. values: what all outputs give for the batch.
         others: float outputs that were not asked for.
         labels: of the batch; None without any.
-        label_range: least and largest class number of all samples; asked for only where it decides.
+        label_values: of all samples; asked for only where they decide, because every batch is looked at.
     """
 
     outputs: Sequence[Output]
     labels: Any
-    label_range: Callable[[], tuple[int, int]]
+    label_values: Callable[[], LabelValues]
     kind_of_labels: TargetKind
     values: tuple[Any, ...] = ()
     others: Sequence[Output] = ()
@@ -43,7 +45,7 @@ def what_is_seen(network: Network, batches: Batches) -> Seen:
     return Seen(
         outputs_of(network, values, batch.sample_count),
         batch.labels,
-        lambda: _label_range(batches),
+        cache(lambda: values_of_all(batches)),
         kind_of_targets(batch.labels),
         tuple(values),
     )
@@ -65,8 +67,8 @@ def no_fit(seen: Seen, kind: str | None = None) -> ConfigError:
     """The labels fit no output, or none has the task asked for: the outputs are listed with their shapes."""
     labels = ""
     if seen.kind_of_labels == "classes":
-        low, high = seen.label_range()
-        labels = f"class numbers from {low} to {high}"
+        values = seen.label_values()
+        labels = f"class numbers from {int(values.low)} to {int(values.high)}"
     else:
         labels = _words_of(seen.labels, seen.kind_of_labels)
     what = f"no output fits the task {kind}" if kind else f"the labels, {labels}, fit no output"
@@ -76,7 +78,10 @@ def no_fit(seen: Seen, kind: str | None = None) -> ConfigError:
             "the float network has to find some of the true boxes of the first batch, which are x0, y0, x1, y1 in the "
             "unit of its own boxes, with classes counted from 0; or give a metric of your own"
         )
-    return ConfigError(what, at="task", hint=f"the outputs are {_listed(seen.outputs)}; {way}")
+    hint = f"the outputs are {_listed(seen.outputs)}; {way}"
+    if seen.kind_of_labels == "mask" and not kind:
+        hint = f"the largest class in the masks is {seen.label_values().highest_class}; {hint}"
+    return ConfigError(what, at="task", hint=hint)
 
 
 def _listed(outputs: Sequence[Output]) -> str:
@@ -92,9 +97,3 @@ def _words_of(labels: Any, kind: TargetKind) -> str:
 
 def _shape_of(sample: Sequence[int]) -> str:
     return str(("N", *sample)).replace("'", "")
-
-
-def _label_range(batches: Batches) -> tuple[int, int]:
-    """Least and largest class number of all samples: where it decides, all batches are looked at."""
-    ends = [batch.labels.aminmax() for batch in batches if isinstance(batch.labels, Tensor) and batch.labels.numel()]
-    return min(int(low) for low, _ in ends), max(int(high) for _, high in ends)

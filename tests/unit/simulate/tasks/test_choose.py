@@ -94,6 +94,62 @@ def test_an_output_without_a_name_or_labels_is_judged_by_sqnr() -> None:
         assert task.figures == () and task.judged is None
 
 
+class Last(nn.Module):
+    """A network whose last layer has a name of its own."""
+
+    def __init__(self, name: str, last: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.name = nn.Conv2d(3, 6, 3, padding=1), name
+        self.add_module(name, last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = getattr(self, self.name)(self.conv(x).relu())
+        return found
+
+
+@pytest.mark.parametrize("name", ["fc", "head", "scores", "prediction"])
+def test_a_layer_called_head_makes_a_classifier_of_a_vector_alone(name: str) -> None:
+    found = task_of(Last(name, vector(3))).choice
+    assert (found.kind, found.reason) == ("classify", "name") and found.named_by.startswith(name)
+    for other in (
+        vector(1),
+        pixels(4),
+        pixels(1),
+        nn.Sequential(nn.Flatten(2), nn.Linear(64, 5)),
+        vector(3, nn.Sigmoid()),
+    ):
+        assert (task_of(Last(name, other)).choice.kind, task_of(Last(name, other)).figures) == ("none", ())
+
+
+@pytest.mark.parametrize("name", ["classifier", "logits"])
+def test_a_layer_named_after_classes_says_so_of_maps_too(name: str) -> None:
+    task = task_of(Last(name, pixels(4)))
+    assert (task.choice.kind, task.choice.reason, names(task)) == ("segment", "name", ["pixel agreement"])
+    assert task.choice.named_by.startswith(name)
+    assert task_of(Last(name, pixels(1))).choice.kind == "none"
+
+
+class TwoHeads(nn.Module):
+    def __init__(self, second: str, columns: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.pool, self.second = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), second
+        self.head_boxes = nn.Linear(3, 4)
+        self.add_module(second, nn.Linear(3, columns))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.pool(x)
+        return self.head_boxes(x), getattr(self, self.second)(x)
+
+
+def test_the_names_of_several_layers_decide_nothing() -> None:
+    assert task_of(TwoHeads("head_kinds", 10)).choice.kind == "none"
+    found = task_of(TwoHeads("head_age", 1)).choice
+    assert (found.kind, found.named_by) == ("classify", "head_boxes")
+    assert task_of(TwoHeads("kinds", 10), output="1", task="classify").choice.output == "1"
+
+
 def test_a_softmax_at_the_end_is_a_classifier() -> None:
     task = task_of(Net(a=vector(4), b=vector(10, nn.Softmax(1))))
     assert (task.choice.kind, task.choice.output, task.choice.reason) == ("classify", "b", "softmax")
@@ -111,6 +167,77 @@ def test_masks_of_one_foreground_choose_the_single_channel() -> None:
     task = task_of(Net(out=pixels(1)), torch.randint(0, 2, (N, 8, 8)))
     assert task.choice.kind == "segment"
     assert task.judged is not None and task.judged.criterion.name == "mIoU"
+
+
+def late_class(high: int) -> Tensor:
+    """Masks of 0 and 1, but for one pixel of the last one."""
+    masks = torch.arange(N * 64).reshape(N, 8, 8) % 2
+    masks[-1, 0, 0] = high
+    return masks
+
+
+def one_hot(masks: Tensor, classes: int) -> Tensor:
+    return nn.functional.one_hot(masks, classes).movedim(-1, 1).float()
+
+
+def test_all_masks_decide_whether_they_fit() -> None:
+    data = lambda masks: [(x, y) for x, y in zip(images().split(8), masks.split(8), strict=True)]  # noqa: E731
+    net = Net(two=pixels(2), five=pixels(5))
+    assert qdiag.measure(net, data(late_class(1))).task.choice.output == "two"
+    assert qdiag.measure(net, data(late_class(4))).task.choice.output == "five"
+    with pytest.raises(ConfigError, match="fit no output") as caught:
+        qdiag.measure(net, data(late_class(7)))
+    assert "the largest class in the masks is 7" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
+def test_one_hot_masks_are_masks(kind: torch.dtype) -> None:
+    masks = torch.randint(0, 3, (N, 8, 8), generator=torch.Generator().manual_seed(2))
+    assert task_of(Net(out=pixels(3)), one_hot(masks, 3).to(kind)) == task_of(Net(out=pixels(3)), masks)
+
+
+def test_float_masks_of_a_single_channel_are_masks() -> None:
+    masks = late_class(1)
+    for given in (masks.float(), masks.float().unsqueeze(1)):
+        assert task_of(
+            Net(
+                out=pixels(
+                    1,
+                )
+            ),
+            given,
+        ) == task_of(Net(out=pixels(1)), masks)
+    assert task_of(Net(out=pixels(4)), masks.float()) == task_of(Net(out=pixels(4)), masks)
+
+
+def test_one_soft_value_makes_targets_of_masks() -> None:
+    soft = late_class(1).float()
+    soft[-1, 0, 0] = 0.5
+    assert task_of(Net(out=pixels(1)), soft).choice.kind == "regress"
+    soft = one_hot(late_class(1), 2)
+    soft[-1, :, 0, 0] = 0.5
+    assert task_of(Net(out=pixels(2)), soft).choice.kind == "regress"
+    assert task_of(Net(out=pixels(1)), late_class(1).float(), task="regress").choice.kind == "regress"
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.int64])
+def test_one_hot_rows_are_class_numbers(kind: torch.dtype) -> None:
+    classes = torch.arange(N) * 5 % 4
+    net = Net(pose=vector(3), kinds=vector(4))
+    assert task_of(net, nn.functional.one_hot(classes, 4).to(kind)) == task_of(net, classes)
+    assert task_of(net, one_hot(classes, 4) + 0.1).choice.kind == "regress"
+
+
+def test_the_peak_of_images_is_that_of_all_of_them() -> None:
+    bright = torch.rand(N, 3, 8, 8)
+    bright[-1, 0, 0, 0] = 255.0
+    net = Net(out=pixels(3))
+    dark, found = (
+        qdiag.measure(net, list(zip(images().split(8), y.split(8), strict=True))).task
+        for y in (bright.clamp(0, 1), bright)
+    )
+    assert dark.judged is not None and found.judged is not None
+    assert found.judged.reference > dark.judged.reference + 20.0
 
 
 def test_whole_numbers_for_each_pixel_of_one_channel_are_no_masks() -> None:
