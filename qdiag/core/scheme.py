@@ -16,12 +16,14 @@ __all__ = [
     "FormatName",
     "Granularity",
     "LayerOverride",
+    "NormArithmetic",
     "QuantScheme",
     "TensorChange",
     "TensorScheme",
 ]
 
 BiasType = Literal["int32", "int64", "float"]
+NormArithmetic = Literal["exact", "shift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class QuantScheme:
         accumulator_bits: width of the sum of products, which saturates there.
         pair_saturation: products of two neighbours are first added in int16 and saturate there (x86 without VNNI).
         fold_batchnorm: BatchNorm goes into the neighbouring convolution or linear layer before quantization.
+        batchnorm: how a BatchNorm that stays multiplies: `exact`, or by shifts (arXiv 1602.02830, algorithm 2).
         float_layers: glob patterns of layers that stay in float.
         split_concats: glob patterns of concats at an output of the network that are left to whoever reads it: each
             branch comes out with the quantizer that it has.
@@ -72,6 +75,7 @@ class QuantScheme:
     accumulator_bits: int = 32
     pair_saturation: bool = False
     fold_batchnorm: bool = True
+    batchnorm: NormArithmetic = "exact"
     float_layers: tuple[str, ...] = ()
     split_concats: tuple[str, ...] = ()
     layers: tuple[LayerOverride, ...] = ()

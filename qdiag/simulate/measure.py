@@ -11,6 +11,7 @@ from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import TaskResult
 from qdiag.core.progress import Progress
 from qdiag.simulate.case import Case
+from qdiag.simulate.facts.arithmetic import ArithmeticObserver
 from qdiag.simulate.facts.layer import gather_facts
 from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.facts.observer import FactObserver
@@ -46,11 +47,11 @@ MEASURED: Codec[Measured] = json_codec(Measured)
 def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
     """The paired pass over the measured data."""
     errors, losses, facts = ErrorObserver(case.plan), LossObserver(case.network, case.plan), FactObserver()
-    macs = MacObserver()
+    macs, arithmetic = MacObserver(), ArithmeticObserver(case.plan)
     observers: dict[Depth, Sequence[LayerObserver]] = {
-        "errors": [macs, errors],
-        "losses": [macs, losses, errors],
-        "facts": [macs, losses, facts, errors],
+        "errors": [macs, arithmetic, errors],
+        "losses": [macs, arithmetic, losses, errors],
+        "facts": [macs, arithmetic, losses, facts, errors],
     }
     program = case.network.program
     layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
@@ -60,7 +61,7 @@ def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
     run_batches(runner, case.measured, progress, stage="simulate", sinks={SIMULATED: [outputs, task]})
     weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(
-        op_records(case, errors.errors(), losses.records(), weights),
+        op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors()),
         outputs.records(),
         task.result(),
         gather_facts(case, facts.facts(), macs.counts()) if depth == "facts" else (),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from qdiag.capture.program import Program
 from qdiag.core.graph import INPUT, OUTPUT, Layer
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import FloatOp, FloatShare
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import LossRecord, OpRecord
@@ -19,18 +20,24 @@ def op_records(
     errors: Mapping[str, LayerErrors],
     losses: Mapping[str, LossRecord],
     weights: Mapping[str, SimulatedWeights],
+    arithmetic: Mapping[str, ErrorSums],
 ) -> tuple[OpRecord, ...]:
     """One record per layer whose output was ever a float tensor, in graph order.
 
     Args:
-        errors, losses, weights: of the paired pass, by layer; the weights of its quantized network.
+        errors, losses, weights, arithmetic: of the paired pass, by layer; the weights of its quantized network.
     """
     records: list[OpRecord] = []
     for layer in case.network.graph.layers:
         if layer.name in errors:
             seen = case.observations.get(layer.name)
             record = _record(len(records), layer, case, errors[layer.name], weights.get(layer.name))
-            record = replace(record, range=seen.statistics.range if seen else None, losses=losses.get(layer.name))
+            record = replace(
+                record,
+                range=seen.statistics.range if seen else None,
+                losses=losses.get(layer.name),
+                arithmetic=arithmetic.get(layer.name),
+            )
             records.append(record)
     return tuple(records)
 

@@ -103,11 +103,17 @@ def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[L
         Column("bias\nfraction %", lambda row: Text(percent(row.record.local.bias_fraction)), 30),
         Column("clipped\n%", lambda row: Text(percent(row.record.clipped_fraction)), 40),
     ]
+    if any(record.arithmetic is not None for record in measurement.records):
+        columns.append(Column("arithmetic\ndB", _arithmetic, 97))
     if any(row.losses is not None for row in measurement.records):
         columns += [Column(f"{name}\ndB", _loss(name), 70) for name in LOSSES]
     if any(row.nonfinite_count for row in layer_rows(measurement.records)):
         columns.append(Column("NaN, Inf\ncount", nonfinite, 95))
     return Column("layer", name), columns
+
+
+def _arithmetic(row: LayerRow) -> Text:
+    return Text(db(row.record.arithmetic.sqnr_db) if row.record.arithmetic is not None else "")
 
 
 def _loss(name: str) -> Callable[[LayerRow], Text]:

@@ -81,6 +81,8 @@ class OpRecord:
         local: the layer alone, on quantized reference inputs. propagated: inside the quantized network.
         clipped_count: reference output values outside the representable range, of `local.count`.
         range: of the reference output, on the calibration data.
+        arithmetic: what an arithmetic that approximates, such as a BatchNorm by shifts, makes of the exact result, on
+            quantized reference inputs and before the output is quantized; None where the arithmetic is exact.
     """
 
     index: int
@@ -98,6 +100,7 @@ class OpRecord:
     skip_reason: str | None = None
     range: TensorRange | None = None
     losses: LossRecord | None = None
+    arithmetic: ErrorSums | None = None
 
     @property
     def expected_sqnr_db(self) -> float:

@@ -7,8 +7,9 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.saturating import saturating
+from qdiag.simulate.arithmetic.shift_batchnorm import shift_batchnorm
 
-ARITHMETICS: tuple[Callable[[QuantPlan, Layer], Arithmetic | None], ...] = (saturating,)
+ARITHMETICS: tuple[Callable[[QuantPlan, Layer], Arithmetic | None], ...] = (saturating, shift_batchnorm)
 """Each gives its arithmetic where scheme and layer ask for it; the first one that does is taken."""
 
 

@@ -16,6 +16,10 @@ def layer_frame(measurement: Measurement) -> pd.DataFrame:
     by_name = {record.name: record for record in measurement.records}
     rows = layer_rows(measurement.records)
     frame = pd.DataFrame([{**_columns(row), "op": op_words(row.record, by_name)} for row in rows])
+    if any(record.arithmetic is not None for record in measurement.records):
+        frame["arithmetic_sqnr_db"] = [
+            own.sqnr_db if (own := row.record.arithmetic) is not None else None for row in rows
+        ]
     has_losses = any(record.losses is not None for record in measurement.records)
     for name in LOSSES if has_losses else ():
         frame[f"{name}_loss_sqnr_db"] = [

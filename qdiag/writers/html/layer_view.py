@@ -159,6 +159,8 @@ def fact_words(view: LayerView) -> list[tuple[str, str]]:
             local, propagated = significant(record.local_rmse_scales), significant(record.propagated_rmse_scales)
             rows.append(("Noise", f"{local} steps locally (0.29 is pure rounding), {propagated} propagated"))
         rows.append(("Clipped", percent_words(record.clipped_fraction)))
+    if record.arithmetic:
+        rows.append(("Arithmetic", f"{with_unit(record.arithmetic.sqnr_db, 'dB')} against the exact one"))
     if record.skip_reason:
         rows.append(("In float", record.skip_reason))
     if record.range:

@@ -96,6 +96,8 @@ def arithmetic_words(scheme: QuantScheme) -> str:
     if scheme.pair_saturation:
         words.append("int16 pair sums")
     words.append("BatchNorm folded" if scheme.fold_batchnorm else "BatchNorm not folded")
+    if scheme.batchnorm == "shift":
+        words.append("BatchNorm by shifts where it stays")
     if scheme.float_layers:
         words.append(f"float: {' '.join(scheme.float_layers)}")
     if scheme.split_concats:

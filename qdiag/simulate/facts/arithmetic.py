@@ -1,0 +1,45 @@
+"""What an arithmetic that approximates makes of a layer, against the exact one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, fx
+
+from qdiag.core.graph import Layer
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.numerics.error_accumulator import ErrorAccumulator
+from qdiag.plan import QuantPlan
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
+from qdiag.simulate.arithmetic.saturating import Saturating
+from qdiag.simulate.arithmetic.table import arithmetic_of
+from qdiag.simulate.passes.lanes import LOCAL, has_lanes, pick
+from qdiag.simulate.passes.observer import LayerObserver
+
+
+class ArithmeticObserver(LayerObserver):
+    """Runs a layer a second time, exactly, where its arithmetic is neither exact nor one that saturates.
+
+    Both see the quantized reference inputs of the paired pass; what they give is compared behind the fused clamp, and
+    before any quantizer.
+    """
+
+    def __init__(self, plan: QuantPlan) -> None:
+        self._plan = plan
+        self._errors: dict[str, ErrorAccumulator] = {}
+
+    def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        arithmetic = arithmetic_of(self._plan, layer)
+        if isinstance(arithmetic, FakeQuantized | Saturating) or not has_lanes((args, kwargs)):
+            return
+        op, inputs = LayerOp(node, layer), pick((args, kwargs), LOCAL)
+        exact, own = _clamped(FAKE_QUANTIZED.run(op, *inputs), layer), _clamped(arithmetic.run(op, *inputs), layer)
+        self._errors.setdefault(layer.name, ErrorAccumulator()).add(reference=exact, simulated=[own])
+
+    def errors(self) -> Mapping[str, ErrorSums]:
+        """Layer name to the error of its arithmetic alone."""
+        return {name: errors.sums()[0] for name, errors in self._errors.items()}
+
+
+def _clamped(x: Tensor, layer: Layer) -> Tensor:
+    return x.clamp(*layer.clamp) if layer.clamp is not None else x
