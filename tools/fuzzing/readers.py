@@ -259,16 +259,11 @@ def _diagnoses() -> list[bytes]:
 
 def _result(path: Path) -> None:
     """Read, judged and told, as `qdiag gate` and `qdiag report` do."""
-    import click
-    from typer.main import get_command
-
     from qdiag.cli.app import make_app
     from qdiag.writers.json.diagnosis import read_diagnosis
 
-    with contextlib.suppress(click.exceptions.Exit, click.ClickException, SystemExit):
-        get_command(make_app(["gate"])).main(
-            ["gate", str(path), "--max-drop", "5"], standalone_mode=False, prog_name="qdiag"
-        )
+    with contextlib.suppress(SystemExit):
+        make_app(["gate"])(["gate", str(path), "--max-drop", "5"], prog_name="qdiag")
     read_diagnosis(path)
 
 
@@ -291,7 +286,7 @@ def _baseline(path: Path) -> None:
 
 
 _SETTINGS = ("pydantic",)
-_TERMINAL = (*_SETTINGS, "rich", "typer", "click")
+_TERMINAL = (*_SETTINGS, "rich", "typer")
 
 READERS: dict[str, Reader] = {
     "pt2": Reader(_programs, _model, "model.pt2"),

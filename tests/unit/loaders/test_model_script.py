@@ -15,6 +15,7 @@ from qdiag.cli.app import run
 from qdiag.errors import LoadError, UntrustedError
 from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.formats import load_subject
+from qdiag.loaders.models.screens import operators
 from qdiag.loaders.models.screens.operators import may_run
 from qdiag.loaders.models.screens.torchscript import screen_script
 from qdiag.loaders.models.torchscript_prints import without_prints
@@ -214,6 +215,20 @@ def test_operators_that_reach_beyond_their_tensors_may_not_run() -> None:
         assert not may_run(namespace, name), namespace
     for name in ("conv2d", "relu_", "__and__", "einsum", "_softmax", "append", "div"):
         assert may_run("aten", name), name
+
+
+def test_axes_may_have_names_as_in_older_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch before 2.12 has such schemas; files are named by text in the same way, and stay withheld."""
+    schemas = (
+        "aten::mean.names_dim(Tensor self, str[1] dim, bool keepdim=False) -> Tensor",
+        "aten::flatten.named_out_dim(Tensor(a) self, int start_dim, int end_dim, str out_dim) -> Tensor(a)",
+        "aten::full.names(int[] size, Scalar fill_value, *, str[]? names) -> Tensor",
+        "aten::sort.file(Tensor self, str filename) -> Tensor",
+    )
+    by_name = {schema.partition(".")[0]: torch._C.parse_schema(schema) for schema in schemas}
+    monkeypatch.setattr(torch._C, "_jit_get_schemas_for_operator", lambda name: [by_name[name]])
+    assert [operators._is_aten(name) for name in ("mean", "flatten", "full", "sort")] == [True, True, True, False]
+    assert all(operators._is_aten(name) for name in ("dim", "numel")), "no operators of the dispatcher there"
 
 
 def test_what_a_network_from_code_prints_goes_to_standard_error(

@@ -23,6 +23,8 @@ _WORDS = frozenset((
     "a", "b", "approximate", "assert_msg", "attr", "driver", "el", "equation", "indexing", "interpolation", "mode",
     "norm", "ord", "p", "pad_mode", "padding", "padding_mode", "padding_side", "reduce", "rounding_mode", "self",
     "separator", "side", "string", "substr", "UPLO",
+    # names of axes, in torch before 2.12
+    "dim", "dim0", "dim1", "dim2", "dims", "end_dim", "names", "order", "out_dim", "outdim", "start_dim",
 ))
 """Arguments that are text, none of which names a file."""
 _PRIVATE = frozenset((
@@ -66,8 +68,10 @@ _SCRIPT = frozenset((
     "pop", "popitem", "radians", "remove", "replace", "reverse", "rfind", "rindex", "rjust", "rpartition", "rsplit",
     "rstrip", "setdefault", "sorted", "splitlines", "startswith", "str", "strip", "swapcase", "tensor", "title",
     "update", "upper", "warn", "zfill",
+    # known to the dispatcher in later versions of torch only
+    "dim", "get_device", "is_contiguous", "numel", "storage_offset",
 ))
-"""Operators of TorchScript's interpreter alone: numbers, lists, texts and dictionaries."""
+"""Operators of TorchScript's interpreter alone: numbers, lists, texts, dictionaries and facts about tensors."""
 _PRIM = frozenset((
     "EnumName", "EnumValue", "ModuleContainerIndex", "NumToTensor", "RaiseException", "StringIndex", "TupleIndex",
     "TupleUnpack", "Uninitialized", "abs", "data", "device", "dtype", "id", "index", "is_cpu", "is_cuda", "is_ipu",
