@@ -85,7 +85,8 @@ def harmed_causes(*, is_labelled: bool = True) -> tuple[RankedCause, ...]:
     )
     equal = trial("equalize", ("blocks.12.dw", "blocks.12.pw"), 0.5, 64, 8, float_cost=float_same, placebo=placebo)
     mse = trial("clip_activations_mse", ("blocks.12.pw",), 0.1, 48, 6, settings=('activations.calibrator="mse"',))
-    bias = trial("correct_bias", ("blocks.3.dw", "blocks.4.dw"), 0.0, 45, 3, placebo=placebo)
+    written = FloatCost(0.012, 0.2, "pp", 1.0, is_of_checkpoint=True)
+    bias = trial("correct_bias", ("blocks.3.dw", "blocks.4.dw"), 0.0, 45, 3, float_cost=written, placebo=placebo)
     refused = Trial("replace_relu6", ("blocks.3.pw",), refused="the float network itself loses 10.8 points",
                     float_cost=FloatCost(0.41, 10.8, "pp", 1.0))  # fmt: skip
     around = replace(per_channel_trial(is_labelled=is_labelled), layers=everywhere)

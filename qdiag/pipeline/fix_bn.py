@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from qdiag.batches import Datasets
-from qdiag.core.causes.repair import ModelRepair, RepairStep
+from qdiag.core.causes.repair import FLOAT_BOUND, ModelRepair, RepairStep
 from qdiag.core.causes.repair_traits import TRAITS, Method
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.scheme import QuantScheme
 from qdiag.loaders.models.tensors import NamedTensors
-from qdiag.pipeline.repair import FLOAT_BOUND, Changes, RepairOptions, audited, chosen_batchnorms, repair_model
+from qdiag.pipeline.repair import Changes, RepairOptions, audited, chosen_batchnorms, repair_model
 from qdiag.repairs.edit import changed_tensors
 from qdiag.repairs.overlay import subject_tensors
 from qdiag.repairs.weights.reset_variance import propose

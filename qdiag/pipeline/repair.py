@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qdiag.batches import Datasets
 from qdiag.core.causes.findings import FindingSite
-from qdiag.core.causes.repair import FloatChange, ModelRepair, RepairStep, check_written
+from qdiag.core.causes.repair import FLOAT_BOUND, FloatChange, ModelRepair, RepairStep, check_written
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.scheme import QuantScheme
@@ -31,9 +31,6 @@ from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
-
-FLOAT_BOUND = 1e-3
-"""Largest |change| of a float output over its largest |value|: far below one step of an 8-bit quantizer, 1 / 255."""
 
 Changes = Mapping[str, Tensor]
 

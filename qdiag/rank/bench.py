@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from torch import Tensor
+
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.score import FloatCost
@@ -11,14 +13,10 @@ from qdiag.errors import QdiagError, RepairRefused, first_line
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate.case import Case
-from qdiag.simulate.changes import without_quantizers
+from qdiag.simulate.changes import with_tensors, without_quantizers
 from qdiag.simulate.session import Session
 from qdiag.simulate.task.score_cases import Effort
 from qdiag.simulate.task.scoring import Scored, float_cost
-
-FLOAT_DELTA_LIMIT = 0.05
-"""What a repair may cost a float network that is judged by its outputs' SQNR: largest |change| of an output over its
-largest |value|. Where a figure of the task judges, that figure says what is small."""
 
 
 @dataclass(frozen=True)
@@ -101,26 +99,40 @@ class Bench:
         return [one for one in known if one is not None]
 
     def score_attempts(
-        self, attempts: Sequence[Attempt], stage: str, *, beside: Sequence[Case] = ()
+        self,
+        attempts: Sequence[Attempt],
+        stage: str,
+        *,
+        beside: Sequence[Case] = (),
+        held: Mapping[str, Tensor] | None = None,
     ) -> list[tuple[Attempt, Scored | None, FloatCost | None]]:
-        """Each attempt with its score, and what it costs the float network where it changes that.
+        """Each attempt with its score, and what it costs the float network, or the checkpoint that holds it.
 
         Args:
             beside: other cases that will be asked for, measured in the same passes.
+            held: tensors of the steps before, by name in the model, which a checkpoint holds and their case does not.
         """
         treatments = {id(a.treatment): a.treatment for a in attempts if a.treatment is not None}
         floats = {
-            key: without_quantizers(treatment.case)
+            key: self._written(treatment, held or {})
             for key, treatment in treatments.items()
-            if treatment.moves_float and self._costs.get(treatment) is None
+            if (treatment.moves_float or treatment.tensors) and self._costs.get(treatment) is None
         }
         cases = [*beside]
         for key, treatment in treatments.items():
             cases += [treatment.case, *([floats[key]] if key in floats else [])]
         self.score(cases, stage)
         for key, case in floats.items():
-            self._costs.put(treatments[key], float_cost(self.score([case], stage)[0]))
+            cost = float_cost(self.score([case], stage)[0])
+            self._costs.put(treatments[key], replace(cost, is_of_checkpoint=not treatments[key].moves_float))
         return [self._row(attempt, stage) for attempt in attempts]
+
+    def _written(self, treatment: Treatment, held: Mapping[str, Tensor]) -> Case:
+        """The float network that a checkpoint with this treatment holds; what is held is written after all others."""
+        if treatment.moves_float:
+            return without_quantizers(treatment.case)
+        changes = {**held, **treatment.tensors}
+        return without_quantizers(with_tensors(self.session, treatment.case, changes, recalibrate=False))
 
     def _row(self, attempt: Attempt, stage: str) -> tuple[Attempt, Scored | None, FloatCost | None]:
         if attempt.treatment is None:
@@ -141,14 +153,13 @@ def spared_channels(suspects: Sequence[Suspect], treated: Suspect) -> dict[str, 
 
 
 def costs_too_much(cost: FloatCost | None) -> str | None:
-    """Why a repair must not be made, from what it does to the float network; None when it may."""
-    if cost is None:
+    """Why a repair must not be made, from what it does to the float network; None when it may.
+
+    What a checkpoint alone holds is no reason: the quantized network that was asked about is repaired all the same.
+    """
+    if cost is None or cost.is_of_checkpoint or not cost.is_too_much:
         return None
     if math.isnan(cost.loss):
-        if cost.relative_delta <= FLOAT_DELTA_LIMIT:
-            return None
         return f"it changes the float output by {100 * cost.relative_delta:.1f} % of its largest value"
-    if cost.loss <= cost.small:
-        return None
     unit = "points" if cost.unit == "pp" else cost.unit
     return f"it costs the float network {cost.loss:.3g} {unit}".rstrip() + f", more than {cost.small:.3g}"

@@ -1,12 +1,14 @@
 """Repairs on top of one another: the table of the papers, each row measured on top of the ones before."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import TRAITS
-from qdiag.core.causes.score import Recovery
+from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost, Recovery
 from qdiag.rank.bench import Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites
@@ -25,13 +27,20 @@ CANDIDATES_PER_SUSPECT = 2
 
 @dataclass(frozen=True)
 class Step:
-    """One step while the sequence is built; `treatment` holds the case with all steps up to this one."""
+    """One step while the sequence is built; `treatment` holds the case with all steps up to this one.
+
+    Attributes:
+        cost: of all steps up to this one to the float network that their checkpoint holds. held: tensors of them that
+            a checkpoint holds and the case does not.
+    """
 
     suspect: Suspect
     repair: str
     treatment: Treatment
     after: Scored
     gained: Recovery
+    cost: FloatCost | None = None
+    held: Mapping[str, Tensor] = field(default_factory=dict)
 
     def record(self) -> WaterfallStep:
         """The step as plain values."""
@@ -42,6 +51,7 @@ class Step:
             self.after.score,
             self.gained,
             self.treatment.settings,
+            self.cost,
         )
 
 
@@ -59,8 +69,7 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
     ]
     for left in rounds:
         while left and len(steps) < MOST_STEPS:
-            case, current = (steps[-1].treatment.case, steps[-1].after) if steps else (bench.case, bench.base)
-            best = _best_step(bench, left, case, current, len(steps) + 1)
+            best = _best_step(bench, left, steps)
             if best is None:
                 break
             steps.append(best)
@@ -114,23 +123,43 @@ def _candidates(trials: Sequence[Trial]) -> list[str]:
     return usable[:CANDIDATES_PER_SUSPECT]
 
 
-def _best_step(
-    bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], case: Case, current: Scored, number: int
-) -> Step | None:
+def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], steps: Sequence[Step]) -> Step | None:
+    """The repair that gives most on top of these steps; of equals one whose checkpoint is no worse in float."""
+    case, current = (steps[-1].treatment.case, steps[-1].after) if steps else (bench.case, bench.base)
+    held = steps[-1].held if steps else {}
     attempts = [bench.apply(suspect, repair, case, suspect.sites) for suspect, repairs in left for repair in repairs]
     found: list[Step] = []
-    for attempt, after, cost in bench.score_attempts(attempts, f"step {number}"):
+    for attempt, after, cost in bench.score_attempts(attempts, f"step {len(steps) + 1}", held=held):
         if attempt.treatment is None or after is None or costs_too_much(cost):
             continue
         gained = recovery(before=current, after=after)
         if is_gain(gained) or is_gain_in_db(gained):
-            found.append(Step(attempt.suspect, attempt.repair, attempt.treatment, after, gained))
+            own = {} if attempt.treatment.moves_float else attempt.treatment.tensors
+            found.append(Step(attempt.suspect, attempt.repair, attempt.treatment, after, gained, cost, {**held, **own}))
 
     def merit(step: Step) -> tuple[bool, float, float]:
         points = step.gained.recovered_task if step.gained.has_task else 0.0
         return (is_gain(step.gained), points if is_gain(step.gained) else 0.0, step.gained.recovered_db)
 
-    return max(found, key=merit, default=None)
+    best = max(found, key=merit, default=None)
+    if best is None or not _spoils_float(best):
+        return best
+    harmless = [step for step in found if not _spoils_float(step) and _recovers_as_much(step, best)]
+    return max(harmless, key=merit, default=best)
+
+
+def _spoils_float(step: Step) -> bool:
+    return step.cost is not None and step.cost.is_too_much
+
+
+def _recovers_as_much(step: Step, best: Step) -> bool:
+    """Up to what is small."""
+    judged = best.after.score.task.judged
+    if not best.gained.has_task or judged is None:
+        return step.gained.recovered_db >= best.gained.recovered_db - GAIN_LIMIT_DB
+    if is_gain(best.gained) and not is_gain(step.gained):
+        return False
+    return step.gained.recovered_task >= best.gained.recovered_task - judged.small
 
 
 def _without(bench: Bench, steps: Sequence[Step], left_out: int) -> Case | None:

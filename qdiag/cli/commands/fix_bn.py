@@ -3,6 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
+import typer
+
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data
 from qdiag.cli.json_file import write_result
@@ -42,8 +44,9 @@ Some layers only:  [cyan]qdiag fix-bn net.pt2 -o fixed.pt2 --data photos/ --laye
 
 [bold]Exit codes[/]
 
-0 repaired, or nothing to repair;  2 wrong usage, a model or data that cannot be judged, or no file
-could be written;  130 interrupted.
+0 repaired, or nothing to repair;  1 every channel was refused, so nothing was written;
+2 wrong usage, a model or data that cannot be judged, or no file could be written;
+130 interrupted.
 """
 
 
@@ -116,3 +119,5 @@ def fix_bn(
     if not stdout_is_taken:
         print_fix(stdout_console(), fix, is_dry_run=dry_run)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    if not dry_run and fix.dead_count:
+        raise typer.Exit(fix.exit_code)

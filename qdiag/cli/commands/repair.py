@@ -3,6 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
+import typer
+
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.json_file import write_result
@@ -28,8 +30,9 @@ Two in a row:  [cyan]qdiag repair net.pt2 --with reset_variance_mean,equalize -o
 
 [bold]Exit codes[/]
 
-0 repaired, or every repair refused;  2 wrong usage, a repair that no checkpoint can hold, a model
-or data that cannot be judged, or no file could be written;  130 interrupted.
+0 repaired;  1 every repair was refused, so nothing was written;  2 wrong usage, a repair that
+no checkpoint can hold, a model or data that cannot be judged, or no file could be written;
+130 interrupted.
 """
 
 
@@ -84,3 +87,4 @@ def repair(
     if not stdout_is_taken:
         print_repair(stdout_console(), result)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    raise typer.Exit(result.exit_code)

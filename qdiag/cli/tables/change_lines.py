@@ -4,9 +4,17 @@ from rich.text import Text
 
 from qdiag.cli.tables.sqnr_header import Lines
 from qdiag.core.causes.repair import FloatChange
+from qdiag.core.measures.change import held_against
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval
-from qdiag.writers.words.task.figures import bounds_words, change_words, figure_words, from_to, value_words
+from qdiag.writers.words.task.figures import (
+    bounds_words,
+    change_words,
+    figure_words,
+    from_to,
+    loss_words,
+    value_words,
+)
 
 _LABEL_AT_MOST = 16
 """A scheme with settings of its own has a name that would leave no room for what stands beside it."""
@@ -26,28 +34,44 @@ def float_change_lines(change: FloatChange, bound: float) -> Lines:
             yield "", Text(figure_words(figure))
         elif figure is change.task.judged:
             yield "", Text(f"{figure.criterion.name} {from_to(figure)}")
+    judged = change.task.judged
+    if judged is not None and judged.loss > judged.limit:
+        lost = loss_words(judged.criterion, judged.loss)
+        what = "of the answers change" if judged.criterion.is_against_float else f"of {judged.criterion.name} are lost"
+        words = f"the repaired checkpoint is made for the quantized network alone: in float, {lost} {what}"
+        yield "", Text(words, style="bold yellow")
 
 
-def quantized_lines(before: Measurement, after: Measurement) -> Lines:
-    """The quantized network before and after, by every figure that both have."""
+def quantized_lines(before: Measurement, after: Measurement, change: FloatChange | None = None) -> Lines:
+    """The quantized network before and after, by every figure that both have; both against the same float network.
+
+    Args:
+        change: of the float network, where it was changed as well.
+    """
+    answers_changed = change is not None and any(f.criterion.is_against_float and f.loss for f in change.task.figures)
     word = before.scheme.name if len(before.scheme.name) <= _LABEL_AT_MOST else "quantized"
     for old in before.task.figures:
         new = after.task.figure(old.criterion.name)
         if new is not None:
-            yield word, _quantized_text(old, new)
+            yield word, _quantized_text(old, new, is_own=answers_changed)
             word = ""
+    beside = ", each beside its own float network" if answers_changed else ""
     for output, output_after in zip(before.outputs, after.outputs, strict=True):
         old_db, new_db = output.error.sqnr_db, output_after.error.sqnr_db
-        yield word, Text(f"SQNR of {output.name} {old_db:.1f} → {new_db:.1f} dB")
+        yield word, Text(f"SQNR of {output.name} {old_db:.1f} → {new_db:.1f} dB{beside}")
         word = ""
 
 
-def _quantized_text(old: Figure, new: Figure) -> Text:
+def _quantized_text(old: Figure, new: Figure, *, is_own: bool) -> Text:
     criterion = old.criterion
     change = f"{value_words(criterion, old.simulated)} → {value_words(criterion, new.simulated)}"
     if criterion.is_against_float:
-        what = "same answer as the float network on" if old.counts else f"{criterion.name} with the float network"
+        whose = "its own" if is_own else "the"
+        what = (
+            f"same answer as {whose} float network on" if old.counts else f"{criterion.name} with {whose} float network"
+        )
         return Text(f"{what} {change}")
+    new = held_against(old, new)
     return Text.assemble(
         f"{criterion.name} ", (change, "bold"), f", {_distance_words(new)}, {new.sample_count} samples"
     )

@@ -55,7 +55,7 @@ def _proof(repair: ModelRepair) -> Lines:
     if repair.float_change is not None:
         yield from float_change_lines(repair.float_change, repair.float_bound)
     if repair.before is not None and repair.after is not None:
-        yield from quantized_lines(repair.before, repair.after)
+        yield from quantized_lines(repair.before, repair.after, repair.float_change)
     if repair.unproved is not None and repair.batchnorms:
         yield "proof", Text(f"none: {repair.unproved}", style="bold yellow")
 

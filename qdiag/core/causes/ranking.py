@@ -35,7 +35,7 @@ class Trial:
         repair: see `qdiag.core.causes.repair_traits`.
         layers: where it was applied.
         refused: why it was not; then `after` and `recovery` are None.
-        float_cost: None for repairs that leave the float network as it is.
+        float_cost: None for repairs that leave the float network as it is, in a checkpoint too.
         placebo: None when none was measured; then `no_placebo` says why.
         settings: what makes the scheme so, as values of `--set`, for repairs that change the plan.
         costs: what it costs the user: scales to store, multiplications in float, ...
@@ -144,6 +144,8 @@ class WaterfallStep:
     Attributes:
         code: of the suspect; empty for a repair of the whole network, which no finding asks for.
         gained: over the step before.
+        float_cost: what this step and those before it do to the float network that a checkpoint with them holds; None
+            where it stays as it is.
     """
 
     code: str
@@ -152,6 +154,7 @@ class WaterfallStep:
     after: Score
     gained: Recovery
     settings: tuple[str, ...] = ()
+    float_cost: FloatCost | None = None
 
 
 @dataclass(frozen=True, slots=True)

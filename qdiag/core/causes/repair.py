@@ -9,6 +9,10 @@ from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement, ModelIn
 from qdiag.core.measures.task import TaskResult
 from qdiag.errors import ConfigError
 
+FLOAT_BOUND = 1e-3
+"""Largest |change| of a float output over its largest |value|, unless a user allows more: far below one step of an
+8-bit quantizer, 1 / 255."""
+
 
 def check_written(names: Sequence[str]) -> None:
     """Whether the repairs can be written into a checkpoint.
@@ -163,6 +167,11 @@ class ModelRepair:
     @property
     def made(self) -> tuple[RepairStep, ...]:
         return tuple(step for step in self.steps if step.refused is None)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where every repair was refused: nothing was written."""
+        return 0 if self.made else 1
 
     @property
     def batchnorms(self) -> tuple[LayerFix, ...]:

@@ -63,17 +63,30 @@ class Recovery:
         return self.recovered_db >= GAIN_LIMIT_DB and self.db_interval.low > 0.0
 
 
+FLOAT_DELTA_LIMIT = 0.05
+"""What a repair may cost a float network that is judged by its outputs' SQNR: largest |change| of an output over its
+largest |value|. Where a figure of the task judges, that figure says what is small."""
+
+
 @dataclass(frozen=True, slots=True)
 class FloatCost:
-    """What a repair does to the float network itself.
+    """What a repair does to the float network itself, beside the float network without any repair.
 
     Attributes:
         relative_delta: largest |change| of a float output over its largest |value|.
         loss: of the figure by which the network is judged; NaN without one. unit: of the loss.
         small: a loss up to this is borne.
+        is_of_checkpoint: of the checkpoint that holds the repair; in the trial itself the plan held it, and the float
+            network stayed as it was.
     """
 
     relative_delta: float
     loss: float = math.nan
     unit: str = ""
     small: float = math.nan
+    is_of_checkpoint: bool = False
+
+    @property
+    def is_too_much(self) -> bool:
+        """The figure that judges loses more than is small; without one, the output moves too far."""
+        return not self.relative_delta <= FLOAT_DELTA_LIMIT if math.isnan(self.loss) else not self.loss <= self.small

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from qdiag.core.measures.counts import counts_figure
 from qdiag.core.measures.outcomes import SampleOutcomes, unpack_numbers
-from qdiag.core.measures.task import UNDEFINED, Z_95, Figure, Interval
+from qdiag.core.measures.task import UNDEFINED, Z_95, Figure, Interval, PairedCounts
 
 FLOAT32 = 1e-5
 """Room for means of numbers that were stored in float32."""
@@ -41,6 +43,28 @@ def numbers_of(outcomes: SampleOutcomes | None) -> tuple[tuple[float, ...], tupl
     reference = unpack_numbers(outcomes.reference, outcomes.count)
     simulated = unpack_numbers(outcomes.simulated, outcomes.count)
     return None if reference is None or simulated is None else (reference, simulated)
+
+
+def held_against(before: Figure, after: Figure) -> Figure:
+    """The quantized network of one run against the float network of another, on the same samples.
+
+    Where outcomes of the samples were kept the interval is of pairs; otherwise there is none. A figure that is against
+    the float network by definition stays as it is.
+    """
+    if after.criterion.is_against_float or (before.reference == after.reference and before.outcomes is None):
+        return after
+    one, other = before.outcomes, after.outcomes
+    new = replace(after, reference=before.reference, loss_interval=UNDEFINED, counts=None, outcomes=None)
+    if one is None or other is None or one.count != other.count or one.are_bits != other.are_bits:
+        return new
+    if one.are_bits:
+        counts = PairedCounts.of_bits(reference=one.reference, simulated=other.simulated, count=one.count)
+        return counts_figure(after.criterion, counts) if counts is not None else new
+    numbers = numbers_of(replace(other, reference=one.reference))
+    if numbers is None:
+        return new
+    sign = 1.0 if after.criterion.higher_is_better else -1.0
+    return replace(new, loss_interval=mean_interval(sign * (r - s) for r, s in zip(*numbers, strict=True)))
 
 
 def is_mean_of(numbers: Sequence[float], value: float) -> bool:

@@ -15,7 +15,8 @@ from qdiag.core.printable import printable
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.words.bn import dead_sentence
 from qdiag.writers.words.causes import cause_line, cause_title, ranking_state_words, repair_title, score_words, state_of
-from qdiag.writers.words.evidence import evidence_words, float_words
+from qdiag.writers.words.evidence import evidence_words
+from qdiag.writers.words.float_cost import float_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
 from qdiag.writers.words.size import size_words

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Harm, Ranking, Trial
-from qdiag.core.causes.score import Score
+from qdiag.core.causes.score import FloatCost, Score
 from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
 from qdiag.writers.json.measurement import DERIVED
 from qdiag.writers.json.read import read_json, read_stored
@@ -22,6 +22,7 @@ DIAGNOSIS_DERIVED: dict[type, Sequence[str]] = {
     **DERIVED,
     Score: ("output_sqnr_db", "task_value"),
     Trial: ("is_claim",),
+    FloatCost: ("is_too_much",),
     Harm: ("unit", "state"),
     Finding: ("channel_count",),
     Ranking: ("remainder",),

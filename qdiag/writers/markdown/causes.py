@@ -17,7 +17,8 @@ from qdiag.writers.words.causes import (
     step_title,
     way_around_commands,
 )
-from qdiag.writers.words.evidence import evidence_words, float_words
+from qdiag.writers.words.evidence import evidence_words
+from qdiag.writers.words.float_cost import float_words
 from qdiag.writers.words.numbers import UNKNOWN, count_noun
 from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.task.figures import (
@@ -115,7 +116,7 @@ def _trials(trials: Sequence[Trial], criterion: Criterion | None) -> str:
 
 def _trial_row(trial: Trial, criterion: Criterion | None) -> tuple[str, ...]:
     scheme = "kept" if trial.keeps_scheme else "changed"
-    cost = float_words(trial.float_cost)
+    cost = float_words(trial.float_cost, trial.repair)
     name = f"{text(repair_title(trial.repair))} ({code(trial.repair)})"
     if trial.refused is not None:
         return name, scheme, f"refused: {text(trial.refused)}", "", "", cost

@@ -1,17 +1,25 @@
 """The commands that repair what was found, ready to be pasted into a shell."""
 
+import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from glob import escape
 from pathlib import PurePath
 
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
+from qdiag.core.causes.repair import FLOAT_BOUND
 from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
+from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.listed import listed
 from qdiag.core.printable import is_printable
+from qdiag.writers.words.float_cost import checkpoint_words
 
 _ANSI_C = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}
+NO_SETTING = "{} ({}): no setting of a scheme makes this change; whatever quantizes the network has to make it"
+NO_BIAS = "no layer has a bias of its own that could hold it; whatever quantizes the network has to add it"
 _BUILT_FORMATS = ("checkpoint", "safetensors")
 """Formats without the network's code: reading them takes `--arch`."""
 
@@ -26,9 +34,10 @@ def commands(
 ) -> tuple[str, ...]:
     """What to run, in order: each line works on what the line before wrote. Empty when nothing is proved to help.
 
-    Repairs of weights write a checkpoint beside the one that was read (`net.fixed.pt2`), then `net.fixed2.pt2`, ...;
-    changes of the plan are measured together at the end, with the values of `--set` that make the scheme so. What must
-    be done in the network's code is a line of comment.
+    Repairs of weights write a checkpoint beside the one that was read (`net.fixed.pt2`), then `net.fixed2.pt2`, ...,
+    each under the changes of the plan before it; these are measured together at the end, with the values of `--set`
+    that make the scheme so. What must be done in code, and what a checkpoint does to the float network, is a line of
+    comment.
 
     Args:
         model_source: the model as the command line names it; a diagnosis knows its own.
@@ -47,22 +56,26 @@ def commands(
         """The options for one file: what code built is written as weights alone, which take that code again."""
         return words if read == model or not _is_code(model) or "--arch" in words else ["--arch", model, *words]
 
-    for repair, own_settings, layers in _last_ones_last(_steps(ranking)):
-        traits = TRAITS.get(repair)
-        if traits is None or traits.writes == "plan":
-            settings += [value for value in own_settings if value not in settings]
+    is_for_quantized_alone = False
+    for step in _last_ones_last(_steps(ranking)):
+        traits = TRAITS.get(step.repair)
+        if traits is not None and traits.writes == "plan" and not step.settings:
+            lines.append(f"# {NO_SETTING.format(traits.title, listed([quoted(name) for name in step.layers]))}")
+        elif traits is None or traits.writes == "plan":
+            settings += [value for value in step.settings if value not in settings]
         elif traits.why_not_written is not None:
             lines.append(f"# {traits.why_not_written[1]}")
+        elif traits.must_be_last and step.cost is None:
+            lines.append(f"# {traits.title}: {NO_BIAS}")
         else:
             written_count += 1
             target = _fixed_name(model, written_count)
-            lines.append(
-                command_line(
-                    [*_write_words(traits, current, target, layers), *about(current), *_fit_words(traits, settings)]
-                )
-            )
+            lines += [f"# {words}" for words in checkpoint_words(ranking, step.cost, quoted(target))]
+            words_of_step = _write_words(traits, current, target, step)
+            lines.append(command_line([*words_of_step, *about(current), *_set_words(settings)]))
+            is_for_quantized_alone = step.cost is not None and step.cost.is_of_checkpoint and step.cost.is_too_much
             current = target
-    if settings:
+    if settings and not is_for_quantized_alone:  # held against that checkpoint's float network, no figure would count
         lines.append(command_line(["sqnr", current, *about(current), *_set_words(settings)]))
     return tuple(lines)
 
@@ -80,47 +93,77 @@ def way_around_commands(
     return (command_line(["sqnr", as_argument(model), *words, *_set_words(trial.settings)]),)
 
 
-_Step = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""A repair, its settings, and its layers: empty for the whole network."""
+@dataclass(frozen=True)
+class _Step:
+    """A repair; without layers it is of the whole network."""
+
+    repair: str
+    settings: tuple[str, ...]
+    layers: tuple[str, ...]
+    cost: FloatCost | None
 
 
 def _steps(ranking: Ranking) -> list[_Step]:
     if ranking.waterfall and ranking.regained > 0.0:
-        return [(step.repair, step.settings, step.layers if step.code else ()) for step in ranking.waterfall]
+        return [_Step(s.repair, s.settings, s.layers if s.code else (), s.float_cost) for s in ranking.waterfall]
     trials = [_first_proved(cause) for cause in ranking.claimed]
-    return list(dict.fromkeys((t.repair, t.settings, t.layers) for t in trials if t is not None))
+    return list(dict.fromkeys(_Step(t.repair, t.settings, t.layers, t.float_cost) for t in trials if t is not None))
 
 
 def _last_ones_last(steps: Sequence[_Step]) -> list[_Step]:
     """Repairs that fit the rounding of the weights as they then are come after the others, each once."""
     last: dict[str, list[_Step]] = {}
     for step in steps:
-        if step[0] in TRAITS and TRAITS[step[0]].must_be_last:
-            last.setdefault(step[0], []).append(step)
-    merged: list[_Step] = [step for step in steps if step[0] not in last]
+        if step.repair in TRAITS and TRAITS[step.repair].must_be_last:
+            last.setdefault(step.repair, []).append(step)
+    merged: list[_Step] = [step for step in steps if step.repair not in last]
     for name, same in last.items():
-        layers = tuple(dict.fromkeys(layer for _, _, own in same for layer in own))
-        merged.append((name, (), layers if all(own for _, _, own in same) else ()))
+        layers = tuple(dict.fromkeys(layer for step in same for layer in step.layers))
+        merged.append(_Step(name, (), layers if all(step.layers for step in same) else (), same[-1].cost))
     return merged
 
 
-def _write_words(traits: RepairTraits, model: str, target: str, layers: Sequence[str]) -> list[str]:
+def _write_words(traits: RepairTraits, model: str, target: str, step: _Step) -> list[str]:
+    bound = _bound_words(traits, step.cost)
     if traits.fix_bn_method is not None:
-        return ["fix-bn", model, "-o", target, "--method", traits.fix_bn_method]
-    head = ["repair", model, "--with", traits.name]
-    if not traits.must_be_last:
-        return [*head, "-o", target]
-    places = [word for name in layers for word in _option("--layers", escape(name))]
-    return [*head, "--float-bound", "1", "-o", target, *places]
+        return ["fix-bn", model, "-o", target, "--method", traits.fix_bn_method, *bound]
+    head = ["repair", model, "--with", traits.name, *bound, "-o", target]
+    places = step.layers if traits.must_be_last else ()
+    return [*head, *(word for name in places for word in _option("--layers", escape(name)))]
 
 
-def _fit_words(traits: RepairTraits, settings: Sequence[str]) -> list[str]:
-    """The scheme that a repair is made for, where it is made for one."""
-    return _set_words(settings) if traits.must_be_last else []
+def _bound_words(traits: RepairTraits, cost: FloatCost | None) -> list[str]:
+    """Room for what the repair was seen to do to the float output, where that is more than a command allows."""
+    moved = cost.relative_delta if cost is not None and math.isfinite(cost.relative_delta) else 0.0
+    if not traits.must_be_last and 2.0 * moved <= FLOAT_BOUND:
+        return []
+    least = 1.0 if traits.must_be_last else 0.0
+    return ["--float-bound", f"{max(least, _rounded_up(2.0 * moved)):g}"]
+
+
+def _rounded_up(value: float) -> float:
+    """To one digit."""
+    if value <= 0.0:
+        return 0.0
+    digit = 10.0 ** math.floor(math.log10(value))
+    return digit * math.ceil(value / digit)
 
 
 def _first_proved(cause: RankedCause) -> Trial | None:
-    return next((t for t in cause.trials if t.is_claim and t.keeps_scheme), None)
+    """The repair that gave most back; of equals one whose checkpoint is no worse in float."""
+    proved = [t for t in cause.trials if t.is_claim and t.keeps_scheme]
+    sound = [t for t in proved if t.float_cost is None or not t.float_cost.is_too_much]
+    return next((t for t in sound if _is_as_good(t, proved[0])), proved[0] if proved else None)
+
+
+def _is_as_good(trial: Trial, best: Trial) -> bool:
+    """Up to what is small."""
+    own, most, judged = trial.recovery, best.recovery, best.after.task.judged if best.after is not None else None
+    if own is None or most is None:
+        return False
+    if judged is None or not most.has_task:
+        return own.recovered_db >= most.recovered_db - GAIN_LIMIT_DB
+    return own.recovered_task >= most.recovered_task - judged.small
 
 
 def model_and_options(

@@ -194,4 +194,7 @@ def test_what_helps_without_a_finding_is_said_and_can_be_run() -> None:
     assert ranking.claimed == () and [step.repair for step in ranking.waterfall] == ["correct_bias"]
     assert "No fault is proved to be the cause; the repair below gives back 7" in headline(ranking)
     ranking = ranked(case, [], reweigh("equalize", 2.0))
-    assert commands(ranking, "net.pt", []) == ("qdiag repair net.pt --with equalize -o net.fixed.pt",)
+    assert commands(ranking, "net.pt", []) == (
+        "# net.fixed.pt: its float network has a top-1 of 100.0 %, as before",
+        "qdiag repair net.pt --with equalize --float-bound 2 -o net.fixed.pt",
+    )

@@ -1,11 +1,12 @@
 import math
+import shlex
 from dataclasses import replace
 
 import pytest
 
 from qdiag.core.causes.harm import harm_of
-from qdiag.core.causes.ranking import Harm, HarmVerdict, RankedCause, Trial
-from qdiag.core.causes.score import Recovery
+from qdiag.core.causes.ranking import Harm, HarmVerdict, RankedCause, Trial, WaterfallStep
+from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
@@ -145,18 +146,55 @@ def test_a_hidden_cause_is_not_told_by_what_it_gave_alone() -> None:
     assert line.endswith(": hidden behind another cause") and "gives back" not in line
 
 
+def bias_step(loss: float = 0.3, moved: float = 0.012) -> WaterfallStep:
+    """A bias correction, and what its checkpoint loses in float."""
+    cost = FloatCost(moved, loss, "pp", 1.0, is_of_checkpoint=True)
+    first = diagnosis().ranking.waterfall[0]
+    return replace(first, repair="correct_bias", code="QD106", layers=("a[0]", "b"), float_cost=cost)
+
+
 def test_a_bias_correction_comes_last_and_once() -> None:
-    ranking = diagnosis().ranking
-    one = replace(ranking.waterfall[0], repair="correct_bias", code="QD106", layers=("a[0]", "b"))
-    other = replace(one, code="QD101", layers=("c", "b"))
+    ranking, one = diagnosis().ranking, bias_step()
+    other = replace(bias_step(0.4), code="QD101", layers=("c", "b"))
     lines = commands(replace(ranking, waterfall=(one, ranking.waterfall[0], other)), "net.pt2")
     assert lines == (
         "qdiag fix-bn net.pt2 -o net.fixed.pt2 --method mean",
+        "# net.fixed2.pt2 is made for this scheme; its float network has a top-1 of 76.0 % instead of 76.4 %",
         "qdiag repair net.fixed.pt2 --with correct_bias --float-bound 1 -o net.fixed2.pt2"
         " --layers 'a[[]0]' --layers b --layers c",
     )
     everywhere = replace(one, code="", layers=("a[0]", "b", "c"))
     assert "--layers" not in commands(replace(ranking, waterfall=(one, everywhere)), "net.pt2")[-1]
+
+
+def test_a_checkpoint_that_spoils_the_float_network_is_said_to_be_for_the_quantized_one_alone() -> None:
+    ranking = diagnosis().ranking
+    clip = ranking.waterfall[1]
+    comment, line = commands(replace(ranking, waterfall=(clip, bias_step(39.0, 0.7))), "net.pt2")
+    assert comment == (
+        "# net.fixed.pt2 is made for the quantized network alone: "
+        "its float network has a top-1 of 37.4 % instead of 76.4 %"
+    )
+    assert "--float-bound 2 " in line  # of its largest value the output moves by 0.7: with room for rounding
+    assert line.endswith(" ".join(f"--set {shlex.quote(value)}" for value in clip.settings))
+    without_tensors = replace(bias_step(), float_cost=None)
+    (only,) = commands(replace(ranking, waterfall=(without_tensors,)), "net.pt2")
+    assert only.startswith("# bias corrected for the mean shift of rounding: no layer has a bias of its own")
+
+
+def test_each_repair_is_made_under_the_settings_of_the_steps_before() -> None:
+    ranking = diagnosis().ranking
+    fold = replace(ranking.waterfall[0], repair="fold_batchnorm", settings=("fold_batchnorm=true",))
+    moved = replace(ranking.waterfall[0], repair="equalize", float_cost=FloatCost(0.0034, 0.0, "pp", 1.0))
+    raised = replace(fold, repair="raise_weight_scale", settings=(), layers=("a", "b\nrm"))
+    lines = commands(replace(ranking, waterfall=(fold, moved, raised)), "net.pt2")
+    assert lines == (
+        "# net.fixed.pt2: its float network has a top-1 of 76.4 %, as before",
+        "qdiag repair net.pt2 --with equalize --float-bound 0.007 -o net.fixed.pt2 --set fold_batchnorm=true",
+        "# weight scale raised until the bias fits (a, $'b\\nrm'): no setting of a scheme makes this change; "
+        "whatever quantizes the network has to make it",
+        "qdiag sqnr net.fixed.pt2 --set fold_batchnorm=true",
+    )
 
 
 def test_a_repair_of_the_code_is_said_and_not_run() -> None:
