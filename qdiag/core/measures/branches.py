@@ -91,10 +91,12 @@ class Branch:
         ops: ATen operations in order, without the moves of values.
         kernel: size of its equivalent kernel along each axis, (1, 1) for an identity.
         norm: the BatchNorm that ends it; None without one.
-        constant: what it adds per channel far from borders, (C,): beta where its BatchNorm comes last.
+        constant: what it adds per channel far from borders, (C,): beta where its BatchNorm comes last and nothing
+            before it adds anything; empty where no single convolution computes the branch.
         own_weight: its equivalent kernel before `norm`, at its own taps; an identity has ones and zeros.
         weight: what it adds to the weight of the fused convolution, at its own taps.
-        weight_max_abs: the largest |value| of `weight` per output channel, (C,).
+            Both are None where no single convolution computes the branch.
+        weight_max_abs: the largest |value| of `weight` per output channel, (C,); empty without it.
         without_sqnr_db: SQNR of the fused weight, quantized as the scheme says, if this branch were not in it, the
             median over output channels; NaN where the scheme leaves it in float, or nothing else is in it.
         activations: of its output; None without data.
@@ -106,8 +108,8 @@ class Branch:
     kernel: tuple[int, ...]
     norm: NormFigures | None
     constant: tuple[float, ...]
-    own_weight: TensorRange
-    weight: TensorRange
+    own_weight: TensorRange | None
+    weight: TensorRange | None
     weight_max_abs: tuple[float, ...]
     without_sqnr_db: float = math.nan
     activations: Activations | None = None

@@ -1,0 +1,1 @@
+"""Convolutions as affine maps: applied one after the other, added up, written as one."""
