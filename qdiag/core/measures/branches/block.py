@@ -38,7 +38,7 @@ class BetaDistance:
 
 @dataclass(frozen=True, slots=True)
 class BetaAlignment:
-    """Whether the constants of the convolution branches cancel the mean of the identity (arXiv 2212.01593, the lemma on setting S2).
+    """Whether the constants of the convolution branches cancel the mean of the identity (arXiv 2212.01593, its lemma).
 
     Attributes:
         identity: name of the branch. wanted: -E(identity) / 2 per channel, (C,).
