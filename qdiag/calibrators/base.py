@@ -61,6 +61,9 @@ class RangeCalibrator(ABC):
     def weight(self, weight: Tensor, scheme: TensorScheme, channel_axis: int) -> Quantizer:
         """See `Calibrator`."""
         weight = weight.detach().float()
+        made = QUANTIZERS[scheme.type].from_weight(weight, scheme, channel_axis=channel_axis)
+        if made is not None:
+            return made
         size, axis = scheme.group_size, None if scheme.granularity == "per_tensor" else channel_axis
         if axis is None:
             units, shape = weight.reshape(1, -1), torch.Size()

@@ -154,6 +154,18 @@ def _check_activations(scheme: TensorScheme, *, at: str | None = None) -> None:
             at=at,
             hint="its threshold is made for even steps: use minmax, percentile or mse",
         )
+    if scheme.type == "ternary" and not scheme.is_float:
+        raise ConfigError(
+            "activations.type = ternary",
+            at=at,
+            hint="its threshold and scale are means of the values: it is a format of weights; use affine with bits = 2",
+        )
+    if scheme.type == "binary" and (scheme.scale_name != "none" or scheme.center or scheme.stochastic_seed is not None):
+        raise ConfigError(
+            "activations.type = binary with scale, center or stochastic_seed",
+            at=at,
+            hint="these are means or draws of weights: leave them out, activations become +1 and -1",
+        )
     if scheme.granularity != "per_tensor":
         raise ConfigError(
             f"activations.granularity = {scheme.granularity}",

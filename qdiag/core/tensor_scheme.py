@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
 from qdiag.core.formats.float_format import FLOAT_FORMATS, USUAL_FORMATS, ElementName, FloatFormat
+from qdiag.core.formats.low_bits import LOW_BITS, check_low_bits, steps_at_bits
 from qdiag.errors import ConfigError
 
-FormatName = Literal["affine", "power_of_two", "float", "block_float"]
+FormatName = Literal["affine", "power_of_two", "binary", "ternary", "linear", "float", "block_float"]
 Granularity = Literal["per_tensor", "per_channel", "per_group"]
 CalibratorName = Literal["minmax", "moving_average", "percentile", "mse", "entropy"]
 ScaleName = Literal["float32", "none", "e8m0", "e4m3"]
@@ -23,7 +24,7 @@ class TensorScheme:
     """How one kind of tensor (weights, or activations) is quantized.
 
     Attributes:
-        bits: 2 to 16, or 32 for float.
+        bits: 1 of `binary`, 2 to 16 of the others, or 32 for float.
         symmetric: `zero_point = 0` and a range mirrored at zero; otherwise affine.
         signed: integers around zero (int8) or from zero (uint8).
         narrow_range: leave out the lowest signed integer: [-127, 127] rather than [-128, 127].
@@ -35,9 +36,12 @@ class TensorScheme:
         range: lowest and highest value, in place of what the calibrator would choose; widened to hold 0.
         type: number format, of which there is a file each in `qdiag.numerics.quantizers`.
         element: floating-point format of one value, in `float` and `block_float`; None takes the usual one of `bits`.
-        scale: number that the values of a tensor, channel, group or block are divided by, in `float` and `block_float`;
-            None takes the usual one of the type.
+        scale: number that the values of a tensor, channel, group or block are divided by, in `float`, `block_float`,
+            `binary` and `ternary`; None takes the usual one of the type.
         saturate: values beyond the largest number become that number; `float` only.
+        center: weights less their mean over the input channels, clamped to [-1, 1], before the sign; `binary` only.
+        stochastic_seed: signs are drawn from this seed, +1 with the probability `clip((x + 1) / 2, 0, 1)`; `binary`.
+        step: distance of two values, whose bounds are `range`; `linear` only.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -56,10 +60,11 @@ class TensorScheme:
     element: ElementName | None = None
     scale: ScaleName | None = None
     saturate: bool = True
+    center: bool = False
+    stochastic_seed: int | None = None
+    step: float | None = None
 
     def __post_init__(self) -> None:
-        if self.bits != FLOAT_BITS and not 2 <= self.bits <= 16:
-            raise ConfigError(f"bits = {self.bits}", hint="use 2 to 16, or 32 to leave the tensors in float")
         if self.narrow_range and not self.signed:
             raise ConfigError(
                 "narrow_range without signed", hint="only signed integers have a lowest value to leave out"
@@ -79,11 +84,31 @@ class TensorScheme:
             raise ConfigError(
                 f"range = {list(self.range)}", hint="give two finite numbers, the lower one first, such as [-4.0, 4.0]"
             )
+        check_low_bits(self)
         _check_float_fields(self)
 
     @property
     def is_float(self) -> bool:
         return self.bits == FLOAT_BITS
+
+    def change_to_bits(self, bits: int) -> "TensorChange":
+        """To another width; numbers of a fixed width give way to integers, whose fields the scheme has too.
+
+        A step that is given doubles with each bit less, and the bounds stay where they are, at multiples of it.
+        """
+        if self.type in LOW_BITS:
+            return TensorChange(bits=bits, type="affine")
+        if self.type == "linear":
+            return TensorChange(bits=bits, **steps_at_bits(self, bits))
+        return TensorChange(bits=bits)
+
+    def at_bits(self, bits: int) -> "TensorScheme":
+        """The same at another width; float stays float.
+
+        Raises:
+            ConfigError: the format does not come in that width.
+        """
+        return self if self.is_float or bits == self.bits else self.change_to_bits(bits).over(self)
 
     @property
     def is_block(self) -> bool:
@@ -97,8 +122,9 @@ class TensorScheme:
 
     @property
     def scale_name(self) -> ScaleName:
-        """The type of scales, in `float` and `block_float`: if none is set, float32, and a power of two for blocks."""
-        return self.scale or ("e8m0" if self.type == "block_float" else "float32")
+        """The type of scales: if none is set, float32, but a power of two for blocks, and none for signs."""
+        usual: dict[FormatName, ScaleName] = {"block_float": "e8m0", "binary": "none"}
+        return self.scale or usual.get(self.type, "float32")
 
     @property
     def quant_min(self) -> int:
@@ -113,8 +139,8 @@ class TensorScheme:
 class TensorChange:
     """Fields of a `TensorScheme` in place of the scheme's own; None leaves a field as it is.
 
-    A `granularity` other than `per_group` takes the `group_size` away, other `bits` take the `element` away, and a
-    `type` that is no float takes all away that only floats have.
+    A `granularity` other than `per_group` takes the `group_size` away, other `bits` take the `element` away, and
+    another `type` takes all away that only the former one has.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -133,6 +159,9 @@ class TensorChange:
     element: ElementName | None = None
     scale: ScaleName | None = None
     saturate: bool | None = None
+    center: bool | None = None
+    stochastic_seed: int | None = None
+    step: float | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -152,9 +181,21 @@ class TensorChange:
             values["group_size"] = None
         if values.get("bits", base.bits) != base.bits:
             values.setdefault("element", None)
-        if values.get("type", base.type) not in FLOAT_TYPES:
-            values = {"element": None, "scale": None, "saturate": True, **values}
+        kind = values.get("type", base.type)
+        if kind != base.type and not {kind, base.type} <= set(FLOAT_TYPES):
+            values = {**_WITHOUT_OWN_FIELDS, **values}
         return replace(base, **values)
+
+
+_WITHOUT_OWN_FIELDS: dict[str, Any] = {
+    "element": None,
+    "scale": None,
+    "saturate": True,
+    "center": False,
+    "stochastic_seed": None,
+    "step": None,
+}
+"""Fields that only some formats have, as in the others."""
 
 
 def _check_float_fields(scheme: TensorScheme) -> None:
@@ -165,7 +206,7 @@ def _check_float_fields(scheme: TensorScheme) -> None:
     """
     if scheme.type not in FLOAT_TYPES:
         for name, value in (("element", scheme.element), ("scale", scheme.scale)):
-            if value is not None:
+            if value is not None and not (name == "scale" and scheme.type in LOW_BITS):
                 raise ConfigError(f"{name} = {value} with type = {scheme.type}", hint="use type = float or block_float")
         if not scheme.saturate:
             raise ConfigError(f"saturate = false with type = {scheme.type}", hint="use type = float")

@@ -84,5 +84,12 @@ def grouped(x: Tensor, channel_axis: int, group_size: int) -> Tensor:
     return rows.reshape(rows.shape[0], -1, group_size)
 
 
+def channel_means(x: Tensor, channel_axis: int | None) -> Tensor:
+    """Means in float64 over everything but the channels, (C,); over everything, (), without an axis."""
+    if channel_axis is None:
+        return x.double().mean()
+    return x.double().movedim(channel_axis, 0).flatten(1).mean(1) if x.ndim > 1 else x.double()
+
+
 def _is_channels_last(x: Tensor) -> bool:
     return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)

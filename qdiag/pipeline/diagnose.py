@@ -109,8 +109,7 @@ def bits_sweep(
 
 
 def _at_bits(scheme: QuantScheme, bits: int) -> QuantScheme:
-    weights = scheme.weights if scheme.weights.is_float else replace(scheme.weights, bits=bits)
-    activations = scheme.activations if scheme.activations.is_float else replace(scheme.activations, bits=bits)
+    weights, activations = scheme.weights.at_bits(bits), scheme.activations.at_bits(bits)
     # at scale_in * scale_w of wider values an int32 bias overflows, which is no property of the width asked about
     is_wide = scheme.bias == "int32" and bits > max(scheme.weights.bits, scheme.activations.bits)
     bias = "int64" if is_wide else scheme.bias

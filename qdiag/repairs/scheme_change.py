@@ -78,7 +78,8 @@ def change_weights(case: Case, sites: Sequence[FindingSite], change: Changes, *,
     """
     names = with_quantized_weights(case, layers_of(case, sites))
     everywhere = with_quantized_weights(case, case.network.graph.layers)
-    changes = _changes(names, lambda name: change(case.scheme.weights_of(name)))
+    own = {name: case.scheme.weights_of(name) for name in names}
+    changes = _possible({name: change(scheme) for name, scheme in own.items()}, own, at=_at(sites))
     if not changes:
         raise RepairRefused(refusal if names else "no layer here has a quantized weight", at=_at(sites))
     free = without_stale_edits(case, changes)
@@ -107,7 +108,7 @@ def change_each_output(
     Raises:
         RepairRefused: at none of them is there anything to change.
     """
-    real = {name: change for name, change in changes.items() if change is not None and change.values}
+    real = _possible(changes, {name: case.scheme.activations_of(name) for name in changes}, at=at)
     if not real:
         raise RepairRefused(refusal, at=at)
     return _scheme_change(case, "activations", real, quantizer_owners(case, case.network.graph.layers))
@@ -181,9 +182,27 @@ def _scheme_change(
     return SchemeChange(case, names, _checked(scheme, {"layers": (*scheme.layers, *own)}), settings)
 
 
-def _changes(names: Sequence[str], change: Callable[[str], TensorChange | None]) -> dict[str, TensorChange]:
-    found = {name: change(name) for name in names}
-    return {name: value for name, value in found.items() if value is not None and value.values}
+def _possible(
+    changes: Mapping[str, TensorChange | None], own: Mapping[str, TensorScheme], *, at: str | None
+) -> dict[str, TensorChange]:
+    """Those that change something and that the format there knows.
+
+    Raises:
+        RepairRefused: each that changes something contradicts the format of its layer.
+    """
+    found, contradiction = dict[str, TensorChange](), None
+    for name, change in changes.items():
+        if change is None or not change.values:
+            continue
+        try:
+            change.over(own[name])
+        except ConfigError as error:
+            contradiction = contradiction or error
+        else:
+            found[name] = change
+    if contradiction is not None and not found:
+        raise RepairRefused(contradiction.message, at=contradiction.at or at, hint=contradiction.hint)
+    return found
 
 
 def _checked(scheme: QuantScheme, fields: Mapping[str, Any]) -> QuantScheme:

@@ -29,7 +29,8 @@ class QuantizerRecord:
         shared_with: the layer whose quantizer this is (pooling, reshape), or None when it is the layer's own.
         type: name of the number format, as schemes have it.
         levels: the values of an uneven format, ascending. edges: one more; what lies between two of them rounds to the
-            level there, what lies beyond the outermost is clipped. Both are empty with even steps.
+            level there, what lies beyond the outermost is clipped; infinite in formats that are made of the values
+            themselves, where nothing is. Both are empty with even steps.
         mantissa_bits, smallest_step: of a floating-point format with too many levels to list them, see `FloatSteps`.
     """
 
@@ -47,6 +48,11 @@ class QuantizerRecord:
     edges: tuple[float, ...] = ()
     mantissa_bits: int | None = None
     smallest_step: float | None = None
+
+    @property
+    def has_range(self) -> bool:
+        """Values may leave what it holds, or fill it badly; not so the formats that take the sign of a value."""
+        return not self.edges or math.isfinite(self.edges[-1])
 
     @property
     def level_count(self) -> int:
@@ -69,7 +75,9 @@ class QuantizerRecord:
 
     @property
     def zero_bound(self) -> float:
-        """Smaller |values| round to 0."""
+        """Smaller |values| round to 0; none do in a format without one."""
+        if self.levels and 0.0 not in self.levels:
+            return 0.0
         if self.smallest_step is not None:
             return self.smallest_step / 2.0
         return self.scale / 2.0 if self.scale is not None else self.edges[self._cell(0.0) + 1]
@@ -91,7 +99,7 @@ class QuantizerRecord:
         """Bits that values up to `max_abs` have of a quantizer that reaches up to `largest`; both above zero."""
         if self.scale is not None:
             return self.bits + math.log2(max_abs / largest)
-        reach = self.range_max * max_abs / largest
+        reach = self.range_max * max_abs / largest if self.has_range else max_abs
         return math.log2(self._cell(reach) - self._cell(-reach) + 1)
 
     def expected_sqnr_db(self, seen: TensorRange | None, power: float) -> float:
@@ -119,12 +127,13 @@ class QuantizerRecord:
 
     @property
     def gaussian_sqnr_db(self) -> float:
-        """Of Gaussian values that reach four standard deviations to the end of the range."""
+        """Of Gaussian values that reach four standard deviations to the end of the range; without one, of those whose
+        standard deviation suits the levels best."""
         if self.scale is not None:
             return 6.02 * self.bits - 7.3
-        std = self.range_max / _GAUSSIAN_RANGE
-        gaussian = TensorRange(0, 0, 0, self.range_min, self.range_max, 0.0, std, 3.0, 0.0)
-        return self.expected_sqnr_db(gaussian, std**2)
+        if not self.has_range:
+            return max(self._of_gaussian(self.range_max * 2.0 ** (k / 16.0)) for k in range(-32, 33))
+        return self._of_gaussian(self.range_max / _GAUSSIAN_RANGE)
 
     def sqnr_limit_db(self, limit_db: float) -> float:
         """A limit that was set for even steps; no higher than 3 dB below the best that uneven ones give."""
@@ -132,13 +141,14 @@ class QuantizerRecord:
 
     def steps_limit(self, limit: float) -> float:
         """A number of even steps that is few, as a number of this quantizer's steps."""
-        return limit if self.scale is not None else min(limit, _UNEVEN_STEPS)
+        return limit if self.scale is not None else min(limit, _UNEVEN_STEPS, self.level_count - 1.0)
 
     def bits_limit(self, lost: float) -> float:
         """Effective bits that are few: so many fewer than all; with uneven steps, few steps on each side of zero."""
         if self.scale is not None:
             return self.bits - lost
-        return math.log2((_UNEVEN_STEPS - 1.0) * (2.0 if self.range_min < 0.0 else 1.0) + 1.0)
+        few = (_UNEVEN_STEPS - 1.0) * (2.0 if self.range_min < 0.0 else 1.0) + 1.0
+        return math.log2(max(1.0, min(few, self.level_count - 1.0)))
 
     @property
     def _floats(self) -> FloatSteps | None:
@@ -150,6 +160,13 @@ class QuantizerRecord:
         if seen is None:
             return math.nan
         return _noise_share(self._floats or (self.levels, self.edges), seen)
+
+    def _of_gaussian(self, std: float) -> float:
+        """Expected SQNR of Gaussian values around zero, four standard deviations of them."""
+        reach = _GAUSSIAN_RANGE * std
+        low = max(-reach, self.range_min) if self.has_range else -reach
+        gaussian = TensorRange(0, 0, 0, low, reach, 0.0, std, 3.0, 0.0)
+        return self.expected_sqnr_db(gaussian, std**2)
 
     def _cell(self, value: float) -> int:
         if self._floats is not None:

@@ -41,6 +41,19 @@ class Quantizer(Protocol):
         """
         ...
 
+    @classmethod
+    def from_weight(cls, weight: Tensor, scheme: TensorScheme, *, channel_axis: int) -> "Quantizer | None":
+        """The quantizer that a format makes of the weights themselves; None where it takes a range of them.
+
+        Args:
+            weight: float32, any shape, output channels along `channel_axis`.
+
+        Raises:
+            CalibrationError: a weight is NaN or infinite.
+        """
+        del weight, scheme, channel_axis
+        return None
+
     @property
     def key(self) -> Hashable:
         """Equal for quantizers that round every tensor alike."""

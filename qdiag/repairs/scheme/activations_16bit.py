@@ -12,7 +12,14 @@ from dataclasses import replace
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import BiasType, TensorChange, TensorScheme
 from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
-from qdiag.repairs.scheme_change import change_outputs, integer_biases, layers_of, quantizer_owners, with_bias
+from qdiag.repairs.scheme_change import (
+    change_outputs,
+    integer_biases,
+    layers_of,
+    quantizer_owners,
+    setting_value,
+    with_bias,
+)
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 
@@ -42,14 +49,16 @@ def _everywhere(case: Case) -> WholeChange | None:
         return None
     # finer input scales make finer bias scales, which 32 bits do not hold: backends with 16x8 kernels take 64
     bias: BiasType = "int64" if scheme.bias == "int32" else scheme.bias
-    wide = replace(scheme, activations=replace(scheme.activations, bits=_BITS), bias=bias)
-    settings = (f"activations.bits={_BITS}", *((f"bias={bias}",) if bias != scheme.bias else ()))
+    change = scheme.activations.change_to_bits(_BITS)
+    wide = replace(scheme, activations=change.over(scheme.activations), bias=bias)
+    own = tuple(f"activations.{key}={setting_value(value)}" for key, value in change.values.items())
+    settings = (*own, *((f"bias={bias}",) if bias != scheme.bias else ()))
     costs = (Evidence("activation_memory", _BITS / scheme.activations.bits, "x"),)
     return WholeChange(wide, tuple(layer.name for layer in case.network.graph.layers), settings, costs)
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:
-    return TensorChange(bits=_BITS) if scheme.bits < _BITS else None
+    return scheme.change_to_bits(_BITS) if scheme.bits < _BITS else None
 
 
 def _readers_with_int32_bias(case: Case, owners: Sequence[str]) -> tuple[str, ...]:

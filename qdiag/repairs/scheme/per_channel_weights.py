@@ -14,17 +14,20 @@ from qdiag.simulate.case import Case
 
 
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    change = change_weights(case, sites, _change, refusal="these weights have a scale per channel or finer already")
+    change = change_weights(
+        case, sites, _change, refusal="these weights have a scale per channel or finer already, or none of their own"
+    )
     treated = change.applied(context.session)
     return Treatment(treated, change.names, settings=change.settings, costs=_extra_scales(case, change.names))
 
 
 def _everywhere(case: Case) -> WholeChange | None:
     weights = case.scheme.weights
-    if weights.is_float or weights.granularity != "per_tensor":
+    change = None if weights.is_float else _change(weights)
+    if change is None:
         return None
     names = tuple(layer.name for layer in case.network.graph.layers if layer.weight is not None)
-    scheme = replace(case.scheme, weights=replace(weights, granularity="per_channel"))
+    scheme = replace(case.scheme, weights=change.over(weights))
     return WholeChange(scheme, names, ("weights.granularity=per_channel",), _extra_scales(case, names))
 
 
@@ -39,7 +42,8 @@ def _extra_scales(case: Case, names: Collection[str]) -> tuple[Evidence, ...]:
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:
-    return TensorChange(granularity="per_channel") if scheme.granularity == "per_tensor" else None
+    has_scale = scheme.type != "linear" and not (scheme.type == "binary" and scheme.scale_name == "none")
+    return TensorChange(granularity="per_channel") if has_scale and scheme.granularity == "per_tensor" else None
 
 
 PER_CHANNEL_WEIGHTS = Repair("per_channel_weights", _apply, everywhere=_everywhere)

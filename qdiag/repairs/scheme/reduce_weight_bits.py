@@ -18,7 +18,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:
-    return TensorChange(bits=scheme.bits - 1) if scheme.bits > _LEAST else None
+    return scheme.change_to_bits(scheme.bits - 1) if scheme.bits > _LEAST else None
 
 
 REDUCE_WEIGHT_BITS = Repair("reduce_weight_bits", _apply)

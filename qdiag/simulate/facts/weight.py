@@ -2,11 +2,13 @@
 
 import math
 import statistics
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from qdiag.calibrators import CALIBRATORS
+from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.measures.facts import WeightFacts
 from qdiag.core.scheme import Granularity, TensorScheme
 from qdiag.core.tensor_scheme import FLOAT_TYPES
@@ -57,4 +59,8 @@ def _plain(scheme: TensorScheme, granularity: Granularity) -> TensorScheme:
     """The number format of a scheme with minimum and maximum as its range; values of blocks by themselves."""
     if scheme.type in FLOAT_TYPES:
         return TensorScheme(bits=scheme.bits, granularity=granularity, type="float", element=scheme.element)
+    if scheme.type in LOW_BITS:
+        return replace(scheme, granularity=granularity)
+    if scheme.type == "linear":
+        return scheme  # one step for all channels, whatever they hold
     return TensorScheme(bits=scheme.bits, narrow_range=True, granularity=granularity, type=scheme.type)

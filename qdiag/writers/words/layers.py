@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.printable import printable
@@ -68,6 +69,10 @@ def tensor_scheme_words(scheme: TensorScheme) -> str:
         how = f"range {scheme.range[0]:g} to {scheme.range[1]:g}"
     if scheme.type in FLOAT_TYPES:
         return _float_words(scheme, where, how)
+    if scheme.type in LOW_BITS:
+        return _low_bit_words(scheme, where)
+    if scheme.type == "linear" and scheme.step is not None:
+        return f"{scheme.bits}-bit linear {where}, steps of {scheme.step:g}, {how}"
     if scheme.type != "affine":
         return f"{scheme.bits}-bit {format_words(scheme.type)}{' signed' if scheme.signed else ''} {where}, {how}"
     kind = f"{'int' if scheme.signed else 'uint'}{scheme.bits} [{scheme.quant_min}, {scheme.quant_max}]"
@@ -83,6 +88,15 @@ def _float_words(scheme: TensorScheme, where: str, how: str) -> str:
         tensor = f" and one float32 scale per tensor, {how}" if scheme.scale_name == "e4m3" else ""
         return f"{name} in blocks of {scheme.group_size} with {scheme.scale_name} scales{tensor}"
     return f"{name} without a scale{beyond}" if scheme.scale_name == "none" else f"{name} {where}, {how}{beyond}"
+
+
+def _low_bit_words(scheme: TensorScheme, where: str) -> str:
+    """`binary, E|W| per channel, centred and clamped`, `binary, +1 and -1`, `ternary, E|W| per tensor`."""
+    unscaled = "+1 and -1" if scheme.type == "binary" else "+1, 0 and -1"
+    parts = [scheme.type, unscaled if scheme.scale_name == "none" else f"E|W| {where}"]
+    parts += ["centred and clamped"] if scheme.center else []
+    parts += [f"drawn with seed {scheme.stochastic_seed}"] if scheme.stochastic_seed is not None else []
+    return ", ".join(parts)
 
 
 def format_words(name: str) -> str:

@@ -17,8 +17,19 @@ from qdiag.numerics.quantizers.base import Quantizer
 UINT8 = TensorScheme(symmetric=False, signed=False)
 
 
+OF_A_RANGE = sorted(set(QUANTIZERS) - {"block_float", "binary", "ternary"})
+"""Formats whose levels a range tells; those of the others are means of the values."""
+
+
 def made(kind: str, low: float, high: float, bits: int = 4, *, signed: bool = True) -> Quantizer:
-    scheme = TensorScheme(bits=bits, symmetric=signed, signed=signed, type=kind)  # type: ignore[arg-type]
+    scheme = TensorScheme(bits=bits, symmetric=signed, signed=signed)
+    if kind == "linear":
+        step = high / scheme.quant_max
+        bounds = (step * scheme.quant_min, high)
+        return QUANTIZERS["linear"].from_range(
+            torch.tensor(low), torch.tensor(high), replace(scheme, type="linear", step=step, range=bounds)
+        )
+    scheme = replace(scheme, type=kind)  # type: ignore[arg-type]
     return QUANTIZERS[scheme.type].from_range(torch.tensor(low), torch.tensor(high), scheme)
 
 
@@ -73,7 +84,7 @@ def test_a_gaussian_of_four_deviations() -> None:
     assert made("affine", -4.0, 4.0, 8).record().gaussian_sqnr_db == pytest.approx(6.02 * 8 - 7.3)
 
 
-@pytest.mark.parametrize("kind", sorted(set(QUANTIZERS) - {"block_float"}))
+@pytest.mark.parametrize("kind", OF_A_RANGE)
 @pytest.mark.parametrize("signed", [True, False])
 def test_levels_and_steps_are_those_of_the_quantizer(kind: str, signed: bool) -> None:
     q = made(kind, -5.0 if signed else 0.0, 5.0, 4, signed=signed)
@@ -152,3 +163,50 @@ def test_expected_noise_of_small_floats_is_what_rounding_makes(bits: int) -> Non
     power = float(x.double().square().mean())
     noise = float((x.double() - q.fake_quantize(x).double()).square().mean())
     assert q.record().expected_sqnr_db(seen(x), power) == pytest.approx(10 * math.log10(power / noise), abs=0.1)
+
+
+def of_weight(kind: str, x: torch.Tensor, scale: str = "float32") -> Quantizer:
+    bits = {"binary": 1, "ternary": 2}[kind]
+    scheme = TensorScheme(bits=bits, type=kind, scale=scale)  # type: ignore[arg-type]
+    made_of = QUANTIZERS[scheme.type].from_weight(x, scheme, channel_axis=0)
+    assert made_of is not None
+    return made_of
+
+
+@pytest.mark.parametrize(("kind", "best_db"), [("binary", 4.4), ("ternary", 7.2)])
+def test_numbers_of_a_gaussian_weight_have_its_best_level(kind: str, best_db: float) -> None:
+    """1 / (1 - 2 / pi) for the sign, as E|x| = sqrt(2 / pi) of the standard deviation."""
+    x = torch.randn(100_000, generator=torch.Generator().manual_seed(7))
+    q = of_weight(kind, x)
+    power = float(x.double().square().mean())
+    noise = float((x.double() - q.fake_quantize(x).double()).square().mean())
+    found = 10 * math.log10(power / noise)
+    record = q.record()
+    assert found == pytest.approx(best_db, abs=0.1)
+    assert record.expected_sqnr_db(seen(x), power) == pytest.approx(found, abs=0.05)
+    assert record.gaussian_sqnr_db == pytest.approx(found, abs=0.1)
+    assert not record.has_range
+
+
+@pytest.mark.parametrize("kind", ["binary", "ternary"])
+@pytest.mark.parametrize("scale", ["float32", "none"])
+def test_levels_and_borders_of_few_bits_are_those_of_the_quantizer(kind: str, scale: str) -> None:
+    q = of_weight(kind, torch.tensor([-3.0, -0.5, 0.1, 2.0, 4.0]), scale)
+    record, x = q.record(), torch.linspace(-6.0, 6.0, 10_001)
+    levels = sorted(set(q.fake_quantize(x).tolist()))
+    assert record.values() == pytest.approx(levels)
+    assert (record.level_count, record.bits) == (len(levels), {"binary": 1, "ternary": 2}[kind])
+    assert (record.range_min, record.range_max) == pytest.approx((levels[0], levels[-1]))
+    assert record.step_at(0.0) == pytest.approx(levels[-1] - levels[-2])
+    assert record.steps_between(-5.0, 5.0) == len(levels) - 1
+    assert record.effective_bits(4.0, 4.0) == pytest.approx(math.log2(len(levels)))
+    if kind == "binary":
+        assert record.zero_bound == 0.0
+        assert float(q.fake_quantize(torch.zeros(1))) == levels[-1]
+        assert record.effective_bits(1e-6, 1.0) == 1.0, "small weights keep their sign beside large ones"
+    else:
+        assert float(q.fake_quantize(torch.tensor([record.zero_bound * 0.999]))) == 0.0
+        assert float(q.fake_quantize(torch.tensor([record.zero_bound * 1.001]))) > 0.0
+        assert record.effective_bits(1e-6, 1.0) == 0.0 <= record.bits_limit(3.0)
+    assert record.bits_limit(3.0) < record.effective_bits(4.0, 4.0), "a full range is no loss"
+    assert record.steps_limit(16.0) == len(levels) - 1
