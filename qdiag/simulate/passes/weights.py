@@ -76,7 +76,7 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer, weights: Simu
     reference = network.program.constants[layer.weight].cpu()
     rows = reference.movedim(layer.weight_axis, 0).reshape(reference.shape[layer.weight_axis], -1)
     other = simulated.cpu().movedim(layer.weight_axis, 0).reshape(rows.shape)
-    channels = _channel_sqnr_db(reference=rows, simulated=other)
+    channels = channel_sqnr_db(reference=rows, simulated=other)
     return WeightRecord(
         name=layer.weight_name or layer.weight,
         shape=tuple(reference.shape),
@@ -93,7 +93,7 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer, weights: Simu
     )
 
 
-def _channel_sqnr_db(*, reference: Tensor, simulated: Tensor) -> list[float]:
+def channel_sqnr_db(*, reference: Tensor, simulated: Tensor) -> list[float]:
     """SQNR of each row (C, K) that is not all zero; +inf where nothing was lost."""
     signal = reference.double().square().sum(1)
     noise = (reference.double() - simulated.double()).square().sum(1)

@@ -77,10 +77,10 @@ class Branch:
         ops: ATen operations in order, without the moves of values.
         kernel: size of its equivalent kernel along each axis, (1, 1) for an identity.
         norm: the BatchNorm that ends it; None without one.
-        constant: what it adds per channel far from borders, (C,): beta where its BatchNorm comes last and nothing
-            before it adds anything; empty where no single convolution computes the branch.
-        own_weight: its equivalent kernel before `norm`, at its own taps; an identity has ones and zeros.
-        weight: what it adds to the weight of the fused convolution, at its own taps.
+        constant: what it gives for an input of zeros, (C,): beta - alpha mean where its BatchNorm comes last and
+            nothing before it has a constant; empty where no single convolution computes the branch.
+        own_weight: its equivalent kernel before `norm`, its own taps and groups alone; ones for an identity.
+        weight: the same with `norm`, and with the BatchNorm behind the sum: what it adds to the fused weight.
             Both are None where no single convolution computes the branch.
         weight_max_abs: the largest |value| of `weight` per output channel, (C,); empty without it.
         without_sqnr_db: SQNR of the fused weight, quantized as the scheme says, if this branch were not in it, the

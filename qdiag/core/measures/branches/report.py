@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from qdiag.core.causes.score import Score
+from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.branches.block import BranchBlock
 from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement, ModelInfo, StageTime
 
@@ -16,11 +16,13 @@ class BranchRepair:
         repair: its name in `qdiag.core.causes.repair_traits`.
         layers: where it changed something. refused: why it was not made.
         score: the quantized network with it, against the float one.
+        recovery: what it has over the fused network without it.
     """
 
     repair: str
     layers: tuple[str, ...] = ()
     score: Score | None = None
+    recovery: Recovery | None = None
     refused: str | None = None
 
 

@@ -1,0 +1,1 @@
+"""What parallel branches do to the values and weights of their block."""
