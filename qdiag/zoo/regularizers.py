@@ -1,4 +1,4 @@
-"""What the settings of QARepVGG (arXiv 2212.01593, table 5) add to the loss: plain L2, and the custom L2 of RepVGG.
+"""What the settings of QARepVGG (arXiv 2212.01593) add to the loss: plain L2, and the custom L2 of RepVGG.
 
 Each is a sum of squares; a training adds `weight_decay / 2` times it to its loss, and leaves these weights out of the
 decay of its optimizer.

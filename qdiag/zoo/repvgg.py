@@ -1,7 +1,7 @@
 """RepVGG (arXiv 2101.03697) as it is trained and as it is deployed, in the settings of QARepVGG (arXiv 2212.01593).
 
 A block that is trained adds a 3x3 convolution, a 1x1 convolution and its own input, each behind a BatchNorm; deployed,
-it is one 3x3 convolution with a bias. The settings of table 5 of the second paper change where BatchNorms stand:
+it is one 3x3 convolution with a bias. The settings of the second paper change where BatchNorms stand:
 S0, S0' and S1 have all three and differ in the regularizer (`qdiag.zoo.regularizers`), S2 has none on the identity, S3
 none on the 1x1 convolution either, and S4, which is QARepVGG, has one more behind the sum of S3.
 

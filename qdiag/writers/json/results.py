@@ -1,22 +1,35 @@
-"""The results of `ranges`, `bn`, `fix-bn`, `repair`, `sensitivity` and `compare` as JSON."""
+"""The results of `ranges`, `bn`, `branches`, `fix-bn`, `repair`, `sensitivity` and `compare` as JSON."""
 
 from collections.abc import Sequence
 
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.core.compare import Comparison, LayerChange
 from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.branches import (
+    Activations,
+    BetaDistance,
+    BranchBlock,
+    BranchesReport,
+    Condition,
+    NormFigures,
+)
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task_change import ValueChange
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
 from qdiag.writers.plain_json import dump, to_plain
 
-Result = RangeReport | BatchNormAudit | ModelRepair | Sensitivity | Comparison
+Result = RangeReport | BatchNormAudit | ModelRepair | Sensitivity | Comparison | BranchesReport
 
 _DERIVED: dict[type, Sequence[str]] = {
     **DIAGNOSIS_DERIVED,
     LayerChange: ("local_change_db", "propagated_change_db", "verdict"),
     ValueChange: ("change", "verdict"),
+    NormFigures: ("gain_max_abs", "gain_range", "gain_std", "widest_channel"),
+    Activations: ("variance_mean",),
+    BetaDistance: ("is_aligned",),
+    Condition: ("holds",),
+    BranchBlock: ("variance_inflation",),
 }
 
 

@@ -1,0 +1,91 @@
+"""Sentences about branches follow the figures, and claim nothing beside them."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from qdiag.core.measures.branches import BranchBlock, Condition
+from qdiag.writers.words.branches.advice import advice_sentences
+from qdiag.writers.words.branches.verdicts import block_sentences, headline, verdict_words
+from tests.branch_reports import branch_report
+
+
+def block(name: str, **changes: object) -> BranchBlock:
+    return replace(branch_report().block(name), **changes)  # type: ignore[arg-type]
+
+
+def test_a_verdict_names_what_fails_and_the_branch_at_fault() -> None:
+    verdicts = [verdict_words(block) for block in branch_report().blocks]
+    assert verdicts == [
+        "quantizes well", "weights: rbr_identity", "weights, activations: rbr_1x1", "not fused",
+    ]  # fmt: skip
+
+
+def test_a_block_that_the_scheme_leaves_in_float_is_said_to_be_so() -> None:
+    unknown = Condition(math.nan)
+    assert verdict_words(block("stage1.0", c1=unknown, c2=unknown)) == "nothing is quantized"
+    assert verdict_words(block("stage1.0", c1=unknown)) == "quantizes well"
+
+
+def test_no_branch_is_named_where_none_accounts_for_the_figure() -> None:
+    found = block("stage1.1", c1=Condition(4.1))
+    assert verdict_words(found) == "weights"
+    (sentence,) = block_sentences(found)
+    assert "no single branch accounts for it" in sentence
+    assert "rbr_identity" not in sentence
+
+
+def test_the_branch_at_fault_comes_with_its_figures() -> None:
+    (sentence,) = block_sentences(branch_report().block("stage1.1"))
+    assert sentence == (
+        "stage1.1: the fused weight has 4.1 dB after rounding, and 20.0 dB are enough; without stage1.1.rbr_identity, "
+        "whose BatchNorm multiplies channel 2 by 692 and the median channel by 0.9, it would have 36.5 dB."
+    )
+
+
+def test_the_sum_is_called_wide_only_where_it_is_wider_than_its_branches() -> None:
+    assert "8 times as much" in " ".join(block_sentences(branch_report().block("stage1.2")))
+    narrow = block("stage1.2", sum=branch_report().block("stage1.0").sum)
+    assert "times as much" not in " ".join(block_sentences(narrow))
+
+
+def test_beta_is_spoken_of_where_it_is_off_and_a_condition_fails() -> None:
+    sentences = list(block_sentences(branch_report().block("stage1.2")))
+    assert sentences[-1].endswith("stage1.2.rbr_1x1 by 1.75 (0.5 is near).")
+    assert list(block_sentences(block("stage1.2", c1=Condition(40.0), c2=Condition(40.0)))) == []
+
+
+def test_the_headline_counts_blocks() -> None:
+    report = branch_report()
+    assert headline(report) == (
+        "4 blocks of parallel linear branches, 3 fused exactly: the fused weights of 2 do not quantize well (C1), the "
+        "activations of 1 do not (C2)."
+    )
+    assert headline(replace(report, blocks=())) == "The network has no parallel linear branches that a sum joins."
+    assert headline(replace(report, blocks=report.blocks[:1])) == (
+        "1 block of parallel linear branches, fused exactly: its weights and activations quantize well."
+    )
+    assert headline(replace(report, blocks=report.blocks[1:2])) == (
+        "1 block of parallel linear branches, fused exactly: its fused weight does not quantize well (C1)."
+    )
+    assert headline(replace(report, blocks=report.blocks[3:])) == (
+        "1 block of parallel linear branches, which no one convolution replaces."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("stage1.0", []), ("stage1.1", ["S2"]), ("stage1.2", ["S3", "S4"]), ("stage2.0", [])]
+)
+def test_advice_follows_the_branch_at_fault(name: str, settings: list[str]) -> None:
+    report = branch_report()
+    sentences = list(advice_sentences(replace(report, blocks=(report.block(name),))))
+    assert [sentence[:2] for sentence in sentences[:-1]] == settings
+    assert not sentences or "were not tried here" in sentences[-1]
+
+
+def test_a_block_with_a_norm_behind_its_sum_is_not_told_to_get_one() -> None:
+    report = branch_report()
+    found = report.block("stage1.2")
+    normed = replace(found, norm=found.branches[0].norm, c1=Condition(40.0))
+    assert list(advice_sentences(replace(report, blocks=(normed,)))) == []
