@@ -17,8 +17,8 @@ def advice_sentences(report: BranchesReport) -> Iterator[str]:
     wide = [block for block in report.blocks if _is_unnormed_sum(block)]
     if identity:
         yield (
-            f"S2: train without the BatchNorm on the identity of {_blocks(len(identity))}, where the fused weight rounds "
-            "far better without that branch; its gain is then 1."
+            f"S2: train without the BatchNorm on the identity of {_blocks(len(identity))}, where the fused weight "
+            "rounds far better without that branch; its gain is then 1."
         )
     if pointwise:
         yield (
