@@ -15,6 +15,8 @@ _PLACE_OF_FAMILY = {
     "backend": "sum",
     "numerics": "value",
 }
+_PLACE_OF_CODE = {"QD408": "weight"}
+"""Where a code's place is not that of its family."""
 _ANYWHERE = ("QD405", "QD406")
 """The first or the last layer as such: whatever is found there says more."""
 _BY_SWEEP = "QD407"
@@ -51,7 +53,7 @@ def suspects_of(findings: Sequence[Finding]) -> list[Suspect]:
     found: list[Suspect] = []
     ordered = sorted(findings, key=lambda f: (-code_of(f.code).specificity, f.code))
     for finding in ordered:
-        place = "any" if finding.code in _ANYWHERE else _PLACE_OF_FAMILY[code_of(finding.code).family]
+        place = "any" if finding.code in _ANYWHERE else _place(finding.code)
         own: list[FindingSite] = []
         for site in finding.sites:
             rest = _absorb(site, finding, place, found)
@@ -60,6 +62,10 @@ def suspects_of(findings: Sequence[Finding]) -> list[Suspect]:
         if own:
             found.append(Suspect(finding.code, place, own, list(finding.repairs)))
     return found
+
+
+def _place(code: str) -> str:
+    return _PLACE_OF_CODE.get(code, _PLACE_OF_FAMILY[code_of(code).family])
 
 
 def _absorb(site: FindingSite, finding: Finding, place: str, found: Sequence[Suspect]) -> FindingSite | None:

@@ -1,6 +1,6 @@
 """Every planted fault, in the order of the codes; each has a healthy twin."""
 
-from tests.planted import faults_activations, faults_graph, faults_normalization, faults_weights
+from tests.planted import faults_activations, faults_branches, faults_graph, faults_normalization, faults_weights
 from tests.planted.fault import PlantedFault
 
 FAULTS: tuple[PlantedFault, ...] = tuple(
@@ -10,6 +10,7 @@ FAULTS: tuple[PlantedFault, ...] = tuple(
             *faults_activations.FAULTS,
             *faults_normalization.FAULTS,
             *faults_graph.FAULTS,
+            *faults_branches.FAULTS,
         ),
         key=lambda fault: fault.code,
     )

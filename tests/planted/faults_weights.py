@@ -33,11 +33,11 @@ def vanishing_channels() -> Chain:
 
 
 def outlier_weights() -> Chain:
-    """One weight in each of ten rows, as the identity branch of a re-parameterized block leaves it."""
+    """One weight in each of ten rows, away from where the identity branch of a re-parameterized block has its own."""
     model = build(lambda: Chain(width=32))
     with torch.no_grad():
         for c in range(10):
-            model.body[0].weight[c, c, 1, 1] = 28.0
+            model.body[0].weight[c, c + 1, 1, 1] = 28.0
     return settle(model)
 
 

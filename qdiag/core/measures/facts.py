@@ -19,6 +19,8 @@ class WeightFacts:
         sqnr_per_tensor_db, sqnr_per_channel_db: median over channels that are not all zero, in the format and at the
             bits of the scheme, symmetric min-max, with one scale for the tensor and with one per channel; NaN where
             weights stay in float.
+        identity_max_abs: (C,) |weight| where an identity branch, fused into the layer, adds to it: own channel, centre
+            of the kernel; empty where there is no such place. others_max_abs: (C,) largest of the others.
     """
 
     channel_min: tuple[float, ...]
@@ -29,6 +31,8 @@ class WeightFacts:
     count: int
     sqnr_per_tensor_db: float
     sqnr_per_channel_db: float
+    identity_max_abs: tuple[float, ...] = ()
+    others_max_abs: tuple[float, ...] = ()
 
     @property
     def channel_max_abs(self) -> tuple[float, ...]:

@@ -61,6 +61,10 @@ def _weight(case: Case, layer: Layer) -> WeightFacts | None:
     if layer.weight is None:
         return None
     quantizer, scheme = case.plan.layers[layer.name].weight, case.plan.scheme.weights_of(layer.name)
+    is_conv = layer.kind in ("conv", "depthwise_conv") and layer.weight_axis == 0
     return weight_facts(
-        case.network.program.constants[layer.weight], layer.weight_axis, scheme if quantizer is not None else None
+        case.network.program.constants[layer.weight],
+        layer.weight_axis,
+        scheme if quantizer is not None else None,
+        layer.groups if is_conv else None,
     )

@@ -77,7 +77,9 @@ def _norm(norm: NormFigures | None) -> dict[str, object]:
     }
 
 
-def _weight(weight: TensorRange) -> dict[str, object]:
+def _weight(weight: TensorRange | None) -> dict[str, object]:
+    if weight is None:
+        return {}
     return {"weight_min": weight.min, "weight_max": weight.max, "weight_std": weight.std}
 
 

@@ -248,3 +248,27 @@ def test_every_kind_of_network_gives_finite_facts(name: str) -> None:
         if found.weight is not None:
             assert found.mac_count >= found.weight.count
             assert 0.0 <= found.mean_shift_fraction <= 1.0
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((6, 6, 3, 3), 1), ((6, 3, 3, 3), 2), ((6, 1, 5), 6), ((4, 4, 1, 1), 1)])
+def test_weights_where_an_identity_is_fused_are_told_from_the_others(shape: tuple[int, ...], groups: int) -> None:
+    weight = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    found = weight_facts(weight, 0, None, groups)
+    rows = np.abs(weight.numpy())
+    centre = tuple(size // 2 for size in shape[2:])
+    identity = [rows[(c, c % shape[1], *centre)] for c in range(shape[0])]
+    others = []
+    for c in range(shape[0]):
+        row = rows[c].copy()
+        row[(c % shape[1], *centre)] = -1.0
+        others.append(row.max())
+    assert found.identity_max_abs == pytest.approx(identity)
+    assert found.others_max_abs == pytest.approx(others)
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((6, 4, 3, 3), 1), ((4, 4, 2, 2), 1), ((4, 1, 1, 1), 4), ((4, 4, 3, 3), None)]
+)
+def test_a_weight_that_can_hold_no_identity_has_no_such_figures(shape: tuple[int, ...], groups: int | None) -> None:
+    found = weight_facts(torch.ones(shape), 0, None, groups)
+    assert (found.identity_max_abs, found.others_max_abs) == ((), ())

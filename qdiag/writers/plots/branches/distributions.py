@@ -26,7 +26,7 @@ def weights_figure(report: BranchesReport) -> Figure:
     return _figure(
         f"Weights by branch, and fused: {shorten(report.model.architecture, 48)}",
         [block for block in report.blocks if block.fusion is not None],
-        lambda block: [(COLORS[b.kind], KIND_WORDS[b.kind], b.weight) for b in block.branches],
+        lambda block: [(COLORS[b.kind], KIND_WORDS[b.kind], b.weight) for b in block.branches if b.weight is not None],
         lambda block: block.fusion.weight if block.fusion is not None else None,
         "fused",
         "weight",
