@@ -9,6 +9,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.scheme import BiasType, QuantScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.numerics.quantizers.block_float import BlockFloat
 
 SPLIT = "left out, so that its branches come out one by one"
 """Why what stands behind a split concat is not quantized."""
@@ -28,6 +29,8 @@ class LayerPlan:
         bias: integer type of this layer's bias where it differs from the scheme's.
         source: quantizer at whose scale the layer adds up although its input stays in float: a layer that is switched
             on by itself still has the accumulator of its backend.
+        operands: quantizers of the values that the layer multiplies, where it reads them in blocks: one for each place
+            of `operand_places`; empty otherwise.
         is_left_out: it stands behind a concat that is split, so it is no part of the network that runs in integers.
     """
 
@@ -38,6 +41,7 @@ class LayerPlan:
     bias_shift: Tensor | None = None
     bias: BiasType | None = None
     source: Quantizer | None = None
+    operands: tuple[BlockFloat | None, ...] = ()
     is_left_out: bool = False
 
     @property
@@ -76,6 +80,7 @@ class QuantPlan:
 
     @property
     def quantized_count(self) -> int:
-        """Quantizers of the plan: own outputs and weights."""
+        """Quantizers of the plan: own outputs, weights, and operands in blocks."""
         own = sum(p.output is not None and p.shared_with is None for p in self.layers.values())
-        return own + sum(p.weight is not None for p in self.layers.values())
+        operands = sum(one is not None for p in self.layers.values() for one in p.operands)
+        return own + operands + sum(p.weight is not None for p in self.layers.values())

@@ -166,9 +166,9 @@ def _check_activations(scheme: TensorScheme, *, at: str | None = None) -> None:
             at=at,
             hint="these are means or draws of weights: leave them out, activations become +1 and -1",
         )
-    if scheme.granularity != "per_tensor":
+    if scheme.granularity != "per_tensor" and scheme.type != "block_float":
         raise ConfigError(
             f"activations.granularity = {scheme.granularity}",
             at=at,
-            hint="integer backends keep one scale per activation tensor: use per_tensor",
+            hint="backends keep one scale per activation tensor: use per_tensor, or type = block_float",
         )

@@ -41,7 +41,7 @@ class GateEvidence:
 
 def quantized_records(measurement: Measurement) -> tuple[OpRecord, ...]:
     """Layers with a quantizer of their own, or a quantized weight."""
-    return tuple(record for record in measurement.records if record.quantizer is not None or record.weight is not None)
+    return tuple(record for record in measurement.records if record.is_quantized)
 
 
 def why_contradictory(evidence: GateEvidence) -> str | None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.bn import BatchNormAudit
-from qdiag.core.scheme import FLOAT_BITS, QuantScheme
+from qdiag.core.scheme import FLOAT_BITS
 from qdiag.detectors import detect
 from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
 from qdiag.pipeline.begin import Experiment, measurement_of
 from qdiag.pipeline.bn_audit import audit_batchnorms
+from qdiag.pipeline.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
 from qdiag.rank.rank import rank_causes
@@ -22,9 +23,6 @@ from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
-
-BITS = (4, 5, 6, 7, 8, 10, 12, 16)
-"""Widths at which the network is measured to show where it begins to fail."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     if options.with_bits:
         with session.watch.stage("bits"):
             bits = bits_sweep(session, case, known=ranking.before)
+        notes = (*notes, *left_out_widths(case.scheme))
     return Diagnosis(
         measurement=replace(measurement, stages=()),
         facts=seen.facts,
@@ -99,18 +98,13 @@ def bits_sweep(
 
     Args:
         known: the score of the case as it is, which is then not measured again.
+
+    Returns:
+        Widths that the formats of the scheme do not have are left out.
     """
-    schemes = {bits: _at_bits(case.scheme, bits) for bits in widths}
+    schemes = schemes_at(case.scheme, widths)
     scores = {bits: known for bits, scheme in schemes.items() if known is not None and scheme == case.scheme}
     new = {bits: with_scheme(session, case, scheme) for bits, scheme in schemes.items() if bits not in scores}
     scored, _ = session.score(list(new.values()), "other widths")
     scores |= {bits: one.score for bits, one in zip(new, scored, strict=True)}
-    return tuple(BitsPoint(bits, scores[bits]) for bits in widths)
-
-
-def _at_bits(scheme: QuantScheme, bits: int) -> QuantScheme:
-    weights, activations = scheme.weights.at_bits(bits), scheme.activations.at_bits(bits)
-    # at scale_in * scale_w of wider values an int32 bias overflows, which is no property of the width asked about
-    is_wide = scheme.bias == "int32" and bits > max(scheme.weights.bits, scheme.activations.bits)
-    bias = "int64" if is_wide else scheme.bias
-    return replace(scheme, weights=weights, activations=activations, bias=bias)
+    return tuple(BitsPoint(bits, scores[bits]) for bits in schemes)

@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
-from qdiag.pipeline.diagnose import BITS, DiagnoseOptions
+from qdiag.pipeline.diagnose import DiagnoseOptions
+from qdiag.pipeline.other_widths import schemes_at
 from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lane
@@ -47,7 +48,7 @@ def estimate(session: Session, case: Case, options: DiagnoseOptions) -> Estimate
     if options.with_sensitivity:
         sweeps += _VARIANT * len(switchable_layers(case, "both")) / 2.0
     if options.with_bits:
-        sweeps += _VARIANT * len(BITS)
+        sweeps += _VARIANT * len(schemes_at(case.scheme))
     return Estimate(_EXAMINE, _VARIANT * _REPAIRS, sweeps, _pass_s(session, case), case.measured.sample_count)
 
 

@@ -47,12 +47,19 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     if constant_count:
         what = "1 constant operand is" if constant_count == 1 else f"{constant_count} constant operands are"
         notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")
-    uneven = [r for r in result.records if r.weight is not None and _uneven(r.weight.quantizer, *_inputs(result, r))]
+    uneven = [
+        r
+        for r in result.records
+        if r.weight is not None and _uneven(r.weight.quantizer, *r.operands, *_inputs(result, r))
+    ]
     if uneven:
         notes.append(
             f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay in float, "
             "and QD104, QD105, QD601 and QD602 do not apply to them"
         )
+    unread = [r.name for r in result.records if "einsum" in r.ops and not r.operands and not r.skip_reason]
+    if unread and result.scheme.activations.is_block:
+        notes.append(f"{len(unread)} products that einsum writes are not read in blocks, first {unread[0]}")
     return tuple(notes)
 
 

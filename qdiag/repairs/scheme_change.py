@@ -167,7 +167,7 @@ def _scheme_change(
     if not scheme.layers and set(names) >= set(everywhere) and all(change == first for change in changes.values()):
         base = scheme.weights if kind == "weights" else scheme.activations
         settings = tuple(f"{kind}.{key}={setting_value(value)}" for key, value in first.values.items())
-        return SchemeChange(case, names, _checked(scheme, {kind: first.over(base)}), settings)
+        return SchemeChange(case, names, _checked(scheme, {kind: _over(first, base)}), settings)
     own = tuple(
         LayerOverride(escaped(name), weights=change)
         if kind == "weights"
@@ -203,6 +203,13 @@ def _possible(
     if contradiction is not None and not found:
         raise RepairRefused(contradiction.message, at=contradiction.at or at, hint=contradiction.hint)
     return found
+
+
+def _over(change: TensorChange, base: TensorScheme) -> TensorScheme:
+    try:
+        return change.over(base)
+    except ConfigError as error:
+        raise RepairRefused(error.message, at=error.at, hint=error.hint) from None
 
 
 def _checked(scheme: QuantScheme, fields: Mapping[str, Any]) -> QuantScheme:

@@ -57,6 +57,7 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         quantizer=_quantizer(case.plan, layer),
         weight=weight_record(case.network, case.plan, layer, weights) if weights is not None else None,
         clipped_count=errors.clipped_count,
+        operands=tuple(one.record() for one in case.plan.layers[layer.name].operands if one is not None),
         skip_reason=case.plan.layers[layer.name].skip_reason,
     )
 

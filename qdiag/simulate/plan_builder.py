@@ -8,10 +8,12 @@ from torch import Tensor
 
 from qdiag.capture.outputs.tails import output_concats
 from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
-from qdiag.core.scheme import QuantScheme
+from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.numerics.quantizers.block_float import BlockFloat
 from qdiag.plan import LayerPlan, QuantPlan
+from qdiag.simulate.arithmetic.in_blocks import operand_places
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.passes.network import Network
@@ -54,6 +56,7 @@ class _Builder:
 
     def __post_init__(self) -> None:
         self.plans: dict[str, LayerPlan] = {}
+        self._nodes = {node.name: node for node in self.network.program.graph.nodes}
 
     def add(self, layer: Layer) -> None:
         if layer.name in self.left_out:
@@ -62,7 +65,8 @@ class _Builder:
         reason = _float_reason(layer, self.scheme)
         output, shared = self._output(layer, reason)
         weight = self._weight(layer) if reason is None else None
-        self.plans[layer.name] = LayerPlan(output, shared, weight, reason)
+        operands = self._operands(layer) if reason is None else ()
+        self.plans[layer.name] = LayerPlan(output, shared, weight, reason, operands=operands)
 
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:
@@ -74,12 +78,29 @@ class _Builder:
             if source.output is not None:
                 return source.output, source.shared_with or layer.inputs[0]
         scheme = self.scheme.activations_of(layer.name)
-        if scheme.is_float:
+        if scheme.is_float or scheme.is_block:  # who multiplies it cuts it into blocks
             return None, None
+        return self._activation(layer.name, scheme), None
+
+    def _operands(self, layer: Layer) -> tuple[BlockFloat | None, ...]:
+        """Of each operand, the quantizer that the layer which made it has in the scheme, if that is one of blocks."""
+        if layer.policy != "compute" or not layer.nodes:
+            return ()
+        node = self._nodes[layer.nodes[0]]
+        found = []
+        for place in operand_places(node, layer):
+            sources = self.network.graph.sources.get(getattr(node.args[place], "name", ""), ())
+            made = [name for name in sources if name in self.observations]
+            scheme = self.scheme.activations_of(made[0]) if made else None
+            quantizer = self._activation(made[0], scheme) if scheme is not None and scheme.is_block else None
+            found.append(quantizer if isinstance(quantizer, BlockFloat) else None)
+        return tuple(found) if any(found) else ()
+
+    def _activation(self, name: str, scheme: TensorScheme) -> Quantizer:
         try:
-            return self.calibrations.activation(self.observations[layer.name], scheme), None
+            return self.calibrations.activation(self.observations[name], scheme)
         except CalibrationError as error:
-            error.at = layer.name
+            error.at = name
             raise
 
     def _feeds_integers(self, layer: Layer) -> bool:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from qdiag.core.measures.float_steps import FloatSteps
 from qdiag.core.measures.ranges import TensorRange
+from qdiag.core.tensor_scheme import FLOAT_TYPES
 
 _UNEVEN_STEPS = 3.0
 """Uneven levels lie closer towards zero, so that few of them hold values as well as many even ones."""
@@ -72,6 +73,16 @@ class QuantizerRecord:
     def clip_bounds(self) -> tuple[float, float]:
         """What lies beyond is drawn as clipped: the range, or the outermost edges."""
         return (self.edges[0], self.edges[-1]) if self.edges else (self.range_min, self.range_max)
+
+    @property
+    def is_floating(self) -> bool:
+        """Floating-point numbers: a bit is the sign's whatever the values are, and steps go with the values."""
+        return self.type in FLOAT_TYPES
+
+    @property
+    def is_wide(self) -> bool:
+        """It has too many levels to list them, at uneven distances, and reaches much further than values do."""
+        return self.smallest_step is not None
 
     @property
     def zero_bound(self) -> float:

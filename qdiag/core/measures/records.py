@@ -80,6 +80,7 @@ class OpRecord:
         quantizer: None when the output stays in float; then `skip_reason` says why.
         local: the layer alone, on quantized reference inputs. propagated: inside the quantized network.
         clipped_count: reference output values outside the representable range, of `local.count`.
+        operands: of what the layer multiplies, where it reads that in blocks: that of the largest value.
         range: of the reference output, on the calibration data.
         arithmetic: what an arithmetic that approximates, such as a BatchNorm by shifts, makes of the exact result, on
             quantized reference inputs and before the output is quantized; None where the arithmetic is exact.
@@ -101,6 +102,12 @@ class OpRecord:
     range: TensorRange | None = None
     losses: LossRecord | None = None
     arithmetic: ErrorSums | None = None
+    operands: tuple[QuantizerRecord, ...] = ()
+
+    @property
+    def is_quantized(self) -> bool:
+        """Something in it is: its output, its weight, or what it multiplies."""
+        return self.quantizer is not None or self.weight is not None or bool(self.operands)
 
     @property
     def expected_sqnr_db(self) -> float:

@@ -2,7 +2,8 @@
 
 What it means:
     A symmetric signed quantizer has as many levels below zero as above. After a ReLU nothing is below zero, and one bit
-    is gone. After SiLU or GELU a little is below, down to -0.3, and nearly as much is lost.
+    is gone. After SiLU or GELU a little is below, down to -0.3, and nearly as much is lost. Floating-point formats are
+    left out: they have a sign in any case.
 
 How it is computed:
     unused_levels [%]: share of the quantizer's range that lies beyond minimum and maximum on the calibration data
@@ -46,7 +47,7 @@ def find(context: DetectionContext) -> Finding | None:
 
 def _unused_percent(record: OpRecord) -> float:
     seen, quantizer = record.range, record.quantizer
-    if seen is None or quantizer is None or not has_own_quantizer(record):
+    if seen is None or quantizer is None or not has_own_quantizer(record) or quantizer.is_floating:
         return 0.0
     width = quantizer.range_max - quantizer.range_min
     if not quantizer.symmetric or not quantizer.range_min < 0.0 or not width > 0.0 or seen.min == seen.max == 0.0:

@@ -30,7 +30,7 @@ QUANTIZED_LAYERS = 1.0
 def find(context: DetectionContext) -> Finding | None:
     """All layers, when none of them is quantized."""
     layers = [record for record, _ in context.layers if record.kind != "input"]
-    if any(record.quantizer is not None or record.weight is not None for record in layers):
+    if any(record.is_quantized for record in layers):
         return None
     evidence = (Evidence("quantized_layers", 0.0, "layers", QUANTIZED_LAYERS),)
     return finding(CODE, [FindingSite(record.name, (), evidence) for record in layers], REPAIRS)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import BiasType, TensorChange, TensorScheme
+from qdiag.core.tensor_scheme import FLOAT_TYPES, ScaleName
 from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
 from qdiag.repairs.scheme_change import (
     change_outputs,
@@ -45,11 +46,11 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
 
 def _everywhere(case: Case) -> WholeChange | None:
     scheme = case.scheme
-    if scheme.activations.is_float or scheme.activations.bits >= _BITS:
+    change = _change(scheme.activations)
+    if scheme.activations.is_float or change is None:
         return None
     # finer input scales make finer bias scales, which 32 bits do not hold: backends with 16x8 kernels take 64
     bias: BiasType = "int64" if scheme.bias == "int32" else scheme.bias
-    change = scheme.activations.change_to_bits(_BITS)
     wide = replace(scheme, activations=change.over(scheme.activations), bias=bias)
     own = tuple(f"activations.{key}={setting_value(value)}" for key, value in change.values.items())
     settings = (*own, *((f"bias={bias}",) if bias != scheme.bias else ()))
@@ -58,7 +59,12 @@ def _everywhere(case: Case) -> WholeChange | None:
 
 
 def _change(scheme: TensorScheme) -> TensorChange | None:
-    return scheme.change_to_bits(_BITS) if scheme.bits < _BITS else None
+    if scheme.bits >= _BITS:
+        return None
+    if scheme.type in FLOAT_TYPES:  # float16, as kernels for float8 take beside it; it needs no scale
+        scale: ScaleName = "none" if scheme.calibrator == "minmax" and scheme.range is None else "float32"
+        return TensorChange(bits=_BITS, type="float", element="float16", scale=scale, granularity="per_tensor")
+    return scheme.change_to_bits(_BITS)
 
 
 def _readers_with_int32_bias(case: Case, owners: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ def switchable_layers(case: Case, part: SensitivityPart) -> tuple[str, ...]:
     found = []
     for layer in case.network.graph.layers:
         plan = case.plan.layers[layer.name]
-        has_output = plan.output is not None and plan.shared_with is None
+        has_output = (plan.output is not None and plan.shared_with is None) or bool(plan.operands)
         if (part != "activations" and plan.weight is not None) or (part != "weights" and has_output):
             found.append(layer.name)
     return tuple(found)
@@ -53,7 +53,7 @@ def _switched(parted: Case, layers: dict[str, LayerPlan]) -> Case:
 
 def _part(plan: LayerPlan, part: SensitivityPart) -> LayerPlan:
     if part == "weights":
-        return replace(plan, output=None, shared_with=None)
+        return replace(plan, output=None, shared_with=None, operands=())
     return replace(plan, weight=None) if part == "activations" else plan
 
 

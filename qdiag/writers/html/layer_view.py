@@ -147,6 +147,9 @@ def fact_words(view: LayerView) -> list[tuple[str, str]]:
         rows.append(("Weight", f"{_size(weight.shape)}, {form}, {weight.granularity.replace('_', ' ')}"))
         median, least = with_unit(weight.channel_sqnr_db_median, "dB"), with_unit(weight.channel_sqnr_db_min, "dB")
         rows.append(("Weight SQNR", f"median channel {median}, worst {least}"))
+    if record.operands:
+        what = " and ".join(dict.fromkeys(f"{one.bits} bits, {one.level_count} levels" for one in record.operands))
+        rows.append(("What it multiplies", f"read in blocks: {what} by the scale of each block"))
     if record.quantizer:
         grid = record.quantizer
         kind = "symmetric" if grid.symmetric else f"affine, zero point {grid.zero_point}"

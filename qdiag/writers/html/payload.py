@@ -11,6 +11,8 @@ from qdiag.writers.html.layer_view import LayerView, fact_words
 from qdiag.writers.words.bn import cost_sentence
 from qdiag.writers.words.layer_row import weakest
 
+_LEVELS_DRAWN = 64
+"""The page draws no more of them: see `pictures.js`."""
 _BINS_AT_MOST = 96
 
 Json = dict[str, Any]
@@ -91,7 +93,7 @@ def _grid(layer: LayerView) -> Json | None:
         return None
     low, high = map(short_number, grid.clip_bounds)
     step = short_number(grid.scale) if grid.scale is not None else None
-    values = [short_number(level) for level in grid.levels]
+    values = [short_number(level) for level in grid.levels] if grid.level_count <= _LEVELS_DRAWN else []
     return {"low": low, "high": high, "step": step, "levels": grid.level_count, "values": values}
 
 

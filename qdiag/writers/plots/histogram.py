@@ -42,7 +42,8 @@ def histogram_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     axes.set_ylim(0.5, 2.5 * max(histogram.counts))
     handles: list[Artist] = [Patch(color=BLUE, alpha=0.75, label="float output, calibration data")]
     quantizer = record.quantizer
-    has_grid = quantizer is not None and all(map(math.isfinite, quantizer.clip_bounds))
+    # floats without a list of levels reach so far beyond the values that nothing of it could be seen
+    has_grid = quantizer is not None and all(map(math.isfinite, quantizer.clip_bounds)) and not quantizer.is_wide
     measured = diagnosis.layer_facts(layer).measured_range
     is_measured = measured is not None and math.isfinite(measured.min) and math.isfinite(measured.max)
     seen = [edges[0], edges[-1]]

@@ -32,7 +32,7 @@ class LayerRow:
     @property
     def is_float(self) -> bool:
         """Nothing in it is quantized; with `--weights-only` a layer has no output quantizer but a quantized weight."""
-        return self.record.quantizer is None and self.record.weight is None
+        return not self.record.is_quantized
 
     @property
     def nonfinite_count(self) -> int:

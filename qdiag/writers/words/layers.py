@@ -106,7 +106,9 @@ def format_words(name: str) -> str:
 
 def arithmetic_words(scheme: QuantScheme) -> str:
     """Bias, accumulator, BatchNorm, what stays in float and what is split."""
-    words = [f"bias {scheme.bias}", f"{scheme.accumulator_bits}-bit accumulator"]
+    has_floats = any(one.type in FLOAT_TYPES for one in (scheme.weights, scheme.activations))
+    sums = "sums in float" if has_floats else f"{scheme.accumulator_bits}-bit accumulator"
+    words = [f"bias {scheme.bias}", sums]
     if scheme.pair_saturation:
         words.append("int16 pair sums")
     words.append("BatchNorm folded" if scheme.fold_batchnorm else "BatchNorm not folded")

@@ -18,6 +18,7 @@ ELEMENTS = f"{', '.join(_MOST)} or {_LAST}"
 def test_every_preset_is_a_scheme_that_bears_its_own_name() -> None:
     assert set(preset_names()) == {
         *("tf-uint8", "int8", "tensorrt-int8", "x86-reduce-range", "int16x8", "w4a8", "w8a32", "w32a8"),
+        *("w4a16-g128", "w3a16-g128", "fp8-e4m3", "mxfp8", "mxfp4", "nvfp4"),
     }
     for name in preset_names():
         scheme = load_preset(name)
@@ -149,7 +150,7 @@ def test_an_unknown_scheme_names_the_nearest_and_all() -> None:
     error = refusal("int-8")
     assert error.message == "no scheme is called int-8"
     assert error.hint is not None
-    assert error.hint.startswith("did you mean int8? known: int16x8, int8,")
+    assert error.hint.startswith(f"did you mean int8? known: {', '.join(preset_names())}")
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""Every preset from end to end: figures, findings, other widths, files and reports, on one small network."""
+
+import csv
+import io
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import qdiag
+from qdiag.config import load_preset, preset_names
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.writers.csv.layers import layer_csv
+from qdiag.writers.html.report import html_report
+from qdiag.writers.json.diagnosis import diagnosis_from_json, diagnosis_to_json
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.markdown.text import text as escaped
+from qdiag.writers.plots.pictures import report_pictures
+from qdiag.writers.words.layers import tensor_scheme_words
+
+IMAGES = torch.randn(24, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+HARSH = 10.0
+"""Decibels that the harshest presets still have at the output of this network."""
+
+
+class Net(nn.Module):
+    """Convolutions of several kinds, a sum, a product of activations and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12), nn.ReLU())
+        self.depthwise = nn.Conv2d(12, 12, 3, padding=1, groups=12)
+        self.pointwise = nn.Conv2d(12, 12, 1)
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = self.stem(x)
+        y = torch.relu(self.pointwise(torch.relu(self.depthwise(kept))) + kept)
+        rows = y.flatten(2)
+        attended = torch.softmax(rows.transpose(1, 2) @ rows / 64.0, -1) @ rows.transpose(1, 2)
+        return self.head(attended.mean(1))
+
+
+def network() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Net().eval()
+
+
+@pytest.fixture(scope="module", params=preset_names())
+def diagnosed(request: pytest.FixtureRequest) -> Diagnosis:
+    return qdiag.diagnose(network(), IMAGES, scheme=request.param, with_bits=True, with_sensitivity=True)
+
+
+def test_figures_and_other_widths(diagnosed: Diagnosis) -> None:
+    scheme = diagnosed.measurement.scheme
+    assert diagnosed.measurement.outputs[0].error.sqnr_db > HARSH
+    quantized = [record for record in diagnosed.measurement.records if record.is_quantized]
+    weighted = [record for record in quantized if record.weight is not None]
+    assert len(weighted) == (0 if scheme.weights.is_float else 4)
+    for record in quantized:
+        assert math.isfinite(record.local.sqnr_db) or record.local.sqnr_db == math.inf
+        assert not record.local.simulated_nonfinite_count
+    if scheme.activations.is_block:
+        assert all(record.quantizer is None for record in diagnosed.measurement.records)
+        assert [len(r.operands) for r in diagnosed.measurement.records if r.kind == "matmul"] == [2, 2]
+        assert all(len(record.operands) == 1 for record in weighted)
+    assert diagnosed.sensitivity is not None and len(diagnosed.sensitivity.rows) >= 4
+    points = {point.bits: point.score.output_sqnr_db for point in diagnosed.bits}
+    kinds = {scheme.weights.type, scheme.activations.type}
+    if kinds == {"affine"}:
+        assert list(points) == [4, 5, 6, 7, 8, 10, 12, 16]
+    elif "block_float" in kinds:
+        assert list(points) == [4, 6, 8]
+        assert any("are left out of the widths" in note for note in diagnosed.notes)
+    assert points[4] < points[8]
+
+
+def test_files_and_reports(diagnosed: Diagnosis) -> None:
+    scheme = diagnosed.measurement.scheme
+    stored = diagnosis_to_json(diagnosed)
+    assert diagnosis_to_json(diagnosis_from_json(stored)) == stored
+    page, text = html_report(diagnosed), markdown_report(diagnosed)
+    for words in map(tensor_scheme_words, (scheme.weights, scheme.activations)):
+        assert words in page
+        assert escaped(words) in text
+    first = {picture.section: picture for picture in reversed(report_pictures(diagnosed))}
+    for section in ("channels", "histogram", "bits"):  # those that ask what the quantizers are
+        assert first[section].draw().axes
+    rows = list(csv.DictReader(io.StringIO(layer_csv(diagnosed.measurement))))
+    assert [row["layer"] for row in rows] == [record.name for record in diagnosed.measurement.records]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_says_which_formats_it_has(name: str) -> None:
+    scheme = load_preset(name)
+    for one in (scheme.weights, scheme.activations):
+        assert "float" in tensor_scheme_words(one) if one.type in ("float", "block_float") else True
