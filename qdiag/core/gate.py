@@ -114,6 +114,8 @@ class GateResult:
         commands: what repairs the claimed causes, ready for a shell.
         harm: whether quantization does any, whatever the gate limits; None where nothing says so.
         is_harm_limited: a threshold of the gate speaks of the figure that decides on it.
+        has_doubts: that nothing is lost need not hold for the network that will run, nor for all of its outputs; the
+            notes say why.
     """
 
     source: str
@@ -129,6 +131,7 @@ class GateResult:
     strict: bool = False
     harm: Harm | None = None
     is_harm_limited: bool = False
+    has_doubts: bool = False
     schema_version: int = GATE_SCHEMA_VERSION
 
     @property

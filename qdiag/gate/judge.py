@@ -13,7 +13,7 @@ from qdiag.gate.causes import forbidden_checks, named_causes, new_cause_check
 from qdiag.gate.evidence import GateEvidence, why_unusable
 from qdiag.gate.few_samples import with_few_samples
 from qdiag.gate.fingerprint import explaining_changes, fingerprints, mismatch
-from qdiag.gate.harm import harm_of, is_harm_limited
+from qdiag.gate.harm import doubts, harm_of, is_harm_limited
 from qdiag.gate.layers import sqnr_checks, unmatched_allowances, weakest_layers
 from qdiag.gate.metric import metric_checks
 
@@ -62,6 +62,7 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
         strict=thresholds.strict,
         harm=None if unusable else harm_of(evidence),
         is_harm_limited=is_harm_limited(measurement.task, thresholds),
+        has_doubts=any(doubts(measurement)),
     )
 
 
@@ -99,9 +100,7 @@ def _notes(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | 
         yield "every threshold is a warning: this gate can never fail"
     if evidence.measurement.data.is_data_free:
         yield "data-free: no real input was seen"
-    preprocessing = evidence.measurement.preprocessing
-    if preprocessing is not None and preprocessing.is_doubtful:
-        yield "the inputs do not seem to be prepared as in training; qdiag sqnr says why"
+    yield from doubts(evidence.measurement)
     for pattern in unmatched_allowances(evidence.measurement, thresholds.allow):
         yield f"allow {pattern}: no quantized layer has such a name"
     if thresholds.allow and not thresholds.min_layer_sqnr_db.is_set:

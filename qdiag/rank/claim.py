@@ -17,18 +17,28 @@ def is_claim(trial: Trial) -> bool:
 
 
 def verdict_on(
-    harm: Harm, trials: Sequence[Trial], *, needed_in_sequence: bool, is_all_repaired: bool = False
+    harm: Harm,
+    trials: Sequence[Trial],
+    *,
+    needed_in_sequence: bool,
+    is_all_repaired: bool = False,
+    has_lost_output: bool = False,
 ) -> tuple[Verdict, str]:
     """The verdict on one suspect, and one short fact behind it.
 
     Args:
         needed_in_sequence: taking its repair out of the sequence of repairs loses something beyond noise.
         is_all_repaired: the sequence of repairs leaves no harm.
+        has_lost_output: an output that the figure does not speak of is lost.
     """
     measured = [trial for trial in trials if trial.recovery is not None]
     if not measured:
         return "untested", _why_untested(trials)
     quieter = max((t.recovery.recovered_db for t in measured if t.recovery and is_gain_in_db(t.recovery)), default=0.0)
+    if harm.verdict == "healthy" and has_lost_output:
+        return "undecided", "the figure that judges is within its limit, and does not speak of the output that is lost"
+    if harm.verdict == "healthy" and harm.state == "unsure":
+        return "undecided", "no loss was found, and the samples are too few to be sure that there is none"
     if harm.verdict == "healthy":
         if quieter >= MUCH_DB:
             return (

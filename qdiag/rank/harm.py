@@ -6,7 +6,11 @@ from qdiag.core.causes.harm import is_silent
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
 from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import GAIN_LIMIT_DB, Recovery, Score
-from qdiag.core.measures.task import Z_95
+from qdiag.core.measures.counts import counts_figure
+from qdiag.core.measures.task import Figure, PairedCounts
+
+_SAMPLES_AT_MOST = 10_000_000
+"""More are not asked for."""
 
 
 def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
@@ -17,7 +21,7 @@ def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
         )
     if harm.criterion is None and is_silent(score):
         return ("every output of the float network is zero on these samples, which proves nothing; give other data",)
-    return (*_lost_outputs(score), *_too_few(score.task.sample_count, harm))
+    return (*_lost_outputs(score), *_too_few(score, harm))
 
 
 def _lost_outputs(score: Score) -> tuple[str, ...]:
@@ -36,29 +40,47 @@ def _lost_outputs(score: Score) -> tuple[str, ...]:
     )
 
 
-def _too_few(n: int, harm: Harm) -> tuple[str, ...]:
-    needed = _samples_needed(harm)
-    if harm.verdict != "healthy" or harm.criterion is None or n >= needed:
+def _too_few(score: Score, harm: Harm) -> tuple[str, ...]:
+    if harm.verdict != "healthy" or harm.criterion is None or harm.state == "healthy":
         return ()
+    n, criterion = score.task.sample_count, harm.criterion
     samples = "1 sample is" if n == 1 else f"{n} samples are"
-    unit = "% of the answers" if harm.criterion.is_against_float else f"pp of {harm.criterion.name}"
-    return (
-        f"{samples} too few to be sure: a loss of up to {harm.interval.high:.1f} {unit} need not show; "
-        f"{needed} or more could rule out {harm.limit:g}",
+    most = f"{harm.interval.high:.1f}" if criterion.is_share else f"{harm.interval.high:.3g}"
+    size = (
+        f"{most} % of the answers"
+        if criterion.is_against_float and criterion.is_share
+        else (f"{most} {criterion.change_unit}".rstrip() + f" of {criterion.name}")
     )
+    needed, limit = _samples_needed(score, harm), f"{harm.limit:.3g}"
+    more = f"; {needed} or more could rule out {limit}" if needed is not None else ""
+    return (f"{samples} too few to be sure: a loss of up to {size} need not show{more}",)
 
 
-def _samples_needed(harm: Harm) -> int:
-    """The least number of samples at which no change at all puts the whole interval within the limit.
+def _samples_needed(score: Score, harm: Harm) -> int | None:
+    """The least number of samples at which the interval of the same loss lies within the limit; None without one."""
+    judged, n = score.task.judged, score.task.sample_count
+    limit = harm.limit * (1.0 + 1e-9)
+    if judged is None or not _high(judged, n, _SAMPLES_AT_MOST) <= limit:
+        return None
+    low, high = n, _SAMPLES_AT_MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _high(judged, n, middle) <= limit else (middle, high)
+    return high
 
-    Known for shares of samples alone; 0 for other figures, whose spread no number of samples foretells.
+
+def _high(figure: Figure, n: int, count: int) -> float:
+    """Upper end of the interval of the loss, if `count` samples in all fared as the n that were measured.
+
+    The half width of the interval of a mean, or of an aggregate by the bootstrap, shrinks with the square root of the
+    samples; that of counts is computed anew.
     """
-    if harm.criterion is None or not harm.criterion.is_share or not 0.0 < harm.limit < math.inf:
-        return 0
-    if harm.criterion.is_against_float:  # upper end of z^2 / (n + z^2), see `wilson_interval`
-        return math.ceil(Z_95 * Z_95 * (100.0 / harm.limit - 1.0))
-    # half a width of z * sqrt(2) / (n + 2), see `PairedCounts.drop_interval_pp`
-    return math.ceil(Z_95 * math.sqrt(2.0) / (harm.limit / 100.0)) - 2
+    counts, factor = figure.counts, count / n
+    if counts is None:
+        return figure.loss + (figure.loss_interval.high - figure.loss) / math.sqrt(factor)
+    lost, won, neither = (round(x * factor) for x in (counts.reference_only, counts.simulated_only, counts.neither))
+    grown = PairedCounts(max(count - lost - won - neither, 0), lost, won, neither)
+    return counts_figure(figure.criterion, grown).loss_interval.high
 
 
 def is_gain(recovery: Recovery) -> bool:

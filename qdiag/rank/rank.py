@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.harm import harm_of
-from qdiag.core.causes.ranking import Harm, RankedCause, Ranking, Trial, Verdict
+from qdiag.core.causes.lost_outputs import lost_outputs
+from qdiag.core.causes.ranking import RankedCause, Ranking, Trial, Verdict
 from qdiag.core.causes.score import Score
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
@@ -53,7 +54,7 @@ def rank_causes(
         harm=harm,
         before=base.score,
         findings=tuple(findings),
-        causes=_causes(harm, ordered, steps, needed),
+        causes=_causes(base.score, ordered, steps, needed),
         waterfall=tuple(step.record() for step in steps),
         way_around=_way_around(around, [trial for _, trials in ordered for trial in trials]),
         pass_count=bench.effort.pass_count,
@@ -110,14 +111,16 @@ def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
 
 
 def _causes(
-    harm: Harm, ordered: Sequence[tuple[Suspect, tuple[Trial, ...]]], steps: Sequence[Step], needed: Sequence[bool]
+    before: Score, ordered: Sequence[tuple[Suspect, tuple[Trial, ...]]], steps: Sequence[Step], needed: Sequence[bool]
 ) -> tuple[RankedCause, ...]:
-    own = suspects_steps(steps)
+    own, harm, is_lost = suspects_steps(steps), harm_of(before), bool(lost_outputs(before))
     is_all_repaired = bool(own) and harm_of(own[-1].after.score).verdict == "healthy"
     judged = list[Judged]()
     for suspect, trials in ordered:
         is_needed = any(step.suspect is suspect and n for step, n in zip(steps, needed, strict=True))
-        verdict = verdict_on(harm, trials, needed_in_sequence=is_needed, is_all_repaired=is_all_repaired)
+        verdict = verdict_on(
+            harm, trials, needed_in_sequence=is_needed, is_all_repaired=is_all_repaired, has_lost_output=is_lost
+        )
         judged.append((suspect, trials, *verdict))
     places = {id(step.suspect): i for i, step in enumerate(steps)}
 

@@ -13,6 +13,7 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.records import LOSSES
 from qdiag.writers.words.layer_row import BELOW_EXPECTED_DB, LayerRow, layer_rows, weakest, worst_first
 from qdiag.writers.words.layers import op_words
+from qdiag.writers.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
 
 TOP_WHEN_WORST_FIRST = 25
 LOW_SQNR_DB = 20.0
@@ -38,7 +39,7 @@ def print_measurement(console: Console, measurement: Measurement, order: Order, 
 
 
 def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortKey = "local") -> list[Text]:
-    """The signs, which layer is weakest, where the propagated SQNR becomes low, and the next command."""
+    """The signs, the weakest layer, where the propagated SQNR becomes low, what the network lost, and what to do."""
     signs = f">> lowest {sort} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected"
     lines = [Text(signs, style="dim")]
     worst = weakest(rows)
@@ -51,8 +52,19 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortK
             Text.assemble("Weakest alone: ", (worst.record.name, "bold"), f", {worst.local_db:.1f} dB local{beside}.")
         )
     lines.append(Text(_propagated_sentence(rows)))
-    if any(row.is_below_expected for row in rows):
+    words, harm = measured_harm_words(measurement), measured_harm(measurement)
+    lines.append(Text(words))
+    is_lost = harm.verdict == "healthy" and words.startswith(LOST_OUTPUT.capitalize())
+    if harm.verdict == "harmed" or is_lost:
         lines.append(Text("Next: `qdiag diagnose` on the same model and data finds out why, and what repairs it."))
+    elif harm.verdict == "undecided" and not math.isnan(harm.value):
+        lines.append(Text("Next: more samples; what so few show may be chance."))
+    elif any(row.is_below_expected for row in rows):
+        lines.append(
+            Text(
+                "Next: `qdiag diagnose` says why layers lose that much, although what judges the network does not fall."
+            )
+        )
     elif not any(record.losses is not None for record in measurement.records):
         lines.append(
             Text("Next: --losses splits each layer's local error into its five parts; --plot draws this table.")

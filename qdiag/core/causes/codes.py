@@ -56,7 +56,7 @@ CODES: tuple[Code, ...] = (
     Code("QD404", "squeeze_excite_gate", "squeeze-and-excitation gate", "graph", 3),
     Code("QD405", "first_layer", "the first layer loses most", "graph", 0),
     Code("QD406", "last_layer", "the last layer loses most", "graph", 0),
-    Code("QD407", "sole_loss", "one layer alone costs most of the loss", "graph", 0),
+    Code("QD407", "sole_loss", "layers that alone cost half of the loss or more", "graph", 0),
     Code("QD408", "identity_branch", "an identity branch sets the fused weight range", "graph", 3),
     Code("QD501", "calibration_mismatch", "calibration and measured data differ in range", "calibration", 4),
     Code("QD502", "calibrator_clips", "the calibrator clips the signal", "calibration", 4),

@@ -1,8 +1,9 @@
-"""One layer, quantized alone, costs most of what the whole network loses.
+"""Layers that, each quantized alone, cost at least half of what the whole network loses.
 
 What it means:
-    The quantizers of this layer are enough to lose most of what is lost, whatever its weights and values look like. No
-    other code explains why; where one does, that code is the finding, and this one is not shown.
+    The quantizers of such a layer are enough to lose half of what is lost, whatever its weights and values look like.
+    Usually there is one; where there are more, each of them is. No other code explains why; where one does, that code
+    is the finding, and this one is not shown.
 
 How it is computed:
     loss alone: of the figure by which the network is judged, with the quantizers of this layer alone
@@ -14,7 +15,8 @@ Thresholds:
     Only where each layer was measured alone, as `qdiag diagnose` does unless it is told not to.
 
 What helps:
-    16-bit activations, or float, for this layer.
+    16-bit activations, or float, for these layers. The repairs are measured on all of them together, since with one
+    repaired the others lose as much.
 
 Sources:
     Krishnamoorthi, arXiv 1806.08342, section 3.2; Wu et al., arXiv 2004.09602, section 6.1 (partial quantization).

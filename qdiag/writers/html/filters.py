@@ -14,14 +14,21 @@ from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.words.bn import dead_sentence
-from qdiag.writers.words.causes import cause_line, cause_title, ranking_state_words, repair_title, score_words, state_of
+from qdiag.writers.words.causes import (
+    cause_line,
+    cause_title,
+    diagnosis_state_words,
+    repair_title,
+    score_words,
+    state_of,
+)
 from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.float_cost import float_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
 from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import judged_words, next_step_words
 from qdiag.writers.words.task.figures import change_unit, digits, figure_words, gain_of, noun
+from qdiag.writers.words.task.float_cost import float_words
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -218,7 +225,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "signed": signed,
     "signed_change": signed_change,
     "state": state_of,
-    "state_words": ranking_state_words,
+    "state_words": diagnosis_state_words,
     "thousands": thousands,
     "unbroken": unbroken,
     "value": value,

@@ -18,7 +18,6 @@ from qdiag.writers.words.causes import (
     way_around_commands,
 )
 from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.float_cost import float_words
 from qdiag.writers.words.numbers import UNKNOWN, count_noun
 from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.task.figures import (
@@ -28,6 +27,7 @@ from qdiag.writers.words.task.figures import (
     reference_words,
     trial_criterion,
 )
+from qdiag.writers.words.task.float_cost import float_words
 
 _SITES_AT_MOST = 8
 _METHOD = (

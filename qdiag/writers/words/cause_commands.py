@@ -14,7 +14,7 @@ from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.printable import is_printable
-from qdiag.writers.words.float_cost import checkpoint_words
+from qdiag.writers.words.task.float_cost import checkpoint_words
 
 _ANSI_C = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}

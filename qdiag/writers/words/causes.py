@@ -4,12 +4,13 @@ import math
 
 from qdiag.core.causes.codes import CODES, code_of
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
-from qdiag.core.causes.ranking import Harm, HarmState, RankedCause, Ranking, Trial, WaterfallStep
+from qdiag.core.causes.ranking import HarmState, RankedCause, Ranking, Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import OutputRecord, weakest_output
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
+from qdiag.writers.words.float_ops import reservation_words
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.task.choice import PROXY
 from qdiag.writers.words.task.figures import (
@@ -22,6 +23,7 @@ from qdiag.writers.words.task.figures import (
     score_words,
     trial_criterion,
 )
+from qdiag.writers.words.task.harm import LOST_OUTPUT, RESERVED, state_words
 from qdiag.writers.words.task.loss_source import loss_source_words
 
 __all__ = [
@@ -30,13 +32,12 @@ __all__ = [
     "cause_line",
     "cause_title",
     "commands",
+    "diagnosis_state_words",
     "harm_words",
     "headline",
-    "ranking_state_words",
     "repair_title",
     "score_words",
     "state_of",
-    "state_words",
     "step_title",
     "way_around_commands",
 ]
@@ -58,15 +59,23 @@ def headline(source: Diagnosis | Ranking) -> str:
     harm, cost = ranking.harm, harm_words(ranking)
     limit = loss_words(harm.criterion, harm.limit)
     lost = lost_outputs(ranking.before)
+    reservation = reservation_words(source.measurement) if isinstance(source, Diagnosis) else ""
     if harm.verdict == "healthy" and lost:
         left = listed([f"{_at(o)} has {loss_words(None, o.weakest_sqnr_db)} of SQNR left" for o in lost], 3)
         proxy = loss_words(None, SQNR_LIMIT_DB)
         return f"{_capital(cost)}, within the limit of {limit}. But {left}, below {proxy}, {PROXY}."
     if harm.verdict == "healthy":
-        if harm.criterion is None:
-            return f"Nothing to repair: {cost}, above the limit of {limit}, {PROXY}."
         found = "Nothing to repair" if harm.state == "healthy" else "Nothing found, and too few samples to be sure"
-        return f"{found}: {cost}, within the limit of {limit}."
+        if reservation:
+            found = f"Nothing found, with a reservation: {reservation}" + (
+                "" if harm.state == "healthy" else ", and the samples are too few to be sure"
+            )
+            found, cost = f"{found}.", _capital(cost)
+        else:
+            found = f"{found}:"
+        if harm.criterion is None:
+            return f"{found} {cost}, above the limit of {limit}, {PROXY}."
+        return f"{found} {cost}, within the limit of {limit}."
     if harm.verdict == "undecided" and math.isnan(harm.value):
         return f"Nothing to judge by: {cost}."
     if harm.verdict == "undecided":
@@ -79,25 +88,21 @@ def headline(source: Diagnosis | Ranking) -> str:
     return f"{sentence}. {why} {where}".rstrip()
 
 
-def state_of(ranking: Ranking) -> HarmState:
-    """`healthy` only where no output of the network is lost either."""
-    is_lost = ranking.harm.verdict == "healthy" and lost_outputs(ranking.before)
-    return "unsure" if is_lost else ranking.harm.state
+def state_of(diagnosis: Diagnosis) -> HarmState:
+    """`healthy` only where no output is lost either, and nothing says that another network will run."""
+    ranking = diagnosis.ranking
+    is_doubtful = lost_outputs(ranking.before) or reservation_words(diagnosis.measurement)
+    return "unsure" if ranking.harm.verdict == "healthy" and is_doubtful else ranking.harm.state
 
 
-def ranking_state_words(ranking: Ranking) -> str:
-    """`state_words`, which knows of a lost output too."""
-    is_lost = ranking.harm.verdict == "healthy" and lost_outputs(ranking.before)
-    return "an output is lost" if is_lost else state_words(ranking.harm)
-
-
-def state_words(harm: Harm) -> str:
-    """`harmed`, `healthy`, or why it is neither."""
-    if harm.state != "unsure":
-        return harm.state
-    if math.isnan(harm.value):
-        return "nothing to judge by"
-    return "nothing found, too few samples to be sure" if harm.verdict == "healthy" else "too few samples to tell"
+def diagnosis_state_words(diagnosis: Diagnosis) -> str:
+    """`state_words`, which knows of a lost output and of reservations too."""
+    ranking = diagnosis.ranking
+    if ranking.harm.verdict == "healthy" and lost_outputs(ranking.before):
+        return LOST_OUTPUT
+    if ranking.harm.state == "healthy" and reservation_words(diagnosis.measurement):
+        return RESERVED
+    return state_words(ranking.harm)
 
 
 def _without_cause(ranking: Ranking) -> str:

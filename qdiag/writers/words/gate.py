@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from qdiag.core.gate import EXIT_PASSED, GateCheck, GateResult, GateRule, GateStatus, NamedCause
 from qdiag.core.listed import listed
-from qdiag.writers.words.causes import cause_title, repair_title, state_words
+from qdiag.writers.words.causes import cause_title, repair_title
 from qdiag.writers.words.numbers import count_noun
-from qdiag.writers.words.task.figures import bounds_words as interval_words
 from qdiag.writers.words.task.figures import change_words as gain_words
-from qdiag.writers.words.task.figures import digits, loss_words, noun
+from qdiag.writers.words.task.figures import digits, noun
+from qdiag.writers.words.task.harm import RESERVED, cost_words, state_words
 
 STATUS_WORDS: dict[GateStatus, str] = {
     "pass": "pass",
@@ -198,19 +198,11 @@ def harm_line(result: GateResult) -> str:
     harm = result.harm
     if harm is None or math.isnan(harm.limit):
         return ""
-    criterion, limit = harm.criterion, loss_words(harm.criterion, harm.limit)
-    bounds = interval_words(criterion, harm.interval)
-    value = loss_words(criterion, harm.value) + (f" ({bounds})" if bounds else "")
-    if criterion is None:
-        cost = f"the SQNR of the output is {value}, and harm begins below {limit}"
-    elif criterion.is_against_float and criterion.is_share:
-        cost = f"{value} of the answers changed, and harm begins beyond {limit}"
-    else:
-        cost = f"the loss of {criterion.name} is {value}, and harm begins beyond {limit}"
-    line = f"{state_words(harm)}: {cost}"
+    state = RESERVED if harm.state == "healthy" and result.has_doubts else state_words(harm)
+    line = f"{state}: {cost_words(harm)}"
     if not result.is_harm_overlooked:
         return line
-    option = "--max-metric-drop" if criterion is not None else "--min-sqnr"
+    option = "--max-metric-drop" if harm.criterion is not None else "--min-sqnr"
     return f"{line}; no limit looks at it, {option} does"
 
 

@@ -7,9 +7,11 @@ from rich.console import Console
 
 from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.sqnr import db, footer_lines, percent, print_measurement
-from qdiag.core.measures.measurement import OutputPart
+from qdiag.core.measures.measurement import FloatShare, OutputPart
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task import PairedCounts, TaskChoice
 from qdiag.writers.words.layer_row import layer_rows
+from tests.figures import classified
 from tests.measurements import many_records, measurement, small_records, sums
 
 
@@ -44,6 +46,41 @@ def test_the_header_names_the_weakest_part_of_an_output() -> None:
 def test_the_footer_of_a_healthy_network_says_so_without_judging() -> None:
     healthy = tuple(replace(r, local=sums(40.0), propagated=sums(35.0 - r.index)) for r in small_records())
     assert "stays at 20 dB or above; lowest at softmax: 27.0 dB." in footer(healthy)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said", "next_step"),
+    [
+        (
+            PairedCounts(390, 100, 0, 10),
+            "Harmed: the loss of top-1 is 20.0 pp (95 %:",
+            "Next: `qdiag diagnose` on the same",
+        ),
+        (PairedCounts(490, 0, 0, 10), "Healthy: the loss of top-1 is 0.0 pp (95 %:", "although what judges"),
+        (PairedCounts(50, 0, 0, 0), "Nothing found, too few samples to be sure: the loss", "although what judges"),
+        (PairedCounts(48, 2, 1, 0), "Too few samples to tell: the loss of top-1 is 2.0 pp", "Next: more samples"),
+    ],
+)
+def test_the_last_lines_follow_the_figure_that_judges(counts: PairedCounts, said: str, next_step: str) -> None:
+    """Whatever the SQNR of the layers is: one of these lies far below what is expected of it."""
+    task = classified(counts.sample_count, counts.both, counts)
+    lines = [line.plain for line in footer_lines(replace(measurement(), task=task), layer_rows(small_records()))]
+    assert lines[-2].startswith(said)
+    assert lines[-1].startswith("Next: ") and next_step in lines[-1]
+
+
+def test_the_last_lines_know_of_a_lost_output_and_of_a_share_in_float() -> None:
+    sound = replace(measurement(), task=classified(500, 490, PairedCounts(490, 0, 0, 10)))
+    beside = replace(sound.outputs[0], name="map", error=sums(3.0))
+    lost = replace(sound, outputs=(*sound.outputs, beside))
+    lines = [line.plain for line in footer_lines(lost, layer_rows(small_records()))]
+    assert lines[-2].startswith("An output is lost: the loss of top-1 is 0.0 pp") and "finds out why" in lines[-1]
+    mostly = replace(sound, float_share=FloatShare(0.5, 0.0))
+    lines = [line.plain for line in footer_lines(mostly, layer_rows(small_records()))]
+    assert lines[-2].startswith("Nothing found, with a reservation (50 % of the weights stayed in float): the loss")
+    unlabelled = replace(sound, task=replace(sound.task, figures=(), choice=TaskChoice()))
+    lines = [line.plain for line in footer_lines(unlabelled, layer_rows(small_records()))]
+    assert lines[-2].startswith("Harmed: the SQNR of the weakest output is")
 
 
 def test_the_footer_of_a_lossless_network() -> None:

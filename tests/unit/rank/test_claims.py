@@ -18,6 +18,7 @@ from qdiag.simulate.task.classes import AGREEMENT, Logits, TopK
 from qdiag.simulate.task.scoring import Scored, recovery
 from qdiag.simulate.task.shares import counts_figure
 from qdiag.simulate.task.tasks import Tasks
+from tests.figures import metric
 
 TOP_1 = Criterion("top-1")
 
@@ -85,8 +86,13 @@ def test_a_cause_must_beat_its_placebo() -> None:
 
 
 def test_nothing_is_claimed_in_a_network_that_is_not_harmed() -> None:
-    healthy = replace(HARMED, value=0.2, verdict="healthy")
+    healthy = Harm(TOP_1, 0.2, Interval(-0.5, 0.9), 1.0, "healthy")
     assert verdict_on(healthy, [trial(60)], needed_in_sequence=True)[0] == "harmless"
+    unsure = replace(healthy, interval=Interval(-2.0, 2.4))
+    verdict, reason = verdict_on(unsure, [trial(0, decibels=25.0)], needed_in_sequence=False)
+    assert (verdict, "too few to be sure" in reason) == ("undecided", True)
+    verdict, reason = verdict_on(healthy, [trial(60)], needed_in_sequence=False, has_lost_output=True)
+    assert (verdict, "the output that is lost" in reason) == ("undecided", True)
     undecided = replace(HARMED, verdict="undecided")
     assert verdict_on(undecided, [trial(60)], needed_in_sequence=True)[0] == "undecided"
 
@@ -147,6 +153,31 @@ def test_few_samples_without_loss_do_not_pass_for_proof() -> None:
     assert harm_of(score(agree=73, n=73)).interval.high <= 5.0 < harm_of(score(agree=72, n=72)).interval.high
     assert len(harm_notes(score(agree=72, n=72), harm_of(score(agree=72, n=72)))) == 1
     assert harm_notes(score(sqnr_db=35.0), harm_of(score(sqnr_db=35.0))) == ()
+
+
+def test_the_samples_that_are_asked_for_follow_the_interval_of_the_figure() -> None:
+    """Of a mean with a loss of 0.02 known to 0.06 on 50 samples, 0.05 is ruled out by (0.06 / 0.03)^2 times as many."""
+    error = metric("MAE", 0.30, 0.32, Interval(-0.04, 0.08), samples=50, higher_is_better=False, limit=0.05, unit="m")
+    found = replace(score(n=50), task=TaskResult(50, (error,), TaskChoice("regress", "output")))
+    (note,) = harm_notes(found, harm_of(found))
+    assert note.startswith("50 samples are too few to be sure: a loss of up to 0.08 m of MAE need not show")
+    assert note.endswith("; 200 or more could rule out 0.05")
+    at_limit = replace(error, simulated=0.35, loss_interval=Interval(0.0, 0.10))
+    close = replace(found, task=replace(found.task, figures=(at_limit,)))
+    (note,) = harm_notes(close, harm_of(close))
+    assert "or more" not in note
+    masks = metric("mIoU", 60.0, 59.8, Interval(-2.8, 3.2), samples=90, limit=1.0, unit="%")
+    found = replace(found, task=TaskResult(90, (masks,), TaskChoice("segment", "output")))
+    (note,) = harm_notes(found, harm_of(found))
+    assert "3.2 pp of mIoU need not show; 1266 or more could rule out 1" in note
+    for n in (1265, 1266):
+        assert (0.2 + 3.0 * math.sqrt(90 / n) <= 1.0) == (n == 1266)
+    some = score(PairedCounts(390, 3, 1, 6), n=400)  # of successes the interval is computed anew
+    (note,) = harm_notes(some, harm_of(some))
+    needed = int(note.split(" or more")[0].split()[-1])
+    for n, is_enough in ((needed - 1, False), (needed, True)):
+        lost, won, neither = (round(x * n / 400) for x in (3, 1, 6))
+        assert (PairedCounts(n - lost - won - neither, lost, won, neither).drop_interval_pp.high <= 1.0) == is_enough
 
 
 def test_without_a_float_output_there_is_nothing_to_judge_by() -> None:

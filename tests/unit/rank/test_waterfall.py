@@ -167,7 +167,8 @@ def test_layers_in_float_may_be_the_best_way_around(wide: Case) -> None:
 def test_a_healthy_network_costs_two_passes_and_nothing_is_claimed() -> None:
     ranking = ranked(shifted_case({}), [finding("1", GOOD)], unshift())
     assert ranking.harm.verdict == "healthy" and ranking.claimed == () and ranking.waterfall == ()
-    assert [cause.verdict for cause in ranking.causes] == ["harmless"]
+    assert ranking.harm.state == "unsure"  # one answer of 300 changes, which does not exclude a loss of 1 pp
+    assert [cause.verdict for cause in ranking.causes] == ["undecided"]
     assert ranking.ways_around == () and ranking.pass_count == 1 and ranking.variant_count == 2
 
 

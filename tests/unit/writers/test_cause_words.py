@@ -1,18 +1,45 @@
+import io
 import math
 import shlex
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
+from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.ranking import Harm, HarmVerdict, RankedCause, Trial, WaterfallStep
 from qdiag.core.causes.score import FloatCost, Recovery
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import OutputPart, OutputRecord
+from qdiag.core.measures.measurement import FloatShare, OutputPart, OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
-from qdiag.writers.words.causes import best_trial, cause_line, commands, headline, repair_title, way_around_commands
+from qdiag.core.thresholds import Limit, Thresholds
+from qdiag.gate.evidence import GateEvidence
+from qdiag.gate.judge import judge
+from qdiag.writers.html.report import html_report
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.words.causes import (
+    best_trial,
+    cause_line,
+    commands,
+    diagnosis_state_words,
+    headline,
+    repair_title,
+    state_of,
+    way_around_commands,
+)
+from qdiag.writers.words.gate import harm_line
 from qdiag.writers.words.task.choice import PROXY
-from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
+from qdiag.writers.words.task.harm import measured_harm_words
+from tests.diagnoses import (
+    awkward_diagnosis,
+    diagnosis,
+    doubtful_diagnosis,
+    healthy_diagnosis,
+    repaired_diagnosis,
+    unlabelled_diagnosis,
+)
 from tests.diagnosis_parts import score
 from tests.figures import top
 from tests.measurements import sums
@@ -83,6 +110,53 @@ def test_nothing_is_not_to_be_repaired_while_another_output_is_lost() -> None:
     assert "Nothing to repair" in headline(
         replace(ranking, before=replace(before, outputs=(*ranking.before.outputs, sound)))
     )
+
+
+def test_nothing_found_in_a_network_that_stays_in_float_is_said_with_a_reservation() -> None:
+    healthy = healthy_diagnosis()
+    measured = replace(healthy.measurement, float_share=FloatShare(0.94, 0.9))
+    found = replace(healthy, measurement=measured)
+    assert headline(healthy).startswith("Nothing to repair: ")
+    start = "Nothing found, with a reservation: 94 % of the weights and 90 % of the multiplications stayed in float. "
+    assert headline(found).startswith(f"{start}Quantization raises top-1 by 0.2 pp")
+    assert diagnosis_state_words(found) == "nothing found, with a reservation"
+    assert (state_of(healthy), state_of(found)) == ("healthy", "unsure")
+    page = html_report(found)
+    assert '<span class="pill unsure">nothing found, with a reservation</span>' in page
+    assert '<span class="pill healthy">healthy</span>' in html_report(healthy)
+    for surface in (page, markdown_report(found), terminal(found)):
+        assert "Nothing to repair" not in surface
+        assert "Nothing found, with a reservation: 94 %" in " ".join(surface.split())
+    assert measured_harm_words(measured).startswith("Nothing found, with a reservation (94 % of the weights and")
+    result = judge(GateEvidence("r.json", measured, healthy.ranking), Thresholds(max_drop_pp=Limit(fail=1.0)))
+    assert harm_line(result).startswith("nothing found, with a reservation: the loss of top-1")
+    assert any("94 % of the weights" in note for note in result.notes)
+    few = replace(
+        found, ranking=replace(found.ranking, harm=replace(healthy.ranking.harm, interval=Interval(-3.0, 3.0)))
+    )
+    assert "stayed in float, and the samples are too few to be sure. Quant" in headline(few)
+
+
+def terminal(found: Diagnosis) -> str:
+    """What `qdiag diagnose` prints."""
+    console = Console(file=io.StringIO(), width=120)
+    print_ranking(console, found)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_inputs_that_seem_to_be_prepared_otherwise_are_a_reservation_too() -> None:
+    doubtful = doubtful_diagnosis().measurement.preprocessing
+    found = replace(healthy_diagnosis(), measurement=replace(healthy_diagnosis().measurement, preprocessing=doubtful))
+    start = "Nothing found, with a reservation: the inputs do not seem to be prepared as in training. "
+    assert headline(found).startswith(start)
+
+
+def test_several_layers_that_each_cost_most_are_not_called_one() -> None:
+    cause = diagnosis().ranking.causes[0]
+    several = replace(cause, code="QD407", trials=tuple(t for t in cause.trials if not t.keeps_scheme))
+    words = headline(replace(diagnosis().ranking, causes=(several,), waterfall=()))
+    assert "Cause: layers that alone cost half of the loss or more, in 7 layers; only a change of scheme" in words
 
 
 def test_harm_without_a_claimed_cause_says_whether_anything_was_tried() -> None:
