@@ -76,10 +76,11 @@ class MeanIoU:
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
         _check_counted(reference[:, self.positions.count :])
-        return sums_figure(self.criterion, _mean_iou, reference=reference, simulated=simulated)
+        count = simulated.sum() / 2.0  # a right position counts as one of both and one of either, a wrong one as two
+        return sums_figure(self.criterion, _mean_iou, reference=reference, simulated=simulated, unit_count=count)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
-        return sums_gain(self.criterion, _mean_iou, before=before, after=after)
+        return sums_gain(self.criterion, _mean_iou, before=before, after=after, unit_count=after.sum() / 2.0)
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,11 @@ class PositionShare:
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
         _check_counted(reference[:, 1:])
-        return sums_figure(self.criterion, _share, reference=reference, simulated=simulated)
+        count = simulated[:, 1].sum()
+        return sums_figure(self.criterion, _share, reference=reference, simulated=simulated, unit_count=count)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
-        return sums_gain(self.criterion, _share, before=before, after=after)
+        return sums_gain(self.criterion, _share, before=before, after=after, unit_count=after[:, 1].sum())
 
 
 def masks_of(batch: Batch, answers: Tensor, positions: Positions) -> Tensor:

@@ -7,16 +7,17 @@ import numpy as np
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_numbers
 from qdiag.core.measures.task import UNDEFINED, Z_95, Criterion, Figure, Interval
 from qdiag.simulate.task.base import Gain, Table, difference
+from qdiag.simulate.task.unspread import share_change, share_value, success_intervals, top_of_successes
 
 
-def mean_figure(criterion: Criterion, *, reference: Table, simulated: Table) -> Figure:
+def mean_figure(criterion: Criterion, *, reference: Table, simulated: Table, may_be_successes: bool = False) -> Figure:
     """Means of both networks, and the interval of the mean of the paired differences.
 
     Args:
         reference, simulated: value and weight, (N, 2); a weight other than 1 says that the row stands for a batch,
             whose samples have no values of their own, so that there is no interval.
+        may_be_successes: where every value is 0 or 1, or 0 or 100, intervals are those of shares.
     """
-    sign = 1.0 if criterion.higher_is_better else -1.0
     outcomes = None
     if is_per_sample(simulated) and is_per_sample(reference) and len(simulated):
         outcomes = SampleOutcomes(
@@ -27,18 +28,46 @@ def mean_figure(criterion: Criterion, *, reference: Table, simulated: Table) -> 
         int(simulated[:, 1].sum()),
         weighted_mean(reference),
         weighted_mean(simulated),
-        _interval_of(_differences(sign, reference, simulated), reference, simulated),
-        _interval_of(simulated[:, 0], simulated),
+        _loss_interval(criterion, reference, simulated, may_be_successes),
+        _own_interval(criterion, simulated, may_be_successes),
         outcomes=outcomes,
     )
 
 
-def mean_gain(criterion: Criterion, *, before: Table, after: Table) -> Gain:
+def mean_gain(criterion: Criterion, *, before: Table, after: Table, may_be_successes: bool = False) -> Gain:
     """What `after` has over `before`: the mean of the differences, with its interval over samples."""
-    sign = 1.0 if criterion.higher_is_better else -1.0
     value = difference(criterion, before=weighted_mean(before), after=weighted_mean(after))
-    interval = _interval_of(_differences(sign, after, before), before, after)
+    interval = _loss_interval(criterion, after, before, may_be_successes)
     return Gain(value, interval if math.isfinite(value) else Interval(value, value))
+
+
+def _loss_interval(criterion: Criterion, reference: Table, simulated: Table, may_be_successes: bool) -> Interval:
+    """Of what `simulated` has lost, or of what `reference` has over it."""
+    sign = 1.0 if criterion.higher_is_better else -1.0
+    if may_be_successes and (top := _top(reference, simulated)) is not None:
+        found, _ = success_intervals(top, reference=reference[:, 0], simulated=simulated[:, 0])
+        return found if sign > 0.0 else Interval(-found.high, -found.low)
+    values = _differences(sign, reference, simulated)
+    interval = _interval_of(values, reference, simulated)
+    if interval.low == interval.high:
+        return share_change(criterion, interval.low, len(values)) or interval
+    return interval
+
+
+def _own_interval(criterion: Criterion, table: Table, may_be_successes: bool) -> Interval:
+    if may_be_successes and (top := _top(table, table)) is not None:
+        return success_intervals(top, reference=table[:, 0], simulated=table[:, 0])[1]
+    interval = _interval_of(table[:, 0], table)
+    if interval.low == interval.high:
+        return share_value(criterion, interval.low, len(table)) or interval
+    return interval
+
+
+def _top(one: Table, other: Table) -> float | None:
+    """What a success counts, where samples of both are successes or none."""
+    if len(one) < 2 or one.shape != other.shape or not (is_per_sample(one) and is_per_sample(other)):
+        return None
+    return top_of_successes(one[:, 0], other[:, 0])
 
 
 def weighted_mean(table: Table) -> float:

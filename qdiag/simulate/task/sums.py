@@ -9,6 +9,7 @@ import numpy as np
 
 from qdiag.core.measures.task import UNDEFINED, Criterion, Figure, Interval
 from qdiag.simulate.task.base import Gain, Table, difference
+from qdiag.simulate.task.unspread import share_change, share_loss, share_value
 
 RESAMPLES = 1000
 """Draws of the bootstrap; the bounds of a 95 % interval then rest on the 25 lowest and highest."""
@@ -20,14 +21,18 @@ OfSums = Callable[[Table], Table]
 """From sums of rows, (B, K), to figures, (B,)."""
 
 
-def sums_figure(criterion: Criterion, value: OfSums, *, reference: Table, simulated: Table) -> Figure:
+def sums_figure(
+    criterion: Criterion, value: OfSums, *, reference: Table, simulated: Table, unit_count: float | None = None
+) -> Figure:
     """The figure of both networks, and 95 % intervals by the paired bootstrap over samples.
 
     Every draw takes the same samples of both networks. Source: Efron & Tibshirani, An Introduction to the Bootstrap,
-    1993, percentile interval.
+    1993, percentile interval. A percentage that is the same in all draws has the interval of `unspread_interval`.
 
     Args:
         value: makes figures of sums. reference, simulated: one row per sample, (N, K).
+        unit_count: positions or boxes that are counted, of which none shows a difference where draws show none; the
+            samples without it.
     """
     counted = reference.any(1) | simulated.any(1)
     n = int(counted.sum())  # of the others, such as masks that are all ignored, nothing is known
@@ -36,20 +41,42 @@ def sums_figure(criterion: Criterion, value: OfSums, *, reference: Table, simula
     if n < 2:
         return found
     drawn = [value(_resampled(table[counted])) for table in (reference, simulated)]
+    return with_intervals(found, reference=drawn[0], simulated=drawn[1], unit_count=unit_count or n)
+
+
+def with_intervals(figure: Figure, *, reference: Table, simulated: Table, unit_count: float) -> Figure:
+    """The figure with the intervals of draws (B,) of both networks."""
+    criterion = figure.criterion
     sign = 1.0 if criterion.higher_is_better else -1.0
-    loss, own = percentiles(sign * (drawn[0] - drawn[1]), found.loss), percentiles(drawn[1], other)
-    return replace(found, loss_interval=loss, simulated_interval=own)
+    losses = sign * (reference - simulated)
+    loss = _of_constant(losses, share_loss(criterion, figure.loss, unit_count)) or percentiles(losses, figure.loss)
+    own = _of_constant(simulated, share_value(criterion, figure.simulated, unit_count))
+    return replace(figure, loss_interval=loss, simulated_interval=own or percentiles(simulated, figure.simulated))
 
 
-def sums_gain(criterion: Criterion, value: OfSums, *, before: Table, after: Table) -> Gain:
+def sums_gain(
+    criterion: Criterion, value: OfSums, *, before: Table, after: Table, unit_count: float | None = None
+) -> Gain:
     """What `after` has over `before`, with its paired bootstrap interval."""
     one, other = (float(value(table.sum(0, keepdims=True))[0]) for table in (before, after))
     gained = difference(criterion, before=one, after=other)
     counted = before.any(1) | after.any(1)
-    if counted.sum() < 2 or not np.isfinite(gained):
+    n = int(counted.sum())
+    if n < 2 or not np.isfinite(gained):
         return Gain(gained, UNDEFINED if np.isfinite(gained) else Interval(gained, gained))
-    sign = 1.0 if criterion.higher_is_better else -1.0
-    return Gain(gained, percentiles(sign * (value(_resampled(after[counted])) - value(_resampled(before[counted])))))
+    drawn = [value(_resampled(table[counted])) for table in (before, after)]
+    return Gain(gained, gain_interval(criterion, gained, before=drawn[0], after=drawn[1], unit_count=unit_count or n))
+
+
+def gain_interval(criterion: Criterion, gained: float, *, before: Table, after: Table, unit_count: float) -> Interval:
+    """Of draws (B,) of both networks."""
+    gains = (1.0 if criterion.higher_is_better else -1.0) * (after - before)
+    return _of_constant(gains, share_change(criterion, gained, unit_count)) or percentiles(gains)
+
+
+def _of_constant(values: Table, interval: Interval | None) -> Interval | None:
+    """The interval where all draws are the same number."""
+    return interval if len(values) and bool((values == values[0]).all()) else None
 
 
 def _resampled(table: Table) -> Table:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,11 +13,15 @@ from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.errors import ConfigError, QdiagError, first_line
 from qdiag.simulate.task.base import Gain, RowTally, Table
-from qdiag.simulate.task.groups import GROUPS, chosen_samples, group_figure, group_gain, group_of
 from qdiag.simulate.task.means import mean_figure, mean_gain
+from qdiag.simulate.task.meters.groups import group_figure, group_gain
+from qdiag.simulate.task.meters.tally import MeterTally
 
 _RELATIVE_LIMIT = 0.01
 """Of the float network's value; what a metric of unknown unit may lose unless the user says otherwise."""
+_RETURN_HINT = "return a score for each sample (N,), or one number for the batch"
+
+_COMPUTE_HINT = "return one number over all samples"
 
 
 @dataclass(frozen=True)
@@ -83,22 +86,24 @@ class UserFunction:
         """
         del reference
         name, count = self.criterion.name, batch.sample_count
-        scores = _called(
-            name, batch.labels, lambda: torch.as_tensor(self.function(_given(outputs), copy.deepcopy(batch.labels)))
-        )
-        scores = scores.detach().to("cpu", torch.float64)
+        labels = copy.deepcopy(batch.labels)
+        scores = _numbers(name, _called(name, batch.labels, lambda: self.function(_given(outputs), labels)))
         if scores.shape == (count,):
             return torch.stack([scores, torch.ones(count, dtype=torch.float64)], 1)
         if scores.shape == ():
             return torch.stack([scores, torch.tensor(float(count), dtype=torch.float64)]).unsqueeze(0)
         shape = tuple(scores.shape)
-        raise ConfigError(f"the metric returned shape {shape}", at=name, hint="return (N,) or one number")
+        raise ConfigError(
+            f"the metric returned shape {shape} for a batch of {count} samples",
+            at=name,
+            hint=_RETURN_HINT,
+        )
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
-        return mean_figure(self.criterion, reference=reference, simulated=simulated)
+        return mean_figure(self.criterion, reference=reference, simulated=simulated, may_be_successes=True)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
-        return mean_gain(self.criterion, before=before, after=after)
+        return mean_gain(self.criterion, before=before, after=after, may_be_successes=True)
 
 
 @dataclass(frozen=True)
@@ -109,56 +114,26 @@ class UserMeter:
     meter: Any
     key: Hashable | None = None
 
-    def tally(self) -> "MeterTally":
-        return MeterTally(self)
+    def tally(self) -> MeterTally:
+        """See `Task.tally`.
+
+        Raises:
+            ConfigError: the object cannot be copied.
+        """
+        return MeterTally(lambda: _fresh(self.meter, self.criterion.name), self._update, self._value)
+
+    def _update(self, meter: Any, batch: Batch, outputs: tuple[Any, ...]) -> None:
+        given = copy.deepcopy(batch.labels)
+        _called(self.criterion.name, batch.labels, lambda: meter.update(_given(outputs), given))
+
+    def _value(self, meter: Any) -> float:
+        return _one_number(self.criterion.name, _called(self.criterion.name, "", meter.compute))
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
         return group_figure(self.criterion, reference=reference, simulated=simulated)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
         return group_gain(self.criterion, before=before, after=after)
-
-
-class MeterTally:
-    """One object for all samples, and one for all samples without each group: no answers are held.
-
-    Raises:
-        ConfigError: the object cannot be copied.
-    """
-
-    def __init__(self, task: UserMeter) -> None:
-        self._name = task.criterion.name
-        self._meters = [_fresh(task.meter, self._name) for _ in range(1 + GROUPS)]
-        self._count = 0
-        self._table: Table | None = None
-
-    def add(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> None:
-        """Adds one batch to every object whose samples it has."""
-        del reference
-        self._table = None
-        groups = [group_of(self._count + i) for i in range(batch.sample_count)]
-        self._count += batch.sample_count
-        self._update(self._meters[0], batch, outputs)
-        for left_out, meter in enumerate(self._meters[1:]):
-            self._update(meter, *chosen_samples(batch, outputs, [group != left_out for group in groups]))
-
-    def _update(self, meter: Any, batch: Batch | None, outputs: tuple[Any, ...]) -> None:
-        if batch is not None:
-            _called(self._name, batch.labels, lambda: meter.update(_given(outputs), copy.deepcopy(batch.labels)))
-
-    def table(self) -> Table:
-        """The metric over all samples, then without each group, then the number of samples, (2 + groups, 1).
-
-        With less than two samples in a group there are no groups.
-        """
-        if self._table is None:  # asked once: what `compute` does to its object is not known
-            self._table = self._computed()
-        return self._table
-
-    def _computed(self) -> Table:
-        meters = self._meters if self._count >= 2 * GROUPS else self._meters[:1]
-        values = [_computed(self._name, meter) for meter in meters] if self._count else [math.nan]
-        return np.array([*values, float(self._count)]).reshape(-1, 1)
 
 
 def _checked_limit(limit: Any, name: str) -> float:
@@ -171,9 +146,47 @@ def _checked_limit(limit: Any, name: str) -> float:
     return size
 
 
-def _computed(name: str, meter: Any) -> float:
-    value: float = _called(name, "", lambda: float(meter.compute()))
-    return value
+def _numbers(name: str, value: Any, what: str = "the metric", hint: str = _RETURN_HINT) -> Tensor:
+    """What a metric returned, float64 on the CPU.
+
+    Raises:
+        ConfigError: it is no number and no tensor, array or list of real numbers.
+    """
+    try:
+        found = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) and part.ndim for part in value):
+            hint = f"{hint}: the tensors in it have several numbers each"
+            raise ConfigError(f"{what} returned a list of tensors", at=name, hint=hint) from error
+        raise ConfigError(f"{what} returned {_described(value)}", at=name, hint=hint) from error
+    if found.is_complex():
+        raise ConfigError(f"{what} returned complex numbers", at=name, hint=hint)
+    return found.detach().to("cpu", torch.float64)
+
+
+def _one_number(name: str, value: Any) -> float:
+    """What `compute` returned.
+
+    Raises:
+        ConfigError: it is not one number.
+    """
+    if isinstance(value, dict):
+        names = ", ".join(map(str, list(value)[:4]))
+        hint = f"it holds {names}: give an object whose compute() returns one of them"
+        raise ConfigError("compute() returned a dictionary", at=name, hint=hint)
+    found = _numbers(name, value, "compute()", _COMPUTE_HINT)
+    if found.numel() != 1:
+        raise ConfigError(f"compute() returned shape {tuple(found.shape)}", at=name, hint=_COMPUTE_HINT)
+    return float(found)
+
+
+def _described(value: Any) -> str:
+    """The type, and of a text how it begins."""
+    if value is None:
+        return "None"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    return f"an object of type {type(value).__name__}"
 
 
 def _fresh(meter: Any, name: str) -> Any:

@@ -47,10 +47,11 @@ class BoxAgreement:
         return torch.tensor([_agreeing(_sure(one), _sure(other)) for one, other in pairs], dtype=torch.float64)
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
-        return sums_figure(self.criterion, _f1, reference=reference, simulated=simulated)
+        count = simulated[:, 1].sum() / 2.0
+        return sums_figure(self.criterion, _f1, reference=reference, simulated=simulated, unit_count=count)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
-        return sums_gain(self.criterion, _f1, before=before, after=after)
+        return sums_gain(self.criterion, _f1, before=before, after=after, unit_count=after[:, 1].sum() / 2.0)
 
 
 def _sure(found: Found) -> Found:

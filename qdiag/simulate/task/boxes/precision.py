@@ -12,7 +12,7 @@ from qdiag.simulate.task.base import Gain, Table, difference
 from qdiag.simulate.task.boxes.found import THRESHOLDS, Floats, Labels
 from qdiag.simulate.task.boxes.reader import BoxReader
 from qdiag.simulate.task.boxes.table import CLASS, HITS, IMAGE, SCORE, TRUE_BOX, BoxTally
-from qdiag.simulate.task.sums import BLOCKS, draws, percentiles
+from qdiag.simulate.task.sums import BLOCKS, draws, gain_interval, with_intervals
 
 _RECALLS = np.linspace(0.0, 1.0, 101)
 RESAMPLES = 200
@@ -57,15 +57,16 @@ class BoxPrecision:
         count = image_count(simulated)
         if count < 2:
             return Figure(self.criterion, count, float(one[0]), float(other[0]))
-        loss = percentiles(one[1:] - other[1:], float(one[0] - other[0]))
-        own = percentiles(other[1:], float(other[0]))
-        return Figure(self.criterion, count, float(one[0]), float(other[0]), loss, own)
+        found = Figure(self.criterion, count, float(one[0]), float(other[0]))
+        return with_intervals(found, reference=one[1:], simulated=other[1:], unit_count=true_count(simulated))
 
     def gain(self, *, before: Table, after: Table) -> Gain:
         one, other = (self._values(table) for table in (before, after))
         gained = difference(self.criterion, before=float(one[0]), after=float(other[0]))
-        interval = percentiles(other[1:] - one[1:]) if image_count(after) >= 2 and np.isfinite(gained) else UNDEFINED
-        return Gain(gained, interval)
+        if image_count(after) < 2 or not np.isfinite(gained):
+            return Gain(gained, UNDEFINED)
+        drawn = {"before": one[1:], "after": other[1:]}
+        return Gain(gained, gain_interval(self.criterion, gained, **drawn, unit_count=true_count(after)))
 
     def _values(self, table: Table) -> Floats:
         """Over all images, then for each draw of them; the same draws for all tables of the same images."""
@@ -80,6 +81,11 @@ class BoxPrecision:
 def image_count(table: Table) -> int:
     """Images of a table of `BoxTally`."""
     return int(table[:, IMAGE].max(initial=-1.0)) + 1
+
+
+def true_count(table: Table) -> int:
+    """True boxes of all its images."""
+    return int((table[:, HITS] == TRUE_BOX).sum())
 
 
 def mean_precision(table: Table, weights: Floats, thresholds: int = len(THRESHOLDS)) -> Floats:

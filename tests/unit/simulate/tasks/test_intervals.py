@@ -9,8 +9,8 @@ import pytest
 
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.simulate.task.base import difference
-from qdiag.simulate.task.groups import GROUPS, group_figure, group_gain
 from qdiag.simulate.task.means import mean_figure, mean_gain
+from qdiag.simulate.task.meters.groups import GROUPS, group_figure, group_gain
 from qdiag.simulate.task.shares import share_figure, share_gain
 from qdiag.simulate.task.sums import BLOCKS, draws, percentiles, sums_figure, sums_gain
 from tests.judged import is_undefined

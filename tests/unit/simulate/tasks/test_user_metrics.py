@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor
 
 from qdiag.errors import ConfigError
-from qdiag.simulate.task.groups import GROUPS
+from qdiag.simulate.task.meters.groups import FEW_GROUPS, GROUPS, SAMPLES_MIN
+from qdiag.simulate.task.meters.held import held_bytes
+from qdiag.simulate.task.meters.tally import can_merge
 from qdiag.simulate.task.user import MetricRequest, UserFunction, UserMeter, user_task
 from tests.judged import gained, is_undefined, judged
 
@@ -90,20 +93,73 @@ def test_classes_and_objects_see_all_samples(metric: object) -> None:
     assert figure.criterion.name == "Correlation" and figure.limit == 0.02
 
 
-def test_the_interval_of_an_object_is_a_jackknife_over_groups() -> None:
+class Merged(Correlation):
+    """Counts how often it is handed samples."""
+
+    handed = 0
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        super().update(outputs, targets)
+        Merged.handed += len(outputs)
+
+    def merge_state(self, other: "Merged") -> None:
+        self.pairs += other.pairs
+
+
+@pytest.mark.parametrize("metric", [Correlation, Merged])
+def test_the_interval_of_an_object_is_a_jackknife_over_groups(metric: type[Correlation]) -> None:
+    Merged.handed = 0
     reference, simulated, targets = answers()
-    figure = judged(user_task(MetricRequest(Correlation)), reference, simulated, targets, (7, 20, 33))
+    figure = judged(user_task(MetricRequest(metric)), reference, simulated, targets, (7, 20, 33))
     without = []
-    for group in range(GROUPS):
-        kept = torch.tensor([i for i in range(N) if i % GROUPS != group])
+    groups = GROUPS if hasattr(metric, "merge_state") else FEW_GROUPS
+    for group in range(groups):
+        kept = torch.tensor([i for i in range(N) if i % groups != group])
         without.append(correlation(reference[kept], targets[kept]) - correlation(simulated[kept], targets[kept]))
-    margin = 2.262157 * math.sqrt(0.9 * np.sum((np.array(without) - np.mean(without)) ** 2))
+    spread = np.sum((np.array(without) - np.mean(without)) ** 2)
+    margin = scipy.stats.t.ppf(0.975, groups - 1) * math.sqrt((groups - 1) / groups * spread)
     assert figure.loss_interval.low == pytest.approx(figure.loss - margin, abs=1e-5)
     assert figure.loss_interval.high == pytest.approx(figure.loss + margin, abs=1e-5)
+    assert Merged.handed in (0, 2 * 2 * N)  # of both networks, once over all and once in a group
+
+
+def test_objects_that_hold_too_much_have_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference, simulated, targets = answers()
+    monkeypatch.setattr("qdiag.simulate.task.meters.tally.HELD_AT_MOST", 400)
+    figure = judged(user_task(MetricRequest(Correlation)), reference, simulated, targets, (30, 30))
+    assert figure.simulated == pytest.approx(correlation(simulated, targets), abs=1e-5)
+    assert is_undefined(figure.loss_interval) and is_undefined(figure.simulated_interval)
+    assert math.isfinite(gained(user_task(MetricRequest(Correlation)), reference, simulated, reference, targets).value)
+
+
+def test_what_an_object_holds_is_counted_once() -> None:
+    one, x = Correlation(), torch.zeros(100)
+    one.pairs = [(x, x[:50]), (torch.zeros(10), torch.zeros(10))]
+    assert held_bytes([one, one]) == 480
+    one.more = {"deep": [np.zeros(5), "abc", {1.5, None}]}  # type: ignore[attr-defined]
+    assert held_bytes([one]) == 480 + 40 + 3
+
+
+def test_metrics_of_torchmetrics_are_merged_where_that_is_exact() -> None:
+    def dim_zero_mean() -> None: ...
+    def dim_zero_sum() -> None: ...
+
+    one = Merged()
+    assert can_merge(one) and not can_merge(Correlation())
+    for name, value in (
+        ("full_state_update", None),
+        ("dist_sync_on_step", True),
+        ("_reductions", {"a": dim_zero_mean}),
+    ):
+        other = Merged()
+        setattr(other, name, value)
+        assert not can_merge(other)
+    one._reductions = {"a": dim_zero_sum}  # type: ignore[attr-defined]
+    assert can_merge(one)
 
 
 def test_few_samples_make_no_groups() -> None:
-    reference, simulated, targets = (x[: 2 * GROUPS - 1] for x in answers())
+    reference, simulated, targets = (x[: SAMPLES_MIN - 1] for x in answers())
     figure = judged(user_task(MetricRequest(Correlation)), reference, simulated, targets)
     assert math.isfinite(figure.loss) and is_undefined(figure.loss_interval)
 
@@ -250,17 +306,47 @@ class GivesVector(NoReset):
         return torch.zeros(3)
 
 
+class GivesNames(NoReset):
+    def compute(self) -> dict[str, float]:  # type: ignore[override]
+        return {"map": 0.5, "mar": 0.6}
+
+
+class GivesText(NoReset):
+    def compute(self) -> str:  # type: ignore[override]
+        return "good"
+
+
+class GivesNothing(NoReset):
+    def compute(self) -> None:  # type: ignore[override]
+        return None
+
+
 @pytest.mark.parametrize(
     ("metric", "words", "hint"),
     [
         (fails, "the metric failed: KeyError: 'no such class'", "the data has no labels: labels is None"),
-        (lambda o, y: torch.zeros(2, 2), "the metric returned shape (2, 2)", "return (N,) or one number"),
-        (lambda o, y: torch.zeros(3), "the metric returned shape (3,)", "return (N,) or one number"),
-        (lambda o, y: None, "the metric failed", None),
+        (
+            lambda o, y: torch.zeros(2, 2),
+            "the metric returned shape (2, 2) for a batch of 4 samples",
+            "return a score for each sample (N,)",
+        ),
+        (
+            lambda o, y: torch.zeros(3),
+            "the metric returned shape (3,) for a batch of 4 samples",
+            "or one number for the batch",
+        ),
+        (lambda o, y: None, "the metric returned None", "return a score for each sample"),
+        (lambda o, y: "0.5", "the metric returned the text '0.5'", "return a score for each sample"),
+        (lambda o, y: object(), "the metric returned an object of type object", "return a score for each sample"),
+        (lambda o, y: [torch.zeros(2)] * 4, "the metric returned a list of tensors", "return a score for each sample"),
+        (lambda o, y: torch.zeros(4, dtype=torch.complex64), "the metric returned complex numbers", "return a score"),
+        (GivesNames, "compute() returned a dictionary", "it holds map, mar: give an object"),
+        (GivesText, "compute() returned the text 'good'", "return one number over all samples"),
+        (GivesNothing, "compute() returned None", "return one number over all samples"),
         (Uncopied(), "the metric cannot be copied: TypeError: cannot pickle a lock", "give its class instead"),
         (NoReset(), "NoReset has update and compute, but no reset", "add reset()"),
         (NeedsArguments, "missing 1 required positional argument: 'classes'", None),
-        (GivesVector, "the metric failed", None),
+        (GivesVector, "compute() returned shape (3,)", "return one number over all samples"),
         (3, "int is not a function", "give fn(outputs, targets)"),
     ],
 )

@@ -1,0 +1,1 @@
+"""A metric that only an object can compute: over all samples, and without each group of them."""
