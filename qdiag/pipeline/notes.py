@@ -1,12 +1,16 @@
 """What a careful reader of a measurement should know, as short facts."""
 
+import math
+
 from qdiag.batches import Datasets
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import OpRecord
+from qdiag.core.measures.task import Figure
 
 _CLIPPED_INPUT_FRACTION = 0.01
 """Share of clipped input values from which calibration and measurement data look like different data."""
+_NETWORKS = ("float", "quantized")
 
 
 def notes_on(result: Measurement, original: Datasets, *, constant_count: int) -> tuple[str, ...]:
@@ -60,7 +64,20 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     unread = [r.name for r in result.records if "einsum" in r.ops and not r.operands and not r.skip_reason]
     if unread and result.scheme.activations.is_block:
         notes.append(f"{len(unread)} products that einsum writes are not read in blocks, first {unread[0]}")
-    return tuple(notes)
+    return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
+
+
+def _undefined(figure: Figure) -> str:
+    """That a figure is no number, of which network, and what follows; empty where both have one."""
+    names = [
+        f"the {name} network" + (f" on {count} of {figure.sample_count} samples" if count else "")
+        for name, value, count in zip(_NETWORKS, (figure.reference, figure.simulated), figure.nan_counts, strict=True)
+        if math.isnan(value)
+    ]
+    if not names:
+        return ""
+    follows = "what quantization costs cannot be told by it" if math.isnan(figure.reference) else "that counts as harm"
+    return f"{figure.criterion.name} is not a number (NaN) for {' and '.join(names)}: {follows}"
 
 
 def _inputs(result: Measurement, record: OpRecord) -> list[QuantizerRecord | None]:

@@ -47,6 +47,8 @@ def verdict_on(
             )
         return "harmless", "quantization costs this network nothing that would have to be repaired"
     if harm.verdict == "undecided" and math.isnan(harm.value):
+        if harm.criterion is not None:
+            return "undecided", f"{harm.criterion.name} is not a number, so what quantization costs cannot be told"
         return "undecided", "there is no output by which to tell what quantization costs"
     if harm.verdict == "undecided":
         return "undecided", "too few samples to tell whether quantization costs anything"

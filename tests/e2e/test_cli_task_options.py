@@ -92,3 +92,23 @@ def test_a_metric_of_torchmetrics_without_torchmetrics(
     assert run(line) == 2
     error = " ".join(capsys.readouterr().err.split())
     assert "torchmetrics is not installed" in error and "qdiag[metrics]" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--task", "classif"), "'classif' is not one of 'classify', 'segment'"),
+        (("--metric-direction", "up"), "'up' is not one of 'higher', 'lower'"),
+        (("--metric-limit", "-3"), "-3 is below 0"),
+        (("--metric-limit", "much"), "'much' is not a number"),
+        (("--batch-size", "x"), "'x' is not a whole number"),
+    ],
+)
+def test_values_that_cannot_be_read_are_told_plainly(
+    words: tuple[str, str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["sqnr", "net.pt", *words]) == 2
+    error = capsys.readouterr().err
+    assert f"Invalid value for '{words[0]}': {told}" in error
+    assert "Value error" not in error and "Input should" not in error

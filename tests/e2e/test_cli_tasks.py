@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.cli.app import run
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Figure
 from qdiag.writers.json.diagnosis import read_diagnosis
 from qdiag.writers.json.measurement import from_json
@@ -40,6 +41,16 @@ def _after(line: str, files: TaskFiles, path: Path) -> Figure:
     )
 
 
+def _shown_and_gated(found: Diagnosis, folder: Path) -> None:
+    """The user's metric comes first in both reports, and a gate on it fails."""
+    harm = found.ranking.harm
+    assert harm.criterion is not None
+    for report in ("report.md", "report.html"):
+        text = (folder / report).read_text(encoding="utf-8")
+        assert 0 <= text.find(harm.criterion.name) < text.find("output SQNR")
+    assert run(["gate", str(folder), "--max-metric-drop", str(harm.value / 2.0), "--allow-few-samples"]) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTY)
 def test_the_printed_commands_repair_it(
@@ -53,6 +64,7 @@ def test_the_printed_commands_repair_it(
     harm = found.ranking.harm
     assert harm.verdict == "harmed"
     assert "Nothing to repair" not in text
+    _shown_and_gated(found, tmp_path / "found")
 
     lines = list(commands(found))
     around = found.ranking.way_around

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from qdiag.core.measures.outcomes import SampleOutcomes, unpack_bits
+from qdiag.core.measures.outcomes import SampleOutcomes, unpack_bits, unpack_numbers
 
 Z_95 = 1.959963984540054
 """Normal quantile of a two-sided 95 % interval."""
@@ -173,6 +173,15 @@ class Figure:
     def loss(self) -> float:
         """What the quantized network has lost, in `change_unit`; negative when it is better."""
         return loss_between(self.criterion, reference=self.reference, simulated=self.simulated)
+
+    @property
+    def nan_counts(self) -> tuple[int, int]:
+        """Samples without a value, in the float network and in the quantized one; 0 where outcomes were not kept."""
+        if self.outcomes is None or self.outcomes.are_bits:
+            return 0, 0
+        texts = (self.outcomes.reference, self.outcomes.simulated)
+        one, other = (unpack_numbers(text, self.outcomes.count) or () for text in texts)
+        return sum(map(math.isnan, one)), sum(map(math.isnan, other))
 
     @property
     def limit(self) -> float:

@@ -22,6 +22,7 @@ from qdiag.writers.words.task.figures import (
     recovery_words,
     score_words,
     trial_criterion,
+    value_words,
 )
 from qdiag.writers.words.task.harm import LOST_OUTPUT, RESERVED, state_words
 from qdiag.writers.words.task.loss_source import loss_source_words
@@ -120,11 +121,23 @@ def _together(ranking: Ranking) -> str:
     return f"the {'repairs below together give' if several else 'repair below gives'} back {back}"
 
 
+def _unknown_cost(ranking: Ranking) -> str:
+    """Why nothing can be said: `what quantization costs is not known: mAP of the float network is not a number`."""
+    criterion = ranking.harm.criterion
+    judged = ranking.before.task.figure(criterion.name) if criterion is not None else None
+    if judged is None:
+        return "what quantization costs is not known"
+    if math.isnan(judged.reference):
+        return f"what quantization costs is not known: {judged.criterion.name} of the float network is not a number"
+    before = value_words(judged.criterion, judged.reference)
+    return f"quantization makes {judged.criterion.name} NaN, which is not a number (float: {before})"
+
+
 def harm_words(ranking: Ranking) -> str:
     """`quantization costs 67.4 pp of top-1 (76.4 % → 9.0 %; 95 %: 63.0 to 71.3)`; an error rises instead."""
     harm, criterion = ranking.harm, ranking.harm.criterion
     if math.isnan(harm.value):
-        return "what quantization costs is not known"
+        return _unknown_cost(ranking)
     bounds = bounds_words(criterion, harm.interval)
     inside = f" ({bounds})" if bounds else ""
     size = loss_words(criterion, abs(harm.value))

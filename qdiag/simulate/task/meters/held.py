@@ -24,8 +24,10 @@ def _bytes(value: Any, seen: set[int], depth: int) -> int:
     seen.add(id(value))
     if isinstance(value, Tensor):
         storage = value.untyped_storage()
-        is_known, _ = storage.data_ptr() in seen, seen.add(storage.data_ptr())  # a view of what was counted
-        return 0 if is_known else storage.nbytes()
+        if storage.data_ptr() in seen:  # a view of what was counted
+            return 0
+        seen.add(storage.data_ptr())
+        return storage.nbytes()
     if isinstance(value, np.ndarray):
         return value.nbytes
     if isinstance(value, (str, bytes)):

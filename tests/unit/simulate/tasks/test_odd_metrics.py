@@ -12,6 +12,9 @@ from torch import Tensor, nn
 import qdiag
 from qdiag.errors import ConfigError, DataError
 from qdiag.simulate.task.user import MetricRequest, user_task
+from qdiag.writers.html.report import html_report
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.words.causes import headline
 
 X = torch.randn(24, 6, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(24) % 3
@@ -48,9 +51,28 @@ def test_a_limit_of_zero_in_percent_is_no_crash() -> None:
 
 
 def test_what_is_undefined_for_the_float_network_cannot_be_judged() -> None:
-    assert harm_by(lambda outputs, targets: math.nan).ranking.harm.verdict == "undecided"
+    def undefined(outputs: Tensor, targets: Tensor) -> Tensor:
+        return torch.full((len(outputs),), math.nan)
+
+    found = harm_by(undefined)
+    assert found.ranking.harm.verdict == "undecided"
+    assert found.measurement.notes[-1] == (
+        "undefined is not a number (NaN) for the float network on 24 of 24 samples and the quantized network on 24 of "
+        "24 samples: what quantization costs cannot be told by it"
+    )
+    words = "what quantization costs is not known: undefined of the float network is not a number"
+    assert headline(found) == f"Nothing to judge by: {words}."
+    reasons = {cause.reason for cause in found.ranking.causes if cause.verdict == "undecided"}
+    assert reasons <= {"undefined is not a number, so what quantization costs cannot be told"}
+    for text in (markdown_report(found), html_report(found)):
+        assert "is not a number (NaN) for the float network on 24 of 24 samples" in text
+
+
+def test_what_is_undefined_after_quantization_is_harm() -> None:
     harmed = qdiag.diagnose(network(), (X[:16], CLASSES[:16]), metric=constant(1.0, math.nan))
     assert harmed.ranking.harm.verdict == "harmed"
+    assert harmed.measurement.notes[-1] == "given is not a number (NaN) for the quantized network: that counts as harm"
+    assert headline(harmed).startswith("Quantization makes given NaN, which is not a number (float: 1).")
 
 
 def test_a_loss_from_infinity_is_harm() -> None:
