@@ -125,7 +125,7 @@ def _unknown_cost(ranking: Ranking) -> str:
     """Why nothing can be said: `what quantization costs is not known: mAP of the float network is not a number`."""
     criterion = ranking.harm.criterion
     judged = ranking.before.task.figure(criterion.name) if criterion is not None else None
-    if judged is None:
+    if judged is None or (ranking.harm.verdict != "harmed" and not math.isnan(judged.reference)):
         return "what quantization costs is not known"
     if math.isnan(judged.reference):
         return f"what quantization costs is not known: {judged.criterion.name} of the float network is not a number"
