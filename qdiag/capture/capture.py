@@ -15,6 +15,8 @@ from qdiag.capture.rewrites.biases import separate_biases
 from qdiag.capture.rewrites.functionalize import functionalize, needs_full_functionalization
 from qdiag.capture.rewrites.normalize import normalize
 from qdiag.capture.rewrites.products import linear_from_products
+from qdiag.capture.rewrites.signs import canonical_signs
+from qdiag.capture.rewrites.straight_through import skip_straight_through
 from qdiag.capture.rewrites.subgraphs import bind_subgraphs
 from qdiag.capture.routes import export_program, quiet
 from qdiag.core.measures.measurement import SkippedRoute
@@ -49,7 +51,9 @@ def program_from_export(exported: ExportedProgram, route: str, skipped: tuple[Sk
     bind_subgraphs(graph, exported.graph_module)
     functionalize(graph)
     normalize(graph)
+    skip_straight_through(graph)
     constants, parameter_names, inputs = _bind_inputs(exported)
+    canonical_signs(graph, constants)
     linear_from_products(graph, inputs)
     separate_biases(graph, inputs)
     output_names = _keep_user_outputs(graph, exported)

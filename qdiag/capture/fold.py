@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, fx
 
 from qdiag.capture.fold_rules import NO_LAYER_BEFORE, Candidate, choose, layer_after, layer_before
+from qdiag.capture.low_bit import hand_on_signs, weight_format
 from qdiag.capture.ops import convolution_groups, has_weight, is_padded, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
 from qdiag.core.measures.measurement import KeptBatchNorm
 from qdiag.numerics.batchnorm import ChannelAffine, batch_norm_affine, fold_after, fold_before
+from qdiag.numerics.low_bit import low_bit_format
 
 _BATCH_NORM = torch.ops.aten.batch_norm.default
 
@@ -97,13 +99,19 @@ class _Folder:
             return
         weight, bias = self._weights(layer)
         assert weight is not None
-        groups, before = convolution_groups(layer), node.args[0]
+        groups, before, axis = convolution_groups(layer), node.args[0], weight_axis(kind_and_policy(layer)[0])
         assert isinstance(before, fx.Node)
         if found.is_norm_first:
-            self._rewrite(layer, *fold_before(weight, bias, norm, groups=groups))
+            changed = fold_before(weight, bias, norm, groups=groups)
         else:
-            axis = weight_axis(kind_and_policy(layer)[0])
-            self._rewrite(layer, *fold_after(weight, bias, norm, output_axis=axis, groups=groups))
+            changed = fold_after(weight, bias, norm, output_axis=axis, groups=groups)
+        own = weight_format(self.constants, layer)
+        if own is not None and low_bit_format(changed[0], axis) is None:
+            reason = f"the weights of the layer beside it are {own}, and would not stay so"
+            self.pairs[-1] = replace(self.pairs[-1], reason=reason)
+            self.kept.append(KeptBatchNorm(name, reason))
+            return
+        self._rewrite(layer, *changed)
         node.replace_all_uses_with(before)
         self.graph.erase_node(node)
         layer.meta["folded_batchnorms"] = (*layer.meta.get("folded_batchnorms", ()), name)
@@ -157,6 +165,7 @@ class _Folder:
         weight_name = self._parameter_name(old_weight)
         bias_name = self._parameter_name(old_bias) or f"{weight_name.rpartition('.')[0]}.bias".lstrip(".")
         new_weight = self._placeholder(f"{layer.name}_folded_weight", weight, weight_name)
+        hand_on_signs(old_weight, new_weight)
         new_bias = self._placeholder(f"{layer.name}_folded_bias", bias, bias_name)
         kwargs = {k: v for k, v in layer.kwargs.items() if k != "bias"}
         layer.args = (layer.args[0], new_weight, new_bias, *layer.args[3:])

@@ -6,8 +6,18 @@ import torch
 from torch import Tensor, fx
 
 from qdiag.capture.channels import channels_last_of
+from qdiag.capture.low_bit import weight_format
 from qdiag.capture.naming import module_path, output_name, readable_name
-from qdiag.capture.ops import clamp_bounds, convolution_groups, has_weight, kind_and_policy, operation_name, weight_axis
+from qdiag.capture.ops import (
+    clamp_bounds,
+    convolution_groups,
+    has_weight,
+    is_two_level,
+    kind_and_policy,
+    operation_name,
+    sign_magnitude,
+    weight_axis,
+)
 from qdiag.capture.program import Program
 from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 
@@ -58,7 +68,7 @@ class _Grouper:
         if not _is_float(node):
             return
         kind, policy = kind_and_policy(node)
-        arriving = [i for i in node.all_input_nodes if i.name in self._sources and not _is_parameter(node, i)]
+        arriving = [i for i in _operands(node) if i.name in self._sources and not _is_parameter(node, i)]
         if policy == "pass" and not arriving:
             # integers become numbers here: by a conversion, or by a look-up in a table
             kind, policy = operation_name(node), "own"
@@ -128,6 +138,8 @@ class _Grouper:
             groups=groups,
             bias=bias,
             clamp=clamp,
+            weight_format=weight_format(self._program.constants, node) if weight else None,
+            sign_magnitude=sign_magnitude(node) if kind == "sign" else None,
             is_depthwise=kind == "conv" and groups > 1 and len(shape) > 2 and shape[1] == 1,
             is_channels_last=self._channels_last.get(node),
         )
@@ -152,6 +164,18 @@ def _data_nodes(program: Program, nodes: list[fx.Node]) -> set[fx.Node]:
         elif node.op == "call_function" and _is_tensor(node) and any(i in dependent for i in node.all_input_nodes):
             dependent.add(node)
     return {node for node in dependent if node.op != "placeholder" or _is_float(node)}
+
+
+def _operands(node: fx.Node) -> list[fx.Node]:
+    """What an operation computes with; behind the condition of a sign, the numbers that are compared."""
+    pending, found = list(node.all_input_nodes), dict[fx.Node, None]()
+    while is_two_level(node) and pending:
+        at = pending.pop()
+        if at.op == "call_function" and not _is_float(at):
+            pending += at.all_input_nodes
+        else:
+            found[at] = None
+    return list(found) or pending
 
 
 def _read_outputs(node: fx.Node) -> list[fx.Node]:

@@ -61,6 +61,7 @@ def _table() -> dict[str, tuple[str, Policy]]:
         ("matmul", "compute", _MATMUL),
         ("concat", "own", _CONCAT),
         ("clamp", "own", _CLAMP),
+        ("sign", "own", ("sign", "sgn")),
         ("softmax", "own", _SOFTMAX),
         ("norm", "own", _NORM),
         ("pool", "shared", _POOL),
@@ -89,9 +90,26 @@ def kind_and_policy(node: fx.Node) -> tuple[str, Policy]:
         return "pass", "pass"
     if name == "convolution" and len(node.args) > 6 and node.args[6]:
         return "conv_transpose", "compute"
+    if is_two_level(node):
+        return "sign", "own"
     if not isinstance(node.target, OpOverload) or node.target.namespace != "aten":
         return name, "float"
     return OPERATIONS.get(name, (name, "float"))
+
+
+def is_two_level(node: fx.Node) -> bool:
+    """`where(CONDITION, a, -a)` with plain numbers, which is how a sign with +1 at zero is written."""
+    if operation_name(node) != "where" or len(node.args) != 3:
+        return False
+    high, low = node.args[1:]
+    return isinstance(high, int | float) and isinstance(low, int | float) and high == -low != 0
+
+
+def sign_magnitude(node: fx.Node) -> float:
+    """The a of a node of kind `sign`, whose values are -a and a."""
+    value = node.args[1] if is_two_level(node) else 1.0
+    assert isinstance(value, int | float)
+    return abs(float(value))
 
 
 def weight_axis(kind: str) -> int:

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, sample_axis
 from qdiag.capture.places import code_at, is_torch
+from qdiag.capture.spelled_out import spelled_out
 from qdiag.capture.state import NetworkState, own_randomness
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError, first_line
@@ -85,7 +86,7 @@ def _exported(model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedPro
         shapes = (*pytree.tree_map(dimensions, args), *pytree.tree_map(dimensions, kwargs).values())
         shapes = _by_argument(model, args, kwargs, shapes)
     # a graph that export gives up is printed to stderr, whole
-    with torch.no_grad(), redirect_stderr(io.StringIO()):
+    with torch.no_grad(), spelled_out(), redirect_stderr(io.StringIO()):
         return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
 
 
@@ -113,7 +114,7 @@ def _by_argument(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 def _trace(model: nn.Module, example: Batch) -> ExportedProgram:
     if example.kwargs:
         raise CaptureError("a network that takes keyword arguments cannot be traced")
-    with torch.no_grad():
+    with torch.no_grad(), spelled_out():
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             model, example.args, check_trace=False, strict=False
         )
@@ -135,6 +136,8 @@ def _convert(model: nn.Module, example: Batch) -> ExportedProgram:
                 return torch.export.export(gm, example.args, dynamic_shapes=shapes, strict=False)
 
     assert isinstance(model, torch.jit.ScriptModule)
+    if _calls_python(model):
+        raise CaptureError("it calls Python code, such as an autograd function, which a trace does not hold")
     with torch.no_grad():
         converter = BatchAxisConverter(copy.deepcopy(model), example.args, dict(example.kwargs))
         program: ExportedProgram = converter.convert()
@@ -175,6 +178,15 @@ def _tracer_warnings() -> Iterator[list[str]]:
             said = str(warning.message).partition(" might cause")[0].partition(". ")[0]
             doubts.append(f"{code_at(warning.filename, warning.lineno)} ({said[:1].lower()}{said[1:]})")
     doubts[:] = dict.fromkeys(doubts)
+
+
+def _calls_python(model: torch.jit.ScriptModule) -> bool:
+    """Converting such a graph ends the process, with torch 2.13."""
+    try:
+        graph: Any = model.inlined_graph
+    except RuntimeError:
+        return False
+    return bool(list(graph.findAllNodes("prim::PythonOp", True)))
 
 
 def _script_branches(model: nn.Module) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ class NetworkState:
     """What a network holds at one moment: it can be put back as often as wanted.
 
     Remembered are parameters and buffers with their values, every attribute of every module, and the contents of
-    lists, dictionaries and sets among the attributes, with the tensors in them. The identity of all of them stays.
+    lists, dictionaries and sets among the attributes, with the tensors in them, and what was hung onto the tensors. The
+    identity of all of them stays.
     Python objects of other classes keep what a call did to them.
     """
 
@@ -25,6 +26,7 @@ class NetworkState:
         self._attributes: list[tuple[nn.Module, dict[str, Any]]] = []
         self._containers: dict[int, tuple[Any, Any]] = {}
         self._tensors: dict[int, tuple[str, Tensor, Tensor]] = {}
+        self._hung: list[tuple[Tensor, dict[str, Any]]] = []
         if isinstance(model, ExportedProgram):
             for name, value in {**model.state_dict, **model.constants}.items():
                 self._remember(name, value)
@@ -59,6 +61,9 @@ class NetworkState:
             if _differs(container, content):
                 container.clear()
                 container.extend(content) if isinstance(container, list) else container.update(content)
+        for tensor, attributes in self._hung:
+            tensor.__dict__.clear()
+            tensor.__dict__.update(attributes)
         with torch.no_grad():
             for _, tensor, value in self._tensors.values():
                 if tensor.shape != value.shape:
@@ -70,6 +75,7 @@ class NetworkState:
         if isinstance(value, Tensor):
             if id(value) not in self._tensors and _is_plain(value):
                 self._tensors[id(value)] = (name, value, value.detach().clone())
+                self._hung.append((value, dict(value.__dict__)))
         elif isinstance(value, _PLAIN) and id(value) not in self._containers:
             self._containers[id(value)] = (value, value.copy())
             for element in list(value.values() if isinstance(value, dict) else value):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 INPUT = "input"
 CONSTANT = "constant"
@@ -33,6 +34,9 @@ class Layer:
         weight_axis: axis of the output channels in the weight. groups: of a convolution.
         clamp: bounds of a fused clamp-type activation.
         is_depthwise: a convolution in which every input channel has filters of its own.
+        weight_format: the number format that the weight has as it stands, all its values -a and a, or these and 0, in
+            each output channel: what a binary or ternary network computes in `forward`. None for any other weight.
+        sign_magnitude: the a of an operation that gives -a and a; None for any other operation.
         is_channels_last: where the channels of the output lie, as capture followed them; None where it lost them.
     """
 
@@ -50,6 +54,8 @@ class Layer:
     bias: str | None = None
     clamp: tuple[float, float] | None = None
     is_depthwise: bool = False
+    weight_format: Literal["binary", "ternary"] | None = None
+    sign_magnitude: float | None = None
     is_channels_last: bool | None = None
 
     @property

@@ -12,6 +12,7 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.block_float import BlockFloat
+from qdiag.numerics.quantizers.low_bit import as_it_stands, sign_quantizer
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.arithmetic.in_blocks import operand_places
 from qdiag.simulate.calibrate import Observation
@@ -57,6 +58,9 @@ class _Builder:
     def __post_init__(self) -> None:
         self.plans: dict[str, LayerPlan] = {}
         self._nodes = {node.name: node for node in self.network.program.graph.nodes}
+        (output,) = [node for node in self._nodes.values() if node.op == "output"]
+        sources = self.network.graph.sources
+        self._returned = {name for node in output.all_input_nodes for name in sources.get(node.name, ())}
 
     def add(self, layer: Layer) -> None:
         if layer.name in self.left_out:
@@ -75,10 +79,15 @@ class _Builder:
             return None, None
         if layer.policy == "shared" and float_reason is None and layer.inputs:
             source = self.plans[layer.inputs[0]]
-            if source.output is not None:
+            # the mean of signs is no sign
+            if source.output is not None and not self._holds_signs(layer.inputs[0]):
                 return source.output, source.shared_with or layer.inputs[0]
         scheme = self.scheme.activations_of(layer.name)
-        if scheme.is_float or scheme.is_block:  # who multiplies it cuts it into blocks
+        if scheme.is_float or self._feeds_signs_alone(layer):
+            return None, None
+        if layer.sign_magnitude is not None:
+            return sign_quantizer(layer.sign_magnitude), None
+        if scheme.is_block:  # who multiplies it cuts it into blocks
             return None, None
         return self._activation(layer.name, scheme), None
 
@@ -103,6 +112,16 @@ class _Builder:
             error.at = name
             raise
 
+    def _feeds_signs_alone(self, layer: Layer) -> bool:
+        """A binary engine compares the sum itself with a threshold: it is never rounded (arXiv 1612.07119, 4.2.2)."""
+        if layer.kind in (INPUT, CONSTANT) or layer.name in self._returned:
+            return False
+        readers = self.network.graph.consumers(layer.name)
+        return bool(readers) and all(reader.sign_magnitude is not None for reader in readers)
+
+    def _holds_signs(self, name: str) -> bool:
+        return any(site.name == name and site.sign_magnitude is not None for site in self.network.graph.sites)
+
     def _feeds_integers(self, layer: Layer) -> bool:
         readers = [reader for reader in self.network.graph.consumers(layer.name) if reader.kind != OUTPUT]
         return any(_float_reason(reader, self.scheme) is None for reader in readers if reader.name not in self.left_out)
@@ -114,6 +133,8 @@ class _Builder:
         if scheme.is_float:
             return None
         weight: Tensor = self.network.program.constants[layer.weight]
+        if layer.weight_format is not None:
+            return as_it_stands(weight, layer.weight_format, layer.weight_axis)
         try:
             return self.calibrations.weight(weight, scheme, layer.weight_axis)
         except CalibrationError as error:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 
+from qdiag.capture.low_bit import mark_signs
 from qdiag.capture.ops import has_weight, kind_and_policy, operation_name
 from qdiag.capture.program import Program
 
@@ -114,8 +115,11 @@ class _Folder:
                 made = self._graph.placeholder(f"{node.name}_computed")
             value = self._values[number]
             made.meta = {"val": value}
+            behind = _behind(node)
+            mark_signs(made, behind)
             self.constants[str(made.target)] = value.detach().clone(memory_format=torch.contiguous_format)
-            name = stored_name(self.names[root] for root in _roots(node) if root in self.names)
+            roots = [str(at.target) for at in behind if at.op == "placeholder"]
+            name = stored_name(self.names[root] for root in roots if root in self.names)
             if name is not None:
                 self.names[str(made.target)] = name
             self._made[number] = made
@@ -156,16 +160,13 @@ def _is_repeatable(node: fx.Node) -> bool:
     return getattr(node.target, "__module__", None) in ("_operator", "math")
 
 
-def _roots(node: fx.Node) -> list[str]:
-    """Placeholders that lead to a node, in the order in which they are read."""
-    found: dict[str, None] = {}
-    seen: set[fx.Node] = set()
+def _behind(node: fx.Node) -> list[fx.Node]:
+    """A node and all that lead to it, in the order in which they are read."""
+    found: dict[fx.Node, None] = {}
     pending = [node]
     while pending:
         at = pending.pop()
-        if at not in seen:
-            seen.add(at)
-            if at.op == "placeholder":
-                found[str(at.target)] = None
+        if at not in found:
+            found[at] = None
             pending += reversed(at.all_input_nodes)
     return list(found)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from qdiag.capture.ops import operation_name
 
@@ -58,6 +58,14 @@ def _drop(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
     del graph
     source = node.args[0]
     return source if isinstance(source, fx.Node) else None
+
+
+def _copied(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
+    """`copy(x, y)` of equal shapes and types is y: what is left of writing to x."""
+    del graph
+    old, new = (a.meta.get("val") if isinstance(a, fx.Node) else None for a in node.args[:2])
+    is_alike = isinstance(old, Tensor) and isinstance(new, Tensor) and old.shape == new.shape and old.dtype == new.dtype
+    return node.args[1] if is_alike else None  # type: ignore[return-value]
 
 
 def _drop_dropout(graph: fx.Graph, node: fx.Node) -> fx.Node | None:
@@ -176,6 +184,7 @@ _REWRITES: dict[Any, Rewrite] = {
     aten.detach.default: _drop,
     aten.detach_.default: _drop,
     aten.lift_fresh_copy.default: _drop,
+    aten.copy.default: _copied,
     aten.dropout.default: _drop_dropout,
     aten.feature_dropout.default: _drop_dropout,
     aten.alpha_dropout.default: _drop_dropout,

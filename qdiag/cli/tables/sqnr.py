@@ -103,7 +103,10 @@ def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[L
         return Text(db(row.local_db), style="bold red" if row is worst else "yellow" if row.is_below_expected else "")
 
     def weight(row: LayerRow) -> Text:
-        return Text(db(row.record.weight.channel_sqnr_db_median) if row.record.weight else "")
+        own = row.record.weight
+        if own is not None and own.own_format is not None and own.error.sqnr_db == math.inf:
+            return Text("exact")
+        return Text(db(own.channel_sqnr_db_median) if own is not None else "")
 
     columns: list[Column[LayerRow]] = [
         Column("operation", lambda row: Text(op_words(row.record, by_name), style="dim"), 50, is_left=True),

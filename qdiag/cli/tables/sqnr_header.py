@@ -13,7 +13,7 @@ from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
-from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
+from qdiag.writers.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.preprocessing import preprocessing_warning
 from qdiag.writers.words.size import size_words
@@ -35,6 +35,7 @@ def sqnr_header(measurement: Measurement) -> RenderableType:
         *preprocessing_lines(measurement),
         *capture_lines(measurement.capture),
         *_task_lines(measurement),
+        *_own_format_lines(measurement),
         *float_lines(measurement),
         *(("note", Text(note)) for note in measurement.notes),
     )
@@ -160,6 +161,12 @@ def figure_text(figure: Figure) -> Text:
     interval = figure.loss_interval
     style = "red" if interval.low > 0.0 else "green" if interval.high < 0.0 else ""
     return Text.assemble(before, (change, f"bold {style}".strip()), behind)
+
+
+def _own_format_lines(measurement: Measurement) -> Lines:
+    """Layers whose weights are binary or ternary before anything is quantized."""
+    for i, line in enumerate(own_format_words(measurement.records, _NAMES_AT_MOST)):
+        yield "" if i else "weights", Text(line)
 
 
 def float_lines(measurement: Measurement) -> Lines:

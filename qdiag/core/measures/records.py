@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.quantizer import QuantizerRecord
@@ -20,6 +21,8 @@ class WeightRecord:
         quantizer: that of the tensor, or of its widest channel or group.
         has_one_scale: all channels share a scale, also where "per channel" counts along an axis of length one, as in
             depthwise transposed convolutions; None in results stored before this was told.
+        own_format: the number format that the network itself gives the weight, which is kept exactly whatever the
+            scheme says; None where the scheme decides.
     """
 
     name: str
@@ -33,6 +36,7 @@ class WeightRecord:
     channel_sqnr_db_min: float
     quantizer: QuantizerRecord | None = None
     has_one_scale: bool | None = None
+    own_format: Literal["binary", "ternary"] | None = None
 
     @property
     def is_per_tensor(self) -> bool:

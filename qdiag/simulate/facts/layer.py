@@ -65,6 +65,6 @@ def _weight(case: Case, layer: Layer) -> WeightFacts | None:
     return weight_facts(
         case.network.program.constants[layer.weight],
         layer.weight_axis,
-        scheme if quantizer is not None else None,
+        scheme if quantizer is not None and layer.weight_format is None else None,
         layer.groups if is_conv else None,
     )

@@ -80,7 +80,7 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer, weights: Simu
     return WeightRecord(
         name=layer.weight_name or layer.weight,
         shape=tuple(reference.shape),
-        bits=plan.scheme.weights_of(layer.name).bits,
+        bits=plan.scheme.weights_of(layer.name).bits if layer.weight_format is None else quantizer.record().bits,
         granularity=quantizer.granularity,
         quantizer=quantizer.record(),
         error=error_sums(reference=rows.contiguous(), simulated=other.contiguous()),
@@ -90,6 +90,7 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer, weights: Simu
         channel_sqnr_db_min=min(channels, default=math.nan),
         has_one_scale=quantizer.granularity == "per_tensor"
         or (quantizer.granularity == "per_channel" and reference.shape[layer.weight_axis] == 1),
+        own_format=layer.weight_format,
     )
 
 

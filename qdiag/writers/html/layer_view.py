@@ -141,7 +141,7 @@ def fact_words(view: LayerView) -> list[tuple[str, str]]:
     rows = [("Operation", " → ".join(record.ops) or record.kind), ("Output", _size(record.output_shape))]
     if record.weight:
         weight = record.weight
-        form = f"{weight.bits} bits"
+        form = count_noun(weight.bits, "bit")
         if weight.quantizer is not None and weight.quantizer.scale is None:
             form += f", {format_words(weight.quantizer.type)}"
         rows.append(("Weight", f"{_size(weight.shape)}, {form}, {weight.granularity.replace('_', ' ')}"))

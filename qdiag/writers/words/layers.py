@@ -8,6 +8,7 @@ from qdiag.core.measures.records import OpRecord
 from qdiag.core.printable import printable
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 from qdiag.core.tensor_scheme import FLOAT_TYPES
+from qdiag.writers.words.numbers import count_noun
 
 _OP_WORDS = {
     "conv1d": "conv",
@@ -27,6 +28,8 @@ _OP_WORDS = {
 def op_words(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
     """`conv 3x3 dw + relu6`: kernel size, depthwise or grouped, and what is fused; folded BatchNorms are left out.
 
+    `binary conv 3x3` where the network itself gives its weight this form.
+
     Args:
         by_name: the other records, for the number of input channels.
     """
@@ -37,6 +40,8 @@ def op_words(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
     if first in ("conv", "conv-t") and record.weight is not None:
         kernel = record.weight.shape[2:]
         first = f"{first} {'x'.join(map(str, kernel))}{_groups_word(record, by_name)}"
+    if record.weight is not None and record.weight.own_format is not None:
+        first = f"{record.weight.own_format} {first}"
     fused = [_OP_WORDS.get(name, name) for name in names[1:] if name != "batch_norm"]
     return " + ".join([first, *fused])
 
@@ -51,6 +56,19 @@ def _groups_word(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
     if rest or groups <= 1:
         return ""
     return f" g{groups}"
+
+
+def own_format_words(records: Sequence[OpRecord], shown: int = 4) -> tuple[str, ...]:
+    """`7 layers hold binary weights as they stand, 1 bit each, kept exactly: c1.conv, ...`, a line for each format."""
+    by_format: dict[tuple[str, int], list[str]] = {}
+    for record in records:
+        if record.weight is not None and record.weight.own_format is not None:
+            by_format.setdefault((record.weight.own_format, record.weight.bits), []).append(record.name)
+    return tuple(
+        f"{count_noun(len(names), 'layer')} {'hold' if len(names) > 1 else 'holds'} {form} weights as they stand, "
+        f"{count_noun(bits, 'bit')} each, kept exactly: {listed(names, shown)}"
+        for (form, bits), names in by_format.items()
+    )
 
 
 def tensor_scheme_words(scheme: TensorScheme) -> str:
