@@ -12,6 +12,7 @@ from qdiag.capture.branches.fuse import FusedProgram, fuse_blocks
 from qdiag.capture.capture import largest_delta
 from qdiag.capture.program import Program, Runner
 from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.measures.branches import BranchBlock, BranchesReport, BranchRepair
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import Measurement
@@ -32,7 +33,7 @@ from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.simulate.task.scoring import recovery
 from qdiag.subject import Subject
 
-UNTRAINED = ("per_channel_weights", "equalize", "clip_weights", "correct_bias", "keep_float")
+UNTRAINED = tuple(traits.name for traits in TRAITS.values() if traits.mends_branches)
 """Repairs that need no training, in the order in which they are tried."""
 
 

@@ -32,14 +32,18 @@ class FloatProbe:
 
     Args:
         subject: left as it is. program: the same network, captured. tasks: what it is judged by.
+        after: the network to run beside it and to make the edits in, where that is another one; `program` is then its.
     """
 
-    def __init__(self, subject: Subject, program: Program, tasks: Tasks, device: torch.device) -> None:
+    def __init__(
+        self, subject: Subject, program: Program, tasks: Tasks, device: torch.device, after: Subject | None = None
+    ) -> None:
         self.program, self.tasks, self._device = program, tasks, device
         self._before = _runnable(subject.model, device)
-        self._after = _runnable(subject.model, device)
-        self.tensors: Mapping[str, Tensor] = tensors_of(self._before)
-        """Those of the network as it is; not to be written to."""
+        self._after = _runnable((after or subject).model, device)
+        unedited = self._before if after is None else _runnable(after.model, device)
+        self.tensors: Mapping[str, Tensor] = tensors_of(unedited)
+        """Those of the network that is edited, as it is; not to be written to."""
         self._changed = tensors_of(self._after)
         self._touched: set[str] = set()
 

@@ -6,6 +6,7 @@ A new one is one file and one line here, and its traits in `qdiag.core.causes.re
 from collections.abc import Mapping
 
 from qdiag.repairs.base import Repair
+from qdiag.repairs.equalization.absorb_identity import ABSORB_IDENTITY
 from qdiag.repairs.equalization.equalize import EQUALIZE
 from qdiag.repairs.scheme.activations_16bit import ACTIVATIONS_16BIT
 from qdiag.repairs.scheme.asymmetric_activations import ASYMMETRIC_ACTIVATIONS
@@ -29,13 +30,16 @@ from qdiag.repairs.scheme.wide_accumulator import WIDE_ACCUMULATOR
 from qdiag.repairs.weights.clip_idle_weights import CLIP_IDLE_WEIGHTS
 from qdiag.repairs.weights.correct_bias import CORRECT_BIAS
 from qdiag.repairs.weights.fold_batchnorm import FOLD_BATCHNORM
+from qdiag.repairs.weights.fuse_branches import FUSE_BRANCHES
 from qdiag.repairs.weights.raise_weight_scale import RAISE_WEIGHT_SCALE
 from qdiag.repairs.weights.replace_relu6 import REPLACE_RELU6
 from qdiag.repairs.weights.reset_variance import RESET_VARIANCE_CONSTANT, RESET_VARIANCE_MEAN
 
 _REPAIRS = (
+    FUSE_BRANCHES,
     RESET_VARIANCE_MEAN,
     RESET_VARIANCE_CONSTANT,
+    ABSORB_IDENTITY,
     CLIP_IDLE_WEIGHTS,
     EQUALIZE,
     CORRECT_BIAS,

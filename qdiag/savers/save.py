@@ -19,6 +19,7 @@ from qdiag.loaders.models.foreign import refuse_file
 from qdiag.loaders.models.state_dict import stored_names
 from qdiag.numerics.tensor_bytes import tensor_bytes
 from qdiag.savers import checkpoint, exported, safetensors, torchscript
+from qdiag.savers.new_program import save_program
 from qdiag.savers.saver import ModelSaver
 from qdiag.subject import Subject
 
@@ -44,7 +45,8 @@ def save_subject(
 
     The file is read anew, so neither the subject nor what was read for it is touched. Optimizer states and other keys,
     prefixes such as `module.`, dtypes and metadata are kept; tensors are written for the CPU. A network that code built
-    becomes a state dict. What was written is read back and compared before it gets its name.
+    becomes a state dict, a program that no file holds a `.pt2`. What was written is read back and compared before it
+    gets its name.
 
     Args:
         changes: new values by parameter or buffer name in `subject.model`, in the shapes they have there.
@@ -63,9 +65,11 @@ def save_subject(
     root = subject.parent if subject.parent is not None else subject.model
     source = Path(subject.source)
     if subject.format == "module" or not source.is_file():
-        if not isinstance(root, nn.Module):
-            raise WriteError("this program was not read from a file", at=subject.source)
-        _save_new(root, named, _resolved(source, target, force=force, in_place=in_place))
+        path = _resolved(source, target, force=force, in_place=in_place)
+        if isinstance(root, nn.Module):
+            _save_new(root, named, path)
+        else:
+            save_program(root, named, path)
         return
     if subject.format in ("checkpoint", "safetensors") and isinstance(root, nn.Module):
         save_file(source, named, target, network=root, trust=trust, force=force, in_place=in_place, key=subject.key)

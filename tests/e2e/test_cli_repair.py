@@ -241,3 +241,39 @@ def test_a_bias_correction_is_written_when_the_float_network_may_move(
         "bias",
         "running_var",
     }
+
+
+BRANCHED = """
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.wide, self.norm = nn.Conv2d(6, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+        self.thin = nn.Conv2d(6, 6, 1)
+
+    def forward(self, x):
+        return (self.norm(self.wide(x)) + self.thin(x) + x).relu()
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), Block(), nn.Flatten(), nn.Linear(216, 5)).eval()
+"""
+
+
+def test_fused_branches_are_written_as_a_program(
+    planted: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "branched.py").write_text(BRANCHED, encoding="utf-8")
+    fused = tmp_path / "fused.pt2"
+    command = ["repair", f"{tmp_path}/branched.py:net", "--with", "fuse_branches", *planted]
+
+    assert run(["repair", str(tmp_path / "branched.py"), "--with", "fuse_branches", "--in-place", *planted]) == 2
+    assert "network of other layers" in capsys.readouterr().err
+    assert run([*command, "-o", str(fused), "--json", str(tmp_path / "result.json")]) == 0
+
+    (step,) = result_of(tmp_path / "result.json").steps
+    assert (step.layers, step.refused) == (("2.reparam",), None)
+    assert "2.reparam" in capsys.readouterr().out
+    assert "2.reparam.weight" in torch.export.load(fused).state_dict

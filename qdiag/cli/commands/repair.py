@@ -19,7 +19,8 @@ from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.repair import print_repair
-from qdiag.core.causes.repair import check_written
+from qdiag.core.causes.repair import changes_graph, check_written
+from qdiag.errors import ConfigError
 
 REPAIR_EPILOG = """
 [bold]Examples[/]
@@ -59,7 +60,10 @@ def repair(
 
     equalize makes the ranges of neighbouring layers alike, channel by channel, and leaves the
     network's function as it is. reset_variance_mean and reset_variance_constant are those of
-    qdiag fix-bn. What changes the scheme or the code rather than the weights is not written here.
+    qdiag fix-bn. fuse_branches makes one convolution of every block of parallel linear branches,
+    as in RepVGG or MobileOne: with -o FILE.pt2 it writes a program, otherwise a state dict for
+    the deployed form of the architecture, where there is one. What changes the scheme or the code
+    rather than the weights is not written here.
 
     The float network and the quantized one are measured before and after, on --data or on
     inputs drawn for --input-shape; unless --scheme says otherwise, with one scale per weight
@@ -67,10 +71,15 @@ def repair(
     """
     names = repair_names(with_)
     check_written(names)
+    if in_place and changes_graph(names):
+        raise ConfigError(
+            f"{names[0]} gives a network of other layers", at="--in-place", hint="name a new file with -o"
+        )
     stdout_is_taken = check_single_stdout(json, None)
     target = target_of(model.model, output, in_place=in_place)
     resolved = scheme.resolved
     watch = Stopwatch()
+    from qdiag.pipeline.fusion.repair import fuse_and_repair
     from qdiag.pipeline.repair import RepairOptions, repair_model
     from qdiag.savers.save import check_target
 
@@ -79,8 +88,15 @@ def repair(
     with running(run, seed=data.seed) as session:
         subject = open_subject(model)
         datasets = open_data(data, model, subject, session)
-        result, changes = repair_model(session, subject, datasets, resolved, options, task.request)
-        if changes:
+        is_new = False
+        if changes_graph(names):
+            as_program = target.suffix == ".pt2"
+            fused = fuse_and_repair(session, subject, datasets, resolved, options, task.request, as_program=as_program)
+            result, changes, is_new = fused.result, fused.changes, fused.subject is not None
+            subject = fused.subject or subject
+        else:
+            result, changes = repair_model(session, subject, datasets, resolved, options, task.request)
+        if changes or is_new:
             save_repaired(subject, changes, target, model.submodule, trust=model.trust, force=force, in_place=in_place)
             result = replace(result, written_to=str(target))
     write_result(json, result)

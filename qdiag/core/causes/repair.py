@@ -28,6 +28,12 @@ def check_written(names: Sequence[str]) -> None:
         if name in names[:i]:
             raise ConfigError(f"{name} is given twice", at="--with", hint="name each repair once")
         traits = TRAITS[name]
+        if traits.writes == "graph" and i > 0:
+            raise ConfigError(
+                f"{name} comes first: the others are then made in the network that it gives",
+                at="--with",
+                hint="name it at the beginning",
+            )
         if traits.must_be_last and i + 1 < len(names):
             raise ConfigError(
                 f"{name} comes last: other weights would round otherwise", at="--with", hint="name it at the end"
@@ -35,6 +41,11 @@ def check_written(names: Sequence[str]) -> None:
         if traits.why_not_written is not None:
             reason, hint = traits.why_not_written
             raise ConfigError(f"{name} cannot be written: {reason}", at="--with", hint=hint)
+
+
+def changes_graph(names: Sequence[str]) -> bool:
+    """The first of the repairs gives a network of other layers, which no copy of the file that was read can hold."""
+    return bool(names) and TRAITS[names[0]].writes == "graph"
 
 
 @dataclass(frozen=True, slots=True)

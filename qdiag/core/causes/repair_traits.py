@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Writes = Literal["tensors", "plan", "code"]
+Writes = Literal["tensors", "graph", "plan", "code"]
 Scope = Literal["channel", "layer", "network"]
 PlaceboSites = Literal["other channels", "other layers", "none"]
 Method = Literal["mean", "constant"]
@@ -35,14 +35,15 @@ class RepairTraits:
     Attributes:
         title: a few words for tables, lower case.
         keeps_scheme: the integer format stays as the user set it; otherwise the repair is a way around.
-        writes: what a user changes to make it: `tensors` of the checkpoint, the `plan` by which a checkpoint is
-            quantized, or the network's `code`.
+        writes: what a user changes to make it: `tensors` of the checkpoint, the `graph` that they belong to with them,
+            the `plan` by which a checkpoint is quantized, or the network's `code`.
         scope: what it treats, given places of a finding: the channels that they name and no others, the layers that
             they name as a whole, or the whole network whatever they name.
         why_not_written: why no checkpoint can hold it, and what to do instead; None where one can.
         must_be_last: it fits the rounding of the weights as they then are, for one scheme, and moves the float network.
         helps_anywhere: it may be made wherever there are weights, finding or not.
         fix_bn_method: of `qdiag fix-bn`, which makes this repair.
+        mends_branches: `qdiag branches` tries it where a fused block quantizes badly.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RepairTraits:
     must_be_last: bool = False
     helps_anywhere: bool = False
     fix_bn_method: Method | None = None
+    mends_branches: bool = False
 
     @property
     def placebo(self) -> PlaceboSites:
@@ -62,6 +64,7 @@ class RepairTraits:
 
 
 _TABLE = (
+    RepairTraits("fuse_branches", "branches fused into one convolution", True, "graph", "network", None),
     RepairTraits(
         "reset_variance_mean",
         "dead channels get the mean variance of the live ones",
@@ -80,8 +83,26 @@ _TABLE = (
         None,
         fix_bn_method="constant",
     ),
+    RepairTraits(
+        "absorb_identity",
+        "outlying input channels scaled in the layer before",
+        True,
+        "tensors",
+        "channel",
+        None,
+        mends_branches=True,
+    ),
     RepairTraits("clip_idle_weights", "weights on inputs that carry nothing clipped", True, "tensors", "channel", None),
-    RepairTraits("equalize", "ranges equalized across layers", True, "tensors", "layer", None, helps_anywhere=True),
+    RepairTraits(
+        "equalize",
+        "ranges equalized across layers",
+        True,
+        "tensors",
+        "layer",
+        None,
+        helps_anywhere=True,
+        mends_branches=True,
+    ),
     RepairTraits(
         "correct_bias",
         "bias corrected for the mean shift of rounding",
@@ -91,9 +112,17 @@ _TABLE = (
         None,
         must_be_last=True,
         helps_anywhere=True,
+        mends_branches=True,
     ),
     RepairTraits(
-        "clip_weights", "weight range by least squared error", True, "plan", "layer", _PLAN, helps_anywhere=True
+        "clip_weights",
+        "weight range by least squared error",
+        True,
+        "plan",
+        "layer",
+        _PLAN,
+        helps_anywhere=True,
+        mends_branches=True,
     ),
     RepairTraits("raise_weight_scale", "weight scale raised until the bias fits", True, "plan", "channel", _PLAN),
     RepairTraits(
@@ -115,13 +144,15 @@ _TABLE = (
     RepairTraits("split_concat", "branches of a concat given apart", True, "plan", "layer", _PLAN),
     RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network", _PLAN),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
-    RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN),
+    RepairTraits(
+        "per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN, mends_branches=True
+    ),
     RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer", _PLAN),
     RepairTraits("activations_16bit", "16-bit activations", False, "plan", "layer", _PLAN),
     RepairTraits("float_bias", "bias in float", False, "plan", "layer", _PLAN),
     RepairTraits("wide_accumulator", "32-bit accumulator, no pair saturation", False, "plan", "network", _PLAN),
     RepairTraits("reduce_weight_bits", "7-bit weights", False, "plan", "layer", _PLAN),
-    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", _PLAN),
+    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", _PLAN, mends_branches=True),
 )
 
 TRAITS: Mapping[str, RepairTraits] = {traits.name: traits for traits in _TABLE}

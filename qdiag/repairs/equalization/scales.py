@@ -42,7 +42,7 @@ def equalizing_scales(
     """The factor s of every channel of every pair's first layer, (C,) each in float64; 1 where nothing can be done."""
     ranges: dict[str, Tensor] = {}
     for layer in [layer for pair in pairs for layer in (pair.first, pair.second)]:
-        ranges.setdefault(layer.weight, _magnitudes(layer, constants))
+        ranges.setdefault(layer.weight, magnitudes(layer, constants))
     lowest = [smallest_scales(pair, observations, headroom) for pair in pairs]
     scales = [torch.ones(pair.channels, dtype=torch.float64) for pair in pairs]
     for _ in range(_SWEEPS_AT_MOST):
@@ -111,7 +111,7 @@ def scaled_weight(layer: WeightedLayer, weight: Tensor, *, outputs: Tensor | Non
     return layer.ungrouped(by_group, weight)
 
 
-def _magnitudes(layer: WeightedLayer, constants: Mapping[str, Tensor]) -> Tensor:
+def magnitudes(layer: WeightedLayer, constants: Mapping[str, Tensor]) -> Tensor:
     """Largest |folded weight| over each kernel, (groups, outputs per group, inputs per group)."""
     largest = layer.grouped(constants[layer.weight]).abs().amax(3).double()
     gain = layer.gain(constants)

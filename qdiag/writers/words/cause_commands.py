@@ -50,10 +50,12 @@ def commands(
     lines: list[str] = []
     settings: list[str] = []
     model = as_argument(model)
-    current, written_count = model, 0
+    current, written_count, is_program = model, 0, False
 
     def about(read: str) -> list[str]:
         """The options for one file: what code built is written as weights alone, which take that code again."""
+        if is_program:  # it holds the network as well
+            return _without_arch(words)
         return words if read == model or not _is_code(model) or "--arch" in words else ["--arch", model, *words]
 
     is_for_quantized_alone = False
@@ -69,12 +71,12 @@ def commands(
             lines.append(f"# {traits.title}: {NO_BIAS}")
         else:
             written_count += 1
-            target = _fixed_name(model, written_count)
+            target = _fixed_name(model, written_count, is_program=is_program or traits.writes == "graph")
             lines += [f"# {words}" for words in checkpoint_words(ranking, step.cost, quoted(target))]
             words_of_step = _write_words(traits, current, target, step)
             lines.append(command_line([*words_of_step, *about(current), *_set_words(settings)]))
             is_for_quantized_alone = step.cost is not None and step.cost.is_of_checkpoint and step.cost.is_too_much
-            current = target
+            current, is_program = target, is_program or traits.writes == "graph"
     if settings and not is_for_quantized_alone:  # held against that checkpoint's float network, no figure would count
         lines.append(command_line(["sqnr", current, *about(current), *_set_words(settings)]))
     return tuple(lines)
@@ -190,13 +192,26 @@ def _own_options(diagnosis: Diagnosis) -> list[str]:
     return [*words, "--scheme", measurement.scheme.name]
 
 
-def _fixed_name(model: str, number: int) -> str:
-    """`weights/net.fixed.pt2` beside `weights/net.pt2`; code that builds a network becomes a state dict."""
+def _fixed_name(model: str, number: int, *, is_program: bool) -> str:
+    """`weights/net.fixed.pt2` beside `weights/net.pt2`; code that builds a network becomes a state dict.
+
+    Args:
+        is_program: the network has other layers now, which a program holds whatever the file was.
+    """
     path = PurePath(model)
     mark = "fixed" if number == 1 else f"fixed{number}"
     if _is_code(model):
-        return f"{mark}.pt"
-    return as_argument(str(path.with_name(f"{path.stem}.{mark}{path.suffix}")))
+        return f"{mark}.pt2" if is_program else f"{mark}.pt"
+    return as_argument(str(path.with_name(f"{path.stem}.{mark}{'.pt2' if is_program else path.suffix}")))
+
+
+def _without_arch(words: Sequence[str]) -> list[str]:
+    """The options without the one that says how the network is built."""
+    left = list(words)
+    if "--arch" in left:
+        at = left.index("--arch")
+        del left[at : at + 2]
+    return left
 
 
 def _is_code(model: str) -> bool:

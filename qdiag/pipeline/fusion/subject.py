@@ -1,0 +1,86 @@
+"""The fused network as a model of its own: a program, or the deployed form of its architecture."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from qdiag.batches import Batch
+from qdiag.capture.as_module import module_of
+from qdiag.capture.program import Program
+from qdiag.capture.routes import export_program
+from qdiag.errors import ConfigError, QdiagError
+from qdiag.loaders.models.architecture import build_architecture, is_architecture_ref
+from qdiag.loaders.models.state_dict import load_weights
+from qdiag.pipeline.preparation.fixed_batches import chosen
+from qdiag.repairs.overlay import subject_tensors
+from qdiag.subject import Subject
+
+_DEPLOYED = ("", "deploy=true", "inference_mode=true", "form=deployed")
+"""Arguments by which code builds the deployed form; networks of the zoo go by the names of the tensors."""
+
+
+def fused_as_program(subject: Subject, fused: Program, example: Batch) -> Subject:
+    """The fused network as a `torch.export` program, its parameters under their names.
+
+    Raises:
+        CaptureError: it takes nested arguments.
+    """
+    if example.sample_count == 1 and fused.batch_size is None:
+        example = chosen(example, [0, 0])  # a batch axis of one would be taken for a constant
+    exported: ExportedProgram = export_program(module_of(fused), example).program
+    return Subject(exported, "exported_program", _source(subject), subject.architecture)
+
+
+def fused_as_network(subject: Subject, captured: Program, fused: Program) -> Subject:
+    """The fused network as the deployed form of the architecture that the subject was built by.
+
+    Raises:
+        ConfigError: no deployed form of it takes the fused weights.
+    """
+    state = fused_state(subject, captured, fused)
+    for reference in _references(subject.architecture):
+        network = _built(reference, state)
+        if network is not None:
+            return Subject(network, "module", _source(subject), reference)
+    raise ConfigError(
+        f"{subject.architecture} has no deployed form that takes the fused weights",
+        at="-o",
+        hint="end the name of the file in .pt2: that holds the network as well",
+    )
+
+
+def fused_state(subject: Subject, captured: Program, fused: Program) -> dict[str, Tensor]:
+    """The state dict of the fused network: tensors of modules that are part of a block are left out."""
+    names = captured.parameter_names
+    gone = {names[key].rpartition(".")[0] for key in captured.constants if key in names and key not in fused.constants}
+    left = {fused.parameter_names[key]: value for key, value in fused.constants.items() if key in fused.parameter_names}
+    stored = subject_tensors(subject)
+    if isinstance(subject.model, nn.Module):
+        stored = {name: value for name, value in subject.model.state_dict().items() if isinstance(value, Tensor)}
+    kept = {name: value for name, value in stored.items() if name.rpartition(".")[0] not in gone or name in left}
+    return {**kept, **left}
+
+
+def _source(subject: Subject) -> str:
+    return f"{subject.source}, branches fused"
+
+
+def _references(architecture: str) -> Iterator[str]:
+    if is_architecture_ref(architecture):
+        joint = "&" if "?" in architecture else "?"
+        for argument in _DEPLOYED:
+            yield f"{architecture}{joint}{argument}" if argument else architecture
+        yield architecture.replace("form=training", "form=deployed")
+
+
+def _built(reference: str, state: dict[str, Tensor]) -> nn.Module | None:
+    """The network with the weights; None where the reference builds one that does not take them."""
+    try:
+        network = build_architecture(reference, state)
+        with torch.no_grad():
+            load_weights(network, state, at=reference, arch=reference)
+    except QdiagError:
+        return None
+    return network.eval()
