@@ -205,7 +205,7 @@ def _child(
         started = time.monotonic()
         kind, what = _outcome(reader, path)
         taken = time.monotonic() - started
-        as_it_should = "asked for trust" if data[:1] == b"\x80" else "read"  # of a bare pickle
+        as_it_should = "asked for trust" if data[:2] == b"\x80\x04" else "read"  # of a bare pickle
         if number < 0 and kind == "done" and what != as_it_should:
             kind, what = "good files refused", f"a good file is {what}"
         pipe.send((kind, what if kind == "done" else (what, data)))

@@ -17,6 +17,7 @@ from qdiag.errors import QdiagError, WriteError, first_line
 
 EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
+_PATH_SHOWN = 200
 
 COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("diagnose", "qdiag.cli.commands.diagnose", "DIAGNOSE_EPILOG"),
@@ -131,10 +132,17 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         if is_debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            _print_error(QdiagError(f"the system refuses this path: {error.strerror}", at=_shown(str(error.filename))))
+            return EXIT_CANNOT_JUDGE
         hint = "run it again with --debug and report what it says"
         _print_error(QdiagError(f"qdiag itself failed: {first_line(error)}", hint=hint))
         return EXIT_CANNOT_JUDGE
     return 0
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _PATH_SHOWN else f"{path[:_PATH_SHOWN]}..., {len(path)} characters"
 
 
 def _words_to_complete() -> list[str]:

@@ -81,7 +81,7 @@ def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
     """
     top = read_toml(path).nested()
     is_project = path.name == "pyproject.toml"
-    own = top.get("tool", {}).get("qdiag", {}) if is_project else top
+    own = _own_table(top, path) if is_project else top
     header = f"[tool.qdiag.{_TABLE}]" if is_project else f"[{_TABLE}]"
     for key in own:
         if key != _TABLE and (not is_project or difflib.get_close_matches(key, [_TABLE], cutoff=0.6)):
@@ -102,6 +102,16 @@ def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
             raise ConfigError(f"baseline = {baseline.value!r}: a path is needed", at=baseline.origin)
         settings["baseline"] = Setting(str(path.parent / baseline.value), baseline.origin)
     return settings
+
+
+def _own_table(top: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """`[tool.qdiag]` of `pyproject.toml`; empty without one."""
+    table: Any = top
+    for name, header in (("tool", "[tool]"), ("qdiag", "[tool.qdiag]")):
+        table = table.get(name, {})
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{name} = {table!r} is not a table", at=str(path), hint=f"write {header}")
+    return table
 
 
 def _from_key(key: str, value: Any, origin: str) -> Settings:

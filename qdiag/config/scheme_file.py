@@ -64,7 +64,7 @@ def load_preset(name: str) -> QuantScheme:
 
 def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
     is_preset = ref in preset_names()
-    if not is_preset and not (ref.endswith(".toml") or Path(ref).is_file()):
+    if not is_preset and not (ref.endswith(".toml") or _is_file(ref)):
         raise _unknown_scheme(ref)
     path = preset_path(ref) if is_preset else Path(ref)
     identity = str(path.resolve())
@@ -82,6 +82,13 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
         table = table.without("base").over(inherited.without("name"))
     default_name = TomlTable({"name": ref if is_preset else path.stem}, {"name": str(path)})
     return table.over(default_name)
+
+
+def _is_file(ref: str) -> bool:
+    try:
+        return Path(ref).is_file()
+    except (OSError, ValueError):  # too long, or with a NUL: no name of a file
+        return False
 
 
 def _refuse_unknown(table: TomlTable) -> None:

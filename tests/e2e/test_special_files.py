@@ -97,3 +97,22 @@ def test_a_baseline_that_is_no_file_is_refused(make: Callable[[Path], None], tmp
     make(tmp_path / "baseline.json")
     with pytest.raises(LoadError, match="only regular files are read"):
         read_baseline(tmp_path / "baseline.json")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sqnr", "{}", "--input-shape", "1,3,8,8"],
+        ["sqnr", "zoo:resnet18", "--data", "{}"],
+        ["gate", "{}"],
+        ["gate", "x.json", "--config", "{}"],
+        ["compare", "{}", "{}"],
+    ],
+)
+def test_a_path_that_the_system_refuses_is_no_fault_of_ours(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([word.format("a" * 5000) for word in command]) == 2
+    said = capsys.readouterr().err
+    assert "qdiag itself failed" not in said
+    assert len(said) < 600

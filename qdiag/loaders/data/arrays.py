@@ -76,8 +76,8 @@ class ArraySamples:
         except DataError as error:
             raise DataError(error.message, at=self.source, hint=error.hint) from error
         for name, tensor in tensors.items():
-            check_finite(Batch((tensor,)), at=self.source, name=numbered(f"{name}[{{}}]", indices))
-        check_finite(Batch((), labels=labels), at=self.source, name=numbered(f"{self.inputs[0].name}[{{}}]", indices))
+            check_finite(Batch((tensor,)), at=self.source, name=numbered(f"{name}[", indices, "]"))
+        check_finite(Batch((), labels=labels), at=self.source, name=numbered(f"{self.inputs[0].name}[", indices, "]"))
         if self.is_positional:
             return Batch(tuple(tensors.values()), labels=labels)
         return Batch((), tensors, labels)

@@ -116,9 +116,9 @@ def check_batch(batch: Batch, expected_shape: Sequence[int], *, at: str | None =
     )
 
 
-def numbered(pattern: str, indices: Sequence[int]) -> Callable[[int], str]:
-    """Names of the samples of a batch, such as `images[17]` from `images[{}]`."""
-    return lambda index: pattern.format(indices[index])
+def numbered(before: str, indices: Sequence[int], after: str = "") -> Callable[[int], str]:
+    """Names of the samples of a batch, such as `images[17]` from `images[` and `]`."""
+    return lambda index: f"{before}{indices[index]}{after}"
 
 
 def check_finite(batch: Batch, *, at: str | None = None, name: Callable[[int], str] | None = None) -> None:

@@ -52,7 +52,7 @@ class DatasetSamples:
         for start in range(0, len(indices), batch_size):
             chunk = indices[start : start + batch_size]
             batch = self._load(chunk)
-            check_finite(batch, at=self.source, name=numbered("sample {}", chunk))
+            check_finite(batch, at=self.source, name=numbered("sample ", chunk))
             yield batch
 
     def _load(self, indices: Sequence[int]) -> Batch:

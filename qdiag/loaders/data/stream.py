@@ -110,7 +110,7 @@ def survey(open_stream: Callable[[], Iterable[object]], source: str) -> StreamSa
     structures, dtypes, classes = list[str](), list[torch.dtype](), list[Tensor]()
     content = hashlib.sha256()
     for batch in opened(open_stream, source):
-        check_finite(batch, at=source, name=numbered("sample {}", range(count, count + batch.sample_count)))
+        check_finite(batch, at=source, name=numbered("sample ", range(count, count + batch.sample_count)))
         prints.append(fingerprint(batch))
         _hash_all(content, batch)
         structures.append(structure_of_targets(batch.labels))

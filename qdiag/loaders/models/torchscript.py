@@ -10,6 +10,7 @@ from qdiag.errors import LoadError, UntrustedError, first_line
 from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, unheard
+from qdiag.loaders.models.screens.storages import damaged_storage
 from qdiag.loaders.models.screens.torchscript import screen_script
 from qdiag.loaders.models.torchscript_prints import without_prints
 from qdiag.loaders.probe import probe
@@ -54,13 +55,21 @@ def read_script(
     members = read_archive(file.path)
     root = root_of(tuple(members))
     read = {name: content for name, content in members.items() if _is_read(name.removeprefix(root))}
-    facts = screen_script({name.removeprefix(root): content for name, content in read.items()})
+    named = {name.removeprefix(root): content for name, content in read.items()}
+    facts = screen_script(named)
     if facts.quantized is not None:
         raise LoadError(
             f"this TorchScript is quantized already: it holds {facts.quantized}", at=file.at, hint=_QUANTIZED_HINT
         )
     if facts.code is not None and not trust:
         raise UntrustedError(f"running it could do more than compute: {facts.code}", at=file.at, hint=_TRUST_HINT)
+    damaged = damaged_storage(named)
+    if damaged is not None:
+        raise LoadError(
+            f"the TorchScript archive cannot be read: {damaged}",
+            at=file.at,
+            hint="it is damaged; copy or save it again",
+        )
     if not prints:
         read = {name: without_prints(text) if name.endswith(".py") else text for name, text in read.items()}
     archive = write_archive(read)

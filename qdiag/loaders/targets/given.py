@@ -1,5 +1,6 @@
 """What users hand over as targets, in the forms of `qdiag.targets`."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,6 +148,9 @@ def _of_array(value: np.ndarray[Any, Any], at: str) -> Any:
 def texts_of(value: np.ndarray[Any, Any], at: str) -> list[str]:
     """An array of text as a list; bytes are read as UTF-8."""
     if value.dtype.kind == "U":
+        numbers = np.ascontiguousarray(value, value.dtype.newbyteorder("=")).view(np.uint32)
+        if bool((numbers > sys.maxunicode).any()):
+            raise DataError("a text holds numbers that are no characters", at=at, hint="store texts as UTF-8")
         return [str(text) for text in value]
     try:
         return [bytes(text).decode() for text in value]

@@ -194,3 +194,11 @@ def test_one_file_by_name(tmp_path: Path) -> None:
         gate_settings({}, environment={}, folder=tmp_path, config=empty)
     with pytest.raises(ConfigError, match="no such file"):
         gate_settings({}, environment={}, folder=tmp_path, config=tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("text", ["tool = 'x'", "[tool]\nqdiag = 3", "[tool.qdiag]\ngate = 'strict'"])
+def test_what_should_be_a_table_of_a_project_and_is_none(text: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "pyproject.toml", text)
+    with pytest.raises(ConfigError, match="is not a table") as caught:
+        read(tmp_path)
+    assert str(path) in str(caught.value)

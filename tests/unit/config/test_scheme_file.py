@@ -178,3 +178,11 @@ def test_a_range_may_be_given_by_hand() -> None:
 def test_a_range_needs_two_finite_numbers_in_order(value: str) -> None:
     with pytest.raises(ConfigError, match="range"):
         load_scheme("int8", [f"activations.range={value}"])
+
+
+@pytest.mark.parametrize("base", ["[" * 3000, "a\\u0000b"])
+def test_a_base_that_can_be_no_file_is_an_unknown_scheme(base: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f'base = "{base}"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="no scheme is called"):
+        load_scheme(str(path))

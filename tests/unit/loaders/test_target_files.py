@@ -207,3 +207,19 @@ def test_objects_among_targets_are_never_unpickled(tmp_path: Path) -> None:
         with pytest.raises(DataError):
             everything(tmp_path / name)
     assert not marker.exists()
+
+
+def test_numbers_that_are_no_characters_are_no_text(tmp_path: Path) -> None:
+    texts = np.array(["abc"] * len(INPUTS))
+    texts.view(np.uint32)[1] = 0x7FFFFFFF
+    as_npz(tmp_path / "data", {"x": INPUTS, "labels": texts})
+    with pytest.raises(DataError, match="numbers that are no characters"):
+        everything(tmp_path / "data")
+
+
+def test_a_brace_in_the_name_of_an_array_stays_a_brace(tmp_path: Path) -> None:
+    inputs = np.array(INPUTS, dtype=np.float32)
+    inputs.flat[0] = np.nan
+    as_npz(tmp_path / "data", {"x{": inputs})
+    with pytest.raises(DataError, match=r"NaN in x\{\[0\]"):
+        everything(tmp_path / "data")
