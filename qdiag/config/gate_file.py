@@ -106,11 +106,12 @@ def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
 
 def _own_table(top: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """`[tool.qdiag]` of `pyproject.toml`; empty without one."""
-    table: Any = top
+    table: Mapping[str, Any] = top
     for name, header in (("tool", "[tool]"), ("qdiag", "[tool.qdiag]")):
-        table = table.get(name, {})
-        if not isinstance(table, Mapping):
-            raise ConfigError(f"{name} = {table!r} is not a table", at=str(path), hint=f"write {header}")
+        inner = table.get(name, {})
+        if not isinstance(inner, Mapping):
+            raise ConfigError(f"{name} = {inner!r} is not a table", at=str(path), hint=f"write {header}")
+        table = inner
     return table
 
 
