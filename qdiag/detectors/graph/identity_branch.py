@@ -19,8 +19,8 @@ Thresholds:
     kernel with a centre, is looked at whether or not it was made from branches: fused, nothing else tells.
 
 What helps:
-    Equalization, which moves the gain to where the input of the branch is made; a clipped range; per-channel weights;
-    the layer in float. In training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either
+    The gain absorbed by the layer that makes the input of the branch, up to the room that is there; equalization, which
+    moves it there with those of all other channels; a clipped range; per-channel weights; the layer in float. In training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either
     and one behind the sum (S4, QARepVGG). `qdiag branches` shows the branches of a network that is not fused yet.
 
 Sources:
@@ -43,7 +43,7 @@ from qdiag.detectors.base import (
 )
 
 CODE = "QD408"
-REPAIRS: tuple[str, ...] = ("equalize", "clip_weights", "per_channel_weights", "keep_float")
+REPAIRS: tuple[str, ...] = ("absorb_identity", "equalize", "clip_weights", "per_channel_weights", "keep_float")
 
 OVER_OTHERS = 4.0
 BITS_LOST = 3.0
