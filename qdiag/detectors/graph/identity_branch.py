@@ -20,8 +20,9 @@ Thresholds:
 
 What helps:
     The gain absorbed by the layer that makes the input of the branch, up to the room that is there; equalization, which
-    moves it there with those of all other channels; a clipped range; per-channel weights; the layer in float. In training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either
-    and one behind the sum (S4, QARepVGG). `qdiag branches` shows the branches of a network that is not fused yet.
+    moves it there with those of all other channels; a clipped range; per-channel weights; the layer in float. In
+    training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either and one behind the sum
+    (S4, QARepVGG). `qdiag branches` shows the branches of a network that is not fused yet.
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3; Ding et al., arXiv 2101.03697.
