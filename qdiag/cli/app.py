@@ -24,6 +24,7 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("sqnr", "qdiag.cli.commands.sqnr", "SQNR_EPILOG"),
     ("ranges", "qdiag.cli.commands.ranges", "RANGES_EPILOG"),
     ("bn", "qdiag.cli.commands.bn", "BN_EPILOG"),
+    ("branches", "qdiag.cli.commands.branches", "BRANCHES_EPILOG"),
     ("fix-bn", "qdiag.cli.commands.fix_bn", "FIX_BN_EPILOG"),
     ("repair", "qdiag.cli.commands.repair", "REPAIR_EPILOG"),
     ("rank", "qdiag.cli.commands.rank", "RANK_EPILOG"),

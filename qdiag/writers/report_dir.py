@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.errors import WriteError
 from qdiag.files.atomic import remove_file, write_file
+from qdiag.files.folder import make_folder
 from qdiag.writers.csv.diagnosis import diagnosis_layer_csv
 from qdiag.writers.html.report import html_report
 from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_to_json
@@ -48,7 +48,7 @@ def write_report(
     root = Path(folder)
     say = progress or (lambda name: None)
     formats: tuple[PlotFormat, ...] = tuple(f for f in ("png", "svg") if f in parts)
-    _make_folder(root / PLOT_FOLDER if formats else root)
+    make_folder(root / PLOT_FOLDER if formats else root)
     written: list[Path] = []
 
     def put(name: str, content: Callable[[], str]) -> None:
@@ -77,13 +77,6 @@ def _links(pictures: Sequence[Picture], formats: tuple[PlotFormat, ...]) -> list
     """PNG where there is one: GitHub and most editors show it at a known size."""
     suffix = "png" if "png" in formats else "svg"
     return [PictureLink(p.section, p.alt, f"{PLOT_FOLDER}/{p.name}.{suffix}", p.layer) for p in pictures]
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"the folder cannot be made: {error.strerror or error}", at=str(folder)) from error
 
 
 def _remove_stale(folder: Path, written: Sequence[Path]) -> None:

@@ -17,6 +17,7 @@ COMMANDS: dict[str, list[str]] = {
     "rank": ["rank"],
     "sensitivity": ["sensitivity"],
     "diagnose": ["diagnose"],
+    "branches": ["branches"],
     "gate": ["gate", "--max-drop", "1"],
     "gate for causes": ["gate", "--max-drop", "1", "--forbid", "QD301"],
 }

@@ -6,7 +6,7 @@ import typer
 
 from qdiag.cli.console import stdout_console
 from qdiag.cli.json_file import write_result
-from qdiag.cli.options.common import DebugOption, JsonOption, QuietOption
+from qdiag.cli.options.common import DebugOption, JsonOption, PlotOption, QuietOption
 from qdiag.cli.options.panels import file_option, output_option
 from qdiag.cli.options.roles import Reads, Writes, result_files
 from qdiag.cli.tables.compare import TOP, print_comparison
@@ -18,6 +18,8 @@ COMPARE_EPILOG = """
 Before and after a repair:  [cyan]qdiag compare reports/before reports/after[/]
 
 For a pull request:  [cyan]qdiag compare main.json branch.json --markdown comment.md[/]
+
+The error of both by layer, in one picture:  [cyan]qdiag compare reports/repvgg reports/qarepvgg --plot mse.png[/]
 
 Every layer, for a script:  [cyan]qdiag compare reports/int8 reports/w4a8 --json -[/]
 
@@ -65,6 +67,7 @@ def compare(
     top: ChangedTopOption = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
+    plot: PlotOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -89,9 +92,10 @@ def compare(
     from qdiag.files.atomic import write_file
     from qdiag.writers.json.diagnosis import read_diagnosis
 
+    one, other = read_diagnosis(before), read_diagnosis(after)
     comparison = compare_diagnoses(
-        read_diagnosis(before),
-        read_diagnosis(after),
+        one,
+        other,
         source_before=before,
         source_after=after,
         min_change_db=min_change,
@@ -102,5 +106,10 @@ def compare(
         from qdiag.writers.markdown.compare import comparison_markdown
 
         write_file(markdown, comparison_markdown(comparison, TOP if top is None else top))
+    if plot is not None:
+        from qdiag.writers.plots.figure import save_figure
+        from qdiag.writers.plots.two_errors import compared_errors_figure
+
+        save_figure(compared_errors_figure(comparison, one.measurement, other.measurement), plot)
     if STDOUT not in (json, markdown):
         print_comparison(stdout_console(), comparison, top)

@@ -22,6 +22,8 @@ _FILE_NAME = "diagnosis.json"
 """Of `qdiag.writers.json.diagnosis`, which is imported when something is read."""
 REPORT_FILES = (_FILE_NAME, "layers.csv", "report.md", "report.html")
 
+BRANCH_FILES = ("branches.json", "branches.csv")
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
@@ -81,6 +83,11 @@ def itself(value: str) -> Iterator[Path]:
 def report_files(value: str) -> Iterator[Path]:
     """Files that a report puts into its folder whatever the network is called."""
     yield from (Path(value) / name for name in REPORT_FILES)
+
+
+def branch_files(value: str) -> Iterator[Path]:
+    """Files that `qdiag branches` puts into its folder, the pictures aside."""
+    yield from (Path(value) / name for name in BRANCH_FILES)
 
 
 def redrawn_files(value: str) -> Iterator[Path]:

@@ -11,7 +11,6 @@ from qdiag.cli.options.common import Order
 from qdiag.cli.tables.change_lines import quantized_lines
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, size_lines
-from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.measures.branches import (
     Activations,
     Branch,
@@ -27,7 +26,7 @@ from qdiag.writers.words.branches.advice import advice_sentences
 from qdiag.writers.words.branches.verdicts import block_sentences, headline, verdict_words
 from qdiag.writers.words.layers import shorten
 from qdiag.writers.words.numbers import number, significant
-from qdiag.writers.words.task.figures import score_words
+from qdiag.writers.words.task.figures import recovery_words, score_words
 
 _TOP_WORST = 25
 _VERDICT_AT_MOST = 30
@@ -52,7 +51,7 @@ def print_branches(console: Console, report: BranchesReport, order: Order, top: 
     _print_paragraph(console, sentences)
     if report.repairs:
         console.print()
-        name = Column[BranchRepair]("repair of the fused network", lambda repair: Text(repair_title(repair.repair)))
+        name = Column[BranchRepair]("repair of the fused network", lambda repair: Text(repair.repair))
         console.print(fit_table(console, name, _repair_columns(report), report.repairs))
     _print_paragraph(console, list(advice_sentences(report)))
 
@@ -223,7 +222,14 @@ def _repair_columns(report: BranchesReport) -> list[Column[BranchRepair]]:
             return Text(f"refused: {repair.refused}", style="yellow")
         return Text("-" if repair.score is None else score_words(repair.score, criterion))
 
+    def gain(repair: BranchRepair) -> Text:
+        recovery = repair.recovery
+        if recovery is None:
+            return Text("")
+        return Text(recovery_words(recovery, criterion), style="green" if recovery.is_gain else "dim")
+
     return [
         Column("layers", lambda repair: Text(str(len(repair.layers))), 60),
-        Column("gives", result, 95, is_left=True),
+        Column("comes to", result, 95, is_left=True),
+        Column("gives back", gain, 94, is_left=True),
     ]

@@ -1,6 +1,7 @@
 """How weights and activations are distributed, block by block (arXiv 2212.01593, figures 3 and 7)."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from matplotlib.artist import Artist
@@ -18,7 +19,9 @@ from qdiag.writers.words.layers import shorten
 
 _HALF_WIDTH = 0.45
 _LEAST_SHARE = 0.04
-"""Of the width, for a bin with few values: a single outlier is what there is to see."""
+"""Of the width, for a step with few values: a single outlier is what there is to see."""
+_STEPS = 16
+"""Of the axis, in its linear part on each side of zero, and for every factor of e outside of it."""
 
 
 def weights_figure(report: BranchesReport) -> Figure:
@@ -66,7 +69,8 @@ def _figure(
     most = max(len(row) for row in rows)
     figure = new_figure(figure_width(most * len(blocks)), 5.0)
     axes = plain(figure.add_subplot())
-    axes.set_yscale("symlog", linthresh=_linear_part(known), linscale=0.8)
+    linear = _linear_part(known)
+    axes.set_yscale("symlog", linthresh=linear, linscale=0.8)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     handles: dict[str, Artist] = {}
     for i, row in enumerate(rows):
@@ -74,7 +78,7 @@ def _figure(
             if seen is None or not math.isfinite(seen.max_abs):
                 continue
             place = i + (k - (len(row) - 1) / 2.0) * 0.84 / most
-            _shape(axes, place, 0.84 / most, seen, color)
+            _shape(axes, place, 0.84 / most, seen, color, linear)
             handles.setdefault(word, Patch(color=color, label=word))
     low, high = min((seen.min for seen in known), default=-1.0), max((seen.max for seen in known), default=1.0)
     axes.set_ylim(min(1.3 * low, 0.0), max(1.3 * high, 0.0) if high > 0.0 or low < 0.0 else 1.0)
@@ -87,25 +91,49 @@ def _figure(
     return figure
 
 
-def _shape(axes: Axes, place: float, width: float, seen: TensorRange, color: str) -> None:
-    """Symmetric around `place`: the logarithm of the count of each bin, and a line from minimum to maximum."""
+def _shape(axes: Axes, place: float, width: float, seen: TensorRange, color: str, linear: float) -> None:
+    """Symmetric around `place`: the logarithm of how many values there are, and a line from minimum to maximum."""
     axes.plot([place, place], [seen.min, seen.max], color=color, linewidth=0.8)
     axes.plot([place, place], [seen.min, seen.max], linestyle="none", marker="_", markersize=5, color=color)
-    if seen.histogram is None or not seen.histogram.total:
+    counts = _counts(seen, linear)
+    if not counts:
         return
-    bins = seen.histogram
-    largest = math.log1p(max(bins.counts))
-    lows = [(bins.first_bin + i) * bins.bin_width for i, count in enumerate(bins.counts) if count]
-    halves = [_HALF_WIDTH * width * max(math.log1p(c) / largest, _LEAST_SHARE) for c in bins.counts if c]
-    inside = [(max(low, seen.min), min(low + bins.bin_width, seen.max)) for low in lows]
-    axes.bar(
-        [place] * len(lows),
-        [high - low for low, high in inside],
-        width=[2.0 * half for half in halves],
-        bottom=[low for low, _ in inside],
-        color=color,
-        linewidth=0,
-    )
+    largest = math.log1p(max(counts.values()))
+    steps = range(min(counts), max(counts) + 2)
+    halves = [_half_width(counts.get(step, 0), largest) * width for step in steps]
+    heights = [min(max(_height(step, linear), seen.min), seen.max) for step in steps]
+    left, right = [place - half for half in halves], [place + half for half in halves]
+    axes.fill_betweenx(heights, left, right, step="post", color=color, linewidth=0)
+
+
+def _half_width(count: int, largest: float) -> float:
+    return _HALF_WIDTH * max(math.log1p(count) / largest, _LEAST_SHARE) if count else 0.0
+
+
+def _counts(seen: TensorRange, linear: float) -> dict[int, int]:
+    """Values per step of the axis: histograms have bins far finer than what is drawn, or few and coarse ones."""
+    counts: Counter[int] = Counter()
+    if seen.histogram is not None:
+        for i, count in enumerate(seen.histogram.counts, seen.histogram.first_bin):
+            if not count:
+                continue
+            first, last = (_step((i + end) * seen.histogram.bin_width, linear) for end in (0.0, 1.0))
+            for step in range(first, max(last, first + 1)):
+                counts[step] += max(1, count // max(last - first, 1))
+    return counts
+
+
+def _step(value: float, linear: float) -> int:
+    """Steps are even in the linear part of the axis, and of one ratio outside of it."""
+    size = abs(value) / linear
+    place = size if size <= 1.0 else 1.0 + math.log(size)
+    return math.floor(math.copysign(place * _STEPS, value))
+
+
+def _height(step: int, linear: float) -> float:
+    """The lower end of a step: the inverse of `_step`."""
+    place = abs(step) / _STEPS
+    return math.copysign(linear * (place if place <= 1.0 else math.exp(place - 1.0)), step)
 
 
 def _linear_part(seen: Sequence[TensorRange]) -> float:

@@ -1,0 +1,123 @@
+"""`qdiag branches`: parallel linear branches, the one convolution that replaces them, and what both quantize to."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption, OrderOption, TopOption
+from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.panels import file_option, output_option
+from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.roles import Writes, branch_files
+from qdiag.cli.options.scheme import PARTS, SchemeOptions
+from qdiag.cli.options.task import TaskOptions
+from qdiag.cli.run import RunOptions, running
+from qdiag.files.atomic import write_file
+
+if TYPE_CHECKING:
+    from qdiag.core.measures.branches import BranchesReport
+
+BRANCHES_EPILOG = """
+[bold]Examples[/]
+
+A RepVGG as it was trained:  [cyan]qdiag branches net.pth --arch zoo:repvgg_a0 --data photos/ --preset imagenet[/]
+
+All figures and pictures:  [cyan]qdiag branches net.pt2 --data photos/ -o reports/branches[/]
+
+The fused network as a file:  [cyan]qdiag repair net.pth --arch zoo:repvgg_a0 --with fuse_branches -o fused.pth[/]
+
+[bold]Exit codes[/]
+
+0 the tables were made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
+"""
+
+BranchCsvOption = Annotated[
+    str | None,
+    file_option("--csv", help="One row per branch, sum and fused convolution; - prints it instead of the table."),
+    Writes(),
+]
+BranchFolderOption = Annotated[
+    Path | None,
+    output_option(
+        "--out", "-o", metavar="DIR", help="Write branches.json, branches.csv and the pictures in plots/ there."
+    ),
+    Writes(branch_files),
+]
+
+
+@partial(expand, without=PARTS)
+def branches(
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: SchemeOptions,
+    task: TaskOptions,
+    order: OrderOption = "worst",
+    top: TopOption = None,
+    out: BranchFolderOption = None,
+    json: JsonOption = None,
+    csv: BranchCsvOption = None,
+    *,
+    run: RunOptions,
+) -> None:
+    """Find parallel linear branches, fuse each block exactly, and show what quantizes badly.
+
+    Branches that a sum joins, such as those of RepVGG, MobileOne and YOLOv6, are one
+    convolution when a network is deployed. Both networks are quantized and compared, and
+    repairs that need no training are tried on the fused one. The model is read, never changed.
+
+    [bold]How to read the tables[/]
+
+    [cyan]C1[/]         SQNR of the fused weight after rounding, median over output channels.
+    [cyan]C2[/]         SQNR of the block's output when that output alone is rounded.
+    [cyan]as read[/]    SQNR at the end of the block, inside the quantized network with branches.
+    [cyan]fused[/]      The same inside the fused network.
+    [cyan]sum over[/]   Variance of the sum over the sum of the branches' variances: above 1 the
+               branches rise and fall together.
+    [cyan]alpha[/]      gamma / sqrt(variance + eps) of the branch's BatchNorm.
+    [cyan]beta off[/]   Distance of beta from -E(identity)/2, in units of that.
+    [cyan]verdict[/]    Which condition does not hold, and the branch without which it would be
+               better by 6 dB or more.
+    """
+    stdout_is_taken = check_single_stdout(json, csv)
+    resolved = scheme.resolved
+    watch = Stopwatch()
+    with running(run, seed=data.seed) as session:
+        from qdiag.pipeline.branches import measure_branches
+
+        subject = open_subject(model)
+        report = measure_branches(session, subject, open_data(data, model, subject, session), resolved, task.request)
+        write_result(json, report)
+        if csv is not None:
+            from qdiag.writers.csv.branches import branch_csv
+
+            write_file(csv, branch_csv(report))
+        if out is not None:
+            with session.stage("report"):
+                _write_folder(report, out)
+    if not stdout_is_taken:
+        from qdiag.cli.tables.branches import print_branches
+
+        print_branches(stdout_console(), report, order, top)
+    if out is not None:
+        remark(f"report: {out}/branches.json, {out}/branches.csv, {out}/plots", quiet=run.quiet)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+
+
+def _write_folder(report: "BranchesReport", folder: Path) -> None:
+    """Figures and pictures.
+
+    Raises:
+        WriteError: the folder cannot be made, or a file not be written.
+    """
+    from qdiag.files.folder import make_folder
+    from qdiag.writers.csv.branches import branch_csv
+    from qdiag.writers.plots.branches.pictures import write_pictures
+
+    make_folder(folder / "plots")
+    write_result(str(folder / "branches.json"), report)
+    write_file(folder / "branches.csv", branch_csv(report))
+    write_pictures(report, folder / "plots")
