@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 
 from qdiag.cli.app import COMMANDS, run
-from qdiag.cli.options.roles import Reads, ReadsOrWrites, Writes, report_files, role_of
+from qdiag.cli.options.roles import Reads, ReadsOrWrites, Writes, role_of
 from qdiag.demo_assets import DEMO_ARCH, demo_data_path, demo_model_path
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import diagnosis, healthy_diagnosis
@@ -147,7 +147,9 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         target.hardlink_to(inputs / file)
         if output in ("out", "output") and command not in ("fix-bn", "repair"):
             (inputs / "folder").mkdir(exist_ok=True)
-            target = target.rename(inputs / "folder" / next(reversed(list(report_files("")))))
+            role = role_of(annotation)
+            assert isinstance(role, Writes)
+            target = target.rename(inputs / "folder" / next(reversed(list(role.files("")))))
             words += [*flag(output, annotation), "folder"]
         else:
             words += [*flag(output, annotation), str(target)]
