@@ -90,7 +90,7 @@ def _print_causes(console: Console, comparison: Comparison) -> None:
     claimed = [cause for cause in comparison.causes if cause.status != "suspect"]
     if claimed:
         console.print()
-        console.print(fit_table(console, Column("cause", _cause_name), _cause_columns(), claimed))
+        console.print(fit_table(console, Column("cause", _cause_name, wraps=True), _cause_columns(), claimed))
     console.print()
 
 

@@ -76,8 +76,8 @@ _COLUMNS: list[Column[RepairStep]] = [
     Column("", _made, 100, is_left=True),
     Column("what it does", lambda step: Text(repair_title(step.repair)), 30, is_left=True),
     Column("tensors\nchanged", lambda step: Text(str(len(step.tensors))), 80),
-    Column("float output moved\nof its largest", _moved, 90),
-    Column("room under\nbounds", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),
+    Column("float output change\nover largest value", _moved, 90),
+    Column("values may grow\nbefore a bound", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),
     Column("layers", _layers, 40, is_left=True),
 ]
 

@@ -1,12 +1,97 @@
-"""What a detector saw, the same in every report."""
+"""What a detector saw, in whole terms, the same in every report."""
 
 from qdiag.core.causes.findings import Evidence
 from qdiag.writers.words.numbers import significant
 
+TERMS = {
+    "accumulator": "width of the accumulator",
+    "accumulator_bits": "width of the accumulator",
+    "activation_memory": "memory of the activations, times what it was",
+    "batch_statistics": "BatchNorms that take the statistics of the batch",
+    "below_expected": "SQNR below what rounding of the output alone would give",
+    "bits_left": "bits that the median channel has left",
+    "branch_levels": "steps that the narrowest input spans",
+    "branch_sqnr": "SQNR of the narrower input at the step of the output",
+    "branches": "branches with a quantizer of their own",
+    "calibration_samples": "samples behind the ranges",
+    "channel_kurtosis": "largest kurtosis of a channel",
+    "channel_sqnr": "SQNR of the median channel",
+    "clipped_fraction": "share of the values that is clipped",
+    "clipped_weights": "weights that are clipped",
+    "clipping_over_rounding": "noise of the quantizer over that of rounding alone",
+    "clipping_sqnr": "SQNR that clipping alone leaves",
+    "extra_scales": "scales to store in addition",
+    "float_biases": "biases to store in float",
+    "float_mac_fraction": "share of the multiplications that stays in float",
+    "function_sqnr": "SQNR behind the function with its inputs quantized alone",
+    "gain_over_median": "gain over that of the median live channel",
+    "identity_max": "largest weight of the identity",
+    "identity_over_others": "largest weight of the identity over the largest of all others",
+    "idle_inputs": "input channels that carry nothing and set the range",
+    "integer_max_abs": "largest bias in steps of its integer",
+    "kurtosis": "kurtosis",
+    "largest": "largest value",
+    "largest_error": "largest error of a sum over the root mean square of the sums",
+    "largest_input_scale": "largest scale of an input channel",
+    "largest_output_scale": "largest scale of an output channel",
+    "lobe_levels": "steps that the lobe below zero spans",
+    "local_below_expected": "local SQNR below what rounding of the output alone would give",
+    "local_sqnr": "local SQNR",
+    "loss_alone": "loss with this layer alone quantized",
+    "lost_by_function": "SQNR that the function loses",
+    "lost_by_reader": "SQNR that the layer behind it loses",
+    "margin": "local SQNR below the lowest of all other layers with weights",
+    "mask_value": "value that the mask gets",
+    "mean_shift_fraction": "share of the noise power that is a constant shift of channels",
+    "median_channel_sqnr": "SQNR of the median channel",
+    "median_levels": "steps that the median of the output spans",
+    "narrowest_channel_sqnr": "lowest SQNR of a channel",
+    "nonfinite_in_float": "of them in the float network",
+    "nonfinite_values": "values that are NaN or infinite",
+    "outlier_fraction": "share of the weights that are outliers",
+    "output_sqnr_alone": "SQNR of the weakest output with this layer alone quantized",
+    "overshoot": "measured values beyond the range of the calibration data, in percent of it",
+    "per_channel_gain": "SQNR that one scale per channel would gain",
+    "product_below": "local SQNR of the product below what its rounding alone would give",
+    "quantized_layers": "layers that are quantized",
+    "raised_scales": "scales that are raised",
+    "range_over_bulk": "range over that of 99.8 % of the values",
+    "range_over_live": "largest weight of a dead channel over that of the live ones",
+    "range_over_others": "range over that of the other channels",
+    "range_over_scores": "range with the mask over that of the scores alone",
+    "range_over_step": "range over the step",
+    "range_ratio": "range of the widest input over that of the narrowest",
+    "reach": "measured values beyond the range of the calibration data, in percent of it",
+    "reader_sqnr": "SQNR of the layer that reads it, with that input quantized alone",
+    "rounding_sqnr": "SQNR that rounding alone leaves",
+    "saturated_fraction": "share of the values at the bound",
+    "saturation_sqnr": "SQNR of the sums that saturate",
+    "scale": "scale",
+    "score_levels": "steps that the scores span",
+    "setting_channels": "dead channels beyond every live one",
+    "share_of_loss": "share of the loss of the whole network",
+    "share_of_noise": "share of the noise power that the step of the bias makes",
+    "spread": "spread of the channels",
+    "step_over_needed": "step over the one that the values behind the ReLU need",
+    "step_over_scale": "step of the bias over that of the output",
+    "unused_levels": "share of the quantizer's range that no value uses",
+    "used_range": "range of the measured values, in percent of that of the calibration data",
+    "values_below_step": "share of the values within one step of zero",
+    "vanishing_fraction": "share of the channels with almost no levels",
+    "variance_over_eps": "variance over the eps of the BatchNorm",
+    "weight_bits_lost": "bits that the weights lose",
+    "weight_sqnr": "SQNR with weights and bias quantized alone",
+    "weight_sqnr_below_gaussian": "SQNR of the weights below that of Gaussian ones",
+    "wide_activation_bytes": "memory of the wider activations in addition",
+    "zero_points": "zero points to store",
+}
+"""Of `Evidence.name`, which is short and stable, for results and JSON."""
+
 
 def evidence_words(evidence: Evidence) -> str:
-    """`range over live 79 x (limit 1.5)`."""
+    """`largest weight of a dead channel over that of the live ones: 79 x (limit 1.5)`."""
     limit = f" (limit {significant(evidence.threshold)})" if evidence.threshold is not None else ""
     unit = evidence.unit.removesuffix("s") if evidence.value == 1.0 else evidence.unit
-    name = evidence.name.removesuffix(f"_{evidence.unit.lower()}").replace("_", " ")
-    return f"{name} {significant(evidence.value)} {unit}".rstrip() + limit
+    name = evidence.name.removesuffix(f"_{evidence.unit.lower()}")
+    term = TERMS.get(name) or TERMS.get(evidence.name) or name.replace("_", " ")
+    return f"{term}: {significant(evidence.value)} {unit}".rstrip() + limit

@@ -54,7 +54,7 @@ def reservation_words(measurement: Measurement) -> str:
 def _line(reason: str, ops: list[FloatOp], shown: int) -> str:
     weights, macs = sum(op.weight_fraction for op in ops), sum(op.mac_fraction for op in ops)
     shares = " and ".join(_shares(FloatShare(weights, macs)))
-    names = listed([f"{op.name} ({op.op})" for op in ops], shown)
+    names = listed([op.name if op.name == op.op else f"{op.name} ({op.op})" for op in ops], shown)
     return f"{count_noun(len(ops), 'operation')} not quantized{f', with {shares}' if shares else ''}: {names}: {reason}"
 
 
