@@ -24,7 +24,9 @@ from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr_header import figure_text
 from qdiag.config import load_preset
+from qdiag.core.measures.measurement import lowest_sqnr_db
 from qdiag.errors import WriteError
+from qdiag.writers.words.task.figures import WEAKEST_SQNR
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
@@ -109,7 +111,7 @@ def contrast_line(measurement: "Measurement") -> Text:
     if measurement.task.judged is not None:
         text.append_text(figure_text(measurement.task.judged))
     elif measurement.outputs:
-        text.append(f"output SQNR {measurement.outputs[0].error.sqnr_db:.1f} dB")
+        text.append(f"{WEAKEST_SQNR} {lowest_sqnr_db(measurement.outputs, measurement.task):.1f} dB")
     return text
 
 

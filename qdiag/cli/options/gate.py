@@ -66,7 +66,9 @@ class LimitOptions:
         float | None,
         limit_option(metavar="X", help="Value that it must not exceed, where lower is better."),
     ] = None
-    min_sqnr: Annotated[float | None, limit_option(metavar="DB", help="SQNR of the output.")] = None
+    min_sqnr: Annotated[
+        float | None, limit_option(metavar="DB", help="SQNR of the weakest output, at its weakest part.")
+    ] = None
     min_layer_sqnr: Annotated[float | None, limit_option(metavar="DB", help="Local SQNR of every quantized layer.")] = (
         None
     )
@@ -111,7 +113,7 @@ class LimitOptions:
         baseline_option(metavar="PP", help="Growth of the drop since the baseline; without labels, of --max-flips."),
     ] = None
     tolerance_db: Annotated[
-        float | None, baseline_option(metavar="DB", help="Loss of output SQNR since the baseline.")
+        float | None, baseline_option(metavar="DB", help="Loss of the weakest output SQNR since the baseline.")
     ] = None
     tolerance_metric: Annotated[
         float | None,

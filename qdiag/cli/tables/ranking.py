@@ -130,7 +130,7 @@ def _columns(ranking: Ranking) -> list[Column[Row]]:
     if criterion is not None:
         found.append(Column(f"gives back\n{noun(criterion)} {unit}".rstrip(), _points, 95))
         found.append(Column("\n95 %", _interval, 70))
-    found.append(Column("gives back\noutput dB", _decibels, 94 if criterion is None else 60))
+    found.append(Column("gives back\nSQNR dB", _decibels, 94 if criterion is None else 60))
     found.append(Column(f"placebo\n{unit}", _placebo, 80))
     found.append(Column("\nverdict", _verdict, 90, is_left=True))
     return found

@@ -30,7 +30,7 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
     ]
     header += judged_lines(sensitivity.quantized.task)
     if not math.isnan(sensitivity.fisher_rank_correlation):
-        words = f"{sensitivity.fisher_rank_correlation:.2f} with the output SQNR of each layer alone"
+        words = f"{sensitivity.fisher_rank_correlation:.2f} with the weakest output SQNR of each layer alone"
         header.append(("estimate", Text(f"rank correlation {words}")))
     header += [("note", Text(note)) for note in sensitivity.notes]
     console.print(header_grid(*header))
@@ -44,7 +44,7 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
 
 
 def ordered(sensitivity: Sensitivity) -> Sequence[SensitivityRow]:
-    """By output SQNR of each layer alone; by the estimate where nothing else was measured."""
+    """By the SQNR of the weakest output of each layer alone; by the estimate where nothing else was measured."""
     exact = sensitivity.most_sensitive
     if exact:
         return exact
@@ -55,11 +55,11 @@ def _columns(sensitivity: Sensitivity, criterion: Criterion | None) -> list[Colu
     found: list[Column[SensitivityRow]] = []
     title = f"{noun(criterion)} {criterion.unit}".rstrip() if criterion is not None else ""
     if any(row.alone for row in sensitivity.rows):
-        found.append(Column("alone\noutput dB", lambda row: _decibels(row.alone), 95))
+        found.append(Column("alone\nSQNR dB", lambda row: _decibels(row.alone), 95))
         if criterion is not None:
             found.append(Column(f"alone\n{title}", lambda row: _value(row.alone, criterion), 94))
     if any(row.all_but for row in sensitivity.rows):
-        found.append(Column("without it\noutput dB", lambda row: _decibels(row.all_but), 80))
+        found.append(Column("without it\nSQNR dB", lambda row: _decibels(row.all_but), 80))
         if criterion is not None:
             found.append(Column(f"without it\n{title}", lambda row: _value(row.all_but, criterion), 81))
     if any(not math.isnan(row.fisher) for row in sensitivity.rows):

@@ -8,7 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from qdiag.core.listed import listed
-from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
+from qdiag.core.measures.measurement import (
+    CaptureInfo,
+    DataInfo,
+    Measurement,
+    ModelInfo,
+    counts_parts,
+    lowest_sqnr_db,
+)
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
@@ -18,7 +25,7 @@ from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.preprocessing import preprocessing_warning
 from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words
-from qdiag.writers.words.task.figures import figure_parts
+from qdiag.writers.words.task.figures import WEAKEST_SQNR, figure_parts
 
 Lines = Iterator[tuple[str, Text]]
 
@@ -140,6 +147,9 @@ def _task_lines(measurement: Measurement) -> Lines:
         inside = f"; {_db(weakest.error.sqnr_db)} dB at {weakest.name}, its weakest part" if weakest else ""
         yield word, Text(f"SQNR of {output.name} {_db(output.error.sqnr_db)} dB{inside}")
         word = ""
+    has_part = counts_parts(task) and any(output.weakest for output in measurement.outputs)
+    if len(measurement.outputs) > 1 or has_part:
+        yield word, Text(f"{WEAKEST_SQNR} {_db(lowest_sqnr_db(measurement.outputs, task))} dB")
     yield from judged_lines(task)
     if counts_no_answers(task):
         yield "", next_step(task)

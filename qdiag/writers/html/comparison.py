@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.change import same_criterion
 from qdiag.core.measures.task import Criterion
-from qdiag.writers.html.filters import signed, signed_change, value
+from qdiag.writers.html.filters import capitalize_first, signed, signed_change, value
 from qdiag.writers.words.layer_row import layer_rows, weakest
 from qdiag.writers.words.size import size_rows
+from qdiag.writers.words.task.figures import WEAKEST_SQNR
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def comparison(before: Diagnosis, after: Diagnosis) -> tuple[ComparisonRow, ...]
     """Rows for what both know."""
     rows = [*_judged_rows(before, after)]
     output = before.ranking.before.output_sqnr_db, after.ranking.before.output_sqnr_db
-    rows.append(_row("Output SQNR", *output, None))
+    rows.append(_row(capitalize_first(WEAKEST_SQNR), *output, None))
     rows.append(_row("Weakest layer, local SQNR", _weakest_db(before), _weakest_db(after), None))
     for label, *cells in size_rows(before.measurement.size, after.measurement.size):
         rows.append(ComparisonRow(label[:1].upper() + label[1:], *cells))

@@ -19,7 +19,7 @@ from qdiag.writers.words.causes import commands, headline
 from qdiag.writers.words.float_ops import float_share_warning
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.task.choice import judged_words, next_step_words
-from qdiag.writers.words.task.figures import change_with_bounds, level, value_words
+from qdiag.writers.words.task.figures import WEAKEST_SQNR, change_with_bounds, level, value_words
 
 
 def markdown_report(diagnosis: Diagnosis, links: Sequence[PictureLink] = ()) -> str:
@@ -99,7 +99,7 @@ def _figures(ranking: Ranking) -> str:
     if ranking.before.outputs:
         rows.append(
             (
-                "output SQNR",
+                WEAKEST_SQNR,
                 "",
                 text(value_words(None, ranking.before.output_sqnr_db)),
                 "",

@@ -12,7 +12,7 @@ from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
 from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import judged_words
-from qdiag.writers.words.task.figures import level, value_words
+from qdiag.writers.words.task.figures import WEAKEST_SQNR, level, value_words
 from qdiag.writers.words.untried import untried_findings
 
 _ROWS = 8
@@ -55,7 +55,7 @@ def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         judged = [text(value_words(criterion, level(point.score, criterion)))] if criterion is not None else []
         rows.append((str(point.bits), *judged, text(value_words(None, point.score.output_sqnr_db))))
     own = [f"{text(criterion.name)} #"] if criterion is not None else []
-    header = ("bits of weights and activations #", *own, "output SQNR #")
+    header = ("bits of weights and activations #", *own, f"{WEAKEST_SQNR} #")
     return section("Bits", *((table(header, rows), *pictures_of(links, "bits")) if rows else ()))
 
 

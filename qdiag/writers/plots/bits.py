@@ -1,4 +1,4 @@
-"""What the network is judged by, and output SQNR, against the width of all weights and activations."""
+"""What the network is judged by, and its weakest output SQNR, against the width of all weights and activations."""
 
 import math
 
@@ -11,11 +11,11 @@ from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.task import Criterion
 from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.frame import empty_figure, legend_below, network_words, new_figure, plain, short_label, title
-from qdiag.writers.words.task.figures import axis_label, float_level, level, noun, value_words
+from qdiag.writers.words.task.figures import WEAKEST_SQNR, axis_label, float_level, level, noun, value_words
 
 
 def bits_figure(diagnosis: Diagnosis) -> Figure:
-    """Left what the network is judged by, with 95 % intervals of the loss and the float network, right output SQNR."""
+    """Left what the network is judged by, with 95 % intervals of the loss and the float network, right SQNR."""
     points = sorted(diagnosis.bits, key=lambda point: point.bits)
     criterion = diagnosis.ranking.criterion
     what = short_label(noun(criterion))
@@ -34,7 +34,7 @@ def bits_figure(diagnosis: Diagnosis) -> Figure:
     sqnr = [(point.bits, point.score.output_sqnr_db) for point in points]
     finite = [(bits, value) for bits, value in sqnr if math.isfinite(value)]
     axes.plot([bits for bits, _ in finite], [value for _, value in finite], "s-", color=ORANGE)
-    handles.append(Line2D([], [], color=ORANGE, marker="s", label="output SQNR"))
+    handles.append(Line2D([], [], color=ORANGE, marker="s", label=WEAKEST_SQNR))
     odd = [bits for bits, value in sqnr if not math.isfinite(value)]
     if not finite:
         axes.set_yticks([])
@@ -42,7 +42,7 @@ def bits_figure(diagnosis: Diagnosis) -> Figure:
         axes.plot(odd, [0.03] * len(odd), "x", color=VERMILION, transform=axes.get_xaxis_transform(), clip_on=False)
         handles.append(Line2D([], [], linestyle="none", marker="x", color=VERMILION, label="not finite"))
     axes.axhline(0.0, color=GREY, linewidth=0.8)
-    axes.set_ylabel("output SQNR [dB]")
+    axes.set_ylabel(axis_label(None))
     for axes in panels:
         axes.set_xticks([point.bits for point in points])
         axes.set_xlim(points[0].bits - 0.7, points[-1].bits + 0.7)

@@ -16,7 +16,7 @@ from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.frame import empty_figure, legend_below, new_figure, plain, short_label, title
 from qdiag.writers.plots.layer_axis import figure_width, label_layers
 from qdiag.writers.words.layers import shorten
-from qdiag.writers.words.task.figures import change_unit, level, noun
+from qdiag.writers.words.task.figures import axis_label, change_unit, level, noun
 
 _MARKED = 3
 _LEAST_SPAN = 2.0
@@ -30,8 +30,8 @@ _PART_WORDS = {"both": "weights and activations", "weights": "weights", "activat
 def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
     """Up to four panels over the layers in graph order, as far as measured.
 
-    Output SQNR with only this layer quantized (low is sensitive), and what this costs of the figure that judges; output
-    SQNR with all but this layer quantized, over that with all, and what this gives back of that figure.
+    Weakest output SQNR with only this layer quantized (low is sensitive), and what this costs of the figure that
+    judges; the same with all but this layer quantized, over that with all, and what this gives back of that figure.
     """
     rows = sensitivity.rows
     words = shorten(sensitivity.model.architecture, 48)
@@ -57,7 +57,7 @@ def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
     panels = [
         (values, label, color)
         for values, label, color in (
-            (alone_db, "this layer alone:\noutput SQNR [dB]\n(low is sensitive)", ORANGE),
+            (alone_db, f"this layer alone:\n{axis_label(None)}\n(low is sensitive)", ORANGE),
             (alone_task, f"this layer alone:\ncosts [{what}]", ORANGE),
             (but_db, "all but this layer:\ngives back [dB]", BLUE),
             (but_task, f"all but this layer:\ngives back [{what}]", BLUE),

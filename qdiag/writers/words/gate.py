@@ -7,8 +7,8 @@ from qdiag.core.gate import EXIT_PASSED, GateCheck, GateResult, GateRule, GateSt
 from qdiag.core.listed import listed
 from qdiag.writers.words.causes import cause_title, repair_title
 from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.task.figures import WEAKEST_SQNR, digits, noun
 from qdiag.writers.words.task.figures import change_words as gain_words
-from qdiag.writers.words.task.figures import digits, noun
 from qdiag.writers.words.task.harm import RESERVED, cost_words, state_words
 
 STATUS_WORDS: dict[GateStatus, str] = {
@@ -27,12 +27,12 @@ _TITLES: dict[GateRule, str] = {
     "max_metric_drop": "{}, loss",
     "min_metric": "{}, quantized",
     "max_metric": "{}, quantized",
-    "min_sqnr": "SQNR of the output",
+    "min_sqnr": WEAKEST_SQNR,
     "min_layer_sqnr": "local SQNR",
     "baseline_drop": "drop of {}, growth",
     "baseline_flips": "answers that changed, growth",
     "baseline_metric": "{}, growth of the loss",
-    "baseline_sqnr": "SQNR of the output, loss",
+    "baseline_sqnr": f"{WEAKEST_SQNR}, loss",
     "no_new_causes": "new causes",
     "forbid": "forbidden",
     "evidence": "stored result",
@@ -51,12 +51,12 @@ RULE_HELP: dict[GateRule, str] = {
     "max_metric_drop": "Loss of the figure by which the network is judged, in its unit; positive is worse.",
     "min_metric": "The figure by which the network is judged, of the quantized network; higher is better.",
     "max_metric": "The figure by which the network is judged, of the quantized network; lower is better.",
-    "min_sqnr": "Signal-to-quantization-noise ratio at the output that lost most.",
+    "min_sqnr": "Signal-to-quantization-noise ratio of the weakest output, at its weakest part where parts count.",
     "min_layer_sqnr": "Signal-to-quantization-noise ratio of one layer alone, on float inputs.",
     "baseline_drop": "Growth of the drop of the share of right answers since the baseline.",
     "baseline_flips": "Growth of the share of answers that changed since the baseline.",
     "baseline_metric": "Growth of the loss of the judged figure since the baseline.",
-    "baseline_sqnr": "Loss of output SQNR since the baseline.",
+    "baseline_sqnr": "Loss of the SQNR of the weakest output since the baseline.",
     "no_new_causes": "Causes of lost accuracy, proved by their repair, that the baseline does not have.",
     "forbid": "A finding that the gate forbids.",
     "evidence": "The stored result could not be read.",

@@ -36,7 +36,7 @@ def test_a_metric_of_the_users_is_shown_first_and_said_to_judge() -> None:
 def test_gains_are_in_the_unit_of_what_judges() -> None:
     text = printed(judged_by_error(diagnosis()))
     assert "depth error m" in text and "0.5163 to 0.6072" in text
-    assert "depth error 0.346 m, output SQNR 9.7 dB" in text
+    assert "depth error 0.346 m, weakest output SQNR 9.7 dB" in text
     assert "no repair gives back the remaining 0.016 m" in text
     assert "pp" not in text
 

@@ -40,6 +40,12 @@ def test_the_header_names_the_weakest_part_of_an_output() -> None:
     print_measurement(console, divided, "graph", "local", None)
     assert isinstance(console.file, io.StringIO)
     assert "; 2.5 dB at channel 1, its weakest part" in console.file.getvalue()
+    unjudged = replace(divided, task=replace(divided.task, figures=(), choice=TaskChoice()))
+    console = Console(file=io.StringIO(), width=160, highlight=False)
+    print_measurement(console, unjudged, "graph", "local", None)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "weakest output SQNR 2.5 dB" in said and "Harmed: the weakest output SQNR is 2.5 dB" in said
     assert "weakest part" not in printed(small_records(), "graph", "local", None)
 
 
@@ -80,7 +86,7 @@ def test_the_last_lines_know_of_a_lost_output_and_of_a_share_in_float() -> None:
     assert lines[-2].startswith("Nothing found, with a reservation (50 % of the weights stayed in float): the loss")
     unlabelled = replace(sound, task=replace(sound.task, figures=(), choice=TaskChoice()))
     lines = [line.plain for line in footer_lines(unlabelled, layer_rows(small_records()))]
-    assert lines[-2].startswith("Harmed: the SQNR of the weakest output is")
+    assert lines[-2].startswith("Harmed: the weakest output SQNR is")
 
 
 def test_the_footer_of_a_lossless_network() -> None:

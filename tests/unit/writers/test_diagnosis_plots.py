@@ -123,7 +123,7 @@ def test_without_a_task_the_waterfall_is_in_decibels_and_has_no_end() -> None:
     assert [bar.kind for bar in bars] == ["level", "step", "step"]
     assert bars[-1].end == pytest.approx(17.8)
     figure = waterfall_figure(found)
-    assert figure.axes[0].get_xlabel() == "output SQNR [dB]"
+    assert figure.axes[0].get_xlabel() == "weakest output SQNR [dB]"
 
 
 def test_an_error_falls_in_the_waterfall_and_its_axes_have_its_unit() -> None:
@@ -159,7 +159,7 @@ def test_bits_are_drawn_against_the_float_network() -> None:
     figure = bits_figure(diagnosis())
     accuracy, sqnr = figure.axes
     assert list(accuracy.lines[0].get_xdata()) == [4, 6, 8, 16]
-    assert (accuracy.get_ylabel(), sqnr.get_ylabel()) == ("top-1 [%]", "output SQNR [dB]")
+    assert (accuracy.get_ylabel(), sqnr.get_ylabel()) == ("top-1 [%]", "weakest output SQNR [dB]")
     assert "float: 76.4 %" in legend_labels(figure)
 
 

@@ -95,7 +95,7 @@ def test_without_a_figure_the_outputs_judge_and_the_next_step_is_said() -> None:
 def test_scores_and_gains_are_in_the_unit_of_what_judges() -> None:
     ranking, other = diagnosis().ranking, judged_by_error(diagnosis()).ranking
     assert score_words(ranking.before, ranking.criterion) == "9.0 % top-1, 1.1 dB"
-    assert score_words(other.before, other.criterion) == "depth error 0.91 m, output SQNR 1.1 dB"
+    assert score_words(other.before, other.criterion) == "depth error 0.91 m, weakest output SQNR 1.1 dB"
     assert score_words(other.before, None) == "1.1 dB"
     recovery = other.causes[0].trials[0].recovery
     assert recovery is not None
@@ -116,7 +116,7 @@ def test_a_score_is_read_by_the_name_of_the_criterion() -> None:
 @pytest.mark.parametrize(
     ("criterion", "words"),
     [
-        (None, "output SQNR [dB]"),
+        (None, "weakest output SQNR [dB]"),
         (ERROR, "depth error [m]"),
         (Criterion("edit distance", "", ""), "edit distance"),
         (COSINE, "cosine with the float network"),

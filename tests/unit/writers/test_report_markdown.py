@@ -101,7 +101,7 @@ def test_the_remainder_and_the_way_around_with_its_cost_are_shown() -> None:
     assert (
         "| one weight scale per channel | 28 layers | 67.2 pp (95 %: 62.7 to 71.2) | 76.2 % top-1, 21.4 dB |" in report
     )
-    assert "scales to store 442 values" in report
+    assert "scales to store: 442 values" in report
 
 
 def test_a_refused_repair_is_a_row_with_its_reason() -> None:

@@ -10,19 +10,21 @@ from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.task import Criterion, Figure, Interval, TaskResult
 from qdiag.writers.words.numbers import UNKNOWN, number
 
+WEAKEST_SQNR = "weakest output SQNR"
+"""Of the output that lost most, at its weakest part where parts count; that of a whole output is `SQNR of NAME`."""
 _FIXED_UNITS = ("%", "pp", "dB")
 """Their figures have the same number of decimals whatever their size."""
 
 
 def noun(criterion: Criterion | None) -> str:
-    """What a network is judged by: `top-1`, `output SQNR`."""
-    return criterion.name if criterion is not None else "output SQNR"
+    """What a network is judged by: `top-1`, `weakest output SQNR`."""
+    return criterion.name if criterion is not None else WEAKEST_SQNR
 
 
 def axis_label(criterion: Criterion | None) -> str:
     """`mIoU [%]`; without a unit the name alone."""
     if criterion is None:
-        return "output SQNR [dB]"
+        return f"{WEAKEST_SQNR} [dB]"
     name = f"{criterion.name} with the float network" if criterion.is_against_float else criterion.name
     return f"{name} [{criterion.unit}]" if criterion.unit else name
 
@@ -150,13 +152,13 @@ def _named(criterion: Criterion | None, value: float) -> str:
 
 
 def score_words(score: Score, criterion: Criterion | None) -> str:
-    """`65.4 % top-1, 8.2 dB`; where the unit is no share, `MAE 0.4567 m, output SQNR 8.2 dB`."""
+    """`65.4 % top-1, 8.2 dB`; where the unit is no share, `MAE 0.4567 m, weakest output SQNR 8.2 dB`."""
     parts = []
     if criterion is not None and not math.isnan(level(score, criterion)):
         parts.append(level_words(score, criterion))
     if score.outputs:
         is_clear = criterion is None or criterion.unit == "%"
-        parts.append(("" if is_clear else "output SQNR ") + value_words(None, score.output_sqnr_db))
+        parts.append(("" if is_clear else f"{WEAKEST_SQNR} ") + value_words(None, score.output_sqnr_db))
     return ", ".join(parts) or UNKNOWN
 
 
@@ -167,7 +169,7 @@ def trial_criterion(trial: Trial) -> Criterion | None:
 
 
 def gain_of(recovery: Recovery, criterion: Criterion | None) -> tuple[Criterion | None, float, Interval]:
-    """What came back: by the task where it is judged, in dB of output SQNR otherwise."""
+    """What came back: by the task where it is judged, in dB at the weakest output otherwise."""
     if recovery.has_task:
         return criterion, recovery.recovered_task, recovery.task_interval
     return None, recovery.recovered_db, recovery.db_interval

@@ -8,7 +8,7 @@ from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.measurement import Measurement
 from qdiag.writers.words.float_ops import reservation_words
-from qdiag.writers.words.task.figures import bounds_words, loss_words
+from qdiag.writers.words.task.figures import WEAKEST_SQNR, bounds_words, loss_words
 
 LOST_OUTPUT = "an output is lost"
 RESERVED = "nothing found, with a reservation"
@@ -29,7 +29,7 @@ def cost_words(harm: Harm) -> str:
     bounds = bounds_words(criterion, harm.interval)
     value = loss_words(criterion, harm.value) + (f" ({bounds})" if bounds else "")
     if criterion is None:
-        return f"the SQNR of the weakest output is {value}, and harm begins below {limit}"
+        return f"the {WEAKEST_SQNR} is {value}, and harm begins below {limit}"
     if criterion.is_against_float and criterion.is_share:
         return f"{value} of the answers changed, and harm begins beyond {limit}"
     return f"the loss of {criterion.name} is {value}, and harm begins beyond {limit}"
