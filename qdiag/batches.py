@@ -53,7 +53,7 @@ def not_accepted(batch: Batch, error: Exception) -> DataError:
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
     return DataError(
         f"the network does not accept inputs of shape {shapes} ({first_line(error, with_type=False)})",
-        hint="check --input-shape, --crop, the channels and the names of the arrays",
+        hint="check `input_shape`, `crop`, the channels and the names of the arrays",
     )
 
 

@@ -49,7 +49,7 @@ def _notes(tensors: Mapping[str, Tensor], norms: Sequence[NormTensors], eps: flo
     if norms:
         yield (
             f"no graph: layers are paired by name and shape, and eps is taken to be {eps:g}; "
-            "--arch settles both, --eps the second"
+            "`arch` settles both, `assumed_eps` the second"
         )
     known = {norm.name for norm in norms}
     without = [

@@ -66,7 +66,7 @@ def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Export
         f"the network could not be turned into a graph ({tried})",
         hint="save the nn.Module it was made from with torch.export.save"
         if is_script
-        else "diagnose a part of it with --submodule, or save it with torch.export.save",
+        else "diagnose a part of it with `submodule`, or save it with torch.export.save",
     )
 
 

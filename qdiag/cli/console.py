@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.segment import Segment
 from rich.text import Span, Text
 
+from qdiag.cli.parameters import as_options
 from qdiag.core.printable import is_printable, printable
 from qdiag.core.progress import NoProgress
 from qdiag.core.progress import Progress as ProgressSink
@@ -79,11 +80,11 @@ def stderr_console() -> Console:
 def print_error(error: QdiagError) -> None:
     """What, where and what to do, unwrapped so that paths can be copied."""
     console = stderr_console()
-    console.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), as_options(error.message)), soft_wrap=True)
     if error.at:
-        console.print(Text.assemble(("  where: ", "bold"), error.at), soft_wrap=True)
+        console.print(Text.assemble(("  where: ", "bold"), as_options(error.at)), soft_wrap=True)
     if error.hint:
-        console.print(Text.assemble(("  hint:  ", "bold"), error.hint), soft_wrap=True)
+        console.print(Text.assemble(("  hint:  ", "bold"), as_options(error.hint)), soft_wrap=True)
 
 
 def remark(text: str, *, quiet: bool) -> None:

@@ -37,10 +37,10 @@ def compare_diagnoses(
         ConfigError: the two cannot be compared.
     """
     if not min_change_db >= 0.0:
-        raise ConfigError(f"a change of {min_change_db:g} dB", at="--min-change", hint="give 0 or more")
+        raise ConfigError(f"a change of {min_change_db:g} dB", at="`min_change_db`", hint="give 0 or more")
     reasons = obstacles(before, after)
     if reasons and not force:
-        hint = "diagnose both on the same samples, or add --force to see the figures side by side"
+        hint = "diagnose both on the same samples, or add `force` to see the figures side by side"
         raise ConfigError("; ".join(reasons), at=f"{source_before} and {source_after}", hint=hint)
     matching = match_layers(before.measurement.records, after.measurement.records)
     return Comparison(

@@ -169,7 +169,7 @@ def _allowances(texts: Sequence[str], origin: str) -> Settings:
     for text in texts:
         pattern, equals, db = (part.strip() for part in text.rpartition("="))
         if not equals or not pattern:
-            raise ConfigError(f"{text!r} is not of the form LAYER=DB", at=origin, hint="for example --allow 'head.*=5'")
+            raise ConfigError(f"{text!r} is not of the form LAYER=DB", at=origin, hint="for example `allow='head.*=5'`")
         found[f"{ALLOW}{pattern}"] = Setting(db, origin)
     return found
 

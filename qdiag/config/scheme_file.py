@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from qdiag.config.layer_keys import LAYERS, layer_keys, override_tables, split_layer_key, with_quoted_patterns
 from qdiag.config.presets import preset_names, preset_path
-from qdiag.config.toml_table import TomlTable, quoted, read_assignment, read_toml
+from qdiag.config.toml_table import TomlTable, is_override, quoted, read_assignment, read_toml
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 from qdiag.errors import ConfigError
 
@@ -42,7 +42,7 @@ def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
         change = with_quoted_patterns(read_assignment(text))
         _refuse_unknown(change)
         if "base" in change.values:
-            raise ConfigError("base belongs into a TOML file", at=f"--set {text}", hint="choose it with --scheme")
+            raise ConfigError("base belongs into a TOML file", at=f"`overrides={text}`", hint="choose it with `scheme`")
         changes = change.over(changes)
     scheme = _build(changes.over(table), ref)
     if changes.values and "name" not in changes.values:
@@ -98,7 +98,7 @@ def _refuse_unknown(table: TomlTable) -> None:
         if key in known:
             continue
         origin = table.origins[key]
-        at = origin if origin.startswith("--set") else f"{origin}: {key}"
+        at = origin if is_override(origin) else f"{origin}: {key}"
         if key in (*_SECTIONS, LAYERS):
             section = key if key != LAYERS else f'{LAYERS}."NAME".weights'
             raise ConfigError(
@@ -142,14 +142,14 @@ def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: 
         first: Any = error.errors()[0]
         key = ".".join(str(part) for part in (section, *first["loc"]) if part != "" and not isinstance(part, int))
         origin = table.origins.get(key, ref)
-        at = origin if origin.startswith("--set") else f"{origin}: {key}"
+        at = origin if is_override(origin) else f"{origin}: {key}"
         raise ConfigError(
             f"{key} = {_toml(first['input'])}: {_expectation(first)}", at=at, hint=_did_you_mean(first)
         ) from None
     except ConfigError as error:
         section = section or error.at or ""
         touched = [table.origins[k] for k in table.values if k.startswith(f"{section}." if section else "")]
-        by_option = [origin for origin in touched if origin.startswith("--set")]
+        by_option = [origin for origin in touched if is_override(origin)]
         origin = by_option[-1] if by_option else ref
         at = f"{origin}: {section}" if section and not by_option else origin
         raise ConfigError(error.message, at=at, hint=error.hint) from None
@@ -192,6 +192,6 @@ def _unknown_scheme(name: str) -> ConfigError:
     question = f"did you mean {near[0]}? " if near else ""
     return ConfigError(
         f"no scheme is called {name}",
-        at="--scheme",
+        at="`scheme`",
         hint=f"{question}known: {', '.join(names)}, or the path of a .toml",
     )

@@ -21,6 +21,8 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PART = re.compile(r'("(?:[^"\\]|\\.)*")|([^."]+)')
 _ASSIGNMENT = re.compile(r"""((?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'=])*)=(.*)""", re.DOTALL)
 """A key, in which parts in quotes may hold an equals sign, and a value."""
+_OVERRIDES = "`overrides="
+"""How the place of an assignment begins, which is no file."""
 
 
 @dataclass(frozen=True)
@@ -85,22 +87,27 @@ def read_toml(path: Path) -> TomlTable:
     return _table(text, str(path), hint="`qdiag schemes` shows where working examples lie")
 
 
+def is_override(origin: str) -> bool:
+    """Whether a key was written in an assignment rather than in a file."""
+    return origin.startswith(_OVERRIDES)
+
+
 def read_assignment(text: str) -> TomlTable:
     """One `key=value` from the command line; a value that is not TOML is taken as a string (`bias=float`).
 
     Raises:
         ConfigError: there is no `=`, or no key before it.
     """
-    origin, match = f"--set {text}", _ASSIGNMENT.fullmatch(text)
+    origin, match = f"{_OVERRIDES}{text}`", _ASSIGNMENT.fullmatch(text)
     key, value = (part.strip() for part in match.groups()) if match else ("", "")
     if not key:
-        raise ConfigError("not of the form key=value", at=origin, hint="for example --set weights.bits=4")
+        raise ConfigError("not of the form key=value", at=origin, hint="for example `overrides=weights.bits=4`")
     try:
         tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return _table(f'{key} = "{escaped}"', origin, hint="for example --set weights.bits=4")
-    return _table(f"{key} = {value}", origin, hint="for example --set weights.bits=4")
+        return _table(f'{key} = "{escaped}"', origin, hint="for example `overrides=weights.bits=4`")
+    return _table(f"{key} = {value}", origin, hint="for example `overrides=weights.bits=4`")
 
 
 def _table(text: str, origin: str, hint: str) -> TomlTable:

@@ -72,7 +72,7 @@ class TensorScheme:
         if (self.granularity == "per_group") != (self.group_size is not None):
             raise ConfigError(
                 "granularity = per_group and group_size go together",
-                hint="set both, such as --set weights.granularity=per_group --set weights.group_size=32",
+                hint="set both: `overrides=weights.granularity=per_group` `overrides=weights.group_size=32`",
             )
         if self.group_size is not None and self.group_size < 1:
             raise ConfigError(f"group_size = {self.group_size}", hint="use 1 or more weights per group")

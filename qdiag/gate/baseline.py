@@ -98,7 +98,7 @@ def _figure_check(
         return cannot_judge(rule, unit, limit, reason or NO_BASELINE, now)
     if before is None or not same_criterion(now, before):
         has = before.criterion.name if before is not None else "no such figure"
-        why = f"the baseline has {has}, this result {now.criterion.name}: --update-baseline --accept writes it anew"
+        why = f"the baseline has {has}, this result {now.criterion.name}: `update_baseline` `accept` writes it anew"
         return cannot_judge(rule, unit, limit, why, now)
     return _changed(rule, unit or now.criterion.change_unit, limit, now, before)
 

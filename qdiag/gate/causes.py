@@ -31,7 +31,7 @@ def new_cause_check(ranking: Ranking | None, baseline: Baseline | None, threshol
     reason = NO_RANKING if ranking is None else "" if baseline is not None else NO_BASELINE
     if baseline is not None and baseline.causes is None and not reason:
         reason = (
-            "the baseline was made from a measurement, without causes: write it again with --update-baseline --accept"
+            "the baseline was made from a measurement, without causes: write it again with `update_baseline` `accept`"
         )
     if ranking is None or reason:
         return GateCheck("no_new_causes", "cannot_judge", "layers", reason=reason)
@@ -77,7 +77,7 @@ def named_causes(ranking: Ranking, baseline: Baseline | None) -> tuple[NamedCaus
     return tuple(named)
 
 
-NO_BASELINE = "no baseline: give --baseline FILE; --update-baseline writes one"
+NO_BASELINE = "no baseline: give `baseline=FILE`; `update_baseline` writes one"
 
 
 def _forbidden(ranking: Ranking, code: str, is_failure: bool) -> GateCheck:

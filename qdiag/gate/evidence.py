@@ -122,7 +122,7 @@ def why_unusable(measurement: Measurement) -> str | None:
 def why_no_metric(measurement: Measurement) -> str | None:
     """Why nothing can be said about the figure that judges; None when it can."""
     if measurement.task.judged is None:
-        return _why_no_answers(measurement) or "the SQNR of the outputs judges, and no figure: --min-sqnr limits it"
+        return _why_no_answers(measurement) or "the SQNR of the outputs judges, and no figure: `min_sqnr` limits it"
     return _why_no_answers(measurement)
 
 
@@ -132,7 +132,7 @@ def why_no_accuracy(measurement: Measurement) -> str | None:
     if reason is not None or task.accuracy is not None:
         return reason
     reason = "no labels, or no output whose answers could be held against them"
-    return reason if task.judged is None else f"{reason}; --max-metric-drop limits {task.judged.criterion.name}"
+    return reason if task.judged is None else f"{reason}; `max_metric_drop` limits {task.judged.criterion.name}"
 
 
 def why_no_agreement(measurement: Measurement) -> str | None:

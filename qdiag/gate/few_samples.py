@@ -42,7 +42,7 @@ def with_few_samples(check: GateCheck, sample_count: int) -> GateCheck:
     if not is_short:
         return check
     samples = "1 sample" if sample_count == 1 else f"{sample_count} samples"
-    return replace(check, status="fail", reason=f"{reason} ({samples}); --allow-few-samples lets it pass")
+    return replace(check, status="fail", reason=f"{reason} ({samples}); `allow_few_samples` lets it pass")
 
 
 def _bound(check: GateCheck) -> float | None:

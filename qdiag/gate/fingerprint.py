@@ -48,7 +48,7 @@ def mismatch(now: Mapping[str, str], baseline: Baseline) -> str | None:
     ]
     if not different:
         return None
-    return f"the baseline is of something else ({'; '.join(different)}): --update-baseline --accept writes it anew"
+    return f"the baseline is of something else ({'; '.join(different)}): `update_baseline` `accept` writes it anew"
 
 
 def explaining_changes(now: Mapping[str, str], baseline: Baseline) -> tuple[str, ...]:

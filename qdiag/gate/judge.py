@@ -29,7 +29,7 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
     if thresholds.is_empty:
         raise ConfigError(
             "no threshold is set, and a gate without one would let everything pass",
-            hint="give --max-drop 1, --min-sqnr 20, ..., or a table [gate] in qdiag.toml",
+            hint="give `max_drop=1`, `min_sqnr=20`, ..., or a table [gate] in qdiag.toml",
         )
     measurement = evidence.measurement
     checks = tuple(_checks(evidence, thresholds, baseline))
@@ -92,7 +92,7 @@ def _checks(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline |
 def _strict(check: GateCheck) -> GateCheck:
     if check.status != "undecided":
         return check
-    return replace(check, status="fail", reason=f"{check.reason}; --strict lets nothing undecided pass")
+    return replace(check, status="fail", reason=f"{check.reason}; `strict` lets nothing undecided pass")
 
 
 def _notes(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | None) -> Iterator[str]:
@@ -104,11 +104,11 @@ def _notes(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | 
     for pattern in unmatched_allowances(evidence.measurement, thresholds.allow):
         yield f"allow {pattern}: no quantized layer has such a name"
     if thresholds.allow and not thresholds.min_layer_sqnr_db.is_set:
-        yield "allow without a limit for layers: give --min-layer-sqnr"
+        yield "allow without a limit for layers: give `min_layer_sqnr`"
     if baseline is not None:
         now = fingerprints(evidence.measurement)
         reason = mismatch(now, baseline)
         if reason is None:
             yield from explaining_changes(now, baseline)
         if not thresholds.needs_baseline:
-            yield "the baseline limits nothing: give --tolerance, --tolerance-metric, --tolerance-db or --no-new-causes"
+            yield "the baseline limits nothing: give `tolerance`, `tolerance_metric`, `tolerance_db` or `no_new_causes`"

@@ -79,7 +79,7 @@ def _layer_checks(measurement: Measurement, thresholds: Thresholds) -> Iterator[
         status = lower_status(value, None, limit)
         reason = f"allowed by {pattern}" if pattern else "no finite value" if status == "cannot_judge" else ""
         if _is_silent(record) and limit.fail != -math.inf:
-            status, reason = "cannot_judge", f"nothing but zeros: --allow '{record.name}=-inf' leaves it out"
+            status, reason = "cannot_judge", f"nothing but zeros: `allow='{record.name}=-inf'` leaves it out"
         yield GateCheck(
             "min_layer_sqnr",
             status,

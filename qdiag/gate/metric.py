@@ -27,6 +27,6 @@ def metric_checks(measurement: Measurement, thresholds: Thresholds) -> Iterator[
         elif is_floor == judged.criterion.higher_is_better:
             yield value_check(rule, judged, limit, is_floor=is_floor)
         else:
-            better, other = ("lower", "--max-metric") if is_floor else ("higher", "--min-metric")
+            better, other = ("lower", "`max_metric`") if is_floor else ("higher", "`min_metric`")
             why = f"of {judged.criterion.name} {better} is better: {other} limits it"
             yield cannot_judge(rule, judged.criterion.unit, limit, why, judged)

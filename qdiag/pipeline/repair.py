@@ -128,7 +128,7 @@ def chosen_batchnorms(audit: BatchNormAudit, patterns: Sequence[str]) -> dict[st
     if patterns and not chosen:
         raise ConfigError(
             f"no BatchNorm is called {' or '.join(patterns)}",
-            at="--layers",
+            at="`layers`",
             hint=f"they are called {', '.join(names[:6])}" if names else "the network has none",
         )
     return {name: by_name[name] for name in chosen}
@@ -191,7 +191,7 @@ class _Repairing:
         assert self._context.batchnorms is not None
         step = replace(step, batchnorms=without_channels(rows, self._context.batchnorms, reasons))
         if moved > self._bound:
-            return replace(step, relative_delta=moved, refused=f"{self._too_much(moved)} (--float-bound)"), change, None
+            return replace(step, relative_delta=moved, refused=f"{self._too_much(moved)} (`float_bound`)"), change, None
         step = replace(
             step, layers=treatment.layers, tensors=tuple(treatment.tensors), relative_delta=change.relative_delta
         )
@@ -226,7 +226,7 @@ def _sites(case: Case, context: RepairContext, options: RepairOptions) -> list[F
     if patterns and not chosen:
         raise ConfigError(
             f"no layer with weights is called {' or '.join(patterns)}",
-            at="--layers",
+            at="`layers`",
             hint=f"they are called {', '.join(names[:6])}" if names else "the network has none",
         )
     return [FindingSite(name) for name in chosen]

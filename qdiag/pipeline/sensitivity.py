@@ -120,7 +120,7 @@ def measure_sensitivity(
         raise ConfigError(
             f"no layer has quantizers of {options.part} to switch",
             at=experiment.case.scheme.name,
-            hint="use --part both",
+            hint="use `part=both`",
         )
     with session.watch.stage("sweep"):
         found = sensitivity_of(session, experiment, options)

@@ -125,9 +125,9 @@ def check_target(source: str | Path, target: str | Path, *, force: bool, in_plac
         return
     if Path(source).exists() and path.samefile(source):
         if not in_place:
-            raise WriteError("this is the model that was read", at=str(path), hint="--in-place replaces it")
+            raise WriteError("this is the model that was read", at=str(path), hint="`in_place` replaces it")
     elif not force:
-        raise WriteError("there is such a file already", at=str(path), hint="--force replaces it")
+        raise WriteError("there is such a file already", at=str(path), hint="`force` replaces it")
 
 
 def _resolved(source: Path, target: str | Path, *, force: bool, in_place: bool) -> Path:

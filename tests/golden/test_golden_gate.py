@@ -8,6 +8,7 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
+from qdiag.cli.parameters import gate_with_options
 from qdiag.cli.tables.gate import print_gate
 from qdiag.core.gate import GateResult
 from qdiag.gate.baseline import make_baseline
@@ -26,7 +27,7 @@ Check = Callable[[str, str], None]
 
 def table(result: GateResult, width: int) -> str:
     console = PrintableConsole(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
-    print_gate(console, result)
+    print_gate(console, gate_with_options(result))
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
 
@@ -44,7 +45,7 @@ def test_table_on_a_narrow_terminal(check_golden: Check) -> None:
 
 @pytest.mark.parametrize("make", [failed, undecided, unjudged, depth_error, overlooked])
 def test_markdown(make: Callable[[], GateResult], check_golden: Check) -> None:
-    check_golden(f"gate_{make.__name__}.md", gate_markdown(make()))
+    check_golden(f"gate_{make.__name__}.md", gate_markdown(gate_with_options(make())))
 
 
 @pytest.mark.parametrize("make", [failed, unjudged])

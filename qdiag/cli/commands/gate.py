@@ -19,6 +19,7 @@ from qdiag.cli.options.expand import expand
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.words import option_words
+from qdiag.cli.parameters import gate_with_options
 from qdiag.cli.run import RunOptions
 from qdiag.cli.tables.gate import print_gate
 from qdiag.config.gate_file import GateSettings, gate_settings
@@ -151,10 +152,14 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, update: _Upd
                 hint="give limits, or --accept",
             )
         evidence = _evidence(target, settings)
-        judged = None if update.is_asked and thresholds.is_empty else judge(evidence, thresholds, baseline)
+        judged = (
+            None
+            if update.is_asked and thresholds.is_empty
+            else gate_with_options(judge(evidence, thresholds, baseline))
+        )
     except QdiagError as error:
         if not thresholds.is_empty:
-            write_gate(unreadable(target.model.model, error, thresholds), files)
+            write_gate(gate_with_options(unreadable(target.model.model, error, thresholds)), files)
         raise
     if update.is_asked and (update.is_accepted or judged is None or judged.exit_code == EXIT_PASSED):
         _write_baseline(evidence, path)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.options.common import Order
+from qdiag.cli.parameters import as_options
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid, model_lines
 from qdiag.core.listed import listed
@@ -45,7 +46,7 @@ def _pairing_lines(audit: BatchNormAudit) -> list[tuple[str, Text]]:
         guessed = len(doubtful) - likely
         parts = [f"{likely} likely (~)"] * (likely > 0) + [f"{guessed} guessed (?)"] * (guessed > 0)
         lines.append(("", Text(f"by {doubtful[0].paired_by}: {', '.join(parts)}", style="yellow")))
-    return lines + [("note", Text(note)) for note in audit.notes]
+    return lines + [("note", Text(as_options(note))) for note in audit.notes]
 
 
 def _headline(audit: BatchNormAudit) -> Text:

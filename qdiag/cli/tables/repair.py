@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.parameters import as_options
 from qdiag.cli.tables.batchnorm_rows import print_batchnorms
 from qdiag.cli.tables.change_lines import float_change_lines, harmless_words, quantized_lines
 from qdiag.cli.tables.fit import Column, fit_table
@@ -25,7 +26,9 @@ def print_repair(console: Console, repair: ModelRepair) -> None:
     console.print()
     for step in repair.steps:
         if step.refused is not None:
-            console.print(Text.assemble((f"refused {step.repair}: ", "yellow"), step.refused), soft_wrap=True)
+            console.print(
+                Text.assemble((f"refused {step.repair}: ", "yellow"), as_options(step.refused)), soft_wrap=True
+            )
     if repair.batchnorms:
         print_batchnorms(console, repair)
     print_end(console, repair, _last_line(repair))

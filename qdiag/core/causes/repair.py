@@ -21,12 +21,12 @@ def check_written(names: Sequence[str]) -> None:
         ConfigError: a name that is unknown or given twice, or a repair that is none of the weights; says what to do.
     """
     if not names:
-        raise ConfigError("no repair is named", at="--with", hint=f"give one of {', '.join(WRITTEN)}, or several")
+        raise ConfigError("no repair is named", at="`repairs`", hint=f"give one of {', '.join(WRITTEN)}, or several")
     for i, name in enumerate(names):
         if name not in TRAITS:
-            raise ConfigError(f"there is no repair {name!r}", at="--with", hint=f"give one of {', '.join(WRITTEN)}")
+            raise ConfigError(f"there is no repair {name!r}", at="`repairs`", hint=f"give one of {', '.join(WRITTEN)}")
         if name in names[:i]:
-            raise ConfigError(f"{name} is given twice", at="--with", hint="name each repair once")
+            raise ConfigError(f"{name} is given twice", at="`repairs`", hint="name each repair once")
         traits = TRAITS[name]
         if traits.writes == "graph" and i > 0:
             raise ConfigError(
@@ -36,11 +36,11 @@ def check_written(names: Sequence[str]) -> None:
             )
         if traits.must_be_last and i + 1 < len(names):
             raise ConfigError(
-                f"{name} comes last: other weights would round otherwise", at="--with", hint="name it at the end"
+                f"{name} comes last: other weights would round otherwise", at="`repairs`", hint="name it at the end"
             )
         if traits.why_not_written is not None:
             reason, hint = traits.why_not_written
-            raise ConfigError(f"{name} cannot be written: {reason}", at="--with", hint=hint)
+            raise ConfigError(f"{name} cannot be written: {reason}", at="`repairs`", hint=hint)
 
 
 def changes_graph(names: Sequence[str]) -> bool:

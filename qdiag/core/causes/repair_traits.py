@@ -13,7 +13,7 @@ PlaceboSites = Literal["other channels", "other layers", "none"]
 Method = Literal["mean", "constant"]
 
 _PLACEBO: Mapping[Scope, PlaceboSites] = {"channel": "other channels", "layer": "other layers", "network": "none"}
-_PLAN = ("it changes how the network is quantized, not the network", "give the scheme with --scheme and --set")
+_PLAN = ("it changes how the network is quantized, not the network", "give the scheme with `scheme` and `overrides`")
 _RELU6 = (
     "ReLU6 is code, not weights: no checkpoint can hold the change",
     "replace nn.ReLU6 by nn.ReLU (F.relu6 by F.relu) in the network, and train on; qdiag rank says what it gives",

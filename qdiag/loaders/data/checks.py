@@ -112,7 +112,7 @@ def check_batch(batch: Batch, expected_shape: Sequence[int], *, at: str | None =
     raise DataError(
         f"inputs are {_shape(got)}, the network takes {_shape(expected)}",
         at=at,
-        hint="use --resize and --crop, or another --input-shape",
+        hint="use `resize` and `crop`, or another `input_shape`",
     )
 
 

@@ -121,7 +121,7 @@ def _image_layout(shape: tuple[int, ...], reading: Reading) -> Layout:
             last = not first
         else:
             raise DataError(
-                f"shape {shape} could be (N, C, H, W) or (N, H, W, C)", hint="say which with --input-shape 1,C,H,W"
+                f"shape {shape} could be (N, C, H, W) or (N, H, W, C)", hint="say which with `input_shape=1,C,H,W`"
             )
     if first:
         return "nchw"

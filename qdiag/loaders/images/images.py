@@ -116,7 +116,7 @@ class ImageSamples:
             f"{other_size[0]}x{other_size[1]} (height x width)"
             + (" after preprocessing" if self.how.resize is not None else ""),
             at=name(first),
-            hint="images of different sizes need --crop, with --resize where some are smaller",
+            hint="images of different sizes need `crop`, with `resize` where some are smaller",
         )
 
 

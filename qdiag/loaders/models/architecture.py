@@ -15,8 +15,8 @@ from qdiag.loaders.python_ref import is_python_ref, load_object, parse_query
 
 _ZOO = "zoo:"
 FORMS_HINT = (
-    "say how the network is built: --arch zoo:mobilenet_v1?width=0.75, --arch package.module:factory "
-    "or --arch ./net.py:factory"
+    "say how the network is built: `arch=zoo:mobilenet_v1?width=0.75`, `arch=package.module:factory` "
+    "or `arch=./net.py:factory`"
 )
 
 
@@ -49,7 +49,7 @@ def build_architecture(reference: str, tensor_names: Iterable[str] | None = None
         LoadError: no such file, module or factory; a factory that fails or returns no `nn.Module`.
     """
     if not is_architecture_ref(reference):
-        raise ConfigError(f"--arch {reference!r} names no network", hint=FORMS_HINT)
+        raise ConfigError(f"`arch={reference!r}` names no network", hint=FORMS_HINT)
     name, arguments = parse_query(reference)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -27,9 +27,9 @@ from qdiag.loaders.probe import probe
 _LEGACY_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")  # first object of torch.save before torch 1.6
 _LEGACY_HEADERS = 3  # pickles before the saved object: the magic number, a version and facts about the machine
 _TRUST_HINT = (
-    "if you trust where it comes from, add --trust; or save model.state_dict() and give the network with --arch"
+    "if you trust where it comes from, add `trust`; or save model.state_dict() and give the network with `arch`"
 )
-_FAILED_HINT = "it may be damaged, or need another version of its libraries; a state dict with --arch needs neither"
+_FAILED_HINT = "it may be damaged, or need another version of its libraries; a state dict with `arch` needs neither"
 _DAMAGED_HINT = "it is damaged or cut short; copy or save it again"
 
 
@@ -117,7 +117,7 @@ def _explained(file: ModelFile) -> Iterator[None]:
             f"the class of the pickled module cannot be imported: {first_line(error)}",
             at=file.at,
             hint="run from the folder of its code or install it; "
-            "or save model.state_dict() and give the network with --arch ./net.py:factory",
+            "or save model.state_dict() and give the network with `arch=./net.py:factory`",
         ) from error
     except (Exception, SystemExit) as error:
         raise LoadError(f"executing the pickle failed: {first_line(error)}", at=file.at, hint=_FAILED_HINT) from error

@@ -17,7 +17,7 @@ from qdiag.loaders.probe import probe
 
 _OLD_LAYOUT = "serialized_exported_program.json"
 _TRUST_HINT = (
-    "if you trust where it comes from, add --trust; or save model.state_dict() and give the network with --arch"
+    "if you trust where it comes from, add `trust`; or save model.state_dict() and give the network with `arch`"
 )
 
 

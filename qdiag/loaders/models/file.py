@@ -113,5 +113,5 @@ def refuse_arch(file: ModelFile, options: LoadOptions, what: str) -> None:
         raise LoadError(
             f"this file already holds its architecture ({what})",
             at=file.at,
-            hint="leave --arch out; it is for state dicts and .safetensors files",
+            hint="leave `arch` out; it is for state dicts and .safetensors files",
         )

@@ -12,7 +12,7 @@ FORMATS_HINT = (
     "package.module:factory or zoo:NAME"
 )
 _TENSORFLOW = "TensorFlow and Keras files are not read"
-_TENSORFLOW_HINT = "convert the weights to PyTorch, save a state dict, and give the network with --arch"
+_TENSORFLOW_HINT = "convert the weights to PyTorch, save a state dict, and give the network with `arch`"
 _ONNX_HINT = "give the PyTorch model that it was exported from"
 
 # (first bytes, at this offset, what it is, what to do)
@@ -22,9 +22,9 @@ _SIGNATURES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"TFL3", 4, f"this is a TFLite file: {_TENSORFLOW}", _TENSORFLOW_HINT),
     (b"\x08\x01\x12", 0, f"this is a TensorFlow SavedModel: {_TENSORFLOW}", _TENSORFLOW_HINT),
     (b"GGUF", 0, "GGUF files are not read", FORMATS_HINT),
-    (b"\x89PNG", 0, "this is a PNG image, not a model", "give images with --data"),
-    (b"\xff\xd8\xff", 0, "this is a JPEG image, not a model", "give images with --data"),
-    (b"\x93NUMPY", 0, "this is a NumPy array, not a model", "give arrays with --data"),
+    (b"\x89PNG", 0, "this is a PNG image, not a model", "give images with `data`"),
+    (b"\xff\xd8\xff", 0, "this is a JPEG image, not a model", "give images with `data`"),
+    (b"\x93NUMPY", 0, "this is a NumPy array, not a model", "give arrays with `data`"),
     (b"\x1f\x8b", 0, "this is a gzip archive, not a model", "unpack it first"),
     (b"\xfd7zXZ", 0, "this is an xz archive, not a model", "unpack it first"),
     (b"ustar", 257, "this is a tar archive, not a model", "unpack it first; torch.save of before 2018 is not read"),
@@ -78,7 +78,7 @@ def _refuse_zip(file: ModelFile) -> LoadError:
     if not file.members:
         return LoadError("this is a zip archive cut short or damaged", at=file.at, hint="copy or save it again")
     if any(name.endswith(".npy") for name in file.members):
-        return LoadError("this is an archive of NumPy arrays, not a model", at=file.at, hint="give arrays with --data")
+        return LoadError("this is an archive of NumPy arrays, not a model", at=file.at, hint="give arrays with `data`")
     if "model.weights.h5" in file.members:
         return LoadError(f"this is a Keras file: {_TENSORFLOW}", at=file.at, hint=_TENSORFLOW_HINT)
     if any(name.startswith(".data/extern_modules") for name in file.members):

@@ -72,7 +72,7 @@ def _load(reference: str, options: LoadOptions) -> LoadedModel:
             raise LoadError(
                 "this reference already builds a network",
                 at=reference,
-                hint="leave --arch out, or give a file of weights",
+                hint="leave `arch` out, or give a file of weights",
             )
         return load_reference(reference)
     if path.is_dir():
@@ -81,7 +81,7 @@ def _load(reference: str, options: LoadOptions) -> LoadedModel:
     for loader in LOADERS:
         if loader.matches(file):
             if options.key is not None and loader is not model_checkpoint.LOADER:
-                raise LoadError(f"a file of {loader.name} has no keys", at=reference, hint="leave --key out")
+                raise LoadError(f"a file of {loader.name} has no keys", at=reference, hint="leave `key` out")
             return loader.load(file, options)
     raise refuse_file(file)
 

@@ -18,7 +18,7 @@ state dict is found when it is the only one."""
 
 _WRAPPERS = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, Lightning and averaging wrappers
 _FLOAT_HINT = "give the float model; qdiag quantizes it itself"
-_FIT_HINT = "check that --arch and its arguments are those that the weights were trained with"
+_FIT_HINT = "check that `arch` and its arguments are those that the weights were trained with"
 _SHOWN = 8
 _DEPTH = 4
 
@@ -76,7 +76,7 @@ def _only_one(
     if len(found) > 1:
         names = ["/".join(inner[0]) for inner in found]
         which = listed(names, _SHOWN)
-        raise LoadError(f"several models in it, under {which}", at=at, hint=f"say which: --key {names[0]}")
+        raise LoadError(f"several models in it, under {which}", at=at, hint=f"say which: `key={names[0]}`")
     return found[0] if found else None
 
 

@@ -18,8 +18,8 @@ from qdiag.loaders.probe import probe
 _READ_BY_TORCH = ("data.pkl", "constants.pkl", "version", ".data/version", "byteorder")
 _FOLDERS_READ = ("data/", "constants/", "extra/")
 _TRUST_HINT = (
-    "TorchScript is code; if you trust where it comes from, add --trust; or save model.state_dict() and give the "
-    "network with --arch"
+    "TorchScript is code; if you trust where it comes from, add `trust`; or save model.state_dict() and give the "
+    "network with `arch`"
 )
 _QUANTIZED_HINT = "give the float model; qdiag quantizes it itself"
 

@@ -168,7 +168,7 @@ class _Check:
                     f"the network is random: two calls on the same samples have {found.what} in "
                     f"{self._name(found)}; its result depends on {what}{places_words(places)}",
                     hint="make it deterministic in eval mode (is a functional dropout left on?), "
-                    "or measure another part with --submodule",
+                    "or measure another part with `submodule`",
                 )
 
     def _refuse_stateful(self, expected: tuple[Tensor, ...]) -> None:
@@ -179,7 +179,7 @@ class _Check:
             raise CaptureError(
                 f"the result depends on the calls before{kept}: a second call on the same samples has {found.what} in "
                 f"{self._name(found)}",
-                hint="make the state an input and an output of forward, or measure another part with --submodule",
+                hint="make the state an input and an output of forward, or measure another part with `submodule`",
             )
 
     def _name(self, found: Difference) -> str:
@@ -197,15 +197,15 @@ class _Check:
             return CaptureError(
                 f"{message}; {told}",
                 hint="a graph holds one way through forward: write the choice with torch.where or torch.cond, "
-                "keep values in torch, or measure another part with --submodule",
+                "keep values in torch, or measure another part with `submodule`",
             )
         if size != self._size:
             return CaptureError(
                 f"{message} (captured with {self._size}): forward computes something else at another batch size",
-                hint=f"does forward look at the batch size? Measure with --batch-size {self._size}, "
-                "or another part with --submodule",
+                hint=f"does forward look at the batch size? Measure with `batch_size={self._size}`, "
+                "or another part with `submodule`",
             )
-        return CaptureError(message, hint="save it with torch.export.save, or measure another part with --submodule")
+        return CaptureError(message, hint="save it with torch.export.save, or measure another part with `submodule`")
 
 
 def places_words(places: Sequence[str]) -> str:

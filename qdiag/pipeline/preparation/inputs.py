@@ -109,7 +109,7 @@ def naming(batches: Batches) -> Iterator[None]:
         error.at = error.at or _place(batches, error.sample)
         raise
     except DataError as error:
-        error.at = error.at or ("--input-shape" if batches.is_data_free else batches.source)
+        error.at = error.at or ("`input_shape`" if batches.is_data_free else batches.source)
         raise
 
 

@@ -106,7 +106,7 @@ def _program(subject: Subject, example: Tensor) -> Program:
         _check_accepted(lambda x: Runner(program)((x,)), Batch((_parts(example, program.batch_size)[0],)))
         return program
     except QdiagError as error:
-        error.hint = error.hint or "give --data, or check --input-shape"
+        error.hint = error.hint or "give `data`, or check `input_shape`"
         raise
 
 
@@ -125,7 +125,7 @@ def _check_accepted(run: Callable[[Tensor], object], batch: Batch) -> None:
             run(*batch.args)
     except Exception as error:
         refusal = not_accepted(batch, error)
-        refusal.at, refusal.hint = "--input-shape", "give the shape of the network's one float input, or --data"
+        refusal.at, refusal.hint = "`input_shape`", "give the shape of the network's one float input, or `data`"
         raise refusal from error
 
 

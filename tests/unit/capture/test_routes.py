@@ -201,4 +201,4 @@ def test_torchscript_without_a_graph_is_not_sent_to_a_submodule() -> None:
         with pytest.raises(CaptureError, match="could not be turned into a graph") as caught:
             qdiag.measure(scripted, args[0])
     assert "torch.export.save" in str(caught.value.hint)
-    assert "--submodule" not in str(caught.value.hint)
+    assert "`submodule`" not in str(caught.value.hint)

@@ -163,7 +163,7 @@ def test_what_cannot_be_compared_is_refused_unless_forced(after: Diagnosis, reas
     with pytest.raises(ConfigError, match=reason) as caught:
         compare_diagnoses(diagnoses.diagnosis(), after, source_before="a.json", source_after="b.json")
     assert caught.value.at == "a.json and b.json"
-    assert "--force" in (caught.value.hint or "")
+    assert "`force`" in (caught.value.hint or "")
     forced = compare_diagnoses(diagnoses.diagnosis(), after, force=True)
     assert len(forced.forced) == 1
     assert forced.task.judged is not None

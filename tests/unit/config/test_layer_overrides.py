@@ -100,7 +100,7 @@ def test_bad_overrides_say_where_and_what(assignment: str, message: str, hint: s
     with pytest.raises(ConfigError) as caught:
         load_scheme("int8", [assignment])
     assert caught.value.message == message
-    assert caught.value.at == f"--set {assignment}"
+    assert caught.value.at == f"`overrides={assignment}`"
     assert hint is None or hint in str(caught.value.hint)
 
 

@@ -132,7 +132,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_p
 def test_a_bad_override_says_which_option_and_what_is_wrong(assignment: str, message: str) -> None:
     error = refusal("int8", assignment)
     assert error.message == message
-    assert error.at == f"--set {assignment}"
+    assert error.at == f"`overrides={assignment}`"
 
 
 @pytest.mark.parametrize("assignment", ["weights.type=power_of_tow", "activations.type=powerof2"])

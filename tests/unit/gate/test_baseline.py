@@ -101,7 +101,7 @@ def test_a_baseline_of_something_else_is_refused(name: str, other: Measurement) 
     result = judge(of(other), HALF_A_POINT, make_baseline(of(measurement())))
     assert result.exit_code == 2
     assert name in result.checks[0].reason
-    assert "--update-baseline" in result.checks[0].reason
+    assert "`update_baseline`" in result.checks[0].reason
     beside = judge(of(other), replace(HALF_A_POINT, max_drop_pp=Limit(fail=1.0)), make_baseline(of(measurement())))
     assert beside.checks[0].status == "fail"  # a limit of its own is judged all the same
     assert beside.checks[0].baseline != beside.checks[0].baseline  # and shows no figure of another kind

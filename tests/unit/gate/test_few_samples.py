@@ -42,7 +42,7 @@ def test_a_handful_of_right_answers_proves_nothing(name: str, n: int) -> None:
     thresholds = Thresholds(**{name: LIMITS[name]})  # type: ignore[arg-type]
     check = check_of(PairedCounts(n, 0, 0, 0), thresholds)
     assert check.status == "fail"
-    assert "--allow-few-samples" in check.reason
+    assert "`allow_few_samples`" in check.reason
     allowed = check_of(PairedCounts(n, 0, 0, 0), replace(thresholds, allow_few_samples=True))
     assert allowed.status == "undecided"
 

@@ -113,8 +113,8 @@ def test_values_have_a_floor_where_higher_is_better_and_a_ceiling_where_lower_is
 
 def test_a_limit_in_the_wrong_direction_is_no_limit() -> None:
     for measured, name, other in (
-        (of(figure(MAE, 0.30, 0.31, 0.02)), "min_metric", "--max-metric"),
-        (of(figure(PSNR, 30.0, 29.9, 0.05)), "max_metric", "--min-metric"),
+        (of(figure(MAE, 0.30, 0.31, 0.02)), "min_metric", "`max_metric`"),
+        (of(figure(PSNR, 30.0, 29.9, 0.05)), "max_metric", "`min_metric`"),
     ):
         result = gate(measured, **{name: Limit(fail=0.4)})
         assert result.exit_code == 2
@@ -150,7 +150,7 @@ def test_a_share_of_wrong_answers_is_no_accuracy() -> None:
     assert single(errors, min_accuracy_percent=Limit(fail=20.0)).status == "cannot_judge"
     check = single(errors, max_drop_pp=Limit(fail=1.0))
     assert check.status == "cannot_judge"
-    assert "--max-metric-drop limits WER" in check.reason
+    assert "`max_metric_drop` limits WER" in check.reason
     assert single(errors, max_metric_drop=Limit(fail=1.0)).status == "fail"
 
 

@@ -147,7 +147,7 @@ def test_images_of_two_sizes_are_both_named(tmp_path: Path) -> None:
     save(tmp_path / "h.png", 12, 10)
     with pytest.raises(DataError, match=r"a.png: 8x10, but h.png is 12x10") as refusal:
         open_all(tmp_path)
-    assert "--crop" in (refusal.value.hint or "")
+    assert "`crop`" in (refusal.value.hint or "")
     assert open_all(tmp_path, Reading(Preprocessing(crop=8)))[0].shape == (8, 3, 8, 8)
     with pytest.raises(DataError, match="after preprocessing"):
         open_all(tmp_path, Reading(Preprocessing(resize=6)))

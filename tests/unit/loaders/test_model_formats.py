@@ -143,7 +143,7 @@ def test_a_damaged_middle_gives_an_error_of_ours_or_a_network(folder: Path, tmp_
 def test_an_architecture_for_a_file_that_has_one_is_refused(folder: Path, kind: str) -> None:
     with pytest.raises(LoadError, match="already holds its architecture") as caught:
         load_subject(folder / kind, arch=files.ARCH, trust=True)
-    assert "leave --arch out" in str(caught.value.hint)
+    assert "leave `arch` out" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("kind", ["state dict", "legacy state dict", "safetensors"])

@@ -100,7 +100,7 @@ def test_two_models_ask_which_and_key_says_it(tmp_path: Path, capsys: pytest.Cap
     torch.save({"student": one.state_dict(), "teacher": {"deep": two.state_dict()}}, path)
     with pytest.raises(LoadError, match="several models in it, under student, teacher/deep") as caught:
         load_subject(path, arch=files.ARCH)
-    assert caught.value.hint == "say which: --key student"
+    assert caught.value.hint == "say which: `key=student`"
     assert_same(one, load_subject(path, arch=files.ARCH, key="student").model)
     assert_same(two, load_subject(path, arch=files.ARCH, key="teacher").model)
     assert_same(two, load_subject(path, arch=files.ARCH, key="teacher/deep").model)

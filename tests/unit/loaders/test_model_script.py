@@ -94,7 +94,7 @@ def test_a_file_that_writes_while_it_is_loaded_writes_nothing(tmp_path: Path) ->
     victim.write_text("precious")
     with pytest.raises(UntrustedError, match="aten::save") as caught:
         load_subject(path)
-    assert "--trust" in str(caught.value.hint)
+    assert "`trust`" in str(caught.value.hint)
     for command in ("bn", "sqnr", "ranges", "sensitivity", "rank"):
         assert run([command, str(path), *([] if command == "bn" else ["--input-shape", "1,3"])]) == 2
     assert run(["fix-bn", str(path), "-o", str(tmp_path / "fixed.ts")]) == 2

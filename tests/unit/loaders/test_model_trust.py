@@ -55,8 +55,8 @@ def test_a_pickled_payload_does_not_run(tmp_path: Path, marker: Path, how: str, 
             load_subject(path, arch=arch)
         assert not marker.exists()
         assert caught.value.at == str(path)
-        assert "--trust" in str(caught.value.hint)
-        assert "--arch" in str(caught.value.hint)
+        assert "`trust`" in str(caught.value.hint)
+        assert "`arch" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("how", WRITERS)
@@ -94,7 +94,7 @@ def test_a_class_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(files.trained_net()).replace(b"SmallNet", b"LostNett"))
     with pytest.raises(LoadError, match="LostNett") as caught:
         load_subject(path, trust=True)
-    assert "--arch" in str(caught.value.hint)
+    assert "`arch" in str(caught.value.hint)
 
 
 @pytest.fixture

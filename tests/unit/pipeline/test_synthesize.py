@@ -134,4 +134,4 @@ def test_a_shape_that_the_network_does_not_take_is_refused(shape: tuple[int, ...
     subject = Subject(model, "module", "net", "net")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="does not accept inputs of shape") as caught:
         synthesize_datasets(Session(), subject, shape)
-    assert caught.value.at == "--input-shape"
+    assert caught.value.at == "`input_shape`"

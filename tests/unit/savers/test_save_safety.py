@@ -28,7 +28,7 @@ def test_the_input_is_replaced_only_in_place(source: Path) -> None:
     with pytest.raises(WriteError, match="the model that was read") as refusal:
         save_subject(subject, NEW, source, force=True)
     assert refusal.value.hint is not None
-    assert "--in-place" in refusal.value.hint
+    assert "`in_place`" in refusal.value.hint
     assert source.read_bytes() == before
     source.chmod(0o640)
     save_subject(subject, NEW, source, in_place=True)
