@@ -70,7 +70,7 @@ def _check_steps(scheme: "TensorScheme") -> None:
     if step is None or bounds is None:
         raise ConfigError(
             "type = linear needs step and range",
-            hint="such as --set weights.step=0.125 --set weights.range=[-1.0,0.875]",
+            hint="such as `overrides=weights.step=0.125` `overrides=weights.range=[-1.0,0.875]`",
         )
     if not 0.0 < step < math.inf:
         raise ConfigError(f"step = {step}", hint="use a number above 0")
