@@ -51,7 +51,7 @@ def print_end(console: Console, repair: ModelRepair, last_line: str) -> None:
 
 def _proof(repair: ModelRepair) -> Lines:
     for note in repair.notes:
-        yield "note", Text(note)
+        yield "note", Text(as_options(note))
     if repair.before is not None:
         yield from size_lines(repair.before.size)
         yield from data_lines(repair.before.data)

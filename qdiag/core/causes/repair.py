@@ -31,7 +31,7 @@ def check_written(names: Sequence[str]) -> None:
         if traits.writes == "graph" and i > 0:
             raise ConfigError(
                 f"{name} comes first: the others are then made in the network that it gives",
-                at="--with",
+                at="`repairs`",
                 hint="name it at the beginning",
             )
         if traits.must_be_last and i + 1 < len(names):

@@ -61,7 +61,7 @@ def fuse_and_repair(
     """
     check_written(options.repairs)
     if subject.submodule is not None:
-        raise ConfigError("a part of a network is not fused", at="--submodule", hint="give the whole network")
+        raise ConfigError("a part of a network is not fused", at="`submodule`", hint="give the whole network")
     experiment = begin(session, subject, datasets, scheme, request)
     program = experiment.case.program
     with session.watch.stage("repair"), torch.no_grad():
@@ -81,7 +81,7 @@ def fuse_and_repair(
     step = replace(step, relative_delta=change.relative_delta)
     if change.relative_delta > options.float_bound:
         moved = f"it moves the float output by {change.relative_delta:.1e} of its largest value"
-        refused = f"{moved}, more than {options.float_bound:.1e} (--float-bound)"
+        refused = f"{moved}, more than {options.float_bound:.1e} (`float_bound`)"
         return _unfused(session, experiment, options, replace(step, layers=(), tensors=(), refused=refused), request)
     others = replace(options, repairs=tuple(options.repairs[1:]))
     inner: ModelRepair | None = None
@@ -132,7 +132,7 @@ def _chosen(blocks: Sequence[LinearBlock], patterns: Sequence[str]) -> list[Line
     if patterns and blocks and not chosen:
         names = ", ".join(block.name for block in blocks[:6])
         raise ConfigError(
-            f"no block of branches is called {' or '.join(patterns)}", at="--layers", hint=f"they are called {names}"
+            f"no block of branches is called {' or '.join(patterns)}", at="`layers`", hint=f"they are called {names}"
         )
     return chosen
 
@@ -148,5 +148,5 @@ def _first(experiment: Experiment) -> Batch:
 def _notes(blocks: Sequence[LinearBlock], subject: Subject, made: Subject) -> tuple[str, ...]:
     notes = [f"{block.name} stays as it is: {block.refused}" for block in blocks if block.refused is not None]
     if made.architecture != subject.architecture:
-        notes.append(f"the file is read with --arch {made.architecture}")
+        notes.append(f"the file is read with `arch={made.architecture}`")
     return tuple(notes)
