@@ -64,16 +64,23 @@ class RangeCalibrator(ABC):
         made = QUANTIZERS[scheme.type].from_weight(weight, scheme, channel_axis=channel_axis)
         if made is not None:
             return made
-        size, axis = scheme.group_size, None if scheme.granularity == "per_tensor" else channel_axis
+        size, axis, missing = scheme.group_size, None if scheme.granularity == "per_tensor" else channel_axis, 0
         if axis is None:
             units, shape = weight.reshape(1, -1), torch.Size()
         elif size is not None:
             groups = grouped(weight, axis, size)
-            units, shape = groups.reshape(-1, size), groups.shape[:2]
+            units, shape, missing = (
+                groups.reshape(-1, size),
+                groups.shape[:2],
+                groups[0].numel() - weight.select(axis, 0).numel(),
+            )
         else:
             units, shape = weight.movedim(axis, 0).reshape(weight.shape[axis], -1), weight.shape[axis : axis + 1]
         if scheme.range is not None:
             low, high = (units.new_full((len(units),), end) for end in scheme.range)
         else:
             low, high = self.weight_range(units, scheme)
+        if missing and scheme.range is None:  # the last group of a channel has fewer weights, and zeros after them
+            low, high = low.view(shape).clone(), high.view(shape).clone()
+            low[:, -1], high[:, -1] = self.weight_range(groups[:, -1, :-missing], scheme)
         return QUANTIZERS[scheme.type].from_range(low.view(shape), high.view(shape), scheme, channel_axis=axis)

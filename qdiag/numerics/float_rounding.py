@@ -7,6 +7,7 @@ from torch import Tensor
 
 from qdiag.core.formats.float_format import FloatFormat
 
+_EXPONENT_BITS, _MANTISSA_BITS = 8, 23
 _EXPONENT = 0x7F800000
 """The exponent of a float32; alone, it is the largest power of two up to |x|, and 0 for a subnormal x."""
 
@@ -24,6 +25,9 @@ def round_to_format(x: Tensor, to: FloatFormat, *, saturates: bool) -> Tensor:
     """
     if to.specials == "none" or saturates:
         x.clamp_(-to.largest, to.largest)
+    if to.exponent_bits == _EXPONENT_BITS:
+        return _round_mantissa(x, to.mantissa_bits)
+    if to.specials == "none" or saturates:
         step = _steps(x, to)
         return x.div_(step).round_().mul_(step)
     overflown = x.abs() >= to.overflow if _rounds_up(to) else x.abs() > to.overflow
@@ -31,6 +35,16 @@ def round_to_format(x: Tensor, to: FloatFormat, *, saturates: bool) -> Tensor:
     step = _steps(x, to)
     x.div_(step).round_().mul_(step)
     return torch.where(overflown, beyond, x, out=x)
+
+
+def _round_mantissa(x: Tensor, mantissa_bits: int) -> Tensor:
+    """Where exponents are those of float32: on the bits, since steps among subnormal numbers may count as zero.
+
+    What is carried out of the mantissa goes into the exponent, and from the largest one to infinity.
+    """
+    is_nan, bits, dropped = x.isnan(), x.view(torch.int32), _MANTISSA_BITS - mantissa_bits
+    bits.add_(((bits >> dropped) & 1) + ((1 << (dropped - 1)) - 1)).bitwise_and_(-1 << dropped)
+    return x.masked_fill_(is_nan, math.nan)
 
 
 def _steps(x: Tensor, to: FloatFormat) -> Tensor:

@@ -63,7 +63,8 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         )
     unread = [r.name for r in result.records if "einsum" in r.ops and not r.operands and not r.skip_reason]
     if unread and result.scheme.activations.is_block:
-        notes.append(f"{len(unread)} products that einsum writes are not read in blocks, first {unread[0]}")
+        who = "1 layer does" if len(unread) == 1 else f"{len(unread)} layers do"
+        notes.append(f"{who} not read in blocks what einsum multiplies, first {unread[0]}")
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
 
 

@@ -181,6 +181,19 @@ def test_an_activation_in_place_and_of_other_types() -> None:
     assert not quantizer.covers((0.0, 6.0)), "a float has its sign whatever it is used for, so ReLU comes first"
 
 
+@pytest.mark.parametrize("name", list(FLOAT_FORMATS))
+def test_where_denormal_numbers_count_as_zero(name: ElementName) -> None:
+    """As they do in the passes over a network: zeros and small values stay what they are, to a step of float32."""
+    x = torch.tensor([0.0, -0.0, 1e-37, -1e-38, 0.75, -3.0, 6.0])
+    expected = in_numpy(x.numpy(), name, saturates=True)
+    torch.set_flush_denormal(True)
+    try:
+        found = round_to_format(x.clone(), FLOAT_FORMATS[name], saturates=True)
+    finally:
+        torch.set_flush_denormal(False)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1.2e-38)
+
+
 def test_what_overflows() -> None:
     x = torch.tensor([500.0, -1e9, math.inf, math.nan])
     scheme = TensorScheme(type="float", scale="none")

@@ -99,6 +99,8 @@ class BlockFloat(Quantizer):
     def in_blocks(self, x: Tensor, axis: int) -> Tensor:
         """x with blocks along an axis; a new tensor, shape and type of x."""
         axis %= x.ndim
+        if x.ndim == 4 and axis == 1 and x.is_contiguous(memory_format=torch.channels_last):
+            return self.in_blocks(x.permute(0, 2, 3, 1), -1).permute(0, 3, 1, 2)  # as the values lie in memory
         length, missing = x.shape[axis], -x.shape[axis] % self.block_size
         padded = x.float()
         if missing:
