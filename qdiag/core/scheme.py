@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
-from qdiag.core.tensor_scheme import FLOAT_BITS, CalibratorName, FormatName, Granularity, TensorChange, TensorScheme
+from qdiag.core.tensor_scheme import (
+    FLOAT_BITS,
+    OWN_FIELDS,
+    CalibratorName,
+    FormatName,
+    Granularity,
+    TensorChange,
+    TensorScheme,
+)
 from qdiag.errors import ConfigError
 
 __all__ = [
@@ -128,9 +136,14 @@ class QuantScheme:
 
 
 def _changed(base: TensorScheme, changes: Sequence[TensorChange], *, at: str) -> TensorScheme:
-    """All changes at once: `granularity` and `group_size` may come from two."""
+    """All changes at once: `granularity` and `group_size` may come from two.
+
+    Another type takes away what earlier changes gave to the former one alone.
+    """
     values: dict[str, Any] = {}
     for change in changes:
+        if change.type is not None and change.type != values.get("type", base.type):
+            values = {key: value for key, value in values.items() if key not in OWN_FIELDS}
         values |= change.values
     try:
         return TensorChange(**values).over(base)

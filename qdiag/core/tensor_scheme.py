@@ -183,11 +183,11 @@ class TensorChange:
             values.setdefault("element", None)
         kind = values.get("type", base.type)
         if kind != base.type and not {kind, base.type} <= set(FLOAT_TYPES):
-            values = {**_WITHOUT_OWN_FIELDS, **values}
+            values = {**_AS_IN_OTHERS, **values}
         return replace(base, **values)
 
 
-_WITHOUT_OWN_FIELDS: dict[str, Any] = {
+_AS_IN_OTHERS: dict[str, Any] = {
     "element": None,
     "scale": None,
     "saturate": True,
@@ -196,6 +196,8 @@ _WITHOUT_OWN_FIELDS: dict[str, Any] = {
     "step": None,
 }
 """Fields that only some formats have, as in the others."""
+OWN_FIELDS = tuple(_AS_IN_OTHERS)
+"""Names of the fields that only some formats have."""
 
 
 def _check_float_fields(scheme: TensorScheme) -> None:

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from qdiag.repairs.base import Repair
 from qdiag.repairs.equalization.absorb_identity import ABSORB_IDENTITY
 from qdiag.repairs.equalization.equalize import EQUALIZE
+from qdiag.repairs.low_bits.center_weights import CENTER_WEIGHTS
+from qdiag.repairs.low_bits.clip_sign_scale import CLIP_SIGN_SCALE
+from qdiag.repairs.low_bits.eight_bits import EIGHT_BITS
+from qdiag.repairs.low_bits.scale_signs import SCALE_SIGNS
 from qdiag.repairs.scheme.activations_16bit import ACTIVATIONS_16BIT
 from qdiag.repairs.scheme.asymmetric_activations import ASYMMETRIC_ACTIVATIONS
 from qdiag.repairs.scheme.bound_mask import BOUND_MASK
@@ -45,6 +49,7 @@ _REPAIRS = (
     CORRECT_BIAS,
     CLIP_WEIGHTS,
     RAISE_WEIGHT_SCALE,
+    CLIP_SIGN_SCALE,
     CLIP_ACTIVATIONS_MSE,
     CLIP_ACTIVATIONS_PERCENTILE,
     CLIP_ACTIVATIONS_ENTROPY,
@@ -57,6 +62,9 @@ _REPAIRS = (
     FOLD_BATCHNORM,
     REPLACE_RELU6,
     PER_CHANNEL_WEIGHTS,
+    CENTER_WEIGHTS,
+    SCALE_SIGNS,
+    EIGHT_BITS,
     ASYMMETRIC_ACTIVATIONS,
     ACTIVATIONS_16BIT,
     FLOAT_BIAS,

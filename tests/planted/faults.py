@@ -1,6 +1,13 @@
 """Every planted fault, in the order of the codes; each has a healthy twin."""
 
-from tests.planted import faults_activations, faults_branches, faults_graph, faults_normalization, faults_weights
+from tests.planted import (
+    faults_activations,
+    faults_branches,
+    faults_graph,
+    faults_low_bits,
+    faults_normalization,
+    faults_weights,
+)
 from tests.planted.fault import PlantedFault
 
 FAULTS: tuple[PlantedFault, ...] = tuple(
@@ -8,6 +15,7 @@ FAULTS: tuple[PlantedFault, ...] = tuple(
         (
             *faults_weights.FAULTS,
             *faults_activations.FAULTS,
+            *faults_low_bits.FAULTS,
             *faults_normalization.FAULTS,
             *faults_graph.FAULTS,
             *faults_branches.FAULTS,

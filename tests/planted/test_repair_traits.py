@@ -39,13 +39,17 @@ SITES: Sites = FindingSite("0", (1,)), FindingSite("0", (4,)), FindingSite("6", 
 STARTS: dict[str, tuple[str, ...]] = {
     "absorb_identity": ("tf-uint8",),
     "asymmetric_activations": ("int16x8", "activations.narrow_range=true"),
+    "center_weights": ("int8", "weights.type=binary", "weights.bits=1"),
     "clip_activations_entropy": ("int8", "activations.calibrator=percentile", "activations.percentile=90"),
+    "clip_sign_scale": ("int8", "weights.type=binary", "weights.bits=1", "weights.scale=float32"),
     "clip_weights": ("tf-uint8",),
     "correct_bias": ("tf-uint8",),
     "cover_range": ("int8", "activations.calibrator=percentile", "activations.percentile=90"),
+    "eight_bits": ("int8", "weights.type=binary", "weights.bits=1"),
     "equalize": ("tf-uint8",),
     "fold_batchnorm": ("int8", "fold_batchnorm=false"),
     "per_channel_weights": ("tf-uint8",),
+    "scale_signs": ("int8", "weights.type=binary", "weights.bits=1"),
     "wide_accumulator": ("int8", "accumulator_bits=16", "pair_saturation=true"),
 }
 """Preset and settings under which there is something to repair; `int8` does for all others."""
@@ -105,6 +109,16 @@ class Branched(nn.Sequential):
             torch.manual_seed(0)
             super().__init__(RepVGGBlock(3, 6), RepVGGBlock(6, 6), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.eval()
+
+
+class Outliers(Net):
+    """In each channel one weight is far larger than all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.no_grad():
+            for i in (0, 3, 6):
+                self[i].weight[:, 0, 1, 1] *= 100.0
 
 
 class Masked(nn.Module):
@@ -195,6 +209,7 @@ OTHER_NETWORKS = {
     "clip_idle_weights": Start(
         Idle, (FindingSite("3", inputs=(1,)), FindingSite("3", inputs=(4,)), FindingSite("6", inputs=(1,)))
     ),
+    "clip_sign_scale": Start(Outliers),
     "bound_mask": Start(Masked, (FindingSite("add", (1,)), FindingSite("add", (2,)), FindingSite("add#3", (1,)))),
     "scale_output_channels": Start(
         Units,

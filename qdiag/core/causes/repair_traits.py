@@ -125,6 +125,7 @@ _TABLE = (
         mends_branches=True,
     ),
     RepairTraits("raise_weight_scale", "weight scale raised until the bias fits", True, "plan", "channel", _PLAN),
+    RepairTraits("clip_sign_scale", "magnitude of signs without outlier weights", True, "plan", "channel", _PLAN),
     RepairTraits(
         "clip_activations_mse",
         "activation range by least squared error",
@@ -147,6 +148,9 @@ _TABLE = (
     RepairTraits(
         "per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN, mends_branches=True
     ),
+    RepairTraits("center_weights", "weights centred before their sign", False, "plan", "layer", _PLAN),
+    RepairTraits("scale_signs", "one magnitude of signs per channel", False, "plan", "layer", _PLAN),
+    RepairTraits("eight_bits", "8 bits for layers of one or two", False, "plan", "layer", _PLAN),
     RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer", _PLAN),
     RepairTraits("activations_16bit", "16-bit activations", False, "plan", "layer", _PLAN),
     RepairTraits("float_bias", "bias in float", False, "plan", "layer", _PLAN),

@@ -40,6 +40,23 @@ class WeightFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SignFacts:
+    """A weight of which the backend holds signs, or signs and zeros, by output channel; BatchNorm folded.
+
+    Attributes:
+        positive_fraction: (C,) share of the signs that are +1, of those that are not 0; NaN without any.
+        mean_abs, median_abs, max_abs: (C,) of |weight| before it lost its magnitude, centred where the scheme says so.
+        fan_in: weights per channel.
+    """
+
+    positive_fraction: tuple[float, ...]
+    mean_abs: tuple[float, ...]
+    median_abs: tuple[float, ...]
+    max_abs: tuple[float, ...]
+    fan_in: int
+
+
+@dataclass(frozen=True, slots=True)
 class BiasFacts:
     """A layer's bias, BatchNorm folded, as the integer `bias / (scale_in * scale_w)`.
 
@@ -86,6 +103,7 @@ class LayerFacts:
             zero: the whole layer's figure hides what all others lose when few channels hold the signal; NaN without a
             weight.
         inputs: what its weight multiplies; None without a weight.
+        signs: of its weight; None where that is neither binary nor ternary.
         outputs: of the network that hold its values, at most moved, by name.
     """
 
@@ -104,3 +122,4 @@ class LayerFacts:
     channel_sqnr_db_median: float = math.nan
     inputs: InputFacts | None = None
     outputs: tuple[str, ...] = ()
+    signs: SignFacts | None = None

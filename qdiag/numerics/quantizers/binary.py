@@ -76,6 +76,10 @@ class Binary(Quantizer):
     def _plain_alpha(self) -> float:
         return float(self.alpha)
 
+    def centred(self, x: Tensor) -> Tensor:
+        """The values whose signs are taken: x, or centred and clamped."""
+        return _centred(x, self.centred_axis)
+
     def fake_quantize(self, x: Tensor) -> Tensor:
         """The values that the backend would work with; a new tensor, shape of x."""
         if self.centred_axis is None and self.seed is None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from qdiag.core.graph import Layer
-from qdiag.core.measures.facts import InputFacts, LayerFacts, WeightFacts
+from qdiag.core.measures.facts import InputFacts, LayerFacts, SignFacts, WeightFacts
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.bias import bias_facts
 from qdiag.simulate.facts.inputs import input_facts
 from qdiag.simulate.facts.observer import PassFacts
+from qdiag.simulate.facts.signs import sign_facts
 from qdiag.simulate.facts.weight import weight_facts
 
 
@@ -40,6 +41,7 @@ def _facts(case: Case, layer: Layer, seen: PassFacts, mac_count: int) -> LayerFa
         channel_sqnr_db_median=seen.channel_sqnr_db_median,
         inputs=_inputs(case, layer, seen),
         outputs=_outputs(case, layer),
+        signs=_signs(case, layer),
     )
 
 
@@ -55,6 +57,13 @@ def _inputs(case: Case, layer: Layer, seen: PassFacts) -> InputFacts | None:
     if layer.weight is None or seen.inputs is None:
         return None
     return input_facts(layer, case.network.program.constants[layer.weight], seen.inputs)
+
+
+def _signs(case: Case, layer: Layer) -> SignFacts | None:
+    if layer.weight is None:
+        return None
+    weight = case.network.program.constants[layer.weight]
+    return sign_facts(weight, layer.weight_axis, case.plan.layers[layer.name].weight)
 
 
 def _weight(case: Case, layer: Layer) -> WeightFacts | None:

@@ -1,0 +1,49 @@
+"""A binary activation has the same sign for every sample.
+
+What it means:
+    Nothing of what the layer computes reaches the next one: the values before the sign lie on one side of zero, because
+    a ReLU stands before it, or because their mean is far from zero.
+
+How it is computed:
+    constant_channels [%]: channels whose values on the calibration data are all 0 or more, or all below 0
+
+Thresholds:
+    At least a quarter of the channels, of a layer whose output is binary, and a local SQNR below 20 dB. A sign that the
+    float network itself takes loses nothing more here.
+
+What helps:
+    8 bits for this activation; without a change of the format, training with the sign behind BatchNorm.
+
+Sources:
+    Rastegari et al., arXiv 1603.05279, section 3.2 (BatchNorm before the sign); Courbariaux et al., arXiv 1602.02830.
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence, loses
+
+CODE = "QD211"
+REPAIRS: tuple[str, ...] = ("eight_bits", "keep_float")
+
+CHANNELS_PERCENT = 25.0
+LOCAL_DB = 20.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers whose binary output does not change."""
+    sites = []
+    for record, facts in context.layers:
+        seen = facts.channels
+        is_binary = record.quantizer is not None and record.quantizer.type == "binary"
+        if seen is None or not is_binary or not has_own_quantizer(record) or not loses(record, LOCAL_DB):
+            continue
+        channels = tuple(
+            c for c, (low, high) in enumerate(zip(seen.min, seen.max, strict=True)) if low >= 0 or high < 0
+        )
+        percent = 100.0 * len(channels) / max(len(seen.min), 1)
+        if percent >= CHANNELS_PERCENT:
+            evidence = (
+                Evidence("constant_channels", percent, "%", CHANNELS_PERCENT),
+                local_evidence(record, LOCAL_DB),
+            )
+            sites.append(FindingSite(record.name, channels, evidence))
+    return finding(CODE, sites, REPAIRS)

@@ -1,0 +1,50 @@
+"""Channels that have hardly any weight get the same magnitude as all others.
+
+What it means:
+    With signs alone, or one magnitude for the whole tensor, a channel that training has given up, or that pruning has
+    emptied, comes back as loud as the others, and carries the signs of its noise.
+
+How it is computed:
+    least_magnitude [%]: smallest mean |weight| of a channel over the median channel's
+    dead_channels: channels below the limit that have any weight at all
+
+Thresholds:
+    A mean |weight| of at most 2 % of the median channel's, one magnitude for all channels, and a local SQNR below
+    28 dB. With one magnitude per channel such a channel stays as quiet as it was.
+
+What helps:
+    One magnitude per channel, the mean of its |weights|; 8 bits for the layer.
+
+Sources:
+    Rastegari et al., arXiv 1603.05279, equation 6 (a magnitude per filter).
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import DetectionContext, finding, is_per_tensor, local_evidence, loses, lowest, median_or_nan
+
+CODE = "QD110"
+REPAIRS: tuple[str, ...] = ("scale_signs", "eight_bits", "keep_float")
+
+DEAD_PERCENT = 2.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers with such channels."""
+    sites = []
+    for record, facts in context.layers:
+        signs = facts.signs
+        if signs is None or not is_per_tensor(record) or not loses(record):
+            continue
+        middle = median_or_nan(signs.mean_abs)
+        if not middle > 0.0:
+            continue
+        shares = [100.0 * mean / middle for mean in signs.mean_abs]
+        channels = tuple(c for c, share in enumerate(shares) if 0.0 < share <= DEAD_PERCENT)
+        if channels:
+            evidence = (
+                Evidence("least_magnitude", min(shares[c] for c in channels), "%", DEAD_PERCENT),
+                Evidence("dead_channels", float(len(channels)), ""),
+                local_evidence(record),
+            )
+            sites.append(FindingSite(record.name, channels, evidence))
+    return finding(CODE, sites, REPAIRS, worst=lowest)

@@ -1,0 +1,53 @@
+"""The weights of a channel have one sign, so the signs carry nothing.
+
+What it means:
+    A channel whose weights all lie on one side of zero becomes a sum of its inputs, whatever its weights are. What they
+    have in common stays, and what tells them apart is lost.
+
+How it is computed:
+    same_sign [%]: median over channels of the share of the sign that more of their weights have, as the scheme takes
+        the signs; 50 is a sign that carries most, 100 one that carries nothing
+    one_sided_channels [%]: channels in which that is at least 90 %
+
+Thresholds:
+    At least half of the channels one-sided, 8 weights per channel or more, and a local SQNR below 28 dB. Of 8 weights
+    that are drawn around zero, 7 or 8 have the same sign in 7 of 100 channels.
+
+What helps:
+    Weights centred over the input channels before the sign is taken, as networks that are trained with binary weights
+    do; 8 bits for the layer.
+
+Sources:
+    Rastegari et al., arXiv 1603.05279 (its code centres and clamps the weights); Qin et al., arXiv 1909.10788, section
+    3.2 (balanced weights have the largest entropy).
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses, median_or_nan
+
+CODE = "QD109"
+REPAIRS: tuple[str, ...] = ("center_weights", "eight_bits", "keep_float")
+
+SAME_SIGN_PERCENT = 90.0
+CHANNELS_PERCENT = 50.0
+FAN_IN = 8
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers whose channels have weights of one sign."""
+    sites = []
+    for record, facts in context.layers:
+        signs = facts.signs
+        if signs is None or signs.fan_in < FAN_IN or not loses(record):
+            continue
+        shares = [100.0 * max(share, 1.0 - share) for share in signs.positive_fraction]
+        channels = tuple(c for c, share in enumerate(shares) if share >= SAME_SIGN_PERCENT)
+        percent = 100.0 * len(channels) / max(len(shares), 1)
+        if percent >= CHANNELS_PERCENT:
+            evidence = (
+                Evidence("same_sign", median_or_nan(shares), "%", SAME_SIGN_PERCENT),
+                Evidence("one_sided_channels", percent, "%", CHANNELS_PERCENT),
+                local_evidence(record),
+            )
+            sites.append(FindingSite(record.name, channels, evidence))
+    return finding(CODE, sites, REPAIRS)

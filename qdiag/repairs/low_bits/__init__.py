@@ -1,0 +1,1 @@
+"""Repairs of layers with one or two bits."""
