@@ -10,7 +10,7 @@ from torch import fx
 from qdiag.capture.branches.block import BlockNorm, BranchPath, LinearBlock, PathKind
 from qdiag.capture.branches.constants import Constants, is_tensor, sizes_of
 from qdiag.capture.branches.dominators import immediate_dominators
-from qdiag.capture.branches.naming import common_path, paths_of, unique
+from qdiag.capture.branches.naming import block_path, common_path, paths_of, unique
 from qdiag.capture.branches.steps import BATCH_NORM, Step, norm_of, step_of
 from qdiag.capture.fold import batch_norm_name
 from qdiag.capture.ops import kind_and_policy, operation_name
@@ -119,7 +119,7 @@ class _Finder:
             fused = fused.normed(norm.affine) if norm is not None else fused
         except NotOneConvolutionError as reason:
             refused = reason.message
-        path = common_path(self._program, nodes)
+        path = block_path(self._program, nodes, region.root)
         return LinearBlock(
             name=path or region.root.name,
             path=path,
@@ -181,10 +181,11 @@ class _Finder:
         return BranchPath(name, _kind(shown, region.steps, own), ops, end, factor, norm, own, whole)
 
     def _renamed(self, region: _Region, one: BranchPath, block: str) -> BranchPath:
-        """Called after its first module where its modules have nothing in common but those of the block."""
+        """Called after its first module where its modules have nothing in common but that of the block."""
         if one.name != block:
             return one
-        return replace(one, name=paths_of(self._program, self._on_path(region, one.end))[0])
+        own = [path for path in paths_of(self._program, self._on_path(region, one.end)) if path != block]
+        return replace(one, name=next(iter((*own, *one.ops)), "identity"))
 
     def _norm_behind(self, root: fx.Node) -> fx.Node | None:
         users = [user for user in root.users if user.op == "output" or is_tensor(user)]

@@ -23,9 +23,25 @@ def paths_of(program: Program, nodes: Iterable[fx.Node]) -> list[str]:
 
 def common_path(program: Program, nodes: Iterable[fx.Node]) -> str:
     """The module that all of them lie in; empty for the top."""
-    parts = [path.split(".") for path in paths_of(program, list(nodes))]
+    return _common(paths_of(program, list(nodes)))
+
+
+def block_path(program: Program, nodes: Iterable[fx.Node], root: fx.Node) -> str:
+    """The module that a block is: all of its parameters lie in it, and its sum as far as capture knows where that is.
+
+    Where all parameters are of one module, as with a convolution around which an identity leads, it is the one above.
+    """
+    paths = paths_of(program, list(nodes))
+    common = _common(paths)
+    if set(paths) == {common}:
+        common = common.rpartition(".")[0]
+    above = module_path(root, None)
+    return _common([common, above]) if above else common
+
+
+def _common(paths: Iterable[str]) -> str:
     common: list[str] = []
-    for level in zip(*parts, strict=False):
+    for level in zip(*(path.split(".") for path in paths), strict=False):
         if len(set(level)) > 1:
             break
         common.append(level[0])

@@ -125,13 +125,16 @@ def _framing(node: fx.Node, constants: Constants) -> tuple[list[fx.Node], list[f
 
 def _border(node: fx.Node, base: fx.Node, before: Sizes, constants: Constants) -> Tensor | None:
     """The one value of every channel in the border, (C,); None where there is no such thing."""
-    sizes = sizes_of(base)[1:]
-    probe = torch.randn(1, *sizes, generator=torch.Generator().manual_seed(0))
-    framed: Tensor = constants.value(node, {base: probe})
+    count, *sizes = sizes_of(base)
+    probe = torch.randn(max(count, 1), *sizes, generator=torch.Generator().manual_seed(0))
+    try:
+        framed: Tensor = constants.value(node, {base: probe})
+    except RuntimeError:  # its sizes are not those of one sample: whatever it is, no frame is seen
+        return None
     window = (slice(None), slice(None), *(slice(b, b + n) for b, n in zip(before, sizes[1:], strict=True)))
     if not torch.equal(framed[window], probe):
         return None
     is_border = torch.ones(framed.shape[2:], dtype=torch.bool)
     is_border[window[2:]] = False
-    border = framed[0][:, is_border]
+    border = framed.movedim(0, 1)[:, :, is_border].flatten(1)
     return border[:, 0] if bool((border == border[:, :1]).all()) else None

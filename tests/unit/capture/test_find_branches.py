@@ -1,5 +1,6 @@
 """Blocks of parallel linear branches are found by what they compute, and fused exactly; nothing else is found."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -246,3 +247,114 @@ def test_a_batchnorm_in_training_mode_stays_outside_and_the_others_are_a_block()
     (block,) = find_blocks(program)
 
     assert [path.name for path in block.paths] == ["rbr_dense", "rbr_1x1"]
+
+
+def test_found_where_the_batch_size_is_part_of_the_graph() -> None:
+    """A trace, and a program exported without dynamic shapes: the frame of a diverse branch block has that size too."""
+    network = randomized(BLOCKS["dbb"]())
+    program = torch.export.export(network, (_images(0),))
+    captured = capture(Subject(program, "exported_program", "net", "net"), next(iter(batches_from(_images(0)))))
+
+    (block,) = find_blocks(captured)
+
+    assert block.refused is None and [path.kind for path in block.paths] == ["kxk", "1x1", "sequence", "sequence"]
+
+
+class _Unnamed(nn.Module):
+    """Branches without modules of their own, around a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(6, 6, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.conv(x) + F.avg_pool2d(x, 3, 1, 1) + 0.5 * x)
+
+
+def test_what_has_no_module_is_called_after_its_operation() -> None:
+    (block,) = find_blocks(_captured(nn.Sequential(nn.ReLU(), _Unnamed()), _images(0)))
+
+    assert block.name == "1"
+    assert [path.name for path in block.paths] == ["1.conv", "avg_pool2d", "mul"]
+
+
+class _Joined(nn.Module):
+    """Two branches, joined in some way."""
+
+    def __init__(self, a: nn.Module, b: nn.Module, join: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.a, self.b, self.join = a, b, join
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.join(self.a(x), self.b(x), x).relu()
+
+
+_UNUSUAL: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str | None]] = {
+    "signals": (
+        lambda: _Joined(nn.Conv1d(6, 6, 5, padding=2), nn.Conv1d(6, 6, 1), lambda a, b, x: a + b + x),
+        (9,),
+        None,
+    ),
+    "volumes": (
+        lambda: _Joined(nn.Conv3d(6, 6, 3, padding=1), nn.Conv3d(6, 6, 1, groups=2), lambda a, b, _: a + b),
+        (4, 5, 4),
+        None,
+    ),
+    "even kernels": (
+        lambda: _Joined(
+            nn.Conv2d(6, 6, 4, padding="same"), nn.Conv2d(6, 6, 3, padding="same", dilation=2), lambda a, b, _: b + a
+        ),
+        (9, 9),
+        None,
+    ),
+    "factors": (
+        lambda: _Joined(
+            nn.Conv2d(6, 6, 3, padding=1),
+            nn.Conv2d(6, 6, 1),
+            lambda a, b, x: torch.sub(torch.add(a, b, alpha=2), x, alpha=3) / 4,
+        ),
+        (9, 9),
+        None,
+    ),
+    "a mean": (
+        lambda: _Joined(
+            nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 1), lambda a, b, _: torch.stack([a, b], 1).mean(1)
+        ),
+        (9, 9),
+        None,
+    ),
+    "pooling over what is there": (
+        lambda: _Joined(
+            nn.Conv2d(6, 6, 3, padding=1), nn.AvgPool2d(3, 1, 1, count_include_pad=False), lambda a, b, _: a + b
+        ),
+        (9, 9),
+        "divides by another number at the borders",
+    ),
+    "pooling that rounds up": (
+        lambda: _Joined(nn.Conv2d(6, 6, 3, 2, padding=1), nn.AvgPool2d(2, 2, ceil_mode=True), lambda a, b, _: a + b),
+        (9, 9),
+        "rounds the size of its output up",
+    ),
+    "two ways beyond the border": (
+        lambda: _Joined(
+            nn.Conv2d(6, 6, 3, padding=1, padding_mode="reflect"), nn.Conv2d(6, 6, 3, padding=1), lambda a, b, _: a + b
+        ),
+        (9, 9),
+        "in different ways: reflect and zeros",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "sizes", "refused"), _UNUSUAL.values(), ids=_UNUSUAL)
+def test_unusual_blocks_are_exact_or_refused(
+    make: Callable[[], nn.Module], sizes: tuple[int, ...], refused: str | None
+) -> None:
+    x = torch.randn(2, 6, *sizes, generator=torch.Generator().manual_seed(0))
+    program = _captured(make(), x)
+
+    (block,) = find_blocks(program)
+
+    assert (block.refused is None) == (refused is None) and (refused or "") in (block.refused or "")
+    fused = fuse_blocks(program, [block])
+    assert bool(fused.nodes) == (refused is None)
+    assert largest_delta(Runner(program)((x,)), Runner(fused.program)((x,)))[1] <= _EXACT
