@@ -6,6 +6,8 @@ from torch import Tensor
 _LIVE_FRACTION = 1e-6
 """Of the largest running variance: below it a channel was constant in training, and its deviation is no unit."""
 _UPPER_QUARTILE = 0.75
+_CHUNK = 1 << 20
+"""Elements that are held in float64 at a time, where one sample has no more."""
 
 
 class ChannelMoments:
@@ -17,10 +19,11 @@ class ChannelMoments:
 
     def add(self, x: Tensor) -> None:
         """Adds a batch."""
-        wide = x.detach().double()
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        new = torch.stack([wide.sum(axes), wide.square().sum(axes)]).cpu()
-        self._sums = new if self._sums is None else self._sums + new
+        for part in x.detach().split(max(_CHUNK // max(x[:1].numel(), 1), 1)):
+            wide = part.double()
+            new = torch.stack([wide.sum(axes), wide.square().sum(axes)])
+            self._sums = new if self._sums is None else self._sums + new
         self._count += x.numel() // max(x.shape[1], 1)
 
     def mean_and_variance(self) -> tuple[Tensor, Tensor]:
@@ -31,8 +34,8 @@ class ChannelMoments:
         """
         if self._sums is None or not self._count:
             raise ValueError("no values")
-        mean = self._sums[0] / self._count
-        return mean, (self._sums[1] / self._count - mean.square()).clamp(min=0.0)
+        sums = self._sums.cpu() / self._count
+        return sums[0], (sums[1] - sums[0].square()).clamp(min=0.0)
 
 
 def live_channels(running_variance: Tensor) -> Tensor:
