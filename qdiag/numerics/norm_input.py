@@ -20,7 +20,7 @@ class ChannelMoments:
     def add(self, x: Tensor) -> None:
         """Adds a batch."""
         axes = [axis for axis in range(x.ndim) if axis != 1]
-        for part in x.detach().split(max(_CHUNK // max(x[:1].numel(), 1), 1)):
+        for part in torch.split(x.detach(), max(_CHUNK // max(x[:1].numel(), 1), 1)):
             wide = part.double()
             new = torch.stack([wide.sum(axes), wide.square().sum(axes)])
             self._sums = new if self._sums is None else self._sums + new
