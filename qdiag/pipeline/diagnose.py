@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.scheme import FLOAT_BITS
 from qdiag.detectors import detect
@@ -12,7 +13,6 @@ from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
 from qdiag.pipeline.begin import Experiment, measurement_of
 from qdiag.pipeline.bn_audit import audit_batchnorms
-from qdiag.pipeline.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
 from qdiag.rank.rank import rank_causes

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
+from qdiag.core.formats.other_widths import schemes_at
 from qdiag.pipeline.diagnose import DiagnoseOptions
-from qdiag.pipeline.other_widths import schemes_at
 from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lane

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from qdiag.core.measures.float_steps import FloatSteps
+from qdiag.core.formats.float_steps import FloatSteps
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.tensor_scheme import FLOAT_TYPES
 

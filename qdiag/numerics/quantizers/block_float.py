@@ -129,7 +129,9 @@ class BlockFloat(Quantizer):
         if self.scale_name == "e8m0":
             exponent = torch.frexp(largest).exponent - 1 - self.element.largest_exponent
             exponent = torch.where(largest > 0.0, exponent, _LEAST).clamp(_LEAST, _MOST)
-            return torch.ldexp(torch.ones_like(largest), exponent)
+            # put together from bits: no library function says that it is exact on every device
+            bits = torch.where(exponent > _LEAST, (exponent + 127) << 23, 1 << 22)
+            return bits.to(torch.int32).view(torch.float32)
         scale = largest / self.element.largest
         if self.scale_name == "float32":
             return scale

@@ -107,6 +107,7 @@ def test_losses_and_parts() -> None:
     assert conv.losses.input.error_sq_sum == pytest.approx(float(by_input.double().square().sum()), rel=1e-4)
     assert conv.losses.weight.error_sq_sum == pytest.approx(float(by_weight.double().square().sum()), rel=1e-4)
     assert conv.losses.saturation.count == 0
+    assert conv.arithmetic is None, "that of its input is counted already"
     assert conv.losses.requantization.error_sq_sum == 0.0
     assert conv.quantizer is None and conv.operands[0].type == "block_float" and math.isnan(conv.expected_sqnr_db)
     assert measured["softmax"].local.sqnr_db == math.inf, "sums, functions and poolings compute in float"

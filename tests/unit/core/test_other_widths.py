@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from qdiag.config import load_preset, load_scheme
-from qdiag.pipeline.other_widths import BITS, left_out_widths, schemes_at
+from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 
 
 def test_integers_have_every_width() -> None:
