@@ -19,7 +19,7 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence, loses
+from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD211"
 REPAIRS: tuple[str, ...] = ("eight_bits", "keep_float")
@@ -33,8 +33,9 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, facts in context.layers:
         seen = facts.channels
+        own = record.quantizer is not None and record.quantizer.shared_with is None
         is_binary = record.quantizer is not None and record.quantizer.type == "binary"
-        if seen is None or not is_binary or not has_own_quantizer(record) or not loses(record, LOCAL_DB):
+        if seen is None or not (own and is_binary) or not loses(record, LOCAL_DB):
             continue
         channels = tuple(
             c for c, (low, high) in enumerate(zip(seen.min, seen.max, strict=True)) if low >= 0 or high < 0
