@@ -24,8 +24,9 @@ demo: $(VENV)/.installed
 	@$(BIN)/qdiag demo --out reports/demo
 
 # One thread for each process: several processes with a thread per core each would wait for one another.
+# Neighbouring tests stay in one process, which shares what they have in common, until another one runs dry.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check $(CODE)

@@ -17,17 +17,13 @@ import pytest
 from PIL import Image
 
 from qdiag.cli.app import run
-from qdiag.demo_assets import DEMO_ARCH, demo_data_path, demo_model_path
 from qdiag.files.cache_folder import FolderCache
 from qdiag.writers.json.diagnosis import read_diagnosis
+from tests.e2e.measuring import make_inputs
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked and killed")
 
 KILLS = 20
-LINE = [
-    *("diagnose", str(demo_model_path()), "--arch", DEMO_ARCH, "--data", str(demo_data_path()), "--preset", "tf"),
-    *("--samples", "24", "--calib-samples", "16", "--scheme", "tf-uint8", "--device", "cpu"),
-]
 
 NURSERY = """
 import json, os, sys
@@ -91,6 +87,15 @@ def environment(cache: Path) -> dict[str, str]:
     return {**kept, "QDIAG_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
 
 
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A diagnosis that goes through all stages, of a network of three layers."""
+    folder = tmp_path_factory.mktemp("inputs")
+    make_inputs(folder)
+    words = ["diagnose", str(folder / "net.pt2"), "--data", str(folder / "data.npz")]
+    return [*words, "--scheme", "tf-uint8", "--device", "cpu"]
+
+
 @pytest.fixture
 def nursery(tmp_path: Path) -> Iterator[Nursery]:
     made = Nursery(tmp_path / "cache")
@@ -143,17 +148,17 @@ def without_times(path: Path) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, line: list[str], tmp_path: Path) -> None:
     whole, out, cache = tmp_path / "whole.json", tmp_path / "out", tmp_path / "cache"
     started = time.monotonic()
-    nursery.start([*LINE, "--no-cache", "-q", "--json", str(whole)])
+    nursery.start([*line, "--no-cache", "-q", "--json", str(whole)])
     assert nursery.exit_code() == 0
     longest = time.monotonic() - started
     assert not cache.exists()
     draw, killed, looked_at = random.Random(20), 0, 0.0
     for _ in range(2 * KILLS):
         started = time.monotonic()
-        pid = nursery.start([*LINE, "-q", "-o", str(out)])
+        pid = nursery.start([*line, "-q", "-o", str(out)])
         drawing = wait(started + draw.uniform(0.0, 1.2 * longest), out / "diagnosis.json")
         os.kill(pid, signal.SIGKILL)
         killed += nursery.exit_code() == -signal.SIGKILL
@@ -167,7 +172,7 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, tm
             break
     assert killed == KILLS
     (out / "diagnosis.json").unlink(missing_ok=True)
-    nursery.start([*LINE, "-q", "-o", str(out)])
+    nursery.start([*line, "-q", "-o", str(out)])
     assert nursery.exit_code() == 0
     assert check_outputs(out) > 10
     assert without_times(out / "diagnosis.json") == without_times(whole)
@@ -176,7 +181,9 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_who_stops_a_run_is_told_how_to_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_who_stops_a_run_is_told_how_to_go_on(
+    line: list[str], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     cache, target = tmp_path / "cache", tmp_path / "out.json"
     program = (
         "import signal, sys\n"
@@ -185,7 +192,7 @@ def test_who_stops_a_run_is_told_how_to_go_on(tmp_path: Path, number: signal.Sig
         "main()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program, *LINE, "--json", str(target)],
+        [sys.executable, "-c", program, *line, "--json", str(target)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(cache),
     )  # fmt: skip
     while not list(cache.glob("*.pass")) and process.poll() is None:
