@@ -45,8 +45,8 @@ def fused_as_network(subject: Subject, captured: Program, fused: Program) -> Sub
         if network is not None:
             return Subject(network, "module", _source(subject), reference)
     raise ConfigError(
-        f"{subject.architecture} has no deployed form that takes the fused weights",
-        at="-o",
+        "it has no deployed form that takes the fused weights",
+        at=subject.architecture,
         hint="end the name of the file in .pt2: that holds the network as well",
     )
 

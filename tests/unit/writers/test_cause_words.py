@@ -211,6 +211,16 @@ def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
     )
 
 
+def test_a_fused_network_becomes_a_program_that_needs_no_code() -> None:
+    ranking = diagnosis().ranking
+    fuse, equalize = (replace(ranking.waterfall[0], repair=name) for name in ("fuse_branches", "equalize"))
+    given = ["--arch", "zoo:repvgg_a0", "--trust"]
+    assert commands(replace(ranking, waterfall=(fuse, equalize)), "net.pth", given) == (
+        "qdiag repair net.pth --with fuse_branches -o net.fixed.pt2 --arch zoo:repvgg_a0 --trust",
+        "qdiag repair net.fixed.pt2 --with equalize -o net.fixed2.pt2 --trust",
+    )
+
+
 def test_a_hidden_cause_is_not_told_by_what_it_gave_alone() -> None:
     cause = diagnosis().ranking.causes[0]
     pairs = PairedCounts(100, 6, 4, 390)
