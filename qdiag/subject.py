@@ -24,6 +24,7 @@ class Subject:
             the submodule is captured.
         submodule: path of `model` inside `parent`.
         key: where the weights are in a checkpoint; None: where they were found.
+        is_untrusted: its code came from a file, and nobody said that it may run.
     """
 
     model: nn.Module | ExportedProgram
@@ -33,6 +34,7 @@ class Subject:
     parent: nn.Module | None = None
     submodule: str | None = None
     key: str | None = None
+    is_untrusted: bool = False
 
 
 @contextmanager

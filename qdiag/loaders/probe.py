@@ -24,6 +24,7 @@ from qdiag.errors import LoadError, QdiagError
 
 SECONDS_MAX, BYTES_PER_SECOND = 120.0, 10 << 20
 """Time that a reader may take: so much, and a second more for every 10 MiB."""
+RUN_SECONDS_MAX = 300.0
 MEMORY_BYTES_MIN, MEMORY_FACTOR = 2 << 30, 8
 """Memory that a reader may ask for beyond what this process has: so much, or so many times the size of the file."""
 
@@ -42,22 +43,41 @@ class Limits:
     def of_file(cls, byte_count: int) -> "Limits":
         return cls(SECONDS_MAX + byte_count / BYTES_PER_SECOND, max(MEMORY_BYTES_MIN, MEMORY_FACTOR * byte_count))
 
+    @classmethod
+    def of_run(cls) -> "Limits":
+        """Of a network on two samples: as much memory again as the machine has."""
+        return cls(RUN_SECONDS_MAX, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if can_probe() else 0)
 
-def probe(read: Callable[[], object], *, byte_count: int, at: str, error: type[QdiagError] = LoadError) -> None:
+
+def can_probe() -> bool:
+    """Whether this system can read in a child process first."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
+
+
+def probe(
+    read: Callable[[], object],
+    *,
+    byte_count: int = 0,
+    limits: Limits | None = None,
+    at: str,
+    error: type[QdiagError] = LoadError,
+    deed: str = "reading it",
+    hint: str = _DAMAGED_HINT,
+) -> None:
     """Calls `read` in a child process. Errors that it raises there are left to the caller's own reading.
 
     Systems without `fork` go without it.
 
     Args:
-        byte_count: size of what is read, for the limits.
-        error: the kind to raise.
+        byte_count: size of what is read, from which the limits follow. limits: others than these.
+        error: the kind to raise. deed: what is done there, in its message. hint: what to do about it.
 
     Raises:
         LoadError, or `error`: the child crashed, did not end in time, or asked for too much memory.
     """
-    if not hasattr(os, "fork") or sys.platform == "darwin":
+    if not can_probe():
         return
-    limits = Limits.of_file(byte_count)
+    limits = limits or Limits.of_file(byte_count)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -70,15 +90,11 @@ def probe(read: Callable[[], object], *, byte_count: int, at: str, error: type[Q
         _run(read, limits)
     status = _wait(child, limits.seconds)
     if status is None:
-        raise error(f"reading it did not end within {limits.seconds:.0f} s", at=at, hint=_DAMAGED_HINT)
+        raise error(f"{deed} did not end within {limits.seconds:.0f} s", at=at, hint=hint)
     if os.WIFSIGNALED(status):
-        raise error(
-            f"torch's reader crashed on it ({signal.Signals(os.WTERMSIG(status)).name})", at=at, hint=_DAMAGED_HINT
-        )
+        raise error(f"{deed} crashed torch ({signal.Signals(os.WTERMSIG(status)).name})", at=at, hint=hint)
     if os.WEXITSTATUS(status) == _NO_MEMORY:
-        raise error(
-            f"reading it asks for more than {limits.memory_bytes >> 20} MiB of memory", at=at, hint=_DAMAGED_HINT
-        )
+        raise error(f"{deed} asks for more than {limits.memory_bytes >> 20} MiB of memory", at=at, hint=hint)
 
 
 def _run(read: Callable[[], object], limits: Limits) -> None:

@@ -26,6 +26,8 @@ LOADERS: tuple[ModelLoader, ...] = (
     model_safetensors.LOADER,
 )
 """Formats, told by content, the first that matches. A new one is one file and one line here."""
+_PROGRAMS = ("torchscript", "exported_program")
+"""Formats whose files bring code of their own."""
 
 
 def load_subject(
@@ -56,7 +58,8 @@ def load_subject(
     check_plain(loaded.model, reference)
     if isinstance(loaded.model, nn.Module):
         _prepare(loaded.model)
-    subject = Subject(loaded.model, loaded.format, reference, loaded.architecture, key=key)
+    is_untrusted = loaded.format in _PROGRAMS and not trust
+    subject = Subject(loaded.model, loaded.format, reference, loaded.architecture, key=key, is_untrusted=is_untrusted)
     if submodule is not None:
         subject = take_submodule(subject, submodule)
     check_finite(subject)

@@ -19,6 +19,7 @@ from qdiag.pipeline.preparation.check import check_program
 from qdiag.pipeline.preparation.fixed_batches import chosen, on_cpu, static_batch
 from qdiag.pipeline.preparation.inputs import first_batch
 from qdiag.pipeline.preparation.original import Original
+from qdiag.pipeline.preparation.trial import try_apart
 from qdiag.simulate.passes.network import Network, network_on
 from qdiag.subject import Subject, evaluating
 
@@ -40,6 +41,7 @@ def prepare(
     """
     example = _at_least_two(on_cpu(first_batch(sources[0])), subject)
     with evaluating(subject.model), without_observers(subject.model), own_randomness(), torch.no_grad():
+        try_apart(subject, example)
         original = Original(subject.model)
         original(example)
         program = capture(subject, example)

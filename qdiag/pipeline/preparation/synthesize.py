@@ -18,6 +18,7 @@ from qdiag.capture.state import restored
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError
 from qdiag.loaders.data.sources import batches_from
+from qdiag.pipeline.preparation.trial import try_apart
 from qdiag.simulate.session import Session
 from qdiag.subject import Subject, evaluating
 
@@ -100,6 +101,7 @@ def _program(subject: Subject, example: Tensor) -> Program:
     model, batch = subject.model, Batch((example,))
     try:
         with evaluating(model), restored(model):
+            try_apart(subject, batch)
             if isinstance(model, nn.Module):
                 _check_accepted(model, batch)
             program = capture(subject, batch)

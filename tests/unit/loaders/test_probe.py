@@ -20,7 +20,7 @@ from tests.unit.loaders import model_files as files
 
 def test_a_crash_is_an_error() -> None:
     for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
-        with pytest.raises(LoadError, match=f"crashed on it \\({signal.Signals(number).name}\\)") as caught:
+        with pytest.raises(LoadError, match=f"reading it crashed torch \\({signal.Signals(number).name}\\)") as caught:
             probe(lambda number=number: os.kill(os.getpid(), number), byte_count=1, at="x.pt")  # type: ignore[misc]
         assert caught.value.at == "x.pt"
 
