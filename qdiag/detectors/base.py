@@ -116,8 +116,13 @@ def lowest(value: float) -> float:
 
 
 def has_own_quantizer(record: OpRecord) -> bool:
-    """Its output is quantized, with a scale that was found for it."""
-    return record.quantizer is not None and record.quantizer.shared_with is None
+    """Its output is quantized, with a range that was found for it; a sign has none."""
+    return holds_range(record) and record.quantizer is not None and record.quantizer.shared_with is None
+
+
+def holds_range(record: OpRecord) -> bool:
+    """Its output is quantized in a format with a range, which values may leave or fill badly; a sign has none."""
+    return record.quantizer is not None and record.quantizer.has_range
 
 
 def is_per_tensor(record: OpRecord) -> bool:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.core.measures.bn import BatchNormAudit
-from qdiag.core.scheme import FLOAT_BITS
 from qdiag.detectors import detect
 from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
@@ -82,9 +82,11 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
 
 def _audit(subject: Subject, case: Case) -> tuple[BatchNormAudit | None, tuple[str, ...]]:
     """The audit of the subject's BatchNorms; a model that it cannot read is no reason to stop."""
-    bits = case.scheme.weights.bits
+    weights = case.scheme.weights
+    # the audit is about one range for all channels, which float and numbers of one and two bits have not
+    bits = 8 if weights.is_float or weights.type in LOW_BITS else weights.bits
     try:
-        audit = audit_batchnorms(subject, program=case.program, bits=8 if bits == FLOAT_BITS else bits)
+        audit = audit_batchnorms(subject, program=case.program, bits=bits)
     except QdiagError as error:
         return None, (f"the BatchNorms were not audited: {error}",)
     # its wall times are part of the stage around it

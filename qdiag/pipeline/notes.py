@@ -51,6 +51,17 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     if constant_count:
         what = "1 constant operand is" if constant_count == 1 else f"{constant_count} constant operands are"
         notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")
+    kept = [r for r in result.records if r.quantizer is None and r.skip_reason is None]
+    if result.scheme.activations.type == "binary" and not result.scheme.activations.is_float and kept:
+        notes.append(
+            f"{len(kept)} outputs stay in float, first {kept[0].name}: signs are taken of what layers with weights read"
+        )
+    signs = [r for r in result.records if r.quantizer is not None and not r.quantizer.has_range]
+    if signs:
+        notes.append(
+            f"{len(signs)} outputs are signs, first {signs[0].name}: they hold no range, and findings on the range of "
+            "an output (QD201, QD203 to QD210, QD401 to QD404, QD501 to QD503, QD903) do not apply to them"
+        )
     uneven = [
         r
         for r in result.records

@@ -11,6 +11,7 @@ from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.numerics.quantizers.binary import Binary
 from qdiag.numerics.quantizers.block_float import BlockFloat
 from qdiag.numerics.quantizers.low_bit import as_it_stands, sign_quantizer
 from qdiag.plan import LayerPlan, QuantPlan
@@ -80,7 +81,7 @@ class _Builder:
         if layer.policy == "shared" and float_reason is None and layer.inputs:
             source = self.plans[layer.inputs[0]]
             # the mean of signs is no sign
-            if source.output is not None and not self._holds_signs(layer.inputs[0]):
+            if source.output is not None and not isinstance(source.output, Binary):
                 return source.output, source.shared_with or layer.inputs[0]
         scheme = self.scheme.activations_of(layer.name)
         if scheme.is_float or self._feeds_signs_alone(layer):
@@ -88,6 +89,8 @@ class _Builder:
         if layer.sign_magnitude is not None:
             return sign_quantizer(layer.sign_magnitude), None
         if scheme.is_block:  # who multiplies it cuts it into blocks
+            return None, None
+        if scheme.type == "binary" and not self._is_multiplied(layer):
             return None, None
         return self._activation(layer.name, scheme), None
 
@@ -119,8 +122,13 @@ class _Builder:
         readers = self.network.graph.consumers(layer.name)
         return bool(readers) and all(reader.sign_magnitude is not None for reader in readers)
 
-    def _holds_signs(self, name: str) -> bool:
-        return any(site.name == name and site.sign_magnitude is not None for site in self.network.graph.sites)
+    def _is_multiplied(self, layer: Layer) -> bool:
+        """A layer with a weight reads it: signs are taken there, and of nothing else (1603.05279, 3.2)."""
+        return any(
+            reader.weight is not None and _float_reason(reader, self.scheme) is None
+            for reader in self.network.graph.consumers(layer.name)
+            if reader.name not in self.left_out
+        )
 
     def _feeds_integers(self, layer: Layer) -> bool:
         readers = [reader for reader in self.network.graph.consumers(layer.name) if reader.kind != OUTPUT]

@@ -20,6 +20,7 @@ from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS
 from qdiag.simulate.plan_builder import build_plan
+from qdiag.simulate.selectors import with_names
 from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, surroundings
 from qdiag.simulate.task.score_cases import Effort, score_cases
 from qdiag.simulate.task.scoring import Scored
@@ -90,11 +91,12 @@ class Session:
     def open_case(
         self, program: Program, network: Network, scheme: QuantScheme, datasets: Datasets, tasks: Tasks
     ) -> Case:
-        """The untreated case of a captured network, calibrated.
+        """The untreated case of a captured network, calibrated; its scheme has names for the places in the network.
 
         Raises:
-            CalibrationError, ConfigError: see `build_plan`.
+            CalibrationError, ConfigError: see `build_plan` and `with_names`.
         """
+        scheme = with_names(scheme, network.graph)
         with self.watch.stage("calibrate"):
             seen = self.observe(network, datasets.calibration, scheme)
         with self.watch.stage("plan"):

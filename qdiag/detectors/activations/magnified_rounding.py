@@ -31,7 +31,7 @@ import math
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.graph import INPUT
 from qdiag.core.measures.records import OpRecord
-from qdiag.detectors.base import DetectionContext, below_step_percent, finding, lowest, rounding_sqnr_db
+from qdiag.detectors.base import DetectionContext, below_step_percent, finding, holds_range, lowest, rounding_sqnr_db
 
 CODE = "QD207"
 REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
@@ -49,7 +49,7 @@ def find(context: DetectionContext) -> Finding | None:
     """Functions whose quantized inputs leave little of their output, with what feeds them."""
     sites: dict[str, FindingSite] = {}
     for record, _ in context.layers:
-        if record.kind not in KINDS or record.quantizer is None:
+        if record.kind not in KINDS or record.quantizer is None or not holds_range(record):
             continue
         sqnr_db = _function_sqnr_db(record)
         sources = context.sources(record)

@@ -28,7 +28,7 @@ Sources:
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.measures.records import OpRecord
-from qdiag.detectors.base import DetectionContext, finding, ratio
+from qdiag.detectors.base import DetectionContext, finding, holds_range, ratio
 
 CODE = "QD206"
 REPAIRS: tuple[str, ...] = ("bound_mask", "activations_16bit", "keep_float")
@@ -42,7 +42,7 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, _ in context.layers:
         scores = _scores(context, record)
-        if scores is None or record.range is None or record.quantizer is None:
+        if scores is None or record.range is None or record.quantizer is None or not holds_range(record):
             continue
         width = scores.max - scores.min
         over_scores = ratio(record.range.max - record.range.min, width)

@@ -33,6 +33,7 @@ from qdiag.detectors.base import (
     LOCAL_HARM_DB,
     DetectionContext,
     finding,
+    holds_range,
     local_evidence,
     loses,
     sqnr_limit_db,
@@ -50,7 +51,7 @@ def find(context: DetectionContext) -> Finding | None:
     """Adds in which one input is buried."""
     sites = []
     for record, _ in context.layers:
-        if record.kind not in ("add", "sub") or record.quantizer is None:
+        if record.kind not in ("add", "sub") or record.quantizer is None or not holds_range(record):
             continue
         sources = [s.range for s in context.sources(record) if s.range is not None and s.range.max_abs > 0.0]
         if len(sources) < 2 or record.range is None:

@@ -25,7 +25,7 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding
+from qdiag.detectors.base import DetectionContext, finding, holds_range
 
 CODE = "QD401"
 REPAIRS: tuple[str, ...] = ("split_concat", "activations_16bit", "keep_float")
@@ -38,7 +38,7 @@ def find(context: DetectionContext) -> Finding | None:
     """Concats in which one input is rounded away."""
     sites = []
     for record, _ in context.layers:
-        if record.kind != "concat" or record.quantizer is None:
+        if record.kind != "concat" or record.quantizer is None or not holds_range(record):
             continue
         inputs = context.sources(record)
         widths = [source.range.max_abs for source in inputs if source.range and source.range.max_abs > 0.0]

@@ -32,6 +32,7 @@ from qdiag.detectors.base import (
     DetectionContext,
     channel_rounding_db,
     finding,
+    holds_range,
     local_evidence,
     loses,
     lowest,
@@ -51,7 +52,7 @@ def find(context: DetectionContext) -> Finding | None:
     """Gates that limit the product with their trunk; the weakest first."""
     sites = []
     for record, facts in context.layers:
-        if record.kind not in _GATES or record.quantizer is None:
+        if record.kind not in _GATES or record.quantizer is None or not holds_range(record):
             continue
         coarseness = _coarseness(record, facts, record.quantizer)
         if coarseness is None:

@@ -22,7 +22,7 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, local_evidence, loses
+from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer, holds_range, local_evidence, loses
 
 CODE = "QD403"
 REPAIRS: tuple[str, ...] = ("activations_16bit", "keep_float")
@@ -34,7 +34,7 @@ def find(context: DetectionContext) -> Finding | None:
     """Layers before a clamp of their own, with a much coarser quantizer than it needs."""
     sites = []
     for record, _ in context.layers:
-        if record.kind != "clamp" or record.quantizer is None or not loses(record):
+        if record.kind != "clamp" or record.quantizer is None or not holds_range(record) or not loses(record):
             continue
         for source in context.sources(record):
             if source.quantizer is None or not has_own_quantizer(source):

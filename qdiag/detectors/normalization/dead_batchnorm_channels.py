@@ -74,6 +74,6 @@ def find(context: DetectionContext) -> Finding | None:
 def _bits_left(weight: WeightRecord, norm: BatchNormRecord) -> float:
     """Of the median live channel; the audit counts even steps."""
     bits, quantizer = norm.median_effective_bits, weight.quantizer
-    if quantizer is None or quantizer.scale is not None or math.isnan(bits):
+    if quantizer is None or quantizer.scale is not None or not quantizer.has_range or math.isnan(bits):
         return bits
     return quantizer.effective_bits(2.0 ** (bits - norm.bits), 1.0)

@@ -10,7 +10,9 @@ How it is computed:
 
 Thresholds:
     With folding switched off: every BatchNorm whose only input is a convolution or linear layer that nobody else reads,
-    so that it could have been folded. Otherwise: local SQNR below 20 dB (noise of a tenth of the signal's amplitude).
+    so that it could have been folded, and whose input or output is rounded within a range; a sign is taken after the
+    BatchNorm in any case, and nothing is rounded twice. Otherwise: local SQNR below 20 dB (noise of a tenth of the
+    signal's amplitude).
 
 What helps:
     Folding, in eval mode and before calibration. Where that is impossible: 16-bit activations or float for this layer,
@@ -22,7 +24,7 @@ Sources:
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.measures.records import OpRecord
-from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses, lowest
+from qdiag.detectors.base import DetectionContext, finding, holds_range, local_evidence, loses, lowest
 
 CODE = "QD303"
 REPAIRS: tuple[str, ...] = ("fold_batchnorm", "activations_16bit", "keep_float")
@@ -39,7 +41,7 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         if not folds and _could_be_folded(context, record):
             sites.append(FindingSite(record.name, (), (Evidence("local_sqnr", record.local.sqnr_db, "dB"),)))
-        elif loses(record, LOCAL_DB):
+        elif holds_range(record) and loses(record, LOCAL_DB):
             sites.append(FindingSite(record.name, (), (local_evidence(record, LOCAL_DB),)))
     return finding(CODE, sites, REPAIRS[1:] if folds else REPAIRS, worst=lowest)
 
@@ -50,4 +52,5 @@ def _is_batchnorm(record: OpRecord) -> bool:
 
 def _could_be_folded(context: DetectionContext, record: OpRecord) -> bool:
     sources = context.sources(record)
-    return len(sources) == 1 and sources[0].weight is not None and len(context.readers(sources[0])) == 1
+    is_rounded = any(holds_range(one) for one in (record, *sources))
+    return is_rounded and len(sources) == 1 and sources[0].weight is not None and len(context.readers(sources[0])) == 1

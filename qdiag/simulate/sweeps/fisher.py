@@ -4,10 +4,12 @@ To second order, an error e at a layer's output changes the loss by e^T H e / 2,
 expected Hessian H is the Fisher information, the mean of g g^T over samples. Its diagonal gives sum(g^2 e^2): the
 gradient says where the network listens, the error where the layer speaks wrongly (as in arXiv 1905.03696, HAWQ, and
 arXiv 2102.05426, BRECQ, eq. 10).
+
+The gradient is that of the float network, so no quantizer of the scheme stands in its way. Where the network itself
+rounds or takes signs, straight-through estimators stand for their derivatives.
 """
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,7 +21,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.errors import SimulationError
 from qdiag.numerics.layout import alike, dense, flat_chunks
-from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.differentiable import Differentiable
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lane, Lanes, pick
 from qdiag.simulate.passes.observer import LayerObserver
@@ -50,7 +52,7 @@ def fisher_scores(session: Session, case: Case) -> Mapping[str, float]:
 
 def _run_backward(case: Case, progress: Progress) -> Mapping[str, float]:
     observer = _SquaredErrors()
-    reference = Lane(case.network, arithmetic=_DIFFERENTIABLE, keeps_gradient=True)
+    reference = Lane(case.network, arithmetic=Differentiable(), keeps_gradient=True)
     runner = LaneRunner([reference, Lane(case.network, case.plan, is_local=True)], [observer])
     for batch in run_through(case.measured, progress, "one backward pass"):
         outputs = pick(runner.run_batch(batch), REFERENCE)
@@ -99,30 +101,6 @@ class _SquaredErrors(LayerObserver):
             self.sums[layer.name] = self.sums.get(layer.name, 0.0) + power
 
         reference.register_hook(add)  # type: ignore[no-untyped-call]
-
-
-@dataclass(frozen=True)
-class _Differentiable:
-    """The float network with the history that a gradient needs."""
-
-    key: Hashable = "differentiable"
-
-    def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        target: Any = op.node.target
-        with torch.enable_grad():
-            return _WITH_DERIVATIVE.get(target, target)(*op.arguments(args), **kwargs)
-
-
-_DIFFERENTIABLE = _Differentiable()
-
-
-def _copied(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    del non_blocking
-    return source.to(x.dtype).expand_as(x)
-
-
-_WITH_DERIVATIVE: Mapping[object, Callable[..., Any]] = {torch.ops.aten.copy.default: _copied}
-"""The same values by operations that torch can derive: what is left of writing into a tensor cannot be."""
 
 
 def _loss(outputs: tuple[Any, ...], batch: Batch, tasks: Tasks) -> Tensor | None:

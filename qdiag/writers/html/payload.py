@@ -91,10 +91,11 @@ def _grid(layer: LayerView) -> Json | None:
     grid = layer.record.quantizer
     if grid is None:
         return None
-    low, high = map(short_number, grid.clip_bounds)
+    low, high = map(short_number, grid.clip_bounds if grid.has_range else (grid.range_min, grid.range_max))
     step = short_number(grid.scale) if grid.scale is not None else None
     values = [short_number(level) for level in grid.levels] if grid.level_count <= _LEVELS_DRAWN else []
-    return {"low": low, "high": high, "step": step, "levels": grid.level_count, "values": values}
+    bounds = {"low": low, "high": high, "clips": grid.has_range}
+    return {**bounds, "step": step, "levels": grid.level_count, "values": values}
 
 
 def _histogram(values: TensorRange) -> Json | None:

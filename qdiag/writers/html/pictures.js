@@ -61,8 +61,10 @@ function drawHistogram(stage, layer) {
   const x = scale(low, high, box.left + 2, box.right - 2);
   if (grid) {
     const outside = (from, to) => to > from && picture.append(svg("rect", { class: "outside", x: x(from), y: box.top, width: x(to) - x(from), height: box.bottom - box.top }));
-    outside(low, Math.min(grid.low, high));
-    outside(Math.max(grid.high, low), high);
+    if (grid.clips) {
+      outside(low, Math.min(grid.low, high));
+      outside(Math.max(grid.high, low), high);
+    }
     if (grid.levels <= 64) {
       for (const value of grid.step === null ? grid.values : Array.from({ length: grid.levels }, (_, i) => grid.low + i * grid.step)) {
         const at = x(value);
@@ -77,7 +79,7 @@ function drawHistogram(stage, layer) {
     const height = box.bottom - y(Math.log10(count + 1));
     picture.append(svg("rect", { class: "bin", x: left, y: box.bottom - height, width: Math.max(1.2, right - left - 0.5), height }));
   });
-  for (const at of grid ? [grid.low, grid.high] : []) {
+  for (const at of grid && grid.clips ? [grid.low, grid.high] : []) {
     if (at >= low && at <= high) picture.append(svg("line", { class: "limit", x1: x(at), x2: x(at), y1: box.top - 4, y2: box.bottom + 4 }));
   }
   axisBelow(picture, box, x, ticks(low, high, 5));
@@ -127,7 +129,7 @@ function drawWhiskers(stage, layer, part, label, grid) {
     const line = { x: x(i) - Math.min(3, step * 0.35), width: Math.min(6, step * 0.7), y: y(highs[i]), height: Math.max(1, y(value) - y(highs[i])) };
     picture.append(svg("rect", { class: marked.has(i) ? "whisker marked" : "whisker", rx: Math.min(1.5, step / 4), ...line }));
   });
-  for (const at of grid ? [num(grid.low), num(grid.high)] : []) {
+  for (const at of grid && grid.clips ? [num(grid.low), num(grid.high)] : []) {
     if (at >= low && at <= high) picture.append(svg("line", { class: "limit", x1: box.left, x2: box.right, y1: y(at), y2: y(at) }));
   }
   axisBelow(picture, box, (channel) => x(channel / part.per), ticks(0, part.count - 1, 5).filter(Number.isInteger));

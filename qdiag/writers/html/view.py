@@ -13,6 +13,7 @@ from qdiag.core.measures.task import Criterion
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
+from qdiag.writers.words.layers import other_widths_words
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.task.figures import float_level, level
@@ -96,6 +97,11 @@ class RunView:
     def level(self, score: Score) -> float:
         """By what the network is judged."""
         return level(score, self.criterion)
+
+    @property
+    def other_widths(self) -> str:
+        """What stands for formats that come in one width."""
+        return other_widths_words(self.diagnosis.measurement.scheme)
 
     def bits_bar(self, point: BitsPoint) -> float:
         """Length of the bar, in percent."""

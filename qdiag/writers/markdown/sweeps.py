@@ -8,7 +8,7 @@ from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, s
 from qdiag.writers.words.causes import cause_title, score_words
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.float_ops import float_op_words
-from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
+from qdiag.writers.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
 from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import judged_words
@@ -56,7 +56,9 @@ def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         rows.append((str(point.bits), *judged, text(value_words(None, point.score.output_sqnr_db))))
     own = [f"{text(criterion.name)} #"] if criterion is not None else []
     header = ("bits of weights and activations #", *own, f"{WEAKEST_SQNR} #")
-    return section("Bits", *((table(header, rows), *pictures_of(links, "bits")) if rows else ()))
+    words = other_widths_words(diagnosis.measurement.scheme)
+    intro = (text(words[:1].upper() + words[1:]),) if words else ()
+    return section("Bits", *((*intro, table(header, rows), *pictures_of(links, "bits")) if rows else ()))
 
 
 def other_findings_section(diagnosis: Diagnosis) -> str:

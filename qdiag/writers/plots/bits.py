@@ -11,6 +11,7 @@ from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.task import Criterion
 from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.frame import empty_figure, legend_below, network_words, new_figure, plain, short_label, title
+from qdiag.writers.words.layers import other_widths_words
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, axis_label, float_level, level, noun, value_words
 
 
@@ -47,7 +48,8 @@ def bits_figure(diagnosis: Diagnosis) -> Figure:
         axes.set_xticks([point.bits for point in points])
         axes.set_xlim(points[0].bits - 0.7, points[-1].bits + 0.7)
         axes.set_xlabel("bits of weights and activations")
-    title(figure, heading)
+    words = other_widths_words(diagnosis.measurement.scheme)
+    title(figure, f"{heading}\n{words}" if words else heading)
     legend_below(figure, handles, columns=5)
     return figure
 

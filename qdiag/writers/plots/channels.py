@@ -57,7 +57,8 @@ def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     if record is not None and record.quantizer is not None and record.granularity == "per_tensor" and not odd:
         step, bound = record.quantizer.step_at(0.0), record.quantizer.zero_bound
         axes.axhspan(-bound, bound, color=SKY, alpha=0.5, linewidth=0, zorder=0)
-        handles.append(Patch(color=SKY, alpha=0.5, label=f"rounds to 0 (step {step:.2g})"))
+        label = f"rounds to 0 (step {step:.2g})" if bound > 0.0 else f"signs, {step:.2g} apart"
+        handles.append(Patch(color=SKY, alpha=0.5, label=label))
     if median > 0.0 and widest / median > _LOG_FROM:
         axes.set_yscale("symlog", linthresh=median / 10.0, linscale=0.5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

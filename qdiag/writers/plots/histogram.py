@@ -43,11 +43,11 @@ def histogram_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     handles: list[Artist] = [Patch(color=BLUE, alpha=0.75, label="float output, calibration data")]
     quantizer = record.quantizer
     # floats without a list of levels reach so far beyond the values that nothing of it could be seen
-    has_grid = quantizer is not None and all(map(math.isfinite, quantizer.clip_bounds)) and not quantizer.is_wide
+    has_grid = quantizer is not None and all(map(math.isfinite, _drawn_bounds(quantizer))) and not quantizer.is_wide
     measured = diagnosis.layer_facts(layer).measured_range
     is_measured = measured is not None and math.isfinite(measured.min) and math.isfinite(measured.max)
     seen = [edges[0], edges[-1]]
-    seen += [*quantizer.clip_bounds] if quantizer is not None and has_grid else []
+    seen += _drawn_bounds(quantizer) if quantizer is not None and has_grid else []
     seen += [measured.min, measured.max] if measured is not None and is_measured else []
     margin = 0.03 * (max(seen) - min(seen)) or 1.0
     low, high = min(seen) - margin, max(seen) + margin
@@ -77,7 +77,7 @@ def histogram_figure(diagnosis: Diagnosis, layer: str) -> Figure:
 
 
 def _grid(axes: Axes, quantizer: QuantizerRecord, low: float, high: float) -> list[Artist]:
-    for edge, outer in zip(quantizer.clip_bounds, (low, high), strict=True):
+    for edge, outer in zip(quantizer.clip_bounds, (low, high), strict=True) if quantizer.has_range else ():
         axes.axvspan(min(edge, outer), max(edge, outer), color=LIGHT_GREY, alpha=0.6, linewidth=0, zorder=0)
         axes.axvline(edge, color=VERMILION, linewidth=1.4, linestyle="--")
     steps, what = quantizer.level_count, f"steps of {quantizer.scale:.3g}" if quantizer.scale is not None else "levels"
@@ -92,11 +92,19 @@ def _grid(axes: Axes, quantizer: QuantizerRecord, low: float, high: float) -> li
         zorder=4,
     )
     label = f"{steps} {what}" if every == 1 else f"every {every}th of {steps} steps"
+    drawn: list[Artist] = [Line2D([], [], color="black", linestyle="none", marker="|", markersize=8, label=label)]
+    if not quantizer.has_range:
+        return drawn
     return [
-        Line2D([], [], color="black", linestyle="none", marker="|", markersize=8, label=label),
+        *drawn,
         Line2D([], [], color=VERMILION, linestyle="--", label="clipping limits"),
         Patch(color=LIGHT_GREY, alpha=0.6, label="clipped"),
     ]
+
+
+def _drawn_bounds(quantizer: QuantizerRecord) -> tuple[float, float]:
+    """Where values are clipped; the outermost levels of a format that clips nothing."""
+    return quantizer.clip_bounds if quantizer.has_range else (quantizer.range_min, quantizer.range_max)
 
 
 def _use_words(record: OpRecord, values: TensorRange) -> str:

@@ -108,6 +108,13 @@ def _float_words(scheme: TensorScheme, where: str, how: str) -> str:
     return f"{name} without a scale{beyond}" if scheme.scale_name == "none" else f"{name} {where}, {how}{beyond}"
 
 
+def other_widths_words(scheme: QuantScheme) -> str:
+    """What the sweep over bits has in place of numbers that come in one width; empty where there are none."""
+    both = (scheme.weights, scheme.activations)
+    fixed = dict.fromkeys(one.type for one in both if one.type in LOW_BITS and not one.is_float)
+    return f"{listed(list(fixed))} numbers come in one width: integers stand for them here." if fixed else ""
+
+
 def _low_bit_words(scheme: TensorScheme, where: str) -> str:
     """`binary, E|W| per channel, centred and clamped`, `binary, +1 and -1`, `ternary, E|W| per tensor`."""
     unscaled = "+1 and -1" if scheme.type == "binary" else "+1, 0 and -1"

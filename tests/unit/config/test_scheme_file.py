@@ -19,6 +19,7 @@ def test_every_preset_is_a_scheme_that_bears_its_own_name() -> None:
     assert set(preset_names()) == {
         *("tf-uint8", "int8", "tensorrt-int8", "x86-reduce-range", "int16x8", "w4a8", "w8a32", "w32a8"),
         *("w4a16-g128", "w3a16-g128", "fp8-e4m3", "mxfp8", "mxfp4", "nvfp4"),
+        *("bnn", "xnor", "twn", "log4", "w2a2"),
     }
     for name in preset_names():
         scheme = load_preset(name)

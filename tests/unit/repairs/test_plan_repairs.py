@@ -235,6 +235,9 @@ def test_repairs_go_on_top_of_the_users_own_overrides() -> None:
     )
 
 
+SIGNS = ("weights.type=binary", "weights.bits=1", "weights.granularity=per_tensor")
+SIGNED = ("activations.type=binary", "activations.bits=1")
+STEPS = ("activations.type=linear", "activations.step=0.125", "activations.range=[-8.0, 7.875]")
 REFUSALS = (
     ("clip_weights", Use("", "int8", ("weights.calibrator=mse",)), "mse already"),
     ("clip_weights", Use("", "w32a8"), "no layer here has a quantized weight"),
@@ -254,6 +257,12 @@ REFUSALS = (
     ("float_bias", Use("", "int8", ("weights.type=power_of_two",)), "bias in integers"),
     ("raise_weight_scale", Use("", "int8", ("activations.type=power_of_two",)), "bias in integers"),
     ("clip_activations_entropy", Use("", "int8", ("activations.type=power_of_two",)), "entropy with type"),
+    ("clip_weights", Use("", "int8", SIGNS), "calibrator = mse with type = binary"),
+    ("clip_activations_mse", Use("", "int8", SIGNED), "calibrator = mse with type = binary"),
+    ("clip_activations_mse", Use("", "int8", STEPS), "calibrator = mse with type = linear"),
+    ("per_channel_weights", Use("", "int8", SIGNS), "or none of their own"),
+    ("asymmetric_activations", Use("", "tensorrt-int8", (*SIGNED, "activations.calibrator=minmax")), "without a zero"),
+    ("reduce_weight_bits", Use("", "int8", SIGNS), "two bits"),
     (
         "wide_accumulator",
         Use("", "int8", ("accumulator_bits=12", "weights.type=power_of_two")),
@@ -283,6 +292,30 @@ def test_a_sign_that_no_value_has_gives_its_bit_back() -> None:
         counts.append(quantizer.record().level_count)
     assert counts == [15, 16]
     assert [cost.value for cost in treatment.costs] == [0.0]
+
+
+def test_signs_are_widened_to_integers() -> None:
+    """And steps that are given to finer ones inside the same bounds."""
+    treatment = treat("activations_16bit", opened(Use("", "int8", SIGNED)), "4")
+    assert {"activations.type=affine", "activations.bits=16"} <= {
+        setting.rpartition('".')[2] for setting in treatment.settings
+    }
+    assert type_of(treatment.case, "4") == ("affine", 16)
+    finer = treat("activations_16bit", opened(Use("", "int8", STEPS)), "4")
+    assert type_of(finer.case, "4") == ("linear", 16)
+    assert finer.case.scheme.activations_of("4").step == 0.125 / 256
+
+
+def type_of(case: Case, name: str) -> tuple[str, int]:
+    scheme = case.scheme.activations_of(name)
+    return scheme.type, scheme.bits
+
+
+def test_a_magnitude_per_channel_is_a_repair_of_one_for_all() -> None:
+    start = (*SIGNS, "weights.scale=float32")
+    treatment = treat("per_channel_weights", opened(Use("", "int8", start)), "4")
+    weight = treatment.case.plan.layers["4"].weight
+    assert weight is not None and weight.granularity == "per_channel"
 
 
 def test_a_network_without_batchnorm_has_none_to_fold() -> None:
