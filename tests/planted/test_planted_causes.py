@@ -6,7 +6,7 @@ from qdiag.core.causes.codes import CODES
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import PlantedFault
 from tests.planted.faults import FAULTS
-from tests.planted.words import assert_words_follow
+from tests.planted.words import assert_surfaces_follow, assert_words_follow
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 CAUSES = [fault.name for fault in FAULTS if fault.cause]
@@ -58,7 +58,9 @@ def test_what_nothing_here_repairs_is_listed_and_not_claimed(name: str) -> None:
 
 
 def test_words_follow_what_was_measured(fault: PlantedFault) -> None:
-    assert_words_follow(diagnosis(fault.sick))
+    for network in (fault.sick, fault.twin):
+        assert_words_follow(diagnosis(network))
+        assert_surfaces_follow(diagnosis(network))
 
 
 def test_every_code_has_a_planted_fault() -> None:

@@ -1,11 +1,19 @@
 """Words that follow what was measured: nothing is proposed or praised that gave nothing back."""
 
+import html
+import io
 import re
 
+from rich.console import Console
+
+from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.words.causes import commands, headline
+from qdiag.writers.html.report import html_report
+from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.words.causes import commands, headline, way_around_commands
+from qdiag.writers.words.preprocessing import preprocessing_command
 
 
 def assert_words_follow(found: Diagnosis) -> None:
@@ -20,10 +28,11 @@ def assert_words_follow(found: Diagnosis) -> None:
         ]
         assert gains and _is_sure(gains[-1]), words
         assert not ranking.waterfall or _given_back(ranking) > 0.0, words
-    quoted = re.findall(r"gives? back (-?[\d.]+) ", words)
+    quoted = re.findall(r"gives? back (-?\d+(?:\.\d+)?)", words)
     if quoted and not ranking.waterfall:
         proofs = [t.recovery for cause in ranking.claimed for t in cause.trials if t.recovery and _is_sure(t.recovery)]
-        sizes = {f"{r.recovered_task if r.has_task else r.recovered_db:.1f}" for r in proofs}
+        values = [r.recovered_task if r.has_task else r.recovered_db for r in proofs]
+        sizes = {written for value in values for written in (f"{value:.1f}", f"{value:.4g}")}
         assert set(quoted) <= sizes, words
     assert all(float(size) > 0.0 for size in quoted), words
     if ranking.claimed:
@@ -33,6 +42,78 @@ def assert_words_follow(found: Diagnosis) -> None:
     for cause in ranking.causes:
         is_refused = any(trial.refused is not None for trial in cause.trials)
         assert not (is_refused and "could be" in cause.reason), cause.reason
+
+
+def assert_surfaces_follow(found: Diagnosis) -> None:
+    """Holds the terminal, report.md and report.html of a diagnosis against its figures.
+
+    Nothing is healthy, and nothing is said to be left to repair, while a figure or an output falls beyond its limit;
+    and no command stands anywhere whose measured recovery is not above zero beyond noise.
+    """
+    surfaces = {"terminal": _terminal(found), "markdown": markdown_report(found), "html": html_report(found)}
+    is_fallen = _is_beyond_a_limit(found)
+    for name, text in surfaces.items():
+        said = " ".join(text.split())
+        if is_fallen:
+            assert "Nothing to repair" not in said, name
+            assert not re.search(r"\bhealthy\b", _shown(name, text)), name
+    allowed = _commands_that_help(found)
+    for name, text in surfaces.items():
+        stray = [line for line in _commands_in(name, text) if line not in allowed]
+        assert not stray, (name, stray)
+    for line in commands(found):
+        assert all(line in _commands_in(name, text) for name, text in surfaces.items()), line
+
+
+def _terminal(found: Diagnosis) -> str:
+    console = Console(file=io.StringIO(), width=120, highlight=False)
+    print_ranking(console, found)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _is_beyond_a_limit(found: Diagnosis) -> bool:
+    """Of the figure that judges, or of any output's SQNR where it is not a figure of it that judges."""
+    before = found.ranking.before
+    judged, outputs = before.task.judged, before.outputs
+    if judged is None:
+        return before.output_sqnr_db < 20.0
+    beside = [o for o in outputs if before.task.choice.output and o.name != before.task.choice.output]
+    return judged.loss > judged.limit or any(o.weakest_sqnr_db < 20.0 for o in beside)
+
+
+def _shown(name: str, text: str) -> str:
+    """What a reader sees: of a page its body, without styles and scripts, whose rules know every state."""
+    if name != "html":
+        return text
+    body = re.sub(r"<(style|script)\b.*?</\1>", "", text, flags=re.DOTALL)
+    return re.sub(r"<[^>]+>", " ", body) + " ".join(re.findall(r'class="pill ([a-z]+)"', body))
+
+
+def _commands_in(name: str, text: str) -> list[str]:
+    """Lines of commands, and comments among them."""
+    if name == "terminal":
+        return [line[2:] for line in text.splitlines() if re.match(r"  (qdiag|#) ", line)]
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    if name == "html":
+        blocks = [
+            html.unescape(block) for block in re.findall(r"<pre tabindex=\"0\"><code>(.*?)</code>", text, re.DOTALL)
+        ]
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def _commands_that_help(found: Diagnosis) -> set[str]:
+    """Those of the sequence, which `assert_words_follow` looks at, and of repairs that gave something back."""
+    ranking = found.ranking
+    trials = [trial for cause in ranking.causes for trial in cause.trials] + [*ranking.ways_around]
+    trials += [ranking.way_around] if ranking.way_around is not None else []
+    helping = [trial for trial in trials if _is_proof(trial)]
+    again = preprocessing_command(found)
+    return {
+        *commands(found),
+        *(line for trial in helping for line in way_around_commands(found, trial)),
+        *([again] if again is not None else []),
+    }
 
 
 def _is_proof(trial: Trial) -> bool:

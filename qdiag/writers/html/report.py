@@ -77,6 +77,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
+    environment.globals["line_break"] = Markup("\n")  # ours: in somebody else's text one is shown as an escape
     return environment
 
 

@@ -164,7 +164,8 @@ def ways_around_section(diagnosis: Diagnosis) -> str:
         )
         for trial in trials
     ]
-    lines = list(dict.fromkeys(line for trial in trials for line in way_around_commands(diagnosis, trial)))
+    helping = [trial for trial in trials if trial.is_claim]
+    lines = list(dict.fromkeys(line for trial in helping for line in way_around_commands(diagnosis, trial)))
     intro = "For hardware that allows another scheme; each measured alone, on the network without repairs."
     header = ("change of scheme", "where", "gives back", "afterwards", "costs")
     return section("Ways around", *([intro, table(header, rows), shell(lines) if lines else ""] if rows else []))

@@ -4,6 +4,7 @@ import pytest
 
 from tests.planted.tasks.diagnosing import diagnosis
 from tests.planted.tasks.registry import FAULTY, HEALTHY, TASK_NETWORKS
+from tests.planted.words import assert_surfaces_follow, assert_words_follow
 
 
 @pytest.mark.parametrize("name", FAULTY)
@@ -54,6 +55,12 @@ def test_no_repair_is_proposed_that_gives_nothing_back(name: str) -> None:
 def test_a_harmed_network_is_never_left_without_a_way(name: str) -> None:
     ranking = diagnosis(name).ranking
     assert ranking.waterfall or ranking.way_around is not None
+
+
+@pytest.mark.parametrize("name", TASK_NETWORKS)
+def test_words_follow_what_was_measured(name: str) -> None:
+    assert_words_follow(diagnosis(name))
+    assert_surfaces_follow(diagnosis(name))
 
 
 WITHOUT_TARGETS = [name for name in FAULTY if name != "unet"]

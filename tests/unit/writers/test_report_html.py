@@ -1,5 +1,6 @@
 """The HTML report as text: complete, closed against what it is given, small. `tests/e2e` opens it in a browser."""
 
+import html
 import json
 import math
 import re
@@ -317,3 +318,10 @@ def test_what_judges_stands_on_the_tiles_with_its_unit() -> None:
         "Float 0.236 m Quantized 0.91 m depth error Rose by 0.674 m 95 %: 0.6274 to 0.7153 Repaired"
     )
     assert "Judged by depth error, the metric that was given." in page
+
+
+def test_commands_stand_on_lines_of_their_own() -> None:
+    lines = commands(diagnosis())
+    assert len(lines) == 2
+    (block, *_) = re.findall(r'<pre tabindex="0"><code>(.*?)</code>', html_report(diagnosis()), re.DOTALL)
+    assert html.unescape(block).split("\n") == list(lines)

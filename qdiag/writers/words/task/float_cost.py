@@ -32,9 +32,13 @@ def checkpoint_words(ranking: Ranking, cost: FloatCost | None, target: str) -> t
 
     `net.fixed.pt2 is made for the quantized network alone: its float network has a top-1 of 37.2 % instead of 76.4 %`.
     """
-    if cost is None or (not cost.is_of_checkpoint and not cost.loss and 2.0 * cost.relative_delta <= FLOAT_BOUND):
+    if cost is None:
         return ()
-    has = f"its float network has {float_figure_words(ranking.before.task.judged, cost)}"
+    judged = ranking.before.task.judged
+    is_same = math.isnan(cost.loss) or _is_as_before(judged, cost)
+    if not cost.is_of_checkpoint and is_same and 2.0 * cost.relative_delta <= FLOAT_BOUND:
+        return ()
+    has = f"its float network has {float_figure_words(judged, cost)}"
     if cost.is_of_checkpoint and cost.is_too_much:
         return (f"{target} is made for the quantized network alone: {has}",)
     return (f"{target} is made for this scheme; {has}" if cost.is_of_checkpoint else f"{target}: {has}",)
@@ -47,12 +51,24 @@ def float_figure_words(judged: Figure | None, cost: FloatCost) -> str:
     criterion = judged.criterion
     if criterion.is_against_float and judged.counts is not None:
         return f"another answer than before on {loss_words(criterion, cost.loss)} of the samples"
-    if cost.loss == 0.0 and not criterion.is_against_float:
+    if _is_as_before(judged, cost) and not criterion.is_against_float:
         return f"{_article(criterion.name)} {criterion.name} of {value_words(criterion, judged.reference)}, as before"
-    after = judged.reference - cost.loss if criterion.higher_is_better else judged.reference + cost.loss
+    after = _value_after(judged, cost)
     before = "" if criterion.is_against_float else f" instead of {value_words(criterion, judged.reference)}"
     beside = " with the network before the repair" if criterion.is_against_float else ""
     return f"{_article(criterion.name)} {criterion.name}{beside} of {value_words(criterion, after)}{before}"
+
+
+def _value_after(judged: Figure, cost: FloatCost) -> float:
+    return judged.reference + (-cost.loss if judged.criterion.higher_is_better else cost.loss)
+
+
+def _is_as_before(judged: Figure | None, cost: FloatCost) -> bool:
+    """In as many digits as are shown."""
+    if judged is None:
+        return False
+    values = [value_words(judged.criterion, value) for value in (judged.reference, _value_after(judged, cost))]
+    return values[0] == values[1]
 
 
 def _article(name: str) -> str:
