@@ -21,6 +21,8 @@ from qdiag.detectors.base import DetectionContext
 from qdiag.detectors.calibration import calibration_mismatch, calibrator_clips, few_calibration_samples
 from qdiag.detectors.graph import (
     add_ranges,
+    branch_offset,
+    branch_sum,
     concat_ranges,
     first_layer,
     identity_branch,
@@ -98,6 +100,8 @@ DETECTORS: tuple[Detector, ...] = (
     last_layer,
     sole_loss,
     identity_branch,
+    branch_sum,
+    branch_offset,
     calibration_mismatch,
     calibrator_clips,
     few_calibration_samples,

@@ -8,6 +8,7 @@ from statistics import median
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.measures.branches import BranchBlock
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
@@ -32,6 +33,7 @@ class DetectionContext:
         facts: one per record of the measurement, in the same order.
         batchnorms: None when nothing is known about the network's BatchNorms.
         sensitivity: each layer quantized alone; None where that was not measured.
+        blocks: parallel linear branches, with what was seen of them on the calibration data.
 
     Raises:
         ValueError: facts and records do not go together.
@@ -41,6 +43,7 @@ class DetectionContext:
     facts: tuple[LayerFacts, ...]
     batchnorms: BatchNormAudit | None = None
     sensitivity: Sensitivity | None = None
+    blocks: tuple[BranchBlock, ...] = ()
 
     def __post_init__(self) -> None:
         if [record.name for record in self.measurement.records] != [facts.layer for facts in self.facts]:

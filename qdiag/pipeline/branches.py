@@ -61,6 +61,17 @@ def fuse_experiment(session: Session, experiment: Experiment) -> Fused:
     return Fused(blocks, fused, with_program(session, case, fused.program, case.scheme))
 
 
+def watched_blocks(session: Session, case: Case) -> tuple[BranchBlock, ...]:
+    """The blocks as they were seen on the calibration data, nothing fused or quantized; empty without any."""
+    with torch.no_grad():
+        blocks = find_blocks(case.program)
+        if not blocks:
+            return ()
+        fused = fuse_blocks(case.program, blocks)
+    values = watch_blocks(case.program, case.network, blocks, {}, case.calibration, session.progress)
+    return tuple(block_record(block, case, None, fused, values[block.name]) for block in blocks)
+
+
 def measure_branches(
     session: Session,
     subject: Subject,

@@ -13,6 +13,8 @@ from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
 from qdiag.pipeline.begin import Experiment, measurement_of
 from qdiag.pipeline.bn_audit import audit_batchnorms
+from qdiag.pipeline.branches import watched_blocks
+from qdiag.pipeline.notes import branch_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
 from qdiag.rank.rank import rank_causes
@@ -52,13 +54,14 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         seen = session.measure(case, "facts")
     with session.stage("audit"):
         batchnorms, notes = _audit(experiment.subject, case)
+        blocks = watched_blocks(session, case)
     measurement = measurement_of(session, experiment, seen)
     sensitivity = None
     if options.with_sensitivity:
         with session.watch.stage("sensitivity"):
             sensitivity = sensitivity_of(session, experiment, SensitivityOptions(with_all_but=False))
     with session.watch.stage("rank"):
-        findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity))
+        findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks))
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
         ranking = rank_causes(case, findings, REPAIRS, context, raises=options.raises)
     bits = tuple[BitsPoint, ...]()
@@ -73,7 +76,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         batchnorms=batchnorms,
         sensitivity=sensitivity,
         bits=bits,
-        notes=notes,
+        notes=notes + branch_notes(blocks),
         stages=session.watch.stages,
         versions=versions(),
         options=options.words,

@@ -1,8 +1,10 @@
 """What a careful reader of a measurement should know, as short facts."""
 
 import math
+from collections.abc import Sequence
 
 from qdiag.batches import Datasets
+from qdiag.core.measures.branches import BranchBlock
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import OpRecord
@@ -99,3 +101,14 @@ def _inputs(result: Measurement, record: OpRecord) -> list[QuantizerRecord | Non
 
 def _uneven(*quantizers: QuantizerRecord | None) -> bool:
     return any(quantizer is not None and quantizer.scale is None for quantizer in quantizers)
+
+
+def branch_notes(blocks: Sequence[BranchBlock]) -> tuple[str, ...]:
+    """That the network was measured with parallel branches, which deployment fuses; nothing without any."""
+    if not blocks:
+        return ()
+    count = f"{len(blocks)} blocks" if len(blocks) > 1 else "1 block"
+    return (
+        f"measured as it was read, with {count} of parallel linear branches; deployed, each is one convolution, and "
+        "qdiag branches shows what that changes",
+    )

@@ -63,6 +63,8 @@ CODES: tuple[Code, ...] = (
     Code("QD406", "last_layer", "the last layer loses most", "graph", 0),
     Code("QD407", "sole_loss", "layers that alone cost half of the loss or more", "graph", 0),
     Code("QD408", "identity_branch", "an identity branch sets the fused weight range", "graph", 3),
+    Code("QD409", "branch_sum", "a sum of branches varies in few channels", "graph", 4),
+    Code("QD410", "branch_offset", "constants of branches that do not cancel", "graph", 4),
     Code("QD501", "calibration_mismatch", "calibration and measured data differ in range", "calibration", 4),
     Code("QD502", "calibrator_clips", "the calibrator clips the signal", "calibration", 4),
     Code("QD503", "few_calibration_samples", "few samples set the ranges", "calibration", 5),
