@@ -78,13 +78,15 @@ class _Builder:
             return None, None
         if (float_reason is not None or layer.kind in (INPUT, CONSTANT)) and not self._feeds_integers(layer):
             return None, None
+        if self._feeds_signs_alone(layer):
+            return None, None
         if layer.policy == "shared" and float_reason is None and layer.inputs:
             source = self.plans[layer.inputs[0]]
             # the mean of signs is no sign
             if source.output is not None and not isinstance(source.output, Binary):
                 return source.output, source.shared_with or layer.inputs[0]
         scheme = self.scheme.activations_of(layer.name)
-        if scheme.is_float or self._feeds_signs_alone(layer):
+        if scheme.is_float:
             return None, None
         if layer.sign_magnitude is not None:
             return sign_quantizer(layer.sign_magnitude), None

@@ -5,7 +5,7 @@ from math import prod
 
 from torch import Tensor
 
-from qdiag.core.graph import Layer
+from qdiag.core.graph import INPUT, Layer
 from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.simulate.case import Case
@@ -38,7 +38,8 @@ def network_size(case: Case) -> NetworkSize:
         output = plans[layer.name].output
         if output is not None and plans[layer.name].shared_with is None:
             scales += output.scale_bytes(_element_count(case, layer))
-    return NetworkSize(reference, NetworkBytes(weights, scales, _peak(case, lambda layer: plans[layer.name].output)))
+    peak = _peak(case, lambda layer: plans[layer.name].output, _only_compared(case))
+    return NetworkSize(reference, NetworkBytes(weights, scales, peak))
 
 
 def stored_bytes(quantizer: Quantizer | None, element_count: int) -> int:
@@ -79,10 +80,13 @@ def _bias_bytes(case: Case) -> dict[str, int]:
     }
 
 
-def _peak(case: Case, quantizer_of: Callable[[Layer], Quantizer | None]) -> int:
-    """Most bytes of activations that are held at one time, for one sample."""
+def _peak(case: Case, quantizer_of: Callable[[Layer], Quantizer | None], unstored: frozenset[str] = frozenset()) -> int:
+    """Most bytes of activations that are held at one time, for one sample; those of some layers are never stored."""
     graph = case.network.graph
-    sizes = {layer.name: stored_bytes(quantizer_of(layer), _element_count(case, layer)) for layer in graph.layers}
+    sizes = {
+        layer.name: 0 if layer.name in unstored else stored_bytes(quantizer_of(layer), _element_count(case, layer))
+        for layer in graph.layers
+    }
     last = _last_readers(case)
     held = most = 0
     ends: dict[int, int] = {}
@@ -92,6 +96,17 @@ def _peak(case: Case, quantizer_of: Callable[[Layer], Quantizer | None]) -> int:
         most = max(most, held)
         held -= ends.pop(i, 0)
     return most
+
+
+def _only_compared(case: Case) -> frozenset[str]:
+    """Layers without a quantizer that nothing but signs read: a sum is compared with a threshold where it is made."""
+    graph, found = case.network.graph, set[str]()
+    for layer in graph.layers:
+        plan, readers = case.plan.layers[layer.name], graph.consumers(layer.name)
+        is_read = bool(readers) and all(reader.sign_magnitude is not None for reader in readers)
+        if is_read and plan.output is None and plan.skip_reason is None and layer.kind != INPUT:
+            found.add(layer.name)
+    return frozenset(found)
 
 
 def _last_readers(case: Case) -> Mapping[str, int]:

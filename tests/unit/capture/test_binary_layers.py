@@ -206,6 +206,21 @@ def test_the_mean_of_signs_has_steps_of_its_own() -> None:
     assert (pooled.quantizer.bits, pooled.quantizer.shared_with) == (8, None)
 
 
+def test_a_mean_that_only_a_sign_reads_is_not_rounded() -> None:
+    class Averaged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.conv = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.conv(torch.sign(F.avg_pool2d(self.before(x), 3)))
+            return y
+
+    result = qdiag.measure(Averaged().eval(), X)
+    assert result.record("before").quantizer is not None
+    assert result.record("pool").quantizer is None
+
+
 def test_a_trace_that_calls_python_is_refused() -> None:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, and in use
