@@ -72,7 +72,7 @@ def branches(
     [bold]How to read the tables[/]
 
     [cyan]C1[/]         SQNR of the fused weight after rounding, median over output channels.
-    [cyan]C2[/]         SQNR of the block's output when that output alone is rounded.
+    [cyan]C2[/]         SQNR of the block's output when its input and this output are rounded.
     [cyan]as read[/]    SQNR at the end of the block, inside the quantized network with branches.
     [cyan]fused[/]      The same inside the fused network.
     [cyan]sum over[/]   Variance of the sum over the sum of the branches' variances: above 1 the

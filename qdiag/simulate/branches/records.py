@@ -50,8 +50,9 @@ def endings(case: Case, fused: FusedProgram) -> dict[str, Ending]:
     for name, node in fused.nodes.items():
         layer = layer_of(case.network.graph, node)
         if layer is not None:
-            plan = case.plan.layers[layer.name]
-            found[name] = Ending(plan.output, layer.clamp, case.scheme.activations_of(layer.name))
+            plan, before = case.plan.layers[layer.name], next(iter(layer.inputs), None)
+            source = case.plan.layers[before].output if before is not None else None
+            found[name] = Ending(source, plan.output, layer.clamp, case.scheme.activations_of(layer.name))
     return found
 
 
@@ -133,18 +134,22 @@ def _weight_db(kernel: Tensor | None, scheme: TensorScheme) -> float:
 
 
 def _without(values: BlockValues, case: Case | None, layer: Layer | None) -> dict[str, float]:
-    """SQNR of the block's output by rounding, if one branch were not in it and the range chosen anew."""
+    """SQNR of the block's output by rounding of its input and output, if one branch were not in it and the range of
+    the output were chosen anew."""
     if case is None or layer is None:
         return {}
     scheme, found = case.scheme.activations_of(layer.name), dict[str, float]()
-    for name, seen in values.without.items():
-        if scheme.is_float:
-            continue
+    for name, rest in values.without.items():
+        seen = rest.statistics.range
+        noise = rest.input_noise
         try:
-            quantizer = CALIBRATORS[scheme.calibrator].activation(seen, scheme)
+            if not scheme.is_float:
+                quantizer = CALIBRATORS[scheme.calibrator].activation(rest.statistics, scheme)
+                noise += quantizer.record().expected_noise_power(seen, seen.power)
         except CalibrationError:
             continue
-        found[name] = quantizer.record().expected_sqnr_db(seen.range, seen.range.power)
+        if noise > 0.0 and seen.power > 0.0:
+            found[name] = 10.0 * math.log10(seen.power / noise)
     return found
 
 

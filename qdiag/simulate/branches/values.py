@@ -15,6 +15,7 @@ from qdiag.capture.program import Program, Runner
 from qdiag.core.measures.branches import Activations
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import TensorScheme
+from qdiag.numerics.batchnorm import ChannelAffine
 from qdiag.numerics.convolutions.conv_map import ConvMap
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.numerics.moments import MomentAccumulator
@@ -25,11 +26,21 @@ from qdiag.simulate.passes.network import Network
 
 @dataclass(frozen=True)
 class Ending:
-    """How the fused network ends a block: what its output is clamped to and quantized by."""
+    """How the fused network runs a block: what its input and output are quantized by, and its output clamped to."""
 
+    source: Quantizer | None
     quantizer: Quantizer | None
     clamp: tuple[float, float] | None
     scheme: TensorScheme
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The clamped output of a block without one branch: its statistics, and the power of what rounding of the block's
+    input makes there."""
+
+    statistics: ActivationStatistics
+    input_noise: float
 
 
 @dataclass(frozen=True)
@@ -38,15 +49,16 @@ class BlockValues:
 
     Attributes:
         branches: by name. sum: before the BatchNorm behind it. output: after it.
-        without: statistics of the clamped output if one branch were not in it, by its name.
-        rounding_db: SQNR of the clamped output where its quantizer alone rounds; NaN without one.
+        without: the rest of the block, by the name of the branch that is not in it.
+        rounding_db: SQNR of the clamped output where the quantizers of the block's input and output round, and its
+            weights are those of the float network; NaN without either.
         max_abs_delta: largest |fused - branches|. largest: largest |output|.
     """
 
     branches: Mapping[str, Activations]
     sum: Activations
     output: Activations
-    without: Mapping[str, ActivationStatistics]
+    without: Mapping[str, Rest]
     rounding_db: float
     max_abs_delta: float
     largest: float
@@ -115,9 +127,8 @@ class _Watcher:
         if ending is not None and ending.scheme.calibrator == "moving_average":
             options = replace(options, averaging_constant=ending.scheme.averaging_constant)
         self._without = {path.name: TensorObserver(options) for path in block.paths} if ending is not None else {}
-        self._gain: Tensor | None = None
-        if block.norm is not None:
-            self._gain = block.norm.affine.gain.to(device, torch.float32)
+        self._input_noise = {name: ErrorAccumulator() for name in self._without}
+        self._shares = {path.name: _share(block, path, device) for path in block.paths} if ending is not None else {}
         self._fused: ConvMap | None = _moved(block.fused, device) if block.fused is not None else None
         self._rounding = ErrorAccumulator()
         self._delta = self._largest = 0.0
@@ -134,27 +145,28 @@ class _Watcher:
         for path in self.block.paths:
             self._branches[path.name].add(seen[path.end.name] * path.factor, image_count)
         if self._fused is not None:
-            self._delta = max(self._delta, float((self._fused(source) - end).abs().max()))
+            fused = self._fused(source)
+            self._delta = max(self._delta, float((fused - end).abs().max()))
             self._largest = max(self._largest, float(end.abs().max()))
-        if self._ending is not None:
-            self._rest(seen, end, image_count)
+        if self._ending is not None and self._fused is not None:
+            self._round(source, end, image_count)
 
-    def _rest(self, seen: Mapping[str, Tensor], end: Tensor, image_count: int) -> None:
-        """What the fused network's quantizer does here, and what it would have to do without one branch."""
-        assert self._ending is not None
-        for path in self.block.paths:
-            self._without[path.name].update(
-                self._clamped(end - self._scaled(path, seen[path.end.name])), image_count=image_count
-            )
-        if self._ending.quantizer is not None:
-            reference = self._clamped(end).contiguous()
-            simulated = self._ending.quantizer.to(end.device).fake_quantize(reference)
+    def _round(self, source: Tensor, end: Tensor, image_count: int) -> None:
+        """What the fused network's quantizers do here, and what they would have to do without one branch."""
+        assert self._ending is not None and self._fused is not None
+        before, after = self._ending.source, self._ending.quantizer
+        rounded = source if before is None else before.to(source.device).fake_quantize(source.contiguous())
+        error = self._fused(rounded) - self._fused(source)
+        for name, share in self._shares.items():
+            part = share(source)
+            rest = self._clamped(end - part)
+            moved = self._clamped(end - part + error - (share(rounded) - part))
+            self._without[name].update(rest, image_count=image_count)
+            self._input_noise[name].add(reference=rest.contiguous(), simulated=[moved.contiguous()])
+        if before is not None or after is not None:
+            reference, simulated = self._clamped(end).contiguous(), self._clamped(end + error).contiguous()
+            simulated = simulated if after is None else after.to(end.device).fake_quantize(simulated)
             self._rounding.add(reference=reference, simulated=[simulated])
-
-    def _scaled(self, path: BranchPath, value: Tensor) -> Tensor:
-        """What the branch adds to the output of the block."""
-        value = value * path.factor
-        return value if self._gain is None else value * self._gain.view(-1, *[1] * (value.ndim - 2))
 
     def _clamped(self, x: Tensor) -> Tensor:
         clamp = self._ending.clamp if self._ending is not None else None
@@ -167,7 +179,9 @@ class _Watcher:
             seen = observer.range()
             if seen is not None:
                 averages = self._ending is not None and self._ending.scheme.calibrator == "moving_average"
-                without[name] = ActivationStatistics(seen, observer.moving_average if averages else None)
+                statistics = ActivationStatistics(seen, observer.moving_average if averages else None)
+                (noise,) = self._input_noise[name].sums()
+                without[name] = Rest(statistics, noise.mse)
         (rounding,) = self._rounding.sums()
         return BlockValues(
             branches={name: figures.activations() for name, figures in self._branches.items()},
@@ -198,6 +212,16 @@ class _Figures:
         assert seen is not None and self._channels is not None
         mean, std = self._channels.mean().tolist(), self._channels.std().square().tolist()
         return Activations(seen, tuple(mean), tuple(std))
+
+
+def _share(block: LinearBlock, path: BranchPath, device: torch.device) -> ConvMap:
+    """What a branch adds to the output of the block, its constant but for that of the BatchNorm behind the sum."""
+    assert path.whole is not None
+    share = path.whole
+    if block.norm is not None:
+        gain = block.norm.affine.gain
+        share = share.normed(ChannelAffine(gain, torch.zeros_like(gain)))
+    return _moved(share, device)
 
 
 def _moved(one: ConvMap, device: torch.device) -> ConvMap:

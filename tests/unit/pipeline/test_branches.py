@@ -155,10 +155,39 @@ def test_c1_is_the_sqnr_of_the_fused_weight_in_the_fused_network(report: Branche
         assert block.fusion.weight_shape == weight.shape
 
 
-def test_without_a_scale_per_tensor_the_outlier_does_no_harm() -> None:
-    block = _measured(faint_identity(), "int8").block("1")
+@pytest.fixture(scope="module")
+def per_channel(network: nn.Sequential) -> BranchesReport:
+    return _measured(network, "int8")
+
+
+def test_with_a_scale_per_channel_the_weights_bear_it_and_the_activations_do_not(per_channel: BranchesReport) -> None:
+    block = per_channel.block("1")
 
     assert block.c1 is not None and block.c1.holds and block.c1.at_fault is None
+    assert block.c2 is not None and block.c2.holds is False and block.c2.at_fault == "1.rbr_identity"
+    assert all(per_channel.block(name).c2.holds for name in ("2", "3"))  # type: ignore[union-attr]
+
+
+def test_c2_by_hand(per_channel: BranchesReport, network: nn.Sequential) -> None:
+    assert per_channel.after is not None
+    quantizers = {record.name: record.quantizer for record in per_channel.after.records}
+
+    def rounded(x: Tensor, layer: str) -> Tensor:
+        quantizer = quantizers[layer]
+        assert quantizer is not None and quantizer.scale is not None
+        steps = (x.double() / quantizer.scale).round() * quantizer.scale
+        return steps.clamp(quantizer.range_min, quantizer.range_max).float()
+
+    before = "0.0"
+    with torch.no_grad():
+        x = network[0](_images())
+        for name, block in _blocks(per_channel):
+            module, layer = network[int(name)], f"{name}.rbr_reparam"
+            reference = module(x)
+            error = rounded(module(rounded(x, before)), layer) - reference
+            expected = 10.0 * math.log10(float(reference.double().square().sum() / error.double().square().sum()))
+            assert block.c2 is not None and block.c2.sqnr_db == pytest.approx(expected, abs=0.05)
+            x, before = reference, layer
 
 
 def test_fusion_is_exact_and_both_networks_are_measured_at_the_same_place(report: BranchesReport) -> None:
@@ -200,8 +229,8 @@ def test_a_network_without_branches_has_none() -> None:
     assert report.before.outputs
 
 
-def test_the_network_is_left_as_it_was(network: nn.Sequential) -> None:
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    _measured(network, "int8")
+def test_the_network_is_left_as_it_was(report: BranchesReport, network: nn.Sequential) -> None:
+    before = faint_identity().state_dict()
 
+    assert report.blocks
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

@@ -84,8 +84,8 @@ class Condition:
     """One of the two conditions under which a block quantizes well.
 
     Attributes:
-        sqnr_db: of the fused weight, the median over output channels (C1), or of the block's output, rounding of that
-            output alone (C2); NaN where the scheme leaves it in float.
+        sqnr_db: of the fused weight, the median over output channels (C1); or of the block's output where its input and
+            this output are rounded and the weights are not (C2). NaN where the scheme leaves it in float.
         limit_db: from which it holds.
         at_fault: the branch without which it would be better by `BLAME_DB` or more; None where no single one is, and
             where the condition holds.
