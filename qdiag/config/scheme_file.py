@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from qdiag.config.layer_keys import LAYERS, layer_keys, override_tables, split_layer_key, with_quoted_patterns
 from qdiag.config.presets import preset_names, preset_path
 from qdiag.config.toml_table import TomlTable, is_override, quoted, read_assignment, read_toml
+from qdiag.core.formats.stale_fields import stale_fields
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 from qdiag.errors import ConfigError
 
@@ -44,7 +45,7 @@ def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
         if "base" in change.values:
             raise ConfigError("base belongs into a TOML file", at=f"`overrides={text}`", hint="choose it with `scheme`")
         changes = change.over(changes)
-    scheme = _build(changes.over(table), ref)
+    scheme = _build(_over(changes, table), ref)
     if changes.values and "name" not in changes.values:
         listed = ", ".join(f"{key}={_toml(value)}" for key, value in changes.values.items())
         scheme = replace(scheme, name=f"{scheme.name} ({listed})")
@@ -79,7 +80,7 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
         # A relative path in a file is meant from that file, as in every other configuration format.
         nearby = path.parent / base
         inherited = _read(base if base in preset_names() else str(nearby), (*seen, identity))
-        table = table.without("base").over(inherited.without("name"))
+        table = _over(table.without("base"), inherited.without("name"))
     default_name = TomlTable({"name": ref if is_preset else path.stem}, {"name": str(path)})
     return table.over(default_name)
 
@@ -89,6 +90,20 @@ def _is_file(ref: str) -> bool:
         return Path(ref).is_file()
     except (OSError, ValueError):  # too long, or with a NUL: no name of a file
         return False
+
+
+def _over(table: TomlTable, base: TomlTable) -> TomlTable:
+    """These keys, and those of `base` that keep their meaning beside them."""
+    for section in _SECTIONS:
+        old, new = _fields(base, section), _fields(table, section)
+        for name in stale_fields(old, new):
+            base = base.without(f"{section}.{name}")
+    return table.over(base)
+
+
+def _fields(table: TomlTable, section: str) -> dict[str, Any]:
+    first = f"{section}."
+    return {key.removeprefix(first): value for key, value in table.values.items() if key.startswith(first)}
 
 
 def _refuse_unknown(table: TomlTable) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
+from qdiag.core.formats.stale_fields import OWN_FIELDS
 from qdiag.core.tensor_scheme import (
     FLOAT_BITS,
-    OWN_FIELDS,
     CalibratorName,
     FormatName,
     Granularity,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from qdiag.core.formats.float_format import FLOAT_FORMATS, USUAL_FORMATS, ElementName, FloatFormat
 from qdiag.core.formats.low_bits import LOW_BITS, check_low_bits, steps_at_bits
+from qdiag.core.formats.stale_fields import stale_fields
 from qdiag.errors import ConfigError
 
 FormatName = Literal["affine", "power_of_two", "binary", "ternary", "linear", "float", "block_float"]
@@ -177,27 +178,8 @@ class TensorChange:
         values = self.values
         if not values:
             return base
-        if values.get("granularity", "per_group") != "per_group" and "group_size" not in values:
-            values["group_size"] = None
-        if values.get("bits", base.bits) != base.bits:
-            values.setdefault("element", None)
-        kind = values.get("type", base.type)
-        if kind != base.type and not {kind, base.type} <= set(FLOAT_TYPES):
-            values = {**_AS_IN_OTHERS, **values}
-        return replace(base, **values)
-
-
-_AS_IN_OTHERS: dict[str, Any] = {
-    "element": None,
-    "scale": None,
-    "saturate": True,
-    "center": False,
-    "stochastic_seed": None,
-    "step": None,
-}
-"""Fields that only some formats have, as in the others."""
-OWN_FIELDS = tuple(_AS_IN_OTHERS)
-"""Names of the fields that only some formats have."""
+        own = {field.name: getattr(base, field.name) for field in fields(base)}
+        return replace(base, **stale_fields(own, values), **values)
 
 
 def _check_float_fields(scheme: TensorScheme) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -187,3 +188,40 @@ def test_a_base_that_can_be_no_file_is_an_unknown_scheme(base: str, tmp_path: Pa
     path.write_text(f'base = "{base}"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="no scheme is called"):
         load_scheme(str(path))
+
+
+@pytest.mark.parametrize(
+    ("preset", "assignments", "same_as"),
+    [
+        ("mxfp4", ["weights.bits=8", "activations.bits=8"], "mxfp8"),
+        ("mxfp4", ["weights.granularity=per_channel", "weights.type=affine", "weights.bits=8"], None),
+        ("w4a16-g128", ["weights.granularity=per_channel"], None),
+        ("mxfp8", ["weights.type=float", "weights.granularity=per_tensor"], None),
+        ("fp8-e4m3", ["activations.type=affine"], None),
+        ("mxfp4", ["activations.bits=32"], None),
+    ],
+)
+def test_what_an_option_makes_meaningless_goes(preset: str, assignments: list[str], same_as: str | None) -> None:
+    """A preset's group size, element and scale go with the granularity, the bits and the type that they belong to."""
+    scheme = load_scheme(preset, assignments)
+    for one in (scheme.weights, scheme.activations):
+        assert (one.group_size is None) == (one.granularity != "per_group")
+        assert one.scale is None or one.type in ("float", "block_float")
+    if same_as is not None:
+        other = load_preset(same_as)
+        assert scheme.weights == replace(other.weights, element=None)
+        assert scheme.activations == replace(other.activations, element=None)
+
+
+def test_what_an_option_says_twice_still_contradicts() -> None:
+    error = refusal("mxfp4", "weights.element=e4m3")
+    assert error.message == "bits = 4 with element = e4m3"
+    assert refusal("w4a16-g128", "activations.element=e4m3").message == "bits = 16 with element = e4m3"
+
+
+def test_a_file_over_a_preset_of_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "npu.toml"
+    path.write_text('base = "nvfp4"\n[weights]\ntype = "affine"\nbits = 8\ngranularity = "per_channel"\n')
+    scheme = load_scheme(str(path))
+    assert (scheme.weights.type, scheme.weights.scale, scheme.weights.group_size) == ("affine", None, None)
+    assert scheme.activations == load_preset("nvfp4").activations

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from qdiag.config import load_scheme
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext
@@ -72,4 +73,5 @@ def test_sixteen_bits_for_the_whole_network_are_float16(cases: dict[str, Case], 
     activations = change.scheme.activations
     assert (activations.type, activations.float_format.name, activations.scale_name) == ("float", "float16", "none")
     assert "activations.element=float16" in change.settings
+    assert load_scheme(preset, change.settings).activations == activations, "what a report proposes can be typed"
     assert everywhere(cases["w4a16-g128"]) is None
