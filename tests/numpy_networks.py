@@ -1,4 +1,6 @@
-"""NIN and ResNet-20 in numpy, BatchNorm folded, with places where a test rounds weights and activations itself.
+"""NIN and ResNet-20 in numpy, with places where a test rounds weights and activations itself.
+
+BatchNorm is folded, or stays behind its convolution.
 
 Sums of products and means are torch's: their order decides the last bit, and the last bit what is rounded up or down
 ten layers on. Everything else is numpy.
@@ -21,6 +23,9 @@ _EPS = 1e-5
 class Rounding(Protocol):
     """What happens to the values of a network; float networks return what they are given."""
 
+    folds: bool
+    """BatchNorm goes into its convolution; otherwise it follows, in float."""
+
     def weight(self, name: str, weight: Array) -> Array:
         """(out, in, k, k) or (out, in), BatchNorm folded."""
         ...
@@ -36,6 +41,8 @@ class Rounding(Protocol):
 
 class Float:
     """No rounding; keeps the largest |value| of every output."""
+
+    folds = True
 
     def __init__(self) -> None:
         self.largest: dict[str, float] = {}
@@ -56,9 +63,7 @@ def nin(state: Mapping[str, Array], x: Array, rounding: Rounding) -> Array:
     x = rounding.output("input", x)
     for i, kernel in enumerate((5, 1, 1, 5, 1, 1, 3, 1, 1)):
         name = f"c{i}"
-        weight, bias = folded(state, f"{name}.conv", f"{name}.bn")
-        weight = rounding.weight(name, weight)
-        y = convolved(rounding.operand(x), weight, bias, kernel // 2)
+        y = normalized(state, rounding, x, (name, f"{name}.conv", f"{name}.bn"), kernel // 2)
         x = rounding.output(name, np.maximum(y, np.float32(0.0)))
         if i == 2:
             x = pooled(x).max((-2, -1))
@@ -71,8 +76,7 @@ def resnet20(state: Mapping[str, Array], x: Array, rounding: Rounding) -> Array:
     """arXiv 1512.03385, section 4.2, with shortcuts that take every other pixel and add channels of zeros."""
 
     def layer(x: Array, conv: str, bn: str, *, stride: int = 1, rectifies: bool) -> Array:
-        weight, bias = folded(state, conv, bn)
-        y = convolved(rounding.operand(x), rounding.weight(conv, weight), bias, 1, stride)
+        y = normalized(state, rounding, x, (conv, conv, bn), 1, stride)
         return rounding.output(conv, np.maximum(y, np.float32(0.0)) if rectifies else y)
 
     x = layer(rounding.output("input", x), "conv1", "bn1", rectifies=True)
@@ -90,6 +94,27 @@ def resnet20(state: Mapping[str, Array], x: Array, rounding: Rounding) -> Array:
     return rounding.output(
         "linear", F.linear(torch.from_numpy(rounding.operand(x)), torch.from_numpy(weight), bias).numpy()
     )
+
+
+def normalized(
+    state: Mapping[str, Array],
+    rounding: Rounding,
+    x: Array,
+    names: tuple[str, str, str],
+    padding: int,
+    stride: int = 1,
+) -> Array:
+    """A convolution and its BatchNorm; names of the layer, for the rounding, and of both in the state."""
+    name, conv, bn = names
+    if rounding.folds:
+        weight, bias = folded(state, conv, bn)
+        return convolved(rounding.operand(x), rounding.weight(name, weight), bias, padding, stride)
+    weight = state[f"{conv}.weight"]
+    bias = state.get(f"{conv}.bias", np.zeros(len(weight), np.float32))
+    y = convolved(rounding.operand(x), rounding.weight(name, weight), bias, padding, stride)
+    parts = [torch.from_numpy(state[f"{bn}.{part}"]) for part in ("running_mean", "running_var", "weight", "bias")]
+    result: Array = F.batch_norm(placed(y), *parts, eps=_EPS).numpy()
+    return result
 
 
 def folded(state: Mapping[str, Array], conv: str, bn: str) -> tuple[Array, Array]:

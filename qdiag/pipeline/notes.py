@@ -59,6 +59,12 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
             f"{len(kept)} outputs stay in float, first {kept[0].name}: signs are taken of what layers with weights read"
         )
     signs = [r for r in result.records if r.quantizer is not None and not r.quantizer.has_range]
+    both = [r for r in signs if not all(o.weight is not None for o in result.records if r.name in o.inputs)]
+    if result.scheme.activations.type == "binary" and both:
+        notes.append(
+            f"{len(both)} of the outputs that are signs are read by more than layers with weights, first "
+            f"{both[0].name}: additions and shortcuts read signs there too"
+        )
     if signs:
         notes.append(
             f"{len(signs)} outputs are signs, first {signs[0].name}: they hold no range, and findings on the range of "

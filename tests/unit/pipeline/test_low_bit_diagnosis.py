@@ -86,3 +86,23 @@ def test_a_single_layer_back_in_integers(diagnosed: Diagnosis) -> None:
     weight = found.record("b").weight
     assert weight is not None and weight.quantizer is not None
     assert (weight.quantizer.type, weight.bits) == ("affine", 8)
+
+
+class Shortcut(nn.Module):
+    """A value that a convolution and an addition read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(self.a(x))
+        return self.head(y + self.b(y))
+
+
+def test_a_shortcut_that_carries_signs_is_named() -> None:
+    found = qdiag.measure(Shortcut().eval(), IMAGES, scheme="bnn")
+    assert any(
+        "1 of the outputs that are signs are read by more than layers with weights, first tanh" in note
+        for note in found.notes
+    )
