@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from qdiag.batches import Batch
-from qdiag.capture.as_module import module_of
 from qdiag.capture.program import Program
+from qdiag.capture.rewrites.as_module import module_of
 from qdiag.capture.routes import export_program
 from qdiag.errors import ConfigError, QdiagError
 from qdiag.loaders.models.architecture import build_architecture, is_architecture_ref

@@ -193,11 +193,8 @@ def _own_options(diagnosis: Diagnosis) -> list[str]:
 
 
 def _fixed_name(model: str, number: int, *, is_program: bool) -> str:
-    """`weights/net.fixed.pt2` beside `weights/net.pt2`; code that builds a network becomes a state dict.
-
-    Args:
-        is_program: the network has other layers now, which a program holds whatever the file was.
-    """
+    """`weights/net.fixed.pt2` beside `weights/net.pt2`; code that builds a network becomes a state dict, and whatever
+    has other layers now a program."""
     path = PurePath(model)
     mark = "fixed" if number == 1 else f"fixed{number}"
     if _is_code(model):
@@ -207,11 +204,8 @@ def _fixed_name(model: str, number: int, *, is_program: bool) -> str:
 
 def _without_arch(words: Sequence[str]) -> list[str]:
     """The options without the one that says how the network is built."""
-    left = list(words)
-    if "--arch" in left:
-        at = left.index("--arch")
-        del left[at : at + 2]
-    return left
+    at = words.index("--arch") if "--arch" in words else len(words)
+    return [*words[:at], *words[at + 2 :]]
 
 
 def _is_code(model: str) -> bool:

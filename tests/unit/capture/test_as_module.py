@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.batches import Batch
-from qdiag.capture.as_module import module_of
 from qdiag.capture.capture import capture
 from qdiag.capture.program import Program
+from qdiag.capture.rewrites.as_module import module_of
 from qdiag.capture.routes import export_program
 from qdiag.errors import CaptureError
 from qdiag.subject import Subject
