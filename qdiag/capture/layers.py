@@ -12,6 +12,7 @@ from qdiag.capture.ops import (
     clamp_bounds,
     convolution_groups,
     has_weight,
+    is_tensor,
     is_two_level,
     kind_and_policy,
     operation_name,
@@ -159,9 +160,9 @@ def _data_nodes(program: Program, nodes: list[fx.Node]) -> set[fx.Node]:
     dependent: set[fx.Node] = set()
     for node in nodes:
         if node.op == "placeholder":
-            if node.target in program.inputs and _is_tensor(node):
+            if node.target in program.inputs and is_tensor(node):
                 dependent.add(node)
-        elif node.op == "call_function" and _is_tensor(node) and any(i in dependent for i in node.all_input_nodes):
+        elif node.op == "call_function" and is_tensor(node) and any(i in dependent for i in node.all_input_nodes):
             dependent.add(node)
     return {node for node in dependent if node.op != "placeholder" or _is_float(node)}
 
@@ -220,13 +221,6 @@ def _is_float(node: fx.Node, constant: Tensor | None = None) -> bool:
     if isinstance(value, list | tuple):
         return any(isinstance(v, Tensor) and v.is_floating_point() for v in value)
     return value is None or (isinstance(value, Tensor) and value.is_floating_point())
-
-
-def _is_tensor(node: fx.Node) -> bool:
-    """The value holds tensors, as far as capture knows; a size or a number does not."""
-    value = node.meta.get("val")
-    values = value if isinstance(value, list | tuple) else [value]
-    return value is None or any(isinstance(v, Tensor) for v in values)
 
 
 def _shown(node: fx.Node) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch._ops import OpOverload
 
 Policy = Literal["compute", "own", "shared", "pass", "float"]
@@ -167,3 +167,10 @@ def clamp_bounds(node: fx.Node) -> tuple[float, float] | None:
         case "clamp_max":
             return -infinity, bound(0, "max", infinity)
     return None
+
+
+def is_tensor(node: fx.Node) -> bool:
+    """Its value holds tensors, as far as capture knows; a size or a number does not."""
+    value = node.meta.get("val")
+    values = value if isinstance(value, list | tuple) else [value]
+    return value is None or any(isinstance(v, Tensor) for v in values)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from qdiag.capture.ops import operation_name
+from qdiag.capture.ops import is_tensor, operation_name
 from qdiag.capture.program import Program
 
 
@@ -67,13 +67,6 @@ class Constants:
 def _is_size(node: fx.Node) -> bool:
     """The size of a tensor along an axis."""
     return node.op == "call_function" and operation_name(node) == "sym_size"
-
-
-def is_tensor(node: fx.Node) -> bool:
-    """Its value holds tensors, as far as capture knows."""
-    value = node.meta.get("val")
-    values = value if isinstance(value, list | tuple) else [value]
-    return value is None or any(isinstance(v, Tensor) for v in values)
 
 
 def data_inputs(node: fx.Node, data: set[fx.Node]) -> list[fx.Node]:

@@ -8,12 +8,12 @@ import torch
 from torch import fx
 
 from qdiag.capture.branches.block import BlockNorm, BranchPath, LinearBlock, PathKind
-from qdiag.capture.branches.constants import Constants, is_tensor, sizes_of
+from qdiag.capture.branches.constants import Constants, sizes_of
 from qdiag.capture.branches.dominators import immediate_dominators
 from qdiag.capture.branches.naming import block_path, common_path, paths_of, unique
 from qdiag.capture.branches.steps import BATCH_NORM, Step, norm_of, step_of
 from qdiag.capture.fold import batch_norm_name
-from qdiag.capture.ops import kind_and_policy, operation_name
+from qdiag.capture.ops import is_tensor, kind_and_policy, operation_name
 from qdiag.capture.program import Program
 from qdiag.numerics.convolutions.conv_map import ConvMap, NotOneConvolutionError, identity_map
 

@@ -7,6 +7,10 @@ PERCENTILES = (0.01, 0.1, 1.0, 50.0, 99.0, 99.9, 99.99)
 """Percentiles that every `TensorRange` carries, in percent."""
 
 
+_OUTLIER_KURTOSIS = 30.0
+"""Of a channel of which single values hold the power."""
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """Counts over bins whose edges are whole multiples of a power of two, so that any two histograms can be added.
@@ -75,6 +79,12 @@ class ChannelRanges:
         """The figures of one channel; how many values are behind them is not kept."""
         mean, std, kurtosis = self.mean[index], self.std[index], self.kurtosis[index]
         return TensorRange(0, 0, 0, self.min[index], self.max[index], mean, std, kurtosis, self.zero_fraction[index])
+
+    @property
+    def varying_stds(self) -> dict[int, float]:
+        """Standard deviation of every channel that varies, other than by single values."""
+        pairs = zip(self.std, self.kurtosis, strict=True)
+        return {c: std for c, (std, kurtosis) in enumerate(pairs) if std > 0.0 and kurtosis < _OUTLIER_KURTOSIS}
 
     @property
     def spread_bits(self) -> float:

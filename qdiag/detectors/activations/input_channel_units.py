@@ -27,7 +27,6 @@ import math
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.graph import INPUT
-from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.detectors.base import DetectionContext, finding, has_own_quantizer
 
 CODE = "QD208"
@@ -35,7 +34,6 @@ REPAIRS: tuple[str, ...] = ("scale_input_channels", "activations_16bit")
 
 SPREAD_BITS = 4.0
 CHANNEL_DB = 15.0
-OUTLIER_KURTOSIS = 30.0
 
 
 def find(context: DetectionContext) -> Finding | None:
@@ -44,7 +42,7 @@ def find(context: DetectionContext) -> Finding | None:
     for record, facts in context.layers:
         if record.kind != INPUT or facts.channels is None or record.quantizer is None or not has_own_quantizer(record):
             continue
-        live = _live(facts.channels)
+        live = facts.channels.varying_stds
         if len(live) < 2:
             continue
         spread = math.log2(max(live.values()) / min(live.values()))
@@ -58,9 +56,3 @@ def find(context: DetectionContext) -> Finding | None:
             )
             sites.append(FindingSite(record.name, poor, evidence))
     return finding(CODE, sites, REPAIRS)
-
-
-def _live(channels: ChannelRanges) -> dict[int, float]:
-    """Standard deviation of every channel that varies, other than by single values."""
-    pairs = zip(channels.std, channels.kurtosis, strict=True)
-    return {c: std for c, (std, kurtosis) in enumerate(pairs) if std > 0.0 and kurtosis < OUTLIER_KURTOSIS}

@@ -55,7 +55,6 @@ SPREAD_BITS = 4.0
 CHANNEL_DB = 15.0
 READER_DB = 20.0
 LOST_DB = 10.0
-OUTLIER_KURTOSIS = 30.0
 FEW_CHANNELS, FEW_WIDE = 16, 8
 
 
@@ -66,7 +65,7 @@ def find(context: DetectionContext) -> Finding | None:
         quantizer, channels = record.quantizer, facts.channels
         if record.kind in (INPUT, "concat") or channels is None or quantizer is None or not has_own_quantizer(record):
             continue
-        stds = _live(channels)
+        stds = channels.varying_stds
         values = _sqnr_db(channels, quantizer, stds)
         limit_db = sqnr_limit_db(record, CHANNEL_DB)
         poor = tuple(c for c, sqnr_db in values.items() if sqnr_db < limit_db)
@@ -85,12 +84,6 @@ def find(context: DetectionContext) -> Finding | None:
         if missed:
             sites.append(FindingSite(record.name, poor, (*evidence, *missed)))
     return finding(CODE, sites, REPAIRS)
-
-
-def _live(channels: ChannelRanges) -> dict[int, float]:
-    """Standard deviation of every channel that varies, other than by single values."""
-    pairs = zip(channels.std, channels.kurtosis, strict=True)
-    return {c: std for c, (std, kurtosis) in enumerate(pairs) if std > 0.0 and kurtosis < OUTLIER_KURTOSIS}
 
 
 def _sqnr_db(channels: ChannelRanges, quantizer: QuantizerRecord, stds: dict[int, float]) -> dict[int, float]:
