@@ -140,8 +140,9 @@ def test_nothing_is_claimed_in_healthy_networks(real_data: Path, name: str, sche
     is_sure = found.harm.interval.high <= found.harm.limit
     words = "Nothing to repair" if is_sure else "Nothing found, and too few samples to be sure"
     assert headline(found).startswith(f"{words}: quantization ")
-    assert all(cause.verdict in ("harmless", "untested") for cause in found.causes)
+    nothing = "harmless" if is_sure else "undecided"  # of too few samples nothing is called harmless
+    assert all(cause.verdict in (nothing, "untested") for cause in found.causes)
     if name.endswith("vww96") and scheme == "tf-uint8":
         dead = [cause for cause in found.causes if cause.code == "QD301"]
-        assert dead and dead[0].verdict == "harmless"  # zero variance alone is no cause
+        assert dead and dead[0].verdict == nothing  # zero variance alone is no cause
         assert result.batchnorms is not None and result.batchnorms.dead_count == 1540
