@@ -8,6 +8,7 @@ from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.branches import BranchBlock
 from qdiag.detectors import detect
 from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
@@ -54,7 +55,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         seen = session.measure(case, "facts")
     with session.stage("audit"):
         batchnorms, notes = _audit(experiment.subject, case)
-        blocks = watched_blocks(session, case)
+        blocks, block_notes = _branches(session, case)
     measurement = measurement_of(session, experiment, seen)
     sensitivity = None
     if options.with_sensitivity:
@@ -76,11 +77,20 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         batchnorms=batchnorms,
         sensitivity=sensitivity,
         bits=bits,
-        notes=notes + branch_notes(blocks),
+        notes=notes + block_notes,
         stages=session.watch.stages,
         versions=versions(),
         options=options.words,
     )
+
+
+def _branches(session: Session, case: Case) -> tuple[tuple[BranchBlock, ...], tuple[str, ...]]:
+    """Parallel branches, and what to say of them; that they could not be looked at is no reason to stop."""
+    try:
+        blocks = watched_blocks(session, case)
+    except QdiagError as error:
+        return (), (f"parallel branches were not looked at: {error}",)
+    return blocks, branch_notes(blocks)
 
 
 def _audit(subject: Subject, case: Case) -> tuple[BatchNormAudit | None, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from qdiag.loaders.data.samples import Selection
 from tests.e2e.measuring import COMMANDS, command_line, make_inputs
 
 UNCOUNTED = {
-    *("open the data", "capture", "estimate the time", "data digest", "audit", "report"),
+    *("open the data", "capture", "find branches", "estimate the time", "data digest", "audit", "report"),
     "preprocessing",
     "look for channels that cannot be repaired",
 }
