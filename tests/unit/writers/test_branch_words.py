@@ -89,3 +89,22 @@ def test_a_block_with_a_norm_behind_its_sum_is_not_told_to_get_one() -> None:
     found = report.block("stage1.2")
     normed = replace(found, norm=found.branches[0].norm, c1=Condition(40.0))
     assert list(advice_sentences(replace(report, blocks=(normed,)))) == []
+
+
+def test_an_identity_that_is_at_fault_for_the_activations_asks_for_s2_alone() -> None:
+    report = branch_report()
+    found = report.block("stage1.2")
+    faint = replace(found, c1=Condition(40.0), c2=Condition(9.0, at_fault="stage1.2.rbr_identity"))
+    sentences = list(advice_sentences(replace(report, blocks=(faint,))))
+    assert [sentence[:2] for sentence in sentences[:-1]] == ["S2"]
+    assert "the output has 9.0 dB after rounding of the block's input and output" in next(iter(block_sentences(faint)))
+
+
+def test_advice_on_several_blocks_is_in_the_plural() -> None:
+    report = branch_report()
+    twice = (report.block("stage1.1"), replace(report.block("stage1.1"), name="stage1.3"))
+    first = next(iter(advice_sentences(replace(report, blocks=twice))))
+    assert first == (
+        "S2: train without the BatchNorm on the identity of 2 blocks, where the figure without that branch is better "
+        "by 6 dB or more; its gain is then 1."
+    )

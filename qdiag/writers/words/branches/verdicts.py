@@ -80,7 +80,8 @@ def block_sentences(block: BranchBlock) -> Iterator[str]:
 
 def _condition_words(block: BranchBlock, noun: str, condition: Condition) -> str:
     what = "the fused weight" if noun == "weights" else "the output"
-    have = f"{what} has {number(condition.sqnr_db)} dB after rounding, and {number(condition.limit_db)} dB are enough"
+    how = "after rounding" if noun == "weights" else "after rounding of the block's input and output"
+    have = f"{what} has {number(condition.sqnr_db)} dB {how}, and {number(condition.limit_db)} dB are enough"
     more = _inflation_words(block) if noun == "activations" else ""
     if condition.at_fault is None:
         return f"{have}; no single branch accounts for it{more}"
