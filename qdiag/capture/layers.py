@@ -230,7 +230,7 @@ def _shown(node: fx.Node) -> str:
             return "relu"
         case (0.0, 6.0):
             return "relu6"
-    return operation_name(node)
+    return "sign" if is_two_level(node) else operation_name(node)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -44,7 +44,7 @@ def test_every_spelling_is_one_sign_and_one_binary_convolution(spelling: type[Pl
     result = qdiag.measure(model, X)
     sign, conv = result.records[1:]
     assert [record.kind for record in result.records] == ["input", "sign", "conv"]
-    assert sign.inputs == ("input:x",)
+    assert (sign.inputs, sign.ops) == (("input:x",), ("sign",))
     assert sign.quantizer is not None and (sign.quantizer.type, sign.quantizer.bits) == ("binary", 1)
     assert sign.local.sqnr_db == math.inf or sign.local.max_abs_error == 2.0  # only rounding of the input moves a sign
     weight = conv.weight
