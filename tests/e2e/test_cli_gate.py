@@ -32,13 +32,18 @@ DIAGNOSES = {
 }
 
 
+@pytest.fixture(scope="module")
+def stored() -> dict[str, str]:
+    """Texts of all files, by their path."""
+    texts = {f"{name}.json": diagnosis_to_json(make()) for name, make in DIAGNOSES.items()}
+    return {**texts, "sqnr.json": to_json(measurement()), "run1/diagnosis.json": texts["bad.json"]}
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, make in DIAGNOSES.items():
-        (tmp_path / f"{name}.json").write_text(diagnosis_to_json(make()), encoding="utf-8")
-    (tmp_path / "sqnr.json").write_text(to_json(measurement()), encoding="utf-8")
+def folder(stored: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "run1").mkdir()
-    (tmp_path / "run1" / "diagnosis.json").write_text(diagnosis_to_json(diagnosis()), encoding="utf-8")
+    for name, text in stored.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name.startswith(("GITHUB_", "QDIAG_")):
