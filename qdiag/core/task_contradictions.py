@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from qdiag.core.measures.change import FLOAT32, is_mean_of, mean_interval, numbers_of
-from qdiag.core.measures.counts import counts_figure
+from qdiag.core.measures.counts import counts_figure, success_intervals, unspread_interval
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits, unpack_bits
 from qdiag.core.measures.task import Criterion, Figure, Interval, PairedCounts, TaskResult
 
@@ -144,9 +144,29 @@ def _of_numbers(figure: Figure, reference: tuple[float, ...], simulated: tuple[f
         ("loss_interval", figure.loss_interval, [sign * (r - s) for r, s in zip(reference, simulated, strict=True)]),
         ("simulated_interval", figure.simulated_interval, simulated),
     ):
-        expected = mean_interval(numbers)
-        if not all(_within(room, *pair) for pair in ((interval.low, expected.low), (interval.high, expected.high))):
+        expected = (mean_interval(numbers), *_without_spread(figure, name, reference, simulated))
+        if not any(_alike(room, interval, one) for one in expected):
             yield f"{name} and outcomes exclude each other"
+
+
+def _without_spread(
+    figure: Figure, name: str, reference: tuple[float, ...], simulated: tuple[float, ...]
+) -> Iterator[Interval]:
+    """What the interval may be where samples are successes, or a percentage is the same for all."""
+    criterion, is_loss = figure.criterion, name == "loss_interval"
+    if (found := success_intervals(reference if is_loss else simulated, simulated)) is not None:
+        loss, own = found
+        turned = loss if criterion.higher_is_better else Interval(-loss.high, -loss.low)
+        yield turned if is_loss else own
+    if criterion.is_share:
+        value, low = (figure.loss, -100.0) if is_loss else (figure.simulated, 0.0)
+        differences = {r - s for r, s in zip(reference, simulated, strict=True)} if is_loss else set(simulated)
+        if len(differences) == 1:
+            yield unspread_interval(value, low=low, high=100.0, count=figure.sample_count)
+
+
+def _alike(room: float, one: Interval, other: Interval) -> bool:
+    return _within(room, one.low, other.low) and _within(room, one.high, other.high)
 
 
 def _within(room: float, one: float, other: float) -> bool:

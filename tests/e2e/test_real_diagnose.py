@@ -112,10 +112,11 @@ def test_the_sensitivity_order_is_that_of_the_measured_table(real_data: Path) ->
 
 
 HEALTHY = {
-    "resnet20_cifar10": ("resnet20_cifar10", "cifar10_test2000.npz", "imagenet-stats"),
-    "nin_cifar10": ("nin_cifar10", "cifar10_test2000.npz", "cifar10"),
-    "mobilenet_v1_0.25_vww96": ("mobilenet_v1_025_vww", "vww96_600.npz", "none"),
+    "resnet20_cifar10": ("resnet20_cifar10", "cifar10_test2000.npz", "imagenet-stats", 240),
+    "nin_cifar10": ("nin_cifar10", "cifar10_test2000.npz", "cifar10", 240),
+    "mobilenet_v1_0.25_vww96": ("mobilenet_v1_025_vww", "vww96_600.npz", "none", 400),
 }
+"""Architecture, data, preprocessing, and how many samples tell that it is healthy."""
 
 
 @pytest.mark.parametrize(
@@ -123,12 +124,12 @@ HEALTHY = {
     [("resnet20_cifar10", "int8"), ("nin_cifar10", "tf-uint8"), ("mobilenet_v1_0.25_vww96", "tf-uint8")],
 )
 def test_nothing_is_claimed_in_healthy_networks(real_data: Path, name: str, scheme: str) -> None:
-    arch, data, preprocessing = HEALTHY[name]
+    arch, data, preprocessing, samples = HEALTHY[name]
     subject = load_subject(str(real_data / f"{name}.safetensors"), arch=f"{real_data / 'networks.py'}:{arch}")
     request = DataRequest(
         data=str(real_data / data),
         preprocessing=preset(preprocessing),
-        samples=400,
+        samples=samples,
         calib_samples=100,
         batch_size=50,
     )

@@ -1,8 +1,12 @@
 """Figures that come from counts: each sample is a success or none."""
 
 import math
+from collections.abc import Sequence
 
 from qdiag.core.measures.task import UNDEFINED, Z_95, Criterion, Figure, Interval, PairedCounts
+
+_TOPS = (1.0, 100.0)
+"""What a success counts, where a failure counts 0."""
 
 
 def counts_figure(criterion: Criterion, counts: PairedCounts) -> Figure:
@@ -31,3 +35,37 @@ def wilson_interval(hits: int, n: int) -> Interval:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     margin = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Interval(100.0 * max(0.0, centre - margin), 100.0 * min(1.0, centre + margin))
+
+
+def unspread_interval(value: float, *, low: float, high: float, count: float) -> Interval:
+    """95 % interval of the mean of numbers from `low` to `high`, of which `count` were seen and all are `value`.
+
+    A standard error would take that for certainty. Of all numbers a share of up to z^2 / (n + z^2) may be others, by
+    the score interval of no success among n (Wilson, see above; about the rule of three, 3.8 instead of 3 because it
+    has two sides), and these may lie at either end.
+    """
+    if count <= 0.0:
+        return UNDEFINED
+    others = Z_95**2 / (count + Z_95**2)
+    return Interval(value - others * (value - low), value + others * (high - value))
+
+
+def success_intervals(reference: Sequence[float], simulated: Sequence[float]) -> tuple[Interval, Interval] | None:
+    """Of the mean of reference - simulated, and of the mean of simulated, where every score is 0 or 1, or 0 or 100.
+
+    Those of shares, reaching as far as the value itself; None where there are other scores.
+    """
+    top = next(
+        (top for top in _TOPS if len(simulated) and all(x in (0.0, top) for x in (*reference, *simulated))), None
+    )
+    if top is None:
+        return None
+    pairs = [(r > 0.0, s > 0.0) for r, s in zip(reference, simulated, strict=True)]
+    counts = PairedCounts(*(pairs.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))))
+    loss, own, size = (
+        counts.drop_interval_pp,
+        wilson_interval(counts.both + counts.simulated_only, len(pairs)),
+        top / 100.0,
+    )
+    low, high = min(loss.low, counts.drop_pp), max(loss.high, counts.drop_pp)
+    return Interval(size * low, size * high), Interval(size * own.low, size * own.high)

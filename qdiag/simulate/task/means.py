@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
+from qdiag.core.measures.counts import success_intervals
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_numbers
 from qdiag.core.measures.task import UNDEFINED, Z_95, Criterion, Figure, Interval
 from qdiag.simulate.task.base import Gain, Table, difference
-from qdiag.simulate.task.unspread import share_change, share_value, success_intervals, top_of_successes
+from qdiag.simulate.task.unspread import share_change, share_value
 
 
 def mean_figure(criterion: Criterion, *, reference: Table, simulated: Table, may_be_successes: bool = False) -> Figure:
@@ -44,9 +45,8 @@ def mean_gain(criterion: Criterion, *, before: Table, after: Table, may_be_succe
 def _loss_interval(criterion: Criterion, reference: Table, simulated: Table, may_be_successes: bool) -> Interval:
     """Of what `simulated` has lost, or of what `reference` has over it."""
     sign = 1.0 if criterion.higher_is_better else -1.0
-    if may_be_successes and (top := _top(reference, simulated)) is not None:
-        found, _ = success_intervals(top, reference=reference[:, 0], simulated=simulated[:, 0])
-        return found if sign > 0.0 else Interval(-found.high, -found.low)
+    if may_be_successes and (found := _of_successes(reference, simulated)) is not None:
+        return found[0] if sign > 0.0 else Interval(-found[0].high, -found[0].low)
     values = _differences(sign, reference, simulated)
     interval = _interval_of(values, reference, simulated)
     if interval.low == interval.high:
@@ -55,19 +55,19 @@ def _loss_interval(criterion: Criterion, reference: Table, simulated: Table, may
 
 
 def _own_interval(criterion: Criterion, table: Table, may_be_successes: bool) -> Interval:
-    if may_be_successes and (top := _top(table, table)) is not None:
-        return success_intervals(top, reference=table[:, 0], simulated=table[:, 0])[1]
+    if may_be_successes and (found := _of_successes(table, table)) is not None:
+        return found[1]
     interval = _interval_of(table[:, 0], table)
     if interval.low == interval.high:
         return share_value(criterion, interval.low, len(table)) or interval
     return interval
 
 
-def _top(one: Table, other: Table) -> float | None:
-    """What a success counts, where samples of both are successes or none."""
+def _of_successes(one: Table, other: Table) -> tuple[Interval, Interval] | None:
+    """See `success_intervals`; None where samples of either are no successes, or have no values of their own."""
     if len(one) < 2 or one.shape != other.shape or not (is_per_sample(one) and is_per_sample(other)):
         return None
-    return top_of_successes(one[:, 0], other[:, 0])
+    return success_intervals(one[:, 0].tolist(), other[:, 0].tolist())
 
 
 def weighted_mean(table: Table) -> float:

@@ -9,11 +9,12 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
+from qdiag.core.measures.counts import unspread_interval
 from qdiag.core.measures.task import Criterion, Figure, Interval, PairedCounts
+from qdiag.core.task_contradictions import of_figure
 from qdiag.simulate.task.masks import MeanIoU, Positions, PositionShare
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.sums import sums_figure, sums_gain
-from qdiag.simulate.task.unspread import unspread_interval
 from qdiag.simulate.task.user import MetricRequest, user_task
 from tests.judged import gained, judged
 
@@ -55,6 +56,7 @@ def test_it_holds_what_so_many_samples_miss_19_times_in_20() -> None:
 def test_percentages_that_are_the_same_for_each_sample(reference: float, simulated: float) -> None:
     n = 24
     figure = mean_figure(PERCENT, reference=constant(reference, n), simulated=constant(simulated, n))
+    assert list(of_figure(figure)) == []
     loss, others = reference - simulated, none_of(n)
     assert figure.loss == loss
     assert bounds(figure.loss_interval) == pytest.approx((loss - others * (loss + 100), loss + others * (100 - loss)))
@@ -77,6 +79,7 @@ def figure_of(scores: Tensor, other: Tensor, **words: Any) -> Figure:
     task = user_task(MetricRequest(metric, words.get("higher")))
     figure = judged(task, scores[:, None], other[:, None])
     gain = gained(task, scores[:, None], other[:, None], scores[:, None])
+    assert list(of_figure(figure)) == []
     assert bounds(gain.interval) == pytest.approx(bounds(figure.loss_interval)) and gain.value == figure.loss
     return figure
 
@@ -95,6 +98,12 @@ def test_scores_of_0_and_1_are_successes(top: float, higher: bool) -> None:
     assert bounds(figure.loss_interval) == pytest.approx(expected, abs=1e-5)
     own = binomtest(18, n).proportion_ci(method="wilson")
     assert bounds(figure.simulated_interval) == pytest.approx((top * own.low, top * own.high))
+
+
+def test_an_interval_holds_its_own_value() -> None:
+    for one, other in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.0, 0.0)):
+        figure = figure_of(torch.full((8,), one), torch.full((8,), other))
+        assert figure.loss_interval.low <= figure.loss <= figure.loss_interval.high
 
 
 def test_scores_that_are_always_right_are_no_certainty() -> None:
