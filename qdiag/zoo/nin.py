@@ -7,11 +7,12 @@ values before the sign. Names and shapes of all parameters are the same in every
 all of them.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from qdiag.numerics.straight_through.saturated import saturated
 from qdiag.zoo.checks import check_choice, check_count, check_positive
 
 Weights = Literal["float", "sign", "scaled_sign"]
@@ -21,24 +22,9 @@ Activations = Literal["relu", "sign"]
 _BLOCKS = ((192, 5), (160, 1), (96, 1), (192, 5), (192, 1), (192, 1), (192, 3), (192, 1))
 
 
-class SignFunction(torch.autograd.Function):
-    """`+1` where `x >= 0`, else `-1`; the gradient passes where `|x| <= 1` (arXiv 1602.02830, equation 4)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.where(x >= 0.0, 1.0, -1.0)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        passed: Tensor = gradients[0] * (x.abs() <= 1.0)
-        return passed
-
-
 def _sign(x: Tensor) -> Tensor:
-    signs: Tensor = SignFunction.apply(x)  # type: ignore[no-untyped-call]
-    return signs
+    """`+1` where `x >= 0`, else `-1`; the gradient passes where `|x| <= 1`."""
+    return saturated(x, torch.where(x >= 0.0, 1.0, -1.0))
 
 
 class BinaryConv2d(nn.Conv2d):

@@ -85,17 +85,18 @@ def test_signs_get_a_magnitude_per_channel() -> None:
 @pytest.mark.parametrize("scaled", [(), ("weights.scale=float32",), ("weights.scale=float32", "weights.center=true")])
 def test_eight_bits_are_integers_again(scaled: tuple[str, ...]) -> None:
     case = opened(*scaled, "activations.type=binary", "activations.bits=1")
-    done = treat("eight_bits", case, FindingSite("2"))
+    done = treat("eight_bits", case, FindingSite("0"))
     plan = done.case.plan.layers
-    assert isinstance(plan["2"].weight, Affine) and isinstance(plan["2"].output, Affine)
-    assert isinstance(plan["0"].weight, Binary) and isinstance(plan["0"].output, Binary)
-    bits = case.network.program.constants[case.network.graph.layer("2").weight or ""].numel()
+    assert isinstance(plan["0"].weight, Affine) and isinstance(plan["0"].output, Affine)
+    assert isinstance(plan["2"].weight, Binary)
+    assert isinstance(case.plan.layers["0"].output, Binary)
+    bits = case.network.program.constants[case.network.graph.layer("0").weight or ""].numel()
     assert [(cost.name, cost.value) for cost in done.costs] == [("extra_weight_bytes", bits * 7 / 8)]
     same = with_scheme(SESSION, case, load_scheme("int8", (*BINARY, *scaled, *ACTIVATIONS, *done.settings)))
-    assert same.plan.layers["2"].weight.key == plan["2"].weight.key  # type: ignore[union-attr]
-    assert same.plan.layers["2"].output.key == plan["2"].output.key  # type: ignore[union-attr]
+    assert same.plan.layers["0"].weight.key == plan["0"].weight.key  # type: ignore[union-attr]
+    assert same.plan.layers["0"].output.key == plan["0"].output.key  # type: ignore[union-attr]
     with pytest.raises(RepairRefused, match="nothing here has one or two bits"):
-        treat("eight_bits", done.case, FindingSite("2"))
+        treat("eight_bits", done.case, FindingSite("0"))
 
 
 ACTIVATIONS = ("activations.type=binary", "activations.bits=1")
