@@ -197,8 +197,21 @@ def run_batches(
     for batch in run_through(batches, progress, stage):
         outputs = runner.run_batch(batch)
         for lane, receivers in (sinks or {}).items():
+            reference, simulated = pick(outputs, REFERENCE), pick(outputs, lane)
+            _check_shapes(reference, simulated)
             for sink in receivers:
-                sink.add(batch, reference=pick(outputs, REFERENCE), simulated=pick(outputs, lane))
+                sink.add(batch, reference=reference, simulated=simulated)
+
+
+def _check_shapes(reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
+    for i, (one, other) in enumerate(zip(reference, simulated, strict=True)):
+        if isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape != other.shape:
+            raise SimulationError(
+                f"quantized it has the shape {tuple(other.shape)}, in float {tuple(one.shape)}, and the two cannot be "
+                "compared: how many values there are depends on the values",
+                at=f"output {i}",
+                hint="measure the part before the values are chosen, with `submodule`",
+            )
 
 
 def _borrowed(value: Any) -> Any:
