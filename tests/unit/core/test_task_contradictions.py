@@ -144,6 +144,24 @@ def test_what_no_run_can_have_measured(value: TaskResult, word: str) -> None:
     assert any(word in what for what in found(value)), found(value)
 
 
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize("top", [1.0, 100.0])
+def test_scores_that_are_successes_have_intervals_of_counts(top: float, higher: bool) -> None:
+    columns = [np.array([top * value for value in values]) for values in (RIGHT, QUANTIZED)]
+    tables = [np.stack([column, np.ones(len(column))], 1) for column in columns]
+    criterion = Criterion("mine", "", "", higher)
+    one = mean_figure(criterion, reference=tables[0], simulated=tables[1], may_be_successes=True)
+    assert found(one) == []
+    narrow = replace(one, loss_interval=Interval(one.loss - 1e-3 * top, one.loss + 1e-3 * top))
+    assert found(narrow) == ["loss_interval and outcomes exclude each other"]
+
+
+def test_numbers_without_spread_may_have_wider_intervals() -> None:
+    tables = [np.stack([np.full(20, value), np.ones(20)], 1) for value in (80.0, 79.0)]
+    same = mean_figure(Criterion("mine"), reference=tables[0], simulated=tables[1])
+    assert same.loss_interval.high > same.loss and found(same) == []
+
+
 def test_numbers_beyond_float32_are_stored_as_infinite() -> None:
     stored = unpack_numbers(pack_numbers([1e300, -1e39, 3.4e38, math.nan, 0.5]), 5)
     assert stored is not None
