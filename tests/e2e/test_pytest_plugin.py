@@ -101,7 +101,7 @@ def test_a_metric_of_the_users_own_is_limited_whatever_its_direction() -> None:
         if status == "pass":
             result = assert_quantizes(net, data, max_metric_drop=0.05, max_metric=0.05, **limits)
             assert [check.status for check in result.checks] == ["pass", "pass"]
-            with pytest.raises(pytest.fail.Exception, match="--max-metric limits it"):
+            with pytest.raises(pytest.fail.Exception, match="`max_metric` limits it"):
                 assert_quantizes(net, data, min_metric=0.05, **limits)
             continue
         with pytest.raises(pytest.fail.Exception, match=r"distance, loss: .*limit ≤ 0\.05"):
@@ -115,7 +115,7 @@ def test_numbers_are_judged_by_their_error() -> None:
     result = assert_quantizes(net, data, max_drop=None, task="regress", max_metric_drop=0.05)
     assert result.checks[0].criterion is not None
     assert result.checks[0].criterion.name == "nMAE"
-    with pytest.raises(pytest.fail.Exception, match="--max-metric-drop limits nMAE"):
+    with pytest.raises(pytest.fail.Exception, match="`max_metric_drop` limits nMAE"):
         assert_quantizes(net, data, task="regress")
 
 

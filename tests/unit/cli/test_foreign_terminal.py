@@ -17,6 +17,7 @@ from qdiag.cli.app import run
 from qdiag.cli.console import OwnLines, PrintableConsole, print_error, remark, stdout_console
 from qdiag.cli.streams import Stream, guarded_streams
 from qdiag.cli.tables.bn import print_audit
+from qdiag.cli.tables.branches import print_branches
 from qdiag.cli.tables.compare import print_comparison
 from qdiag.cli.tables.gate import print_gate
 from qdiag.cli.tables.ranges import print_ranges
@@ -29,6 +30,7 @@ from qdiag.errors import QdiagError
 from qdiag.gate.judge import judge
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from qdiag.writers.words.diagnosis_ranges import range_report_of
+from tests.branch_reports import branch_report
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.foreign import HOSTILE, assert_clean, hostile
 from tests.gates import EVERYTHING, evidence
@@ -59,6 +61,7 @@ TABLES: dict[str, Callable[[Console], None]] = {
     "ranking": lambda console: print_ranking(console, bad()),
     "ranking of another task": lambda console: print_ranking(console, hostile(judged_by_error(diagnosis()))),
     "bn": lambda console: print_audit(console, hostile(batchnorms()), "worst", 0),
+    "branches": lambda console: print_branches(console, hostile(branch_report()), "worst", None),
     "ranges": lambda console: print_ranges(console, range_report_of(bad())),
     "gate": lambda console: print_gate(console, judge(evidence(bad()), EVERYTHING)),
     "comparison": show_comparison,

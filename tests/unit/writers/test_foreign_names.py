@@ -24,6 +24,7 @@ from qdiag.writers.ci.github_actions import annotations
 from qdiag.writers.ci.junit import gate_junit
 from qdiag.writers.ci.sarif import gate_sarif
 from qdiag.writers.csv.bn import bn_csv
+from qdiag.writers.csv.branches import branch_csv
 from qdiag.writers.csv.diagnosis import diagnosis_layer_csv
 from qdiag.writers.csv.layers import layer_csv, range_csv
 from qdiag.writers.html.report import html_report
@@ -38,6 +39,7 @@ from qdiag.writers.plots.figure import figure_bytes, settle_layout
 from qdiag.writers.plots.pictures import report_pictures
 from qdiag.writers.words.cause_commands import commands, quoted
 from qdiag.writers.words.diagnosis_ranges import range_report_of
+from tests.branch_reports import branch_report
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 from tests.foreign import FORMULA, HOSTILE, assert_clean, hostile
 from tests.gates import EVERYTHING, evidence
@@ -78,6 +80,7 @@ SURFACES: dict[str, Callable[[], str]] = {
     "sqnr.csv": lambda: layer_csv(hostile(diagnosis()).measurement),
     "ranges.csv": lambda: range_csv(range_report_of(hostile(diagnosis()))),
     "bn.csv": lambda: bn_csv(hostile(batchnorms())),
+    "branches.csv": lambda: branch_csv(hostile(branch_report())),
     "gate.xml": lambda: gate_junit(gate_result()),
     "gate.sarif": lambda: gate_sarif(gate_result(), "1.0"),
     "gate.json": lambda: gate_to_json(gate_result()),
@@ -158,6 +161,7 @@ def test_no_cell_is_a_formula(surface: str, first: str) -> None:
         "sqnr.csv": lambda: layer_csv(hostile(diagnosis(), formula).measurement),
         "ranges.csv": lambda: range_csv(range_report_of(hostile(diagnosis(), formula))),
         "bn.csv": lambda: bn_csv(hostile(batchnorms(), formula)),
+        "branches.csv": lambda: branch_csv(hostile(branch_report(), formula)),
     }
     rows = list(csv.reader(io.StringIO(texts[surface]())))
     assert len({len(row) for row in rows}) == 1
