@@ -10,8 +10,6 @@ from qdiag.numerics.low_bit import low_bit_format
 
 _SIGNS = ("sign", "sgn", "where", "heaviside", "copysign", "ge", "gt", "le", "lt")
 _HAS_SIGN = "has_sign"
-_FAN_IN = 8
-"""Weights per output channel from which on magnitudes that are all equal are no filter that somebody wrote down."""
 
 
 def mark_signs(constant: fx.Node, operations: Iterable[fx.Node]) -> None:
@@ -26,22 +24,13 @@ def hand_on_signs(old: object, new: fx.Node) -> None:
 
 
 def weight_format(constants: Mapping[str, Tensor], layer: fx.Node) -> Literal["binary", "ternary"] | None:
-    """`binary` or `ternary` where `forward` makes the weight so; `binary` for a stored one that is nothing else.
+    """`binary` or `ternary` where a sign or a comparison in `forward` makes the weight so.
 
-    A stored weight needs both signs and a fan-in of 8: averages and wavelets are filters that backends quantize.
+    A weight that is stored as signs is one that the scheme quantizes: nothing says that its backend stores one bit.
     """
     node = layer.args[1]
     weight = constants.get(str(node.target)) if isinstance(node, fx.Node) else None
     kind = kind_and_policy(layer)[0]
-    if weight is None or not has_weight(kind):
+    if not isinstance(node, fx.Node) or weight is None or not has_weight(kind) or not node.meta.get(_HAS_SIGN, False):
         return None
-    found = low_bit_format(weight, weight_axis(kind))
-    assert isinstance(node, fx.Node)
-    if found is None or node.meta.get(_HAS_SIGN, False):
-        return found
-    return found if found == "binary" and _is_beyond_chance(weight, weight_axis(kind)) else None
-
-
-def _is_beyond_chance(weight: Tensor, axis: int) -> bool:
-    fan_in = weight.numel() // weight.shape[axis]
-    return fan_in >= _FAN_IN and bool((weight > 0.0).any()) and bool((weight < 0.0).any())
+    return low_bit_format(weight, weight_axis(kind))

@@ -134,19 +134,13 @@ def stored(weight: Tensor) -> nn.Conv2d:
 
 
 SIGNS = torch.where(torch.rand(6, 4, 3, 3, generator=torch.Generator().manual_seed(1)) < 0.5, 1.0, -1.0)
-HAAR = torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0]]).view(2, 1, 2, 2) / 2.0
 
 
-def test_stored_signs_are_binary_and_filters_are_not() -> None:
+def test_stored_signs_are_weights_that_the_scheme_quantizes() -> None:
+    """An int8 backend adds them up as any other, and its narrow sums saturate."""
     alpha = torch.arange(1.0, 7.0).view(-1, 1, 1, 1)
-    assert layer_of(stored(alpha * SIGNS))[0].weight_format == "binary"
-    assert layer_of(stored(HAAR), X[:, :1])[0].weight_format is None
-    assert layer_of(stored(torch.full((6, 4, 3, 3), 1.0 / 36.0)))[0].weight_format is None
-    assert layer_of(stored(SIGNS * (SIGNS > 0)))[0].weight_format is None
+    assert layer_of(stored(alpha * SIGNS))[0].weight_format is None
     assert layer_of(nn.Conv2d(4, 6, 3))[0].weight_format is None
-    almost = (alpha * SIGNS).clone()
-    almost[5, 3, 2, 2] *= 1.001
-    assert layer_of(stored(almost))[0].weight_format is None
 
 
 def test_weights_in_float_and_layers_in_float_stay_so() -> None:
