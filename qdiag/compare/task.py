@@ -129,7 +129,7 @@ def _output_changes(before: tuple[OutputRecord, ...], after: tuple[OutputRecord,
     for output in after:
         other = by_name.get(output.name)
         if other is not None:
-            found.append(OutputChange(output.name, other.error.sqnr_db, output.error.sqnr_db))
+            found.append(OutputChange(output.name, other.sqnr_db, output.sqnr_db))
             found += _part_change(other, output)
     return tuple(found)
 

@@ -47,9 +47,9 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         if r.quantizer is not None and r.quantizer.shared_with is None and r.range and r.range.min == r.range.max == 0.0
     ]
     if constant:
-        notes.append(
-            f"{len(constant)} layers were all zero on the calibration data, first {constant[0]}: scale set to 1"
-        )
+        one = f"1 layer was all zero on the calibration data, {constant[0]}"
+        many = f"{len(constant)} layers were all zero on the calibration data, first {constant[0]}"
+        notes.append(f"{one if len(constant) == 1 else many}: scale set to 1")
     if constant_count:
         what = "1 constant operand is" if constant_count == 1 else f"{constant_count} constant operands are"
         notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")

@@ -2,10 +2,10 @@
 
 import math
 
-from qdiag.core.causes.harm import is_silent
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
 from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import GAIN_LIMIT_DB, Recovery, Score
+from qdiag.core.listed import listed
 from qdiag.core.measures.counts import counts_figure
 from qdiag.core.measures.task import Figure, PairedCounts
 
@@ -19,9 +19,18 @@ def harm_notes(score: Score, harm: Harm) -> tuple[str, ...]:
         return (
             "no output is a float tensor, so what quantization costs cannot be told; let the network return logits",
         )
-    if harm.criterion is None and is_silent(score):
+    if score.is_silent:
         return ("every output of the float network is zero on these samples, which proves nothing; give other data",)
-    return (*_lost_outputs(score), *_too_few(score, harm))
+    return (*_silent_outputs(score), *_lost_outputs(score), *_too_few(score, harm))
+
+
+def _silent_outputs(score: Score) -> tuple[str, ...]:
+    """Outputs without a signal beside others that have one."""
+    silent = [output.name for output in score.outputs if output.is_silent]
+    if not silent:
+        return ()
+    where = f"output {silent[0]} is" if len(silent) == 1 else f"outputs {listed(silent, 3)} are"
+    return (f"the float {where} zero everywhere on these samples: what quantization costs there is not known",)
 
 
 def _lost_outputs(score: Score) -> tuple[str, ...]:

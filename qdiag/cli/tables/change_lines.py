@@ -7,6 +7,7 @@ from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.change import held_against
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval
+from qdiag.writers.words.numbers import UNKNOWN, with_unit
 from qdiag.writers.words.task.figures import (
     bounds_words,
     change_words,
@@ -57,8 +58,9 @@ def quantized_lines(before: Measurement, after: Measurement, change: FloatChange
             word = ""
     beside = ", each beside its own float network" if answers_changed else ""
     for output, output_after in zip(before.outputs, after.outputs, strict=True):
-        old_db, new_db = output.error.sqnr_db, output_after.error.sqnr_db
-        yield word, Text(f"SQNR of {output.name} {old_db:.1f} → {new_db:.1f} dB{beside}")
+        old_db, new_db = (with_unit(o.sqnr_db, "dB") for o in (output, output_after))
+        both_db = old_db if old_db == new_db == UNKNOWN else f"{old_db.removesuffix(' dB')} → {new_db}"
+        yield word, Text(f"SQNR of {output.name} {both_db}{beside}")
         word = ""
 
 

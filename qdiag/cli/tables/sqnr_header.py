@@ -21,7 +21,7 @@ from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
-from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
 from qdiag.writers.words.preprocessing import preprocessing_warning
 from qdiag.writers.words.size import size_words
 from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words
@@ -145,11 +145,12 @@ def _task_lines(measurement: Measurement) -> Lines:
     for output in measurement.outputs:
         weakest = output.weakest
         inside = f"; {_db(weakest.error.sqnr_db)} dB at {weakest.name}, its weakest part" if weakest else ""
-        yield word, Text(f"SQNR of {output.name} {_db(output.error.sqnr_db)} dB{inside}")
+        value = f"{UNKNOWN}: {SILENT}" if output.is_silent else f"{_db(output.error.sqnr_db)} dB{inside}"
+        yield word, Text(f"SQNR of {output.name} {value}")
         word = ""
     has_part = counts_parts(task) and any(output.weakest for output in measurement.outputs)
     if len(measurement.outputs) > 1 or has_part:
-        yield word, Text(f"{WEAKEST_SQNR} {_db(lowest_sqnr_db(measurement.outputs, task))} dB")
+        yield word, Text(f"{WEAKEST_SQNR} {with_unit(lowest_sqnr_db(measurement.outputs, task), 'dB')}")
     yield from judged_lines(task)
     if counts_no_answers(task):
         yield "", next_step(task)

@@ -13,20 +13,14 @@ def harm_of(score: Score) -> Harm:
 
     Harmed: the figure passes its limit and its 95 % interval excludes no harm at all. Undecided: it passes the limit,
     but the samples are too few to tell. NaN counts as harm: a network that answers NaN has lost everything. Without
-    any float output there is nothing to judge by.
+    any float output there is nothing to judge by, nor where all of them are zero: answers drawn from zeros are all the
+    same one, and quantization cannot change them.
     """
+    if score.is_silent:
+        return Harm(None, math.nan, UNDEFINED, SQNR_LIMIT_DB, "undecided")
     judged = score.task.judged
     if judged is not None and judged.sample_count:
         return Harm.of_figure(judged)
-    if is_silent(score):
-        return Harm(None, math.nan, UNDEFINED, SQNR_LIMIT_DB, "undecided")
     sqnr = score.output_sqnr_db
     verdict: HarmVerdict = "healthy" if sqnr >= SQNR_LIMIT_DB else "harmed" if score.outputs else "undecided"
     return Harm(None, sqnr, UNDEFINED, SQNR_LIMIT_DB, verdict)
-
-
-def is_silent(score: Score) -> bool:
-    """The float network gave numbers, and all of them are zero: without a signal there is nothing to lose."""
-    errors = [output.error for output in score.outputs]
-    seen = sum(error.count for error in errors)
-    return seen > 0 and not any(error.reference_sq_sum or error.reference_nonfinite_count for error in errors)

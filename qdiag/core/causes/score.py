@@ -23,6 +23,13 @@ class Score:
         return lowest_sqnr_db(self.outputs, self.task)
 
     @property
+    def is_silent(self) -> bool:
+        """The float network gave numbers, and all of them are zero: without a signal there is nothing to lose."""
+        errors = [output.error for output in self.outputs]
+        seen = sum(error.count for error in errors)
+        return seen > 0 and not any(error.reference_sq_sum or error.reference_nonfinite_count for error in errors)
+
+    @property
     def task_value(self) -> float:
         """The figure by which the network is judged; NaN where that is the SQNR of its outputs."""
         return self.task.judged.simulated if self.task.judged is not None else math.nan

@@ -155,6 +155,18 @@ class OutputRecord:
     is_constant: bool = False
 
     @property
+    def is_silent(self) -> bool:
+        """The float network gives nothing but zeros here: without a signal there is nothing to lose."""
+        error = self.error
+        has_others = error.reference_nonfinite_count or error.simulated_nonfinite_count
+        return error.count > 0 and error.reference_sq_sum == 0.0 and not has_others
+
+    @property
+    def sqnr_db(self) -> float:
+        """Of the whole output; NaN where the float network gives nothing but zeros."""
+        return math.nan if self.is_silent else self.error.sqnr_db
+
+    @property
     def weakest(self) -> OutputPart | None:
         """The part with a signal that lost most; None without such a part."""
         known = [part for part in self.parts if part.is_evidence]
@@ -162,9 +174,9 @@ class OutputRecord:
 
     @property
     def weakest_sqnr_db(self) -> float:
-        """Of the weakest part, or of the whole output."""
+        """Of the weakest part, or of the whole output; NaN where the float network gives nothing but zeros."""
         weakest = self.weakest
-        return (self if weakest is None else weakest).error.sqnr_db
+        return self.sqnr_db if weakest is None else weakest.error.sqnr_db
 
 
 def counts_parts(task: TaskResult) -> bool:
@@ -173,16 +185,20 @@ def counts_parts(task: TaskResult) -> bool:
 
 
 def weakest_output(outputs: Sequence[OutputRecord]) -> OutputRecord | None:
-    """The output that lost most at its weakest part; None without a float output."""
-    return min(outputs, key=lambda output: _or_lowest(output.weakest_sqnr_db), default=None)
+    """The output with a signal that lost most at its weakest part; None without such an output."""
+    return min(_with_signal(outputs), key=lambda output: _or_lowest(output.weakest_sqnr_db), default=None)
 
 
 def lowest_sqnr_db(outputs: Sequence[OutputRecord], task: TaskResult) -> float:
-    """Of the output that lost most, at its weakest part where parts count; NaN without a float output."""
+    """Of the output that lost most, at its weakest part where parts count; NaN without an output that has a signal."""
     weakest = weakest_output(outputs) if counts_parts(task) else None
     if weakest is not None:
         return weakest.weakest_sqnr_db
-    return min((output.error.sqnr_db for output in outputs), default=math.nan)
+    return min((output.sqnr_db for output in _with_signal(outputs)), default=math.nan)
+
+
+def _with_signal(outputs: Sequence[OutputRecord]) -> list[OutputRecord]:
+    return [output for output in outputs if not output.is_silent]
 
 
 def _or_lowest(value: float) -> float:

@@ -152,5 +152,10 @@ def _worst_place(scored: Scored) -> Place | None:
         noise, signal = float(scored.noise[at].sum()), float(scored.signal[at].sum())
         return math.inf if noise == 0.0 else -math.inf if signal == 0.0 else signal / noise
 
-    own = [at for at in scored.noise if at[0] == scored.tasks.output]
-    return min(own or scored.noise, key=sqnr, default=None)
+    silent = {i for i, output in enumerate(scored.score.outputs) if output.is_silent}
+    if len(silent) < len(scored.score.outputs):
+        places = [at for at in scored.noise if at[0] not in silent]
+    else:
+        places = list(scored.noise)
+    own = [at for at in places if at[0] == scored.tasks.output]
+    return min(own or places, key=sqnr, default=None)

@@ -17,6 +17,7 @@ from qdiag.writers.markdown.sweeps import (
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
 from qdiag.writers.words.causes import commands, headline
 from qdiag.writers.words.float_ops import float_share_warning
+from qdiag.writers.words.numbers import SILENT, UNKNOWN
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.task.choice import judged_words, next_step_words
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, change_with_bounds, level, value_words
@@ -101,7 +102,9 @@ def _figures(ranking: Ranking) -> str:
             (
                 WEAKEST_SQNR,
                 "",
-                text(value_words(None, ranking.before.output_sqnr_db)),
+                f"{UNKNOWN}: {SILENT}"
+                if ranking.before.is_silent
+                else text(value_words(None, ranking.before.output_sqnr_db)),
                 "",
                 text(value_words(None, repaired.output_sqnr_db)) if repaired else "",
             )

@@ -13,6 +13,7 @@ from qdiag.writers.plots.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
 from qdiag.writers.plots.layer_axis import figure_width, float_ground, label_layers
 from qdiag.writers.words.layer_row import LayerRow, layer_rows, weakest
 from qdiag.writers.words.layers import drop_common_prefix, shorten
+from qdiag.writers.words.numbers import with_unit
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, from_to
 
 
@@ -136,7 +137,7 @@ def _title(measurement: Measurement) -> str:
     if judged is not None:
         parts.append(shorten(f"{judged.criterion.name} {from_to(judged)}", 64))
     elif measurement.outputs:
-        parts.append(f"{WEAKEST_SQNR} {lowest_sqnr_db(measurement.outputs, measurement.task):.1f} dB")
+        parts.append(f"{WEAKEST_SQNR} {with_unit(lowest_sqnr_db(measurement.outputs, measurement.task), 'dB')}")
     if measurement.data.is_data_free:
         parts.append("DATA-FREE: drawn inputs, no images")
     return "   |   ".join(parts)

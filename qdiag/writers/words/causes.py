@@ -11,7 +11,7 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import OutputRecord, weakest_output
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
 from qdiag.writers.words.float_ops import reservation_words
-from qdiag.writers.words.numbers import count_noun
+from qdiag.writers.words.numbers import SILENT, count_noun
 from qdiag.writers.words.task.choice import PROXY
 from qdiag.writers.words.task.figures import (
     bounds_words,
@@ -124,6 +124,8 @@ def _together(ranking: Ranking) -> str:
 def _unknown_cost(ranking: Ranking) -> str:
     """Why nothing can be said: `what quantization costs is not known: mAP of the float network is not a number`."""
     criterion = ranking.harm.criterion
+    if ranking.before.is_silent:
+        return f"what quantization costs is not known: {SILENT}"
     judged = ranking.before.task.figure(criterion.name) if criterion is not None else None
     if judged is None or (ranking.harm.verdict != "harmed" and not math.isnan(judged.reference)):
         return "what quantization costs is not known"

@@ -3,6 +3,7 @@
 import math
 
 UNKNOWN = "not known"
+SILENT = "the float output is zero everywhere"
 
 
 def number(value: float, decimals: int = 1) -> str:

@@ -1,5 +1,6 @@
 import io
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,8 @@ from rich.console import Console
 
 from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.sqnr import db, footer_lines, percent, print_measurement
-from qdiag.core.measures.measurement import FloatShare, OutputPart
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import FloatShare, OutputPart, OutputRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts, TaskChoice
 from qdiag.writers.words.layer_row import layer_rows
@@ -30,6 +32,19 @@ def test_the_footer_names_the_weakest_layer_and_where_the_signal_first_gets_low(
     text = footer(small_records())
     assert "Weakest alone: blocks.0.dw, 4.1 dB local" in text
     assert "first falls below 20 dB at blocks.0.dw: 3.9 dB, 32.0 dB below what feeds it." in text
+
+
+@pytest.mark.parametrize("noise", [0.0, 4.0])
+def test_an_output_of_zeros_has_no_figure(noise: float) -> None:
+    zeros = OutputRecord("mute", (10,), ErrorSums(count=100, error_sq_sum=noise))
+    silent = replace(measurement(small_records()), outputs=(zeros,))
+    console = Console(file=io.StringIO(), width=160, highlight=False)
+    print_measurement(console, silent, "graph", "local", None)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "SQNR of mute not known: the float output is zero everywhere" in text
+    assert "Nothing to judge by: what quantization costs is not known: the float output is zero everywhere." in text
+    assert not re.search(r"\binf dB", text) and "Healthy" not in text and "Nothing found" not in text
 
 
 def test_the_header_names_the_weakest_part_of_an_output() -> None:

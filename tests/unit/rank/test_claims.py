@@ -19,6 +19,7 @@ from qdiag.simulate.task.scoring import Scored, recovery
 from qdiag.simulate.task.shares import counts_figure
 from qdiag.simulate.task.tasks import Tasks
 from tests.figures import metric
+from tests.measurements import measurement, small_records, sums
 
 TOP_1 = Criterion("top-1")
 
@@ -223,3 +224,26 @@ def test_an_output_of_zeros_proves_nothing() -> None:
     assert harm.verdict == "undecided" and math.isnan(harm.value)
     assert any("is zero on these samples" in note for note in harm_notes(silent, harm))
     assert verdict_on(harm, [trial(0)], needed_in_sequence=False)[0] == "undecided"
+
+
+def test_answers_that_are_all_drawn_from_zeros_prove_nothing_either() -> None:
+    zeros = OutputRecord("output", (10,), ErrorSums(count=100))
+    judged = measurement(small_records()).task
+    silent = replace(score(), outputs=(zeros,), task=judged)
+    assert judged.judged is not None and harm_of(replace(silent, outputs=())).criterion is not None
+    harm = harm_of(silent)
+    assert harm.verdict == "undecided" and harm.criterion is None and math.isnan(harm.value)
+    assert harm_notes(silent, harm) == (
+        "every output of the float network is zero on these samples, which proves nothing; give other data",
+    )
+
+
+def test_an_output_of_zeros_beside_others_is_told_and_not_the_weakest() -> None:
+    signal = OutputRecord("signal", (10,), sums(31.0))
+    noise_over_zeros = OutputRecord("mute", (10,), ErrorSums(count=100, error_sq_sum=4.0))
+    both = Score((noise_over_zeros, signal), TaskResult(100))
+    assert both.output_sqnr_db == pytest.approx(31.0) and harm_of(both).verdict == "healthy"
+    assert harm_notes(both, harm_of(both)) == (
+        "the float output mute is zero everywhere on these samples: what quantization costs there is not known",
+    )
+    assert math.isnan(Score((noise_over_zeros,), TaskResult(100)).output_sqnr_db)

@@ -195,5 +195,6 @@ def test_the_weakest_is_found_over_outputs_and_parts() -> None:
     gone = replace(strong, parts=(*strong.parts, OutputPart("channel 2", ErrorSums(simulated_nonfinite_count=9))))
     assert gone.weakest is gone.parts[2] and math.isnan(gone.weakest_sqnr_db)
     silent = OutputRecord("c", (1,), ErrorSums(count=3), (OutputPart("channel 0", ErrorSums(count=3)),))
-    assert silent.weakest is None and silent.weakest_sqnr_db == math.inf
+    assert silent.weakest is None and silent.is_silent and math.isnan(silent.weakest_sqnr_db)
+    assert weakest_output((silent, plain)) is plain and weakest_output((silent,)) is None
     assert weakest_output(()) is None

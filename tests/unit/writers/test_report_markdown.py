@@ -3,9 +3,14 @@ from dataclasses import replace
 
 import pytest
 
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.measurement import OutputRecord
+from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink, code, codes, section, table, text
+from qdiag.writers.words.causes import headline
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,
@@ -53,6 +58,21 @@ def test_the_verdict_and_the_command_come_before_everything_else() -> None:
     first_section = report.index("\n## ")
     for words in ("67.4 pp", "62.7 to 71.5", "dead BatchNorm channels", "qdiag fix-bn"):
         assert report.index(words) < first_section
+
+
+def test_an_output_of_zeros_is_not_known_in_both_reports() -> None:
+    found = unlabelled_diagnosis()
+    zeros = OutputRecord("mute", (10,), ErrorSums(count=100, error_sq_sum=4.0))
+    before = replace(found.ranking.before, outputs=(zeros,))
+    silent = replace(
+        found,
+        measurement=replace(found.measurement, outputs=(zeros,)),
+        ranking=replace(found.ranking, before=before, harm=harm_of(before)),
+    )
+    why = "the float output is zero everywhere"
+    assert headline(silent) == f"Nothing to judge by: what quantization costs is not known: {why}."
+    assert f"| not known: {why} |" in markdown_report(silent)
+    assert f'<dd>not known</dd><dd class="interval">{why}</dd>' in html_report(silent)
 
 
 def test_what_judges_and_why_is_said_and_stands_first() -> None:

@@ -8,6 +8,7 @@ from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.measurement import Measurement
 from qdiag.writers.words.float_ops import reservation_words
+from qdiag.writers.words.numbers import SILENT
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, bounds_words, loss_words
 
 LOST_OUTPUT = "an output is lost"
@@ -44,7 +45,8 @@ def measured_harm_words(measurement: Measurement) -> str:
     """`Harmed: the loss of top-1 is 67.4 pp (95 %: 63.0 to 71.3), and harm begins beyond 1.0 pp.`"""
     harm = measured_harm(measurement)
     if math.isnan(harm.value):
-        return "Nothing to judge by: what quantization costs is not known."
+        is_silent = Score(measurement.outputs, measurement.task).is_silent
+        return f"Nothing to judge by: what quantization costs is not known{f': {SILENT}' if is_silent else ''}."
     words, reservation = state_words(harm), reservation_words(measurement)
     if harm.verdict == "healthy" and lost_outputs(Score(measurement.outputs, measurement.task)):
         words = LOST_OUTPUT
