@@ -146,16 +146,12 @@ def _judged(signal: Mapping[Place, Powers], *, by_part: bool) -> list[Place]:
 
 
 def _worst_place(scored: Scored) -> Place | None:
-    """Where most was lost, at the judged output where there is one."""
+    """Where most was lost of what has a signal, at the judged output where there is one."""
 
     def sqnr(at: Place) -> float:
         noise, signal = float(scored.noise[at].sum()), float(scored.signal[at].sum())
         return math.inf if noise == 0.0 else -math.inf if signal == 0.0 else signal / noise
 
-    silent = {i for i, output in enumerate(scored.score.outputs) if output.is_silent}
-    if len(silent) < len(scored.score.outputs):
-        places = [at for at in scored.noise if at[0] not in silent]
-    else:
-        places = list(scored.noise)
+    places = [at for at in scored.noise if scored.signal[at].any()] or list(scored.noise)
     own = [at for at in places if at[0] == scored.tasks.output]
     return min(own or places, key=sqnr, default=None)

@@ -130,6 +130,17 @@ def test_decibels_and_their_interval_against_a_bootstrap() -> None:
     assert found.db_interval.high == pytest.approx(high, abs=0.15)
 
 
+def test_a_repair_is_measured_at_an_output_with_a_signal() -> None:
+    ones, zeros = np.ones(4), np.zeros(4)
+
+    def scored(mute: float, loud: float) -> Scored:  # output 1 is no float tensor
+        noise = {(0, 0): mute * ones, (2, 0): loud * ones}
+        return Scored(score(), noise, {(0, 0): zeros, (2, 0): ones}, Tasks(), None, 0.0)
+
+    found = recovery(before=scored(1.0, 0.1), after=scored(1.0, 0.01))
+    assert found.recovered_db == pytest.approx(10.0)
+
+
 def test_samples_are_paired() -> None:
     n = 100
     right_before, right_after = np.arange(n) < 10, np.arange(n) >= 5
