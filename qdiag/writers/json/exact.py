@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _PLAIN_KINDS = (int, float, str, bool)
 """Fields of these need no walk: most of a result is made of them."""
+_BITS_MAX = 64
 _REAL_WORDS = ("Infinity", "-Infinity", "NaN")
 
 
@@ -49,7 +50,7 @@ def _is_of(plain: Any, kind: Any) -> bool:
     if kind is NoneType:
         return plain is None
     if kind in (int, str, bool):
-        return type(plain) is kind
+        return type(plain) is kind and not _is_beyond(plain)
     return True  # another kind of container, which the adapter has checked
 
 
@@ -67,7 +68,14 @@ def _hints(kind: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
+def _is_beyond(plain: Any) -> bool:
+    """No count is as large, and no real number can stand for it."""
+    return type(plain) is int and plain.bit_length() > _BITS_MAX
+
+
 def _words(plain: Any) -> str:
+    if _is_beyond(plain):
+        return f"a number of more than {_BITS_MAX} bits"
     if isinstance(plain, str):
         return "text"
     if isinstance(plain, bool):

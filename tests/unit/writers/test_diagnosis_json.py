@@ -99,6 +99,8 @@ def test_a_file_of_the_same_form_that_lacks_later_fields_is_read() -> None:
         (("ranking", "causes", 0, "rank"), "first", "ranking.causes.0.rank"),
         (("ranking", "causes", 1, "verdict"), "guilty", "ranking.causes.1.verdict"),
         (("facts",), 3, "facts"),
+        (("measurement", "records", 1, "local", "count"), 10**400, "measurement.records.1.local.count"),
+        (("measurement", "records", 1, "local", "count"), 2**64, "measurement.records.1.local.count"),
         (("measurement", "scheme", "weights", "bits"), 99, "scheme"),
     ],
 )
