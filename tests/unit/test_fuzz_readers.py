@@ -129,5 +129,5 @@ def test_its_seeds_are_good_files(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_a_few_seconds_find_nothing(name: str) -> None:
     report = fuzz_readers.fuzz(name, 4.0, 1, None)
-    assert report.runs > 5
+    assert report.runs >= len(READERS[name].seeds()), "every good file was read, however busy the machine is"
     assert not report.findings

@@ -81,7 +81,7 @@ _COLUMNS: list[Column[RepairStep]] = [
     Column("tensors\nchanged", lambda step: Text(str(len(step.tensors))), 80),
     Column("float output change\nover largest value", _moved, 90),
     Column("values may grow\nbefore a bound", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),
-    Column("layers", _layers, 40, is_left=True),
+    Column("layers", _layers, 60, is_left=True),
 ]
 
 

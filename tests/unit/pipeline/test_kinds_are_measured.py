@@ -6,7 +6,7 @@ import pytest
 
 import qdiag
 from qdiag.batches import Batch
-from qdiag.config import preset_names
+from qdiag.config import load_preset, preset_names
 from tests.models import KINDS
 
 FLOAT_OPS = {"lstm": {"lstm"}, "gru": {"gru", "embedding"}}
@@ -35,8 +35,17 @@ def test_int8(name: str) -> None:
     assert not [note for note in result.notes if "constant operand" not in note]
 
 
-@pytest.mark.parametrize("preset", preset_names())
-def test_every_preset_on_a_residual_network(preset: str) -> None:
+INTEGERS = tuple(
+    name
+    for name in preset_names()
+    if {load_preset(name).weights.type, load_preset(name).activations.type} == {"affine"}
+    and min(load_preset(name).weights.bits, load_preset(name).activations.bits) >= 4
+)
+"""Presets of integers, without those of groups and floats, which `test_presets.py` takes through everything."""
+
+
+@pytest.mark.parametrize("preset", INTEGERS)
+def test_every_preset_of_integers_on_a_residual_network(preset: str) -> None:
     result = qdiag.measure(KINDS["residual"].build(), batches("residual"), scheme=preset)
     error = result.outputs[0].error.sqnr_db
     bits = min(result.scheme.weights.bits, result.scheme.activations.bits)
