@@ -91,13 +91,16 @@ def _distance_words(figure: Figure) -> str:
 
 
 def harmless_words(before: Figure) -> str:
-    """Said when the quantized network had lost nothing to begin with; empty otherwise."""
+    """Said when nothing shows that the quantized network had lost anything; empty otherwise.
+
+    It is called harmless only where the whole interval lies within the limit.
+    """
     interval = before.loss_interval
     bounds = bounds_words(before.criterion, interval)
     if not bounds or interval.low > 0.0:
         return ""
     what = "drop" if before.criterion.higher_is_better else "rise"
-    return (
-        f"Harmless here: before the repair the {what} was {change_words(before.criterion, before.loss)} ({bounds}), "
-        f"nothing that {before.sample_count} samples can tell from chance."
-    )
+    seen = f"before the repair the {what} was {change_words(before.criterion, before.loss)} ({bounds})"
+    if interval.high > before.limit:
+        return f"Too few samples to be sure that it did harm or none: {seen}, on {before.sample_count} samples."
+    return f"Harmless here: {seen}, nothing that {before.sample_count} samples can tell from chance."

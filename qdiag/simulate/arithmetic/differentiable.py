@@ -1,8 +1,8 @@
 """The float network with the history that a gradient needs, where rounding and signs of the network have derivatives.
 
 A network that was trained to be quantized rounds, or takes signs, in its own `forward`. Their derivative is 0 almost
-everywhere, and nothing before them would be heard. Rounding counts as the identity, a sign as the identity from -1 to
-1, as in training: see `qdiag.numerics.straight_through`.
+everywhere, and no gradient would reach what stands before them. Rounding counts as the identity, a sign as the identity
+from -1 to 1, as in training: see `qdiag.numerics.straight_through`.
 """
 
 from collections.abc import Callable, Hashable, Mapping

@@ -88,6 +88,9 @@ def test_what_was_not_proved_is_said() -> None:
 
 def test_harmless_channels_are_called_so() -> None:
     good = measurement()
-    good = replace(good, task=classified(100, 98, PairedCounts(85, 1, 1, 13)))
+    few = replace(good, task=classified(100, 98, PairedCounts(85, 1, 1, 13)))
+    good = replace(good, task=classified(10_000, 9_800, PairedCounts(8_500, 100, 100, 1_300)))
     shown = text(replace(result(channel(3)), before=good, after=good))
     assert "Harmless here: before the repair the drop was 0.0 pp" in shown
+    shown = text(replace(result(channel(3)), before=few, after=few))
+    assert "Harmless" not in shown and "Too few samples to be sure" in shown
