@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, get_args, get_origin
+from types import UnionType
+from typing import Literal, Union, get_args, get_origin
 
 from torch import nn
 
@@ -71,7 +72,9 @@ def build(
 
 
 def _read(argument: str, text: str, kind: object) -> object:
-    """`text` as a value of the annotated type `kind`."""
+    """`text` as a value of the annotated type `kind`; of `KIND | None`, as a value of KIND."""
+    if get_origin(kind) in (UnionType, Union):
+        kind = next(part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is Literal:
         check_choice(argument, text, get_args(kind))
         return text

@@ -1,8 +1,10 @@
 """MobileNetV1 (arXiv 1704.04861): depthwise 3x3 and pointwise 1x1 convolutions, each with BatchNorm and activation.
 
-With `depthwise_bn=False, depthwise_activation=False` the block is the quantization-friendly one of arXiv 1803.08607,
-which has neither between the two convolutions.  BatchNorm's eps is TensorFlow's 1e-3, not torch's 1e-5: it sets the
-gain of a channel without variance, so weights trained by TensorFlow need it.
+The variants are the steps by which arXiv 1803.08607 makes the block friendly to quantization: `a` is the published
+block, `b` has neither BatchNorm nor activation between its two convolutions, `c` has ReLU for ReLU6 everywhere else as
+well, and `d` is the network of `c`, trained with L2 on the depthwise weights (`qdiag.zoo.regularizers.depthwise_l2`).
+BatchNorm's eps is TensorFlow's 1e-3, not torch's 1e-5: it sets the gain of a channel without variance, so weights
+trained by TensorFlow need it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,9 @@ from torch import Tensor, nn
 
 from qdiag.zoo.checks import check_choice, check_count, check_positive
 
+Variant = Literal["a", "b", "c", "d"]
 Activation = Literal["relu6", "relu"]
+VARIANTS: tuple[Variant, ...] = ("a", "b", "c", "d")
 _ACTIVATIONS: dict[str, type[nn.ReLU6] | type[nn.ReLU]] = {"relu6": nn.ReLU6, "relu": nn.ReLU}
 
 # (channels, stride) of each block after the first convolution: table 1 of the paper
@@ -49,6 +53,28 @@ class _Style:
 
     def act(self) -> nn.Module:
         return _ACTIVATIONS[self.activation]()
+
+
+def _style(
+    variant: Variant,
+    activation: Activation | None,
+    depthwise_bn: bool | None,
+    depthwise_activation: bool | None,
+    conv_bias: bool,
+    bn_eps: float,
+    tf_padding: bool,
+) -> _Style:
+    """The layers of a variant; None stands for what the variant has."""
+    check_choice("variant", variant, VARIANTS)
+    is_published = variant == "a"
+    return _Style(
+        activation=activation or ("relu6" if variant in ("a", "b") else "relu"),
+        depthwise_bn=is_published if depthwise_bn is None else depthwise_bn,
+        depthwise_activation=is_published if depthwise_activation is None else depthwise_activation,
+        conv_bias=conv_bias,
+        bn_eps=bn_eps,
+        tf_padding=tf_padding,
+    )
 
 
 class SeparableBlock(nn.Module):
@@ -111,44 +137,47 @@ class MobileNetV1(nn.Module):
 def mobilenet_v1(
     width: float = 1.0,
     classes: int = 1000,
-    activation: Activation = "relu6",
-    depthwise_bn: bool = True,
-    depthwise_activation: bool = True,
+    activation: Activation | None = None,
+    depthwise_bn: bool | None = None,
+    depthwise_activation: bool | None = None,
     conv_bias: bool = False,
     bn_eps: float = 1e-3,
     tf_padding: bool = True,
     in_channels: int = 3,
+    variant: Variant = "a",
 ) -> nn.Module:
     """MobileNetV1 without weights; total stride 32.
 
     Args:
         width: channel multiplier, 1.0 for the paper's network.
         classes: number of logits.
-        activation: `relu6` or `relu`.
-        depthwise_bn: BatchNorm after the depthwise convolutions.
-        depthwise_activation: an activation after the depthwise convolutions.
+        activation: `relu6` or `relu`; what the variant has where it is not given.
+        depthwise_bn: BatchNorm after the depthwise convolutions, likewise.
+        depthwise_activation: an activation after the depthwise convolutions, likewise.
         conv_bias: convolutions with a bias of their own, before BatchNorm.
         bn_eps: epsilon of BatchNorm.
         tf_padding: pad at the bottom and right where the stride is 2, as TensorFlow does for even inputs.
         in_channels: channels of the images.
+        variant: `a` to `d` of arXiv 1803.08607; `c` and `d` are one network, and differ in how it is trained.
 
     Raises:
         ConfigError: a value out of range.
     """
-    style = _Style(activation, depthwise_bn, depthwise_activation, conv_bias, bn_eps, tf_padding)
+    style = _style(variant, activation, depthwise_bn, depthwise_activation, conv_bias, bn_eps, tf_padding)
     return MobileNetV1(_STAGES, 2, in_channels, width, classes, style)
 
 
 def mobilenet_v1_small(
     width: float = 0.5,
     classes: int = 10,
-    activation: Activation = "relu6",
-    depthwise_bn: bool = True,
-    depthwise_activation: bool = True,
+    activation: Activation | None = None,
+    depthwise_bn: bool | None = None,
+    depthwise_activation: bool | None = None,
     conv_bias: bool = False,
     bn_eps: float = 1e-3,
     tf_padding: bool = True,
     in_channels: int = 3,
+    variant: Variant = "a",
 ) -> nn.Module:
     """MobileNetV1 for images of about 32 x 32: seven of the thirteen blocks, first stride 1, total stride 8.
 
@@ -157,5 +186,5 @@ def mobilenet_v1_small(
     Raises:
         ConfigError: a value out of range.
     """
-    style = _Style(activation, depthwise_bn, depthwise_activation, conv_bias, bn_eps, tf_padding)
+    style = _style(variant, activation, depthwise_bn, depthwise_activation, conv_bias, bn_eps, tf_padding)
     return MobileNetV1(_SMALL_STAGES, 1, in_channels, width, classes, style)

@@ -1,13 +1,29 @@
-"""What the settings of QARepVGG (arXiv 2212.01593) add to the loss: plain L2, and the custom L2 of RepVGG.
+"""What trainings of the sources add to the loss: L2 on depthwise weights, plain L2, and the custom L2 of RepVGG.
 
-Each is a sum of squares; a training adds `weight_decay / 2` times it to its loss, and leaves these weights out of the
-decay of its optimizer.
+The first belongs to variant `d` of MobileNetV1 (arXiv 1803.08607), the others to the settings of QARepVGG (arXiv
+2212.01593). Each is a sum of squares; a training adds `weight_decay / 2` times it to its loss, and leaves these weights
+out of the decay of its optimizer.
 """
 
 import torch
 from torch import Tensor, nn
 
 from qdiag.zoo.repvgg import RepVGGBlock, Setting
+
+
+def depthwise_l2(model: nn.Module) -> Tensor:
+    """Sum of the squares of the weights of all depthwise convolutions; a scalar, zero where there are none.
+
+    Variant `d` of arXiv 1803.08607 trains with it: it keeps the weights of each channel, and with them the ranges of
+    the layer, small. TensorFlow leaves depthwise weights out of the decay unless it is told otherwise. A convolution
+    is depthwise where it has as many groups as input channels, and more than one.
+    """
+    weights = [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.groups == module.in_channels > 1
+    ]
+    return sum((weight.square().sum() for weight in weights), torch.zeros(()))
 
 
 def plain_l2(kernel_3x3: Tensor, kernel_1x1: Tensor) -> Tensor:

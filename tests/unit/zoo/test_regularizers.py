@@ -1,4 +1,4 @@
-"""Regularizers of RepVGG: against NumPy written apart, and their gradients against finite differences."""
+"""Regularizers of RepVGG and of depthwise weights: against NumPy, and their gradients against finite differences."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from qdiag.zoo import build
-from qdiag.zoo.regularizers import batchnorm_gain, block_l2, custom_l2, network_l2, plain_l2
+from qdiag.zoo.regularizers import batchnorm_gain, block_l2, custom_l2, depthwise_l2, network_l2, plain_l2
 from qdiag.zoo.repvgg import SETTINGS, RepVGGBlock, Setting
 
 
@@ -99,3 +99,26 @@ def test_a_network_without_such_blocks_has_nothing_to_add() -> None:
 def test_a_norm_without_statistics_has_no_gain() -> None:
     with pytest.raises(TypeError, match="no running variance"):
         batchnorm_gain(nn.BatchNorm2d(2, track_running_stats=False))
+
+
+def test_depthwise_l2_is_the_sum_of_squares_of_depthwise_weights_alone() -> None:
+    torch.manual_seed(2)
+    model = build("mobilenet_v1_small", {"width": 0.1, "variant": "d"}).double()
+    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    wanted = sum(float((state[name] ** 2).sum()) for name in state if name.endswith(".dw.weight"))
+    loss = depthwise_l2(model)
+    assert loss.item() == pytest.approx(wanted, rel=1e-12)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in model.named_parameters():
+        if name.endswith(".dw.weight"):
+            assert parameter.grad is not None
+            torch.testing.assert_close(parameter.grad, 2.0 * parameter.detach())
+        else:
+            assert parameter.grad is None
+
+
+def test_grouped_convolutions_and_those_of_one_channel_are_not_depthwise() -> None:
+    layers = [nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(1, 4, 3), nn.Linear(2, 2)]
+    assert depthwise_l2(nn.Sequential(*layers)).item() == 0.0
+    with_multiplier = nn.Conv1d(2, 4, 1, groups=2, bias=False)
+    assert depthwise_l2(with_multiplier).item() == pytest.approx(float(with_multiplier.weight.detach().square().sum()))

@@ -63,15 +63,44 @@ def test_forward_gives_finite_logits(
     assert not model.training
 
 
-def test_quantization_friendly_block_has_nothing_between_its_convolutions() -> None:
-    model = build("mobilenet_v1", {"width": 0.25, "depthwise_bn": False, "depthwise_activation": False})
+# figure 3 of arXiv 1803.08607: what stands after the depthwise convolution, and after all others
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v1_small"])
+@pytest.mark.parametrize(
+    ("arguments", "has_depthwise_bn", "depthwise", "elsewhere"),
+    [
+        ({}, True, nn.ReLU6, nn.ReLU6),
+        ({"variant": "a"}, True, nn.ReLU6, nn.ReLU6),
+        ({"variant": "b"}, False, nn.Identity, nn.ReLU6),
+        ({"variant": "c"}, False, nn.Identity, nn.ReLU),
+        ({"variant": "d"}, False, nn.Identity, nn.ReLU),
+        ({"depthwise_bn": "no", "depthwise_activation": "no"}, False, nn.Identity, nn.ReLU6),
+        ({"variant": "b", "activation": "relu", "depthwise_activation": "yes"}, False, nn.ReLU, nn.ReLU),
+    ],
+)
+def test_variants_have_the_layers_of_the_source(
+    name: str, arguments: dict[str, object], has_depthwise_bn: bool, depthwise: type, elsewhere: type
+) -> None:
+    model = build(name, {"width": 0.1, "classes": 2, **arguments})
     names = set(model.state_dict())
-    assert "blocks.0.dw.weight" in names
-    assert "blocks.0.pw_bn.weight" in names
-    assert not any("dw_bn" in name for name in names)
-    blocks = model.get_submodule("blocks")
-    assert all(isinstance(block.get_submodule("dw_act"), nn.Identity) for block in blocks.children())
-    assert all(isinstance(block.get_submodule("pw_act"), nn.ReLU6) for block in blocks.children())
+    published = set(build(name, {"width": 0.1, "classes": 2}).state_dict())
+    assert names == {key for key in published if has_depthwise_bn or ".dw_bn." not in key}
+    assert {"blocks.0.dw.weight", "blocks.0.pw_bn.running_mean", "bn1.weight", "fc.bias"} <= names
+    assert type(model.get_submodule("act1")) is elsewhere
+    for block in model.get_submodule("blocks").children():
+        assert isinstance(block.get_submodule("dw_bn"), nn.BatchNorm2d) is has_depthwise_bn
+        assert type(block.get_submodule("dw_act")) is depthwise
+        assert type(block.get_submodule("pw_act")) is elsewhere
+
+
+def test_variants_without_clamps_between_the_convolutions_compute_one_linear_map_there() -> None:
+    torch.manual_seed(0)
+    block = build("mobilenet_v1_small", {"width": 0.1, "variant": "c"}).get_submodule("blocks.0")
+    x = torch.randn(1, 3, 8, 8)
+    state = {name: value.double() for name, value in block.state_dict().items()}
+    depthwise = nn.functional.conv2d(x.double(), state["dw.weight"], padding=1, groups=3)
+    pointwise = torch.einsum("oc,nchw->nohw", state["pw.weight"][:, :, 0, 0], depthwise)
+    expected = (pointwise / (1.0 + 1e-3) ** 0.5).clamp(min=0.0)
+    torch.testing.assert_close(block(x).double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_tf_padding_pads_strided_convolutions_at_the_bottom_and_right() -> None:
@@ -158,7 +187,9 @@ def test_arguments_are_read_from_texts() -> None:
         ("zzz", {}, "no network 'zzz'", "give one of"),
         ("mobilenet_v1", {"widht": "0.5"}, "no argument 'widht'", "did you mean width?"),
         ("mobilenet_v1", {"activation": "relu7"}, "'relu7' is none of relu6, relu", "did you mean relu"),
+        ("mobilenet_v1", {"variant": "e"}, "'e' is none of a, b, c, d", None),
         ("mobilenet_v1", {"conv_bias": "perhaps"}, "'perhaps' is none of", "true"),
+        ("mobilenet_v1", {"depthwise_bn": "perhaps"}, "'perhaps' is none of", "true"),
         ("mobilenet_v1", {"width": "wide"}, "'wide' is not a number", None),
         ("mobilenet_v1", {"width": "-1"}, "-1.0 is not a finite number above 0", None),
         ("mobilenet_v1", {"width": "nan"}, "nan is not a finite number above 0", None),
