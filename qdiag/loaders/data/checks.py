@@ -11,20 +11,43 @@ from qdiag.batches import Batch
 from qdiag.errors import DataError
 from qdiag.targets import target_counts
 
+LARGEST_WHOLE = 2.0**63
+"""From here on a float is no class number: int64 does not hold it."""
 
-def class_labels(labels: Tensor) -> Tensor:
-    """Labels as class numbers (N,) int64 where they are whole numbers in one column; anything else as it is."""
+
+def class_labels(labels: Tensor, *, at: str | None = None) -> Tensor:
+    """Labels as class numbers (N,) int64 where they are whole numbers in one column; anything else as it is.
+
+    Args:
+        at: where they come from.
+
+    Raises:
+        DataError: a whole number that 64 bits with a sign do not hold.
+    """
     if labels.dtype in (torch.uint16, torch.uint32, torch.uint64):
-        labels = labels.to(torch.int64)  # torch compares none of these
+        labels = _signed(labels, at)  # torch compares none of these
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype == torch.bool or labels.dtype.is_complex:
         return labels
     if labels.dtype.is_floating_point and not bool(
-        torch.isfinite(labels).all() and torch.equal(labels, labels.round())
+        (labels.abs() < LARGEST_WHOLE).all() and torch.equal(labels, labels.round())
     ):
         return labels
     return labels.to(torch.int64)
+
+
+def _signed(labels: Tensor, at: str | None) -> Tensor:
+    signed = labels.to(torch.int64)
+    beyond = torch.nonzero(signed < 0)
+    if len(beyond):
+        index = tuple(beyond[0].tolist())
+        raise DataError(
+            f"label {labels[index].item()} of sample {index[0]} is larger than a class number can be",
+            at=at,
+            hint="class numbers start at 0",
+        )
+    return signed
 
 
 def check_labels(
@@ -46,10 +69,11 @@ def check_labels(
     sample = name or "sample {}".format
     labels = class_labels(labels)
     if labels.dtype != torch.int64:
-        wrong = torch.nonzero(labels != labels.round()) if labels.dtype.is_floating_point else torch.zeros(1, 1)
-        index = int(wrong[0, 0])
+        numbers = labels.dtype.is_floating_point
+        wrong = (labels != labels.round()) | ~(labels.abs() < LARGEST_WHOLE) if numbers else torch.ones(len(labels))
+        index = int(torch.nonzero(wrong)[0, 0])
         raise DataError(
-            f"label {labels[index].item()} of {sample(index)} is not a whole number",
+            f"label {labels[index].item()} of {sample(index)} is no class number",
             at=at,
             hint="class numbers start at 0",
         )

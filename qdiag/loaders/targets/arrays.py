@@ -61,6 +61,10 @@ def _array(name: str, value: Any, count: int) -> Any:
             f"array {name} of type {value.dtype} holds no labels", hint="store numbers, or an array of texts (N,)"
         )
     is_wide = value.dtype.kind == "u" and (value.dtype != np.uint8 or value.ndim == 1)  # masks stay small
+    if value.dtype == np.uint64 and bool((value >> np.uint64(63)).any()):
+        raise DataError(
+            f"array {name} holds {value.max()}, which is larger than a class number can be", hint="labels count from 0"
+        )
     wide = np.int64 if is_wide else value.dtype.newbyteorder("=")
     return torch.from_numpy(np.array(value, dtype=wide))
 

@@ -47,7 +47,7 @@ def as_targets(
     if not isinstance(found, Tensor):
         return found
     found = found if found.ndim else found[None]
-    return found if keeps_floats and found.is_floating_point() else class_labels(found)
+    return found if keeps_floats and found.is_floating_point() else class_labels(found, at=at)
 
 
 def targets_of_batch(value: object, at: str) -> Any:

@@ -222,7 +222,10 @@ def test_arrays_that_cannot_be_used(tmp_path: Path, arrays: dict[str, np.ndarray
     [
         (LABELS + 1, r"label 5 of images\[4\] is outside 0 to 4 \(and 1 more\)"),
         (np.where(LABELS == 2, -1, LABELS), r"label -1 of images\[2\] is outside 0 to 4"),
-        (LABELS + 0.5, r"label 0.5 of images\[0\] is not a whole number"),
+        (LABELS + 0.5, r"label 0.5 of images\[0\] is no class number"),
+        (np.where(LABELS == 2, 1e30, LABELS), r"label 1e\+30 of images\[2\] is no class number"),
+        (np.where(LABELS == 2, 2.0**63, LABELS), r"label 9.2\d+e\+18 of images\[2\] is no class number"),
+        (LABELS.astype(np.uint64) + np.uint64(2**63), "labels holds 9223372036854775812, which is larger than a class"),
         (np.eye(12), r"labels have shape \(12, 12\)"),
     ],
 )

@@ -175,6 +175,7 @@ def with_nan(sample: int) -> list[Any]:
         (torch.tensor([0.5, torch.inf, 1.0]), "Inf in the targets of sample 1"),
         ({"depth": torch.tensor([0.5, 1.0, torch.nan])}, "NaN in the targets of sample 2"),
         ([object(), object(), object()], "an object of type object among the targets"),
+        (np.array([0, 2**63 + 5, 1], np.uint64), "label 9223372036854775813 of sample 1 is larger than a class"),
         ("cat", "labels of type str"),
         ({1, 2, 3}, "labels of type set"),
     ],
