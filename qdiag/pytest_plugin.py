@@ -21,15 +21,15 @@ def assert_quantizes(
     model: Any,
     data: Any,
     *,
-    max_drop: float | None = 1.0,
+    max_drop: float | str | None = 1.0,
     scheme: "QuantScheme | str" = "int8",
     calibration: Any = None,
-    max_relative_drop: float | None = None,
-    min_accuracy: float | None = None,
-    max_flips: float | None = None,
-    max_metric_drop: float | None = None,
-    min_metric: float | None = None,
-    max_metric: float | None = None,
+    max_relative_drop: float | str | None = None,
+    min_accuracy: float | str | None = None,
+    max_flips: float | str | None = None,
+    max_metric_drop: float | str | None = None,
+    min_metric: float | str | None = None,
+    max_metric: float | str | None = None,
     min_sqnr: float | None = None,
     min_layer_sqnr: float | None = None,
     allow: Mapping[str, float] | None = None,
@@ -55,7 +55,8 @@ def assert_quantizes(
         max_relative_drop, min_accuracy, max_flips: in percent. min_sqnr, min_layer_sqnr: in dB.
         max_metric_drop: loss of the figure that judges the network, such as `metric`, in its unit; positive is worse,
             whatever its direction. min_metric: what it must reach, where higher is better. max_metric: what it must not
-            exceed, where lower is better.
+            exceed, where lower is better. Of a figure in percent a value between 0 and 1 is refused, because it may be
+            meant as a fraction; "0.4%" says that it is not.
         allow: other limits than `min_layer_sqnr`, by glob patterns of layers.
 
     Returns:
@@ -63,27 +64,28 @@ def assert_quantizes(
     """
     __tracebackhide__ = True
     import qdiag
+    from qdiag.config.gate_file import thresholds_of
     from qdiag.core.printable import printable
-    from qdiag.core.thresholds import Allowance, Limit, Thresholds
     from qdiag.errors import QdiagError
     from qdiag.gate.evidence import GateEvidence
     from qdiag.gate.judge import judge
 
-    thresholds = Thresholds(
-        max_drop_pp=Limit(max_drop),
-        max_relative_drop_percent=Limit(max_relative_drop),
-        min_accuracy_percent=Limit(min_accuracy),
-        max_flips_percent=Limit(max_flips),
-        max_metric_drop=Limit(max_metric_drop),
-        min_metric=Limit(min_metric),
-        max_metric=Limit(max_metric),
-        min_sqnr_db=Limit(min_sqnr),
-        min_layer_sqnr_db=Limit(min_layer_sqnr),
-        allow=tuple(Allowance(pattern, db) for pattern, db in (allow or {}).items()),
-        strict=strict,
-        allow_few_samples=allow_few_samples,
-    )
+    limits = {
+        "max_drop": max_drop,
+        "max_relative_drop": max_relative_drop,
+        "min_accuracy": min_accuracy,
+        "max_flips": max_flips,
+        "max_metric_drop": max_metric_drop,
+        "min_metric": min_metric,
+        "max_metric": max_metric,
+        "min_sqnr": min_sqnr,
+        "min_layer_sqnr": min_layer_sqnr,
+        "allow": allow,
+        "strict": strict,
+        "allow_few_samples": allow_few_samples,
+    }
     try:
+        thresholds = thresholds_of(limits, "assert_quantizes")
         measurement = qdiag.measure(
             *(model, data),
             scheme=scheme,

@@ -8,9 +8,10 @@ from qdiag.core.gate import GateResult
 _OTHER_NAMES = {"repairs": "--with", "overrides": "--set", "assumed_eps": "--eps", "min_change_db": "--min-change"}
 _SAME_NAMES = (
     "accept", "allow", "allow_few_samples", "arch", "baseline", "batch_size", "bits", "crop", "data", "float_bound",
-    "force", "in_place", "input_shape", "key", "layers", "max_drop", "max_metric", "max_metric_drop", "min_layer_sqnr",
-    "min_metric", "min_sqnr", "no_new_causes", "part", "resize", "scheme", "strict", "submodule", "tolerance",
-    "tolerance_db", "tolerance_metric", "trust", "update_baseline",
+    "force", "in_place", "input_shape", "key", "layers", "max_drop", "max_flips", "max_metric", "max_metric_drop",
+    "max_relative_drop", "min_accuracy", "min_layer_sqnr", "min_metric", "min_sqnr", "no_new_causes", "part",
+    "resize", "scheme", "strict", "submodule", "tolerance", "tolerance_db", "tolerance_metric", "trust",
+    "update_baseline",
 )  # fmt: skip
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES} | _OTHER_NAMES
 """Options by the names of parameters."""
@@ -31,5 +32,6 @@ def _option(found: re.Match[str]) -> str:
 
 
 def gate_with_options(result: GateResult) -> GateResult:
-    """The same result, whose reasons name options."""
-    return replace(result, checks=tuple(replace(check, reason=as_options(check.reason)) for check in result.checks))
+    """The same result, whose reasons and notes name options."""
+    checks = tuple(replace(check, reason=as_options(check.reason)) for check in result.checks)
+    return replace(result, checks=checks, notes=tuple(map(as_options, result.notes)))

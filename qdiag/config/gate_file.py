@@ -14,6 +14,7 @@ from qdiag.config.gate_keys import (
     Settings,
     codes,
     flag,
+    is_percent,
     nearest_error,
     number,
 )
@@ -71,6 +72,22 @@ def gate_settings(
     sources = tuple(dict.fromkeys(setting.origin for setting in settings.values()))
     baseline = settings.get("baseline")
     return GateSettings(_thresholds(settings), str(baseline.value) if baseline else None, sources)
+
+
+def thresholds_of(parameters: Mapping[str, Any], origin: str) -> Thresholds:
+    """What a caller in Python asks for: parameters by the keys of a gate file; None is not set.
+
+    Args:
+        parameters: `allow` is a mapping from patterns of layers to dB. origin: who asks.
+
+    Raises:
+        ConfigError: an unknown key, code or value.
+    """
+    settings: dict[str, Setting] = {}
+    for name, value in parameters.items():
+        if value is not None:
+            settings.update(_from_key(name, value, origin))
+    return _thresholds(settings)
 
 
 def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
@@ -220,7 +237,8 @@ def _limit(settings: Settings, name: str) -> Limit:
                 f"{LEVELS[name]} = {warn:g} lies beyond {name} = {fail:g}, so nobody would ever be warned",
                 at=settings[LEVELS[name]].origin,
             )
-    return Limit(fail, warn)
+    written = any(is_percent(settings[key]) for key in (name, LEVELS[name]) if key in settings)
+    return Limit(fail, warn, written)
 
 
 def _new_causes(settings: Settings) -> Literal["off", "warn", "fail"]:

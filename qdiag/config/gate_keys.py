@@ -34,6 +34,8 @@ NAMES = (*NUMBERS, *CODE_LISTS, "allow", "no_new_causes", "strict", "allow_few_s
 ALLOW = "allow."
 """What settings of single layers begin with."""
 PERCENT_OF_ALL = ("min_accuracy", "warn_accuracy")
+PERCENT_SIGNS = ("%", "pp")
+_NEVER_PERCENT = ("min_sqnr", "warn_sqnr", "min_layer_sqnr", "warn_layer_sqnr", "tolerance_db", "warn_tolerance_db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def number(setting: Setting, name: str) -> float:
     value = setting.value
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = float(_without_sign(value) if is_percent(setting) and _may_be_percent(name) else value)
         except ValueError:
             raise ConfigError(f"{name} = {setting.value}: a number is needed", at=setting.origin) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -75,11 +77,26 @@ def number(setting: Setting, name: str) -> float:
         )
     if math.isnan(value) or (math.isinf(value) and not exempts):
         raise ConfigError(f"{name} = {value}: a finite number is needed", at=setting.origin)
-    if name in PERCENT_OF_ALL and not (value == 0.0 or 1.0 <= value <= 100.0):
-        raise ConfigError(f"{name} = {value:g}: percent are needed", at=setting.origin, hint="write 70 for 70 %")
+    least = 0.0 if is_percent(setting) else 1.0
+    if name in PERCENT_OF_ALL and not (value == 0.0 or least <= value <= 100.0):
+        hint = "write 70 for 70 %" + (f", or '{value:g}%' if that is meant" if 0.0 < value < 1.0 else "")
+        raise ConfigError(f"{name} = {value:g}: percent are needed", at=setting.origin, hint=hint)
     if name.removeprefix("warn_").startswith("tolerance") and value < 0.0:
         raise ConfigError(f"{name} = {value:g}: a tolerance is not negative", at=setting.origin)
     return float(value)
+
+
+def is_percent(setting: Setting) -> bool:
+    """A sign of percent, or of percentage points, stands beside the number: `0.4%`, `0.4 pp`."""
+    return isinstance(setting.value, str) and setting.value.rstrip().endswith(PERCENT_SIGNS)
+
+
+def _without_sign(text: str) -> str:
+    return text.rstrip().removesuffix("%").removesuffix("pp")
+
+
+def _may_be_percent(name: str) -> bool:
+    return not name.startswith(ALLOW) and name not in _NEVER_PERCENT
 
 
 def codes(setting: Setting, name: str) -> tuple[str, ...]:

@@ -10,10 +10,14 @@ class Limit:
 
     A failure has to be certain: the interval of the figure lies beyond the limit. A warning stops nobody, so the figure
     itself decides.
+
+    Attributes:
+        is_percent: a sign of percent stood beside a number, so that both levels are percent beyond doubt.
     """
 
     fail: float | None = None
     warn: float | None = None
+    is_percent: bool = False
 
     @property
     def is_set(self) -> bool:

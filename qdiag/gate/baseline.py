@@ -21,6 +21,7 @@ from qdiag.gate.evidence import (
 )
 from qdiag.gate.figures import NO_INTERVAL, NOT_A_NUMBER, cannot_judge, known, loss_of
 from qdiag.gate.fingerprint import fingerprints, mismatch
+from qdiag.gate.percent import why_no_percent
 from qdiag.gate.verdict import held, lower_status
 
 _DECIMALS = 1
@@ -96,6 +97,8 @@ def _figure_check(
     now, before = figures
     if now is None or reason:
         return cannot_judge(rule, unit, limit, reason or NO_BASELINE, now)
+    if (why := why_no_percent(now.criterion, limit)) is not None:
+        return cannot_judge(rule, unit, limit, why, now)
     if before is None or not same_criterion(now, before):
         has = before.criterion.name if before is not None else "no such figure"
         why = f"the baseline has {has}, this result {now.criterion.name}: `update_baseline` `accept` writes it anew"
@@ -156,10 +159,10 @@ def _change_interval(now: Figure, before: Figure, contrast: Contrast | None) -> 
 
 def _sqnr_check(value: float, before: float, limit: Limit) -> GateCheck:
     change = _difference(value, before)
-    levels = Limit(*(None if level is None else -level for level in (limit.fail, limit.warn)))
+    fail, warn = (None if level is None else -level for level in (limit.fail, limit.warn))
     return GateCheck(
         "baseline_sqnr",
-        lower_status(change, None, levels),
+        lower_status(change, None, Limit(fail, warn)),
         "dB",
         held(limit.fail),
         held(limit.warn),

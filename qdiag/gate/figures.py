@@ -6,6 +6,7 @@ from qdiag.core.gate import GateCheck, GateRule, GateStatus
 from qdiag.core.measures.task import Figure, Interval
 from qdiag.core.thresholds import Limit
 from qdiag.gate.contrast import drop_contrast, mean_samples_to_settle, samples_to_settle
+from qdiag.gate.percent import why_ambiguous, why_no_percent
 from qdiag.gate.share import share_samples_to_settle
 from qdiag.gate.verdict import held, lower_status, upper_status
 
@@ -28,6 +29,9 @@ def known(interval: Interval) -> Interval | None:
 
 def loss_check(rule: GateRule, figure: Figure, limit: Limit) -> GateCheck:
     """The loss of a figure, positive where the quantized network is worse, must not exceed its limit."""
+    why = why_no_percent(figure.criterion, limit)
+    if why is not None:
+        return cannot_judge(rule, figure.criterion.harm_unit, limit, why, figure)
     value, interval = loss_of(figure), known(figure.loss_interval)
     status = upper_status(value, interval, limit)
     needed = _loss_samples(figure, limit) if status == "undecided" else None
@@ -36,6 +40,9 @@ def loss_check(rule: GateRule, figure: Figure, limit: Limit) -> GateCheck:
 
 def value_check(rule: GateRule, figure: Figure, limit: Limit, *, is_floor: bool = True) -> GateCheck:
     """The figure of the quantized network must not fall below its limit, or not exceed it."""
+    why = why_no_percent(figure.criterion, limit) or why_ambiguous(rule, figure.criterion, limit)
+    if why is not None:
+        return cannot_judge(rule, figure.criterion.unit, limit, why, figure)
     value, interval, counts = figure.simulated, known(figure.simulated_interval), figure.counts
     status = (lower_status if is_floor else upper_status)(value, interval, limit)
     needed = None

@@ -16,6 +16,7 @@ from qdiag.gate.fingerprint import explaining_changes, fingerprints, mismatch
 from qdiag.gate.harm import doubts, harm_of, is_harm_limited
 from qdiag.gate.layers import sqnr_checks, unmatched_allowances, weakest_layers
 from qdiag.gate.metric import metric_checks
+from qdiag.gate.percent import notes_on_losses
 
 
 def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | None = None) -> GateResult:
@@ -101,6 +102,7 @@ def _notes(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | 
     if evidence.measurement.data.is_data_free:
         yield "data-free: no real input was seen"
     yield from doubts(evidence.measurement)
+    yield from notes_on_losses(evidence.measurement.task, thresholds)
     for pattern in unmatched_allowances(evidence.measurement, thresholds.allow):
         yield f"allow {pattern}: no quantized layer has such a name"
     if thresholds.allow and not thresholds.min_layer_sqnr_db.is_set:

@@ -78,6 +78,16 @@ def test_what_cannot_be_judged_fails() -> None:
         assert_quantizes(Line(ruined=False), inputs, scheme="nope")
 
 
+def test_a_limit_in_percent_is_no_fraction() -> None:
+    net, data = Line(ruined=False), labelled(200)
+    with pytest.raises(pytest.fail.Exception, match=r"top-1 is in percent, and 0\.7 may mean 0\.7% or 70%"):
+        assert_quantizes(net, data, max_drop=None, min_metric=0.7)
+    with pytest.raises(pytest.fail.Exception, match=r"percent are needed[^$]*write 70 for 70 %"):
+        assert_quantizes(net, data, max_drop=None, min_accuracy=0.7)
+    result = assert_quantizes(net, data, max_drop="5pp", min_metric="70%", min_accuracy="0.7%")
+    assert {check.status for check in result.checks} == {"pass"}
+
+
 def test_layers_and_their_allowances() -> None:
     ruined, data = Line(ruined=True), labelled(100)
     limits = {"max_drop": None, "min_layer_sqnr": 15.0, "scheme": "tf-uint8"}

@@ -36,34 +36,37 @@ class LimitOptions:
     """What a result is held against. Fields, and options by them, go by the keys of a gate file; None: not given."""
 
     max_drop: Annotated[
-        float | None,
+        str | None,
         limit_option(metavar="PP", help="Points of accuracy, such as top-1 or mIoU, that may be lost."),
     ] = None
     max_relative_drop: Annotated[
-        float | None,
+        str | None,
         limit_option(metavar="PERCENT", help="Loss of accuracy, in percent of the float network's."),
     ] = None
     min_accuracy: Annotated[
-        float | None,
+        str | None,
         limit_option(metavar="PERCENT", help="Accuracy that the quantized network must reach."),
     ] = None
     max_flips: Annotated[
-        float | None,
+        str | None,
         limit_option(metavar="PERCENT", help="Answers that may change; needs no labels."),
     ] = None
     max_metric_drop: Annotated[
-        float | None,
+        str | None,
         limit_option(
             metavar="X",
             help="Loss of the figure that judges the network, in its unit; positive is worse, whatever its direction.",
         ),
     ] = None
     min_metric: Annotated[
-        float | None,
-        limit_option(metavar="X", help="Value that this figure must reach, where higher is better."),
+        str | None,
+        limit_option(
+            metavar="X",
+            help="Value that this figure must reach, where higher is better; of a figure in percent, 40 is 40 %.",
+        ),
     ] = None
     max_metric: Annotated[
-        float | None,
+        str | None,
         limit_option(metavar="X", help="Value that it must not exceed, where lower is better."),
     ] = None
     min_sqnr: Annotated[
@@ -87,20 +90,18 @@ class LimitOptions:
     ] = None
     strict: Annotated[bool, limit_option("--strict", help="Fail where the samples are too few to tell.")] = False
     allow_few_samples: FewSamplesOption = False
-    warn_drop: Annotated[float | None, warning_option(metavar="PP", help="As --max-drop.")] = None
-    warn_relative_drop: Annotated[float | None, warning_option(metavar="PERCENT", help="As --max-relative-drop.")] = (
-        None
-    )
-    warn_accuracy: Annotated[float | None, warning_option(metavar="PERCENT", help="As --min-accuracy.")] = None
-    warn_flips: Annotated[float | None, warning_option(metavar="PERCENT", help="As --max-flips.")] = None
-    warn_metric_drop: Annotated[float | None, warning_option(metavar="X", help="As --max-metric-drop.")] = None
-    warn_min_metric: Annotated[float | None, warning_option(metavar="X", help="As --min-metric.")] = None
-    warn_max_metric: Annotated[float | None, warning_option(metavar="X", help="As --max-metric.")] = None
+    warn_drop: Annotated[str | None, warning_option(metavar="PP", help="As --max-drop.")] = None
+    warn_relative_drop: Annotated[str | None, warning_option(metavar="PERCENT", help="As --max-relative-drop.")] = None
+    warn_accuracy: Annotated[str | None, warning_option(metavar="PERCENT", help="As --min-accuracy.")] = None
+    warn_flips: Annotated[str | None, warning_option(metavar="PERCENT", help="As --max-flips.")] = None
+    warn_metric_drop: Annotated[str | None, warning_option(metavar="X", help="As --max-metric-drop.")] = None
+    warn_min_metric: Annotated[str | None, warning_option(metavar="X", help="As --min-metric.")] = None
+    warn_max_metric: Annotated[str | None, warning_option(metavar="X", help="As --max-metric.")] = None
     warn_sqnr: Annotated[float | None, warning_option(metavar="DB", help="As --min-sqnr.")] = None
     warn_layer_sqnr: Annotated[float | None, warning_option(metavar="DB", help="As --min-layer-sqnr.")] = None
-    warn_tolerance: Annotated[float | None, warning_option(metavar="PP", help="As --tolerance.")] = None
+    warn_tolerance: Annotated[str | None, warning_option(metavar="PP", help="As --tolerance.")] = None
     warn_tolerance_db: Annotated[float | None, warning_option(metavar="DB", help="As --tolerance-db.")] = None
-    warn_tolerance_metric: Annotated[float | None, warning_option(metavar="X", help="As --tolerance-metric.")] = None
+    warn_tolerance_metric: Annotated[str | None, warning_option(metavar="X", help="As --tolerance-metric.")] = None
     warn_code: Annotated[list[str] | None, warning_option(metavar="CODE", help="As --forbid.")] = None
     warn_new_causes: Annotated[bool, warning_option("--warn-new-causes", help="As --no-new-causes.")] = False
     baseline: Annotated[
@@ -109,14 +110,14 @@ class LimitOptions:
         ReadsOrWrites(),
     ] = None
     tolerance: Annotated[
-        float | None,
+        str | None,
         baseline_option(metavar="PP", help="Growth of the drop since the baseline; without labels, of --max-flips."),
     ] = None
     tolerance_db: Annotated[
         float | None, baseline_option(metavar="DB", help="Loss of the weakest output SQNR since the baseline.")
     ] = None
     tolerance_metric: Annotated[
-        float | None,
+        str | None,
         baseline_option(metavar="X", help="Growth of the loss of the judged figure since the baseline."),
     ] = None
     no_new_causes: Annotated[

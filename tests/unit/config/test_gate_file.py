@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from qdiag.config.gate_file import GateSettings, gate_settings
-from qdiag.core.thresholds import Limit
+from qdiag.config.gate_file import GateSettings, gate_settings, thresholds_of
+from qdiag.core.thresholds import Allowance, Limit
 from qdiag.errors import ConfigError
 
 
@@ -109,6 +109,31 @@ def test_limits_on_the_judged_figure_from_the_environment(tmp_path: Path) -> Non
     assert limits.needs_baseline
 
 
+def test_a_sign_of_percent_may_stand_beside_a_number(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "qdiag.toml",
+        "[gate]\nmin_accuracy = '0.7 %'\nmax_drop = { fail = '1pp', warn = 0.5 }\nmax_metric = { warn = '0.3%' }\n",
+    )
+    limits = read(tmp_path, {"QDIAG_MAX_METRIC_DROP": "0.4%"}, min_metric="40%", tolerance="0.5").thresholds
+    assert limits.min_accuracy_percent == Limit(0.7, None, is_percent=True)
+    assert limits.max_drop_pp == Limit(1.0, 0.5, is_percent=True)
+    assert limits.max_metric == Limit(None, 0.3, is_percent=True)
+    assert limits.max_metric_drop == Limit(0.4, is_percent=True)
+    assert limits.min_metric == Limit(40.0, is_percent=True)
+    assert limits.tolerance_pp == Limit(0.5)
+
+
+def test_parameters_in_python_are_read_as_keys_of_a_file() -> None:
+    found = thresholds_of({"max_drop": 1.0, "min_metric": "0.4%", "allow": {"head": -math.inf}, "max_flips": None}, "f")
+    assert (found.max_drop_pp, found.min_metric) == (Limit(1.0), Limit(0.4, is_percent=True))
+    assert (found.allow, found.max_flips_percent) == ((Allowance("head", -math.inf),), Limit())
+    with pytest.raises(ConfigError, match=r"percent are needed") as caught:
+        thresholds_of({"min_accuracy": 0.7}, "assert_quantizes")
+    assert "assert_quantizes" in str(caught.value)
+    assert caught.value.hint == "write 70 for 70 %, or '0.7%' if that is meant"
+
+
 def test_nothing_is_nothing(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", "[tool.other]\nx = 1\n")
     assert read(tmp_path, forbid=[], strict=False, max_drop=None).thresholds.is_empty
@@ -125,6 +150,10 @@ def test_nothing_is_nothing(tmp_path: Path) -> None:
         ("[gate]\nmax_drop = nan", ("a finite number",)),
         ("[gate]\nmin_accuracy = 0.7", ("percent are needed", "70 %")),
         ("[gate]\nmin_accuracy = 170", ("percent are needed",)),
+        ("[gate]\nmin_accuracy = '170%'", ("percent are needed",)),
+        ("[gate]\nmin_sqnr = '20%'", ("a number is needed",)),
+        ("[gate]\nmin_metric = '%'", ("a number is needed",)),
+        ("[gate.allow]\nhead = '5%'", ("a number is needed",)),
         ("[gate]\ntolerance = -1", ("not negative",)),
         ("[gate]\ntolerance_metric = -1", ("not negative",)),
         ("[gate]\nmin_metric = { fail = 20, warn = 10 }", ("nobody would ever be warned",)),

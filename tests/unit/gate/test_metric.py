@@ -203,9 +203,10 @@ def means(shift: float, count: int = 200) -> Figure:
     return mean_figure(MAE, reference=tables[0], simulated=tables[1])
 
 
-def against(now: Figure, before: Figure, limit: float) -> GateCheck:
+def against(now: Figure, before: Figure, limit: float | Limit) -> GateCheck:
     baseline = make_baseline(GateEvidence("r.json", of(before)))
-    (check,) = judge(GateEvidence("r.json", of(now)), Thresholds(tolerance_metric=Limit(limit)), baseline).checks
+    tolerance = limit if isinstance(limit, Limit) else Limit(limit)
+    (check,) = judge(GateEvidence("r.json", of(now)), Thresholds(tolerance_metric=tolerance), baseline).checks
     return check
 
 
