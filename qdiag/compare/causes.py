@@ -15,7 +15,7 @@ def cause_changes(before: Ranking, after: Ranking, names: Mapping[str, str]) -> 
     """Suspects of equal code that share a layer are one; where several do, those that share most of their layers.
 
     Args:
-        names: name of a layer before to its name after.
+        names: name of a layer before to its name after; of one that only either network has, to the one it is part of.
     """
     criteria = before.criterion, after.criterion
     first, second = before.causes, after.causes
@@ -36,7 +36,7 @@ def cause_changes(before: Ranking, after: Ranking, names: Mapping[str, str]) -> 
 
 def _overlap(before: RankedCause, after: RankedCause, names: Mapping[str, str]) -> float:
     """Share of layers that both have, of those that either has; 1 for two causes of the network as a whole."""
-    first, second = {names.get(layer, layer) for layer in before.layers}, set(after.layers)
+    first, second = ({names.get(layer, layer) for layer in cause.layers} for cause in (before, after))
     return len(first & second) / len(first | second) if first | second else 1.0
 
 

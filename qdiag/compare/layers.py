@@ -1,4 +1,4 @@
-"""Layers of two networks matched: by name, and renamed ones by what they are and where they stand."""
+"""Layers of two networks matched: by name, by the block that they are, and renamed ones by what they are and where."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from qdiag.compare.sides import Side, description, is_same_signal
 from qdiag.core.compare import Certainty, MatchedBy
 from qdiag.core.measures.records import OpRecord
 
@@ -39,58 +40,89 @@ class LayerMatching:
         return {match.before.name: match.after.name for match in self.matches}
 
 
-def match_layers(before: Sequence[OpRecord], after: Sequence[OpRecord]) -> LayerMatching:
+def match_layers(before: Side, after: Side, *, has_same_signals: bool = False) -> LayerMatching:
     """Equal names are the same layer. Of the rest, those are renamed that stand at the same place and are alike.
+
+    The last layer of a block of parallel branches is the same as the convolution that the other network has in its
+    place: that of the name which a fused checkpoint gives it, else one that is alike. What lies inside such a block has
+    no partner.
 
     Layers of equal name divide both networks into stretches. Within a stretch, layers without a partner are aligned in
     their order by kind and shape of the weight (of the output, for layers without a weight). The match is `likely` when
     the stretch holds equally many layers of that description in both networks, and a `guess` when some of them have no
     partner: which ones those are, order alone does not say.
+
+    Args:
+        has_same_signals: the float networks compute the same on the same samples. Then layers are alike only where
+            their float signals have the same power.
     """
-    place = {record.name: i for i, record in enumerate(after)}
-    named = [(i, place[record.name]) for i, record in enumerate(before) if record.name in place]
-    matches = [LayerMatch(before[i], after[k]) for i, k in named]
+    keys = [before.key(record.name, after) for record in before.records]
+    place = {after.key(record.name, before): i for i, record in enumerate(after.records)}
+    named = [(i, place[key]) for i, key in enumerate(keys) if key in place]
+    matches = [_match(before, after, i, k) for i, k in named]
+    taken = {k for _, k in named}
     start = (0, 0)
-    for i, k in [*_increasing(named), (len(before), len(after))]:
-        gap_before = [record for record in before[start[0] : i] if record.name not in place]
-        taken = {match.after.name for match in matches}
-        gap_after = [record for record in after[start[1] : k] if record.name not in taken]
-        matches += _aligned(gap_before, gap_after)
+    for i, k in [*_increasing(named), (len(before.records), len(after.records))]:
+        gap_before = [one for one in range(start[0], i) if keys[one] not in place]
+        gap_after = [one for one in range(start[1], k) if one not in taken]
+        matches += _aligned(before, after, gap_before, gap_after, has_same_signals)
         start = (i + 1, k + 1)
+    order = {record.name: i for i, record in enumerate(after.records)}
     used_before = {match.before.name for match in matches}
     used_after = {match.after.name for match in matches}
     return LayerMatching(
-        tuple(sorted(matches, key=lambda match: place[match.after.name])),
-        tuple(record for record in before if record.name not in used_before),
-        tuple(record for record in after if record.name not in used_after),
+        tuple(sorted(matches, key=lambda match: order[match.after.name])),
+        tuple(record for record in before.records if record.name not in used_before),
+        tuple(record for record in after.records if record.name not in used_after),
     )
 
 
 def is_alike(before: OpRecord, after: OpRecord) -> bool:
     """Kind and shape of the weight are the same; without a weight, kind and shape of the output."""
-    return _description(before) == _description(after)
+    return description(before) == description(after)
 
 
-def _description(record: OpRecord) -> tuple[object, ...]:
-    return (record.kind, True, record.weight.shape) if record.weight else (record.kind, False, record.output_shape)
+def _match(before: Side, after: Side, i: int, k: int, certainty: Certainty = "certain") -> LayerMatch:
+    one, other = before.records[i], after.records[k]
+    is_block = (one.name in before.ends) != (other.name in after.ends)
+    by: MatchedBy = "fused block" if is_block else "name" if one.name == other.name else "shape and place"
+    return LayerMatch(one, other, by, certainty)
 
 
-def _aligned(before: Sequence[OpRecord], after: Sequence[OpRecord]) -> list[LayerMatch]:
-    first, second = [_description(record) for record in before], [_description(record) for record in after]
-    counts = Counter(first), Counter(second)
-    blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
+def _aligned(
+    before: Side, after: Side, first: Sequence[int], second: Sequence[int], has_same_signals: bool
+) -> list[LayerMatch]:
+    """Renamed layers of a stretch, given as places of its layers without a partner."""
+    kinds = _Kinds(has_same_signals)
+    one = [kinds.of(before, before.records[i]) for i in first]
+    other = [kinds.of(after, after.records[i]) for i in second]
+    counts = Counter(one), Counter(other)
+    blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
     pairs = [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]
-    aligned = Counter(first[i] for i, _ in pairs)
-    return [LayerMatch(before[i], after[k], "shape and place", _certainty(counts, aligned, first[i])) for i, k in pairs]
+    aligned = Counter(one[i] for i, _ in pairs)
+    return [_match(before, after, first[i], second[k], _certainty(counts, aligned, one[i])) for i, k in pairs]
 
 
-def _certainty(
-    counts: tuple[Counter[tuple[object, ...]], Counter[tuple[object, ...]]],
-    aligned: Counter[tuple[object, ...]],
-    description: tuple[object, ...],
-) -> Certainty:
-    is_whole = counts[0][description] == counts[1][description] == aligned[description]
-    return "likely" if is_whole else "guess"
+class _Kinds:
+    """Numbers for layers that are alike: the same description and, where that has to be, the same float signal."""
+
+    def __init__(self, has_same_signals: bool) -> None:
+        self._has_same_signals = has_same_signals
+        self._found: dict[tuple[object, ...], list[tuple[OpRecord, int]]] = {}
+        self._count = 0
+
+    def of(self, side: Side, record: OpRecord) -> int:
+        seen = self._found.setdefault(side.description(record), [])
+        for other, number in seen:
+            if not self._has_same_signals or is_same_signal(other.local, record.local):
+                return number
+        self._count += 1
+        seen.append((record, self._count))
+        return self._count
+
+
+def _certainty(counts: tuple[Counter[int], Counter[int]], aligned: Counter[int], kind: int) -> Certainty:
+    return "likely" if counts[0][kind] == counts[1][kind] == aligned[kind] else "guess"
 
 
 def _increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

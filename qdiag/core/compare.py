@@ -11,7 +11,7 @@ from qdiag.core.measures.task_change import Change, TaskChange, difference
 
 COMPARISON_SCHEMA_VERSION = 2
 
-MatchedBy = Literal["name", "shape and place"]
+MatchedBy = Literal["name", "shape and place", "fused block"]
 Certainty = Literal["certain", "likely", "guess"]
 CauseStatus = Literal["appeared", "gone", "remains", "suspect"]
 
@@ -55,8 +55,10 @@ class LayerChange:
 
     Attributes:
         index: position after. name: after. name_before: the same, unless it was renamed.
-        matched_by: `shape and place` for renamed layers. certainty: of the match.
-        local: of the layer alone: noise is made here. propagated: inside the network: noise arrives here.
+        matched_by: `shape and place` for renamed layers; `fused block` where one network has a block of parallel
+            branches, whose last layer this is, and the other one convolution in its place. certainty: of the match.
+        local: of the layer alone: noise is made here; `unknown` for a fused block.
+        propagated: inside the network: noise arrives here.
     """
 
     index: int
@@ -83,7 +85,9 @@ class LayerChange:
 
     @property
     def verdict(self) -> Change:
-        """That of the layer alone where it changed; otherwise of what arrives at it."""
+        """That of the layer alone where it changed; otherwise of what arrives at it, as for all of a fused block."""
+        if self.matched_by == "fused block":
+            return self.propagated
         for change in (self.local, self.propagated):
             if change in ("better", "worse"):
                 return change
@@ -96,13 +100,18 @@ class LayerChange:
 
 @dataclass(frozen=True, slots=True)
 class LoneLayer:
-    """A layer that one of the two networks does not have."""
+    """A layer that one of the two networks does not have.
+
+    Attributes:
+        block: of parallel branches in which it lies, where the other network has one convolution; None elsewhere.
+    """
 
     index: int
     name: str
     kind: str
     local_db: float
     propagated_db: float
+    block: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

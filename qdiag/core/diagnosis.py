@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.branches.layers import BlockLayers
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement, StageTime
 from qdiag.core.measures.sensitivity import Sensitivity
@@ -33,6 +34,7 @@ class Diagnosis:
         stages: wall time of each stage, all of the run.
         options: command-line options of the run that say which network, data and scheme were meant (`--arch`, `--data`,
             `--preset`, `--scheme`, `--set`, ...), one word each, for the commands that a report proposes.
+        blocks: parallel linear branches that one convolution replaces; empty in results stored before they were kept.
     """
 
     measurement: Measurement
@@ -46,6 +48,7 @@ class Diagnosis:
     versions: dict[str, str] = field(default_factory=dict)
     schema_version: int = DIAGNOSIS_SCHEMA_VERSION
     options: tuple[str, ...] = ()
+    blocks: tuple[BlockLayers, ...] = ()
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.

@@ -8,7 +8,7 @@ from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.core.measures.bn import BatchNormAudit
-from qdiag.core.measures.branches import BranchBlock
+from qdiag.core.measures.branches import BranchBlock, block_layers
 from qdiag.detectors import detect
 from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
@@ -81,6 +81,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         stages=session.watch.stages,
         versions=versions(),
         options=options.words,
+        blocks=block_layers(blocks, measurement.records),
     )
 
 

@@ -20,16 +20,19 @@ _SMALLEST = 1e-30
 def compared_errors_figure(comparison: Comparison, before: Measurement, after: Measurement) -> Figure:
     """Of the layers that both networks have, in the order of the second one, inside each quantized network.
 
+    A block of parallel branches stands beside the one convolution that the other network has in its place.
+
     Args:
         comparison: of `before` and `after`, which matches their layers.
     """
     layers = comparison.layers
+    place = "at the layers that both networks have" if comparison.missing or comparison.new else "by layer"
     return two_errors_figure(
         [layer.name for layer in layers],
         [before.record(layer.name_before).propagated.mse for layer in layers],
         [after.record(layer.name).propagated.mse for layer in layers],
         (short_label(f"before: {comparison.before.source}"), short_label(f"after: {comparison.after.source}")),
-        "Mean squared error by layer, before and after",
+        f"Mean squared error {place}, before and after",
     )
 
 

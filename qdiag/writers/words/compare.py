@@ -100,16 +100,36 @@ def layer_counts(comparison: Comparison) -> str:
 
 
 def matching_words(comparison: Comparison) -> Iterator[str]:
-    """Renamed, missing and new layers; nothing where all names are the same."""
-    renamed = [layer for layer in comparison.layers if layer.is_renamed]
+    """Fused blocks, and renamed, missing and new layers; nothing where all names are the same."""
+    fused = [layer for layer in comparison.layers if layer.matched_by == "fused block"]
+    if fused:
+        noun = "block of parallel branches is" if len(fused) == 1 else "blocks of parallel branches are"
+        first = f"{fused[0].name_before} → {fused[0].name}"
+        words = "one convolution in the other network, and compared with it"
+        yield f"{len(fused)} {noun} {words}{_doubt(fused)}; first {first}"
+        yield "a block is judged by its propagated SQNR; locally, its last layer and a whole convolution are two things"
+    renamed = [layer for layer in comparison.layers if layer.is_renamed and layer.matched_by != "fused block"]
     if renamed:
-        guesses = sum(layer.certainty == "guess" for layer in renamed)
-        doubt = f"{len(renamed) - guesses} likely (~), {guesses} guessed (?)" if guesses else "likely (~)"
         first = f"{renamed[0].name_before} → {renamed[0].name}"
-        yield f"{count_noun(len(renamed), 'layer')} renamed, told by shape and place, {doubt}; first {first}"
+        yield f"{count_noun(len(renamed), 'layer')} renamed, told by shape and place{_doubt(renamed)}; first {first}"
     for lone, words in ((comparison.missing, "gone"), (comparison.new, "new")):
-        if lone:
-            yield f"{count_noun(len(lone), 'layer')} {words}: {_names([layer.name for layer in lone])}"
+        inner = [layer.name for layer in lone if layer.block is not None]
+        others = [layer.name for layer in lone if layer.block is None]
+        if inner:
+            verb = "lies" if len(inner) == 1 else "lie"
+            yield f"{count_noun(len(inner), 'layer')} {words} that {verb} inside these blocks: {_names(inner)}"
+        if others:
+            yield f"{count_noun(len(others), 'layer')} {words}: {_names(others)}"
+
+
+def _doubt(layers: Sequence[LayerChange]) -> str:
+    """`, 3 likely (~), 1 guessed (?)`; nothing where all are certain."""
+    guesses = sum(layer.certainty == "guess" for layer in layers)
+    likely = sum(layer.certainty == "likely" for layer in layers)
+    if likely == len(layers):
+        return ", likely (~)"
+    parts = [f"{likely} likely (~)"] * (likely > 0) + [f"{guesses} guessed (?)"] * (guesses > 0)
+    return "".join(f", {part}" for part in parts)
 
 
 def cause_counts(comparison: Comparison) -> str:

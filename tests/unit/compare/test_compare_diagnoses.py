@@ -8,6 +8,7 @@ import pytest
 from qdiag.compare.diagnoses import compare_diagnoses, judge_change
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.branches import BlockLayers
 from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.task_change import Change
 from qdiag.errors import ConfigError
@@ -218,3 +219,34 @@ def test_other_calibration_samples_are_noted() -> None:
 def test_a_limit_that_makes_no_sense_is_refused(limit: float) -> None:
     with pytest.raises(ConfigError, match="a change of"):
         compare_diagnoses(diagnoses.diagnosis(), diagnoses.diagnosis(), min_change_db=limit)
+
+
+def with_branches(fused: Diagnosis, name: str) -> Diagnosis:
+    """The network before this convolution was fused: two branches and their sum, and causes at one of the branches."""
+    end = fused.measurement.record(name)
+    inside = [replace(end, name=f"{name}.{branch}", local=sums(30.0, 0.5)) for branch in ("dense", "point")]
+    end = replace(end, name=f"{name}.add", kind="add", weight=None, local=sums(50.0), propagated=sums(9.0))
+    records = [row for one in fused.measurement.records for row in ((*inside, end) if one.name == name else (one,))]
+    assert fused.measurement.record(name).weight is not None
+    block = BlockLayers(name, end.name, tuple(one.name for one in inside), name, (128, 64, 1, 1))
+    causes = tuple(
+        replace(cause, sites=tuple(replace(s, layer=inside[0].name) if s.layer == name else s for s in cause.sites))
+        for cause in fused.ranking.causes
+    )
+    ranking = replace(fused.ranking, causes=causes)
+    return replace(changed(fused, records=tuple(records)), ranking=ranking, blocks=(block,))
+
+
+def test_a_block_is_compared_with_its_fused_convolution() -> None:
+    fused = diagnoses.diagnosis()
+    name = fused.ranking.causes[0].sites[0].layer
+    for way in (1, -1):
+        result = compare_diagnoses(*(with_branches(fused, name), fused)[::way])
+        (block,) = [layer for layer in result.layers if layer.matched_by == "fused block"]
+        assert {block.name, block.name_before} == {name, f"{name}.add"}
+        assert block.local == "unknown"
+        decibels = (9.0, fused.measurement.record(name).propagated.sqnr_db)[::way]
+        assert block.propagated == block.verdict == judge_change(*decibels, 1.0)
+        assert [layer.block for layer in (*result.missing, *result.new)] == [name, name]
+        assert {cause.status for cause in result.causes} <= {"remains", "suspect"}, "the cause lies inside the block"
+        assert not result.notes

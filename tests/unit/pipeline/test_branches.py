@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from qdiag.batches import Datasets
+from qdiag.compare.layers import match_layers
+from qdiag.compare.sides import Side
 from qdiag.config import load_scheme
-from qdiag.core.measures.branches import BranchBlock, BranchesReport
+from qdiag.core.measures.branches import BranchBlock, BranchesReport, block_layers
 from qdiag.core.measures.measurement import lowest_sqnr_db
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.branches import UNTRAINED, measure_branches
@@ -202,6 +204,21 @@ def test_fusion_is_exact_and_both_networks_are_measured_at_the_same_place(report
         assert block.before is not None and block.after is not None
         # the same float values at both places
         assert block.before.signal_power == pytest.approx(block.after.signal_power, rel=1e-4)
+
+
+def test_a_comparison_pairs_each_block_with_its_fused_convolution(report: BranchesReport) -> None:
+    assert report.after is not None
+    sides = Side(report.before.records, block_layers(report.blocks, report.before.records)), Side(report.after.records)
+    matching = match_layers(*sides, has_same_signals=True)
+    fused = {m.before.name: m.after.name for m in matching.matches if m.matched_by == "fused block"}
+    assert fused == {block.layer: block.fused_layer for block in report.blocks}
+    assert matching.new == ()
+    assert {record.name for record in matching.missing} == {name for block in sides[0].blocks for name in block.inside}
+    for match in matching.matches:
+        assert match.before.local.signal_power == pytest.approx(match.after.local.signal_power, rel=1e-5)
+    # results stored before blocks were kept: no branch is taken for the whole
+    unknown = match_layers(Side(report.before.records), Side(report.after.records), has_same_signals=True)
+    assert {m.matched_by for m in unknown.matches} == {"name"}
 
 
 def test_the_harm_of_fusing_is_undone_without_training(report: BranchesReport) -> None:

@@ -15,6 +15,7 @@ from qdiag.core.measures.branches.block import (
     Fusion,
 )
 from qdiag.core.measures.branches.branch import Activations, Branch, BranchKind, NormFigures
+from qdiag.core.measures.branches.layers import BlockLayers, block_layers
 from qdiag.core.measures.branches.report import BranchesReport, BranchRepair
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Activations",
     "BetaAlignment",
     "BetaDistance",
+    "BlockLayers",
     "Branch",
     "BranchBlock",
     "BranchKind",
@@ -32,4 +34,5 @@ __all__ = [
     "Condition",
     "Fusion",
     "NormFigures",
+    "block_layers",
 ]
