@@ -114,6 +114,9 @@ def _block(
         alignment=alignment,
         before=sums(31.5, signal_power=2.0),
         after=sums(min(c1.sqnr_db, c2.sqnr_db) - 1.0, signal_power=2.0),
+        alone=sums(min(c1.sqnr_db, c2.sqnr_db), signal_power=2.0),
+        weight_channel_sqnr_db=c1.sqnr_db + 2.5,
+        weight_output_sqnr_db=c1.sqnr_db,
     )
 
 

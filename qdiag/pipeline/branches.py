@@ -117,8 +117,10 @@ def measure_branches(
 
 def _with_errors(block: BranchBlock, before: Measurement, after: Measurement) -> BranchBlock:
     errors: Mapping[str, ErrorSums] = {record.name: record.propagated for record in before.records}
-    fused = {record.name: record.propagated for record in after.records}
-    return replace(block, before=errors.get(block.layer), after=fused.get(block.fused_layer or ""))
+    fused = {record.name: record for record in after.records}.get(block.fused_layer or "")
+    if fused is None:
+        return replace(block, before=errors.get(block.layer))
+    return replace(block, before=errors.get(block.layer), after=fused.propagated, alone=fused.local)
 
 
 def _float_delta(session: Session, case: Case, fused: Program) -> tuple[float, float]:
@@ -139,8 +141,8 @@ def _float_delta(session: Session, case: Case, fused: Program) -> tuple[float, f
 
 
 def _tried(session: Session, case: Case, blocks: Sequence[BranchBlock]) -> tuple[BranchRepair, ...]:
-    """Each repair at the blocks that break a condition; none where all hold."""
-    broken = [block for block in blocks if any(c is not None and c.holds is False for c in (block.c1, block.c2))]
+    """Each repair at the blocks that break a condition or lose by fusion; none where all are well."""
+    broken = [block for block in blocks if block.is_broken]
     sites = [FindingSite(block.fused_layer) for block in broken if block.fused_layer is not None]
     if not sites:
         return ()

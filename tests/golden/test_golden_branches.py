@@ -38,7 +38,7 @@ def test_eighty_columns_are_enough_for_conditions_gains_and_verdict(check_golden
     assert "1 more block, --top 0" in text
     assert all(
         word in text
-        for word in ("C1", "C2", "as read", "fused", "alpha", "variance", "beta off", "weights: rbr_identity")
+        for word in ("C1", "C2", "as read", "fused", "alpha", "variance", "distance", "weights: rbr_identity")
     )
     check_golden("table_branches_narrow.txt", text)
 

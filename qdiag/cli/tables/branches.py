@@ -12,6 +12,7 @@ from qdiag.cli.tables.change_lines import quantized_lines
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, size_lines
 from qdiag.core.measures.branches import (
+    FUSION_LOSS_DB,
     Activations,
     Branch,
     BranchBlock,
@@ -51,13 +52,16 @@ def print_branches(console: Console, report: BranchesReport, order: Order, top: 
     _print_paragraph(console, sentences)
     if report.repairs:
         console.print()
-        name = Column[BranchRepair]("repair of the fused network", lambda repair: Text(repair.repair))
+        name = Column[BranchRepair]("repair of the\nfused network", lambda repair: Text(repair.repair))
         console.print(fit_table(console, name, _repair_columns(report), report.repairs))
+        refused = [repair for repair in report.repairs if repair.refused is not None]
+        _print_paragraph(console, [f"{repair.repair} was refused: {repair.refused}." for repair in refused])
     _print_paragraph(console, list(advice_sentences(report)))
 
 
 def ordered(report: BranchesReport, order: Order, top: int | None) -> tuple[list[BranchBlock], int]:
-    """The blocks to show, and how many are left out; worst are those furthest below the limit of a condition."""
+    """The blocks to show, and how many are left out; worst are those furthest below the limit of a condition, or that
+    lose most by fusion."""
     blocks = list(report.blocks)
     if order == "worst":
         blocks.sort(key=_margin_db)
@@ -67,7 +71,8 @@ def ordered(report: BranchesReport, order: Order, top: int | None) -> tuple[list
 
 
 def _margin_db(block: BranchBlock) -> float:
-    known = [c.sqnr_db - c.limit_db for c in (block.c1, block.c2) if c is not None and not math.isnan(c.sqnr_db)]
+    known = [FUSION_LOSS_DB - block.fusion_loss_db] if block.has_fusion_loss else []
+    known += [c.sqnr_db - c.limit_db for c in (block.c1, block.c2) if c is not None and not math.isnan(c.sqnr_db)]
     return min(known, default=math.inf)
 
 
@@ -172,7 +177,7 @@ def _branch_columns(rows: Sequence[_Row]) -> list[Column[_Row]]:
         Column("output\nvariance", lambda row: _variance(row), 94),
     ]
     if any(row.block.alignment is not None for row in rows):
-        found.append(Column("beta off", _beta, 85))
+        found.append(Column("beta\ndistance", _beta, 85))
     if any(row.branch is not None and not math.isnan(row.branch.without_sqnr_db) for row in rows):
         found.append(Column("C1 dB\nwithout", _without, 80))
     return found
@@ -219,7 +224,7 @@ def _repair_columns(report: BranchesReport) -> list[Column[BranchRepair]]:
 
     def result(repair: BranchRepair) -> Text:
         if repair.refused is not None:
-            return Text(f"refused: {repair.refused}", style="yellow")
+            return Text("refused", style="yellow")
         return Text("-" if repair.score is None else score_words(repair.score, criterion))
 
     def gain(repair: BranchRepair) -> Text:

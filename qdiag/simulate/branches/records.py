@@ -1,7 +1,6 @@
 """From blocks, their values and a fused network to records."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -25,12 +24,10 @@ from qdiag.core.measures.branches import (
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
-from qdiag.numerics.convolutions.conv_map import ConvMap
-from qdiag.numerics.convolutions.joined import added
 from qdiag.numerics.observer import observe
 from qdiag.simulate.branches.values import BlockValues, Ending
+from qdiag.simulate.branches.weights import lower, rest_of, weight_db
 from qdiag.simulate.case import Case
-from qdiag.simulate.passes.weights import channel_sqnr_db
 
 _CONVOLUTIONS = ("kxk", "1x1")
 
@@ -52,7 +49,8 @@ def endings(case: Case, fused: FusedProgram) -> dict[str, Ending]:
         if layer is not None:
             plan, before = case.plan.layers[layer.name], next(iter(layer.inputs), None)
             source = case.plan.layers[before].output if before is not None else None
-            found[name] = Ending(source, plan.output, layer.clamp, case.scheme.activations_of(layer.name))
+            schemes = case.scheme.activations_of(layer.name), case.scheme.weights_of(layer.name)
+            found[name] = Ending(source, plan.output, layer.clamp, *schemes)
     return found
 
 
@@ -69,7 +67,8 @@ def block_record(
     node = fused.nodes.get(block.name)
     layer = layer_of(fused_case.network.graph, node) if fused_case is not None and node is not None else None
     scheme = fused_case.scheme.weights_of(layer.name) if fused_case is not None and layer is not None else None
-    rounded = _weight_db(block.fused.kernel, scheme) if block.fused is not None and scheme is not None else math.nan
+    channel_db = weight_db(block.fused.kernel, scheme) if block.fused is not None and scheme is not None else math.nan
+    rounding = lower([channel_db, values.weight_rounding_db])
     branches = tuple(_branch(block, path, scheme, values) for path in block.paths)
     return BranchBlock(
         name=block.name,
@@ -82,9 +81,11 @@ def block_record(
         output=values.output,
         fusion=_fusion(block, fused.modules[block.name], values) if block.fused is not None else None,
         refused=block.refused,
-        c1=_condition(rounded, {one.name: one.without_sqnr_db for one in branches}) if layer is not None else None,
+        c1=_condition(rounding, {one.name: one.without_sqnr_db for one in branches}) if layer is not None else None,
         c2=_condition(values.rounding_db, _without(values, fused_case, layer)) if layer is not None else None,
         alignment=_alignment(branches),
+        weight_channel_sqnr_db=channel_db,
+        weight_output_sqnr_db=values.weight_rounding_db,
     )
 
 
@@ -94,9 +95,10 @@ def _branch(block: LinearBlock, path: BranchPath, scheme: TensorScheme | None, v
     if weight is not None and block.norm is not None:
         weight = weight * block.norm.affine.gain.view(-1, *[1] * (weight.ndim - 1))
     without = math.nan
-    if block.fused is not None and share is not None and scheme is not None:
-        others = [one.whole for one in block.paths if one is not path and one.whole is not None]
-        without = _weight_db(_joined(others, block), scheme)
+    rest = rest_of(block, path) if block.fused is not None and share is not None and scheme is not None else None
+    if rest is not None and scheme is not None:
+        seen = values.without.get(path.name)
+        without = lower([weight_db(rest.kernel, scheme), seen.weight_rounding_db if seen is not None else math.nan])
     return Branch(
         name=path.name,
         kind=path.kind,
@@ -110,27 +112,6 @@ def _branch(block: LinearBlock, path: BranchPath, scheme: TensorScheme | None, v
         without_sqnr_db=without,
         activations=values.branches.get(path.name),
     )
-
-
-def _joined(maps: Sequence[ConvMap], block: LinearBlock) -> Tensor | None:
-    """The weight of the one convolution that these branches would be; None without any that has weights."""
-    if not maps:
-        return None
-    whole = added(maps)
-    return (whole.normed(block.norm.affine) if block.norm is not None else whole).kernel
-
-
-def _weight_db(kernel: Tensor | None, scheme: TensorScheme) -> float:
-    """SQNR of a weight quantized by a scheme, the median over output channels; NaN where it stays in float."""
-    if kernel is None or scheme.is_float:
-        return math.nan
-    weight = kernel.float()
-    try:
-        quantizer = CALIBRATORS[scheme.calibrator].weight(weight, scheme, 0)
-    except CalibrationError:
-        return math.nan
-    rows = channel_sqnr_db(reference=weight.flatten(1), simulated=quantizer.fake_quantize(weight).flatten(1))
-    return statistics.median(rows) if rows else math.nan
 
 
 def _without(values: BlockValues, case: Case | None, layer: Layer | None) -> dict[str, float]:

@@ -10,37 +10,41 @@ from torch import Tensor, fx
 
 from qdiag.batches import Batches, run_through
 from qdiag.calibrators.base import ActivationStatistics
-from qdiag.capture.branches.block import BranchPath, LinearBlock
+from qdiag.capture.branches.block import LinearBlock
 from qdiag.capture.program import Program, Runner
 from qdiag.core.measures.branches import Activations
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import TensorScheme
-from qdiag.numerics.batchnorm import ChannelAffine
 from qdiag.numerics.convolutions.conv_map import ConvMap
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.numerics.moments import MomentAccumulator
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.simulate.branches.weights import rest_of, rounding_error, share_of
 from qdiag.simulate.passes.network import Network
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How the fused network runs a block: what its input and output are quantized by, and its output clamped to."""
+    """How the fused network runs a block: what its input and output are quantized by, its output clamped to, and the
+    schemes of its output and of its weight."""
 
     source: Quantizer | None
     quantizer: Quantizer | None
     clamp: tuple[float, float] | None
     scheme: TensorScheme
+    weights: TensorScheme
 
 
 @dataclass(frozen=True)
 class Rest:
-    """The clamped output of a block without one branch: its statistics, and the power of what rounding of the block's
-    input makes there."""
+    """The clamped output of a block without one branch: its statistics, the power of what rounding of the block's
+    input makes there, and the SQNR where the weight of the other branches is rounded."""
 
     statistics: ActivationStatistics
     input_noise: float
+    weight_rounding_db: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class BlockValues:
         without: the rest of the block, by the name of the branch that is not in it.
         rounding_db: SQNR of the clamped output where the quantizers of the block's input and output round, and its
             weights are those of the float network; NaN without either.
+        weight_rounding_db: SQNR of the clamped output where only the fused weight is rounded, over all channels; NaN
+            where it stays in float.
         max_abs_delta: largest |fused - branches|. largest: largest |output|.
     """
 
@@ -60,6 +66,7 @@ class BlockValues:
     output: Activations
     without: Mapping[str, Rest]
     rounding_db: float
+    weight_rounding_db: float
     max_abs_delta: float
     largest: float
 
@@ -119,7 +126,7 @@ class _Watcher:
     """Gathers what is seen of one block."""
 
     def __init__(self, block: LinearBlock, ending: Ending | None, device: torch.device) -> None:
-        self.block, self._ending = block, ending
+        self.block, self._ending, self._device = block, ending, device
         self.nodes = {block.source, block.root, block.end, *(path.end for path in block.paths)}
         self._branches = {path.name: _Figures() for path in block.paths}
         self._sum, self._output = _Figures(), _Figures()
@@ -128,9 +135,8 @@ class _Watcher:
             options = replace(options, averaging_constant=ending.scheme.averaging_constant)
         self._without = {path.name: TensorObserver(options) for path in block.paths} if ending is not None else {}
         self._input_noise = {name: ErrorAccumulator() for name in self._without}
-        self._shares = {path.name: _share(block, path, device) for path in block.paths} if ending is not None else {}
-        self._fused: ConvMap | None = _moved(block.fused, device) if block.fused is not None else None
-        self._rounding = ErrorAccumulator()
+        self._rest_weights = {name: ErrorAccumulator() for name in self._without}
+        self._rounding, self._weights = ErrorAccumulator(), ErrorAccumulator()
         self._delta = self._largest = 0.0
 
     def look(self, seen: Mapping[str, Tensor], image_count: int) -> None:
@@ -144,29 +150,44 @@ class _Watcher:
         self._output.add(end, image_count)
         for path in self.block.paths:
             self._branches[path.name].add(seen[path.end.name] * path.factor, image_count)
-        if self._fused is not None:
-            fused = self._fused(source)
+        if self.block.fused is not None:
+            whole = self._placed(self.block.fused)
+            fused = whole(source)
             self._delta = max(self._delta, float((fused - end).abs().max()))
             self._largest = max(self._largest, float(end.abs().max()))
-        if self._ending is not None and self._fused is not None:
-            self._round(source, end, image_count)
+            if self._ending is not None:
+                self._round(self._ending, whole, source, end, image_count)
 
-    def _round(self, source: Tensor, end: Tensor, image_count: int) -> None:
+    def _round(self, ending: Ending, whole: ConvMap, source: Tensor, end: Tensor, image_count: int) -> None:
         """What the fused network's quantizers do here, and what they would have to do without one branch."""
-        assert self._ending is not None and self._fused is not None
-        before, after = self._ending.source, self._ending.quantizer
+        before, after = ending.source, ending.quantizer
         rounded = source if before is None else before.to(source.device).fake_quantize(source.contiguous())
-        error = self._fused(rounded) - self._fused(source)
-        for name, share in self._shares.items():
+        error = whole(rounded) - whole(source)
+        reference = self._clamped(end).contiguous()
+        for path in self.block.paths:
+            share = self._placed(share_of(self.block, path))
             part = share(source)
-            rest = self._clamped(end - part)
+            rest = self._clamped(end - part).contiguous()
             moved = self._clamped(end - part + error - (share(rounded) - part))
-            self._without[name].update(rest, image_count=image_count)
-            self._input_noise[name].add(reference=rest.contiguous(), simulated=[moved.contiguous()])
+            self._without[path.name].update(rest, image_count=image_count)
+            self._input_noise[path.name].add(reference=rest, simulated=[moved.contiguous()])
+            noise = rounding_error(rest_of(self.block, path), ending.weights)
+            if noise is not None:
+                moved = self._clamped(end - part + self._placed(noise)(source))
+                self._rest_weights[path.name].add(reference=rest, simulated=[moved.contiguous()])
+        noise = rounding_error(self.block.fused, ending.weights)
+        if noise is not None:
+            moved = self._clamped(end + self._placed(noise)(source))
+            self._weights.add(reference=reference, simulated=[moved.contiguous()])
         if before is not None or after is not None:
-            reference, simulated = self._clamped(end).contiguous(), self._clamped(end + error).contiguous()
+            simulated = self._clamped(end + error).contiguous()
             simulated = simulated if after is None else after.to(end.device).fake_quantize(simulated)
             self._rounding.add(reference=reference, simulated=[simulated])
+
+    def _placed(self, one: ConvMap) -> ConvMap:
+        """In float32 where the values are; made when it is needed, since all blocks are as large as the model."""
+        kernel, constant = (part.to(self._device, torch.float32) for part in (one.kernel, one.constant))
+        return replace(one, kernel=kernel, constant=constant)
 
     def _clamped(self, x: Tensor) -> Tensor:
         clamp = self._ending.clamp if self._ending is not None else None
@@ -180,15 +201,15 @@ class _Watcher:
             if seen is not None:
                 averages = self._ending is not None and self._ending.scheme.calibrator == "moving_average"
                 statistics = ActivationStatistics(seen, observer.moving_average if averages else None)
-                (noise,) = self._input_noise[name].sums()
-                without[name] = Rest(statistics, noise.mse)
-        (rounding,) = self._rounding.sums()
+                noise, weights = _first(self._input_noise[name]), _first(self._rest_weights[name])
+                without[name] = Rest(statistics, noise.mse, weights.sqnr_db)
         return BlockValues(
             branches={name: figures.activations() for name, figures in self._branches.items()},
             sum=self._sum.activations(),
             output=self._output.activations(),
             without=without,
-            rounding_db=rounding.sqnr_db,
+            rounding_db=_first(self._rounding).sqnr_db,
+            weight_rounding_db=_first(self._weights).sqnr_db,
             max_abs_delta=self._delta,
             largest=self._largest,
         )
@@ -214,15 +235,6 @@ class _Figures:
         return Activations(seen, tuple(mean), tuple(std))
 
 
-def _share(block: LinearBlock, path: BranchPath, device: torch.device) -> ConvMap:
-    """What a branch adds to the output of the block, its constant but for that of the BatchNorm behind the sum."""
-    assert path.whole is not None
-    share = path.whole
-    if block.norm is not None:
-        gain = block.norm.affine.gain
-        share = share.normed(ChannelAffine(gain, torch.zeros_like(gain)))
-    return _moved(share, device)
-
-
-def _moved(one: ConvMap, device: torch.device) -> ConvMap:
-    return replace(one, kernel=one.kernel.to(device, torch.float32), constant=one.constant.to(device, torch.float32))
+def _first(errors: ErrorAccumulator) -> ErrorSums:
+    (sums,) = errors.sums()
+    return sums

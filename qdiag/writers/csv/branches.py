@@ -46,6 +46,8 @@ def _rows(block: BranchBlock) -> list[dict[str, object]]:
                 **_weight(fusion.weight),
                 **_activations(block.output),
                 "weight_sqnr_db": _sqnr(block.c1),
+                "weight_channel_sqnr_db": known(block.weight_channel_sqnr_db),
+                "weight_output_sqnr_db": known(block.weight_output_sqnr_db),
                 "output_sqnr_db": _sqnr(block.c2),
                 "fusion_max_abs_delta": fusion.max_abs_delta,
                 "fusion_relative_delta": fusion.relative_delta,
@@ -57,6 +59,7 @@ def _rows(block: BranchBlock) -> list[dict[str, object]]:
         "sqnr_before_db": block.before.sqnr_db if block.before is not None else None,
         "mse_after": block.after.mse if block.after is not None else None,
         "sqnr_after_db": block.after.sqnr_db if block.after is not None else None,
+        "fusion_loss_db": known(block.fusion_loss_db),
         "refused": block.refused,
     }
     rows[-1].update(block_figures)

@@ -6,6 +6,7 @@ import pytest
 
 from qdiag.core.measures.branches import Activations, BetaDistance, Branch, BranchBlock, Condition, NormFigures
 from qdiag.core.measures.ranges import TensorRange
+from tests.measurements import sums
 
 _RANGE = TensorRange(2, 2, 0, -1.0, 1.0, 0.0, 1.0, 1.0, 0.0)
 
@@ -40,3 +41,24 @@ def test_a_condition_holds_from_its_limit_on(sqnr_db: float, holds: bool | None)
 def test_beta_is_aligned_within_half_of_what_the_lemma_says() -> None:
     assert BetaDistance("a", 0.5, 1.0).is_aligned
     assert not BetaDistance("a", 0.51, 1.0).is_aligned
+
+
+@pytest.mark.parametrize(
+    ("before_db", "after_db", "alone_db", "loses", "makes"),
+    [
+        (24.0, 15.0, 15.5, True, True),
+        (24.0, 15.0, 30.0, True, False),
+        (24.0, 21.1, 21.1, False, False),  # less than half a bit
+        (24.0, 20.9, 20.9, True, True),
+        (50.0, 30.1, 30.1, False, False),  # enough is left
+        (50.0, 29.9, 29.9, True, True),
+        (15.0, 24.0, 24.0, False, False),  # fusion helps
+        (math.inf, 20.0, 20.0, True, True),
+    ],
+)
+def test_a_loss_by_fusion_counts_from_half_a_bit_below_thirty_decibels(
+    before_db: float, after_db: float, alone_db: float, loses: bool, makes: bool
+) -> None:
+    block = BranchBlock("b", "x", "b.add", (), before=sums(before_db), after=sums(after_db), alone=sums(alone_db))
+    assert (block.has_fusion_loss, block.makes_fusion_loss, block.is_broken) == (loses, makes, makes)
+    assert not BranchBlock("b", "x", "b.add", (), before=sums(before_db)).has_fusion_loss

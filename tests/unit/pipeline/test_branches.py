@@ -152,7 +152,8 @@ def test_c1_is_the_sqnr_of_the_fused_weight_in_the_fused_network(report: Branche
     for block in report.blocks:
         weight = by_name[block.fused_layer or ""].weight
         assert weight is not None and block.fusion is not None and block.c1 is not None
-        assert block.c1.sqnr_db == pytest.approx(weight.channel_sqnr_db_median, abs=1e-3)
+        assert block.weight_channel_sqnr_db == pytest.approx(weight.channel_sqnr_db_median, abs=1e-3)
+        assert block.c1.sqnr_db == min(block.weight_channel_sqnr_db, block.weight_output_sqnr_db)
         assert (block.fusion.weight.min, block.fusion.weight.max) == pytest.approx((weight.min, weight.max), rel=1e-6)
         assert block.fusion.weight_shape == weight.shape
 
@@ -160,6 +161,57 @@ def test_c1_is_the_sqnr_of_the_fused_weight_in_the_fused_network(report: Branche
 @pytest.fixture(scope="module")
 def per_channel(network: nn.Sequential) -> BranchesReport:
     return _measured(network, "int8")
+
+
+def test_a_loss_by_fusion_is_seen_where_the_weights_make_it(report: BranchesReport) -> None:
+    assert [block.makes_fusion_loss for block in report.blocks] == [True, False, False]
+    assert [block.has_fusion_loss for block in report.blocks] == [True, True, True]
+    assert next(repair.layers for repair in report.repairs if repair.repair == "keep_float") == ("1.rbr_reparam",)
+
+
+def test_rounding_of_the_weight_alone_by_hand(report: BranchesReport, network: nn.Sequential) -> None:
+    """The weight with the scale of its record, in NumPy, and the float input."""
+    assert report.after is not None
+    x = network[0](_images())
+    for name, block in _blocks(report):
+        assert block.fusion is not None
+        weight = report.after.record(block.fused_layer or "").weight
+        assert weight is not None and weight.quantizer is not None and weight.quantizer.scale is not None
+        module, scale = network[int(name)], weight.quantizer.scale
+        kernel = _fused_kernel(module)
+        steps = np.round(kernel / scale)
+        noise = torch.from_numpy(steps * scale - kernel).float()
+        with torch.no_grad():
+            reference = module(x)
+            before = torch.nn.functional.conv2d(x, torch.from_numpy(kernel).float(), padding=1)
+            bias = _bias(module, x, before)
+            simulated = (before + bias + torch.nn.functional.conv2d(x, noise, padding=1)).relu()
+            error = (simulated - reference).double().square().sum()
+            expected = 10.0 * math.log10(float(reference.double().square().sum() / error))
+        assert block.weight_output_sqnr_db == pytest.approx(expected, abs=0.05)
+        x = reference
+
+
+def _fused_kernel(module: nn.Module) -> np.ndarray:
+    """By hand: every branch's kernel times its gain, added up at the centre."""
+    gain = lambda bn: (bn.weight / (bn.running_var + bn.eps).sqrt()).detach().double().numpy()  # noqa: E731
+    assert isinstance(module, RepVGGBlock)
+    is_after = isinstance(module.bn, nn.BatchNorm2d)
+    kernel = module.rbr_dense.conv.weight.detach().double().numpy() * gain(module.rbr_dense.bn)[:, None, None, None]
+    point = module.rbr_1x1 if is_after else module.rbr_1x1.conv
+    centre = point.weight.detach().double().numpy()[:, :, 0, 0]
+    centre = centre if is_after else centre * gain(module.rbr_1x1.bn)[:, None]
+    kernel[:, :, 1, 1] += centre
+    kernel[:, :, 1, 1] += np.eye(6) if is_after else np.diag(gain(module.rbr_identity))
+    return kernel * gain(module.bn)[:, None, None, None] if is_after else kernel
+
+
+def _bias(module: nn.Module, x: Tensor, product: Tensor) -> Tensor:
+    """What the block adds to the product with its fused weight, from its own output before the ReLU."""
+    assert isinstance(module, RepVGGBlock)
+    skip = module.rbr_identity(x)
+    whole = module.bn(module.rbr_dense(x) + module.rbr_1x1(x) + skip)
+    return (whole - product).mean((0, 2, 3), keepdim=True)
 
 
 def test_with_a_scale_per_channel_the_weights_bear_it_and_the_activations_do_not(per_channel: BranchesReport) -> None:

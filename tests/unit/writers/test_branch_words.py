@@ -9,6 +9,7 @@ from qdiag.core.measures.branches import BranchBlock, Condition
 from qdiag.writers.words.branches.advice import advice_sentences
 from qdiag.writers.words.branches.verdicts import block_sentences, headline, verdict_words
 from tests.branch_reports import branch_report
+from tests.measurements import sums
 
 
 def block(name: str, **changes: object) -> BranchBlock:
@@ -39,9 +40,37 @@ def test_no_branch_is_named_where_none_accounts_for_the_figure() -> None:
 def test_the_branch_at_fault_comes_with_its_figures() -> None:
     (sentence,) = block_sentences(branch_report().block("stage1.1"))
     assert sentence == (
-        "stage1.1: the fused weight has 4.1 dB after rounding, and 20.0 dB are enough; without stage1.1.rbr_identity, "
-        "whose BatchNorm multiplies channel 2 by 692 and the median channel by 0.9, it would have 36.5 dB."
+        "stage1.1: the output has 4.1 dB after rounding of the fused weight alone, and 20.0 dB are enough; without "
+        "stage1.1.rbr_identity, whose BatchNorm multiplies channel 2 by 692 and the median channel by 0.9, it would "
+        "have 36.5 dB."
     )
+    (sentence,) = block_sentences(block("stage1.1", weight_channel_sqnr_db=4.1, weight_output_sqnr_db=9.0))
+    assert "the median channel of the fused weight has 4.1 dB after rounding, and" in sentence
+
+
+LOST = {"c1": Condition(40.0), "c2": Condition(40.0), "before": sums(24.0), "after": sums(15.0)}
+
+
+def test_a_block_that_loses_by_fusion_does_not_quantize_well_though_both_conditions_hold() -> None:
+    found = block("stage1.1", **LOST, alone=sums(15.5))
+    assert verdict_words(found) == "loses by fusion"
+    assert list(block_sentences(found)) == [
+        "stage1.1: fusion takes 9.0 dB from the block's end, 24.0 to 15.0 dB, and the fused convolution itself makes "
+        "most of the added noise."
+    ]
+    report = replace(branch_report(), blocks=(found,))
+    assert headline(report).endswith("fused exactly: it loses 3 dB or more by fusion.")
+    report = replace(report, blocks=(found, branch_report().block("stage1.1")))
+    assert headline(report).endswith(
+        "all fused exactly: the fused weights of 1 do not quantize well (C1), 1 loses 3 dB or more by fusion."
+    )
+
+
+def test_noise_that_arrives_is_told_from_noise_that_the_block_makes() -> None:
+    found = block("stage1.1", **LOST, alone=sums(30.0))
+    assert verdict_words(found) == "more noise arrives"
+    assert "what arrives from blocks before makes most of the added noise" in next(iter(block_sentences(found)))
+    assert headline(replace(branch_report(), blocks=(found,))).endswith("weights and activations quantize well.")
 
 
 def test_the_sum_is_called_wide_only_where_it_is_wider_than_its_branches() -> None:
@@ -52,8 +81,12 @@ def test_the_sum_is_called_wide_only_where_it_is_wider_than_its_branches() -> No
 
 def test_beta_is_spoken_of_where_it_is_off_and_a_condition_fails() -> None:
     sentences = list(block_sentences(branch_report().block("stage1.2")))
-    assert sentences[-1].endswith("stage1.2.rbr_1x1 by 1.75 (0.5 is near).")
-    assert list(block_sentences(block("stage1.2", c1=Condition(40.0), c2=Condition(40.0)))) == []
+    assert sentences[-1] == (
+        "stage1.2: beta does not cancel the mean of stage1.2.rbr_identity; its distance from -E(identity)/2, over the "
+        "size of that, is 1.75 for stage1.2.rbr_1x1 (up to 0.5 is near)."
+    )
+    well = block("stage1.2", c1=Condition(40.0), c2=Condition(40.0), after=sums(31.0))
+    assert list(block_sentences(well)) == []
 
 
 def test_the_headline_counts_blocks() -> None:

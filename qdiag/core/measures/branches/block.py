@@ -14,6 +14,10 @@ CONDITION_SQNR_DB = 20.0
 """C1 and C2 hold from this SQNR on: the rounding has at most a hundredth of the power of what is rounded."""
 BLAME_DB = 6.0
 """A branch is at fault when the condition's SQNR would be at least this much better without it: one bit."""
+FUSION_LOSS_DB = 3.0
+"""Fusion costs a block something from this drop of its SQNR on: half a bit, twice the noise."""
+FUSION_ENOUGH_DB = 30.0
+"""At and above this SQNR of the fused block no drop counts: the noise is a thousandth of the signal's power."""
 ALIGNED_DISTANCE = 0.5
 """beta is aligned when it lies at most this far from what the lemma says, in units of that."""
 
@@ -84,8 +88,9 @@ class Condition:
     """One of the two conditions under which a block quantizes well.
 
     Attributes:
-        sqnr_db: of the fused weight, the median over output channels (C1); or of the block's output where its input and
-            this output are rounded and the weights are not (C2). NaN where the scheme leaves it in float.
+        sqnr_db: where the fused weight alone is rounded, the lower of that of the weight, the median over output
+            channels, and that of the block's output over all of its values (C1); or of the block's output where its
+            input and this output are rounded and the weights are not (C2). NaN where the scheme leaves it in float.
         limit_db: from which it holds.
         at_fault: the branch without which it would be better by `BLAME_DB` or more; None where no single one is, and
             where the condition holds.
@@ -116,6 +121,8 @@ class BranchBlock:
         alignment: None without an identity branch.
         before: error at the block's end in the quantized network as it was read, clamped as it is there.
         after: the same in the fused one. Both against the float network.
+        alone: error of the fused convolution alone, on quantized float inputs: what of `after` is made here.
+        weight_channel_sqnr_db, weight_output_sqnr_db: the two figures of C1; NaN where the weight stays in float.
     """
 
     name: str
@@ -133,6 +140,9 @@ class BranchBlock:
     alignment: BetaAlignment | None = None
     before: ErrorSums | None = None
     after: ErrorSums | None = None
+    alone: ErrorSums | None = None
+    weight_channel_sqnr_db: float = math.nan
+    weight_output_sqnr_db: float = math.nan
 
     def branch(self, name: str) -> Branch:
         """The branch of this name.
@@ -148,6 +158,33 @@ class BranchBlock:
     @property
     def identity(self) -> Branch | None:
         return next((branch for branch in self.branches if branch.kind == "identity"), None)
+
+    @property
+    def fusion_loss_db(self) -> float:
+        """SQNR at the block's end as it was read minus that in the fused network; NaN without both."""
+        if self.before is None or self.after is None:
+            return math.nan
+        return self.before.sqnr_db - self.after.sqnr_db
+
+    @property
+    def has_fusion_loss(self) -> bool:
+        """The fused network has less here, by enough, and not so much that it does not matter."""
+        return (
+            self.after is not None and self.after.sqnr_db < FUSION_ENOUGH_DB and self.fusion_loss_db >= FUSION_LOSS_DB
+        )
+
+    @property
+    def makes_fusion_loss(self) -> bool:
+        """Of the noise that fusion adds, the block's own convolution makes half or more; else most of it arrives."""
+        if not self.has_fusion_loss or self.before is None or self.after is None or self.alone is None:
+            return False
+        return self.alone.mse >= 0.5 * (self.after.mse - self.before.mse)
+
+    @property
+    def is_broken(self) -> bool:
+        """A condition does not hold, or the fused convolution itself loses what the branches kept."""
+        fails = any(condition is not None and condition.holds is False for condition in (self.c1, self.c2))
+        return fails or self.makes_fusion_loss
 
     @property
     def variance_inflation(self) -> float:

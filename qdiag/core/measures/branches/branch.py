@@ -83,8 +83,8 @@ class Branch:
         weight: the same with `norm`, and with the BatchNorm behind the sum: what it adds to the fused weight.
             Both are None where no single convolution computes the branch.
         weight_max_abs: the largest |value| of `weight` per output channel, (C,); empty without it.
-        without_sqnr_db: SQNR of the fused weight, quantized as the scheme says, if this branch were not in it, the
-            median over output channels; NaN where the scheme leaves it in float, or nothing else is in it.
+        without_sqnr_db: what C1 would be if this branch were not in the block; NaN where the scheme leaves the weight
+            in float, or nothing else is in it.
         activations: of its output; None without data.
     """
 
