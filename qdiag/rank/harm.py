@@ -45,7 +45,7 @@ def _lost_outputs(score: Score) -> tuple[str, ...]:
     return (
         f"the verdict is of {judged} alone; below {SQNR_LIMIT_DB:g} dB of SQNR at other outputs: {', '.join(lost)}"
         if all(o.name != judged for o in lost_outputs(score))
-        else f"the mean error need not show what is lost: below {SQNR_LIMIT_DB:g} dB of SQNR are {', '.join(lost)}",
+        else f"the mean error need not show what is lost; below {SQNR_LIMIT_DB:g} dB of SQNR: {', '.join(lost)}",
     )
 
 

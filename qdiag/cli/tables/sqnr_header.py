@@ -24,7 +24,7 @@ from qdiag.writers.words.layers import arithmetic_words, override_lines, own_for
 from qdiag.writers.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
 from qdiag.writers.words.preprocessing import preprocessing_warning
 from qdiag.writers.words.size import size_words
-from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words
+from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words, rests_on_a_name
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, figure_parts
 
 Lines = Iterator[tuple[str, Text]]
@@ -159,6 +159,8 @@ def _task_lines(measurement: Measurement) -> Lines:
 def judged_lines(task: TaskResult) -> Lines:
     """What the network is judged by, and why."""
     yield "judged", Text(judged_words(task).removeprefix("judged "))
+    if rests_on_a_name(task):
+        yield "", Text(f"{next_step_words(task)} Option: --task.")
 
 
 def next_step(task: TaskResult) -> Text:

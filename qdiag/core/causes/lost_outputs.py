@@ -15,7 +15,7 @@ def lost_outputs(score: Score) -> tuple[OutputRecord, ...]:
     None where all outputs are judged, by a metric of the user's or by their SQNR.
     """
     judged = score.task.choice.output if score.task.figures else ""
-    is_mean_of_parts = score.task.choice.kind == "regress"
+    is_mean_of_parts = score.task.choice.kind == "regress" and score.task.choice.reason != "metric"
     return tuple(
         o
         for o in score.outputs

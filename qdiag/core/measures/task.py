@@ -82,10 +82,12 @@ UNDEFINED = Interval(math.nan, math.nan)
 TaskKind = Literal["classify", "segment", "detect", "regress", "embed", "none"]
 WHOLE_KINDS: tuple[TaskKind, ...] = ("classify", "segment")
 """Kinds whose outputs are logits: one vector, whose channels are not quantities of their own."""
-TaskReason = Literal["asked", "metric", "labels", "targets", "name", "softmax", "no_sign", "no_output"]
+TaskReason = Literal[
+    "asked", "metric", "labels", "targets", "name", "softmax", "unequal_numbers", "no_sign", "no_output"
+]
 """Why a task and an output were chosen: they were asked for; the user's metric decides; class numbers, or other
-targets, fit the output; its name, or that of the layer behind it, says so; it ends in a softmax; nothing says what it
-is; no output is a float tensor."""
+targets, fit the output; its name, or that of the layer behind it, says so; it ends in a softmax; a name says so, but
+its numbers differ in size as quantities do; nothing says what it is; no output is a float tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class TaskChoice:
 
     Attributes:
         kind: `none` where the network is judged by the SQNR of its outputs.
-        output: the judged output; empty for all of them.
+        output: the judged output; empty for all of several.
         reason: see `TaskReason`. named_by: what spoke for it: the name of an output or of a layer, or the targets.
     """
 

@@ -73,7 +73,9 @@ def _verdict(diagnosis: Diagnosis) -> str:
 def _next_step(ranking: Ranking) -> str:
     task = ranking.before.task
     if task.judged is not None and task.judged.criterion.is_against_float:
-        return "What is counted is agreement with the float network's own answers, not accuracy."
+        return (
+            f"What is counted is agreement with the float network's own answers, not accuracy. {next_step_words(task)}"
+        )
     return next_step_words(task)
 
 

@@ -70,9 +70,10 @@ def test_a_figure_reads_well_whatever_its_unit_and_direction(figure: Figure, wor
         ),
         (
             TaskChoice("classify", "output", "name", "head"),
-            "judged by top-1 at the output: the layer head behind it is named as in a classifier",
+            "judged by top-1 at the output named output: the layer head behind it is named as in a classifier",
         ),
         (TaskChoice("none", "", "metric"), "judged by top-1, the metric that was given"),
+        (TaskChoice("none", "out", "metric"), "judged by top-1 at output out, the metric that was given"),
     ],
 )
 def test_every_choice_of_a_task_is_said_with_its_reason(task: TaskChoice, words: str) -> None:
@@ -84,12 +85,30 @@ def test_without_a_figure_the_outputs_judge_and_the_next_step_is_said() -> None:
     assert judged_words(unknown) == "judged by the SQNR of its outputs: nothing says what the network answers"
     assert counts_no_answers(unknown) and "labels, targets or a metric" in next_step_words(unknown)
     assert "--" not in next_step_words(unknown), "only the command line names options"
+    one = TaskResult(5, (), TaskChoice("none", "output"))
+    assert judged_words(one) == "judged by the SQNR of the output named output: nothing says what the network answers"
+    unequal = TaskResult(5, (), TaskChoice("none", "pose", "unequal_numbers", "fc"))
+    assert judged_words(unequal) == (
+        "judged by the SQNR of output pose: its numbers differ in size as quantities do, although the layer fc is "
+        "named as in a classifier"
+    )
+    assert counts_no_answers(unequal) and next_step_words(unequal) == next_step_words(unknown)
     asked = TaskResult(5, (), TaskChoice("regress", "depth", "asked"))
     assert judged_words(asked) == "judged by the SQNR of output depth, as asked for"
     assert next_step_words(asked) == ""
     assert judged_words(TaskResult(5, (), TaskChoice("none", "", "no_output"))) == (
         "not judged: no output is a float tensor"
     )
+
+
+def test_what_rests_on_a_name_alone_says_so() -> None:
+    named = TaskResult(5, (agreement(4, 5),), TaskChoice("classify", "output", "name", "fc"))
+    assert next_step_words(named) == (
+        "Only a name says that its numbers belong to classes: if they are quantities or an embedding, say which task "
+        "it has."
+    )
+    softmax = TaskResult(5, (agreement(4, 5),), TaskChoice("classify", "output", "softmax"))
+    assert next_step_words(softmax) == ""
 
 
 def test_scores_and_gains_are_in_the_unit_of_what_judges() -> None:

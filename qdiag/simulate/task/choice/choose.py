@@ -13,6 +13,7 @@ from qdiag.simulate.task.choice.fits import (
     fit_positions,
     named_vector,
 )
+from qdiag.simulate.task.choice.quantities import are_unequal
 from qdiag.simulate.task.choice.seen import Seen, named_output, no_fit
 from qdiag.simulate.task.tasks import Tasks
 from qdiag.simulate.task.user import MetricRequest, user_task
@@ -45,7 +46,7 @@ def choose_tasks(request: TaskRequest, seen: Seen) -> Tasks:
         return found
     reason: TaskReason = "metric"
     choice = replace(found.choice, reason=reason, named_by="")
-    if request.output is None:
+    if request.output is None and len(seen.outputs) != 1:
         choice = replace(choice, output="")  # the metric gets all outputs
     own = user_task(request.metric)
     others = tuple(task for task in found.criteria if task.criterion.name != own.criterion.name)
@@ -85,6 +86,8 @@ def _by_sign(seen: Seen) -> Tasks | None:
     named = named_vector(seen.outputs)
     found = fit_classes(replace(seen, outputs=[named])) if named is not None else None
     if found is not None and named is not None:
+        if named.is_vaguely_named and are_unequal(seen.values[named.index], named.columns):
+            return _signed(_by_sqnr(seen), "unequal_numbers", named.classifier_name)
         return _signed(found, "name", named.classifier_name)
     maps = [o for o in seen.outputs if len(seen.outputs) == 1 and o.position_classes > 1 and o.position_name]
     found = fit_positions(replace(seen, outputs=maps))
@@ -102,8 +105,12 @@ def _signed(found: Tasks, reason: TaskReason, name: str) -> Tasks:
 def _unjudged(request: TaskRequest, seen: Seen) -> Tasks:
     """Judged by the SQNR of the outputs."""
     reason: TaskReason = "asked" if request.kind == "none" else "no_sign" if seen.outputs else "no_output"
-    one = seen.outputs[0] if request.output is not None and seen.outputs else None
-    return Tasks((), TaskChoice("none", one.name if one else "", reason), None, one.index if one else None)
+    return _signed(_by_sqnr(seen), reason, "")
+
+
+def _by_sqnr(seen: Seen) -> Tasks:
+    one = seen.outputs[0] if len(seen.outputs) == 1 else None
+    return Tasks((), TaskChoice("none", one.name if one else ""), None, one.index if one else None)
 
 
 _BY_LABELS: dict[str, Callable[[Seen], Tasks | None]] = {

@@ -64,6 +64,12 @@ class Output:
         return own or of_layer
 
     @property
+    def is_vaguely_named(self) -> bool:
+        """Its classifier's name is one that regressions have too."""
+        own = self.classifier_name
+        return own != "" and not self._named((own,), _ANSWER_WORDS)
+
+    @property
     def position_name(self) -> str:
         """The name that says of a map or a sequence that each position has numbers for classes; empty without one."""
         return self._named((self.name, *self.layers), _ANSWER_WORDS)

@@ -31,7 +31,7 @@ def judged_words(task: TaskResult) -> str:
 
 def _output_words(name: str) -> str:
     """Many networks call their only output `output`."""
-    return "the output" if name == "output" else f"output {name}"
+    return "the output named output" if name == "output" else f"output {name}"
 
 
 def reason_words(choice: TaskChoice) -> str:
@@ -40,16 +40,29 @@ def reason_words(choice: TaskChoice) -> str:
         if choice.named_by == choice.output:
             return "its name is one that classifiers give to their answers"
         return f"the layer {choice.named_by} behind it is named as in a classifier"
+    if choice.reason == "unequal_numbers":
+        own = "it" if choice.named_by == choice.output else f"the layer {choice.named_by}"
+        return f"its numbers differ in size as quantities do, although {own} is named as in a classifier"
     return _REASONS[choice.reason]
 
 
 def counts_no_answers(task: TaskResult) -> bool:
     """Nothing said what the network answers, so that nothing of it could be counted."""
-    return task.judged is None and task.choice.reason == "no_sign"
+    return task.judged is None and task.choice.reason in ("no_sign", "unequal_numbers")
+
+
+def rests_on_a_name(task: TaskResult) -> bool:
+    """Nothing but a name says that the output holds scores of classes."""
+    return task.choice.reason == "name"
 
 
 def next_step_words(task: TaskResult) -> str:
     """How to have answers counted, without naming an option; empty where they are counted, or were not asked for."""
+    if rests_on_a_name(task):
+        return (
+            "Only a name says that its numbers belong to classes: if they are quantities or an embedding, say which "
+            "task it has."
+        )
     if not counts_no_answers(task):
         return ""
     return "To have answers counted, say which task and output it has, or give labels, targets or a metric."

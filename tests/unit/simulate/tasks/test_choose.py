@@ -88,10 +88,11 @@ def test_logits_beside_an_embedding_are_found_by_name() -> None:
 
 
 def test_an_output_without_a_name_or_labels_is_judged_by_sqnr() -> None:
-    for net in (Net(out=vector(10)), Net(embedding=vector(10))):
-        task = task_of(net)
-        assert (task.choice.kind, task.choice.output, task.choice.reason) == ("none", "", "no_sign")
+    for name in ("out", "embedding"):
+        task = task_of(Net(**{name: vector(10)}))
+        assert (task.choice.kind, task.choice.output, task.choice.reason) == ("none", name, "no_sign")
         assert task.figures == () and task.judged is None
+    assert task_of(Net(first=vector(4), second=vector(4))).choice.output == "", "all of several are judged"
 
 
 class Last(nn.Module):
@@ -128,6 +129,45 @@ def test_a_layer_named_after_classes_says_so_of_maps_too(name: str) -> None:
     assert (task.choice.kind, task.choice.reason, names(task)) == ("segment", "name", ["pixel agreement"])
     assert task.choice.named_by.startswith(name)
     assert task_of(Last(name, pixels(1))).choice.kind == "none"
+
+
+class Shifted(nn.Module):
+    """Multiplies each number and adds to it."""
+
+    def __init__(self, factors: list[float], offsets: list[float]) -> None:
+        super().__init__()
+        self.register_buffer("factors", torch.tensor(factors))
+        self.register_buffer("offsets", torch.tensor(offsets))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factors + self.offsets
+
+
+@pytest.mark.parametrize("name", ["fc", "head"])
+def test_numbers_of_unequal_size_are_no_classes_for_a_layer_called_fc(name: str) -> None:
+    """Two places in pixels and a radius as a share of the width."""
+    place = Shifted([60.0, 60.0, 0.5], [32.0, 32.0, 0.2])
+    choice = task_of(Last(name, vector(3, place))).choice
+    assert (choice.kind, choice.output, choice.reason) == ("none", "output", "unequal_numbers")
+    assert choice.named_by.startswith(name)
+    asked = task_of(Last(name, vector(3, place)), task="classify").choice
+    assert (asked.kind, asked.reason) == ("classify", "asked")
+
+
+def test_other_evidence_leaves_a_classifier_one() -> None:
+    level = Shifted([1.0, 1.0, 1.0], [100.0, 0.0, -100.0])  # samples of one class alone
+    constant = Shifted([1.0, 1.0, 0.0], [0.0, 0.0, 0.0])
+    unequal = Shifted([60.0, 60.0, 0.5], [0.0, 0.0, 0.0])
+    for net in (Last("fc", vector(3, level)), Last("fc", vector(3, constant)), Last("logits", vector(3, unequal))):
+        assert task_of(net).choice.reason == "name"
+    assert task_of(Last("fc", vector(3, unequal)), torch.arange(N) % 3).choice.reason == "labels"
+    few = qdiag.measure(Last("fc", vector(3, unequal)), images()[:3]).task.choice
+    assert few.reason == "name", "a spread of three samples says nothing"
+
+
+def test_float_targets_make_a_regression_of_a_layer_called_fc() -> None:
+    choice = task_of(Last("fc", vector(3)), torch.randn(N, 3)).choice
+    assert (choice.kind, choice.output, choice.reason) == ("regress", "output", "targets")
 
 
 class TwoHeads(nn.Module):
@@ -350,7 +390,7 @@ def test_a_metric_of_texts_judges() -> None:
     task = task_of(net, texts, metric=MetricRequest(right, limit=0.1))
     assert task.judged is not None
     assert (task.judged.criterion.name, task.judged.reference) == ("right", 1.0)
-    assert (task.choice.reason, task.choice.output) == ("metric", "")
+    assert (task.choice.reason, task.choice.output) == ("metric", "out")
     assert set(seen) <= {"a", "b"} and len(seen) == 2 * N
 
 
