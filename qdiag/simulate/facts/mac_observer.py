@@ -21,7 +21,9 @@ class MacObserver(LayerObserver):
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs
         if layer.policy in ("compute", "float") and layer.name not in self._counts:
-            self._operands = node, [a for a in pytree.tree_leaves(pick(args, REFERENCE)) if isinstance(a, Tensor)]
+            tensors = [leaf for leaf in pytree.tree_leaves(pick(args, REFERENCE)) if isinstance(leaf, Tensor)]
+            # shapes alone: the values are freed as soon as they are read
+            self._operands = node, [tensor.to("meta") for tensor in tensors]
 
     def opened(self, layer: Layer, lanes: Lanes) -> None:
         if self._operands is not None:

@@ -131,26 +131,37 @@ class LaneRunner(fx.Interpreter):
     def _computed(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One operation, once for each lane that has arguments, weights or arithmetic of its own."""
         leaves, spec = pytree.tree_flatten((args, kwargs), is_leaf=is_lanes)
-        data = [i for i, leaf in enumerate(leaves) if is_lanes(leaf)]
+        data = [leaf for leaf in leaves if is_lanes(leaf)]
         if not data:
             return node.target(*args, **kwargs)  # type: ignore[operator]
         is_first = layer is not None and node.name == layer.nodes[0]
+        ways = self._ways[layer.name] if layer is not None and is_first else self._plain
+        own = [() if weights is None else (id(weights.weight), id(weights.bias)) for _, weights in ways]
+        # all of them before any tensor is freed: another one may get its identity
+        places = [
+            (arithmetic.key, own[lane], *(id(leaf.tensors[lane]) for leaf in data))
+            for lane, (arithmetic, _) in enumerate(ways)
+        ]
+        spent = self._spent(node)
         done: dict[Hashable, Any] = {}
-        results = []
-        for lane, (arithmetic, weights) in enumerate(
-            self._ways[layer.name] if layer is not None and is_first else self._plain
-        ):
-            own = () if weights is None else (id(weights.weight), id(weights.bias))
-            at = (arithmetic.key, own, *(id(leaves[i].tensors[lane]) for i in data))
+        for lane, (at, (arithmetic, weights)) in enumerate(zip(places, ways, strict=True)):
             if at in done:
                 self.reused_count += 1
             else:
                 self.computed_count += 1
                 chosen = [leaf.tensors[lane] if is_lanes(leaf) else leaf for leaf in leaves]
                 done[at] = arithmetic.run(LayerOp(node, layer, weights), *pytree.tree_unflatten(chosen, spec))
-            results.append(done[at])
+                del chosen
+            for value in spent:
+                value.tensors[lane] = None
+        results = [done[at] for at in places]
         # a view shares its memory with what it views, and an unknown operation may
         return join(results, is_fresh=is_first and layer is not None and layer.policy not in ("pass", "float"))
+
+    def _spent(self, node: fx.Node) -> list[Lanes]:
+        """Values that nobody reads after this node: each lane of them is freed once it has been read."""
+        values = [self.env[source] for source in self.user_to_last_uses.get(node, ())]
+        return [leaf for leaf in pytree.tree_leaves(values, is_leaf=is_lanes) if is_lanes(leaf)]
 
     def _closed(self, layer: Layer, value: Any) -> Any:
         """The output of a layer, from its value before the fused clamp."""
@@ -216,4 +227,4 @@ def _check_shapes(reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> Non
 
 def _borrowed(value: Any) -> Any:
     """The value marked as not ours to write to."""
-    return Lanes(value.tensors) if is_lanes(value) else value
+    return Lanes(list(value.tensors)) if is_lanes(value) else value

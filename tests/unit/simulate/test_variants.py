@@ -1,12 +1,16 @@
 """Many variants in one pass give exactly what each gives in a pass of its own, and share what is equal."""
 
-from dataclasses import replace
+import weakref
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import torch
 
 from qdiag.config import load_preset
 from qdiag.core.scheme import QuantScheme
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_clamps, with_plan_edits, with_scheme, with_tensors, without_quantizers
 from qdiag.simulate.passes.lanes import REFERENCE, SIMULATED, Lane, Lanes
@@ -135,3 +139,37 @@ def test_scores_do_not_depend_on_how_many_share_a_pass(monkeypatch: pytest.Monke
     assert [s.score for s in together] == [s.score for s in apart]
     assert effort.pass_count == 1 and more.pass_count == 4
     assert effort.variant_count == more.variant_count == len(cases)
+
+
+@dataclass(eq=False)
+class Watched:
+    """Ordinary arithmetic that notes which inputs of a convolution are alive while a lane computes it."""
+
+    key = "watched"
+    seen: list[weakref.ref[torch.Tensor]] = field(default_factory=list)
+    alive: list[int] = field(default_factory=list)
+
+    def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if op.layer is not None and op.layer.name == "last":
+            self.seen.append(weakref.ref(args[0]))
+            self.alive.append(sum(ref() is not None for ref in self.seen))
+        return FAKE_QUANTIZED.run(op, args, kwargs)
+
+
+@pytest.mark.parametrize("is_read_again", [False, True])
+def test_a_lane_is_freed_as_soon_as_its_last_reader_has_it(*, is_read_again: bool) -> None:
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = torch.nn.Conv2d(3, 3, 1), torch.nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.first(x)
+            return self.last(y) + y if is_read_again else self.last(y)
+
+    case = open_test_case(Twice().eval(), torch.randn(2, 3, 4, 4))
+    watched, plain = Watched(), outputs_of(case)
+    lanes = [replace(lane, arithmetic=watched) for lane in paired_lanes(case.network, case.plan)]
+    (output,) = LaneRunner(lanes).run_batch(next(iter(case.measured)))
+    assert watched.alive == ([1, 2, 3] if is_read_again else [1, 1, 1])
+    assert torch.equal(output.tensors[SIMULATED], plain[0])
