@@ -31,13 +31,13 @@ def network_size(case: Case) -> NetworkSize:
         for name, tensor in constants.items()
     )
     scales = sum(
-        quantizer.scale_bytes(constants[name].numel()) for name, quantizer in quantizers.items() if name in constants
+        quantizer.scale_bytes(constants[name].shape) for name, quantizer in quantizers.items() if name in constants
     )
     plans = case.plan.layers
     for layer in case.network.graph.layers:
         output = plans[layer.name].output
         if output is not None and plans[layer.name].shared_with is None:
-            scales += output.scale_bytes(_element_count(case, layer))
+            scales += output.scale_bytes(_shape(case, layer))
     peak = _peak(case, lambda layer: plans[layer.name].output, _only_compared(case))
     return NetworkSize(reference, NetworkBytes(weights, scales, peak))
 
@@ -123,5 +123,10 @@ def _last_readers(case: Case) -> Mapping[str, int]:
 
 def _element_count(case: Case, layer: Layer) -> int:
     """Values of one sample at the layer's output; 0 where that is never a float tensor."""
+    return prod(_shape(case, layer)) if layer.name in case.observations else 0
+
+
+def _shape(case: Case, layer: Layer) -> tuple[int, ...]:
+    """Of one sample at the layer's output."""
     seen = case.observations.get(layer.name)
-    return prod(seen.shape) if seen is not None else 0
+    return tuple(seen.shape) if seen is not None else ()

@@ -52,7 +52,7 @@ def test_a_weight(shape: tuple[int, ...], centred: bool, granularity: str, scale
     np.testing.assert_allclose(q.fake_quantize(weight).numpy(), expected, rtol=1e-6)
     assert q.granularity == (granularity if scaled else "per_tensor")
     channels = shape[0] if per_channel else 1
-    assert q.scale_bytes(weight.numel()) == (4 * channels if scaled else 0)
+    assert q.scale_bytes(weight.shape) == (4 * channels if scaled else 0)
 
 
 def test_a_transposed_convolution_has_its_channels_on_the_second_axis() -> None:

@@ -176,6 +176,31 @@ def test_bytes_of_scales() -> None:
     def made(size: int, scale: ScaleName) -> BlockFloat:
         return BlockFloat.from_range(torch.tensor(-1.0), torch.tensor(1.0), scheme("e2m1", size, scale))
 
-    assert made(32, "e8m0").scale_bytes(100) == 4
-    assert made(16, "e4m3").scale_bytes(100) == 7 + 4
-    assert made(16, "float32").scale_bytes(100) == 7 * 4
+    assert made(32, "e8m0").scale_bytes((100,)) == 4
+    assert made(16, "e4m3").scale_bytes((100,)) == 7 + 4
+    assert made(16, "float32").scale_bytes((100,)) == 7 * 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "row_lengths"),
+    [
+        ((12, 20, 3, 3), 0, [20] * (12 * 9)),  # for each filter and position of the kernel, along its inputs
+        ((12, 1, 3, 3), 0, [9] * 12),  # depthwise: along the kernel
+        ((20, 12, 2, 2), 1, [20] * (12 * 4)),  # transposed
+        ((5, 40), 0, [40] * 5),
+        ((5, 1), 0, [1] * 5),
+        ((33,), None, [33]),
+        ((2, 33), None, [33] * 2),
+        ((), None, [1]),
+        ((4, 0), 0, []),
+    ],
+)
+def test_every_block_has_a_scale_and_the_last_one_of_a_row_too(
+    shape: tuple[int, ...], axis: int | None, row_lengths: list[int]
+) -> None:
+    assert sum(row_lengths) == np.prod(shape)
+    for size in (16, 32):
+        made = BlockFloat.from_range(
+            torch.tensor(-1.0), torch.tensor(1.0), scheme("e2m1", size, "e8m0"), channel_axis=axis
+        )
+        assert made.scale_bytes(shape) == sum(len(range(0, length, size)) for length in row_lengths)

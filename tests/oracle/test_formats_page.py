@@ -74,7 +74,7 @@ def test_blocks() -> None:
         scheme = load_preset(preset).weights
         made = BlockFloat.from_range(torch.tensor(0.0), torch.tensor(1.0), scheme)
         count = 1 << 20
-        assert scheme.bits + 8 * made.scale_bytes(count) / count == pytest.approx(bits, abs=1e-4)
+        assert scheme.bits + 8 * made.scale_bytes((count,)) / count == pytest.approx(bits, abs=1e-4)
         assert f"| {bits} |" in TEXT
 
 
@@ -86,6 +86,6 @@ def test_groups() -> None:
     assert found == pytest.approx([-7.46667, 2.8, 0.93333, 1.86667], abs=1e-5)
     assert "180 weights in groups of 128 are one group of 128 and one of 52" in PAGE
     scheme = TensorScheme(bits=4, granularity="per_group", group_size=128)
-    assert CALIBRATORS["minmax"].weight(torch.randn(1, 180), scheme, 0).scale_bytes(180) == 2 * 4
+    assert CALIBRATORS["minmax"].weight(torch.randn(1, 180), scheme, 0).scale_bytes((1, 180)) == 2 * 4
     assert "0.25 bits per weight: 4.25 bits" in PAGE
     assert 8 * 4 / 128 == 0.25

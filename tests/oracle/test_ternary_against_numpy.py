@@ -42,7 +42,7 @@ def test_a_weight(shape: tuple[int, ...], axis: int, granularity: str, scale: st
     expected = np.stack([twn(row, scaled=scaled) for row in rows]) if per_channel else twn(rows, scaled=scaled)
     found = q.fake_quantize(weight)
     np.testing.assert_allclose(found.movedim(axis, 0).numpy(), expected, rtol=1e-6)
-    assert q.scale_bytes(weight.numel()) == (4 * (shape[axis] if per_channel else 1) if scaled else 0)
+    assert q.scale_bytes(weight.shape) == (4 * (shape[axis] if per_channel else 1) if scaled else 0)
 
 
 def test_values_at_the_threshold_are_zero() -> None:

@@ -1,6 +1,6 @@
 """The affine quantizer: integers at one distance from each other, by scale and zero point."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -127,7 +127,7 @@ class Affine(Quantizer):
             *(bits, self.is_symmetric, scale, zero_point, self.quant_min, self.quant_max, low * scale, high * scale)
         )
 
-    def scale_bytes(self, element_count: int) -> int:
+    def scale_bytes(self, shape: Sequence[int]) -> int:
         """A float32 scale each, and an integer zero point of the same width as the values unless all are 0."""
         zero_point_bytes = 0 if self.is_symmetric else -(-self.record().bits // 8)
         return self.scale.numel() * (4 + zero_point_bytes)

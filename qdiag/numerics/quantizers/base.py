@@ -1,7 +1,7 @@
 """What a number format has to say of itself."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 import torch
@@ -76,11 +76,11 @@ class Quantizer(Protocol):
         """Its plain numbers; those of the widest channel or group where there are several."""
         ...
 
-    def scale_bytes(self, element_count: int) -> int:
+    def scale_bytes(self, shape: Sequence[int]) -> int:
         """Bytes that are stored beside the rounded values: scales, zero points, exponents of blocks.
 
         Args:
-            element_count: values of the tensor; formats that share a number among a block of values count blocks.
+            shape: of the tensor; formats that share a number among a block of values count blocks along its axes.
         """
         ...
 

@@ -4,7 +4,7 @@ Sources: arXiv 1602.02830, equations 1 to 3 (the sign, drawn by a hard sigmoid o
 6 (the magnitude that has the least squared error, the mean of |weights|).
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -113,9 +113,9 @@ class Binary(Quantizer):
             edges=(-float("inf"), 0.0, float("inf")),
         )
 
-    def scale_bytes(self, element_count: int) -> int:
+    def scale_bytes(self, shape: Sequence[int]) -> int:
         """A float32 for each magnitude; plain signs have none."""
-        del element_count
+        del shape
         return 4 * self.alpha.numel() if self.has_scale else 0
 
     def to(self, device: torch.device) -> "Binary":

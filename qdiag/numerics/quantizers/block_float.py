@@ -6,7 +6,7 @@ scale of the tensor).
 """
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,6 +117,14 @@ class BlockFloat(Quantizer):
         """One row of blocks."""
         target.copy_(self.in_blocks(source, -1))
 
+    def _rows(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """How many rows of blocks a tensor has, and how many values a row."""
+        length = shape[-1] if shape else 1
+        if self.channel_axis is not None and len(shape) > 1:
+            inputs, *kernel = [size for axis, size in enumerate(shape) if axis != self.channel_axis]
+            length = math.prod(kernel) if inputs == 1 and kernel else inputs
+        return (math.prod(shape) // length if length else 0), length
+
     def _rounded(self, blocks: Tensor, axis: int) -> Tensor:
         """The values of blocks, which lie along one axis."""
         largest = blocks.abs().nan_to_num_(0.0, 0.0, 0.0).amax(axis, keepdim=True)
@@ -148,9 +156,13 @@ class BlockFloat(Quantizer):
         scale = float(self._scales(torch.tensor(self.largest)))
         return float_record("block_float", self.element, scale if scale > 0.0 else 1.0)
 
-    def scale_bytes(self, element_count: int) -> int:
-        """One byte for a block, or four of a float32, and four for the scale of the tensor; blocks taken as full."""
-        block_count = -(-element_count // self.block_size)
+    def scale_bytes(self, shape: Sequence[int]) -> int:
+        """One byte for a block, or four of a float32, and four for the scale of the tensor.
+
+        The last block of a row has a scale too where it is not full: blocks lie as `fake_quantize` cuts them.
+        """
+        rows, length = self._rows(tuple(shape))
+        block_count = rows * -(-length // self.block_size)
         return block_count * (4 if self.scale_name == "float32" else 1) + (4 if self.scale_name == "e4m3" else 0)
 
     def to(self, device: torch.device) -> "BlockFloat":

@@ -4,7 +4,7 @@ Source: LogQuant of arXiv 1603.01025, section 3: `clip(2^round(log2 |x|)) * sign
 """
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,7 +117,7 @@ class PowerOfTwo(Quantizer):
             edges=(*(-edge for edge in (reversed(edges) if self.has_sign else edges[:1])), *edges),
         )
 
-    def scale_bytes(self, element_count: int) -> int:
+    def scale_bytes(self, shape: Sequence[int]) -> int:
         """The largest exponent of each, in one byte."""
         return self.exponent.numel()
 

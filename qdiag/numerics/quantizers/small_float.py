@@ -4,7 +4,7 @@ Sources: OFP8 v1.0 (e4m3, e5m2); MX v1.0, section 5.3 (e2m1, e2m3, e3m2); Micike
 section 3, for the scale: the largest |x| becomes the largest number of the format.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -81,9 +81,9 @@ class SmallFloat(Quantizer):
     def record(self) -> QuantizerRecord:
         return float_record("float", self.element, float(self.scale.max()))
 
-    def scale_bytes(self, element_count: int) -> int:
+    def scale_bytes(self, shape: Sequence[int]) -> int:
         """A float32 for each scale; a plain cast has none."""
-        del element_count
+        del shape
         return 4 * self.scale.numel() if self.has_scale else 0
 
     def to(self, device: torch.device) -> "SmallFloat":

@@ -4,7 +4,7 @@ Source: Ternary Weight Networks, arXiv 1605.04711: threshold 0.7 E|W| (equation 
 as their magnitude (equation 5).
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -106,9 +106,9 @@ class Ternary(Quantizer):
             edges=(-float("inf"), -threshold, threshold, float("inf")),
         )
 
-    def scale_bytes(self, element_count: int) -> int:
+    def scale_bytes(self, shape: Sequence[int]) -> int:
         """A float32 for each magnitude; the threshold is not needed any more."""
-        del element_count
+        del shape
         return 4 * self.alpha.numel() if self.has_scale else 0
 
     def to(self, device: torch.device) -> "Ternary":
