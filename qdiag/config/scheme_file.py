@@ -5,11 +5,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from qdiag.config.culprits import culprits
 from qdiag.config.layer_keys import LAYERS, layer_keys, override_tables, split_layer_key, with_quoted_patterns
 from qdiag.config.presets import preset_names, preset_path
 from qdiag.config.toml_table import TomlTable, is_override, quoted, read_assignment, read_toml
@@ -134,7 +136,22 @@ def _nearest(key: str, known: Sequence[str]) -> str | None:
     return by_leaf[near[0]] if near else None
 
 
+class _ContradictionError(ConfigError):
+    """Fields that do not go together; `at` is their section."""
+
+
 def _build(table: TomlTable, ref: str) -> QuantScheme:
+    """The checked scheme; an error names the assignments to which it is due."""
+    try:
+        return _made(table, ref)
+    except _ContradictionError as error:
+        section = error.at or ""
+        places = culprits(table, lambda other: _made(other, ref), error) or (f"{ref}: {section}" if section else ref,)
+        hint = error.hint.replace("=weights.", f"={section}.") if error.hint and section else error.hint
+        raise ConfigError(error.message, at=" and ".join(places), hint=hint) from None
+
+
+def _made(table: TomlTable, ref: str) -> QuantScheme:
     overrides = override_tables(table)
     nested = TomlTable({key: value for key, value in table.values.items() if split_layer_key(key) is None}).nested()
     for override in overrides:
@@ -149,10 +166,15 @@ def _build(table: TomlTable, ref: str) -> QuantScheme:
     return _validate(QuantScheme, nested, table, ref, "")
 
 
+@cache
+def _adapter(kind: type[_Kind]) -> TypeAdapter[_Kind]:
+    return TypeAdapter(kind)
+
+
 def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: str, section: str) -> _Kind:
     try:
         # Strict, and through JSON: a list may become a tuple there, but "8" never becomes 8, nor true 1.
-        return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+        return _adapter(kind).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         first: Any = error.errors()[0]
         key = ".".join(str(part) for part in (section, *first["loc"]) if part != "" and not isinstance(part, int))
@@ -162,12 +184,7 @@ def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: 
             f"{key} = {_toml(first['input'])}: {_expectation(first)}", at=at, hint=_did_you_mean(first)
         ) from None
     except ConfigError as error:
-        section = section or error.at or ""
-        touched = [table.origins[k] for k in table.values if k.startswith(f"{section}." if section else "")]
-        by_option = [origin for origin in touched if is_override(origin)]
-        origin = by_option[-1] if by_option else ref
-        at = f"{origin}: {section}" if section and not by_option else origin
-        raise ConfigError(error.message, at=at, hint=error.hint) from None
+        raise _ContradictionError(error.message, at=error.at or section, hint=error.hint) from None
 
 
 _TYPE_WORDS = {
@@ -177,6 +194,8 @@ _TYPE_WORDS = {
     "bool_type": "true or false is needed",
     "string_type": "text in quotes is needed",
     "tuple_type": "a list is needed",
+    "missing": "two numbers are needed",
+    "too_long": "two numbers are needed",
 }
 
 

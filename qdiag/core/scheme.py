@@ -96,8 +96,11 @@ class QuantScheme:
         for pattern in dict.fromkeys(override.pattern for override in self.layers):
             at = f"layers.{json.dumps(pattern, ensure_ascii=False)}"
             same = [override for override in self.layers if override.pattern == pattern]
-            _check_weights(_changed(self.weights, [o.weights for o in same], at=at), at=at)
-            _check_activations(_changed(self.activations, [o.activations for o in same], at=at), at=at)
+            weights, activations = f"{at}.weights", f"{at}.activations"
+            _check_weights(_changed(self.weights, [o.weights for o in same], at=weights), at=weights)
+            _check_activations(
+                _changed(self.activations, [o.activations for o in same], at=activations), at=activations
+            )
 
     def weights_of(self, layer: str) -> TensorScheme:
         """How the weight of one layer is quantized.

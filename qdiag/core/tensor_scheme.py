@@ -70,11 +70,6 @@ class TensorScheme:
             raise ConfigError(
                 "narrow_range without signed", hint="only signed integers have a lowest value to leave out"
             )
-        if (self.granularity == "per_group") != (self.group_size is not None):
-            raise ConfigError(
-                "granularity = per_group and group_size go together",
-                hint="set both: `overrides=weights.granularity=per_group` `overrides=weights.group_size=32`",
-            )
         if self.group_size is not None and self.group_size < 1:
             raise ConfigError(f"group_size = {self.group_size}", hint="use 1 or more weights per group")
         if not 50.0 < self.percentile <= 100.0:
@@ -86,6 +81,11 @@ class TensorScheme:
                 f"range = {list(self.range)}", hint="give two finite numbers, the lower one first, such as [-4.0, 4.0]"
             )
         check_low_bits(self)
+        if (self.granularity == "per_group") != (self.group_size is not None):
+            raise ConfigError(
+                "granularity = per_group and group_size go together",
+                hint="set both: `overrides=weights.granularity=per_group` `overrides=weights.group_size=32`",
+            )
         _check_float_fields(self)
 
     @property
@@ -230,4 +230,5 @@ def _check_scale(scheme: TensorScheme) -> None:
     has_range = (name == "float32" and not scheme.is_block) or name == "e4m3"
     if not has_range and (scheme.calibrator != "minmax" or scheme.range is not None):
         what = f"range = {list(scheme.range)}" if scheme.range is not None else f"calibrator = {scheme.calibrator}"
-        raise ConfigError(f"{what} with scale = {name}", hint="no range is needed there: leave it out")
+        kind = "" if scheme.type == "float" else f" and type = {scheme.type}"
+        raise ConfigError(f"{what} with scale = {name}{kind}", hint="no range is needed there: leave it out")

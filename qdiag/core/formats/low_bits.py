@@ -13,6 +13,8 @@ LOW_BITS: Mapping[str, int] = {"binary": 1, "ternary": 2}
 """Formats that come in one width: two values, and three."""
 _SCALES = ("float32", "none")
 _MOST_BITS = 16
+_SEEDS = 1 << 63
+"""Seeds that a generator takes."""
 
 
 def check_low_bits(scheme: "TensorScheme") -> None:
@@ -21,6 +23,10 @@ def check_low_bits(scheme: "TensorScheme") -> None:
     Raises:
         ConfigError: fields that contradict each other.
     """
+    if scheme.step is not None and not 0.0 < scheme.step < math.inf:
+        raise ConfigError(f"step = {scheme.step:g}", hint="use a finite number above 0, the distance of two values")
+    if scheme.stochastic_seed is not None and not 0 <= scheme.stochastic_seed < _SEEDS:
+        raise ConfigError(f"stochastic_seed = {scheme.stochastic_seed}", hint="use a whole number from 0 to 2^63 - 1")
     if not scheme.is_float:
         _check_width(scheme)
     if scheme.type in LOW_BITS:
@@ -46,13 +52,21 @@ def _check_width(scheme: "TensorScheme") -> None:
 def _check_values(scheme: "TensorScheme") -> None:
     """Binary and ternary numbers are made of the values themselves, not of a range."""
     kind = scheme.type
-    if scheme.granularity == "per_group":
-        raise ConfigError(f"granularity = per_group with type = {kind}", hint="use per_tensor or per_channel")
+    if scheme.granularity == "per_group" or scheme.group_size is not None:
+        raise ConfigError(
+            f"{_granularity(scheme)} with type = {kind}", hint="use granularity = per_tensor or per_channel"
+        )
     if scheme.scale is not None and scheme.scale not in _SCALES:
         raise ConfigError(f"scale = {scheme.scale} with type = {kind}", hint="use float32 or none")
     if scheme.calibrator != "minmax" or scheme.range is not None:
         what = f"range = {list(scheme.range)}" if scheme.range is not None else f"calibrator = {scheme.calibrator}"
         raise ConfigError(f"{what} with type = {kind}", hint="its values are not made of a range: leave it out")
+
+
+def _granularity(scheme: "TensorScheme") -> str:
+    if scheme.granularity == "per_tensor" and scheme.group_size is not None:
+        return f"group_size = {scheme.group_size}"
+    return f"granularity = {scheme.granularity}"
 
 
 def _check_owner(scheme: "TensorScheme") -> None:
@@ -70,18 +84,19 @@ def _check_steps(scheme: "TensorScheme") -> None:
     if step is None or bounds is None:
         raise ConfigError(
             "type = linear needs step and range",
-            hint="such as `overrides=weights.step=0.125` `overrides=weights.range=[-1.0,0.875]`",
+            hint="such as `overrides=weights.step=0.125` `overrides=weights.range=[-1.0,0.875]`, with one step for the "
+            "tensor: `overrides=weights.granularity=per_tensor`; `bits` have to be enough for all steps of the range",
         )
-    if not 0.0 < step < math.inf:
-        raise ConfigError(f"step = {step}", hint="use a number above 0")
-    if scheme.granularity != "per_tensor":
-        raise ConfigError(f"granularity = {scheme.granularity} with type = linear", hint="use granularity = per_tensor")
     if scheme.calibrator != "minmax":
         raise ConfigError(
             f"calibrator = {scheme.calibrator} with type = linear", hint="its range is given: leave it out"
         )
+    if scheme.granularity != "per_tensor" or scheme.group_size is not None:
+        raise ConfigError(
+            f"{_granularity(scheme)} with type = linear", hint="use granularity = per_tensor: it has one step"
+        )
     ends = [bound / step for bound in bounds]
-    if any(abs(end - round(end)) > 1e-6 for end in ends):
+    if not all(math.isfinite(end) and abs(end - round(end)) <= 1e-6 for end in ends):
         raise ConfigError(
             f"range = {list(bounds)} with step = {step}", hint="use multiples of the step: no integer stands for others"
         )

@@ -109,7 +109,8 @@ def test_contradictions_in_a_file_name_the_pattern(tmp_path: Path) -> None:
     path.write_text('[layers."dw*".weights]\ngroup_size = 4\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="group_size go together") as caught:
         load_scheme(str(path))
-    assert caught.value.at == f'{path}: layers."dw*"'
+    assert caught.value.at == f'{path}: layers."dw*".weights.group_size'
+    assert 'overrides=layers."dw*".weights.granularity=per_group' in str(caught.value.hint)
 
 
 def test_a_pattern_without_a_layer_is_refused() -> None:

@@ -165,7 +165,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "binary.toml")).message.startswith("cannot be read")
     (tmp_path / "range.toml").write_text("[weights]\nbits = 40\n")
     error = refusal(str(tmp_path / "range.toml"))
-    assert (error.message, error.at) == ("bits = 40", f"{tmp_path / 'range.toml'}: weights")
+    assert (error.message, error.at) == ("bits = 40", f"{tmp_path / 'range.toml'}: weights.bits")
 
 
 def test_a_range_may_be_given_by_hand() -> None:
