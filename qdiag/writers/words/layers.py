@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from qdiag.core.formats.integers import integer_layers
 from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
@@ -130,12 +131,8 @@ def format_words(name: str) -> str:
 
 
 def arithmetic_words(scheme: QuantScheme) -> str:
-    """Bias, accumulator, BatchNorm, what stays in float and what is split."""
-    has_floats = any(one.type in FLOAT_TYPES for one in (scheme.weights, scheme.activations))
-    sums = "sums in float" if has_floats else f"{scheme.accumulator_bits}-bit accumulator"
-    words = [f"bias {scheme.bias}", sums]
-    if scheme.pair_saturation:
-        words.append("int16 pair sums")
+    """Bias and accumulator as they are simulated, BatchNorm, what stays in float and what is split."""
+    words = [_sum_words(scheme)]
     words.append("BatchNorm folded" if scheme.fold_batchnorm else "BatchNorm not folded")
     if scheme.batchnorm == "shift":
         words.append("BatchNorm by shifts where it stays")
@@ -144,6 +141,18 @@ def arithmetic_words(scheme: QuantScheme) -> str:
     if scheme.split_concats:
         words.append(f"split: {' '.join(scheme.split_concats)}")
     return ", ".join(words)
+
+
+def _sum_words(scheme: QuantScheme) -> str:
+    """What the sums of products have, and their bias: integers only where input and weight are integers."""
+    found, pairs = integer_layers(scheme), ", int16 pair sums" if scheme.pair_saturation else ""
+    if found == "none":
+        why = "" if scheme.bias == "float" else ", because no layer has integers at one scale"
+        return f"bias float, sums in float{why}"
+    words = f"bias {scheme.bias}, {scheme.accumulator_bits}-bit accumulator{pairs}"
+    if found == "all":
+        return words
+    return f"{words} where input and weight are integers at one scale, float elsewhere"
 
 
 def override_lines(scheme: QuantScheme) -> tuple[str, ...]:
