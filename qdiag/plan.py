@@ -9,7 +9,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.scheme import BiasType, QuantScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
-from qdiag.numerics.quantizers.block_float import BlockFloat
+from qdiag.numerics.quantizers.binary import Binary
 
 SPLIT = "left out, so that its branches come out one by one"
 """Why what stands behind a split concat is not quantized."""
@@ -29,8 +29,8 @@ class LayerPlan:
         bias: integer type of this layer's bias where it differs from the scheme's.
         source: quantizer at whose scale the layer adds up although its input stays in float: a layer that is switched
             on by itself still has the accumulator of its backend.
-        operands: quantizers of the values that the layer multiplies, where it reads them in blocks: one for each place
-            of `operand_places`; empty otherwise.
+        operands: quantizers of the values that the layer multiplies, where it rounds them as it reads them: in blocks,
+            or to signs that nobody else reads. One for each of `operands_of`; empty otherwise.
         is_left_out: it stands behind a concat that is split, so it is no part of the network that runs in integers.
     """
 
@@ -41,13 +41,18 @@ class LayerPlan:
     bias_shift: Tensor | None = None
     bias: BiasType | None = None
     source: Quantizer | None = None
-    operands: tuple[BlockFloat | None, ...] = ()
+    operands: tuple[Quantizer | None, ...] = ()
     is_left_out: bool = False
 
     @property
     def skip_reason(self) -> str | None:
         """Why the layer is not quantized; None when it is."""
         return SPLIT if self.is_left_out else self.float_reason
+
+    @property
+    def reads_signs(self) -> bool:
+        """The layer takes the signs of what it multiplies, while others read the values as they are."""
+        return any(isinstance(one, Binary) for one in self.operands)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class QuantPlan:
 
     @property
     def quantized_count(self) -> int:
-        """Quantizers of the plan: own outputs, weights, and operands in blocks."""
+        """Quantizers of the plan: own outputs, weights, and operands that are rounded as they are read."""
         own = sum(p.output is not None and p.shared_with is None for p in self.layers.values())
         operands = sum(one is not None for p in self.layers.values() for one in p.operands)
         return own + operands + sum(p.weight is not None for p in self.layers.values())

@@ -30,7 +30,7 @@ class Rounding(Protocol):
         """(out, in, k, k) or (out, in), BatchNorm folded."""
         ...
 
-    def operand(self, x: Array) -> Array:
+    def operand(self, name: str, x: Array) -> Array:
         """What a layer multiplies: (N, C, H, W) or (N, C)."""
         ...
 
@@ -50,7 +50,7 @@ class Float:
     def weight(self, name: str, weight: Array) -> Array:
         return weight
 
-    def operand(self, x: Array) -> Array:
+    def operand(self, name: str, x: Array) -> Array:
         return x
 
     def output(self, name: str, x: Array) -> Array:
@@ -92,7 +92,7 @@ def resnet20(state: Mapping[str, Array], x: Array, rounding: Rounding) -> Array:
     x = rounding.output("layer3.2.add", averaged(x))
     weight, bias = rounding.weight("linear", state["linear.weight"]), torch.from_numpy(state["linear.bias"])
     return rounding.output(
-        "linear", F.linear(torch.from_numpy(rounding.operand(x)), torch.from_numpy(weight), bias).numpy()
+        "linear", F.linear(torch.from_numpy(rounding.operand("linear", x)), torch.from_numpy(weight), bias).numpy()
     )
 
 
@@ -108,10 +108,10 @@ def normalized(
     name, conv, bn = names
     if rounding.folds:
         weight, bias = folded(state, conv, bn)
-        return convolved(rounding.operand(x), rounding.weight(name, weight), bias, padding, stride)
+        return convolved(rounding.operand(name, x), rounding.weight(name, weight), bias, padding, stride)
     weight = state[f"{conv}.weight"]
     bias = state.get(f"{conv}.bias", np.zeros(len(weight), np.float32))
-    y = convolved(rounding.operand(x), rounding.weight(name, weight), bias, padding, stride)
+    y = convolved(rounding.operand(name, x), rounding.weight(name, weight), bias, padding, stride)
     parts = [torch.from_numpy(state[f"{bn}.{part}"]) for part in ("running_mean", "running_var", "weight", "bias")]
     result: Array = F.batch_norm(placed(y), *parts, eps=_EPS).numpy()
     return result

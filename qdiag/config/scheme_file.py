@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,9 @@ from qdiag.errors import ConfigError
 
 _Kind = TypeVar("_Kind", TensorScheme, LayerOverride, QuantScheme)
 
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (TensorScheme, LayerOverride, QuantScheme)
+}
 _SECTIONS = ("weights", "activations")
 _KEYS = (
     *(field.name for field in fields(QuantScheme) if field.name not in (*_SECTIONS, LAYERS)),
@@ -166,15 +168,11 @@ def _made(table: TomlTable, ref: str) -> QuantScheme:
     return _validate(QuantScheme, nested, table, ref, "")
 
 
-@cache
-def _adapter(kind: type[_Kind]) -> TypeAdapter[_Kind]:
-    return TypeAdapter(kind)
-
-
 def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: str, section: str) -> _Kind:
     try:
         # Strict, and through JSON: a list may become a tuple there, but "8" never becomes 8, nor true 1.
-        return _adapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+        made: _Kind = _ADAPTERS[kind].validate_json(json.dumps(values, default=str), strict=True)
+        return made
     except ValidationError as error:
         first: Any = error.errors()[0]
         key = ".".join(str(part) for part in (section, *first["loc"]) if part != "" and not isinstance(part, int))

@@ -59,12 +59,11 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
             f"{len(kept)} outputs stay in float, first {kept[0].name}: signs are taken of what layers with weights read"
         )
     signs = [r for r in result.records if r.quantizer is not None and not r.quantizer.has_range]
-    both = [r for r in signs if not all(o.weight is not None for o in result.records if r.name in o.inputs)]
-    if result.scheme.activations.type == "binary" and both:
-        notes.append(
-            f"{len(both)} of the outputs that are signs are read by more than layers with weights, first "
-            f"{both[0].name}: additions and shortcuts read signs there too"
-        )
+    both = [r for r in kept if any(o.reads_signs for o in result.records if r.name in o.inputs)]
+    if both:
+        others = "and as it is by whatever else reads it" if len(both) == 1 else "and as they are by other layers"
+        who = "1 output is" if len(both) == 1 else f"{len(both)} outputs are"
+        notes.append(f"{who} read as signs by layers with weights, {others}, first {both[0].name}")
     if signs:
         notes.append(
             f"{len(signs)} outputs are signs, first {signs[0].name}: they hold no range, and findings on the range of "
@@ -80,10 +79,6 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
             f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay in float, "
             "and QD104, QD105, QD601 and QD602 do not apply to them"
         )
-    unread = [r.name for r in result.records if "einsum" in r.ops and not r.operands and not r.skip_reason]
-    if unread and result.scheme.activations.is_block:
-        who = "1 layer does" if len(unread) == 1 else f"{len(unread)} layers do"
-        notes.append(f"{who} not read in blocks what einsum multiplies, first {unread[0]}")
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
 
 

@@ -58,12 +58,18 @@ def with_quantized_weights(case: Case, layers: Sequence[Layer]) -> tuple[str, ..
 
 
 def quantizer_owners(case: Case, layers: Sequence[Layer]) -> tuple[str, ...]:
-    """The layers that the quantizers at these layers' outputs belong to: pooling shares that of its input."""
+    """The layers that the quantizers at these layers' outputs belong to: pooling shares that of its input.
+
+    An output whose signs its readers take counts as one with a quantizer: the scheme of that output has it.
+    """
     found: dict[str, None] = {}
     for layer in layers:
         plan = case.plan.layers[layer.name]
+        readers = case.network.graph.consumers(layer.name)
         if plan.output is not None:
             found[plan.shared_with or layer.name] = None
+        elif any(case.plan.layers[reader.name].reads_signs for reader in readers):
+            found[layer.name] = None
     return tuple(found)
 
 

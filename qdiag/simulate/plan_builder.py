@@ -1,8 +1,9 @@
 """From a scheme and what was seen to a plan: where integer backends place their quantizers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import Tensor
 
@@ -12,15 +13,15 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.binary import Binary
-from qdiag.numerics.quantizers.block_float import BlockFloat
 from qdiag.numerics.quantizers.low_bit import as_it_stands, sign_quantizer
 from qdiag.plan import LayerPlan, QuantPlan
-from qdiag.simulate.arithmetic.in_blocks import operand_places
+from qdiag.simulate.arithmetic.rounded_operands import is_untold_product, operands_of
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.passes.network import Network
 
 UNKNOWN_OPERATION = "the simulator does not know this operation"
+UNTOLD_PRODUCT = "its equation does not add up products of two operands along axes that both have"
 BY_REQUEST = "kept in float by the scheme"
 
 
@@ -67,7 +68,7 @@ class _Builder:
         if layer.name in self.left_out:
             self.plans[layer.name] = LayerPlan(is_left_out=True)
             return
-        reason = _float_reason(layer, self.scheme)
+        reason = _float_reason(layer, self.scheme) or self._untold(layer)
         output, shared = self._output(layer, reason)
         weight = self._weight(layer) if reason is None else None
         operands = self._operands(layer) if reason is None else ()
@@ -92,23 +93,41 @@ class _Builder:
             return sign_quantizer(layer.sign_magnitude), None
         if scheme.is_block:  # who multiplies it cuts it into blocks
             return None, None
-        if scheme.type == "binary" and not self._is_multiplied(layer):
+        if scheme.type == "binary" and not self._is_multiplied_alone(layer):
             return None, None
         return self._activation(layer.name, scheme), None
 
-    def _operands(self, layer: Layer) -> tuple[BlockFloat | None, ...]:
-        """Of each operand, the quantizer that the layer which made it has in the scheme, if that is one of blocks."""
-        if layer.policy != "compute" or not layer.nodes:
+    def _operands(self, layer: Layer) -> tuple[Quantizer | None, ...]:
+        """Of each operand, the quantizer that the layer which made it has in the scheme, if it is rounded here."""
+        if layer.policy != "compute":
             return ()
         node = self._nodes[layer.nodes[0]]
         found = []
-        for place in operand_places(node, layer):
-            sources = self.network.graph.sources.get(getattr(node.args[place], "name", ""), ())
-            made = [name for name in sources if name in self.observations]
-            scheme = self.scheme.activations_of(made[0]) if made else None
-            quantizer = self._activation(made[0], scheme) if scheme is not None and scheme.is_block else None
-            found.append(quantizer if isinstance(quantizer, BlockFloat) else None)
-        return tuple(found) if any(found) else ()
+        for operand in operands_of(node, layer, node.args):
+            made = self._made(operand)
+            is_signs = layer.weight is not None and self._leaves_signs_to_readers(made)
+            is_rounded = bool(made) and (is_signs or self.scheme.activations_of(made[0]).is_block)
+            found.append(self._activation(made[0], self.scheme.activations_of(made[0])) if is_rounded else None)
+        return tuple(found) if any(quantizer is not None for quantizer in found) else ()
+
+    def _made(self, operand: Any) -> list[str]:
+        """Layers whose values an operand holds."""
+        sources = self.network.graph.sources.get(getattr(operand, "name", ""), ())
+        return [name for name in sources if name in self.observations]
+
+    def _leaves_signs_to_readers(self, made: Sequence[str]) -> bool:
+        """All are binary in the scheme, and some are read by others too, who get the values as they are."""
+        schemes = [self.scheme.activations_of(name) for name in made]
+        is_binary = all(scheme.type == "binary" and not scheme.is_float for scheme in schemes)
+        return is_binary and any(self.plans[name].output is None for name in made)
+
+    def _untold(self, layer: Layer) -> str | None:
+        """Why a product is left in float in formats of blocks."""
+        node = self._nodes[layer.nodes[0]]
+        if layer.policy != "compute" or not is_untold_product(node):
+            return None
+        made = [name for operand in node.all_input_nodes for name in self._made(operand)]
+        return UNTOLD_PRODUCT if any(self.scheme.activations_of(name).is_block for name in made) else None
 
     def _activation(self, name: str, scheme: TensorScheme) -> Quantizer:
         try:
@@ -124,13 +143,14 @@ class _Builder:
         readers = self.network.graph.consumers(layer.name)
         return bool(readers) and all(reader.sign_magnitude is not None for reader in readers)
 
-    def _is_multiplied(self, layer: Layer) -> bool:
-        """A layer with a weight reads it: signs are taken there, and of nothing else (1603.05279, 3.2)."""
-        return any(
-            reader.weight is not None and _float_reason(reader, self.scheme) is None
-            for reader in self.network.graph.consumers(layer.name)
-            if reader.name not in self.left_out
-        )
+    def _is_multiplied_alone(self, layer: Layer) -> bool:
+        """Layers with weights read it, and nobody else: signs are taken there, and of nothing else (1603.05279, 3.2).
+
+        Where others read it too, each layer with weights takes the signs for itself, see `_operands`.
+        """
+        readers = [one for one in self.network.graph.consumers(layer.name) if one.name not in self.left_out]
+        takes_signs = [one.weight is not None and _float_reason(one, self.scheme) is None for one in readers]
+        return bool(readers) and all(takes_signs) and layer.name not in self._returned
 
     def _feeds_integers(self, layer: Layer) -> bool:
         readers = [reader for reader in self.network.graph.consumers(layer.name) if reader.kind != OUTPUT]

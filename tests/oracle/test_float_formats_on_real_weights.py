@@ -63,9 +63,9 @@ class BlocksOfFours(Float):
     """MXFP4: blocks of 32 along the input channels, of weights and of what is multiplied with them."""
 
     def weight(self, name: str, weight: Array) -> Array:
-        return self.operand(weight)
+        return self.operand(name, weight)
 
-    def operand(self, x: Array) -> Array:
+    def operand(self, name: str, x: Array) -> Array:
         found = np.empty_like(x)
         exponent = TABLES["e2m1"][0]
         for first in range(0, x.shape[1], 32):

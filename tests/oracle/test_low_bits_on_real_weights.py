@@ -31,7 +31,10 @@ class Ternary(Float):
 
 
 class Signs(Float):
-    """Centred, clamped and scaled signs as weights, and signs of what convolutions between the ends read."""
+    """Centred, clamped and scaled signs as weights, and signs of what convolutions between the ends read.
+
+    What else reads an output, a shortcut or a pooling, reads it as it is.
+    """
 
     folds = False
 
@@ -40,9 +43,9 @@ class Signs(Float):
             return weight
         return xnor(weight.astype(np.float64), centred=True, per_channel=True, scaled=True).astype(np.float32)
 
-    def output(self, name: str, x: Array) -> Array:
-        if name in ("input", "c7", "c8", "layer3.2.add", "linear") or name.endswith("conv2"):
-            return x  # what the last layer, an addition or nobody reads
+    def operand(self, name: str, x: Array) -> Array:
+        if name in ENDS:
+            return x
         return np.where(x >= 0.0, np.float32(1.0), np.float32(-1.0))
 
 

@@ -1,12 +1,16 @@
 """The worked numbers of docs/formats.md on few bits, computed anew, and that the page has them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import qdiag
 from qdiag.calibrators import CALIBRATORS
+from qdiag.config import load_preset
 from qdiag.core.scheme import TensorScheme
 from qdiag.numerics.quantizers import QUANTIZERS
 
@@ -37,6 +41,27 @@ def test_binary() -> None:
     assert centred == [0.71875, -0.71875, 0.71875, -0.71875]
     said("4.4 dB")
     assert -10 * np.log10(1 - 2 / np.pi) == pytest.approx(4.4, abs=0.05)
+
+
+class Residual(nn.Module):
+    """One weight of +1 around which its input is carried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 1, bias=False)
+        nn.init.ones_(self.conv.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        summed: torch.Tensor = self.conv(x) + x
+        return summed
+
+
+def test_a_shortcut_beside_a_binary_layer() -> None:
+    said("x = 0.5, -0.25 and one weight of +1 gives sign(x) + x = 1.5 and -1.25")
+    plain = replace(load_preset("bnn"), layers=())  # without 8 bits for the input and the last layer
+    x = torch.tensor([0.5, -0.25]).view(2, 1, 1, 1)
+    (output,) = qdiag.measure(Residual().eval(), x, scheme=plain).outputs
+    assert output.error.error_sq_sum == pytest.approx((1.5 - 2 * 0.5) ** 2 + (-1.25 - 2 * -0.25) ** 2)
 
 
 def test_ternary() -> None:

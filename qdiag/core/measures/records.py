@@ -84,7 +84,8 @@ class OpRecord:
         quantizer: None when the output stays in float; then `skip_reason` says why.
         local: the layer alone, on quantized reference inputs. propagated: inside the quantized network.
         clipped_count: reference output values outside the representable range, of `local.count`.
-        operands: of what the layer multiplies, where it reads that in blocks: that of the largest value.
+        operands: of what the layer multiplies, where it rounds that as it reads it: in blocks, that of the largest
+            value, or to signs that nobody else reads.
         range: of the reference output, on the calibration data.
         arithmetic: what an arithmetic that approximates, such as a BatchNorm by shifts, makes of the exact result, on
             quantized reference inputs and before the output is quantized; None where the arithmetic is exact.
@@ -112,6 +113,11 @@ class OpRecord:
     def is_quantized(self) -> bool:
         """Something in it is: its output, its weight, or what it multiplies."""
         return self.quantizer is not None or self.weight is not None or bool(self.operands)
+
+    @property
+    def reads_signs(self) -> bool:
+        """It takes the signs of what it multiplies, while others read the values as they are."""
+        return any(operand.type == "binary" for operand in self.operands)
 
     @property
     def expected_sqnr_db(self) -> float:

@@ -8,8 +8,9 @@ How it is computed:
     constant_channels [%]: channels whose values on the calibration data are all 0 or more, or all below 0
 
 Thresholds:
-    At least a quarter of the channels, of a layer whose output is binary, and a local SQNR below 20 dB. A sign that the
-    float network itself takes loses nothing more here.
+    At least a quarter of the channels, of a layer whose output is binary, and a local SQNR below 20 dB: its own, or
+    that of a layer with weights that takes the sign while others read the value. A sign that the float network itself
+    takes loses nothing more here.
 
 What helps:
     8 bits for this activation; without a change of the format, training with the sign behind BatchNorm.
@@ -19,6 +20,7 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, local_evidence, loses
 
 CODE = "QD211"
@@ -33,9 +35,8 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, facts in context.layers:
         seen = facts.channels
-        own = record.quantizer is not None and record.quantizer.shared_with is None
-        is_binary = record.quantizer is not None and record.quantizer.type == "binary"
-        if seen is None or not (own and is_binary) or not loses(record, LOCAL_DB):
+        losing = _losing(context, record)
+        if seen is None or losing is None:
             continue
         channels = tuple(
             c for c, (low, high) in enumerate(zip(seen.min, seen.max, strict=True)) if low >= 0 or high < 0
@@ -44,7 +45,16 @@ def find(context: DetectionContext) -> Finding | None:
         if percent >= CHANNELS_PERCENT:
             evidence = (
                 Evidence("constant_channels", percent, "%", CHANNELS_PERCENT),
-                local_evidence(record, LOCAL_DB),
+                local_evidence(losing, LOCAL_DB),
             )
             sites.append(FindingSite(record.name, channels, evidence))
     return finding(CODE, sites, REPAIRS)
+
+
+def _losing(context: DetectionContext, record: OpRecord) -> OpRecord | None:
+    """The layer whose output shows what the signs of this one cost: itself, or one that takes them as it reads."""
+    if record.quantizer is None:
+        readers = [one for one in context.readers(record) if one.reads_signs and loses(one, LOCAL_DB)]
+        return readers[0] if readers else None
+    own = record.quantizer.shared_with is None and record.quantizer.type == "binary"
+    return record if own and loses(record, LOCAL_DB) else None

@@ -105,6 +105,11 @@ class Quantizer(Protocol):
         units = self.fake_quantize_units(as_units(x, self.channel_axis, self.group_size))
         return from_units(units, x, self.channel_axis, self.group_size).to(x.dtype)
 
+    def read(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        """The values as an operation reads them that adds up products along these axes; a new tensor, shape of x."""
+        del axes
+        return self.fake_quantize(x)
+
     def covers(self, clamp: Clamp) -> bool:
         """Clamping first would change nothing: the values that this can represent end at or inside the bounds.
 

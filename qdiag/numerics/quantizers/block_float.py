@@ -109,6 +109,14 @@ class BlockFloat(Quantizer):
         rounded = self._rounded(blocks, axis + 1).flatten(axis, axis + 1)
         return rounded.narrow(axis, 0, length).to(x.dtype)
 
+    def read(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        """Blocks lie along the axes, one behind the other where there are several."""
+        if len(axes) == 1:
+            return self.in_blocks(x, axes[0])
+        last = range(x.ndim - len(axes), x.ndim)
+        rows = x.movedim(tuple(axes), tuple(last))
+        return self.in_blocks(rows.flatten(last[0]), -1).view(rows.shape).movedim(tuple(last), tuple(axes))
+
     def fake_quantize_units(self, units: Tensor) -> Tensor:
         """Blocks as they lie along the last axis."""
         return self._rounded(units.float(), -1)

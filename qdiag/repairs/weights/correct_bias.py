@@ -22,7 +22,7 @@ from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.weighted_layer import is_weighted, weighted_layer
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.in_blocks import in_blocks
+from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_plan_edits
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
@@ -74,9 +74,9 @@ class _Shifts(LayerObserver):
         x, *others = pick(args, REFERENCE)
         source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
         x = x if source is None else source.fake_quantize(dense(x))
-        blocks = in_blocks(self._plan, layer)
-        if blocks is not None:
-            x = blocks.rounded(LayerOp(node, layer), (x, *others))[0]
+        reading = rounded_operands(self._plan, layer)
+        if reading is not None:
+            x = reading.rounded(LayerOp(node, layer), (x, *others))[0]
         kwargs = {key: value for key, value in kwargs.items() if key != "bias"}
         error = FAKE_QUANTIZED.run(LayerOp(node, layer, self._errors[layer.name]), (x, *others), kwargs)
         axis = layer.channel_axis(error.ndim) or 0

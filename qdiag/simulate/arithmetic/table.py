@@ -6,11 +6,15 @@ from qdiag.core.graph import Layer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.in_blocks import in_blocks
+from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
 from qdiag.simulate.arithmetic.saturating import saturating
 from qdiag.simulate.arithmetic.shift_batchnorm import shift_batchnorm
 
-ARITHMETICS: tuple[Callable[[QuantPlan, Layer], Arithmetic | None], ...] = (saturating, in_blocks, shift_batchnorm)
+ARITHMETICS: tuple[Callable[[QuantPlan, Layer], Arithmetic | None], ...] = (
+    saturating,
+    rounded_operands,
+    shift_batchnorm,
+)
 """Each gives its arithmetic where scheme and layer ask for it; the first one that does is taken."""
 
 

@@ -11,7 +11,7 @@ from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
-from qdiag.simulate.arithmetic.in_blocks import InBlocks
+from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands
 from qdiag.simulate.arithmetic.saturating import Saturating
 from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.passes.lanes import LOCAL, has_lanes, pick
@@ -21,7 +21,7 @@ from qdiag.simulate.passes.observer import LayerObserver
 class ArithmeticObserver(LayerObserver):
     """Runs a layer a second time, exactly, where its arithmetic is neither exact nor one that saturates.
 
-    That it reads its input in blocks is a loss of that input, see `LossObserver`.
+    That it rounds its input as it reads it is a loss of that input, see `LossObserver`.
 
     Both see the quantized reference inputs of the paired pass; what they give is compared behind the fused clamp, and
     before any quantizer.
@@ -33,7 +33,7 @@ class ArithmeticObserver(LayerObserver):
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         arithmetic = arithmetic_of(self._plan, layer)
-        if isinstance(arithmetic, FakeQuantized | Saturating | InBlocks) or not has_lanes((args, kwargs)):
+        if isinstance(arithmetic, FakeQuantized | Saturating | RoundedOperands) or not has_lanes((args, kwargs)):
             return
         op, inputs = LayerOp(node, layer), pick((args, kwargs), LOCAL)
         exact, own = _clamped(FAKE_QUANTIZED.run(op, *inputs), layer), _clamped(arithmetic.run(op, *inputs), layer)

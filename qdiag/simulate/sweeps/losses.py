@@ -15,7 +15,7 @@ from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
-from qdiag.simulate.arithmetic.in_blocks import InBlocks, in_blocks
+from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands, rounded_operands
 from qdiag.simulate.arithmetic.saturating import Saturating, Sums, on_integers
 from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, has_lanes, pick
@@ -41,9 +41,9 @@ class LossObserver(LayerObserver):
         weights, run = self._weights.get(layer.name), FAKE_QUANTIZED.run
         op, quantized = LayerOp(node, layer), LayerOp(node, layer, weights)
         inputs, rounded = pick((args, kwargs), REFERENCE), pick((args, kwargs), LOCAL)
-        blocks = in_blocks(self._plan, layer)
-        if blocks is not None:
-            rounded = blocks.rounded(op, rounded[0]), rounded[1]
+        reading = rounded_operands(self._plan, layer)
+        if reading is not None:
+            rounded = reading.rounded(op, rounded[0]), rounded[1]
         exact = run(op, *inputs)
         if not isinstance(exact, Tensor) or not exact.is_floating_point():
             return
@@ -66,7 +66,7 @@ class LossObserver(LayerObserver):
         and the layer has none.
         """
         arithmetic = arithmetic_of(self._plan, layer)
-        if not isinstance(arithmetic, FakeQuantized | Saturating | InBlocks):
+        if not isinstance(arithmetic, FakeQuantized | Saturating | RoundedOperands):
             return Sums(FAKE_QUANTIZED.run(op, *rounded), arithmetic.run(op, *rounded))
         integers = on_integers(self._plan, layer)
         return integers.sums(op, *rounded) if integers is not None else None

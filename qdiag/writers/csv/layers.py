@@ -1,11 +1,14 @@
 """Layers as CSV: one row per layer in graph order, units in the column names."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.ranges_report import RangeReport
-from qdiag.core.measures.records import LOSSES
+from qdiag.core.measures.records import LOSSES, OpRecord
+from qdiag.writers.csv.operand_formats import operand_formats
 from qdiag.writers.csv.text import csv_text
 from qdiag.writers.words.layer_row import LayerRow, layer_rows
 from qdiag.writers.words.layers import op_words
@@ -15,7 +18,12 @@ def layer_frame(measurement: Measurement) -> pd.DataFrame:
     """One row per layer; figures that do not apply (no weight, layer in float) are missing."""
     by_name = {record.name: record for record in measurement.records}
     rows = layer_rows(measurement.records)
-    frame = pd.DataFrame([{**_columns(row), "op": op_words(row.record, by_name)} for row in rows])
+    frame = pd.DataFrame(
+        [
+            {**_columns(row), "op": op_words(row.record, by_name), **_formats(measurement, row.record, by_name)}
+            for row in rows
+        ]
+    )
     if any(record.arithmetic is not None for record in measurement.records):
         frame["arithmetic_sqnr_db"] = [
             own.sqnr_db if (own := row.record.arithmetic) is not None else None for row in rows
@@ -70,6 +78,16 @@ def _columns(row: LayerRow) -> dict[str, object]:
         "range_min": quantizer.range_min if quantizer else None,
         "range_max": quantizer.range_max if quantizer else None,
         "float_reason": record.skip_reason,
+    }
+
+
+def _formats(measurement: Measurement, record: OpRecord, by_name: Mapping[str, OpRecord]) -> dict[str, str | None]:
+    """How the layer reads what the column `inputs` names, in its order; its weight; and what it hands on."""
+    found = operand_formats(measurement, record, by_name)
+    return {
+        "input_formats": "; ".join(found.inputs) or None,
+        "weight_format": found.weight or None,
+        "output_format": found.output,
     }
 
 

@@ -148,8 +148,7 @@ def fact_words(view: LayerView) -> list[tuple[str, str]]:
         median, least = with_unit(weight.channel_sqnr_db_median, "dB"), with_unit(weight.channel_sqnr_db_min, "dB")
         rows.append(("Weight SQNR", f"median channel {median}, worst {least}"))
     if record.operands:
-        what = " and ".join(dict.fromkeys(f"{one.bits} bits, {one.level_count} levels" for one in record.operands))
-        rows.append(("What it multiplies", f"read in blocks: {what} by the scale of each block"))
+        rows.append(("What it multiplies", _read_words(record)))
     if record.quantizer:
         grid = record.quantizer
         kind = "symmetric" if grid.symmetric else f"affine, zero point {grid.zero_point}"
@@ -173,6 +172,14 @@ def fact_words(view: LayerView) -> list[tuple[str, str]]:
     if view.row.nonfinite_count:
         rows.append(("NaN or Inf", count_noun(view.row.nonfinite_count, "value")))
     return rows + (_more_facts(facts) if facts else [])
+
+
+def _read_words(record: OpRecord) -> str:
+    """How a layer rounds what it multiplies as it reads it."""
+    if record.reads_signs:
+        return "read as signs, +1 and -1, while others read the values as they are"
+    what = " and ".join(dict.fromkeys(f"{one.bits} bits, {one.level_count} levels" for one in record.operands))
+    return f"read in blocks: {what} by the scale of each block"
 
 
 def _size(shape: tuple[int, ...]) -> str:

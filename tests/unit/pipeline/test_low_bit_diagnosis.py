@@ -96,13 +96,18 @@ class Shortcut(nn.Module):
         self.a, self.b, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.tanh(self.a(x))
+        y = torch.sigmoid(self.a(x))
         return self.head(y + self.b(y))
 
 
-def test_a_shortcut_that_carries_signs_is_named() -> None:
-    found = qdiag.measure(Shortcut().eval(), IMAGES, scheme="bnn")
-    assert any(
-        "1 of the outputs that are signs are read by more than layers with weights, first tanh" in note
-        for note in found.notes
-    )
+def test_a_sign_that_says_nothing_is_found_behind_a_shortcut_and_repaired() -> None:
+    """The output is float for the addition, and nothing but +1 for the convolution."""
+    found = qdiag.diagnose(Shortcut().eval(), IMAGES, scheme="bnn")
+    assert found.measurement.record("sigmoid").quantizer is None
+    findings = [*(f for cause in found.ranking.causes for f in cause.findings), *found.ranking.findings]
+    constant = [one for one in findings if one.code == "QD211"]
+    assert {site.layer for one in constant for site in one.sites} == {"sigmoid"}
+    cause = next(one for one in found.ranking.causes if set(one.findings) & set(constant))
+    trials = {trial.repair: trial for trial in cause.trials}
+    assert trials["eight_bits"].refused is None
+    assert trials["eight_bits"].settings

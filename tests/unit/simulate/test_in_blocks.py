@@ -12,7 +12,9 @@ from qdiag.calibrators import CALIBRATORS
 from qdiag.config import load_scheme
 from qdiag.numerics.quantizers.block_float import BlockFloat
 from qdiag.repairs.weights.correct_bias import mean_shifts
+from qdiag.simulate.arithmetic.einsum_axes import summed_axes
 from qdiag.simulate.measure import measure_case
+from qdiag.simulate.plan_builder import UNTOLD_PRODUCT
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.sensitivity import alone, part_only, switchable_layers
 from tests.cases import SESSION, open_test_case, output_error
@@ -146,7 +148,36 @@ def test_the_scale_of_the_tensor_is_that_of_the_calibration_data() -> None:
 
 
 class Einsum(nn.Module):
-    """A product that only its equation tells the axes of."""
+    """Attention, and a product over two axes, of which equations tell the axes; or the same as products of matrices."""
+
+    def __init__(self, *, is_spelled_out: bool = False) -> None:
+        super().__init__()
+        self.conv, self.is_spelled_out = nn.Conv2d(5, 40, 1), is_spelled_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        flat = y.flatten(2)
+        if self.is_spelled_out:
+            gram = flat @ flat.transpose(1, 2)
+            attended = torch.softmax(gram / 40.0, -1) @ flat
+        else:
+            gram = torch.einsum("nchw,ndhw->ncd", y, y)
+            attended = torch.einsum("... i j, ...jk", torch.softmax(gram / 40.0, -1), flat)
+        return attended
+
+
+def test_an_equation_is_read_in_blocks_like_the_product_of_matrices_that_it_is() -> None:
+    nets = Einsum().eval(), Einsum(is_spelled_out=True).eval()
+    nets[1].load_state_dict(nets[0].state_dict())
+    found, spelled = (qdiag.measure(net, IMAGES, scheme="mxfp4") for net in nets)
+    products = [record for record in found.records if "einsum" in record.ops]
+    assert [len(product.operands) for product in products] == [2, 2]
+    assert found.outputs[0].error.error_sq_sum == pytest.approx(spelled.outputs[0].error.error_sq_sum, rel=1e-5)
+    assert not found.float_ops
+
+
+class Untold(nn.Module):
+    """A product of three factors, which torch multiplies one after the other in an order of its own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,11 +185,45 @@ class Einsum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x)
-        return torch.einsum("nchw,ndhw->ncd", y, y)
+        return torch.einsum("nchw,ndhw,ndhw->nc", y, y, y)
 
 
-def test_einsum_is_left_in_float_and_said_so() -> None:
-    found = qdiag.measure(Einsum().eval(), IMAGES, scheme="mxfp4")
-    (product,) = (record for record in found.records if "einsum" in record.ops)
-    assert product.operands == ()
-    assert f"1 layer does not read in blocks what einsum multiplies, first {product.name}" in found.notes
+def test_a_product_that_is_left_in_float_is_a_row_of_its_own() -> None:
+    found = qdiag.measure(Untold().eval(), IMAGES, scheme="mxfp4")
+    (product,) = found.float_ops
+    assert (product.op, product.reason) == ("einsum", UNTOLD_PRODUCT)
+    assert product.mac_fraction == pytest.approx(2 * 64 / (2 * 64 + 5 * 8))
+    assert found.record(product.name).operands == ()
+    assert not qdiag.measure(Untold().eval(), IMAGES, scheme="int8").float_ops, "its output is rounded there"
+
+
+@pytest.mark.parametrize(
+    ("equation", "ranks", "axes"),
+    [
+        ("bhid,bhjd->bhij", (4, 4), ((3,), (3,))),
+        ("bhij,bhjd->bhid", (4, 4), ((3,), (2,))),
+        ("nchw,ndhw->ncd", (4, 4), ((2, 3), (2, 3))),
+        ("abc,cba->", (3, 3), ((0, 1, 2), (2, 1, 0))),
+        ("ij,jk", (2, 2), ((1,), (0,))),
+        ("...ij,...jk->...ik", (4, 3), ((3,), (1,))),
+        ("i,j->ij", (1, 1), None),
+        ("ij,jk,kl->il", (2, 2, 2), None),
+        ("ii,ij->j", (2, 2), None),
+        ("ij,jk->k", (2, 2), None),
+        ("...i,...i->", (2, 2), None),
+        ("ij->i", (2,), None),
+        ("nc,nc->nc", (2, 2), None),
+    ],
+)
+def test_axes_of_an_equation(equation: str, ranks: tuple[int, ...], axes: object) -> None:
+    assert summed_axes(equation, ranks) == axes
+
+
+def test_blocks_over_several_axes_run_on_from_one_to_the_next() -> None:
+    blocks = BlockFloat.from_range(torch.tensor(-1.0), torch.tensor(1.0), load_scheme("mxfp4").activations)
+    x = torch.randn(3, 5, 7, 2, generator=torch.Generator().manual_seed(3))
+    found = blocks.read(x, (2, 0))
+    for i in range(5):
+        for j in range(2):
+            row = x[:, i, :, j].T.reshape(-1)
+            assert torch.equal(found[:, i, :, j].T.reshape(-1), blocks.in_blocks(row, 0))
