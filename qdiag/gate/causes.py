@@ -110,7 +110,7 @@ def _forbidden(ranking: Ranking, code: str, is_failure: bool) -> GateCheck:
     )
 
 
-_GRAVITY: dict[Verdict, int] = {"harmless": 0, "undecided": 1, "untested": 2, "cause": 3}
+_GRAVITY: dict[Verdict, int] = {"harmless": 0, "undecided": 1, "untested": 2, "fused": 3, "cause": 4}
 """Of two verdicts on one layer, the graver one is told."""
 
 

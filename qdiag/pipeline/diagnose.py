@@ -15,6 +15,7 @@ from qdiag.errors import QdiagError
 from qdiag.pipeline.begin import Experiment, measurement_of
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.branches import watched_blocks
+from qdiag.pipeline.fusion.suspects import with_fused_suspects
 from qdiag.pipeline.notes import branch_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
@@ -65,6 +66,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks))
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
         ranking = rank_causes(case, findings, REPAIRS, context, raises=options.raises)
+        ranking = with_fused_suspects(session, case, measurement, ranking, blocks, raises=options.raises)
     bits = tuple[BitsPoint, ...]()
     if options.with_bits:
         with session.watch.stage("bits"):

@@ -1,6 +1,7 @@
 """From findings to causes, ranked by what the repair of each alone gives back."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.harm import harm_of
@@ -17,7 +18,7 @@ from qdiag.rank.waterfall import Step, build_waterfall, needed_steps, suspects_s
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
 
-_ORDER = {"cause": 0, "undecided": 1, "untested": 2, "harmless": 3}
+_ORDER: dict[Verdict, int] = {"cause": 0, "fused": 1, "undecided": 2, "untested": 3, "harmless": 4}
 
 
 def rank_causes(
@@ -65,6 +66,12 @@ def rank_causes(
         computed_count=bench.effort.computed_count,
         reused_count=bench.effort.reused_count,
     )
+
+
+def ordered_causes(causes: Sequence[RankedCause]) -> tuple[RankedCause, ...]:
+    """By their verdicts, those of one verdict in the order in which they are given, numbered anew."""
+    ordered = sorted(causes, key=lambda cause: _ORDER[cause.verdict])
+    return tuple(replace(cause, rank=i) for i, cause in enumerate(ordered, 1))
 
 
 Judged = tuple[Suspect, tuple[Trial, ...], Verdict, str]

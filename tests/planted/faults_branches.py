@@ -23,6 +23,38 @@ def fused_identity(gains: Mapping[int, float]) -> Chain:
     return fit_classifier(model)
 
 
+class IdentityBlock(Chain):
+    """The body is a 3x3 convolution and its input through a BatchNorm: `fused_identity` as it was trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.identity = nn.BatchNorm2d(16)
+
+    def features(self, x: Tensor) -> Tensor:
+        y = self.stem(x)
+        return self.pool(self.head((self.body[0](y) + self.identity(y)[:, :, 1:-1, 1:-1]).relu())).flatten(1)
+
+
+def trained_identity(gains: Mapping[int, float]) -> IdentityBlock:
+    """The same network before it was fused: gain of the channels that vary little, and 0 for all others."""
+    deployed, model = fused_identity(gains), IdentityBlock()
+    model.load_state_dict(deployed.state_dict(), strict=False)
+    norm = model.identity
+    assert norm.running_mean is not None and norm.running_var is not None
+    with torch.no_grad():
+        seen = model.stem(DATA.fit[0])
+        norm.running_mean.copy_(seen.mean((0, 2, 3)))
+        norm.running_var.copy_(seen.var((0, 2, 3)))
+        norm.eps = 1e-9
+        for channel in range(16):
+            std = (norm.running_var[channel] + norm.eps).sqrt()
+            gain = gains.get(channel, 0.0)
+            norm.weight[channel] = gain * std
+            norm.bias[channel] = gain * norm.running_mean[channel]
+            model.body[0].weight[channel, channel, 1, 1] -= gain
+    return model.eval()
+
+
 class Parallel(Chain):
     """The body is a 3x3 and a 1x1 convolution, each with a BatchNorm, and the stem's output without one (S2)."""
 

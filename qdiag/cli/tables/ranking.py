@@ -33,6 +33,7 @@ from qdiag.writers.words.causes import (
     repair_title,
     score_words,
     step_title,
+    trial_title,
     way_around_commands,
 )
 from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
@@ -49,8 +50,10 @@ from qdiag.writers.words.task.figures import (
     trial_criterion,
 )
 
-_VERDICT_STYLES = {"cause": "bold red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
+_VERDICT_STYLES = {"cause": "bold red", "fused": "red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4
+_FUSED_SHOWN = 6
+"""What fusion does, and what repairs it then."""
 
 
 def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
@@ -108,7 +111,7 @@ def _rows(cause: RankedCause) -> Iterator[Row]:
     """The suspect, then its trials; of a suspect without anything to gain only the best one."""
     yield cause, None
     yield cause, "layers"
-    shown = _TRIALS_SHOWN if cause.verdict != "harmless" else 1
+    shown = {"harmless": 1, "fused": _FUSED_SHOWN}.get(cause.verdict, _TRIALS_SHOWN)
     for trial in [t for t in cause.trials if t.refused is None][:shown]:
         yield cause, trial
 
@@ -120,7 +123,7 @@ def _name(row: Row) -> Text:
     if trial == "layers":
         return Text(f"   in {listed(cause.layers, 3)}", style="dim")
     mark = "" if trial.keeps_scheme else "way around: "
-    return Text(f"   {mark}{repair_title(trial.repair)}", style="dim" if trial.refused else "")
+    return Text(f"   {mark}{trial_title(trial)}", style="dim" if trial.refused else "")
 
 
 def _columns(ranking: Ranking) -> list[Column[Row]]:
@@ -185,7 +188,7 @@ def _reasons(ranking: Ranking) -> Iterator[str]:
             yield f"{cause.rank}. {cause.code} is {VERDICT_WORDS[cause.verdict]}: {cause.reason}."
         for trial in cause.trials:
             if trial.refused is not None and cause.verdict != "harmless":
-                yield f"{cause.rank}. {cause.code}, {repair_title(trial.repair)}: refused, {trial.refused}."
+                yield f"{cause.rank}. {cause.code}, {trial_title(trial)}: refused, {trial.refused}."
 
 
 def _waterfall(ranking: Ranking) -> Iterator[tuple[str, Text]]:

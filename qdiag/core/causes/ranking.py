@@ -9,7 +9,7 @@ from qdiag.core.causes.repair_traits import keeps_scheme
 from qdiag.core.causes.score import FloatCost, Recovery, Score
 from qdiag.core.measures.task import Criterion, Figure, Interval, loss_between
 
-Verdict = Literal["cause", "harmless", "undecided", "untested"]
+Verdict = Literal["cause", "fused", "harmless", "undecided", "untested"]
 HarmVerdict = Literal["harmed", "healthy", "undecided"]
 HarmState = Literal["harmed", "healthy", "unsure"]
 
@@ -41,6 +41,7 @@ class Trial:
         costs: what it costs the user: scales to store, multiplications in float, ...
         keeps_scheme: the integer format stays as the user set it. None, as in results stored before trials said so,
             stands for what is known of the repair, and is replaced by that at once.
+        first: repairs that were made before this one; `recovery` is over the network with these.
     """
 
     repair: str
@@ -54,6 +55,7 @@ class Trial:
     settings: tuple[str, ...] = ()
     costs: tuple[Evidence, ...] = ()
     keeps_scheme: bool | None = None
+    first: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.keeps_scheme is None:
@@ -61,8 +63,11 @@ class Trial:
 
     @property
     def is_claim(self) -> bool:
-        """It gave something back beyond noise, and more than its placebo, where there could be one."""
-        if self.recovery is None or not self.recovery.is_gain:
+        """It gave something back beyond noise, and more than its placebo, where there could be one.
+
+        What was tried in a network that is not the one asked about proves nothing of that.
+        """
+        if self.first or self.recovery is None or not self.recovery.is_gain:
             return False
         return self.placebo is None or self.placebo.over_placebo.is_gain
 
@@ -77,7 +82,7 @@ class RankedCause:
         findings: all that point here, the naming one first.
         trials: repairs that keep the scheme, best first, then the ways around, best first, then refused ones.
         verdict: `cause` only when a repair recovered something beyond noise and beyond its placebo, in a network that
-            is harmed. reason: one short fact.
+            is harmed; `fused` where that is so once parallel branches are fused. reason: one short fact.
     """
 
     rank: int

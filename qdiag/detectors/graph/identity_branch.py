@@ -22,7 +22,8 @@ What helps:
     The gain absorbed by the layer that makes the input of the branch, up to the room that is there; equalization, which
     moves it there with those of all other channels; a clipped range; per-channel weights; the layer in float. In
     training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either and one behind the sum
-    (S4, QARepVGG). `qdiag branches` shows the branches of a network that is not fused yet.
+    (S4, QARepVGG). In a network that is not fused yet, this is looked for in the fused one, and its repairs are tried
+    there; `qdiag branches` shows the branches.
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3; Ding et al., arXiv 2101.03697.

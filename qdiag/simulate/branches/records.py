@@ -28,6 +28,7 @@ from qdiag.numerics.observer import observe
 from qdiag.simulate.branches.values import BlockValues, Ending
 from qdiag.simulate.branches.weights import lower, rest_of, weight_db
 from qdiag.simulate.case import Case
+from qdiag.simulate.facts.weight import identity_and_others
 
 _CONVOLUTIONS = ("kxk", "1x1")
 
@@ -159,7 +160,13 @@ def _fusion(block: LinearBlock, module: str, values: BlockValues) -> Fusion:
         weight_max_abs=_floats(one.kernel.abs().flatten(1).amax(1)),
         max_abs_delta=values.max_abs_delta,
         relative_delta=values.max_abs_delta / values.largest if values.largest else 0.0,
+        identity_over_others=_over_others(one.kernel, one.groups),
     )
+
+
+def _over_others(kernel: Tensor, groups: int) -> float:
+    pairs = zip(*identity_and_others(kernel, groups), strict=True)
+    return max((own / rest if rest > 0.0 else math.inf for own, rest in pairs if own > 0.0), default=math.nan)
 
 
 def _alignment(branches: Sequence[Branch]) -> BetaAlignment | None:

@@ -30,7 +30,7 @@ def weight_facts(
     channels, whole = MomentAccumulator(rows.shape[0]), MomentAccumulator()
     channels.add(rows)
     whole.add(rows.reshape(1, -1))
-    identity, others = _identity(weight, groups) if groups is not None else ((), ())
+    identity, others = identity_and_others(weight, groups) if groups is not None else ((), ())
     tails = channels.kurtosis()
     tails = tails[~torch.isnan(tails)]
     return WeightFacts(
@@ -47,7 +47,7 @@ def weight_facts(
     )
 
 
-def _identity(weight: Tensor, groups: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def identity_and_others(weight: Tensor, groups: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """|weight| at each channel's own input and the centre of the kernel, and the largest of the others; (C,) each.
 
     Empty where channels are not as many in as out, a kernel has no centre, or a channel has no other weight.

@@ -21,6 +21,7 @@ from qdiag.writers.words.causes import (
     repair_title,
     score_words,
     state_of,
+    trial_title,
 )
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
@@ -219,6 +220,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "percent": percent,
     "place": place,
     "repair_title": repair_title,
+    "trial_title": trial_title,
     "scheme": tensor_scheme_words,
     "score_words": score_words,
     "short": short,

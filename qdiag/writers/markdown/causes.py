@@ -15,6 +15,7 @@ from qdiag.writers.words.causes import (
     repair_title,
     score_words,
     step_title,
+    trial_title,
     way_around_commands,
 )
 from qdiag.writers.words.evidence import evidence_words
@@ -66,7 +67,7 @@ def _cause_row(cause: RankedCause) -> tuple[str, ...]:
         f"{cause.code} {text(cause_title(cause.code))}",
         f"**{VERDICT_WORDS[cause.verdict]}**" if cause.verdict == "cause" else VERDICT_WORDS[cause.verdict],
         codes(cause.layers, 2),
-        text(repair_title(trial.repair)) if trial is not None else "none was measured",
+        text(trial_title(trial)) if trial is not None else "none was measured",
         back,
         placebo,
     )
@@ -117,7 +118,7 @@ def _trials(trials: Sequence[Trial], criterion: Criterion | None) -> str:
 def _trial_row(trial: Trial, criterion: Criterion | None) -> tuple[str, ...]:
     scheme = "kept" if trial.keeps_scheme else "changed"
     cost = float_words(trial.float_cost, trial.repair)
-    name = f"{text(repair_title(trial.repair))} ({code(trial.repair)})"
+    name = f"{text(trial_title(trial))} ({code(trial.repair)})"
     if trial.refused is not None:
         return name, scheme, f"refused: {text(trial.refused)}", "", "", cost
     placebo = text(trial.no_placebo or "not measured")

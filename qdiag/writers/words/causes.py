@@ -40,11 +40,13 @@ __all__ = [
     "score_words",
     "state_of",
     "step_title",
+    "trial_title",
     "way_around_commands",
 ]
 
 VERDICT_WORDS = {
     "cause": "cause",
+    "fused": "a cause once fused",
     "harmless": "harmless here",
     "undecided": "undecided",
     "untested": "not tested",
@@ -200,7 +202,7 @@ def cause_line(cause: RankedCause) -> str:
     if not trial.is_claim:  # alone it gave nothing: what proves it stands in the sequence
         return f"{head}: {cause.reason}"
     criterion = trial_criterion(trial)
-    line = f"{head}: {repair_title(trial.repair)}, gives back {recovery_words(trial.recovery, criterion)}"
+    line = f"{head}: {trial_title(trial)}, gives back {recovery_words(trial.recovery, criterion)}"
     if trial.placebo is not None:
         line += f", its placebo {gain_words(trial.placebo.recovery, criterion)}"
     return line
@@ -216,12 +218,20 @@ def step_title(step: WaterfallStep) -> str:
     return f"{step.code} {cause_title(step.code)}" if step.code else "the whole network"
 
 
+def trial_title(trial: Trial) -> str:
+    """The repair, and that it was made in the fused network."""
+    title = repair_title(trial.repair)
+    return f"once fused: {title}" if trial.first else title
+
+
 def best_trial(cause: RankedCause) -> Trial | None:
     """The measured repair that gave back most; None when none was.
 
-    Those whose gain is proved come before others, and of these the ones that keep the scheme.
+    Those whose gain is proved come before others, and of these the ones that keep the scheme. Where the fault is one of
+    the fused network, it is a repair of that.
     """
     measured = [trial for trial in cause.trials if trial.recovery is not None]
+    measured = [trial for trial in measured if trial.first] or measured
     proved = [trial for trial in measured if trial.is_claim] or measured
     keeping = [trial for trial in proved if trial.keeps_scheme]
     return next(iter(keeping or proved), None)

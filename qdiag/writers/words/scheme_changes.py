@@ -10,7 +10,7 @@ def scheme_changes(ranking: Ranking) -> tuple[Trial, ...]:
 
     Refused ones are left out: they stand with the cause that they were tried for.
     """
-    own = [trial for cause in ranking.causes for trial in cause.trials if not trial.keeps_scheme]
+    own = [trial for cause in ranking.causes for trial in cause.trials if not (trial.keeps_scheme or trial.first)]
     best = [ranking.way_around] if ranking.way_around else []
     first: dict[object, Trial] = {}
     for trial in (*best, *ranking.ways_around, *own):

@@ -65,6 +65,8 @@ class Fusion:
         weight_name, bias_name: what its tensors are called in a fused checkpoint.
         weight_shape: (C_out, C_in / groups, ...). padding: (before, after) per axis; padding_mode as in `nn.Conv2d`.
         weight: its values. weight_max_abs: per output channel, (C,).
+        identity_over_others: |weight| where an identity adds to it (own channel, centre of the kernel) over the largest
+            other |weight| of the channel, the largest over channels; NaN where there is no such place.
         max_abs_delta: largest |fused - branches| of the block's float output on the calibration data.
         relative_delta: the same over the largest |output|.
     """
@@ -81,6 +83,7 @@ class Fusion:
     weight_max_abs: tuple[float, ...]
     max_abs_delta: float
     relative_delta: float
+    identity_over_others: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
