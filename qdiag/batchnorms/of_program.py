@@ -1,5 +1,6 @@
 """BatchNorms of a captured graph, paired as they are folded; and of a `torch.export` program, by its graph."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, fx
@@ -15,7 +16,7 @@ from qdiag.batchnorms.sites import (
     number_calls,
 )
 from qdiag.capture.capture import program_from_export
-from qdiag.capture.fold import batch_norm_name, fold_batchnorms
+from qdiag.capture.fold import NormPair, batch_norm_name, fold_batchnorms
 from qdiag.capture.ops import convolution_groups, is_padded, kind_and_policy, weight_axis
 from qdiag.capture.program import Program
 from qdiag.capture.rewrites.functionalize import needs_full_functionalization
@@ -32,9 +33,14 @@ def norms_of_program(exported: ExportedProgram) -> NormSites:
 
 def norms_of_graph(program: Program, route: str = "graph") -> NormSites:
     """The BatchNorms of a captured graph, in graph order, each with the layer that the fold gives it."""
+    return NormSites(route, tuple(sites_of_pairs(program, fold_batchnorms(program).pairs)))
+
+
+def sites_of_pairs(program: Program, pairs: Iterable[NormPair]) -> list[NormSite]:
+    """The BatchNorms of a captured graph as its fold paired them, in the same order."""
     nodes = {node.name: node for node in program.graph.nodes}
     sites = []
-    for pair in fold_batchnorms(program).pairs:
+    for pair in pairs:
         norm = _norm(program, nodes[pair.norm])
         layer = _layer(program, nodes[pair.layer]) if pair.layer is not None else None
         if layer is None:
@@ -48,7 +54,7 @@ def norms_of_graph(program: Program, route: str = "graph") -> NormSites:
             not_foldable=pair.reason,
         )
         sites.append(NormSite(norm, layer, description))
-    return NormSites(route, tuple(number_calls(sites)))
+    return number_calls(sites)
 
 
 def _norm(program: Program, node: fx.Node) -> NormTensors:

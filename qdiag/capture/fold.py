@@ -29,12 +29,17 @@ class FoldedBatchNorm:
 
 @dataclass(frozen=True)
 class NormPair:
-    """A BatchNorm node and the layer node beside it, by name; `reason` says why folding it there is not exact."""
+    """A BatchNorm node and the layer node beside it, by name.
+
+    Attributes:
+        reason: why folding it there is not exact. kept: why it was not folded; None when it was.
+    """
 
     norm: str
     layer: str | None
     is_norm_first: bool
     reason: str | None
+    kept: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class _Folder:
         beside = layer.name if layer is not None else None
         self.pairs.append(NormPair(node.name, beside, found.is_norm_first, found.reason))
         if layer is None or norm is None or reason is not None:
-            self.kept.append(KeptBatchNorm(name, reason or ""))
+            self._keep(name, reason or "")
             return
         weight, bias = self._weights(layer)
         assert weight is not None
@@ -109,13 +114,17 @@ class _Folder:
         if own is not None and low_bit_format(changed[0], axis) is None:
             reason = f"the weights of the layer beside it are {own}, and would not stay so"
             self.pairs[-1] = replace(self.pairs[-1], reason=reason)
-            self.kept.append(KeptBatchNorm(name, reason))
+            self._keep(name, reason)
             return
         self._rewrite(layer, *changed)
         node.replace_all_uses_with(before)
         self.graph.erase_node(node)
         layer.meta["folded_batchnorms"] = (*layer.meta.get("folded_batchnorms", ()), name)
         self.folded.append(FoldedBatchNorm(name, layer.name))
+
+    def _keep(self, name: str, reason: str) -> None:
+        self.pairs[-1] = replace(self.pairs[-1], kept=reason)
+        self.kept.append(KeptBatchNorm(name, reason))
 
     def _affine(self, node: fx.Node) -> tuple[ChannelAffine | None, str | None]:
         gamma, beta, mean, variance = (self._constant(a) for a in node.args[1:5])

@@ -1,6 +1,7 @@
 """Groups the nodes of a program into layers, the way integer backends fuse them."""
 
 from collections import Counter
+from collections.abc import Set
 
 import torch
 from torch import Tensor, fx
@@ -22,18 +23,19 @@ from qdiag.capture.ops import (
 from qdiag.capture.program import Program
 from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 
-_FUSES_CLAMP = {"conv", "conv_transpose", "linear", "matmul", "norm", "add", "sub", "rsub", "mul", "div"}
+FUSES_CLAMP = frozenset({"conv", "conv_transpose", "linear", "matmul", "norm", "add", "sub", "rsub", "mul", "div"})
 """Kinds whose following ReLU, ReLU6 or other clamp shares their quantizer (arXiv 1712.05877, section 2.4)."""
 
 
-def group_layers(program: Program) -> OpGraph:
-    """The layers of a program, in graph order."""
-    return _Grouper(program).run()
+def group_layers(program: Program, *, fuses_clamps: bool = True) -> OpGraph:
+    """The layers of a program, in graph order; without `fuses_clamps`, every clamp is a layer of its own."""
+    return _Grouper(program, FUSES_CLAMP if fuses_clamps else frozenset()).run()
 
 
 class _Grouper:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, fuses_clamp: Set[str]) -> None:
         self._program = program
+        self._fuses_clamp = fuses_clamp
         self._nodes = list(program.graph.nodes)
         self._sources: dict[str, tuple[str, ...]] = {}
         self._taken: set[fx.Node] = set()
@@ -82,7 +84,7 @@ class _Grouper:
             nodes.append(outputs[0])
         elif kind == "clamp":
             clamp = clamp_bounds(node)
-        elif kind in _FUSES_CLAMP:
+        elif kind in self._fuses_clamp:
             follower = _only_user(node)
             bounds = clamp_bounds(follower) if follower is not None else None
             if follower is not None and bounds is not None:
@@ -130,7 +132,7 @@ class _Grouper:
             kind=kind,
             policy=policy,
             module_path=module_path(node, weight_name),
-            ops=(_shown(node), *folded, *(_shown(n) for n in nodes[1:] if not _is_selection(n))),
+            ops=(shown_operation(node), *folded, *(shown_operation(n) for n in nodes[1:] if not _is_selection(n))),
             nodes=tuple(n.name for n in nodes),
             inputs=tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name])),
             weight=weight,
@@ -223,7 +225,7 @@ def _is_float(node: fx.Node, constant: Tensor | None = None) -> bool:
     return value is None or (isinstance(value, Tensor) and value.is_floating_point())
 
 
-def _shown(node: fx.Node) -> str:
+def shown_operation(node: fx.Node) -> str:
     """The operation's name; clamps by what they are called after their bounds."""
     match clamp_bounds(node):
         case (0.0, torch.inf):

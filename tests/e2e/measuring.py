@@ -12,6 +12,7 @@ COMMANDS: dict[str, list[str]] = {
     "sqnr": ["sqnr", "--losses"],
     "ranges": ["ranges"],
     "drawn inputs": ["sqnr", "--input-shape", f"1,3,{SIZE},{SIZE}"],
+    "fold": ["fold"],
     "fix-bn": ["fix-bn", "-o", "{folder}/fixed.pt2", "--force"],
     "repair": ["repair", "--with", "equalize,correct_bias", "-o", "{folder}/repaired.pt2", "--force"],
     "rank": ["rank"],

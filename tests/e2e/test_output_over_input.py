@@ -145,7 +145,7 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         words = line_of(command)
         target = inputs / "link.png"  # --plot takes nothing else
         target.hardlink_to(inputs / file)
-        if output in ("out", "output") and command not in ("fix-bn", "repair"):
+        if output in ("out", "output") and command not in ("fix-bn", "fold", "repair"):
             (inputs / "folder").mkdir(exist_ok=True)
             role = role_of(annotation)
             assert isinstance(role, Writes)
@@ -154,7 +154,7 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         else:
             words += [*flag(output, annotation), str(target)]
         words += ["--update-baseline"] if output == "baseline" else []
-        words += ["--force"] if command in ("fix-bn", "repair") else []
+        words += ["--force"] if command in ("fix-bn", "fold", "repair") else []
         before = contents(inputs)
         assert run(words) == 2
         error = capsys.readouterr().err

@@ -16,7 +16,7 @@ from qdiag.errors import ConfigError
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.pipeline.float_change import float_change
 from qdiag.pipeline.float_probe import FloatProbe
-from qdiag.pipeline.fusion.subject import fused_as_network, fused_as_program
+from qdiag.pipeline.fusion.subject import changed_as_program, fused_as_network
 from qdiag.pipeline.repair import Changes, RepairOptions, repair_model
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.weights.fuse_branches import NO_BLOCK
@@ -73,7 +73,7 @@ def fuse_and_repair(
         return _unfused(session, experiment, options, replace(step, refused=", ".join(reasons) or NO_BLOCK), request)
     with session.watch.stage("repair"):
         if as_program:
-            made = fused_as_program(subject, fused.program, _first(experiment))
+            made = changed_as_program(subject, fused.program, _first(experiment))
         else:
             made = fused_as_network(subject, program, fused.program)
         probe = FloatProbe(subject, fused.program, experiment.case.tasks, session.device, after=made)

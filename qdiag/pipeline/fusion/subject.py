@@ -17,20 +17,24 @@ from qdiag.pipeline.preparation.fixed_batches import chosen
 from qdiag.repairs.overlay import subject_tensors
 from qdiag.subject import Subject
 
+_FUSED = "branches fused"
 _DEPLOYED = ("", "deploy=true", "inference_mode=true", "form=deployed")
 """Arguments by which code builds the deployed form; networks of the zoo go by the names of the tensors."""
 
 
-def fused_as_program(subject: Subject, fused: Program, example: Batch) -> Subject:
-    """The fused network as a `torch.export` program, its parameters under their names.
+def changed_as_program(subject: Subject, changed: Program, example: Batch, change: str = _FUSED) -> Subject:
+    """A network of another graph as a `torch.export` program, its parameters under their names.
+
+    Args:
+        change: what was done to the subject, in words.
 
     Raises:
         CaptureError: it takes nested arguments.
     """
-    if example.sample_count == 1 and fused.batch_size is None:
+    if example.sample_count == 1 and changed.batch_size is None:
         example = chosen(example, [0, 0])  # a batch axis of one would be taken for a constant
-    exported: ExportedProgram = export_program(module_of(fused), example).program
-    return Subject(exported, "exported_program", _source(subject), subject.architecture)
+    exported: ExportedProgram = export_program(module_of(changed), example).program
+    return Subject(exported, "exported_program", f"{subject.source}, {change}", subject.architecture)
 
 
 def fused_as_network(subject: Subject, captured: Program, fused: Program) -> Subject:
@@ -43,7 +47,7 @@ def fused_as_network(subject: Subject, captured: Program, fused: Program) -> Sub
     for reference in _references(subject.architecture):
         network = _built(reference, state)
         if network is not None:
-            return Subject(network, "module", _source(subject), reference)
+            return Subject(network, "module", f"{subject.source}, {_FUSED}", reference)
     raise ConfigError(
         "it has no deployed form that takes the fused weights",
         at=subject.architecture,
@@ -61,10 +65,6 @@ def fused_state(subject: Subject, captured: Program, fused: Program) -> dict[str
         stored = {name: value for name, value in subject.model.state_dict().items() if isinstance(value, Tensor)}
     kept = {name: value for name, value in stored.items() if name.rpartition(".")[0] not in gone or name in left}
     return {**kept, **left}
-
-
-def _source(subject: Subject) -> str:
-    return f"{subject.source}, branches fused"
 
 
 def _references(architecture: str) -> Iterator[str]:

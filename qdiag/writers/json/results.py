@@ -1,4 +1,4 @@
-"""The results of `ranges`, `bn`, `branches`, `fix-bn`, `repair`, `sensitivity` and `compare` as JSON."""
+"""The results of `ranges`, `bn`, `branches`, `fold`, `fix-bn`, `repair`, `sensitivity` and `compare` as JSON."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,14 @@ from qdiag.core.measures.branches import (
     Condition,
     NormFigures,
 )
+from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
 from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task_change import ValueChange
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
 from qdiag.writers.plain_json import dump, to_plain
 
-Result = RangeReport | BatchNormAudit | ModelRepair | Sensitivity | Comparison | BranchesReport
+Result = RangeReport | BatchNormAudit | ModelRepair | Sensitivity | Comparison | BranchesReport | FoldReport
 
 _DERIVED: dict[type, Sequence[str]] = {
     **DIAGNOSIS_DERIVED,
@@ -30,6 +31,9 @@ _DERIVED: dict[type, Sequence[str]] = {
     BetaDistance: ("is_aligned",),
     Condition: ("holds",),
     BranchBlock: ("variance_inflation",),
+    BatchNormFold: ("label", "is_folded"),
+    ClampSite: ("step_over_shared",),
+    FoldReport: ("max_abs_delta", "relative_delta"),
 }
 
 

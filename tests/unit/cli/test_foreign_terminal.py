@@ -19,6 +19,7 @@ from qdiag.cli.streams import Stream, guarded_streams
 from qdiag.cli.tables.bn import print_audit
 from qdiag.cli.tables.branches import print_branches
 from qdiag.cli.tables.compare import print_comparison
+from qdiag.cli.tables.fold import print_fold
 from qdiag.cli.tables.gate import print_gate
 from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.tables.ranking import print_ranking
@@ -32,6 +33,7 @@ from qdiag.writers.json.diagnosis import diagnosis_to_json
 from qdiag.writers.words.diagnosis_ranges import range_report_of
 from tests.branch_reports import branch_report
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis
+from tests.fold_reports import fold_report
 from tests.foreign import HOSTILE, assert_clean, hostile
 from tests.gates import EVERYTHING, evidence
 from tests.other_tasks import judged_by_error
@@ -62,6 +64,7 @@ TABLES: dict[str, Callable[[Console], None]] = {
     "ranking of another task": lambda console: print_ranking(console, hostile(judged_by_error(diagnosis()))),
     "bn": lambda console: print_audit(console, hostile(batchnorms()), "worst", 0),
     "branches": lambda console: print_branches(console, hostile(branch_report()), "worst", None),
+    "fold": lambda console: print_fold(console, hostile(fold_report()), "worst", None),
     "ranges": lambda console: print_ranges(console, range_report_of(bad())),
     "gate": lambda console: print_gate(console, judge(evidence(bad()), EVERYTHING)),
     "comparison": show_comparison,

@@ -26,6 +26,7 @@ from qdiag.writers.ci.sarif import gate_sarif
 from qdiag.writers.csv.bn import bn_csv
 from qdiag.writers.csv.branches import branch_csv
 from qdiag.writers.csv.diagnosis import diagnosis_layer_csv
+from qdiag.writers.csv.fold import fold_csv
 from qdiag.writers.csv.layers import layer_csv, range_csv
 from qdiag.writers.html.report import html_report
 from qdiag.writers.json.baseline import baseline_to_json
@@ -41,6 +42,7 @@ from qdiag.writers.words.cause_commands import commands, quoted
 from qdiag.writers.words.diagnosis_ranges import range_report_of
 from tests.branch_reports import branch_report
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
+from tests.fold_reports import fold_report
 from tests.foreign import FORMULA, HOSTILE, assert_clean, hostile
 from tests.gates import EVERYTHING, evidence
 from tests.other_tasks import judged_by_error
@@ -81,6 +83,7 @@ SURFACES: dict[str, Callable[[], str]] = {
     "ranges.csv": lambda: range_csv(range_report_of(hostile(diagnosis()))),
     "bn.csv": lambda: bn_csv(hostile(batchnorms())),
     "branches.csv": lambda: branch_csv(hostile(branch_report())),
+    "fold.csv": lambda: fold_csv(hostile(fold_report())),
     "gate.xml": lambda: gate_junit(gate_result()),
     "gate.sarif": lambda: gate_sarif(gate_result(), "1.0"),
     "gate.json": lambda: gate_to_json(gate_result()),
@@ -162,6 +165,7 @@ def test_no_cell_is_a_formula(surface: str, first: str) -> None:
         "ranges.csv": lambda: range_csv(range_report_of(hostile(diagnosis(), formula))),
         "bn.csv": lambda: bn_csv(hostile(batchnorms(), formula)),
         "branches.csv": lambda: branch_csv(hostile(branch_report(), formula)),
+        "fold.csv": lambda: fold_csv(hostile(fold_report(), formula)),
     }
     rows = list(csv.reader(io.StringIO(texts[surface]())))
     assert len({len(row) for row in rows}) == 1

@@ -1,0 +1,1 @@
+"""Folded BatchNorms and shared quantizers in words."""
