@@ -25,12 +25,14 @@ def printable(text: str, *, lines: bool = False) -> str:
     Args:
         lines: ends of lines (`\\n`) are the caller's own and stay.
     """
+    if text.isprintable():  # what Python calls so holds none of the above; many times faster than a search
+        return text
     return (_ANY_BUT_LINES if lines else _ANY).sub(_escape, text)
 
 
 def is_printable(text: str) -> bool:
     """Whether `printable` would leave the text as it is."""
-    return _ANY.search(text) is None
+    return text.isprintable() or _ANY.search(text) is None
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
+from json.encoder import encode_basestring_ascii
 from typing import Any, get_type_hints
 
 from qdiag.core.printable import is_printable, printable
@@ -13,12 +14,18 @@ Derived = Mapping[type, Sequence[str]]
 """Properties to be written beside the stored fields of a type, for readers' convenience."""
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+"""Made once: `json.dumps` makes an encoder for each value that it is given with these settings."""
+
+
 def to_plain(value: Any, derived: Derived) -> Any:
     """Dictionaries, lists, strings and numbers; the values that JSON lacks become "Infinity", "-Infinity", "NaN"."""
     if is_dataclass(value) and not isinstance(value, type):
-        real = _real_fields(type(value))
-        names = [field.name for field in fields(value)] + list(derived.get(type(value), ()))
-        return {name: to_plain(_as_real(getattr(value, name), name in real), derived) for name in names}
+        kind = type(value)
+        plain = {name: to_plain(_as_real(getattr(value, name), real), derived) for name, real in _fields(kind)}
+        for name in derived.get(kind, ()):
+            plain[name] = to_plain(getattr(value, name), derived)
+        return plain
     if isinstance(value, Mapping):
         return {str(key): to_plain(item, derived) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -29,10 +36,10 @@ def to_plain(value: Any, derived: Derived) -> Any:
 
 
 @cache
-def _real_fields(kind: type) -> frozenset[str]:
-    """Fields that hold real numbers."""
-    real = (float, float | None, tuple[float, ...])
-    return frozenset(name for name, hint in get_type_hints(kind).items() if hint in real)
+def _fields(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """Names of the fields, and which of them hold real numbers."""
+    real, hints = (float, float | None, tuple[float, ...]), get_type_hints(kind)
+    return tuple((field.name, hints[field.name] in real) for field in fields(kind))
 
 
 def _as_real(value: Any, is_real: bool) -> Any:
@@ -48,11 +55,13 @@ def dump(value: Any, indent: int = 0) -> str:
     """JSON text, indented by two; lists of numbers and of strings stay on one line, so that files stay short."""
     inner, outer = "  " * (indent + 1), "  " * indent
     if isinstance(value, dict) and value:
-        rows = (f"{inner}{json.dumps(key)}: {dump(item, indent + 1)}" for key, item in value.items())
+        rows = [f"{inner}{encode_basestring_ascii(key)}: {dump(item, indent + 1)}" for key, item in value.items()]
         return "{\n" + ",\n".join(rows) + f"\n{outer}}}"
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         return "[\n" + ",\n".join(f"{inner}{dump(item, indent + 1)}" for item in value) + f"\n{outer}]"
-    return _escaped(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    if (type(value) is float and math.isfinite(value)) or type(value) is int:
+        return repr(value)
+    return _escaped(_encode(value))
 
 
 def shown(value: Any) -> Any:

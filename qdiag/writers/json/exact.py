@@ -1,16 +1,17 @@
 """Stored values are of the very types that were written: `"5"`, `true` and `5.0` are no count."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-_PLAIN_KINDS = (int, float, str, bool)
-"""Fields of these need no walk: most of a result is made of them."""
 _BITS_MAX = 64
 _REAL_WORDS = ("Infinity", "-Infinity", "NaN")
+_WITHOUT_PARTS = (int, float, str, bool, NoneType)
+
+_Test = Callable[[Any], bool]
 
 
 def wrong_types(value: Any, plain: Any, hint: Any = None, at: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
@@ -21,51 +22,64 @@ def wrong_types(value: Any, plain: Any, hint: Any = None, at: tuple[str, ...] = 
         hint: the declared type; of a dataclass, its own.
     """
     if is_dataclass(value) and not isinstance(value, type) and isinstance(plain, Mapping):
-        for name, kind in _hints(type(value)).items():
-            if name in plain and not (kind in _PLAIN_KINDS and _is_of(plain[name], kind)):
+        for name, (kind, test) in _declared(type(value)).items():
+            if name in plain and not (test is not None and test(plain[name])):
                 yield from wrong_types(getattr(value, name), plain[name], kind, (*at, name))
     elif isinstance(value, tuple) and isinstance(plain, list):
-        kinds = get_args(_arm(hint, tuple))
+        kinds = _parts(hint, tuple)
         same = kinds[0] if len(kinds) == 2 and kinds[1] is Ellipsis else None
-        if same in (int, float, str) and all(_is_of(item, same) for item in plain):
+        if same in (int, float, str) and all(map(_test(same), plain)):
             return
         for i, (item, raw) in enumerate(zip(value, plain, strict=False)):
             kind = same if same is not None else kinds[i] if i < len(kinds) else None
             yield from wrong_types(item, raw, kind, (*at, str(i)))
     elif isinstance(value, Mapping) and isinstance(plain, Mapping):
-        kinds = get_args(_arm(hint, dict))
+        kinds = _parts(hint, dict)
         for key, raw in plain.items():
             yield from wrong_types(value.get(key), raw, kinds[1] if kinds else None, (*at, str(key)))
-    elif not any(_is_of(plain, kind) for kind in _arms(hint)):
+    elif not any(_test(kind)(plain) for kind in _arms(hint)):
         yield ".".join(at), _words(plain)
 
 
-def _is_of(plain: Any, kind: Any) -> bool:
-    if kind in (None, Any):
-        return True
+@cache
+def _test(kind: Any) -> _Test:
+    """Whether what the text holds is of a type that has no parts; of every other type the adapter has made sure."""
     if get_origin(kind) is Literal:
-        return any(plain == word and type(plain) is type(word) for word in get_args(kind))
+        words = get_args(kind)
+        return lambda plain: any(plain == word and type(plain) is type(word) for word in words)
     if kind is float:
-        return (isinstance(plain, int | float) and not isinstance(plain, bool)) or plain in _REAL_WORDS
+        return lambda plain: type(plain) in (float, int) or plain in _REAL_WORDS
     if kind is NoneType:
-        return plain is None
+        return lambda plain: plain is None
     if kind in (int, str, bool):
-        return type(plain) is kind and not _is_beyond(plain)
-    return True  # another kind of container, which the adapter has checked
+        return lambda plain: type(plain) is kind and not _is_beyond(plain)
+    return lambda _: True
 
 
+@cache
 def _arms(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _arm(hint: Any, origin: type) -> Any:
-    return next((kind for kind in _arms(hint) if get_origin(kind) is origin), None)
+@cache
+def _parts(hint: Any, origin: type) -> tuple[Any, ...]:
+    """The types of what a container holds."""
+    return get_args(next((kind for kind in _arms(hint) if get_origin(kind) is origin), None))
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _declared(kind: type) -> dict[str, tuple[Any, _Test | None]]:
+    """Type of every field, and a test for those without parts: most of a result is made of them, and needs no walk."""
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+    return {field.name: (hints[field.name], _whole_test(hints[field.name])) for field in fields(kind)}
+
+
+def _whole_test(hint: Any) -> _Test | None:
+    arms = _arms(hint)
+    if not all(arm in _WITHOUT_PARTS or get_origin(arm) is Literal for arm in arms):
+        return None
+    tests = tuple(map(_test, arms))
+    return tests[0] if len(tests) == 1 else lambda plain: any(test(plain) for test in tests)
 
 
 def _is_beyond(plain: Any) -> bool:
