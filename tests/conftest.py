@@ -27,6 +27,12 @@ def denormals_are_numbers() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+@pytest.fixture
+def one_layer_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have pictures of the worst layer, and not of seven more, which take as long as all the others."""
+    monkeypatch.setattr("qdiag.writers.plots.pictures.LAYERS_DRAWN", 1)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real weights and photographs, which the project itself does not ship."""

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.export import Dim, export, save
+
+from qdiag import demo_assets
 
 SIZE, CLASSES = 8, 5
 COMMANDS: dict[str, list[str]] = {
@@ -49,6 +52,14 @@ def make_inputs(folder: Path) -> None:
     np.savez(
         folder / "data.npz", calib_images=images[:32], calib_labels=labels[:32], images=images[32:], labels=labels[32:]
     )
+
+
+def use_as_demo(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo runs on the small network in place of its own, which takes ten times as long."""
+    monkeypatch.setattr(demo_assets, "demo_model_path", lambda: inputs / "net.pt2")
+    monkeypatch.setattr(demo_assets, "demo_data_path", lambda: inputs / "data.npz")
+    monkeypatch.setattr(demo_assets, "DEMO_ARCH", None)
+    monkeypatch.setattr(demo_assets, "DEMO_PRESET", None)
 
 
 def command_line(name: str, inputs: Path, folder: Path) -> list[str]:

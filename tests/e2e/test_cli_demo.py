@@ -16,6 +16,7 @@ from tests.figures import top1_of
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_layer_drawn")
 def test_the_demo_tells_the_story_and_its_commands_carry_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

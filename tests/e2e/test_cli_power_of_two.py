@@ -44,11 +44,12 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def diagnosed(net: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of diagnoses of the same network."""
+    """Diagnoses of the same network: a folder, and a file."""
     folder = tmp_path_factory.mktemp("diagnosed")
-    for name, options in {"powers": FOUR_BITS, "affine": ["--set", "weights.bits=4"]}.items():
-        assert run(["diagnose", *net, *options, "-o", str(folder / name), "-q"]) == 0
-    return {name: folder / name for name in ("powers", "affine")}
+    powers, affine = folder / "powers", folder / "affine.json"
+    assert run(["diagnose", *net, *FOUR_BITS, "-o", str(powers), "-q"]) == 0
+    assert run(["diagnose", *net, "--set", "weights.bits=4", "--json", str(affine), "-q"]) == 0
+    return {"powers": powers, "affine": affine}
 
 
 def sqnr(net: list[str], folder: Path, *options: str) -> Measurement:

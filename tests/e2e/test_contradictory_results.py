@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +56,29 @@ def leaves(value: Any, at: Place = ()) -> Iterator[tuple[Place, Any]]:
         yield at, value
 
 
-def changed(plain: dict[str, Any], at: Place, value: Any) -> str:
-    """The text with one leaf replaced; nothing else is copied."""
-    copy: Any = dict(plain)
-    place = copy
-    for key in at[:-1]:
-        place[key] = dict(place[key]) if isinstance(place[key], dict) else list(place[key])
-        place = place[key]
-    place[at[-1]] = deepcopy(value)
-    return json.dumps(copy)
+_TEXTS: dict[int, tuple[Any, str]] = {}
+"""Of parts that were written before, by identity: of a stored result all but one leaf is always the same."""
+
+
+def text_of(part: Any) -> str:
+    if id(part) not in _TEXTS:
+        _TEXTS[id(part)] = (part, json.dumps(part))  # held, so that no other part gets its number
+    return _TEXTS[id(part)][1]
+
+
+def changed(plain: Any, at: Place, value: Any) -> str:
+    """The text with one leaf replaced, or one more key; only what is around the leaf is written anew."""
+    if not at:
+        return json.dumps(value)
+    first, *rest = at
+    if isinstance(plain, list):
+        places: Any = enumerate(plain)
+    else:
+        places = {first: None, **plain}.items() if first not in plain else plain.items()
+    texts = ((key, changed(part, tuple(rest), value) if key == first else text_of(part)) for key, part in places)
+    if isinstance(plain, list):
+        return f"[{', '.join(text for _, text in texts)}]"
+    return "{" + ", ".join(f"{json.dumps(key)}: {text}" for key, text in texts) + "}"
 
 
 def is_refused(text: str) -> bool:

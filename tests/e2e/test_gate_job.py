@@ -54,9 +54,9 @@ def test_a_broken_one_fails_and_layer_and_cause_are_named_and_its_repair_passes(
     job: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ["--samples", "200", "--no-sensitivity", "--no-bits", "--scheme", "tf-uint8"]
-    assert run(["diagnose", str(demo_model_path()), *DATA, *few, "-o", "run1", "--quiet"]) == 0
+    assert run(["diagnose", str(demo_model_path()), *DATA, *few, "--json", "run1.json", "--quiet"]) == 0
     capsys.readouterr()
-    assert run(["gate", "run1", *LIMITS, "--forbid", "QD301", *FILES]) == 1
+    assert run(["gate", "run1.json", *LIMITS, "--forbid", "QD301", *FILES]) == 1
     failures = outcomes(job, "failure")
     assert {"drop of top-1", "forbidden QD301", "local SQNR of blocks.0.dw"} <= set(failures)
     for text in (failures["drop of top-1"], read(job / "summary.md"), read(job / "comment.md")):

@@ -30,7 +30,9 @@ import json, os, sys
 import matplotlib.pyplot, torch, qdiag.pipeline.diagnose, qdiag.writers.report_dir
 from qdiag.cli.app import run
 from qdiag.cli.process import prepare_process
+from qdiag.writers.plots import pictures
 
+pictures.LAYERS_DRAWN = 1
 prepare_process()
 print("ready", flush=True)
 for line in sys.stdin:

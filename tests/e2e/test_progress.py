@@ -9,7 +9,7 @@ import pytest
 from qdiag.batches import Batch
 from qdiag.cli.app import run
 from qdiag.loaders.data.samples import Selection
-from tests.e2e.measuring import COMMANDS, command_line, make_inputs
+from tests.e2e.measuring import COMMANDS, command_line, make_inputs, use_as_demo
 
 UNCOUNTED = {
     *("open the data", "capture", "find branches", "estimate the time", "data digest", "audit", "report"),
@@ -71,8 +71,11 @@ def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorder:
     return found
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, pytest.param("demo", marks=pytest.mark.slow)])
-def test_all_that_a_command_does_is_a_stage(name: str, inputs: Path, recorder: Recorder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*COMMANDS, "demo"])
+def test_all_that_a_command_does_is_a_stage(
+    name: str, inputs: Path, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_as_demo(inputs, monkeypatch)
     code = run(command_line(name, inputs, tmp_path))
     assert code in (0, 1) if name.startswith("gate") else code == 0
     assert recorder.current is None

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qdiag import demo_assets
 from qdiag.cli.app import run
 from qdiag.files.cache_folder import FolderCache
-from tests.e2e.measuring import COMMANDS, command_line, make_inputs, result
+from tests.e2e.measuring import COMMANDS, command_line, make_inputs, result, use_as_demo
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +38,7 @@ def result_of(name: str, line: list[str], folder: Path) -> bytes:
     return re.sub(rb'"elapsed_s": [^\n]*', b"", result(name, folder).read_bytes())
 
 
-def _as_demo(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo runs on the small network in place of its own, which takes ten times as long."""
-    monkeypatch.setattr(demo_assets, "demo_model_path", lambda: inputs / "net.pt2")
-    monkeypatch.setattr(demo_assets, "demo_data_path", lambda: inputs / "data.npz")
-    monkeypatch.setattr(demo_assets, "DEMO_ARCH", None)
-    monkeypatch.setattr(demo_assets, "DEMO_PRESET", None)
-
-
+@pytest.mark.usefixtures("one_layer_drawn")
 @pytest.mark.parametrize("name", [*COMMANDS, "demo"])
 def test_a_command_that_was_stopped_goes_on_from_there(
     name: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -54,7 +46,7 @@ def test_a_command_that_was_stopped_goes_on_from_there(
     folder, cache = tmp_path / "out", tmp_path / "cache"
     monkeypatch.setenv("QDIAG_CACHE_DIR", str(cache))
     folder.mkdir()
-    _as_demo(inputs, monkeypatch)
+    use_as_demo(inputs, monkeypatch)
     line = command_line(name, inputs, folder)
     whole = result_of(name, [*line, "--no-cache"], folder)
     assert not cache.exists()

@@ -46,6 +46,7 @@ def float_percent(measurement: Measurement) -> float:
     return figure.counts.reference_percent
 
 
+@pytest.mark.usefixtures("one_layer_drawn")
 @pytest.mark.parametrize("data", ["pictures", "pictures.npz"])
 def test_the_printed_command_repairs_it(data: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = files / f"wrong-{data}"
@@ -65,8 +66,8 @@ def test_the_printed_command_repairs_it(data: str, files: Path, capsys: pytest.C
         assert text.index("do not seem to be prepared") < text.index(verdict)
     (command,) = [line.strip() for line in printed.splitlines() if line.strip().startswith("qdiag diagnose")]
     assert command in (out / "report.md").read_text(encoding="utf-8")
-    again = files / f"again-{data}"
-    assert run([*shlex.split(command)[1:], *FEW, "-o", str(again)]) == 0
+    again = files / f"again-{data}.json"
+    assert run([*shlex.split(command)[1:], *FEW, "--json", str(again)]) == 0
     assert "do not seem to be prepared" not in capsys.readouterr().out
     repaired = read_diagnosis(again).measurement
     assert float_percent(repaired) > 95.0

@@ -14,6 +14,7 @@ from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, rep
 from tests.other_tasks import judged_by_error, judged_by_sqnr
 
 
+@pytest.mark.usefixtures("one_layer_drawn")
 def test_the_folder_holds_everything_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
     said: list[str] = []
@@ -79,6 +80,7 @@ def test_a_second_diagnosis_is_in_the_html(tmp_path: Path) -> None:
         assert found.measurement.model.digest[:12] in page
 
 
+@pytest.mark.usefixtures("one_layer_drawn")
 def test_awkward_figures_and_names_make_a_report_too(tmp_path: Path) -> None:
     written = write_report(awkward_diagnosis(), tmp_path, parts=("json", "md", "csv", "svg"))
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", path.name) for path in written)
