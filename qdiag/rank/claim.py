@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from qdiag.core.causes.ranking import Harm, Trial, Verdict
+from qdiag.core.causes.ranking import Harm, HarmState, Trial, Verdict
 from qdiag.core.causes.score import GAIN_LIMIT_DB
 from qdiag.rank.harm import is_gain, is_gain_in_db
 
@@ -21,20 +21,21 @@ def verdict_on(
     trials: Sequence[Trial],
     *,
     needed_in_sequence: bool,
-    is_all_repaired: bool = False,
+    left: HarmState | None = None,
     has_lost_output: bool = False,
 ) -> tuple[Verdict, str]:
     """The verdict on one suspect, and one short fact behind it.
 
     Args:
         needed_in_sequence: taking its repair out of the sequence of repairs loses something beyond noise.
-        is_all_repaired: the sequence of repairs leaves no harm.
+        left: what the sequence of repairs leaves; None without one.
         has_lost_output: an output that the figure does not speak of is lost.
     """
     measured = [trial for trial in trials if trial.recovery is not None]
     if not measured:
         return "untested", _why_untested(trials)
-    quieter = max((t.recovery.recovered_db for t in measured if t.recovery and is_gain_in_db(t.recovery)), default=0.0)
+    credited = [recovery for trial in measured if (recovery := trial.credited) is not None]
+    quieter = max((r.recovered_db for r in credited if is_gain_in_db(r)), default=0.0)
     if harm.verdict == "healthy" and has_lost_output:
         return "undecided", "the figure that judges is within its limit, and does not speak of the output that is lost"
     if harm.verdict == "healthy" and harm.state == "unsure":
@@ -54,20 +55,28 @@ def verdict_on(
         return "undecided", "too few samples to tell whether quantization costs anything"
     claims = [trial for trial in measured if is_claim(trial)]
     if claims:
-        own = [trial for trial in claims if trial.keeps_scheme]
-        reason = "its repair alone gives accuracy back" if own else "only a change of scheme gives accuracy back"
-        return "cause", reason
+        if any(trial.keeps_scheme for trial in claims):
+            return "cause", "its repair alone gives accuracy back"
+        return "cause", "of what was tried at its layers, only a change of scheme gives accuracy back"
     if needed_in_sequence:
         return "cause", "hidden behind another cause: its repair gives accuracy back on top of that one's"
-    if is_all_repaired:
+    if left == "healthy":
         return "harmless", "with the causes repaired, nothing is left that it could cost"
-    gained = [trial for trial in measured if trial.recovery is not None and is_gain(trial.recovery)]
-    if gained:
+    if left == "unsure":
+        return "undecided", "with the causes repaired, the samples are too few to tell whether anything is left"
+    if any(trial.is_on_top for trial in measured):
+        return (
+            "cause",
+            "hidden behind layers beside it: on top of those, a change of scheme here gives accuracy back",
+        )
+    if any(is_gain(recovery) for recovery in credited):
         return "undecided", "the same repair elsewhere gives back as much"
     if any(_may_gain(trial) for trial in measured):
         return "undecided", "what its repair gives back is within the noise of these samples"
     if quieter >= MUCH_DB:
         return "undecided", f"its repair recovers {quieter:.1f} dB at the output, and no accuracy beyond noise"
+    if any(trial.is_of_others for trial in measured):
+        return "harmless", "in float, its own layers give nothing back; what helps is the change at layers beside them"
     return "harmless", "its repair gives nothing back"
 
 
@@ -80,11 +89,12 @@ def _why_untested(trials: Sequence[Trial]) -> str:
 
 
 def _may_gain(trial: Trial) -> bool:
-    assert trial.recovery is not None
+    recovery = trial.credited
+    assert recovery is not None
     judged = trial.after.task.judged if trial.after is not None else None
-    if trial.recovery.has_task and judged is not None:
-        return trial.recovery.recovered_task > 0.0 and trial.recovery.recovered_task >= judged.small
-    return trial.recovery.recovered_db >= GAIN_LIMIT_DB
+    if recovery.has_task and judged is not None:
+        return recovery.recovered_task > 0.0 and recovery.recovered_task >= judged.small
+    return recovery.recovered_db >= GAIN_LIMIT_DB
 
 
 def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -103,13 +113,12 @@ def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
     """To sort suspects by, larger is stronger: gained within the scheme or not, points beyond noise, all points, dB."""
     measured = [t for t in trials if t.recovery is not None]
     own = [t for t in measured if t.keeps_scheme and t.recovery is not None and is_gain(t.recovery)]
-    best = order_trials(own or measured)
-    if not best or best[0].recovery is None:
+    recoveries = [recovery for t in own or measured if (recovery := t.credited) is not None]
+    if not recoveries:
         return (False, 0.0, 0.0, 0.0)
-    recoveries = [t.recovery for t in own or measured if t.recovery and t.recovery.has_task]
-    points = max((r.recovered_task for r in recoveries), default=0.0)
-    sure = max((r.recovered_task for r in recoveries if is_gain(r)), default=0.0)
-    decibels = max(_number(t.recovery.recovered_db) for t in own or measured if t.recovery)
+    points = max((r.recovered_task for r in recoveries if r.has_task), default=0.0)
+    sure = max((r.recovered_task for r in recoveries if r.has_task and is_gain(r)), default=0.0)
+    decibels = max(_number(r.recovered_db) for r in recoveries)
     return (bool(own), sure, points, decibels)
 
 

@@ -1,6 +1,7 @@
 """Changes of scheme for the whole network, and what its weights and its activations cost by themselves."""
 
-from qdiag.core.causes.ranking import PartScore, Trial
+from qdiag.core.causes.ranking import Trial
+from qdiag.core.causes.score import PartScore
 from qdiag.core.scheme import QuantScheme
 from qdiag.rank.bench import Bench
 from qdiag.repairs.table import REPAIRS

@@ -108,8 +108,7 @@ def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
         return (points(trial), trial.recovery.recovered_db)
 
     one, other = (
-        max((t for t in trials if not t.keeps_scheme and is_claim(t)), key=merit, default=None)
-        for trials in (whole, parts)
+        max((t for t in trials if not t.keeps_scheme and t.helps), key=merit, default=None) for trials in (whole, parts)
     )
     if one is None or other is None:
         return one or other
@@ -121,13 +120,11 @@ def _causes(
     before: Score, ordered: Sequence[tuple[Suspect, tuple[Trial, ...]]], steps: Sequence[Step], needed: Sequence[bool]
 ) -> tuple[RankedCause, ...]:
     own, harm, is_lost = suspects_steps(steps), harm_of(before), bool(lost_outputs(before))
-    is_all_repaired = bool(own) and harm_of(own[-1].after.score).verdict == "healthy"
+    left = harm_of(own[-1].after.score).state if own else None
     judged = list[Judged]()
     for suspect, trials in ordered:
         is_needed = any(step.suspect is suspect and n for step, n in zip(steps, needed, strict=True))
-        verdict = verdict_on(
-            harm, trials, needed_in_sequence=is_needed, is_all_repaired=is_all_repaired, has_lost_output=is_lost
-        )
+        verdict = verdict_on(harm, trials, needed_in_sequence=is_needed, left=left, has_lost_output=is_lost)
         judged.append((suspect, trials, *verdict))
     places = {id(step.suspect): i for i, step in enumerate(steps)}
 

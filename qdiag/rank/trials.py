@@ -9,8 +9,10 @@ from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import FloatCost
 from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
+from qdiag.rank.own_layers import own_cases, with_own_gains
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.rank.suspects import Suspect
+from qdiag.simulate.case import Case
 from qdiag.simulate.task.scoring import Scored, recovery
 
 _SAME_LAYERS = "elsewhere it changes these layers too"
@@ -24,8 +26,10 @@ def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect,
     """
     attempts = [bench.apply(s, repair, bench.case, s.sites) for s in suspects for repair in s.repairs]
     rows = bench.score_attempts(attempts, "repairs", beside=[bench.case])
-    trials = [_trial(bench, attempt, after, cost) for attempt, after, cost in rows]
-    trials = _with_placebos(bench, attempts, trials, [after for _, after, _ in rows])
+    trials, scores = [_trial(bench, *row) for row in rows], [after for _, after, _ in rows]
+    alone = own_cases(bench, attempts, trials)
+    trials = _with_placebos(bench, attempts, trials, scores, beside=list(alone.values()))
+    trials = with_own_gains(bench, attempts, trials, scores, alone)
     own = list(zip(attempts, trials, strict=True))
     return [(suspect, [trial for attempt, trial in own if attempt.suspect is suspect]) for suspect in suspects]
 
@@ -50,9 +54,17 @@ def _trial(bench: Bench, attempt: Attempt, after: Scored | None, cost: FloatCost
 
 
 def _with_placebos(
-    bench: Bench, attempts: Sequence[Attempt], trials: Sequence[Trial], scores: Sequence[Scored | None]
+    bench: Bench,
+    attempts: Sequence[Attempt],
+    trials: Sequence[Trial],
+    scores: Sequence[Scored | None],
+    beside: Sequence[Case],
 ) -> list[Trial]:
-    """The trials that gained something, beside the same repair elsewhere; the others need none."""
+    """The trials that gained something, beside the same repair elsewhere; the others need none.
+
+    Args:
+        beside: other cases that will be asked for, measured in the same passes.
+    """
     drawn: dict[int, tuple[FindingSite, ...]] = {}
     placebos: list[Attempt] = []
     result = list(trials)
@@ -76,12 +88,13 @@ def _with_placebos(
             continue
         drawn[i] = sites
         placebos.append(placebo)
-    measured = bench.score([p.treatment.case for p in placebos if p.treatment is not None], "placebos")
+    cases = [p.treatment.case for p in placebos if p.treatment is not None]
+    measured = bench.score([*cases, *beside], "placebos")[: len(cases)]
     for (i, sites), score in zip(drawn.items(), measured, strict=True):
         after = scores[i]
         assert after is not None
-        beside = Placebo(
+        elsewhere = Placebo(
             sites, recovery(before=bench.base, after=score), over_placebo=recovery(before=score, after=after)
         )
-        result[i] = replace(result[i], placebo=beside)
+        result[i] = replace(result[i], placebo=elsewhere)
     return result

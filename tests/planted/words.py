@@ -3,10 +3,14 @@
 import html
 import io
 import re
+from collections.abc import Mapping
 
+import pytest
 from rich.console import Console
 
 from qdiag.cli.tables.ranking import print_ranking
+from qdiag.core.causes.harm import harm_of
+from qdiag.core.causes.places import lost_most, sqnr_db_at
 from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
@@ -39,9 +43,27 @@ def assert_words_follow(found: Diagnosis) -> None:
         proofs_of_first = [t for t in ranking.claimed[0].trials if _is_proof(t)]
         by_scheme_alone = bool(proofs_of_first) and not any(t.keeps_scheme for t in proofs_of_first)
         assert ("only a change of scheme" in words) == by_scheme_alone, words
+        assert not (commands(found) and re.search("only a change of scheme repairs", words)), words
+    _assert_proofs_are_own(ranking)
     for cause in ranking.causes:
         is_refused = any(trial.refused is not None for trial in cause.trials)
         assert not (is_refused and "could be" in cause.reason), cause.reason
+
+
+def _assert_proofs_are_own(ranking: Ranking) -> None:
+    """No cause by what other layers give back, none harmless on an unsure state; decibels of one and the same place."""
+    for cause in ranking.claimed:
+        proofs = [t for t in cause.trials if _is_proof(t) and not (t.own is not None and not t.own.is_gain)]
+        needed = "hidden behind" in cause.reason
+        assert proofs or needed, cause.reason
+    own_steps = [step for step in ranking.waterfall if step.code]
+    if own_steps and harm_of(own_steps[-1].after).state == "unsure":
+        assert not [cause.code for cause in ranking.causes if cause.verdict == "harmless"]
+    place = lost_most(ranking.before)
+    for trial in (trial for cause in ranking.causes for trial in cause.trials):
+        if trial.recovery is not None and trial.after is not None and place is not None:
+            read = sqnr_db_at(trial.after, place) - sqnr_db_at(ranking.before, place)
+            assert trial.recovery.recovered_db == pytest.approx(read, abs=1e-4), trial.repair
 
 
 def assert_surfaces_follow(found: Diagnosis) -> None:
@@ -57,12 +79,27 @@ def assert_surfaces_follow(found: Diagnosis) -> None:
         if is_fallen:
             assert "Nothing to repair" not in said, name
             assert not re.search(r"\bhealthy\b", _shown(name, text)), name
+    _assert_harm_that_is_left_is_said(found, surfaces)
     allowed = _commands_that_help(found)
     for name, text in surfaces.items():
         stray = [line for line in _commands_in(name, text) if line not in allowed]
         assert not stray, (name, stray)
     for line in commands(found):
         assert all(line in _commands_in(name, text) for name, text in surfaces.items()), line
+
+
+def _assert_harm_that_is_left_is_said(found: Diagnosis, surfaces: Mapping[str, str]) -> None:
+    """Beside the commands, where the network is still harmed after them."""
+    ranking, way = found.ranking, found.ranking.way_around
+    is_repaired = harm_of(ranking.repaired).verdict != "harmed"
+    for name, text in surfaces.items():
+        said = " ".join(_shown(name, text).split())
+        if commands(found):
+            assert ("Repair a part of it" in said or "To repair a part of it:" in said) != is_repaired, name
+            assert ("is still harmed afterwards: the" in said) or is_repaired, name
+            assert "only a change of scheme repairs" not in said, name
+        if way is not None and way.after is not None and harm_of(way.after).verdict == "harmed":
+            assert "still harmed" in said, name
 
 
 def _terminal(found: Diagnosis) -> str:

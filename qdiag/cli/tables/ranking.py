@@ -20,8 +20,8 @@ from qdiag.cli.tables.sqnr_header import (
     preprocessing_lines,
     size_lines,
 )
-from qdiag.core.causes.ranking import PartScore, RankedCause, Ranking, Trial, WaterfallStep
-from qdiag.core.causes.score import Recovery
+from qdiag.core.causes.ranking import RankedCause, Ranking, Trial, WaterfallStep
+from qdiag.core.causes.score import PartScore, Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
@@ -38,6 +38,7 @@ from qdiag.writers.words.causes import (
 )
 from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
 from qdiag.writers.words.preprocessing import preprocessing_command
+from qdiag.writers.words.task.afterwards import afterwards_words, repair_heading, still_words
 from qdiag.writers.words.task.choice import counts_no_answers
 from qdiag.writers.words.task.figures import (
     bounds_words,
@@ -49,6 +50,8 @@ from qdiag.writers.words.task.figures import (
     noun,
     trial_criterion,
 )
+from qdiag.writers.words.task.places import lost_most_words
+from qdiag.writers.words.trials.remarks import trial_remarks
 
 _VERDICT_STYLES = {"cause": "bold red", "fused": "red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4
@@ -70,8 +73,11 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
         console.print()
         rows = [row for cause in ranking.causes for row in _rows(cause)]
         name = Column("suspects and their repairs,\neach made alone", _name, wraps=True)
-        console.print(fit_table(console, name, _columns(ranking), rows))
-        reasons = list(_reasons(ranking))
+        table = fit_table(console, name, _columns(ranking), rows)
+        console.print(table)
+        reasons, where = list(trial_remarks(ranking)), lost_most_words(ranking.before)
+        if where and any("SQNR" in str(column.header) for column in table.columns):
+            reasons.append(f"The SQNR that comes back is that{where}, which had lost most.")
         if reasons:
             console.print()
         for reason in reasons:
@@ -181,16 +187,6 @@ def _criterion(row: Row) -> Criterion | None:
     return trial_criterion(row[1]) if isinstance(row[1], Trial) else None
 
 
-def _reasons(ranking: Ranking) -> Iterator[str]:
-    """Why suspects are not called causes, and why repairs were not made."""
-    for cause in ranking.causes:
-        if cause.verdict != "cause":
-            yield f"{cause.rank}. {cause.code} is {VERDICT_WORDS[cause.verdict]}: {cause.reason}."
-        for trial in cause.trials:
-            if trial.refused is not None and cause.verdict != "harmless":
-                yield f"{cause.rank}. {cause.code}, {trial_title(trial)}: refused, {trial.refused}."
-
-
 def _waterfall(ranking: Ranking) -> Iterator[tuple[str, Text]]:
     criterion = ranking.criterion
     yield "one after another", Text(f"as it is: {score_words(ranking.before, criterion)}")
@@ -220,7 +216,7 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
     if ranking.ways_around:
         console.print()
         lines = [
-            (repair_title(t.repair), Text(score_words(t.after, ranking.criterion)))
+            (repair_title(t.repair), Text(score_words(t.after, ranking.criterion) + still_words(t.after)))
             for t in ranking.ways_around
             if t.after
         ]
@@ -230,10 +226,17 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
     if counts_no_answers(ranking.before.task):
         console.print()
         console.print(next_step(ranking.before.task))
-    for title, found in (("To repair it:", proposed), ("Or around it:" if proposed else "Around it:", around)):
+    way = ranking.way_around.after if ranking.way_around is not None else None
+    for title, found, after in (
+        (repair_heading(ranking), proposed, ranking.repaired),
+        ("Or around it:" if proposed else "Around it:", around, way),
+    ):
         if found:
             console.print()
             _print_commands(console, title, found)
+            left = afterwards_words(after)
+            if left:
+                console.print(Text(f"  {left}"))
 
 
 def _print_commands(console: Console, title: str, lines: Sequence[str]) -> None:

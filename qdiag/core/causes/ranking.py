@@ -6,7 +6,7 @@ from typing import Literal
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.causes.repair_traits import keeps_scheme
-from qdiag.core.causes.score import FloatCost, Recovery, Score
+from qdiag.core.causes.score import FloatCost, PartScore, Recovery, Score
 from qdiag.core.measures.task import Criterion, Figure, Interval, loss_between
 
 Verdict = Literal["cause", "fused", "harmless", "undecided", "untested"]
@@ -42,6 +42,9 @@ class Trial:
         keeps_scheme: the integer format stays as the user set it. None, as in results stored before trials said so,
             stands for what is known of the repair, and is replaced by that at once.
         first: repairs that were made before this one; `recovery` is over the network with these.
+        own: what the suspect's own layers give back with all that they compute in float, for changes of scheme that
+            gain and reach other layers too. over_others: what the trial has over the same change at those alone, where
+            `own` is no gain, and they leave harm. None otherwise.
     """
 
     repair: str
@@ -56,20 +59,44 @@ class Trial:
     costs: tuple[Evidence, ...] = ()
     keeps_scheme: bool | None = None
     first: tuple[str, ...] = ()
+    own: Recovery | None = None
+    over_others: Recovery | None = None
 
     def __post_init__(self) -> None:
         if self.keeps_scheme is None:
             object.__setattr__(self, "keeps_scheme", keeps_scheme(self.repair))
 
     @property
-    def is_claim(self) -> bool:
-        """It gave something back beyond noise, and more than its placebo, where there could be one.
-
-        What was tried in a network that is not the one asked about proves nothing of that.
-        """
+    def helps(self) -> bool:
+        """It gave something back beyond noise and its placebo, in the network asked about and not another one."""
         if self.first or self.recovery is None or not self.recovery.is_gain:
             return False
         return self.placebo is None or self.placebo.over_placebo.is_gain
+
+    @property
+    def is_claim(self) -> bool:
+        """It helps, and proves something about the suspect: what other layers alone give back does not."""
+        return self.helps and not self.is_of_others
+
+    @property
+    def is_of_others(self) -> bool:
+        """What it gives back comes from the other layers that it reaches: the suspect's own give nothing back."""
+        return self.own is not None and not self.own.is_gain
+
+    @property
+    def is_on_top(self) -> bool:
+        """Beyond noise it has more than the same change at the other layers alone, which leave harm."""
+        return self.over_others is not None and self.over_others.is_gain
+
+    @property
+    def credited(self) -> Recovery | None:
+        """What counts for the suspect: of a change that reaches other layers, no more than its own layers give back."""
+        if self.own is None or self.recovery is None:
+            return self.recovery
+        if self.is_of_others:
+            return self.over_others if self.over_others is not None and self.is_on_top else self.own
+        own, whole = (r.recovered_task if r.has_task else r.recovered_db for r in (self.own, self.recovery))
+        return self.own if own < whole else self.recovery
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +187,6 @@ class WaterfallStep:
     gained: Recovery
     settings: tuple[str, ...] = ()
     float_cost: FloatCost | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PartScore:
-    """Only the weights quantized, or only the activations.
-
-    Attributes:
-        before: with the weights as they are. after: with all steps of the waterfall; None without steps.
-    """
-
-    part: Literal["weights", "activations"]
-    before: Score
-    after: Score | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from qdiag.core.measures.measurement import OutputRecord, lowest_sqnr_db
 from qdiag.core.measures.task import UNDEFINED, Interval, PairedCounts, TaskResult
@@ -33,6 +34,19 @@ class Score:
     def task_value(self) -> float:
         """The figure by which the network is judged; NaN where that is the SQNR of its outputs."""
         return self.task.judged.simulated if self.task.judged is not None else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore:
+    """Only the weights quantized, or only the activations.
+
+    Attributes:
+        before: with the weights as they are. after: with all steps of the waterfall; None without steps.
+    """
+
+    part: Literal["weights", "activations"]
+    before: Score
+    after: Score | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Plans in which one layer stands alone: its quantizers on and all others off, or the other way round."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from qdiag.core.measures.sensitivity import SensitivityPart
@@ -30,9 +30,22 @@ def alone(case: Case, name: str, part: SensitivityPart) -> Case:
 
 def all_but(case: Case, name: str, part: SensitivityPart) -> Case:
     """All quantizers of the part, except those of one layer."""
-    parted = part_only(case, part)
-    off = {other: LayerPlan(float_reason="left out") for other in _together(case, name)}
-    return _switched(parted, {**parted.plan.layers, **off})
+    return all_but_these(part_only(case, part), (name,))
+
+
+def all_but_these(case: Case, names: Collection[str]) -> Case:
+    """All quantizers, except those of some layers, of their constant operands, and of those that share their outputs'.
+
+    Where a layer's output has the quantizer of another one, that is off too.
+    """
+    off = {other: LayerPlan(float_reason="left out") for other in layers_with(case, names)}
+    return _switched(case, {**case.plan.layers, **off})
+
+
+def layers_with(case: Case, names: Collection[str]) -> tuple[str, ...]:
+    """The layers, those whose quantizer stands at their output, and those that these are switched together with."""
+    owners = [case.plan.layers[name].shared_with or name for name in names]
+    return tuple(dict.fromkeys(other for name in (*names, *owners) for other in _together(case, name)))
 
 
 def part_only(case: Case, part: SensitivityPart) -> Case:

@@ -27,9 +27,12 @@ from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
 from qdiag.writers.words.size import size_words
+from qdiag.writers.words.task.afterwards import afterwards_words, leaves_harm, still_words
 from qdiag.writers.words.task.choice import judged_words, next_step_words
 from qdiag.writers.words.task.figures import change_unit, digits, figure_words, gain_of, noun
 from qdiag.writers.words.task.float_cost import float_words
+from qdiag.writers.words.task.places import lost_most_words, same_place_words
+from qdiag.writers.words.trials.own_layers import own_words
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -194,6 +197,7 @@ def capitalize_first(text: str) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
+    "afterwards": afterwards_words,
     "arithmetic": arithmetic_words,
     "bounds": bounds,
     "capitalize_first": capitalize_first,
@@ -212,15 +216,19 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "judged": judged_words,
     "size_words": size_words,
     "last_part": last_part,
+    "leaves_harm": leaves_harm,
     "loss": loss,
     "loss_tile": loss_tile,
+    "lost_most": lost_most_words,
     "meter": meter,
     "next_step": next_step_words,
     "noun": noun,
+    "own": own_words,
     "percent": percent,
     "place": place,
     "repair_title": repair_title,
     "trial_title": trial_title,
+    "same_place": same_place_words,
     "scheme": tensor_scheme_words,
     "score_words": score_words,
     "short": short,
@@ -228,6 +236,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "signed_change": signed_change,
     "state": state_of,
     "state_words": diagnosis_state_words,
+    "still": still_words,
     "thousands": thousands,
     "unbroken": unbroken,
     "value": value,

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from qdiag.core.causes.findings import Finding, FindingSite
-from qdiag.core.causes.ranking import RankedCause, Trial
+from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measures.task import Criterion
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, shell, table, text
 from qdiag.writers.words.bn import channel_list
 from qdiag.writers.words.causes import (
@@ -21,6 +20,7 @@ from qdiag.writers.words.causes import (
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.numbers import UNKNOWN, count_noun
 from qdiag.writers.words.scheme_changes import scheme_changes
+from qdiag.writers.words.task.afterwards import still_words
 from qdiag.writers.words.task.figures import (
     change_with_bounds,
     change_words,
@@ -29,6 +29,8 @@ from qdiag.writers.words.task.figures import (
     trial_criterion,
 )
 from qdiag.writers.words.task.float_cost import float_words
+from qdiag.writers.words.task.places import lost_most_words, same_place_words
+from qdiag.writers.words.trials.own_layers import credited_words, own_words
 
 _SITES_AT_MOST = 8
 _METHOD = (
@@ -49,7 +51,7 @@ def causes_section(diagnosis: Diagnosis) -> str:
         "Causes, ranked by what repairing them gives back",
         _METHOD,
         table(header, rows),
-        *(_suspect(cause, ranking.criterion) for cause in ranking.causes),
+        *(_suspect(cause, ranking) for cause in ranking.causes),
     )
 
 
@@ -58,7 +60,7 @@ def _cause_row(cause: RankedCause) -> tuple[str, ...]:
     back = placebo = ""
     if trial is not None and trial.recovery is not None:
         own = trial_criterion(trial)
-        back = text(recovery_words(trial.recovery, own))
+        back = text(credited_words(trial, own))
         placebo = text(trial.no_placebo or "not measured")
         if trial.placebo is not None:
             placebo = text(recovery_words(trial.placebo.recovery, own))
@@ -73,13 +75,13 @@ def _cause_row(cause: RankedCause) -> tuple[str, ...]:
     )
 
 
-def _suspect(cause: RankedCause, criterion: Criterion | None) -> str:
+def _suspect(cause: RankedCause, ranking: Ranking) -> str:
     blocks = [
         f"### {cause.rank}. {cause.code}: {text(cause_title(cause.code))}",
         f"{VERDICT_WORDS[cause.verdict].capitalize()}: {text(cause.reason)}." if cause.reason else "",
         _sites(cause.sites),
         _also(cause.findings[1:]),
-        _trials(cause.trials, criterion),
+        _trials(cause.trials, ranking),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -110,12 +112,13 @@ def _channels(site: FindingSite) -> str:
     return f"inputs {channel_list(site.inputs)}" if site.inputs else channel_list(site.channels)
 
 
-def _trials(trials: Sequence[Trial], criterion: Criterion | None) -> str:
+def _trials(trials: Sequence[Trial], ranking: Ranking) -> str:
     header = ("repair tried", "scheme", "gives back", "afterwards", "over its placebo", "float network")
-    return table(header, (_trial_row(trial, criterion) for trial in trials))
+    return table(header, (_trial_row(trial, ranking) for trial in trials))
 
 
-def _trial_row(trial: Trial, criterion: Criterion | None) -> tuple[str, ...]:
+def _trial_row(trial: Trial, ranking: Ranking) -> tuple[str, ...]:
+    criterion = ranking.criterion
     scheme = "kept" if trial.keeps_scheme else "changed"
     cost = float_words(trial.float_cost, trial.repair)
     name = f"{text(trial_title(trial))} ({code(trial.repair)})"
@@ -124,10 +127,34 @@ def _trial_row(trial: Trial, criterion: Criterion | None) -> tuple[str, ...]:
     placebo = text(trial.no_placebo or "not measured")
     if trial.placebo is not None:
         placebo = text(recovery_words(trial.placebo.over_placebo, criterion))
-    back = text(recovery_words(trial.recovery, criterion)) if trial.recovery else UNKNOWN
-    if trial.recovery is not None and trial.recovery.has_task:
-        back += f"; {text(change_with_bounds(None, trial.recovery.recovered_db, trial.recovery.db_interval))}"
-    return name, scheme, back, text(score_words(trial.after, criterion)) if trial.after else UNKNOWN, placebo, cost
+    return name, scheme, _back(trial, ranking), _afterwards(trial, ranking), placebo, cost
+
+
+def _back(trial: Trial, ranking: Ranking) -> str:
+    """What came back, where its decibels were read, and which share is that of the suspect's own layers."""
+    if trial.recovery is None:
+        return UNKNOWN
+    words = recovery_words(trial.recovery, ranking.criterion)
+    if trial.recovery.has_task:
+        words += f"; {change_with_bounds(None, trial.recovery.recovered_db, trial.recovery.db_interval)}"
+    own = own_words(trial, ranking.criterion)
+    return text(words + lost_most_words(ranking.before) + (f"; {own}" if own else ""))
+
+
+def _back_in_short(trial: Trial, ranking: Ranking) -> str:
+    if trial.recovery is None:
+        return UNKNOWN
+    where = "" if trial.recovery.has_task else lost_most_words(ranking.before)
+    return text(recovery_words(trial.recovery, ranking.criterion) + where)
+
+
+def _afterwards(trial: Trial, ranking: Ranking) -> str:
+    """What the network comes to, at the place where most had been lost too, and whether it is harmed then."""
+    if trial.after is None:
+        return UNKNOWN
+    same_place = same_place_words(ranking.before, trial.after)
+    still = still_words(trial.after) if ranking.harm.verdict == "harmed" else ""
+    return text(score_words(trial.after, ranking.criterion) + same_place + still)
 
 
 def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
@@ -153,19 +180,19 @@ def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str
 
 def ways_around_section(diagnosis: Diagnosis) -> str:
     """Changes of scheme: what they give back, what they cost, and how to measure them."""
-    criterion = diagnosis.ranking.criterion
-    trials = scheme_changes(diagnosis.ranking)
+    ranking = diagnosis.ranking
+    trials = scheme_changes(ranking)
     rows = [
         (
             text(repair_title(trial.repair)),
             count_noun(len(trial.layers), "layer"),
-            text(recovery_words(trial.recovery, criterion)) if trial.recovery else UNKNOWN,
-            text(score_words(trial.after, criterion)) if trial.after else UNKNOWN,
+            _back_in_short(trial, ranking),
+            _afterwards(trial, ranking),
             text("; ".join(map(evidence_words, trial.costs))) or UNKNOWN,
         )
         for trial in trials
     ]
-    helping = [trial for trial in trials if trial.is_claim]
+    helping = [trial for trial in trials if trial.helps]
     lines = list(dict.fromkeys(line for trial in helping for line in way_around_commands(diagnosis, trial)))
     intro = "For hardware that allows another scheme; each measured alone, on the network without repairs."
     header = ("change of scheme", "where", "gives back", "afterwards", "costs")

@@ -19,6 +19,7 @@ from qdiag.writers.words.causes import commands, headline
 from qdiag.writers.words.float_ops import float_share_warning
 from qdiag.writers.words.numbers import SILENT, UNKNOWN
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
+from qdiag.writers.words.task.afterwards import afterwards_words, repair_heading
 from qdiag.writers.words.task.choice import judged_words, next_step_words
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, change_with_bounds, level, value_words
 
@@ -61,11 +62,10 @@ def _verdict(diagnosis: Diagnosis) -> str:
         )
     blocks.append(text(f"{_first_upper(judged_words(ranking.before.task))}. {_next_step(ranking)}".rstrip()))
     if lines:
-        blocks += ["To repair it:", shell(lines)]
-        if any("--set" in line for line in lines):
-            blocks.append(
-                "`--set` changes the scheme of the whole network; the figures below repair the named layers alone."
-            )
+        blocks += [repair_heading(ranking), shell(lines)]
+        left = afterwards_words(ranking.repaired)
+        if left:
+            blocks.append(text(left))
     blocks.append(_figures(ranking))
     return "\n\n".join(blocks)
 

@@ -12,6 +12,7 @@ from qdiag.core.measures.measurement import OutputRecord, weakest_output
 from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
 from qdiag.writers.words.float_ops import reservation_words
 from qdiag.writers.words.numbers import SILENT, count_noun
+from qdiag.writers.words.task.afterwards import leaves_harm
 from qdiag.writers.words.task.choice import PROXY
 from qdiag.writers.words.task.figures import (
     bounds_words,
@@ -26,6 +27,7 @@ from qdiag.writers.words.task.figures import (
 )
 from qdiag.writers.words.task.harm import LOST_OUTPUT, RESERVED, state_words
 from qdiag.writers.words.task.loss_source import loss_source_words
+from qdiag.writers.words.trials.own_layers import credited_words
 
 __all__ = [
     "VERDICT_WORDS",
@@ -190,7 +192,12 @@ def _proof(ranking: Ranking, cause: RankedCause) -> str:
     back = gain_words(trial.recovery, trial_criterion(trial))
     if trial.keeps_scheme:
         return f"repaired alone, that gives back {back}"
-    return f"only a change of scheme repairs it, {repair_title(trial.repair)}: that gives back {back}"
+    change = f"{repair_title(trial.repair)}: that gives back {back}"
+    if ranking.waterfall and ranking.regained > 0.0:
+        there = "of what was tried there alone, only a change of scheme helps"
+        return f"{there}, {change}. Within the scheme, {_together(ranking)}"
+    left = ", and leaves the network harmed" if leaves_harm(trial.after) else ""
+    return f"only a change of scheme {'helps' if left else 'repairs it'}, {change}{left}"
 
 
 def cause_line(cause: RankedCause) -> str:
@@ -199,9 +206,11 @@ def cause_line(cause: RankedCause) -> str:
     trial = best_trial(cause)
     if cause.verdict != "cause" or trial is None or trial.recovery is None:
         return f"{head}: {VERDICT_WORDS[cause.verdict]}" + (f", {cause.reason}" if cause.reason else "")
+    criterion = trial_criterion(trial)
+    if trial.is_on_top:
+        return f"{head}: {repair_title(trial.repair)}, gives back {credited_words(trial, criterion)}"
     if not trial.is_claim:  # alone it gave nothing: what proves it stands in the sequence
         return f"{head}: {cause.reason}"
-    criterion = trial_criterion(trial)
     line = f"{head}: {trial_title(trial)}, gives back {recovery_words(trial.recovery, criterion)}"
     if trial.placebo is not None:
         line += f", its placebo {gain_words(trial.placebo.recovery, criterion)}"

@@ -57,6 +57,23 @@ def test_a_harmed_network_is_never_left_without_a_way(name: str) -> None:
     assert ranking.waterfall or ranking.way_around is not None
 
 
+def test_the_concat_of_the_unet_is_hidden_behind_its_skip() -> None:
+    first, second = diagnosis("unet").ranking.claimed
+    assert (second.code, second.layers) == ("QD401", ("concat",))
+    wide = next(trial for trial in second.trials if trial.repair == "activations_16bit")
+    assert wide.is_of_others and wide.is_on_top and wide.over_others is not None and wide.recovery is not None
+    assert wide.over_others.recovered_task < 0.5 * wide.recovery.recovered_task
+    assert first.code == "QD205"
+
+
+@pytest.mark.parametrize("name", ["two_outputs", "three_outputs"])
+def test_a_last_layer_behind_the_fault_is_no_cause(name: str) -> None:
+    (cause,) = diagnosis(name).ranking.claimed
+    assert cause.code == "QD205"
+    last = next(cause for cause in diagnosis(name).ranking.causes if cause.code == "QD406")
+    assert all(trial.is_of_others for trial in last.trials if trial.helps)
+
+
 @pytest.mark.parametrize("name", TASK_NETWORKS)
 def test_words_follow_what_was_measured(name: str) -> None:
     assert_words_follow(diagnosis(name))

@@ -3,8 +3,9 @@
 The images are letterboxed: bars above and below, where the logits are trained to be near -25. They hold nearly all of
 the output's energy, while the rings are decided by logits near 0, so that an error of 20 dB costs many pixels. The
 fault: one channel of the skip connection is a hundred times larger than the others, with weights behind that undo it,
-so that one scale for the skip, and for the concat that takes it, leaves the other channels a few steps. In float the
-network computes what its healthy twin does.
+so that one scale for the skip leaves the other channels a few steps. In float the network computes what its healthy
+twin does. Of 0.07 in IoU that int8 costs, the skip alone in float gives back 0.044. The concat that takes the skip has
+the same large channel and a second share: alone in float it gives back nothing beyond noise, on top of the skip 0.02.
 """
 
 from functools import cache
@@ -113,8 +114,8 @@ NETWORKS = (
         judged="output",
         float_min=0.55,
         drop_min=0.05,
-        layers=("concat",),
-        code="QD401",
+        layers=("encode.0",),
+        code="QD205",
         twin="unet_healthy",
     ),
     TaskNetwork(

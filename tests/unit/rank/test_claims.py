@@ -104,7 +104,28 @@ def test_the_other_verdicts() -> None:
     assert verdict_on(HARMED, [trial(0, decibels=0.0)], needed_in_sequence=False)[0] == "harmless"
     assert verdict_on(HARMED, [trial(0, decibels=0.0)], needed_in_sequence=True)[0] == "cause"
     assert verdict_on(HARMED, [trial(6, decibels=0.0)], needed_in_sequence=False)[0] == "undecided"
-    assert verdict_on(HARMED, [trial(6, decibels=0.0)], needed_in_sequence=False, is_all_repaired=True)[0] == "harmless"
+    assert verdict_on(HARMED, [trial(6, decibels=0.0)], needed_in_sequence=False, left="healthy")[0] == "harmless"
+    assert verdict_on(HARMED, [trial(6, decibels=0.0)], needed_in_sequence=False, left="harmed")[0] == "undecided"
+
+
+def test_nothing_is_harmless_where_the_sequence_leaves_an_unsure_state() -> None:
+    for points in (0, 6):
+        verdict, reason = verdict_on(HARMED, [trial(points, decibels=0.0)], needed_in_sequence=False, left="unsure")
+        assert (verdict, "too few to tell" in reason) == ("undecided", True)
+    assert verdict_on(HARMED, [trial(60)], needed_in_sequence=False, left="unsure")[0] == "cause"
+
+
+def test_of_a_wide_change_its_own_share_decides_the_verdict_and_the_rank() -> None:
+    wide = trial(60, "activations_16bit")
+    of_others = replace(wide, own=gained(0, decibels=0.0))
+    assert verdict_on(HARMED, [wide], needed_in_sequence=False)[0] == "cause"
+    assert verdict_on(HARMED, [of_others], needed_in_sequence=False)[0] == "harmless"
+    assert verdict_on(HARMED, [replace(wide, own=gained(5, decibels=0.2))], needed_in_sequence=False)[0] == "undecided"
+    on_top = replace(of_others, over_others=gained(30))
+    assert verdict_on(HARMED, [on_top], needed_in_sequence=False)[0] == "cause"
+    assert verdict_on(HARMED, [on_top], needed_in_sequence=False, left="healthy")[0] == "harmless"
+    small, half = replace(wide, own=gained(20)), trial(40, "activations_16bit")
+    assert strength([wide]) > strength([half]) > strength([on_top]) > strength([small]) > strength([of_others])
 
 
 def test_repairs_that_keep_the_scheme_come_first_and_decide_the_rank() -> None:

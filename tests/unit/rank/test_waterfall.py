@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from qdiag.core.causes.findings import Finding
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.ranking import Ranking
 from qdiag.rank.claim import order_trials
 from qdiag.rank.rank import rank_causes
@@ -186,7 +187,9 @@ def test_one_repair_is_proof_of_one_cause() -> None:
     assert [(cause.code, cause.verdict) for cause in ranking.causes] == [("QD104", "cause"), ("QD201", "undecided")]
     assert ranking.causes[1].reason == "the repair that helps is that of QD104 at the same layers"
     other = ranked(case, [findings[0], finding("1", OTHER, code="QD201")], unshift(), shift(OTHER))
-    assert [cause.verdict for cause in other.causes] == ["cause", "harmless"]
+    assert harm_of(other.repaired).state == "unsure"
+    assert [cause.verdict for cause in other.causes] == ["cause", "undecided"]
+    assert "too few to tell whether anything is left" in other.causes[1].reason
 
 
 def test_what_helps_without_a_finding_is_said_and_can_be_run() -> None:

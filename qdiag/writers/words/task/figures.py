@@ -9,6 +9,7 @@ from qdiag.core.causes.ranking import Trial
 from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.task import Criterion, Figure, Interval, TaskResult
 from qdiag.writers.words.numbers import UNKNOWN, number
+from qdiag.writers.words.task.places import weakest_words
 
 WEAKEST_SQNR = "weakest output SQNR"
 """Of the output that lost most, at its weakest part where parts count; that of a whole output is `SQNR of NAME`."""
@@ -152,13 +153,17 @@ def _named(criterion: Criterion | None, value: float) -> str:
 
 
 def score_words(score: Score, criterion: Criterion | None) -> str:
-    """`65.4 % top-1, 8.2 dB`; where the unit is no share, `MAE 0.4567 m, weakest output SQNR 8.2 dB`."""
+    """`65.4 % top-1, 8.2 dB`; where the unit is no share, `MAE 0.4567 m, weakest output SQNR 8.2 dB`.
+
+    Of several outputs, or parts of one, it is said which is the weakest: `8.2 dB (output embedding)`.
+    """
     parts = []
     if criterion is not None and not math.isnan(level(score, criterion)):
         parts.append(level_words(score, criterion))
     if score.outputs:
         is_clear = criterion is None or criterion.unit == "%"
-        parts.append(("" if is_clear else f"{WEAKEST_SQNR} ") + value_words(None, score.output_sqnr_db))
+        sqnr = value_words(None, score.output_sqnr_db)
+        parts.append(("" if is_clear else f"{WEAKEST_SQNR} ") + sqnr + weakest_words(score))
     return ", ".join(parts) or UNKNOWN
 
 

@@ -1,0 +1,36 @@
+"""Whether a repair or another scheme leaves the network harmed, the same on every surface."""
+
+from qdiag.core.causes.harm import harm_of
+from qdiag.core.causes.ranking import Ranking
+from qdiag.core.causes.score import Score
+from qdiag.writers.words.task.harm import cost_words
+
+
+def leaves_harm(after: Score | None) -> bool:
+    """The network is harmed afterwards."""
+    return after is not None and harm_of(after).verdict == "harmed"
+
+
+def afterwards_words(after: Score | None) -> str:
+    """`The network is still harmed afterwards: the loss of top-1 is 3.4 pp (...), and harm begins beyond 1.0 pp.`
+
+    Empty where the samples are enough to say that it is not.
+    """
+    if after is None:
+        return ""
+    harm = harm_of(after)
+    if harm.state == "healthy":
+        return ""
+    if harm.verdict == "harmed":
+        return f"The network is still harmed afterwards: {cost_words(harm)}."
+    return f"The samples are too few to tell whether harm is left afterwards: {cost_words(harm)}."
+
+
+def repair_heading(ranking: Ranking) -> str:
+    """Above the commands: whether they repair the network, or a part of what it lost."""
+    return "To repair a part of it:" if leaves_harm(ranking.repaired) else "To repair it:"
+
+
+def still_words(after: Score | None) -> str:
+    """`; still harmed`, behind the figures of a network in a table."""
+    return "; still harmed" if leaves_harm(after) else ""
