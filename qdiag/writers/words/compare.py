@@ -107,7 +107,7 @@ def matching_words(comparison: Comparison) -> Iterator[str]:
         first = f"{fused[0].name_before} → {fused[0].name}"
         words = "one convolution in the other network, and compared with it"
         yield f"{len(fused)} {noun} {words}{_doubt(fused)}; first {first}"
-        yield "a block is judged by its propagated SQNR; locally, its last layer and a whole convolution are two things"
+        yield "a block is judged by its propagated SQNR: the local one is that of its last layer, not of all of it"
     renamed = [layer for layer in comparison.layers if layer.is_renamed and layer.matched_by != "fused block"]
     if renamed:
         first = f"{renamed[0].name_before} → {renamed[0].name}"

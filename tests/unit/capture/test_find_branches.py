@@ -1,5 +1,6 @@
 """Blocks of parallel linear branches are found by what they compute, and fused exactly; nothing else is found."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ from torch.nn import functional as F
 
 from qdiag.capture.branches.find import find_blocks
 from qdiag.capture.branches.fuse import fuse_blocks
-from qdiag.capture.capture import capture, largest_delta
+from qdiag.capture.capture import capture, largest_delta, program_from_export
 from qdiag.capture.program import Program, Runner
 from qdiag.loaders.data.sources import batches_from
 from qdiag.subject import Subject
+from qdiag.zoo import ZOO, build
 from tests.networks.branches import BLOCKS, RepVGGBlock, conv_bn, randomized
 
 _EXACT = 1e-4
@@ -211,6 +213,17 @@ class _TwoSources(nn.Module):
 @pytest.mark.parametrize("kind", [_Inception, _Residual, _Dense, _SqueezeExcite, _ReadElsewhere, _TwoSources])
 def test_silent_on_networks_without_parallel_linear_branches(kind: type[nn.Module]) -> None:
     assert find_blocks(_captured(randomized(kind()), _images(0))) == ()
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if "repvgg" not in name])
+def test_silent_on_the_zoo(name: str) -> None:
+    """By the graph alone: the weights have no values, and a block that was found could not be fused."""
+    known = inspect.signature(ZOO[name]).parameters
+    arguments = {key: value for key, value in (("width", 0.25), ("depth", 8)) if key in known}
+    with torch.device("meta"):
+        network, x = build(name, arguments), torch.empty(2, 3, 32, 32)
+    exported = torch.export.export(network, (x,), strict=False)
+    assert find_blocks(program_from_export(exported, "export")) == ()
 
 
 class _PaddedTwice(nn.Module):

@@ -12,6 +12,8 @@ from qdiag.core.measures.branches import BlockLayers
 from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.task_change import Change
 from qdiag.errors import ConfigError
+from qdiag.writers.plots.two_errors import compared_errors_figure
+from qdiag.writers.words.compare import matching_words
 from tests import diagnoses
 from tests.figures import metric, with_metrics
 from tests.measurements import sums
@@ -250,3 +252,22 @@ def test_a_block_is_compared_with_its_fused_convolution() -> None:
         assert [layer.block for layer in (*result.missing, *result.new)] == [name, name]
         assert {cause.status for cause in result.causes} <= {"remains", "suspect"}, "the cause lies inside the block"
         assert not result.notes
+
+
+def test_what_became_of_the_layers_of_a_block_is_said_and_drawn() -> None:
+    fused = diagnoses.diagnosis()
+    name = fused.ranking.causes[0].sites[0].layer
+    before = with_branches(fused, name)
+    result = compare_diagnoses(before, fused)
+    first, judged, gone = matching_words(result)
+    assert first == (
+        f"1 block of parallel branches is one convolution in the other network, and compared with it; first {name}.add "
+        f"→ {name}"
+    )
+    assert judged.startswith("a block is judged by its propagated SQNR")
+    assert gone == f"2 layers gone that lie inside these blocks: {name}.dense, {name}.point"
+    axes = compared_errors_figure(result, before.measurement, fused.measurement).axes[0]
+    place = [layer.name for layer in result.layers].index(name)
+    drawn = [line.get_ydata()[place] for line in axes.lines[:2]]
+    ends = before.measurement.record(f"{name}.add"), fused.measurement.record(name)
+    assert drawn == [record.propagated.mse for record in ends]
