@@ -52,6 +52,11 @@ def layers_of(case: Case, sites: Sequence[FindingSite]) -> tuple[Layer, ...]:
     return tuple(layer for layer in case.network.graph.layers if not names or layer.name in names)
 
 
+def places(sites: Sequence[FindingSite]) -> str | None:
+    """Where a repair was to be made, for messages."""
+    return ", ".join(site.layer for site in sites[:3]) or None
+
+
 def with_quantized_weights(case: Case, layers: Sequence[Layer]) -> tuple[str, ...]:
     """Names of those that have one."""
     return tuple(layer.name for layer in layers if case.plan.layers[layer.name].weight is not None)
@@ -85,9 +90,9 @@ def change_weights(case: Case, sites: Sequence[FindingSite], change: Changes, *,
     names = with_quantized_weights(case, layers_of(case, sites))
     everywhere = with_quantized_weights(case, case.network.graph.layers)
     own = {name: case.scheme.weights_of(name) for name in names}
-    changes = _possible({name: change(scheme) for name, scheme in own.items()}, own, at=_at(sites))
+    changes = _possible({name: change(scheme) for name, scheme in own.items()}, own, at=places(sites))
     if not changes:
-        raise RepairRefused(refusal if names else "no layer here has a quantized weight", at=_at(sites))
+        raise RepairRefused(refusal if names else "no layer here has a quantized weight", at=places(sites))
     free = without_stale_edits(case, changes)
     return _scheme_change(free, "weights", changes, everywhere)
 
@@ -96,7 +101,7 @@ def change_activations(case: Case, sites: Sequence[FindingSite], change: Changes
     """The outputs of the sites' layers under another scheme; arguments and errors as in `change_weights`."""
     names = quantizer_owners(case, layers_of(case, sites))
     return change_outputs(
-        case, names, change, refusal=refusal if names else "no output here is quantized", at=_at(sites)
+        case, names, change, refusal=refusal if names else "no output here is quantized", at=places(sites)
     )
 
 
@@ -223,7 +228,3 @@ def _checked(scheme: QuantScheme, fields: Mapping[str, Any]) -> QuantScheme:
         return replace(scheme, **fields)
     except ConfigError as error:
         raise RepairRefused(error.message, at=error.at, hint=error.hint) from None
-
-
-def _at(sites: Sequence[FindingSite]) -> str | None:
-    return ", ".join(site.layer for site in sites[:3]) or None

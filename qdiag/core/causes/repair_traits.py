@@ -39,7 +39,7 @@ class RepairTraits:
             the `plan` by which a checkpoint is quantized, or the network's `code`.
         scope: what it treats, given places of a finding: the channels that they name and no others, the layers that
             they name as a whole, or the whole network whatever they name.
-        why_not_written: why no checkpoint can hold it, and what to do instead; None where one can.
+        in_code: of what is written to `code`: why no checkpoint can hold it, and what to do instead.
         must_be_last: it fits the rounding of the weights as they then are, for one scheme, and moves the float network.
         helps_anywhere: it may be made wherever there are weights, finding or not.
         fix_bn_method: of `qdiag fix-bn`, which makes this repair.
@@ -51,11 +51,16 @@ class RepairTraits:
     keeps_scheme: bool
     writes: Writes
     scope: Scope
-    why_not_written: tuple[str, str] | None
+    in_code: tuple[str, str] | None = None
     must_be_last: bool = False
     helps_anywhere: bool = False
     fix_bn_method: Method | None = None
     mends_branches: bool = False
+
+    @property
+    def why_not_written(self) -> tuple[str, str] | None:
+        """Why no checkpoint can hold it, and what to do instead; None where one can."""
+        return _PLAN if self.writes == "plan" else self.in_code
 
     @property
     def placebo(self) -> PlaceboSites:
@@ -64,14 +69,13 @@ class RepairTraits:
 
 
 _TABLE = (
-    RepairTraits("fuse_branches", "branches fused into one convolution", True, "graph", "network", None),
+    RepairTraits("fuse_branches", "branches fused into one convolution", True, "graph", "network"),
     RepairTraits(
         "reset_variance_mean",
         "dead channels get the mean variance of the live ones",
         True,
         "tensors",
         "channel",
-        None,
         fix_bn_method="mean",
     ),
     RepairTraits(
@@ -80,7 +84,6 @@ _TABLE = (
         True,
         "tensors",
         "channel",
-        None,
         fix_bn_method="constant",
     ),
     RepairTraits(
@@ -89,19 +92,11 @@ _TABLE = (
         True,
         "tensors",
         "channel",
-        None,
         mends_branches=True,
     ),
-    RepairTraits("clip_idle_weights", "weights on inputs that carry nothing clipped", True, "tensors", "channel", None),
+    RepairTraits("clip_idle_weights", "weights on inputs that carry nothing clipped", True, "tensors", "channel"),
     RepairTraits(
-        "equalize",
-        "ranges equalized across layers",
-        True,
-        "tensors",
-        "layer",
-        None,
-        helps_anywhere=True,
-        mends_branches=True,
+        "equalize", "ranges equalized across layers", True, "tensors", "layer", helps_anywhere=True, mends_branches=True
     ),
     RepairTraits(
         "correct_bias",
@@ -109,7 +104,6 @@ _TABLE = (
         True,
         "tensors",
         "layer",
-        None,
         must_be_last=True,
         helps_anywhere=True,
         mends_branches=True,
@@ -120,43 +114,34 @@ _TABLE = (
         True,
         "plan",
         "layer",
-        _PLAN,
         helps_anywhere=True,
         mends_branches=True,
     ),
-    RepairTraits("raise_weight_scale", "weight scale raised until the bias fits", True, "plan", "channel", _PLAN),
-    RepairTraits("clip_sign_scale", "magnitude of signs without outlier weights", True, "plan", "channel", _PLAN),
+    RepairTraits("raise_weight_scale", "weight scale raised until the bias fits", True, "plan", "channel"),
+    RepairTraits("clip_sign_scale", "magnitude of signs without outlier weights", True, "plan", "channel"),
     RepairTraits(
-        "clip_activations_mse",
-        "activation range by least squared error",
-        True,
-        "plan",
-        "layer",
-        _PLAN,
-        helps_anywhere=True,
+        "clip_activations_mse", "activation range by least squared error", True, "plan", "layer", helps_anywhere=True
     ),
-    RepairTraits("clip_activations_percentile", "activation range by percentile", True, "plan", "layer", _PLAN),
-    RepairTraits("clip_activations_entropy", "activation range by entropy", True, "plan", "layer", _PLAN),
-    RepairTraits("cover_range", "activation range by minimum and maximum", True, "plan", "layer", _PLAN),
-    RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer", _PLAN),
-    RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer", _PLAN),
+    RepairTraits("clip_activations_percentile", "activation range by percentile", True, "plan", "layer"),
+    RepairTraits("clip_activations_entropy", "activation range by entropy", True, "plan", "layer"),
+    RepairTraits("cover_range", "activation range by minimum and maximum", True, "plan", "layer"),
+    RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer"),
+    RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer"),
     RepairTraits("scale_input_channels", "input channels scaled alike", True, "code", "layer", _INPUT_SCALE),
     RepairTraits("scale_output_channels", "output channels scaled alike", True, "code", "layer", _OUTPUT_SCALE),
-    RepairTraits("split_concat", "branches of a concat given apart", True, "plan", "layer", _PLAN),
-    RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network", _PLAN),
+    RepairTraits("split_concat", "branches of a concat given apart", True, "plan", "layer"),
+    RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network"),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
-    RepairTraits(
-        "per_channel_weights", "one weight scale per channel", False, "plan", "layer", _PLAN, mends_branches=True
-    ),
-    RepairTraits("center_weights", "weights centred before their sign", False, "plan", "layer", _PLAN),
-    RepairTraits("scale_signs", "one magnitude of signs per channel", False, "plan", "layer", _PLAN),
-    RepairTraits("eight_bits", "8 bits for layers of one or two", False, "plan", "layer", _PLAN),
-    RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer", _PLAN),
-    RepairTraits("activations_16bit", "16-bit activations", False, "plan", "layer", _PLAN),
-    RepairTraits("float_bias", "bias in float", False, "plan", "layer", _PLAN),
-    RepairTraits("wide_accumulator", "32-bit accumulator, no pair saturation", False, "plan", "network", _PLAN),
-    RepairTraits("reduce_weight_bits", "7-bit weights", False, "plan", "layer", _PLAN),
-    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", _PLAN, mends_branches=True),
+    RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", mends_branches=True),
+    RepairTraits("center_weights", "weights centred before their sign", False, "plan", "layer"),
+    RepairTraits("scale_signs", "one magnitude of signs per channel", False, "plan", "layer"),
+    RepairTraits("eight_bits", "8 bits for layers of one or two", False, "plan", "layer"),
+    RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer"),
+    RepairTraits("activations_16bit", "16-bit activations", False, "plan", "layer"),
+    RepairTraits("float_bias", "bias in float", False, "plan", "layer"),
+    RepairTraits("wide_accumulator", "32-bit accumulator, no pair saturation", False, "plan", "network"),
+    RepairTraits("reduce_weight_bits", "7-bit weights", False, "plan", "layer"),
+    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", mends_branches=True),
 )
 
 TRAITS: Mapping[str, RepairTraits] = {traits.name: traits for traits in _TABLE}

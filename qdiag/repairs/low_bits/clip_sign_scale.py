@@ -15,7 +15,7 @@ from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.numerics.quantizers.binary import Binary
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme_change import layers_of
+from qdiag.repairs.scheme_change import layers_of, places
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_plan_edits
 
@@ -45,7 +45,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
             edits[layer.name] = {"weight": replace(quantizer, alpha=alpha)}
             changed_count += count
     if not edits:
-        raise RepairRefused(reason, at=", ".join(site.layer for site in sites[:3]) or None)
+        raise RepairRefused(reason, at=places(sites))
     costs = (Evidence("changed_scales", changed_count, "scales"),)
     return Treatment(with_plan_edits(context.session, case, edits), tuple(edits), costs=costs)
 

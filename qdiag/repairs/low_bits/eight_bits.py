@@ -5,12 +5,13 @@ Weights become integers with a scale per channel, outputs affine integers, each 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import TensorChange, TensorScheme
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment, WholeChange
-from qdiag.repairs.scheme_change import change_activations, change_weights, setting_value
+from qdiag.repairs.scheme_change import change_activations, change_weights, places, setting_value
 from qdiag.simulate.case import Case
 
 _BITS = 8
@@ -23,26 +24,22 @@ _OUTPUTS = TensorChange(bits=_BITS, type="affine", symmetric=False, signed=False
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
     treated, names, settings = case, list[str](), list[str]()
     extra = _extra_weight_bytes(case, sites)
-    for change_part, part in ((change_weights, _for_weights), (change_activations, _for_outputs)):
+    for change_part, wide in ((change_weights, _WEIGHTS), (change_activations, _OUTPUTS)):
         try:
-            change = change_part(treated, sites, part, refusal=_REFUSAL)
+            change = change_part(treated, sites, partial(_if_low, wide), refusal=_REFUSAL)
         except RepairRefused:
             continue
         treated = change.applied(context.session)
         names += change.names
         settings += change.settings
     if not names:
-        raise RepairRefused(_REFUSAL, at=", ".join(site.layer for site in sites[:3]) or None)
+        raise RepairRefused(_REFUSAL, at=places(sites))
     costs = (Evidence("extra_weight_bytes", extra, "bytes"),)
     return Treatment(treated, tuple(dict.fromkeys(names)), settings=tuple(settings), costs=costs)
 
 
-def _for_weights(scheme: TensorScheme) -> TensorChange | None:
-    return _WEIGHTS if _is_low(scheme) else None
-
-
-def _for_outputs(scheme: TensorScheme) -> TensorChange | None:
-    return _OUTPUTS if _is_low(scheme) else None
+def _if_low(wide: TensorChange, scheme: TensorScheme) -> TensorChange | None:
+    return wide if _is_low(scheme) else None
 
 
 def _extra_weight_bytes(case: Case, sites: Sequence[FindingSite]) -> float:
@@ -75,7 +72,8 @@ def _everywhere(case: Case) -> WholeChange | None:
         activations=_OUTPUTS.over(scheme.activations) if outputs else scheme.activations,
         layers=layers,
     )
-    changes = [(kind, change) for kind, change, is_low in _parts(weights, outputs) if is_low]
+    changes = [("weights", _WEIGHTS)] if weights else []
+    changes += [("activations", _OUTPUTS)] if outputs else []
     for own in layers:
         at = f'layers."{own.pattern}".'
         changes += [(f"{at}weights", own.weights)] if own.weights is _WEIGHTS else []
@@ -84,10 +82,6 @@ def _everywhere(case: Case) -> WholeChange | None:
     names = tuple(layer.name for layer in case.network.graph.layers)
     costs = (Evidence("extra_weight_bytes", _extra_weight_bytes(case, ()), "bytes"),)
     return WholeChange(wide, names, tuple(settings), costs)
-
-
-def _parts(weights: bool, outputs: bool) -> tuple[tuple[str, TensorChange, bool], ...]:
-    return ("weights", _WEIGHTS, weights), ("activations", _OUTPUTS, outputs)
 
 
 def _is_low(scheme: TensorScheme) -> bool:

@@ -17,6 +17,7 @@ from qdiag.repairs.scheme_change import (
     change_outputs,
     integer_biases,
     layers_of,
+    places,
     quantizer_owners,
     setting_value,
     with_bias,
@@ -33,8 +34,9 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     fed_by = {name for layer in layers for name in layer.inputs}
     wide = tuple(layer for layer in graph.sites if layer in layers or layer.name in fed_by)
     names = quantizer_owners(case, wide)
-    at = ", ".join(site.layer for site in sites[:3]) or None
-    change = change_outputs(case, names, _change, refusal="nothing here is quantized to fewer than 16 bits", at=at)
+    change = change_outputs(
+        case, names, _change, refusal="nothing here is quantized to fewer than 16 bits", at=places(sites)
+    )
     readers = _readers_with_int32_bias(case, change.names)
     scheme, settings = with_bias(change.scheme, readers, "int64", everywhere=integer_biases(case, graph.layers))
     layer_names = tuple(dict.fromkeys((*change.names, *readers)))

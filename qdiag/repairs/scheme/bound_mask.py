@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.scheme import TensorChange
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme_change import change_each_output, layers_of, quantizer_owners
+from qdiag.repairs.scheme_change import change_each_output, layers_of, places, quantizer_owners
 from qdiag.simulate.case import Case
 
 
@@ -24,8 +24,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     layers = layers_of(case, sites)
     owners = {name for name in quantizer_owners(case, layers) if name in {layer.name for layer in layers}}
     changes = {layer.name: _change(case, layer.name, layer.inputs) for layer in layers if layer.name in owners}
-    at = ", ".join(site.layer for site in sites[:3]) or None
-    change = change_each_output(case, changes, refusal="no mask lies below the scores here", at=at)
+    change = change_each_output(case, changes, refusal="no mask lies below the scores here", at=places(sites))
     values = [c.range[0] for c in changes.values() if c is not None and c.range is not None]
     costs = (Evidence("mask_value", min(values)),)
     return Treatment(change.applied(context.session), change.names, settings=change.settings, costs=costs)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme_change import integer_biases, layers_of, with_bias
+from qdiag.repairs.scheme_change import integer_biases, layers_of, places, with_bias
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 
@@ -14,8 +14,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     graph, constants = case.network.graph, case.network.program.constants
     names = integer_biases(case, layers_of(case, sites))
     if not names:
-        at = ", ".join(site.layer for site in sites[:3]) or None
-        raise RepairRefused("no layer here has a bias in integers", at=at)
+        raise RepairRefused("no layer here has a bias in integers", at=places(sites))
     scheme, settings = with_bias(case.scheme, names, "float", everywhere=integer_biases(case, graph.layers))
     values = sum(constants[layer.bias].numel() for layer in graph.layers if layer.bias and layer.name in names)
     costs = (Evidence("float_biases", float(values), "values"),)

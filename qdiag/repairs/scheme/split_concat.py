@@ -14,7 +14,7 @@ from qdiag.capture.outputs.tails import output_concats
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme_change import escaped, layers_of
+from qdiag.repairs.scheme_change import escaped, layers_of, places
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 
@@ -30,11 +30,10 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     named = [layer.name for layer in layers_of(case, sites) if layer.name in tails]
     names = [name for name in named if case.plan.layers[name].output is not None]
     if not names:
-        at = ", ".join(site.layer for site in sites[:3]) or None
         why = (
             "nothing is quantized here" if named else "no concat here ends in an output of the network and nowhere else"
         )
-        raise RepairRefused(why, at=at)
+        raise RepairRefused(why, at=places(sites))
     patterns = (*case.scheme.split_concats, *map(escaped, names))
     setting = f"split_concats=[{', '.join(json.dumps(pattern, ensure_ascii=False) for pattern in patterns)}]"
     treated = with_scheme(context.session, case, replace(case.scheme, split_concats=patterns))

@@ -18,7 +18,7 @@ from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.core.graph import Layer
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.scheme_change import layers_of, with_quantized_weights
+from qdiag.repairs.scheme_change import layers_of, places, with_quantized_weights
 from qdiag.repairs.stale import without_stale_edits
 from qdiag.repairs.weighted_layer import stored_layer
 from qdiag.simulate.case import Case
@@ -88,7 +88,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
             treated.append(name)
             count += clipped
     if not tensors:
-        raise RepairRefused(reason, at=", ".join(site.layer for site in sites[:3]) or None)
+        raise RepairRefused(reason, at=places(sites))
     done = with_tensors(context.session, without_stale_edits(case, treated), tensors, recalibrate=False)
     costs = (Evidence("clipped_weights", float(count), "values"),)
     return Treatment(done, tuple(treated), moves_float=True, tensors=tensors, costs=costs)
