@@ -75,6 +75,19 @@ class Rows(Protocol):
         ...
 
 
+class RowTask(Rows, Protocol):
+    """A task whose answers are rows of numbers, which its fields decide."""
+
+    @property
+    def key(self) -> Hashable | None:
+        """See `Task`."""
+        return type(self).__name__, self
+
+    def tally(self) -> "RowTally":
+        """See `Task`."""
+        return RowTally(self)
+
+
 @dataclass
 class RowTally:
     """Collects rows; they stay on the device until `table` is called, so that no batch waits for another."""

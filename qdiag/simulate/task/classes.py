@@ -1,6 +1,5 @@
 """Top-1, top-5 and agreement of a classifier."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.core.measures.task import AGREEMENT, Criterion, Figure
 from qdiag.errors import TargetError
-from qdiag.simulate.task.base import Gain, RowTally, Table
+from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.shares import share_figure, share_gain
 from qdiag.simulate.task.top_k import is_in_top, same_top1
 
@@ -37,7 +36,7 @@ class Logits:
 
 
 @dataclass(frozen=True)
-class TopK:
+class TopK(RowTask):
     """Whether the label is among the k largest logits."""
 
     logits: Logits
@@ -46,13 +45,6 @@ class TopK:
     @property
     def criterion(self) -> Criterion:
         return Criterion(f"top-{self.k}")
-
-    @property
-    def key(self) -> Hashable:
-        return "top", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """1 where the label is among the k largest, (N, 1).
@@ -73,7 +65,7 @@ class TopK:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(RowTask):
     """Whether the answer, the largest logit, is the float network's."""
 
     logits: Logits
@@ -81,13 +73,6 @@ class Agreement:
     @property
     def criterion(self) -> Criterion:
         return AGREEMENT
-
-    @property
-    def key(self) -> Hashable:
-        return "agreement", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """1 where both have the same largest logit, (N, 1)."""

@@ -1,6 +1,5 @@
 """Segmentation and sequences: one class for each position."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.errors import DataError, TargetError
-from qdiag.simulate.task.base import Gain, RowTally, Table
+from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.sums import sums_figure, sums_gain
 
 IGNORED = 255
@@ -45,7 +44,7 @@ class Positions:
 
 
 @dataclass(frozen=True)
-class MeanIoU:
+class MeanIoU(RowTask):
     """Intersection over union of each class over all samples, and the mean over the classes that occur."""
 
     positions: Positions
@@ -53,13 +52,6 @@ class MeanIoU:
     @property
     def criterion(self) -> Criterion:
         return Criterion("mIoU")
-
-    @property
-    def key(self) -> Hashable:
-        return "miou", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """Intersection and union of each class in positions, (N, 2 C)."""
@@ -84,7 +76,7 @@ class MeanIoU:
 
 
 @dataclass(frozen=True)
-class PositionShare:
+class PositionShare(RowTask):
     """Share of positions with the right class: that of the mask, or of the float network's answer.
 
     Attributes:
@@ -100,13 +92,6 @@ class PositionShare:
         if self.is_against_float:
             return Criterion(f"{self.noun} agreement", limit=5.0, is_against_float=True)
         return Criterion(f"{self.noun} accuracy")
-
-    @property
-    def key(self) -> Hashable:
-        return "positions", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """Right positions, and all that count, (N, 2)."""

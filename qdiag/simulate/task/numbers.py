@@ -1,6 +1,5 @@
 """Regression and images: the distance between what a network gives and what it should give."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.errors import TargetError
-from qdiag.simulate.task.base import Gain, RowTally, Table
+from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.sums import sums_figure, sums_gain
 
@@ -23,7 +22,7 @@ _COSINE_LIMIT = 0.01
 
 
 @dataclass(frozen=True)
-class MeanError:
+class MeanError(RowTask):
     """Mean absolute error (MAE), or root of the mean square error (RMSE), over all numbers of all samples."""
 
     index: int
@@ -32,13 +31,6 @@ class MeanError:
     @property
     def criterion(self) -> Criterion:
         return Criterion(self.kind, "", "", False, RELATIVE_LIMIT, RELATIVE_LIMIT, is_relative=True)
-
-    @property
-    def key(self) -> Hashable:
-        return "error", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """The mean error of each sample and 1, (N, 2)."""
@@ -59,7 +51,7 @@ class MeanError:
 
 
 @dataclass(frozen=True)
-class PSNR:
+class PSNR(RowTask):
     """Peak signal-to-noise ratio of each sample, 10 log10(peak^2 / MSE), and the mean over samples.
 
     Attributes:
@@ -72,13 +64,6 @@ class PSNR:
     @property
     def criterion(self) -> Criterion:
         return Criterion("PSNR", "dB", "dB", True, _PSNR_LIMIT_DB, _PSNR_LIMIT_DB)
-
-    @property
-    def key(self) -> Hashable:
-        return "psnr", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """The PSNR of each sample and 1, (N, 2); an exact sample counts as 100 dB, so that means stay finite."""
@@ -95,7 +80,7 @@ class PSNR:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(RowTask):
     """Cosine between each embedding and its target: the target given, or the float network's own embedding."""
 
     index: int
@@ -104,13 +89,6 @@ class Cosine:
     @property
     def criterion(self) -> Criterion:
         return Criterion("cosine", "", "", True, _COSINE_LIMIT, _COSINE_LIMIT, is_against_float=self.is_against_float)
-
-    @property
-    def key(self) -> Hashable:
-        return "cosine", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """The cosine of each sample and 1, (N, 2); between two zero vectors it is 1."""

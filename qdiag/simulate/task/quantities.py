@@ -1,6 +1,5 @@
 """Regression of a few numbers, each a quantity of its own: pixels beside a radius, an angle beside a length."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
-from qdiag.simulate.task.base import Gain, RowTally, Table
+from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.numbers import RELATIVE_LIMIT, errors_of
 from qdiag.simulate.task.sums import sums_figure, sums_gain
 
@@ -19,7 +18,7 @@ QUANTITIES_AT_MOST = 16
 
 
 @dataclass(frozen=True)
-class ScaledError:
+class ScaledError(RowTask):
     """Mean absolute error of each number over the standard deviation of its targets, and the mean over the numbers.
 
     A plain mean of errors in pixels and in fractions would say nothing about the fractions. Numbers whose targets are
@@ -31,13 +30,6 @@ class ScaledError:
     @property
     def criterion(self) -> Criterion:
         return Criterion("nMAE", "", "", False, RELATIVE_LIMIT, RELATIVE_LIMIT, is_relative=True)
-
-    @property
-    def key(self) -> Hashable:
-        return "scaled error", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """Errors, targets and squares of targets, then 1, (N, 3 C + 1)."""

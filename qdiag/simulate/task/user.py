@@ -12,7 +12,7 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.errors import ConfigError, QdiagError, first_line
-from qdiag.simulate.task.base import Gain, RowTally, Table
+from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.meters.groups import group_figure, group_gain
 from qdiag.simulate.task.meters.tally import MeterTally
@@ -68,15 +68,12 @@ def user_task(request: MetricRequest) -> "UserFunction | UserMeter":
 
 
 @dataclass(frozen=True)
-class UserFunction:
+class UserFunction(RowTask):
     """`function(outputs, targets)`: scores (N,), or one number for the batch, which is then weighted by its samples."""
 
     criterion: Criterion
     function: Callable[[Any, Any], Any]
     key: Hashable | None = None
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """Score and weight, (N, 2), or (1, 2) with N as the weight.

@@ -1,6 +1,5 @@
 """Agreement with the boxes of the float network."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
-from qdiag.simulate.task.base import Gain, RowTally, Table
+from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.boxes.found import Found, areas, hits
 from qdiag.simulate.task.boxes.reader import BoxReader
 from qdiag.simulate.task.sums import sums_figure, sums_gain
@@ -21,7 +20,7 @@ _HALF = np.array([0.5])
 
 
 @dataclass(frozen=True)
-class BoxAgreement:
+class BoxAgreement(RowTask):
     """F1 over all images of the confident boxes, held against those of the float network.
 
     A box agrees with one of the same class that it overlaps by one half or more; each has one partner at most.
@@ -32,13 +31,6 @@ class BoxAgreement:
     @property
     def criterion(self) -> Criterion:
         return Criterion("box agreement", limit=5.0, is_against_float=True)
-
-    @property
-    def key(self) -> Hashable:
-        return "box agreement", self
-
-    def tally(self) -> RowTally:
-        return RowTally(self)
 
     def rows(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> Tensor:
         """Boxes that agree, and boxes of both networks, (N, 2)."""
