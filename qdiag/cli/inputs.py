@@ -20,6 +20,7 @@ from qdiag.errors import ConfigError
 if TYPE_CHECKING:
     from qdiag.batches import Datasets
     from qdiag.loaders.images.preprocessing import Preprocessing
+    from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.begin import Experiment
     from qdiag.simulate.session import Session
     from qdiag.subject import Subject
@@ -46,6 +47,19 @@ def open_subject(options: ModelOptions) -> "Subject":
     from qdiag.loaders.models.formats import load_subject
 
     return load_subject(
+        options.model, arch=options.arch, trust=options.trust, submodule=options.submodule, key=options.key
+    )
+
+
+def open_subject_or_tensors(options: ModelOptions) -> "Subject | NamedTensors":
+    """The model, or the weights alone of a file that does not say which network they belong to.
+
+    Raises:
+        LoadError, ConfigError: see `qdiag.loaders.models.tensors`.
+    """
+    from qdiag.loaders.models.tensors import load_subject_or_tensors
+
+    return load_subject_or_tensors(
         options.model, arch=options.arch, trust=options.trust, submodule=options.submodule, key=options.key
     )
 

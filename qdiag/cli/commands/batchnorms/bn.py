@@ -1,22 +1,13 @@
 """`qdiag bn`: what do the BatchNorms do to the weights?"""
 
+from functools import partial
 from typing import Annotated
 
 from qdiag.cli.console import stdout_console
+from qdiag.cli.inputs import ModelOptions, open_subject_or_tensors
 from qdiag.cli.json_file import write_result
-from qdiag.cli.options.common import (
-    ArchOption,
-    DebugOption,
-    JsonOption,
-    KeyOption,
-    ModelArgument,
-    OrderOption,
-    PlotOption,
-    QuietOption,
-    SubmoduleOption,
-    TopOption,
-    TrustOption,
-)
+from qdiag.cli.options.common import DebugOption, JsonOption, OrderOption, PlotOption, QuietOption, TopOption
+from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import file_option, model_option, output_option
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Writes
@@ -53,12 +44,9 @@ ChannelCsvOption = Annotated[
 ]
 
 
+@partial(expand, without=("input_shape",))
 def bn(
-    model: ModelArgument,
-    arch: ArchOption = None,
-    trust: TrustOption = False,
-    submodule: SubmoduleOption = None,
-    key: KeyOption = None,
+    model: ModelOptions,
     eps: EpsOption = None,
     bits: BitsOption = 8,
     order: OrderOption = "worst",
@@ -87,12 +75,12 @@ def bn(
     """
     del debug, quiet  # read by main(); there is nothing to be quiet about
     stdout_is_taken = check_single_stdout(json, csv)
-    from qdiag.loaders.models.tensors import load_subject_or_tensors
     from qdiag.pipeline.bn_audit import ASSUMED_EPS, audit_batchnorms
 
     with prints_to_stderr():
-        found = load_subject_or_tensors(model, arch=arch, trust=trust, submodule=submodule, key=key)
-        audit = audit_batchnorms(found, bits=bits, assumed_eps=ASSUMED_EPS if eps is None else eps)
+        audit = audit_batchnorms(
+            open_subject_or_tensors(model), bits=bits, assumed_eps=ASSUMED_EPS if eps is None else eps
+        )
     from qdiag.files.atomic import write_file
 
     write_result(json, audit)

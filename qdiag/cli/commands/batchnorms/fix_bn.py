@@ -6,7 +6,7 @@ from functools import partial
 import typer
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject_or_tensors
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
@@ -87,7 +87,7 @@ def fix_bn(
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
     resolved = scheme.resolved
     watch = Stopwatch()
-    from qdiag.loaders.models.tensors import NamedTensors, load_subject_or_tensors
+    from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.bn_audit import audit_batchnorms
     from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms, fix_unproved
     from qdiag.savers.save import check_target
@@ -96,9 +96,7 @@ def fix_bn(
         check_target(model.model, target, force=force, in_place=in_place)
     options = FixOptions(method, tuple(layers or ()), threshold, float_bound)
     with running(run, seed=data.seed) as session:
-        found = load_subject_or_tensors(
-            model.model, arch=model.arch, trust=model.trust, submodule=model.submodule, key=model.key
-        )
+        found = open_subject_or_tensors(model)
         audit = audit_batchnorms(found, assumed_eps=eps)
         if dry_run or no_proof:
             reason = "--dry-run runs nothing" if dry_run else "--no-proof: the network was not run"
