@@ -69,11 +69,8 @@ class RangeCalibrator(ABC):
             units, shape = weight.reshape(1, -1), torch.Size()
         elif size is not None:
             groups = grouped(weight, axis, size)
-            units, shape, missing = (
-                groups.reshape(-1, size),
-                groups.shape[:2],
-                groups[0].numel() - weight.select(axis, 0).numel(),
-            )
+            units, shape = groups.reshape(-1, size), groups.shape[:2]
+            missing = groups[0].numel() - weight.select(axis, 0).numel()
         else:
             units, shape = weight.movedim(axis, 0).reshape(weight.shape[axis], -1), weight.shape[axis : axis + 1]
         if scheme.range is not None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,7 +48,11 @@ def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Export
     if isinstance(model, torch.jit.ScriptModule):
         routes = [("torchscript", _convert), ("torchscript, frozen", _freeze)]
     else:
-        routes = [("export", _export), ("export, static batch", _export_static), ("trace", _trace)]
+        routes = [
+            ("export", partial(_exported, dynamic=True)),
+            ("export, static batch", partial(_exported, dynamic=False)),
+            ("trace", _trace),
+        ]
     skipped: list[SkippedRoute] = []
     state = NetworkState(model)
     for name, route in routes:
@@ -68,14 +73,6 @@ def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Export
         if is_script
         else "diagnose a part of it with `submodule`, or save it with torch.export.save",
     )
-
-
-def _export(model: nn.Module, example: Batch) -> ExportedProgram:
-    return _exported(model, example, dynamic=True)
-
-
-def _export_static(model: nn.Module, example: Batch) -> ExportedProgram:
-    return _exported(model, example, dynamic=False)
 
 
 def _exported(model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedProgram:

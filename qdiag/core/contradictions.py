@@ -88,10 +88,6 @@ def _of_sums(sums: ErrorSums) -> Iterator[str]:
         yield "cross_sum, reference_sq_sum and error_sq_sum exclude each other"
 
 
-def _of_counts(counts: PairedCounts) -> Iterator[str]:
-    yield from _negative(counts, "both", "reference_only", "simulated_only", "neither")
-
-
 def _of_range(values: TensorRange) -> Iterator[str]:
     yield from _negative(values, "count", "sampled_count", "nonfinite_count")
     if values.sampled_count > values.count:
@@ -132,14 +128,6 @@ def _of_record(record: OpRecord) -> Iterator[str]:
 def _of_weight(weight: WeightRecord) -> Iterator[str]:
     if any(size < 1 for size in weight.shape):
         yield "shape is not positive"
-
-
-def _of_data(data: DataInfo) -> Iterator[str]:
-    yield from _negative(data, "calibration_count", "measured_count", "batch_size")
-
-
-def _of_bytes(network: NetworkBytes) -> Iterator[str]:
-    yield from _negative(network, "weights", "scales", "activations")
 
 
 def _of_output(output: OutputRecord) -> Iterator[str]:
@@ -183,7 +171,7 @@ def _of_baseline(baseline: Baseline) -> Iterator[str]:
 
 _CHECKS: dict[type, Any] = {
     ErrorSums: _of_sums,
-    PairedCounts: _of_counts,
+    PairedCounts: lambda counts: _negative(counts, "both", "reference_only", "simulated_only", "neither"),
     TaskResult: of_task,
     Figure: of_figure,
     Criterion: of_criterion,
@@ -193,8 +181,8 @@ _CHECKS: dict[type, Any] = {
     OpRecord: _of_record,
     WeightRecord: _of_weight,
     OutputRecord: _of_output,
-    DataInfo: _of_data,
-    NetworkBytes: _of_bytes,
+    DataInfo: lambda data: _negative(data, "calibration_count", "measured_count", "batch_size"),
+    NetworkBytes: lambda network: _negative(network, "weights", "scales", "activations"),
     Measurement: _of_measurement,
     Baseline: _of_baseline,
     Finding: _of_code,

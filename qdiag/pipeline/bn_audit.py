@@ -113,9 +113,9 @@ def audit_site(site: NormSite, index: int, bits: int) -> BatchNormRecord:
     is_live = live_mask(norm.channels, dead)
     return replace(
         empty,
-        gain=_floats(gain),
-        variance=_floats(variance),
-        folded_max_abs=_floats(folded) if folded is not None else (),
+        gain=tuple(gain.tolist()),
+        variance=tuple(variance.tolist()),
+        folded_max_abs=tuple(folded.tolist()) if folded is not None else (),
         live_variance_median=float(variance[is_live].median()) if bool(is_live.any()) else math.nan,
         dead=dead,
         outliers=gain_outliers(gain, is_live, folded),
@@ -159,7 +159,3 @@ def _tensor_info(tensors: NamedTensors) -> ModelInfo:
         parameter_count=sum(value.numel() for value in trained),
         digest=fingerprint_tensors(tensors.tensors.items()),
     )
-
-
-def _floats(values: Tensor) -> tuple[float, ...]:
-    return tuple(float(value) for value in values.tolist())

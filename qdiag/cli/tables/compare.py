@@ -90,7 +90,8 @@ def _print_causes(console: Console, comparison: Comparison) -> None:
     claimed = [cause for cause in comparison.causes if cause.status != "suspect"]
     if claimed:
         console.print()
-        console.print(fit_table(console, Column("cause", _cause_name, wraps=True), _cause_columns(), claimed))
+        name = Column[CauseChange]("cause", lambda c: Text(f"{c.code} {cause_title(c.code)}"), wraps=True)
+        console.print(fit_table(console, name, _cause_columns(), claimed))
     console.print()
 
 
@@ -105,10 +106,6 @@ def _cause_columns() -> list[Column[CauseChange]]:
         Column("repair gives\nback, before", lambda c: Text(given_back(c)[0]), 80),
         Column("repair gives\nback, after", lambda c: Text(given_back(c)[1]), 80),
     ]
-
-
-def _cause_name(cause: CauseChange) -> Text:
-    return Text(f"{cause.code} {cause_title(cause.code)}")
 
 
 def _print_layers(console: Console, comparison: Comparison, top: int) -> None:
@@ -135,16 +132,13 @@ def _layer_columns(rows: Sequence[LayerChange]) -> list[Column[LayerChange]]:
         Column("verdict", lambda r: Text(layer_verdict(r), style=_STYLES[r.verdict]), 98, is_left=True),
     ]
     if any(row.is_renamed for row in rows):
-        columns.insert(0, Column("was", _old_name, 50, is_left=True))
+        was = Column[LayerChange]("was", lambda r: Text(r.name_before if r.is_renamed else "", "dim"), 50, is_left=True)
+        columns.insert(0, was)
     return columns
 
 
 def _layer_name(layer: LayerChange) -> Text:
     return Text(f"{layer.name}{CERTAINTY_MARKS[layer.certainty]}", style=_STYLES[layer.verdict])
-
-
-def _old_name(layer: LayerChange) -> Text:
-    return Text(layer.name_before if layer.is_renamed else "", style="dim")
 
 
 def _change(value: float, change: Change) -> Text:

@@ -71,7 +71,7 @@ def _columns(checks: tuple[GateCheck, ...]) -> tuple[Column[GateCheck], list[Col
         Column[GateCheck]("now", lambda check: Text(figure_words(check, check.value)), 99),
         Column[GateCheck]("95 %", lambda check: Text(bounds_words(check)), 50),
         Column[GateCheck]("limit", lambda check: Text(limit_words(check)), 98),
-        Column[GateCheck]("status", _status, 100, is_left=True),
+        Column[GateCheck]("status", lambda c: Text(STATUS_WORDS[c.status], STYLES[c.status]), 100, is_left=True),
     ]
     if any(change_words(check) for check in checks):
         columns[2:2] = [
@@ -79,7 +79,3 @@ def _columns(checks: tuple[GateCheck, ...]) -> tuple[Column[GateCheck], list[Col
             Column[GateCheck]("change", lambda check: Text(change_words(check)), 70),
         ]
     return Column("check", lambda check: Text(check_title(check))), columns
-
-
-def _status(check: GateCheck) -> Text:
-    return Text(STATUS_WORDS[check.status], style=STYLES[check.status])

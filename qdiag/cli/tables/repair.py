@@ -63,25 +63,17 @@ def _proof(repair: ModelRepair) -> Lines:
         yield "proof", Text(f"none: {repair.unproved}", style="bold yellow")
 
 
-def _made(step: RepairStep) -> Text:
-    return Text("made", style="green") if step.refused is None else Text("refused", style="yellow")
-
-
-def _layers(step: RepairStep) -> Text:
-    return Text(listed(step.layers, _LAYERS_AT_MOST) or "-", style="dim")
-
-
 def _moved(step: RepairStep) -> Text:
     return Text("-" if math.isnan(step.relative_delta) else f"{step.relative_delta:.1e}")
 
 
 _COLUMNS: list[Column[RepairStep]] = [
-    Column("", _made, 100, is_left=True),
+    Column("", lambda s: Text("made", "green") if s.refused is None else Text("refused", "yellow"), 100, is_left=True),
     Column("what it does", lambda step: Text(repair_title(step.repair)), 30, is_left=True),
     Column("tensors\nchanged", lambda step: Text(str(len(step.tensors))), 80),
     Column("float output change\nover largest value", _moved, 90),
     Column("values may grow\nbefore a bound", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),
-    Column("layers", _layers, 60, is_left=True),
+    Column("layers", lambda step: Text(listed(step.layers, _LAYERS_AT_MOST) or "-", "dim"), 60, is_left=True),
 ]
 
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import torch
 
-from qdiag.batches import Batch, Datasets
+from qdiag.batches import Datasets
 from qdiag.capture.branches.block import LinearBlock
 from qdiag.capture.branches.find import find_blocks
 from qdiag.capture.branches.fuse import FusedProgram, fuse_blocks
@@ -73,7 +73,7 @@ def fuse_and_repair(
         return _unfused(session, experiment, options, replace(step, refused=", ".join(reasons) or NO_BLOCK), request)
     with session.watch.stage("repair"):
         if as_program:
-            made = changed_as_program(subject, fused.program, _first(experiment))
+            made = changed_as_program(subject, fused.program, next(iter(experiment.case.calibration)))
         else:
             made = fused_as_network(subject, program, fused.program)
         probe = FloatProbe(subject, fused.program, experiment.case.tasks, session.device, after=made)
@@ -139,10 +139,6 @@ def _chosen(blocks: Sequence[LinearBlock], patterns: Sequence[str]) -> list[Line
 
 def _tensors(fused: FusedProgram) -> tuple[str, ...]:
     return tuple(f"{module}.{part}" for module in fused.modules.values() for part in ("weight", "bias"))
-
-
-def _first(experiment: Experiment) -> Batch:
-    return next(iter(experiment.case.calibration))
 
 
 def _notes(blocks: Sequence[LinearBlock], subject: Subject, made: Subject) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import fx
+from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
 from qdiag.simulate.passes.weights import SimulatedWeights
@@ -44,3 +44,8 @@ class Arithmetic(Protocol):
         Args:
             args, kwargs: of the node, plain tensors; activations as they were quantized where they were made.
         """
+
+
+def clamped(x: Tensor, layer: Layer) -> Tensor:
+    """What the clamp that is fused into the layer leaves."""
+    return x.clamp(*layer.clamp) if layer.clamp is not None else x

@@ -59,22 +59,14 @@ def _copied(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     return source.to(x.dtype).expand_as(x)
 
 
-def _rounded(x: Tensor) -> Tensor:
-    return identity(x, x.detach().round())
-
-
-def _rounded_down(x: Tensor) -> Tensor:
-    return identity(x, x.detach().floor())
-
-
 def _sign(x: Tensor) -> Tensor:
     return saturated(x, x.detach().sign())
 
 
 _WITH_DERIVATIVE: Mapping[object, Callable[..., Any]] = {
     aten.copy.default: _copied,
-    aten.round.default: _rounded,
-    aten.floor.default: _rounded_down,
+    aten.round.default: lambda x: identity(x, x.detach().round()),
+    aten.floor.default: lambda x: identity(x, x.detach().floor()),
     aten.sign.default: _sign,
 }
 """The same values by operations that torch can derive, or that have a derivative which says something: what is left of

@@ -106,10 +106,10 @@ def _branch(block: LinearBlock, path: BranchPath, scheme: TensorScheme | None, v
         ops=path.ops,
         kernel=share.taps if share is not None else (),
         norm=_norm(path.norm) if path.norm is not None else None,
-        constant=_floats(share.constant) if share is not None else (),
+        constant=tuple(share.constant.tolist()) if share is not None else (),
         own_weight=_range(path.own.kernel) if path.own is not None else None,
         weight=_range(weight) if weight is not None else None,
-        weight_max_abs=_floats(weight.abs().flatten(1).amax(1)) if weight is not None else (),
+        weight_max_abs=tuple(weight.abs().flatten(1).amax(1).tolist()) if weight is not None else (),
         without_sqnr_db=without,
         activations=values.branches.get(path.name),
     )
@@ -157,7 +157,7 @@ def _fusion(block: LinearBlock, module: str, values: BlockValues) -> Fusion:
         groups=one.groups,
         padding_mode=one.mode,
         weight=_range(one.kernel),
-        weight_max_abs=_floats(one.kernel.abs().flatten(1).amax(1)),
+        weight_max_abs=tuple(one.kernel.abs().flatten(1).amax(1).tolist()),
         max_abs_delta=values.max_abs_delta,
         relative_delta=values.max_abs_delta / values.largest if values.largest else 0.0,
         identity_over_others=_over_others(one.kernel, one.groups),
@@ -180,7 +180,7 @@ def _alignment(branches: Sequence[Branch]) -> BetaAlignment | None:
     first = list(betas.values())[:2]
     return BetaAlignment(
         identity=identity.name,
-        wanted=_floats(wanted),
+        wanted=tuple(wanted.tolist()),
         branches=tuple(
             BetaDistance(name, _over(beta - wanted, scale), _correlation(beta, wanted)) for name, beta in betas.items()
         ),
@@ -206,14 +206,12 @@ def _correlation(a: Tensor, b: Tensor) -> float:
 
 
 def _norm(norm: BlockNorm) -> NormFigures:
-    return NormFigures(norm.name, _floats(norm.affine.gain), _floats(norm.beta), _floats(norm.variance), norm.eps)
+    return NormFigures(
+        norm.name, tuple(norm.affine.gain.tolist()), tuple(norm.beta.tolist()), tuple(norm.variance.tolist()), norm.eps
+    )
 
 
 def _range(kernel: Tensor) -> TensorRange:
     seen, _ = observe(kernel.float())
     assert seen is not None
     return seen
-
-
-def _floats(values: Tensor) -> tuple[float, ...]:
-    return tuple(float(value) for value in values.tolist())

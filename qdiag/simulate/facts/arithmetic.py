@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, fx
+from torch import fx
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands
 from qdiag.simulate.arithmetic.saturating import Saturating
@@ -36,13 +36,9 @@ class ArithmeticObserver(LayerObserver):
         if isinstance(arithmetic, FakeQuantized | Saturating | RoundedOperands) or not has_lanes((args, kwargs)):
             return
         op, inputs = LayerOp(node, layer), pick((args, kwargs), LOCAL)
-        exact, own = _clamped(FAKE_QUANTIZED.run(op, *inputs), layer), _clamped(arithmetic.run(op, *inputs), layer)
+        exact, own = clamped(FAKE_QUANTIZED.run(op, *inputs), layer), clamped(arithmetic.run(op, *inputs), layer)
         self._errors.setdefault(layer.name, ErrorAccumulator()).add(reference=exact, simulated=[own])
 
     def errors(self) -> Mapping[str, ErrorSums]:
         """Layer name to the error of its arithmetic alone."""
         return {name: errors.sums()[0] for name, errors in self._errors.items()}
-
-
-def _clamped(x: Tensor, layer: Layer) -> Tensor:
-    return x.clamp(*layer.clamp) if layer.clamp is not None else x

@@ -13,7 +13,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.records import LossRecord
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands, rounded_operands
 from qdiag.simulate.arithmetic.saturating import Saturating, Sums, on_integers
@@ -47,12 +47,12 @@ class LossObserver(LayerObserver):
         exact = run(op, *inputs)
         if not isinstance(exact, Tensor) or not exact.is_floating_point():
             return
-        reference = _clamped(exact, layer)
+        reference = clamped(exact, layer)
         output = self._plan.layers[layer.name].output
         sums = self._sums(quantized, layer, rounded)
         errors = self._errors.setdefault(layer.name, [ErrorAccumulator() for _ in range(5)])
-        errors[0].add(reference=reference, simulated=[_clamped(run(op, *rounded), layer)])
-        by_weight = _clamped(run(quantized, *inputs), layer) if weights is not None else reference
+        errors[0].add(reference=reference, simulated=[clamped(run(op, *rounded), layer)])
+        by_weight = clamped(run(quantized, *inputs), layer) if weights is not None else reference
         errors[1].add(reference=reference, simulated=[by_weight])
         if sums is not None:
             errors[2].add(reference=sums.unlimited, simulated=[sums.limited])
@@ -74,7 +74,3 @@ class LossObserver(LayerObserver):
     def records(self) -> dict[str, LossRecord]:
         """Layer name to its five losses."""
         return {name: LossRecord(*(e.sums()[0] for e in errors)) for name, errors in self._errors.items()}
-
-
-def _clamped(x: Tensor, layer: Layer) -> Tensor:
-    return x.clamp(*layer.clamp) if layer.clamp is not None else x

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from qdiag.core.causes.codes import CODES
-from qdiag.core.gate import GateCheck, GateResult, GateStatus
+from qdiag.core.gate import GateResult, GateStatus
 from qdiag.writers.plain_json import dump, shown
 from qdiag.writers.words.causes import cause_title
 from qdiag.writers.words.gate import RULE_HELP, RULE_TITLES, check_sentence, harm_line, named_cause_words
@@ -61,7 +61,8 @@ def _results(result: GateResult) -> Iterator[dict[str, Any]]:
         if check.status == "pass":
             continue
         layers = check.places or ((check.layer,) if check.layer else ())
-        yield _result(_rule_id(check), _LEVELS[check.status], check_sentence(check), layers, result, check.code or "")
+        rule = f"gate/{check.rule.replace('_', '-')}"
+        yield _result(rule, _LEVELS[check.status], check_sentence(check), layers, result, check.code or "")
     if result.is_harm_overlooked:
         yield _result(_HARM, "warning", harm_line(result), (), result, "")
     level = "error" if result.status == "fail" else "warning"
@@ -85,10 +86,6 @@ def _result(rule: str, level: str, text: str, layers: tuple[str, ...], result: G
         "locations": [location],
         "partialFingerprints": {_FINGERPRINT: hashlib.sha256(identity).hexdigest()[:32]},
     }
-
-
-def _rule_id(check: GateCheck) -> str:
-    return f"gate/{check.rule.replace('_', '-')}"
 
 
 def _rule(rule: str) -> dict[str, Any]:

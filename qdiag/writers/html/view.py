@@ -143,7 +143,8 @@ def _waterfall(ranking: Ranking) -> tuple[Bar, ...]:
     if not ranking.waterfall:
         return ()
     criterion = ranking.criterion
-    values = [level(score, criterion) for score in _scores(ranking)]
+    scores = [ranking.before, *(step.after for step in ranking.waterfall)]
+    values = [level(score, criterion) for score in scores]
     top = float_level(ranking.before.task, criterion)
     low, high = _axis([*values, top], criterion)
 
@@ -165,10 +166,6 @@ def _waterfall(ranking: Ranking) -> tuple[Bar, ...]:
         label = "Not given back" if ranking.remainder >= 0.0 else "Better than the float network"
         bars.append(Bar(label, "", "remainder", *place(values[-1], top), top, abs(ranking.remainder)))
     return tuple(bars)
-
-
-def _scores(ranking: Ranking) -> list[Score]:
-    return [ranking.before, *(step.after for step in ranking.waterfall)]
 
 
 def _axis(values: list[float], criterion: Criterion | None) -> tuple[float, float]:

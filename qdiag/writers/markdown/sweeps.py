@@ -95,7 +95,7 @@ def method_section(diagnosis: Diagnosis) -> str:
         ("arithmetic", text(arithmetic_words(scheme))),
         ("size", "; ".join(map(text, size_words(measurement.size)))),
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),
-        ("left in float", _float_words(diagnosis)),
+        ("left in float", "; ".join(map(text, float_op_words(measurement)))),
         ("judged", text(judged_words(ranking.before.task).removeprefix("judged "))),
         ("passes", _pass_words(diagnosis)),
         ("time", ", ".join(f"{text(stage.stage)} {stage.elapsed_s:.1f} s" for stage in diagnosis.stages)),
@@ -112,10 +112,6 @@ def method_section(diagnosis: Diagnosis) -> str:
         table(("", ""), [row for row in rows if row[1]]),
         "\n".join(["Notes:", "", *notes]) if notes else "",
     )
-
-
-def _float_words(diagnosis: Diagnosis) -> str:
-    return "; ".join(map(text, float_op_words(diagnosis.measurement)))
 
 
 def _pass_words(diagnosis: Diagnosis) -> str:

@@ -48,12 +48,9 @@ def sqnr_figure(measurement: Measurement) -> Figure:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.set_title(_title(measurement), loc="left", fontsize=11, pad=12)
-    figure.legend(handles=handles, loc="outside lower center", ncols=_legend_columns(figure), frameon=False, fontsize=9)
+    columns = 7 if figure.get_figwidth() > 15 else 3
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
-
-
-def _legend_columns(figure: Figure) -> int:
-    return 7 if figure.get_figwidth() > 15 else 3
 
 
 def _limits(rows: Sequence[LayerRow]) -> tuple[float, float]:

@@ -4,17 +4,15 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qdiag.core.compare import Comparison
 from qdiag.core.measures.measurement import Measurement
+from qdiag.writers.plots.error_line import SMALLEST, error_limits, error_line
 from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.frame import empty_figure, legend_below, log_scale, new_figure, plain, short_label, title
 from qdiag.writers.plots.layer_axis import figure_width, label_layers
-
-_SMALLEST = 1e-30
 
 
 def compared_errors_figure(comparison: Comparison, before: Measurement, after: Measurement) -> Figure:
@@ -54,13 +52,13 @@ def two_errors_figure(
     figure = new_figure(figure_width(len(names)), 4.8)
     axes = plain(figure.add_subplot())
     log_scale(axes)
-    axes.set_ylim(*_limits([*first, *second]))
+    axes.set_ylim(*error_limits([*first, *second], 3.0))
     size = 5.0 if len(names) <= 60 else 3.0
     handles: list[Artist] = [
-        _line(axes, first, labels[0], BLUE, "s", size),
-        _line(axes, second, labels[1], ORANGE, "o", size),
+        error_line(axes, first, labels[0], BLUE, "s", size, math.isinf),
+        error_line(axes, second, labels[1], ORANGE, "o", size, math.isinf),
     ]
-    if any(value <= _SMALLEST for value in (*first, *second)):
+    if any(value <= SMALLEST for value in (*first, *second)):
         handles.append(Line2D([], [], linestyle="none", marker="v", color=GREY, label="0: no error"))
     if any(math.isinf(value) for value in (*first, *second)):
         handles.append(Line2D([], [], linestyle="none", marker="x", color=VERMILION, label="nothing finite"))
@@ -69,21 +67,3 @@ def two_errors_figure(
     title(figure, heading)
     legend_below(figure, handles)
     return figure
-
-
-def _limits(values: Sequence[float]) -> tuple[float, float]:
-    positive = [value for value in values if math.isfinite(value) and value > _SMALLEST]
-    return (min(positive) / 3.0, max(positive) * 3.0) if positive else (1e-3, 1.0)
-
-
-def _line(axes: Axes, values: Sequence[float], label: str, color: str, marker: str, size: float) -> Line2D:
-    drawn = [value if math.isfinite(value) and value > _SMALLEST else math.nan for value in values]
-    (line,) = axes.plot(drawn, "-", color=color, label=label, linewidth=1.4, marker=marker, markersize=size)
-    floor = axes.get_ylim()[0]
-    for places, sign, tint in (
-        ([i for i, value in enumerate(values) if value <= _SMALLEST], "v", color),
-        ([i for i, value in enumerate(values) if math.isinf(value)], "x", VERMILION),
-    ):
-        if places:
-            axes.plot(places, [floor] * len(places), sign, color=tint, markersize=8, clip_on=False, zorder=5)
-    return line

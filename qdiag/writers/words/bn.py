@@ -3,7 +3,7 @@
 import math
 
 from qdiag.core.listed import listed
-from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, RangeCost
+from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.writers.words.numbers import count_noun
 
 _SHOWN = 4
@@ -12,11 +12,7 @@ _SHOWN = 4
 def costliest(audit: BatchNormAudit) -> BatchNormRecord | None:
     """The record whose widest channels cost the others the most bits."""
     known = [record for record in audit.records if record.range_cost is not None]
-    return max(known, key=lambda record: _bits(record.range_cost), default=None)
-
-
-def _bits(cost: RangeCost | None) -> float:
-    return cost.cost_bits if cost is not None else -math.inf
+    return max(known, key=lambda record: record.range_cost.cost_bits if record.range_cost else -math.inf, default=None)
 
 
 def cost_sentence(record: BatchNormRecord) -> str:

@@ -82,16 +82,11 @@ def commands(
     return tuple(lines)
 
 
-def way_around_commands(
-    source: Diagnosis | Ranking,
-    trial: Trial,
-    model_source: str | None = None,
-    options: Sequence[str] | None = None,
-) -> tuple[str, ...]:
+def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:
     """How to measure a change of scheme by itself; empty where no setting of the scheme makes it so."""
     if not trial.settings:
         return ()
-    model, words = model_and_options(source, model_source, options)
+    model, words = model_and_options(diagnosis, None, None)
     return (command_line(["sqnr", as_argument(model), *words, *_set_words(trial.settings)]),)
 
 
