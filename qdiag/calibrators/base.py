@@ -9,6 +9,7 @@ from torch import Tensor
 
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.scheme import TensorScheme
+from qdiag.errors import CalibrationError
 from qdiag.numerics.layout import grouped
 from qdiag.numerics.quantizers import QUANTIZERS
 from qdiag.numerics.quantizers.base import Quantizer
@@ -73,7 +74,9 @@ class RangeCalibrator(ABC):
             missing = groups[0].numel() - weight.select(axis, 0).numel()
         else:
             units, shape = weight.movedim(axis, 0).reshape(weight.shape[axis], -1), weight.shape[axis : axis + 1]
-        if scheme.range is not None:
+        if scheme.channel_ranges is not None:
+            low, high = _of_channels(scheme.channel_ranges, units)
+        elif scheme.range is not None:
             low, high = (units.new_full((len(units),), end) for end in scheme.range)
         else:
             low, high = self.weight_range(units, scheme)
@@ -81,3 +84,10 @@ class RangeCalibrator(ABC):
             low, high = low.view(shape).clone(), high.view(shape).clone()
             low[:, -1], high[:, -1] = self.weight_range(groups[:, -1, :-missing], scheme)
         return QUANTIZERS[scheme.type].from_range(low.view(shape), high.view(shape), scheme, channel_axis=axis)
+
+
+def _of_channels(ranges: tuple[tuple[float, float], ...], units: Tensor) -> tuple[Tensor, Tensor]:
+    if len(ranges) != len(units):
+        raise CalibrationError(f"channel_ranges has {len(ranges)} ranges, the weight {len(units)} channels")
+    low, high = units.new_tensor(ranges).unbind(1)
+    return low, high

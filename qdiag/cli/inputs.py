@@ -86,6 +86,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
         preprocessing=preprocessing_of(options),
         samples=options.samples,
         calib_samples=options.calib_samples,
+        calib_share=options.CALIB_SHARE,
         batch_size=options.batch_size,
         seed=options.seed,
         input_shape=shape,

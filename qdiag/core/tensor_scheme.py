@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
+from qdiag.core.formats.channel_ranges import check_channel_ranges
 from qdiag.core.formats.float_format import FLOAT_FORMATS, USUAL_FORMATS, ElementName, FloatFormat
 from qdiag.core.formats.low_bits import LOW_BITS, check_low_bits, steps_at_bits
 from qdiag.core.formats.stale_fields import stale_fields
@@ -35,6 +36,7 @@ class TensorScheme:
         percentile: the share of values kept inside the range, in percent; `percentile` calibrator only.
         averaging_constant: weight of each new image in `moving_average`.
         range: lowest and highest value, in place of what the calibrator would choose; widened to hold 0.
+        channel_ranges: the same for each output channel of a weight; `affine` and `per_channel` only.
         type: number format, of which there is a file each in `qdiag.numerics.quantizers`.
         element: floating-point format of one value, in `float` and `block_float`; None takes the usual one of `bits`.
         scale: number that the values of a tensor, channel, group or block are divided by, in `float`, `block_float`,
@@ -57,6 +59,7 @@ class TensorScheme:
     percentile: float = 99.99
     averaging_constant: float = 0.01
     range: tuple[float, float] | None = None
+    channel_ranges: tuple[tuple[float, float], ...] | None = None
     type: FormatName = "affine"
     element: ElementName | None = None
     scale: ScaleName | None = None
@@ -80,6 +83,7 @@ class TensorScheme:
             raise ConfigError(
                 f"range = {list(self.range)}", hint="give two finite numbers, the lower one first, such as [-4.0, 4.0]"
             )
+        check_channel_ranges(self)
         check_low_bits(self)
         if (self.granularity == "per_group") != (self.group_size is not None):
             raise ConfigError(
@@ -156,6 +160,7 @@ class TensorChange:
     percentile: float | None = None
     averaging_constant: float | None = None
     range: tuple[float, float] | None = None
+    channel_ranges: tuple[tuple[float, float], ...] | None = None
     type: FormatName | None = None
     element: ElementName | None = None
     scale: ScaleName | None = None

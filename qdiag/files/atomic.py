@@ -76,13 +76,16 @@ def append_file(target: str | Path, content: str) -> None:
         raise WriteError(f"cannot be written: {error.strerror or error}", at=str(target)) from error
 
 
-def remove_file(path: Path) -> None:
+def remove_file(path: Path, *, over_input: bool = False) -> None:
     """Deletes a file of an earlier run.
+
+    Args:
+        over_input: as for `write_file`.
 
     Raises:
         WriteError: it was read in this run, or cannot be deleted.
     """
-    check_writable(path)
+    check_writable(path, over_input=over_input)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -35,6 +35,7 @@ INPUTS = {
     "targets": "masks",
     "scheme": "own.toml",
     "metric": "./metric.py:score",
+    "loss": "./loss.py:fn",
     "result": "run/diagnosis.json",
     "diagnosis": "run",
     "before": "old",
@@ -47,6 +48,7 @@ FILES = {
     "targets": ("masks/1.png",),
     "arch": ("arch.py",),
     "metric": ("metric.py",),
+    "loss": ("loss.py",),
     "diagnosis": ("run/diagnosis.json",),
     "before": ("old/diagnosis.json",),
 }
@@ -145,7 +147,7 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         words = line_of(command)
         target = inputs / "link.png"  # --plot takes nothing else
         target.hardlink_to(inputs / file)
-        if output in ("out", "output") and command not in ("fix-bn", "fold", "repair"):
+        if output in ("out", "output") and command not in ("fix-bn", "fold", "repair", "qat"):
             (inputs / "folder").mkdir(exist_ok=True)
             role = role_of(annotation)
             assert isinstance(role, Writes)
@@ -154,7 +156,7 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         else:
             words += [*flag(output, annotation), str(target)]
         words += ["--update-baseline"] if output == "baseline" else []
-        words += ["--force"] if command in ("fix-bn", "fold", "repair") else []
+        words += ["--force"] if command in ("fix-bn", "fold", "repair", "qat") else []
         before = contents(inputs)
         assert run(words) == 2
         error = capsys.readouterr().err

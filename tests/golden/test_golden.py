@@ -96,7 +96,9 @@ def test_ranges_csv(check_golden: Check) -> None:
     check_golden("ranges.csv", text)
 
 
-@pytest.mark.parametrize("command", ["", "sqnr", "ranges", "fix-bn", "repair", "explain", "schemes", "cache", "demo"])
+@pytest.mark.parametrize(
+    "command", ["", "sqnr", "ranges", "fix-bn", "repair", "qat", "explain", "schemes", "cache", "demo"]
+)
 def test_help(
     command: str, check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLANTED = {
     "rooms, from the door to the cellar": ("simulate/case.py", "import qdiag.rank.rank"),
     "what draws and judges stored results stands on core alone": ("gate/judge.py", "import qdiag.writers.csv.bn"),
+    "nothing below the pipeline trains": ("rank/rank.py", "import qdiag.train.loop"),
     "only the CLI speaks": ("gate/judge.py", "import rich"),
     "only the writers draw": ("pipeline/ranges.py", "import matplotlib"),
     "no torch where stored results are read": ("core/scheme.py", "import torch"),

@@ -1,7 +1,7 @@
 """The options of data that several commands share."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from qdiag.cli.options.panels import data_option, run_option
 from qdiag.cli.options.parse import check_numbers
@@ -15,6 +15,9 @@ PreprocessingPreset = Literal["none", "imagenet", "imagenet-stats", "tf", "caffe
 @dataclass(frozen=True)
 class DataOptions:
     """The panel `Data`, and how many of its samples run at once."""
+
+    CALIB_SHARE: ClassVar[float] = 0.25
+    """Of one set that is divided."""
 
     data: Annotated[
         str | None,
@@ -71,3 +74,19 @@ class DataOptions:
     calib_samples: Annotated[int, data_option(metavar="N", min=1, help="Calibrate on at most N samples.")] = 128
     seed: Annotated[int, data_option(metavar="N", min=0, help="Of every random choice.")] = 0
     batch_size: Annotated[int, run_option(metavar="N", min=1, help="Samples per pass; the result is the same.")] = 16
+
+
+@dataclass(frozen=True)
+class TrainingDataOptions(DataOptions):
+    """The same for a command that trains on what others calibrate on."""
+
+    CALIB_SHARE: ClassVar[float] = 0.8
+
+    calib_data: Annotated[
+        str | None,
+        data_option("--train-data", metavar="PATH", help="Train on these instead of a part of --data."),
+        Reads(data_files),
+    ] = None
+    calib_samples: Annotated[
+        int, data_option("--train-samples", metavar="N", min=1, help="Train on at most N samples.")
+    ] = 1_000_000

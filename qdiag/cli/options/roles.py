@@ -80,6 +80,22 @@ def itself(value: str) -> Iterator[Path]:
     yield Path(value)
 
 
+def trained_files(value: str) -> Iterator[Path]:
+    """A trained model, and what `qdiag qat` puts beside it: its scheme, and its state until the training is over."""
+    path = Path(value)
+    yield from (scheme_beside(path), state_beside(path), path)
+
+
+def scheme_beside(model: Path) -> Path:
+    """The scheme that belongs to a trained model."""
+    return model.with_name(f"{model.stem}.scheme.toml")
+
+
+def state_beside(model: Path) -> Path:
+    """Where a training is kept until its model is written."""
+    return model.with_name(f"{model.name}.training")
+
+
 def report_files(value: str) -> Iterator[Path]:
     """Files that a report puts into its folder whatever the network is called."""
     yield from (Path(value) / name for name in REPORT_FILES)

@@ -20,7 +20,8 @@ def stale_fields(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, A
     """Fields of `base` that what is new takes away, each with the value that it has where nobody set it.
 
     A `granularity` other than `per_group` takes the `group_size`, other `bits` take the `element`, a `type` takes what
-    only the former one has; between floats alone and floats in blocks that is the `scale`.
+    only the former one has; between floats alone and floats in blocks that is the `scale`. The `channel_ranges` go with
+    `per_channel`, a `range` or a `calibrator` in their place, and another `type`.
 
     Args:
         base, new: fields of a tensor's scheme by name, as far as they are set.
@@ -28,10 +29,13 @@ def stale_fields(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, A
     stale: dict[str, Any] = {}
     if new.get("granularity", "per_group") != "per_group":
         stale["group_size"] = None
+    if new.get("granularity", "per_channel") != "per_channel" or {"range", "calibrator"} & new.keys():
+        stale["channel_ranges"] = None
     if new.get("bits", base.get("bits", 8)) != base.get("bits", 8):
         stale["element"] = None
     old = base.get("type", "affine")
     kind = new.get("type", old)
     if kind != old:
+        stale["channel_ranges"] = None
         stale |= {"scale": None} if {kind, old} <= _FLOATS else _AS_IN_OTHERS
     return {name: value for name, value in stale.items() if name not in new}

@@ -43,6 +43,7 @@ class DataRequest:
         targets: of a folder of images: a folder of masks, or a .json file with boxes.
         preprocessing: None: pixels are divided by 255, other values are taken as stored.
         samples: at most this many are measured. calib_samples: at most this many calibrate.
+        calib_share: of one set that is divided, the part that calibrates.
         input_shape: of the network's first input, batch axis first, when known.
         class_count: outputs of the network, when known; labels must lie below it.
     """
@@ -53,6 +54,7 @@ class DataRequest:
     preprocessing: Preprocessing | None = None
     samples: int | None = None
     calib_samples: int = 128
+    calib_share: float = 0.25
     batch_size: int = 16
     seed: int = 0
     input_shape: tuple[int, ...] | None = None
@@ -69,7 +71,7 @@ class DataRequest:
 
     @property
     def wishes(self) -> SplitWishes:
-        return SplitWishes(self.samples, self.calib_samples, self.batch_size, self.seed)
+        return SplitWishes(self.samples, self.calib_samples, self.calib_share, self.batch_size, self.seed)
 
 
 def open_datasets(request: DataRequest) -> Datasets:

@@ -12,10 +12,11 @@ _SHARED_BELOW = 8
 
 @dataclass(frozen=True)
 class SplitWishes:
-    """Caps on both parts (None: no cap), the batch size and the seed."""
+    """Caps on both parts (None: no cap), the share of one set that calibrates, the batch size and the seed."""
 
     samples: int | None = None
     calib_samples: int = 128
+    calib_share: float = 0.25
     batch_size: int = 16
     seed: int = 0
 
@@ -47,7 +48,7 @@ def split_apart(
 
 
 def split_one(samples: SampleSet, wishes: SplitWishes) -> Datasets:
-    """One set: a quarter at most, and `calib_samples` at most, calibrates; the rest is measured, up to `samples`."""
+    """One set: `calib_share` of it, and `calib_samples` at most, calibrates; the rest is measured, up to `samples`."""
     count = samples.sample_count
     order = seeded_order(count, wishes.seed)
     if count < _SHARED_BELOW:
@@ -56,7 +57,7 @@ def split_one(samples: SampleSet, wishes: SplitWishes) -> Datasets:
         words = f"fewer than {_SHARED_BELOW} samples: {len(calibration)} of {count} to calibrate and "
         words += f"{len(evaluation)} of {count} measured, the same ones"
         return _datasets(samples, calibration, samples, evaluation, words, wishes)
-    calib_count = max(1, min(wishes.calib_samples, count // 4))
+    calib_count = max(1, min(wishes.calib_samples, int(count * wishes.calib_share)))
     rest = order[calib_count:]
     evaluation = sorted(rest[: wishes.samples])
     words = f"{calib_count} of {count} samples to calibrate, {len(evaluation)} others measured, seed {wishes.seed}"

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Datasets, RewrittenBatches, sample_axis
+from qdiag.batches import Batch, Datasets, RewrittenBatches
 from qdiag.errors import DataError
-from qdiag.targets import joined_targets, target_rows
+from qdiag.simulate.passes.batch_rows import batch_axes, joined_batches, rows
 
 
 def static_batch(model: nn.Module | ExportedProgram) -> int | None:
@@ -59,7 +58,7 @@ class FixedBatches(RewrittenBatches):
 
 def chosen(batch: Batch, indices: Sequence[int]) -> Batch:
     """These samples of the batch, without labels; an index may come twice. What has no batch axis stays whole."""
-    cut = _rows(replace(batch, labels=None), indices)
+    cut = rows(replace(batch, labels=None), indices)
     return Batch(cut.args, cut.kwargs)
 
 
@@ -69,43 +68,19 @@ def on_cpu(batch: Batch) -> Batch:
     return Batch(args, kwargs)
 
 
-def _rows(batch: Batch, indices: Sequence[int]) -> Batch:
-    count, wanted = batch.sample_count, torch.as_tensor(indices)
-
-    def cut(x: Tensor) -> Tensor:
-        axis = sample_axis(x, count)
-        return x if axis is None else x.index_select(axis, wanted.to(x.device))
-
-    args, kwargs = pytree.tree_map_only(Tensor, cut, (batch.args, dict(batch.kwargs)))
-    return Batch(args, kwargs, target_rows(batch.labels, indices))
-
-
 def _regrouped(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
     """The samples of all batches in batches of exactly `size`."""
     held: list[Batch] = []
     axes: list[int | None] | None = None
     for batch in batches:
         if axes is None or batch.sample_count > 1:  # of one sample, several axes may have the size of the batch
-            axes = _axes(batch)
+            axes = batch_axes(batch)
         start = 0
         while start < batch.sample_count:
             count = sum(part.sample_count for part in held)
             stop = min(start + size - count, batch.sample_count)
-            held.append(_rows(batch, range(start, stop)))
+            held.append(rows(batch, range(start, stop)))
             start = stop
             if sum(part.sample_count for part in held) == size:
-                yield _joined(held, axes)
+                yield joined_batches(held, axes)
                 held = []
-
-
-def _axes(batch: Batch) -> list[int | None]:
-    leaves = pytree.tree_leaves((batch.args, dict(batch.kwargs)))
-    return [sample_axis(x, batch.sample_count) if isinstance(x, Tensor) else None for x in leaves]
-
-
-def _joined(parts: list[Batch], axes: Sequence[int | None]) -> Batch:
-    trees = [pytree.tree_flatten((part.args, dict(part.kwargs))) for part in parts]
-    columns = zip(*(leaves for leaves, _ in trees), strict=True)
-    merged = [c[0] if axis is None else torch.cat(list(c), axis) for c, axis in zip(columns, axes, strict=True)]
-    args, kwargs = pytree.tree_unflatten(merged, trees[0][1])
-    return Batch(args, kwargs, joined_targets([part.labels for part in parts]))

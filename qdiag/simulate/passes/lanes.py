@@ -1,5 +1,6 @@
 """The versions of one value that travel through the graph together."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ class Lane:
         is_local: every layer alone: it reads the reference, quantized once by this plan.
         arithmetic: of every layer; None takes what the plan's scheme says.
         keeps_gradient: the float inputs ask for their gradient.
+        closes: by layer, what becomes of its output in place of clamp and quantizer, with a history of its own; read of
+            the reference alone.
     """
 
     network: Network
@@ -31,6 +34,7 @@ class Lane:
     is_local: bool = False
     arithmetic: Arithmetic | None = None
     keeps_gradient: bool = False
+    closes: Mapping[str, Callable[[Tensor], Tensor]] | None = None
 
 
 @dataclass(slots=True)

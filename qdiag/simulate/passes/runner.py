@@ -74,7 +74,8 @@ class LaneRunner(fx.Interpreter):
             plans = [lane.plan.layers[layer.name] if lane.plan is not None else None for lane in self._lanes]
             quantizers = [plan.output if plan is not None else None for plan in plans]
             clamps = [clamps[layer.name] for clamps in by_lane]
-            found[layer.name] = Site([Step.of(q, c) for q, c in zip(quantizers, clamps, strict=True)], local)
+            close = (self._lanes[REFERENCE].closes or {}).get(layer.name)
+            found[layer.name] = Site([Step.of(q, c) for q, c in zip(quantizers, clamps, strict=True)], local, close)
         return found
 
     def run_batch(self, batch: Batch) -> tuple[Any, ...]:

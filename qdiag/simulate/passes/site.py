@@ -66,10 +66,13 @@ class Site:
     Args:
         steps: of each lane, the reference's first.
         local: lanes that start anew from the reference, which they quantize.
+        derive: what closes the reference in place of its step, as a part of the gradient's history.
     """
 
-    def __init__(self, steps: Sequence[Step], local: Sequence[int] = ()) -> None:
-        self._steps = list(steps)
+    def __init__(
+        self, steps: Sequence[Step], local: Sequence[int] = (), derive: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self._steps, self._derive = list(steps), derive
         self._starts = {lane: Step.of(steps[lane].quantizer, steps[REFERENCE].clamp) for lane in local}
 
     def close(self, lanes: Lanes, look: Look | None = None) -> Lanes:
@@ -78,8 +81,9 @@ class Site:
         A reference with a history for its gradient keeps it.
         """
         sources, steps, derived = list(lanes.tensors), list(self._steps), None
-        if sources[REFERENCE].requires_grad:
-            derived = _derived(sources[REFERENCE], steps[REFERENCE].clamp)
+        if self._derive is not None or sources[REFERENCE].requires_grad:
+            clamp = steps[REFERENCE].clamp
+            derived = self._derive(sources[REFERENCE]) if self._derive else _derived(sources[REFERENCE], clamp)
             sources[REFERENCE], steps[REFERENCE] = derived.detach(), Step()
         places: list[Place] = [(id(source), step.key) for source, step in zip(sources, steps, strict=True)]
         is_joint = look is not None or bool(self._starts)

@@ -54,7 +54,7 @@ class TopK(RowTask):
         """
         del reference
         logits, labels = self.logits.of(outputs), class_numbers(batch)
-        _check_labels(labels, logits.shape[1])
+        check_labels(labels, logits.shape[1])
         return is_in_top(logits, labels.to(logits.device), self.k).unsqueeze(1)
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
@@ -93,7 +93,12 @@ def class_numbers(batch: Batch) -> Tensor:
     return labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.reshape(-1)
 
 
-def _check_labels(labels: Tensor, classes: int) -> None:
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Whether all of them are among the classes.
+
+    Raises:
+        TargetError: one is not.
+    """
     # labels come from a file and lie on the CPU: looking at them makes no GPU wait
     wrong = (labels < 0) | (labels >= classes)
     if labels.device.type == "cpu" and bool(wrong.any()):

@@ -1,8 +1,9 @@
-"""The results of `ranges`, `bn`, `branches`, `fold`, `fix-bn`, `repair`, `sensitivity` and `compare` as JSON."""
+"""The results of `ranges`, `bn`, `branches`, `fold`, `fix-bn`, `repair`, `qat`, `sensitivity` and `compare` as JSON."""
 
 from collections.abc import Sequence
 
 from qdiag.core.causes.repair import ModelRepair
+from qdiag.core.causes.training import ModelTraining
 from qdiag.core.compare import Comparison, LayerChange
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.branches import (
@@ -20,7 +21,9 @@ from qdiag.core.measures.task_change import ValueChange
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
 from qdiag.writers.plain_json import dump, to_plain
 
-Result = RangeReport | BatchNormAudit | ModelRepair | Sensitivity | Comparison | BranchesReport | FoldReport
+Result = (
+    RangeReport | BatchNormAudit | ModelRepair | ModelTraining | Sensitivity | Comparison | BranchesReport | FoldReport
+)
 
 _DERIVED: dict[type, Sequence[str]] = {
     **DIAGNOSIS_DERIVED,

@@ -86,6 +86,8 @@ def tensor_scheme_words(scheme: TensorScheme) -> str:
     }.get(scheme.calibrator, scheme.calibrator)
     if scheme.range is not None:
         how = f"range {scheme.range[0]:g} to {scheme.range[1]:g}"
+    if scheme.channel_ranges is not None:
+        how = "a given range for each channel"
     if scheme.type in FLOAT_TYPES:
         return _float_words(scheme, where, how)
     if scheme.type in LOW_BITS:

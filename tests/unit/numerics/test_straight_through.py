@@ -6,6 +6,7 @@ from torch import Tensor
 
 from qdiag.numerics.straight_through.identity import identity
 from qdiag.numerics.straight_through.saturated import saturated
+from qdiag.numerics.straight_through.sloped import sloped
 
 X = torch.cat([torch.linspace(-3.0, 3.0, 61), torch.tensor([-1.0, 1.0, 0.0, -0.0, 1.0000001, -1.0000001, 1e30])])
 
@@ -53,3 +54,18 @@ def test_they_go_through_chains_and_leave_what_they_were_given(estimator: object
     (found,) = torch.autograd.grad((3.0 * y).square().sum(), x)
     torch.testing.assert_close(found, 2.0 * 3.0 * q * 3.0 * 2.0)
     assert y is not q and not q.requires_grad
+
+
+def test_a_slope_for_each_value() -> None:
+    """Rounding inside a range, against clip and a constant."""
+    weights = torch.randn(X.shape, generator=torch.Generator().manual_seed(3))
+    x, other = leaf(), leaf()
+    rounded = x.detach().clamp(-2.0, 2.0).round()
+    y = sloped(x, rounded, x.detach().abs() <= 2.0)
+    assert torch.equal(y, rounded)
+    clipped = other.clamp(-2.0, 2.0)
+    written = clipped + (rounded - clipped).detach()
+    torch.testing.assert_close(gradient(y, x, weights), gradient(written, other, weights), rtol=0, atol=0)
+    x = leaf()
+    found = gradient(sloped(x, rounded, torch.full_like(X, 2.5)), x, weights)
+    torch.testing.assert_close(found, 2.5 * weights, rtol=0, atol=0)

@@ -1,0 +1,124 @@
+"""`qdiag qat`: train the network with its quantizers in place, and show what that did."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import typer
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption
+from qdiag.cli.options.data import TrainingDataOptions
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.roles import scheme_beside, state_beside
+from qdiag.cli.options.scheme import PARTS, SchemeOptions
+from qdiag.cli.options.task import TaskOptions
+from qdiag.cli.options.training import LossOption, MovingLayersOption, ReplaceOption, TrainedOption, TrainingOptions
+from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.run import RunOptions, running
+from qdiag.cli.tables.training.qat import print_training
+from qdiag.errors import ConfigError
+from qdiag.files.atomic import check_writable, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+QAT_EPILOG = """
+[bold]Examples[/]
+
+Train for 4-bit weights:  [cyan]qdiag qat net.pt2 --data photos/ --scheme w4a8 -o trained.pt2[/]
+
+Measure what came out:  [cyan]qdiag sqnr trained.pt2 --data photos/ --scheme trained.scheme.toml[/]
+
+[bold]Exit codes[/]
+
+0 trained;  1 no epoch was better than the network as read, so nothing was written;  2 wrong
+usage, a model or data that cannot be judged, a training that diverged, or no file could be
+written;  130 interrupted.
+"""
+
+
+@partial(expand, without=PARTS)
+def qat(
+    model: ModelOptions,
+    training: TrainingOptions,
+    data: TrainingDataOptions,
+    scheme: SchemeOptions,
+    task: TaskOptions,
+    output: TrainedOption = None,
+    force: ReplaceOption = False,
+    layers: MovingLayersOption = None,
+    loss: LossOption = None,
+    json: JsonOption = None,
+    *,
+    run: RunOptions,
+) -> None:
+    """Train the network with its quantizers in place, and show what that did.
+
+    Quantizers stand exactly where qdiag sqnr has them. Forward they round, backward rounding counts
+    as the identity inside the range. BatchNorm is folded while it is trained, so that the weight
+    that is quantized is the one that the integer network will have.
+
+    Labels decide about the loss: cross-entropy for classes, the mean squared error for numbers.
+    Without labels the network is trained towards the outputs of the float network.
+
+    It trains on four fifths of --data, or on --train-data, and holds a tenth of that out: the epoch
+    that is best there is kept. The float network and the quantized one are measured before and
+    after, on samples that took no part. What is written is a float checkpoint in the format of
+    MODEL, and a scheme with the ranges that belong to it: under that scheme the simulator gives what
+    the training saw, bit for bit.
+
+    A training that was stopped goes on with its next epoch when the same command is given again.
+    """
+    stdout_is_taken = check_single_stdout(json, None)
+    target = target_of(model.model, output, in_place=False, or_else="")
+    scheme_target, state = scheme_beside(target), state_beside(target)
+    check_writable(scheme_target)
+    resolved, settings = scheme.resolved, training.settings
+    watch = Stopwatch()
+    from qdiag.config.scheme_text import scheme_toml
+    from qdiag.pipeline.training.qat import QatOptions, train_model
+    from qdiag.savers.save import check_target
+
+    check_target(model.model, target, force=force)
+    check_target(model.model, scheme_target, force=force)
+    options = QatOptions(settings, tuple(layers or ()), _loss(loss), state)
+    with running(run, seed=data.seed) as session:
+        subject = open_subject(model)
+        datasets = open_data(data, model, subject, session)
+        trained = train_model(session, subject, datasets, resolved, options, task.request)
+        result = trained.result
+        if trained.changes:
+            save_repaired(
+                subject, trained.changes, target, model.submodule, trust=model.trust, force=force, in_place=False
+            )
+            comment = f"Trained by qdiag qat: the ranges that belong to {target.name}."
+            write_file(scheme_target, scheme_toml(trained.scheme, comment))
+            result = replace(result, written_to=str(target), scheme_written_to=str(scheme_target))
+        if trained.state is not None:
+            trained.state.remove()
+    write_result(json, result)
+    if not stdout_is_taken:
+        print_training(stdout_console(), result)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    raise typer.Exit(result.exit_code)
+
+
+def _loss(reference: str | None) -> "Callable[..., Any] | None":
+    """The user's own loss.
+
+    Raises:
+        LoadError: it cannot be read. ConfigError: it is no function.
+    """
+    if reference is None:
+        return None
+    from qdiag.loaders.python_ref import load_object
+
+    found = load_object(reference)
+    if not callable(found):
+        raise ConfigError(f"{reference} is no function", at="--loss", hint="give fn(outputs, targets)")
+    return found

@@ -1,0 +1,104 @@
+"""The options that only `qdiag qat` has."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from qdiag.cli.options.panels import output_option
+from qdiag.cli.options.roles import Reads, Writes, trained_files
+
+if TYPE_CHECKING:
+    from qdiag.train.settings import TrainingSettings
+
+training_option = partial(typer.Option, rich_help_panel="Training")
+
+TrainedOption = Annotated[
+    Path | None,
+    output_option(
+        "--out",
+        "-o",
+        metavar="TRAINED",
+        help="The trained model, in the format of MODEL; its scheme stands beside it, as TRAINED.scheme.toml without "
+        "the ending of the model.",
+    ),
+    Writes(trained_files),
+]
+ReplaceOption = Annotated[bool, output_option("--force", help="Replace TRAINED and its scheme if they are there.")]
+MovingLayersOption = Annotated[
+    list[str] | None,
+    training_option("--layers", metavar="GLOB", help="Only layers of these names may move; can be repeated."),
+]
+LossOption = Annotated[
+    str | None,
+    training_option(
+        "--loss",
+        metavar="./FILE.py:FN",
+        help="Your own loss, fn(outputs, targets); the task decides otherwise, and without labels the float network.",
+    ),
+    Reads(),
+]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The panel `Training`."""
+
+    epochs: Annotated[int, training_option(min=1, metavar="N", help="Passes over the training samples.")] = 10
+    train_batch: Annotated[int, training_option(min=1, metavar="N", help="Samples of one update.")] = 32
+    optimizer: Annotated[
+        Literal["sgd", "adam", "shift_adamax"],
+        training_option(help="shift_adamax: AdaMax with shifts, of binarized networks."),
+    ] = "sgd"
+    learning_rate: Annotated[float, training_option(metavar="X", help="At the beginning.")] = 1e-3
+    decay: Annotated[Literal["none", "cosine"], training_option(help="How the learning rate falls.")] = "cosine"
+    momentum: Annotated[float, training_option(metavar="X", min=0.0, help="Of sgd.")] = 0.9
+    weight_decay: Annotated[float, training_option(metavar="X", min=0.0, help="Of weights alone.")] = 0.0
+    ranges: Annotated[
+        Literal["moving_average", "learned"],
+        training_option(help="Follow the values of each batch, or learn the step of each quantizer by gradient."),
+    ] = "moving_average"
+    averaging_constant: Annotated[
+        float, training_option(metavar="X", min=0.0, help="Weight of a new batch in a moving average.")
+    ] = 0.01
+    quant_delay: Annotated[
+        int, training_option(min=0, metavar="N", help="Updates in float before anything is quantized.")
+    ] = 0
+    freeze_bn_after: Annotated[
+        int | None,
+        training_option(
+            min=0,
+            metavar="N",
+            help="Epochs with the statistics of each batch; then BatchNorms use their running ones. Never by default.",
+        ),
+    ] = None
+    distill: Annotated[
+        bool,
+        training_option("--distill", help="Train towards the float network's outputs, even where there are labels."),
+    ] = False
+
+    @property
+    def settings(self) -> "TrainingSettings":
+        """As the library has them.
+
+        Raises:
+            ConfigError: one is out of bounds.
+        """
+        from qdiag.train.settings import TrainingSettings
+
+        return TrainingSettings(
+            epochs=self.epochs,
+            batch_size=self.train_batch,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            decay=self.decay,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            ranges=self.ranges,
+            averaging_constant=self.averaging_constant,
+            quant_delay=self.quant_delay,
+            freeze_bn_after=self.freeze_bn_after,
+            distill=self.distill,
+        )

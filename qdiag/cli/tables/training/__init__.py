@@ -1,0 +1,1 @@
+"""What a training did, as tables."""

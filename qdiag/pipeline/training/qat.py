@@ -1,0 +1,147 @@
+"""`qdiag qat`: the network trained with its quantizers in place, on a copy, and what that did to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from qdiag.batches import Batches, Datasets
+from qdiag.capture.state import own_randomness
+from qdiag.core.causes.training import ModelTraining
+from qdiag.core.scheme import QuantScheme
+from qdiag.pipeline.begin import Experiment, begin
+from qdiag.pipeline.facts import model_info
+from qdiag.pipeline.float_change import float_change
+from qdiag.pipeline.float_probe import FloatProbe
+from qdiag.pipeline.preparation.fixed_batches import FixedBatches
+from qdiag.pipeline.sqnr import measure_experiment
+from qdiag.pipeline.training.some_samples import EveryNth
+from qdiag.repairs.overlay import with_changes
+from qdiag.simulate.passes.fingerprints import Fingerprints, NoFingerprint
+from qdiag.simulate.session import Session
+from qdiag.simulate.surroundings import versions
+from qdiag.simulate.task.choice.choose import TaskRequest
+from qdiag.subject import Subject
+from qdiag.train.loop import Training
+from qdiag.train.losses import choose_loss
+from qdiag.train.moving import moving_names
+from qdiag.train.network.parameters import parameter_names
+from qdiag.train.saved_state import StateFile
+from qdiag.train.settings import TrainingSettings
+
+Changes = Mapping[str, Tensor]
+
+_HELD_OUT = 10
+"""Every so manieth training sample is not trained on: the best epoch is chosen by them."""
+_SHARED_BELOW = 4 * _HELD_OUT
+"""With fewer samples than this, the best epoch is chosen by those that are trained on."""
+
+
+@dataclass(frozen=True)
+class QatOptions:
+    """How to train.
+
+    Attributes:
+        layers: glob patterns of layers that may move; all when empty.
+        loss: the user's own, `function(outputs, targets)`; by default the task decides.
+        state: where the training is kept after each epoch, and found again; None keeps it nowhere.
+    """
+
+    settings: TrainingSettings
+    layers: Sequence[str] = ()
+    loss: Callable[..., Any] | None = None
+    state: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A training with its proof.
+
+    Attributes:
+        changes: tensors to be written, by name; empty where no epoch was better than the network as it was read.
+        scheme: with the ranges that belong to them.
+        state: what was kept of it, which is not needed any more once the result is written.
+    """
+
+    result: ModelTraining
+    changes: Changes
+    scheme: QuantScheme
+    state: StateFile | None
+
+
+def train_model(
+    session: Session,
+    subject: Subject,
+    datasets: Datasets,
+    scheme: QuantScheme,
+    options: QatOptions,
+    request: TaskRequest | None = None,
+) -> TrainedModel:
+    """Trains on the calibration samples, and measures before and after on the others; the subject stays as it was.
+
+    A tenth of the training samples is held out, and the epoch that is best on them is kept: the measured samples
+    have no part in it.
+
+    Raises:
+        ConfigError: patterns that fit no layer, or a state on disk of another training.
+        QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
+    """
+    experiment = begin(session, subject, datasets, scheme, request)
+    with session.watch.stage("measure before"):
+        before = measure_experiment(session.timed_anew(), experiment)
+    case, settings = experiment.case, options.settings
+    samples, judges = _divided(case.calibration, case.program.batch_size)
+    state, notes = _state(session, experiment, options)
+    training = Training(
+        session=session,
+        case=case,
+        settings=settings,
+        loss=choose_loss(case.tasks, distill=settings.distill, function=options.loss),
+        samples=samples,
+        judges=judges,
+        moving=moving_names(case, parameter_names(subject), options.layers),
+        state=state,
+    )
+    with session.watch.stage("train"), own_randomness(session.seed):
+        trained = training.run()
+    record = replace(trained.record, layers=tuple(options.layers))
+    if datasets.calibration is datasets.evaluation:
+        notes = (*notes, "the samples that are measured are those that were trained on")
+    result = ModelTraining(experiment.model, record, before, notes=notes, versions=versions())
+    if record.best == 0:
+        return TrainedModel(replace(result, stages=session.watch.stages), {}, trained.scheme, state)
+    changed = with_changes(subject, trained.changes)
+    treated = replace(experiment, subject=changed, case=trained.case, model=model_info(changed))
+    with session.watch.stage("measure after"):
+        after = measure_experiment(session.timed_anew(), treated)
+        probe = FloatProbe(subject, case.program, case.tasks, session.device)
+        change = float_change(session, probe, case.measured, trained.changes)
+    result = replace(result, after=after, float_change=change, stages=session.watch.stages)
+    return TrainedModel(result, trained.changes, trained.scheme, state)
+
+
+def _divided(batches: Batches, batch_size: int | None) -> tuple[Batches, Batches]:
+    """What is trained on, and what the best epoch is chosen by."""
+    if batches.sample_count < _SHARED_BELOW:
+        return batches, batches
+    parts: list[Batches] = [EveryNth(batches, _HELD_OUT, is_rest=True), EveryNth(batches, _HELD_OUT)]
+    if batch_size is not None:
+        parts = [FixedBatches(part, batch_size) for part in parts]
+        if not parts[1].sample_count:
+            return batches, batches
+    return parts[0], parts[1]
+
+
+def _state(session: Session, experiment: Experiment, options: QatOptions) -> tuple[StateFile | None, tuple[str, ...]]:
+    """Where the training is kept, under a key of all that decides it."""
+    if options.state is None:
+        return None, ()
+    prints, case = Fingerprints(), experiment.case
+    try:
+        parts = (prints.of(case.network), prints.of(case.plan), prints.of_batches(case.calibration))
+    except NoFingerprint:
+        return None, ("the training cannot go on after a kill: nothing tells whether the data are the same",)
+    own = (options.settings, tuple(options.layers), options.loss is not None, session.seed, experiment.model.digest)
+    return StateFile(options.state, repr((*parts, *own))), ()

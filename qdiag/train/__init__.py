@@ -1,0 +1,1 @@
+"""Training with the quantizers in place: what no repair without training recovers."""

@@ -1,0 +1,1 @@
+"""The captured graph in training: parameters, folded weights, ranges, and what the gradient sees of them."""
