@@ -90,7 +90,7 @@ def diagnose(
             raises=run.debug,
             words=option_words(model, data, scheme, task),
         )
-        result = run_diagnosis(session, experiment, options, run)
+        result = run_diagnosis(session, experiment, options, run, with_report=out is not None)
         write_diagnosis(session, result, out, json)
     if not stdout_is_taken:
         from qdiag.cli.tables.ranking import print_ranking
@@ -103,7 +103,12 @@ def diagnose(
 
 
 def run_diagnosis(
-    session: "Session", experiment: "Experiment", options: "DiagnoseOptions", run: RunOptions
+    session: "Session",
+    experiment: "Experiment",
+    options: "DiagnoseOptions",
+    run: RunOptions,
+    *,
+    with_report: bool = False,
 ) -> "Diagnosis":
     """Says what it will cost, and diagnoses.
 
@@ -113,7 +118,7 @@ def run_diagnosis(
     from qdiag.pipeline.diagnose import diagnose_experiment
 
     if not run.quiet:
-        remark(diagnosis_cost_words(session, experiment.case, options), quiet=False)
+        remark(diagnosis_cost_words(session, experiment.case, options, with_report=with_report), quiet=False)
     return diagnose_experiment(session, experiment, options)
 
 

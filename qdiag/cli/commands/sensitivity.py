@@ -73,7 +73,7 @@ def sensitivity(
             from qdiag.pipeline.estimate import estimate_sweep
 
             cost = estimate_sweep(session, experiment.case, options)
-            remark(f"at least {minutes(cost.total_s)}{pass_words(cost)}", quiet=False)
+            remark(f"about {minutes(cost.total_s)}{pass_words(cost)}", quiet=False)
         result = measure_sensitivity(session, experiment, options)
         write_result(json, result)
         if plot is not None:

@@ -9,14 +9,19 @@ if TYPE_CHECKING:
     from qdiag.simulate.session import Session
 
 
-def diagnosis_cost_words(session: "Session", case: "Case", options: "DiagnoseOptions") -> str:
-    """`at least 40 s, and 2 min more if there is something to repair (500 images, 3.1 s for a float pass)`."""
+def diagnosis_cost_words(
+    session: "Session", case: "Case", options: "DiagnoseOptions", *, with_report: bool = False
+) -> str:
+    """`about 40 s, and 2 min more if there is something to repair (500 samples, 3.1 s for a float pass)`."""
     from qdiag.pipeline.estimate import estimate
 
-    cost = estimate(session, case, options)
-    fixed = (cost.examine + cost.sweeps) * cost.pass_s
-    more = minutes(cost.repairs * cost.pass_s)
-    return f"at least {minutes(fixed)}, and {more} more if there is something to repair{pass_words(cost)}"
+    cost, report = estimate(session, case, options), ""
+    if with_report:
+        from qdiag.writers.plots.drawing_time import drawing_seconds
+
+        report = f", then {minutes(drawing_seconds(len(case.network.graph.layers)))} for the report"
+    fixed, more = minutes(cost.examine_s + cost.sweeps_s), minutes(cost.repairs_s)
+    return f"about {fixed}, and {more} more if there is something to repair{report}{pass_words(cost)}"
 
 
 def pass_words(cost: "Estimate") -> str:
