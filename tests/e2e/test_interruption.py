@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are f
 KILLS = 20
 
 NURSERY = """
-import json, os, sys
+import contextlib, json, os, sys
 import matplotlib.pyplot, torch, qdiag.pipeline.diagnose, qdiag.writers.report_dir
 from qdiag.cli.app import run
 from qdiag.cli.process import prepare_process
@@ -34,6 +34,8 @@ from qdiag.writers.plots import pictures
 
 pictures.LAYERS_DRAWN = 1
 prepare_process()
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    assert run([*sys.argv[1:], "-q", "--no-cache"]) == 0
 print("ready", flush=True)
 for line in sys.stdin:
     pid = os.fork()
@@ -48,15 +50,18 @@ for line in sys.stdin:
     sys.stdin.readline()  # until asked for, a process that has ended keeps its number: no other can be hit
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
-"""Forks a process per command line, so that torch is imported once and not twenty times."""
+"""Forks a process per command line, so that torch, and what it imports when it exports, is imported once.
+
+Its arguments are a command line that is run before, for the sake of those imports.
+"""
 
 
 class Nursery:
     """Command lines, each in a process of its own that may be killed."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, first: list[str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", NURSERY],
+            [sys.executable, "-c", NURSERY, *first],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -99,8 +104,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture
-def nursery(tmp_path: Path) -> Iterator[Nursery]:
-    made = Nursery(tmp_path / "cache")
+def nursery(tmp_path: Path, line: list[str]) -> Iterator[Nursery]:
+    made = Nursery(tmp_path / "cache", ["sqnr", *line[1:]])
     with made.process:
         yield made
         assert made.process.stdin is not None
