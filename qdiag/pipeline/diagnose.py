@@ -16,7 +16,7 @@ from qdiag.pipeline.begin import Experiment, measurement_of
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.branches import watched_blocks
 from qdiag.pipeline.fusion.suspects import with_fused_suspects
-from qdiag.pipeline.notes import branch_notes
+from qdiag.pipeline.notes import branch_notes, fused_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
 from qdiag.rank.rank import rank_causes
@@ -79,7 +79,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         batchnorms=batchnorms,
         sensitivity=sensitivity,
         bits=bits,
-        notes=notes + block_notes,
+        notes=notes + block_notes + fused_notes(ranking),
         stages=session.watch.stages,
         versions=versions(),
         options=options.words,

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 from qdiag.batches import Datasets
+from qdiag.core.causes.ranking import Ranking
+from qdiag.core.listed import listed
 from qdiag.core.measures.branches import BranchBlock
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
@@ -112,4 +114,15 @@ def branch_notes(blocks: Sequence[BranchBlock]) -> tuple[str, ...]:
     return (
         f"measured as it was read, with {count} of parallel linear branches; deployed, each is one convolution, and "
         "qdiag branches shows what that changes",
+    )
+
+
+def fused_notes(ranking: Ranking) -> tuple[str, ...]:
+    """That a fault costs accuracy in the fused network alone; nothing without any."""
+    found = [cause for cause in ranking.causes if cause.verdict == "fused"]
+    if not found:
+        return ()
+    codes = ", ".join(dict.fromkeys(f"{cause.code} in {listed(cause.layers)}" for cause in found))
+    return (
+        f"with its branches fused, the network loses accuracy by what it does not suffer from as it was read: {codes}",
     )

@@ -58,6 +58,9 @@ def test_it_is_said_to_be_so_and_proposes_nothing_for_the_network_as_it_was_read
     best = best_trial(found.ranking.causes[0])
     assert best is not None and trial_title(best).startswith("once fused: ")
     assert headline(found).startswith("Nothing")
+    assert found.notes[-1].startswith("with its branches fused, the network loses accuracy")
+    assert "QD408 in add" in found.notes[-1]
+    assert not any("fused, the network loses" in note for note in diagnosis(TWIN).notes)
     assert commands(found) == ()
     assert not any(trial.first for trial in scheme_changes(found.ranking))
     assert_words_follow(found)

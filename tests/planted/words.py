@@ -59,11 +59,16 @@ def _assert_proofs_are_own(ranking: Ranking) -> None:
     own_steps = [step for step in ranking.waterfall if step.code]
     if own_steps and harm_of(own_steps[-1].after).state == "unsure":
         assert not [cause.code for cause in ranking.causes if cause.verdict == "harmless"]
-    place = lost_most(ranking.before)
-    for trial in (trial for cause in ranking.causes for trial in cause.trials):
-        if trial.recovery is not None and trial.after is not None and place is not None:
-            read = sqnr_db_at(trial.after, place) - sqnr_db_at(ranking.before, place)
-            assert trial.recovery.recovered_db == pytest.approx(read, abs=1e-4), trial.repair
+    for cause in ranking.causes:
+        for trial in cause.trials:
+            # what was tried in the fused network is measured from that one, which is a trial of its own
+            bases = [t.after for t in cause.trials if (t.repair,) == trial.first] if trial.first else [ranking.before]
+            (base,) = bases
+            assert base is not None
+            place = lost_most(base)
+            if trial.recovery is not None and trial.after is not None and place is not None:
+                read = sqnr_db_at(trial.after, place) - sqnr_db_at(base, place)
+                assert trial.recovery.recovered_db == pytest.approx(read, abs=1e-4), trial.repair
 
 
 def assert_surfaces_follow(found: Diagnosis) -> None:
