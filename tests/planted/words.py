@@ -16,7 +16,7 @@ from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.causes import commands, headline, way_around_commands
+from qdiag.writers.words.causes import commands, headline, repair_title, way_around_commands
 from qdiag.writers.words.preprocessing import preprocessing_command
 
 
@@ -43,6 +43,9 @@ def assert_words_follow(found: Diagnosis) -> None:
         proofs_of_first = [t for t in ranking.claimed[0].trials if _is_proof(t)]
         by_scheme_alone = bool(proofs_of_first) and not any(t.keeps_scheme for t in proofs_of_first)
         assert ("only a change of scheme" in words) == by_scheme_alone, words
+        way = ranking.way_around.repair if ranking.way_around is not None else None
+        if by_scheme_alone and any(trial.repair == way for trial in proofs_of_first):
+            assert repair_title(str(way)) in words, words
         assert not (commands(found) and re.search("only a change of scheme repairs", words)), words
     _assert_proofs_are_own(ranking)
     for cause in ranking.causes:

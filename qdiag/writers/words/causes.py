@@ -27,6 +27,7 @@ from qdiag.writers.words.task.figures import (
 )
 from qdiag.writers.words.task.harm import LOST_OUTPUT, RESERVED, state_words
 from qdiag.writers.words.task.loss_source import loss_source_words
+from qdiag.writers.words.trials.best import best_trial, proposed_trial
 from qdiag.writers.words.trials.own_layers import credited_words
 
 __all__ = [
@@ -185,7 +186,7 @@ def _cause_sentence(ranking: Ranking) -> str:
 
 def _proof(ranking: Ranking, cause: RankedCause) -> str:
     """What showed that it is a cause: its repair alone, a change of scheme, or several repairs together."""
-    trial = best_trial(cause)
+    trial = proposed_trial(ranking, cause)
     if trial is None or trial.recovery is None or not trial.is_claim:
         alone = "repaired alone, that gives back nothing beyond noise"
         return f"{alone}; {_together(ranking)}" if ranking.waterfall else alone
@@ -231,16 +232,3 @@ def trial_title(trial: Trial) -> str:
     """The repair, and that it was made in the fused network."""
     title = repair_title(trial.repair)
     return f"once fused: {title}" if trial.first else title
-
-
-def best_trial(cause: RankedCause) -> Trial | None:
-    """The measured repair that gave back most; None when none was.
-
-    Those whose gain is proved come before others, and of these the ones that keep the scheme. Where the fault is one of
-    the fused network, it is a repair of that.
-    """
-    measured = [trial for trial in cause.trials if trial.recovery is not None]
-    measured = [trial for trial in measured if trial.first] or measured
-    proved = [trial for trial in measured if trial.is_claim] or measured
-    keeping = [trial for trial in proved if trial.keeps_scheme]
-    return next(iter(keeping or proved), None)
