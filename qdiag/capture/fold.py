@@ -3,6 +3,7 @@
 Backends do this before they quantize; comparing an unfolded network with a folded one would blame the wrong layers.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 import torch
@@ -52,11 +53,16 @@ class FoldResult:
     pairs: tuple[NormPair, ...]
 
 
-def fold_batchnorms(program: Program) -> FoldResult:
-    """Folds every BatchNorm that can be folded exactly."""
+def fold_batchnorms(program: Program, *, only: Container[str] | None = None) -> FoldResult:
+    """Folds every BatchNorm that can be folded exactly.
+
+    Args:
+        only: graph nodes, by name; the other BatchNorms are not looked at.
+    """
     folder = _Folder(program)
     for node in [n for n in folder.graph.nodes if n.op == "call_function" and n.target is _BATCH_NORM]:
-        folder.fold(node)
+        if only is None or node.name in only:
+            folder.fold(node)
     folder.graph.eliminate_dead_code()
     folder.graph.lint()
     alive = {node.target for node in folder.graph.nodes if node.op == "placeholder" and node.users}
