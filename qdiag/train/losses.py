@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.errors import ConfigError, QdiagError, first_line
@@ -103,8 +104,10 @@ def _alike(tasks: Tasks, outputs: Outputs, teacher: Outputs) -> Tensor:
 def _user(function: Callable[..., Any]) -> Callable[[Outputs, Batch, Outputs], Tensor]:
     def of(outputs: Outputs, batch: Batch, teacher: Outputs) -> Tensor:
         del teacher
+        device = next((value.device for value in outputs if isinstance(value, Tensor)), torch.device("cpu"))
+        targets = pytree.tree_map_only(Tensor, lambda x: x.to(device), batch.labels)
         try:
-            value = function(outputs[0] if len(outputs) == 1 else outputs, batch.labels)
+            value = function(outputs[0] if len(outputs) == 1 else outputs, targets)
         except QdiagError:
             raise
         except Exception as error:

@@ -25,6 +25,7 @@ from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.cli.tables.sensitivity import print_sensitivity
 from qdiag.cli.tables.sqnr import print_measurement
+from qdiag.cli.tables.training.qat import print_training
 from qdiag.compare.diagnoses import compare_diagnoses
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.errors import QdiagError
@@ -37,6 +38,7 @@ from tests.fold_reports import fold_report
 from tests.foreign import HOSTILE, assert_clean, hostile
 from tests.gates import EVERYTHING, evidence
 from tests.other_tasks import judged_by_error
+from tests.trainings import training
 
 Capture = pytest.CaptureFixture[str]
 
@@ -65,6 +67,7 @@ TABLES: dict[str, Callable[[Console], None]] = {
     "bn": lambda console: print_audit(console, hostile(batchnorms()), "worst", 0),
     "branches": lambda console: print_branches(console, hostile(branch_report()), "worst", None),
     "fold": lambda console: print_fold(console, hostile(fold_report()), "worst", None),
+    "training": lambda console: print_training(console, hostile(training())),
     "ranges": lambda console: print_ranges(console, range_report_of(bad())),
     "gate": lambda console: print_gate(console, judge(evidence(bad()), EVERYTHING)),
     "comparison": show_comparison,
