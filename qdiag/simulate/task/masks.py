@@ -68,11 +68,10 @@ class MeanIoU(RowTask):
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
         _check_counted(reference[:, self.positions.count :])
-        count = simulated.sum() / 2.0  # a right position counts as one of both and one of either, a wrong one as two
-        return sums_figure(self.criterion, _mean_iou, reference=reference, simulated=simulated, unit_count=count)
+        return sums_figure(self.criterion, _mean_iou, reference=reference, simulated=simulated)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
-        return sums_gain(self.criterion, _mean_iou, before=before, after=after, unit_count=after.sum() / 2.0)
+        return sums_gain(self.criterion, _mean_iou, before=before, after=after)
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,10 @@ class PositionShare(RowTask):
 
     def figure(self, *, reference: Table, simulated: Table) -> Figure:
         _check_counted(reference[:, 1:])
-        count = simulated[:, 1].sum()
-        return sums_figure(self.criterion, _share, reference=reference, simulated=simulated, unit_count=count)
+        return sums_figure(self.criterion, _share, reference=reference, simulated=simulated)
 
     def gain(self, *, before: Table, after: Table) -> Gain:
-        return sums_gain(self.criterion, _share, before=before, after=after, unit_count=after[:, 1].sum())
+        return sums_gain(self.criterion, _share, before=before, after=after)
 
 
 def masks_of(batch: Batch, answers: Tensor, positions: Positions) -> Tensor:

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 
-from qdiag.core.measures.task import UNDEFINED, Criterion, Figure, Interval
+from qdiag.core.measures.task import UNDEFINED, Z_95, Criterion, Figure, Interval
 from qdiag.simulate.task.base import Gain, Table, difference
 from qdiag.simulate.task.unspread import share_change, share_loss, share_value
 
@@ -26,13 +27,14 @@ def sums_figure(
 ) -> Figure:
     """The figure of both networks, and 95 % intervals by the paired bootstrap over samples.
 
-    Every draw takes the same samples of both networks. Source: Efron & Tibshirani, An Introduction to the Bootstrap,
-    1993, percentile interval. A percentage that is the same in all draws has the interval of `unspread_interval`.
+    Every draw takes the same samples of both networks: samples are images, never their pixels, which are not
+    independent. Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, percentile interval, with the
+    levels of `expanded_levels`. A percentage that is the same in all draws has the interval of `unspread_interval`.
 
     Args:
         value: makes figures of sums. reference, simulated: one row per sample, (N, K).
-        unit_count: positions or boxes that are counted, of which none shows a difference where draws show none; the
-            samples without it.
+        unit_count: boxes that are counted, of which none shows a difference where draws show none; the samples
+            without it.
     """
     counted = reference.any(1) | simulated.any(1)
     n = int(counted.sum())  # of the others, such as masks that are all ignored, nothing is known
@@ -41,17 +43,21 @@ def sums_figure(
     if n < 2:
         return found
     drawn = [value(_resampled(table[counted])) for table in (reference, simulated)]
-    return with_intervals(found, reference=drawn[0], simulated=drawn[1], unit_count=unit_count or n)
+    return with_intervals(found, n, reference=drawn[0], simulated=drawn[1], unit_count=unit_count or n)
 
 
-def with_intervals(figure: Figure, *, reference: Table, simulated: Table, unit_count: float) -> Figure:
-    """The figure with the intervals of draws (B,) of both networks."""
+def with_intervals(figure: Figure, count: int, *, reference: Table, simulated: Table, unit_count: float) -> Figure:
+    """The figure with the intervals of draws (B,) of both networks, of `count` samples each."""
     criterion = figure.criterion
     sign = 1.0 if criterion.higher_is_better else -1.0
     losses = sign * (reference - simulated)
-    loss = _of_constant(losses, share_loss(criterion, figure.loss, unit_count)) or percentiles(losses, figure.loss)
+    loss = _of_constant(losses, share_loss(criterion, figure.loss, unit_count)) or percentiles(
+        losses, count, figure.loss
+    )
     own = _of_constant(simulated, share_value(criterion, figure.simulated, unit_count))
-    return replace(figure, loss_interval=loss, simulated_interval=own or percentiles(simulated, figure.simulated))
+    return replace(
+        figure, loss_interval=loss, simulated_interval=own or percentiles(simulated, count, figure.simulated)
+    )
 
 
 def sums_gain(
@@ -65,13 +71,16 @@ def sums_gain(
     if n < 2 or not np.isfinite(gained):
         return Gain(gained, UNDEFINED if np.isfinite(gained) else Interval(gained, gained))
     drawn = [value(_resampled(table[counted])) for table in (before, after)]
-    return Gain(gained, gain_interval(criterion, gained, before=drawn[0], after=drawn[1], unit_count=unit_count or n))
+    interval = gain_interval(criterion, gained, n, before=drawn[0], after=drawn[1], unit_count=unit_count or n)
+    return Gain(gained, interval)
 
 
-def gain_interval(criterion: Criterion, gained: float, *, before: Table, after: Table, unit_count: float) -> Interval:
-    """Of draws (B,) of both networks."""
+def gain_interval(
+    criterion: Criterion, gained: float, count: int, *, before: Table, after: Table, unit_count: float
+) -> Interval:
+    """Of draws (B,) of both networks, of `count` samples each."""
     gains = (1.0 if criterion.higher_is_better else -1.0) * (after - before)
-    return _of_constant(gains, share_change(criterion, gained, unit_count)) or percentiles(gains)
+    return _of_constant(gains, share_change(criterion, gained, unit_count)) or percentiles(gains, count)
 
 
 def _of_constant(values: Table, interval: Interval | None) -> Interval | None:
@@ -99,12 +108,30 @@ def draws(n: int) -> Table:
     return found
 
 
-def percentiles(values: Table, value: float = math.nan) -> Interval:
-    """From the 2.5th to the 97.5th percentile, and as far as the figure itself, which few samples may put beside them;
+def expanded_levels(count: int) -> tuple[float, float]:
+    """Percentiles of draws that hold a 95 % interval of so few samples: 2.5 and 97.5 of many, wider ones of few.
+
+    A draw varies too little by the factor sqrt((n - 1) / n), and its percentiles know nothing of Student's t. Source:
+    Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69(4), 2015, section 5.2
+    (expanded percentile interval). Quantiles of t by the expansion of Cornish and Fisher.
+    """
+    z, free = Z_95, max(count - 1, 1)
+    quantile = (
+        z
+        + (z**3 + z) / (4 * free)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+    )
+    low = 100.0 * NormalDist().cdf(-quantile * math.sqrt((free + 1) / free))
+    return low, 100.0 - low
+
+
+def percentiles(values: Table, count: int, value: float = math.nan) -> Interval:
+    """Between the levels of `expanded_levels`, and as far as the figure itself, which few samples may put beside them;
     undefined where less than half of the draws have a figure.
     """
     finite = values[np.isfinite(values)]
     if len(finite) < max(len(values) // 2, 1):
         return UNDEFINED
-    low, high = np.percentile(finite, [2.5, 97.5])
+    low, high = np.percentile(finite, expanded_levels(count))
     return Interval(float(np.fmin(low, value)), float(np.fmax(high, value)))

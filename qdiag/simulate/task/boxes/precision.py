@@ -58,15 +58,15 @@ class BoxPrecision:
         if count < 2:
             return Figure(self.criterion, count, float(one[0]), float(other[0]))
         found = Figure(self.criterion, count, float(one[0]), float(other[0]))
-        return with_intervals(found, reference=one[1:], simulated=other[1:], unit_count=true_count(simulated))
+        return with_intervals(found, count, reference=one[1:], simulated=other[1:], unit_count=true_count(simulated))
 
     def gain(self, *, before: Table, after: Table) -> Gain:
         one, other = (self._values(table) for table in (before, after))
         gained = difference(self.criterion, before=float(one[0]), after=float(other[0]))
         if image_count(after) < 2 or not np.isfinite(gained):
             return Gain(gained, UNDEFINED)
-        drawn = {"before": one[1:], "after": other[1:]}
-        return Gain(gained, gain_interval(self.criterion, gained, **drawn, unit_count=true_count(after)))
+        drawn, count = {"before": one[1:], "after": other[1:]}, image_count(after)
+        return Gain(gained, gain_interval(self.criterion, gained, count, **drawn, unit_count=true_count(after)))
 
     def _values(self, table: Table) -> Floats:
         """Over all images, then for each draw of them; the same draws for all tables of the same images."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +10,11 @@ import pytest
 
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.simulate.task.base import difference
+from qdiag.simulate.task.masks import MeanIoU, Positions
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.meters.groups import GROUPS, group_figure, group_gain
 from qdiag.simulate.task.shares import share_figure, share_gain
-from qdiag.simulate.task.sums import BLOCKS, draws, percentiles, sums_figure, sums_gain
+from qdiag.simulate.task.sums import BLOCKS, draws, expanded_levels, percentiles, sums_figure, sums_gain
 from tests.judged import is_undefined
 
 Table = npt.NDArray[np.float64]
@@ -117,12 +119,72 @@ def test_many_samples_are_drawn_in_blocks() -> None:
     assert figure.loss_interval.low < figure.loss < figure.loss_interval.high
 
 
+def test_few_samples_take_wider_percentiles() -> None:
+    """Against quantiles of Student's t from a table."""
+    for n, quantile in ((5, 2.7764), (11, 2.2281), (31, 2.0423), (121, 1.9799), (10**9, 1.96)):
+        low, high = expanded_levels(n)
+        level = 100.0 * NormalDist().cdf(-quantile * math.sqrt(n / (n - 1)))
+        assert low == pytest.approx(level, rel=0.03) and low + high == 100.0
+
+
+PIXELS = 64
+
+
+def segmented(generator: np.random.Generator, n: int) -> tuple[Table, Table]:
+    """Intersections and unions of two classes in images of which each has errors of its own, for two networks."""
+    share = generator.beta(1.0, 1.0, n)
+    wrong = generator.beta(0.8, 6.0, n)
+    more = np.clip(wrong + 0.5 * generator.beta(0.7, 4.0, n), 0.0, 1.0)
+    tables = []
+    ones = generator.binomial(PIXELS, share)
+    for rate in (wrong, more):
+        missed, false = generator.binomial(ones, rate), generator.binomial(PIXELS - ones, rate)
+        both = np.stack([PIXELS - ones - false, ones - missed], 1)
+        either = np.stack([PIXELS - ones + missed, ones + false], 1)
+        tables.append(np.concatenate([both, either], 1).astype(float))
+    return tables[0], tables[1]
+
+
+def mean_iou(sums: Table) -> Table:
+    found: Table = 100.0 * (sums[:, :2] / np.maximum(sums[:, 2:], 1.0)).mean(1)
+    return found
+
+
+def test_intervals_of_masks_cover_the_truth_of_few_images() -> None:
+    """The 2.5th and 97.5th percentile of eight images would cover it four times out of five."""
+    every = segmented(np.random.default_rng(8), 200_000)
+    truth = float(np.subtract(*(mean_iou(table.sum(0, keepdims=True)) for table in every))[0])
+    task = MeanIoU(Positions(0, 1, 2))
+
+    def figure(rng: np.random.Generator) -> Figure:
+        reference, simulated = segmented(rng, 8)
+        return task.figure(reference=reference, simulated=simulated)
+
+    assert 0.88 <= covered(figure, truth) <= 0.985
+
+
+def test_masks_are_resampled_by_images() -> None:
+    """Against a bootstrap that is written anew: images drawn one by one, at the levels of 24 samples."""
+    reference, simulated = segmented(np.random.default_rng(9), 24)
+    figure = MeanIoU(Positions(0, 1, 2)).figure(reference=reference, simulated=simulated)
+    rng, drawn = np.random.default_rng(10), []
+    for _ in range(4000):
+        images = [int(rng.integers(24)) for _ in range(24)]
+        one, other = (mean_iou(table[images].sum(0, keepdims=True))[0] for table in (reference, simulated))
+        drawn.append((one - other, other))
+    level = NormalDist().cdf(-2.0687 * math.sqrt(24 / 23))  # t of 23 degrees of freedom
+    for column, interval in ((0, figure.loss_interval), (1, figure.simulated_interval)):
+        low, high = np.quantile([row[column] for row in drawn], [level, 1 - level])
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.12 * (high - low))
+
+
 def test_draws_without_a_figure_are_left_out_unless_they_are_most() -> None:
     values = np.arange(1000.0)
     values[:400] = np.nan
-    assert (percentiles(values).low, percentiles(values).high) == pytest.approx((414.975, 984.025))
+    found = percentiles(values, 10**9)
+    assert (found.low, found.high) == pytest.approx((414.975, 984.025), abs=1e-3)
     values[:501] = np.inf
-    assert is_undefined(percentiles(values))
+    assert is_undefined(percentiles(values, 10**9))
 
 
 def test_one_network_beside_itself_has_lost_nothing() -> None:

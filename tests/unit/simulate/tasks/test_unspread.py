@@ -123,17 +123,17 @@ def test_one_other_score_is_no_success() -> None:
     )
 
 
-def test_masks_that_are_all_alike_count_their_positions() -> None:
+def test_masks_that_are_all_alike_count_their_images() -> None:
     answers = torch.randint(0, 3, (6, 5, 4), generator=torch.Generator().manual_seed(0))
     logits = torch.nn.functional.one_hot(answers, 3).movedim(-1, 1).float()
     positions = Positions(0, 1, 3)
     for task in (MeanIoU(positions), PositionShare(positions, is_against_float=False)):
         figure = judged(task, logits, logits, answers)
         assert figure.simulated == 100.0
-        assert figure.loss_interval.high == pytest.approx(100.0 * none_of(6 * 5 * 4))
-        assert bounds(figure.simulated_interval) == pytest.approx((100.0 * (1.0 - none_of(120)), 100.0))
+        assert figure.loss_interval.high == pytest.approx(100.0 * none_of(6))
+        assert bounds(figure.simulated_interval) == pytest.approx((100.0 * (1.0 - none_of(6)), 100.0))
     agreement = judged(PositionShare(positions, is_against_float=True), logits, logits, answers)
-    assert bounds(agreement.loss_interval) == pytest.approx((0.0, 100.0 * none_of(120)))
+    assert bounds(agreement.loss_interval) == pytest.approx((0.0, 100.0 * none_of(6)))
 
 
 def test_sums_without_a_count_count_samples() -> None:
