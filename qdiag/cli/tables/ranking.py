@@ -25,6 +25,7 @@ from qdiag.core.causes.score import PartScore, Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
+from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import (
     VERDICT_WORDS,
     cause_title,
@@ -237,6 +238,8 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
             left = afterwards_words(after)
             if left:
                 console.print(Text(f"  {left}"))
+    if scheme_words((*proposed, *around)):
+        console.print(Text(f"{scheme_words((*proposed, *around))}.", style="dim"))
 
 
 def _print_commands(console: Console, title: str, lines: Sequence[str]) -> None:

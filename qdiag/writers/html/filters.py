@@ -14,6 +14,7 @@ from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.words.bn import dead_sentence
+from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import (
     cause_line,
     cause_title,
@@ -222,6 +223,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "lost_most": lost_most_words,
     "meter": meter,
     "next_step": next_step_words,
+    "scheme_words": scheme_words,
     "noun": noun,
     "own": own_words,
     "percent": percent,

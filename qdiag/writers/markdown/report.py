@@ -15,6 +15,7 @@ from qdiag.writers.markdown.sweeps import (
     sensitivity_section,
 )
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
+from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import commands, headline
 from qdiag.writers.words.float_ops import float_share_warning
 from qdiag.writers.words.numbers import SILENT, UNKNOWN
@@ -66,6 +67,8 @@ def _verdict(diagnosis: Diagnosis) -> str:
         left = afterwards_words(ranking.repaired)
         if left:
             blocks.append(text(left))
+        if scheme_words(lines):
+            blocks.append(f"{text(scheme_words(lines))}.")
     blocks.append(_figures(ranking))
     return "\n\n".join(blocks)
 

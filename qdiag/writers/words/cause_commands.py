@@ -19,6 +19,7 @@ from qdiag.writers.words.task.float_cost import checkpoint_words
 _ANSI_C = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}
 NO_SETTING = "{} ({}): no setting of a scheme makes this change; whatever quantizes the network has to make it"
+NO_COMMAND = "# no command can write this: {}"
 NO_BIAS = "no layer has a bias of its own that could hold it; whatever quantizes the network has to add it"
 _BUILT_FORMATS = ("checkpoint", "safetensors")
 """Formats without the network's code: reading them takes `--arch`."""
@@ -36,8 +37,8 @@ def commands(
 
     Repairs of weights write a checkpoint beside the one that was read (`net.fixed.pt2`), then `net.fixed2.pt2`, ...,
     each under the changes of the plan before it; these are measured together at the end, with the values of `--set`
-    that make the scheme so. What must be done in code, and what a checkpoint does to the float network, is a line of
-    comment.
+    that make the scheme so. What no command can write, with what to change instead, and what a checkpoint does to the
+    float network, is a line of comment.
 
     Args:
         model_source: the model as the command line names it; a diagnosis knows its own.
@@ -62,13 +63,14 @@ def commands(
     for step in _last_ones_last(_steps(ranking)):
         traits = TRAITS.get(step.repair)
         if traits is not None and traits.writes == "plan" and not step.settings:
-            lines.append(f"# {NO_SETTING.format(traits.title, listed([quoted(name) for name in step.layers]))}")
+            what = NO_SETTING.format(traits.title, listed([quoted(name) for name in step.layers]))
+            lines.append(NO_COMMAND.format(what))
         elif traits is None or traits.writes == "plan":
             settings += [value for value in step.settings if value not in settings]
         elif traits.why_not_written is not None:
-            lines.append(f"# {traits.why_not_written[1]}")
+            lines.append(NO_COMMAND.format(traits.why_not_written[1]))
         elif traits.must_be_last and step.cost is None:
-            lines.append(f"# {traits.title}: {NO_BIAS}")
+            lines.append(NO_COMMAND.format(f"{traits.title}: {NO_BIAS}"))
         else:
             written_count += 1
             target = _fixed_name(model, written_count, is_program=is_program or traits.writes == "graph")
@@ -80,6 +82,13 @@ def commands(
     if settings and not is_for_quantized_alone:  # held against that checkpoint's float network, no figure would count
         lines.append(command_line(["sqnr", current, *about(current), *_set_words(settings)]))
     return tuple(lines)
+
+
+def scheme_words(lines: Sequence[str]) -> str:
+    """What the commands do not write; empty where they write all of it."""
+    if not any(line.startswith("qdiag sqnr ") for line in lines):
+        return ""
+    return "--set changes the scheme, which no command writes: whatever quantizes the network has to"
 
 
 def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:

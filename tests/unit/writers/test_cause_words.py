@@ -9,6 +9,7 @@ from rich.console import Console
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.ranking import Harm, HarmVerdict, RankedCause, Trial, WaterfallStep
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.error_sums import ErrorSums
@@ -19,6 +20,7 @@ from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
+from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import (
     best_trial,
     cause_line,
@@ -263,7 +265,9 @@ def test_a_checkpoint_that_spoils_the_float_network_is_said_to_be_for_the_quanti
     assert line.endswith(" ".join(f"--set {shlex.quote(value)}" for value in clip.settings))
     without_tensors = replace(bias_step(), float_cost=None)
     (only,) = commands(replace(ranking, waterfall=(without_tensors,)), "net.pt2")
-    assert only.startswith("# bias corrected for the mean shift of rounding: no layer has a bias of its own")
+    assert only.startswith(
+        "# no command can write this: bias corrected for the mean shift of rounding: no layer has a bias of its own"
+    )
 
 
 def test_each_repair_is_made_under_the_settings_of_the_steps_before() -> None:
@@ -275,8 +279,8 @@ def test_each_repair_is_made_under_the_settings_of_the_steps_before() -> None:
     assert lines == (
         "# net.fixed.pt2: its float network has a top-1 of 76.4 %, as before",
         "qdiag repair net.pt2 --with equalize --float-bound 0.007 -o net.fixed.pt2 --set fold_batchnorm=true",
-        "# weight scale raised until the bias fits (a, $'b\\nrm'): no setting of a scheme makes this change; "
-        "whatever quantizes the network has to make it",
+        "# no command can write this: weight scale raised until the bias fits (a, $'b\\nrm'): no setting of a scheme "
+        "makes this change; whatever quantizes the network has to make it",
         "qdiag sqnr net.fixed.pt2 --set fold_batchnorm=true",
     )
 
@@ -285,8 +289,25 @@ def test_a_repair_of_the_code_is_said_and_not_run() -> None:
     ranking = diagnosis().ranking
     step = replace(ranking.waterfall[0], repair="replace_relu6")
     first, second = commands(replace(ranking, waterfall=(step, ranking.waterfall[0])), "net.pt2")
-    assert first.startswith("# replace nn.ReLU6 by nn.ReLU")
+    assert first.startswith("# no command can write this: replace nn.ReLU6 by nn.ReLU")
     assert second == "qdiag fix-bn net.pt2 -o net.fixed.pt2 --method mean"
+
+
+@pytest.mark.parametrize("name", TRAITS)
+def test_every_line_writes_or_says_why_none_can(name: str) -> None:
+    ranking = diagnosis().ranking
+    step = replace(ranking.waterfall[0], repair=name, settings=("weights.bits=7",) if _is_setting(name) else ())
+    *comments, last = commands(replace(ranking, waterfall=(step,)), "net.pt2")
+    if last.startswith("qdiag sqnr "):
+        assert not comments and last.endswith("--set weights.bits=7")
+    elif last.startswith("#"):
+        assert last.startswith("# no command can write this: ") and not comments
+    else:
+        assert " -o net.fixed.pt2" in last
+
+
+def _is_setting(name: str) -> bool:
+    return TRAITS[name].writes == "plan" and name not in ("bound_mask", "raise_weight_scale")
 
 
 @pytest.mark.parametrize("found", [healthy_diagnosis(), repaired_diagnosis()])
@@ -391,3 +412,14 @@ def test_a_sequence_that_gives_nothing_back_is_not_proposed() -> None:
     worse = replace(ranking.waterfall[-1], after=score(2.0, 44, 60))
     assert commands(ranking) and not commands(replace(ranking, causes=(), waterfall=(worse,)))
     assert "give back" not in headline(replace(ranking, causes=(), waterfall=(worse,)))
+
+
+def test_what_settings_change_is_said_not_to_be_written() -> None:
+    lines = commands(diagnosis())
+    assert scheme_words(lines).startswith("--set changes the scheme, which no command writes")
+    assert scheme_words(lines[:1]) == "" == scheme_words(())
+    console = Console(file=io.StringIO(), width=200, highlight=False)
+    print_ranking(console, diagnosis())
+    assert isinstance(console.file, io.StringIO)
+    for surface in (console.file.getvalue(), markdown_report(diagnosis()), html_report(diagnosis())):
+        assert "whatever quantizes the network has to." in surface
