@@ -33,6 +33,9 @@ def test_each_task_has_a_section_with_a_network_and_commands() -> None:
     assert all(
         "```python\n# " in text and "\nqdiag sqnr " in text and "\nqdiag gate " in text for text in found.values()
     )
+    marked = [sum(mark in line for mark in ("# judged by ", "# exit code ")) for line in LINES]
+    assert len(LINES) > 20 and [n for n, line in zip(marked, LINES, strict=True) if n != ("#" in line)] == []
+    assert {language for language, _ in BLOCKS} == {"python", "bash"}, "examples that no test runs"
     assert len(FILES) == len(SECTIONS) and all(re.fullmatch(r"\w+\.py", name) for name in FILES)
 
 
