@@ -13,7 +13,7 @@ from qdiag.writers.html.report import html_report
 from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_to_json
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink
-from qdiag.writers.plots.figure import PlotFormat
+from qdiag.writers.plots.drawing.figure import PlotFormat
 from qdiag.writers.plots.pictures import Picture, draw_picture, report_pictures
 
 ReportPart = Literal["json", "md", "html", "csv", "png", "svg"]

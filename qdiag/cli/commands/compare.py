@@ -107,7 +107,7 @@ def compare(
 
         write_file(markdown, comparison_markdown(comparison, TOP if top is None else top))
     if plot is not None:
-        from qdiag.writers.plots.figure import save_figure
+        from qdiag.writers.plots.drawing.figure import save_figure
         from qdiag.writers.plots.two_errors import compared_errors_figure
 
         save_figure(compared_errors_figure(comparison, one.measurement, other.measurement), plot)

@@ -70,7 +70,7 @@ def ranges(
 
         write_file(csv, range_csv(report))
     if plot is not None:
-        from qdiag.writers.plots.figure import save_figure
+        from qdiag.writers.plots.drawing.figure import save_figure
         from qdiag.writers.plots.ranges import ranges_figure
 
         save_figure(ranges_figure(report), plot)

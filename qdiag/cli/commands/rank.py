@@ -61,7 +61,7 @@ def rank(
         result = run_diagnosis(session, experiment, options, run)
         write_diagnosis(session, result, None, json)
         if plot is not None:
-            from qdiag.writers.plots.figure import save_figure
+            from qdiag.writers.plots.drawing.figure import save_figure
             from qdiag.writers.plots.waterfall import waterfall_figure
 
             save_figure(waterfall_figure(result), plot)

@@ -77,7 +77,7 @@ def sensitivity(
         result = measure_sensitivity(session, experiment, options)
         write_result(json, result)
         if plot is not None:
-            from qdiag.writers.plots.figure import save_figure
+            from qdiag.writers.plots.drawing.figure import save_figure
             from qdiag.writers.plots.sensitivity import sensitivity_figure
 
             save_figure(sensitivity_figure(result), plot)

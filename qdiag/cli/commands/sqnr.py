@@ -103,7 +103,7 @@ def sqnr(
 
             write_file(csv, layer_csv(measurement))
         if plot is not None:
-            from qdiag.writers.plots.figure import save_figure
+            from qdiag.writers.plots.drawing.figure import save_figure
             from qdiag.writers.plots.sqnr import sqnr_figure
 
             save_figure(sqnr_figure(measurement), plot)

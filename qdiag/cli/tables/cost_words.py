@@ -17,7 +17,7 @@ def diagnosis_cost_words(
 
     cost, report = estimate(session, case, options), ""
     if with_report:
-        from qdiag.writers.plots.drawing_time import drawing_seconds
+        from qdiag.writers.plots.drawing.drawing_time import drawing_seconds
 
         report = f", then {minutes(drawing_seconds(len(case.network.graph.layers)))} for the report"
     fixed, more = minutes(cost.examine_s + cost.sweeps_s), minutes(cost.repairs_s)

@@ -9,8 +9,16 @@ from matplotlib.lines import Line2D
 
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.task import Criterion
-from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, network_words, new_figure, plain, short_label, title
+from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
+from qdiag.writers.plots.drawing.frame import (
+    empty_figure,
+    legend_below,
+    network_words,
+    new_figure,
+    plain,
+    short_label,
+    title,
+)
 from qdiag.writers.words.layers import other_widths_words
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, axis_label, float_level, level, noun, value_words
 

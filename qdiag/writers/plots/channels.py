@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import WeightFacts
-from qdiag.writers.plots.figure import BLUE, GREY, SKY, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, new_figure, plain, title
+from qdiag.writers.plots.drawing.figure import BLUE, GREY, SKY, VERMILION
+from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, title
 from qdiag.writers.words.layers import shorten
 
 _LOG_FROM = 20.0

@@ -10,9 +10,17 @@ from matplotlib.ticker import NullLocator
 
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.records import LOSSES, OpRecord
-from qdiag.writers.plots.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, log_scale, network_words, new_figure, plain, title
-from qdiag.writers.plots.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from qdiag.writers.plots.drawing.frame import (
+    empty_figure,
+    legend_below,
+    log_scale,
+    network_words,
+    new_figure,
+    plain,
+    title,
+)
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
 
 _COLORS = (BLUE, ORANGE, VERMILION, SKY, PURPLE)
 

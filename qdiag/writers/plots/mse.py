@@ -7,10 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qdiag.core.measures.measurement import Measurement
-from qdiag.writers.plots.error_line import error_limits, error_line
-from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, log_scale, network_words, new_figure, plain, title
-from qdiag.writers.plots.layer_axis import figure_width, float_ground, label_layers
+from qdiag.writers.plots.drawing.error_line import error_limits, error_line
+from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
+from qdiag.writers.plots.drawing.frame import (
+    empty_figure,
+    legend_below,
+    log_scale,
+    network_words,
+    new_figure,
+    plain,
+    title,
+)
+from qdiag.writers.plots.drawing.layer_axis import figure_width, float_ground, label_layers
 from qdiag.writers.words.layer_row import layer_rows
 
 

@@ -13,7 +13,7 @@ from qdiag.files.atomic import write_file
 from qdiag.writers.plots.bits import bits_figure
 from qdiag.writers.plots.bn import bn_figure
 from qdiag.writers.plots.channels import channels_figure
-from qdiag.writers.plots.figure import PlotFormat, figure_bytes, settle_layout
+from qdiag.writers.plots.drawing.figure import PlotFormat, figure_bytes, settle_layout
 from qdiag.writers.plots.histogram import histogram_figure
 from qdiag.writers.plots.losses import losses_figure
 from qdiag.writers.plots.mse import mse_figure

@@ -10,9 +10,9 @@ from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from qdiag.core.measures.ranges import PERCENTILES, RangeRecord
 from qdiag.core.measures.ranges_report import RangeReport
-from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
-from qdiag.writers.plots.frame import legend_below, new_figure, plain, title
-from qdiag.writers.plots.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
+from qdiag.writers.plots.drawing.frame import legend_below, new_figure, plain, title
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
 from qdiag.writers.words.layers import shorten
 
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))

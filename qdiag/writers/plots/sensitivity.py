@@ -12,9 +12,9 @@ from matplotlib.patches import Patch
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task import loss_between
-from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, new_figure, plain, short_label, title
-from qdiag.writers.plots.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
+from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, short_label, title
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
 from qdiag.writers.words.layers import shorten
 from qdiag.writers.words.task.figures import axis_label, change_unit, level, noun
 

@@ -9,10 +9,18 @@ from matplotlib.lines import Line2D
 
 from qdiag.core.compare import Comparison
 from qdiag.core.measures.measurement import Measurement
-from qdiag.writers.plots.error_line import SMALLEST, error_limits, error_line
-from qdiag.writers.plots.figure import BLUE, GREY, ORANGE, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, log_scale, new_figure, plain, short_label, title
-from qdiag.writers.plots.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.error_line import SMALLEST, error_limits, error_line
+from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
+from qdiag.writers.plots.drawing.frame import (
+    empty_figure,
+    legend_below,
+    log_scale,
+    new_figure,
+    plain,
+    short_label,
+    title,
+)
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
 
 
 def compared_errors_figure(comparison: Comparison, before: Measurement, after: Measurement) -> Figure:

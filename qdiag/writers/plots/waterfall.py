@@ -12,8 +12,16 @@ from matplotlib.patches import Patch
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Criterion, Interval
-from qdiag.writers.plots.figure import BLUE, GREEN, GREY, LIGHT_GREY, VERMILION
-from qdiag.writers.plots.frame import empty_figure, legend_below, network_words, new_figure, plain, short_label, title
+from qdiag.writers.plots.drawing.figure import BLUE, GREEN, GREY, LIGHT_GREY, VERMILION
+from qdiag.writers.plots.drawing.frame import (
+    empty_figure,
+    legend_below,
+    network_words,
+    new_figure,
+    plain,
+    short_label,
+    title,
+)
 from qdiag.writers.words.causes import repair_title, step_title
 from qdiag.writers.words.layers import shorten
 from qdiag.writers.words.task.figures import axis_label, change_words, float_level, level, value_words

@@ -14,7 +14,7 @@ from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.simulate.case import Case
 from qdiag.simulate.sweeps.sensitivity import switchable_layers
 from qdiag.simulate.task.scoring import Scoreboard, Scored
-from qdiag.writers.plots.drawing_time import drawing_seconds
+from qdiag.writers.plots.drawing.drawing_time import drawing_seconds
 from tests.cases import SESSION, open_test_case
 
 SCORING_S = 0.01
@@ -48,6 +48,6 @@ def test_the_scoring_of_every_network_counts(case: Case, monkeypatch: pytest.Mon
 
 
 def test_pictures_take_as_long_as_a_plain_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qdiag.writers.plots.drawing_time._draw", lambda: time.sleep(SCORING_S))
+    monkeypatch.setattr("qdiag.writers.plots.drawing.drawing_time._draw", lambda: time.sleep(SCORING_S))
     assert drawing_seconds(3) == pytest.approx(14 * 1.5 * SCORING_S, rel=0.5)
     assert drawing_seconds(500) > drawing_seconds(3)

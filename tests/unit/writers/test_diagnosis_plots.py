@@ -11,7 +11,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.records import LOSSES
 from qdiag.writers.plots.bits import bits_figure
 from qdiag.writers.plots.channels import channels_figure
-from qdiag.writers.plots.figure import figure_bytes, settle_layout
+from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
 from qdiag.writers.plots.histogram import histogram_figure
 from qdiag.writers.plots.losses import losses_figure
 from qdiag.writers.plots.mse import mse_figure

@@ -36,7 +36,7 @@ from qdiag.writers.markdown.compare import comparison_markdown
 from qdiag.writers.markdown.gate import gate_markdown
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink, fenced
-from qdiag.writers.plots.figure import figure_bytes, settle_layout
+from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
 from qdiag.writers.plots.pictures import report_pictures
 from qdiag.writers.words.cause_commands import commands, quoted
 from qdiag.writers.words.diagnosis_ranges import range_report_of

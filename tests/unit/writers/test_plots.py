@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from qdiag.errors import WriteError
-from qdiag.writers.plots.figure import figure_bytes, save_figure
+from qdiag.writers.plots.drawing.figure import figure_bytes, save_figure
 from qdiag.writers.plots.ranges import ranges_figure
 from qdiag.writers.plots.sqnr import sqnr_figure
 from tests.measurements import awkward_measurement, many_records, measurement, range_report

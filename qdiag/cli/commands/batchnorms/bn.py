@@ -90,7 +90,7 @@ def bn(
         write_file(csv, bn_csv(audit))
     if plot is not None:
         from qdiag.writers.plots.bn import bn_figure
-        from qdiag.writers.plots.figure import save_figure
+        from qdiag.writers.plots.drawing.figure import save_figure
 
         save_figure(bn_figure(audit), plot)
     if not stdout_is_taken:

@@ -10,7 +10,7 @@ from qdiag.files.atomic import write_file
 from qdiag.writers.plots.branches.distributions import activations_figure, weights_figure
 from qdiag.writers.plots.branches.errors import fusion_error_figure
 from qdiag.writers.plots.branches.gains import gains_figure
-from qdiag.writers.plots.figure import figure_bytes, settle_layout
+from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
 
 PICTURES: Mapping[str, Callable[[BranchesReport], Figure]] = {
     "gains": gains_figure,

@@ -9,7 +9,7 @@ from matplotlib.legend import Legend
 from matplotlib.ticker import NullFormatter
 
 from qdiag.core.measures.measurement import Measurement
-from qdiag.writers.plots.figure import GREY, LIGHT_GREY
+from qdiag.writers.plots.drawing.figure import GREY, LIGHT_GREY
 from qdiag.writers.words.layers import shorten
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from qdiag.writers.plots.figure import VERMILION
+from qdiag.writers.plots.drawing.figure import VERMILION
 
 SMALLEST = 1e-30
 """Errors up to this count as none."""

@@ -4,7 +4,7 @@ import time
 
 from matplotlib.figure import Figure
 
-from qdiag.writers.plots.figure import figure_bytes, settle_layout
+from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
 from qdiag.writers.plots.pictures import LAYERS_DRAWN
 
 _WHOLE = 8

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from qdiag.writers.plots.figure import LIGHT_GREY
+from qdiag.writers.plots.drawing.figure import LIGHT_GREY
 from qdiag.writers.words.layer_row import LayerRow
 from qdiag.writers.words.layers import drop_common_prefix, shorten
 

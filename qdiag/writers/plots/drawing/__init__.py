@@ -1,0 +1,1 @@
+"""What pictures share: figures, frames, axes, and how long drawing takes."""
