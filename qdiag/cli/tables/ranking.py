@@ -25,7 +25,6 @@ from qdiag.core.causes.score import PartScore, Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
-from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import (
     VERDICT_WORDS,
     cause_title,
@@ -37,6 +36,7 @@ from qdiag.writers.words.causes import (
     trial_title,
     way_around_commands,
 )
+from qdiag.writers.words.commands.repairing import scheme_words
 from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
 from qdiag.writers.words.preprocessing import preprocessing_command
 from qdiag.writers.words.task.afterwards import afterwards_words, repair_heading, still_words

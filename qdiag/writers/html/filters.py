@@ -14,7 +14,6 @@ from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
 from qdiag.writers.html.layer_view import channel_words
 from qdiag.writers.words.bn import dead_sentence
-from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import (
     cause_line,
     cause_title,
@@ -24,6 +23,7 @@ from qdiag.writers.words.causes import (
     state_of,
     trial_title,
 )
+from qdiag.writers.words.commands.repairing import scheme_words
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant

@@ -15,8 +15,8 @@ from qdiag.writers.markdown.sweeps import (
     sensitivity_section,
 )
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
-from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import commands, headline
+from qdiag.writers.words.commands.repairing import scheme_words
 from qdiag.writers.words.float_ops import float_share_warning
 from qdiag.writers.words.numbers import SILENT, UNKNOWN
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning

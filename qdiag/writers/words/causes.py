@@ -9,7 +9,7 @@ from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import OutputRecord, weakest_output
-from qdiag.writers.words.cause_commands import commands, ranking_of, way_around_commands
+from qdiag.writers.words.commands.repairing import commands, ranking_of, way_around_commands
 from qdiag.writers.words.float_ops import reservation_words
 from qdiag.writers.words.numbers import SILENT, count_noun
 from qdiag.writers.words.task.afterwards import leaves_harm

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, PreprocessingTrial
-from qdiag.writers.words.cause_commands import as_argument, command_line, model_and_options
+from qdiag.writers.words.commands.repairing import model_and_options
+from qdiag.writers.words.commands.shell import as_argument, command_line
 from qdiag.writers.words.numbers import significant
 
 _PIXEL_OPTIONS = ("--preset", "--mean", "--std", "--pixel-scale", "--channel-order")

@@ -20,7 +20,6 @@ from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.cause_commands import scheme_words
 from qdiag.writers.words.causes import (
     best_trial,
     cause_line,
@@ -31,6 +30,7 @@ from qdiag.writers.words.causes import (
     state_of,
     way_around_commands,
 )
+from qdiag.writers.words.commands.repairing import scheme_words
 from qdiag.writers.words.gate import harm_line
 from qdiag.writers.words.task.choice import PROXY
 from qdiag.writers.words.task.harm import measured_harm_words

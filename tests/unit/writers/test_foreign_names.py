@@ -38,7 +38,8 @@ from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink, fenced
 from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
 from qdiag.writers.plots.pictures import report_pictures
-from qdiag.writers.words.cause_commands import commands, quoted
+from qdiag.writers.words.commands.repairing import commands
+from qdiag.writers.words.commands.shell import quoted
 from qdiag.writers.words.diagnosis_ranges import range_report_of
 from tests.branch_reports import branch_report
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis

@@ -1,22 +1,20 @@
 """The commands that repair what was found, ready to be pasted into a shell."""
 
 import math
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from glob import escape
 from pathlib import PurePath
 
-from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
+from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.causes.repair import FLOAT_BOUND
 from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
-from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost
+from qdiag.core.causes.score import FloatCost
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
-from qdiag.core.printable import is_printable
+from qdiag.writers.words.commands.shell import as_argument, command_line, option, quoted
+from qdiag.writers.words.commands.steps import Step, last_ones_last, steps_of
 from qdiag.writers.words.task.float_cost import checkpoint_words
 
-_ANSI_C = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}
 NO_SETTING = "{} ({}): no setting of a scheme makes this change; whatever quantizes the network has to make it"
 NO_COMMAND = "# no command can write this: {}"
@@ -60,7 +58,7 @@ def commands(
         return words if read == model or not _is_code(model) or "--arch" in words else ["--arch", model, *words]
 
     is_for_quantized_alone = False
-    for step in _last_ones_last(_steps(ranking)):
+    for step in last_ones_last(steps_of(ranking)):
         traits = TRAITS.get(step.repair)
         if traits is not None and traits.writes == "plan" and not step.settings:
             what = NO_SETTING.format(traits.title, listed([quoted(name) for name in step.layers]))
@@ -99,43 +97,13 @@ def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:
     return (command_line(["sqnr", as_argument(model), *words, *_set_words(trial.settings)]),)
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A repair; without layers it is of the whole network."""
-
-    repair: str
-    settings: tuple[str, ...]
-    layers: tuple[str, ...]
-    cost: FloatCost | None
-
-
-def _steps(ranking: Ranking) -> list[_Step]:
-    if ranking.waterfall and ranking.regained > 0.0:
-        return [_Step(s.repair, s.settings, s.layers if s.code else (), s.float_cost) for s in ranking.waterfall]
-    trials = [_first_proved(cause) for cause in ranking.claimed]
-    return list(dict.fromkeys(_Step(t.repair, t.settings, t.layers, t.float_cost) for t in trials if t is not None))
-
-
-def _last_ones_last(steps: Sequence[_Step]) -> list[_Step]:
-    """Repairs that fit the rounding of the weights as they then are come after the others, each once."""
-    last: dict[str, list[_Step]] = {}
-    for step in steps:
-        if step.repair in TRAITS and TRAITS[step.repair].must_be_last:
-            last.setdefault(step.repair, []).append(step)
-    merged: list[_Step] = [step for step in steps if step.repair not in last]
-    for name, same in last.items():
-        layers = tuple(dict.fromkeys(layer for step in same for layer in step.layers))
-        merged.append(_Step(name, (), layers if all(step.layers for step in same) else (), same[-1].cost))
-    return merged
-
-
-def _write_words(traits: RepairTraits, model: str, target: str, step: _Step) -> list[str]:
+def _write_words(traits: RepairTraits, model: str, target: str, step: Step) -> list[str]:
     bound = _bound_words(traits, step.cost)
     if traits.fix_bn_method is not None:
         return ["fix-bn", model, "-o", target, "--method", traits.fix_bn_method, *bound]
     head = ["repair", model, "--with", traits.name, *bound, "-o", target]
     places = step.layers if traits.must_be_last else ()
-    return [*head, *(word for name in places for word in _option("--layers", escape(name)))]
+    return [*head, *(word for name in places for word in option("--layers", escape(name)))]
 
 
 def _bound_words(traits: RepairTraits, cost: FloatCost | None) -> list[str]:
@@ -153,23 +121,6 @@ def _rounded_up(value: float) -> float:
         return 0.0
     digit = 10.0 ** math.floor(math.log10(value))
     return digit * math.ceil(value / digit)
-
-
-def _first_proved(cause: RankedCause) -> Trial | None:
-    """The repair that gave most back; of equals one whose checkpoint is no worse in float."""
-    proved = [t for t in cause.trials if t.is_claim and t.keeps_scheme]
-    sound = [t for t in proved if t.float_cost is None or not t.float_cost.is_too_much]
-    return next((t for t in sound if _is_as_good(t, proved[0])), proved[0] if proved else None)
-
-
-def _is_as_good(trial: Trial, best: Trial) -> bool:
-    """Up to what is small."""
-    own, most, judged = trial.recovery, best.recovery, best.after.task.judged if best.after is not None else None
-    if own is None or most is None:
-        return False
-    if judged is None or not most.has_task:
-        return own.recovered_db >= most.recovered_db - GAIN_LIMIT_DB
-    return own.recovered_task >= most.recovered_task - judged.small
 
 
 def model_and_options(
@@ -219,34 +170,4 @@ def _is_code(model: str) -> bool:
 
 
 def _set_words(settings: Sequence[str]) -> list[str]:
-    return [word for value in settings for word in _option("--set", value)]
-
-
-def _option(name: str, value: str) -> list[str]:
-    """One word where the value would be taken for an option itself."""
-    return [f"{name}={value}"] if value.startswith("-") else [name, value]
-
-
-def command_line(words: Sequence[str]) -> str:
-    """A command of this program, ready for a shell."""
-    return " ".join(map(quoted, ["qdiag", *words]))
-
-
-def quoted(word: str) -> str:
-    """A word for a shell, on one line whatever it holds: `$'...'` where it has characters that do not print.
-
-    That form is of POSIX.1-2024, and of bash, zsh and ksh long before.
-    """
-    if is_printable(word):
-        return shlex.quote(word)
-    body = "".join(_ANSI_C.get(c) or (c if is_printable(c) else _bytes_of(c)) for c in word)
-    return f"$'{body}'"
-
-
-def _bytes_of(character: str) -> str:
-    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
-
-
-def as_argument(path: str) -> str:
-    """A path that is not taken for an option."""
-    return f"./{path}" if path.startswith("-") else path
+    return [word for value in settings for word in option("--set", value)]

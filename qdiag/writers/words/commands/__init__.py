@@ -1,0 +1,1 @@
+"""Commands of this program that repair or measure what was found."""
