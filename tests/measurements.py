@@ -259,4 +259,6 @@ def range_report() -> RangeReport:
             )
             records.append(RangeRecord(record.name, "weight", tensor_range(-wide, wide), channels))
         records.append(RangeRecord(record.name, "activation", tensor_range(0.0, 6.0 + record.index)))
-    return RangeReport(base.model, base.data, base.capture, tuple(records), dict(base.versions), base.stages)
+    return RangeReport(
+        base.model, base.data, base.capture, tuple(records), dict(base.versions), base.stages, base.size, "int8"
+    )

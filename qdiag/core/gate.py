@@ -6,6 +6,7 @@ from typing import Literal
 
 from qdiag.core.causes.ranking import Harm
 from qdiag.core.measures.measurement import DataInfo, ModelInfo
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Criterion, Interval
 
 GATE_SCHEMA_VERSION = 2
@@ -114,6 +115,7 @@ class GateResult:
         commands: what repairs the claimed causes, ready for a shell.
         harm: whether quantization does any, whatever the gate limits; None where nothing says so.
         is_harm_limited: a threshold of the gate speaks of the figure that decides on it.
+        size: of the network that was judged; None when the result could not be read, or does not tell it.
         has_doubts: that nothing is lost need not hold for the network that will run, nor for all of its outputs; the
             notes say why.
     """
@@ -132,6 +134,7 @@ class GateResult:
     harm: Harm | None = None
     is_harm_limited: bool = False
     has_doubts: bool = False
+    size: NetworkSize | None = None
     schema_version: int = GATE_SCHEMA_VERSION
 
     @property

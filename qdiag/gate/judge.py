@@ -64,6 +64,7 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
         harm=None if unusable else harm_of(evidence),
         is_harm_limited=is_harm_limited(measurement.task, thresholds),
         has_doubts=any(doubts(measurement)),
+        size=measurement.size,
     )
 
 

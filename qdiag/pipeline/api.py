@@ -6,7 +6,7 @@ from torch.export import ExportedProgram
 
 from qdiag.batches import Datasets
 from qdiag.capture.state import own_randomness
-from qdiag.config import load_scheme
+from qdiag.config import DEFAULT_PRESET, load_scheme
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.ranges_report import RangeReport
@@ -132,7 +132,13 @@ def ranges(
         QdiagError: something cannot be used; says what, where and what to do.
     """
     with open_session(device=device, progress=progress) as session, own_randomness():
-        return range_subject(session, _subject(model), _datasets(batches, None), fold_batchnorm=fold_batchnorm)
+        return range_subject(
+            session,
+            _subject(model),
+            _datasets(batches, None),
+            load_scheme(DEFAULT_PRESET),
+            fold_batchnorm=fold_batchnorm,
+        )
 
 
 def _request(task: TaskKind | None, output: str | None, metric: object | None) -> TaskRequest:

@@ -1,7 +1,7 @@
 """`qdiag fix-bn`: `qdiag repair` with the reset of dead BatchNorm channels, and the same from a checkpoint alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -9,13 +9,17 @@ from qdiag.batches import Datasets
 from qdiag.core.causes.repair import FLOAT_BOUND, ModelRepair, RepairStep
 from qdiag.core.causes.repair_traits import TRAITS, Method
 from qdiag.core.measures.bn import BatchNormAudit
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.scheme import QuantScheme
+from qdiag.errors import QdiagError
 from qdiag.loaders.models.tensors import NamedTensors
+from qdiag.pipeline.begin import begin
 from qdiag.pipeline.repair import Changes, RepairOptions, audited, chosen_batchnorms, repair_model
 from qdiag.repairs.edit import changed_tensors
 from qdiag.repairs.overlay import subject_tensors
 from qdiag.repairs.weights.reset_variance import propose
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
@@ -51,14 +55,14 @@ def fix_batchnorms(
     options: FixOptions,
     request: TaskRequest | None = None,
 ) -> tuple[ModelRepair, Changes]:
-    """The repair with its proof; nothing is run where the checkpoint alone says that there is nothing to repair.
+    """The repair with its proof; nothing is measured where the checkpoint alone says that there is nothing to repair.
 
     Raises:
         QdiagError: as `repair_model` does.
     """
     proposed, changes = fix_unproved(subject, audit, options, "there is nothing to repair")
     if not changes:
-        return proposed, {}
+        return replace(proposed, size=_size(session, subject, datasets, scheme, request)), {}
     wanted = RepairOptions(
         (options.repair,),
         batchnorms=tuple(options.layers),
@@ -66,6 +70,16 @@ def fix_batchnorms(
         float_bound=options.float_bound,
     )
     return repair_model(session, subject, datasets, scheme, wanted, request)
+
+
+def _size(
+    session: Session, subject: Subject, datasets: Datasets, scheme: QuantScheme, request: TaskRequest | None
+) -> NetworkSize | None:
+    """Of the network; None where it cannot be run, which nothing else needs here."""
+    try:
+        return network_size(begin(session, subject, datasets, scheme, request).case)
+    except QdiagError:
+        return None
 
 
 def fix_unproved(

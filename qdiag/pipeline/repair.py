@@ -28,6 +28,7 @@ from qdiag.repairs.weights.reset_variance import without_channels
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
@@ -86,6 +87,7 @@ def repair_model(
         steps=steps,
         threshold=options.threshold,
         float_change=repairing.change,
+        size=network_size(experiment.case),
         versions=versions(),
     )
     if not repairing.changes:

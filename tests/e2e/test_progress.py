@@ -1,15 +1,19 @@
 """Every command that measures says what it does: no sample is looked at outside a stage that is named and counted."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qdiag.batches import Batch
 from qdiag.cli.app import run
+from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.loaders.data.samples import Selection
-from tests.e2e.measuring import COMMANDS, command_line, make_inputs, use_as_demo
+from qdiag.writers.words.size import size_words
+from tests.e2e.measuring import CLASSES, COMMANDS, SIZE, command_line, make_inputs, result, use_as_demo
 
 UNCOUNTED = {
     *("open the data", "capture", "find branches", "estimate the time", "data digest", "audit", "report"),
@@ -17,6 +21,8 @@ UNCOUNTED = {
     "look for channels that cannot be repaired",
 }
 """Stages that look at a few samples, or at none."""
+FLOAT_WEIGHT_BYTES = 4 * (3 * 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * (SIZE - 4) ** 2 * CLASSES + CLASSES)
+"""Two convolutions, each with the bias that its BatchNorm becomes, and a linear layer."""
 
 
 @dataclass
@@ -73,8 +79,14 @@ def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorder:
 
 @pytest.mark.parametrize("name", [*COMMANDS, "demo"])
 def test_all_that_a_command_does_is_a_stage(
-    name: str, inputs: Path, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    inputs: Path,
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """And its header and its JSON tell the same size of the network, which one run of each command shows as well."""
     use_as_demo(inputs, monkeypatch)
     code = run(command_line(name, inputs, tmp_path))
     assert code in (0, 1) if name.startswith("gate") else code == 0
@@ -87,6 +99,32 @@ def test_all_that_a_command_does_is_a_stage(
         assert stage.seen == (0 if name == "drawn inputs" else stage.total), stage
     first = ["capture", "draw inputs"] if name == "drawn inputs" else ["open the data", "capture"]
     assert [stage.name for stage in recorder.stages[:2]] == first
+    if name != "demo":
+        assert_size_is_told(name, capsys.readouterr().out, json.loads(result(name, tmp_path).read_text("utf-8")))
+
+
+def assert_size_is_told(name: str, printed: str, stored: Any) -> None:
+    """Bytes of weights, scales and activations, float and quantized, and the ratio, in the words of every header."""
+    size = next(sizes_in(stored))
+    parts = ("weights", "scales", "activations")
+    reference, simulated = (NetworkBytes(*(size[lane][part] for part in parts)) for lane in ("reference", "simulated"))
+    assert reference.weights == FLOAT_WEIGHT_BYTES
+    assert 0 < simulated.scales < simulated.weights < reference.weights
+    assert 0 < simulated.activations < reference.activations
+    assert size["compression"] == pytest.approx(reference.stored / simulated.stored)
+    scheme = "int8" if name == "ranges" else None
+    words = " ".join(printed.split())
+    for line in size_words(NetworkSize(reference, simulated), scheme):
+        assert line in words, line
+
+
+def sizes_in(stored: Any) -> Iterator[Any]:
+    """Every size in a result, the outermost first."""
+    if isinstance(stored, dict):
+        if isinstance(stored.get("size"), dict):
+            yield stored["size"]
+        for value in stored.values():
+            yield from sizes_in(value)
 
 
 def test_passes_that_a_repair_starts_are_stages_too(inputs: Path, recorder: Recorder, tmp_path: Path) -> None:

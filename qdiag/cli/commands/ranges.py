@@ -16,6 +16,7 @@ from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.ranges import print_ranges
+from qdiag.config import DEFAULT_PRESET, load_preset
 
 RANGES_EPILOG = """
 [bold]Examples[/]
@@ -61,7 +62,7 @@ def ranges(
 
         subject = open_subject(model)
         datasets = open_data(data, model, subject, session)
-        report = range_subject(session, subject, datasets, fold_batchnorm=not no_fold)
+        report = range_subject(session, subject, datasets, load_preset(DEFAULT_PRESET), fold_batchnorm=not no_fold)
     from qdiag.files.atomic import write_file
 
     write_result(json, report)

@@ -18,6 +18,7 @@ from qdiag.writers.words.gate import (
     shown_checks,
     verdict_words,
 )
+from qdiag.writers.words.size import size_words
 
 STYLES: dict[GateStatus, str] = {
     "pass": "green",
@@ -32,6 +33,8 @@ def print_gate(console: Console, result: GateResult) -> None:
     """Table, details, causes, notes, and the verdict as the last line."""
     checks, rest = shown_checks(result)
     console.print(Text(_head(result)), soft_wrap=True)
+    if result.size is not None:
+        _say(console, "size", "; ".join(size_words(result.size)), "dim")
     console.print()
     console.print(fit_table(console, *_columns(checks), checks))
     if rest:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr import percent
-from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, model_lines
+from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, model_lines, size_lines
 from qdiag.core.measures.ranges import PERCENTILES, RangeRecord, TensorRange
 from qdiag.core.measures.ranges_report import RangeReport
 
@@ -18,7 +18,8 @@ _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 def print_ranges(console: Console, report: RangeReport) -> None:
     """Header and one table per role on `console`."""
     data = data_lines(report.data, with_calibration=False)
-    console.print(header_grid(*model_lines(report.model), *data, *capture_lines(report.capture)))
+    size = size_lines(report.size, report.size_scheme)
+    console.print(header_grid(*model_lines(report.model), *size, *data, *capture_lines(report.capture)))
     for role, title in (("weight", "Weights"), ("activation", "Outputs")):
         rows = [record for record in report.records if record.role == role]
         if rows:

@@ -14,6 +14,7 @@ from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_l
 from qdiag.core.causes.repair import ModelRepair, RepairStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
+from qdiag.writers.words.numbers import UNKNOWN
 
 _LAYERS_AT_MOST = 3
 
@@ -52,8 +53,10 @@ def print_end(console: Console, repair: ModelRepair, last_line: str) -> None:
 def _proof(repair: ModelRepair) -> Lines:
     for note in repair.notes:
         yield "note", Text(as_options(note))
+    yield from size_lines(repair.size)
+    if repair.size is None and repair.before is None:
+        yield "size", Text(f"{UNKNOWN}: the network was not run")
     if repair.before is not None:
-        yield from size_lines(repair.before.size)
         yield from data_lines(repair.before.data)
     if repair.float_change is not None:
         yield from float_change_lines(repair.float_change, repair.float_bound)

@@ -130,9 +130,9 @@ def _scheme_lines(scheme: QuantScheme) -> Lines:
         yield "", Text(f"layers       {line}")
 
 
-def size_lines(size: NetworkSize | None) -> Lines:
-    """Bytes of weights, scales and activations, of the float and of the quantized network."""
-    for i, line in enumerate(size_words(size)):
+def size_lines(size: NetworkSize | None, scheme: str | None = None) -> Lines:
+    """Bytes of weights, scales and activations, of the float and of the quantized network; see `size_words`."""
+    for i, line in enumerate(size_words(size, scheme)):
         yield "" if i else "size", Text(line)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from qdiag.core.causes.repair_traits import TRAITS, WRITTEN
 from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement, ModelInfo, OutputRecord, StageTime
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import TaskResult
 from qdiag.errors import ConfigError
 
@@ -158,6 +159,7 @@ class ModelRepair:
         before, after: the quantized network; None when no repair was made, or when nothing was measured.
         unproved: why nothing was measured; None when it was.
         written_to: the repaired file; None when nothing was written.
+        size: of the network before the repair; None where the network was not run.
     """
 
     model: ModelInfo
@@ -171,6 +173,7 @@ class ModelRepair:
     unproved: str | None = None
     written_to: str | None = None
     notes: tuple[str, ...] = ()
+    size: NetworkSize | None = None
     stages: tuple[StageTime, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from qdiag.core.measures.measurement import SCHEMA_VERSION, CaptureInfo, DataInfo, ModelInfo, StageTime
 from qdiag.core.measures.ranges import RangeRecord
+from qdiag.core.measures.size import NetworkSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,7 @@ class RangeReport:
 
     Attributes:
         data: `measured_count` counts the samples whose activations were observed.
+        size: of the float network, and of the one that `size_scheme` makes of it; None where that gives no scale.
     """
 
     model: ModelInfo
@@ -20,4 +22,6 @@ class RangeReport:
     records: tuple[RangeRecord, ...]
     versions: dict[str, str] = field(default_factory=dict)
     stages: tuple[StageTime, ...] = ()
+    size: NetworkSize | None = None
+    size_scheme: str = ""
     schema_version: int = SCHEMA_VERSION

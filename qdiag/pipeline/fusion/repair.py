@@ -21,6 +21,7 @@ from qdiag.pipeline.repair import Changes, RepairOptions, repair_model
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.weights.fuse_branches import NO_BLOCK
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
@@ -104,6 +105,7 @@ def fuse_and_repair(
         float_change=change,
         before=before,
         after=after,
+        size=before.size,
         notes=_notes(blocks, subject, made),
         stages=session.watch.stages,
         versions=versions(),
@@ -122,7 +124,10 @@ def _unfused(
         return FusedRepair(replace(result, steps=(step, *result.steps)), None, changes)
     layers = tuple(options.layers)
     stages = session.watch.stages
-    result = ModelRepair(experiment.model, layers, options.float_bound, (step,), stages=stages, versions=versions())
+    size = network_size(experiment.case)
+    result = ModelRepair(
+        experiment.model, layers, options.float_bound, (step,), size=size, stages=stages, versions=versions()
+    )
     return FusedRepair(result, None, {})
 
 

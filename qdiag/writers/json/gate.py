@@ -3,8 +3,10 @@
 from typing import Any
 
 from qdiag.core.gate import GateResult, GateStatus
+from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.writers.plain_json import dump, to_plain
 
+_DERIVED = {NetworkBytes: ("stored",), NetworkSize: ("compression", "saved_fraction")}
 _STATUSES: tuple[GateStatus, ...] = ("pass", "warn", "undecided", "cannot_judge", "fail")
 
 
@@ -16,4 +18,4 @@ def gate_to_json(result: GateResult) -> str:
         "exit_code": result.exit_code,
         "statistics": {"checks": len(result.checks), **{str(status): result.count(status) for status in _STATUSES}},
     }
-    return dump({**verdict, **to_plain(result, {})}) + "\n"
+    return dump({**verdict, **to_plain(result, _DERIVED)}) + "\n"

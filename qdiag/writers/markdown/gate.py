@@ -22,6 +22,7 @@ from qdiag.writers.words.gate import (
     verdict_words,
 )
 from qdiag.writers.words.numbers import number
+from qdiag.writers.words.size import size_words
 
 MARKER = "<!-- qdiag gate -->"
 """First line of a comment, so that a job can find its own and replace it."""
@@ -126,6 +127,7 @@ def _provenance(result: GateResult) -> Iterator[str]:
         items.append(f"scheme {plain(result.scheme)}")
     if result.data is not None:
         items.append(f"{result.data.measured_count} samples of {code(result.data.source)}")
+    items += [f"size: {plain(words)}" for words in size_words(result.size)]
     prints = result.fingerprints
     items += [f"digest of {name} {code(prints[name][:16])}" for name in ("weights", "data", "scheme") if name in prints]
     items += [f"{plain(name)} {code(value)}" for name, value in prints.items() if name.startswith("version of")]

@@ -1,20 +1,25 @@
 """How large a network is in float and quantized, in words."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.writers.words.numbers import UNKNOWN
 
 
-def size_words(size: NetworkSize | None) -> tuple[str, ...]:
-    """A line for each network, and by how much the file becomes smaller; empty where nothing is known."""
+def size_words(size: NetworkSize | None, scheme: str | None = None) -> tuple[str, ...]:
+    """A line for each network, and by how much the file becomes smaller; empty where nothing is known.
+
+    Args:
+        scheme: under which the quantized network is, where the rest of the header does not say it.
+    """
     if size is None or not size.reference.stored:
         return ()
     scales = f" and {byte_words(size.simulated.scales)} of scales" if size.simulated.scales else ""
+    made = f"as {scheme}" if scheme else "quantized"
     return (
         f"float {byte_words(size.reference.weights)} of weights, {_held(size.reference)}",
-        f"quantized {byte_words(size.simulated.weights)} of weights{scales}, {_held(size.simulated)}",
+        f"{made} {byte_words(size.simulated.weights)} of weights{scales}, {_held(size.simulated)}",
         compression_words(size),
     )
 
@@ -41,15 +46,25 @@ def byte_words(count: int) -> str:
 
 
 def size_rows(before: NetworkSize | None, after: NetworkSize | None) -> Iterator[tuple[str, str, str, str]]:
-    """What, before, after, change: the stored bytes of both quantized networks, and how much smaller each became."""
+    """What, before, after, change: bytes of both quantized networks, and how much smaller each became.
+
+    Those of the float networks too, where these are of different size.
+    """
     if before is None and after is None:
         return
-    stored = [None if size is None else size.simulated.stored for size in (before, after)]
-    yield "weights and scales", *_cells(stored[0], stored[1])
-    held = [None if size is None else size.simulated.activations for size in (before, after)]
-    yield "activations held", *_cells(held[0], held[1])
+    sizes = before, after
+    yield from _byte_rows("", [None if size is None else size.simulated for size in sizes])
+    if before is None or after is None or before.reference != after.reference:
+        yield from _byte_rows("float ", [None if size is None else size.reference for size in sizes])
     ratios = [UNKNOWN if size is None else f"{size.compression:.2f} x" for size in (before, after)]
     yield "compression", ratios[0], ratios[1], ""
+
+
+def _byte_rows(kind: str, networks: Sequence[NetworkBytes | None]) -> Iterator[tuple[str, str, str, str]]:
+    for what in ("weights", "scales", "activations"):
+        before, after = (None if network is None else int(getattr(network, what)) for network in networks)
+        if before or after or (what != "scales" and not kind):
+            yield f"{kind}{what}", *_cells(before, after)
 
 
 def _cells(before: int | None, after: int | None) -> tuple[str, str, str]:

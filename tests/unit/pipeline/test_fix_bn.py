@@ -142,7 +142,7 @@ def test_layers_by_pattern() -> None:
     assert "bn1" in str(error.value.hint)
 
 
-def test_nothing_to_repair_runs_nothing() -> None:
+def test_nothing_to_repair_measures_nothing_and_tells_the_size_all_the_same() -> None:
     net = Net()
     for norm in (net.bn1, net.bn2):
         norm.running_var.fill_(1.0)
@@ -151,6 +151,8 @@ def test_nothing_to_repair_runs_nothing() -> None:
     assert fix.batchnorms == ()
     assert fix.before is None
     assert "nothing to repair" in str(fix.unproved)
+    convolutions, head, mask = 2 * (6 + 6), 6 * 4 + 4, 6  # each convolution has the bias that its BatchNorm becomes
+    assert fix.size is not None and fix.size.reference.weights == 4 * (convolutions + head + mask)
 
 
 def test_a_batchnorm_called_twice_is_repaired_once() -> None:

@@ -44,12 +44,25 @@ def test_three_digits_in_powers_of_a_thousand(count: int, words: str) -> None:
 def test_two_sizes_side_by_side() -> None:
     smaller = NetworkSize(SIZE.reference, NetworkBytes(215_000, 3_480, 75_264))
     assert list(size_rows(SIZE, smaller)) == [
-        ("weights and scales", "433 kB", "218 kB", "-49.6 %"),
-        ("activations held", "75.3 kB", "75.3 kB", "none"),
+        ("weights", "430 kB", "215 kB", "-50.0 %"),
+        ("scales", "3.48 kB", "3.48 kB", "none"),
+        ("activations", "75.3 kB", "75.3 kB", "none"),
         ("compression", "3.95 x", "7.83 x", ""),
     ]
     assert list(size_rows(None, None)) == []
-    assert next(size_rows(None, SIZE)) == ("weights and scales", "not known", "433 kB", "")
+    assert next(size_rows(None, SIZE)) == ("weights", "not known", "430 kB", "")
+
+
+def test_float_networks_are_compared_where_they_differ() -> None:
+    fused = NetworkSize(NetworkBytes(1_600_000, 0, 301_056), SIZE.simulated)
+    rows = {row[0]: row[1:] for row in size_rows(SIZE, fused)}
+    assert rows["float weights"] == ("1.71 MB", "1.60 MB", "-6.5 %")
+    assert rows["float activations"] == ("301 kB", "301 kB", "none")
+    assert "float scales" not in rows
+
+
+def test_a_scheme_that_the_header_does_not_name_is_named() -> None:
+    assert size_words(SIZE, "int8")[1] == "as int8 430 kB of weights and 3.48 kB of scales, 75.3 kB of activations"
 
 
 def test_a_negative_count_contradicts_itself() -> None:
