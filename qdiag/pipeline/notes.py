@@ -81,7 +81,24 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
             f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay in float, "
             "and QD104, QD105, QD601 and QD602 do not apply to them"
         )
+    notes += _stored_signs(result.records)
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
+
+
+def _stored_signs(records: Sequence[OpRecord]) -> list[str]:
+    """That weights are stored with two or three values alone, which nothing in `forward` says."""
+    notes = []
+    for form, values, bits in (("binary", "two values, -a and a", 1), ("ternary", "three values, -a, 0 and a", 2)):
+        names = [r.name for r in records if r.weight is not None and r.weight.stored_format == form]
+        if names:
+            who = "1 layer" if len(names) == 1 else f"{len(names)} layers"
+            notes.append(
+                f"the stored weights of {who} take only {values}, in each output channel, first {names[0]}: they are "
+                "quantized as the scheme says, because nothing tells whether the backend stores them in "
+                f"{'1 bit' if bits == 1 else '2 bits'}; weights.type = {form} with bits = {bits}, scale = float32 "
+                "and granularity = per_channel does"
+            )
+    return notes
 
 
 def _undefined(figure: Figure) -> str:

@@ -23,6 +23,8 @@ class WeightRecord:
             depthwise transposed convolutions; None in results stored before this was told.
         own_format: the number format that the network itself gives the weight, which is kept exactly whatever the
             scheme says; None where the scheme decides.
+        stored_format: what the weight is by its values alone, all of them -a and a in each output channel, or these and
+            0, and which the scheme's numbers of another format stand for; None for any other weight.
     """
 
     name: str
@@ -37,6 +39,7 @@ class WeightRecord:
     quantizer: QuantizerRecord | None = None
     has_one_scale: bool | None = None
     own_format: Literal["binary", "ternary"] | None = None
+    stored_format: Literal["binary", "ternary"] | None = None
 
     @property
     def is_per_tensor(self) -> bool:

@@ -3,6 +3,7 @@
 import math
 import statistics
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,9 +11,15 @@ from torch import Tensor
 from qdiag.core.graph import Layer
 from qdiag.core.measures.records import WeightRecord
 from qdiag.numerics.error_accumulator import error_sums
+from qdiag.numerics.low_bit import low_bit_format
 from qdiag.numerics.quantizers.affine import Affine
+from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.numerics.quantizers.binary import Binary
+from qdiag.numerics.quantizers.ternary import Ternary
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.network import Network, place
+
+_LEAST_STORED = 16
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,16 @@ def weight_record(network: Network, plan: QuantPlan, layer: Layer, weights: Simu
         has_one_scale=quantizer.granularity == "per_tensor"
         or (quantizer.granularity == "per_channel" and reference.shape[layer.weight_axis] == 1),
         own_format=layer.weight_format,
+        stored_format=None if layer.weight_format else _stored_format(reference, layer.weight_axis, quantizer),
     )
+
+
+def _stored_format(weight: Tensor, channel_axis: int, quantizer: Quantizer) -> Literal["binary", "ternary"] | None:
+    """See `WeightRecord`; nothing in `forward` says so, and few weights, or those of one sign, may be so by chance."""
+    if isinstance(quantizer, Binary | Ternary) or weight.numel() < _LEAST_STORED:
+        return None
+    form = low_bit_format(weight, channel_axis)
+    return form if form is not None and bool((weight > 0).any() and (weight < 0).any()) else None
 
 
 def channel_sqnr_db(*, reference: Tensor, simulated: Tensor) -> list[float]:
