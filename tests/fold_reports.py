@@ -47,6 +47,7 @@ def fold_report() -> FoldReport:
         example=fold_example(),
         notes=("one note",),
         written_to="folded.pt2",
+        size=made.size,
         stages=(StageTime("fold", 0.25),),
         versions={"qdiag": "0.1.0"},
     )

@@ -11,7 +11,7 @@ from rich.text import Text
 from qdiag.cli.options.common import Order
 from qdiag.cli.parameters import as_options
 from qdiag.cli.tables.fit import Column, fit_table
-from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines
+from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, size_lines
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.writers.words.folding.batchnorms import delta_sentence, headline, kept_sentences, layer_words, side_words
@@ -52,6 +52,7 @@ def _header(report: FoldReport) -> Lines:
     yield from model_lines(report.model)
     yield "scheme", Text(report.scheme.name, style="bold")
     yield "", Text(f"activations  {tensor_scheme_words(report.scheme.activations)}")
+    yield from size_lines(report.size)
     yield from data_lines(report.data)
     yield from capture_lines(replace(report.capture, folded_batchnorms=(), kept_batchnorms=()))
     for note in report.notes:

@@ -26,6 +26,7 @@ from qdiag.pipeline.preparation.inputs import first_batch, naming
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
 
@@ -72,6 +73,7 @@ def fold_network(session: Session, subject: Subject, datasets: Datasets, scheme:
         clamps=clamps,
         example=worked_example(),
         notes=_notes(case.scheme, result),
+        size=network_size(case),
         stages=session.watch.stages,
         versions=versions(),
     )

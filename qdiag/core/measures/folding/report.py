@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from qdiag.core.measures.folding.batchnorm import BatchNormFold
 from qdiag.core.measures.folding.clamp import ClampExample, ClampSite
 from qdiag.core.measures.measurement import SCHEMA_VERSION, CaptureInfo, DataInfo, ModelInfo, StageTime
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.scheme import QuantScheme
 
 
@@ -32,6 +33,7 @@ class FoldReport:
         batchnorms: one per call, in graph order.
         outputs: of the float network, folded against not folded.
         clamps: in graph order.
+        size: of the network under the scheme.
         written_to: the file with the folded network; None where none was asked for.
     """
 
@@ -45,6 +47,7 @@ class FoldReport:
     example: ClampExample
     notes: tuple[str, ...] = ()
     written_to: str | None = None
+    size: NetworkSize | None = None
     stages: tuple[StageTime, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
