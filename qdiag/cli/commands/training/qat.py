@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 QAT_EPILOG = """
 [bold]Examples[/]
 
-Train for 4-bit weights:  [cyan]qdiag qat net.pt2 --data photos/ --scheme w4a8 -o trained.pt2[/]
+Train for 4-bit weights:  [cyan]qdiag qat net.pt2 --train-data train/ --data val/ --scheme w4a8 -o out.pt2[/]
 
-Measure what came out:  [cyan]qdiag sqnr trained.pt2 --data photos/ --scheme trained.scheme.toml[/]
+Measure what came out:  [cyan]qdiag sqnr out.pt2 --data val/ --scheme out.scheme.toml[/]
 
 [bold]Exit codes[/]
 
@@ -66,11 +66,13 @@ def qat(
     Labels decide about the loss: cross-entropy for classes, the mean squared error for numbers.
     Without labels the network is trained towards the outputs of the float network.
 
-    It trains on four fifths of --data, or on --train-data, and holds a tenth of that out: the epoch
+    It trains on --train-data, or on four fifths of --data, and holds a tenth of that out: the epoch
     that is best there is kept. The float network and the quantized one are measured before and
-    after, on samples that took no part. What is written is a float checkpoint in the format of
-    MODEL, and a scheme with the ranges that belong to it: under that scheme the simulator gives what
-    the training saw, bit for bit.
+    after, on samples that took no part. Other commands divide one set otherwise, and measure samples
+    that were trained on: give training data apart to compare with them.
+
+    What is written is a float checkpoint in the format of MODEL, and a scheme with the ranges that
+    belong to it: under that scheme the simulator gives what the training saw, bit for bit.
 
     A training that was stopped goes on with its next epoch when the same command is given again.
     """
