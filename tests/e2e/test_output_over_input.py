@@ -23,6 +23,26 @@ Capture = pytest.CaptureFixture[str]
 
 NO_PATHS = {
     *("submodule", "input_shape", "mean", "std", "set_", "layers", "with_", "code"),
+    *(
+        "max_drop",
+        "max_relative_drop",
+        "min_accuracy",
+        "max_flips",
+        "max_metric_drop",
+        "min_metric",
+        "max_metric",
+        "warn_drop",
+        "warn_relative_drop",
+        "warn_accuracy",
+        "warn_flips",
+        "warn_metric_drop",
+        "warn_min_metric",
+        "warn_max_metric",
+        "warn_tolerance",
+        "warn_tolerance_metric",
+        "tolerance",
+        "tolerance_metric",
+    ),
     *("allow", "forbid", "warn_code", "key", "arg", "judged_output"),
 }
 """Parameters that take text which names no file; a new one is put here, or gets a role."""
