@@ -17,7 +17,6 @@ from qdiag.capture.state import own_randomness
 from qdiag.core.measures.measurement import CaptureInfo
 from qdiag.pipeline.preparation.check import check_program
 from qdiag.pipeline.preparation.fixed_batches import chosen, on_cpu, static_batch
-from qdiag.pipeline.preparation.freed_memory import return_freed_memory
 from qdiag.pipeline.preparation.inputs import first_batch
 from qdiag.pipeline.preparation.original import Original
 from qdiag.pipeline.preparation.trial import try_apart
@@ -46,7 +45,6 @@ def prepare(
         original = Original(subject.model)
         original(example)
         program = capture(subject, example)
-        return_freed_memory()
         checked = check_program(program, original, example, sources)
     info = CaptureInfo(
         program.route,
@@ -63,7 +61,6 @@ def prepare(
     if fold:
         with torch.no_grad():
             program, info = _folded(program, info, example)
-    return_freed_memory()
     return captured, network_on(program, group_layers(program), device), info
 
 
