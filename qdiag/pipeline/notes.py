@@ -67,9 +67,12 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         who = "1 output is" if len(both) == 1 else f"{len(both)} outputs are"
         notes.append(f"{who} read as signs by layers with weights, {others}, first {both[0].name}")
     if signs:
+        who, they = (
+            ("1 output is a sign", "it holds") if len(signs) == 1 else (f"{len(signs)} outputs are signs", "they hold")
+        )
         notes.append(
-            f"{len(signs)} outputs are signs, first {signs[0].name}: they hold no range, and findings on the range of "
-            "an output (QD201, QD203 to QD210, QD401 to QD404, QD501 to QD503, QD903) do not apply to them"
+            f"{who}, first {signs[0].name}: {they} no range, and findings on the range of an output "
+            "(QD201, QD203 to QD210, QD401 to QD404, QD501 to QD503, QD903) do not apply there"
         )
     uneven = [
         r

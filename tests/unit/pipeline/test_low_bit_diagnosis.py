@@ -41,7 +41,7 @@ def diagnosed() -> Diagnosis:
 def test_notes_say_what_is_left_in_float_and_what_does_not_apply(diagnosed: Diagnosis) -> None:
     notes = " ".join(diagnosed.measurement.notes)
     assert "outputs stay in float, first a: signs are taken of what layers with weights read" in notes
-    assert "outputs are signs, first" in notes and "do not apply to them" in notes
+    assert "outputs are signs, first" in notes and "do not apply there" in notes
     assert "have no integers at one scale" in notes
     assert diagnosed.batchnorms is not None, "audited as for 8 bits"
 

@@ -23,6 +23,7 @@ from qdiag.writers.plain_json import dump
 from tests import diagnoses
 from tests.measurements import measurement
 
+MODULES_AT_MOST = 300
 ALL = (
     diagnoses.diagnosis,
     diagnoses.repaired_diagnosis,
@@ -184,21 +185,18 @@ def test_evidence_of_a_finding_is_part_of_the_schema() -> None:
     assert known["value"] == {"$ref": "#/$defs/Real"}
 
 
-def test_reading_starts_fast_and_without_heavy_packages(tmp_path: Path) -> None:
+def test_reading_needs_few_modules_and_no_heavy_packages(tmp_path: Path) -> None:
     file = tmp_path / "diagnosis.json"
     file.write_text(diagnosis_to_json(diagnoses.diagnosis()), encoding="utf-8")
     code = (
-        "import sys, time; from qdiag.writers.json.diagnosis import read_diagnosis; read_diagnosis(sys.argv[1]); "
+        "import sys; from qdiag.writers.json.diagnosis import read_diagnosis; read_diagnosis(sys.argv[1]); "
         "print(sorted({'torch', 'numpy', 'pandas', 'matplotlib', 'rich', 'typer'} & set(sys.modules))); "
-        "print(time.process_time())"
+        "print(len(sys.modules))"
     )
-    seconds = []
-    for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
-        modules, used = done.stdout.splitlines()
-        assert modules == "[]"
-        seconds.append(float(used))
-    assert min(seconds) < 0.5, "a quarter of a second of processor time, Python's own start included"
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
+    heavy, count = done.stdout.splitlines()
+    assert heavy == "[]"
+    assert int(count) < MODULES_AT_MOST, "the modules of a start, which takes the time of reading a small file"
 
 
 def _unknown(value: object, schema: dict[str, object], whole: dict[str, object], at: str) -> list[str]:
