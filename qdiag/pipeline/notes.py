@@ -57,9 +57,8 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")
     kept = [r for r in result.records if r.quantizer is None and r.skip_reason is None]
     if result.scheme.activations.type == "binary" and not result.scheme.activations.is_float and kept:
-        notes.append(
-            f"{len(kept)} outputs stay in float, first {kept[0].name}: signs are taken of what layers with weights read"
-        )
+        who = "1 output stays" if len(kept) == 1 else f"{len(kept)} outputs stay"
+        notes.append(f"{who} in float, first {kept[0].name}: signs are taken of what layers with weights read")
     signs = [r for r in result.records if r.quantizer is not None and not r.quantizer.has_range]
     both = [r for r in kept if any(o.reads_signs for o in result.records if r.name in o.inputs)]
     if both:
@@ -80,10 +79,10 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         if r.weight is not None and _uneven(r.weight.quantizer, *r.operands, *_inputs(result, r))
     ]
     if uneven:
-        notes.append(
-            f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay in float, "
-            "and QD104, QD105, QD601 and QD602 do not apply to them"
-        )
+        one = f"1 layer has no integers at one scale, {uneven[0].name}: its bias stays"
+        many = f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay"
+        words = one if len(uneven) == 1 else many
+        notes.append(f"{words} in float, and QD104, QD105, QD601 and QD602 do not apply there")
     notes += _stored_signs(result.records)
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
 
