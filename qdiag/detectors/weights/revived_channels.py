@@ -10,7 +10,7 @@ How it is computed:
 
 Thresholds:
     A mean |weight| of at most 2 % of the median channel's, one magnitude for all channels, and a local SQNR below
-    28 dB. With one magnitude per channel such a channel stays as quiet as it was.
+    28 dB. With one magnitude per channel such a channel stays as quiet as it was, and ternary weights make it zero.
 
 What helps:
     One magnitude per channel, the mean of its |weights|; 8 bits for the layer.
@@ -20,6 +20,7 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.records import OpRecord
 from qdiag.detectors.base import DetectionContext, finding, is_per_tensor, local_evidence, loses, lowest, median_or_nan
 
 CODE = "QD110"
@@ -33,7 +34,7 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, facts in context.layers:
         signs = facts.signs
-        if signs is None or not is_per_tensor(record) or not loses(record):
+        if signs is None or not _is_one_magnitude(record) or not loses(record):
             continue
         middle = median_or_nan(signs.mean_abs)
         if not middle > 0.0:
@@ -48,3 +49,9 @@ def find(context: DetectionContext) -> Finding | None:
             )
             sites.append(FindingSite(record.name, channels, evidence))
     return finding(CODE, sites, REPAIRS, worst=lowest)
+
+
+def _is_one_magnitude(record: OpRecord) -> bool:
+    """Of all channels, with no zero beside it that faint weights could take."""
+    quantizer = record.weight.quantizer if record.weight is not None else None
+    return quantizer is not None and quantizer.type == "binary" and is_per_tensor(record)

@@ -11,7 +11,7 @@ How it is computed:
 
 Thresholds:
     At least half of the channels one-sided, 8 weights per channel or more, and a local SQNR below 28 dB. Of 8 weights
-    that are drawn around zero, 7 or 8 have the same sign in 7 of 100 channels.
+    that are drawn around zero, all have the same sign in 1 of 128 channels.
 
 What helps:
     Weights centred over the input channels before the sign is taken, as networks that are trained with binary weights
