@@ -5,6 +5,7 @@ import torch
 
 from qdiag.core.scheme import LayerOverride, TensorChange
 from qdiag.writers.words.causes import best_trial, commands, headline, trial_title
+from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.scheme_changes import scheme_changes
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import Network, scheme
@@ -37,7 +38,16 @@ def test_it_is_no_harm_as_it_was_read_and_a_cause_once_fused() -> None:
     (site,) = first.sites
     assert set(SOURCE_GAINS) == set(site.channels)
     assert site.layer in {record.name for record in diagnosis(TRAINED).measurement.records}
-    assert finding(diagnosis(TRAINED), "QD408") is not None
+    found = finding(diagnosis(TRAINED), "QD408")
+    assert found is not None and found.sites == first.sites
+
+
+def test_an_sqnr_of_the_fused_convolution_is_not_told_as_that_of_the_layer_as_it_was_read() -> None:
+    (site,) = diagnosis(TRAINED).ranking.causes[0].sites
+    (fused,) = (evidence for evidence in site.evidence if evidence.unit == "dB")
+    assert evidence_words(fused).startswith("local SQNR of the fused convolution: ")
+    as_read = next(r for r in diagnosis(TRAINED).measurement.records if r.name == site.layer)
+    assert fused.value < 28.0 < as_read.local.sqnr_db
 
 
 def test_fusion_is_tried_first_and_every_repair_on_top_of_it() -> None:

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+OF_FUSED = "fused_"
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One number behind a finding.
 
     Attributes:
-        name: what was computed, in snake case, such as `range_over_others`.
+        name: what was computed, in snake case, such as `range_over_others`; after `OF_FUSED` where it was measured at
+            the convolution that a block of branches becomes, not at the layer of the site.
         unit: `x` for a ratio, `bits`, `dB`, `%`, `channels`, `values`, `steps`, ...; empty for a plain number.
         threshold: the limit that made it a finding; None for numbers that only accompany one.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qdiag.core.causes.findings import Finding, FindingSite
+from qdiag.core.causes.findings import OF_FUSED, Evidence, Finding, FindingSite
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 from qdiag.core.measures.branches import BranchBlock
 from qdiag.core.measures.measurement import Measurement
@@ -78,7 +78,17 @@ def _fusion(session: Session, case: Case, treatment: Treatment) -> Trial:
 
 
 def _moved(sites: Sequence[FindingSite], ends: dict[str, str]) -> tuple[FindingSite, ...]:
-    return tuple(replace(site, layer=ends.get(site.layer, site.layer)) for site in sites)
+    return tuple(
+        replace(site, layer=ends[site.layer], evidence=tuple(map(_of_fused, site.evidence)))
+        if site.layer in ends
+        else site
+        for site in sites
+    )
+
+
+def _of_fused(evidence: Evidence) -> Evidence:
+    """The layer of the site has SQNRs of its own, in the network as it was read."""
+    return replace(evidence, name=f"{OF_FUSED}{evidence.name}") if evidence.unit == "dB" else evidence
 
 
 def _as_read(cause: RankedCause, ends: dict[str, str], fusion: Trial) -> RankedCause:

@@ -1,6 +1,6 @@
 """What a detector saw, in whole terms, the same in every report."""
 
-from qdiag.core.causes.findings import Evidence
+from qdiag.core.causes.findings import OF_FUSED, Evidence
 from qdiag.writers.words.numbers import significant
 
 TERMS = {
@@ -107,6 +107,8 @@ def evidence_words(evidence: Evidence) -> str:
     """`largest weight of a dead channel over that of the live ones: 79 x (limit 1.5)`."""
     limit = f" (limit {significant(evidence.threshold)})" if evidence.threshold is not None else ""
     unit = evidence.unit.removesuffix("s") if evidence.value == 1.0 else evidence.unit
-    name = evidence.name.removesuffix(f"_{evidence.unit.lower()}")
-    term = TERMS.get(name) or TERMS.get(evidence.name) or name.replace("_", " ")
-    return f"{term}: {significant(evidence.value)} {unit}".rstrip() + limit
+    stem = evidence.name.removeprefix(OF_FUSED)
+    name = stem.removesuffix(f"_{evidence.unit.lower()}")
+    term = TERMS.get(name) or TERMS.get(stem) or name.replace("_", " ")
+    where = " of the fused convolution" if evidence.name != stem else ""
+    return f"{term}{where}: {significant(evidence.value)} {unit}".rstrip() + limit

@@ -41,6 +41,10 @@ def test_no_term_is_kept_for_a_figure_that_is_gone() -> None:
             Evidence("output_sqnr_alone_db", 3.25, "dB"),
             "SQNR of the weakest output with this layer alone quantized: 3.25 dB",
         ),
+        (
+            Evidence("fused_local_sqnr", -2.25, "dB", 28.0),
+            "local SQNR of the fused convolution: -2.25 dB (limit 28)",
+        ),
         (Evidence("of_a_newer_version", 2.0), "of a newer version: 2"),
     ],
 )
