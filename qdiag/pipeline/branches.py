@@ -9,7 +9,6 @@ from qdiag.batches import Datasets, run_through
 from qdiag.capture.branches.block import LinearBlock
 from qdiag.capture.branches.find import find_blocks
 from qdiag.capture.branches.fuse import FusedProgram, fuse_blocks
-from qdiag.capture.capture import largest_delta
 from qdiag.capture.program import Program, Runner
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.repair_traits import TRAITS
@@ -19,6 +18,7 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import QdiagError, RepairRefused
 from qdiag.pipeline.begin import Experiment, begin
+from qdiag.pipeline.float_probe import Outputs, deltas, largest_values, relative, tensor_outputs
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.base import RepairContext, Treatment
@@ -100,7 +100,7 @@ def measure_branches(
     with session.watch.stage("measure after"):
         after = measure_experiment(session.timed_anew(), replace(experiment, case=after_case))
     with session.watch.stage("float outputs"), naming(datasets.evaluation):
-        delta, relative = _float_delta(session, case, fused.program.program)
+        delta, over_largest = _float_delta(session, case, fused.program.program)
     blocks = tuple(_with_errors(block, before, after) for block in records)
     with session.watch.stage("repairs"):
         repairs = _tried(session, after_case, blocks)
@@ -109,7 +109,7 @@ def measure_branches(
         blocks=blocks,
         after=after,
         float_max_abs_delta=delta,
-        float_relative_delta=relative,
+        float_relative_delta=over_largest,
         repairs=repairs,
         stages=session.watch.stages,
     )
@@ -124,20 +124,22 @@ def _with_errors(block: BranchBlock, before: Measurement, after: Measurement) ->
 
 
 def _float_delta(session: Session, case: Case, fused: Program) -> tuple[float, float]:
-    """Largest |difference| of the float outputs on the measured data, and the same over the largest |output|."""
+    """Largest |difference| of a float output on the measured data, and the same over its largest |value|."""
     network = case.network
     programs = [
         Runner(replace(program, constants={name: x.to(network.device) for name, x in program.constants.items()}))
         for program in (case.program, fused)
     ]
-    worst = worst_relative = 0.0
+    delta: list[float] = []
+    scale: list[float] = []
     with torch.no_grad():
         for batch in run_through(case.measured, session.progress, "float outputs"):
             placed = network.placed(batch)
-            before, after = (program(placed.args, placed.kwargs) for program in programs)
-            delta, relative = largest_delta(before, after)
-            worst, worst_relative = max(worst, delta), max(worst_relative, relative)
-    return worst, worst_relative
+            before, after = (tensor_outputs(program(placed.args, placed.kwargs)) for program in programs)
+            moved, largest = deltas(Outputs(batch, before, after)), largest_values(before)
+            delta = [max(pair) for pair in zip(delta or moved, moved, strict=True)]
+            scale = [max(pair) for pair in zip(scale or largest, largest, strict=True)]
+    return max(delta, default=0.0), relative(delta, scale)
 
 
 def _tried(session: Session, case: Case, blocks: Sequence[BranchBlock]) -> tuple[BranchRepair, ...]:

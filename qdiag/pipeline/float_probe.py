@@ -53,7 +53,9 @@ class FloatProbe:
         for batch in batches:
             args, kwargs = _moved((batch.args, dict(batch.kwargs)), self._device)
             with torch.no_grad():
-                yield Outputs(batch, _flat(self._before(*args, **kwargs)), _flat(self._after(*args, **kwargs)))
+                yield Outputs(
+                    batch, tensor_outputs(self._before(*args, **kwargs)), tensor_outputs(self._after(*args, **kwargs))
+                )
 
     def _set(self, changed: Mapping[str, Tensor]) -> None:
         fill(self._changed, {name: changed.get(name, self.tensors[name]) for name in self._touched | set(changed)})
@@ -95,7 +97,8 @@ def _runnable(model: nn.Module | ExportedProgram, device: torch.device) -> nn.Mo
     return copy.deepcopy(model).eval().to(device)
 
 
-def _flat(outputs: Any) -> tuple[Tensor, ...]:
+def tensor_outputs(outputs: Any) -> tuple[Tensor, ...]:
+    """What a network gives, flat, without what is no tensor."""
     return tuple(leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor))
 
 

@@ -44,7 +44,7 @@ def _images() -> Tensor:
 
 
 def _measured(network: nn.Module, scheme: str = "tf-uint8") -> BranchesReport:
-    data = batches_from(_images())
+    data = batches_from(_images(), 1)
     with open_session() as session:
         subject = Subject(network, "module", "net", "net")
         return measure_branches(session, subject, Datasets(data, data, "the same"), load_scheme(scheme))
@@ -256,6 +256,14 @@ def test_fusion_is_exact_and_both_networks_are_measured_at_the_same_place(report
         assert block.before is not None and block.after is not None
         # the same float values at both places
         assert block.before.signal_power == pytest.approx(block.after.signal_power, rel=1e-4)
+
+
+def test_how_far_fusion_moves_the_output_is_told_over_all_batches(
+    report: BranchesReport, network: nn.Sequential
+) -> None:
+    with torch.no_grad():
+        largest = float(network(_images()).abs().max())
+    assert report.float_relative_delta == pytest.approx(report.float_max_abs_delta / largest, rel=1e-5)
 
 
 def test_a_comparison_pairs_each_block_with_its_fused_convolution(report: BranchesReport) -> None:

@@ -34,7 +34,7 @@ class BranchesReport:
         blocks: in graph order; empty where the network has no parallel linear branches (any more).
         before: the quantized network as it was read. after: with every block fused that can be; None without one.
         float_max_abs_delta, float_relative_delta: largest |fused - as read| of a float output on the measured data, and
-            the same over the largest |output|; NaN when nothing was fused.
+            the same over the largest |value| of that output; NaN when nothing was fused.
         repairs: on the fused network.
     """
 
