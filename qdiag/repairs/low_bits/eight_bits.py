@@ -59,8 +59,8 @@ def _everywhere(case: Case) -> WholeChange | None:
     layers = tuple(
         replace(
             own,
-            weights=_WEIGHTS if _is_low(_seen(own.weights, scheme.weights)) else own.weights,
-            activations=_OUTPUTS if _is_low(_seen(own.activations, scheme.activations)) else own.activations,
+            weights=_WEIGHTS if _is_kept_low(own.weights, scheme.weights) else own.weights,
+            activations=_OUTPUTS if _is_kept_low(own.activations, scheme.activations) else own.activations,
         )
         for own in scheme.layers
     )
@@ -88,12 +88,14 @@ def _is_low(scheme: TensorScheme) -> bool:
     return scheme.bits <= _FEW
 
 
-def _seen(change: TensorChange, base: TensorScheme) -> TensorScheme:
-    """What a layer gets; the base where only several patterns together make sense."""
+def _is_kept_low(change: TensorChange, base: TensorScheme) -> bool:
+    """The layer's own fields would stay few bits, or contradict 8; the base speaks where only several patterns together
+    make sense, and without fields of its own a layer follows the base.
+    """
     try:
-        return change.over(base)
+        return bool(change.values) and _is_low(change.over(base))
     except ConfigError:
-        return base
+        return _is_low(base)
 
 
 EIGHT_BITS = Repair("eight_bits", _apply, everywhere=_everywhere)

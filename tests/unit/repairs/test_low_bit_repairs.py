@@ -113,6 +113,17 @@ def test_eight_bits_everywhere_take_single_layers_along() -> None:
     assert everywhere(treated) is None
 
 
+def test_eight_bits_everywhere_leave_out_layers_that_follow_the_rest() -> None:
+    case = opened("layers.0.activations.bits=16")
+    everywhere = REPAIRS["eight_bits"].everywhere
+    assert everywhere is not None
+    change = everywhere(case)
+    assert change is not None
+    assert not any(setting.startswith("layers.") for setting in change.settings)
+    treated = with_scheme(SESSION, case, change.scheme)
+    assert all(isinstance(treated.plan.layers[name].weight, Affine) for name in ("0", "2"))
+
+
 def test_figures_of_signs_are_those_of_numpy() -> None:
     case = opened("weights.scale=float32", "weights.center=true")
     own = weight(case)
