@@ -1,5 +1,6 @@
 """From a model to a `Program`."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.capture.fake_quantizers.show import showing, take_out
 from qdiag.capture.program import Program
 from qdiag.capture.rewrites.biases import separate_biases
 from qdiag.capture.rewrites.functionalize import functionalize, needs_full_functionalization
@@ -18,7 +20,7 @@ from qdiag.capture.rewrites.products import linear_from_products
 from qdiag.capture.rewrites.signs import canonical_signs
 from qdiag.capture.rewrites.straight_through import skip_straight_through
 from qdiag.capture.rewrites.subgraphs import bind_subgraphs
-from qdiag.capture.routes import export_program, quiet
+from qdiag.capture.routes import Exported, export_program, quiet
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError
 from qdiag.subject import Subject
@@ -34,12 +36,21 @@ def capture(subject: Subject, example: Batch) -> Program:
     Raises:
         CaptureError: no route leads to a graph.
     """
-    found = export_program(subject.model, example)
+    found = _exported(subject, example)
     exported = found.program
     if needs_full_functionalization(exported):
         with quiet():
             exported = exported.run_decompositions({})
     return replace(program_from_export(exported, found.route, found.skipped), doubts=found.doubts)
+
+
+def _exported(subject: Subject, example: Batch) -> Exported:
+    """With the operations that stand for fake quantizers, where the network can be captured so."""
+    with showing(subject.model) as is_shown:
+        if is_shown:
+            with suppress(CaptureError):
+                return export_program(subject.model, example)
+    return export_program(subject.model, example)
 
 
 def program_from_export(exported: ExportedProgram, route: str, skipped: tuple[SkippedRoute, ...] = ()) -> Program:
@@ -51,8 +62,9 @@ def program_from_export(exported: ExportedProgram, route: str, skipped: tuple[Sk
     bind_subgraphs(graph, exported.graph_module)
     functionalize(graph)
     normalize(graph)
-    skip_straight_through(graph)
     constants, parameter_names, inputs = _bind_inputs(exported)
+    take_out(graph, parameter_names)
+    skip_straight_through(graph)
     canonical_signs(graph, constants)
     linear_from_products(graph, inputs)
     separate_biases(graph, inputs)

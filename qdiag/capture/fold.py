@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, fx
 
+from qdiag.capture.fake_quantizers.show import hand_on_output
 from qdiag.capture.fold_rules import NO_LAYER_BEFORE, Candidate, choose, layer_after, layer_before
 from qdiag.capture.low_bit import hand_on_signs, weight_format
 from qdiag.capture.ops import convolution_groups, has_weight, is_padded, kind_and_policy, weight_axis
@@ -123,6 +124,8 @@ class _Folder:
             self._keep(name, reason)
             return
         self._rewrite(layer, *changed)
+        if not found.is_norm_first:
+            hand_on_output(node, layer)
         node.replace_all_uses_with(before)
         self.graph.erase_node(node)
         layer.meta["folded_batchnorms"] = (*layer.meta.get("folded_batchnorms", ()), name)

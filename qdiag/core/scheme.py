@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
-from qdiag.core.formats.stale_fields import OWN_FIELDS
+from qdiag.core.formats.stale_fields import OWN_FIELDS, stale_ranges
 from qdiag.core.tensor_scheme import (
     FLOAT_BITS,
     CalibratorName,
@@ -141,13 +141,15 @@ class QuantScheme:
 def _changed(base: TensorScheme, changes: Sequence[TensorChange], *, at: str) -> TensorScheme:
     """All changes at once: `granularity` and `group_size` may come from two.
 
-    Another type takes away what earlier changes gave to the former one alone.
+    Another type takes away what earlier changes gave to the former one alone, and another choice of the range the
+    range that they gave.
     """
     values: dict[str, Any] = {}
     for change in changes:
         if change.type is not None and change.type != values.get("type", base.type):
             values = {key: value for key, value in values.items() if key not in OWN_FIELDS}
-        values |= change.values
+        stale = stale_ranges(change.values, values.get("type", base.type))
+        values = {key: value for key, value in values.items() if key not in stale} | change.values
     try:
         return TensorChange(**values).over(base)
     except ConfigError as error:

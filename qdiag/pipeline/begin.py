@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from qdiag.batches import Datasets
+from qdiag.capture.fake_quantizers.stored import stored_quantizers
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
 from qdiag.pipeline.facts import data_info, model_info
@@ -10,6 +11,7 @@ from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.preparation.fixed_batches import in_batches_of
 from qdiag.pipeline.preparation.inputs import inputs_for, naming
 from qdiag.pipeline.preparation.prepare import prepare
+from qdiag.pipeline.preparation.stored_ranges import with_stored_ranges
 from qdiag.pipeline.preprocessing import check_preprocessing
 from qdiag.simulate.case import Case
 from qdiag.simulate.measure import Measured
@@ -62,6 +64,9 @@ def begin(
         inputs = in_batches_of(inputs, capture.batch_size)
         with naming(datasets.evaluation):
             tasks = choose_tasks(request or TaskRequest(), what_is_seen(network, inputs.evaluation))
+    found = stored_quantizers(subject.model, network.program.graph, network.graph)
+    scheme, ranges = with_stored_ranges(scheme, found)
+    capture = replace(capture, stored_ranges=ranges)
     case = session.open_case(program, network, scheme, inputs, tasks)
     with session.stage("data digest"):
         data = data_info(inputs, session.seed)

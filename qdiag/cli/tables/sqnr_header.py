@@ -24,6 +24,7 @@ from qdiag.writers.words.layers import arithmetic_words, override_lines, own_for
 from qdiag.writers.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
 from qdiag.writers.words.preprocessing import preprocessing_warning
 from qdiag.writers.words.size import size_words
+from qdiag.writers.words.stored_ranges import stored_range_lines
 from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words, rests_on_a_name
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, figure_parts
 
@@ -37,6 +38,7 @@ def sqnr_header(measurement: Measurement) -> RenderableType:
     return header_grid(
         *model_lines(measurement.model),
         *_scheme_lines(measurement.scheme),
+        *_stored_lines(measurement.capture),
         *size_lines(measurement.size),
         *data_lines(measurement.data),
         *preprocessing_lines(measurement),
@@ -128,6 +130,12 @@ def _scheme_lines(scheme: QuantScheme) -> Lines:
     yield "", Text(arithmetic_words(scheme))
     for line in override_lines(scheme):
         yield "", Text(f"layers       {line}")
+
+
+def _stored_lines(capture: CaptureInfo) -> Lines:
+    """Ranges that the network brings with it."""
+    for i, line in enumerate(stored_range_lines(capture.stored_ranges)):
+        yield "" if i else "ranges", Text(line)
 
 
 def size_lines(size: NetworkSize | None, scheme: str | None = None) -> Lines:

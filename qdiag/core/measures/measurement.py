@@ -8,6 +8,7 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.preprocessing import PreprocessingCheck
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.size import NetworkSize
+from qdiag.core.measures.stored_range import StoredRange
 from qdiag.core.measures.task import WHOLE_KINDS, TaskResult
 from qdiag.core.scheme import QuantScheme
 
@@ -75,6 +76,7 @@ class CaptureInfo:
         depends_on_batch: what comes out for a sample depends on the samples beside it.
         trained_modules: classes of modules that `forward` puts into training mode.
         doubts: places where the graph follows one way of several, as the tracer said.
+        stored_ranges: the fake quantizers that the network brought with it, and what became of their ranges.
     """
 
     route: str
@@ -89,6 +91,7 @@ class CaptureInfo:
     depends_on_batch: bool = False
     trained_modules: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    stored_ranges: tuple[StoredRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

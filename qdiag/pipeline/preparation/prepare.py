@@ -8,9 +8,9 @@ import torch
 
 from qdiag.batches import Batch, Batches, sample_axis
 from qdiag.capture.capture import capture, largest_delta
+from qdiag.capture.fake_quantizers.silence import without_observers
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
-from qdiag.capture.observers import without_observers
 from qdiag.capture.program import Program, Runner
 from qdiag.capture.rewrites.computed import fold_computed
 from qdiag.capture.state import own_randomness

@@ -15,7 +15,8 @@ from qdiag.simulate.case import Case
 
 def _to(calibrator: CalibratorName) -> Changes:
     def change(scheme: TensorScheme) -> TensorChange | None:
-        return TensorChange(calibrator=calibrator) if scheme.calibrator != calibrator else None
+        is_given = scheme.range is not None or scheme.channel_ranges is not None
+        return TensorChange(calibrator=calibrator) if is_given or scheme.calibrator != calibrator else None
 
     return change
 

@@ -11,6 +11,7 @@ from qdiag.writers.words.float_ops import float_op_words
 from qdiag.writers.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
 from qdiag.writers.words.size import size_words
+from qdiag.writers.words.stored_ranges import stored_range_lines
 from qdiag.writers.words.task.choice import judged_words
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, level, value_words
 from qdiag.writers.words.untried import untried_findings
@@ -93,6 +94,7 @@ def method_section(diagnosis: Diagnosis) -> str:
         ("weights", text(tensor_scheme_words(scheme.weights))),
         ("activations", text(tensor_scheme_words(scheme.activations))),
         ("arithmetic", text(arithmetic_words(scheme))),
+        ("stored ranges", "; ".join(map(text, stored_range_lines(capture.stored_ranges)))),
         ("size", "; ".join(map(text, size_words(measurement.size)))),
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),
         ("left in float", "; ".join(map(text, float_op_words(measurement)))),

@@ -25,6 +25,9 @@ _OP_WORDS = {
     "batch_norm": "bn",
 }
 
+_RANGES_AT_MOST = 4
+"""Layers with a range of their own that are shown with it."""
+
 
 def op_words(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
     """`conv 3x3 dw + relu6`: kernel size, depthwise or grouped, and what is fused; folded BatchNorms are left out.
@@ -158,14 +161,26 @@ def _sum_words(scheme: QuantScheme) -> str:
 
 
 def override_lines(scheme: QuantScheme) -> tuple[str, ...]:
-    """`blocks.12.dw: activations.bits 16`, one line for all patterns in a row with the same change."""
-    groups: list[tuple[str, list[str]]] = []
+    """`blocks.12.dw: activations.bits 16`, one line for all patterns in a row with the same change.
+
+    Where more layers than a few have nothing but a range of their own, they share a line without the numbers.
+    """
+    given = {o.pattern: None for o in scheme.layers if _gives_ranges_alone(o)}
+    is_long = len(given) > _RANGES_AT_MOST
+    groups: list[tuple[str, list[str]]] = [("a given range for each", list(given))] if is_long else []
     for override in scheme.layers:
+        if is_long and _gives_ranges_alone(override):
+            continue
         change = _change_words(override)
         if not groups or groups[-1][0] != change:
             groups.append((change, []))
         groups[-1][1].append(override.pattern)
     return tuple(f"{listed(patterns, 4)}: {change}" for change, patterns in groups)
+
+
+def _gives_ranges_alone(override: LayerOverride) -> bool:
+    changed = {*override.weights.values, *override.activations.values}
+    return bool(changed) and changed <= {"range", "channel_ranges"} and override.bias is None
 
 
 def _change_words(override: LayerOverride) -> str:
