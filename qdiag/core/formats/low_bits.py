@@ -85,7 +85,7 @@ def _check_steps(scheme: "TensorScheme") -> None:
         raise ConfigError(
             "type = linear needs step and range",
             hint="such as `overrides=weights.step=0.125` `overrides=weights.range=[-1.0,0.875]`, with one step for the "
-            "tensor: `overrides=weights.granularity=per_tensor`; `bits` have to be enough for all steps of the range",
+            "tensor: `overrides=weights.granularity=per_tensor`; the bits have to be enough for all steps of the range",
         )
     if scheme.calibrator != "minmax":
         raise ConfigError(

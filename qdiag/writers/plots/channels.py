@@ -66,7 +66,7 @@ def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     axes.set_xlim(-0.8, count - 0.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("output channel")
-    axes.set_ylabel("weight, BatchNorm folded")
+    axes.set_ylabel("weight, BatchNorm folded" if diagnosis.measurement.capture.folded_batchnorms else "weight")
     if median > 0.0:
         whom = "the median channel without a finding" if others and marked else "the median channel"
         heading += f"\nthe widest reaches {widest / median:.3g} x as far as {whom}"

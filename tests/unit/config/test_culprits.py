@@ -74,6 +74,7 @@ def test_the_hint_of_given_steps_is_complete(section: str) -> None:
     assert named(error) == start
     wanted = re.findall(r"`overrides=([^`]*)`", str(error.hint))
     assert {one.partition("=")[0].rpartition(".")[2] for one in wanted} == {"step", "range", "granularity"}
+    assert "`bits`" not in str(error.hint), "an option of that name is another thing"
     load_scheme("int8", [*start, *wanted])
 
 

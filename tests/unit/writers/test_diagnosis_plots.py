@@ -79,6 +79,14 @@ def test_channels_mark_those_with_a_finding_and_the_values_that_vanish() -> None
     assert any(label.startswith("rounds to 0 (step") for label in legend_labels(figure))
 
 
+def test_channels_are_said_to_be_folded_where_they_are() -> None:
+    found = diagnosis()
+    capture = replace(found.measurement.capture, folded_batchnorms=())
+    unfolded = replace(found, measurement=replace(found.measurement, capture=capture))
+    labels = [channels_figure(one, "blocks.5.dw").axes[0].get_ylabel() for one in (found, unfolded)]
+    assert labels == ["weight, BatchNorm folded", "weight"]
+
+
 def test_channels_with_scales_of_their_own_have_no_common_step() -> None:
     found = diagnosis()
     records = tuple(
