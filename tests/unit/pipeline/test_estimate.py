@@ -1,7 +1,7 @@
 """What a run is said to cost: arithmetic that layers share, and the scoring of every network, which nothing saves."""
 
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +19,28 @@ from tests.cases import SESSION, open_test_case
 
 SCORING_S = 0.01
 """Of making the figures of one network."""
+BATCH_S = 0.001
+"""Of each look at the clock."""
+
+
+class Clock:
+    """Goes on when it is looked at, and when somebody says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        self.now_s += BATCH_S
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    shown = SimpleNamespace(perf_counter=clock.perf_counter)
+    monkeypatch.setattr("qdiag.pipeline.estimate.time", shown)
+    monkeypatch.setattr("qdiag.writers.plots.drawing.drawing_time.time", shown)
+    return clock
 
 
 @pytest.fixture
@@ -26,16 +48,16 @@ def case() -> Case:
     return open_test_case(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval(), torch.randn(8, 3))
 
 
-def slowly(scored: Callable[[Scoreboard], Scored]) -> Callable[[Scoreboard], Scored]:
+def slowly(scored: Callable[[Scoreboard], Scored], clock: Clock) -> Callable[[Scoreboard], Scored]:
     def after_a_while(board: Scoreboard) -> Scored:
-        time.sleep(SCORING_S)
+        clock.now_s += SCORING_S
         return scored(board)
 
     return after_a_while
 
 
-def test_the_scoring_of_every_network_counts(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scoreboard, "scored", slowly(Scoreboard.scored))
+def test_the_scoring_of_every_network_counts(case: Case, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scoreboard, "scored", slowly(Scoreboard.scored, clock))
     layers, widths = len(switchable_layers(case, "both")), len(schemes_at(case.scheme))
     found = estimate(SESSION, case, DiagnoseOptions())
     assert found.repairs_s >= 30 * SCORING_S
@@ -47,7 +69,10 @@ def test_the_scoring_of_every_network_counts(case: Case, monkeypatch: pytest.Mon
     assert estimate_sweep(SESSION, case, SensitivityOptions(with_exact=False)).sweeps_s < layers * SCORING_S
 
 
-def test_pictures_take_as_long_as_a_plain_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qdiag.writers.plots.drawing.drawing_time._draw", lambda: time.sleep(SCORING_S))
-    assert drawing_seconds(3) == pytest.approx(14 * 1.5 * SCORING_S, rel=0.5)
+def test_pictures_take_as_long_as_a_plain_one_says(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw() -> None:
+        clock.now_s += SCORING_S
+
+    monkeypatch.setattr("qdiag.writers.plots.drawing.drawing_time._draw", draw)
+    assert drawing_seconds(3) == pytest.approx(14 * 1.5 * (SCORING_S + BATCH_S))
     assert drawing_seconds(500) > drawing_seconds(3)

@@ -35,9 +35,7 @@ def test_schemes_in_resolved_words() -> None:
     )
     assert tensor_scheme_words(other.weights) == "int8 [-128, 127] symmetric per group of 64, percentile 99.99"
     assert tensor_scheme_words(other.activations) == "float"
-    assert (
-        arithmetic_words(other) == "bias float, 32-bit accumulator, int16 pair sums, BatchNorm not folded, float: head"
-    )
+    assert arithmetic_words(other) == "bias float, sums in float, BatchNorm not folded, float: head"
 
 
 @pytest.mark.parametrize("width", range(1, 12))
