@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from qdiag.core.baseline import Baseline
+from qdiag.core.causes.best_trial import proposed_trial
 from qdiag.core.causes.ranking import RankedCause, Ranking, Verdict
 from qdiag.core.gate import GateCheck, GateStatus, NamedCause
 from qdiag.core.thresholds import Thresholds
@@ -60,9 +61,10 @@ def named_causes(ranking: Ranking, baseline: Baseline | None) -> tuple[NamedCaus
     has_causes = baseline is not None and baseline.causes is not None
     named = []
     for cause in ranking.claimed:
-        measured = [trial for trial in cause.trials if trial.recovery is not None]
-        best = next((t for t in measured if t.keeps_scheme), measured[0] if measured else None)
-        recovery = best.recovery if best else None
+        best = proposed_trial(ranking, cause)
+        recovery = None if best is None else best.credited if best.is_on_top else best.recovery
+        if recovery is not None and not (recovery.recovered_task if recovery.has_task else recovery.recovered_db) > 0.0:
+            best, recovery = None, None  # alone it gave nothing back: the proof stands in the sequence of repairs
         named.append(
             NamedCause(
                 cause.code,

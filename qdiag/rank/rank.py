@@ -14,6 +14,7 @@ from qdiag.rank.harm import harm_notes
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.trials import run_trials
+from qdiag.rank.unexplained import unexplained_suspect
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps, suspects_steps
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
@@ -49,6 +50,10 @@ def rank_causes(
     is_worth_it = harm.verdict != "healthy" and bool(base.score.outputs)
     steps = build_waterfall(bench, ordered) if is_worth_it else []
     needed = needed_steps(bench, steps)
+    late = unexplained_suspect(findings, base.score, ordered, steps[-1].after.score if steps else None)
+    if late is not None:  # by changes of scheme, which no step of the sequence makes
+        ordered = [pair for pair in ordered if pair[0].code != late.code]
+        ordered += [(suspect, order_trials(trials)) for suspect, trials in run_trials(bench, [late])]
     parts = part_scores(bench, steps[-1].treatment.case if steps else None)
     around = ways_around(bench) if is_worth_it else ()
     return Ranking(

@@ -19,7 +19,7 @@ _PLACE_OF_CODE = {"QD408": "weight"}
 """Where a code's place is not that of its family."""
 _ANYWHERE = ("QD405", "QD406")
 """The first or the last layer as such: whatever is found there says more."""
-_BY_SWEEP = "QD407"
+BY_SWEEP = "QD407"
 """What a layer costs alone says nothing about why: a suspect only where nothing there explains it."""
 _EXPLAINS = 2
 """Specificity from which on a finding with repairs explains what its layer costs."""
@@ -70,7 +70,7 @@ def _place(code: str) -> str:
 
 def _absorb(site: FindingSite, finding: Finding, place: str, found: Sequence[Suspect]) -> FindingSite | None:
     """What is left of a site after more specific suspects have taken their share; None when nothing is."""
-    if finding.code == _BY_SWEEP:
+    if finding.code == BY_SWEEP:
         return None if any(_explains(suspect, site, finding) for suspect in found) else site
     for suspect in found:
         if place != "any" and suspect.place != place:

@@ -5,6 +5,7 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
+from qdiag.writers.words.commands.shell import as_told
 from qdiag.writers.words.gate import (
     STATUS_WORDS,
     bounds_words,
@@ -45,7 +46,7 @@ def print_gate(console: Console, result: GateResult) -> None:
     for cause in result.causes:
         _say(console, "cause", named_cause_words(cause), "bold")
     for command in result.commands:
-        _say(console, "repair", command, "bold")
+        _say(console, "repair", as_told(command), "bold")
     if harm_line(result):
         _say(console, "network", harm_line(result), "bold yellow" if result.is_harm_overlooked else "dim")
     for note in result.notes:

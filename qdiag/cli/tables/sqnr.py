@@ -9,7 +9,7 @@ from rich.text import Text
 from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import sqnr_header
-from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest_output
 from qdiag.core.measures.records import LOSSES
 from qdiag.writers.words.layer_row import BELOW_EXPECTED_DB, LayerRow, layer_rows, weakest, worst_first
 from qdiag.writers.words.layers import op_words
@@ -51,7 +51,7 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortK
         lines.append(
             Text.assemble("Weakest alone: ", (worst.record.name, "bold"), f", {worst.local_db:.1f} dB local{beside}.")
         )
-    lines.append(Text(_propagated_sentence(rows)))
+    lines.append(Text(_propagated_sentence(measurement, rows)))
     words, harm = measured_harm_words(measurement), measured_harm(measurement)
     lines.append(Text(words))
     is_lost = harm.verdict == "healthy" and words.startswith(LOST_OUTPUT.capitalize())
@@ -61,9 +61,7 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortK
         lines.append(Text("Next: more samples; what so few show may be chance."))
     elif any(row.is_below_expected for row in rows):
         lines.append(
-            Text(
-                "Next: `qdiag diagnose` says why layers lose that much, although what judges the network does not fall."
-            )
+            Text("Next: `qdiag diagnose` says why layers lose that much, although what judges is within its limit.")
         )
     elif not any(record.losses is not None for record in measurement.records):
         lines.append(
@@ -74,7 +72,7 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortK
     return lines
 
 
-def _propagated_sentence(rows: Sequence[LayerRow]) -> str:
+def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
     known = [row for row in rows if not math.isnan(row.propagated_db)]
     low = next((row for row in known if row.propagated_db < LOW_SQNR_DB), None)
     if low is not None:
@@ -86,6 +84,13 @@ def _propagated_sentence(rows: Sequence[LayerRow]) -> str:
     if not known:
         return "No propagated SQNR could be measured."
     lowest = min(known, key=lambda row: row.propagated_db)
+    output, output_db = weakest_output(measurement.outputs), lowest_sqnr_db(measurement.outputs, measurement.task)
+    if output is not None and output_db < LOW_SQNR_DB:  # a layer's figure is that of its whole tensor
+        part = f"{output.weakest.name} of {output.name}" if output.weakest else output.name
+        return (
+            f"Over whole tensors, propagated SQNR stays at {LOW_SQNR_DB:g} dB or above, lowest at "
+            f"{lowest.record.name} with {lowest.propagated_db:.1f} dB; {part} has {output_db:.1f} dB."
+        )
     return (
         f"Propagated SQNR stays at {LOW_SQNR_DB:g} dB or above; "
         f"lowest at {lowest.record.name}: {lowest.propagated_db:.1f} dB."

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.printable import printable
+from qdiag.writers.words.commands.shell import as_told
 from qdiag.writers.words.gate import RULE_HELP, check_sentence, check_title, harm_line, named_cause_words
 
 
@@ -60,7 +61,7 @@ def _story(check: GateCheck, result: GateResult) -> list[str]:
     if len(check.places) > 1:
         lines.append(f"layers: {', '.join(check.places)}")
     lines += [f"cause: {named_cause_words(cause)}" for cause in result.causes]
-    lines += [f"repair: {command}" for command in result.commands]
+    lines += [f"repair: {as_told(command)}" for command in result.commands]
     if result.weakest and check.layer is None:
         weakest = ", ".join(f"{figure.layer} {figure.local_db:.1f} dB" for figure in result.weakest[:3])
         lines.append(f"weakest layers: {weakest}")

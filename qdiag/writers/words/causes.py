@@ -2,6 +2,7 @@
 
 import math
 
+from qdiag.core.causes.best_trial import best_trial, proposed_trial
 from qdiag.core.causes.codes import CODES, code_of
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
 from qdiag.core.causes.ranking import HarmState, RankedCause, Ranking, Trial, WaterfallStep
@@ -27,7 +28,6 @@ from qdiag.writers.words.task.figures import (
 )
 from qdiag.writers.words.task.harm import LOST_OUTPUT, RESERVED, state_words
 from qdiag.writers.words.task.loss_source import loss_source_words
-from qdiag.writers.words.trials.best import best_trial, proposed_trial
 from qdiag.writers.words.trials.own_layers import credited_words
 
 __all__ = [

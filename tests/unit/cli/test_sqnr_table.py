@@ -69,6 +69,17 @@ def test_the_footer_of_a_healthy_network_says_so_without_judging() -> None:
     assert "stays at 20 dB or above; lowest at softmax: 27.0 dB." in footer(healthy)
 
 
+def test_the_footer_names_a_part_of_an_output_that_is_lost_in_a_sound_tensor() -> None:
+    rows = layer_rows(tuple(replace(r, local=sums(40.0), propagated=sums(35.0)) for r in small_records()))
+    (output,) = measurement().outputs
+    parts = OutputPart("channel 0", sums(41.0)), OutputPart("channel 1", sums(11.8))
+    task = replace(measurement().task, figures=(), choice=TaskChoice())
+    divided = replace(measurement(), outputs=(replace(output, error=sums(40.0), parts=parts),), task=task)
+    said = " ".join(line.plain for line in footer_lines(divided, rows))
+    assert "Over whole tensors, propagated SQNR stays at 20 dB or above, lowest at input:x with 35.0 dB; " in said
+    assert f"; channel 1 of {output.name} has 11.8 dB. Harmed: the weakest output SQNR is 11.8 dB" in said
+
+
 @pytest.mark.parametrize(
     ("counts", "said", "next_step"),
     [

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.causes.ranking import RankedCause
+from qdiag.core.causes.ranking import RankedCause, Trial
+from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.measures.measurement import Measurement, OutputPart, OutputRecord
-from qdiag.core.measures.task import PairedCounts, TaskResult
+from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.errors import ConfigError, LoadError
 from qdiag.gate.baseline import make_baseline
+from qdiag.gate.causes import named_causes
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge, unreadable
 from tests.diagnoses import (
@@ -168,6 +170,23 @@ def test_the_graver_verdict_on_a_layer_counts() -> None:
     causes: tuple[RankedCause, ...] = (*of.ranking.causes, harmless)
     of = replace(of, ranking=replace(of.ranking, causes=causes))
     assert forbid(of, "QD301").status == "fail"
+
+
+def test_a_cause_is_named_with_the_repair_that_proved_it() -> None:
+    of = diagnosis().ranking
+    (first, *_), trial = of.causes, next(t for t in of.causes[0].trials if t.is_claim)
+    assert trial.recovery is not None
+    vain = replace(trial, repair="mse_activations", placebo=None, recovery=Recovery(0.1, Interval(-1.0, 1.0), 0.0))
+    around = replace(trial, repair="activations_16bit", keeps_scheme=False)
+
+    def named(*trials: Trial) -> tuple[str | None, float]:
+        (cause,) = named_causes(replace(of, causes=(replace(first, trials=trials),)), None)
+        return cause.repair, cause.recovered_task
+
+    assert named(vain, around) == ("activations_16bit", trial.recovery.recovered_task)
+    assert named(trial, around) == (trial.repair, trial.recovery.recovered_task)
+    hidden, back = named(vain)
+    assert hidden is None and math.isnan(back)
 
 
 def test_causes_that_the_baseline_does_not_have() -> None:

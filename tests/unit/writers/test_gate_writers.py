@@ -109,6 +109,13 @@ def test_junit_tells_failed_unjudged_undecided_and_passed_apart() -> None:
             assert found == ({tags[check.status]} - {""} if check.status in tags else set())
 
 
+def test_junit_tells_what_no_command_can_write_without_the_mark_of_a_comment() -> None:
+    told = replace(failed(), commands=("# no command can write this: fuse it", "qdiag fix-bn net.pt2"))
+    text = gate_junit(told)
+    assert "repair: no command can write this: fuse it" in text and "repair: qdiag fix-bn net.pt2" in text
+    assert "# no command" not in text and "# no command can write this: fuse it" in gate_markdown(told)
+
+
 def test_junit_holds_any_name() -> None:
     result = failed()
     odd = replace(result.checks[0], reason="\x00\x1b[31m ]]> & < \ud800 é")

@@ -18,6 +18,11 @@ def command_line(words: Sequence[str]) -> str:
     return " ".join(map(quoted, ["qdiag", *words]))
 
 
+def as_told(line: str) -> str:
+    """A line for a shell where no shell reads it: a comment without its mark."""
+    return line.removeprefix("# ")
+
+
 def quoted(word: str) -> str:
     """A word for a shell, on one line whatever it holds: `$'...'` where it has characters that do not print.
 

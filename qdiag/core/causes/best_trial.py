@@ -1,4 +1,4 @@
-"""Which of the trials of a suspect is told of it."""
+"""Which of the trials of a suspect is told of it, by every surface."""
 
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 
