@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from torch import Tensor, nn
+from torch.ao.quantization import FakeQuantizeBase, ObserverBase
 
 from qdiag.core.listed import listed
 from qdiag.errors import LoadError, first_line
@@ -115,7 +116,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
     check_float({name: value for name, value in state.items() if isinstance(value, Tensor)}, at)
     expected = model.state_dict()
     fitted = min(_candidates(dict(state)), key=lambda candidate: _distance(candidate, expected))
-    faults = _faults(fitted, expected)
+    faults = _faults(fitted, expected, _of_observers(model))
     if faults:
         raise LoadError(f"its weights do not fit {arch}: {'; '.join(faults)}", at=at, hint=_FIT_HINT)
     try:
@@ -200,7 +201,12 @@ def _address(value: object) -> tuple[object, ...]:
     return (value.data_ptr(), tuple(value.shape), tuple(value.stride()))
 
 
-def _faults(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+def _of_observers(model: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names of what torch.ao's observers hold: they take the shape of what is loaded into them."""
+    return tuple(f"{name}." for name, m in model.named_modules() if isinstance(m, ObserverBase | FakeQuantizeBase))
+
+
+def _faults(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], of_any_shape: tuple[str, ...]) -> list[str]:
     shapes = [
         f"{name} is {_shape(value)} in the file, {_shape(expected[name])} in the network"
         for name, value in state.items()
@@ -208,6 +214,7 @@ def _faults(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list
         and isinstance(value, Tensor)
         and not nn.parameter.is_lazy(expected[name])
         and value.shape != expected[name].shape
+        and not name.startswith(of_any_shape)
     ]
     found = (
         ("missing key", _missing(state, expected)),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from torch import nn
 from torch.ao.nn import qat
 
@@ -10,6 +11,8 @@ import qdiag
 from qdiag.capture.fake_quantizers.stored import StoredQuantizer
 from qdiag.config import load_preset
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange, TensorScheme
+from qdiag.errors import LoadError
+from qdiag.loaders.models.state_dict import load_weights
 from qdiag.pipeline.preparation.stored_ranges import with_stored_ranges
 from qdiag.writers.words.layers import override_lines
 from qdiag.writers.words.stored_ranges import stored_range_lines
@@ -63,6 +66,17 @@ def test_ranges_that_have_no_place_or_no_numbers() -> None:
 def test_one_scale_for_a_weight_takes_the_widest_channel() -> None:
     scheme, _ = with_stored_ranges(replace(INT8, weights=TensorScheme()), (WEIGHT,))
     assert scheme.weights_of("c").range == (-63.75, 63.75)
+
+
+def test_a_state_dict_goes_into_a_network_that_is_prepared_alike() -> None:
+    """Whose scales have one number before anything was observed, and are one for each channel in the file."""
+    _, trained = prepared()
+    _, fresh = prepared(seen=False)
+    load_weights(fresh, trained.state_dict(), at="qat.pth", arch="net.py:qat")
+    assert all(torch.equal(fresh.state_dict()[name], value) for name, value in trained.state_dict().items())
+    state = {**trained.state_dict(), "fc.weight": torch.zeros(5, 7)}
+    with pytest.raises(LoadError, match=r"1 other shape \(fc\.weight is 5x7 in the file"):
+        load_weights(fresh, state, at="qat.pth", arch="net.py:qat")
 
 
 def test_what_was_not_folded_in_training_has_no_range_for_the_folded_weight() -> None:
