@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
@@ -237,7 +238,7 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
             _print_commands(console, title, found)
             left = afterwards_words(after)
             if left:
-                console.print(Text(f"  {left}"))
+                console.print(Padding(Text(left), (0, 0, 0, 2)))
     if scheme_words((*proposed, *around)):
         console.print(Text(f"{scheme_words((*proposed, *around))}.", style="dim"))
 

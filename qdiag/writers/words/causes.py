@@ -116,7 +116,10 @@ def _without_cause(ranking: Ranking) -> str:
     if ranking.waterfall and ranking.regained > 0.0:
         return f"No fault is proved to be the cause; {_together(ranking)}"
     tried = any(trial.after is not None for cause in ranking.causes for trial in cause.trials)
-    return "No repair that was tried gives a part of it back beyond noise" if tried else "No cause was found"
+    if not tried:
+        return "No cause was found"
+    does = "; another scheme below does" if any(trial.helps for trial in ranking.ways_around) else ""
+    return f"No repair that was tried gives a part of it back beyond noise{does}"
 
 
 def _together(ranking: Ranking) -> str:

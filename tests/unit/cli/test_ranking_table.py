@@ -48,6 +48,14 @@ def test_where_nothing_is_counted_the_next_step_names_the_options() -> None:
     assert "Options: --task" not in printed(diagnosis())
 
 
+def test_what_is_left_afterwards_is_indented_as_a_whole() -> None:
+    lines = printed(diagnosis(), width=80).splitlines()
+    first = next(i for i, line in enumerate(lines) if "afterwards" in line)
+    left = lines[first : first + 2]
+    assert left[0].startswith("  The samples are too few to tell whether harm is left afterwards")
+    assert all(line.startswith("  ") and not line.startswith("   ") for line in left)
+
+
 def test_what_only_a_change_of_scheme_repairs_has_no_command_of_a_repair() -> None:
     found = diagnosis()
     ranking = replace(

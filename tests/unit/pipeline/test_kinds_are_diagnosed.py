@@ -65,13 +65,22 @@ def test_twice_the_same_bytes() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("batch_size", [1, 7])
-def test_the_batch_size_does_not_matter(batch_size: int) -> None:
+def separable() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
+    """A network, and 24 samples labelled with its own answers."""
     kind = KINDS["depthwise_separable"]
     model = kind.build()
     (x,), _ = kind.inputs(24, 0)
-    data = (x, model(x).argmax(1))
-    wanted, found = diagnosed(model, data, "w4a8"), diagnosed(model, data, "w4a8", batch_size)
+    return model, (x, model(x).argmax(1))
+
+
+@pytest.fixture(scope="module")
+def in_batches_of_16() -> Diagnosis:
+    return diagnosed(*separable(), "w4a8")
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_the_batch_size_does_not_matter(batch_size: int, in_batches_of_16: Diagnosis) -> None:
+    wanted, found = in_batches_of_16, diagnosed(*separable(), "w4a8", batch_size)
     assert [(c.code, c.verdict, c.layers) for c in found.ranking.causes] == [
         (c.code, c.verdict, c.layers) for c in wanted.ranking.causes
     ]
@@ -85,9 +94,11 @@ def test_the_batch_size_does_not_matter(batch_size: int) -> None:
         assert row.alone is not None and same.alone is not None
         assert row.alone.output_sqnr_db == pytest.approx(same.alone.output_sqnr_db, abs=0.05)
         assert row.fisher == pytest.approx(same.fisher, rel=1e-3)
-    # what is known already is not measured again, but it is the same number
-    at_8 = next(point.score for point in diagnosed(model, data, "int8").bits if point.bits == 8)
-    assert at_8 == diagnosed(model, data, "int8").ranking.before
+
+
+def test_what_is_known_already_is_the_same_number() -> None:
+    found = diagnosed(*separable(), "int8")
+    assert next(point.score for point in found.bits if point.bits == 8) == found.ranking.before
 
 
 class Predicts(nn.Module):
