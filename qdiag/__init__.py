@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
     from qdiag.core.measures.error_sums import ErrorSums
     from qdiag.core.measures.measurement import Measurement
-    from qdiag.core.measures.ranges_report import RangeReport
     from qdiag.core.measures.records import OpRecord
+    from qdiag.core.measures.value_ranges.ranges_report import RangeReport
     from qdiag.core.scheme import QuantScheme, TensorScheme
     from qdiag.errors import QdiagError
     from qdiag.loaders.models.formats import load_subject as load_model
@@ -49,7 +49,7 @@ _HOMES = {
     "OpRecord": ("qdiag.core.measures.records", "OpRecord"),
     "QdiagError": ("qdiag.errors", "QdiagError"),
     "QuantScheme": ("qdiag.core.scheme", "QuantScheme"),
-    "RangeReport": ("qdiag.core.measures.ranges_report", "RangeReport"),
+    "RangeReport": ("qdiag.core.measures.value_ranges.ranges_report", "RangeReport"),
     "TensorScheme": ("qdiag.core.scheme", "TensorScheme"),
     "diagnose": ("qdiag.pipeline.api", "diagnose"),
     "load_model": ("qdiag.loaders.models.formats", "load_subject"),

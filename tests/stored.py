@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.measurement import SCHEMA_VERSION
-from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.writers.json.read import read_json
 
 Stored = TypeVar("Stored", RangeReport, BatchNormAudit, ModelRepair)

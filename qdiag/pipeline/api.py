@@ -9,8 +9,8 @@ from qdiag.capture.state import own_randomness
 from qdiag.config import DEFAULT_PRESET, load_scheme
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.task import TaskKind
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import LoadError

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from qdiag.batches import Datasets
 from qdiag.capture.program import Program
 from qdiag.core.measures.ranges import RangeRecord
-from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.size import NetworkSize
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe

@@ -11,7 +11,7 @@ import pytest
 
 from qdiag.cli.app import run
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.demo_assets import DEMO_ARCH, DEMO_PRESET, demo_data_path, demo_model_path
 from qdiag.writers.json.measurement import from_json
 from tests.figures import top1_of

@@ -50,7 +50,6 @@ def test_on_its_own_pixels_nothing_is_said(name: str, real_data: Path) -> None:
         ("mobilenet_v1_0.25_vww96", "imagenet-stats", {"none"}),
         ("mobilenet_v1_0.25_vww96", "tf", {"none"}),
         ("mobilenet_v1_0.75_224", "none", {"tf"}),
-        ("mobilenet_v1_0.75_224", "caffe", {"tf"}),
     ],
 )
 def test_on_pixels_for_another_network_the_right_ones_are_proposed(

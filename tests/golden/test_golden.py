@@ -14,7 +14,7 @@ from qdiag.cli.options.common import Order
 from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.writers.csv.layers import layer_csv, range_csv
 from qdiag.writers.json.measurement import from_json, to_json
 from qdiag.writers.json.results import result_to_json

@@ -10,7 +10,7 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr import percent
 from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, model_lines, size_lines
 from qdiag.core.measures.ranges import PERCENTILES, RangeRecord, TensorRange
-from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 

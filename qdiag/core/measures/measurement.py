@@ -8,8 +8,8 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.preprocessing import PreprocessingCheck
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.size import NetworkSize
-from qdiag.core.measures.stored_range import StoredRange
 from qdiag.core.measures.task import WHOLE_KINDS, TaskResult
+from qdiag.core.measures.value_ranges.stored_range import StoredRange
 from qdiag.core.scheme import QuantScheme
 
 SCHEMA_VERSION = 2
@@ -246,7 +246,5 @@ class Measurement:
         Raises:
             KeyError: no layer has that name.
         """
-        for record in self.records:
-            if record.name == name:
-                return record
-        raise KeyError(name)
+        named = {record.name: record for record in self.records}
+        return named[name]

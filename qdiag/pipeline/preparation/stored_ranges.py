@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from qdiag.capture.fake_quantizers.stored import StoredQuantizer
-from qdiag.core.measures.stored_range import Outcome, StoredRange
+from qdiag.core.measures.value_ranges.stored_range import Outcome, StoredRange
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange, TensorScheme
 
 _OWN = frozenset({"range", "channel_ranges", "calibrator"})

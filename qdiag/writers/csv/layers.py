@@ -6,8 +6,8 @@ import pandas as pd
 
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.ranges import PERCENTILES
-from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.records import LOSSES, OpRecord
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.writers.csv.operand_formats import operand_formats
 from qdiag.writers.csv.text import csv_text
 from qdiag.writers.words.layer_row import LayerRow, layer_rows

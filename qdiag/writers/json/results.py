@@ -15,9 +15,9 @@ from qdiag.core.measures.branches import (
     NormFigures,
 )
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
-from qdiag.core.measures.ranges_report import RangeReport
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task_change import ValueChange
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
 from qdiag.writers.plain_json import dump, to_plain
 

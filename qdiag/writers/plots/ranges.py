@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from qdiag.core.measures.ranges import PERCENTILES, RangeRecord
-from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import legend_below, new_figure, plain, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers

@@ -5,7 +5,7 @@ import math
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import WeightFacts
 from qdiag.core.measures.ranges import ChannelRanges, RangeRecord, TensorRange
-from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 
 
 def range_report_of(diagnosis: Diagnosis) -> RangeReport:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qdiag.core.listed import listed
-from qdiag.core.measures.stored_range import Outcome, StoredRange, with_outcome
+from qdiag.core.measures.value_ranges.stored_range import Outcome, StoredRange, with_outcome
 from qdiag.writers.words.numbers import count_noun
 
 _REASONS: dict[Outcome, str] = {

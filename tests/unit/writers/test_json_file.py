@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdiag.core.measures.ranges_report import RangeReport
+from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.errors import LoadError
 from qdiag.writers.json.measurement import from_json, to_json
 from qdiag.writers.json.results import result_to_json
