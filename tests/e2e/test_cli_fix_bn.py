@@ -174,14 +174,13 @@ def test_a_frozen_program_has_no_batchnorm_left(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["mean", "constant"])
-def test_mobilenet_v1_comes_back(method: str, real_data: Path, tmp_path: Path) -> None:
+def test_mobilenet_v1_comes_back(real_data: Path, tmp_path: Path) -> None:
     model = str(real_data / "mobilenet_v1_0.75_224.safetensors")
     images = ["--data", str(real_data / "imagenet_val_600"), "--preset", "tf", "--crop", "224"]
     images += ["--samples", "300"]
     report = tmp_path / "fix.json"
     arguments = ["--arch", "zoo:mobilenet_v1?width=0.75", "-o", str(tmp_path / "fixed.safetensors"), *images]
-    assert run(["fix-bn", model, *arguments, "--method", method, "--json", str(report), "--quiet"]) == 0
+    assert run(["fix-bn", model, *arguments, "--method", "mean", "--json", str(report), "--quiet"]) == 0
     fix = result_of(report)
     assert (fix.fixed_count, len(fix.refused_channels)) == (42, 0)
     depthwise = {layer.name: len(layer.channels) for layer in fix.batchnorms if ".dw_bn" in layer.name}
