@@ -1,1 +1,1 @@
-"""Where values lie: what `qdiag ranges` measured, and ranges that a network brought along."""
+"""Where values lie: what `qdiag ranges` measured, and the ranges that are stored in a network."""
