@@ -39,7 +39,7 @@ def doubts(measurement: Measurement) -> Iterator[str]:
         f"{o.name} ({o.weakest_sqnr_db:.1f} dB)" for o in lost_outputs(Score(measurement.outputs, measurement.task))
     ]
     if lost:
-        yield f"the judged figure does not speak of outputs below {SQNR_LIMIT_DB:g} dB of SQNR: {', '.join(lost)}"
+        yield f"the SQNR of these outputs is below {SQNR_LIMIT_DB:g} dB, a proxy for harm: {', '.join(lost)}"
 
 
 def is_harm_limited(task: TaskResult, thresholds: Thresholds) -> bool:
