@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from qdiag.errors import QdiagError
     from qdiag.loaders.models.formats import load_subject as load_model
     from qdiag.pipeline.api import diagnose, measure, ranges
+    from qdiag.pipeline.training.api import TrainedNetwork, qat
+    from qdiag.train.settings import TrainingSettings
 
 __all__ = [
     "Batch",
@@ -34,10 +36,13 @@ __all__ = [
     "QuantScheme",
     "RangeReport",
     "TensorScheme",
+    "TrainedNetwork",
+    "TrainingSettings",
     "diagnose",
     "load_model",
     "load_scheme",
     "measure",
+    "qat",
     "ranges",
 ]
 
@@ -51,10 +56,13 @@ _HOMES = {
     "QuantScheme": ("qdiag.core.scheme", "QuantScheme"),
     "RangeReport": ("qdiag.core.measures.value_ranges.ranges_report", "RangeReport"),
     "TensorScheme": ("qdiag.core.scheme", "TensorScheme"),
+    "TrainedNetwork": ("qdiag.pipeline.training.api", "TrainedNetwork"),
+    "TrainingSettings": ("qdiag.train.settings", "TrainingSettings"),
     "diagnose": ("qdiag.pipeline.api", "diagnose"),
     "load_model": ("qdiag.loaders.models.formats", "load_subject"),
     "load_scheme": ("qdiag.config", "load_scheme"),
     "measure": ("qdiag.pipeline.api", "measure"),
+    "qat": ("qdiag.pipeline.training.api", "qat"),
     "ranges": ("qdiag.pipeline.api", "ranges"),
 }
 

@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.text import Span, Text
 
 from qdiag.cli.parameters import as_options
+from qdiag.cli.process import launched_rank
 from qdiag.core.printable import is_printable, printable
 from qdiag.core.progress import NoProgress
 from qdiag.core.progress import Progress as ProgressSink
@@ -85,6 +86,8 @@ def print_error(error: QdiagError) -> None:
         console.print(Text.assemble(("  where: ", "bold"), as_options(error.at)), soft_wrap=True)
     if error.hint:
         console.print(Text.assemble(("  hint:  ", "bold"), as_options(error.hint)), soft_wrap=True)
+    if rank := launched_rank():
+        console.print(Text.assemble(("  process: ", "bold"), str(rank)), soft_wrap=True)
 
 
 def remark(text: str, *, quiet: bool) -> None:

@@ -11,7 +11,7 @@ _SAME_NAMES = (
     "force", "in_place", "input_shape", "key", "layers", "learning_rate", "loss", "max_drop", "max_flips",
     "max_metric", "max_metric_drop", "max_relative_drop", "min_accuracy", "min_layer_sqnr", "min_metric", "min_sqnr",
     "no_new_causes", "part", "resize", "scheme", "strict", "submodule", "tolerance", "tolerance_db",
-    "tolerance_metric", "trust", "update_baseline",
+    "tolerance_metric", "train_batch", "trust", "update_baseline",
 )  # fmt: skip
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES} | _OTHER_NAMES
 """Options by the names of parameters."""

@@ -11,6 +11,11 @@ _SPIN_COUNT = "1000"
 """Rounds that an OpenMP thread waits for the others before it sleeps; libgomp's own choice is 300 times as many."""
 
 
+def launched_rank() -> int:
+    """Number of this process among those that `torchrun` started; 0 where it started none."""
+    return int(os.environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
 def prepare_process() -> None:
     """To be called before torch is imported, because its threads inherit what they find.
 

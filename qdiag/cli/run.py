@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from qdiag.cli.console import make_progress
 from qdiag.cli.options.common import DebugOption, DeviceOption, NoCacheOption, QuietOption, VerboseOption
-from qdiag.cli.process import prepare_process
+from qdiag.cli.process import launched_rank, prepare_process
 from qdiag.cli.resume import resumable
+from qdiag.core.progress import NoProgress
 from qdiag.errors import ConfigError
 from qdiag.files.standard_output import prints_to_stderr
 
@@ -34,11 +35,12 @@ def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
     Raises:
         ConfigError: no such device here, or options that exclude each other.
     """
-    progress = make_progress(quiet=options.quiet, verbose=options.verbose)
+    is_beside = launched_rank() > 0  # the first process of several speaks for all
+    progress = NoProgress() if is_beside else make_progress(quiet=options.quiet, verbose=options.verbose)
     prepare_process()
     from qdiag.simulate.session import open_session
 
-    with prints_to_stderr(), resumable(no_cache=options.no_cache, quiet=options.quiet) as cache:
+    with prints_to_stderr(), resumable(no_cache=options.no_cache, quiet=options.quiet or is_beside) as cache:
         try:
             with open_session(device=options.device, progress=progress, seed=seed, cache=cache) as session:
                 yield session

@@ -1,10 +1,5 @@
 """The same from Python: objects in, one frozen result out."""
 
-import torch
-from torch import nn
-from torch.export import ExportedProgram
-
-from qdiag.batches import Datasets
 from qdiag.capture.state import own_randomness
 from qdiag.config import DEFAULT_PRESET, load_scheme
 from qdiag.core.diagnosis import Diagnosis
@@ -13,19 +8,12 @@ from qdiag.core.measures.task import TaskKind
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import LoadError
-from qdiag.loaders.data.sources import batches_from
-from qdiag.loaders.models.values import check_finite
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+from qdiag.pipeline.preparation.given import Model, datasets_of, request_of, scheme_of, subject_of
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.simulate.session import open_session
-from qdiag.simulate.task.choice.choose import TaskRequest
-from qdiag.simulate.task.user import MetricRequest
-from qdiag.subject import Subject
-
-Model = nn.Module | ExportedProgram | Subject
 
 
 def diagnose(
@@ -63,9 +51,9 @@ def diagnose(
     ('healthy', ())
     """
     options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits)
-    request = _request(task, output, metric)
+    request = request_of(task, output, metric)
     with open_session(device=device, progress=progress, seed=seed) as session, own_randomness():
-        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme), request)
+        experiment = begin(session, subject_of(model), datasets_of(batches, calibration), scheme_of(scheme), request)
         return diagnose_experiment(session, experiment, options)
 
 
@@ -109,9 +97,9 @@ def measure(
     >>> [record.name for record in result.records]
     ['input:input', '0']
     """
-    request = _request(task, output, metric)
+    request = request_of(task, output, metric)
     with open_session(device=device, progress=progress) as session, own_randomness():
-        experiment = begin(session, _subject(model), _datasets(batches, calibration), _scheme(scheme), request)
+        experiment = begin(session, subject_of(model), datasets_of(batches, calibration), scheme_of(scheme), request)
         return measure_experiment(session, experiment, with_losses=with_losses)
 
 
@@ -134,48 +122,8 @@ def ranges(
     with open_session(device=device, progress=progress) as session, own_randomness():
         return range_subject(
             session,
-            _subject(model),
-            _datasets(batches, None),
+            subject_of(model),
+            datasets_of(batches, None),
             load_scheme(DEFAULT_PRESET),
             fold_batchnorm=fold_batchnorm,
         )
-
-
-def _request(task: TaskKind | None, output: str | None, metric: object | None) -> TaskRequest:
-    given = metric if metric is None or isinstance(metric, MetricRequest) else MetricRequest(metric)
-    return TaskRequest(task, output, given)
-
-
-def _scheme(scheme: QuantScheme | str) -> QuantScheme:
-    return load_scheme(scheme) if isinstance(scheme, str) else scheme
-
-
-def _subject(model: Model) -> Subject:
-    if isinstance(model, Subject):
-        return model
-    name = type(model).__name__
-    subject = Subject(model, "exported_program" if isinstance(model, ExportedProgram) else "module", name, name)
-    check_finite(subject)
-    _check_precision(model)
-    return subject
-
-
-def _check_precision(model: nn.Module | ExportedProgram) -> None:
-    """The reference is float32: a coarser one would be compared with noise of its own."""
-    state = model.state_dict if isinstance(model, ExportedProgram) else model.state_dict()
-    coarse = {t.dtype for t in state.values() if t.is_floating_point()} - {torch.float32}
-    if coarse:
-        raise LoadError(
-            f"the model holds {', '.join(sorted(str(d).removeprefix('torch.') for d in coarse))} tensors",
-            at=type(model).__name__,
-            hint="measure a float32 copy: copy.deepcopy(model).float()",
-        )
-
-
-def _datasets(batches: object, calibration: object | None) -> Datasets:
-    measured = batches_from(batches)
-    if calibration is None:
-        count = measured.sample_count
-        return Datasets(measured, measured, f"the same {count} samples calibrate and are measured")
-    other = batches_from(calibration, source="calibration")
-    return Datasets(other, measured, f"{other.sample_count} samples calibrate, {measured.sample_count} are measured")

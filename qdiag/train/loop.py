@@ -12,7 +12,7 @@ from torch import Tensor
 from qdiag.batches import Batch, Batches
 from qdiag.core.causes.training import EpochRecord, TrainingRecord
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import CalibrationError, SimulationError
+from qdiag.errors import CalibrationError, ConfigError, SimulationError
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
@@ -21,6 +21,7 @@ from qdiag.simulate.session import Session
 from qdiag.simulate.task.tasks import TaskSink
 from qdiag.train.losses import TrainingLoss
 from qdiag.train.network.graph import Phase, TrainingGraph
+from qdiag.train.processes import ONE, Processes
 from qdiag.train.samples import shuffled, step_count
 from qdiag.train.saved_state import SavedState, StateFile
 from qdiag.train.settings import TrainingSettings
@@ -50,6 +51,7 @@ class Training:
         samples: what is trained on. judges: what every epoch is measured on, and the best one chosen by.
         moving: names of the tensors that may change, see `moving_names`.
         state: where it is kept after each epoch; None keeps it nowhere.
+        processes: those that train together. All judge, and what the first one found counts.
     """
 
     session: Session
@@ -60,14 +62,20 @@ class Training:
     judges: Batches
     moving: Collection[str]
     state: StateFile | None = None
+    processes: Processes = ONE
     _epochs: list[EpochRecord] = field(default_factory=list)
     _best: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._size = self.case.program.batch_size or self.settings.batch_size
+        self._size = update_size(self.case, self.settings, self.processes)
+        if self.processes.count > 1 and self.samples.sample_count < self._size and self.case.program.batch_size:
+            raise ConfigError(
+                f"{self.samples.sample_count} training samples, but an update takes {self._size}",
+                hint="use fewer processes",
+            )
         self._steps = step_count(self.samples, self._size)
-        self._graph = TrainingGraph(self.case, self.settings, self.moving)
-        self._updates = Updates(self._graph, self.settings, self.settings.epochs * self._steps)
+        self._graph = TrainingGraph(self.case, self.settings, self.moving, self.processes)
+        self._updates = Updates(self._graph, self.settings, self.settings.epochs * self._steps, self.processes)
         self._float = LaneRunner([Lane(self.case.origin)])
 
     def run(self) -> Trained:
@@ -78,11 +86,12 @@ class Training:
             WriteError: the state cannot be written.
         """
         is_resumed = self._resume()
+        self.processes.equalize(self._graph.state().values())
         for epoch in range(len(self._epochs), self.settings.epochs + 1):
             started = time.perf_counter()
             training_loss = self._train(epoch) if epoch else math.nan
             self._judge(epoch, training_loss, started)
-            if epoch and self.state is not None:
+            if epoch and self.state is not None and self.processes.is_first:
                 self.state.write(self._saved())
         with torch.no_grad():
             _restore(self._graph.state(), self._best)
@@ -95,12 +104,13 @@ class Training:
             batch_size=self._size,
             moved=tuple(changes),
             is_resumed=is_resumed,
+            process_count=self.processes.count,
         )
         return Trained(self._deployed(), changes, self._graph.scheme(), record)
 
     def _train(self, epoch: int) -> float:
         """One epoch; the mean loss over its samples."""
-        settings, total, count = self.settings, torch.zeros((), dtype=torch.float64), 0
+        settings, sum_of_losses, count = self.settings, torch.zeros((), dtype=torch.float64), 0
         freezes = settings.freeze_bn_after is not None and epoch > settings.freeze_bn_after
         stage = f"train, epoch {epoch} of {settings.epochs}{self._so_far()}"
         self.session.progress.start(stage, self._steps * self._size)
@@ -108,18 +118,20 @@ class Training:
         for step, batch in enumerate(batches, (epoch - 1) * self._steps):
             is_quantized = step >= settings.quant_delay
             phase = Phase(is_quantized, uses_batch=not freezes, follows=True, draw=step)
+            part, share = self.processes.part(batch)
             try:
-                loss = self._loss_of(batch, phase)
+                loss = self._loss_of(part, phase) * share
             except CalibrationError as error:
                 raise _diverged(f"{error.at}: {error.message}", step) from error
-            if not bool(torch.isfinite(loss.detach())):
-                raise _diverged(f"the loss is {float(loss.detach())}", step)
+            whole = self.processes.total(loss.detach())
+            if not bool(torch.isfinite(whole)):
+                raise _diverged(f"the loss is {float(whole)}", step)
             self._updates.update(loss, step)
-            total += loss.detach().double().cpu() * batch.sample_count
+            sum_of_losses += whole.double().cpu() * batch.sample_count
             count += batch.sample_count
             self.session.progress.advance(batch.sample_count)
         self.session.progress.finish()
-        return float(total) / count if count else math.nan
+        return float(sum_of_losses) / count if count else math.nan
 
     def _loss_of(self, batch: Batch, phase: Phase) -> Tensor:
         with torch.enable_grad():
@@ -148,19 +160,18 @@ class Training:
         stage = f"measure, epoch {epoch} of {self.settings.epochs}"
         run_batches(runner, self.judges, self.session.progress, stage=stage, sinks={1: [task, losses]})
         step = epoch * self._steps
-        self._epochs.append(
-            EpochRecord(
-                epoch=epoch,
-                step=step,
-                learning_rate=self._updates.learning_rate(max(step - 1, 0)),
-                is_quantized=epoch > 0 and step > self.settings.quant_delay,
-                training_loss=training_loss,
-                loss=losses.simulated / max(losses.count, 1),
-                float_loss=losses.reference / max(losses.count, 1),
-                task=task.result(),
-                seconds=time.perf_counter() - started,
-            )
+        record = EpochRecord(
+            epoch=epoch,
+            step=step,
+            learning_rate=self._updates.learning_rate(max(step - 1, 0)),
+            is_quantized=epoch > 0 and step > self.settings.quant_delay,
+            training_loss=training_loss,
+            loss=losses.simulated / max(losses.count, 1),
+            float_loss=losses.reference / max(losses.count, 1),
+            task=task.result(),
+            seconds=time.perf_counter() - started,
         )
+        self._epochs.append(self.processes.of_first(record))
         if best_of(self._epochs) == epoch:
             self._best = _copies(self._graph.state())
 
@@ -174,7 +185,8 @@ class Training:
         return SavedState(_copies(self._graph.state()), self._best, optimizer, tuple(self._epochs))
 
     def _resume(self) -> bool:
-        found = self.state.read() if self.state is not None else None
+        is_reader = self.state is not None and self.processes.is_first
+        found = self.processes.of_first(self.state.read() if is_reader and self.state is not None else None)
         if found is None:
             return False
         with torch.no_grad():
@@ -182,6 +194,12 @@ class Training:
         self._updates.optimizer.load_state_dict(found.optimizer)
         self._best, self._epochs = dict(found.best), list(found.epochs)
         return True
+
+
+def update_size(case: Case, settings: TrainingSettings, processes: Processes) -> int:
+    """Samples of one update: as the settings say, or, of a graph for one batch size, as many in each process."""
+    fixed = case.program.batch_size
+    return settings.batch_size if fixed is None else fixed * processes.count
 
 
 def best_of(epochs: Sequence[EpochRecord]) -> int:

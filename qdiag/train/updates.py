@@ -8,6 +8,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from qdiag.errors import SimulationError
 from qdiag.train.network.graph import TrainingGraph
+from qdiag.train.processes import ONE, Processes
 from qdiag.train.settings import TrainingSettings
 from qdiag.train.shift_adamax import ShiftAdaMax
 
@@ -17,6 +18,7 @@ class Updates:
 
     Args:
         step_count: steps of the whole training, over which the learning rate falls.
+        processes: the gradients of all of them are added.
 
     Raises:
         SimulationError: there is no parameter to train.
@@ -25,8 +27,10 @@ class Updates:
         optimizer: of torch, or `ShiftAdaMax`.
     """
 
-    def __init__(self, graph: TrainingGraph, settings: TrainingSettings, step_count: int) -> None:
-        self._graph, self._settings, self._step_count = graph, settings, step_count
+    def __init__(
+        self, graph: TrainingGraph, settings: TrainingSettings, step_count: int, processes: Processes = ONE
+    ) -> None:
+        self._graph, self._settings, self._step_count, self._processes = graph, settings, step_count, processes
         self._bounded = graph.binary_weights()
         decayed = graph.weights()
         inside = {id(value) for value in decayed}
@@ -43,6 +47,7 @@ class Updates:
             group["lr"] = self.learning_rate(step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._processes.add_gradients(p for group in self.optimizer.param_groups for p in group["params"])
         self.optimizer.step()
         with torch.no_grad():
             for weight in self._bounded:  # arXiv 1602.02830, algorithm 1

@@ -18,6 +18,10 @@ COMMANDS: dict[str, list[str]] = {
     "fold": ["fold"],
     "fix-bn": ["fix-bn", "-o", "{folder}/fixed.pt2", "--force"],
     "repair": ["repair", "--with", "equalize,correct_bias", "-o", "{folder}/repaired.pt2", "--force"],
+    "qat": [
+        *("qat", "--epochs", "1", "--train-batch", "8", "--learning-rate", "0.01", "--layers", "7"),
+        *("-o", "{folder}/trained.pt2", "--force"),
+    ],
     "rank": ["rank"],
     "sensitivity": ["sensitivity"],
     "diagnose": ["diagnose"],

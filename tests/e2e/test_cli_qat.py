@@ -154,3 +154,15 @@ def test_files_that_are_there_are_kept(inputs: Path, done: Path, capsys: pytest.
     assert run(line(inputs, done)) == 2
     assert "there is such a file already" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in done.iterdir()} == before
+
+
+@pytest.mark.parametrize("more", [[], ["--input-shape", "1,1,8,8"], ["--train-data", "data.npz"]])
+def test_without_data_nothing_is_trained(
+    more: list[str], inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["qat", str(inputs / "net.pth"), "--arch", f"{inputs / 'net.py'}:make", "-o", str(tmp_path / "trained.pth")]
+    assert run([*words, *more]) == 2
+    error = capsys.readouterr().err
+    assert "no --data: inputs that are drawn are no samples to train on" in error and "--data PATH" in error
+    assert "--calib-data" not in error and "--input-shape" not in error
+    assert list(tmp_path.iterdir()) == []

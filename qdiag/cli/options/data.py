@@ -82,6 +82,15 @@ class TrainingDataOptions(DataOptions):
 
     CALIB_SHARE: ClassVar[float] = 0.8
 
+    data: Annotated[
+        str | None,
+        data_option(
+            metavar="PATH",
+            help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Needed, since drawn inputs are no "
+            "samples to train on.",
+        ),
+        Reads(data_files),
+    ] = None
     calib_data: Annotated[
         str | None,
         data_option("--train-data", metavar="PATH", help="Train on these instead of a part of --data."),

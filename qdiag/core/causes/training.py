@@ -53,6 +53,7 @@ class TrainingRecord:
         moved: names of the tensors with new values.
         layers: glob patterns of the layers that were allowed to move; all when empty.
         is_resumed: a part of it was done by a run that was stopped.
+        process_count: processes that divided every batch.
     """
 
     loss: str
@@ -63,6 +64,7 @@ class TrainingRecord:
     moved: tuple[str, ...]
     layers: tuple[str, ...] = ()
     is_resumed: bool = False
+    process_count: int = 1
 
     @property
     def seconds(self) -> float:

@@ -11,6 +11,7 @@ from qdiag.batches import Batches, Datasets
 from qdiag.capture.state import own_randomness
 from qdiag.core.causes.training import ModelTraining
 from qdiag.core.scheme import QuantScheme
+from qdiag.errors import DataError
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.pipeline.facts import model_info
 from qdiag.pipeline.float_change import float_change
@@ -24,10 +25,11 @@ from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
-from qdiag.train.loop import Training
+from qdiag.train.loop import Trained, Training, update_size
 from qdiag.train.losses import choose_loss
 from qdiag.train.moving import moving_names
 from qdiag.train.network.parameters import parameter_names
+from qdiag.train.processes import ONE, Processes
 from qdiag.train.saved_state import StateFile
 from qdiag.train.settings import TrainingSettings
 
@@ -47,12 +49,14 @@ class QatOptions:
         layers: glob patterns of layers that may move; all when empty.
         loss: the user's own, `function(outputs, targets)`; by default the task decides.
         state: where the training is kept after each epoch, and found again; None keeps it nowhere.
+        processes: those that train together; the first one measures.
     """
 
     settings: TrainingSettings
     layers: Sequence[str] = ()
     loss: Callable[..., Any] | None = None
     state: Path | None = None
+    processes: Processes = ONE
 
 
 @dataclass(frozen=True)
@@ -78,35 +82,30 @@ def train_model(
     scheme: QuantScheme,
     options: QatOptions,
     request: TaskRequest | None = None,
-) -> TrainedModel:
+) -> TrainedModel | None:
     """Trains on the calibration samples, and measures before and after on the others; the subject stays as it was.
 
     A tenth of the training samples is held out, and the epoch that is best on them is kept: the measured samples
     have no part in it.
 
+    Returns:
+        None in all processes but the first.
+
     Raises:
-        ConfigError: patterns that fit no layer, or a state on disk of another training.
+        ConfigError: patterns that fit no layer, a state on disk of another training, or processes that differ.
+        DataError: the inputs are drawn.
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
+    _check_not_drawn(datasets)
     experiment = begin(session, subject, datasets, scheme, request)
+    state, notes = _state(session, experiment, options)
+    if not options.processes.is_first:
+        _train(session, experiment, options, state)
+        return None
     with session.watch.stage("measure before"):
         before = measure_experiment(session.timed_anew(), experiment)
-    case, settings = experiment.case, options.settings
-    samples, judges = _divided(case.calibration, case.program.batch_size)
-    state, notes = _state(session, experiment, options)
-    training = Training(
-        session=session,
-        case=case,
-        settings=settings,
-        loss=choose_loss(case.tasks, distill=settings.distill, function=options.loss),
-        samples=samples,
-        judges=judges,
-        moving=moving_names(case, parameter_names(subject), options.layers),
-        state=state,
-    )
-    with session.watch.stage("train"), own_randomness(session.seed):
-        trained = training.run()
-    record = replace(trained.record, layers=tuple(options.layers))
+    trained = _train(session, experiment, options, state)
+    case, record = experiment.case, replace(trained.record, layers=tuple(options.layers))
     if datasets.calibration is datasets.evaluation:
         notes = (*notes, "the samples that are measured are those that were trained on")
     result = ModelTraining(experiment.model, record, before, notes=notes, versions=versions())
@@ -122,6 +121,35 @@ def train_model(
     return TrainedModel(result, trained.changes, trained.scheme, state)
 
 
+def _train(session: Session, experiment: Experiment, options: QatOptions, state: StateFile | None) -> Trained:
+    case, settings = experiment.case, options.settings
+    samples, judges = _divided(case.calibration, case.program.batch_size)
+    training = Training(
+        session=session,
+        case=case,
+        settings=settings,
+        loss=choose_loss(case.tasks, distill=settings.distill, function=options.loss),
+        samples=samples,
+        judges=judges,
+        moving=moving_names(case, parameter_names(experiment.subject), options.layers),
+        state=state,
+        processes=options.processes,
+    )
+    with session.watch.stage("train"), own_randomness(session.seed):
+        return training.run()
+
+
+def _check_not_drawn(datasets: Datasets) -> None:
+    """A network that is trained on drawn inputs learns what they are like, which is not what it is for."""
+    for part in (datasets.calibration, datasets.evaluation):
+        if part.is_data_free:
+            raise DataError(
+                "drawn inputs are no samples to train on",
+                at=part.source,
+                hint="give samples of what the network is for",
+            )
+
+
 def _divided(batches: Batches, batch_size: int | None) -> tuple[Batches, Batches]:
     """What is trained on, and what the best epoch is chosen by."""
     if batches.sample_count < _SHARED_BELOW:
@@ -135,13 +163,18 @@ def _divided(batches: Batches, batch_size: int | None) -> tuple[Batches, Batches
 
 
 def _state(session: Session, experiment: Experiment, options: QatOptions) -> tuple[StateFile | None, tuple[str, ...]]:
-    """Where the training is kept, under a key of all that decides it."""
-    if options.state is None:
+    """Where the training is kept, under a key of all that decides it, which all processes have to agree on."""
+    processes = options.processes
+    if options.state is None and processes.count == 1:
         return None, ()
     prints, case = Fingerprints(), experiment.case
     try:
         parts = (prints.of(case.network), prints.of(case.plan), prints.of_batches(case.calibration))
     except NoFingerprint:
+        processes.check_alike("", "network, data or ranges")
         return None, ("the training cannot go on after a kill: nothing tells whether the data are the same",)
     own = (options.settings, tuple(options.layers), options.loss is not None, session.seed, experiment.model.digest)
-    return StateFile(options.state, repr((*parts, *own))), ()
+    size = update_size(case, options.settings, processes)
+    key = repr((*parts, *own, size))
+    processes.check_alike(key, "network, data, ranges or settings")
+    return (StateFile(options.state, key) if options.state is not None else None), ()

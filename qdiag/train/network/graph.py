@@ -32,6 +32,7 @@ from qdiag.train.network.parameters import Parameters
 from qdiag.train.network.range_table import range_table
 from qdiag.train.network.ranges import LearnedRange, Range
 from qdiag.train.network.weight_source import NormSource, WeightSource, kept_norms, laid, weight_sources
+from qdiag.train.processes import ONE, Processes
 from qdiag.train.settings import TrainingSettings
 
 
@@ -60,10 +61,13 @@ class TrainingGraph:
 
     Args:
         moving: names of the parameters and running statistics that may change.
+        processes: a batch is what all of them get.
     """
 
-    def __init__(self, case: Case, settings: TrainingSettings, moving: Collection[str]) -> None:
-        self._case = case
+    def __init__(
+        self, case: Case, settings: TrainingSettings, moving: Collection[str], processes: Processes = ONE
+    ) -> None:
+        self._case, self._processes = case, processes
         self._sources = weight_sources(case)
         self._kept = kept_norms(case)
         self._moving = frozenset(moving)
@@ -195,12 +199,12 @@ class TrainingGraph:
         return found
 
     def _corrected(self, y: Tensor, *, bias: Tensor | None, norm: NormSource, live: LiveValues, phase: Phase) -> Tensor:
-        output, statistics = corrected(y, bias, norm, live, self.parameters.by_placeholder)
+        output, statistics = corrected(y, bias, norm, live, self.parameters.by_placeholder, self._processes)
         self._follow_norm(norm, statistics, phase)
         return output
 
     def _normalized(self, x: Tensor, *, norm: NormSource, live: LiveValues, by_shifts: bool, phase: Phase) -> Tensor:
-        output, statistics = normalized(x, norm, live, by_shifts=by_shifts)
+        output, statistics = normalized(x, norm, live, self._processes, by_shifts=by_shifts)
         self._follow_norm(norm, statistics, phase)
         return output
 
@@ -223,7 +227,7 @@ class TrainingGraph:
             x = x if layer.clamp is None else x.clamp(*layer.clamp)
             own: Range | None = self.ranges.output(layer.name)
             if own is not None and phase.follows and self._case.plan.layers[layer.name].shared_with is None:
-                low, high = torch.aminmax(x.detach())
+                low, high = self._processes.extremes(*torch.aminmax(x.detach()))
                 self._waiting.append(partial(own.follow, low, high))
             output = plan.layers[layer.name].output if plan is not None else None
             if output is None:

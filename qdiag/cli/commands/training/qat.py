@@ -75,8 +75,15 @@ def qat(
     belong to it: under that scheme the simulator gives what the training saw, bit for bit.
 
     A training that was stopped goes on with its next epoch when the same command is given again.
+    Several processes divide each batch: torchrun --nproc-per-node 2 -m qdiag qat MODEL ...
     """
     stdout_is_taken = check_single_stdout(json, None)
+    if data.data is None:
+        raise ConfigError(
+            "no --data: inputs that are drawn are no samples to train on",
+            at="--data",
+            hint="give samples of what the network is for: --data PATH, and --train-data PATH if they stand apart",
+        )
     target = target_of(model.model, output, in_place=False, or_else="")
     scheme_target, state = scheme_beside(target), state_beside(target)
     check_writable(scheme_target)
@@ -85,24 +92,28 @@ def qat(
     from qdiag.config.scheme_text import scheme_toml
     from qdiag.pipeline.training.qat import QatOptions, train_model
     from qdiag.savers.save import check_target
+    from qdiag.train.processes import joined
 
     check_target(model.model, target, force=force)
     check_target(model.model, scheme_target, force=force)
-    options = QatOptions(settings, tuple(layers or ()), _loss(loss), state)
-    with running(run, seed=data.seed) as session:
+    with running(run, seed=data.seed) as session, joined(session.device) as processes:
         subject = open_subject(model)
         datasets = open_data(data, model, subject, session)
+        options = QatOptions(settings, tuple(layers or ()), _loss(loss), state, processes)
         trained = train_model(session, subject, datasets, resolved, options, task.request)
-        result = trained.result
-        if trained.changes:
-            save_repaired(
-                subject, trained.changes, target, model.submodule, trust=model.trust, force=force, in_place=False
-            )
-            comment = f"Trained by qdiag qat: the ranges that belong to {target.name}."
-            write_file(scheme_target, scheme_toml(trained.scheme, comment))
-            result = replace(result, written_to=str(target), scheme_written_to=str(scheme_target))
-        if trained.state is not None:
-            trained.state.remove()
+        if trained is not None:
+            result = trained.result
+            if trained.changes:
+                save_repaired(
+                    subject, trained.changes, target, model.submodule, trust=model.trust, force=force, in_place=False
+                )
+                comment = f"Trained by qdiag qat: the ranges that belong to {target.name}."
+                write_file(scheme_target, scheme_toml(trained.scheme, comment))
+                result = replace(result, written_to=str(target), scheme_written_to=str(scheme_target))
+            if trained.state is not None:
+                trained.state.remove()
+    if trained is None:  # the first process writes and prints
+        raise typer.Exit
     write_result(json, result)
     if not stdout_is_taken:
         print_training(stdout_console(), result)

@@ -32,8 +32,9 @@ def _lines(training: ModelTraining) -> Lines:
     yield from size_lines(training.before.size)
     yield from data_lines(training.before.data)
     samples = f"{record.sample_count:,} samples in batches of {record.batch_size}"
+    several = f" by {record.process_count} processes" if record.process_count > 1 else ""
     resumed = ", gone on with after a stop" if record.is_resumed else ""
-    yield "training", Text(f"{record.loss} on {samples}, {_minutes(record.seconds)}{resumed}")
+    yield "training", Text(f"{record.loss} on {samples}{several}, {_minutes(record.seconds)}{resumed}")
     if record.layers:
         yield "", Text(f"only {', '.join(record.layers)} may move")
     if training.after is None or training.float_change is None:

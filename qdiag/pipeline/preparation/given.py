@@ -1,0 +1,93 @@
+"""What a caller of the Python functions gives, as the rooms take it."""
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from qdiag.batches import Datasets
+from qdiag.config import load_scheme
+from qdiag.core.measures.task import TaskKind
+from qdiag.core.scheme import QuantScheme
+from qdiag.errors import LoadError
+from qdiag.loaders.data.objects import samples_of
+from qdiag.loaders.data.sources import batches_from
+from qdiag.loaders.data.split import SplitWishes, split_apart, split_one
+from qdiag.loaders.models.values import check_finite
+from qdiag.simulate.task.choice.choose import TaskRequest
+from qdiag.simulate.task.user import MetricRequest
+from qdiag.subject import Subject
+
+Model = nn.Module | ExportedProgram | Subject
+
+TRAINED_SHARE = 0.8
+"""Of one set that is divided, the part that is trained on."""
+_ALL = 1 << 62
+
+
+def request_of(task: TaskKind | None, output: str | None, metric: object | None) -> TaskRequest:
+    """What is said about the task."""
+    given = metric if metric is None or isinstance(metric, MetricRequest) else MetricRequest(metric)
+    return TaskRequest(task, output, given)
+
+
+def scheme_of(scheme: QuantScheme | str) -> QuantScheme:
+    """A scheme, by its name or by its file.
+
+    Raises:
+        ConfigError: see `load_scheme`.
+    """
+    return load_scheme(scheme) if isinstance(scheme, str) else scheme
+
+
+def subject_of(model: Model) -> Subject:
+    """A model as if it had been read.
+
+    Raises:
+        LoadError: weights that are not finite, or not float32.
+    """
+    if isinstance(model, Subject):
+        return model
+    name = type(model).__name__
+    subject = Subject(model, "exported_program" if isinstance(model, ExportedProgram) else "module", name, name)
+    check_finite(subject)
+    _check_precision(model)
+    return subject
+
+
+def _check_precision(model: nn.Module | ExportedProgram) -> None:
+    """The reference is float32: a coarser one would be compared with noise of its own."""
+    state = model.state_dict if isinstance(model, ExportedProgram) else model.state_dict()
+    coarse = {t.dtype for t in state.values() if t.is_floating_point()} - {torch.float32}
+    if coarse:
+        raise LoadError(
+            f"the model holds {', '.join(sorted(str(d).removeprefix('torch.') for d in coarse))} tensors",
+            at=type(model).__name__,
+            hint="measure a float32 copy: copy.deepcopy(model).float()",
+        )
+
+
+def datasets_of(batches: object, calibration: object | None) -> Datasets:
+    """What is measured, and what calibrates: the same where nothing is given for that.
+
+    Raises:
+        DataError: see `batches_from`.
+    """
+    measured = batches_from(batches)
+    if calibration is None:
+        count = measured.sample_count
+        return Datasets(measured, measured, f"the same {count} samples calibrate and are measured")
+    other = batches_from(calibration, source="calibration")
+    return Datasets(other, measured, f"{other.sample_count} samples calibrate, {measured.sample_count} are measured")
+
+
+def training_datasets_of(batches: object, training: object | None, seed: int) -> Datasets:
+    """What is measured, and what is trained on: a part of one set where nothing is given for that.
+
+    Raises:
+        DataError: see `batches_from`.
+    """
+    wishes, measured = SplitWishes(calib_samples=_ALL, calib_share=TRAINED_SHARE, seed=seed), samples_of(batches)
+    if training is None:
+        return split_one(measured, wishes)
+    trained = samples_of(training, "training")
+    return split_apart(measured, trained, "training data given apart", wishes, same=training is batches)
