@@ -15,153 +15,168 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from qdiag.batches import Batch
-from qdiag.cli.app import run
+from qdiag.config import load_scheme
+from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
-from qdiag.train.processes import Processes
+from qdiag.simulate.case import Case
+from qdiag.train.loop import Trained, Training
+from qdiag.train.losses import choose_loss
+from qdiag.train.processes import ONE, Processes
+from qdiag.train.saved_state import StateFile
+from qdiag.train.settings import TrainingSettings
+from tests.cases import SESSION, open_test_case
 from tests.e2e.test_cli_qat import NETWORK
-from tests.unit.train.networks import learned, stripes
+from tests.unit.train.networks import all_names, learned, stripe_case, stripes
 
 LAUNCHED = """
-import json, os, sys
+import os
 from pathlib import Path
-import torch.distributed as dist
+import torch
 from qdiag.cli.app import run
+from qdiag.errors import ConfigError
 from qdiag.train.loop import Training
+from qdiag.train.processes import joined
+from qdiag.train.saved_state import StateFile
+from tests.oracle.test_processes_against_one import CLI, KINDS, trained, values
 
-leave, dist.destroy_process_group = dist.destroy_process_group, lambda: None  # joining takes seconds
-train, rank = Training._train, os.environ["RANK"]
+rank = int(os.environ["RANK"])
+with joined(torch.device("cpu")) as processes:
+    found = {kind: values(trained(kind, processes)) for kind in KINDS}
+    train = Training._train
 
-def stop(self, epoch):
-    if epoch == 2:
-        raise KeyboardInterrupt
-    return train(self, epoch)
+    def stop(self, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return train(self, epoch)
 
-codes = {}
-for name, line in json.loads(Path("lines.json").read_text()).items():
-    Training._train = stop if name == "stopped" else train
-    codes[name] = run([word.replace("{rank}", rank) for word in line])
-Path(f"codes{rank}.json").write_text(json.dumps(codes))
-leave()
+    Training._train, state = stop, StateFile(Path("state"), "key")
+    try:
+        trained("quantized", processes, state)
+    except KeyboardInterrupt:
+        Training._train = train
+    found["resumed"] = values(trained("quantized", processes, state))
+    try:
+        processes.check_alike(str(rank), "ranks")
+    except ConfigError as error:
+        found["differing"] = error.message
+    found["code"] = run([*CLI, "--seed", "1"])
+    found["seeds differ"] = run([*CLI, "-o", "no.pth", "--seed", str(rank)])
+    torch.save(found, f"found{rank}.pt")
 """
-IN_FLOAT = ["--quant-delay", "1000", "--set", "weights.bits=8", "--set", "activations.bits=8"]
-KINDS = {
-    "float": [*IN_FLOAT, "--learning-rate", "0.02"],
-    "kept": [*IN_FLOAT, "--learning-rate", "0.02", "--no-fold"],
-    "frozen": [
-        *("--freeze-bn-after", "0", "--ranges", "learned", "--learning-rate", "0.01", "--set", "activations.bits=4")
-    ],
-    "synchronized": ["--learning-rate", "0.02", "--epochs", "2"],
+CLI = ["qat", "net.pth", "--arch", "./net.py:make", "--data", "data.npz", "--device", "cpu", "-q", "--no-cache"]
+CLI += ["--scheme", "tf-uint8", "--set", "weights.bits=2", "--epochs", "1", "--learning-rate", "0.02", "-o", "two.pth"]
+
+SHORT = {"epochs": 1, "batch_size": 15, "learning_rate": 0.02, "averaging_constant": 0.2}
+KINDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "float": ({"quant_delay": 1000}, ("weights.bits=8",)),
+    "kept": ({"quant_delay": 1000}, ("weights.bits=8", "fold_batchnorm=false")),
+    "learned": ({"freeze_bn_after": 0, "ranges": "learned", "learning_rate": 0.01}, ("weights.bits=2",)),
+    "quantized": ({"epochs": 2}, ("weights.bits=2", "activations.bits=3")),
 }
-"""Trainings; by their tolerance, the first two in float, the others with quantizers."""
-FLOAT, QUANTIZED = 2e-5, 2e-3
+"""Settings and schemes; batches of 15 samples are divided into 8 and 7."""
+TOLERANCES = {"float": 2e-5, "kept": 2e-5, "learned": 2e-3, "quantized": 2e-3}
 """Largest difference as a share of the largest change that the training made."""
 
 
-def line(out: str, *more: str) -> list[str]:
-    words = ["qat", "net.pth", "--arch", "./net.py:make", "--data", "data.npz", "--device", "cpu", "-q"]
-    words += ["--scheme", "tf-uint8", "--set", "weights.bits=2", "--set", "activations.bits=3", "--no-cache"]
-    words += ["--epochs", "1", "--averaging-constant", "0.2", "--train-batch", "15"]
-    return [*words, "-o", f"{out}.pth", "--json", f"{out}.json", *more]
+def case_of(kind: str) -> Case:
+    scheme: QuantScheme = load_scheme("tf-uint8", KINDS[kind][1])
+    if scheme.fold_batchnorm:
+        return stripe_case("tf-uint8", *KINDS[kind][1], is_learned=True, count=61)
+    return open_test_case(learned(), stripes(61, 2), scheme, measured=stripes(64, 3))
+
+
+def trained(kind: str, processes: Processes = ONE, state: StateFile | None = None, **changes: Any) -> Trained:
+    """The last epoch counts, so that all comes out that training did."""
+    case, settings = case_of(kind), TrainingSettings(**{**SHORT, **KINDS[kind][0], **changes})
+    training = Training(
+        SESSION,
+        case,
+        settings,
+        choose_loss(case.tasks),
+        case.calibration,
+        case.measured,
+        all_names(learned()),
+        state,
+        processes,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdiag.train.loop.best_of", lambda epochs: len(epochs) - 1)
+        return training.run()
+
+
+def values(found: Trained) -> dict[str, Any]:
+    """What came out, in plain values."""
+    ends = [end for layer in found.scheme.layers for end in (layer.activations.range or layer.weights.range or ())]
+    losses = [(epoch.training_loss, epoch.loss, epoch.float_loss) for epoch in found.record.epochs[1:]]
+    count, is_resumed = found.record.process_count, found.record.is_resumed
+    return {"changes": found.changes, "ends": ends, "losses": losses, "processes": count, "resumed": is_resumed}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All trainings by two processes, in one launch, and by one."""
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what each of two processes found, and what was printed."""
     folder = tmp_path_factory.mktemp("processes")
     (folder / "net.py").write_text(NETWORK)
     (folder / "launched.py").write_text(LAUNCHED)
     torch.save({"model": learned().state_dict()}, folder / "net.pth")
     images, labels = (value.numpy() for value in stripes(176, 4))
-    parts = {"calib_images": images[:128], "calib_labels": labels[:128], "images": images[128:], "labels": labels[128:]}
-    np.savez(folder / "data.npz", **parts)
-    lines = {name: line(f"two-{name}", *more) for name, more in KINDS.items()}
-    again = line("resumed", *KINDS["synchronized"])
-    lines |= {"stopped": again, "resumed": again, "other seeds": line("no", "--seed", "{rank}")}
-    (folder / "lines.json").write_text(json.dumps(lines))
+    np.savez(folder / "data.npz", images=images, labels=labels)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "launched.py"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(launch, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    (folder / "stdout").write_text(done.stdout)
-    (folder / "stderr").write_text(done.stderr)
     assert done.returncode == 0, done.stderr
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name, more in KINDS.items():
-            assert run(line(f"one-{name}", *more)) == 0
+    (folder / "printed.json").write_text(json.dumps([done.stdout, done.stderr]))
     return folder
 
 
-def tensors(folder: Path, name: str) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = torch.load(folder / f"{name}.pth")["model"]
-    return {key: value for key, value in found.items() if value.is_floating_point()}
-
-
-def result(folder: Path, name: str) -> Any:
-    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def found(launched: Path) -> list[dict[str, Any]]:
+    return [torch.load(launched / f"found{rank}.pt") for rank in (0, 1)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_processes_train_as_one_does(kind: str, folder: Path) -> None:
-    """Weights, statistics of BatchNorms, ranges and losses."""
-    tolerance = FLOAT if "--quant-delay" in KINDS[kind] else QUANTIZED
-    one, two, before = (tensors(folder, name) for name in (f"one-{kind}", f"two-{kind}", "net"))
-    moved = {name for name, value in one.items() if not torch.equal(value, before[name])}
-    assert moved == {name for name, value in two.items() if not torch.equal(value, before[name])}
-    assert ("1.running_mean" in moved) == (kind != "frozen") and "0.weight" in moved
-    for name in moved:
-        change = float((one[name] - before[name]).abs().max())
-        assert float((two[name] - one[name]).abs().max()) <= tolerance * max(change, 0.01), name
-    own, theirs = (ranges(folder, f"{count}-{kind}") for count in ("two", "one"))
-    assert own == pytest.approx(theirs, rel=tolerance) and len(theirs) >= 8
-    own, theirs = (losses(folder, f"{count}-{kind}") for count in ("two", "one"))
-    assert own == pytest.approx(theirs, rel=tolerance)
-    records = [result(folder, f"{count}-{kind}")["training"] for count in ("two", "one")]
-    assert [record["process_count"] for record in records] == [2, 1]
-
-
-def ranges(folder: Path, name: str) -> list[float]:
-    scheme = (folder / f"{name}.scheme.toml").read_text(encoding="utf-8").splitlines()
-    found = [row.removeprefix("range = [").removesuffix("]").split(", ") for row in scheme if row.startswith("range =")]
-    return [float(end) for pair in found for end in pair]
-
-
-def losses(folder: Path, name: str) -> list[float]:
-    epochs = result(folder, name)["training"]["epochs"]
-    return [float(epoch[key]) for epoch in epochs[1:] for key in ("training_loss", "loss", "float_loss")]
+def test_two_processes_train_as_one_does(kind: str, found: list[dict[str, Any]]) -> None:
+    """Weights, statistics of BatchNorms, ranges and losses; and a half of each batch alone would lead elsewhere."""
+    two, one, before = found[0][kind], values(trained(kind)), learned().state_dict()
+    assert (two["processes"], one["processes"]) == (2, 1)
+    assert two["changes"].keys() == one["changes"].keys()
+    assert ("1.running_mean" in one["changes"]) == (kind != "learned") and "0.weight" in one["changes"]
+    for name, value in one["changes"].items():
+        change = max(float((value - before[name]).abs().max()), 0.01)
+        assert float((two["changes"][name] - value).abs().max()) <= TOLERANCES[kind] * change, name
+    assert two["ends"] == pytest.approx(one["ends"], rel=TOLERANCES[kind]) and len(one["ends"]) >= 8
+    for own, theirs in zip(two["losses"], one["losses"], strict=True):
+        assert own == pytest.approx(theirs, rel=TOLERANCES[kind])
+    half = trained(kind, batch_size=8).changes["0.weight"]
+    change = one["changes"]["0.weight"] - before["0.weight"]
+    assert float((half - one["changes"]["0.weight"]).abs().max()) > 0.05 * float(change.abs().max())
 
 
 @pytest.mark.slow
-def test_half_of_each_batch_alone_would_differ(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the tolerances above tell the whole batch from a part of it."""
-    monkeypatch.chdir(folder)
-    for kind in ("float", "synchronized"):
-        assert run([*line("half", *KINDS[kind]), "--train-batch", "8", "--force"]) == 0
-        half, one, before = (tensors(folder, name) for name in ("half", f"one-{kind}", "net"))
-        far = [float((half[n] - one[n]).abs().max() / (one[n] - before[n]).abs().max()) for n in ("0.weight", "8.bias")]
-        assert min(far) > 0.05
+def test_all_processes_have_the_same_numbers_also_after_a_stop(found: list[dict[str, Any]]) -> None:
+    first, second = found
+    for kind in (*KINDS, "resumed"):
+        assert all(torch.equal(x, second[kind]["changes"][name]) for name, x in first[kind]["changes"].items())
+        assert (first[kind]["ends"], first[kind]["losses"]) == (second[kind]["ends"], second[kind]["losses"])
+    assert first["resumed"]["resumed"] and not first["quantized"]["resumed"]
+    assert first["resumed"]["losses"] == first["quantized"]["losses"]
+    whole, resumed = first["quantized"]["changes"], first["resumed"]["changes"]
+    assert whole and all(torch.equal(x, resumed[name]) for name, x in whole.items())
 
 
 @pytest.mark.slow
-def test_a_stopped_training_of_two_goes_on_with_the_same_numbers(folder: Path) -> None:
-    whole, resumed = (tensors(folder, name) for name in ("two-synchronized", "resumed"))
-    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
-    assert result(folder, "resumed")["training"]["is_resumed"]
-    assert not list(folder.glob("*.training"))
-
-
-@pytest.mark.slow
-def test_the_first_process_prints_and_all_end_alike(folder: Path) -> None:
-    expected = {**dict.fromkeys([*KINDS, "resumed"], 0), "stopped": 130, "other seeds": 2}
-    for rank in (0, 1):
-        assert json.loads((folder / f"codes{rank}.json").read_text()) == expected
-    text, errors = ((folder / name).read_text() for name in ("stdout", "stderr"))
-    assert text.count("Trained: written to") == len(KINDS) + 1
-    assert "by 2 processes" in text
-    assert "of process 1 differ from those of the first process" in errors and "process: 1" in errors
+def test_the_first_process_prints_and_writes(launched: Path, found: list[dict[str, Any]]) -> None:
+    text, errors = json.loads((launched / "printed.json").read_text())
+    assert [one["code"] for one in found] == [0, 0] and [one["seeds differ"] for one in found] == [2, 2]
+    assert text.count("Trained: written to two.pth") == 1 and "in batches of 32 by 2 processes" in text
+    names = {path.name for path in launched.iterdir() if path.name.startswith("two")}
+    assert names == {"two.pth", "two.scheme.toml"} and not (launched / "no.pth").exists()
+    assert [one["differing"] for one in found] == ["ranks of process 1 differ from those of the first process"] * 2
+    message = "error: network, data, ranges or settings of process 1 differ from those of the first process"
+    assert errors.count(message) == 2 and errors.count("process: 1\n") == 1
 
 
 def test_each_process_has_its_own_samples() -> None:
