@@ -21,7 +21,7 @@ from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.simulate.selectors import with_names
-from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, surroundings
+from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, return_freed_memory, surroundings
 from qdiag.simulate.task.score_cases import Effort, score_cases
 from qdiag.simulate.task.scoring import Scored
 from qdiag.simulate.task.tasks import Tasks
@@ -97,6 +97,7 @@ class Session:
             CalibrationError, ConfigError: see `build_plan` and `with_names`.
         """
         scheme = with_names(scheme, network.graph)
+        return_freed_memory()
         with self.watch.stage("calibrate"):
             seen = self.observe(network, datasets.calibration, scheme)
         with self.watch.stage("plan"):
@@ -108,6 +109,7 @@ class Session:
 
         A pass with a metric of the user's own is never kept, because that code may change unnoticed.
         """
+        return_freed_memory()
         if case.tasks.key is None:
             return measure_case(case, depth, self.progress)
         return self.passes.finished(
