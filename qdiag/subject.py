@@ -8,7 +8,7 @@ from typing import Literal
 from torch import nn
 from torch.export import ExportedProgram
 
-ModelFormat = Literal["module", "exported_program", "torchscript", "pickle", "checkpoint", "safetensors"]
+ModelFormat = Literal["module", "exported_program", "torchscript", "pickle", "checkpoint", "safetensors", "onnx"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Subject:
             the submodule is captured.
         submodule: path of `model` inside `parent`.
         key: where the weights are in a checkpoint; None: where they were found.
-        is_untrusted: its code came from a file, and nobody said that it may run.
+        is_untrusted: what it computes came from a file, and nobody said that it may run.
     """
 
     model: nn.Module | ExportedProgram

@@ -2,6 +2,8 @@
 
 from torch import fx
 
+from qdiag.onnx.recorder import LAYER_NAME
+
 _CONTAINERS = ("torch.nn.modules.container.",)
 
 
@@ -18,6 +20,9 @@ def readable_name(node: fx.Node, kind: str, weight_name: str | None) -> str:
     `features.0.0` for a convolution, `layer1.0.add` for the addition of a residual block, `attn.in_proj` for the
     parameter `attn.in_proj_weight`.
     """
+    given = node.meta.get(LAYER_NAME)
+    if given is not None:
+        return str(given)
     if weight_name:
         path, _, parameter = weight_name.rpartition(".")
         part = parameter.removesuffix("weight").rstrip("_")

@@ -21,6 +21,7 @@ from qdiag.capture.spelled_out import spelled_out
 from qdiag.capture.state import NetworkState, own_randomness
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError, first_line
+from qdiag.onnx.network import OnnxNetwork
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Export
     if isinstance(model, ExportedProgram):
         return Exported(model, "exported_program")
     routes: list[tuple[str, Callable[[nn.Module, Batch], ExportedProgram]]]
-    if isinstance(model, torch.jit.ScriptModule):
+    if isinstance(model, OnnxNetwork):
+        routes = [("onnx", partial(_of_onnx, free=True)), ("onnx, static batch", partial(_of_onnx, free=False))]
+    elif isinstance(model, torch.jit.ScriptModule):
         routes = [("torchscript", _convert), ("torchscript, frozen", _freeze)]
     else:
         routes = [
@@ -85,6 +88,14 @@ def _exported(model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedPro
     # a graph that export gives up is printed to stderr, whole
     with torch.no_grad(), spelled_out(), redirect_stderr(io.StringIO()):
         return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+
+
+def _of_onnx(model: nn.Module, example: Batch, *, free: bool) -> ExportedProgram:
+    """The file is a graph already: no tracer is needed."""
+    assert isinstance(model, OnnxNetwork)
+    if free and model.batch_size is not None:
+        raise CaptureError("the file allows one batch size")
+    return model.exported(example.args, dict(example.kwargs), has_free_batch=free)
 
 
 def _dynamic_batch(samples: int) -> Callable[[Any], dict[int, Any] | None]:

@@ -1,6 +1,7 @@
 """What is no model, or not yet: one clear error for each, and nothing is left behind."""
 
 import io
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -78,7 +79,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "JPEG": (jpeg, "JPEG image", "`data`"),
     "NumPy array": (npy, "NumPy array", "`data`"),
     "NumPy archive": (npz, "NumPy arrays", "`data`"),
-    "ONNX": (onnx_like, "ONNX files are not read yet", "exported from"),
+    "ONNX": (onnx_like, "the ONNX file cannot be read", "damaged"),
     "HDF5": (content(b"\x89HDF\r\n\x1a\n" + bytes(64)), "HDF5 file: TensorFlow", "`arch`"),
     "TFLite": (content(b"\x1c\0\0\0TFL3" + bytes(64)), "TFLite file: TensorFlow", "`arch`"),
     "SavedModel": (content(b"\x08\x01\x12\xff\x01" + bytes(64)), "TensorFlow SavedModel", "`arch`"),
@@ -141,13 +142,10 @@ def test_other_texts_are_no_model(reference: str) -> None:
         load_subject(reference)
 
 
-def test_real_onnx_is_recognized(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    helper = onnx.helper
-    value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
-    out = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "graph", [value], [out])
+def test_onnx_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx_ir", None)
     path = tmp_path / "model.onnx"
-    path.write_bytes(helper.make_model(graph, producer_name="tests").SerializeToString())
-    with pytest.raises(LoadError, match="ONNX files are not read yet"):
+    onnx_like(path)
+    with pytest.raises(LoadError, match="needs the package onnx-ir") as caught:
         load_subject(path)
+    assert caught.value.hint == "pip install 'qdiag[onnx]'"

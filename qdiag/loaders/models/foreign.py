@@ -8,12 +8,11 @@ from qdiag.loaders.models.architecture import is_architecture_ref
 from qdiag.loaders.models.file import ModelFile
 
 FORMATS_HINT = (
-    "a model is a .pt2 of torch.export.save, TorchScript, a file of torch.save, .safetensors, ./file.py:factory, "
-    "package.module:factory or zoo:NAME"
+    "a model is a .pt2 of torch.export.save, TorchScript, a file of torch.save, .safetensors, .onnx, "
+    "./file.py:factory, package.module:factory or zoo:NAME"
 )
 _TENSORFLOW = "TensorFlow and Keras files are not read"
 _TENSORFLOW_HINT = "convert the weights to PyTorch, save a state dict, and give the network with `arch`"
-_ONNX_HINT = "give the PyTorch model that it was exported from"
 
 # (first bytes, at this offset, what it is, what to do)
 _SIGNATURES: tuple[tuple[bytes, int, str, str], ...] = (
@@ -49,7 +48,7 @@ def refuse_folder(path: Path) -> LoadError:
     """The error for a folder, with the model file in it if there is one."""
     if (path / "saved_model.pb").is_file():
         return LoadError(f"this is a TensorFlow SavedModel folder: {_TENSORFLOW}", at=str(path), hint=_TENSORFLOW_HINT)
-    suffixes = {".safetensors", ".pt2", ".pt", ".pth", ".bin", ".ckpt"}
+    suffixes = {".safetensors", ".pt2", ".pt", ".pth", ".bin", ".ckpt", ".onnx"}
     try:
         found = sorted(entry.name for entry in path.iterdir() if entry.suffix in suffixes and entry.is_file())
     except OSError as error:
@@ -63,8 +62,6 @@ def refuse_file(file: ModelFile) -> LoadError:
     for start, offset, what, hint in _SIGNATURES:
         if file.head[offset : offset + len(start)] == start:
             return LoadError(what, at=file.at, hint=hint)
-    if _is_onnx(file.head):
-        return LoadError("ONNX files are not read yet", at=file.at, hint=_ONNX_HINT)
     if file.head.startswith(b"PK"):
         return _refuse_zip(file)
     if file.path.suffix == ".pb":
@@ -98,12 +95,6 @@ def _refuse_text(file: ModelFile) -> LoadError:
             hint=f"write {reference if is_architecture_ref(reference) else './file.py:factory'}",
         )
     return LoadError("this is a text file, not a model", at=file.at, hint=FORMATS_HINT)
-
-
-def _is_onnx(head: bytes) -> bool:
-    # Protocol buffer of a ModelProto: field 1 (ir_version, 3 or more today) as varint, then one of its other fields.
-    fields = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
-    return len(head) > 2 and head[0] == 0x08 and 2 <= head[1] <= 0x20 and head[2] in fields
 
 
 def _is_text(head: bytes) -> bool:

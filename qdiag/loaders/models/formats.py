@@ -8,6 +8,7 @@ from torch import nn
 from qdiag.errors import LoadError
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import exported as model_exported
+from qdiag.loaders.models import onnx as model_onnx
 from qdiag.loaders.models import safetensors as model_safetensors
 from qdiag.loaders.models import torchscript as model_torchscript
 from qdiag.loaders.models.architecture import is_architecture_ref, load_reference
@@ -24,10 +25,11 @@ LOADERS: tuple[ModelLoader, ...] = (
     model_torchscript.LOADER,
     model_checkpoint.LOADER,
     model_safetensors.LOADER,
+    model_onnx.LOADER,
 )
 """Formats, told by content, the first that matches. A new one is one file and one line here."""
-_PROGRAMS = ("torchscript", "exported_program")
-"""Formats whose files bring code of their own."""
+_PROGRAMS = ("torchscript", "exported_program", "onnx")
+"""Formats whose files say what is computed."""
 
 
 def load_subject(

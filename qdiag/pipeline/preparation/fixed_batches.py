@@ -9,11 +9,14 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, Datasets, RewrittenBatches
 from qdiag.errors import DataError
+from qdiag.onnx.network import OnnxNetwork
 from qdiag.simulate.passes.batch_rows import batch_axes, joined_batches, rows
 
 
 def static_batch(model: nn.Module | ExportedProgram) -> int | None:
     """The one batch size that a saved program accepts; None when it accepts any."""
+    if isinstance(model, OnnxNetwork):
+        return model.batch_size
     if not isinstance(model, ExportedProgram):
         return None
     for node in model.graph.nodes:

@@ -3,6 +3,7 @@
 from qdiag.batches import Batch
 from qdiag.capture.capture import capture
 from qdiag.loaders.probe import Limits, probe
+from qdiag.onnx.network import OnnxNetwork
 from qdiag.pipeline.preparation.original import Original
 from qdiag.subject import Subject
 
@@ -22,6 +23,7 @@ def try_apart(subject: Subject, example: Batch) -> None:
 
     def run() -> None:
         Original(subject.model)(example)
-        capture(subject, example)
+        if not isinstance(subject.model, OnnxNetwork):  # whose graph is recorded without values
+            capture(subject, example)
 
     probe(run, limits=Limits.of_run(), at=subject.source, deed="running it on its first samples", hint=_HINT)

@@ -1,0 +1,1 @@
+"""ONNX files as networks: read as data, and computed by ATen operations."""

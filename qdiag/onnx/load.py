@@ -1,0 +1,78 @@
+"""From the bytes of a file to a network."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from qdiag.core.listed import listed
+from qdiag.errors import CaptureError, LoadError
+from qdiag.onnx.fold import fold_constants, without_unused
+from qdiag.onnx.linear import with_layers
+from qdiag.onnx.model import OnnxGraph, OnnxNode, all_nodes
+from qdiag.onnx.network import OnnxNetwork
+from qdiag.onnx.operators import OPERATORS
+from qdiag.onnx.parameters import find_parameters
+from qdiag.onnx.patterns import recognized
+from qdiag.onnx.read import parse
+
+_SHOWN = 8
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+_CONTROL = ("Loop", "Scan", "NonMaxSuppression", "NonZero", "Unique")
+
+
+def load_network(content: bytes, at: str, external: Mapping[str, bytes] | None = None) -> OnnxNetwork:
+    """The network of an ONNX file.
+
+    Args:
+        content: the file. external: the files beside it that hold tensors, by name.
+
+    Raises:
+        LoadError: the file cannot be read, is quantized already, or has operators that are not known; all of them are
+            listed, with their nodes.
+    """
+    read = parse(content, at, external)
+    _check_operators(read, at)
+    try:
+        graph = without_unused(with_layers(without_unused(fold_constants(read))))
+    except CaptureError as error:
+        raise LoadError(f"{error.message} ({error.at})", at=at, hint=error.hint) from error
+    if not graph.inputs:
+        raise LoadError("the network has no input", at=at, hint="give a network that data go into")
+    if not graph.nodes:
+        raise LoadError("the network computes nothing from its inputs", at=at, hint="give a network with layers")
+    layers = without_unused(recognized(graph))
+    parameters = find_parameters((graph, layers))
+    bare = [
+        replace(one, constants={name: array for name, array in one.constants.items() if name not in parameters})
+        for one in (graph, layers)
+    ]
+    return OnnxNetwork(bare[0], bare[1], parameters)
+
+
+def _check_operators(graph: OnnxGraph, at: str) -> None:
+    nodes = list(all_nodes(graph))
+    quantized = next((node for node in nodes if node.op in _QUANTIZED or node.op.startswith("QLinear")), None)
+    if quantized is not None:
+        raise LoadError(
+            f"this network is quantized already: {quantized.name} is a {quantized.op}",
+            at=at,
+            hint="give the float network; qdiag quantizes it itself",
+        )
+    unknown = [node for node in nodes if node.kind not in OPERATORS and node.kind != "If"]
+    if unknown:
+        raise LoadError(f"operators that are not read: {_by_kind(unknown)}", at=at, hint=_hint(unknown))
+
+
+def _by_kind(nodes: list[OnnxNode]) -> str:
+    """`NonZero (/nms/NonZero, /nms/NonZero_1), com.acme.Foo (foo and 3 more)`."""
+    counts = Counter(node.kind for node in nodes)
+    names = {kind: [node.name for node in nodes if node.kind == kind] for kind in counts}
+    return ", ".join(f"{kind} ({listed(names[kind], _SHOWN)})" for kind in sorted(counts))
+
+
+def _hint(unknown: list[OnnxNode]) -> str:
+    if any(node.op in _CONTROL for node in unknown):
+        return "cut the network before them, for example with onnx.utils.extract_model, and measure that part"
+    if any(node.domain for node in unknown):
+        return "operators of other domains are not computed; save the network before a runtime has optimized it"
+    return "export the network again with other settings, or cut it before them with onnx.utils.extract_model"

@@ -1,0 +1,103 @@
+"""What an ONNX file holds, as plain values: nodes, inputs, outputs and constants."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+LAYERS = "qdiag"
+"""Domain of the nodes that stand for several nodes of the file, such as a linear layer or a SiLU."""
+
+
+@dataclass(frozen=True)
+class OnnxNode:
+    """One operation.
+
+    Attributes:
+        op, domain: which one; the domain is empty for the operators of ONNX itself.
+        name: as in the file, or the name of its first output where it has none.
+        inputs: names of values; empty for an optional one that is left out. outputs: the same.
+        attributes: numbers, texts, lists of them, arrays, and graphs.
+    """
+
+    op: str
+    domain: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`Conv`, or `com.microsoft.FusedConv` for an operator of another domain."""
+        return f"{self.domain}.{self.op}" if self.domain else self.op
+
+    @property
+    def graphs(self) -> tuple["OnnxGraph", ...]:
+        """Graphs among the attributes: the branches of `If`, the body of `Loop`."""
+        return tuple(value for value in self.attributes.values() if isinstance(value, OnnxGraph))
+
+
+@dataclass(frozen=True)
+class OnnxInput:
+    """An input of the network.
+
+    Attributes:
+        dtype: of its elements.
+        dims: sizes; None for one that is free, and None as a whole where the file does not say the shape.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    dims: tuple[int | None, ...] | None
+
+    @property
+    def shape_text(self) -> str:
+        """`(?, 3, ?, ?)`."""
+        return f"({', '.join('?' if d is None else str(d) for d in self.dims or ())})"
+
+
+@dataclass(frozen=True)
+class OnnxGraph:
+    """A network, or the branch of a node.
+
+    Attributes:
+        constants: initializers and what was computed from them; arrays that nobody writes to.
+        opset: version of ONNX's own operators.
+    """
+
+    nodes: tuple[OnnxNode, ...]
+    inputs: tuple[OnnxInput, ...]
+    outputs: tuple[str, ...]
+    constants: Mapping[str, Array]
+    opset: int
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxGraph":
+        del memo
+        return self
+
+
+def all_nodes(graph: OnnxGraph) -> Iterator[OnnxNode]:
+    """The nodes of a graph and of the graphs in it."""
+    for node in graph.nodes:
+        yield node
+        for inner in node.graphs:
+            yield from all_nodes(inner)
+
+
+def outer_names(graph: OnnxGraph) -> set[str]:
+    """Values that a branch reads from the graph around it."""
+    own = {i.name for i in graph.inputs} | set(graph.constants)
+    own |= {name for node in graph.nodes for name in node.outputs}
+    read = {name for node in graph.nodes for name in read_names(node)} | set(graph.outputs)
+    return {name for name in read - own if name}
+
+
+def read_names(node: OnnxNode) -> tuple[str, ...]:
+    """Every value that a node needs, also inside of its graphs."""
+    inner = {name for graph in node.graphs for name in outer_names(graph)}
+    return (*(name for name in node.inputs if name), *sorted(inner - set(node.inputs)))

@@ -1,0 +1,209 @@
+"""ONNX files, by `onnx-ir`: a protocol buffer with tensors, and nothing in it that runs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from qdiag.errors import LoadError, first_line
+from qdiag.onnx.model import Array, OnnxGraph, OnnxInput, OnnxNode
+
+OPSET_MIN, OPSET_MAX = 7, 25
+_DEPTH_MAX = 16
+_DAMAGED_HINT = "it is damaged; copy or save it again"
+INSTALL_HINT = "pip install 'qdiag[onnx]'"
+
+
+def parse(content: bytes, at: str, external: "Mapping[str, bytes] | None" = None) -> OnnxGraph:
+    """The network of a file.
+
+    Args:
+        content: the whole file. external: the files beside it that hold tensors, by their names in it.
+
+    Raises:
+        LoadError: a damaged file, an older or a newer version of the format, tensors without values, or `onnx-ir` is
+            not installed.
+    """
+    try:
+        import onnx
+        import onnx_ir
+    except ImportError as error:
+        raise LoadError(f"reading ONNX files needs the package {_package(error)}", at=at, hint=INSTALL_HINT) from error
+    try:
+        proto = onnx.ModelProto.FromString(content)
+        _fill_external(proto, external or {})
+        model = onnx_ir.from_proto(proto)
+        _inline_functions(model)
+        opset = int(model.opset_imports.get("", 0))
+    except LoadError:
+        raise
+    # onnx and protobuf raise what they like on damaged files
+    except Exception as error:
+        raise LoadError(f"the ONNX file cannot be read: {first_line(error)}", at=at, hint=_DAMAGED_HINT) from error
+    if not OPSET_MIN <= opset <= OPSET_MAX:
+        raise LoadError(
+            f"the network is written in opset {opset} of ONNX; {OPSET_MIN} to {OPSET_MAX} are read",
+            at=at,
+            hint="export it again with opset 17, or convert it with onnx.version_converter",
+        )
+    try:
+        return _Reader(opset).graph(model.graph)
+    except LoadError as error:
+        error.at = at
+        raise
+    except Exception as error:
+        raise LoadError(f"the ONNX file cannot be read: {first_line(error)}", at=at, hint=_DAMAGED_HINT) from error
+
+
+def _package(error: ImportError) -> str:
+    return {"onnx_ir": "onnx-ir"}.get(str(error.name), str(error.name))
+
+
+def _inline_functions(model: Any) -> None:
+    """Functions that the file defines itself are replaced by their bodies."""
+    if model.functions:
+        from onnx_ir.passes.common import InlinePass
+
+        InlinePass()(model)
+
+
+def _fill_external(proto: Any, external: Mapping[str, bytes]) -> None:
+    """Tensors that stand in other files get their bytes."""
+    for tensor in external_tensors(proto):
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        data = external.get(where.get("location", ""))
+        if data is None:
+            raise LoadError(
+                f"the values of {tensor.name} are not there: the file keeps them in {where.get('location', '?')!r}",
+                hint="put that file beside the ONNX file, or save it with its tensors inside",
+            )
+        start = int(where.get("offset", 0) or 0)
+        length = int(where.get("length", 0) or 0) or len(data) - start
+        if start < 0 or length < 0 or start + length > len(data):
+            raise LoadError(f"{where['location']} is too short for the values of {tensor.name}", hint=_DAMAGED_HINT)
+        tensor.ClearField("external_data")
+        tensor.MergeFrom(type(tensor)(raw_data=data[start : start + length], data_location=0))
+
+
+def external_tensors(proto: Any) -> Iterator[Any]:
+    """Tensors of a model, with those of its nodes and inner graphs, that stand in other files."""
+    return (tensor for tensor in _tensors(proto.graph, 0) if tensor.data_location == 1)
+
+
+def _tensors(graph: Any, depth: int) -> Iterator[Any]:
+    if depth > _DEPTH_MAX:
+        return
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from ([attribute.t] if attribute.HasField("t") else [])
+            yield from attribute.tensors
+            for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _tensors(inner, depth + 1)
+
+
+class _Reader:
+    """Turns what `onnx-ir` holds into plain values; constants of inner graphs get names that are theirs alone."""
+
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
+        self._constants: dict[str, Array] = {}
+        self._depth = 0
+
+    def graph(self, graph: Any) -> OnnxGraph:
+        """The whole network."""
+        read = self._graph(graph, {})
+        return replace(read, constants=self._constants)
+
+    def _graph(self, graph: Any, renamed: dict[str, str]) -> OnnxGraph:
+        self._depth += 1
+        if self._depth > _DEPTH_MAX:
+            raise LoadError(f"graphs are nested deeper than {_DEPTH_MAX} levels", hint=_DAMAGED_HINT)
+        for name, value in graph.initializers.items():
+            renamed[name] = self._constant(name, value.const_value)
+        nodes = []
+        for node in graph:
+            if node.op_type == "Constant" and not node.domain:
+                name = node.outputs[0].name
+                renamed[name] = self._constant(name, _constant_of(node))
+            else:
+                nodes.append(self._node(node, renamed))
+        inputs = [_input(value) for value in graph.inputs if value.name not in graph.initializers]
+        outputs = tuple(renamed.get(str(value.name), str(value.name)) for value in graph.outputs)
+        self._depth -= 1
+        return OnnxGraph(tuple(nodes), tuple(inputs), outputs, {}, self._opset)
+
+    def _node(self, node: Any, renamed: dict[str, str]) -> OnnxNode:
+        outputs = tuple(str(value.name or "") for value in node.outputs)
+        inputs = tuple("" if v is None else renamed.get(str(v.name), str(v.name)) for v in node.inputs)
+        domain = "" if node.domain == "ai.onnx" else str(node.domain)
+        attributes = {name: self._attribute(node, attribute, renamed) for name, attribute in node.attributes.items()}
+        name = str(node.name or "") or next((name for name in outputs if name), str(node.op_type))
+        return OnnxNode(str(node.op_type), domain, name, inputs, outputs, attributes)
+
+    def _attribute(self, node: Any, attribute: Any, renamed: dict[str, str]) -> Any:
+        if attribute.is_ref():
+            raise LoadError(f"{node.op_type} {node.name}: its attribute {attribute.name} refers to no function")
+        kind, value = attribute.type.name, attribute.value
+        if kind == "GRAPH":
+            return self._graph(value, dict(renamed))
+        if kind == "TENSOR":
+            return _array(attribute.name, value)
+        if kind in ("INTS", "FLOATS", "STRINGS"):
+            return list(value)
+        if kind in ("INT", "FLOAT", "STRING"):
+            return _numpy_type(value) if attribute.name in ("to", "dtype") and kind == "INT" else value
+        raise LoadError(f"{node.op_type} {node.name}: its attribute {attribute.name} is of kind {kind}")
+
+    def _constant(self, name: str, tensor: Any) -> str:
+        if tensor is None:
+            raise LoadError(f"the tensor {name} has no values", hint=_DAMAGED_HINT)
+        own, number = name, 2
+        while own in self._constants:
+            own, number = f"{name}#{number}", number + 1
+        self._constants[own] = _array(name, tensor)
+        return own
+
+
+def _constant_of(node: Any) -> Any:
+    """The tensor, or the number or list, of a `Constant`."""
+    for key in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+        if key in node.attributes:
+            value = node.attributes[key].value
+            return value if key == "value" else np.asarray(value, np.float32 if "float" in key else np.int64)
+    raise LoadError(f"the constant {node.outputs[0].name} is no tensor of numbers")
+
+
+def _array(name: str, tensor: Any) -> Array:
+    """Values as numpy has them; the small float types as float32."""
+    array = tensor if isinstance(tensor, np.ndarray | np.generic) else tensor.numpy()
+    array = np.asarray(array)
+    if array.dtype.kind == "u" and array.dtype != np.uint8:
+        array = array.astype(np.int64)
+    if array.dtype.kind in "fiub" and array.dtype.itemsize <= 8:
+        return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float32 else array
+    if array.dtype.name == "bfloat16":
+        return array.astype(np.float32)
+    raise LoadError(
+        f"the tensor {name} holds {array.dtype.name}, which is no float or integer type that is measured",
+        hint="give the float network; qdiag quantizes it itself",
+    )
+
+
+def _numpy_type(code: int) -> Any:
+    """The type of elements that a number names; float32 for every float type."""
+    import onnx_ir
+
+    dtype = np.dtype(onnx_ir.DataType(code).numpy())
+    return np.dtype(np.float32) if dtype.kind == "f" or dtype.name == "bfloat16" else dtype
+
+
+def _input(value: Any) -> OnnxInput:
+    if value.dtype is None:
+        raise LoadError(f"the input {value.name} is no tensor", hint="a network of tensors can be measured")
+    dims = None
+    if value.shape is not None:
+        # 0, -1 and names stand for sizes that are free
+        dims = tuple(d if isinstance(d, int) and d > 0 else None for d in value.shape)
+    return OnnxInput(str(value.name), np.dtype(_numpy_type(int(value.dtype))), dims)

@@ -1,0 +1,144 @@
+"""ONNX files as networks: names, what is refused, and why."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("onnx_ir")
+from qdiag.batches import Batch
+from qdiag.capture.capture import capture
+from qdiag.capture.fold import fold_batchnorms
+from qdiag.capture.layers import group_layers
+from qdiag.errors import CaptureError, DataError, LoadError
+from qdiag.loaders.models.formats import load_subject
+from qdiag.onnx.load import load_network
+from tests.networks.onnx_files import node, onnx_bytes, small_cnn
+
+X = {"x": ("float32", ["N", 3])}
+
+
+def refused(nodes: list[Any], **more: Any) -> LoadError:
+    with pytest.raises(LoadError) as caught:
+        load_network(onnx_bytes(nodes, X, **more), "net.onnx")
+    return caught.value
+
+
+def test_layers_and_parameters_keep_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "network.bin"  # told by content
+    path.write_bytes(small_cnn())
+    subject = load_subject(path)
+    assert subject.format == "onnx" and subject.is_untrusted
+    parameters = dict(subject.model.named_parameters())
+    assert set(parameters) == {
+        *("stem.weight", "bn.weight", "bn.bias", "block.weight", "block.bias", "head.weight", "head.bias"),
+    }
+    assert set(dict(subject.model.named_buffers())) == {"bn.running_mean", "bn.running_var"}
+    program = capture(subject, Batch((torch.randn(2, 3, 8, 8),)))
+    assert (program.route, program.batch_size, program.skipped) == ("onnx", None, ())
+    folded = fold_batchnorms(program)
+    assert [f.norm for f in folded.folded] == ["bn"]
+    layers = group_layers(folded.program).layers
+    assert [layer.name for layer in layers] == [
+        "input:x",
+        "/stem/Conv",
+        "/block/Conv",
+        "/block/Add",
+        "/pool",
+        "/head/Gemm",
+    ]
+    assert [layer.weight_name for layer in layers if layer.weight] == ["stem.weight", "block.weight", "head.weight"]
+    assert [layer.clamp for layer in layers if layer.clamp] == [(0.0, 6.0), (0.0, float("inf"))]
+
+
+def test_one_error_lists_every_operator_that_is_missing() -> None:
+    inner = onnx_bytes_graph([node("NonZero", "h", "nz", "deep")])
+    error = refused(
+        [
+            node("Relu", "x", "h", "relu"),
+            node("NonZero", "h", "n", "first"),
+            node("NonZero", "h", "m", "second"),
+            node("Foo", "h", "f", "mine", domain="com.acme"),
+            node("If", "c", "z", "choice", then_branch=inner, else_branch=inner),
+        ],
+        outputs=("f",),
+        constants={"c": np.asarray(True)},
+    )
+    assert error.message == "operators that are not read: NonZero (first, second, deep, deep), com.acme.Foo (mine)"
+    assert error.at == "net.onnx" and "extract_model" in str(error.hint)
+
+
+def onnx_bytes_graph(nodes: list[Any]) -> Any:
+    import onnx
+
+    return onnx.ModelProto.FromString(onnx_bytes(nodes, {}, outputs=("nz",))).graph
+
+
+def test_a_quantized_network_is_refused() -> None:
+    constants = {"s": np.asarray(0.1, np.float32), "z": np.asarray(3, np.uint8)}
+    error = refused([node("QuantizeLinear", "x s z", "y", "q")], constants=constants)
+    assert error.message == "this network is quantized already: q is a QuantizeLinear"
+
+
+@pytest.mark.parametrize("opset", [6, 26])
+def test_other_opsets_are_refused(opset: int) -> None:
+    assert f"opset {opset}" in refused([node("Relu", "x", "y")], opset=opset).message
+
+
+def test_a_network_without_inputs_or_layers_is_refused() -> None:
+    with pytest.raises(LoadError, match="no input"):
+        load_network(onnx_bytes([node("Relu", "c", "y")], {}, {"c": np.ones(3, np.float32)}), "net.onnx")
+    with pytest.raises(LoadError, match="computes nothing"):
+        load_network(onnx_bytes([node("Relu", "x", "y")], X, {"c": np.ones(3, np.float32)}, ("c",)), "net.onnx")
+
+
+def test_half_precision_is_computed_in_float32() -> None:
+    weight = np.eye(3, dtype=np.float16)
+    nodes = [node("Cast", "x", "h", to=10), node("MatMul", "h w", "m"), node("Cast", "m", "y", to=1)]
+    network = load_network(onnx_bytes(nodes, X, {"w": weight}), "net.onnx")
+    x = torch.randn(2, 3)
+    assert torch.equal(network(x), x)
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def test_names_that_a_module_cannot_have() -> None:
+    weights = {
+        name: np.full((3, 3), n + 1.0, np.float32) for n, name in enumerate(("a", "a.b", "train", "c..d", "a/b"))
+    }
+    nodes, value = [], "x"
+    for n, name in enumerate(weights):
+        nodes.append(node("MatMul", f"{value} {name}", f"h{n}"))
+        value = f"h{n}"
+    network = load_network(onnx_bytes(nodes, X, weights, [value]), "net.onnx")
+    x = torch.ones(1, 3)
+    assert float(network(x)[0, 0]) == 3.0**5 * 120.0
+    assert len(list(network.parameters())) == 5
+    assert {"a/b", "c._.d"} <= set(dict(network.named_parameters()))
+
+
+def test_inputs_of_another_shape_or_name_are_refused() -> None:
+    network = load_network(onnx_bytes([node("Relu", "x", "y")], {"x": ("float32", ["N", 3, 8, 8])}), "net.onnx")
+    with pytest.raises(DataError, match=r"takes x of shape \(\?, 3, 8, 8\), not \(2, 3, 9, 8\)"):
+        network(torch.zeros(2, 3, 9, 8))
+    with pytest.raises(DataError, match="image is none of them"):
+        network(image=torch.zeros(2, 3, 8, 8))
+
+
+def test_a_shape_that_depends_on_values_names_its_node() -> None:
+    inputs = {"x": ("float32", ["N", 3]), "k": ("int64", [1])}
+    network = load_network(onnx_bytes([node("Reshape", "x k", "y", "cut")], inputs), "net.onnx")
+    with pytest.raises(CaptureError, match="depends on the data") as caught:
+        network(torch.zeros(2, 3), torch.tensor([6]))
+    assert caught.value.at == "cut"
+
+
+def test_one_batch_size_where_the_file_says_so() -> None:
+    inputs = {"x": ("float32", [1, 3])}
+    network = load_network(onnx_bytes([node("Relu", "x", "y")], inputs), "net.onnx")
+    assert network.batch_size == 1
+    from qdiag.subject import Subject
+
+    program = capture(Subject(network, "onnx", "net.onnx", "ONNX"), Batch((torch.zeros(1, 3),)))
+    assert (program.route, program.batch_size) == ("onnx, static batch", 1)
