@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("fix-bn", "qdiag.cli.commands.batchnorms.fix_bn", "FIX_BN_EPILOG"),
     ("repair", "qdiag.cli.commands.repair", "REPAIR_EPILOG"),
     ("qat", "qdiag.cli.commands.training.qat", "QAT_EPILOG"),
+    ("reproduce", "qdiag.cli.commands.training.reproduce", "REPRODUCE_EPILOG"),
     ("rank", "qdiag.cli.commands.rank", "RANK_EPILOG"),
     ("sensitivity", "qdiag.cli.commands.sensitivity", "SENSITIVITY_EPILOG"),
     ("report", "qdiag.cli.commands.report", "REPORT_EPILOG"),

@@ -135,6 +135,8 @@ def line_of(command: str) -> list[str]:
     words = [command]
     if command == "repair":
         words += ["--with", "equalize"]
+    if command == "reproduce":
+        words += ["qat"]
     for name, annotation in parameters(command).items():
         if isinstance(role_of(annotation), Reads):
             words += [*flag(name, annotation), INPUTS[name]]

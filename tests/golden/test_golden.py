@@ -97,7 +97,7 @@ def test_ranges_csv(check_golden: Check) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "sqnr", "ranges", "fix-bn", "repair", "qat", "explain", "schemes", "cache", "demo"]
+    "command", ["", "sqnr", "ranges", "fix-bn", "repair", "qat", "reproduce", "explain", "schemes", "cache", "demo"]
 )
 def test_help(
     command: str, check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

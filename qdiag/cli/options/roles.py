@@ -23,6 +23,7 @@ _FILE_NAME = "diagnosis.json"
 REPORT_FILES = (_FILE_NAME, "layers.csv", "report.md", "report.html")
 
 BRANCH_FILES = ("branches.json", "branches.csv")
+REPRODUCTION_FILES = ("result.json", "report.md", "report.html")
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -104,6 +105,11 @@ def report_files(value: str) -> Iterator[Path]:
 def branch_files(value: str) -> Iterator[Path]:
     """Files that `qdiag branches` puts into its folder, the pictures aside."""
     yield from (Path(value) / name for name in BRANCH_FILES)
+
+
+def reproduction_files(value: str) -> Iterator[Path]:
+    """Files of the report of an experiment, the pictures aside."""
+    yield from (Path(value) / name for name in REPRODUCTION_FILES)
 
 
 def redrawn_files(value: str) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""The results of `ranges`, `bn`, `branches`, `fold`, `fix-bn`, `repair`, `qat`, `sensitivity` and `compare` as JSON."""
+"""The results of commands as JSON: of all but those that give a diagnosis, a measurement or the result of a gate."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,21 @@ from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task_change import ValueChange
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
+from qdiag.core.reproductions.expectations import Judged
+from qdiag.core.reproductions.reproduction import Cell, Reproduction
 from qdiag.writers.json.diagnosis import DIAGNOSIS_DERIVED
 from qdiag.writers.plain_json import dump, to_plain
 
 Result = (
-    RangeReport | BatchNormAudit | ModelRepair | ModelTraining | Sensitivity | Comparison | BranchesReport | FoldReport
+    RangeReport
+    | BatchNormAudit
+    | ModelRepair
+    | ModelTraining
+    | Sensitivity
+    | Comparison
+    | BranchesReport
+    | FoldReport
+    | Reproduction
 )
 
 _DERIVED: dict[type, Sequence[str]] = {
@@ -37,6 +47,9 @@ _DERIVED: dict[type, Sequence[str]] = {
     BatchNormFold: ("label", "is_folded"),
     ClampSite: ("step_over_shared",),
     FoldReport: ("max_abs_delta", "relative_delta"),
+    Judged: ("mean",),
+    Cell: ("mean", "spread"),
+    Reproduction: ("cells",),
 }
 
 

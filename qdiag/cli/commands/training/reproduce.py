@@ -1,0 +1,147 @@
+"""`qdiag reproduce`: a small version of a published experiment, beside what was published."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.panels import data_option, output_option
+from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.roles import Reads, Writes, data_files, reproduction_files
+from qdiag.cli.options.training import training_option
+from qdiag.cli.run import RunOptions, running
+
+if TYPE_CHECKING:
+    from qdiag.reproduce.images import ImageSet
+
+REPRODUCE_EPILOG = """
+[bold]Examples[/]
+
+On the digits that come with qdiag:  [cyan]qdiag reproduce qat -o reports/papers/qat[/]
+
+On images of your own, within 8 minutes:
+[cyan]qdiag reproduce bnn --data cifar10.npz --minutes 8 -o bnn/[/]
+
+[bold]Exit codes[/]
+
+0 the experiment was run, whatever came out;  2 wrong usage, data that cannot be used, or a
+training that diverged;  130 interrupted: the same command goes on with the next seed.
+"""
+
+ExperimentName = Literal["bnn", "qat"]
+"""Keys of `qdiag.reproduce.experiments.EXPERIMENTS`, which cannot be asked here: it needs torch."""
+
+_MINUTES = 18.0
+"""For data of the user's, unless told otherwise."""
+
+ExperimentArgument = Annotated[
+    ExperimentName,
+    typer.Argument(metavar="NAME", show_default=False, help="The experiment: bnn or qat."),
+]
+ImagesOption = Annotated[
+    str | None,
+    data_option(
+        "--data",
+        metavar="PATH",
+        show_default="the digits of the package",
+        help="Labelled images: a folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory.",
+    ),
+    Reads(data_files),
+]
+ImagesAtMostOption = Annotated[
+    int, data_option("--samples", metavar="N", min=20, help="Use at most N of them, for training and measurement.")
+]
+SeedsOption = Annotated[
+    int, training_option("--seeds", metavar="N", min=1, help="Repeat the experiment; images are divided anew.")
+]
+EpochsOption = Annotated[
+    int | None,
+    training_option(
+        "--epochs",
+        metavar="N",
+        min=1,
+        show_default="fixed for the digits; what --minutes allow",
+        help="Epochs of the float network; other trainings have a share of them.",
+    ),
+]
+MinutesOption = Annotated[
+    float | None,
+    training_option(
+        "--minutes",
+        metavar="X",
+        min=0.0,
+        show_default="18 with --data and without --epochs",
+        help="For all seeds together: decides about the epochs.",
+    ),
+]
+WidthOption = Annotated[
+    float, training_option("--width", metavar="X", min=0.0, help="Factor on the channels of all networks.")
+]
+ReportOption = Annotated[
+    Path | None,
+    output_option("--out", "-o", metavar="DIR", help="Write report.html, report.md, result.json and plots/ there."),
+    Writes(reproduction_files),
+]
+
+
+@partial(expand, without=())
+def reproduce(
+    name: ExperimentArgument,
+    data: ImagesOption = None,
+    samples: ImagesAtMostOption = 12_000,
+    seeds: SeedsOption = 3,
+    epochs: EpochsOption = None,
+    minutes: MinutesOption = None,
+    width: WidthOption = 1.0,
+    out: ReportOption = None,
+    json: JsonOption = None,
+    *,
+    run: RunOptions,
+) -> None:
+    """Run a published experiment in small, and compare it with what was published.
+
+    Networks are trained, quantized and measured anew for each seed, on images that are divided
+    anew: some are trained on, some choose the best epoch, and others are measured. The tables
+    show means and spreads beside the published figures, what was expected, and whether it came
+    out. They never repeat a published network, which takes days: small networks on small images
+    show whether the effect is there.
+
+    With the same epochs the same seeds give the same numbers on the same machine. Where --minutes
+    decide about the epochs, the report names the command that gives the same numbers again.
+    """
+    stdout_is_taken = check_single_stdout(json, None)
+    watch = Stopwatch()
+    with running(run) as session:
+        from qdiag.reproduce.experiments import EXPERIMENTS
+        from qdiag.reproduce.run import RunRequest, run_experiment
+
+        with session.untimed_stage("open the data"):
+            images = _images(data, samples)
+        if data is not None and epochs is None and minutes is None:
+            minutes = _MINUTES
+        request = RunRequest(seeds, epochs, minutes, width)
+        result = run_experiment(session, EXPERIMENTS[name], images, request)
+        write_result(json, result)
+        if out is not None:
+            from qdiag.writers.reproduction_dir import write_reproduction
+
+            with session.untimed_stage("report"):
+                write_reproduction(result, out)
+    if not stdout_is_taken:
+        from qdiag.cli.tables.training.reproduce import print_reproduction
+
+        print_reproduction(stdout_console(), result)
+    if out is not None:
+        remark(f"report: {out}/report.html, {out}/report.md, {out}/result.json, {out}/plots", quiet=run.quiet)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+
+
+def _images(data: str | None, at_most: int) -> "ImageSet":
+    from qdiag.reproduce.read_images import digits, images_of
+
+    return digits() if data is None else images_of(data, at_most)

@@ -1,0 +1,1 @@
+"""What `qdiag reproduce` measured, what was published, and what was expected of it."""

@@ -1,0 +1,1 @@
+"""Small versions of published experiments, trained and measured here: `qdiag reproduce`."""

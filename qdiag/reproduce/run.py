@@ -1,0 +1,163 @@
+"""All seeds of an experiment, within the time that is allowed, and what they say together."""
+
+import platform
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from qdiag.core.reproductions.expectations import judge
+from qdiag.core.reproductions.reproduction import Images, Reproduction, RunInfo
+from qdiag.core.reproductions.seeds import SeedResult
+from qdiag.errors import ConfigError
+from qdiag.reproduce.experiment import PaperExperiment
+from qdiag.reproduce.images import ImageSet
+from qdiag.reproduce.lab import Lab
+from qdiag.reproduce.probe import Probe
+from qdiag.reproduce.stored_seed import EPOCHS, SEEDS
+from qdiag.simulate.passes.pass_cache import PassKeeper
+from qdiag.simulate.session import Session
+from qdiag.simulate.surroundings import versions
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """How much of an experiment is run.
+
+    Attributes:
+        seeds: how many; they are numbered from `first_seed` on.
+        epochs: unit of all trainings; None lets `minutes` decide.
+        minutes: for all seeds together; no further seed begins that would go beyond them. None has no limit.
+        width: factor on the channels of all networks.
+    """
+
+    seeds: int = 3
+    epochs: int | None = None
+    minutes: float | None = None
+    width: float = 1.0
+    first_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "epochs", "minutes", "width"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} = {value}", hint="use more than 0")
+
+
+@dataclass(frozen=True)
+class _Runner:
+    session: Session
+    experiment: PaperExperiment
+    images: ImageSet
+    request: RunRequest
+
+    def lab(self, seed: int, epochs: int, probe: Probe | None = None) -> Lab:
+        """Passes over a network that is trained anew each time are not worth to be kept."""
+        session = replace(self.session, seed=seed, passes=PassKeeper())
+        return Lab(session, seed, self.images.divided(seed), epochs, self.request.width, probe)
+
+    def seed(self, seed: int, epochs: int) -> SeedResult:
+        """A finished one of an earlier run, or it is run."""
+
+        def run() -> SeedResult:
+            started = time.perf_counter()
+            lab = self.lab(seed, epochs)
+            self.experiment.run_seed(lab)
+            return lab.result(time.perf_counter() - started)
+
+        key = ("seed", self.experiment.name, self.images.digest, self.request.width, seed, epochs)
+        return self.session.passes.finished("reproduce", SEEDS, run, batches=(), depends_on=key)
+
+    def epochs(self, minutes: float) -> int:
+        """What fits into the time, from the time that a few steps of every training take."""
+
+        def measure() -> int:
+            probe, started, first = Probe(), time.perf_counter(), self.request.first_seed
+            self.experiment.run_seed(self.lab(first, 1, probe))
+            probed = time.perf_counter() - started
+            return probe.epochs_within(
+                seconds=60.0 * minutes,
+                seeds=self.request.seeds,
+                probed=probed,
+                at_most=self.experiment.epochs_at_most,
+            )
+
+        key = ("epochs", self.experiment.name, self.images.digest, self.request)
+        return self.session.passes.finished("reproduce", EPOCHS, measure, batches=(), depends_on=key)
+
+
+def run_experiment(
+    session: Session, experiment: PaperExperiment, images: ImageSet, request: RunRequest
+) -> Reproduction:
+    """Runs the seeds one after the other, and compares what they give with what was published and expected.
+
+    The same seed gives the same numbers on the same machine, as long as the epochs are the same: where the time decides
+    about them, the result says how many they are.
+
+    Raises:
+        DataError: there are too few images. SimulationError: a training diverged.
+    """
+    started, runner = time.perf_counter(), _Runner(session, experiment, images, request)
+    epochs = request.epochs
+    if epochs is None:
+        epochs = runner.epochs(request.minutes) if request.minutes is not None else experiment.digit_epochs
+    seeds: list[SeedResult] = []
+    for seed in range(request.first_seed, request.first_seed + request.seeds):
+        spent = time.perf_counter() - started
+        if seeds and request.minutes is not None and spent + spent / len(seeds) > 60.0 * request.minutes:
+            break
+        seeds.append(runner.seed(seed, epochs))
+    run = RunInfo(
+        images=_image_facts(images, request.first_seed),
+        epochs=epochs,
+        are_epochs_chosen=request.epochs is None and request.minutes is not None,
+        minutes=request.minutes,
+        seed_count=request.seeds,
+        width=request.width,
+        device=str(session.device),
+        machine=_machine(),
+        threads=torch.get_num_threads(),
+        seconds=time.perf_counter() - started,
+    )
+    found = Reproduction(
+        experiment.name,
+        run,
+        tuple(seeds),
+        experiment.rows,
+        experiment.columns,
+        drawings=experiment.drawings,
+        versions=versions(),
+    )
+    judged = [judge(expectation, seeds) for expectation in experiment.expectations]
+    explained = [
+        one if one.outcome == "holds" else replace(one, reasons=experiment.reasons(found, one)) for one in judged
+    ]
+    return replace(found, judged=tuple(explained))
+
+
+def _image_facts(images: ImageSet, seed: int) -> Images:
+    division = images.divided(seed)
+    channels, height, width = images.images.shape[1:]
+    return Images(
+        source=images.source,
+        is_given=images.is_given,
+        digest=images.digest,
+        shape=(channels, height, width),
+        class_count=images.class_count,
+        train_count=len(division.trained),
+        judge_count=len(division.judges),
+        calibration_count=division.calibration_count,
+        test_count=len(division.tested),
+        is_mirrored=images.mirrors,
+    )
+
+
+def _machine() -> str:
+    """The processor as the operating system calls it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

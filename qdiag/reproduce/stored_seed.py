@@ -1,0 +1,25 @@
+"""Finished seeds as bytes, so that an experiment that was stopped goes on with the next one."""
+
+import json
+from dataclasses import asdict
+
+from qdiag.core.reproductions.seeds import Curve, Measured, Place, SeedResult
+from qdiag.simulate.passes.pass_cache import Codec
+
+
+def _encoded(result: SeedResult) -> bytes:
+    return json.dumps(asdict(result)).encode()
+
+
+def _decoded(data: bytes) -> SeedResult:
+    plain = json.loads(data)
+    measured = tuple(Measured(Place(**found["place"]), found["value"]) for found in plain["measured"])
+    curves = tuple(
+        Curve(found["drawing"], found["row"], tuple(found["values"]), tuple(found["labels"]))
+        for found in plain["curves"]
+    )
+    return SeedResult(plain["seed"], measured, curves, plain["trained_epochs"], plain["seconds"])
+
+
+SEEDS = Codec(_encoded, _decoded)
+EPOCHS: Codec[int] = Codec(lambda epochs: str(epochs).encode(), int)

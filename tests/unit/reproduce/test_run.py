@@ -1,0 +1,128 @@
+"""Seeds, epochs and time of an experiment, and what is kept of it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from qdiag.core.reproductions.reproduction import Reproduction
+from qdiag.core.reproductions.seeds import Place, SeedResult
+from qdiag.errors import ConfigError
+from qdiag.files.cache_folder import FolderCache
+from qdiag.reproduce import run as run_module
+from qdiag.reproduce.lab import Lab
+from qdiag.reproduce.probe import Probe
+from qdiag.reproduce.run import RunRequest, run_experiment
+from qdiag.simulate.session import Session, open_session
+from tests.unit.reproduce.sets import SMALL, stripes
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> FolderCache:
+    return FolderCache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def session(cache: FolderCache) -> Iterator[Session]:
+    with open_session(cache=cache) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def done(session: Session) -> Reproduction:
+    return run_experiment(session, SMALL, stripes(), RunRequest(seeds=2, epochs=2))
+
+
+def same(seed: SeedResult) -> SeedResult:
+    """Without its time."""
+    return replace(seed, seconds=0.0)
+
+
+def test_the_result_says_how_it_was_run(done: Reproduction) -> None:
+    run = done.run
+    assert (run.epochs, run.are_epochs_chosen, run.minutes, run.seed_count) == (2, False, None, 2)
+    assert (run.images.train_count, run.images.judge_count, run.images.test_count) == (29, 7, 24)
+    assert run.threads == torch.get_num_threads() and run.machine
+    assert [seed.seed for seed in done.seeds] == [0, 1]
+    assert [seed.trained_epochs for seed in done.seeds] == [3, 3]  # two in float, and one of half as many
+    assert {len(curve.values) for curve in done.seeds[0].curves if curve.row == "float"} == {2}
+    assert done.cell("float", "top1").mean == pytest.approx(
+        sum(seed.value(Place("float", "top1")) or 0.0 for seed in done.seeds) / 2
+    )
+
+
+def test_what_does_not_hold_has_its_reasons(done: Reproduction) -> None:
+    by_key = {one.expectation.key: one for one in done.judged}
+    assert by_key["loses_4c"].outcome == "holds" and by_key["loses_4c"].reasons == ()
+    assert by_key["recovers_4c"].outcome == "fails" and by_key["recovers_4c"].reasons[0].key == "nothing_lost"
+
+
+def test_the_same_seed_gives_the_same_numbers(done: Reproduction) -> None:
+    with open_session() as fresh:
+        again = run_experiment(fresh, SMALL, stripes(), RunRequest(seeds=1, epochs=2, first_seed=1))
+    assert same(again.seeds[0]) == same(done.seeds[1])
+    assert same(done.seeds[0]) != same(done.seeds[1])
+
+
+def test_finished_seeds_are_used_again(done: Reproduction, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(lab: Lab) -> None:
+        raise AssertionError(f"seed {lab.seed} is run again")
+
+    stopped = replace(SMALL, run_seed=fail)
+    again = run_experiment(session, stopped, stripes(), RunRequest(seeds=2, epochs=2))
+    assert again.seeds == done.seeds
+    with pytest.raises(AssertionError, match="seed 2"):
+        run_experiment(session, stopped, stripes(), RunRequest(seeds=3, epochs=2))
+    with pytest.raises(AssertionError, match="seed 0"):
+        run_experiment(session, stopped, replace(stripes(), digest="others"), RunRequest(seeds=2, epochs=2))
+
+
+def test_the_time_decides_about_the_epochs_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = RunRequest(seeds=1, minutes=5.0)
+    found = run_experiment(session, SMALL, stripes(), request)
+    assert found.run.are_epochs_chosen and found.run.epochs == SMALL.epochs_at_most
+    monkeypatch.setattr(run_module, "Probe", None)
+    assert run_experiment(session, SMALL, stripes(), request).seeds == found.seeds
+
+
+def test_no_seed_begins_that_would_not_end_in_time() -> None:
+    seconds = iter(range(0, 10_000, 100))
+
+    def slow(lab: Lab) -> None:
+        lab.record("float", "top1", 50.0)
+
+    class Clock:
+        @staticmethod
+        def perf_counter() -> float:
+            return float(next(seconds))
+
+    experiment = replace(SMALL, run_seed=slow)
+    with open_session() as fresh, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "time", Clock)
+        found = run_experiment(fresh, experiment, stripes(), RunRequest(seeds=5, epochs=1, minutes=12.0))
+    assert 1 <= len(found.seeds) < 5 and found.run.seed_count == 5
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(10_000.0, 200), (1.0, 1), (1000.0, 82)])
+def test_epochs_fit_into_the_time(seconds: float, epochs: int) -> None:
+    """0.85 of 1000 s less a probe of 10 s are 280 s for each of 3 seeds, of which 6 s are no training: 274 / 3.3333."""
+    probe = Probe(epoch_seconds=10.0 / 3.0, step_seconds=4.0)
+    assert probe.epochs_within(seconds=seconds, seeds=3, probed=10.0, at_most=200) == epochs
+
+
+@pytest.mark.parametrize("wrong", [{"seeds": 0}, {"epochs": 0}, {"minutes": 0.0}, {"width": -1.0}])
+def test_nothing_below_zero_is_run(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        RunRequest(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_report_is_a_folder(done: Reproduction, tmp_path: Path) -> None:
+    from qdiag.writers.reproduction_dir import write_reproduction
+
+    written = [path.relative_to(tmp_path).as_posix() for path in write_reproduction(done, tmp_path)]
+    assert written == ["result.json", "plots/accuracy.png", "plots/training.png", "report.md", "report.html"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2 and "<script" not in page and "http://" not in page.split("<svg")[0]
+    assert "plots/accuracy.png" in (tmp_path / "report.md").read_text(encoding="utf-8")
