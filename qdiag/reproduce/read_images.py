@@ -13,6 +13,7 @@ from qdiag.errors import DataError
 from qdiag.loaders.data.checks import class_labels
 from qdiag.loaders.data.samples import Reading, SampleSet
 from qdiag.loaders.data.sources import read_stored
+from qdiag.loaders.data.split import seeded_order
 from qdiag.loaders.images.preprocessing import preset
 from qdiag.reproduce.images import ImageSet
 
@@ -55,8 +56,7 @@ def _chosen(count: int, wanted: int) -> list[int]:
     """Places of the images that are used, the same every time."""
     if wanted >= count:
         return list(range(count))
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    return sorted(order[:wanted].tolist())
+    return sorted(seeded_order(count, 0)[:wanted])
 
 
 def _pixels_and_labels(samples: SampleSet, places: list[int], reference: str) -> tuple[Tensor, Tensor]:

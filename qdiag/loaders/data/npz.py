@@ -8,6 +8,7 @@ from qdiag.errors import DataError
 from qdiag.loaders.archive import zip_names
 from qdiag.loaders.data.arrays import array_data
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
+from qdiag.loaders.images.encoded import encoded_data, holds_files
 
 
 def matches(path: Path) -> bool:
@@ -16,7 +17,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, reading: Reading) -> StoredData:
-    """The arrays of an archive; pickled objects are never loaded.
+    """The arrays, or the JPEG files, of an archive; pickled objects are never loaded.
 
     Raises:
         DataError: a damaged archive, or arrays that cannot be used.
@@ -31,6 +32,8 @@ def read(path: Path, reading: Reading) -> StoredData:
         raise DataError(
             f"the .npz archive cannot be read: {error}", at=str(path), hint="save arrays of numbers with numpy.savez"
         ) from error
+    if holds_files(arrays):
+        return encoded_data(arrays, str(path), reading)
     return array_data(arrays, str(path), reading)
 
 
