@@ -42,6 +42,13 @@ def _rms_norm(call: Call) -> Value:
     return scope.call(aten.rms_norm.default, x, shape, call.optional(1), float(call.attribute("epsilon", 1e-5)))
 
 
+def _recognized_group_norm(call: Call) -> Value:
+    """With a scale and a shift of each channel that were written for an image: (C, 1, 1)."""
+    scope, groups = call.scope, int(call.attribute("num_groups", 1))
+    weight, bias = (scope.call(aten.reshape.default, call.x(place), [-1]) for place in (1, 2))
+    return scope.call(aten.group_norm.default, call.x(), groups, weight, bias, float(call.attribute("epsilon")), False)
+
+
 def _group_norm(call: Call) -> Value:
     """From opset 21 on a scale for each channel; before, one for each group."""
     scope, x, groups = call.scope, call.x(), int(call.attribute("num_groups", 1))
@@ -87,6 +94,8 @@ OPERATORS: Mapping[str, Operator] = {
     "BatchNormalization": _batch_norm,
     "InstanceNormalization": _instance_norm,
     "LayerNormalization": _layer_norm,
+    "qdiag.LayerNormalization": _layer_norm,
+    "qdiag.GroupNormalization": _recognized_group_norm,
     "RMSNormalization": _rms_norm,
     "GroupNormalization": _group_norm,
     "LRN": _lrn,
