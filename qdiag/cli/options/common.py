@@ -63,6 +63,16 @@ SchemeOption = Annotated[
     scheme_option("--scheme", metavar="NAME|FILE", help="A preset of `qdiag schemes`, or a TOML file of your own."),
     Reads(),
 ]
+ShownSchemeOption = Annotated[
+    str | None,
+    scheme_option(
+        "--scheme",
+        metavar="NAME|FILE",
+        help="Also show what the quantizers of this scheme make of the ranges: a preset of `qdiag schemes`, or a TOML "
+        "file of your own.",
+    ),
+    Reads(),
+]
 SetOption = Annotated[
     list[str] | None,
     scheme_option(
