@@ -18,8 +18,8 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         show_default=False,
-        help=".pt2, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that builds "
-        "a network, in the forms of --arch.",
+        help=".pt2, .onnx, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that "
+        "builds a network, in the forms of --arch.",
     ),
     Reads(),
 ]
