@@ -1,7 +1,7 @@
 """What an ONNX file holds, as plain values: nodes, inputs, outputs and constants."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,8 @@ class OnnxGraph:
     Attributes:
         constants: initializers and what was computed from them; arrays that nobody writes to.
         opset: version of ONNX's own operators.
+        forms: constants that the file has in another form: by name, the name there, and `transposed`, `vector` (of one
+            axis) or `computed`.
     """
 
     nodes: tuple[OnnxNode, ...]
@@ -75,6 +77,7 @@ class OnnxGraph:
     outputs: tuple[str, ...]
     constants: Mapping[str, Array]
     opset: int
+    forms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxGraph":
         del memo

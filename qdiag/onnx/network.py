@@ -49,6 +49,12 @@ class OnnxNetwork(nn.Module):
         return self._graph.inputs
 
     @property
+    def origins(self) -> dict[str, tuple[str, str]]:
+        """Of parameters and buffers, the name of the tensor in the file, and its form there (`OnnxGraph.forms`)."""
+        forms = self._graph.forms
+        return {path: forms.get(name, (name, "")) for name, path in self._names.items()}
+
+    @property
     def batch_size(self) -> int | None:
         """The one number of samples that the file allows; None when it allows any."""
         dims = self.inputs[0].dims if self.inputs else None
