@@ -56,6 +56,13 @@ class OnnxInput:
     dims: tuple[int | None, ...] | None
 
     @property
+    def whole_shape(self) -> tuple[int, ...] | None:
+        """With one sample where their number is free; None where another size is."""
+        if not self.dims or any(d is None for d in self.dims[1:]):
+            return None
+        return (self.dims[0] or 1, *(d for d in self.dims[1:] if d is not None))
+
+    @property
     def shape_text(self) -> str:
         """`(?, 3, ?, ?)`."""
         return f"({', '.join('?' if d is None else str(d) for d in self.dims or ())})"

@@ -33,7 +33,7 @@ def _content(data: bytes, at: str) -> _Content:
 def _read(file: ModelFile, trust: bool) -> _Content:
     del trust  # there is nothing in it to execute
     with open_regular(file.path) as stream:
-        return _content(stream.read(), file.at)
+        return _content(stream.read(), file.at)  # tensors in other files are refused: those would have to be changed
 
 
 def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
