@@ -64,10 +64,10 @@ class _Runner:
         """A finished one of an earlier run, or it is run."""
 
         def run() -> SeedResult:
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             lab = self.lab(seed, epochs)
             self.experiment.run_seed(lab)
-            return lab.result(time.perf_counter() - started)
+            return lab.result(time.perf_counter() - started, time.process_time() - cpu_started)
 
         key = ("seed", self.experiment.name, self.images.digest, self.request.width, seed, epochs)
         return self.session.passes.finished("reproduce", SEEDS, run, batches=(), depends_on=key)

@@ -22,10 +22,8 @@ from qdiag.train.settings import TrainingSettings
 
 _WIDTH = 0.5
 """Of MobileNetV1, as a factor on its channels."""
-_FLOAT = PlainSettings(learning_rate=0.1, batch_size=32)
-_TUNED = TrainingSettings(
-    learning_rate=0.01, batch_size=32, weight_decay=5e-4, averaging_constant=0.05, freeze_bn_after=None
-)
+_FLOAT = PlainSettings(learning_rate=0.1)
+_TUNED = TrainingSettings(learning_rate=0.01, weight_decay=5e-4, averaging_constant=0.05, freeze_bn_after=None)
 _SHARE = 0.25
 """Epochs of a training with quantizers over those of the float network."""
 _QUANTIZED = ((8, "t"), (8, "c"), (4, "t"), (4, "c"), (3, "t"), (3, "c"))
@@ -46,7 +44,7 @@ def scheme_of(bits: int, granularity: str) -> QuantScheme:
 def run_seed(lab: Lab) -> None:
     """One float network, measured under all schemes, and trained under some."""
     model = lab.build("mobilenet_v1_small", width=_WIDTH * lab.width)
-    trained = lab.train(model, _FLOAT, name="float network")
+    trained = lab.train(model, replace(_FLOAT, batch_size=lab.batch_size), name="float network")
     lab.curve("training", "float", trained.losses)
     begun = lab.begin(model, scheme_of(8, "t"))
     for bits, granularity in _QUANTIZED:
@@ -54,9 +52,10 @@ def run_seed(lab: Lab) -> None:
         level = float_top1(found)
         _record(lab, f"ptq{bits}{granularity}", found, level)
     lab.record("float", "top1", level)
+    settings = replace(_TUNED, batch_size=lab.batch_size)
     for bits, granularity in _TRAINED:
         row = f"qat{bits}{granularity}"
-        found, training = lab.train_quantized(begun, scheme_of(bits, granularity), _TUNED, share=_SHARE, name=row)
+        found, training = lab.train_quantized(begun, scheme_of(bits, granularity), settings, share=_SHARE, name=row)
         _record(lab, row, found, level)
         lab.curve("training", row, [epoch.training_loss for epoch in training.epochs[1:]])
 

@@ -8,7 +8,7 @@ from qdiag.core.reproductions.expectations import Expectation, Judged, judge
 from qdiag.core.reproductions.reproduction import Reproduction
 from qdiag.core.reproductions.seeds import Curve, Measured, Place, SeedResult
 from qdiag.reproduce.experiments import EXPERIMENTS
-from qdiag.reproduce.experiments.bnn import end_percent
+from qdiag.reproduce.experiments.bnn import float_percent
 from qdiag.reproduce.reasons import spread, unfinished
 from qdiag.reproduce.run import RunRequest, run_experiment
 from qdiag.simulate.session import open_session
@@ -78,9 +78,11 @@ def test_a_network_that_guesses_decides_nothing() -> None:
     assert guess(70.0).judged[0].outcome == "holds"  # guessing gives a third
 
 
-def test_the_layers_that_stay_in_float_are_counted() -> None:
-    """5 x 5 x 3 x 192 and 192 x 10 of all weights of the published network, written out."""
+def test_what_stays_in_float_is_counted() -> None:
+    """The published network written out: weights, a bias and four values of a BatchNorm for each channel."""
     channels = (3, 192, 160, 96, 192, 192, 192, 192, 192, 10)
     kernels = (5, 1, 1, 5, 1, 1, 3, 1, 1)
     sizes = [a * b * k * k for a, b, k in zip(channels, channels[1:], kernels, strict=False)]
-    assert end_percent(build("nin")) == pytest.approx(100.0 * (sizes[0] + sizes[-1]) / sum(sizes))
+    others = 5 * sum(channels[1:])
+    share = (sizes[0] + sizes[-1] + others) / (sum(sizes) + others)
+    assert float_percent(build("nin")) == pytest.approx(100.0 * share)

@@ -59,7 +59,7 @@ def too_few_images(figures: Figures) -> str:
 def not_done(figures: Figures) -> str:
     """A training was too short."""
     return (
-        f"its training was not done: the loss still fell from {figures['before']:.2g} to {figures['last']:.2g} in the "
+        f"the training was not done: the loss still fell from {figures['before']:.2g} to {figures['last']:.2g} in the "
         f"last quarter of {figures['epochs']:.0f} epochs"
     )
 

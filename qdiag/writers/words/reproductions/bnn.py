@@ -3,10 +3,10 @@
 from qdiag.writers.words.reproductions.base import COMMON_REASONS, SAVED, TOP1, ExperimentWords, Figures
 
 
-def _end_layers(figures: Figures) -> str:
+def _rest_in_float(figures: Figures) -> str:
     return (
-        f"first and last layer stay in float, and hold {figures['end_percent']:.0f} % of the weights of this narrow "
-        f"network, but {figures['published_end_percent']:.0f} % of those of the published one"
+        f"first and last layer, biases and BatchNorms stay in float: {figures['float_percent']:.1f} % of the values of "
+        f"this narrow network, but {figures['published_float_percent']:.1f} % of those of the published one"
     )
 
 
@@ -39,5 +39,5 @@ BNN = ExperimentWords(
         "memory": "Top-1 beside the memory that is saved",
         "training": "Cross-entropy on the training images, by epoch",
     },
-    reasons={**COMMON_REASONS, "end_layers": _end_layers},
+    reasons={**COMMON_REASONS, "rest_in_float": _rest_in_float},
 )
