@@ -69,7 +69,7 @@ def float_percent(model: nn.Module) -> float:
     """Share of a network's values that stay in float: all but the weights of its inner convolutions."""
     inner = [module.weight.numel() for module in model.modules() if isinstance(module, nn.Conv2d)][1:-1]
     total = sum(value.numel() for value in model.state_dict().values() if value.is_floating_point())
-    return 100.0 * (total - sum(inner)) / total
+    return float(100.0 * (total - sum(inner)) / total)
 
 
 def reasons(result: Reproduction, judged: Judged) -> tuple[Reason, ...]:
