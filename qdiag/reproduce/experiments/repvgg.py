@@ -37,6 +37,8 @@ WIDTHS = (8, 6, 4)
 _WIDTH = 0.5
 """Of `zoo:repvgg_small`, as a factor on its channels."""
 _FLOAT = PlainSettings(learning_rate=1.0, batch_size=32, nesterov=True)
+_RATES: dict[Setting, float] = {"S3": 0.05}
+"""Of settings that diverge at that learning rate: in S3 nothing normalizes the 1x1 branch or the sum."""
 _DECAY = 1.5
 """Of the weights over the whole training, see `with_decay`."""
 _TUNED = TrainingSettings(learning_rate=0.005, batch_size=32, averaging_constant=0.05)
@@ -68,9 +70,10 @@ def scheme() -> QuantScheme:
 
 def run_seed(lab: Lab) -> None:
     """All settings from the same seed, and the last one trained further with its quantizers in place."""
-    settings = with_decay(lab, _FLOAT, _DECAY)
+    alike = with_decay(lab, _FLOAT, _DECAY)
     for row, setting in SETTINGS.items():
         model = lab.build("repvgg_small", width=_WIDTH * lab.width, setting=setting)
+        settings = replace(alike, learning_rate=_RATES.get(setting, alike.learning_rate))
         penalty = partial(_half_l2, setting, settings.weight_decay)
         trained = lab.train(model, settings, name=f"setting {setting}", penalty=penalty, undecayed=is_branch)
         lab.curve("training", row, trained.losses)

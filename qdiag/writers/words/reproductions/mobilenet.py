@@ -35,20 +35,23 @@ def _loses_elsewhere(figures: Figures) -> str:
 MOBILENET = ExperimentWords(
     title="Friendly separable convolutions",
     question="MobileNetV1 falls from 70.5 to 1.8 % in 8 bits with one scale per tensor, since channels without "
-    "variance stretch the range of the depthwise weights. Without BatchNorm and ReLU6 between the depthwise and the "
-    "pointwise convolution it holds (arXiv 1803.08607).",
-    made_of="A MobileNetV1 of seven blocks and a quarter of the channels is trained in the source's four variants, all "
-    "alike and from the same seed, and quantized after training with one scale per tensor, from minimum to maximum. A "
-    "high learning rate (1), and a decay that takes an unused pointwise weight down to 3 % by the end, stand for the "
-    "long training of the source; depthwise weights start as in its code, with a standard deviation of 0.09, and "
-    "decay in variant (d) alone. Nothing is edited after training.",
+    "variance stretch the range of the depthwise weights. Without BatchNorm and ReLU6 between the depthwise "
+    "and the pointwise convolution it holds (arXiv 1803.08607).",
+    made_of="A MobileNetV1 of seven blocks and a quarter of the channels is trained in the source's four variants: "
+    "(a) has BatchNorm and ReLU6 after its depthwise convolutions, (b) has neither there, (c) has ReLU for "
+    "ReLU6 elsewhere as well, and (d) is trained with L2 on its depthwise weights. Repaired is a copy of (a) "
+    "whose channels without variance get that of the others, without training. All are trained alike and "
+    "from the same seed, and quantized after training with one scale per tensor, from minimum to maximum. A "
+    "high learning rate (1), and a decay that takes an unused pointwise weight down to 3 % by the end, stand "
+    "for the long training of the source; depthwise weights start as in its code, with a standard deviation "
+    "of 0.09, and decay in variant (d) alone. Nothing is edited after training.",
     published_for="MobileNetV1 1.0 on ImageNet",
     rows={
-        "a": "(a) BatchNorm and ReLU6 after the depthwise convolution",
-        "a_fixed": "(a), variances repaired without training",
-        "b": "(b) neither of them",
-        "c": "(c) as (b), ReLU for ReLU6 elsewhere",
-        "d": "(d) as (c), with L2 on depthwise weights",
+        "a": "(a) as published",
+        "a_fixed": "(a), repaired",
+        "b": "(b) without both",
+        "c": "(c) ReLU for ReLU6",
+        "d": "(d) and depthwise L2",
     },
     columns={
         "float": ColumnWords("float"),
@@ -56,8 +59,8 @@ MOBILENET = ExperimentWords(
         "drop": ColumnWords("below float", "pp"),
         "int6": ColumnWords("6 bits"),
         "int4": ColumnWords("4 bits"),
-        "dead": ColumnWords("channels without variance", "", ""),
-        "stretch": ColumnWords("widest over median channel", "x", "x"),
+        "dead": ColumnWords("without variance", "channels", "channels"),
+        "stretch": ColumnWords("widest over median", "times", "times"),
     },
     statements={
         "a_falls": "variant (a) loses more than 10 points in 8 bits",
@@ -69,9 +72,9 @@ MOBILENET = ExperimentWords(
     },
     drawings={
         "accuracy": "Top-1 in float and in 8, 6 and 4 bits",
-        "gains": "Gain of the BatchNorm behind the first depthwise convolution, by channel, largest first",
+        "gains": "Gains behind the first depthwise convolution, largest first",
         "stretch": "Widest folded channel over the median channel, by depthwise layer",
-        "sqnr": "SQNR at each layer with weights in the 8-bit network, in dB",
+        "sqnr": "SQNR at the layers of the 8-bit network, in dB",
     },
     reasons={
         **COMMON_REASONS,
