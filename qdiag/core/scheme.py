@@ -118,6 +118,10 @@ class QuantScheme:
         """
         return _changed(self.activations, [o.activations for o in self.layers if o.matches(layer)], at=layer)
 
+    def gives_range_of(self, layer: str) -> bool:
+        """The range of its output is given, so that no calibration data chooses it."""
+        return self.activations_of(layer).range is not None
+
     def only(self, kind: Literal["weights", "activations"]) -> "QuantScheme":
         """This kind quantized and the other one in float, at every layer.
 

@@ -18,7 +18,14 @@ from qdiag.detectors.activations import (
 )
 from qdiag.detectors.backend import accumulator_overflow, pair_saturation
 from qdiag.detectors.base import DetectionContext
-from qdiag.detectors.calibration import calibration_mismatch, calibrator_clips, few_calibration_samples
+from qdiag.detectors.calibration import (
+    calibration_mismatch,
+    calibrator_clips,
+    few_calibration_samples,
+    idle_fake_quantizer,
+    lagging_range,
+    live_observer,
+)
 from qdiag.detectors.graph import (
     add_ranges,
     branch_offset,
@@ -105,6 +112,9 @@ DETECTORS: tuple[Detector, ...] = (
     calibration_mismatch,
     calibrator_clips,
     few_calibration_samples,
+    live_observer,
+    idle_fake_quantizer,
+    lagging_range,
     accumulator_overflow,
     pair_saturation,
     nonfinite_values,

@@ -22,6 +22,7 @@ from qdiag.repairs.scheme.choose_range import (
     CLIP_ACTIVATIONS_PERCENTILE,
     CLIP_WEIGHTS,
     COVER_RANGE,
+    COVER_WEIGHTS,
 )
 from qdiag.repairs.scheme.float_bias import FLOAT_BIAS
 from qdiag.repairs.scheme.keep_float import KEEP_FLOAT
@@ -48,6 +49,7 @@ _REPAIRS = (
     EQUALIZE,
     CORRECT_BIAS,
     CLIP_WEIGHTS,
+    COVER_WEIGHTS,
     RAISE_WEIGHT_SCALE,
     CLIP_SIGN_SCALE,
     CLIP_ACTIVATIONS_MSE,

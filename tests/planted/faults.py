@@ -6,6 +6,7 @@ from tests.planted import (
     faults_graph,
     faults_low_bits,
     faults_normalization,
+    faults_stored,
     faults_weights,
 )
 from tests.planted.fault import PlantedFault
@@ -19,6 +20,7 @@ FAULTS: tuple[PlantedFault, ...] = tuple(
             *faults_normalization.FAULTS,
             *faults_graph.FAULTS,
             *faults_branches.FAULTS,
+            *faults_stored.FAULTS,
         ),
         key=lambda fault: fault.code,
     )

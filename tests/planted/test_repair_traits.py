@@ -45,6 +45,7 @@ STARTS: dict[str, tuple[str, ...]] = {
     "clip_weights": ("tf-uint8",),
     "correct_bias": ("tf-uint8",),
     "cover_range": ("int8", "activations.calibrator=percentile", "activations.percentile=90"),
+    "cover_weights": ("int8", "weights.calibrator=mse"),
     "eight_bits": ("int8", "weights.type=binary", "weights.bits=1"),
     "equalize": ("tf-uint8",),
     "fold_batchnorm": ("int8", "fold_batchnorm=false"),

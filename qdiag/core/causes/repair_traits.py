@@ -117,6 +117,7 @@ _TABLE = (
         helps_anywhere=True,
         mends_branches=True,
     ),
+    RepairTraits("cover_weights", "weight range by minimum and maximum", True, "plan", "layer"),
     RepairTraits("raise_weight_scale", "weight scale raised until the bias fits", True, "plan", "channel"),
     RepairTraits("clip_sign_scale", "magnitude of signs without outlier weights", True, "plan", "channel"),
     RepairTraits(

@@ -15,7 +15,8 @@ How it is computed:
 Thresholds:
     An overshoot of at least 20 %, so that one measured value in a hundred is cut by a fifth of the range or more; or at
     most 50 % used (one bit). Of two samples of the same images the overshoot is below 2 %: percentiles stay inside
-    extremes. Layers with fewer than 1,000 values in either data set are passed over: their 1 % are a handful.
+    extremes. Layers with fewer than 1,000 values in either data set are passed over: their 1 % are a handful. So are
+    layers whose range is given, by the scheme or by the network: no calibration data chose it.
 
 What helps:
     The same preprocessing for both; 64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show
@@ -43,6 +44,8 @@ def find(context: DetectionContext) -> Finding | None:
     for record, facts in context.layers:
         seen, measured = record.range, facts.measured_range
         if seen is None or measured is None or not has_own_quantizer(record):
+            continue
+        if context.measurement.scheme.gives_range_of(record.name):
             continue
         if not seen.percentiles or not measured.percentiles or seen.min == seen.max:
             continue

@@ -14,6 +14,7 @@ How it is computed:
 Thresholds:
     Noise at least 4 times that of rounding (6 dB), at least 0.01 % of the values clipped, local SQNR below 20 dB, and a
     calibrator other than min-max. A search for the least error ends near equal shares of both noises, 2 to 3 times.
+    Layers whose range is given, by the scheme or by the network, are passed over: no calibrator chose it.
 
 What helps:
     The range from minimum to maximum.
@@ -41,7 +42,9 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, _ in context.layers:
         percent = 100.0 * record.clipped_fraction
-        if not has_own_quantizer(record) or percent < CLIPPED_PERCENT or not loses(record, LOCAL_DB):
+        if not has_own_quantizer(record) or context.measurement.scheme.gives_range_of(record.name):
+            continue
+        if percent < CLIPPED_PERCENT or not loses(record, LOCAL_DB):
             continue
         over_rounding = _over_rounding(record)
         if over_rounding >= CLIPPING_OVER_ROUNDING:

@@ -10,7 +10,7 @@ How it is computed:
         percent of that range, both widened to hold 0
 
 Thresholds:
-    Fewer than 16 samples, and a reach of at least 10 %.
+    Fewer than 16 samples, and a reach of at least 10 %, where the range is not given by the scheme or the network.
 
 What helps:
     64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show what is at stake.
@@ -38,6 +38,8 @@ def find(context: DetectionContext) -> Finding | None:
     sites = []
     for record, facts in context.layers:
         if record.range is None or facts.measured_range is None or not has_own_quantizer(record):
+            continue
+        if context.measurement.scheme.gives_range_of(record.name):
             continue
         reach = _reach_percent(record.range, facts.measured_range)
         if reach >= REACH_PERCENT:

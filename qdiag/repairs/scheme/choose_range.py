@@ -1,7 +1,8 @@
-"""`clip_weights`, `clip_activations_mse`, `..._percentile`, `..._entropy`, `cover_range`: another calibrator.
+"""`clip_weights`, `clip_activations_mse`, `..._percentile`, `..._entropy`, `cover_range`, `cover_weights`.
 
-Clipping gives up the rare large values for a finer step everywhere else; `cover_range` is the way back, for layers
-whose calibrator clips what matters. Nothing but the chosen range changes, so the integer format stays as it is.
+Another calibrator, also in place of a range that is given. Clipping gives up the rare large values for a finer step
+everywhere else; `cover_range` and `cover_weights` are the way back, for layers whose range clips what matters. Nothing
+but the chosen range changes, so the integer format stays as it is.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,13 @@ def _to(calibrator: CalibratorName) -> Changes:
     return change
 
 
-def _clip_weights(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
-    change = change_weights(case, sites, _to("mse"), refusal="the ranges of these weights are chosen by mse already")
-    return Treatment(change.applied(context.session), change.names, settings=change.settings)
+def _weights(calibrator: CalibratorName) -> Apply:
+    def apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+        refusal = f"the ranges of these weights are chosen by {calibrator} already"
+        change = change_weights(case, sites, _to(calibrator), refusal=refusal)
+        return Treatment(change.applied(context.session), change.names, settings=change.settings)
+
+    return apply
 
 
 def _activations(calibrator: CalibratorName) -> Apply:
@@ -35,7 +40,8 @@ def _activations(calibrator: CalibratorName) -> Apply:
     return apply
 
 
-CLIP_WEIGHTS = Repair("clip_weights", _clip_weights)
+CLIP_WEIGHTS = Repair("clip_weights", _weights("mse"))
+COVER_WEIGHTS = Repair("cover_weights", _weights("minmax"))
 CLIP_ACTIVATIONS_MSE = Repair("clip_activations_mse", _activations("mse"))
 CLIP_ACTIVATIONS_PERCENTILE = Repair("clip_activations_percentile", _activations("percentile"))
 CLIP_ACTIVATIONS_ENTROPY = Repair("clip_activations_entropy", _activations("entropy"))

@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
 from qdiag.config import load_preset
-from qdiag.core.scheme import QuantScheme
+from qdiag.core.measures.value_ranges.stored_range import StoredRange
+from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange
 from qdiag.detectors import detect
-from tests.contexts import affine, codes, healthy, losses, planted, spread, sums
+from tests.contexts import affine, codes, healthy, losses, planted, spread, sums, weights
 
 SCHEME = load_preset("tf-uint8")
 
@@ -67,6 +69,103 @@ def test_without_losses_the_depth_of_the_cut_tells() -> None:
     (found,) = detect(planted(healthy(entropy()), "sum", CLIPS | {"losses": None}))
     assert found.code == "QD502"
     assert found.sites[0].evidence[0].value == pytest.approx(0.02 * 25 / 3 / ((1 / 255) ** 2 / 12))
+
+
+GIVEN = LayerOverride("*", activations=TensorChange(range=(0.0, 6.0)))
+FEW = {"data": replace(healthy().measurement.data, calibration_count=4)}
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "record", "fact", "whole"),
+    [
+        ("QD501", "input:x", {}, {"measured_range": spread(0.0, 32.0)}, {}),
+        ("QD502", "sum", CLIPS, {}, {}),
+        ("QD503", "input:x", {}, {"measured_range": spread(0.0, 7.0)}, FEW),
+    ],
+)
+def test_calibration_is_not_blamed_for_a_range_that_is_given(
+    code: str, name: str, record: dict[str, Any], fact: dict[str, Any], whole: dict[str, Any]
+) -> None:
+    chosen, given = (healthy(replace(entropy(), layers=layers)) for layers in ((), (GIVEN,)))
+    assert codes(planted(chosen, name, record, fact, **whole)) == [code]
+    assert codes(planted(given, name, record, fact, **whole)) == []
+
+
+def stored(kind: Literal["weight", "output"], layer: str = "stem", **changed: Any) -> dict[str, Any]:
+    """A fake quantizer that was left as it should be, at a healthy layer, some fields replaced."""
+    row = StoredRange(f"{layer}.{kind}", kind, layer, -127, 127, 1, "used", False, True, False)
+    return {"capture": replace(healthy().measurement.capture, stored_ranges=(replace(row, **changed),))}
+
+
+def test_an_observer_that_is_on_is_told_with_how_far_its_range_lies_from_the_values() -> None:
+    half = {"measured_range": spread(0.0, 3.0)}
+    (found,) = detect(planted(healthy(), "stem", {}, half, **stored("output", observes=True)))
+    assert (found.code, found.layers) == ("QD504", ("stem",))
+    assert found.sites[0].evidence[0].value == pytest.approx(50.0)
+    assert codes(planted(healthy(), "pool", **stored("output", observes=False))) == []
+    assert codes(planted(healthy(), "pool", **stored("output", observes=True, outcome="given by the scheme"))) == []
+
+
+@pytest.mark.parametrize(
+    ("local_db", "change", "expected"),
+    [
+        (20.0, {"is_on": False}, ["QD505"]),
+        (20.0, {"is_on": False, "outcome": "no range"}, ["QD505"]),
+        (20.0, {"is_on": False, "outcome": "not quantized"}, []),
+        (20.0, {"is_on": True}, []),
+        (30.0, {"is_on": False}, []),
+    ],
+)
+def test_a_fake_quantizer_that_is_off_where_the_layer_loses(
+    local_db: float, change: dict[str, Any], expected: list[str]
+) -> None:
+    assert codes(planted(healthy(), "sum", {"local": sums(local_db)}, **stored("output", "sum", **change))) == expected
+
+
+@pytest.mark.parametrize(
+    ("high", "change", "expected"),
+    [
+        (32.0, {}, ["QD506"]),
+        (2.9, {}, ["QD506"]),
+        (3.1, {}, []),
+        (6.0, {}, []),
+        (32.0, {"observes": True}, ["QD504"]),
+        (32.0, {"outcome": "no place"}, []),
+    ],
+)
+def test_values_that_the_stored_range_does_not_fit(high: float, change: dict[str, Any], expected: list[str]) -> None:
+    given = healthy(replace(SCHEME, layers=(GIVEN,)))
+    fact = {"measured_range": spread(0.0, high)}
+    assert codes(planted(given, "stem", {}, fact, **stored("output", **change))) == expected
+
+
+@pytest.mark.parametrize(
+    ("bounds", "weight_db", "channels"),
+    [
+        ((0.8, 2.0), 20.0, ((0, 1), 25.0, 50.0)),
+        ((0.8, 2.0), 30.0, None),
+        ((0.9, 1.9), 20.0, None),
+        ((1.0, 2.5), 20.0, ((1,), 0.0, 40.0)),
+    ],
+)
+def test_weights_that_the_stored_range_does_not_fit(
+    bounds: tuple[float, float], weight_db: float, channels: tuple[tuple[int, ...], float, float] | None
+) -> None:
+    """All channels have weights up to 1; the first two have ranges of their own, those of the others fit."""
+    ranges = tuple((-x, x) for x in (*bounds, *(1.0,) * 14))
+    change = TensorChange(granularity="per_channel", channel_ranges=ranges)
+    context = healthy(replace(load_preset("int8"), layers=(LayerOverride("stem", change),)))
+    record = {"losses": losses(weight=sums(weight_db))}
+    found = detect(planted(context, "stem", record, {"weight": weights((1.0,) * 16)}, **stored("weight")))
+    if channels is None:
+        assert found == ()
+        return
+    (site,) = found[0].sites
+    figures = {e.name: e.value for e in site.evidence}
+    assert found[0].code == "QD506"
+    assert (site.channels, figures["weight_overshoot"], figures["weight_used_range"]) == (
+        channels[0], pytest.approx(channels[1]), pytest.approx(channels[2]),
+    )  # fmt: skip
 
 
 def test_what_the_calibrator_does_well() -> None:

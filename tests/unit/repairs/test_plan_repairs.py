@@ -12,6 +12,7 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.scheme import LayerOverride, TensorChange
 from qdiag.errors import RepairRefused
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case
@@ -52,6 +53,7 @@ USES = (
     Use("clip_activations_percentile", start=("activations.percentile=90",)),
     Use("clip_activations_entropy", start=("activations.calibrator=percentile", "activations.percentile=90")),
     Use("cover_range", start=("activations.calibrator=percentile", "activations.percentile=90")),
+    Use("cover_weights", "tf-uint8", ("weights.bits=4", "weights.calibrator=mse")),
     Use("per_channel_weights", "tf-uint8"),
     Use("asymmetric_activations", "int16x8", ("activations.narrow_range=true",)),
     Use("activations_16bit", changed=("0", "avg_pool2d", "4")),
@@ -235,6 +237,22 @@ def test_repairs_go_on_top_of_the_users_own_overrides() -> None:
     )
 
 
+def test_a_scale_per_channel_takes_the_place_of_a_range_for_the_whole_weight() -> None:
+    case = opened(Use("", "tf-uint8", ("layers.4.weights.range=[-1.0, 1.0]",)))
+    treated = treat("per_channel_weights", case, "4")
+    assert 'layers."4".weights.calibrator=minmax' in treated.settings
+    everywhere = REPAIRS["per_channel_weights"].everywhere
+    assert everywhere is not None
+    whole = everywhere(case)
+    assert whole is not None
+    assert whole.settings == ("weights.granularity=per_channel", 'layers."*".weights.calibrator=minmax')
+    for scheme in (treated.case.scheme, whole.scheme):
+        assert (scheme.weights_of("4").granularity, scheme.weights_of("4").range) == ("per_channel", None)
+    quantizer = treated.case.plan.layers["4"].weight
+    assert isinstance(quantizer, Affine)
+    assert len(quantizer.scale.unique()) > 1, "channels have scales of their own"
+
+
 SIGNS = ("weights.type=binary", "weights.bits=1", "weights.granularity=per_tensor")
 SIGNED = ("activations.type=binary", "activations.bits=1")
 STEPS = ("activations.type=linear", "activations.step=0.125", "activations.range=[-8.0, 7.875]")
@@ -244,6 +262,7 @@ REFUSALS = (
     ("clip_activations_mse", Use("", "w8a32"), "no output here is quantized"),
     ("clip_activations_entropy", Use("", "tensorrt-int8"), "entropy already"),
     ("cover_range", Use(""), "minmax already"),
+    ("cover_weights", Use(""), "minmax already"),
     ("fold_batchnorm", Use(""), "folds BatchNorm already"),
     ("per_channel_weights", Use(""), "per channel or finer already"),
     ("asymmetric_activations", Use(""), "affine already"),

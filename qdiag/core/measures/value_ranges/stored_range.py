@@ -47,6 +47,11 @@ class StoredRange:
     observes: bool
 
 
+def of_layer(ranges: Sequence[StoredRange], layer: str) -> tuple[StoredRange, ...]:
+    """Those of the fake quantizers at the weight and the output of one layer."""
+    return tuple(one for one in ranges if one.layer == layer)
+
+
 def with_outcome(ranges: Sequence[StoredRange], outcome: Outcome) -> tuple[StoredRange, ...]:
     """Those that this became of."""
     return tuple(one for one in ranges if one.outcome == outcome)
