@@ -30,6 +30,7 @@ _SETTINGS: Mapping[str, tuple[int, ...]] = {
     "Resize": (1, 2, 3),
     "Upsample": (1,),
     "Pad": (1, 2, 3),
+    "STFT": (1, 2, 3),
     "Dropout": (1, 2),
     "OneHot": (1, 2),
     "Range": (0, 1, 2),

@@ -63,6 +63,12 @@ def load_subject(
     is_untrusted = loaded.format in _PROGRAMS and not trust
     subject = Subject(loaded.model, loaded.format, reference, loaded.architecture, key=key, is_untrusted=is_untrusted)
     if submodule is not None:
+        if loaded.format == "onnx":
+            raise LoadError(
+                "an ONNX file has no modules",
+                at=reference,
+                hint="cut a part out with onnx.utils.extract_model, and measure that",
+            )
         subject = take_submodule(subject, submodule)
     check_finite(subject)
     return subject

@@ -6,6 +6,7 @@ from qdiag.onnx.call import Operator
 from qdiag.onnx.operators import (
     activations,
     arithmetic,
+    audio,
     comparisons,
     convolutions,
     elements,
@@ -23,6 +24,7 @@ from qdiag.onnx.operators import (
 OPERATORS: Mapping[str, Operator] = {
     **activations.OPERATORS,
     **arithmetic.OPERATORS,
+    **audio.OPERATORS,
     **comparisons.OPERATORS,
     **convolutions.OPERATORS,
     **elements.OPERATORS,

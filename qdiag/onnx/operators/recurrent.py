@@ -74,7 +74,7 @@ def _state(call: Call, x: Handle, index: int, directions: int, hidden: int) -> H
     if call.has(index):
         state = call.x(index)
         return scope.call(aten.transpose.int, state, 0, 1) if call.attribute("layout", 0) else state
-    return scope.call(aten.full.default, [directions, scope.shape(x)[1], hidden], 0.0, dtype=torch.float32)
+    return scope.call(aten.new_zeros.default, x, [directions, scope.shape(x)[1], hidden])
 
 
 def _arranged(call: Call, found: Handle, directions: int, hidden: int, states: int) -> "tuple[Value, ...]":

@@ -1,11 +1,12 @@
 """Images at another size, and images that are sampled along a grid."""
 
 from collections.abc import Mapping
-from typing import Any
 
+import numpy as np
 import torch
 
 from qdiag.onnx.call import Call, Operator
+from qdiag.onnx.model import Array
 from qdiag.onnx.values import Handle, Size, Value
 
 aten = torch.ops.aten
@@ -60,7 +61,13 @@ def _at(call: Call, x: Handle, wanted: list[int], factor: list[float] | None, wh
     given: list[float | None] = [None] * count if factor is None else list(factor)
     if mode == "nearest":
         rounding = str(call.attribute("nearest_mode", "round_prefer_floor" if call.opset >= 11 else "floor"))
-        return scope.call(_nearest(call, own, wanted, where, rounding), x, wanted, *given)
+        if _is_plain_nearest(own, wanted, where, rounding):
+            return scope.call(_NEAREST[count], x, wanted, *given)
+        factors = factor or [w / o for w, o in zip(wanted, own, strict=True)]
+        for axis, (size, target, one) in enumerate(zip(own, wanted, factors, strict=True)):
+            places = _places(call, size, target, one, where, rounding)
+            x = scope.call(aten.index_select.default, x, axis + 2, scope.constant(places))
+        return x
     if call.attribute("antialias", 0) or call.attribute("exclude_outside", 0):
         raise call.error("antialiasing and exclude_outside are not computed")
     corners = where == "align_corners"
@@ -75,17 +82,37 @@ def _at(call: Call, x: Handle, wanted: list[int], factor: list[float] | None, wh
     return scope.call(_LINEAR[count], x, wanted, corners, *given)
 
 
-def _nearest(call: Call, own: list[int], wanted: list[int], where: str, rounding: str) -> Any:
+def _is_plain_nearest(own: list[int], wanted: list[int], where: str, rounding: str) -> bool:
     """torch rounds down; a whole factor makes several ways of ONNX the same."""
     whole = all(w % o == 0 for w, o in zip(wanted, own, strict=True))
-    is_floor = where == "asymmetric" and rounding == "floor"
-    same = whole and (
-        (where in ("half_pixel", "pytorch_half_pixel") and rounding in ("round_prefer_floor", "round_prefer_ceil"))
-        or (where == "asymmetric" and rounding == "floor")
-    )
-    if is_floor or same:
-        return _NEAREST[len(wanted)]
-    raise call.error(f"nearest neighbours by {rounding} of {where} coordinates are not computed from {own} to {wanted}")
+    centred = where in ("half_pixel", "pytorch_half_pixel") and rounding in ("round_prefer_floor", "round_prefer_ceil")
+    return (where == "asymmetric" and rounding == "floor") or (whole and centred)
+
+
+def _places(call: Call, size: int, target: int, factor: float, where: str, rounding: str) -> Array:
+    """Which element of an axis each new one takes, by ONNX's formulas."""
+    place = np.arange(target, dtype=np.float32)
+    match where:
+        case "half_pixel":
+            at = (place + 0.5) / factor - 0.5
+        case "pytorch_half_pixel":
+            at = (place + 0.5) / factor - 0.5 if target > 1 else np.zeros(1)
+        case "asymmetric":
+            at = place / factor
+        case "align_corners":
+            at = place * (size - 1) / max(target - 1, 1)
+        case _:
+            raise call.error(f"coordinates by {where} are not computed")
+    match rounding:
+        case "floor":
+            found = np.floor(at)
+        case "ceil":
+            found = np.ceil(at)
+        case "round_prefer_floor":
+            found = np.ceil(at - 0.5)
+        case _:
+            found = np.floor(at + 0.5)
+    return np.asarray(np.clip(found, 0, size - 1), dtype=np.int64)
 
 
 def _grid_sample(call: Call) -> Value:

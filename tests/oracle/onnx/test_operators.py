@@ -280,11 +280,33 @@ def resize(
     return Case(f"{'Upsample' if opset < 10 else 'Resize'} {label}", data, {"x": shape}, constants, attributes, opset)
 
 
-CENTRE = "half_pixel"
+AUDIO = [
+    Case("STFT", "x s w", {"x": (40, 1)}, {"s": np.asarray(5), "w": f(16, low=0.1)}, tolerance=5e-6),
+    Case(
+        "STFT two sides",
+        "x s - l",
+        {"x": (40, 1)},
+        {"s": np.asarray(8), "l": np.asarray(16)},
+        {"onesided": 0},
+        tolerance=5e-6,
+    ),
+    Case("DFT", "x", {"x": (12, 1)}, {}, {"axis": 1}, tolerance=5e-6),
+    Case("DFT one side", "x", {"x": (12, 1)}, {}, {"axis": 1, "onesided": 1}, tolerance=5e-6),
+    Case("DFT complex", "x", {"x": (9, 3, 2)}, {}, {"axis": 1, "inverse": 1}, tolerance=5e-6),
+    Case("DFT new", "x - a", {"x": (12, 1)}, {"a": np.asarray(1)}, {}, opset=20, tolerance=5e-6),
+]
+
 RESIZING = [
     resize("nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
     resize("nearest centres"),
     resize("nearest down", to=(0.5, 0.7), coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+    *(
+        resize(
+            f"nearest {where} {rounding}", to=(1.7, 0.6), coordinate_transformation_mode=where, nearest_mode=rounding
+        )
+        for where in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
+        for rounding in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
+    ),
     resize("linear", mode="linear"),
     resize("linear odd factor", to=(1.7, 2.3), mode="linear"),
     resize("linear corners", mode="linear", coordinate_transformation_mode="align_corners"),
@@ -304,7 +326,7 @@ RESIZING = [
     ),
 ]
 
-CASES = [*UNARY, *ELEMENTWISE, *WINDOWS, *NORMS, *PRODUCTS, *REDUCTIONS, *SHAPES, *RESIZING]
+CASES = [*AUDIO, *UNARY, *ELEMENTWISE, *WINDOWS, *NORMS, *PRODUCTS, *REDUCTIONS, *SHAPES, *RESIZING]
 
 
 def drawn(case: Case, count: int) -> dict[str, Array]:
@@ -340,5 +362,22 @@ def test_an_operator(case: Case) -> None:
 
 def test_every_operator_has_a_case() -> None:
     tried = {case.op for case in CASES} | {"If", "LSTM", "GRU", "RNN", "Shape", "Size", "Range", "ConstantOfShape"}
+    tried |= {"HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix"}  # constants, below
     missing = {kind for kind in OPERATORS if not kind.startswith("qdiag.")} - tried
-    assert missing == {"Swish", "RMSNormalization"}  # of opsets that onnxruntime does not compute here
+    assert missing == {"Swish", "RMSNormalization", "Scatter"}  # of opsets that onnxruntime does not compute here
+
+
+@pytest.mark.parametrize("periodic", [0, 1])
+@pytest.mark.parametrize("op", ["HannWindow", "HammingWindow", "BlackmanWindow"])
+def test_a_window_is_a_constant(op: str, periodic: int) -> None:
+    nodes = [node(op, "n", "w", periodic=periodic), node("Mul", "x w", "y")]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 9])}, {"n": np.asarray(9)})
+    compared(content, [{"x": f(count, 9)} for count in COUNTS])
+
+
+def test_mel_filters_are_a_weight() -> None:
+    numbers = {"a": np.asarray(8), "b": np.asarray(64), "c": np.asarray(16000)}
+    edges = {"d": np.asarray(20.0, np.float32), "e": np.asarray(8000.0, np.float32)}
+    nodes = [node("MelWeightMatrix", "a b c d e", "w"), node("MatMul", "x w", "y")]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 4, 33])}, {**numbers, **edges})
+    compared(content, [{"x": f(count, 4, 33)} for count in COUNTS])

@@ -53,6 +53,12 @@ def test_layers_and_parameters_keep_their_names(tmp_path: Path) -> None:
     assert [layer.clamp for layer in layers if layer.clamp] == [(0.0, 6.0), (0.0, float("inf"))]
 
 
+def test_a_part_is_cut_out_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(small_cnn())
+    with pytest.raises(LoadError, match="no modules"):
+        load_subject(tmp_path / "net.onnx", submodule="block")
+
+
 def test_one_error_lists_every_operator_that_is_missing() -> None:
     inner = onnx_bytes_graph([node("NonZero", "h", "nz", "deep")])
     error = refused(
