@@ -18,10 +18,11 @@ from qdiag.core.measures.measurement import (
     StageTime,
 )
 from qdiag.core.measures.quantizer import QuantizerRecord
-from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, Histogram, RangeRecord, TensorRange
+from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges, Histogram, TensorRange
 from qdiag.core.measures.records import LossRecord, OpRecord, WeightRecord
 from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.core.measures.task import Interval, PairedCounts
+from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from tests.figures import classified, metric, with_metrics
 

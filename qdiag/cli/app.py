@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qdiag.cli.help_text import flowing
 from qdiag.cli.options.roles import guarded
 from qdiag.cli.plain_command import PlainCommand
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
@@ -57,7 +58,9 @@ def make_app(names: Sequence[str] | None = None) -> typer.Typer:
         if names is None or name in names:
             home = import_module(module)
             function = getattr(home, name.replace("-", "_"))
-            made.command(name, cls=PlainCommand, epilog=getattr(home, epilog) if epilog else None)(guarded(function))
+            made.command(
+                name, cls=PlainCommand, help=flowing(function.__doc__), epilog=getattr(home, epilog) if epilog else None
+            )(guarded(function))
     return made
 
 

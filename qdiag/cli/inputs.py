@@ -158,10 +158,14 @@ def _drawn(session: "Session", subject: "Subject", options: DataOptions, shape: 
 
 
 def _exported_shape(subject: "Subject") -> tuple[int, ...] | None:
-    """A saved program remembers the inputs it was exported with."""
+    """A saved program remembers the inputs it was exported with, and an ONNX file may say their shape."""
     from torch import Tensor
     from torch.export import ExportedProgram
 
+    from qdiag.onnx.network import OnnxNetwork
+
+    if isinstance(subject.model, OnnxNetwork):
+        return subject.model.inputs[0].whole_shape
     if not isinstance(subject.model, ExportedProgram) or subject.model.example_inputs is None:
         return None
     args, _ = subject.model.example_inputs

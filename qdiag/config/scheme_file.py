@@ -81,12 +81,22 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
     if base is not None:
         if not isinstance(base, str):
             raise ConfigError("base must be text, the name of a scheme", at=f"{path}: base")
-        # A relative path in a file is meant from that file, as in every other configuration format.
-        nearby = path.parent / base
-        inherited = _read(base if base in preset_names() else str(nearby), (*seen, identity))
+        inherited = _read(_base_of(path, base), (*seen, identity))
         table = _over(table.without("base"), inherited.without("name"))
     default_name = TomlTable({"name": ref if is_preset else path.stem}, {"name": str(path)})
     return table.over(default_name)
+
+
+def _base_of(path: Path, base: str) -> str:
+    """A preset, or a file: a relative path in a file is meant from that file, as in other configuration formats."""
+    if base in preset_names():
+        return base
+    nearby, at = str(path.parent / base), f"{path}: base"
+    if not _is_file(nearby):
+        if base.endswith(".toml"):
+            raise ConfigError(f"base = {base}: no such file", at=at, hint="a relative path is meant from this file")
+        raise _unknown_scheme(base, at)
+    return nearby
 
 
 def _is_file(ref: str) -> bool:
@@ -218,12 +228,12 @@ def _toml(value: Any) -> str:
     return str(value)
 
 
-def _unknown_scheme(name: str) -> ConfigError:
+def _unknown_scheme(name: str, at: str = "`scheme`") -> ConfigError:
     names = preset_names()
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     question = f"did you mean {near[0]}? " if near else ""
     return ConfigError(
         f"no scheme is called {name}",
-        at="`scheme`",
+        at=at,
         hint=f"{question}known: {', '.join(names)}, or the path of a .toml",
     )

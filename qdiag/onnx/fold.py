@@ -32,7 +32,8 @@ def fold_constants(graph: OnnxGraph) -> OnnxGraph:
         else:
             constants.update(_computed(node, constants, graph.opset))
     outputs = tuple(aliases.get(name, name) for name in graph.outputs)
-    return replace(graph, nodes=tuple(nodes), outputs=outputs, constants=constants)
+    computed = {name: (name, "computed") for name in constants if name not in graph.constants}
+    return replace(graph, nodes=tuple(nodes), outputs=outputs, constants=constants, forms=computed)
 
 
 def renamed(node: OnnxNode, aliases: dict[str, str]) -> OnnxNode:

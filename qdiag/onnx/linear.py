@@ -27,10 +27,11 @@ class _Writer:
         self._readers = Counter(name for node in all_nodes(graph) for name in node.inputs)
         self._readers.update(graph.outputs)
         self._made: dict[tuple[str, str], str] = {}
+        self._forms: dict[str, tuple[str, str]] = {}
 
     def run(self) -> OnnxGraph:
         nodes = self._written(self._graph)
-        return replace(self._graph, nodes=nodes, constants=self._constants)
+        return replace(self._graph, nodes=nodes, constants=self._constants, forms={**self._graph.forms, **self._forms})
 
     def _written(self, graph: OnnxGraph) -> tuple[OnnxNode, ...]:
         nodes: list[OnnxNode] = []
@@ -115,6 +116,9 @@ class _Writer:
         if key not in self._made:
             is_alone = self._readers[name] == 1
             self._made[key] = name if is_alone else f"{name}#{how}"
+            stored = self._graph.forms.get(name, (name, how))
+            is_whole = values.size == self._constants[name].size
+            self._forms[self._made[key]] = stored if is_whole else (name, "computed")
             self._constants[self._made[key]] = np.ascontiguousarray(values)
         return self._made[key]
 

@@ -1,7 +1,6 @@
 """From the bytes of a file to a network."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 
 from qdiag.core.listed import listed
@@ -13,24 +12,24 @@ from qdiag.onnx.network import OnnxNetwork
 from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.parameters import find_parameters
 from qdiag.onnx.patterns import recognized
-from qdiag.onnx.read import parse
+from qdiag.onnx.read import Beside, parse
 
 _SHOWN = 8
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 _CONTROL = ("Loop", "Scan", "NonMaxSuppression", "NonZero", "Unique")
 
 
-def load_network(content: bytes, at: str, external: Mapping[str, bytes] | None = None) -> OnnxNetwork:
+def load_network(content: bytes, at: str, beside: Beside | None = None) -> OnnxNetwork:
     """The network of an ONNX file.
 
     Args:
-        content: the file. external: the files beside it that hold tensors, by name.
+        content: the file. beside: reads a file that holds tensors, by its name in this one.
 
     Raises:
         LoadError: the file cannot be read, is quantized already, or has operators that are not known; all of them are
             listed, with their nodes.
     """
-    read = parse(content, at, external)
+    read = parse(content, at, beside)
     _check_operators(read, at)
     try:
         graph = without_unused(with_layers(without_unused(fold_constants(read))))

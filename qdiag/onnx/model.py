@@ -1,7 +1,7 @@
 """What an ONNX file holds, as plain values: nodes, inputs, outputs and constants."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,13 @@ class OnnxInput:
     dims: tuple[int | None, ...] | None
 
     @property
+    def whole_shape(self) -> tuple[int, ...] | None:
+        """With one sample where their number is free; None where another size is."""
+        if not self.dims or any(d is None for d in self.dims[1:]):
+            return None
+        return (self.dims[0] or 1, *(d for d in self.dims[1:] if d is not None))
+
+    @property
     def shape_text(self) -> str:
         """`(?, 3, ?, ?)`."""
         return f"({', '.join('?' if d is None else str(d) for d in self.dims or ())})"
@@ -68,6 +75,8 @@ class OnnxGraph:
     Attributes:
         constants: initializers and what was computed from them; arrays that nobody writes to.
         opset: version of ONNX's own operators.
+        forms: constants that the file has in another form: by name, the name there, and `transposed`, `vector` (of one
+            axis) or `computed`.
     """
 
     nodes: tuple[OnnxNode, ...]
@@ -75,6 +84,7 @@ class OnnxGraph:
     outputs: tuple[str, ...]
     constants: Mapping[str, Array]
     opset: int
+    forms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxGraph":
         del memo

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.exported_program import ModuleCallEntry, ModuleCallSignature
@@ -18,13 +19,16 @@ from torch.export.graph_signature import (
 )
 from torch.utils import _pytree as pytree
 
-from qdiag.errors import CaptureError, DataError
+from qdiag.errors import CaptureError, DataError, QdiagError
 from qdiag.onnx.interpret import interpret
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput
 from qdiag.onnx.parameters import put_parameter
 from qdiag.onnx.recorder import Recorder
 from qdiag.onnx.scope import Eager, to_tensor
 from qdiag.onnx.values import DTYPES, Handle, Known, Value
+
+LIKELY_SIZES = (224, 64, 32, 640)
+"""Of images, where a file leaves them free."""
 
 
 class OnnxNetwork(nn.Module):
@@ -47,6 +51,12 @@ class OnnxNetwork(nn.Module):
     def inputs(self) -> tuple[OnnxInput, ...]:
         """What the network takes."""
         return self._graph.inputs
+
+    @property
+    def origins(self) -> dict[str, tuple[str, str]]:
+        """Of parameters and buffers, the name of the tensor in the file, and its form there (`OnnxGraph.forms`)."""
+        forms = self._graph.forms
+        return {path: forms.get(name, (name, "")) for name, path in self._names.items()}
 
     @property
     def batch_size(self) -> int | None:
@@ -93,6 +103,32 @@ class OnnxNetwork(nn.Module):
         found = [scope.tensor(value) for value in interpret(self._layers, scope, values)]
         constants = [InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(n), n) for n in scope.constants]
         return self._program(scope, [*specs, *user_inputs], constants, found, (args, dict(kwargs)))
+
+    def for_its_own_shape(self) -> ExportedProgram:
+        """The graph for the shape that the file declares, and for a likely one where sizes are free.
+
+        Raises:
+            CaptureError: the graph of no such shape is known.
+        """
+        error: QdiagError | None = None
+        for size in LIKELY_SIZES:
+            try:
+                return self.exported((), self.zeros(size), has_free_batch=False)
+            except QdiagError as problem:
+                error = problem
+        assert error is not None
+        raise CaptureError(
+            f"the file leaves sizes free, and no likely ones fit ({error.message})", at=error.at, hint=error.hint
+        )
+
+    def zeros(self, size: int) -> dict[str, Tensor]:
+        """Inputs of the declared shapes, with one sample, and with this size along free axes."""
+        zeros = {}
+        for described in self.inputs:
+            dims = described.dims if described.dims is not None else (None, 3, None, None)
+            shape = [d or (1 if axis == 0 else size) for axis, d in enumerate(dims)]
+            zeros[described.name] = torch.zeros(shape, dtype=DTYPES.get(described.dtype, torch.float32))
+        return zeros
 
     def _program(
         self, scope: Recorder, specs: list[InputSpec], constants: list[InputSpec], found: list[Handle], arguments: Any

@@ -1,25 +1,26 @@
 """ONNX files, by `onnx-ir`: a protocol buffer with tensors, and nothing in it that runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from qdiag.errors import LoadError, first_line
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput, OnnxNode
 
+Beside: TypeAlias = Callable[[str], bytes]
 OPSET_MIN, OPSET_MAX = 7, 25
 _DEPTH_MAX = 16
 _DAMAGED_HINT = "it is damaged; copy or save it again"
 INSTALL_HINT = "pip install 'qdiag[onnx]'"
 
 
-def parse(content: bytes, at: str, external: "Mapping[str, bytes] | None" = None) -> OnnxGraph:
+def parse(content: bytes, at: str, beside: Beside | None = None) -> OnnxGraph:
     """The network of a file.
 
     Args:
-        content: the whole file. external: the files beside it that hold tensors, by their names in it.
+        content: the whole file. beside: reads a file that holds tensors, by its name in this one.
 
     Raises:
         LoadError: a damaged file, an older or a newer version of the format, tensors without values, or `onnx-ir` is
@@ -32,11 +33,12 @@ def parse(content: bytes, at: str, external: "Mapping[str, bytes] | None" = None
         raise LoadError(f"reading ONNX files needs the package {_package(error)}", at=at, hint=INSTALL_HINT) from error
     try:
         proto = onnx.ModelProto.FromString(content)
-        _fill_external(proto, external or {})
+        _fill_external(proto, beside)
         model = onnx_ir.from_proto(proto)
         _inline_functions(model)
         opset = int(model.opset_imports.get("", 0))
-    except LoadError:
+    except LoadError as error:
+        error.at = error.at or at
         raise
     # onnx and protobuf raise what they like on damaged files
     except Exception as error:
@@ -68,25 +70,29 @@ def _inline_functions(model: Any) -> None:
         InlinePass()(model)
 
 
-def _fill_external(proto: Any, external: Mapping[str, bytes]) -> None:
+def _fill_external(proto: Any, beside: Beside | None) -> None:
     """Tensors that stand in other files get their bytes."""
-    for tensor in external_tensors(proto):
+    files: dict[str, bytes] = {}
+    for tensor in _external_tensors(proto):
         where = {entry.key: entry.value for entry in tensor.external_data}
-        data = external.get(where.get("location", ""))
-        if data is None:
+        location = where.get("location", "")
+        if beside is None:
             raise LoadError(
-                f"the values of {tensor.name} are not there: the file keeps them in {where.get('location', '?')!r}",
-                hint="put that file beside the ONNX file, or save it with its tensors inside",
+                f"the values of {tensor.name} stand in another file, {location!r}",
+                hint="save the network with its tensors inside",
             )
+        if location not in files:
+            files[location] = beside(location)
+        data = files[location]
         start = int(where.get("offset", 0) or 0)
         length = int(where.get("length", 0) or 0) or len(data) - start
         if start < 0 or length < 0 or start + length > len(data):
-            raise LoadError(f"{where['location']} is too short for the values of {tensor.name}", hint=_DAMAGED_HINT)
+            raise LoadError(f"{location} is too short for the values of {tensor.name}", hint=_DAMAGED_HINT)
         tensor.ClearField("external_data")
         tensor.MergeFrom(type(tensor)(raw_data=data[start : start + length], data_location=0))
 
 
-def external_tensors(proto: Any) -> Iterator[Any]:
+def _external_tensors(proto: Any) -> Iterator[Any]:
     """Tensors of a model, with those of its nodes and inner graphs, that stand in other files."""
     return (tensor for tensor in _tensors(proto.graph, 0) if tensor.data_location == 1)
 

@@ -123,8 +123,9 @@ class Recorder(Scope):
             return (item.first, item.second)[lane] if isinstance(item, Samples) else item
 
         args, kwargs = pytree.tree_map(leaf, args), {key: leaf(item) for key, item in kwargs.items()}
-        makes = "dtype" in kwargs and not any(isinstance(a, Tensor) for a in pytree.tree_leaves(args))
-        with torch.no_grad(), torch.device("meta") if makes else nullcontext():
+        if "dtype" in kwargs and not any(isinstance(a, Tensor) for a in pytree.tree_leaves(args)):
+            kwargs["device"] = "meta"
+        with torch.no_grad():
             return target(*args, **kwargs)
 
     def _placeholder(self, name: str, value: Any) -> fx.Node:

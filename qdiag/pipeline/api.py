@@ -1,7 +1,9 @@
 """The same from Python: objects in, one frozen result out."""
 
+from dataclasses import replace
+
 from qdiag.capture.state import own_randomness
-from qdiag.config import DEFAULT_PRESET, load_scheme
+from qdiag.config import DEFAULT_PRESET
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import TaskKind
@@ -107,6 +109,7 @@ def ranges(
     model: Model,
     batches: object,
     *,
+    scheme: QuantScheme | str | None = None,
     fold_batchnorm: bool = True,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -115,15 +118,15 @@ def ranges(
 
     Args:
         model, batches, device: as in `measure`.
+        scheme: whose quantizers stand beside the ranges, calibrated on the same samples; without it, none do.
+        fold_batchnorm: False keeps BatchNorm apart, whatever the scheme says.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
+    resolved = scheme_of(DEFAULT_PRESET if scheme is None else scheme)
+    if not fold_batchnorm:
+        resolved = replace(resolved, fold_batchnorm=False)
     with open_session(device=device, progress=progress) as session, own_randomness():
-        return range_subject(
-            session,
-            subject_of(model),
-            datasets_of(batches, None),
-            load_scheme(DEFAULT_PRESET),
-            fold_batchnorm=fold_batchnorm,
-        )
+        datasets, subject = datasets_of(batches, None), subject_of(model)
+        return range_subject(session, subject, datasets, resolved, with_quantizers=scheme is not None)

@@ -22,6 +22,7 @@ from qdiag.loaders.models.tensors import NamedTensors
 from qdiag.loaders.models.values import fingerprint_tensors
 from qdiag.numerics.batchnorm import batch_norm_affine
 from qdiag.numerics.bn_audit import dead_channels, folded_max_abs, gain_outliers, live_mask, range_cost
+from qdiag.onnx.network import OnnxNetwork
 from qdiag.pipeline.facts import model_info
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
@@ -78,6 +79,8 @@ def find_norms(model: Subject | NamedTensors, assumed_eps: float = ASSUMED_EPS) 
     network: nn.Module | ExportedProgram = model.model
     if isinstance(network, ExportedProgram):
         return norms_of_program(network)
+    if isinstance(network, OnnxNetwork):
+        return norms_of_program(network.for_its_own_shape())
     if isinstance(network, torch.jit.ScriptModule):
         return norms_of_script(network)
     return norms_of_module(network)

@@ -61,6 +61,13 @@ def fuse_experiment(session: Session, experiment: Experiment) -> Fused:
     return Fused(blocks, fused, with_program(session, case, fused.program, case.scheme))
 
 
+def fused_records(session: Session, case: Case, fused: Fused) -> tuple[BranchBlock, ...]:
+    """The blocks of a case beside their one convolution, as they were seen on the calibration data; no errors yet."""
+    seen = endings(fused.case, fused.program) if fused.case is not None else {}
+    values = watch_blocks(case.program, case.network, fused.blocks, seen, case.calibration, session.progress)
+    return tuple(block_record(block, case, fused.case, fused.program, values[block.name]) for block in fused.blocks)
+
+
 def watched_blocks(session: Session, case: Case) -> tuple[BranchBlock, ...]:
     """The blocks as they were seen on the calibration data, nothing fused or quantized; empty without any."""
     with torch.no_grad():
@@ -88,13 +95,11 @@ def measure_branches(
     case = experiment.case
     fused = fuse_experiment(session, experiment)
     after_case = fused.case
-    seen = endings(after_case, fused.program) if after_case is not None else {}
     with session.watch.stage("branches"):
-        values = watch_blocks(case.program, case.network, fused.blocks, seen, case.calibration, session.progress)
-        records = [block_record(block, case, after_case, fused.program, values[block.name]) for block in fused.blocks]
+        records = fused_records(session, case, fused)
     with session.watch.stage("measure before"):
         before = measure_experiment(session.timed_anew(), experiment)
-    report = BranchesReport(experiment.model, tuple(records), before, versions=versions())
+    report = BranchesReport(experiment.model, records, before, versions=versions())
     if after_case is None:
         return replace(report, stages=session.watch.stages)
     with session.watch.stage("measure after"):

@@ -1,22 +1,24 @@
 """`qdiag ranges`: where the values of every weight and every layer's output lie."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from qdiag.batches import Datasets
-from qdiag.capture.program import Program
-from qdiag.core.measures.ranges import RangeRecord
-from qdiag.core.measures.size import NetworkSize
+from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe
+from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.pipeline.facts import data_info, model_info
 from qdiag.pipeline.preparation.fixed_batches import in_batches_of
 from qdiag.pipeline.preparation.inputs import inputs_for, naming
 from qdiag.pipeline.preparation.prepare import prepare
+from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.network import Network
+from qdiag.simulate.selectors import with_names
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
@@ -24,25 +26,29 @@ from qdiag.subject import Subject
 
 
 def range_subject(
-    session: Session, subject: Subject, datasets: Datasets, size_scheme: QuantScheme, *, fold_batchnorm: bool = True
+    session: Session, subject: Subject, datasets: Datasets, scheme: QuantScheme, *, with_quantizers: bool = False
 ) -> RangeReport:
     """One float pass over the measured samples, per tensor and per channel; the subject is left as it was.
 
     Args:
-        size_scheme: nothing is quantized; the size that the network would have is told for this scheme, of minimum and
-            maximum.
+        scheme: nothing is quantized; the size is that which the network would have under this scheme, and its
+            quantizers are calibrated on these samples.
+        with_quantizers: they are part of the records.
 
     Raises:
-        QdiagError: the model or the data cannot be used; says what, where and what to do.
+        QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
     with session.stage("capture"), naming(datasets.evaluation):
-        datasets = inputs_for(subject, datasets)
-        program, network, capture = prepare(subject, (datasets.evaluation,), fold=fold_batchnorm, device=session.device)
+        datasets, fold = inputs_for(subject, datasets), scheme.fold_batchnorm
+        program, network, capture = prepare(subject, (datasets.evaluation,), fold=fold, device=session.device)
         datasets = in_batches_of(datasets, capture.batch_size)
+    named = with_names(scheme, network.graph)
     with session.watch.stage("observe"):
-        seen = session.observe(network, datasets.evaluation, size_scheme, glance=False)
-        records = _records(network, seen)
-        size = _size(session, program, network, seen, datasets, size_scheme)
+        seen = session.observe(network, datasets.evaluation, named, glance=False)
+        plan = _plan(session, network, seen, named)
+        records = _records(network, seen, plan if with_quantizers else None)
+        parts = (datasets.evaluation, datasets.evaluation)
+        size = network_size(Case(program, network, network, named, plan, seen, *parts)) if plan is not None else None
     with session.stage("data digest"):
         data = data_info(datasets, session.seed)
     return RangeReport(
@@ -53,34 +59,40 @@ def range_subject(
         versions=versions(),
         stages=session.watch.stages,
         size=size,
-        size_scheme=size_scheme.name,
+        size_scheme=scheme.name,
+        scheme=named if with_quantizers else None,
     )
 
 
-def _size(
-    session: Session,
-    program: Program,
-    network: Network,
-    seen: Mapping[str, Observation],
-    datasets: Datasets,
-    scheme: QuantScheme,
-) -> NetworkSize | None:
+def _plan(session: Session, network: Network, seen: Mapping[str, Observation], scheme: QuantScheme) -> QuantPlan | None:
     try:
-        plan = session.plan(network, seen, scheme)
+        return session.plan(network, seen, scheme)
     except CalibrationError:  # the table shows where values are not finite
         return None
-    return network_size(Case(program, network, network, scheme, plan, seen, datasets.evaluation, datasets.evaluation))
 
 
-def _records(network: Network, observations: Mapping[str, Observation]) -> tuple[RangeRecord, ...]:
+def _records(
+    network: Network, observations: Mapping[str, Observation], plan: QuantPlan | None
+) -> tuple[RangeRecord, ...]:
     records = []
     for layer in network.graph.layers:
+        own = plan.layers.get(layer.name) if plan is not None else None
         if layer.weight is not None:
             tensor, channels = observe(network.program.constants[layer.weight], channel_axis=layer.weight_axis)
             if tensor is None:
                 raise CalibrationError("the weight holds no finite value", at=layer.name)
-            records.append(RangeRecord(layer.name, "weight", tensor, channels))
+            found = RangeRecord(layer.name, "weight", tensor, channels)
+            records.append(_quantized(found, own.weight if own is not None else None))
         seen = observations.get(layer.name)
         if seen is not None:
-            records.append(RangeRecord(layer.name, "activation", seen.statistics.range, seen.channels))
+            found = RangeRecord(layer.name, "activation", seen.statistics.range, seen.channels)
+            records.append(_quantized(found, own.output if own is not None else None, own))
     return tuple(records)
+
+
+def _quantized(record: RangeRecord, quantizer: Quantizer | None, owner: LayerPlan | None = None) -> RangeRecord:
+    """With the quantizer of the tensor, where it has one."""
+    if quantizer is None:
+        return record
+    found = replace(quantizer.record(), shared_with=owner.shared_with if owner is not None else None)
+    return replace(record, quantizer=found, has_one_range=quantizer.granularity == "per_tensor")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from qdiag.core.reproductions.drawings import Drawing
 from qdiag.core.reproductions.expectations import Expectation, Judged, Reason
 from qdiag.core.reproductions.reproduction import Reproduction
+from qdiag.core.reproductions.seeds import Place
 from qdiag.reproduce.lab import Lab
 
 
@@ -18,6 +19,7 @@ class PaperExperiment:
         rows: keys of the variants. columns: keys of the figures; words are in `qdiag.writers.words.reproductions`.
         run_seed: trains and measures everything once, and writes it down in the lab.
         reasons: of an expectation that does not hold, as far as the results tell.
+        level: where the accuracy of the float network stands; where that is at the level of chance, nothing is decided.
         digit_epochs: unit of the trainings on the digits that come with the package.
         epochs_at_most: what more time does not go beyond.
     """
@@ -29,5 +31,6 @@ class PaperExperiment:
     drawings: tuple[Drawing, ...]
     run_seed: Callable[[Lab], None]
     reasons: Callable[[Reproduction, Judged], tuple[Reason, ...]]
+    level: Place | None = None
     digit_epochs: int = 30
     epochs_at_most: int = 200

@@ -31,6 +31,9 @@ from qdiag.train.plain.settings import PlainSettings
 from qdiag.train.settings import TrainingSettings
 from qdiag.zoo import build
 
+_MANY = 4000
+"""Training images from which on an update may have many of them."""
+
 
 @dataclass
 class Lab:
@@ -56,6 +59,11 @@ class Lab:
     def datasets(self) -> Datasets:
         """The images that calibrate, and those that are measured."""
         return self.images.datasets
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of an update: more where there are many, so that an epoch takes less time."""
+        return 32 if len(self.images.trained) < _MANY else 128
 
     def build(self, name: str, **arguments: object) -> nn.Module:
         """A network of the zoo for these images; one seed and one name give the same initial weights each time."""
@@ -175,9 +183,10 @@ class Lab:
         """Writes down a line of a drawing."""
         self._curves.append(Curve(drawing, row, tuple(map(float, values)), tuple(labels)))
 
-    def result(self, seconds: float) -> SeedResult:
+    def result(self, seconds: float, cpu_seconds: float) -> SeedResult:
         """Everything that was written down."""
-        return SeedResult(self.seed, tuple(self._measured), tuple(self._curves), self._trained_epochs, seconds)
+        measured, curves = tuple(self._measured), tuple(self._curves)
+        return SeedResult(self.seed, measured, curves, self._trained_epochs, seconds, cpu_seconds)
 
     def _stage(self, name: str) -> str:
         return f"seed {self.seed}, {name}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from qdiag.core.reproductions.expectations import judge
+from qdiag.core.reproductions.expectations import Reason, judge
 from qdiag.core.reproductions.reproduction import Images, Reproduction, RunInfo
 from qdiag.core.reproductions.seeds import SeedResult
 from qdiag.errors import ConfigError
@@ -19,6 +19,9 @@ from qdiag.reproduce.stored_seed import EPOCHS, SEEDS
 from qdiag.simulate.passes.pass_cache import PassKeeper
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
+
+_ABOVE_CHANCE = 2.0
+"""A network that has learned is right so many times as often as one that guesses."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ class _Runner:
         """A finished one of an earlier run, or it is run."""
 
         def run() -> SeedResult:
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             lab = self.lab(seed, epochs)
             self.experiment.run_seed(lab)
-            return lab.result(time.perf_counter() - started)
+            return lab.result(time.perf_counter() - started, time.process_time() - cpu_started)
 
         key = ("seed", self.experiment.name, self.images.digest, self.request.width, seed, epochs)
         return self.session.passes.finished("reproduce", SEEDS, run, batches=(), depends_on=key)
@@ -130,10 +133,24 @@ def run_experiment(
         versions=versions(),
     )
     judged = [judge(expectation, seeds) for expectation in experiment.expectations]
+    chance = _chance(found, experiment)
+    if chance is not None:
+        undecided = [replace(one, outcome="undecided", reasons=(chance,)) for one in judged]
+        return replace(found, judged=tuple(undecided))
     explained = [
         one if one.outcome == "holds" else replace(one, reasons=experiment.reasons(found, one)) for one in judged
     ]
     return replace(found, judged=tuple(explained))
+
+
+def _chance(result: Reproduction, experiment: PaperExperiment) -> Reason | None:
+    """The float network did not learn, so that nothing which is compared with it says anything."""
+    if experiment.level is None:
+        return None
+    level, chance = result.cell(experiment.level.row, experiment.level.column), 100.0 / result.run.images.class_count
+    if level.mean > _ABOVE_CHANCE * chance:
+        return None
+    return Reason("chance", {"top1": level.mean, "chance": chance, "epochs": result.run.epochs})
 
 
 def _image_facts(images: ImageSet, seed: int) -> Images:

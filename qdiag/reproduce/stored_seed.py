@@ -6,6 +6,8 @@ from dataclasses import asdict
 from qdiag.core.reproductions.seeds import Curve, Measured, Place, SeedResult
 from qdiag.simulate.passes.pass_cache import Codec
 
+_TIMES = ("seconds", "cpu_seconds")
+
 
 def _encoded(result: SeedResult) -> bytes:
     return json.dumps(asdict(result)).encode()
@@ -18,7 +20,7 @@ def _decoded(data: bytes) -> SeedResult:
         Curve(found["drawing"], found["row"], tuple(found["values"]), tuple(found["labels"]))
         for found in plain["curves"]
     )
-    return SeedResult(plain["seed"], measured, curves, plain["trained_epochs"], plain["seconds"])
+    return SeedResult(plain["seed"], measured, curves, plain["trained_epochs"], *(plain[name] for name in _TIMES))
 
 
 SEEDS = Codec(_encoded, _decoded)

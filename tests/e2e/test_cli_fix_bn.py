@@ -174,35 +174,6 @@ def test_a_frozen_program_has_no_batchnorm_left(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_mobilenet_v1_comes_back(real_data: Path, tmp_path: Path) -> None:
-    model = str(real_data / "mobilenet_v1_0.75_224.safetensors")
-    images = ["--data", str(real_data / "imagenet_val_600"), "--preset", "tf", "--crop", "224"]
-    images += ["--samples", "300"]
-    report = tmp_path / "fix.json"
-    arguments = ["--arch", "zoo:mobilenet_v1?width=0.75", "-o", str(tmp_path / "fixed.safetensors"), *images]
-    assert run(["fix-bn", model, *arguments, "--method", "mean", "--json", str(report), "--quiet"]) == 0
-    fix = result_of(report)
-    assert (fix.fixed_count, len(fix.refused_channels)) == (42, 0)
-    depthwise = {layer.name: len(layer.channels) for layer in fix.batchnorms if ".dw_bn" in layer.name}
-    assert depthwise == {
-        f"blocks.{i}.dw_bn": n for i, n in ((0, 10), (1, 2), (2, 2), (5, 1), (10, 1), (11, 1), (12, 4))
-    }
-    change, before, after = fix.float_change, fix.before, fix.after
-    assert change is not None
-    assert before is not None
-    assert after is not None
-    assert change.relative_delta < 1e-5
-    assert top1_of(change.task) is not None
-    assert top1_of(change.task).reference_percent == top1_of(change.task).simulated_percent
-    assert top1_of(change.task).reference_percent == pytest.approx(76.4, abs=2.0)
-    assert top1_of(before.task) is not None
-    assert top1_of(before.task).simulated_percent == pytest.approx(9.0, abs=2.0)
-    assert top1_of(after.task) is not None
-    assert top1_of(after.task).simulated_percent == pytest.approx(65.4, abs=2.0)
-
-
-@pytest.mark.real
-@pytest.mark.slow
 def test_harmless_dead_channels_stay_harmless(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

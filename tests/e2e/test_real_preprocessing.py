@@ -1,12 +1,11 @@
 """Real networks on their own pixels say nothing; on pixels prepared for another network they say what to use."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import qdiag
+from qdiag.cli.app import run
 from qdiag.writers.json.measurement import from_json
 from qdiag.writers.words.preprocessing import preprocessing_warning
 
@@ -21,19 +20,19 @@ NETWORKS = {
 }
 
 
-def measured(folder: Path, weights: str, preset: str) -> qdiag.Measurement:
+def measured(folder: Path, weights: str, preset: str, to: Path) -> qdiag.Measurement:
     arch, data, _ = NETWORKS[weights]
-    command = [sys.executable, "-m", "qdiag", "sqnr", str(folder / f"{weights}.safetensors"), "--preset", preset]
-    command += ["--arch", f"{folder / 'networks.py'}:{arch}", "--data", str(folder / data), "--samples", "64"]
-    command += ["--crop", "224"] if data == "imagenet_val_600" else []
-    done = subprocess.run([*command, "--json", "-", "--quiet"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return from_json(done.stdout)
+    line = ["sqnr", str(folder / f"{weights}.safetensors"), "--preset", preset, "--samples", "64", "--quiet"]
+    line += ["--arch", f"{folder / 'networks.py'}:{arch}", "--data", str(folder / data), "--json", str(to / "r.json")]
+    line += ["--crop", "224", "--calib-samples", "64"] if data == "imagenet_val_600" else []
+    assert run(line) == 0
+    return from_json((to / "r.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_on_its_own_pixels_nothing_is_said(name: str, real_data: Path) -> None:
-    result = measured(real_data, name, NETWORKS[name][2])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "mobilenet_v1_0.75_224"])
+def test_on_its_own_pixels_nothing_is_said(name: str, real_data: Path, tmp_path: Path) -> None:
+    """Nor of MobileNet on photographs, which `test_real_networks.py` measures anyway."""
+    result = measured(real_data, name, NETWORKS[name][2], tmp_path)
     check = result.preprocessing
     assert check is not None and check.worst is not None
     assert check.worst.distance < 0.5, "far within the limits"
@@ -53,9 +52,9 @@ def test_on_its_own_pixels_nothing_is_said(name: str, real_data: Path) -> None:
     ],
 )
 def test_on_pixels_for_another_network_the_right_ones_are_proposed(
-    name: str, wrong: str, proposed: set[str], real_data: Path
+    name: str, wrong: str, proposed: set[str], real_data: Path, tmp_path: Path
 ) -> None:
-    result = measured(real_data, name, wrong)
+    result = measured(real_data, name, wrong, tmp_path)
     check = result.preprocessing
     assert check is not None and check.better is not None
     assert not check.is_as_trained

@@ -1,6 +1,7 @@
 """What a gate writes, word for word."""
 
 import io
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -25,8 +26,15 @@ from tests.golden.test_golden import HELP_WRITTEN_WITH
 Check = Callable[[str, str], None]
 
 
-def table(result: GateResult, width: int) -> str:
-    console = PrintableConsole(file=io.StringIO(), width=width, highlight=False, legacy_windows=False)
+def table(result: GateResult, width: int, *, is_terminal: bool = False) -> str:
+    console = PrintableConsole(
+        file=io.StringIO(),
+        width=width,
+        highlight=False,
+        legacy_windows=False,
+        force_terminal=is_terminal,
+        no_color=True,
+    )
     print_gate(console, gate_with_options(result))
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
@@ -41,6 +49,15 @@ def test_table_on_a_narrow_terminal(check_golden: Check) -> None:
     text = table(failed(), 80)
     assert "FAIL" in text
     check_golden("gate_narrow.txt", text)
+
+
+def test_a_terminal_wraps_all_but_commands() -> None:
+    """A log has the same words in one line each."""
+    lines = [re.sub("\x1b[^m]*m", "", line).rstrip() for line in table(failed(), 80, is_terminal=True).splitlines()]
+    in_log = table(failed(), 80).splitlines()
+    assert [line for line in lines if len(line) > 80] == [line for line in in_log if line.startswith("repair")] != []
+    assert [line for line in in_log if len(line) > 80 and not line.startswith("repair")]
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(in_log).split())
 
 
 @pytest.mark.parametrize("make", [failed, undecided, unjudged, depth_error, overlooked])

@@ -106,6 +106,59 @@ def _checkpoints() -> list[bytes]:
     return [*zipped, legacy, pickle.dumps(state)]
 
 
+def _networks() -> list[bytes]:
+    """ONNX: a small CNN, and a branch with a recurrent layer and spelled-out shapes."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    def random(*shape: int) -> np.ndarray:
+        return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+    def made(nodes: list, shape: list, tensors: dict[str, np.ndarray], opset: int) -> bytes:
+        values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)]
+        kept = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+        graph = helper.make_graph(nodes, "g", values, [helper.make_empty_tensor_value_info("y")], kept)
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8
+        ).SerializeToString()
+
+    node = helper.make_node
+    cnn = [
+        node("Conv", ["x", "w", "b"], ["c"], "conv", pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("BatchNormalization", ["c", "b", "b", "b", "v"], ["n"], "bn"),
+        node("Clip", ["n"], ["r"], "clip", min=0.0, max=6.0),
+        node("GlobalAveragePool", ["r"], ["p"], "pool"),
+        node("Flatten", ["p"], ["f"], "flatten"),
+        node("Gemm", ["f", "m"], ["y"], "head", transB=1),
+    ]
+    numbers = {"w": random(4, 3, 3, 3), "b": random(4), "v": np.ones(4, np.float32), "m": random(5, 4)}
+    shapes = [
+        node("Shape", ["x"], ["s"], "shape"),
+        node("Gather", ["s", "zero"], ["n"], "first"),
+        node("Unsqueeze", ["n", "axes"], ["u"], "axes"),
+        node("Concat", ["u", "rest"], ["to"], "to", axis=0),
+        node("Reshape", ["x", "to"], ["r"], "reshape"),
+        node("Sigmoid", ["r"], ["g"], "gate"),
+        node("Mul", ["r", "g"], ["k"], "silu"),
+        node("MatMul", ["k", "mm"], ["y"], "product"),
+    ]
+    sizes = {"zero": np.asarray(0), "axes": np.asarray([0]), "rest": np.asarray([3, 8]), "mm": random(8, 2)}
+    return [made(cnn, ["N", 3, 8, 8], numbers, 9), made(shapes, ["N", 3, 2, 4], sizes, 13)]
+
+
+def _network(path: Path) -> None:
+    """Read, run on inputs of its own shape, and recorded."""
+    from qdiag.errors import QdiagError
+    from qdiag.loaders.models.formats import load_subject
+    from qdiag.onnx.network import OnnxNetwork
+
+    model = load_subject(path).model
+    assert isinstance(model, OnnxNetwork)
+    with contextlib.suppress(QdiagError):
+        model.for_its_own_shape()
+        with torch.no_grad():
+            model(**model.zeros(8))
+
+
 def _weights() -> list[bytes]:
     return [safetensors.torch.save(dict(small_net().state_dict()), {"format": "pt"})]
 
@@ -293,6 +346,7 @@ READERS: dict[str, Reader] = {
     "torchscript": Reader(_scripts, _model, "model.ts"),
     "checkpoint": Reader(_checkpoints, _state, "model.pt"),
     "safetensors": Reader(_weights, _state, "model.safetensors"),
+    "onnx": Reader(_networks, _network, "model.onnx", needs=("onnx", "onnx_ir")),
     "npz": Reader(_npz, _data, "data.npz"),
     "npy": Reader(_npy, _data, "data.npy"),
     "torch data": Reader(_torch_data, _data, "data.pt"),

@@ -71,17 +71,21 @@ def branches(
 
     [bold]How to read the tables[/]
 
-    [cyan]C1[/]         Rounding of the fused weight alone: the lower SQNR of the weight's median
-               channel and of the block's output.
-    [cyan]C2[/]         SQNR of the block's output when its input and this output are rounded.
-    [cyan]as read[/]    SQNR at the end of the block, inside the quantized network with branches.
+    [cyan]C1[/]         Rounding of the fused weight alone: the lower SQNR of the weight's
+               median channel and of the block's output.
+    [cyan]C2[/]         SQNR of the block's output when its input and this output are
+               rounded.
+    [cyan]as read[/]    SQNR at the end of the block, inside the quantized network with
+               branches.
     [cyan]fused[/]      The same inside the fused network.
-    [cyan]sum over[/]   Variance of the sum over the sum of the branches' variances: above 1 the
-               branches rise and fall together.
+    [cyan]sum over[/]   Variance of the sum over the sum of the branches' variances: above
+               1 the branches rise and fall together.
     [cyan]alpha[/]      gamma / sqrt(variance + eps) of the branch's BatchNorm.
-    [cyan]beta distance[/]  Root mean square of beta + E(identity)/2 over that of E(identity)/2.
-    [cyan]verdict[/]    Which condition does not hold, and the branch without which it would be
-               better by 6 dB or more; or that fusion takes 3 dB or more from the block.
+    [cyan]beta distance[/]  Root mean square of beta + E(identity)/2 over that of
+                   E(identity)/2.
+    [cyan]verdict[/]    Which condition does not hold, and the branch without which it
+               would be better by 6 dB or more; or that fusion takes 3 dB or more
+               from the block.
     """
     stdout_is_taken = check_single_stdout(json, csv)
     resolved = scheme.resolved

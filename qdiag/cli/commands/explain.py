@@ -27,6 +27,10 @@ EXPLAIN_EPILOG = """
 
 _WIDTH = 100
 """Columns of a page at most: longer lines are hard to read."""
+_TAKEN_IN = (
+    "Where this finding stands for others at the same layers, the repairs of those are tried too, and where another "
+    "one stands for it, its repairs are tried there."
+)
 _ENTRY = re.compile(r"^(\w+(?: \[[^\]]*\])?): (.*)$", re.DOTALL)
 
 CodeArgument = Annotated[
@@ -99,6 +103,8 @@ def _print_page(console: Console, code: Code) -> None:
         how = "keeps the scheme" if repair.keeps_scheme else "a way around"
         grid.add_row(Text(repair.name, style="cyan"), repair.title, Text(how, style="dim"))
     console.print(Padding(grid if repairs else Text("none"), (0, 0, 0, 4)))
+    console.print()
+    console.print(Text(_TAKEN_IN, style="dim"))
 
 
 def _parts(paragraph: str) -> Iterator[RenderableType]:

@@ -10,13 +10,16 @@ from qdiag.cli.options.common import (
     JsonOption,
     NoFoldOption,
     PlotOption,
+    SetOption,
+    ShownSchemeOption,
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.ranges import print_ranges
-from qdiag.config import DEFAULT_PRESET, load_preset
+from qdiag.config import DEFAULT_PRESET
 
 RANGES_EPILOG = """
 [bold]Examples[/]
@@ -24,6 +27,8 @@ RANGES_EPILOG = """
 [cyan]qdiag ranges net.pt2 --data photos/ --preset imagenet --plot ranges.png[/]
 
 Weights as they are stored, BatchNorm not folded in:  [cyan]qdiag ranges net.pt2 --data photos/ --no-fold[/]
+
+What the steps of a scheme make of them:  [cyan]qdiag ranges net.pt2 --data photos/ --scheme w4a8[/]
 
 [bold]Exit codes[/]
 
@@ -35,6 +40,8 @@ Weights as they are stored, BatchNorm not folded in:  [cyan]qdiag ranges net.pt2
 def ranges(
     model: ModelOptions,
     data: DataOptions,
+    scheme: ShownSchemeOption = None,
+    set_: SetOption = None,
     no_fold: NoFoldOption = False,
     json: JsonOption = None,
     csv: CsvOption = None,
@@ -45,7 +52,8 @@ def ranges(
     """Show where the values of every weight and every layer output lie.
 
     The network runs in float. The weights are those that a backend would quantize,
-    with BatchNorm folded in, unless --no-fold is given.
+    with BatchNorm folded in, unless --no-fold is given. With --scheme, the quantizers
+    of that scheme stand beside the ranges, calibrated on the same samples.
 
     [bold]How to read the table[/]
 
@@ -54,15 +62,21 @@ def ranges(
     [cyan]kurtosis[/]         3 for a Gaussian, larger with outliers.
     [cyan]spread[/]           Bits that the median channel loses to the widest one
                      when all channels share one scale.
+    [cyan]quantized[/]        With --scheme: what the quantizer can represent, of the
+                     widest channel where each has its own, and the step at 0.
+    [cyan]median[/]           With --scheme: bits that the median channel has, where
+                     all channels share one quantizer.
     """
     stdout_is_taken = check_single_stdout(json, csv)
+    is_shown = scheme is not None or bool(set_)
+    resolved = SchemeOptions(scheme or DEFAULT_PRESET, set_, no_fold=no_fold).resolved
     watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.ranges import range_subject
 
         subject = open_subject(model)
         datasets = open_data(data, model, subject, session)
-        report = range_subject(session, subject, datasets, load_preset(DEFAULT_PRESET), fold_batchnorm=not no_fold)
+        report = range_subject(session, subject, datasets, resolved, with_quantizers=is_shown)
     from qdiag.files.atomic import write_file
 
     write_result(json, report)

@@ -97,7 +97,7 @@ def report(
     parts = [part for part in REPORT_PARTS if part in wanted]
     written = write_report(found, output, before=earlier, parts=parts)
     console = stdout_console()
-    console.print(headline(found), markup=False, highlight=False, soft_wrap=True)
+    console.print(headline(found), markup=False, highlight=False, soft_wrap=not console.is_terminal)
     for path in written:
         if path.parent == output:
             console.print(str(path), markup=False, highlight=False, soft_wrap=True)

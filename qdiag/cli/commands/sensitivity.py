@@ -55,9 +55,11 @@ def sensitivity(
     [bold]How to read the table[/]
 
     [cyan]alone[/]        Only this layer is quantized: SQNR at the output, and the task.
-    [cyan]without it[/]   Everything is quantized except this layer: what keeping it in float gives.
-    [cyan]estimate[/]     Squared gradient of the loss times squared local error (Fisher), from one
-                 backward pass: an order of the layers, at the price of about three passes.
+    [cyan]without it[/]   Everything is quantized except this layer: what keeping it in
+                 float gives.
+    [cyan]estimate[/]     Squared gradient of the loss times squared local error (Fisher),
+                 from one backward pass: an order of the layers, at the price of
+                 about three passes.
 
     Layers share what comes before them, so a sweep over L layers costs about L/2 passes each.
     """

@@ -18,8 +18,8 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         show_default=False,
-        help=".pt2, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that builds "
-        "a network, in the forms of --arch.",
+        help=".pt2, .onnx, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that "
+        "builds a network, in the forms of --arch.",
     ),
     Reads(),
 ]
@@ -61,6 +61,16 @@ InputShapeOption = Annotated[
 SchemeOption = Annotated[
     str,
     scheme_option("--scheme", metavar="NAME|FILE", help="A preset of `qdiag schemes`, or a TOML file of your own."),
+    Reads(),
+]
+ShownSchemeOption = Annotated[
+    str | None,
+    scheme_option(
+        "--scheme",
+        metavar="NAME|FILE",
+        help="Also show what the quantizers of this scheme make of the ranges: a preset of `qdiag schemes`, or a TOML "
+        "file of your own.",
+    ),
     Reads(),
 ]
 SetOption = Annotated[

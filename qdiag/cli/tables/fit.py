@@ -44,8 +44,14 @@ _NAME_AT_LEAST = 14
 _WRAPPED_AT_LEAST = 35
 
 
-def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T]) -> Table:
-    """The name column, and as many of the others as fit beside it."""
+def fit_table(
+    console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T], *, names_left_out: bool = False
+) -> Table:
+    """The name column, and as many of the others as fit beside it.
+
+    Args:
+        names_left_out: a line below the table names the columns that did not fit.
+    """
     names = [name.cell(row) for row in rows]
     widest = max([name_text.cell_len for name_text in names] + [len(line) for line in name.header.split("\n")])
     cells = [[column.cell(row) for row in rows] for column in columns]
@@ -60,7 +66,18 @@ def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], r
             break
         kept.discard(i)
     room = max(console.width - sum(widths[k] for k in kept), _NAME_AT_LEAST)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    left_out = [column.header.replace("\n", " ") for i, column in enumerate(columns) if i not in kept]
+    caption = f"No room for {', '.join(left_out)}: use a wider terminal, or --json." if left_out else None
+    shown = caption if names_left_out else None
+    table = Table(
+        caption=shown,
+        caption_style="dim",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1),
+    )
     table.add_column(name.header, no_wrap=True)
     for i in sorted(kept):
         table.add_column(columns[i].header, justify="left" if columns[i].is_left else "right", no_wrap=True)

@@ -1,6 +1,7 @@
 """The table of `qdiag gate`: one row per threshold, then what to do about it."""
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
@@ -21,6 +22,8 @@ from qdiag.writers.words.gate import (
 )
 from qdiag.writers.words.size import size_words
 
+_WORD = 13
+"""Columns of the word that a line begins with."""
 STYLES: dict[GateStatus, str] = {
     "pass": "green",
     "warn": "yellow",
@@ -33,7 +36,7 @@ STYLES: dict[GateStatus, str] = {
 def print_gate(console: Console, result: GateResult) -> None:
     """Table, details, causes, notes, and the verdict as the last line."""
     checks, rest = shown_checks(result)
-    console.print(Text(_head(result)), soft_wrap=True)
+    console.print(Text(_head(result)), soft_wrap=not console.is_terminal)
     if result.size is not None:
         _say(console, "size", "; ".join(size_words(result.size)), "dim")
     console.print()
@@ -46,7 +49,7 @@ def print_gate(console: Console, result: GateResult) -> None:
     for cause in result.causes:
         _say(console, "cause", named_cause_words(cause), "bold")
     for command in result.commands:
-        _say(console, "repair", as_told(command), "bold")
+        console.print(Text.assemble((f"{'repair':{_WORD}}", "bold"), as_told(command)), soft_wrap=True)  # to be copied
     if harm_line(result):
         _say(console, "network", harm_line(result), "bold yellow" if result.is_harm_overlooked else "dim")
     for note in result.notes:
@@ -55,8 +58,15 @@ def print_gate(console: Console, result: GateResult) -> None:
 
 
 def _say(console: Console, word: str, text: str, style: str) -> None:
-    """Unwrapped, so that commands can be copied."""
-    console.print(Text.assemble((f"{word:13}", style), text), soft_wrap=True)
+    """In a terminal what goes on stands below what it says; a log has one line for each, which can be searched."""
+    if not console.is_terminal:
+        console.print(Text.assemble((f"{word:{_WORD}}", style), text), soft_wrap=True)
+        return
+    grid = Table.grid()
+    grid.add_column(width=_WORD, no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(word, style), Text(text))
+    console.print(grid)
 
 
 def _head(result: GateResult) -> str:

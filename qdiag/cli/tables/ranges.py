@@ -8,9 +8,18 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr import percent
-from qdiag.cli.tables.sqnr_header import capture_lines, data_lines, header_grid, model_lines, size_lines
-from qdiag.core.measures.ranges import PERCENTILES, RangeRecord, TensorRange
+from qdiag.cli.tables.sqnr_header import (
+    capture_lines,
+    data_lines,
+    header_grid,
+    model_lines,
+    scheme_lines,
+    size_lines,
+)
+from qdiag.core.measures.ranges import PERCENTILES, TensorRange
+from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
+from qdiag.writers.words.numbers import significant
 
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 
@@ -18,14 +27,16 @@ _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 def print_ranges(console: Console, report: RangeReport) -> None:
     """Header and one table per role on `console`."""
     data = data_lines(report.data, with_calibration=False)
-    size = size_lines(report.size, report.size_scheme)
-    console.print(header_grid(*model_lines(report.model), *size, *data, *capture_lines(report.capture)))
+    scheme = () if report.scheme is None else scheme_lines(report.scheme)
+    size = size_lines(report.size, report.size_scheme if report.scheme is None else None)
+    console.print(header_grid(*model_lines(report.model), *scheme, *size, *data, *capture_lines(report.capture)))
     for role, title in (("weight", "Weights"), ("activation", "Outputs")):
         rows = [record for record in report.records if record.role == role]
         if rows:
             console.print()
             console.print(Text(title, style="bold"))
-            columns = _COLUMNS + ([_NONFINITE] if any(row.tensor.nonfinite_count for row in rows) else [])
+            columns = _COLUMNS + (_QUANTIZED if report.scheme is not None else [])
+            columns += [_NONFINITE] if any(row.tensor.nonfinite_count for row in rows) else []
             console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), columns, rows))
 
 
@@ -48,6 +59,22 @@ def _spread(row: RangeRecord) -> Text:
     return Text("-" if math.isnan(bits) else f"{bits:.1f}")
 
 
+def _quantized(row: RangeRecord) -> Text:
+    quantizer = row.quantizer
+    if quantizer is None:
+        return Text("float")
+    return Text(f"{significant(quantizer.range_min)} to {significant(quantizer.range_max)}")
+
+
+def _step(row: RangeRecord) -> Text:
+    return Text("" if row.quantizer is None else significant(row.quantizer.step_at(0.0)))
+
+
+def _median_bits(row: RangeRecord) -> Text:
+    bits = row.median_channel_bits
+    return Text("" if math.isnan(bits) else f"{bits:.1f}")
+
+
 _COLUMNS: list[Column[RangeRecord]] = [
     Column("min", _number(lambda t: t.min), 100),
     Column("0.1 %", _number(_percentile(_LOW)), 70),
@@ -59,6 +86,11 @@ _COLUMNS: list[Column[RangeRecord]] = [
     Column("kurtosis", _number(lambda t: t.kurtosis), 65),
     Column("zeros\n%", lambda row: Text(percent(row.tensor.zero_fraction)), 45),
     Column("spread\nbits", _spread, 90),
+]
+_QUANTIZED: list[Column[RangeRecord]] = [
+    Column("quantized", _quantized, 96),
+    Column("step\nat 0", _step, 95),
+    Column("median\nbits", _median_bits, 92),
 ]
 _NONFINITE: Column[RangeRecord] = Column(
     "NaN, Inf\ncount", lambda row: Text(str(row.tensor.nonfinite_count), style="bold red"), 95

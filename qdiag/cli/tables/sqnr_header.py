@@ -37,7 +37,7 @@ def sqnr_header(measurement: Measurement) -> RenderableType:
     """Two columns: a word, and what there is to say."""
     return header_grid(
         *model_lines(measurement.model),
-        *_scheme_lines(measurement.scheme),
+        *scheme_lines(measurement.scheme),
         *_stored_lines(measurement.capture),
         *size_lines(measurement.size),
         *data_lines(measurement.data),
@@ -123,7 +123,8 @@ def _checked_lines(capture: CaptureInfo) -> Lines:
         yield "", Text(f"forward puts {names} into training mode, and is measured so", style="yellow")
 
 
-def _scheme_lines(scheme: QuantScheme) -> Lines:
+def scheme_lines(scheme: QuantScheme) -> Lines:
+    """Name, formats, arithmetic, and what is different at some layers."""
     yield "scheme", Text(scheme.name, style="bold")
     yield "", Text(f"weights      {tensor_scheme_words(scheme.weights)}")
     yield "", Text(f"activations  {tensor_scheme_words(scheme.activations)}")

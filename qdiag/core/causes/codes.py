@@ -36,7 +36,7 @@ CODES: tuple[Code, ...] = (
     Code("QD105", "bias_resolution", "bias coarser than its step", "weights", 3),
     Code("QD106", "mean_shift", "weight rounding shifts the mean of channels", "weights", 0),
     Code("QD107", "idle_input_weights", "weights on inputs that carry nothing set the range", "weights", 4),
-    Code("QD108", "low_bit_end_layer", "a first or last layer of one or two bits", "weights", 3),
+    Code("QD108", "low_bit_end_layer", "a first or last layer that is binary or ternary", "weights", 3),
     Code("QD109", "uncentred_signs", "weights of one sign", "weights", 5),
     Code("QD110", "revived_channels", "channels without weight as loud as the others", "weights", 5),
     Code("QD111", "outlier_magnitude", "one weight sets the magnitude of signs", "weights", 5),

@@ -87,21 +87,22 @@ class ChannelRanges:
         return {c: std for c, (std, kurtosis) in enumerate(pairs) if std > 0.0 and kurtosis < _OUTLIER_KURTOSIS}
 
     @property
+    def widths(self) -> list[float]:
+        """Largest |value| of each channel, ascending."""
+        return sorted(max(abs(low), abs(high)) for low, high in zip(self.min, self.max, strict=True))
+
+    @property
+    def median(self) -> float:
+        """Largest |value| of the channel of median width; 0 without channels."""
+        widths = self.widths
+        return widths[len(widths) // 2] if widths else 0.0
+
+    @property
+    def largest(self) -> float:
+        """Largest |value| of all channels."""
+        return max(self.widths, default=0.0)
+
+    @property
     def spread_bits(self) -> float:
         """log2 of the largest channel range over the median one: bits that a shared scale costs the median channel."""
-        widths = sorted(max(abs(low), abs(high)) for low, high in zip(self.min, self.max, strict=True))
-        median = widths[len(widths) // 2] if widths else 0.0
-        if median == 0.0:
-            return math.nan
-        return math.log2(widths[-1] / median)
-
-
-@dataclass(frozen=True, slots=True)
-class RangeRecord:
-    """One row of `qdiag ranges`: a weight, or the output of a layer."""
-
-    layer: str
-    role: str
-    """`weight` or `activation`."""
-    tensor: TensorRange
-    channels: ChannelRanges | None = None
+        return math.log2(self.largest / self.median) if self.median > 0.0 else math.nan

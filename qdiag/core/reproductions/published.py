@@ -20,6 +20,8 @@ def _rows(experiment: str, column: str, source: str, **values: float) -> tuple[P
 
 
 _WHITEPAPER = "arXiv 1806.08342"
+_SEPARABLE = "arXiv 1803.08607"
+_QAREPVGG = "arXiv 2212.01593"
 _NIN = "NIN on CIFAR-10, README.md of github.com/666DZY666/micronet"
 
 PUBLISHED: tuple[Published, ...] = (
@@ -28,6 +30,10 @@ PUBLISHED: tuple[Published, ...] = (
     *_rows("qat", "top1", f"{_WHITEPAPER}, table 5", ptq4t=2.0, ptq4c=0.1, qat4c=65.0),
     *_rows("bnn", "top1", _NIN, float=91.01, w1=90.93, w2=91.0, w1a1=86.23),
     *_rows("bnn", "saved", _NIN, w1=92.39, w2=89.85, w1a1=92.39),
+    *_rows("mobilenet", "float", _SEPARABLE, a=70.50, b=70.55, c=70.80, d=70.77),
+    *_rows("mobilenet", "int8", _SEPARABLE, a=1.80, a_fixed=45.73, b=61.50, c=67.80, d=68.03),
+    *_rows("repvgg", "float", _QAREPVGG, s0=72.2, s0p=71.5, s1=71.7, s2=70.7, s3=70.1, s4=72.2),
+    *_rows("repvgg", "int8", _QAREPVGG, s0=50.3, s0p=61.2, s1=61.6, s2=62.5, s3=69.5, s4=70.4),
 )
 
 

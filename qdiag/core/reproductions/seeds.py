@@ -41,7 +41,7 @@ class SeedResult:
     Attributes:
         seed: of the division of the images, of the initial weights, and of the order of the samples.
         trained_epochs: passes over the training images, all trainings together.
-        seconds: of all of it.
+        seconds: of all of it. cpu_seconds: of processors, which tells more where others use them too.
     """
 
     seed: int
@@ -49,6 +49,7 @@ class SeedResult:
     curves: tuple[Curve, ...] = ()
     trained_epochs: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     def value(self, place: Place) -> float | None:
         """The figure at a place; None where it was not measured."""

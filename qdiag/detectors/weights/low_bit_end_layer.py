@@ -1,4 +1,4 @@
-"""The first or the last layer with weights has one or two bits.
+"""The first or the last layer with weights is binary or ternary.
 
 What it means:
     The first layer has few input channels, so each output is a sum of few signs, and the last one gives the scores
@@ -6,8 +6,9 @@ What it means:
     Networks that are trained with binary weights keep these two layers at 8 bits or in float.
 
 How it is computed:
-    local_sqnr [dB]: of the layer alone, at the first and at the last layer whose weight the scheme makes binary or
-        ternary; a layer that is binary in the float network itself loses nothing by it
+    local_sqnr [dB]: of the layer alone, at the first and at the last layer with weights in the order of the graph,
+        where the scheme makes the weight binary or ternary, not where it has two bits of even steps; a layer that is
+        binary in the float network itself loses nothing by it
     weight_share [%]: its weights of all weights
 
 Thresholds:

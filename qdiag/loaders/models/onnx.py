@@ -1,5 +1,8 @@
 """`.onnx`: a protocol buffer with a network, which is data; nothing in it runs."""
 
+from functools import partial
+from pathlib import Path
+
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
@@ -32,10 +35,33 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
         )
     with open_regular(file.path) as stream:
         content = stream.read()
-    probe(lambda: load_network(content, file.at), byte_count=file.byte_count, at=file.at)
-    network = load_network(content, file.at)
+    beside = partial(read_beside, file.path)
+    probe(lambda: load_network(content, file.at, beside), byte_count=_bytes_with(file), at=file.at)
+    network = load_network(content, file.at, beside)
     refuse_arch(file, options, "ONNX")
     return LoadedModel(network, "onnx", "ONNX")
+
+
+def read_beside(path: Path, name: str) -> bytes:
+    """A file with tensors of the ONNX file at a path: in the same folder or below it, whatever links say.
+
+    Raises:
+        LoadError: it is elsewhere, is not there, or cannot be read.
+    """
+    folder, wanted = path.resolve().parent, (path.resolve().parent / name).resolve()
+    hint = "put that file beside the ONNX file, or save it with its tensors inside"
+    if not name or Path(name).is_absolute() or not wanted.is_relative_to(folder):
+        raise LoadError(f"its tensors stand in {name!r}, outside of its folder, which is not read", hint=hint)
+    try:
+        with open_regular(wanted) as stream:
+            return stream.read()
+    except OSError as error:
+        raise LoadError(f"its tensors stand in {name!r}: {error.strerror or error}", hint=hint) from error
+
+
+def _bytes_with(file: ModelFile) -> int:
+    """The size with that of all files beside it, which may hold its tensors."""
+    return file.byte_count + sum(entry.stat().st_size for entry in file.path.parent.iterdir() if entry.is_file())
 
 
 LOADER = ModelLoader("ONNX", matches, load)

@@ -2,6 +2,8 @@
 
 from qdiag.reproduce.experiment import PaperExperiment
 from qdiag.reproduce.experiments.bnn import BNN
+from qdiag.reproduce.experiments.mobilenet import MOBILENET
 from qdiag.reproduce.experiments.qat import QAT
+from qdiag.reproduce.experiments.repvgg import REPVGG
 
-EXPERIMENTS: dict[str, PaperExperiment] = {experiment.name: experiment for experiment in (BNN, QAT)}
+EXPERIMENTS: dict[str, PaperExperiment] = {experiment.name: experiment for experiment in (BNN, MOBILENET, QAT, REPVGG)}

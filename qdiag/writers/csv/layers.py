@@ -112,8 +112,16 @@ def range_frame(report: RangeReport) -> pd.DataFrame:
             columns[f"p{percent:g}"] = tensor.percentiles[i] if tensor.percentiles else None
         columns["channel_count"] = len(channels.min) if channels else None
         columns["channel_spread_bits"] = channels.spread_bits if channels else None
+        if report.scheme is not None:
+            quantizer = record.quantizer
+            columns["bits"] = quantizer.bits if quantizer else None
+            columns["step_at_0"] = quantizer.step_at(0.0) if quantizer else None
+            columns["range_min"] = quantizer.range_min if quantizer else None
+            columns["range_max"] = quantizer.range_max if quantizer else None
+            columns["median_channel_bits"] = record.median_channel_bits
         rows.append(columns)
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame if report.scheme is None else frame.astype({"bits": "Int64"})
 
 
 def range_csv(report: RangeReport) -> str:

@@ -7,7 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import WeightFacts
@@ -17,6 +17,8 @@ from qdiag.writers.words.layers import shorten
 
 _LOG_FROM = 20.0
 """Widest over median channel from which on the axis is logarithmic to both sides of zero."""
+_TICKS_AT_MOST = 6
+"""On each side of zero."""
 
 
 def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
@@ -60,7 +62,11 @@ def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
         label = f"rounds to 0 (step {step:.2g})" if bound > 0.0 else f"signs, {step:.2g} apart"
         handles.append(Patch(color=SKY, alpha=0.5, label=label))
     if median > 0.0 and widest / median > _LOG_FROM:
-        axes.set_yscale("symlog", linthresh=median / 10.0, linscale=0.5)
+        decade = math.floor(math.log10(median / 10.0))
+        axes.set_yscale("symlog", linthresh=10.0**decade, linscale=1.0)
+        ends = min(weight.channel_min[c] for c in places), max(weight.channel_max[c] for c in places)
+        axes.set_yticks(_ticks(decade, *ends))
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.axhline(0.0, color="black", linewidth=0.6, zorder=1)
     axes.set_xlim(-0.8, count - 0.2)
@@ -73,6 +79,14 @@ def channels_figure(diagnosis: Diagnosis, layer: str) -> Figure:
     title(figure, heading)
     legend_below(figure, handles)
     return figure
+
+
+def _ticks(decade: int, low: float, high: float) -> list[float]:
+    """Zero, and powers of ten on both sides of it, none nearer to zero than the linear part reaches."""
+    last = math.floor(math.log10(max(-low, high)))
+    every = -(-(last - decade + 1) // _TICKS_AT_MOST)
+    powers = [10.0**k for k in range(decade, last + 1, every)]
+    return [*(-x for x in reversed(powers) if -x >= low), 0.0, *(x for x in powers if x <= high)]
 
 
 def finding_channels(diagnosis: Diagnosis, layer: str) -> set[int]:

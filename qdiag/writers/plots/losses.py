@@ -38,7 +38,7 @@ def losses_figure(measurement: Measurement) -> Figure:
     figure = new_figure(figure_width(len(records)), 6.4)
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3.0, 1.2)})
     handles = _shares(plain(above), records)
-    _sums(plain(below), records)
+    handles += _sums(plain(below), records)
     above.set_ylabel("share of the sum\nof the five [%]")
     below.set_ylabel("sum of the five\n/ local noise [x]")
     label_layers(below, [record.name for record in records])
@@ -70,7 +70,7 @@ def _shares(axes: Axes, records: list[OpRecord]) -> list[Artist]:
     return handles
 
 
-def _sums(axes: Axes, records: list[OpRecord]) -> None:
+def _sums(axes: Axes, records: list[OpRecord]) -> list[Artist]:
     ratios = [_ratio(record) for record in records]
     known = [(i, ratio) for i, ratio in enumerate(ratios) if math.isfinite(ratio) and ratio > 0.0]
     axes.axhline(1.0, color="black", linewidth=0.8)
@@ -80,13 +80,16 @@ def _sums(axes: Axes, records: list[OpRecord]) -> None:
     axes.set_ylim(min([0.5, *(v / 1.5 for v in values)]), max([2.0, *(v * 1.5 for v in values)]))
     axes.yaxis.set_minor_locator(NullLocator())
     odd = [i for i, ratio in enumerate(ratios) if not (math.isfinite(ratio) and ratio > 0.0)]
-    if odd:
-        floor = axes.get_ylim()[0]
-        axes.plot(odd, [floor] * len(odd), "x", color=VERMILION, markersize=6, clip_on=False)
+    if not odd:
+        return []
+    floor, label = axes.get_ylim()[0], "no ratio: without noise, or not finite"
+    return axes.plot(odd, [floor] * len(odd), "x", color=VERMILION, markersize=6, clip_on=False, label=label)  # type: ignore[return-value]
 
 
 def _ratio(record: OpRecord) -> float:
-    total, local = sum(_powers(record)), record.local.mse
+    """Over the losses that the layer can have: where sums are in float, there is no saturation."""
+    known = [power for power in _powers(record) if not math.isnan(power)]
+    total, local = sum(known) if known else math.nan, record.local.mse
     return total / local if local > 0.0 else math.nan
 
 

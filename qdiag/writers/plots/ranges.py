@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
-from qdiag.core.measures.ranges import PERCENTILES, RangeRecord
+from qdiag.core.measures.ranges import PERCENTILES
+from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import legend_below, new_figure, plain, title

@@ -4,7 +4,8 @@ import math
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import WeightFacts
-from qdiag.core.measures.ranges import ChannelRanges, RangeRecord, TensorRange
+from qdiag.core.measures.ranges import ChannelRanges, TensorRange
+from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 
 

@@ -14,9 +14,9 @@ COLUMNS = [
 ]
 
 
-def drawn(width: int) -> list[str]:
+def drawn(width: int, *, names_left_out: bool = False) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    console.print(fit_table(console, NAME, COLUMNS, ROWS))
+    console.print(fit_table(console, NAME, COLUMNS, ROWS, names_left_out=names_left_out))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -31,6 +31,12 @@ def test_a_narrow_terminal_drops_the_least_important_column_whole() -> None:
     lines = drawn(40)
     assert "operation" not in "".join(lines)
     assert lines[3].split() == [ROWS[0], "12.3"]
+
+
+def test_what_did_not_fit_is_named_where_it_is_asked_for() -> None:
+    below = " ".join(drawn(40, names_left_out=True)[5:]).split()
+    assert " ".join(below) == "No room for operation: use a wider terminal, or --json."
+    assert drawn(100, names_left_out=True) == drawn(100) and len(drawn(40)) == 5
 
 
 @pytest.mark.parametrize("width", range(26, 80, 5))

@@ -1,6 +1,8 @@
 """Errors of schemes name the assignments that they are due to, whatever else is set, for every number format."""
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,11 @@ import pytest
 from qdiag.config import load_scheme
 from qdiag.errors import ConfigError
 from qdiag.numerics.quantizers import QUANTIZERS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 OTHERS = ("accumulator_bits=24", "activations.calibrator=percentile")
 """Set last, and right."""
@@ -100,3 +107,78 @@ def test_two_options_that_contradict_each_other_are_both_named() -> None:
     assert named(error) == ["weights.narrow_range=true", "weights.signed=false"]
     error = refused("weights.element=e5m2", *OTHERS, ref="mxfp4")
     assert named(error) == ["weights.element=e5m2"]
+
+
+def in_toml(assignments: list[str]) -> str:
+    """The same as lines of a file, a later one in place of an earlier one; bare words get their quotes."""
+    lines: dict[str, str] = {}
+    for key, _, value in (one.rpartition("=") for one in assignments):
+        try:
+            tomllib.loads(f"x = {value}")
+        except tomllib.TOMLDecodeError:
+            value = json.dumps(value)
+        lines[key] = value
+    return "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+@pytest.mark.parametrize("section", ["weights", 'layers."a.*".activations'])
+@pytest.mark.parametrize("kind", QUANTIZERS)
+def test_a_file_with_a_wrong_combination_is_named_with_its_key(kind: str, section: str, tmp_path: Path) -> None:
+    """Every wrong value with every format, beside keys that are right: the file and the keys that contradict."""
+    path, is_weight = tmp_path / "own.toml", section == "weights"
+    own = [one.replace("weights.", f"{section}.") for one in (f"weights.type={kind}", *FORMATS[kind])]
+    others = ["accumulator_bits=24", f"{'activations' if is_weight else 'weights'}.bits=6"]
+    path.write_text(in_toml([*own, *others]), encoding="utf-8")
+    if is_weight or kind != "ternary":
+        load_scheme(str(path))
+    for value in (*WRONG_ANYWHERE, *(value for value, kinds in FOREIGN.items() if kind in kinds)):
+        if value == "calibrator=entropy" and not is_weight:
+            continue  # right for activations
+        path.write_text(in_toml([*own, f"{section}.{value}", *others]), encoding="utf-8")
+        error, key = refused(ref=str(path)), value.partition("=")[0]
+        places = str(error.at).split(" and ")
+        assert f"{path}: {section}.{key}" in places, (value, error.at)
+        assert all(place.startswith(f"{path}: {section}.") for place in places), (value, error.at)
+        assert key in error.message, (value, error.message)
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "message"),
+    [
+        ("accumulator_bits = 3", "accumulator_bits", "accumulator_bits = 3"),
+        ("accumulator_bits = 32.5", "accumulator_bits", "a whole number is needed"),
+        ('bias = "int16"', "bias", "one of int32, int64 or float is needed"),
+        ('batchnorm = "x"', "batchnorm", "one of exact or shift is needed"),
+        ("fold_batchnorm = 1", "fold_batchnorm", "true or false is needed"),
+        ('pair_saturation = "yes"', "pair_saturation", "true or false is needed"),
+        ('float_layers = "a"', "float_layers", "a list is needed"),
+        ("split_concats = [1]", "split_concats", "text in quotes is needed"),
+        ("name = 3", "name", "text in quotes is needed"),
+        ("unknown = 1", "unknown", "unknown key unknown"),
+        ("weights = 8", "weights", "is not a table"),
+        ("layers = []", "layers", "is not a table"),
+        ("[weights]\nbits = [8]", "weights.bits", "a whole number is needed"),
+        ("[weights.foo]\nx = 1", "weights.foo.x", "unknown key"),
+        ('[weights]\ncalibrator = "moving_average"', "weights.calibrator", "weights.calibrator = moving_average"),
+        ('[activations]\ngranularity = "per_channel"', "activations.granularity", "activations.granularity = per_"),
+        ('[activations]\ntype = "ternary"\nbits = 2', "activations.type", "activations.type = ternary"),
+        ('[activations]\ntype = "binary"\nbits = 1\ncenter = true', "activations.center", "binary with scale, center"),
+        (
+            "[activations]\nchannel_ranges = [[0, 1]]",
+            "activations.channel_ranges",
+            "channel_ranges needs type = affine",
+        ),
+        ("[layers]\nx = 1", "layers.x", "unknown key layers.x"),
+        ('[layers."a"]\nweights = 3', 'layers."a".weights', 'unknown key layers."a".weights'),
+        ('[layers."a"]\nbias = "int8"', 'layers."a".bias', "one of int32, int64 or float is needed"),
+        ('base = "int9"', "base", "no scheme is called int9"),
+        ('base = "absent.toml"', "base", "base = absent.toml: no such file"),
+    ],
+)
+def test_what_a_file_says_wrongly_is_named_by_its_key(body: str, key: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f"{body}\n", encoding="utf-8")
+    error = refused(ref=str(path))
+    assert message in error.message
+    assert f"{path}: {key}" in str(error.at).split(" and ")
+    assert "int8" in str(error.hint) or key != "base" or "relative path" in str(error.hint)

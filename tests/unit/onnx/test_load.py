@@ -148,3 +148,52 @@ def test_one_batch_size_where_the_file_says_so() -> None:
 
     program = capture(Subject(network, "onnx", "net.onnx", "ONNX"), Batch((torch.zeros(1, 3),)))
     assert (program.route, program.batch_size) == ("onnx, static batch", 1)
+
+
+def with_external(folder: Path, location: str) -> Path:
+    """A file whose matrix stands in another one."""
+    import onnx
+
+    model = onnx.ModelProto.FromString(
+        onnx_bytes([node("MatMul", "x w", "y")], X, {"w": np.arange(9, dtype=np.float32).reshape(3, 3)})
+    )
+    (tensor,) = model.graph.initializer
+    (folder / "weights.bin").write_bytes(b"pad!" + tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "4"), ("length", "36")):
+        tensor.external_data.add(key=key, value=value)
+    path = folder / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_tensors_in_a_file_beside_it(tmp_path: Path) -> None:
+    path = with_external(tmp_path, "weights.bin")
+    weight = dict(load_subject(path).model.named_parameters())["w"]
+    assert torch.equal(weight, torch.arange(9.0).reshape(3, 3).T)
+    (tmp_path / "weights.bin").write_bytes(bytes(39))
+    with pytest.raises(LoadError, match="is too short"):
+        load_subject(path)
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(LoadError, match="No such file") as caught:
+        load_subject(path)
+    assert caught.value.at == str(path)
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "link.bin", ""])
+def test_tensors_in_another_folder_are_not_read(tmp_path: Path, location: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "weights.bin").write_bytes(bytes(99))
+    (tmp_path / "in" / "link.bin").symlink_to(tmp_path / "weights.bin")
+    with pytest.raises(LoadError, match="outside of its folder"):
+        load_subject(with_external(tmp_path / "in", location))
+
+
+def test_batchnorms_of_a_file_by_its_graph(tmp_path: Path) -> None:
+    from qdiag.pipeline.bn_audit import find_norms
+
+    path = tmp_path / "net.onnx"
+    path.write_bytes(small_cnn())
+    (site,) = find_norms(load_subject(path)).sites
+    assert (site.norm.name, site.layer is not None) == ("bn", True)

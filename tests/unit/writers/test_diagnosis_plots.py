@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LOSSES
 from qdiag.writers.plots.bits import bits_figure
 from qdiag.writers.plots.channels import channels_figure
@@ -65,6 +66,21 @@ def test_losses_are_stacked_to_100_percent_and_their_sum_is_shown_against_the_no
     assert "do not add up exactly" in title_of(figure)
 
 
+def test_losses_that_a_layer_cannot_have_leave_the_others_their_ratio() -> None:
+    """Sums in float do not saturate: that loss is NaN, and the other four make the sum."""
+    found = diagnosis().measurement
+    records = tuple(
+        replace(r, losses=replace(r.losses, saturation=ErrorSums())) if r.losses is not None else r
+        for r in found.records
+    )
+    count = sum(record.losses is not None for record in records)
+    figure = losses_figure(replace(found, records=records))
+    assert len(figure.axes[1].lines[1].get_xdata()) == count and legend_labels(figure) == list(LOSSES)
+    silent = tuple(replace(r, local=replace(r.local, error_sq_sum=0.0)) if r.losses is not None else r for r in records)
+    figure = losses_figure(replace(found, records=silent))
+    assert legend_labels(figure) == [*LOSSES, "no ratio: without noise, or not finite"]
+
+
 def test_losses_that_were_not_measured_are_said_to_be_so() -> None:
     assert [text.get_text() for text in losses_figure(measurement()).texts][-1].startswith("not measured")
 
@@ -77,6 +93,16 @@ def test_channels_mark_those_with_a_finding_and_the_values_that_vanish() -> None
     assert axes.get_yscale() == "symlog"
     assert "channel with a finding" in legend_labels(figure)
     assert any(label.startswith("rounds to 0 (step") for label in legend_labels(figure))
+
+
+def test_no_tick_lies_between_zero_and_the_first_power_of_ten() -> None:
+    """Labels around zero would lie on one another."""
+    axes = channels_figure(diagnosis(), "blocks.5.dw").axes[0]
+    linear = axes.yaxis.get_transform().linthresh  # type: ignore[attr-defined]
+    ticks = sorted(axes.get_yticks())
+    assert 0.0 in ticks and 3 <= len(ticks) <= 13
+    assert all(abs(tick) >= linear * (1.0 - 1e-9) for tick in ticks if tick)
+    assert len(axes.yaxis.get_minorticklocs()) == 0
 
 
 def test_channels_are_said_to_be_folded_where_they_are() -> None:

@@ -65,11 +65,13 @@ def bn(
     [bold]How to read the table[/]
 
     [cyan]dead[/]             Channels that their own variance says are constant.
-    [cyan]gain[/]             |gamma| / sqrt(variance + eps): what the fold multiplies a weight by.
-    [cyan]dead/live range[/]  Largest folded weight of the dead channels over that of the live
-                     ones; above 1 the dead channels set the range of the layer. A huge
-                     gain on a tiny weight stays below.
-    [cyan]costs[/]            Bits that the widest channels cost the rest when all share one scale.
+    [cyan]gain[/]             |gamma| / sqrt(variance + eps): what the fold multiplies a
+                     weight by.
+    [cyan]dead/live range[/]  Largest folded weight of the dead channels over that of the
+                     live ones; above 1 the dead channels set the range of the
+                     layer. A huge gain on a tiny weight stays below.
+    [cyan]costs[/]            Bits that the widest channels cost the rest when all share
+                     one scale.
     [cyan]median left[/]      Bits that the median live channel has left.
     [cyan]~  ?[/]             The layer is likely, or guessed: no graph says so.
     """

@@ -73,11 +73,15 @@ def fold(
     [bold]How to read the tables[/]
 
     [cyan]gain[/]             |gamma| / sqrt(variance + eps), over the channels.
-    [cyan]weight[/]           Largest |weight| of the layer, before and with all that it took in.
-    [cyan]output change[/]    Largest difference behind layer and BatchNorm, from the same input.
+    [cyan]weight[/]           Largest |weight| of the layer, before and with all that it
+                     took in.
+    [cyan]output change[/]    Largest difference behind layer and BatchNorm, from the same
+                     input.
     [cyan]over its largest[/] The same over the largest value there.
-    [cyan]step before[/]      Step of a quantizer before the clamp, over that of the shared one.
-    [cyan]clamp is free[/]    The integers end at the bounds: nothing has to compute the clamp.
+    [cyan]step before[/]      Step of a quantizer before the clamp, over that of the shared
+                     one.
+    [cyan]clamp is free[/]    The integers end at the bounds: nothing has to compute the
+                     clamp.
     """
     stdout_is_taken = check_single_stdout(json, csv)
     if output is not None:

@@ -33,7 +33,7 @@ On images of your own, within 8 minutes:
 training that diverged;  130 interrupted: the same command goes on with the next seed.
 """
 
-ExperimentName = Literal["bnn", "qat"]
+ExperimentName = Literal["bnn", "mobilenet", "qat", "repvgg"]
 """Keys of `qdiag.reproduce.experiments.EXPERIMENTS`, which cannot be asked here: it needs torch."""
 
 _MINUTES = 18.0

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from qdiag.core.measures.measurement import SCHEMA_VERSION, CaptureInfo, DataInfo, ModelInfo, StageTime
-from qdiag.core.measures.ranges import RangeRecord
 from qdiag.core.measures.size import NetworkSize
+from qdiag.core.measures.value_ranges.range_record import RangeRecord
+from qdiag.core.scheme import QuantScheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class RangeReport:
     Attributes:
         data: `measured_count` counts the samples whose activations were observed.
         size: of the float network, and of the one that `size_scheme` makes of it; None where that gives no scale.
+        scheme: the one that was asked for, whose quantizers the records have; None where none was.
     """
 
     model: ModelInfo
@@ -24,4 +26,5 @@ class RangeReport:
     stages: tuple[StageTime, ...] = ()
     size: NetworkSize | None = None
     size_scheme: str = ""
+    scheme: QuantScheme | None = None
     schema_version: int = SCHEMA_VERSION

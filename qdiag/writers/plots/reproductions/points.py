@@ -22,11 +22,15 @@ def points_figure(result: Reproduction, drawing: Points) -> Figure:
         return empty_figure(heading, "not measured")
     figure = new_figure(7.0, 4.4)
     axes, is_published = plain(figure.subplots(), "both"), False
+    means = [result.cell(row, drawing.x).mean for row in known]
+    lowest, highest = min(means), max(means)
     for row in known:
         x, y = result.cell(row, drawing.x), result.cell(row, drawing.y)
         spread = 0.0 if math.isnan(y.spread) else y.spread
         axes.errorbar(x.mean, y.mean, yerr=spread or None, fmt="o", color=BLUE, capsize=3)
-        axes.annotate(words.rows[row], (x.mean, y.mean), xytext=(5, 5), textcoords="offset points", fontsize=8)
+        is_right = x.mean > (lowest + highest) / 2.0
+        place, side = ((-6, 5), "right") if is_right else ((6, 5), "left")
+        axes.annotate(words.rows[row], (x.mean, y.mean), xytext=place, textcoords="offset points", ha=side, fontsize=8)
         if x.published is not None and y.published is not None:
             axes.plot(x.published, y.published, "s", color=GREY, markerfacecolor="none", markersize=7)
             is_published = True

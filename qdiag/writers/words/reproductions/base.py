@@ -56,5 +56,26 @@ def too_few_images(figures: Figures) -> str:
     )
 
 
-COMMON_REASONS: Mapping[str, Callable[[Figures], str]] = {"nothing_lost": lost_little, "spread": too_few_images}
+def not_done(figures: Figures) -> str:
+    """A training was too short."""
+    return (
+        f"the training was not done: the loss still fell from {figures['before']:.2g} to {figures['last']:.2g} in the "
+        f"last quarter of {figures['epochs']:.0f} epochs"
+    )
+
+
+def did_not_learn(figures: Figures) -> str:
+    """The float network guesses."""
+    return (
+        f"the float network has not learned: it is right in {figures['top1']:.0f} % of the images after "
+        f"{figures['epochs']:.0f} epochs, and guessing gives {figures['chance']:.0f} %"
+    )
+
+
+COMMON_REASONS: Mapping[str, Callable[[Figures], str]] = {
+    "nothing_lost": lost_little,
+    "spread": too_few_images,
+    "unfinished": not_done,
+    "chance": did_not_learn,
+}
 """What several experiments say."""

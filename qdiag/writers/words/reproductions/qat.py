@@ -7,7 +7,8 @@ QAT = ExperimentWords(
     question="Weights of 8 bits per channel can be quantized after training; with 4 bits that loses accuracy, and "
     "training with the quantizers in place recovers most of it (arXiv 1712.05877; 1806.08342, tables 4 and 5).",
     made_of="A small MobileNetV1 (seven blocks, half the channels) is trained in float, quantized after training, and "
-    "trained further with its quantizers in place, for 0.4 of the epochs. Weights have 8, 4 or 3 bits, activations 8.",
+    "trained further with its quantizers in place, for a quarter of the epochs. Weights have 8, 4 or 3 bits, "
+    "activations 8.",
     published_for="MobileNetV1 1.0 on ImageNet",
     rows={
         "float": "float",

@@ -88,7 +88,8 @@ def run_lines(result: Reproduction) -> tuple[tuple[str, str], ...]:
         seeds += f" of {run.seed_count}, for which the time sufficed"
     chosen = f", which {run.minutes:g} minutes allow" if run.are_epochs_chosen and run.minutes is not None else ""
     trained = sum(seed.trained_epochs for seed in result.seeds)
-    own = sum(seed.seconds for seed in result.seeds)
+    took = sum(seed.seconds for seed in result.seeds) / 60.0
+    cpu = sum(seed.cpu_seconds for seed in result.seeds) / 60.0
     threads, torch = count_noun(run.threads, "thread"), result.versions.get("torch", "?")
     return (
         ("images", f"{images.source}: {shape}, {images.class_count} classes"),
@@ -101,7 +102,7 @@ def run_lines(result: Reproduction) -> tuple[tuple[str, str], ...]:
         ("training", f"{count_noun(run.epochs, 'epoch')}{chosen}; all trainings together took {trained} epochs"),
         (
             "machine",
-            f"{run.machine}, {run.device}, {threads}, torch {torch}, {own / 60.0:.1f} minutes",
+            f"{run.machine}, {run.device}, {threads}, torch {torch}: {took:.1f} minutes, {cpu:.1f} of processors",
         ),
         ("published", f"{words_of(result).published_for}: {'; '.join(sources_of(result.experiment)) or 'nothing'}"),
     )

@@ -1,0 +1,122 @@
+"""Recurrent layers, branches and spelled-out shapes against onnxruntime."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx_ir")
+import onnx
+
+from qdiag.capture.ops import operation_name
+from tests.networks.onnx_files import Array, node, onnx_bytes
+from tests.oracle.onnx.against_onnxruntime import COUNTS, compared
+
+RNG = np.random.default_rng(0)
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+def f(*shape: int) -> Array:
+    return RNG.uniform(-1.0, 1.0, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("op", GATES)
+def test_a_recurrent_layer(op: str, directions: int) -> None:
+    gates, outputs = GATES[op], "o h c" if op == "LSTM" else "o h"
+    constants = {"w": f(directions, gates * 5, 3), "r": f(directions, gates * 5, 5), "b": f(directions, 2 * gates * 5)}
+    more = {"linear_before_reset": 1} if op == "GRU" else {}
+    way = "bidirectional" if directions == 2 else "forward"
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        node(op, "t w r b", outputs, hidden_size=5, direction=way, **more),
+    ]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 4, 3])}, constants, outputs.split())
+    compared(content, [{"x": f(count, 4, 3)} for count in COUNTS], 5e-6)
+
+
+def test_a_recurrent_layer_with_states() -> None:
+    constants = {"w": f(1, 20, 3), "r": f(1, 20, 5)}
+    inputs = {"x": ("float32", ["N", 4, 3]), "h": ("float32", [1, "N", 5]), "c": ("float32", [1, "N", 5])}
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        node("LSTM", "t w r - - h c", "o hn cn", hidden_size=5),
+        node("Squeeze", "o one", "y"),
+    ]
+    content = onnx_bytes(nodes, inputs, {**constants, "one": np.asarray([1])}, ["y", "hn", "cn"])
+    compared(content, [{"x": f(n, 4, 3), "h": f(1, n, 5), "c": f(1, n, 5)} for n in (2, 5)], 5e-6)
+
+
+def test_shapes_that_exporters_spell_out_leave_nothing_in_the_graph() -> None:
+    constants = {"0": np.asarray(0), "i1": np.asarray(1), "a0": np.asarray([0]), "m1": np.asarray([-1])}
+    nodes = [
+        node("Shape", "x", "s"),
+        node("Gather", "s 0", "n"),
+        node("Gather", "s i1", "c"),
+        node("Unsqueeze", "n a0", "nv"),
+        node("Unsqueeze", "c a0", "cv"),
+        node("Concat", "nv cv m1", "to", axis=0),
+        node("Reshape", "x to", "r"),
+        node("ReduceMean", "r", "y", axes=[2], keepdims=0),
+    ]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 3, "H", "W"])}, constants)
+    program = compared(content, [{"x": f(count, 3, 4, 5)} for count in COUNTS])
+    assert [operation_name(n) for n in program.graph.nodes if n.op == "call_function"] == ["reshape", "mean"]
+
+
+def test_a_token_for_each_sample_and_positions_from_sizes() -> None:
+    """The way of a small transformer: a class token expanded to the batch, positions from a range, a mask."""
+    constants = {
+        **{"token": f(1, 1, 4), "0": np.asarray(0), "i1": np.asarray(1), "a0": np.asarray([0]), "v1": np.asarray([1])},
+        **{"v4": np.asarray([4]), "table": f(9, 4), "zero": np.asarray([0.0], np.float32)},
+    }
+    nodes = [
+        node("Shape", "x", "s"),
+        node("Gather", "s 0", "n"),
+        node("Unsqueeze", "n a0", "nv"),
+        node("Concat", "nv v1 v4", "to", axis=0),
+        node("Expand", "token to", "tokens"),
+        node("Concat", "tokens x", "all", axis=1),
+        node("Shape", "all", "s2"),
+        node("Gather", "s2 i1", "len"),
+        node("Range", "0 len i1", "places"),
+        node("Gather", "table places", "pos"),
+        node("Add", "all pos", "h"),
+        node("ConstantOfShape", "nv", "zeros", value=onnx.helper.make_tensor("v", 1, [1], [0.5])),
+        node("Unsqueeze", "zeros un", "z3"),
+        node("Add", "h z3", "k"),
+        node("Size", "x", "count"),
+        node("Cast", "n", "nf", to=1),
+        node("Mul", "k nf", "y"),
+    ]
+    constants["un"] = np.asarray([1, 2])
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 5, 4])}, constants)
+    compared(content, [{"x": f(count, 5, 4)} for count in COUNTS])
+
+
+def branch(op: str, constants: dict[str, Array]) -> Any:
+    nodes = [node("Conv", "x w", "h", f"conv in {op}"), node(op, "h", "out")]
+    return onnx.ModelProto.FromString(onnx_bytes(nodes, {}, constants, ["out"])).graph
+
+
+@pytest.mark.parametrize("size", [6, 9])
+def test_a_branch_that_a_size_decides(size: int) -> None:
+    """Both branches call their weights the same."""
+    constants = {"two": np.asarray(2), "eight": np.asarray(8)}
+    nodes = [
+        node("Shape", "x", "s"),
+        node("Gather", "s two", "n"),
+        node("Greater", "n eight", "is_long"),
+        node(
+            "If",
+            "is_long",
+            "y",
+            then_branch=branch("Relu", {"w": f(2, 3, 3)}),
+            else_branch=branch("Tanh", {"w": f(2, 3, 3)}),
+        ),
+    ]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 3, "T"])}, constants)
+    program = compared(content, [{"x": f(count, 3, size)} for count in COUNTS])
+    names = [operation_name(n) for n in program.graph.nodes if n.op == "call_function"]
+    assert names == ["conv1d", "relu" if size > 8 else "tanh"]
+    assert set(program.parameter_names.values()) >= {"w" if size > 8 else "w#2"}
