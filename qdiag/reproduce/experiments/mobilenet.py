@@ -6,6 +6,7 @@ the long training of the source: both let channels die.
 """
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -34,7 +35,9 @@ WIDTHS = (6, 4)
 """Bits of all weights and activations, beside the 8 of the scheme."""
 _WIDTH = 0.25
 """Of MobileNetV1, as a factor on its channels."""
-_FLOAT = PlainSettings(learning_rate=1.0, batch_size=32, nesterov=True)
+_FLOAT = PlainSettings(learning_rate=1.0, nesterov=True)
+_BATCH_AT_MOST = 64
+"""Larger batches are less noisy, and let fewer channels die."""
 _DECAY = 7.0
 """Of the pointwise weights over the whole training, see `with_decay`."""
 _DEPTHWISE_DECAY = 0.2
@@ -49,8 +52,9 @@ _FALL, _HOLD = 10.0, 5.0
 
 def run_seed(lab: Lab) -> None:
     """All variants from the same seed; of the first, also a copy whose dead channels get the others' variance."""
-    settings = with_decay(lab, _FLOAT, _DECAY)
-    depthwise = with_decay(lab, _FLOAT, _DEPTHWISE_DECAY).weight_decay
+    batched = replace(_FLOAT, batch_size=min(lab.batch_size, _BATCH_AT_MOST))
+    settings = with_decay(lab, batched, _DECAY)
+    depthwise = with_decay(lab, batched, _DEPTHWISE_DECAY).weight_decay
     for variant in VARIANTS:
         model = lab.build("mobilenet_v1_small", width=_WIDTH * lab.width, variant=variant)
         start_depthwise(model, lab.seed)

@@ -36,7 +36,9 @@ WIDTHS = (8, 6, 4)
 """Bits of all weights and activations."""
 _WIDTH = 0.5
 """Of `zoo:repvgg_small`, as a factor on its channels."""
-_FLOAT = PlainSettings(learning_rate=1.0, batch_size=32, nesterov=True)
+_FLOAT = PlainSettings(learning_rate=1.0, nesterov=True)
+_BATCH_AT_MOST = 64
+"""Larger batches are less noisy, and let fewer channels die."""
 _RATES: dict[Setting, float] = {"S3": 0.05}
 """Of settings that diverge at that learning rate: in S3 nothing normalizes the 1x1 branch or the sum."""
 _DECAY = 1.5
@@ -70,7 +72,7 @@ def scheme() -> QuantScheme:
 
 def run_seed(lab: Lab) -> None:
     """All settings from the same seed, and the last one trained further with its quantizers in place."""
-    alike = with_decay(lab, _FLOAT, _DECAY)
+    alike = with_decay(lab, replace(_FLOAT, batch_size=min(lab.batch_size, _BATCH_AT_MOST)), _DECAY)
     for row, setting in SETTINGS.items():
         model = lab.build("repvgg_small", width=_WIDTH * lab.width, setting=setting)
         settings = replace(alike, learning_rate=_RATES.get(setting, alike.learning_rate))
