@@ -11,6 +11,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.capture.fake_quantizers.operations import give_shapes
 from qdiag.capture.fake_quantizers.show import showing, take_out
 from qdiag.capture.program import Program
 from qdiag.capture.rewrites.biases import separate_biases
@@ -46,6 +47,7 @@ def capture(subject: Subject, example: Batch) -> Program:
 
 def _exported(subject: Subject, example: Batch) -> Exported:
     """With the operations that stand for fake quantizers, where the network can be captured so."""
+    give_shapes()
     with showing(subject.model) as is_shown:
         if is_shown:
             with suppress(CaptureError):

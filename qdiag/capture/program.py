@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
+from qdiag.capture.fake_quantizers.operation import StoredOperation
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import DataError
 
@@ -27,6 +28,7 @@ class Program:
         route: how the graph was captured.
         skipped: routes tried before.
         doubts: where the graph may follow one way of several, as the tracer said, with file and line.
+        fake_quantizers: operations of the file that were left out of the graph.
     """
 
     graph: fx.Graph
@@ -39,6 +41,7 @@ class Program:
     route: str
     skipped: tuple[SkippedRoute, ...] = ()
     doubts: tuple[str, ...] = ()
+    fake_quantizers: tuple[StoredOperation, ...] = ()
 
     def flatten_inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Placeholder name to value for one call.

@@ -64,7 +64,7 @@ def begin(
         inputs = in_batches_of(inputs, capture.batch_size)
         with naming(datasets.evaluation):
             tasks = choose_tasks(request or TaskRequest(), what_is_seen(network, inputs.evaluation))
-    found = stored_quantizers(subject.model, network.program.graph, network.graph)
+    found = stored_quantizers(subject.model, network.program, network.graph)
     scheme, ranges = with_stored_ranges(scheme, found)
     capture = replace(capture, stored_ranges=ranges)
     case = session.open_case(program, network, scheme, inputs, tasks)

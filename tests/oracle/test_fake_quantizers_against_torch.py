@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,6 +16,7 @@ from qdiag.batches import Batch, Datasets
 from qdiag.config import load_preset
 from qdiag.core.scheme import Granularity
 from qdiag.loaders.data.sources import batches_from
+from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.simulate.passes.lanes import Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner
@@ -52,6 +54,70 @@ def test_fused_modules_of_eager_mode(weights: Literal["per_channel", "per_tensor
     assert experiment.case.plan.quantized_count == 9
     with torch.no_grad():
         assert torch.equal(trained(IMAGES), expected)
+
+
+def test_a_trace_of_a_prepared_network() -> None:
+    """Its weights are folded by operations, and unfolded behind the layer: conv(x, w * s) / s, then the BatchNorm."""
+    _, trained = prepared()
+    with torch.no_grad():
+        expected = trained(IMAGES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, and is in use
+        traced = torch.jit.trace(trained, IMAGES[:4], check_trace=False)  # type: ignore[no-untyped-call]
+    experiment = opened(traced, "per_channel")
+    assert torch.equal(simulated(experiment), expected)
+    stored = experiment.capture.stored_ranges
+    assert [(one.module, one.outcome) for one in stored[:3]] == [
+        ("quant.activation_post_process", "used"),
+        ("conv1.weight_fake_quant", "used"),
+        ("conv1.activation_post_process", "used"),
+    ]
+    assert [layer.kind for layer in experiment.case.network.graph.layers] == ["input", "conv", "conv", "conv", "linear"]
+
+
+class Written(nn.Module):
+    """Operations of fake quantization that its author wrote, with numbers and tensors for scales."""
+
+    def __init__(self, *, last_scale: Literal["stored", "computed"] = "stored") -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 5)
+        self.last_scale = last_scale
+        self.scale: Tensor
+        self.register_buffer("scale", self.conv.weight.detach().abs().amax((1, 2, 3)) / 127)
+        self.register_buffer("step", torch.tensor([0.02]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.fake_quantize_per_tensor_affine(x, 0.03, 120, 0, 255)
+        zeros = torch.zeros(4, dtype=torch.int32)
+        weight = torch.fake_quantize_per_channel_affine(self.conv.weight, self.scale, zeros, 0, -128, 127)
+        x = nn.functional.conv2d(x, weight, self.conv.bias).relu()
+        x = torch.fake_quantize_per_tensor_affine(x, 0.01, 0, 0, 255).flatten(1)
+        x = nn.functional.linear(
+            x, torch.fake_quantize_per_tensor_affine(self.fc.weight, 0.001, 0, -128, 127), self.fc.bias
+        )
+        step = x.abs().amax().reshape(1) / 127 if self.last_scale == "computed" else self.step * 1.5
+        return torch.fake_quantize_per_tensor_affine(x, step, torch.full((1,), 128, dtype=torch.int32), 0, 255)
+
+
+def test_operations_in_a_program_that_a_file_holds(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Written().eval()
+    with torch.no_grad():
+        expected = model(IMAGES)
+        program = torch.export.export(model, (IMAGES[:4],), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    torch.export.save(program, tmp_path / "qat.pt2")
+    subject = load_subject(tmp_path / "qat.pt2")
+    experiment = opened(subject.model, "per_channel")
+    assert {one.outcome for one in experiment.capture.stored_ranges} == {"used"}
+    assert experiment.case.plan.quantized_count == 5
+    assert torch.equal(simulated(experiment), expected)
+
+
+def test_a_scale_that_is_computed_from_the_values_is_told_and_not_used() -> None:
+    experiment = opened(Written(last_scale="computed").eval(), "per_channel")
+    last = experiment.capture.stored_ranges[-1]
+    assert (last.layer, last.kind, last.outcome, last.channel_count) == ("fc", "output", "computed", 0)
+    assert not experiment.case.scheme.gives_range_of("fc")
 
 
 def test_a_graph_module_of_fx() -> None:

@@ -63,7 +63,7 @@ def take_out(graph: fx.Graph, names: Mapping[str, str]) -> None:
         if not isinstance(source, fx.Node) or not path.endswith(_SCALE):
             continue
         path = path.removesuffix(_SCALE)
-        readers = [user for user in node.users if _reads_as_weight(user, node)]
+        readers = [user for user in node.users if reads_as_weight(user, node)]
         for reader in readers:
             reader.meta[WEIGHT_MARK] = path
         if not readers:
@@ -79,7 +79,8 @@ def hand_on_output(old: fx.Node, new: fx.Node) -> None:
         new.meta[OUTPUT_MARK] = old.meta[OUTPUT_MARK]
 
 
-def _reads_as_weight(user: fx.Node, node: fx.Node) -> bool:
+def reads_as_weight(user: fx.Node, node: fx.Node) -> bool:
+    """The user is a layer, and the node its weight."""
     is_layer = user.op == "call_function" and has_weight(kind_and_policy(user)[0])
     return is_layer and len(user.args) > 1 and user.args[1] is node
 

@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from qdiag.capture.fake_quantizers.show import OUTPUT_MARK, WEIGHT_MARK
 from qdiag.capture.fake_quantizers.silence import fake_quantizers, folds_in_training
+from qdiag.capture.program import Program
 from qdiag.core.graph import OpGraph
 
 _Place = tuple[Literal["weight", "output"], str, bool]
@@ -19,7 +20,7 @@ _Place = tuple[Literal["weight", "output"], str, bool]
 
 @dataclass(frozen=True)
 class StoredQuantizer:
-    """A fake quantizer of torch.ao.
+    """A fake quantizer of torch.ao, or an operation that is one.
 
     Attributes:
         module: its path.
@@ -30,6 +31,7 @@ class StoredQuantizer:
         is_on: it quantizes. observes: its observer is on, so that a call in training changes the range.
         is_folded: its range is that of a weight with the BatchNorm folded into it.
         needs_folded: the layer's weight has a BatchNorm folded into it.
+        is_computed: its scale is computed from the values that it quantizes.
     """
 
     module: str
@@ -44,17 +46,20 @@ class StoredQuantizer:
     observes: bool
     is_folded: bool = False
     needs_folded: bool = False
+    is_computed: bool = False
 
 
 def stored_quantizers(
-    model: nn.Module | ExportedProgram, graph: fx.Graph, layers: OpGraph
+    model: nn.Module | ExportedProgram, program: Program, layers: OpGraph
 ) -> tuple[StoredQuantizer, ...]:
     """The fake quantizers of a network, in the order of its modules; one that serves several layers stands for each.
 
     Args:
-        graph, layers: of the network as it is run, captured from the model.
+        program, layers: of the network as it is run, captured from the model.
     """
-    modules = fake_quantizers(model)
+    modules, graph = fake_quantizers(model), program.graph
+    if program.fake_quantizers:
+        return _of_operations(program, layers)
     if not modules:
         return ()
     assert isinstance(model, nn.Module)
@@ -80,6 +85,28 @@ def stored_quantizers(
             )
         if path not in places:
             found.append(StoredQuantizer(path, None, None, *values))
+    return tuple(found)
+
+
+def _of_operations(program: Program, layers: OpGraph) -> tuple[StoredQuantizer, ...]:
+    """Those that were operations of a file: on, and without an observer."""
+    places = _places(program.graph, layers, {one.name: one.name for one in program.fake_quantizers})
+    found = []
+    for one in program.fake_quantizers:
+        values = (one.scales or (), one.zero_points, one.channel_axis, one.quant_min, one.quant_max, True, False)
+        is_computed = one.scales is None
+        for kind, layer_name, needs_folded in places.get(one.name, ()):
+            is_weight = kind == "weight"
+            found.append(
+                StoredQuantizer(
+                    *(one.name, kind, layer_name, *values),
+                    is_folded=is_weight and one.is_folded,
+                    needs_folded=is_weight and needs_folded,
+                    is_computed=is_computed,
+                )
+            )
+        if one.name not in places:
+            found.append(StoredQuantizer(one.name, None, None, *values, is_computed=is_computed))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from qdiag.batches import Batch, Batches, sample_axis
 from qdiag.capture.capture import capture, largest_delta
+from qdiag.capture.fake_quantizers.operations import without_operations
 from qdiag.capture.fake_quantizers.silence import without_observers
 from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.layers import group_layers
@@ -56,7 +57,7 @@ def prepare(
         trained_modules=original.trained,
         doubts=program.doubts,
     )
-    captured = checked.program
+    captured = without_operations(checked.program)
     program = fold_computed(captured)
     if fold:
         with torch.no_grad():

@@ -63,6 +63,8 @@ def _change(one: StoredQuantizer, scheme: TensorScheme) -> TensorChange | Outcom
         return "not quantized"
     if scheme.type != "affine":
         return "other format"
+    if one.is_computed:
+        return "computed"
     if not one.scales:
         return "no range"
     if one.is_folded != one.needs_folded:

@@ -10,6 +10,7 @@ _REASONS: dict[Outcome, str] = {
     "given by the scheme": "not used, because the scheme gives the range there",
     "not quantized": "not used, because the scheme leaves them in float",
     "no range": "not used, because nothing was observed: the ranges there are calibrated",
+    "computed": "not used, because the scale is computed anew at every call: the ranges there are calibrated",
     "no place": "not used, because no layer of the graph has its quantizer there",
     "other format": "not used, because the scheme has no integers there",
     "other granularity": "not used, because the scheme has groups of weights, and the network a range for each channel",

@@ -9,6 +9,7 @@ Outcome = Literal[
     "given by the scheme",
     "not quantized",
     "no range",
+    "computed",
     "no place",
     "other format",
     "other granularity",
@@ -17,10 +18,10 @@ Outcome = Literal[
 """What became of a stored range.
 
 `used`: it is that of the quantizer. `given by the scheme`: the scheme says another range for this layer.
-`not quantized`: the scheme leaves it in float. `no range`: nothing was observed. `no place`: no layer has this value as
-its output. `other format`: the scheme has no integers there. `other granularity`: the scheme has groups, and the range
-is that of channels. `folding`: the range is that of the weight with its BatchNorm, and the scheme's is that without, or
-the other way round.
+`not quantized`: the scheme leaves it in float. `no range`: nothing was observed. `computed`: its scale is computed from
+the values at every call. `no place`: no layer has this value as its output. `other format`: the scheme has no integers
+there. `other granularity`: the scheme has groups, and the range is that of channels. `folding`: the range is that of
+the weight with its BatchNorm, and the scheme's is that without, or the other way round.
 """
 
 
