@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -28,9 +29,26 @@ def denormals_are_numbers() -> Iterator[None]:
 
 
 @pytest.fixture
+def only_new_objects_collected() -> Iterator[None]:
+    """The garbage collector leaves what is older than the test alone: among all that was imported it takes long."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
 def one_layer_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have pictures of the worst layer, and not of seven more, which take as long as all the others."""
     monkeypatch.setattr("qdiag.writers.plots.pictures.LAYERS_DRAWN", 1)
+
+
+@pytest.fixture
+def one_picture_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have their first picture alone: for tests of what stands around the pictures."""
+    from qdiag.writers import report_dir
+
+    pictures = report_dir.report_pictures
+    monkeypatch.setattr(report_dir, "report_pictures", lambda diagnosis: pictures(diagnosis)[:1])
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def _shown_and_gated(found: Diagnosis, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_layer_drawn")
+@pytest.mark.usefixtures("one_picture_drawn")
 @pytest.mark.parametrize("name", FAULTY)
 def test_the_printed_commands_repair_it(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -38,7 +38,7 @@ def result_of(name: str, line: list[str], folder: Path) -> bytes:
     return re.sub(rb'"(elapsed_s|seconds)": [^\n]*', b"", result(name, folder).read_bytes())
 
 
-@pytest.mark.usefixtures("one_layer_drawn")
+@pytest.mark.usefixtures("one_picture_drawn")
 @pytest.mark.parametrize("name", [*COMMANDS, "demo"])
 def test_a_command_that_was_stopped_goes_on_from_there(
     name: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

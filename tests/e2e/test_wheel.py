@@ -1,6 +1,8 @@
 """The wheel as a stranger gets it: built, installed into an empty folder, and run away from the checkout."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from qdiag.cli.app import run as run_here
 from qdiag.config import preset_names
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.json.diagnosis import read_diagnosis
 from tests.figures import top1_of
 
@@ -19,7 +23,7 @@ pytestmark = pytest.mark.slow
 Run = Callable[..., str]
 
 
-def execute(*command: str | Path, cwd: Path, **environment: str) -> str:
+def execute(*command: str | Path, cwd: Path, is_silent: bool = False, **environment: str) -> str:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -29,6 +33,7 @@ def execute(*command: str | Path, cwd: Path, **environment: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not is_silent or done.stderr == ""
     return done.stdout
 
 
@@ -53,7 +58,8 @@ def qdiag(installed: Path, tmp_path: Path) -> Run:
     """Runs the console script; a `qdiag` that is installed in place comes after PYTHONPATH, and so never answers."""
 
     def run(*arguments: str | Path) -> str:
-        return execute(installed / "bin" / "qdiag", *arguments, cwd=tmp_path, PYTHONPATH=str(installed), COLUMNS="160")
+        script, environment = installed / "bin" / "qdiag", {"PYTHONPATH": str(installed), "COLUMNS": "160"}
+        return execute(script, *arguments, cwd=tmp_path, is_silent="--quiet" in arguments, **environment)
 
     where = "import qdiag, qdiag.config; print(qdiag.__file__); print(qdiag.config.presets_folder())"
     for path in execute(sys.executable, "-c", where, cwd=tmp_path, PYTHONPATH=str(installed)).split():
@@ -80,13 +86,48 @@ def test_version_and_presets(qdiag: Run, wheel: Path) -> None:
     assert [name for name in preset_names() if name not in text] == []
 
 
-def test_the_demo_runs_and_writes_its_files(qdiag: Run, tmp_path: Path) -> None:
-    out = tmp_path / "demo"
-    text = qdiag("demo", "--out", out)
+@pytest.mark.usefixtures("one_picture_drawn")
+def test_the_demo_tells_the_story_and_its_commands_carry_on(
+    qdiag: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo is run from the wheel, the commands that it proposes from the checkout, whose package it holds."""
+    monkeypatch.chdir(tmp_path)
+    out = Path("made") / "for it"
+    text = qdiag("demo", "--out", out, "--quiet")
     written = {path.name for path in out.iterdir()}
     assert written >= {"report.html", "report.md", "layers.csv", "diagnosis.json", "plots"}
     assert all(path.stat().st_size > 1000 for path in out.iterdir())
-    top1 = top1_of(read_diagnosis(out / "diagnosis.json").ranking.before.task)
+    found = read_diagnosis(out)
+    _check_diagnosis(found)
+    story = ("Quantization costs", "1. QD301", "To repair it:", "For contrast, int8", "What is wrong with it", "Open")
+    assert sorted(story, key=text.index) == list(story), "the verdict first, then why, then what to do"
+    assert "Open these" in text
+    named = re.findall(r"^  (made/for it/\S+)  ", text, re.MULTILINE)
+    assert len(named) >= 5
+    assert [name for name in named if not Path(name).exists()] == []
+
+    _, _, tail = text.partition("Repair it, see what that changed")
+    lines = [line.strip() for line in tail.splitlines() if line.startswith("  qdiag ")]
+    said = [re.search(r"# .*exit code (\d)", line) for line in lines]
+    codes = {}
+    for line, comment in zip(lines, said, strict=True):
+        arguments = shlex.split(line, comments=True)[1:]
+        if arguments[0] == "diagnose":
+            arguments += ["--no-sensitivity", "--no-bits"]  # neither is what this is about
+        codes[line] = run_here(arguments)
+        assert codes[line] == (int(comment[1]) if comment else 0)
+    assert sorted(codes.values()) == [0, 0, 0, 0, 0, 1]
+    assert read_diagnosis(out / "fixed").ranking.harm.verdict == "healthy"
+    assert "Better" in capsys.readouterr().out
+
+
+def _check_diagnosis(found: Diagnosis) -> None:
+    top1 = top1_of(found.ranking.before.task)
     assert top1 is not None
     assert top1.drop_pp > 40.0
-    assert "Open these" in text
+    (cause,) = found.ranking.claimed
+    assert cause.code == "QD301"
+    assert {int(layer.split(".")[1]) for layer in cause.layers} == {0, 1, 2, 5}
+    assert found.ranking.remainder < 1.0
+    by_bits = {point.bits: point.score.output_sqnr_db for point in found.bits}
+    assert by_bits[16] > by_bits[12] > by_bits[10] > by_bits[8], "more bits, less noise: no bias overflows"

@@ -46,7 +46,7 @@ def float_percent(measurement: Measurement) -> float:
     return figure.counts.reference_percent
 
 
-@pytest.mark.usefixtures("one_layer_drawn")
+@pytest.mark.usefixtures("one_picture_drawn")
 @pytest.mark.parametrize("data", ["pictures", "pictures.npz"])
 def test_the_printed_command_repairs_it(data: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = files / f"wrong-{data}"

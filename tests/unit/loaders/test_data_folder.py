@@ -87,6 +87,7 @@ def test_grey_images_reach_three_channels_or_one(tmp_path: Path) -> None:
     assert open_all(tmp_path, Reading(Preprocessing(channels=1)))[0].shape == (1, 1, 8, 8)
 
 
+@pytest.mark.usefixtures("only_new_objects_collected")
 def test_batches_are_freed_as_the_pass_goes_on(tmp_path: Path) -> None:
     for index in range(12):
         save(tmp_path / f"{index:02}.png")

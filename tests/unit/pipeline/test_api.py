@@ -126,6 +126,7 @@ def test_importing_qdiag_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.usefixtures("only_new_objects_collected")
 def test_nothing_grows_with_the_number_of_batches() -> None:
     """Accumulators hold sums: a longer run leaves no more tensors behind than a short one."""
     import gc
