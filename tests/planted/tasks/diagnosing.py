@@ -37,6 +37,8 @@ def diagnosis(name: str, how: How = "by_metric") -> Diagnosis:
 @cache
 def measurement(name: str, how: How) -> Measurement:
     """The figures alone, of the diagnosis where there is one for other tests anyway."""
-    if how != "by_targets":
+    if how == "by_metric":
+        return diagnosis(name).measurement
+    if how == "unlabelled":
         return diagnosis(name, how).measurement
     return qdiag.measure(TASK_NETWORKS[name].build(), **_arguments(name, how))  # type: ignore[arg-type]
