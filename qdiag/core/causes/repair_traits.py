@@ -136,7 +136,7 @@ _TABLE = (
     RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", mends_branches=True),
     RepairTraits("center_weights", "weights centred before their sign", False, "plan", "layer"),
     RepairTraits("scale_signs", "one magnitude of signs per channel", False, "plan", "layer"),
-    RepairTraits("eight_bits", "8 bits for layers of one or two", False, "plan", "layer"),
+    RepairTraits("eight_bits", "8 bits in place of one or two", False, "plan", "layer"),
     RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer"),
     RepairTraits("activations_16bit", "16-bit activations", False, "plan", "layer"),
     RepairTraits("float_bias", "bias in float", False, "plan", "layer"),

@@ -25,7 +25,8 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         treated = with_scheme(context.session, case, replace(case.scheme, fold_batchnorm=True))
     except ConfigError as error:
         # a pattern of the scheme named a BatchNorm, which is no layer any more
-        raise RepairRefused(error.message, at=error.at, hint=error.hint) from None
+        message = f"{error.message} once BatchNorm is folded"
+        raise RepairRefused(message, at=error.at, hint=error.hint) from None
     nodes = {folded.layer for folded in result.folded}
     layers = tuple(layer.name for layer in treated.network.graph.layers if nodes & set(layer.nodes))
     return Treatment(treated, layers, settings=("fold_batchnorm=true",))

@@ -178,6 +178,11 @@ def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str
     return section("Repaired step by step", intro, table(header, rows), *pictures_of(links, "causes"))
 
 
+def _comment(trial: Trial) -> str:
+    """Which row of the table a command belongs to."""
+    return f"# {repair_title(trial.repair)}, {count_noun(len(trial.layers), 'layer')}"
+
+
 def ways_around_section(diagnosis: Diagnosis) -> str:
     """Changes of scheme: what they give back, what they cost, and how to measure them."""
     ranking = diagnosis.ranking
@@ -193,7 +198,8 @@ def ways_around_section(diagnosis: Diagnosis) -> str:
         for trial in trials
     ]
     helping = [trial for trial in trials if trial.helps]
-    lines = list(dict.fromkeys(line for trial in helping for line in way_around_commands(diagnosis, trial)))
+    found = {line: trial for trial in reversed(helping) for line in way_around_commands(diagnosis, trial)}
+    lines = [part for line, trial in reversed(found.items()) for part in (_comment(trial), line)]
     intro = "For hardware that allows another scheme; each measured alone, on the network without repairs."
     header = ("change of scheme", "where", "gives back", "afterwards", "costs")
     return section("Ways around", *([intro, table(header, rows), shell(lines) if lines else ""] if rows else []))

@@ -86,15 +86,12 @@ def ranges_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         "kurtosis #",
         "median channel's SQNR, one scale → one per channel",
     )
+    folded = ", BatchNorm folded" if diagnosis.measurement.capture.folded_batchnorms else ""
     output_rows = _output_rows(diagnosis)
     output_header = ("layer", "calibration data", "measured data", "quantizer")
     return section(
         "Ranges",
-        *(
-            ("Weights, BatchNorm folded, widest spread first.", table(weight_header, weight_rows))
-            if weight_rows
-            else ()
-        ),
+        *((f"Weights{folded}, widest spread first.", table(weight_header, weight_rows)) if weight_rows else ()),
         *(
             ("Outputs of the layers above, smallest to largest float value.", table(output_header, output_rows))
             if output_rows

@@ -26,17 +26,19 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
     if sweep is None or not sweep.most_sensitive:
         return ""
     criterion = diagnosis.ranking.criterion
+    has_all_but = any(row.all_but for row in sweep.rows)
     rows = [
         (
             code(row.layer),
             text(score_words(row.alone, criterion)) if row.alone else "",
-            text(score_words(row.all_but, criterion)) if row.all_but else "",
+            *((text(score_words(row.all_but, criterion)) if row.all_but else "",) if has_all_but else ()),
             significant(row.fisher) if not math.isnan(row.fisher) else "",
         )
         for row in sweep.most_sensitive[:_ROWS]
     ]
+    others = ", and all but this layer's" if has_all_but else ""
     intro = (
-        f"Only this layer's {_PART_WORDS[sweep.part]} on, and all but this layer's; the most sensitive of "
+        f"Only this layer's {_PART_WORDS[sweep.part]} on{others}; the most sensitive of "
         f"{len(sweep.rows)} layers first. With everything quantized: {text(score_words(sweep.quantized, criterion))}."
     )
     if not math.isnan(sweep.fisher_rank_correlation):
@@ -44,7 +46,8 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
             f" The estimate from one backward pass (Fisher) orders the layers with a rank correlation of "
             f"{sweep.fisher_rank_correlation:.2f} to the exact sweep."
         )
-    header = ("layer", "this layer alone", "all but this layer", "Fisher estimate #")
+    own = ("all but this layer",) if has_all_but else ()
+    header = ("layer", "this layer alone", *own, "Fisher estimate #")
     return section("Sensitivity", intro, table(header, rows), *pictures_of(links, "sensitivity"))
 
 

@@ -1,7 +1,13 @@
 """What a detector saw, in whole terms, the same in every report."""
 
+import math
+
 from qdiag.core.causes.findings import OF_FUSED, Evidence
 from qdiag.writers.words.numbers import significant
+from qdiag.writers.words.size import byte_words
+
+_LARGE, _COUNTED = 1e3, 1e9
+"""Whole numbers between them are counts, which are written out."""
 
 TERMS = {
     "accumulator": "width of the accumulator",
@@ -111,9 +117,18 @@ TERMS = {
 def evidence_words(evidence: Evidence) -> str:
     """`largest weight of a dead channel over that of the live ones: 79 x (limit 1.5)`."""
     limit = f" (limit {significant(evidence.threshold)})" if evidence.threshold is not None else ""
-    unit = evidence.unit.removesuffix("s") if evidence.value == 1.0 else evidence.unit
     stem = evidence.name.removeprefix(OF_FUSED)
     name = stem.removesuffix(f"_{evidence.unit.lower()}")
     term = TERMS.get(name) or TERMS.get(stem) or name.replace("_", " ")
     where = " of the fused convolution" if evidence.name != stem else ""
-    return f"{term}{where}: {significant(evidence.value)} {unit}".rstrip() + limit
+    return f"{term}{where}: {_value(evidence)}{limit}"
+
+
+def _value(evidence: Evidence) -> str:
+    """`843 kB`, `1,408 scales`, `79 x`."""
+    value, unit = evidence.value, evidence.unit
+    if unit.startswith("bytes") and math.isfinite(value):
+        return f"{byte_words(round(value))}{unit.removeprefix('bytes')}"
+    is_count = _LARGE <= value < _COUNTED and value.is_integer()
+    words = f"{value:,.0f}" if is_count else significant(value)
+    return f"{words} {unit.removesuffix('s') if value == 1.0 else unit}".rstrip()

@@ -115,10 +115,14 @@ def _float_words(scheme: TensorScheme, where: str, how: str) -> str:
 
 
 def other_widths_words(scheme: QuantScheme) -> str:
-    """What the sweep over bits has in place of numbers that come in one width; empty where there are none."""
+    """What the sweep over bits has in place of numbers that come in one width, and what more bits of others do not do;
+    empty where neither is so."""
     both = (scheme.weights, scheme.activations)
     fixed = dict.fromkeys(one.type for one in both if one.type in LOW_BITS and not one.is_float)
-    return f"{listed(list(fixed))} numbers come in one width: integers stand for them here." if fixed else ""
+    words = [f"{listed(list(fixed))} numbers come in one width: integers stand for them here."] if fixed else []
+    if any(one.type == "power_of_two" and not one.is_float for one in both):
+        words.append("more bits of powers of two reach smaller values, and bring none of them closer together.")
+    return " ".join(word if i == 0 else word[:1].upper() + word[1:] for i, word in enumerate(words))
 
 
 def _low_bit_words(scheme: TensorScheme, where: str) -> str:

@@ -99,6 +99,10 @@ def test_files_and_reports(diagnosed: Diagnosis) -> None:
     for words in map(tensor_scheme_words, (scheme.weights, scheme.activations)):
         assert words in page
         assert escaped(words) in text
+    kinds = {scheme.weights.type, scheme.activations.type}
+    for words in (page, text):
+        assert ("powers of two reach smaller values" in words) == ("power_of_two" in kinds)
+        assert ("numbers come in one width" in words) == bool(kinds & {"binary", "ternary"})
     first = {picture.section: picture for picture in reversed(report_pictures(diagnosed))}
     for section in ("channels", "histogram", "bits"):  # those that ask what the quantizers are
         assert first[section].draw().axes

@@ -46,6 +46,12 @@ def test_no_term_is_kept_for_a_figure_that_is_gone() -> None:
             "local SQNR of the fused convolution: -2.25 dB (limit 28)",
         ),
         (Evidence("of_a_newer_version", 2.0), "of a newer version: 2"),
+        (Evidence("extra_scales", 1408.0, "scales"), "scales to store in addition: 1,408 scales"),
+        (Evidence("extra_weight_bytes", 843_264.0, "bytes"), "memory of the wider weights in addition: 843 kB"),
+        (
+            Evidence("wide_activation_bytes", 13_600.0, "bytes per image"),
+            "memory of the wider activations in addition: 13.6 kB per image",
+        ),
     ],
 )
 def test_a_figure_in_words(evidence: Evidence, words: str) -> None:

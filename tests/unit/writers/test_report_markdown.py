@@ -124,6 +124,21 @@ def test_the_remainder_and_the_way_around_with_its_cost_are_shown() -> None:
     assert "scales to store: 442 values" in report
 
 
+def test_what_was_not_done_is_not_claimed() -> None:
+    """BatchNorms that stay, layers that were not left out one by one; and a command says which row it measures."""
+    found = diagnosis()
+    assert found.sensitivity is not None
+    rows = tuple(replace(row, all_but=None) for row in found.sensitivity.rows)
+    capture = replace(found.measurement.capture, folded_batchnorms=())
+    measured = replace(found.measurement, capture=capture)
+    plain = markdown_report(replace(found, measurement=measured, sensitivity=replace(found.sensitivity, rows=rows)))
+    assert "all but this layer" not in plain and "Weights, widest spread first." in plain
+    whole = markdown_report(found)
+    assert "| this layer alone | all but this layer |" in whole and "Weights, BatchNorm folded, widest" in whole
+    around = whole.split("## Ways around")[1].split("```")[1].splitlines()
+    assert [line[0] for line in around[1:]] == ["#", "q"] * (len(around[1:]) // 2)
+
+
 def test_a_refused_repair_is_a_row_with_its_reason() -> None:
     assert "refused: the float network itself loses 10.8 points" in markdown_report(diagnosis())
 
