@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import IO, Any
 
@@ -176,3 +176,10 @@ class Stopwatch:
     @property
     def elapsed_s(self) -> float:
         return time.perf_counter() - self._start
+
+
+def print_commands(console: Console, title: str, lines: Sequence[str]) -> None:
+    """One line each, however wide the terminal is, so that they can be copied."""
+    console.print(Text(title, style="bold"))
+    for line in lines:
+        console.print(Text(f"  {line}"), soft_wrap=True)

@@ -1,6 +1,6 @@
 """From the options that several commands share to the model, the data and the scheme."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qdiag.cli.options.common import (
@@ -14,6 +14,7 @@ from qdiag.cli.options.common import (
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.parse import parse_numbers, parse_shape
 from qdiag.cli.options.task import TaskOptions
+from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from qdiag.loaders.images.preprocessing import Preprocessing
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.begin import Experiment
+    from qdiag.pipeline.training.ranked import RankedTraining
     from qdiag.simulate.session import Session
     from qdiag.subject import Subject
+
+_ALL_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
         preprocessing=preprocessing_of(options),
         samples=options.samples,
         calib_samples=options.calib_samples,
-        calib_share=options.CALIB_SHARE,
+        calib_share=options.calib_share,
         batch_size=options.batch_size,
         seed=options.seed,
         input_shape=shape,
@@ -171,3 +175,27 @@ def _exported_shape(subject: "Subject") -> tuple[int, ...] | None:
     args, _ = subject.model.example_inputs
     first = args[0] if args else None
     return tuple(first.shape) if isinstance(first, Tensor) else None
+
+
+def open_ranked_training(
+    session: "Session",
+    experiment: "Experiment",
+    options: RankedTrainingOptions,
+    model: ModelOptions,
+    data: DataOptions,
+    task: TaskOptions,
+) -> "RankedTraining | None":
+    """What a diagnosis may train; None where that was not asked for.
+
+    Raises:
+        DataError: data that cannot be used.
+    """
+    if options.train is None:
+        return None
+    from qdiag.pipeline.training.ranked import RankedTraining
+
+    samples = None
+    if options.train_data is not None:
+        apart = replace(data, calib_data=options.train_data, calib_samples=_ALL_SAMPLES)
+        samples = open_data(apart, model, experiment.subject, session).calibration
+    return RankedTraining(options.train, samples, task.request, words=options.words(data))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.score import Score
+from qdiag.core.causes.training_trial import TrainingTrial
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.branches.layers import BlockLayers
 from qdiag.core.measures.facts import LayerFacts
@@ -35,6 +36,8 @@ class Diagnosis:
         options: command-line options of the run that say which network, data and scheme were meant (`--arch`, `--data`,
             `--preset`, `--scheme`, `--set`, ...), one word each, for the commands that a report proposes.
         blocks: parallel linear branches that one convolution replaces; empty in results stored before they were kept.
+        trainings: what training gives back where repairs without it leave something, or why it was not tried; empty for
+            a network that is not harmed, and in results stored before.
     """
 
     measurement: Measurement
@@ -49,6 +52,7 @@ class Diagnosis:
     schema_version: int = DIAGNOSIS_SCHEMA_VERSION
     options: tuple[str, ...] = ()
     blocks: tuple[BlockLayers, ...] = ()
+    trainings: tuple[TrainingTrial, ...] = ()
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.

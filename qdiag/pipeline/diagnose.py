@@ -19,6 +19,7 @@ from qdiag.pipeline.fusion.suspects import with_fused_suspects
 from qdiag.pipeline.notes import branch_notes, fused_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
+from qdiag.pipeline.training.ranked import RankedTraining, ranked_trainings
 from qdiag.rank.rank import rank_causes
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
@@ -37,12 +38,14 @@ class DiagnoseOptions:
         with_sensitivity: each layer quantized alone. with_bits: other widths. part: see `Sensitivity`.
         raises: an unexpected error inside a repair ends the run; otherwise that repair is refused, and this is why.
         words: the options of the command line, for commands that a report proposes.
+        training: what may be trained where repairs without training leave something; None trains nothing.
     """
 
     with_sensitivity: bool = True
     with_bits: bool = True
     raises: bool = False
     words: tuple[str, ...] = ()
+    training: RankedTraining | None = None
 
 
 def diagnose_experiment(session: Session, experiment: Experiment, options: DiagnoseOptions | None = None) -> Diagnosis:
@@ -67,6 +70,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
         ranking = rank_causes(case, findings, REPAIRS, context, raises=options.raises)
         ranking = with_fused_suspects(session, case, measurement, ranking, blocks, raises=options.raises)
+    trainings = ranked_trainings(session, experiment, ranking, options.training)
     bits = tuple[BitsPoint, ...]()
     if options.with_bits:
         with session.watch.stage("bits"):
@@ -84,6 +88,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         versions=versions(),
         options=options.words,
         blocks=block_layers(blocks, measurement.records),
+        trainings=trainings,
     )
 
 

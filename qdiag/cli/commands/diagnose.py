@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, open_experiment, open_ranked_training
 from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
@@ -14,6 +14,7 @@ from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Writes, report_files
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
+from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
@@ -58,6 +59,7 @@ def diagnose(
     data: DataOptions,
     scheme: SchemeOptions,
     task: TaskOptions,
+    training: RankedTrainingOptions,
     out: ReportOption = None,
     sensitivity: SensitivityOption = True,
     bits: BitsOption = True,
@@ -76,8 +78,11 @@ def diagnose(
     any of them, by the names of its outputs. A classifier without labels is judged by its agreement
     with the float network, and what nothing speaks for by the SQNR of its outputs.
     The model is read, never changed; what repairs it is printed at the end.
+
+    With --train MINUTES, training is a repair as well, where those without training leave something.
     """
     stdout_is_taken = check_single_stdout(json, None)
+    training.check(data)
     resolved = scheme.resolved
     watch = Stopwatch()
     with running(run, seed=data.seed) as session:
@@ -89,6 +94,7 @@ def diagnose(
             with_bits=bits,
             raises=run.debug,
             words=option_words(model, data, scheme, task),
+            training=open_ranked_training(session, experiment, training, model, data, task),
         )
         result = run_diagnosis(session, experiment, options, run, with_report=out is not None)
         write_diagnosis(session, result, out, json)

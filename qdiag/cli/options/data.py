@@ -1,7 +1,7 @@
 """The options of data that several commands share."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from qdiag.cli.options.panels import data_option, run_option
 from qdiag.cli.options.parse import check_numbers
@@ -11,13 +11,13 @@ ChannelOrder = Literal["rgb", "bgr"]
 PreprocessingPreset = Literal["none", "imagenet", "imagenet-stats", "tf", "caffe", "cifar10"]
 """Names of `qdiag.loaders.images.preprocessing.PRESETS`, which cannot be asked here: it needs torch."""
 
+CALIB_SHARE = 0.25
+"""Of one set that is divided, what calibrates."""
+
 
 @dataclass(frozen=True)
 class DataOptions:
     """The panel `Data`, and how many of its samples run at once."""
-
-    CALIB_SHARE: ClassVar[float] = 0.25
-    """Of one set that is divided."""
 
     data: Annotated[
         str | None,
@@ -75,12 +75,15 @@ class DataOptions:
     seed: Annotated[int, data_option(metavar="N", min=0, help="Of every random choice.")] = 0
     batch_size: Annotated[int, run_option(metavar="N", min=1, help="Samples per pass; the result is the same.")] = 16
 
+    @property
+    def calib_share(self) -> float:
+        """Of one set that is divided."""
+        return CALIB_SHARE
+
 
 @dataclass(frozen=True)
 class TrainingDataOptions(DataOptions):
     """The same for a command that trains on what others calibrate on."""
-
-    CALIB_SHARE: ClassVar[float] = 0.8
 
     data: Annotated[
         str | None,
@@ -99,3 +102,12 @@ class TrainingDataOptions(DataOptions):
     calib_samples: Annotated[
         int, data_option("--train-samples", metavar="N", min=1, help="Train on at most N samples.")
     ] = 1_000_000
+    train_share: Annotated[
+        float,
+        data_option("--train-share", metavar="X", min=0.01, max=0.99, help="Of --data, without --train-data."),
+    ] = 0.8
+
+    @property
+    def calib_share(self) -> float:
+        """Of one set that is divided."""
+        return self.train_share

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from qdiag.cli.options.data import CALIB_SHARE, DataOptions
 from qdiag.cli.options.panels import output_option
-from qdiag.cli.options.roles import Reads, Writes, trained_files
+from qdiag.cli.options.roles import Reads, Writes, data_files, trained_files
+from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
     from qdiag.train.settings import TrainingSettings
@@ -102,3 +104,48 @@ class TrainingOptions:
             freeze_bn_after=self.freeze_bn_after,
             distill=self.distill,
         )
+
+
+@dataclass(frozen=True)
+class RankedTrainingOptions:
+    """Whether a diagnosis may train, where repairs without training leave something."""
+
+    train: Annotated[
+        float | None,
+        training_option(
+            metavar="MINUTES",
+            min=0.01,
+            help="Where repairs without training leave something, also train with the quantizers in place, for about "
+            "so long, and measure what that gives back.",
+        ),
+    ] = None
+    train_data: Annotated[
+        str | None,
+        training_option(
+            metavar="PATH", help="Train on these instead of the samples that calibrate; none of them may be in --data."
+        ),
+        Reads(data_files),
+    ] = None
+
+    def check(self, data: DataOptions) -> None:
+        """What can be told before anything is read.
+
+        Raises:
+            ConfigError: samples to train on without leave to train, those that are measured, or none to measure.
+        """
+        if self.train is not None and data.data is None:
+            raise ConfigError("--train without --data", hint="drawn inputs are no samples to train on")
+        if self.train_data is None:
+            return
+        if self.train is None:
+            raise ConfigError("--train-data without --train", hint="say how many minutes training may take")
+        if data.data is not None and Path(self.train_data).resolve() == Path(data.data).resolve():
+            raise ConfigError("--train-data is what --data is", hint="train on other samples than those measured")
+
+    def words(self, data: DataOptions) -> tuple[str, ...]:
+        """Of a command line of qdiag qat that trains on the same samples, and measures the same ones."""
+        if self.train_data is not None:
+            return ("--train-data", self.train_data)
+        if data.calib_data is not None:
+            return ("--train-data", data.calib_data, "--train-samples", str(data.calib_samples))
+        return ("--train-share", f"{CALIB_SHARE:g}", "--train-samples", str(data.calib_samples))

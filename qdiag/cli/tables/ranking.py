@@ -1,13 +1,14 @@
 """What `qdiag rank` and `qdiag diagnose` print: the verdict, the suspects, the sequence of repairs, what to run."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from qdiag.cli.console import print_commands
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import (
     capture_lines,
@@ -21,6 +22,7 @@ from qdiag.cli.tables.sqnr_header import (
     preprocessing_lines,
     size_lines,
 )
+from qdiag.cli.tables.training.ranked import print_trainings
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial, WaterfallStep
 from qdiag.core.causes.score import PartScore, Recovery
 from qdiag.core.diagnosis import Diagnosis
@@ -68,7 +70,7 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
     console.print()
     again = preprocessing_command(diagnosis)
     if again is not None:
-        _print_commands(console, "To look again with other inputs:", [again])
+        print_commands(console, "To look again with other inputs:", [again])
         console.print()
     console.print(Text(headline(diagnosis), style="bold"))
     if ranking.causes:
@@ -235,15 +237,10 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
     ):
         if found:
             console.print()
-            _print_commands(console, title, found)
+            print_commands(console, title, found)
             left = afterwards_words(after)
             if left:
                 console.print(Padding(Text(left), (0, 0, 0, 2)))
     if scheme_words((*proposed, *around)):
         console.print(Text(f"{scheme_words((*proposed, *around))}.", style="dim"))
-
-
-def _print_commands(console: Console, title: str, lines: Sequence[str]) -> None:
-    console.print(Text(title, style="bold"))
-    for line in lines:
-        console.print(Text(f"  {line}"), soft_wrap=True)
+    print_trainings(console, diagnosis)

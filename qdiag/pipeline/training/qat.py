@@ -20,6 +20,7 @@ from qdiag.pipeline.preparation.fixed_batches import FixedBatches
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.pipeline.training.some_samples import EveryNth
 from qdiag.repairs.overlay import with_changes
+from qdiag.simulate.case import Case
 from qdiag.simulate.passes.fingerprints import Fingerprints, NoFingerprint
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
@@ -100,11 +101,11 @@ def train_model(
     experiment = begin(session, subject, datasets, scheme, request)
     state, notes = _state(session, experiment, options)
     if not options.processes.is_first:
-        _train(session, experiment, options, state)
+        train_experiment(session, experiment, options, state)
         return None
     with session.watch.stage("measure before"):
         before = measure_experiment(session.timed_anew(), experiment)
-    trained = _train(session, experiment, options, state)
+    trained = train_experiment(session, experiment, options, state)
     case, record = experiment.case, replace(trained.record, layers=tuple(options.layers))
     if datasets.calibration is datasets.evaluation:
         notes = (*notes, "the samples that are measured are those that were trained on")
@@ -121,16 +122,32 @@ def train_model(
     return TrainedModel(result, trained.changes, trained.scheme, state)
 
 
-def _train(session: Session, experiment: Experiment, options: QatOptions, state: StateFile | None) -> Trained:
+def train_experiment(
+    session: Session,
+    experiment: Experiment,
+    options: QatOptions,
+    state: StateFile | None = None,
+    *,
+    samples: Batches | None = None,
+    judges: Batches | None = None,
+) -> Trained:
+    """Trains on the calibration samples of an experiment, which is left as it was.
+
+    Args:
+        samples, judges: what is trained on, and what the best epoch is chosen by, where `divided` does not say so.
+
+    Raises:
+        ConfigError: patterns that fit no layer. SimulationError: the training diverged.
+    """
     case, settings = experiment.case, options.settings
-    samples, judges = _divided(case.calibration, case.program.batch_size)
+    own = divided(case)
     training = Training(
         session=session,
         case=case,
         settings=settings,
         loss=choose_loss(case.tasks, distill=settings.distill, function=options.loss),
-        samples=samples,
-        judges=judges,
+        samples=samples or own[0],
+        judges=judges or own[1],
         moving=moving_names(case, parameter_names(experiment.subject), options.layers),
         state=state,
         processes=options.processes,
@@ -150,8 +167,9 @@ def _check_not_drawn(datasets: Datasets) -> None:
             )
 
 
-def _divided(batches: Batches, batch_size: int | None) -> tuple[Batches, Batches]:
+def divided(case: Case) -> tuple[Batches, Batches]:
     """What is trained on, and what the best epoch is chosen by."""
+    batches, batch_size = case.calibration, case.program.batch_size
     if batches.sample_count < _SHARED_BELOW:
         return batches, batches
     parts: list[Batches] = [EveryNth(batches, _HELD_OUT, is_rest=True), EveryNth(batches, _HELD_OUT)]

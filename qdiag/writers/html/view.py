@@ -12,11 +12,13 @@ from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.core.measures.task import Criterion
 from qdiag.writers.html.layer_view import LayerView, layer_views
 from qdiag.writers.words.causes import commands, headline, repair_title
+from qdiag.writers.words.commands.training import training_commands
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.layers import other_widths_words
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.task.figures import float_level, level
+from qdiag.writers.words.trials.training import training_lines
 from qdiag.writers.words.untried import untried_findings
 
 _FLOAT_OPS_SHOWN = 20
@@ -52,6 +54,7 @@ class RunView:
         lead, reasons: the headline, cut behind its first sentence.
         criterion: what the network is judged by; None for the SQNR of its outputs.
         ways: trials that change the scheme, best first, each change at the same layers once.
+        training: what training gives back, in sentences. training_commands: how to train so, where it helps.
         untried: findings that belong to no suspect.
     """
 
@@ -69,6 +72,8 @@ class RunView:
     commands: tuple[str, ...]
     waterfall: tuple[Bar, ...]
     ways: tuple[Trial, ...]
+    training: tuple[str, ...]
+    training_commands: tuple[str, ...]
     untried: tuple[Finding, ...]
     sensitive: tuple[SensitivityRow, ...]
 
@@ -133,6 +138,8 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         commands=commands(diagnosis),
         waterfall=_waterfall(ranking),
         ways=scheme_changes(ranking),
+        training=training_lines(diagnosis),
+        training_commands=training_commands(diagnosis),
         untried=untried_findings(ranking),
         sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
     )

@@ -17,6 +17,7 @@ from qdiag.writers.words.causes import (
     trial_title,
     way_around_commands,
 )
+from qdiag.writers.words.commands.training import training_commands
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.numbers import UNKNOWN, count_noun
 from qdiag.writers.words.scheme_changes import scheme_changes
@@ -31,6 +32,7 @@ from qdiag.writers.words.task.figures import (
 from qdiag.writers.words.task.float_cost import float_words
 from qdiag.writers.words.task.places import lost_most_words, same_place_words
 from qdiag.writers.words.trials.own_layers import credited_words, own_words
+from qdiag.writers.words.trials.training import training_lines
 
 _SITES_AT_MOST = 8
 _METHOD = (
@@ -203,3 +205,9 @@ def ways_around_section(diagnosis: Diagnosis) -> str:
     intro = "For hardware that allows another scheme; each measured alone, on the network without repairs."
     header = ("change of scheme", "where", "gives back", "afterwards", "costs")
     return section("Ways around", *([intro, table(header, rows), shell(lines) if lines else ""] if rows else []))
+
+
+def training_section(diagnosis: Diagnosis) -> str:
+    """What training gives back where repairs without it leave something, and how to train so where it helps."""
+    lines, found = training_lines(diagnosis), training_commands(diagnosis)
+    return section("Training", *map(text, lines), *([shell(found)] if found else []))

@@ -6,7 +6,7 @@ from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Figure
-from qdiag.writers.markdown.causes import causes_section, waterfall_section, ways_around_section
+from qdiag.writers.markdown.causes import causes_section, training_section, waterfall_section, ways_around_section
 from qdiag.writers.markdown.layers import batchnorm_section, layers_section, losses_section, ranges_section
 from qdiag.writers.markdown.sweeps import (
     bits_section,
@@ -36,6 +36,7 @@ def markdown_report(diagnosis: Diagnosis, links: Sequence[PictureLink] = ()) -> 
         causes_section(diagnosis),
         waterfall_section(diagnosis, links),
         ways_around_section(diagnosis),
+        training_section(diagnosis),
         layers_section(diagnosis, links),
         ranges_section(diagnosis, links),
         batchnorm_section(diagnosis, links),

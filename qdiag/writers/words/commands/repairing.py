@@ -147,11 +147,19 @@ def _own_options(diagnosis: Diagnosis) -> list[str]:
     return [*words, "--scheme", measurement.scheme.name]
 
 
+def trained_name(model: str) -> str:
+    """`weights/net.trained.pt2` beside `weights/net.pt2`."""
+    return _name_beside(model, "trained", is_program=False)
+
+
 def _fixed_name(model: str, number: int, *, is_program: bool) -> str:
     """`weights/net.fixed.pt2` beside `weights/net.pt2`; code that builds a network becomes a state dict, and whatever
     has other layers now a program."""
+    return _name_beside(model, "fixed" if number == 1 else f"fixed{number}", is_program=is_program)
+
+
+def _name_beside(model: str, mark: str, *, is_program: bool) -> str:
     path = PurePath(model)
-    mark = "fixed" if number == 1 else f"fixed{number}"
     if _is_code(model):
         return f"{mark}.pt2" if is_program else f"{mark}.pt"
     return as_argument(str(path.with_name(f"{path.stem}.{mark}{'.pt2' if is_program else path.suffix}")))

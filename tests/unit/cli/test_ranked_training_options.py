@@ -1,0 +1,31 @@
+"""Whether a diagnosis may train: what is told before anything is read, and the words that lead back to the samples."""
+
+import pytest
+
+from qdiag.cli.app import run
+from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.training import RankedTrainingOptions
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--data", "d.npz", "--train-data", "t.npz"], "say how many minutes training may take"),
+        (["--data", "d.npz", "--train", "5", "--train-data", "./d.npz"], "train on other samples than those measured"),
+        (["--train", "5"], "drawn inputs are no samples to train on"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_said_at_once(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["diagnose", "net.pt2", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_words_divide_the_data_as_the_diagnosis_did() -> None:
+    leave = RankedTrainingOptions(train=5.0)
+    assert leave.words(DataOptions(data="d.npz")) == ("--train-share", "0.25", "--train-samples", "128")
+    apart = DataOptions(data="d.npz", calib_data="c.npz", calib_samples=64)
+    assert leave.words(apart) == ("--train-data", "c.npz", "--train-samples", "64")
+    own = RankedTrainingOptions(train=5.0, train_data="t.npz")
+    assert own.words(apart) == ("--train-data", "t.npz")
