@@ -20,6 +20,7 @@ from qdiag.core.stopwatch import Stopwatch
 from qdiag.errors import ConfigError
 from qdiag.loaders.models.tensors import NamedTensors
 from qdiag.loaders.models.values import fingerprint_tensors
+from qdiag.loaders.probe import Limits, probe
 from qdiag.numerics.batchnorm import batch_norm_affine
 from qdiag.numerics.bn_audit import dead_channels, folded_max_abs, gain_outliers, live_mask, range_cost
 from qdiag.onnx.network import OnnxNetwork
@@ -80,6 +81,8 @@ def find_norms(model: Subject | NamedTensors, assumed_eps: float = ASSUMED_EPS) 
     if isinstance(network, ExportedProgram):
         return norms_of_program(network)
     if isinstance(network, OnnxNetwork):
+        # shapes that the file spells out are computed here, for the first time
+        probe(network.for_its_own_shape, limits=Limits.of_run(), at=model.source, deed="following its shapes")
         return norms_of_program(network.for_its_own_shape())
     if isinstance(network, torch.jit.ScriptModule):
         return norms_of_script(network)
