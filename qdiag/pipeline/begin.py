@@ -14,8 +14,10 @@ from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.pipeline.preparation.stored_ranges import with_stored_ranges
 from qdiag.pipeline.preprocessing import check_preprocessing
 from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops
+from qdiag.simulate.selectors import with_names
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
@@ -71,6 +73,16 @@ def begin(
     with session.stage("data digest"):
         data = data_info(inputs, session.seed)
     return Experiment(subject, datasets, case, model_info(subject), data, capture)
+
+
+def under_scheme(session: Session, experiment: Experiment, scheme: QuantScheme) -> Experiment:
+    """The same model on the same data under another scheme: captured once, and calibrated anew where that is needed.
+
+    Raises:
+        CalibrationError, ConfigError: see `with_scheme`.
+    """
+    case = experiment.case
+    return replace(experiment, case=with_scheme(session, case, with_names(scheme, case.network.graph)))
 
 
 def measurement_of(session: Session, experiment: Experiment, measured: Measured) -> Measurement:

@@ -65,6 +65,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
     words = option_words(model_options, data_options, scheme)
     with running(replace(run, device="cpu")) as session:
         from qdiag.cli.tables.ranking import print_ranking
+        from qdiag.pipeline.begin import under_scheme
         from qdiag.pipeline.diagnose import DiagnoseOptions
         from qdiag.pipeline.sqnr import measure_experiment
 
@@ -74,7 +75,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
         print_ranking(console, result)
         console.print()
         session = session.timed_anew()
-        other = open_experiment(session, model_options, data_options, load_preset(CONTRAST_SCHEME))
+        other = under_scheme(session, experiment, load_preset(CONTRAST_SCHEME))
         console.print(contrast_line(measure_experiment(session, other)))
     console.print()
     _tell(console, DEMO_FAULT)
