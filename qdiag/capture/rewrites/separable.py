@@ -17,7 +17,7 @@ from qdiag.capture.fold import fold_batchnorms
 from qdiag.capture.ops import clamp_bounds, convolution_groups, kind_and_policy
 from qdiag.capture.program import Program, Runner
 
-_RELU6 = (0.0, 6.0)
+RELU6 = (0.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def friendly(program: Program, blocks: Iterable[SeparableBlock], *, relu: bool =
         if node.name in clamps:
             node.replace_all_uses_with(node.args[0])
             folded.graph.erase_node(node)
-        elif relu and node.op == "call_function" and clamp_bounds(node) == _RELU6:
+        elif relu and node.op == "call_function" and clamp_bounds(node) == RELU6:
             node.target, node.args, node.kwargs = torch.ops.aten.relu.default, node.args[:1], {}
     folded.graph.lint()
     return folded

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from qdiag.core.causes.refit import SeparableRefit
 from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement, ModelInfo, StageTime
 from qdiag.core.measures.task import TaskResult
@@ -79,6 +80,8 @@ class ModelTraining:
         before, after: the quantized network; `after` under the scheme with the ranges of the training. None where no
             epoch was better than the network as it was read.
         float_change: what the new weights are to the float network; None likewise.
+        refit: what was rewritten before the training; `before` is then of the rewritten network, and the network as it
+            was read is in here.
         written_to: the trained file. scheme_written_to: the scheme that belongs to it. None when nothing was written.
     """
 
@@ -87,6 +90,7 @@ class ModelTraining:
     before: Measurement
     after: Measurement | None = None
     float_change: FloatChange | None = None
+    refit: SeparableRefit | None = None
     written_to: str | None = None
     scheme_written_to: str | None = None
     notes: tuple[str, ...] = ()

@@ -50,6 +50,7 @@ class Two(nn.Module):
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
+    torch.manual_seed(0)
     return lively(build("mobilenet_v1_small", {"width": 0.1, "classes": 3}))
 
 

@@ -1,0 +1,133 @@
+"""Separable convolutions rewritten for a training: what is left of them, what is measured, and what is refused."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from qdiag.batches import Datasets
+from qdiag.config import load_preset
+from qdiag.errors import ConfigError
+from qdiag.loaders.data.sources import batches_from
+from qdiag.pipeline.training.refit_separable import Refit, refit_subject
+from qdiag.subject import Subject
+from tests.cases import SESSION
+
+
+class Block(nn.Module):
+    """Variant (a); with `reads_between`, what lies between the convolutions is read elsewhere, too."""
+
+    def __init__(self, c_in: int, c_out: int, *, reads_between: bool = False) -> None:
+        super().__init__()
+        self.dw, self.dw_bn, self.dw_act = (
+            nn.Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False),
+            nn.BatchNorm2d(c_in),
+            nn.ReLU6(),
+        )
+        self.pw, self.pw_bn, self.pw_act = nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU6()
+        self.reads_between = reads_between
+
+    def forward(self, x: Tensor) -> Tensor:
+        between = self.dw_act(self.dw_bn(self.dw(x)))
+        y: Tensor = self.pw_act(self.pw_bn(self.pw(between)))
+        return y + between.mean() if self.reads_between else y
+
+
+def network(*, reads_between: bool = False) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            *(Block(2, 4), Block(4, 4, reads_between=reads_between)),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        )
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 2.0)
+                nn.init.normal_(module.bias)
+                nn.init.uniform_(module.running_var, 0.05, 0.2)  # type: ignore[arg-type]
+                nn.init.normal_(module.running_mean)  # type: ignore[arg-type]
+    return net.eval()
+
+
+def data(count: int = 16, *, is_labelled: bool = True) -> Datasets:
+    images = torch.randn(count, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+    labels = torch.arange(count) % 3
+    batches = batches_from((images, labels) if is_labelled else images)
+    return Datasets(batches, batches, "the same")
+
+
+def subject(model: nn.Module) -> Subject:
+    return Subject(model, "module", "net", "net")
+
+
+def refit(model: nn.Module, variant: str = "b", **more: object) -> Refit:
+    return refit_subject(SESSION, subject(model), data(), load_preset("int8"), variant, **more)  # type: ignore[arg-type]
+
+
+def operations(found: Refit) -> list[str]:
+    assert isinstance(found.subject.model, ExportedProgram)
+    return [str(node.target) for node in found.subject.model.graph.nodes if node.op == "call_function"]
+
+
+def expected(net: nn.Sequential, x: Tensor, *, relu: bool) -> Tensor:
+    """The network without clamps between convolutions, by torch, BatchNorms not folded."""
+    for block in net[:2]:
+        assert isinstance(block, Block)
+        x = block.pw_bn(block.pw(block.dw_bn(block.dw(x))))
+        x = x.relu() if relu else nn.functional.relu6(x)
+    y: Tensor = net[2:](x)
+    return y
+
+
+@pytest.mark.parametrize(("variant", "clamps"), [("b", {"relu6": 2, "relu": 0}), ("c", {"relu6": 0, "relu": 2})])
+def test_nothing_stands_between_the_convolutions_and_the_model_stays(variant: str, clamps: dict[str, int]) -> None:
+    net = network().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    found = refit(net, variant)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items()) and net.training
+    record, names = found.record, operations(found)
+    assert record.blocks == ("0.dw", "1.dw") and record.kept == ()
+    assert record.relu_count == (2 if variant == "c" else 0)
+    assert sum("batch_norm" in name for name in names) == 2, "only those behind the pointwise convolutions"
+    counts = {
+        "relu6": sum("hardtanh" in n or "relu6" in n for n in names),
+        "relu": sum("aten.relu." in n for n in names),
+    }
+    assert counts == clamps
+    images = torch.cat([batch.args[0] for batch in data().evaluation])
+    assert isinstance(found.subject.model, ExportedProgram)
+    with torch.no_grad():
+        made, wanted = found.subject.model.module()(images), expected(net.eval(), images, relu=variant == "c")
+        torch.testing.assert_close(made, wanted, rtol=1e-4, atol=1e-4)
+        moved = float((made - net(images)).abs().max() / net(images).abs().max())
+    assert record.float_change.relative_delta == pytest.approx(moved, rel=1e-3) and moved > 0.01
+    old, new = record.original.task.figures[0], record.float_change.task.figures[0]
+    assert old.reference == new.reference, "the float network as it was read"
+
+
+def test_few_blocks_and_a_block_that_stays() -> None:
+    found = refit(network(), blocks=["1.*"])
+    assert found.record.blocks == ("1.dw",)
+    assert [(kept.block, kept.reason) for kept in found.record.kept] == [("0.dw", None)]
+    found = refit(network(reads_between=True))
+    assert found.record.blocks == ("0.dw",)
+    (kept,) = found.record.kept
+    assert kept.block == "1.dw" and kept.reason is not None and "something else reads" in kept.reason
+
+
+def test_wrong_use() -> None:
+    plain = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    with pytest.raises(ConfigError, match="no depthwise convolution with a BatchNorm or a clamp"):
+        refit(plain)
+    with pytest.raises(ConfigError, match=r"no depthwise convolution is called 7\.\*") as caught:
+        refit(network(), blocks=["0.*", "7.*"])
+    assert caught.value.hint == "they are called 0.dw, 1.dw"
+    with pytest.raises(ConfigError, match=r"can be rewritten \(1\.dw: something else reads"):
+        refit(network(reads_between=True), blocks=["1.dw"])
+    with pytest.raises(ConfigError, match="towards its own float outputs"):
+        refit(network(), distill=True)
+    with pytest.raises(ConfigError, match="towards its own float outputs"):
+        refit_subject(SESSION, subject(network()), data(is_labelled=False), load_preset("int8"), "b")
+    part = Subject(network()[0], "module", "net", "net", parent=network(), submodule="0")
+    with pytest.raises(ConfigError, match="a part of a network"):
+        refit_subject(SESSION, part, data(), load_preset("int8"), "b")
