@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from qdiag.core.causes.refit import KeptSeparable, SeparableRefit
 from qdiag.core.causes.repair import FloatChange
 from qdiag.core.causes.training import EpochRecord, ModelTraining, TrainingRecord
 from qdiag.core.measures.task import TaskResult
@@ -26,6 +27,15 @@ def training(*, has_gained: bool = True) -> ModelTraining:
     change = FloatChange(before.outputs, task, 0.25)
     written = {"written_to": "trained.pt2", "scheme_written_to": "trained.scheme.toml"}
     return replace(made, after=after, float_change=change, **written)
+
+
+def refitted(*, has_gained: bool = True) -> ModelTraining:
+    """The same after two separable convolutions were rewritten, and two were not."""
+    found = training(has_gained=has_gained)
+    change = FloatChange(found.before.outputs, found.before.task, 0.5)
+    kept = (KeptSeparable("blocks.2.dw", "something else reads it"), KeptSeparable("blocks.3.dw"))
+    record = SeparableRefit("c", ("blocks.0.dw", "blocks.1.dw"), kept, 1, found.before, change)
+    return replace(found, refit=record)
 
 
 def _lifted(task: TaskResult) -> TaskResult:

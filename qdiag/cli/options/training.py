@@ -10,6 +10,7 @@ import typer
 from qdiag.cli.options.data import CALIB_SHARE, DataOptions
 from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, data_files, trained_files
+from qdiag.core.causes.refit import RefitVariant
 from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +33,22 @@ ReplaceOption = Annotated[bool, output_option("--force", help="Replace TRAINED a
 MovingLayersOption = Annotated[
     list[str] | None,
     training_option("--layers", metavar="GLOB", help="Only layers of these names may move; can be repeated."),
+]
+RefitOption = Annotated[
+    RefitVariant | None,
+    training_option(
+        "--refit-separable",
+        help="First rewrite separable convolutions as in arXiv 1803.08607. b: fold the BatchNorm behind each depthwise "
+        "convolution, and remove the clamp there; c: also have ReLU for ReLU6 elsewhere. TRAINED is a .pt2 then.",
+    ),
+]
+RefitBlocksOption = Annotated[
+    list[str] | None,
+    training_option(
+        "--refit-blocks",
+        metavar="GLOB",
+        help="Only rewrite behind depthwise convolutions of these names; can be repeated.",
+    ),
 ]
 LossOption = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from qdiag.cli.tables.training.qat import print_training
 from qdiag.core.causes.training import ModelTraining
 from qdiag.core.measures.task import TaskResult
 from qdiag.writers.json.results import result_to_json
-from tests.trainings import training
+from tests.trainings import refitted, training
 
 
 def printed(result: ModelTraining, width: int = 120) -> str:
@@ -40,6 +40,32 @@ def test_a_network_without_a_figure_has_losses_alone() -> None:
     epochs = tuple(replace(epoch, task=TaskResult(64)) for epoch in found.training.epochs)
     text = printed(replace(found, training=replace(found.training, epochs=epochs)))
     assert "0.75" in text
+
+
+def test_what_was_rewritten_before() -> None:
+    found = refitted()
+    assert found.after is not None
+    text = printed(found)
+    assert "rewritten 2 separable convolutions, variant c" in text and "behind blocks.0.dw, blocks.1.dw" in text
+    assert "ReLU for ReLU6 in 1 other place " in text
+    assert "as they were: blocks.2.dw: something else reads it" in text
+    assert "as they were: blocks.3.dw: not asked for" in text and "by 5.0e-01 of its largest value" in text
+    old, new = (one.task.figures[0] for one in (found.before, found.after))
+    chain = f"{old.simulated:.1f} % as read → {old.simulated:.1f} % rewritten → {new.simulated:.1f} % trained"
+    assert f"quantized {old.criterion.name} {chain}" in text and "is no better" not in text
+    assert f"float     {old.criterion.name} {old.reference:.1f} % as read" in text
+    same = replace(found, after=found.before)
+    assert "the trained network, quantized, is no better than the quantized network as it was read" in printed(same)
+    text = printed(refitted(has_gained=False))
+    assert "No epoch was better than the rewritten network before training: nothing written." in text
+
+
+def test_a_rewritten_network_without_labels_has_the_sqnr() -> None:
+    found = refitted()
+    assert found.refit is not None
+    unjudged = replace(found.refit.original, task=TaskResult(64))
+    text = printed(replace(found, refit=replace(found.refit, original=unjudged)))
+    assert "each beside its own float network" in text and "dB as read → " in text
 
 
 def test_as_json() -> None:

@@ -16,7 +16,15 @@ from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import scheme_beside, state_beside
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
-from qdiag.cli.options.training import LossOption, MovingLayersOption, ReplaceOption, TrainedOption, TrainingOptions
+from qdiag.cli.options.training import (
+    LossOption,
+    MovingLayersOption,
+    RefitBlocksOption,
+    RefitOption,
+    ReplaceOption,
+    TrainedOption,
+    TrainingOptions,
+)
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.training.qat import print_training
@@ -25,7 +33,10 @@ from qdiag.files.atomic import check_writable, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any
+
+    from qdiag.core.causes.refit import RefitVariant
 
 QAT_EPILOG = """
 [bold]Examples[/]
@@ -33,6 +44,10 @@ QAT_EPILOG = """
 Train for 4-bit weights:  [cyan]qdiag qat net.pt2 --train-data train/ --data val/ --scheme w4a8 -o out.pt2[/]
 
 Measure what came out:  [cyan]qdiag sqnr out.pt2 --data val/ --scheme out.scheme.toml[/]
+
+Remove what stands between depthwise and pointwise convolutions, then train:
+
+  [cyan]qdiag qat net.pt2 --refit-separable b --train-data train/ --data val/ -o out.pt2[/]
 
 [bold]Exit codes[/]
 
@@ -53,6 +68,8 @@ def qat(
     force: ReplaceOption = False,
     layers: MovingLayersOption = None,
     loss: LossOption = None,
+    refit_separable: RefitOption = None,
+    refit_blocks: RefitBlocksOption = None,
     json: JsonOption = None,
     *,
     run: RunOptions,
@@ -85,24 +102,33 @@ def qat(
             hint="give samples of what the network is for: --data PATH, and --train-data PATH if they stand apart",
         )
     target = target_of(model.model, output, in_place=False, or_else="")
+    _check_refit(model, target, refit_separable, refit_blocks)
     scheme_target, state = scheme_beside(target), state_beside(target)
     check_writable(scheme_target)
     resolved, settings = scheme.resolved, training.settings
     watch = Stopwatch()
     from qdiag.config.scheme_text import scheme_toml
     from qdiag.pipeline.training.qat import QatOptions, train_model
+    from qdiag.pipeline.training.refit_separable import refit_subject
     from qdiag.savers.save import check_target
     from qdiag.train.processes import joined
 
     check_target(model.model, target, force=force)
     check_target(model.model, scheme_target, force=force)
     with running(run, seed=data.seed) as session, joined(session.device) as processes:
-        subject = open_subject(model)
+        subject, record, own_loss = open_subject(model), None, _loss(loss)
         datasets = open_data(data, model, subject, session)
-        options = QatOptions(settings, tuple(layers or ()), _loss(loss), state, processes)
+        if refit_separable is not None:
+            refit = refit_subject(
+                *(session, subject, datasets, resolved, refit_separable, tuple(refit_blocks or ()), task.request),
+                distill=settings.distill,
+                loss=own_loss,
+            )
+            subject, record = refit.subject, refit.record
+        options = QatOptions(settings, tuple(layers or ()), own_loss, state, processes)
         trained = train_model(session, subject, datasets, resolved, options, task.request)
         if trained is not None:
-            result = trained.result
+            result = replace(trained.result, refit=record)
             if trained.changes:
                 save_repaired(
                     subject, trained.changes, target, model.submodule, trust=model.trust, force=force, in_place=False
@@ -119,6 +145,28 @@ def qat(
         print_training(stdout_console(), result)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
     raise typer.Exit(result.exit_code)
+
+
+def _check_refit(model: ModelOptions, target: "Path", variant: "RefitVariant | None", blocks: list[str] | None) -> None:
+    """What would stop the rewriting is found before the run.
+
+    Raises:
+        ConfigError: a format that cannot hold a rewritten network, a part of one, or blocks without a variant.
+    """
+    if variant is None:
+        if blocks:
+            raise ConfigError(
+                "it needs --refit-separable", at="--refit-blocks", hint="say which variant: --refit-separable b or c"
+            )
+        return
+    if target.suffix != ".pt2":
+        raise ConfigError(
+            f"{target.name} would be read with code that builds the network as it was before --refit-separable",
+            at="-o",
+            hint="end the name in .pt2: a program holds the rewritten network as well as its weights",
+        )
+    if model.submodule is not None:
+        raise ConfigError("a part of a network is not rewritten", at="--submodule", hint="give the whole network")
 
 
 def _loss(reference: str | None) -> "Callable[..., Any] | None":

@@ -8,6 +8,7 @@ from rich.text import Text
 from qdiag.cli.tables.change_lines import quantized_lines
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines, size_lines
+from qdiag.cli.tables.training.refit import refit_figures, refit_lines
 from qdiag.core.causes.training import EpochRecord, ModelTraining
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.task.figures import from_to, value_words
@@ -37,9 +38,15 @@ def _lines(training: ModelTraining) -> Lines:
     yield "training", Text(f"{record.loss} on {samples}{several}, {_minutes(record.seconds)}{resumed}")
     if record.layers:
         yield "", Text(f"only {', '.join(record.layers)} may move")
+    if training.refit is not None:
+        yield from refit_lines(training.refit)
+    if training.after is not None:
+        yield "", Text(f"{count_noun(len(record.moved), 'tensor')} changed, epoch {record.best} is kept")
+    if training.refit is not None:
+        yield from refit_figures(training, training.refit)
+        return
     if training.after is None or training.float_change is None:
         return
-    yield "", Text(f"{count_noun(len(record.moved), 'tensor')} changed, epoch {record.best} is kept")
     for figure in training.float_change.task.figures[:1]:
         yield "float", Text(f"{figure.criterion.name} {from_to(figure)}")
     yield from quantized_lines(training.before, training.after, training.float_change)
@@ -77,6 +84,8 @@ def _minutes(seconds: float) -> str:
 
 def _last_line(training: ModelTraining) -> str:
     if training.after is None:
+        if training.refit is not None:
+            return "No epoch was better than the rewritten network before training: nothing written."
         return "No epoch was better than the network as it was read: nothing written."
     if training.written_to is None:
         return "Trained: not written."
