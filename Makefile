@@ -8,11 +8,12 @@ PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python3
 JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores : 4)))
 CODE := qdiag tests tools benchmarks
 
-.PHONY: help demo test check format golden bench clean
+.PHONY: help demo papers test check format golden bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    find out why a network fails when it is quantized: installs into $(VENV), writes reports/demo"
+	@echo "make papers  run the published experiments in small, three minutes each: writes reports/papers"
 	@echo "make test    install the development tools into $(VENV), and run all tests"
 	@echo "make check   formatting, lint, types, direction of imports, dead code"
 	@echo "make format  put the code into its standard form"
@@ -22,6 +23,9 @@ help:
 
 demo: $(VENV)/.installed
 	@$(BIN)/qdiag demo --out reports/demo
+
+papers: $(VENV)/.installed
+	@for name in qat mobilenet repvgg bnn; do $(BIN)/qdiag reproduce $$name --out reports/papers/$$name || exit; done
 
 # One thread for each process: several processes with a thread per core each would wait for one another.
 # Neighbouring tests stay in one process, which shares what they have in common, until another one runs dry.

@@ -27,6 +27,7 @@ class ImageSet:
         digest: SHA-256 over both.
         is_given: by the user, rather than part of the package.
         shift: pixels by which training images are shifted at random.
+        resized: their shorter side, where they were resized.
     """
 
     source: str
@@ -36,6 +37,7 @@ class ImageSet:
     class_count: int
     is_given: bool = True
     shift: int = 2
+    resized: int | None = None
 
     @cached_property
     def mirrors(self) -> bool:

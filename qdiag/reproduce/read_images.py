@@ -1,6 +1,7 @@
 """From the digits of the package, or from data of the user's, to images in memory."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,16 @@ def digits() -> ImageSet:
     return _image_set("scikit-learn's digits, which come with qdiag", small, torch.from_numpy(labels), is_given=False)
 
 
-def images_of(reference: str, at_most: int) -> ImageSet:
+def images_of(reference: str, at_most: int, resize: int | None = None) -> ImageSet:
     """Labelled images of any format that `--data` takes, some of them where there are more than `at_most`.
+
+    Args:
+        resize: their shorter side, where it is not to stay as it is stored.
 
     Raises:
         DataError: data that cannot be read, or that are no labelled images.
     """
-    stored = read_stored(reference, Reading(preset("none")))
+    stored = read_stored(reference, Reading(preset("none").override(resize=resize)))
     parts = [part for part in (stored.samples, stored.calibration) if part is not None]
     total = sum(part.sample_count for part in parts)
     images, labels = list[Tensor](), list[Tensor]()
@@ -49,7 +53,7 @@ def images_of(reference: str, at_most: int) -> ImageSet:
     shapes = {tuple(part.shape[1:]) for part in images}
     if len(shapes) > 1:
         raise DataError("its two parts hold images of different sizes", at=reference, hint="give one set of images")
-    return _image_set(Path(reference).name, torch.cat(images), torch.cat(labels))
+    return replace(_image_set(Path(reference).name, torch.cat(images), torch.cat(labels)), resized=resize)
 
 
 def _chosen(count: int, wanted: int) -> list[int]:

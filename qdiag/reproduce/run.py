@@ -167,6 +167,7 @@ def _image_facts(images: ImageSet, seed: int) -> Images:
         calibration_count=division.calibration_count,
         test_count=len(division.tested),
         is_mirrored=images.mirrors,
+        resized=images.resized,
     )
 
 

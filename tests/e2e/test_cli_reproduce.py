@@ -53,7 +53,7 @@ def test_figures_and_expectations_are_printed_and_written(
     assert "of 2 expectations, 1 came out, 1 did not come out" in words
     assert "did not come out: Training gives back more than a point with 4 bits per channel." in words
     assert "The small network loses only 0.2 points there" in words
-    assert text.splitlines()[-1].endswith("qdiag reproduce qat --data stripes.npz --epochs 2 --seeds 2")
+    assert text.splitlines()[-1].endswith("qdiag reproduce qat --data stripes.npz --samples 60 --epochs 2 --seeds 2")
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == ["plots", "report.html", "report.md", "result.json"]
     stored: dict[str, Any] = json.loads((out / "result.json").read_text(encoding="utf-8"))
@@ -61,7 +61,10 @@ def test_figures_and_expectations_are_printed_and_written(
     cell = next(cell for cell in stored["cells"] if cell["place"] == {"row": "float", "column": "top1"})
     assert cell["published"] == 70.9 and f"{cell['mean']:.1f} ± {cell['spread']:.1f}" in text
     markdown = (out / "report.md").read_text(encoding="utf-8")
-    assert "| float |" in markdown and "qdiag reproduce qat --data stripes.npz --epochs 2 --seeds 2" in markdown
+    assert (
+        "| float |" in markdown
+        and "qdiag reproduce qat --data stripes.npz --samples 60 --epochs 2 --seeds 2" in markdown
+    )
 
 
 def test_a_run_that_is_stopped_goes_on_with_the_next_seed(
@@ -93,6 +96,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_next_seed(
         (["reproduce", "nothing"], "'nothing' is not one of"),
         (["reproduce", "qat", "--data", "nowhere.npz"], "no such file or folder"),
         (["reproduce", "qat", "--minutes", "0"], "minutes = 0"),
+        (["reproduce", "qat", "--resize", "16"], "--resize without --data"),
         (["reproduce", "qat", "--seeds", "0"], "0 is below 1"),
     ],
 )

@@ -19,6 +19,7 @@ class Images:
         train_count, judge_count, test_count: of each seed: what is trained on, what chooses the best epoch, and what is
             measured and takes part in nothing else. calibration_count: of the training images.
         is_mirrored: training images are mirrored at random.
+        resized: their shorter side, where they were resized; None where they are as they are stored.
     """
 
     source: str
@@ -31,6 +32,12 @@ class Images:
     calibration_count: int
     test_count: int
     is_mirrored: bool
+    resized: int | None = None
+
+    @property
+    def count(self) -> int:
+        """All that are used."""
+        return self.train_count + self.judge_count + self.test_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,8 @@ def test_labelled_images_of_the_user_are_read(tmp_path: Path) -> None:
     assert found.source == "own.npz" and found.is_given and found.class_count == 4
     assert np.array_equal(found.images.numpy(), images.transpose(0, 3, 1, 2).repeat(3, 1))
     assert found.labels.tolist() == labels.tolist()
+    half = images_of(str(tmp_path / "own.npz"), 1000, 4)
+    assert half.images.shape == (50, 3, 4, 4) and half.resized == 4 and found.resized is None
     some = images_of(str(tmp_path / "own.npz"), 20)
     assert len(some.images) == 20 and torch.equal(some.images, images_of(str(tmp_path / "own.npz"), 20).images)
 

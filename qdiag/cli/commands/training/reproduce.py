@@ -15,6 +15,7 @@ from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Reads, Writes, data_files, reproduction_files
 from qdiag.cli.options.training import training_option
 from qdiag.cli.run import RunOptions, running
+from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
     from qdiag.reproduce.images import ImageSet
@@ -56,6 +57,10 @@ ImagesOption = Annotated[
 ImagesAtMostOption = Annotated[
     int, data_option("--samples", metavar="N", min=20, help="Use at most N of them, for training and measurement.")
 ]
+SmallerOption = Annotated[
+    int | None,
+    data_option("--resize", metavar="PIXELS", min=8, help="Shorter side after resizing; less takes less time."),
+]
 SeedsOption = Annotated[
     int, training_option("--seeds", metavar="N", min=1, help="Repeat the experiment; images are divided anew.")
 ]
@@ -94,6 +99,7 @@ def reproduce(
     name: ExperimentArgument,
     data: ImagesOption = None,
     samples: ImagesAtMostOption = 12_000,
+    resize: SmallerOption = None,
     seeds: SeedsOption = 3,
     epochs: EpochsOption = None,
     minutes: MinutesOption = None,
@@ -121,7 +127,7 @@ def reproduce(
         from qdiag.reproduce.run import RunRequest, run_experiment
 
         with session.untimed_stage("open the data"):
-            images = _images(data, samples)
+            images = _images(data, samples, resize)
         if data is not None and epochs is None and minutes is None:
             minutes = _MINUTES
         request = RunRequest(seeds, epochs, minutes, width)
@@ -141,7 +147,16 @@ def reproduce(
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
 
 
-def _images(data: str | None, at_most: int) -> "ImageSet":
+def _images(data: str | None, at_most: int, resize: int | None) -> "ImageSet":
+    """The images that are asked for.
+
+    Raises:
+        DataError: they cannot be used. ConfigError: the digits are to be of another size.
+    """
     from qdiag.reproduce.read_images import digits, images_of
 
-    return digits() if data is None else images_of(data, at_most)
+    if data is not None:
+        return images_of(data, at_most, resize)
+    if resize is not None:
+        raise ConfigError("--resize without --data", hint="the digits of the package have 16 x 16 pixels")
+    return digits()

@@ -114,6 +114,8 @@ def command_words(result: Reproduction) -> str:
     words = ["qdiag", "reproduce", result.experiment]
     if run.images.is_given:
         words += ["--data", run.images.source]
+        words += ["--samples", str(run.images.count)]
+        words += ["--resize", str(run.images.resized)] if run.images.resized is not None else []
     if run.width != 1.0:
         words += ["--width", f"{run.width:g}"]
     return shlex.join([*words, "--epochs", str(run.epochs), "--seeds", str(len(result.seeds))])
