@@ -1,8 +1,8 @@
 """Intervals and sample sizes, against closed forms and against simulation."""
 
 import math
-import random
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -25,11 +25,10 @@ cells = st.integers(0, 400)
 tables = st.builds(PairedCounts, cells, cells, cells, cells).filter(lambda counts: counts.sample_count > 0)
 
 
-def draw(generator: random.Random, count: int, lost: float, won: float, both: float) -> PairedCounts:
-    kinds = generator.choices(
-        range(4), weights=[both, lost, won, max(0.0, 1.0 - lost - won - both)], k=count
-    )  # both, reference only, simulated only, neither
-    return PairedCounts(*(kinds.count(kind) for kind in range(4)))
+def draw(generator: np.random.Generator, count: int, lost: float, won: float, both: float) -> PairedCounts:
+    """Counts of both, reference only, simulated only, and neither."""
+    neither = max(0.0, 1.0 - lost - won - both)
+    return PairedCounts(*(int(cell) for cell in generator.multinomial(count, [both, lost, won, neither])))
 
 
 @given(tables)
@@ -57,7 +56,7 @@ def test_a_float_network_that_is_never_right_bounds_nothing() -> None:
 
 @pytest.mark.parametrize(("lost", "won", "both"), [(0.02, 0.01, 0.7), (0.10, 0.02, 0.6), (0.005, 0.004, 0.9)])
 def test_intervals_cover_the_truth_as_often_as_they_say(lost: float, won: float, both: float) -> None:
-    generator, runs = random.Random(0), 400
+    generator, runs = np.random.default_rng(0), 2000
     true_drop, true_relative = 100 * (lost - won), 100 * (lost - won) / (lost + both)
     hits_drop = hits_relative = 0
     for _ in range(runs):
@@ -86,7 +85,7 @@ def test_as_many_samples_as_it_says_settle_the_drop_four_times_out_of_five(count
     assert not settles(drop_contrast(counts), limit)
     more = samples_to_settle(drop_contrast(counts), limit)
     assert more is not None
-    generator, runs, n = random.Random(1), 250, counts.sample_count
+    generator, runs, n = np.random.default_rng(1), 2000, counts.sample_count
     lost, won, both = (counts.reference_only / n, counts.simulated_only / n, counts.both / n)
     settled = sum(settles(drop_contrast(draw(generator, n + more, lost, won, both)), limit) for _ in range(runs))
     assert settled / runs > 0.72
@@ -102,7 +101,7 @@ def test_as_many_samples_as_it_says_settle_the_relative_drop() -> None:
     assert not settles(relative_contrast(counts, relative), 0.0)
     more = samples_to_settle(relative_contrast(counts, relative), 0.0)
     assert more is not None
-    generator, runs = random.Random(2), 200
+    generator, runs = np.random.default_rng(2), 2000
     rates = [cell / 500 for cell in (14, 6, 300)]
     settled = sum(settles(relative_contrast(draw(generator, 500 + more, *rates), relative), 0.0) for _ in range(runs))
     assert 0.7 < settled / runs < 0.9
@@ -112,9 +111,9 @@ def test_as_many_samples_as_it_says_settle_the_relative_drop() -> None:
 def test_as_many_samples_as_it_says_settle_a_share(hits: int, count: int, limit: float) -> None:
     more = share_samples_to_settle(hits, count, limit)
     assert more is not None
-    generator, runs, settled = random.Random(3), 300, 0
+    generator, runs, settled = np.random.default_rng(3), 2000, 0
     for _ in range(runs):
-        seen = sum(generator.random() < hits / count for _ in range(count + more))
+        seen = int(generator.binomial(count + more, hits / count))
         interval = wilson_interval(seen, count + more)
         settled += not interval.low <= limit <= interval.high
     assert settled / runs > 0.72
