@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from torch.utils import _pytree as pytree
 
 from qdiag.errors import CaptureError
@@ -62,13 +63,15 @@ class Recorder(Scope):
         shape = list(value.shape)
         shape[sample_axis] = self._other
         self._lanes[node] = (self._lanes[node][0], torch.empty(shape, dtype=value.dtype, device="meta"))
-        free = [DimDynamic.DYNAMIC if axis == sample_axis else DimDynamic.STATIC for axis in range(value.ndim)]
-        context: Any = StatelessSymbolicContext(dynamic_sizes=free)
-        symbolic = self._mode.from_tensor(value.detach().cpu(), symbolic_context=context)
-        node.meta["val"] = symbolic
         if self._samples is None:
-            size = symbolic.shape[sample_axis]
+            source = ConstantSource("samples")
+            symbol = self._env.create_symbol(self._count, source, DimDynamic.DYNAMIC, None)
+            size = self._env.create_symintnode(symbol, hint=self._count, source=source)
             self._samples = self._record(torch.ops.aten.sym_size.int, (node, sample_axis), {}, (size, size))
+        symbolic: list[Any] = list(value.shape)
+        symbolic[sample_axis] = self._samples.meta["val"]
+        with self._mode:
+            node.meta["val"] = torch.empty(symbolic, dtype=value.dtype, device="cpu")
         return node
 
     @contextmanager
