@@ -17,12 +17,13 @@ from qdiag.config import load_preset
 from qdiag.core.scheme import Granularity
 from qdiag.loaders.data.sources import batches_from
 from qdiag.loaders.models.formats import load_subject
+from qdiag.loaders.models.state_dict import load_weights
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.simulate.passes.lanes import Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.subject import Subject
 from tests.cases import SESSION
-from tests.networks.torch_ao import IMAGES, prepared, qconfig
+from tests.networks.torch_ao import IMAGES, Stubbed, prepared, qconfig
 
 
 def opened(model: nn.Module, weights: Granularity) -> Experiment:
@@ -73,6 +74,38 @@ def test_a_trace_of_a_prepared_network() -> None:
         ("conv1.activation_post_process", "used"),
     ]
     assert [layer.kind for layer in experiment.case.network.graph.layers] == ["input", "conv", "conv", "conv", "linear"]
+
+
+class Plain(Stubbed):
+    """The same network as its author writes it for training in float, without stubs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.quant, self.dequant
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu1(self.bn1(self.conv1(x)))
+        x = self.relu3(self.conv3(self.bn2(self.conv2(x))))
+        found: Tensor = self.fc(x.flatten(1))
+        return found
+
+
+@pytest.mark.parametrize("weights", ["per_channel", "per_tensor"])
+def test_a_state_dict_and_the_plain_network(weights: Literal["per_channel", "per_tensor"]) -> None:
+    """The names tell where fake quantizers stood, the bounds their integers; the file has prefixes of a wrapper."""
+    _, trained = prepared(weights)
+    with torch.no_grad():
+        expected = trained(IMAGES)
+    plain = Plain().eval()
+    state = {f"module.{name}": value for name, value in trained.state_dict().items()}
+    load_weights(plain, state, at="qat.pth", arch="net.py:Plain")
+    experiment = opened(plain, weights)
+    assert torch.equal(simulated(experiment), expected)
+    ranges = {one.module: (one.outcome, one.quant_min, one.quant_max) for one in experiment.capture.stored_ranges}
+    assert len(ranges) == 9
+    assert ranges["conv1.weight_fake_quant"] == ("used", -128, 127)
+    assert ranges["quant.activation_post_process"] == ("used", 0, 255)
+    assert {outcome for outcome, *_ in ranges.values()} == {"used"}
 
 
 class Written(nn.Module):

@@ -8,6 +8,7 @@ from torch.ao.quantization import FakeQuantizeBase, ObserverBase
 
 from qdiag.core.listed import listed
 from qdiag.errors import LoadError, first_line
+from qdiag.loaders.models.prepared import prepare_like
 from qdiag.loaders.models.values import check_kinds
 
 HOLDERS = (
@@ -116,6 +117,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
     check_float({name: value for name, value in state.items() if isinstance(value, Tensor)}, at)
     expected = model.state_dict()
     fitted = min(_candidates(dict(state)), key=lambda candidate: _distance(candidate, expected))
+    fitted = prepare_like(model, fitted, at=at)
+    expected = model.state_dict()
     faults = _faults(fitted, expected, _of_observers(model))
     if faults:
         raise LoadError(f"its weights do not fit {arch}: {'; '.join(faults)}", at=at, hint=_FIT_HINT)
