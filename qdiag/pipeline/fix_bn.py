@@ -11,12 +11,13 @@ from qdiag.core.causes.repair_traits import TRAITS, Method
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import QdiagError
+from qdiag.errors import QdiagError, RepairRefused
 from qdiag.loaders.models.tensors import NamedTensors
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.repair import Changes, RepairOptions, audited, chosen_batchnorms, repair_model
 from qdiag.repairs.edit import changed_tensors
 from qdiag.repairs.overlay import subject_tensors
+from qdiag.repairs.stored_weights import check_stored_names
 from qdiag.repairs.weights.reset_variance import propose
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
@@ -94,6 +95,10 @@ def fix_unproved(
     records = chosen_batchnorms(audited(audit, options.threshold), options.layers).values()
     found = [propose(record, tensors, options.method, record.dead_channels) for record in records if record.dead]
     changes = changed_tensors(tensors, (edit for proposal in found for edit in proposal.edits))
+    try:
+        check_stored_names(tensors, changes)
+    except RepairRefused as refusal:
+        changes, reason = {}, f"{refusal.at}: {refusal.message} ({refusal.hint})"
     step = RepairStep(
         options.repair,
         layers=tuple(proposal.fix.folds_into or proposal.fix.name for proposal in found if proposal.edits),

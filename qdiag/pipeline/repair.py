@@ -12,6 +12,7 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.repair import FLOAT_BOUND, FloatChange, ModelRepair, RepairStep, check_written
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.value_ranges.stored_range import StoredRange
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.pipeline.begin import begin
@@ -23,6 +24,7 @@ from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.base import RepairContext, Treatment
 from qdiag.repairs.overlay import with_changes
+from qdiag.repairs.stored_weights import check_stored
 from qdiag.repairs.table import REPAIRS
 from qdiag.repairs.weights.reset_variance import without_channels
 from qdiag.simulate.case import Case
@@ -77,7 +79,8 @@ def repair_model(
     experiment = begin(session, subject, datasets, scheme, request)
     audit = audited(audit_batchnorms(subject, program=experiment.case.program), options.threshold)
     probe = FloatProbe(subject, experiment.case.program, experiment.case.tasks, session.device)
-    repairing = _Repairing(experiment.case, RepairContext(audit, session=session), probe, options)
+    stored = experiment.capture.stored_ranges
+    repairing = _Repairing(experiment.case, RepairContext(audit, session=session), probe, options, stored)
     with session.watch.stage("repair"), naming(datasets.evaluation):
         steps = tuple(repairing.make(name) for name in options.repairs)
     result = ModelRepair(
@@ -143,8 +146,15 @@ class _Repairing:
         written: the case as the tensors alone make it: a repair may hold in its case's plan what they hold.
     """
 
-    def __init__(self, case: Case, context: RepairContext, probe: FloatProbe, options: RepairOptions) -> None:
-        self._case, self._context, self._probe = case, context, probe
+    def __init__(
+        self,
+        case: Case,
+        context: RepairContext,
+        probe: FloatProbe,
+        options: RepairOptions,
+        stored: Sequence[StoredRange],
+    ) -> None:
+        self._case, self._context, self._probe, self._stored = case, context, probe, stored
         self._bound = options.float_bound
         self._sites = _sites(case, context, options)
         self.written = case
@@ -156,6 +166,7 @@ class _Repairing:
         refused = RepairStep(name)
         try:
             for headroom, treatment in self._treatments(name):
+                check_stored(self._stored, self._case, treatment.case)
                 step, change, kept = self._judged(RepairStep(name, headroom=headroom), treatment)
                 if kept is not None:
                     self._take(kept, change)
