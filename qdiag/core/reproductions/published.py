@@ -22,7 +22,7 @@ def _rows(experiment: str, column: str, source: str, **values: float) -> tuple[P
 _WHITEPAPER = "arXiv 1806.08342"
 _SEPARABLE = "arXiv 1803.08607"
 _QAREPVGG = "arXiv 2212.01593"
-_NIN = "NIN on CIFAR-10, README.md of github.com/666DZY666/micronet"
+_NIN = "README.md of github.com/666DZY666/micronet"
 
 PUBLISHED: tuple[Published, ...] = (
     # MobileNetV1 1.0 on ImageNet; activations in 8 bits
