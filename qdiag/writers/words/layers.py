@@ -167,10 +167,12 @@ def _sum_words(scheme: QuantScheme) -> str:
 def override_lines(scheme: QuantScheme) -> tuple[str, ...]:
     """`blocks.12.dw: activations.bits 16`, one line for all patterns in a row with the same change.
 
-    Where more layers than a few have nothing but a range of their own, they share a line without the numbers.
+    Where more layers than a few have nothing but a range of their own, or one has more than a few for its channels,
+    they share a line without the numbers.
     """
-    given = {o.pattern: None for o in scheme.layers if _gives_ranges_alone(o)}
-    is_long = len(given) > _RANGES_AT_MOST
+    alone = [o for o in scheme.layers if _gives_ranges_alone(o)]
+    given = {o.pattern: None for o in alone}
+    is_long = max(len(given), *(len(o.weights.channel_ranges or ()) for o in alone), 0) > _RANGES_AT_MOST
     groups: list[tuple[str, list[str]]] = [("a given range for each", list(given))] if is_long else []
     for override in scheme.layers:
         if is_long and _gives_ranges_alone(override):

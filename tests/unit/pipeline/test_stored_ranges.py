@@ -102,6 +102,13 @@ def test_other_integers_are_told_and_the_range_stays() -> None:
     assert override_lines(result.scheme) == ("input:x, conv1, conv2, conv3 and 1 more: a given range for each",)
 
 
+@pytest.mark.parametrize(("count", "is_shown"), [(4, True), (5, False)])
+def test_the_ranges_of_many_channels_are_not_listed(count: int, is_shown: bool) -> None:
+    change = TensorChange(granularity=None, channel_ranges=((-1.0, 1.0),) * count)
+    (line,) = override_lines(replace(INT8, layers=(LayerOverride("c", change),)))
+    assert (line != "c: a given range for each") == is_shown
+
+
 def test_another_calibrator_takes_a_range_away() -> None:
     scheme, _ = with_stored_ranges(INT8, (WEIGHT, OUTPUT))
     change = TensorChange(calibrator="mse")
