@@ -36,8 +36,8 @@ class Diagnosis:
         options: command-line options of the run that say which network, data and scheme were meant (`--arch`, `--data`,
             `--preset`, `--scheme`, `--set`, ...), one word each, for the commands that a report proposes.
         blocks: parallel linear branches that one convolution replaces; empty in results stored before they were kept.
-        trainings: what training gives back where repairs without it leave something, or why it was not tried; empty for
-            a network that is not harmed, and in results stored before.
+        trainings: what training gives back where repairs without it leave something, or why it was not tried; empty
+            where nobody asked and nothing is lost, and in results stored before.
     """
 
     measurement: Measurement

@@ -16,8 +16,8 @@ class TrainingTrial:
     Attributes:
         method: `qat`, with its quantizers in place; `refit_separable`, the same after separable convolutions have
             taken their friendly form (arXiv 1803.08607).
-        not_trained: why there is no trained network; None where there is one. `no better`: no epoch was better than the
-            network as it was read.
+        not_trained: why there is no trained network; None where there is one. `no loss`: none was found, or it is
+            undecided. `no better`: no epoch was better than the network as it was read.
         detail: what a refusal said; empty otherwise.
         epochs: passes over the training samples. best: the epoch that was kept.
         sample_count: samples trained on; none of them was measured.

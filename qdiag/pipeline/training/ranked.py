@@ -47,7 +47,7 @@ class RankedTraining:
 def ranked_trainings(
     session: Session, experiment: Experiment, ranking: Ranking, options: RankedTraining | None
 ) -> tuple[TrainingTrial, ...]:
-    """What training gives back, or why it was not tried; nothing of a network that quantization does not harm.
+    """What training gives back, or why it was not tried; nothing where nobody asked, and nothing is lost.
 
     The measured samples are those of the diagnosis, and none of them is trained on. The subject stays as it was.
 
@@ -55,7 +55,7 @@ def ranked_trainings(
         QdiagError: the training samples cannot be used.
     """
     if ranking.harm.verdict != "harmed":
-        return ()
+        return (TrainingTrial("qat", "no loss"),) if options is not None else ()
     if harm_of(ranking.repaired).verdict == "healthy":
         return (TrainingTrial("qat", "nothing left"),) if options is not None else ()
     if options is None:

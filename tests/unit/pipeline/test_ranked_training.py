@@ -124,7 +124,23 @@ def test_a_network_that_is_not_harmed_is_not_trained() -> None:
     ranking = diagnosed().ranking
     found = trained(HELPFUL, replace(ranking, harm=harm_of(healthy()), before=healthy()))
     assert found.ranking.harm.verdict == "healthy"
-    assert found.trainings == () and training_lines(found) == () and training_commands(found) == ()
+    assert only(found).not_trained == "no loss" and training_commands(found) == ()
+    assert training_lines(found) == (
+        "Training with the quantizers in place was not tried: quantization costs this network nothing that training "
+        "could give back.",
+    )
+    unasked = trained(None, found.ranking)
+    assert unasked.trainings == () and training_lines(unasked) == (), "nobody asked for it"
+
+
+def test_a_loss_that_is_undecided_is_not_trained_away() -> None:
+    ranking = diagnosed().ranking
+    found = trained(HELPFUL, replace(ranking, harm=replace(ranking.harm, verdict="undecided")))
+    assert only(found).not_trained == "no loss" and training_commands(found) == ()
+    assert training_lines(found) == (
+        "Training with the quantizers in place was not tried: it is undecided whether quantization costs this network "
+        "anything.",
+    )
 
 
 def test_where_repairs_leave_nothing_it_is_not_tried() -> None:

@@ -14,6 +14,10 @@ _TITLES: dict[TrainingMethod, str] = {
     "qat": "training with the quantizers in place",
     "refit_separable": "training with friendly separable convolutions",
 }
+_NO_LOSS = {
+    "healthy": "was not tried: quantization costs this network nothing that training could give back",
+    "undecided": "was not tried: it is undecided whether quantization costs this network anything",
+}
 _NOT_TRAINED = {
     "not allowed": "was not tried, because it was not allowed",
     "nothing left": "was not tried: repairs without training leave nothing",
@@ -31,6 +35,8 @@ def training_words(trial: TrainingTrial, diagnosis: Diagnosis) -> str:
     title, criterion = _TITLES[trial.method].capitalize(), diagnosis.ranking.criterion
     if trial.not_trained == "nothing left" and not diagnosis.ranking.waterfall:
         return ""
+    if trial.not_trained == "no loss":
+        return f"{title} {_NO_LOSS[diagnosis.ranking.harm.verdict]}."
     if trial.not_trained is not None:
         return f"{title} {_not_trained(trial)}."
     assert trial.after is not None and trial.recovery is not None, "it was trained"
