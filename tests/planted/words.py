@@ -17,6 +17,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.words.causes import commands, headline, repair_title, way_around_commands
+from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.preprocessing import preprocessing_command
 
 
@@ -157,6 +158,8 @@ def _commands_that_help(found: Diagnosis) -> set[str]:
     return {
         *commands(found),
         *(line for trial in helping for line in way_around_commands(found, trial)),
+        # the row of the table that such a command measures
+        *(f"# {repair_title(trial.repair)}, {count_noun(len(trial.layers), 'layer')}" for trial in helping),
         *([again] if again is not None else []),
     }
 
