@@ -9,6 +9,14 @@ _FALLS_BY = 0.1
 """Share of its loss that a training gains in its last quarter, from which on it was not done."""
 
 
+def is_missed(judged: Judged) -> bool:
+    """The mean itself is not what was expected, so that more than the number of seeds is in the way."""
+    mean, bound = judged.mean, judged.expectation.bound
+    if judged.expectation.kind == "close":
+        return abs(mean) > bound
+    return mean <= bound if judged.expectation.kind == "more" else mean >= bound
+
+
 def spread(result: Reproduction, judged: Judged) -> tuple[Reason, ...]:
     """The seeds differ by more than what was to be told."""
     image = 100.0 / result.run.images.test_count

@@ -25,6 +25,7 @@ from qdiag.reproduce.decay import with_decay
 from qdiag.reproduce.experiment import PaperExperiment
 from qdiag.reproduce.figures import float_top1, top1
 from qdiag.reproduce.lab import Lab
+from qdiag.reproduce.reasons import is_missed, spread
 from qdiag.subject import Subject
 from qdiag.train.plain.settings import PlainSettings
 from qdiag.zoo.mobilenet_v1 import VARIANTS
@@ -170,7 +171,9 @@ def _eps(norm: nn.Module) -> float:
 
 def reasons(result: Reproduction, judged: Judged) -> tuple[Reason, ...]:
     """Why it did not come out: hardly a channel died, those that did are harmless, or the seeds differ too much."""
-    found, key = [], judged.expectation.key
+    found, key = list[Reason](), judged.expectation.key
+    if not is_missed(judged):
+        return spread(result, judged)
     dead, stretch = result.cell("a", "dead").mean, result.cell("a", "stretch").mean
     if key in ("a_falls", "fix_helps"):
         found.append(Reason("few_dead" if dead < 1.0 else "dead_harmless", {"dead": dead, "stretch": stretch}))
@@ -179,10 +182,7 @@ def reasons(result: Reproduction, judged: Judged) -> tuple[Reason, ...]:
         found.append(Reason("live_outliers", {"before": stretch, "after": left}))
     if key in ("b_holds", "c_holds", "d_holds"):
         found.append(Reason("loses_elsewhere", {"stretch": result.cell(judged.expectation.left.row, "stretch").mean}))
-    resolution = 100.0 / result.run.images.test_count
-    if judged.outcome == "undecided" and judged.margin > resolution:
-        found.append(Reason("spread", {"margin_pp": judged.margin, "image_pp": resolution, "seeds": len(result.seeds)}))
-    return tuple(found)
+    return (*found, *spread(result, judged))
 
 
 MOBILENET = PaperExperiment(
@@ -205,5 +205,6 @@ MOBILENET = PaperExperiment(
     ),
     run_seed=run_seed,
     reasons=reasons,
+    level=Place("a", "float"),
     digit_epochs=60,
 )

@@ -83,11 +83,11 @@ def lab_of(session: Session, images: ImageSet, *, width: float = 1.0) -> Lab:
     return Lab(session, 0, images.divided(0), 1, width)
 
 
-def result_of(experiment: PaperExperiment, figures: Mapping[tuple[str, str], float]) -> Reproduction:
-    """One seed with these figures, by row and column; what is not among them was not measured."""
-    measured = tuple(Measured(Place(*place), value) for place, value in figures.items())
+def result_of(experiment: PaperExperiment, *figures: Mapping[tuple[str, str], float]) -> Reproduction:
+    """Seeds with these figures, by row and column; what is not among them was not measured."""
+    measured = [tuple(Measured(Place(*place), value) for place, value in one.items()) for one in figures]
     images = Images("stripes", False, "digest", (3, 8, 8), 3, 30, 6, 14, 10, False)
-    run = RunInfo(images, 1, False, None, 1, 1.0, "cpu", "machine", 1, 1.0)
-    seeds = (SeedResult(0, measured),)
+    run = RunInfo(images, 1, False, None, len(figures), 1.0, "cpu", "machine", 1, 1.0)
+    seeds = tuple(SeedResult(seed, found) for seed, found in enumerate(measured))
     judged = tuple(judge(one, seeds) for one in experiment.expectations)
     return Reproduction(experiment.name, run, seeds, experiment.rows, experiment.columns, judged, experiment.drawings)

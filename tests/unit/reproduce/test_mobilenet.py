@@ -87,7 +87,8 @@ def test_the_repaired_copy_has_the_mean_variance_of_the_others(network: nn.Modul
     ],
 )
 def test_what_does_not_come_out_is_explained_by_the_figures(dead: float, key: str, wanted: str) -> None:
-    figures = {("a", "dead"): dead, ("a", "stretch"): 40.0, ("a_fixed", "stretch"): 7.0, ("c", "stretch"): 9.0}
+    drops = {("a", "drop"): 3.0, ("a", "int8"): 90.0, ("a_fixed", "int8"): 91.0, ("c", "drop"): 7.0}
+    figures = {**drops, ("a", "dead"): dead, ("a", "stretch"): 40.0, ("a_fixed", "stretch"): 7.0, ("c", "stretch"): 9.0}
     result: Reproduction = result_of(MOBILENET, figures)
     judged = next(one for one in result.judged if one.expectation.key == key)
     found = {reason.key: reason for reason in reasons(result, judged)}

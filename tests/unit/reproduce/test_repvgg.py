@@ -1,5 +1,8 @@
 """How the experiment on RepVGG fuses its networks and reads their blocks, and what it says of a failure."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,6 +20,7 @@ from qdiag.reproduce.experiments.repvgg import (
 )
 from qdiag.simulate.session import open_session
 from qdiag.writers.words.reproductions import WORDS
+from qdiag.writers.words.reproductions.sentences import reason_words
 from qdiag.zoo import build
 from tests.unit.reproduce.sets import lab_of, result_of, stripes
 
@@ -75,12 +79,33 @@ def test_settings_and_scheme_are_those_of_the_source() -> None:
     assert scheme().weights.bits == scheme().activations.bits == 8
 
 
+FLOATS = {("s0", "float"): 93.5, ("s4", "float"): 87.0, ("s4", "drop"): 0.4, ("s4_qat", "int8"): 83.0}
+
+
 @pytest.mark.parametrize(
-    ("key", "wanted", "figure"), [("s0_c2", "conditions", "700.0"), ("float_alike", "float_differs", "93.5")]
+    ("key", "wanted", "figure"),
+    [("s0_c2", "conditions", "700.0"), ("float_alike", "float_differs", "93.5"), ("qat_near", "nothing_lost", "0.4")],
 )
 def test_what_does_not_come_out_is_explained_by_the_figures(key: str, wanted: str, figure: str) -> None:
     figures = {("s0", "c1"): 3.0, ("s0", "c2"): 0.0, ("s0", "identity"): 3.0, ("s0", "gain"): 700.0}
-    result = result_of(REPVGG, {**figures, ("s0", "float"): 93.5, ("s4", "float"): 87.0})
+    result = result_of(REPVGG, {**figures, **FLOATS})
     judged = next(one for one in result.judged if one.expectation.key == key)
     found = {reason.key: reason for reason in reasons(result, judged)}
     assert figure in WORDS["repvgg"].reasons[wanted](found[wanted].figures)
+
+
+def test_blocks_that_differ_by_seed_are_counted_as_blocks() -> None:
+    seeds = [{("s1", "c1"): count} for count in (0.0, 2.0, 3.0)]
+    result = result_of(REPVGG, *seeds)
+    judged = next(one for one in result.judged if one.expectation.key == "s1_c1")
+    (reason,) = reasons(result, judged)
+    margin = 2.920 * np.std([0.0, 2.0, 3.0], ddof=1) / np.sqrt(3)
+    assert judged.outcome == "undecided"
+    assert f"over 3 of them is {margin:.1f} blocks wide" in WORDS["repvgg"].reasons[reason.key](reason.figures)
+
+
+def test_one_seed_decides_nothing_and_says_so() -> None:
+    result = result_of(REPVGG, {("s1", "drop"): 80.0})
+    judged = next(one for one in result.judged if one.expectation.key == "s1_falls")
+    judged = replace(judged, reasons=reasons(result, judged))
+    assert judged.outcome == "undecided" and reason_words(result, judged) == "One seed decides nothing."

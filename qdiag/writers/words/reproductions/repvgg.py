@@ -18,6 +18,13 @@ def _float_differs(figures: Figures) -> str:
     )
 
 
+def _seeds_differ(figures: Figures) -> str:
+    return (
+        f"the seeds differ: the interval of the mean over {figures['seeds']:.0f} of them is {figures['margin']:.1f} "
+        "blocks wide on each side"
+    )
+
+
 REPVGG = ExperimentWords(
     title="Branches that quantize",
     question="RepVGG loses 20 points in int8 once its branches are fused: gains of the identity spread the weights, "
@@ -55,10 +62,10 @@ REPVGG = ExperimentWords(
         "s1_falls": "S1 loses more than 5 points in int8",
         "s4_holds": "S4 loses less than 2.5 points in int8",
         "float_alike": "in float, S4 and S0 are within 5 points",
-        "s0_c2": "the activations of blocks in S0 do not quantize well (C2)",
-        "s1_c1": "the fused weights of blocks in S1 do not quantize well (C1)",
-        "s0_identity": "in S0 the identity is at fault",
-        "s1_identity": "in S1 the identity is at fault",
+        "s0_c2": "in S0 there is a block whose activations do not quantize well (C2)",
+        "s1_c1": "in S1 there is a block whose fused weights do not quantize well (C1)",
+        "s0_identity": "in S0 there is a block whose identity is at fault",
+        "s1_identity": "in S1 there is a block whose identity is at fault",
         "qat_near": "trained with its quantizers, S4 is less than a point below float in int8 (source: 0.3)",
     },
     drawings={
@@ -67,5 +74,10 @@ REPVGG = ExperimentWords(
         "weights": "Standard deviation of the fused weights, by block",
         "activations": "Standard deviation of the blocks' outputs before the ReLU",
     },
-    reasons={**COMMON_REASONS, "conditions": _conditions, "float_differs": _float_differs},
+    reasons={
+        **COMMON_REASONS,
+        "conditions": _conditions,
+        "float_differs": _float_differs,
+        "seeds_differ": _seeds_differ,
+    },
 )

@@ -66,6 +66,8 @@ def reason_words(result: Reproduction, judged: Judged) -> str:
         return ""
     known = words_of(result).reasons
     found = [known[reason.key](reason.figures) for reason in judged.reasons]
+    if not found and len(judged.differences) == 1:
+        return "One seed decides nothing."
     if not found:
         return "The results do not tell why."
     return " ".join(f"{words[:1].upper()}{words[1:]}." for words in found)
