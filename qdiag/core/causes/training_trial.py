@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from qdiag.core.causes.score import FloatCost, Recovery, Score
+from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost, Recovery, Score
 
 TrainingMethod = Literal["qat", "refit_separable"]
 NotTrained = Literal["not allowed", "nothing left", "no loss", "too slow", "no better", "refused"]
@@ -27,7 +27,7 @@ class TrainingTrial:
         over_repairs: over the figure that repairs without training reach, in the unit of its changes, or in dB where no
             figure judges; NaN without one.
         float_cost: what the new weights are to the float network.
-        options: words of a `qdiag qat` command line that trains so.
+        options: words of a command line that trains on the same samples.
     """
 
     method: TrainingMethod
@@ -46,5 +46,8 @@ class TrainingTrial:
 
     @property
     def helps(self) -> bool:
-        """It gave something back beyond noise, and more than the repairs without training do."""
-        return self.recovery is not None and self.recovery.is_gain and self.over_repairs > 0.0
+        """It gave something back beyond noise, and more than the repairs without training, by what is not small."""
+        if self.recovery is None or self.after is None or not self.recovery.is_gain:
+            return False
+        judged = self.after.task.judged
+        return self.over_repairs > (judged.small if judged is not None else GAIN_LIMIT_DB)

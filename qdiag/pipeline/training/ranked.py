@@ -95,7 +95,7 @@ def _trained(
         recovery=recovery(before=before, after=after),
         over_repairs=_over(ranking.repaired, after.score),
         float_cost=_float_cost(session, training, found),
-        options=(*options.words, "--epochs", str(epochs)),
+        options=options.words,
     )
 
 

@@ -18,7 +18,8 @@ def training_commands(diagnosis: Diagnosis) -> tuple[str, ...]:
     best = max(helping, key=lambda trial: trial.over_repairs)
     model, words = model_and_options(diagnosis, None, None)
     model = as_argument(model)
-    return (command_line(["qat", model, *_without(words), *best.options, "-o", trained_name(model)]),)
+    epochs = ["--epochs", str(best.epochs)]
+    return (command_line(["qat", model, *_without(words), *best.options, *epochs, "-o", trained_name(model)]),)
 
 
 def _without(words: Sequence[str]) -> list[str]:
