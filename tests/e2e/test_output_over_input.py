@@ -22,7 +22,7 @@ from tests.diagnoses import diagnosis, healthy_diagnosis
 Capture = pytest.CaptureFixture[str]
 
 NO_PATHS = {
-    *("submodule", "input_shape", "mean", "std", "set_", "layers", "with_", "code"),
+    *("submodule", "input_shape", "mean", "std", "set_", "layers", "refit_blocks", "with_", "code"),
     *(
         "max_drop",
         "max_relative_drop",
@@ -52,6 +52,7 @@ INPUTS = {
     "arch": "./arch.py:make",
     "data": "photos",
     "calib_data": "calib.npz",
+    "train_data": "calib.npz",
     "targets": "masks",
     "scheme": "own.toml",
     "metric": "./metric.py:score",
