@@ -12,6 +12,7 @@ from qdiag.cli.tables.training.refit import refit_figures, refit_lines
 from qdiag.core.causes.training import EpochRecord, ModelTraining
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.task.figures import from_to, value_words
+from qdiag.writers.words.trials.training import minutes_words
 
 
 def print_training(console: Console, training: ModelTraining) -> None:
@@ -35,7 +36,7 @@ def _lines(training: ModelTraining) -> Lines:
     samples = f"{record.sample_count:,} samples in batches of {record.batch_size}"
     several = f" by {record.process_count} processes" if record.process_count > 1 else ""
     resumed = ", gone on with after a stop" if record.is_resumed else ""
-    yield "training", Text(f"{record.loss} on {samples}{several}, {_minutes(record.seconds)}{resumed}")
+    yield "training", Text(f"{record.loss} on {samples}{several}, {minutes_words(record.seconds)}{resumed}")
     if record.layers:
         yield "", Text(f"only {', '.join(record.layers)} may move")
     if training.refit is not None:
@@ -76,10 +77,6 @@ def _figure(row: EpochRecord, *, is_float: bool = False) -> Text:
         return Text("-")
     value = judged.reference if is_float else judged.simulated
     return Text(f"{judged.criterion.name} {value_words(judged.criterion, value)}")
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90.0 else f"{seconds / 60.0:.1f} minutes"
 
 
 def _last_line(training: ModelTraining) -> str:
