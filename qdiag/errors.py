@@ -9,6 +9,7 @@
     ├── CaptureError          a network that cannot be turned into one graph
     ├── CalibrationError      statistics from which no scale can be made
     ├── SimulationError       a graph that cannot be run
+    │   └── DivergedError     a training whose numbers are not finite any more
     ├── RepairRefused         a repair that cannot or must not be done here; a row in the result, not the end of a run
     └── WriteError            a file that cannot be written
 
@@ -89,6 +90,10 @@ class CalibrationError(QdiagError):
 
 class SimulationError(QdiagError):
     """A graph that cannot be run."""
+
+
+class DivergedError(SimulationError):
+    """A training whose loss or weights are not finite any more."""
 
 
 class RepairRefused(QdiagError):  # noqa: N818 - not a failure: the repair says no, and why

@@ -1,7 +1,8 @@
 """What an experiment works with: networks, trainings and measurements of one seed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -11,13 +12,14 @@ from qdiag.capture.state import own_randomness
 from qdiag.config import load_scheme
 from qdiag.core.causes.training import TrainingRecord
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.reproductions.seeds import Curve, Measured, Place, SeedResult
+from qdiag.core.reproductions.seeds import Curve, Diverged, Measured, Place, SeedResult
 from qdiag.core.scheme import QuantScheme
+from qdiag.errors import DivergedError
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.reproduce.images import ChangedImages, Division
 from qdiag.reproduce.prefixed import Prefixed
-from qdiag.reproduce.probe import PROBED_STEPS, Probe
+from qdiag.reproduce.probe import PROBED_RATE, PROBED_STEPS, Probe
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.selectors import with_names
 from qdiag.simulate.session import Session
@@ -53,6 +55,7 @@ class Lab:
     probe: Probe | None = None
     _measured: list[Measured] = field(default_factory=list)
     _curves: list[Curve] = field(default_factory=list)
+    _diverged: list[Diverged] = field(default_factory=list)
     _trained_epochs: int = 0
 
     @property
@@ -88,12 +91,14 @@ class Lab:
             penalty: what is added to the loss of every batch. undecayed: weights that do not decay, by their name.
 
         Raises:
-            SimulationError: the training diverged.
+            DivergedError: the training diverged.
         """
-        epochs = self._epochs(share)
+        epochs, settings = self._epochs(share), settings or PlainSettings()
+        if self.probe is not None:
+            settings = replace(settings, learning_rate=PROBED_RATE)
         loop = PlainLoop(
             self.session,
-            settings or PlainSettings(),
+            settings,
             epochs,
             self.seed,
             self._stage(name),
@@ -158,7 +163,7 @@ class Lab:
         if self.probe is not None:
             few = PROBED_STEPS * size
             pixels = replace(pixels, images=pixels.images[:few], labels=pixels.labels[:few])
-            settings = replace(settings, epochs=1)
+            settings = replace(settings, epochs=2, learning_rate=PROBED_RATE)
         training = Training(
             session=replace(self.session, seed=self.seed, progress=Prefixed(self.session.progress, self._stage(name))),
             case=case,
@@ -175,6 +180,18 @@ class Lab:
         after = measure_experiment(self.session.timed_anew(), replace(begun, case=trained.case))
         return after, trained.record
 
+    @contextmanager
+    def variant(self, row: str) -> Iterator[None]:
+        """What is run for one row alone: where its training diverges, that is written down, and others go on."""
+        try:
+            yield
+        except DivergedError as error:
+            self.give_up(error, row)
+
+    def give_up(self, error: DivergedError, row: str = "") -> None:
+        """Writes down that a training diverged; without a row nothing after it could be run."""
+        self._diverged.append(Diverged(row, error.message.removeprefix("the training diverged: ")))
+
     def record(self, row: str, column: str, value: float) -> None:
         """Writes down a figure."""
         self._measured.append(Measured(Place(row, column), float(value)))
@@ -186,7 +203,9 @@ class Lab:
     def result(self, seconds: float, cpu_seconds: float) -> SeedResult:
         """Everything that was written down."""
         measured, curves = tuple(self._measured), tuple(self._curves)
-        return SeedResult(self.seed, measured, curves, self._trained_epochs, seconds, cpu_seconds)
+        return SeedResult(
+            self.seed, measured, curves, self._trained_epochs, seconds, cpu_seconds, tuple(self._diverged)
+        )
 
     def _stage(self, name: str) -> str:
         return f"seed {self.seed}, {name}"
@@ -198,10 +217,10 @@ class Lab:
 
     def _probe_quantized(self, record: TrainingRecord, share: float, steps: int) -> None:
         assert self.probe is not None
-        judging, both = record.epochs[0].seconds, record.epochs[1].seconds
+        judging, _, both = (epoch.seconds for epoch in record.epochs)  # the first updates take longer
         per_step = max(0.0, both - judging) / max(1, steps)
         epoch = per_step * max(1, len(self.images.trained) // record.batch_size) + judging
-        self.probe.add(share=share, seconds_per_epoch=epoch, spent=judging + both)
+        self.probe.add(share=share, seconds_per_epoch=epoch, spent=sum(epoch.seconds for epoch in record.epochs))
 
 
 def _scheme(scheme: QuantScheme | str) -> QuantScheme:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-PROBED_STEPS = 4
-"""Updates of each training; the first one, which prepares much, is not timed."""
+PROBED_STEPS = 10
+"""Updates of each training. The first ones, which prepare much, are not timed."""
+PROBED_RATE = 1e-9
+"""Learning rate of these: nothing may diverge where only the time counts."""
 _SAFE = 0.85
 """Share of the time that is planned with."""
 

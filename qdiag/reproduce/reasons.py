@@ -17,6 +17,14 @@ def is_missed(judged: Judged) -> bool:
     return mean <= bound if judged.expectation.kind == "more" else mean >= bound
 
 
+def diverged(result: Reproduction, judged: Judged) -> tuple[Reason, ...]:
+    """A training diverged, so that figures that are compared here are missing in some seeds."""
+    places = (judged.expectation.left, judged.expectation.right)
+    rows = {place.row for place in places if place is not None} | {""}
+    count = sum(any(one.row in rows for one in seed.diverged) for seed in result.seeds)
+    return (Reason("diverged", {"count": count, "seeds": len(result.seeds)}),) if count else ()
+
+
 def spread(result: Reproduction, judged: Judged) -> tuple[Reason, ...]:
     """The seeds differ by more than what was to be told."""
     image = 100.0 / result.run.images.test_count

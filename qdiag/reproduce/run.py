@@ -10,15 +10,16 @@ import torch
 from qdiag.core.reproductions.expectations import Reason, judge
 from qdiag.core.reproductions.reproduction import Images, Reproduction, RunInfo
 from qdiag.core.reproductions.seeds import SeedResult
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, DivergedError
 from qdiag.reproduce.experiment import PaperExperiment
 from qdiag.reproduce.images import ImageSet
 from qdiag.reproduce.lab import Lab
 from qdiag.reproduce.probe import Probe
+from qdiag.reproduce.reasons import diverged
 from qdiag.reproduce.stored_seed import EPOCHS, SEEDS
 from qdiag.simulate.passes.pass_cache import PassKeeper
 from qdiag.simulate.session import Session
-from qdiag.simulate.surroundings import versions
+from qdiag.simulate.surroundings import device_name, versions
 
 _ABOVE_CHANCE = 2.0
 """A network that has learned is right so many times as often as one that guesses."""
@@ -66,7 +67,10 @@ class _Runner:
         def run() -> SeedResult:
             started, cpu_started = time.perf_counter(), time.process_time()
             lab = self.lab(seed, epochs)
-            self.experiment.run_seed(lab)
+            try:
+                self.experiment.run_seed(lab)
+            except DivergedError as error:
+                lab.give_up(error)
             return lab.result(time.perf_counter() - started, time.process_time() - cpu_started)
 
         key = ("seed", self.experiment.name, self.images.digest, self.request.width, seed, epochs)
@@ -99,17 +103,19 @@ def run_experiment(
     about them, the result says how many they are.
 
     Raises:
-        DataError: there are too few images. SimulationError: a training diverged.
+        DataError: there are too few images.
     """
     started, runner = time.perf_counter(), _Runner(session, experiment, images, request)
     epochs = request.epochs
     if epochs is None:
         epochs = runner.epochs(request.minutes) if request.minutes is not None else experiment.digit_epochs
-    seeds: list[SeedResult] = []
+    seeds, begun = list[SeedResult](), time.perf_counter()
     for seed in range(request.first_seed, request.first_seed + request.seeds):
-        spent = time.perf_counter() - started
-        if seeds and request.minutes is not None and spent + spent / len(seeds) > 60.0 * request.minutes:
-            break
+        now = time.perf_counter()
+        if seeds and request.minutes is not None:
+            next_s = (now - begun) / len(seeds)
+            if now - started + next_s > 60.0 * request.minutes:
+                break
         seeds.append(runner.seed(seed, epochs))
     run = RunInfo(
         images=_image_facts(images, request.first_seed),
@@ -118,7 +124,7 @@ def run_experiment(
         minutes=request.minutes,
         seed_count=request.seeds,
         width=request.width,
-        device=str(session.device),
+        device=device_name(session.device),
         machine=_machine(),
         threads=torch.get_num_threads(),
         seconds=time.perf_counter() - started,
@@ -138,7 +144,10 @@ def run_experiment(
         undecided = [replace(one, outcome="undecided", reasons=(chance,)) for one in judged]
         return replace(found, judged=tuple(undecided))
     explained = [
-        one if one.outcome == "holds" else replace(one, reasons=experiment.reasons(found, one)) for one in judged
+        one
+        if one.outcome == "holds"
+        else replace(one, reasons=(*diverged(found, one), *experiment.reasons(found, one)))
+        for one in judged
     ]
     return replace(found, judged=tuple(explained))
 
@@ -147,6 +156,8 @@ def _chance(result: Reproduction, experiment: PaperExperiment) -> Reason | None:
     """The float network did not learn, so that nothing which is compared with it says anything."""
     if experiment.level is None:
         return None
+    if not result.cell(experiment.level.row, experiment.level.column).values:
+        return None  # all of them diverged, which is a reason of its own
     level, chance = result.cell(experiment.level.row, experiment.level.column), 100.0 / result.run.images.class_count
     if level.mean > _ABOVE_CHANCE * chance:
         return None

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from qdiag.core.reproductions.seeds import Curve, Measured, Place, SeedResult
+from qdiag.core.reproductions.seeds import Curve, Diverged, Measured, Place, SeedResult
 from qdiag.simulate.passes.pass_cache import Codec
 
 _TIMES = ("seconds", "cpu_seconds")
@@ -20,7 +20,9 @@ def _decoded(data: bytes) -> SeedResult:
         Curve(found["drawing"], found["row"], tuple(found["values"]), tuple(found["labels"]))
         for found in plain["curves"]
     )
-    return SeedResult(plain["seed"], measured, curves, plain["trained_epochs"], *(plain[name] for name in _TIMES))
+    diverged = tuple(Diverged(**found) for found in plain["diverged"])
+    seconds, cpu_seconds = (plain[name] for name in _TIMES)
+    return SeedResult(plain["seed"], measured, curves, plain["trained_epochs"], seconds, cpu_seconds, diverged)
 
 
 SEEDS = Codec(_encoded, _decoded)

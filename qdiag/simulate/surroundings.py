@@ -40,6 +40,13 @@ def surroundings(device: torch.device) -> str:
     return "\n".join(parts)
 
 
+def device_name(device: torch.device) -> str:
+    """`cpu`, or `cuda` and what the GPU is called."""
+    if device.type != "cuda":
+        return device.type
+    return f"{device.type} ({torch.cuda.get_device_name(device)})"
+
+
 def resolve_device(name: str) -> torch.device:
     """`cpu`, `cuda`, or `auto` for the GPU where there is one.
 

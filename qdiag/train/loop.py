@@ -12,7 +12,7 @@ from torch import Tensor
 from qdiag.batches import Batch, Batches
 from qdiag.core.causes.training import EpochRecord, TrainingRecord
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import CalibrationError, ConfigError, SimulationError
+from qdiag.errors import CalibrationError, ConfigError, DivergedError, SimulationError
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
@@ -82,7 +82,7 @@ class Training:
         """All epochs that are not done yet.
 
         Raises:
-            SimulationError: the loss is not finite. ConfigError: the state on disk is of another training.
+            DivergedError: the loss is not finite. ConfigError: the state on disk is of another training.
             WriteError: the state cannot be written.
         """
         is_resumed = self._resume()
@@ -90,7 +90,12 @@ class Training:
         for epoch in range(len(self._epochs), self.settings.epochs + 1):
             started = time.perf_counter()
             training_loss = self._train(epoch) if epoch else math.nan
-            self._judge(epoch, training_loss, started)
+            try:
+                self._judge(epoch, training_loss, started)
+            except CalibrationError as error:
+                if not epoch:
+                    raise
+                raise _diverged(f"{error.at}: {error.message}", epoch * self._steps) from error
             if epoch and self.state is not None and self.processes.is_first:
                 self.state.write(self._saved())
         with torch.no_grad():
@@ -226,8 +231,8 @@ class _Losses:
         self.count += batch.sample_count
 
 
-def _diverged(what: str, step: int) -> SimulationError:
-    return SimulationError(f"the training diverged: {what} after {step} steps", hint="use a smaller `learning_rate`")
+def _diverged(what: str, step: int) -> DivergedError:
+    return DivergedError(f"the training diverged: {what} after {step} steps", hint="use a smaller `learning_rate`")
 
 
 def _seed(seed: int, epoch: int) -> int:

@@ -35,6 +35,19 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Diverged:
+    """A training that ended in numbers that are not finite.
+
+    Attributes:
+        row: the variant that is missing for it; empty where nothing after it could be run.
+        detail: what was not finite, and when.
+    """
+
+    row: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeedResult:
     """Everything that was trained and measured once.
 
@@ -42,6 +55,7 @@ class SeedResult:
         seed: of the division of the images, of the initial weights, and of the order of the samples.
         trained_epochs: passes over the training images, all trainings together.
         seconds: of all of it. cpu_seconds: of processors, which tells more where others use them too.
+        diverged: trainings that did; the figures of their variants are missing.
     """
 
     seed: int
@@ -50,6 +64,7 @@ class SeedResult:
     trained_epochs: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    diverged: tuple[Diverged, ...] = ()
 
     def value(self, place: Place) -> float | None:
         """The figure at a place; None where it was not measured."""

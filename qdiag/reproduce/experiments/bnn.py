@@ -57,12 +57,12 @@ def run_seed(lab: Lab) -> None:
         settings = _TUNED
         if row == "w1a1":
             start, settings = lab.build("nin", width=_WIDTH * lab.width, activations="sign"), _FROM_SCRATCH
-        found, training = lab.train_quantized(
-            start, scheme_of(row), replace(settings, batch_size=lab.batch_size), share=_SHARES[row], name=row
-        )
-        lab.record(row, "top1", top1(found))
-        lab.record(row, "saved", saved_percent(found))
-        lab.curve("training", row, [epoch.training_loss for epoch in training.epochs[1:]])
+        settings = replace(settings, batch_size=lab.batch_size)
+        with lab.variant(row):
+            found, training = lab.train_quantized(start, scheme_of(row), settings, share=_SHARES[row], name=row)
+            lab.record(row, "top1", top1(found))
+            lab.record(row, "saved", saved_percent(found))
+            lab.curve("training", row, [epoch.training_loss for epoch in training.epochs[1:]])
 
 
 def float_percent(model: nn.Module) -> float:

@@ -59,17 +59,13 @@ def run_seed(lab: Lab) -> None:
     for variant in VARIANTS:
         model = lab.build("mobilenet_v1_small", width=_WIDTH * lab.width, variant=variant)
         start_depthwise(model, lab.seed)
-        trained = lab.train(
-            model,
-            settings,
-            name=f"variant {variant}",
-            penalty=partial(_half_depthwise_l2, depthwise) if variant == "d" else None,
-            undecayed=is_depthwise,
-        )
-        lab.curve("training", variant, trained.losses)
-        _measure(lab, model, variant)
-        if variant == "a":
-            _measure(lab, repaired(model), "a_fixed")
+        penalty = partial(_half_depthwise_l2, depthwise) if variant == "d" else None
+        with lab.variant(variant):
+            trained = lab.train(model, settings, name=f"variant {variant}", penalty=penalty, undecayed=is_depthwise)
+            lab.curve("training", variant, trained.losses)
+            _measure(lab, model, variant)
+            if variant == "a":
+                _measure(lab, repaired(model), "a_fixed")
 
 
 def start_depthwise(model: nn.Module, seed: int) -> None:

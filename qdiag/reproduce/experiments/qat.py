@@ -55,9 +55,10 @@ def run_seed(lab: Lab) -> None:
     settings = replace(_TUNED, batch_size=lab.batch_size)
     for bits, granularity in _TRAINED:
         row = f"qat{bits}{granularity}"
-        found, training = lab.train_quantized(begun, scheme_of(bits, granularity), settings, share=_SHARE, name=row)
-        _record(lab, row, found, level)
-        lab.curve("training", row, [epoch.training_loss for epoch in training.epochs[1:]])
+        with lab.variant(row):
+            found, training = lab.train_quantized(begun, scheme_of(bits, granularity), settings, share=_SHARE, name=row)
+            _record(lab, row, found, level)
+            lab.curve("training", row, [epoch.training_loss for epoch in training.epochs[1:]])
 
 
 def _record(lab: Lab, row: str, found: Measurement, level: float) -> None:

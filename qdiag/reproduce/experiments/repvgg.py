@@ -81,15 +81,22 @@ def run_seed(lab: Lab) -> None:
         model = lab.build("repvgg_small", width=_WIDTH * lab.width, setting=setting)
         settings = replace(alike, learning_rate=_RATES.get(setting, alike.learning_rate))
         penalty = partial(_half_l2, setting, settings.weight_decay)
-        trained = lab.train(model, settings, name=f"setting {setting}", penalty=penalty, undecayed=is_branch)
-        lab.curve("training", row, trained.losses)
-        fused = fuse(lab, model)
-        _record(lab, row, fused)
-        if setting == "S4":
-            tuned, _ = lab.train_quantized(fused.network, scheme(), _TUNED, share=0.25)
-            lab.record("s4_qat", "float", float_top1(tuned))
-            lab.record("s4_qat", "int8", top1(tuned))
-            lab.record("s4_qat", "drop", float_top1(tuned) - top1(tuned))
+        with lab.variant(row):
+            trained = lab.train(model, settings, name=f"setting {setting}", penalty=penalty, undecayed=is_branch)
+            lab.curve("training", row, trained.losses)
+            fused = fuse(lab, model)
+            _record(lab, row, fused)
+            if setting == "S4":
+                _train_further(lab, fused.network)
+
+
+def _train_further(lab: Lab, network: nn.Module) -> None:
+    """S4 in its deployed form, with its quantizers in place."""
+    with lab.variant("s4_qat"):
+        tuned, _ = lab.train_quantized(network, scheme(), _TUNED, share=0.25)
+        lab.record("s4_qat", "float", float_top1(tuned))
+        lab.record("s4_qat", "int8", top1(tuned))
+        lab.record("s4_qat", "drop", float_top1(tuned) - top1(tuned))
 
 
 def is_branch(name: str, parameter: nn.Parameter) -> bool:

@@ -4,13 +4,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from qdiag.errors import SimulationError
+from qdiag.errors import DivergedError
 from qdiag.simulate.session import Session
 from qdiag.train.plain.pixels import Pixels
 from qdiag.train.plain.settings import PlainSettings
@@ -26,7 +28,7 @@ class PlainTraining:
 
     Attributes:
         losses: mean cross-entropy over the samples of each epoch, each at the time of its step.
-        step_seconds: of one update, the first one aside.
+        step_seconds: of one update, the median over the second half of them: the first ones take longer.
         steps: updates of an epoch.
     """
 
@@ -57,14 +59,14 @@ class PlainLoop:
         """Trains the model in place, and leaves it in evaluation mode on the CPU.
 
         Raises:
-            SimulationError: the loss is not finite.
+            DivergedError: the loss, a weight or a running statistic is not finite.
         """
         size = min(self.settings.batch_size, len(pixels))
         steps = max(1, len(pixels) // size)
         device = self.session.device
         optimizer = self._optimizer(model.to(device).train())
         generator = torch.Generator().manual_seed(self.seed)
-        losses, step, started = list[float](), 0, math.nan
+        losses, step, times = list[float](), 0, [time.perf_counter()]
         for epoch in range(self.epochs):
             total, count = torch.zeros((), dtype=torch.float64), 0
             words = f", epoch {epoch + 1} of {self.epochs}" + (f" (loss {losses[-1]:.3g})" if losses else "")
@@ -77,21 +79,21 @@ class PlainLoop:
                 count += len(labels)
                 self.session.progress.advance(len(labels))
                 step += 1
-                if step == 1:
-                    started = time.perf_counter()
+                times.append(time.perf_counter())
                 if step == self.steps_at_most:
                     break
             self.session.progress.finish()
             losses.append(float(total) / count)
             if not math.isfinite(losses[-1]):
-                raise SimulationError(
-                    f"the training diverged: the loss is {losses[-1]} in epoch {epoch + 1}",
-                    hint="use a smaller learning rate",
-                )
+                raise _diverged(f"the loss is {losses[-1]} in epoch {epoch + 1}")
             if step == self.steps_at_most:
                 break
         model.cpu().eval()
-        return PlainTraining(tuple(losses), (time.perf_counter() - started) / max(step - 1, 1), steps)
+        for name, value in model.state_dict().items():
+            if not bool(torch.isfinite(value).all()):
+                raise _diverged(f"{name} is not finite after {step} steps")
+        late = [after - before for before, after in pairwise(times[step // 2 :])]
+        return PlainTraining(tuple(losses), median(late), steps)
 
     def _update(self, model: nn.Module, optimizer: SGD, inputs: Tensor, labels: Tensor, done: float) -> Tensor:
         for group in optimizer.param_groups:
@@ -120,3 +122,7 @@ class PlainLoop:
         groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
         groups = [group for group in groups if group["params"]]
         return SGD(groups, settings.learning_rate, settings.momentum, nesterov=settings.nesterov)
+
+
+def _diverged(what: str) -> DivergedError:
+    return DivergedError(f"the training diverged: {what}", hint="use a smaller learning rate")

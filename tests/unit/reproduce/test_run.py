@@ -1,8 +1,10 @@
 """Seeds, epochs and time of an experiment, and what is kept of it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +18,12 @@ from qdiag.reproduce.lab import Lab
 from qdiag.reproduce.probe import Probe
 from qdiag.reproduce.run import RunRequest, run_experiment
 from qdiag.simulate.session import Session, open_session
-from tests.unit.reproduce.sets import SMALL, stripes
+from qdiag.train.plain import loop as loop_module
+from qdiag.train.plain.loop import PlainLoop
+from qdiag.train.plain.settings import PlainSettings
+from qdiag.train.settings import TrainingSettings
+from qdiag.writers.words.reproductions.sentences import command_words, reason_words, run_lines
+from tests.unit.reproduce.sets import SMALL, Rows, stripes
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +135,88 @@ def test_a_report_is_a_folder(done: Reproduction, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2 and "<script" not in page and "http://" not in page.split("<svg")[0]
     assert "plots/accuracy.png" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def one_of_two_diverges(lab: Lab) -> None:
+    """The float network of the second seed, and in both seeds the one that is trained with quantizers."""
+    model = Rows()
+    settings = PlainSettings(learning_rate=1e30 if lab.seed == 1 else 0.05, batch_size=12)
+    lab.train(model, settings)
+    lab.record("float", "top1", 80.0 + lab.seed)
+    with lab.variant("qat4c"):
+        lab.train(Rows(), PlainSettings(learning_rate=1e30, batch_size=12))
+        lab.record("qat4c", "top1", 0.0)
+
+
+def test_a_training_that_diverges_does_not_end_the_run(cache: FolderCache) -> None:
+    """It is missing in its seed, which says so; others go on, and means are theirs."""
+    experiment = replace(SMALL, run_seed=one_of_two_diverges, level=Place("float", "top1"))
+    with open_session(cache=cache) as fresh:
+        found = run_experiment(
+            fresh, experiment, replace(stripes(), digest="of its own"), RunRequest(seeds=3, epochs=2)
+        )
+        again = run_experiment(
+            fresh, experiment, replace(stripes(), digest="of its own"), RunRequest(seeds=3, epochs=2)
+        )
+    assert again.seeds == found.seeds
+    assert found.cell("float", "top1").values == (80.0, 82.0)
+    assert found.cell("qat4c", "top1").values == ()
+    assert [[one.row for one in seed.diverged] for seed in found.seeds] == [["qat4c"], [""], ["qat4c"]]
+    words = dict(run_lines(found))["diverged"]
+    assert words.startswith("seed 0: 4 bits, per channel, trained (the loss is nan in epoch ")
+    assert "; seed 1: the network that others begin with (the loss is nan in epoch " in words
+    by_key = {one.expectation.key: one for one in found.judged}
+    recovers = by_key["recovers_4c"]
+    assert recovers.outcome == "undecided" and recovers.reasons[0].key == "diverged"
+    assert reason_words(found, recovers).startswith("A training diverged in 3 of 3 seeds.")
+
+
+def test_where_nothing_diverges_nothing_is_said_of_it(done: Reproduction) -> None:
+    assert "diverged" not in dict(run_lines(done)) and all(not seed.diverged for seed in done.seeds)
+
+
+def test_where_every_float_network_diverges_chance_is_not_blamed() -> None:
+    def fails(lab: Lab) -> None:
+        lab.train(Rows(), PlainSettings(learning_rate=1e30, batch_size=12))
+
+    experiment = replace(SMALL, run_seed=fails, level=Place("float", "top1"))
+    with open_session() as fresh:
+        found = run_experiment(fresh, experiment, stripes(), RunRequest(seeds=1, epochs=2))
+    assert {one.reasons[0].key for one in found.judged} == {"diverged"}
+    assert found.run.device == "cpu"
+    assert "--device" not in command_words(found)
+    on_gpu = replace(found, run=replace(found.run, device="cuda (NVIDIA H100)"))
+    assert command_words(on_gpu).endswith("--device cuda --epochs 2 --seeds 1")
+    assert "cuda (NVIDIA H100)" in dict(run_lines(on_gpu))["machine"]
+
+
+def test_the_probe_takes_times_and_cannot_diverge(session: Session) -> None:
+    """Learning rates that end in infinity within two epochs are not used where only the time counts."""
+    probe = Probe()
+    lab = Lab(session, 0, stripes().divided(0), 1, probe=probe)
+    started = time.perf_counter()
+    with torch.random.fork_rng():
+        model = Rows()
+        lab.train(model, PlainSettings(learning_rate=1e30, batch_size=12), share=2.0)
+        lab.train_quantized(model, "tf-uint8", TrainingSettings(learning_rate=1e30, batch_size=12), share=0.5)
+    assert 0.0 < probe.step_seconds < time.perf_counter() - started
+    assert probe.epoch_seconds > 0.0
+
+
+def test_the_time_of_an_update_is_that_of_the_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten updates the first five take a second each, and the others a tenth."""
+    times = iter([0.0, *range(1, 6), *(5.0 + 0.1 * i for i in range(1, 6))])
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(perf_counter=lambda: next(times)))
+    with open_session() as fresh:
+        loop = PlainLoop(fresh, PlainSettings(batch_size=2), 1, 0, steps_at_most=10)
+        found = loop.run(Rows(), stripes().divided(0).pixels)
+    assert found.step_seconds == pytest.approx(0.1)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_experiments_are_run_on_a_gpu() -> None:
+    with open_session(device="cuda") as fresh:
+        found = run_experiment(fresh, SMALL, stripes(), RunRequest(seeds=1, epochs=2))
+    assert found.run.device == f"cuda ({torch.cuda.get_device_name()})"
+    assert set(found.seeds[0].measured) and not found.seeds[0].diverged

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from qdiag.errors import ConfigError, SimulationError
+from qdiag.errors import ConfigError, DivergedError, SimulationError
 from qdiag.train.plain.loop import PlainLoop
 from qdiag.train.plain.pixels import Pixels, as_input
 from qdiag.train.plain.settings import PlainSettings
@@ -58,6 +58,13 @@ def test_named_weights_do_not_decay() -> None:
     first = network()[1].weight  # type: ignore[index]
     assert torch.allclose(kept[1].weight, first, atol=1e-6)  # type: ignore[index]
     assert torch.allclose(decayed[1].weight, 0.9 * first, atol=1e-6)  # type: ignore[index]
+
+
+def test_weights_that_the_last_update_makes_infinite_are_an_error() -> None:
+    """The loss before that update was finite."""
+    settings = PlainSettings(learning_rate=1e38, weight_decay=1e6, batch_size=8, warm_up=0.0)
+    with pytest.raises(DivergedError, match=r"1\.weight is not finite after 1 steps"):
+        PlainLoop(SESSION, settings, 1, 0).run(network(), Pixels(IMAGES, LABELS))
 
 
 def test_a_training_that_diverges_is_an_error() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qdiag.core.causes.training import EpochRecord
-from qdiag.errors import ConfigError, SimulationError
+from qdiag.errors import ConfigError, DivergedError, SimulationError
 from qdiag.simulate.case import Case
 from qdiag.train.loop import Trained, Training, best_of
 from qdiag.train.losses import choose_loss
@@ -141,6 +141,13 @@ def test_only_the_chosen_layers_move() -> None:
 def test_a_loss_that_is_not_finite_ends_it() -> None:
     with pytest.raises(SimulationError, match="the training diverged"):
         training(coarse(), replace(SHORT, learning_rate=1e30, decay="none")).run()
+
+
+def test_weights_that_the_last_update_makes_infinite_end_it() -> None:
+    """The loss before that update was finite."""
+    settings = replace(SHORT, epochs=1, batch_size=10**6, learning_rate=1e38, weight_decay=1e6, decay="none")
+    with pytest.raises(DivergedError, match=r"the training diverged: .* after 1 steps"):
+        training(coarse(), settings).run()
 
 
 def test_nothing_that_may_move_is_refused() -> None:

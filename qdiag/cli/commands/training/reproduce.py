@@ -30,8 +30,8 @@ On images of your own, within 8 minutes:
 
 [bold]Exit codes[/]
 
-0 the experiment was run, whatever came out;  2 wrong usage, data that cannot be used, or a
-training that diverged;  130 interrupted: the same command goes on with the next seed.
+0 the experiment was run, whatever came out;  2 wrong usage, or data that cannot be used;
+130 interrupted: the same command goes on with the next seed.
 """
 
 ExperimentName = Literal["bnn", "mobilenet", "qat", "repvgg"]
@@ -42,7 +42,7 @@ _MINUTES = 18.0
 
 ExperimentArgument = Annotated[
     ExperimentName,
-    typer.Argument(metavar="NAME", show_default=False, help="The experiment: bnn or qat."),
+    typer.Argument(metavar="NAME", show_default=False, help="The experiment: bnn, mobilenet, qat or repvgg."),
 ]
 ImagesOption = Annotated[
     str | None,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from qdiag.writers.words.numbers import count_noun
+
 Figures = Mapping[str, float]
 
 
@@ -72,7 +74,13 @@ def did_not_learn(figures: Figures) -> str:
     )
 
 
+def missing_seeds(figures: Figures) -> str:
+    """A training diverged."""
+    return f"a training diverged in {figures['count']:.0f} of {count_noun(round(figures['seeds']), 'seed')}"
+
+
 COMMON_REASONS: Mapping[str, Callable[[Figures], str]] = {
+    "diverged": missing_seeds,
     "nothing_lost": lost_little,
     "spread": too_few_images,
     "unfinished": not_done,

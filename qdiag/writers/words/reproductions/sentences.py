@@ -92,6 +92,7 @@ def run_lines(result: Reproduction) -> tuple[tuple[str, str], ...]:
     trained = sum(seed.trained_epochs for seed in result.seeds)
     took = sum(seed.seconds for seed in result.seeds) / 60.0
     cpu = sum(seed.cpu_seconds for seed in result.seeds) / 60.0
+    diverged = diverged_words(result)
     threads, torch = count_noun(run.threads, "thread"), result.versions.get("torch", "?")
     return (
         ("images", f"{images.source}: {shape}, {images.class_count} classes"),
@@ -102,12 +103,23 @@ def run_lines(result: Reproduction) -> tuple[tuple[str, str], ...]:
         ),
         ("seeds", f"{seeds} ({', '.join(str(seed.seed) for seed in result.seeds)}); ± is their standard deviation"),
         ("training", f"{count_noun(run.epochs, 'epoch')}{chosen}; all trainings together took {trained} epochs"),
+        *((("diverged", diverged),) if diverged else ()),
         (
             "machine",
             f"{run.machine}, {run.device}, {threads}, torch {torch}: {took:.1f} minutes, {cpu:.1f} of processors",
         ),
         ("published", f"{words_of(result).published_for}: {'; '.join(sources_of(result.experiment)) or 'nothing'}"),
     )
+
+
+def diverged_words(result: Reproduction) -> str:
+    """Which trainings diverged, by seed; empty where none did."""
+    rows, found = words_of(result).rows, []
+    for seed in result.seeds:
+        for one in seed.diverged:
+            what = rows[one.row] if one.row else "the network that others begin with"
+            found.append(f"seed {seed.seed}: {what} ({one.detail})")
+    return "; ".join(found) + (". Means are over the other seeds" if found else "")
 
 
 def command_words(result: Reproduction) -> str:
@@ -120,4 +132,5 @@ def command_words(result: Reproduction) -> str:
         words += ["--resize", str(run.images.resized)] if run.images.resized is not None else []
     if run.width != 1.0:
         words += ["--width", f"{run.width:g}"]
+    words += ["--device", "cuda"] if run.device.startswith("cuda") else []
     return shlex.join([*words, "--epochs", str(run.epochs), "--seeds", str(len(result.seeds))])
