@@ -11,6 +11,7 @@ from torch import Tensor, fx
 from qdiag.capture.ops import is_padded
 from qdiag.core.graph import Layer
 from qdiag.core.measures.facts import InputFacts
+from qdiag.numerics.channel_sums import channel_table, column_extremes, column_sums, table_chunks
 
 IDLE_SHARE = 1e-8
 """Share of an output's variance up to which an input channel carries nothing: a ten thousandth of its amplitude."""
@@ -51,9 +52,10 @@ class InputChannels:
         """Values of any shape, channels along `axis`. Means and variances merge without cancellation (Chan et al.)."""
         if not x.numel():
             return
-        others, count = [i for i in range(x.ndim) if i != axis], x.numel() // x.shape[axis]
-        variance, mean = torch.var_mean(x, others, correction=0)
-        new = [t.double() for t in (x.amin(others), x.amax(others), mean, variance * count)]
+        count, table = x.numel() // x.shape[axis], channel_table(x, axis)
+        new = _of_table(table) if table is not None else None
+        if new is None or not all(bool(t.isfinite().all()) for t in new):
+            new = _of_any(x, axis)
         if self._sums is None:
             self._count, self._sums = count, new
             return
@@ -75,6 +77,29 @@ class InputChannels:
         if self._is_padded:
             low, high = low.clamp(max=0.0), high.clamp(min=0.0)
         return InputMoments(low, high, mean, squares / self._count)
+
+
+def _of_table(table: Tensor) -> list[Tensor]:
+    """Smallest, largest, mean and sum of squared deviations of each column of (rows, C).
+
+    Deviations are taken from the first row, so that a channel that never moves has none at all.
+    """
+    start, pieces, extremes = table[0], [], []
+    for (rows,) in table_chunks(table):
+        extremes.append(torch.stack(column_extremes(rows)))
+        apart = rows - start
+        pieces.append(torch.stack([column_sums(apart), column_sums(apart.square_())]))
+    low, high = torch.stack(extremes).double().unbind(1)
+    shift, squares = torch.stack(pieces).sum(0)
+    mean = shift / table.shape[0]
+    return [low.amin(0), high.amax(0), start.double() + mean, (squares - shift * mean).clamp(min=0.0)]
+
+
+def _of_any(x: Tensor, axis: int) -> list[Tensor]:
+    """The same of a tensor in any layout, and of values that are not finite."""
+    others, count = [i for i in range(x.ndim) if i != axis], x.numel() // x.shape[axis]
+    variance, mean = torch.var_mean(x, others, correction=0)
+    return [t.double() for t in (x.amin(others), x.amax(others), mean, variance * count)]
 
 
 class WeightedInputs:

@@ -10,6 +10,7 @@ from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
+from qdiag.numerics.channel_sums import channel_table, column_sums, table_chunks
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
@@ -52,7 +53,7 @@ class FactObserver(LayerObserver):
             errors = self._channels.setdefault(layer.name, _ChannelErrors())
             errors.add(reference, lanes.tensors[LOCAL], axis, layer.clamp)
         if layer.clamp is not None and math.isfinite(layer.clamp[1]):
-            at_bound = (reference >= layer.clamp[1]).sum()
+            at_bound = torch.count_nonzero(reference >= layer.clamp[1])
             self._at_bound.setdefault(layer.name, _Share()).add(at_bound, reference.numel())
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
@@ -85,18 +86,14 @@ class _ChannelErrors:
     def add(self, reference: Tensor, local: Tensor, axis: int, clamp: tuple[float, float] | None) -> None:
         """Values before the clamp; NaN and Inf count as no error. The signal and its error are taken after the clamp,
         the shift of the mean before it, where a bias acts."""
-        others = [i for i in range(reference.ndim) if i != axis]
-        error = (local - reference).nan_to_num_(0.0, 0.0, 0.0)
-        rows = [error.sum(others, dtype=torch.float64)]
-        rows.append(error.square_().sum(others, dtype=torch.float64))
-        if clamp is not None:
-            reference = reference.clamp(*clamp)
-            error = (local.clamp(*clamp) - reference).nan_to_num_(0.0, 0.0, 0.0).square_()
-        rows.append(error.sum(others, dtype=torch.float64))
-        rows.append(reference.nan_to_num(0.0, 0.0, 0.0).square_().sum(others, dtype=torch.float64))
-        new = torch.stack(rows)
+        tables = channel_table(reference, axis), channel_table(local, axis)
+        new = None
+        if tables[0] is not None and tables[1] is not None:
+            new = torch.stack([_table_sums(r, x, clamp) for r, x in table_chunks(tables[0], tables[1])]).sum(0)
+        if new is None or not bool(new.isfinite().all()):
+            new = _all_sums(reference, local, axis, clamp)
         self._sums = new if self._sums is None else self._sums + new
-        self._per_channel += error.numel() // error.shape[axis]
+        self._per_channel += reference.numel() // reference.shape[axis]
 
     def mean_shift_fraction(self) -> float:
         """Share of the power of the error that a constant per channel explains, 0 to 1; 0 without noise."""
@@ -112,6 +109,31 @@ class _ChannelErrors:
         noise, signal = self._sums[2].cpu(), self._sums[3].cpu()
         values = (10.0 * torch.log10(signal / noise))[signal > 0].tolist()
         return statistics.median(values) if values else math.nan
+
+
+def _table_sums(reference: Tensor, local: Tensor, clamp: tuple[float, float] | None) -> Tensor:
+    """The four sums of a piece of a table (rows, C) of finite values, (4, C)."""
+    error = local - reference
+    shift, power = column_sums(error), column_sums(error.square_())
+    signal, noise = reference, power
+    if clamp is not None:
+        signal = reference.clamp(*clamp)
+        noise = column_sums(torch.clamp(local, *clamp, out=error).sub_(signal).square_())
+    return torch.stack([shift, power, noise, column_sums(torch.mul(signal, signal, out=error))])
+
+
+def _all_sums(reference: Tensor, local: Tensor, axis: int, clamp: tuple[float, float] | None) -> Tensor:
+    """The same of a tensor in any layout, where NaN and Inf count as no error."""
+    others = [i for i in range(reference.ndim) if i != axis]
+    error = (local - reference).nan_to_num_(0.0, 0.0, 0.0)
+    rows = [error.sum(others, dtype=torch.float64)]
+    rows.append(error.square_().sum(others, dtype=torch.float64))
+    if clamp is not None:
+        reference = reference.clamp(*clamp)
+        error = (local.clamp(*clamp) - reference).nan_to_num_(0.0, 0.0, 0.0).square_()
+    rows.append(error.sum(others, dtype=torch.float64))
+    rows.append(reference.nan_to_num(0.0, 0.0, 0.0).square_().sum(others, dtype=torch.float64))
+    return torch.stack(rows)
 
 
 class _Share:
