@@ -33,11 +33,13 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("reproduce", "qdiag.cli.commands.training.reproduce", "REPRODUCE_EPILOG"),
     ("rank", "qdiag.cli.commands.rank", "RANK_EPILOG"),
     ("sensitivity", "qdiag.cli.commands.sensitivity", "SENSITIVITY_EPILOG"),
-    ("report", "qdiag.cli.commands.report", "REPORT_EPILOG"),
+    ("report", "qdiag.cli.commands.reports.report", "REPORT_EPILOG"),
+    ("view", "qdiag.cli.commands.reports.view", "VIEW_EPILOG"),
     ("compare", "qdiag.cli.commands.compare", "COMPARE_EPILOG"),
     ("gate", "qdiag.cli.commands.gate", "GATE_EPILOG"),
     ("explain", "qdiag.cli.commands.explain", "EXPLAIN_EPILOG"),
-    ("schemes", "qdiag.cli.commands.schemes", None),
+    ("schemes", "qdiag.cli.commands.lists.schemes", None),
+    ("zoo", "qdiag.cli.commands.lists.zoo", "ZOO_EPILOG"),
     ("cache", "qdiag.cli.commands.cache", "CACHE_EPILOG"),
     ("demo", "qdiag.cli.commands.demo", None),
 )
@@ -84,7 +86,7 @@ def _print_version(is_asked: bool) -> None:
 
 def _callback(
     version_: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Find out why a neural network loses accuracy when it is quantized.

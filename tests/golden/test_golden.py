@@ -97,7 +97,22 @@ def test_ranges_csv(check_golden: Check) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "sqnr", "ranges", "fix-bn", "repair", "qat", "reproduce", "explain", "schemes", "cache", "demo"]
+    "command",
+    [
+        "",
+        "sqnr",
+        "ranges",
+        "fix-bn",
+        "repair",
+        "qat",
+        "reproduce",
+        "explain",
+        "schemes",
+        "zoo",
+        "view",
+        "cache",
+        "demo",
+    ],
 )
 def test_help(
     command: str, check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
+from qdiag.writers.words.commands.shell import as_argument, command_line
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
@@ -102,10 +103,18 @@ def diagnose(
         from qdiag.cli.tables.ranking import print_ranking
 
         print_ranking(stdout_console(), result)
-    if out is not None:
-        remark(f"report: {out}/report.html, {out}/report.md", quiet=run.quiet)
+    remark(_report_words(out, is_kept=not run.no_cache), quiet=run.quiet)
     stages = ", ".join(f"{stage.stage} {stage.elapsed_s:.1f}" for stage in result.stages)
     remark(f"{watch.elapsed_s:.1f} s ({stages})", quiet=run.quiet)
+
+
+def _report_words(out: Path | None, *, is_kept: bool) -> str:
+    """Where the report is and what opens it, or how to get one."""
+    if out is not None:
+        view = command_line(["view", as_argument(str(out))])
+        return f"report: {out}/report.html, {out}/report.md; {view} opens it"
+    kept = ", which reads the finished passes from the cache" if is_kept else ""
+    return f"For a report with every layer and plots, add -o reports/run1 to the same command{kept}."
 
 
 def run_diagnosis(

@@ -1,0 +1,1 @@
+"""Commands that draw a stored diagnosis, and that open what was drawn."""
