@@ -8,7 +8,9 @@ from typing import Literal
 from torch import nn
 from torch.export import ExportedProgram
 
-ModelFormat = Literal["module", "exported_program", "torchscript", "pickle", "checkpoint", "safetensors", "onnx"]
+ModelFormat = Literal[
+    "module", "exported_program", "torchscript", "pickle", "checkpoint", "safetensors", "onnx", "litert"
+]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from qdiag.capture.spelled_out import spelled_out
 from qdiag.capture.state import NetworkState, own_randomness
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import CaptureError, first_line
+from qdiag.litert.network import LitertNetwork
 from qdiag.onnx.network import OnnxNetwork
 
 
@@ -47,7 +48,8 @@ def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Export
         return Exported(model, "exported_program")
     routes: list[tuple[str, Callable[[nn.Module, Batch], ExportedProgram]]]
     if isinstance(model, OnnxNetwork):
-        routes = [("onnx", partial(_of_onnx, free=True)), ("onnx, static batch", partial(_of_onnx, free=False))]
+        kind = "litert" if isinstance(model, LitertNetwork) else "onnx"
+        routes = [(kind, partial(_of_onnx, free=True)), (f"{kind}, static batch", partial(_of_onnx, free=False))]
     elif isinstance(model, torch.jit.ScriptModule):
         routes = [("torchscript", _convert), ("torchscript, frozen", _freeze)]
     else:

@@ -33,7 +33,7 @@ def fold_constants(graph: OnnxGraph) -> OnnxGraph:
             constants.update(_computed(node, constants, graph.opset))
     outputs = tuple(aliases.get(name, name) for name in graph.outputs)
     computed = {name: (name, "computed") for name in constants if name not in graph.constants}
-    return replace(graph, nodes=tuple(nodes), outputs=outputs, constants=constants, forms=computed)
+    return replace(graph, nodes=tuple(nodes), outputs=outputs, constants=constants, forms={**graph.forms, **computed})
 
 
 def renamed(node: OnnxNode, aliases: dict[str, str]) -> OnnxNode:

@@ -1,6 +1,7 @@
 """From the bytes of a file to a network."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 from qdiag.core.listed import listed
@@ -31,6 +32,15 @@ def load_network(content: bytes, at: str, beside: Beside | None = None) -> OnnxN
     """
     read = parse(content, at, beside)
     _check_operators(read, at)
+    return finished(read, at, OnnxNetwork)
+
+
+def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork]) -> OnnxNetwork:
+    """A graph of known operators as a network of this kind: constants computed, layers put together.
+
+    Raises:
+        LoadError: it computes nothing, or an operator does not compute what is asked of it.
+    """
     try:
         graph = without_unused(with_layers(without_unused(fold_constants(read))))
     except CaptureError as error:
@@ -45,7 +55,7 @@ def load_network(content: bytes, at: str, beside: Beside | None = None) -> OnnxN
         replace(one, constants={name: array for name, array in one.constants.items() if name not in parameters})
         for one in (graph, layers)
     ]
-    return OnnxNetwork(bare[0], bare[1], parameters)
+    return kind(bare[0], bare[1], parameters)
 
 
 def _check_operators(graph: OnnxGraph, at: str) -> None:

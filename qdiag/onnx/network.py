@@ -24,7 +24,7 @@ from qdiag.onnx.interpret import interpret
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput
 from qdiag.onnx.parameters import put_parameter
 from qdiag.onnx.recorder import Recorder
-from qdiag.onnx.scope import Eager, to_tensor
+from qdiag.onnx.scope import Eager, Scope, to_tensor
 from qdiag.onnx.values import DTYPES, Handle, Known, Value
 
 LIKELY_SIZES = (224, 64, 32, 640)
@@ -70,7 +70,7 @@ class OnnxNetwork(nn.Module):
         device = next((value.device for value in named.values() if isinstance(value, Tensor)), None)
         tensors = self._tensors()
         scope = Eager(tensors, device if device is not None and device.type != "cpu" else None)
-        values = {name: self._value(name, value) for name, value in named.items()}
+        values = {name: self._entered(scope, name, self._value(name, value)) for name, value in named.items()}
         values |= {name: tensors[name] for name in self._names}
         found = interpret(self._graph, scope, values)
         return self._outputs([scope.tensor(value) for value in found])
@@ -97,7 +97,7 @@ class OnnxNetwork(nn.Module):
             axis = self._sample_axis(name, value, samples) if has_free_batch else None
             node = scope.add_input(name, value, axis)
             is_tensor = isinstance(value, Tensor)
-            values[name] = node if is_tensor else self._value(name, value)
+            values[name] = self._entered(scope, name, node) if is_tensor else self._value(name, value)
             argument: Any = TensorArgument(node.name) if is_tensor else ConstantArgument(node.name, value)
             user_inputs.append(InputSpec(InputKind.USER_INPUT, argument, None))
         found = [scope.tensor(value) for value in interpret(self._layers, scope, values)]
@@ -129,6 +129,11 @@ class OnnxNetwork(nn.Module):
             shape = [d or (1 if axis == 0 else size) for axis, d in enumerate(dims)]
             zeros[described.name] = torch.zeros(shape, dtype=DTYPES.get(described.dtype, torch.float32))
         return zeros
+
+    def _entered(self, scope: Scope, name: str, value: Value) -> Value:
+        """An input as the graph takes it."""
+        del scope, name
+        return value
 
     def _program(
         self, scope: Recorder, specs: list[InputSpec], constants: list[InputSpec], found: list[Handle], arguments: Any

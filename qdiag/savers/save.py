@@ -12,11 +12,11 @@ from qdiag.errors import LoadError, QdiagError, WriteError
 from qdiag.files.atomic import whole_file
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import exported as model_exported
-from qdiag.loaders.models import onnx as model_onnx
 from qdiag.loaders.models import safetensors as model_safetensors
 from qdiag.loaders.models import torchscript as model_torchscript
 from qdiag.loaders.models.file import ModelFile, ModelLoader, peek
 from qdiag.loaders.models.foreign import refuse_file
+from qdiag.loaders.models.operations import onnx as model_onnx
 from qdiag.loaders.models.state_dict import stored_names
 from qdiag.numerics.tensor_bytes import tensor_bytes
 from qdiag.savers import checkpoint, exported, onnx, safetensors, torchscript

@@ -81,7 +81,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "NumPy archive": (npz, "NumPy arrays", "`data`"),
     "ONNX": (onnx_like, "the ONNX file cannot be read", "damaged"),
     "HDF5": (content(b"\x89HDF\r\n\x1a\n" + bytes(64)), "HDF5 file: TensorFlow", "`arch`"),
-    "TFLite": (content(b"\x1c\0\0\0TFL3" + bytes(64)), "TFLite file: TensorFlow", "`arch`"),
+    "LiteRT": (content(b"\x1c\0\0\0TFL3" + bytes(64)), "the LiteRT file", "damaged"),
     "SavedModel": (content(b"\x08\x01\x12\xff\x01" + bytes(64)), "TensorFlow SavedModel", "`arch`"),
     "frozen graph.pb": (content(GRAPH), "a .pb file: TensorFlow", "`arch`"),
     "Keras archive": (zip_of("config.json", "model.weights.h5"), "Keras file", "`arch`"),

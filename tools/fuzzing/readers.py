@@ -159,6 +159,34 @@ def _network(path: Path) -> None:
             model(**model.zeros(8))
 
 
+def _lite_networks() -> list[bytes]:
+    from qdiag.litert.serialize import serialized
+    from tests.networks.litert_files import lite_bytes, op, small_cnn
+
+    shapes = lite_bytes(
+        [
+            op("TRANSPOSE", "x order", "t"),
+            op("RESHAPE", "t shape", "r"),
+            op("SPLIT", "axis r", "a b", numSplits=2),
+            op("BATCH_MATMUL", "a b", "m", adjY=True),
+            op("SOFTMAX", "m", "y", beta=1.0),
+        ],
+        {
+            "x": (1, 4, 6, 2),
+            "order": np.asarray([0, 2, 1, 3], np.int32),
+            "t": (1, 6, 4, 2),
+            "shape": np.asarray([1, 6, 8], np.int32),
+            "r": (1, 6, 8),
+            "axis": np.asarray(2, np.int32),
+            "a": (1, 6, 4),
+            "b": (1, 6, 4),
+            "m": (1, 6, 6),
+            "y": (1, 6, 6),
+        },
+    )
+    return [serialized(small_cnn()), shapes]
+
+
 def _weights() -> list[bytes]:
     return [safetensors.torch.save(dict(small_net().state_dict()), {"format": "pt"})]
 
@@ -347,6 +375,7 @@ READERS: dict[str, Reader] = {
     "checkpoint": Reader(_checkpoints, _state, "model.pt"),
     "safetensors": Reader(_weights, _state, "model.safetensors"),
     "onnx": Reader(_networks, _network, "model.onnx", needs=("onnx", "onnx_ir")),
+    "litert": Reader(_lite_networks, _network, "model.tflite", needs=("ai_edge_litert", "flatbuffers")),
     "npz": Reader(_npz, _data, "data.npz"),
     "npy": Reader(_npy, _data, "data.npy"),
     "torch data": Reader(_torch_data, _data, "data.pt"),

@@ -8,7 +8,7 @@ from qdiag.loaders.models.architecture import is_architecture_ref
 from qdiag.loaders.models.file import ModelFile
 
 FORMATS_HINT = (
-    "a model is a .pt2 of torch.export.save, TorchScript, a file of torch.save, .safetensors, .onnx, "
+    "a model is a .pt2 of torch.export.save, TorchScript, a file of torch.save, .safetensors, .onnx, .tflite, "
     "./file.py:factory, package.module:factory or zoo:NAME"
 )
 _TENSORFLOW = "TensorFlow and Keras files are not read"
@@ -18,7 +18,6 @@ _TENSORFLOW_HINT = "convert the weights to PyTorch, save a state dict, and give 
 _SIGNATURES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"version https://git-lfs", 0, "this is a Git LFS pointer, not the file itself", "run git lfs pull"),
     (b"\x89HDF\r\n\x1a\n", 0, f"this is an HDF5 file: {_TENSORFLOW}", _TENSORFLOW_HINT),
-    (b"TFL3", 4, f"this is a TFLite file: {_TENSORFLOW}", _TENSORFLOW_HINT),
     (b"\x08\x01\x12", 0, f"this is a TensorFlow SavedModel: {_TENSORFLOW}", _TENSORFLOW_HINT),
     (b"GGUF", 0, "GGUF files are not read", FORMATS_HINT),
     (b"\x89PNG", 0, "this is a PNG image, not a model", "give images with `data`"),
@@ -48,7 +47,7 @@ def refuse_folder(path: Path) -> LoadError:
     """The error for a folder, with the model file in it if there is one."""
     if (path / "saved_model.pb").is_file():
         return LoadError(f"this is a TensorFlow SavedModel folder: {_TENSORFLOW}", at=str(path), hint=_TENSORFLOW_HINT)
-    suffixes = {".safetensors", ".pt2", ".pt", ".pth", ".bin", ".ckpt", ".onnx"}
+    suffixes = {".safetensors", ".pt2", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".tflite"}
     try:
         found = sorted(entry.name for entry in path.iterdir() if entry.suffix in suffixes and entry.is_file())
     except OSError as error:

@@ -8,12 +8,13 @@ from torch import nn
 from qdiag.errors import LoadError
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import exported as model_exported
-from qdiag.loaders.models import onnx as model_onnx
 from qdiag.loaders.models import safetensors as model_safetensors
 from qdiag.loaders.models import torchscript as model_torchscript
 from qdiag.loaders.models.architecture import is_architecture_ref, load_reference
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelLoader, peek
 from qdiag.loaders.models.foreign import refuse_file, refuse_folder, refuse_missing
+from qdiag.loaders.models.operations import litert as model_litert
+from qdiag.loaders.models.operations import onnx as model_onnx
 from qdiag.loaders.models.submodule import take_submodule
 from qdiag.loaders.models.values import check_finite, check_plain, fingerprint, parameter_count
 from qdiag.subject import Subject
@@ -26,9 +27,10 @@ LOADERS: tuple[ModelLoader, ...] = (
     model_checkpoint.LOADER,
     model_safetensors.LOADER,
     model_onnx.LOADER,
+    model_litert.LOADER,
 )
 """Formats, told by content, the first that matches. A new one is one file and one line here."""
-_PROGRAMS = ("torchscript", "exported_program", "onnx")
+_PROGRAMS = ("torchscript", "exported_program", "onnx", "litert")
 """Formats whose files say what is computed."""
 
 
@@ -69,6 +71,8 @@ def load_subject(
                 at=reference,
                 hint="cut a part out with onnx.utils.extract_model, and measure that",
             )
+        if loaded.format == "litert":
+            raise LoadError("a LiteRT file has no modules", at=reference, hint="leave `submodule` out")
         subject = take_submodule(subject, submodule)
     check_finite(subject)
     return subject

@@ -1,0 +1,87 @@
+"""Other shapes of the same elements, and borders around them."""
+
+from collections.abc import Mapping
+
+from qdiag.litert.call import Call, Rule
+
+
+def reshaped(call: Call) -> None:
+    """To the shape that the file declares for the output, in the file's order of axes."""
+    before, after = call.tensor(0).shape, call.output().shape
+    if call.writer.is_free and call.is_sampled:
+        if not after or not before:
+            call.needs_fixed_batch()
+        each, behind = _count(before[1:]), _count(after[1:])
+        # what is moved into the axis of samples stays behind each sample
+        if each % max(behind, 1) and behind % max(each, 1):
+            call.needs_fixed_batch()
+    x = call.read(0, "last")
+    call.node("Reshape", [x, call.writer.numbers(call.sizes())], call.put("last"))
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _transpose(call: Call) -> None:
+    order = call.integers(1)
+    if not order or order[0] != 0:
+        call.needs_fixed_batch()
+    if sorted(order) != list(range(len(call.tensor(0).shape))):
+        raise call.error(f"an order of axes {order}")
+    call.node("Transpose", [call.read(0, "last")], call.put("last"), perm=order)
+
+
+def _pad(call: Call) -> None:
+    """The border is 0, or the number that the third input holds."""
+    form, rank = call.form, len(call.tensor(0).shape)
+    pairs = call.known(1).reshape(-1, 2).tolist()
+    if len(pairs) != rank:
+        raise call.error(f"{len(pairs)} paddings for {rank} axes")
+    if any(pairs[0]) if pairs else False:
+        call.needs_fixed_batch()
+    if form == "first" and rank == 4:
+        pairs = [pairs[axis] for axis in (0, 3, 1, 2)]
+    pads = [int(before) for before, _ in pairs] + [int(after) for _, after in pairs]
+    inputs = [call.read(0, form), call.writer.numbers(pads)]
+    if call.has(2):
+        inputs.append(call.writer.number(float(call.known(2).reshape(-1)[0])))
+    mode = "constant"
+    if call.operator.kind == "MIRROR_PAD":
+        if call.option("mode") != 0:
+            raise call.error("a border that repeats the outermost elements is not computed")
+        mode = "reflect"
+    call.node("Pad", inputs, call.put(form), mode=mode)
+
+
+def _broadcast(call: Call) -> None:
+    wanted = list(call.output().shape)
+    if call.writer.is_free and call.is_sampled:
+        shape = call.tensor(0).shape
+        if len(shape) != len(wanted) or wanted[0] != shape[0]:
+            call.needs_fixed_batch()
+        wanted[0] = 1
+    call.node("Expand", [call.read(0, "last"), call.writer.numbers(wanted)], call.put("last"))
+
+
+def _tile(call: Call) -> None:
+    counts = call.integers(1)
+    if counts and counts[0] != 1:
+        call.needs_fixed_batch()
+    call.node("Tile", [call.read(0, "last"), call.writer.numbers(counts)], call.put("last"))
+
+
+OPERATORS: Mapping[str, Rule] = {
+    "RESHAPE": reshaped,
+    "SQUEEZE": reshaped,
+    "EXPAND_DIMS": reshaped,
+    "TRANSPOSE": _transpose,
+    "PAD": _pad,
+    "PADV2": _pad,
+    "MIRROR_PAD": _pad,
+    "BROADCAST_TO": _broadcast,
+    "TILE": _tile,
+}

@@ -1,0 +1,37 @@
+"""`.tflite`: a flatbuffer with a network, which is data; nothing in it runs."""
+
+from qdiag.errors import LoadError
+from qdiag.files.read import open_regular
+from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
+from qdiag.loaders.probe import probe
+
+_BYTES_MAX = 2 << 30
+"""Offsets in a flatbuffer are no larger."""
+
+
+def matches(file: ModelFile) -> bool:
+    """The identifier that stands behind the first offset."""
+    return file.head[4:8] == b"TFL3"
+
+
+def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
+    """Through its schema, after a first reading in a child process.
+
+    Raises:
+        LoadError: a damaged file, operators that are not known, or types of tensors that are not read.
+    """
+    from qdiag.litert.load import load_network
+
+    if file.byte_count > _BYTES_MAX:
+        raise LoadError(
+            f"the file has {file.byte_count >> 20} MiB, and at most {_BYTES_MAX >> 20} are read", at=file.at
+        )
+    with open_regular(file.path) as stream:
+        content = stream.read()
+    probe(lambda: load_network(content, file.at), byte_count=file.byte_count, at=file.at)
+    network = load_network(content, file.at)
+    refuse_arch(file, options, "LiteRT")
+    return LoadedModel(network, "litert", "LiteRT")
+
+
+LOADER = ModelLoader("LiteRT", matches, load)
