@@ -59,6 +59,7 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         clipped_count=errors.clipped_count,
         operands=tuple(one.record() for one in case.plan.layers[layer.name].operands if one is not None),
         skip_reason=case.plan.layers[layer.name].skip_reason,
+        groups=layer.groups,
     )
 
 

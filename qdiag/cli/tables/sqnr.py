@@ -98,7 +98,6 @@ def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> 
 
 
 def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[LayerRow], list[Column[LayerRow]]]:
-    by_name = {record.name: record for record in measurement.records}
 
     def name(row: LayerRow) -> Text:
         sign = ">>" if row is worst else " !" if row.is_below_expected else "  "
@@ -114,7 +113,7 @@ def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[L
         return Text(db(own.channel_sqnr_db_median) if own is not None else "")
 
     columns: list[Column[LayerRow]] = [
-        Column("operation", lambda row: Text(op_words(row.record, by_name), style="dim"), 50, is_left=True),
+        Column("operation", lambda row: Text(op_words(row.record), style="dim"), 50, is_left=True),
         Column("weight\ndB", weight, 60),
         Column("local\ndB", local, 100),
         Column("propagated\ndB", lambda row: Text(db(row.propagated_db)), 99),

@@ -92,6 +92,7 @@ class OpRecord:
         range: of the reference output, on the calibration data.
         arithmetic: what an arithmetic that approximates, such as a BatchNorm by shifts, makes of the exact result, on
             quantized reference inputs and before the output is quantized; None where the arithmetic is exact.
+        groups: of a convolution, transposed or not; 1 for any other layer, and in results stored before it was kept.
     """
 
     index: int
@@ -111,6 +112,7 @@ class OpRecord:
     losses: LossRecord | None = None
     arithmetic: ErrorSums | None = None
     operands: tuple[QuantizerRecord, ...] = ()
+    groups: int = 1
 
     @property
     def is_quantized(self) -> bool:

@@ -19,10 +19,7 @@ def layer_frame(measurement: Measurement) -> pd.DataFrame:
     by_name = {record.name: record for record in measurement.records}
     rows = layer_rows(measurement.records)
     frame = pd.DataFrame(
-        [
-            {**_columns(row), "op": op_words(row.record, by_name), **_formats(measurement, row.record, by_name)}
-            for row in rows
-        ]
+        [{**_columns(row), "op": op_words(row.record), **_formats(measurement, row.record, by_name)} for row in rows]
     )
     if any(record.arithmetic is not None for record in measurement.records):
         frame["arithmetic_sqnr_db"] = [

@@ -71,7 +71,6 @@ class LayerView:
 def layer_views(diagnosis: Diagnosis) -> tuple[LayerView, ...]:
     """One per record, in graph order."""
     records = diagnosis.measurement.records
-    by_name = {record.name: record for record in records}
     facts = {fact.layer: fact for fact in diagnosis.facts}
     found, alone = _findings(diagnosis), _alone(diagnosis)
     short = drop_common_prefix([record.name for record in records]) if records else []
@@ -79,7 +78,7 @@ def layer_views(diagnosis: Diagnosis) -> tuple[LayerView, ...]:
         LayerView(
             row=row,
             short=name,
-            op=op_words(row.record, by_name),
+            op=op_words(row.record),
             findings=tuple(found.get(row.record.name, ())),
             alone_db=alone.get(row.record.name, math.nan),
             facts=facts.get(row.record.name),

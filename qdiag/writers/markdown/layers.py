@@ -23,13 +23,12 @@ def layers_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     """The layers that a report looks at closely, each with its own pictures."""
     measurement = diagnosis.measurement
     records = worst_layers(diagnosis, _ROWS)
-    by_name = {record.name: record for record in measurement.records}
     blamed = {name: cause.code for cause in reversed(diagnosis.ranking.claimed) for name in cause.layers}
     rows = [
         (
             str(record.index),
             code(record.name),
-            text(op_words(record, by_name)),
+            text(op_words(record)),
             number(record.weight.channel_sqnr_db_median) if record.weight else "",
             number(record.local.sqnr_db),
             number(record.propagated.sqnr_db),

@@ -1,6 +1,6 @@
 """Short words for layers and schemes, the same in the table, the plot and the CSV file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from qdiag.core.formats.integers import integer_layers
 from qdiag.core.formats.low_bits import LOW_BITS
@@ -29,13 +29,10 @@ _RANGES_AT_MOST = 4
 """Layers with a range of their own that are shown with it."""
 
 
-def op_words(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
+def op_words(record: OpRecord) -> str:
     """`conv 3x3 dw + relu6`: kernel size, depthwise or grouped, and what is fused; folded BatchNorms are left out.
 
     `binary conv 3x3` where the network itself gives its weight this form.
-
-    Args:
-        by_name: the other records, for the number of input channels.
     """
     names = [name.rstrip("_") for name in record.ops]
     if not names:
@@ -43,23 +40,17 @@ def op_words(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
     first = _OP_WORDS.get(names[0], names[0])
     if first in ("conv", "conv-t") and record.weight is not None:
         kernel = record.weight.shape[2:]
-        first = f"{first} {'x'.join(map(str, kernel))}{_groups_word(record, by_name)}"
+        first = f"{first} {'x'.join(map(str, kernel))}{_groups_word(record)}"
     if record.weight is not None and record.weight.own_format is not None:
         first = f"{record.weight.own_format} {first}"
     fused = [_OP_WORDS.get(name, name) for name in names[1:] if name != "batch_norm"]
     return " + ".join([first, *fused])
 
 
-def _groups_word(record: OpRecord, by_name: Mapping[str, OpRecord]) -> str:
+def _groups_word(record: OpRecord) -> str:
     if record.kind == "depthwise_conv":
         return " dw"
-    before = [by_name[name] for name in record.inputs if name in by_name]
-    if record.kind != "conv" or record.weight is None or len(before) != 1 or not before[0].output_shape:
-        return ""
-    groups, rest = divmod(before[0].output_shape[0], record.weight.shape[1])
-    if rest or groups <= 1:
-        return ""
-    return f" g{groups}"
+    return f" g{record.groups}" if record.groups > 1 else ""
 
 
 def own_format_words(records: Sequence[OpRecord], shown: int = 4) -> tuple[str, ...]:
