@@ -3,16 +3,63 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from qdiag.core.graph import Layer
-from qdiag.core.scheme import BiasType, QuantScheme
+from qdiag.core.scheme import BiasType, QuantScheme, TensorScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.binary import Binary
 
 SPLIT = "left out, so that its branches come out one by one"
 """Why what stands behind a split concat is not quantized."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredBias:
+    """The bias of a layer as a file has it.
+
+    Attributes:
+        integers: (C,), int64. scale: of the file, float32, shape () or (C,).
+        source, weight: quantizers of the layer's input and weight in the file, at whose scales it is added; None where
+            the file has none there.
+    """
+
+    integers: Tensor
+    scale: Tensor
+    source: Affine | None
+    weight: Affine | None
+
+    def fits(self, operands: tuple[Affine, Affine] | None) -> bool:
+        """The layer multiplies at the scales for which the integers were made."""
+        if operands is None or self.source is None or self.weight is None:
+            return False
+        pairs = ((operands[0].scale, self.source.scale), (operands[1].scale, self.weight.scale))
+        return all(torch.equal(one.cpu(), other.cpu()) for one, other in pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLayer:
+    """What a file has for one layer, used for as long as nothing is changed there.
+
+    Attributes:
+        output: quantizer of its output; None leaves it in float.
+        activations: the scheme of its output, for which `output` stands.
+        weight: its integers; None leaves the weight in float. weights: the scheme for which they stand.
+        bias: None: as the scheme says.
+        float_weight, float_bias: of the float network, for which the integers stand.
+        float_reason: why the layer computes in float; None when it does not.
+    """
+
+    output: Affine | None
+    activations: TensorScheme
+    weight: Affine | None = None
+    weights: TensorScheme | None = None
+    bias: StoredBias | None = None
+    float_weight: Tensor | None = None
+    float_bias: Tensor | None = None
+    float_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +79,7 @@ class LayerPlan:
         operands: quantizers of the values that the layer multiplies, where it rounds them as it reads them: in blocks,
             or to signs that nobody else reads. One for each of `operands_of`; empty otherwise.
         is_left_out: it stands behind a concat that is split, so it is no part of the network that runs in integers.
+        stored_bias: integers of the bias that a file has for this layer.
     """
 
     output: Quantizer | None = None
@@ -43,6 +91,7 @@ class LayerPlan:
     source: Quantizer | None = None
     operands: tuple[Quantizer | None, ...] = ()
     is_left_out: bool = False
+    stored_bias: StoredBias | None = None
 
     @property
     def skip_reason(self) -> str | None:
@@ -74,12 +123,14 @@ class QuantPlan:
     def integer_operands(self, layer: Layer) -> tuple[Affine, Affine] | None:
         """Quantizers of a layer's input and weight, whose integers are multiplied and added at one scale per channel.
 
-        None where there are none: a side in float, a format without integers, or one scale per group of weights.
+        None where there are none: a side in float, a format without integers, one scale per group of weights, or scales
+        along another axis than that of the output channels.
         """
         source, weight = self.layers[layer.name].source, self.layers[layer.name].weight
         if source is None and layer.inputs:
             source = self.layers[layer.inputs[0]].output
-        if isinstance(source, Affine) and isinstance(weight, Affine) and weight.granularity != "per_group":
+        has_one_scale = weight is not None and weight.channel_axis in (None, layer.weight_axis)
+        if isinstance(source, Affine) and isinstance(weight, Affine) and weight.group_size is None and has_one_scale:
             return source, weight
         return None
 

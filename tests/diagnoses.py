@@ -9,7 +9,8 @@ from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import BiasFacts, LayerFacts, WeightFacts
-from qdiag.core.measures.measurement import FloatOp, FloatShare, Measurement, OutputRecord, StageTime
+from qdiag.core.measures.float_ops import FloatOp, FloatShare
+from qdiag.core.measures.measurement import Measurement, OutputRecord, StageTime
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, PreprocessingTrial
 from qdiag.core.measures.ranges import ChannelRanges, Histogram, TensorRange

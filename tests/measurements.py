@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from qdiag.config import load_preset
 from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.float_ops import FloatOp
 from qdiag.core.measures.measurement import (
     CaptureInfo,
     DataInfo,
-    FloatOp,
     KeptBatchNorm,
     Measurement,
     ModelInfo,

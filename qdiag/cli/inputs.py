@@ -13,12 +13,16 @@ from qdiag.cli.options.common import (
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.parse import parse_numbers, parse_shape
+from qdiag.cli.options.scheme import DEFAULTS
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.training import RankedTrainingOptions
+from qdiag.config import load_scheme
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from qdiag.batches import Datasets
     from qdiag.loaders.images.preprocessing import Preprocessing
     from qdiag.loaders.models.tensors import NamedTensors
@@ -42,8 +46,11 @@ class ModelOptions:
     key: KeyOption = None
 
 
-def open_subject(options: ModelOptions) -> "Subject":
+def open_subject(options: ModelOptions, *, kept: "Collection[str]" = ()) -> "Subject":
     """The model.
+
+    Args:
+        kept: see `load_subject`.
 
     Raises:
         LoadError, ConfigError: see `qdiag.loaders.models.formats`.
@@ -51,7 +58,12 @@ def open_subject(options: ModelOptions) -> "Subject":
     from qdiag.loaders.models.formats import load_subject
 
     return load_subject(
-        options.model, arch=options.arch, trust=options.trust, submodule=options.submodule, key=options.key
+        options.model,
+        arch=options.arch,
+        trust=options.trust,
+        submodule=options.submodule,
+        key=options.key,
+        kept=frozenset(kept),
     )
 
 
@@ -100,18 +112,34 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
 
 
 def open_experiment(
-    session: "Session", model: ModelOptions, data: DataOptions, scheme: QuantScheme, task: TaskOptions | None = None
+    session: "Session",
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: QuantScheme,
+    task: TaskOptions | None = None,
+    quantized: str | None = None,
 ) -> "Experiment":
     """The model, captured and calibrated on the data.
+
+    Args:
+        quantized: a file that was made from the model.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
+    from qdiag.loaders.models.formats import load_subject
     from qdiag.pipeline.begin import begin
+    from qdiag.pipeline.deployed.plan import quantized_tensors
 
-    subject = open_subject(model)
+    file = None if quantized is None else load_subject(quantized, trust=model.trust)
+    subject = open_subject(model, kept=() if file is None else quantized_tensors(file))
+    if (file is not None or quantized_tensors(subject)) and scheme not in map(load_scheme, DEFAULTS):
+        raise ConfigError(
+            "a scheme, and a file that is quantized already",
+            hint="leave --scheme and --set away: the file says what is quantized, and how",
+        )
     request = (task or TaskOptions()).request
-    return begin(session, subject, open_data(data, model, subject, session), scheme, request)
+    return begin(session, subject, open_data(data, model, subject, session), scheme, request, file)
 
 
 def preprocessing_of(options: DataOptions) -> "Preprocessing | None":

@@ -33,6 +33,7 @@ def interpret(
         for name, value in zip(node.outputs, compute(node, scope, values, graph.opset), strict=False):
             if name:
                 values[name] = value
+                scope.made(name, value)
         for name in last.get(position, ()):
             values.pop(name, None)
     return tuple(_named(values, name) for name in graph.outputs)

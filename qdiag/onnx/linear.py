@@ -5,7 +5,7 @@ its channels is its bias.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,17 +15,21 @@ from qdiag.onnx.model import LAYERS, Array, OnnxGraph, OnnxNode, all_nodes
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
-def with_layers(graph: OnnxGraph) -> OnnxGraph:
-    """A graph that computes the same."""
-    return _Writer(graph).run()
+def with_layers(graph: OnnxGraph, kept: Collection[str] = ()) -> OnnxGraph:
+    """A graph that computes the same.
+
+    Args:
+        kept: values that stay, because something is known of them: what is added behind one is no bias.
+    """
+    return _Writer(graph, kept).run()
 
 
 class _Writer:
-    def __init__(self, graph: OnnxGraph) -> None:
+    def __init__(self, graph: OnnxGraph, kept: Collection[str]) -> None:
         self._graph = graph
         self._constants = dict(graph.constants)
         self._readers = Counter(name for node in all_nodes(graph) for name in node.inputs)
-        self._readers.update(graph.outputs)
+        self._readers.update((*graph.outputs, *kept))
         self._made: dict[tuple[str, str], str] = {}
         self._forms: dict[str, tuple[str, str]] = {}
 

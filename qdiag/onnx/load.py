@@ -1,8 +1,9 @@
 """From the bytes of a file to a network."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 from qdiag.core.listed import listed
 from qdiag.errors import CaptureError, LoadError
@@ -13,43 +14,57 @@ from qdiag.onnx.network import OnnxNetwork
 from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.parameters import find_parameters
 from qdiag.onnx.patterns import recognized
+from qdiag.onnx.quantized.strip import is_quantized, stripped
 from qdiag.onnx.read import Beside, parse
 
 _SHOWN = 8
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+_DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 _CONTROL = ("Loop", "Scan", "NonMaxSuppression", "NonZero", "Unique")
 
 
-def load_network(content: bytes, at: str, beside: Beside | None = None) -> OnnxNetwork:
-    """The network of an ONNX file.
+def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept: Collection[str] = ()) -> OnnxNetwork:
+    """The network of an ONNX file; of a quantized one, the float network inside it, with what the file says beside it.
 
     Args:
         content: the file. beside: reads a file that holds tensors, by its name in this one.
+        kept: tensors that stay apart although their operations could be read as one, because a quantized file of the
+            same network has quantizers there.
 
     Raises:
-        LoadError: the file cannot be read, is quantized already, or has operators that are not known; all of them are
-            listed, with their nodes.
+        LoadError: the file cannot be read, is quantized while it runs, or has operators that are not known; all of
+            them are listed, with their nodes.
     """
     read = parse(content, at, beside)
+    integers = None
+    try:
+        if is_quantized(read):
+            read, integers = stripped(read, "QDQ")
+            kept = (*kept, *integers.outputs)
+    except LoadError as error:
+        error.at = error.at or at
+        raise
     _check_operators(read, at)
-    return finished(read, at, OnnxNetwork)
+    return finished(read, at, partial(OnnxNetwork, integers=integers), kept)
 
 
-def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork]) -> OnnxNetwork:
+def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork], kept: Collection[str] = ()) -> OnnxNetwork:
     """A graph of known operators as a network of this kind: constants computed, layers put together.
+
+    Args:
+        kept: tensors that stay apart, see `load_network`.
 
     Raises:
         LoadError: it computes nothing, or an operator does not compute what is asked of it.
     """
     try:
-        graph = without_unused(with_layers(without_unused(fold_constants(read))))
+        graph = without_unused(with_layers(without_unused(fold_constants(read)), kept))
     except CaptureError as error:
         raise LoadError(f"{error.message} ({error.at})", at=at, hint=error.hint) from error
     if not graph.inputs:
         raise LoadError("the network has no input", at=at, hint="give a network that data go into")
     if not graph.nodes:
         raise LoadError("the network computes nothing from its inputs", at=at, hint="give a network with layers")
-    layers = without_unused(recognized(graph))
+    layers = without_unused(recognized(graph, kept))
     parameters = find_parameters((graph, layers))
     bare = [
         replace(one, constants={name: array for name, array in one.constants.items() if name not in parameters})
@@ -60,12 +75,12 @@ def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork]) -> Onnx
 
 def _check_operators(graph: OnnxGraph, at: str) -> None:
     nodes = list(all_nodes(graph))
-    quantized = next((node for node in nodes if node.op in _QUANTIZED or node.op.startswith("QLinear")), None)
-    if quantized is not None:
+    dynamic = next((node for node in nodes if node.op in _DYNAMIC), None)
+    if dynamic is not None:
         raise LoadError(
-            f"this network is quantized already: {quantized.name} is a {quantized.op}",
+            f"this network is quantized while it runs: {dynamic.name} is a {dynamic.op}",
             at=at,
-            hint="give the float network; qdiag quantizes it itself",
+            hint="give the float network, or one that was quantized with ranges of calibration data (quantize_static)",
         )
     unknown = [node for node in nodes if node.kind not in OPERATORS and node.kind != "If"]
     if unknown:

@@ -20,6 +20,7 @@ from torch.export.graph_signature import (
 from torch.utils import _pytree as pytree
 
 from qdiag.errors import CaptureError, DataError, QdiagError
+from qdiag.integer_file import IntegerFile
 from qdiag.onnx.interpret import interpret
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput
 from qdiag.onnx.parameters import put_parameter
@@ -38,10 +39,18 @@ class OnnxNetwork(nn.Module):
         graph: as the file has it; `forward` computes it node by node.
         layers: the same network with the nodes that make one layer as one node; `exported` records it.
         parameters: tensors of the network by their names in the graphs, and whether they are trained.
+        integers: what a quantized file says of its tensors; None for a float one.
     """
 
-    def __init__(self, graph: OnnxGraph, layers: OnnxGraph, parameters: Mapping[str, tuple[Array, bool]]) -> None:
+    def __init__(
+        self,
+        graph: OnnxGraph,
+        layers: OnnxGraph,
+        parameters: Mapping[str, tuple[Array, bool]],
+        integers: IntegerFile | None = None,
+    ) -> None:
         super().__init__()
+        self.integers = integers
         self._graph, self._layers = graph, layers
         self._names: dict[str, str] = {}
         for name, (array, is_trained) in parameters.items():

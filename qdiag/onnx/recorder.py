@@ -25,6 +25,8 @@ from qdiag.onnx.values import Handle, Size, Value
 
 LAYER_NAME = "layer_name"
 """Where a node keeps the name that its operation has in the file."""
+TENSOR_NAME = "tensor_name"
+"""Where a node keeps the name that its value has in the file."""
 _OTHER_COUNTS = (7, 11)
 
 
@@ -53,11 +55,13 @@ class Recorder(Scope):
     def add_parameter(self, name: str, value: Tensor, prefix: str) -> str:
         """A placeholder for a parameter or a buffer; its name."""
         self._parameters[name] = self._placeholder(f"{prefix}_{_plain(name)}", value)
+        self._parameters[name].meta[TENSOR_NAME] = name
         return self._parameters[name].name
 
     def add_input(self, name: str, value: Any, sample_axis: int | None) -> fx.Node:
         """A placeholder for an input of the network, whose number of samples may be free on this axis."""
         node = self._placeholder(_plain(name), value)
+        node.meta[TENSOR_NAME] = name
         if not isinstance(value, Tensor) or sample_axis is None or self._count is None:
             return node
         shape = list(value.shape)
@@ -81,6 +85,10 @@ class Recorder(Scope):
             yield
         finally:
             self._name = before
+
+    def made(self, name: str, value: Value) -> None:
+        if isinstance(value, fx.Node):
+            value.meta.setdefault(TENSOR_NAME, name)
 
     def call(self, target: Any, *args: Any, **kwargs: Any) -> Handle:
         lanes = tuple(self._computed(target, args, kwargs, lane) for lane in ((0, 1) if self._count else (0,)))

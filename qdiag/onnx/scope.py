@@ -42,6 +42,10 @@ class Scope(ABC):
         del name
         yield
 
+    def made(self, name: str, value: Value) -> None:
+        """A value of the network has this name."""
+        del name, value
+
     def shape(self, handle: Value) -> tuple[Size, ...]:
         """Sizes; those of the batch axis may be symbolic."""
         return handle.array.shape if isinstance(handle, Known) else tuple(self.value(handle).shape)

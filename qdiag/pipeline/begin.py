@@ -1,11 +1,16 @@
 """How every run begins, and how its measurement is put together at the end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qdiag.batches import Datasets
+from qdiag.batches import Batches, Datasets
 from qdiag.capture.fake_quantizers.stored import stored_quantizers
+from qdiag.capture.program import Program
+from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
+from qdiag.errors import ConfigError
+from qdiag.pipeline.deployed.plan import CapturedFile, DeployedPlan, is_integer_file, plan_of_file
 from qdiag.pipeline.facts import data_info, model_info
 from qdiag.pipeline.notes import notes_on
 from qdiag.pipeline.preparation.fixed_batches import in_batches_of
@@ -17,6 +22,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops
+from qdiag.simulate.passes.network import Network
 from qdiag.simulate.selectors import with_names
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
@@ -34,6 +40,7 @@ class Experiment:
         datasets: as they were given; the case has them as the network takes them.
         case: the untreated network.
         model, data, capture: where it all comes from, for results.
+        deployed: the quantized file whose plan this is.
     """
 
     subject: Subject
@@ -42,6 +49,7 @@ class Experiment:
     model: ModelInfo
     data: DataInfo
     capture: CaptureInfo
+    deployed: DeployedFile | None = None
 
 
 def begin(
@@ -50,11 +58,15 @@ def begin(
     datasets: Datasets,
     scheme: QuantScheme,
     request: TaskRequest | None = None,
+    quantized: Subject | None = None,
 ) -> Experiment:
     """Captures, folds and calibrates, and chooses what the network is judged by; the subject is left as it was.
 
     Args:
+        scheme: not read where a quantized file says what is quantized and how.
         request: what the user says about the task.
+        quantized: the quantized file that was made from the subject. A subject that is such a file itself is measured
+            against its own weights.
 
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
@@ -62,17 +74,48 @@ def begin(
     with session.stage("capture"), naming(datasets.calibration):
         inputs = inputs_for(subject, datasets)
         sources = (inputs.calibration, inputs.evaluation)
-        program, network, capture = prepare(subject, sources, fold=scheme.fold_batchnorm, device=session.device)
+        file = _captured(session, quantized, sources) if quantized is not None else None
+        fold = scheme.fold_batchnorm if file is None else file.folds
+        fold = fold and not is_integer_file(subject)
+        program, network, capture = prepare(subject, sources, fold=fold, device=session.device)
+        deployed = _deployed(subject, program, network, file)
         inputs = in_batches_of(inputs, capture.batch_size)
         with naming(datasets.evaluation):
             tasks = choose_tasks(request or TaskRequest(), what_is_seen(network, inputs.evaluation))
-    found = stored_quantizers(subject.model, network.program, network.graph)
-    scheme, ranges = with_stored_ranges(scheme, found)
-    capture = replace(capture, stored_ranges=ranges)
-    case = session.open_case(program, network, scheme, inputs, tasks)
+    if deployed is None:
+        found = stored_quantizers(subject.model, network.program, network.graph)
+        scheme, ranges = with_stored_ranges(scheme, found)
+        capture = replace(capture, stored_ranges=ranges)
+    else:
+        scheme = deployed.scheme
+    stored = deployed.plan.stored if deployed is not None else None
+    case = session.open_case(program, network, scheme, inputs, tasks, stored)
     with session.stage("data digest"):
         data = data_info(inputs, session.seed)
-    return Experiment(subject, datasets, case, model_info(subject), data, capture)
+    facts = deployed.file if deployed is not None else None
+    return Experiment(subject, datasets, case, model_info(subject), data, capture, facts)
+
+
+def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) -> CapturedFile:
+    """Its BatchNorms stay: what is folded there has no quantizer before it.
+
+    Raises:
+        QdiagError: it cannot be captured, or is not quantized.
+    """
+    if not is_integer_file(quantized):
+        raise ConfigError(
+            f"{quantized.source} is not quantized",
+            at="quantized",
+            hint="give an ONNX file with QuantizeLinear and DequantizeLinear, or with QLinear operators",
+        )
+    program, network, _ = prepare(quantized, sources, fold=False, device=session.device)
+    return CapturedFile(quantized, program, network)
+
+
+def _deployed(subject: Subject, program: Program, network: Network, file: CapturedFile | None) -> DeployedPlan | None:
+    if file is not None:
+        return plan_of_file(file, network)
+    return plan_of_file(CapturedFile(subject, program, network), None) if is_integer_file(subject) else None
 
 
 def under_scheme(session: Session, experiment: Experiment, scheme: QuantScheme) -> Experiment:
@@ -103,6 +146,7 @@ def measurement_of(session: Session, experiment: Experiment, measured: Measured)
         versions=versions(),
         preprocessing=preprocessing,
         size=network_size(experiment.case),
+        deployed=experiment.deployed,
     )
     case = experiment.case
     count = sum(case.plan.layers[constant.name].output is not None for constant in case.network.graph.constants)

@@ -9,7 +9,7 @@ from torch import Tensor
 from qdiag.batches import Batches
 from qdiag.capture.program import Program
 from qdiag.core.scheme import QuantScheme
-from qdiag.plan import QuantPlan
+from qdiag.plan import QuantPlan, StoredLayer
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.task.tasks import Tasks
@@ -31,6 +31,7 @@ class Case:
         tasks: what the network is judged by.
         clamps: bounds in place of those that the network has, by layer.
         plan_edits: fields of `LayerPlan` that override what the scheme gives, by layer.
+        stored: what a quantized file has for each layer, where the case is that of such a file.
     """
 
     program: Program
@@ -44,6 +45,7 @@ class Case:
     tasks: Tasks = field(default_factory=Tasks)
     clamps: Mapping[str, Clamp] = field(default_factory=dict)
     plan_edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stored: Mapping[str, StoredLayer] = field(default_factory=dict)
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -98,7 +98,7 @@ def without_quantizers(case: Case) -> Case:
 def _planned(session: Session, case: Case, *, recalibrate: bool) -> Case:
     if recalibrate:
         case = replace(case, observations=session.observe(case.network, case.calibration, case.scheme))
-    plan = session.plan(case.network, case.observations, case.scheme)
+    plan = session.plan(case.network, case.observations, case.scheme, case.stored)
     for name, changes in case.plan_edits.items():
         if name in plan.layers and plan.layers[name].skip_reason is None:
             plan = plan.with_layer(name, **changes)

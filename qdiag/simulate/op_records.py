@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdiag.capture.program import Program
 from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import FloatOp, FloatShare
+from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import LossRecord, OpRecord
 from qdiag.plan import QuantPlan

@@ -14,11 +14,12 @@ from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.binary import Binary
 from qdiag.numerics.quantizers.low_bit import as_it_stands, sign_quantizer
-from qdiag.plan import LayerPlan, QuantPlan
+from qdiag.plan import LayerPlan, QuantPlan, StoredLayer
 from qdiag.simulate.arithmetic.rounded_operands import is_untold_product, operands_of
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.passes.network import Network
+from qdiag.simulate.stored_layers import StoredLayers
 
 UNKNOWN_OPERATION = "the simulator does not know this operation"
 UNTOLD_PRODUCT = "its equation does not add up products of two operands along axes that both have"
@@ -30,11 +31,14 @@ def build_plan(
     observations: Mapping[str, Observation],
     scheme: QuantScheme,
     calibrations: Calibrations | None = None,
+    stored: Mapping[str, StoredLayer] | None = None,
 ) -> QuantPlan:
     """The plan of a scheme for a network.
 
     Args:
         calibrations: what other plans of the run have chosen already.
+        stored: what a file has for layers; it goes before what the scheme would choose, for as long as scheme and
+            weights are those that it was made for.
 
     Raises:
         CalibrationError: a weight or an activation has no finite range; says which.
@@ -43,7 +47,8 @@ def build_plan(
     """
     _check_patterns(network.graph, scheme)
     left_out = _behind_split_concats(network, scheme)
-    builder = _Builder(network, observations, scheme, calibrations or Calibrations(), left_out)
+    of_file = StoredLayers(network, scheme, stored or {})
+    builder = _Builder(network, observations, scheme, calibrations or Calibrations(), left_out, of_file)
     for layer in network.graph.sites:
         builder.add(layer)
     return QuantPlan(scheme, builder.plans)
@@ -56,6 +61,7 @@ class _Builder:
     scheme: QuantScheme
     calibrations: Calibrations
     left_out: frozenset[str]
+    stored: StoredLayers
 
     def __post_init__(self) -> None:
         self.plans: dict[str, LayerPlan] = {}
@@ -68,15 +74,18 @@ class _Builder:
         if layer.name in self.left_out:
             self.plans[layer.name] = LayerPlan(is_left_out=True)
             return
-        reason = _float_reason(layer, self.scheme) or self._untold(layer)
+        reason = _float_reason(layer, self.scheme) or self._untold(layer) or self.stored.float_reason(layer)
         output, shared = self._output(layer, reason)
         weight = self._weight(layer) if reason is None else None
         operands = self._operands(layer) if reason is None else ()
-        self.plans[layer.name] = LayerPlan(output, shared, weight, reason, operands=operands)
+        bias = self.stored.bias(layer, weight)
+        self.plans[layer.name] = LayerPlan(output, shared, weight, reason, operands=operands, stored_bias=bias)
 
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:
             return None, None
+        if self.stored.has_output(layer):
+            return self.stored.output(layer), None
         if (float_reason is not None or layer.kind in (INPUT, CONSTANT)) and not self._feeds_integers(layer):
             return None, None
         if self._feeds_signs_alone(layer):
@@ -163,6 +172,9 @@ class _Builder:
         if scheme.is_float:
             return None
         weight: Tensor = self.network.program.constants[layer.weight]
+        stored = self.stored.weight(layer, weight)
+        if stored is not None:
+            return stored
         if layer.weight_format is not None:
             return as_it_stands(weight, layer.weight_format, layer.weight_axis)
         try:

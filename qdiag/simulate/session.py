@@ -11,7 +11,7 @@ from qdiag.capture.program import Program
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.core.stopwatch import Stopwatch
-from qdiag.plan import QuantPlan
+from qdiag.plan import QuantPlan, StoredLayer
 from qdiag.simulate.calibrate import Observation, observe_network
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
@@ -80,18 +80,33 @@ class Session:
             depends_on=(network, scheme),
         )
 
-    def plan(self, network: Network, observations: Mapping[str, Observation], scheme: QuantScheme) -> QuantPlan:
-        """The plan of a scheme for a network.
+    def plan(
+        self,
+        network: Network,
+        observations: Mapping[str, Observation],
+        scheme: QuantScheme,
+        stored: Mapping[str, StoredLayer] | None = None,
+    ) -> QuantPlan:
+        """The plan of a scheme for a network, with what a file has `stored` for its layers.
 
         Raises:
             CalibrationError, ConfigError: see `build_plan`.
         """
-        return build_plan(network, observations, scheme, self.calibrations)
+        return build_plan(network, observations, scheme, self.calibrations, stored)
 
     def open_case(
-        self, program: Program, network: Network, scheme: QuantScheme, datasets: Datasets, tasks: Tasks
+        self,
+        program: Program,
+        network: Network,
+        scheme: QuantScheme,
+        datasets: Datasets,
+        tasks: Tasks,
+        stored: Mapping[str, StoredLayer] | None = None,
     ) -> Case:
         """The untreated case of a captured network, calibrated; its scheme has names for the places in the network.
+
+        Args:
+            stored: what a file has for its layers.
 
         Raises:
             CalibrationError, ConfigError: see `build_plan` and `with_names`.
@@ -101,8 +116,9 @@ class Session:
         with self.watch.stage("calibrate"):
             seen = self.observe(network, datasets.calibration, scheme)
         with self.watch.stage("plan"):
-            plan = self.plan(network, seen, scheme)
-        return Case(program, network, network, scheme, plan, seen, datasets.calibration, datasets.evaluation, tasks)
+            plan = self.plan(network, seen, scheme, stored)
+        parts = (datasets.calibration, datasets.evaluation, tasks)
+        return Case(program, network, network, scheme, plan, seen, *parts, stored=stored or {})
 
     def measure(self, case: Case, depth: Depth = "errors") -> Measured:
         """The errors at every layer and output on the measured data, and the task, in one paired pass.

@@ -49,6 +49,7 @@ NO_PATHS = {
 
 INPUTS = {
     "model": "net.pt",
+    "quantized": "int8.onnx",
     "arch": "./arch.py:make",
     "data": "photos",
     "calib_data": "calib.npz",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment, open_ranked_training
-from qdiag.cli.options.common import JsonOption
+from qdiag.cli.options.common import JsonOption, QuantizedOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import output_option, run_option
@@ -35,6 +35,8 @@ One scale per weight tensor:  [cyan]qdiag diagnose net.pt2 --data photos/ --sche
 
 Causes only, in less time:  [cyan]qdiag diagnose net.pt2 --data photos/ --no-sensitivity --no-bits[/]
 
+A file that was quantized elsewhere:  [cyan]qdiag diagnose net.onnx --quantized int8.onnx --data photos/[/]
+
 [bold]Exit codes[/]
 
 0 the diagnosis was made, whatever it says (to fail on it: [cyan]qdiag gate[/]);  2 wrong usage, or a model or
@@ -61,6 +63,7 @@ def diagnose(
     scheme: SchemeOptions,
     task: TaskOptions,
     training: RankedTrainingOptions,
+    quantized: QuantizedOption = None,
     out: ReportOption = None,
     sensitivity: SensitivityOption = True,
     bits: BitsOption = True,
@@ -89,7 +92,7 @@ def diagnose(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
-        experiment = open_experiment(session, model, data, resolved, task)
+        experiment = open_experiment(session, model, data, resolved, task, quantized)
         options = DiagnoseOptions(
             with_sensitivity=sensitivity,
             with_bits=bits,

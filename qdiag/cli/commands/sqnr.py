@@ -10,6 +10,7 @@ from qdiag.cli.options.common import (
     LossesOption,
     OrderOption,
     PlotOption,
+    QuantizedOption,
     SortOption,
     TopOption,
 )
@@ -38,6 +39,8 @@ Which side is it?  [cyan]qdiag sqnr net.pt2 --data photos/ --weights-only[/]
 
 4-bit weights, all kept:  [cyan]qdiag sqnr net.pt2 --data photos/ --set weights.bits=4 --json r.json --plot r.png[/]
 
+A file that was quantized elsewhere:  [cyan]qdiag sqnr net.onnx --quantized int8.onnx --data photos/[/]
+
 [bold]Exit codes[/]
 
 0 the table was made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
@@ -50,6 +53,7 @@ def sqnr(
     data: DataOptions,
     scheme: SchemeOptions,
     task: TaskOptions,
+    quantized: QuantizedOption = None,
     losses: LossesOption = False,
     order: OrderOption = "worst",
     sort: SortOption = "local",
@@ -92,7 +96,7 @@ def sqnr(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sqnr import measure_experiment
 
-        experiment = open_experiment(session, model, data, resolved, task)
+        experiment = open_experiment(session, model, data, resolved, task, quantized)
         measurement = measure_experiment(session, experiment, with_losses=losses)
         if json is not None:
             from qdiag.writers.json.measurement import to_json

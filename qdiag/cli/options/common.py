@@ -23,6 +23,16 @@ ModelArgument = Annotated[
     ),
     Reads(),
 ]
+QuantizedOption = Annotated[
+    str | None,
+    model_option(
+        "--quantized",
+        metavar="FILE",
+        help="A quantized ONNX file that was made from MODEL: its integers are measured against MODEL, in place of a "
+        "scheme.",
+    ),
+    Reads(),
+]
 ArchOption = Annotated[
     str | None,
     model_option(

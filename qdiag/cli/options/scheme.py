@@ -7,6 +7,9 @@ from qdiag.config import DEFAULT_PRESET, load_scheme
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
+_PER_TENSOR = "tf-uint8"
+DEFAULTS = (DEFAULT_PRESET, _PER_TENSOR)
+"""What commands take where nothing was said."""
 PARTS = ("weights_only", "activations_only")
 """Fields that only commands which quantize a part of the network offer."""
 
@@ -42,4 +45,4 @@ class SchemeOptions:
 class PerTensorSchemeOptions(SchemeOptions):
     """With one scale per weight tensor unless said otherwise: with one per channel, unequal channels cost little."""
 
-    scheme: SchemeOption = "tf-uint8"
+    scheme: SchemeOption = _PER_TENSOR

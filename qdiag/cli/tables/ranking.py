@@ -14,6 +14,7 @@ from qdiag.cli.tables.sqnr_header import (
     capture_lines,
     data_lines,
     figure_text,
+    file_lines,
     float_lines,
     header_grid,
     judged_lines,
@@ -100,6 +101,7 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
     measurement, ranking = diagnosis.measurement, diagnosis.ranking
     yield from model_lines(measurement.model)
     yield "scheme", Text(measurement.scheme.name, style="bold")
+    yield from file_lines(measurement.deployed)
     yield from size_lines(measurement.size)
     yield from data_lines(measurement.data)
     yield from preprocessing_lines(measurement)

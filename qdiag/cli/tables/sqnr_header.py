@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qdiag.core.listed import listed
+from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.measures.measurement import (
     CaptureInfo,
     DataInfo,
@@ -19,6 +20,7 @@ from qdiag.core.measures.measurement import (
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
+from qdiag.writers.words.deployed.file import deployed_lines
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
 from qdiag.writers.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
@@ -37,7 +39,8 @@ def sqnr_header(measurement: Measurement) -> RenderableType:
     """Two columns: a word, and what there is to say."""
     return header_grid(
         *model_lines(measurement.model),
-        *scheme_lines(measurement.scheme),
+        *scheme_lines(measurement.scheme, with_layers=measurement.deployed is None),
+        *file_lines(measurement.deployed),
         *_stored_lines(measurement.capture),
         *size_lines(measurement.size),
         *data_lines(measurement.data),
@@ -123,14 +126,20 @@ def _checked_lines(capture: CaptureInfo) -> Lines:
         yield "", Text(f"forward puts {names} into training mode, and is measured so", style="yellow")
 
 
-def scheme_lines(scheme: QuantScheme) -> Lines:
+def scheme_lines(scheme: QuantScheme, *, with_layers: bool = True) -> Lines:
     """Name, formats, arithmetic, and what is different at some layers."""
     yield "scheme", Text(scheme.name, style="bold")
     yield "", Text(f"weights      {tensor_scheme_words(scheme.weights)}")
     yield "", Text(f"activations  {tensor_scheme_words(scheme.activations)}")
     yield "", Text(arithmetic_words(scheme))
-    for line in override_lines(scheme):
+    for line in override_lines(scheme) if with_layers else ():
         yield "", Text(f"layers       {line}")
+
+
+def file_lines(file: DeployedFile | None) -> Lines:
+    """The quantized file that says what is quantized, and how much of it was found."""
+    for i, line in enumerate(deployed_lines(file)):
+        yield "" if i else "file", Text(line)
 
 
 def _stored_lines(capture: CaptureInfo) -> Lines:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.preprocessing import PreprocessingCheck
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.size import NetworkSize
@@ -92,34 +94,6 @@ class CaptureInfo:
     trained_modules: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     stored_ranges: tuple[StoredRange, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FloatOp:
-    """An operation that stays in float: where, what, why, and its share of all weights and multiplications, 0 to 1."""
-
-    name: str
-    op: str
-    reason: str
-    weight_fraction: float = 0.0
-    mac_fraction: float = 0.0
-
-
-FLOAT_SHARE_LIMIT = 0.1
-"""Share of the weights or multiplications in float beyond which a result is of another network than the one to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class FloatShare:
-    """Share of the network's weights and multiplications that all operations left in float have together, 0 to 1."""
-
-    weight_fraction: float = 0.0
-    mac_fraction: float = 0.0
-
-    @property
-    def is_beyond_limit(self) -> bool:
-        """More than `FLOAT_SHARE_LIMIT` of either."""
-        return max(self.weight_fraction, self.mac_fraction) > FLOAT_SHARE_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +208,13 @@ class Measurement:
     stages: tuple[StageTime, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
-    float_share: FloatShare = FloatShare()
+    float_share: FloatShare = field(default_factory=FloatShare)
     preprocessing: PreprocessingCheck | None = None
     """Whether the inputs are prepared as in training; None where nothing tells."""
     size: NetworkSize | None = None
     """Bytes in float and quantized; None in what was stored before they were counted."""
+    deployed: DeployedFile | None = None
+    """The quantized file whose integers these are; None where a scheme says what is quantized."""
 
     def record(self, name: str) -> OpRecord:
         """The record of one layer.

@@ -48,11 +48,13 @@ class LoadOptions:
         arch: reference of a factory that builds the network for a state dict.
         trust: pickles may be executed.
         key: where the weights are in a checkpoint.
+        kept: tensors of the file that are not put together with others to one operation.
     """
 
     arch: str | None = None
     trust: bool = False
     key: str | None = None
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def load_subject(
     trust: bool = False,
     submodule: str | None = None,
     key: str | None = None,
+    kept: frozenset[str] = frozenset(),
 ) -> Subject:
     """Reads a model and makes it ready to be measured: eval mode, float32, no gradients, finite weights.
 
@@ -50,6 +51,7 @@ def load_subject(
         trust: pickles in the file may be executed, which is to say: any code.
         submodule: path of the part to look at, `backbone.layer1`; data still go to the whole network.
         key: where the weights are in a checkpoint, `params_ema` or `a/b`; by default they are looked for.
+        kept: tensors of an ONNX file that stay apart although they stand inside of what is one operation, such as SiLU.
 
     Raises:
         UntrustedError: reading the file would execute a pickle, and `trust` is not set.
@@ -58,7 +60,7 @@ def load_subject(
             submodule.
     """
     reference = str(ref)
-    loaded = _load(reference, LoadOptions(arch, trust, key))
+    loaded = _load(reference, LoadOptions(arch, trust, key, kept))
     check_plain(loaded.model, reference)
     if isinstance(loaded.model, nn.Module):
         _prepare(loaded.model)

@@ -1,6 +1,6 @@
 """Functions that exporters take apart, recognized again: a node for each, so that it is quantized as one operation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from qdiag.onnx.model import OnnxGraph, OnnxNode
@@ -15,9 +15,13 @@ _PATTERNS: Sequence[Callable[[Matcher, OnnxNode], tuple[Match, OnnxNode] | None]
 )
 
 
-def recognized(graph: OnnxGraph) -> OnnxGraph:
-    """A graph that computes the same, also in its branches; a node stands where the last one of its parts stood."""
-    matcher = Matcher(graph)
+def recognized(graph: OnnxGraph, kept: Collection[str] = ()) -> OnnxGraph:
+    """A graph that computes the same, also in its branches; a node stands where the last one of its parts stood.
+
+    Args:
+        kept: values that stay, because something is known of them: no function reaches across them.
+    """
+    matcher = Matcher(graph, kept)
     made: dict[str, OnnxNode] = {}
     gone: set[str] = set()
     for node in reversed(graph.nodes):

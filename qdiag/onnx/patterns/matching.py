@@ -5,7 +5,7 @@ wherever it comes again.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -59,11 +59,11 @@ class Match:
 class Matcher:
     """Looks for patterns in a graph that does not change meanwhile."""
 
-    def __init__(self, graph: OnnxGraph) -> None:
+    def __init__(self, graph: OnnxGraph, kept: Collection[str] = ()) -> None:
         self.graph = graph
         self._makers = {name: node for node in graph.nodes for name in node.outputs if name}
         self._readers = Counter(name for node in graph.nodes for name in read_names(node))
-        self._readers.update(graph.outputs)
+        self._readers.update((*graph.outputs, *kept))
 
     def find(self, node: OnnxNode, patterns: Sequence[Op]) -> Match | None:
         """The first pattern that ends in the node, and whose other nodes nobody else reads."""

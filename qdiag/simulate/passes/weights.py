@@ -49,7 +49,12 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     simulated = place(layer_plan.weight.to(weight.device).fake_quantize(weight), network.device)
     operands = plan.integer_operands(layer)
     bias_type = layer_plan.bias or plan.scheme.bias_of(layer.name)
-    if bias is not None and operands is not None and bias_type != "float":
+    stored = layer_plan.stored_bias if layer_plan.bias_shift is None and layer_plan.bias is None else None
+    if stored is not None and bias is not None and bias_type == "int32" and stored.fits(operands):
+        assert operands is not None
+        scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=bias.device)
+        bias = (stored.integers.to(bias.device).double() * scale).to(bias.dtype)
+    elif bias is not None and operands is not None and bias_type != "float":
         bits = 32 if bias_type == "int32" else 64
         bias = quantized_bias(bias, *operands, bits=bits, groups=layer.groups, axis=layer.weight_axis)
     return SimulatedWeights(simulated, bias)

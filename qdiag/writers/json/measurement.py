@@ -7,7 +7,8 @@ from pydantic import TypeAdapter
 from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord, DeadChannel, GainOutlier
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import SCHEMA_VERSION, FloatShare, Measurement
+from qdiag.core.measures.float_ops import FloatShare
+from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck
 from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.measures.records import OpRecord

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
 from qdiag.writers.words.causes import cause_title, score_words
+from qdiag.writers.words.deployed.file import deployed_lines
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.float_ops import float_op_words
 from qdiag.writers.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
@@ -97,6 +98,7 @@ def method_section(diagnosis: Diagnosis) -> str:
         ("weights", text(tensor_scheme_words(scheme.weights))),
         ("activations", text(tensor_scheme_words(scheme.activations))),
         ("arithmetic", text(arithmetic_words(scheme))),
+        ("quantized file", "; ".join(map(text, deployed_lines(measurement.deployed)))),
         ("stored ranges", "; ".join(map(text, stored_range_lines(capture.stored_ranges)))),
         ("size", "; ".join(map(text, size_words(measurement.size)))),
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),

@@ -1,7 +1,8 @@
 """Which operations stayed in float, and whether so much of the network did that the result is of another one."""
 
 from qdiag.core.listed import listed
-from qdiag.core.measures.measurement import FloatOp, FloatShare, Measurement
+from qdiag.core.measures.float_ops import FloatOp, FloatShare
+from qdiag.core.measures.measurement import Measurement
 from qdiag.writers.words.numbers import count_noun
 
 _NAMES_AT_MOST = 4

@@ -9,7 +9,8 @@ from rich.console import Console
 from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.sqnr import db, footer_lines, percent, print_measurement
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import FloatShare, OutputPart, OutputRecord
+from qdiag.core.measures.float_ops import FloatShare
+from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts, TaskChoice
 from qdiag.writers.words.layer_row import layer_rows

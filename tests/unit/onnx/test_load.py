@@ -82,10 +82,11 @@ def onnx_bytes_graph(nodes: list[Any]) -> Any:
     return onnx.ModelProto.FromString(onnx_bytes(nodes, {}, outputs=("nz",))).graph
 
 
-def test_a_quantized_network_is_refused() -> None:
-    constants = {"s": np.asarray(0.1, np.float32), "z": np.asarray(3, np.uint8)}
-    error = refused([node("QuantizeLinear", "x s z", "y", "q")], constants=constants)
-    assert error.message == "this network is quantized already: q is a QuantizeLinear"
+def test_a_network_that_is_quantized_while_it_runs_is_refused() -> None:
+    nodes = [node("DynamicQuantizeLinear", "x", "q s z", "dynamic"), node("DequantizeLinear", "q s z", "y", "back")]
+    error = refused(nodes)
+    assert error.message == "this network is quantized while it runs: dynamic is a DynamicQuantizeLinear"
+    assert error.at == "net.onnx" and "quantize_static" in str(error.hint)
 
 
 @pytest.mark.parametrize("opset", [6, 26])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import qdiag
 from qdiag.cli.tables.ranking import print_ranking
-from qdiag.core.measures.measurement import FloatShare
+from qdiag.core.measures.float_ops import FloatShare
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.words.float_ops import float_op_words, float_share_warning

@@ -13,7 +13,8 @@ from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.core.measures.measurement import FloatShare, OutputPart, OutputRecord
+from qdiag.core.measures.float_ops import FloatShare
+from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.evidence import GateEvidence

@@ -23,7 +23,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
 
     Raises:
         LoadError: a damaged file, tensors that are not there, operators that are not known, or a network that is
-            quantized already.
+            quantized while it runs.
     """
     from qdiag.onnx.load import load_network
 
@@ -37,7 +37,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
         content = stream.read()
     beside = partial(read_beside, file.path)
     probe(lambda: load_network(content, file.at, beside), byte_count=_bytes_with(file), at=file.at)
-    network = load_network(content, file.at, beside)
+    network = load_network(content, file.at, beside, kept=options.kept)
     refuse_arch(file, options, "ONNX")
     return LoadedModel(network, "onnx", "ONNX")
 

@@ -1,0 +1,47 @@
+"""What a quantized file says of each layer, and what of it was found in the float network."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Reference = Literal["float", "dequantized"]
+"""What the file is measured against: the float network that was given, or its own weights as its integers stand for
+them, which have lost already what rounding of the weights costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedLayer:
+    """What the file says of one layer.
+
+    Attributes:
+        name: in the float network. file_name: in the file. tensor: its output in the file.
+        is_float: its arithmetic is in float.
+    """
+
+    name: str
+    file_name: str
+    tensor: str | None
+    is_float: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedFile:
+    """A quantized file beside a float network.
+
+    Attributes:
+        source: path as given. encoding: `QDQ`, `QOperator`.
+        reference: what it is measured against.
+        layers: those that were found in both.
+        only_float: layers of the float network that the file has not, or that were not recognized there: in float here.
+        only_file: layers of the file that the float network has not.
+        unplaced: tensors whose quantizers are not simulated, or not as the file has them.
+        clamped: tensors whose ReLU the file leaves to the lowest integer.
+    """
+
+    source: str
+    encoding: str
+    reference: Reference
+    layers: tuple[DeployedLayer, ...]
+    only_float: tuple[str, ...] = ()
+    only_file: tuple[str, ...] = ()
+    unplaced: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()

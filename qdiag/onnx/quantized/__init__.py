@@ -1,0 +1,1 @@
+"""Quantized files read: the float network inside them, and what they say of its tensors."""

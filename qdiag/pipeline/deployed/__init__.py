@@ -1,0 +1,1 @@
+"""Somebody else's quantized file beside the float network that it was made from."""

@@ -1,0 +1,96 @@
+"""A quantized file as the plan of a float network, or of the network inside it."""
+
+from dataclasses import dataclass
+
+from qdiag.capture.program import Program
+from qdiag.core.measures.deployed.file import DeployedFile
+from qdiag.core.scheme import QuantScheme
+from qdiag.errors import ConfigError
+from qdiag.onnx.network import OnnxNetwork
+from qdiag.pipeline.deployed.facts import deployed_file
+from qdiag.pipeline.deployed.file_layers import file_layers
+from qdiag.pipeline.deployed.match import LayerMatch, match_layers
+from qdiag.pipeline.deployed.scheme import FilePlan, file_plan
+from qdiag.simulate.passes.network import Network
+from qdiag.subject import Subject
+
+_NORMS = ("batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training")
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedFile:
+    """A quantized file, captured.
+
+    Attributes:
+        network: the one inside it, no BatchNorm folded.
+    """
+
+    subject: Subject
+    program: Program
+    network: Network
+
+    @property
+    def folds(self) -> bool:
+        """It has no BatchNorm of its own, so that those of the float network are in its weights."""
+        return not any(name in _NORMS for layer in self.network.graph.layers for name in layer.ops)
+
+
+@dataclass(frozen=True, eq=False)
+class DeployedPlan:
+    """What a file says, as a plan and in plain numbers."""
+
+    plan: FilePlan
+    file: DeployedFile
+
+    @property
+    def scheme(self) -> QuantScheme:
+        """What it follows."""
+        return self.plan.scheme
+
+
+def is_integer_file(subject: Subject) -> bool:
+    """A quantized file, read as the network inside it."""
+    return isinstance(subject.model, OnnxNetwork) and subject.model.integers is not None
+
+
+def quantized_tensors(subject: Subject) -> tuple[str, ...]:
+    """Tensors that have a quantizer in the file; none where it is not quantized."""
+    integers = subject.model.integers if isinstance(subject.model, OnnxNetwork) else None
+    return tuple(integers.outputs) if integers is not None else ()
+
+
+def plan_of_file(file: CapturedFile, network: Network | None) -> DeployedPlan:
+    """The plan of a file.
+
+    Args:
+        network: the float network, folded as the file is; None takes the network inside the file.
+
+    Raises:
+        ConfigError: no layer with weights of the file is one of the float network.
+    """
+    model = file.subject.model
+    assert isinstance(model, OnnxNetwork) and model.integers is not None
+    found = file_layers(model, file.program, file.network.graph)
+    if network is None:
+        names = {layer.name: layer.name for layer in file.network.graph.sites}
+        target, match = file.network, LayerMatch(names, (), ())
+    else:
+        target, match = network, match_layers(network, file.network)
+        _check(match, target, file)
+    layers = {name: found.layers[other] for name, other in match.pairs.items() if other in found.layers}
+    plan = file_plan(target, layers, name=file.subject.source, folds=file.folds)
+    facts = deployed_file(
+        *(file.subject.source, model.integers, found, match, target, plan.stored),
+        reference="dequantized" if network is None else "float",
+    )
+    return DeployedPlan(plan, facts)
+
+
+def _check(match: LayerMatch, network: Network, file: CapturedFile) -> None:
+    weighted = [layer.name for layer in network.graph.layers if layer.weight is not None]
+    if weighted and not any(name in match.pairs for name in weighted):
+        raise ConfigError(
+            f"no layer with weights of {file.subject.source} is one of the float network",
+            at="quantized",
+            hint="give the float network that the file was made from",
+        )

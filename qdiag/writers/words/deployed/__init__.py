@@ -1,0 +1,1 @@
+"""A quantized file that somebody else wrote, in words."""
