@@ -19,6 +19,7 @@ PLANTED = {
     "only the writers draw": ("pipeline/ranges.py", "import matplotlib"),
     "no torch where stored results are read": ("core/scheme.py", "import torch"),
     "detectors know core alone": ("detectors/base.py", "import qdiag.numerics.histogram"),
+    "runtimes know files and arrays alone": ("runtimes/base.py", "import torch"),
     "the package root stands above all rooms": ("pipeline/ranges.py", "import qdiag"),
     "detectors are independent of each other": (
         "detectors/weights/mean_shift.py",

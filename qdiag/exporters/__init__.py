@@ -1,0 +1,1 @@
+"""Networks under a plan, written as files of integers for the runtimes that compute with them."""

@@ -1,0 +1,109 @@
+"""What a runtime does with a file, whichever it is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class IntegerTensor:
+    """An activation that a file holds as integers: `(q - zero_point) * scale`.
+
+    Attributes:
+        name: of the tensor in the file.
+        dtype: of its integers.
+        scale, zero_point: of shape () per tensor, or (C,) per channel along `axis`.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    scale: npt.NDArray[np.float32]
+    zero_point: npt.NDArray[np.int64]
+    axis: int | None = None
+
+
+@dataclass(frozen=True)
+class FloatOperation:
+    """An operation that the runtime computes in float: its operator, and its name in the file."""
+
+    op: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What a runtime computes with after it has optimized a file.
+
+    Attributes:
+        integer: how many operations there are of each operator that computes with integers.
+        moving: the same for operators that move integers and compute nothing.
+        floating: every operation in float, apart from those that only quantize and dequantize.
+    """
+
+    integer: Mapping[str, int]
+    moving: Mapping[str, int]
+    floating: tuple[FloatOperation, ...]
+
+    @property
+    def integer_count(self) -> int:
+        return sum(self.integer.values())
+
+
+@dataclass(frozen=True)
+class RuntimeResult:
+    """What one batch gave.
+
+    Attributes:
+        outputs: of the network, by name, in the order of the file.
+        integers: the integer tensors that were asked for, by name.
+    """
+
+    outputs: Mapping[str, Array]
+    integers: Mapping[str, Array] = field(default_factory=dict)
+
+
+class DeployedNetwork(Protocol):
+    """A quantized file in its runtime.
+
+    Attributes:
+        runtime: name and version, for results.
+        inputs, outputs: names, in the order of the file.
+        tensors: activations that the file holds as integers, by name, in the order in which they are computed.
+    """
+
+    runtime: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, IntegerTensor]
+
+    def run(self, inputs: Mapping[str, Array], integers: Sequence[str] = ()) -> RuntimeResult:
+        """One batch.
+
+        Args:
+            inputs: by name. integers: names of integer tensors that are wanted beside the outputs.
+
+        Raises:
+            DataError: the inputs do not fit the network.
+        """
+
+    def operations(self) -> Operations:
+        """What it computes with."""
+
+
+class Runtime(Protocol):
+    """Opens files of one format."""
+
+    def __call__(self, content: bytes, at: str = "") -> DeployedNetwork:
+        """The network of a file.
+
+        Args:
+            content: the whole file. at: its name, for errors.
+
+        Raises:
+            LoadError: the runtime does not take the file, or is not installed.
+        """
