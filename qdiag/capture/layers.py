@@ -135,6 +135,7 @@ class _Grouper:
             ops=(shown_operation(node), *folded, *(shown_operation(n) for n in nodes[1:] if not _is_selection(n))),
             nodes=tuple(n.name for n in nodes),
             inputs=tuple(dict.fromkeys(s for i in arriving for s in self._sources[i.name])),
+            reads=tuple((i.name, self._sources[i.name]) for i in arriving),
             weight=weight,
             weight_name=weight_name,
             weight_axis=weight_axis(kind),

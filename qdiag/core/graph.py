@@ -30,6 +30,7 @@ class Layer:
         ops: ATen names in order, folded BatchNorms included.
         nodes: graph nodes in order; the last one carries the output.
         inputs: layers that feed this one.
+        reads: graph nodes that it computes on, each with the layers whose values it holds (views pass them on).
         weight, bias: names of the constants, where the layer has them. weight_name: in the original model.
         weight_axis: axis of the output channels in the weight. groups: of a convolution.
         clamp: bounds of a fused clamp-type activation.
@@ -47,6 +48,7 @@ class Layer:
     ops: tuple[str, ...]
     nodes: tuple[str, ...]
     inputs: tuple[str, ...] = ()
+    reads: tuple[tuple[str, tuple[str, ...]], ...] = ()
     weight: str | None = None
     weight_name: str | None = None
     weight_axis: int = 0

@@ -1,7 +1,7 @@
 """What is quantized and how: the words of a scheme, as plain values."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
@@ -19,6 +19,7 @@ from qdiag.errors import ConfigError
 
 __all__ = [
     "FLOAT_BITS",
+    "RUNTIME_NAMES",
     "BiasType",
     "CalibratorName",
     "FormatName",
@@ -26,12 +27,16 @@ __all__ = [
     "LayerOverride",
     "NormArithmetic",
     "QuantScheme",
+    "RuntimeName",
     "TensorChange",
     "TensorScheme",
 ]
 
 BiasType = Literal["int32", "int64", "float"]
 NormArithmetic = Literal["exact", "shift"]
+RuntimeName = Literal["float", "ort"]
+RUNTIME_NAMES: Mapping[RuntimeName, str] = {"ort": "onnxruntime"}
+"""What the runtimes are called, whose arithmetic a scheme may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class QuantScheme:
         bias: integer type of the bias at scale `scale_in * scale_w`, or float.
         accumulator_bits: width of the sum of products, which saturates there.
         pair_saturation: products of two neighbours are first added in int16 and saturate there (x86 without VNNI).
+        arithmetic: whose rules sums, re-quantization and tables follow: `ort`, the integer kernels of onnxruntime, or
+            `float`, what all integer backends have in common, computed in float32.
         fold_batchnorm: BatchNorm goes into the neighbouring convolution or linear layer before quantization.
         batchnorm: how a BatchNorm that stays multiplies: `exact`, or by shifts (arXiv 1602.02830, algorithm 2).
         float_layers: glob patterns of layers that stay in float.
@@ -82,6 +89,7 @@ class QuantScheme:
     bias: BiasType = "int32"
     accumulator_bits: int = 32
     pair_saturation: bool = False
+    arithmetic: RuntimeName = "float"
     fold_batchnorm: bool = True
     batchnorm: NormArithmetic = "exact"
     float_layers: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import Figure
+from qdiag.core.scheme import RUNTIME_NAMES
 
 _CLIPPED_INPUT_FRACTION = 0.01
 """Share of clipped input values from which calibration and measurement data look like different data."""
@@ -83,8 +84,26 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         many = f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay"
         words = one if len(uneven) == 1 else many
         notes.append(f"{words} in float, and QD104, QD105, QD601 and QD602 do not apply there")
-    notes += _stored_signs(result.records)
+    notes += _stored_signs(result.records) + _runtime_differences(result)
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
+
+
+def _runtime_differences(result: Measurement) -> list[str]:
+    """Which layers may have other integers in the runtime, how many of all values they make, and why."""
+    name = RUNTIME_NAMES.get(result.scheme.arithmetic)
+    reasons: dict[str, list[OpRecord]] = {}
+    for record in result.records:
+        if record.runtime_difference is not None:
+            reasons.setdefault(record.runtime_difference, []).append(record)
+    if name is None or not reasons:
+        return []
+    total = sum(math.prod(record.output_shape) for record in result.records)
+    found = []
+    for reason, records in reasons.items():
+        share = 100.0 * sum(math.prod(record.output_shape) for record in records) / max(total, 1)
+        who = f"{records[0].name}" if len(records) == 1 else f"{len(records)} layers, first {records[0].name}"
+        found.append(f"{who} ({share:.2g} % of all values): {reason}")
+    return [f"{name} may come to other integers in {'; '.join(found)}"]
 
 
 def _stored_signs(records: Sequence[OpRecord]) -> list[str]:

@@ -10,6 +10,7 @@ from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import LossRecord, OpRecord
 from qdiag.plan import QuantPlan
+from qdiag.simulate.arithmetic.table import difference_to_runtime
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.paired import LayerErrors
 from qdiag.simulate.passes.weights import SimulatedWeights, weight_record
@@ -60,6 +61,7 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         operands=tuple(one.record() for one in case.plan.layers[layer.name].operands if one is not None),
         skip_reason=case.plan.layers[layer.name].skip_reason,
         groups=layer.groups,
+        runtime_difference=difference_to_runtime(case.plan, layer),
     )
 
 

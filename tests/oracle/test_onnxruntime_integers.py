@@ -12,7 +12,7 @@ from torch import nn
 
 from qdiag.batches import Batch
 from qdiag.core.progress import NoProgress
-from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.core.scheme import QuantScheme, RuntimeName, TensorScheme
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.plan import QuantPlan
@@ -113,12 +113,13 @@ def integer_model(net: Net, plan: QuantPlan, names: list[str]) -> Any:
     return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.parametrize("arithmetic", ["float", "ort"])
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_every_tensor_equals_the_integer_kernels(name: str) -> None:
+def test_every_tensor_equals_the_integer_kernels(name: str, arithmetic: RuntimeName) -> None:
     torch.manual_seed(5)
     net = Net().eval()
     images = torch.randn(16, 3, 32, 32) * 0.7
-    scheme = QuantScheme(weights=WEIGHTS[name])
+    scheme = QuantScheme(weights=WEIGHTS[name], arithmetic=arithmetic)
     subject = Subject(net, "module", "net", "Net")
     _, network, _ = prepare(subject, (batches_from(images[:2]),), fold=True, device=torch.device("cpu"))
     observations = observe_network(network, batches_from(images), scheme, NoProgress())
@@ -133,6 +134,8 @@ def test_every_tensor_equals_the_integer_kernels(name: str) -> None:
         assert q is not None
         ours = torch.round(lanes.tensors[SIMULATED] / q.scale + q.zero_point).numpy()
         difference = np.abs(ours - expected.astype(np.float64).reshape(ours.shape))
+        if arithmetic == "ort":
+            assert difference.max() == 0, layer
         assert difference.max() <= 1, layer
         # a value exactly half-way between two integers may fall either way: float32 sums against int32 sums
         assert (difference > 0).mean() < 0.005, layer

@@ -64,3 +64,19 @@ def test_uniform_noise_power_is_a_twelfth_of_the_step_squared(bits: int, low: fl
     steps = (1 << bits) - 1
     # the outermost half-steps hold no values, so the mean is a little off a full set of steps
     assert abs(noise / (float(q.scale) ** 2 / 12) - 1.0) < 0.03 + 1.0 / steps
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(-(2.0**127), 0.0, width=32, allow_subnormal=False),
+    st.floats(0.0, 2.0**127, width=32, allow_subnormal=False),
+    SCHEMES,
+)
+def test_integers_come_back_from_their_values(low: float, high: float, scheme: TensorScheme) -> None:
+    q = Affine.from_range(torch.tensor(low), torch.tensor(high), scheme)
+    stored = torch.arange(q.quant_min, q.quant_max + 1)
+    values = q.dequantize(stored)
+    finite = torch.isfinite(values)
+    assert bool(finite.all()) or abs(low) > 1e38 or high > 1e38
+    torch.testing.assert_close(q.quantize(values)[finite], stored.int()[finite], rtol=0, atol=0)
+    torch.testing.assert_close(q.fake_quantize(values)[finite], values[finite], rtol=0, atol=0)

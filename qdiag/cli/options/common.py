@@ -11,6 +11,7 @@ from qdiag.cli.options.roles import Reads, Writes
 
 Device = Literal["cpu", "cuda", "auto"]
 Order = Literal["worst", "graph"]
+Runtime = Literal["float", "ort"]
 SortKey = Literal["local", "propagated"]
 
 ModelArgument = Annotated[
@@ -87,6 +88,15 @@ SetOption = Annotated[
     list[str] | None,
     scheme_option(
         "--set", metavar="KEY=VALUE", help="Replace one field of the scheme, such as weights.bits=4; can be repeated."
+    ),
+]
+ArithmeticOption = Annotated[
+    Runtime | None,
+    scheme_option(
+        "--arithmetic",
+        show_default="as the scheme says",
+        help="ort: as the integer kernels of onnxruntime compute, integer for integer. float: in float32, by what "
+        "integer backends have in common.",
     ),
 ]
 WeightsOnlyOption = Annotated[bool, scheme_option("--weights-only", help="Leave activations in float.")]

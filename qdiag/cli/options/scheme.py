@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from qdiag.cli.options.common import ActivationsOnlyOption, NoFoldOption, SchemeOption, SetOption, WeightsOnlyOption
+from qdiag.cli.options.common import (
+    ActivationsOnlyOption,
+    ArithmeticOption,
+    NoFoldOption,
+    SchemeOption,
+    SetOption,
+    WeightsOnlyOption,
+)
 from qdiag.config import DEFAULT_PRESET, load_scheme
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
@@ -20,9 +27,16 @@ class SchemeOptions:
 
     scheme: SchemeOption = DEFAULT_PRESET
     set_: SetOption = None
+    arithmetic: ArithmeticOption = None
     weights_only: WeightsOnlyOption = False
     activations_only: ActivationsOnlyOption = False
     no_fold: NoFoldOption = False
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Fields of the scheme that are replaced, as KEY=VALUE."""
+        own = (f"arithmetic={self.arithmetic}",) if self.arithmetic is not None else ()
+        return (*(self.set_ or ()), *own)
 
     @property
     def resolved(self) -> QuantScheme:
@@ -33,7 +47,7 @@ class SchemeOptions:
         """
         if self.weights_only and self.activations_only:
             raise ConfigError("--weights-only and --activations-only exclude each other", hint="leave one away")
-        scheme = load_scheme(self.scheme, self.set_ or ())
+        scheme = load_scheme(self.scheme, self.settings)
         if self.weights_only:
             scheme = scheme.only("weights")
         if self.activations_only:

@@ -42,7 +42,7 @@ def option_words(
     words = [word for name, value in pairs if value is not None for word in (name, _plain(value))]
     for argument in data.arg or ():
         words += ["--arg", argument]
-    for assignment in scheme.set_ or ():
+    for assignment in scheme.settings:
         words += ["--set", assignment]
     if model.trust:
         words.append("--trust")

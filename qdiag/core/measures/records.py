@@ -93,6 +93,8 @@ class OpRecord:
         arithmetic: what an arithmetic that approximates, such as a BatchNorm by shifts, makes of the exact result, on
             quantized reference inputs and before the output is quantized; None where the arithmetic is exact.
         groups: of a convolution, transposed or not; 1 for any other layer, and in results stored before it was kept.
+        runtime_difference: why the runtime whose arithmetic the scheme asks for may come to other integers here; None
+            where it comes to the same, and where the scheme asks for that of none.
     """
 
     index: int
@@ -113,6 +115,7 @@ class OpRecord:
     arithmetic: ErrorSums | None = None
     operands: tuple[QuantizerRecord, ...] = ()
     groups: int = 1
+    runtime_difference: str | None = None
 
     @property
     def is_quantized(self) -> bool:

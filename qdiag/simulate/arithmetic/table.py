@@ -1,24 +1,51 @@
 """Which arithmetic a layer has under a plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qdiag.core.graph import Layer
+from qdiag.core.scheme import RuntimeName
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
+from qdiag.simulate.arithmetic.onnxruntime.differences import difference_to_onnxruntime
 from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
 from qdiag.simulate.arithmetic.saturating import saturating
 from qdiag.simulate.arithmetic.shift_batchnorm import shift_batchnorm
 
-ARITHMETICS: tuple[Callable[[QuantPlan, Layer], Arithmetic | None], ...] = (
+Choose = Callable[[QuantPlan, Layer], Arithmetic | None]
+"""Gives its arithmetic where scheme and layer ask for it."""
+
+Difference = Callable[[QuantPlan, Layer], str | None]
+"""Says why the integers of a layer may differ from those of the runtime; None where they are the same."""
+
+RUNTIMES: Mapping[RuntimeName, tuple[Choose, Difference]] = {
+    "ort": (onnxruntime, difference_to_onnxruntime),
+}
+"""The rules of a runtime, by the name that schemes have for it."""
+ARITHMETICS: tuple[Choose, ...] = (
     saturating,
     rounded_operands,
     shift_batchnorm,
 )
-"""Each gives its arithmetic where scheme and layer ask for it; the first one that does is taken."""
+"""What no runtime's rules are needed for; the first one that gives something is taken."""
 
 
 def arithmetic_of(plan: QuantPlan | None, layer: Layer) -> Arithmetic:
     """How a layer computes under a plan; None stands for the float network."""
+    if plan is None:
+        return FAKE_QUANTIZED
+    choose, _ = RUNTIMES.get(plan.scheme.arithmetic, (in_real_numbers, None))
+    return choose(plan, layer) or in_real_numbers(plan, layer)
+
+
+def difference_to_runtime(plan: QuantPlan, layer: Layer) -> str | None:
+    """Why a layer may come to other integers in the runtime whose rules the plan asks for; None without any."""
+    found = RUNTIMES.get(plan.scheme.arithmetic)
+    return found[1](plan, layer) if found is not None else None
+
+
+def in_real_numbers(plan: QuantPlan | None, layer: Layer) -> Arithmetic:
+    """The same whatever the runtime: what the scheme asks of sums and operands, without the rounding of integers."""
     chosen = (choose(plan, layer) for choose in ARITHMETICS) if plan is not None else ()
     return next((found for found in chosen if found is not None), FAKE_QUANTIZED)

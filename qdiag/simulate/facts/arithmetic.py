@@ -13,7 +13,7 @@ from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands
 from qdiag.simulate.arithmetic.saturating import Saturating
-from qdiag.simulate.arithmetic.table import arithmetic_of
+from qdiag.simulate.arithmetic.table import in_real_numbers
 from qdiag.simulate.passes.lanes import LOCAL, has_lanes, pick
 from qdiag.simulate.passes.observer import LayerObserver
 
@@ -32,7 +32,7 @@ class ArithmeticObserver(LayerObserver):
         self._errors: dict[str, ErrorAccumulator] = {}
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        arithmetic = arithmetic_of(self._plan, layer)
+        arithmetic = in_real_numbers(self._plan, layer)
         if isinstance(arithmetic, FakeQuantized | Saturating | RoundedOperands) or not has_lanes((args, kwargs)):
             return
         op, inputs = LayerOp(node, layer), pick((args, kwargs), LOCAL)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from qdiag.core.graph import Layer
+from qdiag.simulate.passes.integer_weights import IntegerWeights
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.weights import SimulatedWeights, float_weights, simulated_weights
 
@@ -33,13 +34,16 @@ def _key(lane: Lane, layer: Layer) -> Hashable:
     if lane.plan is None:
         return own
     plan = lane.plan.layers[layer.name]
-    operands = lane.plan.integer_operands(layer) if layer.bias or plan.bias_shift is not None else None
+    has_bias = layer.bias is not None or plan.bias_shift is not None
+    operands = lane.plan.integer_operands(layer) if has_bias or lane.plan.scheme.arithmetic != "float" else None
     return (
         *own,
         plan.weight.key if plan.weight is not None else None,
         operands[0].key if operands is not None else None,
         id(plan.bias_shift) if plan.bias_shift is not None else None,
         plan.bias or lane.plan.scheme.bias_of(layer.name),
+        id(plan.stored_bias) if plan.stored_bias is not None else None,
+        lane.plan.scheme.arithmetic,
     )
 
 
@@ -47,7 +51,12 @@ def _shared(new: SimulatedWeights, others: Sequence[SimulatedWeights]) -> Simula
     """The same values, with the tensors of others where these are equal: one weight, several biases."""
     weight = next((o.weight for o in others if _same(o.weight, new.weight)), new.weight)
     bias = next((o.bias for o in others if _same(o.bias, new.bias)), new.bias)
-    return SimulatedWeights(weight, bias)
+    integers = next((o.integers for o in others if _same_integers(o.integers, new.integers)), new.integers)
+    return SimulatedWeights(weight, bias, integers)
+
+
+def _same_integers(a: IntegerWeights | None, b: IntegerWeights | None) -> bool:
+    return a is b or (a is not None and b is not None and _same(a.weight, b.weight) and _same(a.bias, b.bias))
 
 
 def _same(a: Tensor | None, b: Tensor | None) -> bool:

@@ -137,7 +137,7 @@ class LaneRunner(fx.Interpreter):
             return node.target(*args, **kwargs)  # type: ignore[operator]
         is_first = layer is not None and node.name == layer.nodes[0]
         ways = self._ways[layer.name] if layer is not None and is_first else self._plain
-        own = [() if weights is None else (id(weights.weight), id(weights.bias)) for _, weights in ways]
+        own = [() if weights is None else weights.identity for _, weights in ways]
         # all of them before any tensor is freed: another one may get its identity
         places = [
             (arithmetic.key, own[lane], *(id(leaf.tensors[lane]) for leaf in data))

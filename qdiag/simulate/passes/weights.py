@@ -17,6 +17,7 @@ from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.binary import Binary
 from qdiag.numerics.quantizers.ternary import Ternary
 from qdiag.plan import QuantPlan
+from qdiag.simulate.passes.integer_weights import IntegerWeights
 from qdiag.simulate.passes.network import Network, place
 
 _LEAST_STORED = 16
@@ -24,10 +25,21 @@ _LEAST_STORED = 16
 
 @dataclass(frozen=True)
 class SimulatedWeights:
-    """Fake-quantized weight and bias of one layer under one plan; None where the layer has none."""
+    """Fake-quantized weight and bias of one layer under one plan; None where the layer has none.
+
+    Attributes:
+        integers: that these stand for, where the plan computes by the rules of a runtime, and the layer with integers.
+    """
 
     weight: Tensor | None
     bias: Tensor | None
+    integers: IntegerWeights | None = None
+
+    @property
+    def identity(self) -> tuple[int, ...]:
+        """Equal for weights that are the very same tensors."""
+        own = self.integers.bias if self.integers is not None else None
+        return id(self.weight), id(self.bias), id(own)
 
 
 def float_weights(network: Network, layer: Layer) -> SimulatedWeights:
@@ -48,27 +60,37 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
         bias = shift if bias is None else bias + shift
     simulated = place(layer_plan.weight.to(weight.device).fake_quantize(weight), network.device)
     operands = plan.integer_operands(layer)
-    bias_type = layer_plan.bias or plan.scheme.bias_of(layer.name)
-    stored = layer_plan.stored_bias if layer_plan.bias_shift is None and layer_plan.bias is None else None
-    if stored is not None and bias is not None and bias_type == "int32" and stored.fits(operands):
-        assert operands is not None
+    bias_type, integer = layer_plan.bias or plan.scheme.bias_of(layer.name), None
+    if bias is not None and operands is not None and bias_type != "float":
         scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=bias.device)
-        bias = (stored.integers.to(bias.device).double() * scale).to(bias.dtype)
-    elif bias is not None and operands is not None and bias_type != "float":
-        bits = 32 if bias_type == "int32" else 64
-        bias = quantized_bias(bias, *operands, bits=bits, groups=layer.groups, axis=layer.weight_axis)
-    return SimulatedWeights(simulated, bias)
+        stored = layer_plan.stored_bias if layer_plan.bias_shift is None and layer_plan.bias is None else None
+        if stored is not None and bias_type == "int32" and stored.fits(operands):
+            integer = stored.integers.to(bias.device).double()
+        else:
+            integer = integer_bias(bias, scale, 32 if bias_type == "int32" else 64)
+        bias = (integer * scale).to(bias.dtype)
+    integers = None
+    if plan.scheme.arithmetic != "float" and operands is not None and (bias is None or integer is not None):
+        integers = _integers(layer_plan.weight.to(weight.device), weight, integer, network.device, layer.weight_axis)
+    return SimulatedWeights(simulated, bias, integers)
 
 
-def quantized_bias(bias: Tensor, source: Affine, weight: Affine, *, bits: int, groups: int, axis: int) -> Tensor:
-    """The bias as an integer of `bits` bits at scale `scale_in * scale_w` (arXiv 1712.05877, eq. 11), dequantized.
+def integer_bias(bias: Tensor, scale: Tensor, bits: int) -> Tensor:
+    """The bias as an integer of `bits` bits at a scale (arXiv 1712.05877, eq. 11), held in float64.
 
     Args:
-        bias: (C,). source: the quantizer of the layer's input. weight: that of its weight.
+        bias: (C,). scale: `scale_in * scale_w`, float64, () or (C,).
     """
-    scale = bias_scale(source, weight, groups=groups, axis=axis, device=bias.device)
     limit = math.ldexp(1.0, bits - 1)
-    return (torch.round(bias.double() / scale).clamp(-limit, limit - 1) * scale).to(bias.dtype)
+    return torch.round(bias.double() / scale).clamp(-limit, limit - 1)
+
+
+def _integers(
+    quantizer: Quantizer, weight: Tensor, bias: Tensor | None, device: torch.device, axis: int
+) -> IntegerWeights:
+    assert isinstance(quantizer, Affine), "its operands are integers"
+    zero_point = quantizer.per_unit(quantizer.zero_point, weight.ndim)
+    return IntegerWeights(place(quantizer.quantize(weight).float() - zero_point, device), bias, axis)
 
 
 def bias_scale(source: Affine, weight: Affine, *, groups: int, axis: int, device: torch.device) -> Tensor:

@@ -15,9 +15,10 @@ from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
+from qdiag.simulate.arithmetic.onnxruntime.products import WeightedSums
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands, rounded_operands
 from qdiag.simulate.arithmetic.saturating import Saturating, Sums, on_integers
-from qdiag.simulate.arithmetic.table import arithmetic_of
+from qdiag.simulate.arithmetic.table import arithmetic_of, in_real_numbers
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, has_lanes, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
@@ -66,6 +67,9 @@ class LossObserver(LayerObserver):
         and the layer has none.
         """
         arithmetic = arithmetic_of(self._plan, layer)
+        if isinstance(arithmetic, WeightedSums):
+            return arithmetic.sums(op, *rounded)
+        arithmetic = in_real_numbers(self._plan, layer)
         if not isinstance(arithmetic, FakeQuantized | Saturating | RoundedOperands):
             return Sums(FAKE_QUANTIZED.run(op, *rounded), arithmetic.run(op, *rounded))
         integers = on_integers(self._plan, layer)

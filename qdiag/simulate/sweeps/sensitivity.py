@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdiag.core.measures.sensitivity import SensitivityPart
 from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.table import arithmetic_of
+from qdiag.simulate.arithmetic.table import in_real_numbers
 from qdiag.simulate.case import Case
 
 
@@ -58,7 +58,7 @@ def _switched(parted: Case, layers: dict[str, LayerPlan]) -> Case:
     """The case with other plans for its layers; a layer keeps its arithmetic wherever its weight is on."""
     for layer in parted.network.graph.layers:
         operands = parted.plan.integer_operands(layer)
-        is_exact = arithmetic_of(parted.plan, layer) is FAKE_QUANTIZED
+        is_exact = in_real_numbers(parted.plan, layer) is FAKE_QUANTIZED
         if operands is not None and not is_exact and layers[layer.name].weight is not None:
             layers[layer.name] = replace(layers[layer.name], source=operands[0])
     return replace(parted, plan=QuantPlan(parted.plan.scheme, layers))

@@ -17,7 +17,7 @@ from qdiag.simulate.arithmetic.differentiable import Differentiable
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands, operands_of
 from qdiag.simulate.arithmetic.shift_batchnorm import ShiftBatchNorm
-from qdiag.simulate.arithmetic.table import arithmetic_of
+from qdiag.simulate.arithmetic.table import in_real_numbers
 from qdiag.simulate.passes.weights import SimulatedWeights
 from qdiag.train.network.derivatives import quantized
 
@@ -64,7 +64,7 @@ class InTraining:
     def _computed(self, op: LayerOp, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Under the plan; what its arithmetic does beyond sums of products counts as the identity, and as constant
         where a sum saturates."""
-        inner = arithmetic_of(self.plan, layer)
+        inner = in_real_numbers(self.plan, layer)
         if isinstance(inner, RoundedOperands):
             args = _rounded(inner, op, layer, args)
         output = self._values.run(op, args, kwargs)
@@ -93,6 +93,7 @@ def _exact(inner: Arithmetic, op: LayerOp, args: tuple[Any, ...], kwargs: dict[s
     """What the arithmetic gives, without history."""
     weights = op.weights
     if weights is not None:
-        weights = SimulatedWeights(*(w.detach() if w is not None else None for w in (weights.weight, weights.bias)))
+        weight, bias = (w.detach() if w is not None else None for w in (weights.weight, weights.bias))
+        weights = SimulatedWeights(weight, bias)
     args, kwargs = pytree.tree_map_only(Tensor, Tensor.detach, (args, kwargs))
     return inner.run(LayerOp(op.node, op.layer, weights), args, kwargs)

@@ -7,7 +7,7 @@ from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.printable import printable
-from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
+from qdiag.core.scheme import RUNTIME_NAMES, LayerOverride, QuantScheme, TensorScheme
 from qdiag.core.tensor_scheme import FLOAT_TYPES
 from qdiag.writers.words.numbers import count_noun
 
@@ -133,6 +133,8 @@ def format_words(name: str) -> str:
 def arithmetic_words(scheme: QuantScheme) -> str:
     """Bias and accumulator as they are simulated, BatchNorm, what stays in float and what is split."""
     words = [_sum_words(scheme)]
+    if scheme.arithmetic != "float":
+        words.append(f"integers by the rules of {RUNTIME_NAMES[scheme.arithmetic]}")
     words.append("BatchNorm folded" if scheme.fold_batchnorm else "BatchNorm not folded")
     if scheme.batchnorm == "shift":
         words.append("BatchNorm by shifts where it stays")

@@ -48,7 +48,7 @@ FoldCsvOption = Annotated[
 ]
 
 
-@partial(expand, without=(*PARTS, "no_fold", "targets"))
+@partial(expand, without=(*PARTS, "arithmetic", "no_fold", "targets"))
 def fold(
     model: ModelOptions,
     data: DataOptions,

@@ -57,7 +57,7 @@ written;  130 interrupted.
 """
 
 
-@partial(expand, without=PARTS)
+@partial(expand, without=(*PARTS, "arithmetic"))
 def qat(
     model: ModelOptions,
     training: TrainingOptions,

@@ -1,0 +1,119 @@
+"""Integers behind quantized values, their sums, and their way back: what the rules of every runtime are made of.
+
+Integers are held in float32 up to 2^24 and in float64 beyond, where additions and products of them are exact. So the
+convolutions of torch add up what integer kernels do, bit for bit, in any order.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qdiag.numerics.layout import dense, flat_chunks
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.passes.integer_weights import HALF, IntegerWeights
+
+EXACT32 = float(1 << 24)
+"""Integers below this are exact in float32."""
+_CACHED = 1 << 18
+"""Elements that are worked on at once."""
+
+
+def magnitude(quantizer: Affine) -> float:
+    """The largest |q - zero_point| of a tensor."""
+    zero_point = float(quantizer.zero_point)
+    return max(abs(quantizer.quant_min - zero_point), abs(quantizer.quant_max - zero_point))
+
+
+def is_byte(quantizer: object) -> bool:
+    """Integers that fit uint8 or int8."""
+    if not isinstance(quantizer, Affine):
+        return False
+    low, high = quantizer.quant_min, quantizer.quant_max
+    return (low >= 0 and high <= 255) or (low >= -128 and high <= 127)
+
+
+def integers(x: Tensor, quantizer: Affine) -> Tensor:
+    """`q - zero_point` of values that a quantizer gave, float32, shape of x."""
+    source, scale = dense(x), float(quantizer.scale)
+    target = torch.empty_like(source)
+    for values, found in flat_chunks(source, target, elements=_CACHED):
+        torch.div(values, scale, out=found).round_()
+    return target
+
+
+def exact_sums(op: LayerOp, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any], largest: float) -> Tensor:
+    """Sums of products of a layer with weights, bias included, exactly; float32 or float64.
+
+    Args:
+        x: `q - zero_point` of the input. args, kwargs: of the operation. largest: bound of |x|.
+    """
+    weights = op.weights.integers if op.weights is not None else None
+    assert weights is not None, "the plan says that they are integers"
+
+    def run(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        added: Tensor = op.node.target(values, weight, bias, *args[3:], **kwargs)  # type: ignore[operator]
+        return added
+
+    bound = weights.largest_sum * largest
+    if x.device.type != "cpu":  # other devices may transform what they convolve, which rounds
+        return run(x.double(), weights.weight64, weights.bias).round_()
+    if bound + weights.largest_bias < EXACT32:
+        return run(x, weights.weight, weights.bias32)
+    if bound < EXACT32:
+        total = run(x, weights.weight).double()
+    elif weights.largest_sum_of_halves * largest < EXACT32:
+        high, low = weights.halves
+        total = run(x, high).double().mul_(HALF).add_(run(x, low))
+    else:
+        total = run(x.double(), weights.weight64)
+    if weights.bias is None:
+        return total
+    return total.add_(along_channels(weights.bias, total, op))
+
+
+def exact_product(x: Tensor, y: Tensor, op: LayerOp, bound: float) -> Tensor:
+    """A matrix product of integers, exactly.
+
+    Args:
+        bound: largest |sum|.
+    """
+    if bound < EXACT32 and x.device.type == "cpu":
+        found: Tensor = op.node.target(x, y)  # type: ignore[operator]
+    else:
+        found = op.node.target(x.double(), y.double())  # type: ignore[operator]
+    return found
+
+
+def largest_total(weights: IntegerWeights, largest: float) -> float:
+    """Bound of |sum|, bias included, given that of |x|."""
+    return weights.largest_sum * largest + weights.largest_bias
+
+
+def wrapped(total: Tensor, bits: int = 32) -> Tensor:
+    """What an accumulator of so many bits holds of sums in float64 that are integers."""
+    half = float(1 << (bits - 1))
+    return torch.remainder(total + half, 2.0 * half).sub_(half)
+
+
+def along_channels(numbers: Tensor, values: Tensor, op: LayerOp) -> Tensor:
+    """Numbers of output channels (C,), or one number (), to broadcast with the output of a layer."""
+    assert op.layer is not None
+    axis = op.layer.channel_axis(values.ndim)
+    numbers = numbers.to(values.device)
+    if not numbers.ndim or axis is None:
+        return numbers
+    shape = [1] * values.ndim
+    shape[axis] = -1
+    return numbers.view(shape)
+
+
+def pieces(values: Tensor) -> Iterator[Tensor]:
+    """Views of some samples each, small enough for the cache."""
+    if not values.ndim or not values.shape[0]:
+        yield values
+        return
+    per_sample = max(1, values.numel() // values.shape[0])
+    yield from torch.split(values, max(1, _CACHED // per_sample))

@@ -1,0 +1,42 @@
+"""Which rule of onnxruntime a layer has under a plan."""
+
+from collections.abc import Mapping
+
+from qdiag.core.graph import Layer
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.plan import QuantPlan
+from qdiag.simulate.arithmetic.integers import is_byte
+from qdiag.simulate.arithmetic.onnxruntime.elementwise import Product, Sum
+from qdiag.simulate.arithmetic.onnxruntime.norms import LayerNormalization
+from qdiag.simulate.arithmetic.onnxruntime.pooling import Mean
+from qdiag.simulate.arithmetic.onnxruntime.products import ActivationProduct, weighted_sums
+from qdiag.simulate.arithmetic.onnxruntime.resize import LinearResize
+from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
+from qdiag.simulate.arithmetic.onnxruntime.softmax import Softmax
+from qdiag.simulate.arithmetic.onnxruntime.tables import PLAIN, ROUNDED_ONCE, Table
+from qdiag.simulate.arithmetic.operands import operands_under
+
+RULES: Mapping[str, type[Rule]] = {
+    "matmul": ActivationProduct,
+    "add": Sum,
+    "mul": Product,
+    "pool": Mean,
+    "upsample_bilinear2d": LinearResize,
+    "softmax": Softmax,
+    "layer_norm": LayerNormalization,
+    **dict.fromkeys((*PLAIN, *ROUNDED_ONCE), Table),
+}
+"""By operation, or by kind of layer."""
+_WITH_WEIGHTS = ("conv", "linear")
+
+
+def onnxruntime(plan: QuantPlan, layer: Layer) -> Rule | None:
+    """How onnxruntime computes a layer; None where it does so in float."""
+    output = plan.layers[layer.name].output
+    if plan.layers[layer.name].skip_reason is not None or not isinstance(output, Affine) or not is_byte(output):
+        return None
+    operands = operands_under(plan, layer)
+    if layer.kind in _WITH_WEIGHTS:
+        return weighted_sums(plan, layer, operands, output)
+    rule = RULES.get(layer.ops[0] if layer.ops else layer.kind) or RULES.get(layer.kind)
+    return rule(operands, output) if rule is not None else None

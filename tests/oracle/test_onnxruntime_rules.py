@@ -1,0 +1,196 @@
+"""`arithmetic = "ort"` against onnxruntime, one operation at a time: no integer may differ, and kernels are named."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from qdiag.core.scheme import QuantScheme, TensorScheme
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+from tests.oracle.single_operators import Build, File, run_both
+
+
+class Of1(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+class Of2(nn.Module):
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.function(x, y)
+
+
+def drawn(*shape: int, mean: float = 0.0, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 1.3 + mean
+
+
+def plain(kind: str, **attributes: Any) -> Build:
+    return lambda file, inputs: file.node(kind, *inputs, **attributes)
+
+
+def mean_of(axes: list[int]) -> Build:
+    return lambda file, inputs: file.node("ReduceMean", *inputs, file.constant(np.array(axes, np.int64)), keepdims=0)
+
+
+def resized(mode: str, *sizes: int) -> Build:
+    return lambda file, inputs: file.node(
+        *("Resize", inputs[0], "", "", file.constant(np.array(sizes, np.int64))),
+        mode="linear",
+        coordinate_transformation_mode=mode,
+    )
+
+
+def silu(file: File, inputs: list[str]) -> str:
+    return file.node("Mul", inputs[0], file.node("Sigmoid", inputs[0]))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is computed, on what, as which operators of ONNX, and the kernels that onnxruntime has to choose."""
+
+    name: str
+    module: nn.Module
+    inputs: Sequence[Tensor]
+    build: Build
+    kernels: tuple[str, ...]
+    signs: tuple[bool, ...] = field(default=(False,))
+
+
+IMAGES, OTHERS = drawn(4, 6, 9, 11), drawn(4, 6, 9, 11, mean=0.5, seed=1) * 2.1
+BOTH = (False, True)
+NORM = nn.LayerNorm(48)
+nn.init.uniform_(NORM.weight, 0.5, 1.5, generator=torch.Generator().manual_seed(1))
+OPERATIONS = (
+    Operation("add", Of2(torch.add), (IMAGES, OTHERS), plain("Add"), ("QLinearAdd",), BOTH),
+    Operation(
+        *("add_channels", Of2(torch.add), (IMAGES[:, :, :1, :1].contiguous(), OTHERS), plain("Add"), ("QLinearAdd",)),
+        BOTH,
+    ),
+    Operation("mul", Of2(torch.mul), (IMAGES, OTHERS), plain("Mul"), ("QLinearMul",), BOTH),
+    Operation("mul_gate", Of2(torch.mul), (IMAGES, OTHERS[:, :, :1, :1].contiguous()), plain("Mul"), ("QLinearMul",)),
+    Operation("sub", Of2(torch.sub), (IMAGES, OTHERS), plain("Sub"), ("Sub",)),
+    Operation("div", Of2(torch.div), (IMAGES, OTHERS.abs() + 1.0), plain("Div"), ("Div",)),
+    Operation(
+        "concat",
+        Of2(lambda x, y: torch.cat([x, y], 1)),
+        (IMAGES, OTHERS),
+        plain("Concat", axis=1),
+        ("QLinearConcat",),
+        BOTH,
+    ),
+    Operation(
+        *("matmul", Of2(torch.matmul), (drawn(2, 3, 20, 33), drawn(2, 3, 33, 18)), plain("MatMul"), ("QLinearMatMul",)),
+        BOTH,
+    ),
+    Operation(
+        *("long_matmul", Of2(torch.matmul), (drawn(2, 9, 633), drawn(2, 633, 8)), plain("MatMul"), ("QLinearMatMul",)),
+    ),
+    Operation(
+        "global_pool",
+        Of1(lambda x: F.adaptive_avg_pool2d(x, 1)),
+        (drawn(32, 32, 7, 7),),
+        plain("GlobalAveragePool"),
+        ("QLinearGlobalAveragePool",),
+        BOTH,
+    ),
+    Operation(
+        "pool_with_padding",
+        Of1(lambda x: F.avg_pool2d(x, 3, 2, 1)),
+        (IMAGES,),
+        plain("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, count_include_pad=1),
+        ("QLinearAveragePool",),
+        BOTH,
+    ),
+    Operation(
+        "pool_of_2",
+        Of1(lambda x: F.avg_pool2d(x, 2)),
+        (drawn(4, 6, 8, 8),),
+        plain("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
+        ("QLinearAveragePool",),
+    ),
+    Operation("mean_of_16_tokens", Of1(lambda x: x.mean(1)), (drawn(16, 16, 40),), mean_of([1]), ("ReduceMean",)),
+    Operation("mean_of_51_tokens", Of1(lambda x: x.mean(1)), (drawn(16, 51, 40),), mean_of([1]), ("ReduceMean",)),
+    Operation("mean_of_last_50", Of1(lambda x: x.mean(-1)), (drawn(16, 40, 50),), mean_of([-1]), ("ReduceMean",)),
+    Operation(
+        "softmax",
+        Of1(lambda x: torch.softmax(x, -1)),
+        (drawn(8, 20, 37) * 3.0,),
+        plain("Softmax", axis=-1),
+        ("QLinearSoftmax",),
+        BOTH,
+    ),
+    Operation(
+        "softmax_of_channels",
+        Of1(lambda x: torch.softmax(x, 1)),
+        (drawn(8, 20, 9) * 3.0,),
+        plain("Softmax", axis=1),
+        ("QLinearSoftmax",),
+    ),
+    Operation("sigmoid", Of1(torch.sigmoid), (IMAGES * 2.0,), plain("Sigmoid"), ("QLinearSigmoid",), BOTH),
+    Operation("tanh", Of1(torch.tanh), (IMAGES,), plain("Tanh"), ("Tanh",)),
+    Operation("gelu", Of1(F.gelu), (IMAGES * 2.0,), plain("Gelu"), ("Gelu",)),
+    Operation("silu", Of1(F.silu), (IMAGES * 2.0,), silu, ("Sigmoid", "Mul")),
+    Operation("hardswish", Of1(F.hardswish), (IMAGES * 2.0,), plain("HardSwish"), ("HardSigmoid", "Mul")),
+    Operation(
+        "hardsigmoid", Of1(F.hardsigmoid), (IMAGES * 2.0,), plain("HardSigmoid", alpha=1.0 / 6.0), ("HardSigmoid",)
+    ),
+    Operation(
+        *("leaky_relu", Of1(lambda x: F.leaky_relu(x, 0.1)), (IMAGES,), plain("LeakyRelu", alpha=0.1)),
+        ("QLinearLeakyRelu",),
+    ),
+    Operation(
+        "layer_norm",
+        NORM,
+        (drawn(16, 50, 48, mean=0.7),),
+        lambda file, inputs: file.node(
+            "LayerNormalization",
+            inputs[0],
+            file.constant(NORM.weight.detach().numpy()),
+            file.constant(NORM.bias.detach().numpy()),
+            axis=-1,
+            epsilon=1e-5,
+        ),
+        ("LayerNormalization",),
+        BOTH,
+    ),
+    Operation(
+        "resize_twofold",
+        Of1(lambda x: F.interpolate(x, scale_factor=2.0, mode="bilinear")),
+        (IMAGES,),
+        resized("half_pixel", 4, 6, 18, 22),
+        ("Resize",),
+    ),
+    Operation(
+        "resize_corners",
+        Of1(lambda x: F.interpolate(x, size=(13, 17), mode="bilinear", align_corners=True)),
+        (IMAGES,),
+        resized("align_corners", 4, 6, 13, 17),
+        ("Resize",),
+    ),
+)
+CASES = [(operation, signed) for operation in OPERATIONS for signed in operation.signs]
+
+
+@pytest.mark.parametrize(("operation", "signed"), CASES, ids=[f"{o.name}-{'s8' if s else 'u8'}" for o, s in CASES])
+def test_no_integer_differs_from_onnxruntime(operation: Operation, signed: bool) -> None:
+    activations = TensorScheme(symmetric=False, signed=signed)
+    scheme = QuantScheme(activations=activations, arithmetic="ort")
+    both = run_both(operation.module, operation.inputs, operation.build, scheme)
+    assert set(both.operators) - {"QuantizeLinear", "DequantizeLinear"} == set(operation.kernels)
+    np.testing.assert_array_equal(both.simulated, both.runtime)
+    assert len(np.unique(both.runtime)) > 20, "a constant tensor would prove nothing"
