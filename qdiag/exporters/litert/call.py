@@ -1,0 +1,207 @@
+"""One node of the captured graph, as the writer of its operator sees it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+from torch._ops import OpOverload
+
+from qdiag.capture.ops import clamp_bounds
+from qdiag.core.graph import Layer
+from qdiag.errors import CaptureError
+from qdiag.exporters.litert.build import TO_LAST, Builder, Held, Order
+from qdiag.numerics.quantizers.affine import Affine
+
+_FUSED = {(0.0, np.inf): 1, (-1.0, 1.0): 2, (0.0, 6.0): 3}
+"""Clamps that operators compute themselves, by their bounds."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the layer that a node computes ends.
+
+    Attributes:
+        clamp: bounds behind it; None without.
+        quantizer: of its output; None leaves it in float.
+        is_float: the layer itself computes in float.
+        weights: tensors of its weight and bias, given the order of axes of the weight, and the axis of its channels.
+    """
+
+    clamp: tuple[float, float] | None
+    quantizer: Affine | None
+    is_float: bool
+    weights: Callable[[Sequence[int], int], tuple[int, int]] | None
+
+
+class Call:
+    """Arguments by their names in the schema of the operator, and what a writer adds to the file."""
+
+    def __init__(
+        self,
+        node: fx.Node,
+        build: Builder,
+        values: Callable[[str], Any],
+        examples: Mapping[str, Any],
+        *,
+        name: str,
+        layer: Layer | None,
+        ending: Ending | None,
+    ) -> None:
+        self.node, self.build, self.name, self.layer = node, build, name, layer
+        self.ending = ending or Ending(None, None, is_float=False, weights=None)
+        self._is_layer = ending is not None
+        self._values, self._examples = values, examples
+        self._arguments = _bound(node)
+
+    def error(self, what: str) -> CaptureError:
+        """What the file cannot say, with the layer."""
+        return CaptureError(f"{self.node.target} {what}", at=self.name)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """An argument: a plain value, or what nodes gave in its place (`Held`, numbers, lists)."""
+        value = fx.map_arg(self._arguments.get(key), lambda node: self._values(node.name))
+        return default if value is None else value
+
+    def held(self, key: str) -> Held:
+        """The value that stands there, in the type in which the layer computes."""
+        value = self.get(key)
+        if not isinstance(value, Held):
+            raise self.error(f"takes something else than a tensor as {key}")
+        return self.build.in_float(value) if self.is_float else value
+
+    @property
+    def is_float(self) -> bool:
+        """It computes in float: the plan says so, or something that it reads is not in integers."""
+        if not self._is_layer:
+            return False
+        own = (self.layer.weight, self.layer.bias) if self.layer is not None else ()
+        read = [self._values(node.name) for node in self.node.all_input_nodes if node.target not in own]
+        held = [one for one in read if isinstance(one, Held)]
+        return self.ending.is_float or any(one.quantizer is None for one in held) or self.ending.quantizer is None
+
+    def shape(self, key: str | None = None) -> tuple[int, ...]:
+        """Of an argument, or of the result, as the captured graph has it."""
+        if key is None:
+            example = self._examples[self.node.name]
+        else:
+            example = fx.map_arg(self._arguments.get(key), lambda node: self._examples[node.name])
+        if not isinstance(example, Tensor):
+            raise self.error("gives something else than a tensor")
+        return tuple(int(size) for size in example.shape)
+
+    @property
+    def example(self) -> Any:
+        """What the node gave for the example."""
+        return self._examples[self.node.name]
+
+    def weights(self, order: Sequence[int], axis: int) -> tuple[int, int]:
+        """Places of weight and bias.
+
+        Args:
+            order: of the axes of the weight in the file. axis: of its channels there.
+        """
+        if self.ending.weights is None:
+            raise self.error("has a weight that the network computes, which is not written")
+        return self.ending.weights(order, axis)
+
+    def image(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """A shape (N, C, H, W) in the order of the file."""
+        return tuple(shape[axis] for axis in TO_LAST)
+
+    def result(self, shape: Sequence[int], order: Order, suffix: str = "") -> Held:
+        """The tensor that the layer gives, or one before its end.
+
+        Args:
+            shape: in the order of the file.
+        """
+        if not self._is_layer:
+            return self.build.value(f"{self.name}{suffix}", shape, order, None)
+        return self.build.value(f"{self.name}{suffix}", shape, order, None if self.is_float else self.ending.quantizer)
+
+    def finished(self, kind: str, inputs: Sequence[int], order: Order = "last", **options: Any) -> Held:
+        """An operator that computes the clamp of the layer itself, where it is one of those that operators know."""
+        shape = self.shape()
+        shape = self.image(shape) if order == "last" and len(shape) == 4 else shape
+        fused = _FUSED.get(self.ending.clamp) if self.ending.clamp is not None else 0
+        if fused is None:
+            return self.clamped(self.plain(kind, inputs, order, suffix="/unclamped", **options))
+        result = self.result(shape, order)
+        self.build.operator(kind, inputs, [result.place], fusedActivationFunction=fused, **options)
+        return result
+
+    def plain(self, kind: str, inputs: Sequence[int], order: Order, suffix: str = "", **options: Any) -> Held:
+        """An operator without a clamp; the value in the order of the file."""
+        shape = self.shape()
+        shape = self.image(shape) if order == "last" and len(shape) == 4 else shape
+        result = self.result(shape, order, suffix)
+        self.build.operator(kind, inputs, [result.place], **options)
+        return result
+
+    def closed(self, kind: str, inputs: Sequence[int], order: Order, **options: Any) -> Held:
+        """An operator that knows no clamps, and the clamp of the layer behind it."""
+        if self.ending.clamp is None:
+            return self.plain(kind, inputs, order, **options)
+        return self.clamped(self.plain(kind, inputs, order, suffix="/unclamped", **options))
+
+    def clamped(self, x: Held) -> Held:
+        """The value behind the clamp of the layer, as an operator of its own."""
+        assert self.ending.clamp is not None
+        return clamp(self.build, x, self.ending.clamp, self.name, x.quantizer)
+
+    def moved(
+        self, kind: str, x: Held, inputs: Sequence[int], shape: Sequence[int], order: Order, **options: Any
+    ) -> Held:
+        """An operator that moves values: integers stay what they are.
+
+        Args:
+            inputs: behind x. shape: in the order of the file.
+        """
+        result = self.build.value(self.name, shape, order, x.quantizer)
+        self.build.operator(kind, [x.place, *inputs], [result.place], **options)
+        return result
+
+
+def clamp(build: Builder, x: Held, bounds: tuple[float, float], name: str, quantizer: Affine | None) -> Held:
+    """A clamp as an operator; of integers, to those that its bounds are rounded to."""
+    known = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}.get(_FUSED.get(bounds, 0))
+    if known is not None:
+        result = build.value(name, build.shape(x), x.order, quantizer)
+        build.operator(known, [x.place], [result.place])
+        return result
+    for kind, bound in (("MAXIMUM", bounds[0]), ("MINIMUM", bounds[1])):
+        if np.isfinite(bound):
+            operand = build.operand(f"{name}/{bound:g}", np.asarray(bound, np.float32), x.order, x.quantizer)
+            result = build.value(name, build.shape(x), x.order, x.quantizer)
+            build.operator(kind, [x.place, operand.place], [result.place])
+            x = result
+    return x if quantizer is None else build.requantized(x, quantizer, name)
+
+
+def bounds_of(node: fx.Node) -> tuple[float, float] | None:
+    """Of a clamp-type activation."""
+    return clamp_bounds(node)
+
+
+def _bound(node: fx.Node) -> dict[str, Any]:
+    """Arguments of a node by name, with the defaults of its operator."""
+    if not isinstance(node.target, OpOverload):
+        return {str(i): value for i, value in enumerate(node.args)} | dict(node.kwargs)
+    found: dict[str, Any] = {}
+    for i, argument in enumerate(node.target._schema.arguments):
+        value = argument.default_value if argument.has_default_value() else None
+        if i < len(node.args):
+            value = node.args[i]
+        found[argument.name] = node.kwargs.get(argument.name, value)
+    return found
+
+
+def number_quantizer(value: float) -> Affine:
+    """One number as an integer of one step, exactly."""
+    return Affine(torch.tensor(abs(value) or 1.0), torch.tensor(0.0), -128, 127)
+
+
+Write: TypeAlias = Callable[[Call], "Held | list[Held]"]
+"""Writes a node."""

@@ -1,0 +1,108 @@
+"""Means over whole images, and pooling over windows."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from qdiag.exporters.litert.build import TO_LAST, Held
+from qdiag.exporters.litert.call import Call, Write
+from qdiag.exporters.litert.operators.convolutions import VALID, bordered, padded, pair
+
+
+def _mean_over(call: Call, axes: Sequence[int], *, keeps: bool) -> Held:
+    rank = len(call.shape("self"))
+    x = call.held("self")
+    order = x.order if rank == 4 else "plain"
+    if order == "last" and not keeps and sorted(axes) != [2, 3]:
+        order = "plain"
+    x = call.build.in_order(x, order)
+    places = sorted(TO_LAST.index(axis) if order == "last" else axis for axis in axes)
+    behind = order if keeps else "plain"
+    return call.closed("MEAN", [x.place, call.build.sizes(places)], behind, keepDims=keeps)
+
+
+def _mean(call: Call) -> Held:
+    given, rank = call.get("dim"), len(call.shape("self"))
+    axes = range(rank) if given is None or given == [] else given
+    return _mean_over(call, [int(axis) % rank for axis in axes], keeps=bool(call.get("keepdim", False)))
+
+
+def _adaptive(call: Call) -> Held:
+    if pair(call.get("output_size")) != [1, 1] or len(call.shape("self")) != 4:
+        raise call.error("to another size than 1x1 is not written")
+    return _mean_over(call, [2, 3], keeps=True)
+
+
+def _window(call: Call) -> tuple[list[int], list[int]]:
+    if len(call.shape("self")) != 4 or call.get("ceil_mode", False):
+        raise call.error("with these arguments is not written")
+    kernel, stride = pair(call.get("kernel_size")), call.get("stride")
+    return kernel, pair(stride) if stride not in (None, []) else kernel
+
+
+def _average(call: Call) -> Held:
+    """Values stay at the quantizer of what is pooled, as the kernels ask, and are quantized again where it differs."""
+    kernel, stride = _window(call)
+    x = call.build.in_order(call.held("self"), "last")
+    pads, counts = pair(call.get("padding", 0)), bool(call.get("count_include_pad", True))
+    if any(pads) and counts:
+        x, kind = padded(call.build, x, [[0, 0], [pads[0]] * 2, [pads[1]] * 2, [0, 0]], call.name), VALID
+    else:
+        x, kind = bordered(call.build, x, pads, kernel, stride, [1, 1], call.name)
+        if any(pads) and kind == VALID:
+            raise call.error("with this border is not written")
+    return _pooled(call, "AVERAGE_POOL_2D", x, kind, kernel, stride)
+
+
+def _largest(call: Call) -> Held | list[Held]:
+    kernel, stride = _window(call)
+    if pair(call.get("dilation", 1)) != [1, 1]:
+        raise call.error("with a dilation is not written")
+    x = call.build.in_order(call.held("self"), "last")
+    pads = pair(call.get("padding", 0))
+    before = len(call.build.operators)
+    x, kind = bordered(call.build, x, pads, kernel, stride, [1, 1], call.name)
+    if len(call.build.operators) > before:
+        x = _lowest_border(call, x)
+    out = _pooled(call, "MAX_POOL_2D", x, kind, kernel, stride)
+    return [out] if isinstance(call.example, list) else out
+
+
+def _lowest_border(call: Call, x: Held) -> Held:
+    """The border that was just added, of the lowest number in place of 0."""
+    made = call.build.operators.pop()
+    low = -128 if x.quantizer is not None else np.finfo(np.float32).min
+    tensor = call.build.tensors[x.place]
+    data = np.asarray([low], tensor.dtype)
+    fill = call.build.tensor("lowest", (1,), tensor.dtype, data, tensor.quantization)
+    call.build.operator("PADV2", [*made.inputs, fill], made.outputs)
+    return x
+
+
+def _pooled(call: Call, kind: str, x: Held, padding: int, kernel: list[int], stride: list[int]) -> Held:
+    options = {"padding": padding, "filterHeight": kernel[0], "filterWidth": kernel[1]}
+    options |= {"strideH": stride[0], "strideW": stride[1]}
+    shape = call.image(_shape_of(call))
+    result = call.build.value(call.name, shape, "last", x.quantizer)
+    call.build.operator(kind, [x.place], [result.place], **options)
+    if call.ending.clamp is not None:
+        result = call.clamped(result)
+    wanted = call.ending.quantizer
+    if wanted is None or result.quantizer is None:
+        return result
+    return call.build.requantized(result, wanted, f"{call.name}/requantized")
+
+
+def _shape_of(call: Call) -> tuple[int, ...]:
+    example = call.example[0] if isinstance(call.example, list) else call.example
+    return tuple(int(size) for size in example.shape)
+
+
+OPERATORS: Mapping[str, Write] = {
+    "mean": _mean,
+    "adaptive_avg_pool2d": _adaptive,
+    "_adaptive_avg_pool2d": _adaptive,
+    "avg_pool2d": _average,
+    "max_pool2d": _largest,
+    "max_pool2d_with_indices": _largest,
+}

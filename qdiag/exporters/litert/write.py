@@ -1,0 +1,201 @@
+"""A network under a plan as a LiteRT file of integers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+
+from qdiag.batches import Batch
+from qdiag.capture.ops import clamp_bounds, operation_name
+from qdiag.capture.program import Program, Runner
+from qdiag.core.graph import CONSTANT, Layer
+from qdiag.errors import CaptureError, ConfigError
+from qdiag.exporters.litert.build import TO_LAST, Builder, Held
+from qdiag.exporters.litert.call import Call, Ending
+from qdiag.exporters.litert.number_types import as_affine
+from qdiag.exporters.litert.operators import OPERATORS
+from qdiag.exporters.litert.weights import write_weights
+from qdiag.litert.serialize import serialized
+from qdiag.onnx.recorder import LAYER_NAME
+from qdiag.plan import QuantPlan
+from qdiag.simulate.passes.batch_rows import rows
+from qdiag.simulate.passes.network import Network
+
+
+@dataclass(frozen=True)
+class LiteFile:
+    """What was written.
+
+    Attributes:
+        content: the bytes of the file.
+        integers: by layer and input, the name of its tensor of integers. Layers in float are not among them.
+    """
+
+    content: bytes
+    integers: Mapping[str, str]
+
+
+def write_lite(network: Network, plan: QuantPlan, example: Batch) -> LiteFile:
+    """The network with the integers of a plan, for one sample, with int8 inputs and outputs where these are quantized.
+
+    Tensors have the names of their layers, weights those of the parameters. Layers in float stand between DEQUANTIZE
+    and QUANTIZE.
+
+    Args:
+        example: a batch that fits the network.
+
+    Raises:
+        CaptureError: operations that are not written; names all of them with their layers.
+        ConfigError: the plan has numbers that the file cannot hold, or the package with the schema is not installed.
+    """
+    _check_operators(network)
+    return _Writing(network, plan, replace(rows(example, range(1)), labels=None)).file()
+
+
+def _check_operators(network: Network) -> None:
+    layers = {node: layer.name for layer in network.graph.layers for node in layer.nodes}
+    missing: dict[str, list[str]] = {}
+    for node in network.program.graph.nodes:
+        name = operation_name(node)
+        if node.op == "call_function" and name not in OPERATORS and node.users and not name.startswith("sym_"):
+            missing.setdefault(name, []).append(layers.get(node.name, node.name))
+    if missing:
+        listed = "; ".join(f"{op} ({', '.join(where[:4])})" for op, where in sorted(missing.items()))
+        raise CaptureError(
+            f"operations that are not written in LiteRT: {listed}",
+            hint="export the part of the network without them, with `submodule`, or write ONNX",
+        )
+
+
+class _Recording(Runner):
+    """What every node gives for one batch, tensors without their values."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.seen: dict[str, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        self.seen[n.name] = _told(value)
+        return value
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return torch.empty(value.shape, dtype=value.dtype, device="meta")
+    return [_told(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+class _Writing:
+    def __init__(self, network: Network, plan: QuantPlan, example: Batch) -> None:
+        self._network, self._plan, self._program = network, plan, network.program
+        placed = network.placed(example)
+        recording = _Recording(self._program)
+        with torch.no_grad():
+            recording(placed.args, placed.kwargs)
+        self._examples = recording.seen
+        self._build = Builder()
+        self._known: dict[str, Any] = {}
+        self._layers: dict[str, Layer] = {node: layer for layer in network.graph.sites for node in layer.nodes}
+        self._integers: dict[str, str] = {}
+        self._inputs: list[int] = []
+        for layer in network.graph.sites:
+            if plan.layers[layer.name].operands:
+                raise ConfigError("it rounds what it multiplies as it reads it, which kernels do not", at=layer.name)
+
+    def file(self) -> LiteFile:
+        outputs: list[int] = []
+        for node in self._program.graph.nodes:
+            if node.op == "placeholder" and node.target in self._program.inputs:
+                self._known[node.name] = self._input(node)
+            elif node.op == "call_function" and node.users:
+                self._known[node.name] = self._operation(node)
+            elif node.op == "output":
+                (flat,) = node.args
+                found = [self._value(one.name) for one in flat if isinstance(one, fx.Node)]
+                outputs = [one.place for one in found if isinstance(one, Held)]
+        graph = self._build.graph(self._inputs, outputs)
+        return LiteFile(serialized(graph, f"qdiag, scheme {self._plan.scheme.name}"), self._integers)
+
+    def _value(self, name: str) -> Any:
+        if name not in self._known:
+            self._known[name] = self._constant(name)
+        return self._known[name]
+
+    def _constant(self, name: str) -> Any:
+        """A constant that meets data, in the order of images where it has four axes, or three that make one."""
+        node = next(node for node in self._program.graph.nodes if node.name == name)
+        value = self._program.constants.get(str(node.target))
+        if value is None:
+            return None
+        own = self._program.parameter_names.get(str(node.target), str(node.target))
+        layer = self._layers.get(name)
+        quantizer = self._plan.layers[layer.name].output if layer is not None and layer.kind == CONSTANT else None
+        array = value.detach().cpu().float().numpy()
+        array = array[None] if array.ndim == 3 else array
+        is_image = array.ndim == 4
+        stored = np.ascontiguousarray(array.transpose(TO_LAST)) if is_image else array
+        affine = as_affine(quantizer, own) if quantizer is not None else None
+        return self._build.operand(own, stored, "last" if is_image else "plain", affine)
+
+    def _input(self, node: fx.Node) -> Any:
+        example = self._examples[node.name]
+        if not isinstance(example, Tensor):
+            return example
+        shape = tuple(int(size) for size in example.shape)
+        is_image = len(shape) == 4
+        stored = tuple(shape[axis] for axis in TO_LAST) if is_image else shape
+        layer = self._layers.get(node.name)
+        quantizer = self._plan.layers[layer.name].output if layer is not None else None
+        affine = as_affine(quantizer, node.name) if quantizer is not None else None
+        held = self._build.value(str(node.target), stored, "last" if is_image else "plain", affine)
+        self._inputs.append(held.place)
+        self._note(layer, held)
+        return held
+
+    def _operation(self, node: fx.Node) -> Any:
+        layer = self._layers.get(node.name)
+        is_first = layer is not None and layer.nodes[0] == node.name
+        if layer is not None and not is_first and clamp_bounds(node) is not None:
+            return self._value(node.all_input_nodes[0].name)  # closed with the operation before it
+        name = operation_name(node)
+        if name.startswith("sym_") or not isinstance(self._examples[node.name], Tensor | list):
+            return self._examples[node.name]
+        call = Call(
+            node,
+            self._build,
+            self._value,
+            self._examples,
+            name=layer.name if layer is not None else str(node.meta.get(LAYER_NAME) or node.name),
+            layer=layer,
+            ending=self._ending(layer, node) if layer is not None and is_first else None,
+        )
+        written = OPERATORS[name](call)
+        if layer is None or not isinstance(written, Held) or not is_first:
+            return written
+        wanted = self._plan.layers[layer.name].output
+        if wanted is not None:
+            written = self._build.requantized(written, as_affine(wanted, layer.name), f"{layer.name}/quantized")
+        self._note(layer, written)
+        return written
+
+    def _ending(self, layer: Layer, node: fx.Node) -> Ending:
+        own = self._plan.layers[layer.name]
+        is_float = own.float_reason is not None or (layer.weight is not None and own.weight is None)
+        quantizer = as_affine(own.output, layer.name) if own.output is not None else None
+        weights = None
+        if layer.weight is not None:
+            source = self._value(node.all_input_nodes[0].name)
+            integers = source.quantizer if isinstance(source, Held) and not is_float and quantizer else None
+
+            def weights(order: Sequence[int], axis: int) -> tuple[int, int]:
+                return write_weights(self._build, self._network, self._plan, layer, order, axis, source=integers)
+
+        return Ending(None if layer.kind == "clamp" else layer.clamp, quantizer, is_float, weights)
+
+    def _note(self, layer: Layer | None, held: Held) -> None:
+        if layer is not None and held.quantizer is not None:
+            self._integers[layer.name] = self._build.tensors[held.place].name
