@@ -216,14 +216,21 @@ def open_ranked_training(
     """What a diagnosis may train; None where that was not asked for.
 
     Raises:
-        DataError: data that cannot be used.
+        DataError: data that cannot be used. ConfigError: a pattern of layers that fits none.
     """
     if options.train is None:
         return None
     from qdiag.pipeline.training.ranked import RankedTraining
+    from qdiag.train.moving import moving_names
+    from qdiag.train.network.parameters import parameter_names
 
-    samples = None
+    layers, samples = tuple(options.train_layers or ()), None
+    try:
+        moving_names(experiment.case, parameter_names(experiment.subject), layers)
+    except ConfigError as error:
+        error.at = "--train-layers"
+        raise
     if options.train_data is not None:
         apart = replace(data, calib_data=options.train_data, calib_samples=_ALL_SAMPLES)
         samples = open_data(apart, model, experiment.subject, session).calibration
-    return RankedTraining(options.train, samples, task.request, words=options.words(data))
+    return RankedTraining(options.train, samples, task.request, layers=layers, words=options.words(data))

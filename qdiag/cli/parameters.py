@@ -7,7 +7,7 @@ from qdiag.core.gate import GateResult
 
 _OTHER_NAMES = {"repairs": "--with", "overrides": "--set", "assumed_eps": "--eps", "min_change_db": "--min-change"}
 _SAME_NAMES = (
-    "accept", "allow", "allow_few_samples", "arch", "baseline", "batch_size", "bits", "crop", "data", "distill",
+    "accept", "allow", "allow_few_samples", "arch", "baseline", "batch_size", "bits", "crop", "data",
     "float_bound", "force", "in_place", "input_shape", "key", "layers", "learning_rate", "loss", "max_drop",
     "max_flips", "max_metric", "max_metric_drop", "max_relative_drop", "min_accuracy", "min_layer_sqnr",
     "min_metric", "min_sqnr", "no_new_causes", "part", "refit_blocks", "refit_separable", "resize", "scheme",

@@ -20,7 +20,7 @@ from qdiag.pipeline.notes import branch_notes, fused_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
 from qdiag.pipeline.training.ranked import RankedTraining, ranked_trainings
-from qdiag.rank.rank import rank_causes
+from qdiag.rank.rank import rank_network
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case
@@ -68,9 +68,9 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     with session.watch.stage("rank"):
         findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks))
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
-        ranking = rank_causes(case, findings, REPAIRS, context, raises=options.raises)
+        ranking, repaired = rank_network(case, findings, REPAIRS, context, raises=options.raises)
         ranking = with_fused_suspects(session, case, measurement, ranking, blocks, raises=options.raises)
-    trainings = ranked_trainings(session, experiment, ranking, options.training)
+    trainings = ranked_trainings(session, experiment, ranking, repaired, options.training)
     bits = tuple[BitsPoint, ...]()
     if options.with_bits:
         with session.watch.stage("bits"):

@@ -42,6 +42,18 @@ def rank_causes(
     Raises:
         QdiagError: the network cannot be run on the data.
     """
+    return rank_network(case, findings, repairs, context, raises=raises)[0]
+
+
+def rank_network(
+    case: Case,
+    findings: Sequence[Finding],
+    repairs: Mapping[str, Repair],
+    context: RepairContext,
+    *,
+    raises: bool = False,
+) -> tuple[Ranking, Case]:
+    """See `rank_causes`; also the network after the last repair of the sequence, the untreated one without any."""
     suspects = suspects_of(findings)
     bench = Bench(case, repairs, context, suspects, raises)
     tried = run_trials(bench, suspects)
@@ -56,7 +68,7 @@ def rank_causes(
         ordered += [(suspect, order_trials(trials)) for suspect, trials in run_trials(bench, [late])]
     parts = part_scores(bench, steps[-1].treatment.case if steps else None)
     around = ways_around(bench) if is_worth_it else ()
-    return Ranking(
+    ranking = Ranking(
         harm=harm,
         before=base.score,
         findings=tuple(findings),
@@ -71,6 +83,7 @@ def rank_causes(
         computed_count=bench.effort.computed_count,
         reused_count=bench.effort.reused_count,
     )
+    return ranking, steps[-1].treatment.case if steps else case
 
 
 def ordered_causes(causes: Sequence[RankedCause]) -> tuple[RankedCause, ...]:

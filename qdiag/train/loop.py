@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
 from qdiag.simulate.session import Session
 from qdiag.simulate.task.tasks import TaskSink
+from qdiag.train.loss_sums import LossSums
 from qdiag.train.losses import TrainingLoss
 from qdiag.train.network.graph import Phase, TrainingGraph
 from qdiag.train.processes import ONE, Processes
@@ -52,6 +52,7 @@ class Training:
         moving: names of the tensors that may change, see `moving_names`.
         state: where it is kept after each epoch; None keeps it nowhere.
         processes: those that train together. All judge, and what the first one found counts.
+        until: of one process, the time of `time.perf_counter` beyond which no epoch but the first goes.
     """
 
     session: Session
@@ -63,6 +64,7 @@ class Training:
     moving: Collection[str]
     state: StateFile | None = None
     processes: Processes = ONE
+    until: float = math.inf
     _epochs: list[EpochRecord] = field(default_factory=list)
     _best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -89,6 +91,8 @@ class Training:
         self.processes.equalize(self._graph.state().values())
         for epoch in range(len(self._epochs), self.settings.epochs + 1):
             started = time.perf_counter()
+            if epoch > 1 and started + self._epochs[-1].seconds > self.until:
+                break
             training_loss = self._train(epoch) if epoch else math.nan
             try:
                 self._judge(epoch, training_loss, started)
@@ -160,7 +164,7 @@ class Training:
     def _judge(self, epoch: int, training_loss: float, started: float) -> None:
         """Measures the network as the simulator has it, and keeps it if it is the best."""
         case = self._deployed()
-        losses, task = _Losses(self.loss), TaskSink(case.tasks)
+        losses, task = LossSums(self.loss), TaskSink(case.tasks)
         runner = LaneRunner([Lane(case.origin), Lane(case.network, case.plan)])
         stage = f"measure, epoch {epoch} of {self.settings.epochs}"
         run_batches(runner, self.judges, self.session.progress, stage=stage, sinks={1: [task, losses]})
@@ -214,21 +218,6 @@ def best_of(epochs: Sequence[EpochRecord]) -> int:
         if record.is_better_than(epochs[best]):
             best = index
     return best
-
-
-class _Losses:
-    """Sums of the loss of both networks over all samples."""
-
-    def __init__(self, loss: TrainingLoss) -> None:
-        self._loss = loss
-        self.reference = self.simulated = 0.0
-        self.count = 0
-
-    def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
-        """Adds the outputs of one batch."""
-        self.reference += float(self._loss.of(reference, batch, reference)) * batch.sample_count
-        self.simulated += float(self._loss.of(simulated, batch, reference)) * batch.sample_count
-        self.count += batch.sample_count
 
 
 def _diverged(what: str, step: int) -> DivergedError:

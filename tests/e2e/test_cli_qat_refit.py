@@ -106,7 +106,6 @@ def test_the_rewritten_network_is_trained_written_and_measures_the_same(
             ["--refit-separable", "b", "--refit-blocks", "9"],
             "no depthwise convolution is called 9",
         ),
-        ("make", "trained.pt2", ["--refit-separable", "b", "--distill"], "leave --distill away"),
         ("plain", "trained.pt2", ["--refit-separable", "b"], "no depthwise convolution with a BatchNorm or a clamp"),
     ],
 )

@@ -22,7 +22,7 @@ from tests.diagnoses import diagnosis, healthy_diagnosis
 Capture = pytest.CaptureFixture[str]
 
 NO_PATHS = {
-    *("submodule", "input_shape", "mean", "std", "set_", "layers", "refit_blocks", "with_", "code"),
+    *("submodule", "input_shape", "mean", "std", "set_", "layers", "train_layers", "refit_blocks", "with_", "code"),
     *(
         "max_drop",
         "max_relative_drop",

@@ -133,7 +133,8 @@ class RankedTrainingOptions:
             metavar="MINUTES",
             min=0.01,
             help="Where repairs without training leave something, also train with the quantizers in place, for about "
-            "so long, and measure what that gives back.",
+            "so long, and measure what that gives back; and so after rewriting separable convolutions at which "
+            "something was found (qdiag qat --refit-separable b).",
         ),
     ] = None
     train_data: Annotated[
@@ -142,6 +143,10 @@ class RankedTrainingOptions:
             metavar="PATH", help="Train on these instead of the samples that calibrate; none of them may be in --data."
         ),
         Reads(data_files),
+    ] = None
+    train_layers: Annotated[
+        list[str] | None,
+        training_option("--train-layers", metavar="GLOB", help="Only train layers of these names; can be repeated."),
     ] = None
 
     def check(self, data: DataOptions) -> None:
@@ -152,6 +157,8 @@ class RankedTrainingOptions:
         """
         if self.train is not None and data.data is None:
             raise ConfigError("--train without --data", hint="drawn inputs are no samples to train on")
+        if self.train is None and self.train_layers:
+            raise ConfigError("--train-layers without --train", hint="say how many minutes training may take")
         if self.train_data is None:
             return
         if self.train is None:
@@ -160,9 +167,10 @@ class RankedTrainingOptions:
             raise ConfigError("--train-data is what --data is", hint="train on other samples than those measured")
 
     def words(self, data: DataOptions) -> tuple[str, ...]:
-        """Of a command line of qdiag qat that trains on the same samples, and measures the same ones."""
+        """Of a command line of qdiag qat that trains the same layers on the same samples, and measures the same."""
+        layers = tuple(word for pattern in self.train_layers or () for word in ("--layers", pattern))
         if self.train_data is not None:
-            return ("--train-data", self.train_data)
+            return ("--train-data", self.train_data, *layers)
         if data.calib_data is not None:
-            return ("--train-data", data.calib_data, "--train-samples", str(data.calib_samples))
-        return ("--train-share", f"{CALIB_SHARE:g}", "--train-samples", str(data.calib_samples))
+            return ("--train-data", data.calib_data, "--train-samples", str(data.calib_samples), *layers)
+        return ("--train-share", f"{CALIB_SHARE:g}", "--train-samples", str(data.calib_samples), *layers)

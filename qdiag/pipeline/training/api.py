@@ -1,7 +1,7 @@
 """`qdiag.qat`: the same from Python as `qdiag qat` does."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,15 @@ from typing import Any
 from torch import nn
 from torch.export import ExportedProgram
 
+from qdiag.core.causes.refit import RefitVariant
 from qdiag.core.causes.training import ModelTraining
 from qdiag.core.measures.task import TaskKind
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
+from qdiag.errors import ConfigError
 from qdiag.pipeline.preparation.given import Model, request_of, scheme_of, subject_of, training_datasets_of
 from qdiag.pipeline.training.qat import QatOptions, train_model
+from qdiag.pipeline.training.refit_separable import refit_subject
 from qdiag.repairs.overlay import with_changes
 from qdiag.simulate.session import open_session
 from qdiag.train.settings import TrainingSettings
@@ -44,6 +47,8 @@ def qat(
     scheme: QuantScheme | str = "int8",
     settings: TrainingSettings | None = None,
     layers: Sequence[str] = (),
+    refit: RefitVariant | None = None,
+    refit_blocks: Sequence[str] = (),
     loss: Callable[..., Any] | None = None,
     state: str | PathLike[str] | None = None,
     device: str = "cpu",
@@ -64,6 +69,10 @@ def qat(
             and the others are measured.
         settings: epochs, learning rate and the like.
         layers: glob patterns of the layers that may move; all when empty.
+        refit: first rewrite separable convolutions as in arXiv 1803.08607; `b`: fold the BatchNorm behind each
+            depthwise convolution, and remove the clamp there; `c`: also have ReLU for ReLU6 elsewhere. The trained
+            network is a program then.
+        refit_blocks: glob patterns of the depthwise convolutions behind which it is done; all when empty.
         loss: `function(outputs, targets)`, which returns one number or one for each sample; else the task decides.
         state: file in which the training is kept after each epoch, and from which the same call goes on after a stop;
             it is removed at the end.
@@ -72,13 +81,20 @@ def qat(
     Raises:
         QdiagError: something cannot be used, or the training diverged; says what, where and what to do.
     """
+    if refit_blocks and refit is None:
+        raise ConfigError("it needs `refit`", at="refit_blocks", hint='say which variant: refit="b" or refit="c"')
     options = QatOptions(settings or TrainingSettings(), tuple(layers), loss, None if state is None else Path(state))
     request, resolved = request_of(task, output, metric), scheme_of(scheme)
     with open_session(device=device, progress=progress, seed=seed) as session:
-        subject = subject_of(model)
-        found = train_model(session, subject, training_datasets_of(batches, training, seed), resolved, options, request)
+        subject, datasets = subject_of(model), training_datasets_of(batches, training, seed)
+        record, begun = None, None
+        if refit is not None:
+            rewritten = refit_subject(session, subject, datasets, resolved, refit, refit_blocks, request)
+            subject, record, begun = rewritten.subject, rewritten.record, rewritten.experiment
+        found = train_model(session, subject, datasets, resolved, options, request, begun=begun)
         assert found is not None, "one process is the first"
-        trained = TrainedNetwork(found.result, with_changes(subject, found.changes).model, found.scheme)
+        result, network = replace(found.result, refit=record), with_changes(subject, found.changes).model
+        trained = TrainedNetwork(result, network, found.scheme)
     if found.state is not None:
         found.state.remove()
     return trained

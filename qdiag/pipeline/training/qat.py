@@ -1,6 +1,7 @@
 """`qdiag qat`: the network trained with its quantizers in place, on a copy, and what that did to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from qdiag.pipeline.float_change import float_change
 from qdiag.pipeline.float_probe import FloatProbe
 from qdiag.pipeline.preparation.fixed_batches import FixedBatches
 from qdiag.pipeline.sqnr import measure_experiment
+from qdiag.pipeline.training.overlap import shared_count
 from qdiag.pipeline.training.some_samples import EveryNth
 from qdiag.repairs.overlay import with_changes
 from qdiag.simulate.case import Case
@@ -83,11 +85,16 @@ def train_model(
     scheme: QuantScheme,
     options: QatOptions,
     request: TaskRequest | None = None,
+    *,
+    begun: Experiment | None = None,
 ) -> TrainedModel | None:
     """Trains on the calibration samples, and measures before and after on the others; the subject stays as it was.
 
     A tenth of the training samples is held out, and the epoch that is best on them is kept: the measured samples
     have no part in it.
+
+    Args:
+        begun: the subject as it is to be trained, where it was captured and calibrated already.
 
     Returns:
         None in all processes but the first.
@@ -98,7 +105,7 @@ def train_model(
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
     _check_not_drawn(datasets)
-    experiment = begin(session, subject, datasets, scheme, request)
+    experiment = begun or begin(session, subject, datasets, scheme, request)
     state, notes = _state(session, experiment, options)
     if not options.processes.is_first:
         train_experiment(session, experiment, options, state)
@@ -107,8 +114,11 @@ def train_model(
         before = measure_experiment(session.timed_anew(), experiment)
     trained = train_experiment(session, experiment, options, state)
     case, record = experiment.case, replace(trained.record, layers=tuple(options.layers))
-    if datasets.calibration is datasets.evaluation:
+    shared, measured = shared_count(case.calibration, case.measured), case.measured.sample_count
+    if shared == measured:
         notes = (*notes, "the samples that are measured are those that were trained on")
+    elif shared:
+        notes = (*notes, f"{shared} of the {measured} measured samples are among those that were trained on")
     result = ModelTraining(experiment.model, record, before, notes=notes, versions=versions())
     if record.best == 0:
         return TrainedModel(replace(result, stages=session.watch.stages), {}, trained.scheme, state)
@@ -130,11 +140,14 @@ def train_experiment(
     *,
     samples: Batches | None = None,
     judges: Batches | None = None,
+    parameters: Collection[str] | None = None,
+    until: float = math.inf,
 ) -> Trained:
     """Trains on the calibration samples of an experiment, which is left as it was.
 
     Args:
         samples, judges: what is trained on, and what the best epoch is chosen by, where `divided` does not say so.
+        parameters: names of all parameters, where they are not those of the subject. until: see `Training`.
 
     Raises:
         ConfigError: patterns that fit no layer. SimulationError: the training diverged.
@@ -148,9 +161,10 @@ def train_experiment(
         loss=choose_loss(case.tasks, distill=settings.distill, function=options.loss),
         samples=samples or own[0],
         judges=judges or own[1],
-        moving=moving_names(case, parameter_names(experiment.subject), options.layers),
+        moving=moving_names(case, parameters or parameter_names(experiment.subject), options.layers),
         state=state,
         processes=options.processes,
+        until=until,
     )
     with session.watch.stage("train"), own_randomness(session.seed):
         return training.run()

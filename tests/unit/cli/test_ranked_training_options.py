@@ -12,6 +12,7 @@ from qdiag.cli.options.training import RankedTrainingOptions
     [
         (["--data", "d.npz", "--train-data", "t.npz"], "say how many minutes training may take"),
         (["--data", "d.npz", "--train", "5", "--train-data", "./d.npz"], "train on other samples than those measured"),
+        (["--data", "d.npz", "--train-layers", "fc"], "say how many minutes training may take"),
         (["--train", "5"], "drawn inputs are no samples to train on"),
     ],
 )
@@ -29,3 +30,9 @@ def test_the_words_divide_the_data_as_the_diagnosis_did() -> None:
     assert leave.words(apart) == ("--train-data", "c.npz", "--train-samples", "64")
     own = RankedTrainingOptions(train=5.0, train_data="t.npz")
     assert own.words(apart) == ("--train-data", "t.npz")
+
+
+def test_the_layers_that_may_move_are_those_of_the_command() -> None:
+    leave = RankedTrainingOptions(train=5.0, train_data="t.npz", train_layers=["blocks.0.*", "fc"])
+    words = ("--train-data", "t.npz", "--layers", "blocks.0.*", "--layers", "fc")
+    assert leave.words(DataOptions(data="d.npz")) == words

@@ -31,7 +31,7 @@ from tests.unit.train.networks import learned, stripes
 
 COARSE = qdiag.load_scheme("tf-uint8", ["weights.bits=2", "activations.bits=3"])
 QUICK = qdiag.TrainingSettings(epochs=3, batch_size=16, learning_rate=0.02, averaging_constant=0.2)
-MEASURED = 96
+MEASURED = 288
 
 
 @cache
@@ -57,7 +57,7 @@ def diagnosed() -> Diagnosis:
 def trained(training: RankedTraining | None, ranking: Ranking | None = None) -> Diagnosis:
     """The same diagnosis, with what another training comes to."""
     ranking = ranking or diagnosed().ranking
-    trials = ranked_trainings(SESSION, experiment(), ranking, training)
+    trials = ranked_trainings(SESSION, experiment(), ranking, experiment().case, training)
     return replace(diagnosed(), ranking=ranking, trainings=trials)
 
 
@@ -76,7 +76,9 @@ def test_it_recovers_what_repairs_without_training_leave_and_says_what_it_cost()
     before, repaired = found.ranking.before.task_value, found.ranking.repaired.task_value
     assert trial.after.task_value > max(before, repaired)
     assert trial.recovery.recovered_task == pytest.approx(trial.after.task_value - before)
-    assert trial.over_repairs == pytest.approx(trial.after.task_value - repaired)
+    assert trial.beside_repairs == pytest.approx(trial.after.task_value - repaired)
+    assert trial.over_repairs is not None and trial.over_repairs.task_interval.low > 0.0
+    assert trial.planned == trial.epochs
     assert trial.after.task.sample_count == MEASURED
     assert trial.sample_count == 144, "a tenth of the 160 training samples chooses the epoch"
     assert 0 < trial.best <= trial.epochs <= QUICK.epochs and trial.seconds > 0.0
@@ -170,7 +172,8 @@ def test_an_epoch_that_takes_longer_than_is_allowed_is_not_begun() -> None:
 
 def test_drawn_inputs_are_not_trained_on() -> None:
     drawn = synthesize_datasets(SESSION, subject(), (1, 1, 8, 8), samples=32, calib_samples=32, batch_size=16)
-    trials = ranked_trainings(SESSION, replace(experiment(), datasets=drawn), diagnosed().ranking, RankedTraining(1.0))
+    other = replace(experiment(), datasets=drawn)
+    trials = ranked_trainings(SESSION, other, diagnosed().ranking, other.case, RankedTraining(1.0))
     assert [trial.not_trained for trial in trials] == ["refused"]
 
 

@@ -5,12 +5,16 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+import qdiag
 from qdiag.batches import Datasets
 from qdiag.config import load_preset
 from qdiag.errors import ConfigError
 from qdiag.loaders.data.sources import batches_from
+from qdiag.pipeline.training.qat import QatOptions, train_experiment
 from qdiag.pipeline.training.refit_separable import Refit, refit_subject
+from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
+from qdiag.train.settings import TrainingSettings
 from tests.cases import SESSION
 
 
@@ -115,11 +119,39 @@ def test_few_blocks_and_a_block_that_stays() -> None:
     assert sum("batch_norm" in name for name in operations(found)) == 5
 
 
+def test_without_labels_it_is_trained_towards_the_network_as_it_was_read() -> None:
+    """Epoch 0 has the loss of the rewritten network against the float network as read, by torch, up to eight bits;
+    against its own float outputs it would be next to none."""
+    net, samples = network(), data(is_labelled=False)
+    found = refit_subject(SESSION, subject(net), samples, load_preset("int8"), "b", request=TaskRequest("classify"))
+    settings = TrainingSettings(epochs=1, batch_size=8, learning_rate=1e-12)
+    images = torch.cat([batch.args[0] for batch in samples.evaluation])
+    with torch.no_grad():
+        teacher, rewritten = net(images).log_softmax(1), expected(net, images, relu=False).log_softmax(1)
+    away = float(torch.nn.functional.kl_div(rewritten, teacher, reduction="batchmean", log_target=True))
+    trained = train_experiment(SESSION, found.experiment, QatOptions(settings)).record
+    assert trained.loss == "distillation" and away > 1e-3
+    assert trained.epochs[0].float_loss == pytest.approx(0.0, abs=1e-6)
+    assert trained.epochs[0].loss == pytest.approx(away, rel=0.01)
+
+
+def test_python_rewrites_and_trains_as_the_command_does() -> None:
+    batches = list(data().evaluation)
+    pair = torch.cat([batch.args[0] for batch in batches]), torch.cat([batch.labels for batch in batches])
+    settings = TrainingSettings(epochs=1, batch_size=8, learning_rate=0.05)
+    net = network()
+    found = qdiag.qat(net, pair, training=pair, settings=settings, refit="b", refit_blocks=["0.*"])
+    refit = found.result.refit
+    assert refit is not None and refit.blocks == ("0.dw",) and refit.variant == "b"
+    assert isinstance(found.model, ExportedProgram) and "0.dw_bn.weight" not in found.model.state_dict
+    assert not torch.equal(found.model.state_dict["0.dw.weight"], net.get_parameter("0.dw.weight"))
+    with pytest.raises(ConfigError, match="it needs `refit`"):
+        qdiag.qat(net, pair, refit_blocks=["0.*"])
+
+
 def test_wrong_use() -> None:
     with pytest.raises(ConfigError, match=r"can be rewritten \(1\.dw: something else reads"):
         refit(network(reads_between=True), blocks=["1.dw"])
-    with pytest.raises(ConfigError, match="towards its own float outputs"):
-        refit_subject(SESSION, subject(network()), data(is_labelled=False), load_preset("int8"), "b")
     part = Subject(network()[0], "module", "net", "net", parent=network(), submodule="0")
     with pytest.raises(ConfigError, match="a part of a network"):
         refit_subject(SESSION, part, data(), load_preset("int8"), "b")

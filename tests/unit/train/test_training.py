@@ -1,5 +1,6 @@
 """The loop: what is learned, kept, resumed, and refused."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,16 @@ def test_weights_that_the_last_update_makes_infinite_end_it() -> None:
     settings = replace(SHORT, epochs=1, batch_size=10**6, learning_rate=1e38, weight_decay=1e6, decay="none")
     with pytest.raises(DivergedError, match=r"the training diverged: .* after 1 steps"):
         training(coarse(), settings).run()
+
+
+def test_no_epoch_but_the_first_goes_beyond_the_time() -> None:
+    """The learning rate falls over all that were planned."""
+    settings = replace(SHORT, epochs=3)
+    ended, whole = (training(coarse(), settings, until=until).run() for until in (0.0, math.inf))
+    assert [epoch.epoch for epoch in ended.record.epochs] == [0, 1]
+    assert [replace(e, seconds=0.0) for e in ended.record.epochs[1:]] == [
+        replace(e, seconds=0.0) for e in whole.record.epochs[1:2]
+    ]
 
 
 def test_nothing_that_may_move_is_refused() -> None:

@@ -116,17 +116,14 @@ def qat(
     check_target(model.model, target, force=force)
     check_target(model.model, scheme_target, force=force)
     with running(run, seed=data.seed) as session, joined(session.device) as processes:
-        subject, record, own_loss = open_subject(model), None, _loss(loss)
+        subject, record, begun, own_loss = open_subject(model), None, None, _loss(loss)
         datasets = open_data(data, model, subject, session)
         if refit_separable is not None:
-            refit = refit_subject(
-                *(session, subject, datasets, resolved, refit_separable, tuple(refit_blocks or ()), task.request),
-                distill=settings.distill,
-                loss=own_loss,
-            )
-            subject, record = refit.subject, refit.record
+            blocks = tuple(refit_blocks or ())
+            refit = refit_subject(session, subject, datasets, resolved, refit_separable, blocks, task.request)
+            subject, record, begun = refit.subject, refit.record, refit.experiment
         options = QatOptions(settings, tuple(layers or ()), own_loss, state, processes)
-        trained = train_model(session, subject, datasets, resolved, options, task.request)
+        trained = train_model(session, subject, datasets, resolved, options, task.request, begun=begun)
         if trained is not None:
             result = replace(trained.result, refit=record)
             if trained.changes:

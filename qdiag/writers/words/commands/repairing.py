@@ -147,9 +147,9 @@ def _own_options(diagnosis: Diagnosis) -> list[str]:
     return [*words, "--scheme", measurement.scheme.name]
 
 
-def trained_name(model: str) -> str:
+def trained_name(model: str, *, is_program: bool = False) -> str:
     """`weights/net.trained.pt2` beside `weights/net.pt2`."""
-    return _name_beside(model, "trained", is_program=False)
+    return _name_beside(model, "trained", is_program=is_program)
 
 
 def _fixed_name(model: str, number: int, *, is_program: bool) -> str:

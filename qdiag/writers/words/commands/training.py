@@ -1,7 +1,9 @@
 """The command that trains as a diagnosis was seen to gain from."""
 
 from collections.abc import Sequence
+from glob import escape
 
+from qdiag.core.causes.training_trial import TrainingTrial
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.words.commands.repairing import model_and_options, trained_name
 from qdiag.writers.words.commands.shell import as_argument, command_line
@@ -15,11 +17,19 @@ def training_commands(diagnosis: Diagnosis) -> tuple[str, ...]:
     helping = [trial for trial in diagnosis.trainings if trial.helps]
     if not helping:
         return ()
-    best = max(helping, key=lambda trial: trial.over_repairs)
+    best = max(helping, key=lambda trial: trial.beside_repairs)
     model, words = model_and_options(diagnosis, None, None)
     model = as_argument(model)
-    epochs = ["--epochs", str(best.epochs)]
-    return (command_line(["qat", model, *_without(words), *best.options, *epochs, "-o", trained_name(model)]),)
+    how = [*best.options, *_rewriting(best), "--epochs", str(best.planned)]
+    target = trained_name(model, is_program=best.variant is not None)  # no code builds the rewritten network
+    return (command_line(["qat", model, *_without(words), *how, "-o", target]),)
+
+
+def _rewriting(trial: TrainingTrial) -> list[str]:
+    if trial.variant is None:
+        return []
+    blocks = [word for block in trial.blocks for word in ("--refit-blocks", escape(block))]
+    return ["--refit-separable", trial.variant, *blocks]
 
 
 def _without(words: Sequence[str]) -> list[str]:

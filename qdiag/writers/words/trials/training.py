@@ -4,6 +4,7 @@ import math
 
 from qdiag.core.causes.training_trial import TrainingMethod, TrainingTrial
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
 from qdiag.writers.words.numbers import count_noun, number
 from qdiag.writers.words.task.afterwards import still_words
@@ -21,7 +22,6 @@ _NO_LOSS = {
 _NOT_TRAINED = {
     "not allowed": "was not tried, because it was not allowed",
     "nothing left": "was not tried: repairs without training leave nothing",
-    "no better": "made no epoch better than the network as it was read",
 }
 
 
@@ -32,7 +32,7 @@ def training_lines(diagnosis: Diagnosis) -> tuple[str, ...]:
 
 def training_words(trial: TrainingTrial, diagnosis: Diagnosis) -> str:
     """What one training gave back, over what, and what it cost."""
-    title, criterion = _TITLES[trial.method].capitalize(), diagnosis.ranking.criterion
+    title, criterion = f"{_TITLES[trial.method].capitalize()}{_blocks(trial)}", diagnosis.ranking.criterion
     if trial.not_trained == "nothing left" and not diagnosis.ranking.waterfall:
         return ""
     if trial.not_trained == "no loss":
@@ -50,18 +50,31 @@ def _not_trained(trial: TrainingTrial) -> str:
         return f"was refused: {trial.detail}"
     if trial.not_trained == "too slow":
         return f"was not tried: one epoch on {_samples(trial)} takes {minutes_words(trial.epoch_s)}, which is too long"
-    words = _NOT_TRAINED[trial.not_trained or ""]
-    return f"{words} ({_effort(trial)})" if trial.not_trained == "no better" else words
+    if trial.not_trained == "no better":
+        than = "the network as it was read" if trial.variant is None else "the rewritten network before training"
+        return f"made no epoch better than {than} ({_effort(trial)})"
+    return _NOT_TRAINED[trial.not_trained or ""]
+
+
+def _blocks(trial: TrainingTrial) -> str:
+    """Where the network was rewritten, in brackets."""
+    if trial.variant is None or not trial.blocks:
+        return ""
+    return f" (variant {trial.variant} behind {listed(trial.blocks)})"
 
 
 def _beside_repairs(trial: TrainingTrial, criterion: Criterion | None) -> str:
-    over = trial.over_repairs
-    if math.isnan(over):
+    over, found = trial.beside_repairs, trial.over_repairs
+    if found is None or math.isnan(over):
         return "what repairs without training reach is not known"
     amount = change_words(criterion, abs(over)) if criterion is not None else f"{number(abs(over))} dB"
-    if over > 0.0:
-        return f"that is {amount} more than repairs without training reach"
-    return "repairs without training reach as much" if over == 0.0 else f"repairs without training reach {amount} more"
+    if over == 0.0:
+        return "repairs without training reach as much"
+    if over < 0.0:
+        return f"repairs without training reach {amount} more"
+    interval = found.task_interval if found.has_task else found.db_interval
+    unsure = "" if interval.low > 0.0 else ", which is within noise"
+    return f"that is {amount} more than repairs without training reach{unsure}"
 
 
 def _cost(trial: TrainingTrial) -> str:
@@ -69,7 +82,10 @@ def _cost(trial: TrainingTrial) -> str:
 
 
 def _effort(trial: TrainingTrial) -> str:
-    return f"{count_noun(trial.epochs, 'epoch')} on {_samples(trial)}, {minutes_words(trial.seconds)}"
+    made = count_noun(trial.epochs, "epoch")
+    if trial.epochs < trial.planned:
+        made = f"{trial.epochs} of {count_noun(trial.planned, 'epoch')}, for which the time sufficed,"
+    return f"{made} on {_samples(trial)}, {minutes_words(trial.seconds)}"
 
 
 def _samples(trial: TrainingTrial) -> str:
