@@ -21,6 +21,7 @@ EXIT_INTERRUPTED = 130
 _PATH_SHOWN = 200
 
 COMMANDS: tuple[tuple[str, str, str | None], ...] = (
+    ("check", "qdiag.cli.commands.check", "CHECK_EPILOG"),
     ("diagnose", "qdiag.cli.commands.diagnose", "DIAGNOSE_EPILOG"),
     ("sqnr", "qdiag.cli.commands.sqnr", "SQNR_EPILOG"),
     ("ranges", "qdiag.cli.commands.ranges", "RANGES_EPILOG"),

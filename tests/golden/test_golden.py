@@ -109,6 +109,7 @@ def test_ranges_csv(check_golden: Check) -> None:
         "explain",
         "schemes",
         "zoo",
+        "check",
         "view",
         "cache",
         "demo",

@@ -21,7 +21,7 @@ from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
 from qdiag.writers.words.deployed.file import deployed_lines
-from qdiag.writers.words.float_ops import float_op_words, float_share_warning
+from qdiag.writers.words.float_ops import HasFloatOps, float_op_words, float_share_warning
 from qdiag.writers.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
 from qdiag.writers.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
 from qdiag.writers.words.preprocessing import preprocessing_warning
@@ -200,7 +200,7 @@ def _own_format_lines(measurement: Measurement) -> Lines:
         yield "" if i else "weights", Text(line)
 
 
-def float_lines(measurement: Measurement) -> Lines:
+def float_lines(measurement: HasFloatOps) -> Lines:
     """Which operations stayed in float and why, with their share, and what follows where that is much."""
     for i, line in enumerate(float_op_words(measurement)):
         yield "" if i else "float", Text(line)

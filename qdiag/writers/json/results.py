@@ -15,6 +15,7 @@ from qdiag.core.measures.branches import (
     NormFigures,
 )
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
+from qdiag.core.measures.operations.model_check import ModelCheck
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task_change import ValueChange
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
@@ -32,6 +33,7 @@ Result = (
     | Comparison
     | BranchesReport
     | FoldReport
+    | ModelCheck
     | Reproduction
 )
 
@@ -48,6 +50,7 @@ _DERIVED: dict[type, Sequence[str]] = {
     ClampSite: ("step_over_shared",),
     FoldReport: ("max_abs_delta", "relative_delta"),
     Judged: ("mean",),
+    ModelCheck: ("layer_count", "quantized_count"),
     Cell: ("mean", "spread"),
     Reproduction: ("cells",),
 }

@@ -1,5 +1,7 @@
 """Which operations stayed in float, and whether so much of the network did that the result is of another one."""
 
+from typing import Protocol
+
 from qdiag.core.listed import listed
 from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.measurement import Measurement
@@ -10,7 +12,16 @@ _SHARE_TOLD_FROM = 0.005
 """Share of the weights or multiplications from which a line says it: what rounds to one percent."""
 
 
-def float_op_words(measurement: Measurement, shown: int = _NAMES_AT_MOST) -> tuple[str, ...]:
+class HasFloatOps(Protocol):
+    """A result that says what stayed in float."""
+
+    @property
+    def float_ops(self) -> tuple[FloatOp, ...]: ...
+    @property
+    def float_share(self) -> FloatShare: ...
+
+
+def float_op_words(measurement: HasFloatOps, shown: int = _NAMES_AT_MOST) -> tuple[str, ...]:
     """One line for each reason, with what these operations have of the network, and one for all together.
 
     Args:
@@ -26,7 +37,7 @@ def float_op_words(measurement: Measurement, shown: int = _NAMES_AT_MOST) -> tup
     return tuple(lines)
 
 
-def float_share_warning(measurement: Measurement) -> str | None:
+def float_share_warning(measurement: HasFloatOps) -> str | None:
     """That this is not the network that will run, where more than a tenth of it stayed in float."""
     share = measurement.float_share
     if not share.is_beyond_limit:

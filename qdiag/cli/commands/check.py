@@ -1,0 +1,55 @@
+"""`qdiag check`: what does qdiag make of a model, before there is any data?"""
+
+from dataclasses import replace
+from functools import partial
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import ModelOptions, open_subject
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption
+from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.parse import check_single_stdout, parse_shape
+from qdiag.cli.options.scheme import PARTS, SchemeOptions
+from qdiag.cli.options.words import option_words
+from qdiag.cli.run import RunOptions, running
+from qdiag.writers.words.commands.shell import as_argument, command_line
+
+CHECK_EPILOG = """
+[bold]Examples[/]
+
+[cyan]qdiag check net.pt2[/]
+
+A state dict:  [cyan]qdiag check net.pth --arch zoo:mobilenet_v1 --input-shape 1,3,224,224[/]
+
+Under another scheme:  [cyan]qdiag check net.onnx --scheme tf-uint8[/]
+
+[bold]Exit codes[/]
+
+0 qdiag can run the network;  2 it cannot, and says why, or wrong usage;  130 interrupted.
+"""
+
+
+@partial(expand, without=(*PARTS, "no_cache"))
+def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *, run: RunOptions) -> None:
+    """Look at a model without data: whether qdiag can run it, and what a scheme would quantize of it.
+
+    Captures the network, lists its inputs, outputs and operations, says what stays in float and
+    why, and which task it is taken for. It is run on one batch whose values mean nothing, so that
+    this takes seconds, and nothing that is printed here depends on those values.
+    """
+    stdout_is_taken = check_single_stdout(json, None)
+    resolved = scheme.resolved
+    watch = Stopwatch()
+    with running(replace(run, no_cache=True)) as session:
+        from qdiag.pipeline.operations.check import check_subject
+
+        result = check_subject(session, open_subject(model), resolved, parse_shape(model.input_shape))
+    write_result(json, result)
+    if not stdout_is_taken:
+        from qdiag.cli.tables.operations.check import print_check
+
+        words = option_words(replace(model, input_shape=None), DataOptions(data="photos/"), scheme)
+        line = command_line(["diagnose", as_argument(model.model), *words, "-o", "reports/run1"])
+        print_check(stdout_console(), result, [line])
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)

@@ -1,0 +1,1 @@
+"""What operations a network has: the result of `qdiag check`."""

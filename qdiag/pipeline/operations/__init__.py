@@ -1,0 +1,1 @@
+"""What operations a network has, before anything is measured."""

@@ -1,0 +1,1 @@
+"""Sentences on the operations of a network."""
