@@ -1,6 +1,7 @@
 """From the bytes of a LiteRT file to a network."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from qdiag.litert.read import parse
 from qdiag.litert.writer import FixedBatchError, Writer
 from qdiag.onnx.load import finished
 from qdiag.onnx.model import OnnxGraph, OnnxInput
+from qdiag.onnx.quantized.strip import is_quantized, stripped
 
 _SHOWN = 8
 _OPSET = 20
@@ -23,8 +25,12 @@ _ONE_READ = {"RESHAPE": (0,), "RESIZE_BILINEAR": (0,), "RESIZE_NEAREST_NEIGHBOR"
 """Operators whose sizes are taken from the declared shape of their output; what computes them is not needed."""
 
 
-def load_network(content: bytes, at: str) -> LitertNetwork:
-    """The network of a LiteRT file, with the numbers that its integers stand for where it is quantized.
+def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> LitertNetwork:
+    """The network of a LiteRT file; of a quantized one, the float network inside it, with what the file says beside it.
+
+    Args:
+        kept: tensors that stay apart although their operations could be read as one, because a quantized file of the
+            same network has quantizers there.
 
     Raises:
         LoadError: the file cannot be read, leaves sizes of images free, or has operators that are not known; all of
@@ -33,14 +39,17 @@ def load_network(content: bytes, at: str) -> LitertNetwork:
     source = _needed(parse(content, at))
     _check(source, at)
     try:
-        graph = rewritten(source)
+        graph, integers = rewritten(source), None
+        if is_quantized(graph):
+            graph, integers = stripped(graph, "LiteRT")
+            kept = (*kept, *integers.outputs)
     except LoadError as error:
         error.at = error.at or at
         raise
     # what a damaged file says of shapes fails in as many ways as there are operators
     except (ValueError, TypeError, IndexError, KeyError, AssertionError, OverflowError, ZeroDivisionError) as error:
         raise LoadError(f"the network does not fit together: {first_line(error)}", at=at) from error
-    network = finished(graph, at, partial(LitertNetwork, source=source))
+    network = finished(graph, at, partial(LitertNetwork, source=source, integers=integers), kept)
     assert isinstance(network, LitertNetwork)
     return network
 
@@ -64,11 +73,13 @@ def _written(source: LiteGraph, *, is_free: bool) -> OnnxGraph:
         shape = tensor.shape if len(tensor.shape) != 4 else tuple(tensor.shape[axis] for axis in (0, 3, 1, 2))
         dims = (None, *shape[1:]) if is_free else shape
         kind = np.dtype(np.float32) if tensor.quantization is not None else tensor.dtype
-        inputs.append(OnnxInput(writer.put(place, "first"), kind, dims))
+        inputs.append(OnnxInput(writer.enter(place, "first"), kind, dims))
         writer.sampled.add(place)
+    writer.settle()
     for operator in source.operators:
         call = Call(operator, writer)
         OPERATORS[operator.kind](call)
+        writer.settle()
         if call.is_sampled:
             writer.sampled.update(operator.outputs)
     outputs = tuple(writer.read(place, "first" if writer.has(place, "first") else "last") for place in source.outputs)

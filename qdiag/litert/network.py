@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from qdiag.errors import DataError
+from qdiag.integer_file import IntegerFile
 from qdiag.litert.model import LiteGraph
 from qdiag.litert.writer import TO_FIRST
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput
@@ -19,7 +20,7 @@ class LitertNetwork(OnnxNetwork):
     """Computes what the file says, in float.
 
     Args:
-        graph, layers, parameters: the rewritten network, see `OnnxNetwork`.
+        graph, layers, parameters, integers: the rewritten network, see `OnnxNetwork`.
         source: the file.
     """
 
@@ -28,9 +29,11 @@ class LitertNetwork(OnnxNetwork):
         graph: OnnxGraph,
         layers: OnnxGraph,
         parameters: Mapping[str, tuple[Array, bool]],
+        integers: IntegerFile | None = None,
+        *,
         source: LiteGraph,
     ) -> None:
-        super().__init__(graph, layers, parameters)
+        super().__init__(graph, layers, parameters, integers)
         self.source = source
 
     def _entered(self, scope: Scope, name: str, value: Value) -> Value:

@@ -7,16 +7,19 @@ one form, `last`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from qdiag.litert.model import Array, LiteGraph
+from qdiag.litert.model import Array, LiteGraph, LiteTensor
 from qdiag.onnx.model import LAYERS, OnnxNode
 
 Form = Literal["first", "last"]
 TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+BEFORE = "_quantized"
+"""Behind the name of a value that becomes integers, and of integers that become a value: the tensor has it without."""
+_TURNED = "channels first"
 
 
 class FixedBatchError(Exception):
@@ -40,6 +43,7 @@ class Writer:
         self.sampled: set[int] = set()
         self._names: dict[tuple[int, Form], str] = {}
         self._used: Counter[str] = Counter()
+        self._late: list[OnnxNode] = []
 
     def rank(self, place: int) -> int:
         """How many axes a tensor has."""
@@ -50,23 +54,58 @@ class Writer:
         return self.graph.tensors[place].data is not None or (place, form) in self._names
 
     def put(self, place: int, form: Form) -> str:
-        """The name under which a node gives the tensor in this form."""
-        key: tuple[int, Form] = (place, form if self.rank(place) == 4 else "last")
-        name = self.graph.tensors[place].name
-        self._names[key] = self.unique(name)
-        return self._names[key]
+        """The name under which a node gives the tensor in this form; where that is quantized, it goes on to be."""
+        tensor = self.graph.tensors[place]
+        name = self.unique(tensor.name)
+        if tensor.quantization is None:
+            self._names[self._key(place, form)] = name
+            return name
+        before = f"{name}{BEFORE}"
+        self.quantize(place, form, before, name)
+        return before
+
+    def enter(self, place: int, form: Form) -> str:
+        """The name of an input of the network, which is given in float."""
+        name = self.unique(self.graph.tensors[place].name)
+        self._names[self._key(place, form)] = name
+        if self.graph.tensors[place].quantization is not None:
+            self.quantize(place, form, name, f"{name}/dequantized")
+        return name
+
+    def quantize(self, place: int, form: Form, source: str, name: str) -> None:
+        """The tensor in this form as the numbers that its integers stand for, under this name."""
+        tensor = self.graph.tensors[place]
+        assert tensor.quantization is not None
+        numbers = [
+            self.constant(f"{name}/scale", tensor.quantization.scales.reshape(()), "computed"),
+            self.constant(
+                f"{name}/zero point", tensor.quantization.zero_points.reshape(()).astype(tensor.dtype), "computed"
+            ),
+        ]
+        self._late += [
+            OnnxNode("QuantizeLinear", "", f"{name}/quantize", (source, *numbers), (f"{name}/integers",), {}),
+            OnnxNode("DequantizeLinear", "", f"{name}/dequantize", (f"{name}/integers", *numbers), (name,), {}),
+        ]
+        self._names[self._key(place, form)] = name
+
+    def settle(self) -> None:
+        """Puts what quantizes values behind the operator that gives them."""
+        self.nodes += self._late
+        self._late = []
+
+    def _key(self, place: int, form: Form) -> tuple[int, Form]:
+        return place, form if self.rank(place) == 4 else "last"
 
     def read(self, place: int, form: Form) -> str:
         """The name of the tensor in this form; a node in front makes it of the other one where that is known alone."""
-        key: tuple[int, Form] = (place, form if self.rank(place) == 4 else "last")
+        key = self._key(place, form)
         if key in self._names:
             return self._names[key]
         tensor = self.graph.tensors[place]
         if tensor.data is not None:
-            values = tensor.floats
-            assert values is not None
-            moved = values.transpose(TO_FIRST) if key[1] == "first" else values
-            self._names[key] = self.constant(tensor.name, moved, "channels first" if key[1] == "first" else "")
+            is_turned = key[1] == "first"
+            order = TO_FIRST if is_turned else tuple(range(len(tensor.shape)))
+            self._names[key] = self.stored(tensor, lambda values: values.transpose(order), _TURNED if is_turned else "")
             return self._names[key]
         other: tuple[int, Form] = (place, "last" if key[1] == "first" else "first")
         if other not in self._names:
@@ -76,6 +115,31 @@ class Writer:
         self.node("Transpose", [self._names[other]], [name], name, perm=list(order))
         self._names[key] = name
         return name
+
+    def stored(self, tensor: LiteTensor, move: Callable[[Array], Array], form: str = "") -> str:
+        """A constant of the file, moved to where it belongs; integers stand for numbers as they do in the file.
+
+        Args:
+            move: to another shape, or another order of axes. form: what that is.
+        """
+        assert tensor.data is not None
+        if tensor.quantization is None:
+            values = tensor.floats
+            assert values is not None
+            return self.constant(tensor.name, move(values), form)
+        name = self.unique(tensor.name)
+        integers, scales = move(tensor.data), tensor.quantization.scales
+        numbers = (scales, tensor.quantization.zero_points.astype(tensor.dtype))
+        numbers = numbers if scales.size > 1 else (numbers[0].reshape(()), numbers[1].reshape(()))
+        places = [
+            self.constant(f"{name}{BEFORE}", integers, "computed"),
+            self.constant(f"{name}/scale", numbers[0], "computed"),
+            self.constant(f"{name}/zero point", numbers[1], "computed"),
+        ]
+        axis = _axis_behind(tensor, move) if scales.size > 1 else 0
+        self.node("DequantizeLinear", places, [f"{name}/dequantized"], f"{name}/dequantize", axis=axis)
+        self.forms[name] = (name, form)
+        return f"{name}/dequantized"
 
     def constant(self, name: str, values: Array, form: str = "") -> str:
         """A constant under this name, or one like it; `form` says what was done with the tensor of the file."""
@@ -101,3 +165,14 @@ class Writer:
         """A name that no value has yet."""
         self._used[name] += 1
         return name if self._used[name] == 1 else self.unique(f"{name}#{self._used[name]}")
+
+
+def _axis_behind(tensor: LiteTensor, move: Callable[[Array], Array]) -> int:
+    """Where the axis of the channels goes."""
+    assert tensor.quantization is not None
+    shape = [1] * len(tensor.shape)
+    shape[tensor.quantization.axis] = -1
+    channels = np.arange(tensor.shape[tensor.quantization.axis]).reshape(shape)
+    moved = move(np.broadcast_to(channels, tensor.shape).copy())
+    ends = [bool((np.diff(moved, axis=axis) != 0).any()) for axis in range(moved.ndim)]
+    return ends.index(True) if True in ends else 0

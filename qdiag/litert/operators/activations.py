@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from qdiag.litert.call import Call, Rule
+from qdiag.litert.model import Array
 from qdiag.litert.operators.arithmetic import unary
 from qdiag.litert.writer import TO_FIRST
 
@@ -26,13 +27,15 @@ def _prelu(call: Call) -> None:
     """The slopes have the axes of the value behind that of the samples."""
     form, slopes = call.form, call.known(1)
     rank = len(call.tensor(0).shape)
-    slopes = slopes.reshape((1,) * (rank - slopes.ndim) + slopes.shape)
-    if slopes.shape[0] != 1:
+    if slopes.ndim == rank and slopes.shape[0] != 1:
         call.needs_fixed_batch()
-    if form == "first":
-        slopes = slopes.transpose(TO_FIRST)
-    slopes = slopes[0] if slopes.shape[0] == 1 and rank > 1 else slopes
-    call.node("PRelu", [call.read(0, form), call.writer.constant(call.tensor(1).name, slopes)], call.put(form))
+
+    def moved(values: Array) -> Array:
+        values = values.reshape((1,) * (rank - values.ndim) + values.shape)
+        values = values.transpose(TO_FIRST) if form == "first" else values
+        return values[0] if values.shape[0] == 1 and rank > 1 else values
+
+    call.node("PRelu", [call.read(0, form), call.writer.stored(call.tensor(1), moved)], call.put(form))
 
 
 def _elu(call: Call) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from qdiag.litert.call import Call, Rule
+from qdiag.litert.model import Array
 from qdiag.litert.writer import TO_FIRST, Form
 
 
@@ -18,14 +19,16 @@ def operands(call: Call) -> tuple[list[str], Form]:
         if tensor.data is not None and own == rank and rank and tensor.shape[0] != 1:
             call.needs_fixed_batch()
         if form == "first" and 0 < own < 4:
-            values = call.known(index)
-            moved = values.reshape((1,) * (4 - own) + values.shape).transpose(TO_FIRST)
-            names.append(call.writer.constant(tensor.name, moved, "channels first"))
+            names.append(call.writer.stored(tensor, _as_image, "channels first"))
         else:
             names.append(call.read(index, form))
     if any(call.tensor(i).data is None and ranks[i] < rank for i in range(len(ranks))):
         call.needs_fixed_batch()
     return names, form
+
+
+def _as_image(values: Array) -> Array:
+    return values.reshape((1,) * (4 - values.ndim) + values.shape).transpose(TO_FIRST)
 
 
 def _two(op: str) -> Rule:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from qdiag.litert.call import Call, Rule, same_padding
 from qdiag.litert.model import Array
 
@@ -27,15 +25,15 @@ def _weight(call: Call, index: int, order: tuple[int, ...], form: str) -> tuple[
     values = call.known(index)
     if values.ndim != 4:
         raise call.error(f"a weight of shape {values.shape}")
-    moved = values.transpose(order)
-    return call.writer.constant(call.tensor(index).name, moved, form), moved
+    return call.writer.stored(call.tensor(index), lambda array: array.transpose(order), form), values.transpose(order)
 
 
 def bias_of(call: Call, index: int) -> list[str]:
     """The bias as a vector, where there is one."""
     if not call.has(index):
         return []
-    return [call.writer.constant(call.tensor(index).name, call.known(index).reshape(-1))]
+    call.known(index)
+    return [call.writer.stored(call.tensor(index), lambda array: array.reshape(-1))]
 
 
 def _conv(call: Call) -> None:
@@ -81,7 +79,7 @@ def flat_weight(call: Call, index: int) -> str:
     values = call.known(index)
     if values.ndim != 2:
         raise call.error(f"a weight of shape {values.shape}")
-    return call.writer.constant(call.tensor(index).name, np.ascontiguousarray(values))
+    return call.writer.stored(call.tensor(index), lambda array: array)
 
 
 OPERATORS: Mapping[str, Rule] = {

@@ -29,7 +29,7 @@ def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
     with open_regular(file.path) as stream:
         content = stream.read()
     probe(lambda: load_network(content, file.at), byte_count=file.byte_count, at=file.at)
-    network = load_network(content, file.at)
+    network = load_network(content, file.at, kept=options.kept)
     refuse_arch(file, options, "LiteRT")
     return LoadedModel(network, "litert", "LiteRT")
 
