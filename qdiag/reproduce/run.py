@@ -125,7 +125,7 @@ def run_experiment(
         seed_count=request.seeds,
         width=request.width,
         device=device_name(session.device),
-        machine=_machine(session.device),
+        machine=_machine(),
         threads=torch.get_num_threads(),
         seconds=time.perf_counter() - started,
     )
@@ -182,14 +182,8 @@ def _image_facts(images: ImageSet, seed: int) -> Images:
     )
 
 
-def _machine(device: torch.device) -> str:
-    """The processor as the operating system calls it, and the GPU where one was used."""
-    if device.type == "cuda":
-        return f"{_processor()}, {torch.cuda.get_device_name(device)}"
-    return _processor()
-
-
-def _processor() -> str:
+def _machine() -> str:
+    """The processor as the operating system calls it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -70,7 +70,8 @@ def test_torchrun_trains_on_a_gpu(tmp_path: Path) -> None:
     ]
     words += ["--scheme", "tf-uint8", "--set", "weights.bits=2", "--set", "activations.bits=4", "--device", "cuda"]
     words += ["--epochs", "2", "--train-batch", "16", "--learning-rate", "0.02", "--averaging-constant", "0.2"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     found = []
     for name, launch in (
         ("plain", []),
