@@ -21,14 +21,16 @@ from qdiag.capture.ops import convolution_groups, is_padded, kind_and_policy, we
 from qdiag.capture.program import Program
 from qdiag.capture.rewrites.functionalize import needs_full_functionalization
 from qdiag.capture.routes import quiet
+from qdiag.core.measures.bn import NormTensorNames
+from qdiag.onnx.recorder import LAYER_NAME
 
 
-def norms_of_program(exported: ExportedProgram) -> NormSites:
+def norms_of_program(exported: ExportedProgram, route: str = "exported program") -> NormSites:
     """The BatchNorms of a program, in graph order; the program is left as it was."""
     if needs_full_functionalization(exported):
         with quiet():
             exported = exported.run_decompositions({})
-    return norms_of_graph(program_from_export(exported, "exported_program"), "exported program")
+    return norms_of_graph(program_from_export(exported, "exported_program"), route)
 
 
 def norms_of_graph(program: Program, route: str = "graph") -> NormSites:
@@ -72,7 +74,14 @@ def _norm(program: Program, node: fx.Node) -> NormTensors:
         mean,
         variance,
         is_training=bool(node.args[5]),
+        stored=_stored_names(program, node),
     )
+
+
+def _stored_names(program: Program, node: fx.Node) -> NormTensorNames:
+    """Empty where a tensor is none of the network's own."""
+    gamma, beta, _, variance = (program.parameter_names.get(str(getattr(a, "target", "")), "") for a in node.args[1:5])
+    return NormTensorNames(gamma, beta, variance)
 
 
 def _layer(program: Program, node: fx.Node) -> LayerTensors:
@@ -80,7 +89,7 @@ def _layer(program: Program, node: fx.Node) -> LayerTensors:
     weight = _constant(program, node.args[1])
     assert weight is not None and isinstance(node.args[1], fx.Node)
     weight_name = program.parameter_names.get(str(node.args[1].target), "")
-    name = weight_name.rpartition(".")[0] or node.name
+    name = node.meta.get(LAYER_NAME) or weight_name.rpartition(".")[0] or node.name
     if kind == "linear":
         return LayerTensors(name, "linear", weight_name, weight)
     groups = convolution_groups(node)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from qdiag.capture.fold_rules import Candidate, choose, layer_after, layer_before
-from qdiag.core.measures.bn import Certainty, Direction, LayerKind, PairedBy, PairedLayer
+from qdiag.core.measures.bn import Certainty, Direction, LayerKind, NormTensorNames, PairedBy, PairedLayer
 from qdiag.numerics.batchnorm import batch_norm_affine
 
 UNTRACKED = "it keeps no running statistics: its gain changes with every batch"
@@ -20,8 +20,9 @@ class NormTensors:
     """One BatchNorm. Tensors are (C,), or None where it has none.
 
     Attributes:
-        name: module path; its tensors are `name.weight`, `name.bias`, `name.running_mean`, `name.running_var`.
+        name: module path, or what the file calls it.
         eps_is_assumed: a state dict does not hold it.
+        stored: names of its tensors; None where they are `name.weight`, `name.bias` and `name.running_var`.
     """
 
     name: str
@@ -33,6 +34,12 @@ class NormTensors:
     variance: Tensor | None
     eps_is_assumed: bool = False
     is_training: bool = False
+    stored: NormTensorNames | None = None
+
+    @property
+    def tensor_names(self) -> NormTensorNames:
+        prefix = f"{self.name}." if self.name else ""
+        return self.stored or NormTensorNames(f"{prefix}weight", f"{prefix}bias", f"{prefix}running_var")
 
 
 @dataclass(frozen=True)

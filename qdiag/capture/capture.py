@@ -115,7 +115,8 @@ def _keep_user_outputs(graph: fx.Graph, exported: ExportedProgram) -> tuple[str,
     values = list(output.args[0]) if isinstance(output.args[0], tuple | list) else [output.args[0]]
     specs = exported.graph_signature.output_specs
     shown = [v for v, spec in zip(values, specs, strict=True) if spec.kind is OutputKind.USER_OUTPUT]
-    paths = _output_paths(exported, len(shown))
+    named = [spec.target for spec in specs if spec.kind is OutputKind.USER_OUTPUT]
+    paths = [name or path for name, path in zip(named, _output_paths(exported, len(shown)), strict=True)]
     pairs = [(v, path) for v, path in zip(shown, paths, strict=True) if isinstance(v, fx.Node) and _may_be_tensor(v)]
     if not pairs:
         raise CaptureError("the network has no tensor output")

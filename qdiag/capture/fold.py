@@ -17,6 +17,7 @@ from qdiag.capture.program import Program
 from qdiag.core.measures.measurement import KeptBatchNorm
 from qdiag.numerics.batchnorm import ChannelAffine, batch_norm_affine, fold_after, fold_before
 from qdiag.numerics.low_bit import low_bit_format
+from qdiag.onnx.recorder import LAYER_NAME
 
 _BATCH_NORM = torch.ops.aten.batch_norm.default
 
@@ -77,7 +78,10 @@ def fold_batchnorms(program: Program, *, only: Container[str] | None = None) -> 
 
 
 def batch_norm_name(program: Program, node: fx.Node) -> str:
-    """Module path of a BatchNorm, from the names of its tensors."""
+    """Name of a BatchNorm: the one that its file gives it, otherwise its module path, from the names of its tensors."""
+    given = node.meta.get(LAYER_NAME)
+    if given is not None:
+        return str(given)
     for argument in node.args[1:5]:
         if isinstance(argument, fx.Node) and argument.target in program.parameter_names:
             return program.parameter_names[str(argument.target)].rpartition(".")[0]

@@ -147,11 +147,12 @@ class OnnxNetwork(nn.Module):
     def _program(
         self, scope: Recorder, specs: list[InputSpec], constants: list[InputSpec], found: list[Handle], arguments: Any
     ) -> ExportedProgram:
-        nodes = [handle for handle in found if isinstance(handle, fx.Node)]
+        shown = [(h, name) for h, name in zip(found, self._graph.outputs, strict=True) if isinstance(h, fx.Node)]
+        nodes = [node for node, _ in shown]
         scope.graph.output(tuple(nodes))
         order = [node.name for node in scope.graph.nodes if node.op == "placeholder"]
         inputs = sorted([*specs, *constants], key=lambda spec: order.index(spec.arg.name))
-        outputs = [OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(node.name), None) for node in nodes]
+        outputs = [OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(node.name), name) for node, name in shown]
         in_spec = pytree.tree_flatten(arguments)[1]
         out_spec = pytree.tree_flatten(self._outputs(list(range(len(nodes)))))[1]
         whole = ModuleCallSignature([], [], in_spec, out_spec)

@@ -83,7 +83,7 @@ def find_norms(model: Subject | NamedTensors, assumed_eps: float = ASSUMED_EPS) 
     if isinstance(network, OnnxNetwork):
         # shapes that the file spells out are computed here, for the first time
         probe(network.for_its_own_shape, limits=Limits.of_run(), at=model.source, deed="following its shapes")
-        return norms_of_program(network.for_its_own_shape())
+        return norms_of_program(network.for_its_own_shape(), "ONNX")
     if isinstance(network, torch.jit.ScriptModule):
         return norms_of_script(network)
     return norms_of_module(network)
@@ -95,6 +95,7 @@ def audit_site(site: NormSite, index: int, bits: int) -> BatchNormRecord:
     empty = BatchNormRecord(
         index=index,
         name=norm.name,
+        tensor_names=norm.tensor_names,
         call=site.call,
         call_count=site.call_count,
         channels=norm.channels,

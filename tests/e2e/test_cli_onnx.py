@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 pytest.importorskip("onnx_ir")
+import onnx
 import onnxruntime as ort
 
 from qdiag.cli.app import app
@@ -46,6 +47,27 @@ def test_a_repaired_file_runs_in_onnxruntime(folder: Path) -> None:
     x = RNG.standard_normal((4, 3, 8, 8)).astype(np.float32)
     old, new = (ort.InferenceSession(content).run(None, {"x": x})[0] for content in (before, after))
     assert 0.0 < np.abs(old - new).max() < 0.1
+
+
+def test_a_batchnorm_is_repaired_whatever_its_tensors_are_called(folder: Path) -> None:
+    """Exporters number the tensors of a file; a BatchNorm goes by the name of its node then too."""
+    model = onnx.load_from_string(small_cnn())
+    numbers = {tensor.name: f"t{i}" for i, tensor in enumerate(model.graph.initializer)}
+    for tensor in model.graph.initializer:
+        if tensor.name == "bn.running_var":
+            variance = onnx.numpy_helper.to_array(tensor).copy()
+            variance[3] = 1e-30  # the channel is dead
+            tensor.CopyFrom(onnx.numpy_helper.from_array(variance, tensor.name))
+        tensor.name = numbers[tensor.name]
+    for one in model.graph.node:
+        one.input[:] = [numbers.get(name, name) for name in one.input]
+    source, target = folder / "numbered.onnx", folder / "numbered.fixed.onnx"
+    source.write_bytes(model.SerializeToString())
+    assert "/bn /stem/Conv" in " ".join(run("bn", str(source)).split())
+    data = ["--data", str(folder / "data.npz"), "--float-bound", "1"]
+    assert "1 dead channel repaired" in run("fix-bn", str(source), "-o", str(target), "--method", "mean", *data)
+    (repaired,) = (t for t in onnx.load(target).graph.initializer if t.name == numbers["bn.running_var"])
+    assert np.isclose(onnx.numpy_helper.to_array(repaired)[3], np.delete(variance, 3).mean())
 
 
 def test_inputs_are_drawn_in_the_shape_that_the_file_declares(folder: Path) -> None:

@@ -105,16 +105,26 @@ class RangeCost:
 
 
 @dataclass(frozen=True, slots=True)
+class NormTensorNames:
+    """Names of the tensors of one BatchNorm in the network; empty where it has none of its own."""
+
+    gamma: str = ""
+    beta: str = ""
+    variance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BatchNormRecord:
     """One BatchNorm, at one of its calls.
 
     Attributes:
         index: position in the order of the graph, or of the modules where there is none.
-        name: module path. call: 1 for the first call of this module, 2 for the second, of `call_count`.
+        name: module path, or what the file calls it.
+        call: 1 for the first call of this module, 2 for the second, of `call_count`.
         channels: C.
         eps: added to the variance. eps_is_assumed: a bare state dict does not hold it.
         is_affine: gamma and beta are parameters. tracks_statistics: mean and variance are stored.
-        layer: where it folds into; None with a note that says why.
+        layer: where it folds into; None with a note that says why. tensor_names: of its own tensors.
         bits: of the weights that effective bits are counted from.
         gain, variance: per channel, (C,); empty without statistics.
         folded_max_abs: largest |folded weight| per channel, (C,); empty without a paired layer. For a BatchNorm before
@@ -138,6 +148,7 @@ class BatchNormRecord:
     variance: tuple[float, ...] = ()
     folded_max_abs: tuple[float, ...] = ()
     live_variance_median: float = math.nan
+    tensor_names: NormTensorNames = NormTensorNames()
     dead: tuple[DeadChannel, ...] = ()
     outliers: tuple[GainOutlier, ...] = ()
     range_cost: RangeCost | None = None
@@ -202,7 +213,7 @@ class BatchNormAudit:
     """Everything `qdiag bn` prints. What it sees is no cause yet: only a measurement says what a channel costs.
 
     Attributes:
-        route: what the pairs were read from: `fx`, `exported program`, `TorchScript`, `modules`, `state dict`.
+        route: what the pairs were read from: `fx`, `exported program`, `ONNX`, `TorchScript`, `modules`, `state dict`.
         bits: of the weights that effective bits are counted from.
     """
 

@@ -56,13 +56,13 @@ def propose(
         tensors: those of the network, by name; they are left as they are.
         channels: to be reset, dead or not.
     """
-    gamma_name, beta_name, variance_name = (_joined(record.name, x) for x in ("weight", "bias", "running_var"))
-    changed_name = variance_name if method == "mean" else gamma_name
+    names = record.tensor_names
+    changed_name = names.variance if method == "mean" else names.gamma
     apart = {*channels, *record.dead_channels}
     live = [record.variance[c] for c in range(record.channels) if c not in apart]
     refusal = _refusal(record, tensors, changed_name, method, bool(live))
     mean = math.fsum(live) / len(live) if live else math.nan
-    gamma, beta = (tensors[name].detach() if name in tensors else None for name in (gamma_name, beta_name))
+    gamma, beta = (tensors[name].detach() if name in tensors else None for name in (names.gamma, names.beta))
     rows, edits = [], []
     for c in sorted(channels):
         g = 1.0 if gamma is None else float(gamma[c])
@@ -119,17 +119,14 @@ def without_channels(
     return tuple(found)
 
 
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
 def _refusal(
     record: BatchNormRecord, tensors: Mapping[str, Tensor], changed: str, method: Method, has_live: bool
 ) -> tuple[str, Method | None] | None:
     if method == "constant" and not record.is_affine:
         return f"the model stores no {changed} of its own that could be zero", "mean"
     if changed not in tensors or tensors[changed].shape != (record.channels,):
-        return f"the model stores no {changed} of its own", None
+        what = changed or f"{'variance' if method == 'mean' else 'gamma'} of {record.name or 'this BatchNorm'}"
+        return f"the model stores no {what} of its own", None
     if method == "mean" and not has_live:
         return "no live channel is left to take the mean variance of", "constant"
     return None

@@ -38,8 +38,9 @@ def test_layers_and_parameters_keep_their_names(tmp_path: Path) -> None:
     assert set(dict(subject.model.named_buffers())) == {"bn.running_mean", "bn.running_var"}
     program = capture(subject, Batch((torch.randn(2, 3, 8, 8),)))
     assert (program.route, program.batch_size, program.skipped) == ("onnx", None, ())
+    assert program.output_names == ("y",)
     folded = fold_batchnorms(program)
-    assert [f.norm for f in folded.folded] == ["bn"]
+    assert [f.norm for f in folded.folded] == ["/bn"]
     layers = group_layers(folded.program).layers
     assert [layer.name for layer in layers] == [
         "input:x",
@@ -197,4 +198,4 @@ def test_batchnorms_of_a_file_by_its_graph(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(small_cnn())
     (site,) = find_norms(load_subject(path)).sites
-    assert (site.norm.name, site.layer is not None) == ("bn", True)
+    assert (site.norm.name, site.layer is not None) == ("/bn", True)
