@@ -80,7 +80,7 @@ def repair_model(
     audit = audited(audit_batchnorms(subject, program=experiment.case.program), options.threshold)
     probe = FloatProbe(subject, experiment.case.program, experiment.case.tasks, session.device)
     stored = experiment.capture.stored_ranges
-    repairing = _Repairing(experiment.case, RepairContext(audit, session=session), probe, options, stored)
+    repairing = Repairing(experiment.case, RepairContext(audit, session=session), probe, options, stored)
     with session.watch.stage("repair"), naming(datasets.evaluation):
         steps = tuple(repairing.make(name) for name in options.repairs)
     result = ModelRepair(
@@ -139,11 +139,12 @@ def chosen_batchnorms(audit: BatchNormAudit, patterns: Sequence[str]) -> dict[st
     return {name: by_name[name] for name in chosen}
 
 
-class _Repairing:
+class Repairing:
     """The case as far as it is repaired, and the tensors that make it so.
 
     Attributes:
-        written: the case as the tensors alone make it: a repair may hold in its case's plan what they hold.
+        case: repaired. written: the case as the tensors alone make it: a repair may hold in its case's plan what they
+            hold.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class _Repairing:
         options: RepairOptions,
         stored: Sequence[StoredRange],
     ) -> None:
-        self._case, self._context, self._probe, self._stored = case, context, probe, stored
+        self.case, self._context, self._probe, self._stored = case, context, probe, stored
         self._bound = options.float_bound
         self._sites = _sites(case, context, options)
         self.written = case
@@ -166,7 +167,7 @@ class _Repairing:
         refused = RepairStep(name)
         try:
             for headroom, treatment in self._treatments(name):
-                check_stored(self._stored, self._case, treatment.case)
+                check_stored(self._stored, self.case, treatment.case)
                 step, change, kept = self._judged(RepairStep(name, headroom=headroom), treatment)
                 if kept is not None:
                     self._take(kept, change)
@@ -180,16 +181,16 @@ class _Repairing:
         """Ways to make a repair, the one that changes most first."""
         repair = REPAIRS[name]
         if repair.ways is not None:
-            yield from repair.ways(self._case, self._sites, self._context)
+            yield from repair.ways(self.case, self._sites, self._context)
             return
-        treatment = repair.apply(self._case, self._sites, self._context)
+        treatment = repair.apply(self.case, self._sites, self._context)
         if not treatment.tensors:
             raise RepairRefused("the model has no bias or beta of its own that could hold it")
         yield None, treatment
 
     def _judged(self, step: RepairStep, treatment: Treatment) -> tuple[RepairStep, FloatChange, Treatment | None]:
         """The treatment as far as the float network bears it; None when it bears nothing of it."""
-        session, measured = self._context.session, self._case.measured
+        session, measured = self._context.session, self.case.measured
         rows, reasons = treatment.batchnorms, dict[tuple[str, int], str]()
         if treatment.edits:
             kept = keep_within(session, self._probe, measured, treatment.edits, self._bound, base=self.changes)
@@ -197,7 +198,7 @@ class _Repairing:
             if kept.refused:
                 reasons = {place: self._too_much(share) for place, share in kept.refused.items()}
                 sites = [FindingSite(edit.layer, (edit.channel,)) for edit in kept.edits]
-                treatment = REPAIRS[step.repair].apply(self._case, sites, self._context) if sites else treatment
+                treatment = REPAIRS[step.repair].apply(self.case, sites, self._context) if sites else treatment
         else:
             change = float_change(session, self._probe, measured, {**self.changes, **treatment.tensors})
             moved = change.relative_delta
@@ -211,7 +212,7 @@ class _Repairing:
         return step, change, treatment
 
     def _take(self, treatment: Treatment, change: FloatChange) -> None:
-        self._case, self.change = treatment.case, change
+        self.case, self.change = treatment.case, change
         self.changes = {**self.changes, **treatment.tensors}
         if treatment.moves_float:
             self.written = treatment.case

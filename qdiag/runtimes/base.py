@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from qdiag.core.measures.deployed.operations import RuntimeOperations
+
 Array = npt.NDArray[Any]
 
 
@@ -28,33 +30,6 @@ class IntegerTensor:
 
 
 @dataclass(frozen=True)
-class FloatOperation:
-    """An operation that the runtime computes in float: its operator, and its name in the file."""
-
-    op: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Operations:
-    """What a runtime computes with after it has optimized a file.
-
-    Attributes:
-        integer: how many operations there are of each operator that computes with integers.
-        moving: the same for operators that move integers and compute nothing.
-        floating: every operation in float, apart from those that only quantize and dequantize.
-    """
-
-    integer: Mapping[str, int]
-    moving: Mapping[str, int]
-    floating: tuple[FloatOperation, ...]
-
-    @property
-    def integer_count(self) -> int:
-        return sum(self.integer.values())
-
-
-@dataclass(frozen=True)
 class RuntimeResult:
     """What one batch gave.
 
@@ -68,18 +43,27 @@ class RuntimeResult:
 
 
 class DeployedNetwork(Protocol):
-    """A quantized file in its runtime.
+    """A quantized file in its runtime."""
 
-    Attributes:
-        runtime: name and version, for results.
-        inputs, outputs: names, in the order of the file.
-        tensors: activations that the file holds as integers, by name, in the order in which they are computed.
-    """
+    @property
+    def runtime(self) -> str:
+        """Name and version, for results."""
+        ...
 
-    runtime: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    tensors: Mapping[str, IntegerTensor]
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names, in the order of the file."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names, in the order of the file."""
+        ...
+
+    @property
+    def tensors(self) -> Mapping[str, IntegerTensor]:
+        """Activations that the file holds as integers, by name, in the order in which they are computed."""
+        ...
 
     def run(self, inputs: Mapping[str, Array], integers: Sequence[str] = ()) -> RuntimeResult:
         """One batch.
@@ -90,9 +74,11 @@ class DeployedNetwork(Protocol):
         Raises:
             DataError: the inputs do not fit the network.
         """
+        ...
 
-    def operations(self) -> Operations:
+    def operations(self) -> RuntimeOperations:
         """What it computes with."""
+        ...
 
 
 class Runtime(Protocol):
@@ -107,3 +93,4 @@ class Runtime(Protocol):
         Raises:
             LoadError: the runtime does not take the file, or is not installed.
         """
+        ...

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from qdiag.core.measures.deployed.operations import FloatOperation, RuntimeOperations
 from qdiag.errors import DataError, LoadError, first_line
-from qdiag.runtimes.base import Array, FloatOperation, IntegerTensor, Operations, RuntimeResult
+from qdiag.runtimes.base import Array, IntegerTensor, RuntimeResult
 
 INSTALL_HINT = "pip install 'qdiag[onnx,ort]'"
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
@@ -75,14 +76,14 @@ class OnnxruntimeNetwork:
         by_name = dict(zip(names, values, strict=True))
         return RuntimeResult({n: by_name[n] for n in self.outputs}, {n: by_name[n] for n in wanted})
 
-    def operations(self) -> Operations:
+    def operations(self) -> RuntimeOperations:
         """Of the graph that onnxruntime makes of the file with all optimizations."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "optimized.onnx"
             self._session(self.content, str(path))
             graph = self._onnx.load(str(path), load_external_data=False).graph
         names = {output: node.name for node in self._model.graph.node for output in node.output if node.name}
-        return _operations(graph, names)
+        return _operations(self.runtime, graph, names)
 
     def _open(self, integers: Sequence[str]) -> Any:
         if not integers:
@@ -162,7 +163,7 @@ def _integer_tensor(node: Any, constants: Mapping[str, Array]) -> IntegerTensor:
     )
 
 
-def _operations(graph: Any, names: Mapping[str, str]) -> Operations:
+def _operations(runtime: str, graph: Any, names: Mapping[str, str]) -> RuntimeOperations:
     """Integer operators by their names; what moves values counts by the type of what it moves.
 
     Args:
@@ -189,7 +190,7 @@ def _operations(graph: Any, names: Mapping[str, str]) -> Operations:
         elif node.op_type not in _MOVING and (node.op_type, len(node.input)) != _NOTHING_DONE:
             name = plain_name(node.name or node.output[0])
             floating.append(FloatOperation(node.op_type, names.get(name, name)))
-    return Operations(dict(integer), dict(moving), tuple(floating))
+    return RuntimeOperations(runtime, dict(integer), dict(moving), tuple(floating))
 
 
 _EIGHT_BIT_TYPES, _INT64 = (2, 3), 7

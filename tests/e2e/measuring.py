@@ -22,6 +22,7 @@ COMMANDS: dict[str, list[str]] = {
         *("qat", "--epochs", "1", "--train-batch", "8", "--learning-rate", "0.01", "--layers", "7"),
         *("-o", "{folder}/trained.pt2", "--force"),
     ],
+    "export": ["export", "-o", "{folder}/int8.onnx", "--force", "--with", "equalize"],
     "rank": ["rank"],
     "sensitivity": ["sensitivity"],
     "diagnose": ["diagnose"],

@@ -47,6 +47,9 @@ NO_PATHS = {
 }
 """Parameters that take text which names no file; a new one is put here, or gets a role."""
 
+_ONE_FILE = ("fix-bn", "fold", "repair", "qat", "export")
+"""Commands whose output is one file, which --force replaces."""
+
 INPUTS = {
     "model": "net.pt",
     "quantized": "int8.onnx",
@@ -171,7 +174,7 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         words = line_of(command)
         target = inputs / "link.png"  # --plot takes nothing else
         target.hardlink_to(inputs / file)
-        if output in ("out", "output") and command not in ("fix-bn", "fold", "repair", "qat"):
+        if output in ("out", "output") and command not in _ONE_FILE:
             (inputs / "folder").mkdir(exist_ok=True)
             role = role_of(annotation)
             assert isinstance(role, Writes)
@@ -180,7 +183,7 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         else:
             words += [*flag(output, annotation), str(target)]
         words += ["--update-baseline"] if output == "baseline" else []
-        words += ["--force"] if command in ("fix-bn", "fold", "repair", "qat") else []
+        words += ["--force"] if command in _ONE_FILE else []
         before = contents(inputs)
         assert run(words) == 2
         error = capsys.readouterr().err

@@ -37,8 +37,8 @@ def write_weights(graph: GraphWriter, network: Network, plan: QuantPlan, layer: 
     kind = own.bias or plan.scheme.bias_of(layer.name)
     if own.weight is None or operands is None or kind != "int32":
         return weight, graph.constant(bias_name, _array(bias))
-    float_bias = _float_bias(network, plan, layer)
-    return weight, _integer_bias(graph, bias_name, float_bias, operands, layer)
+    scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=torch.device("cpu"))
+    return weight, _integer_bias(graph, bias_name, _bias_integers(network, plan, layer, scale), scale)
 
 
 def _integer_weight(graph: GraphWriter, name: str, weight: Tensor, quantizer: object, layer: Layer) -> str:
@@ -53,23 +53,22 @@ def _integer_weight(graph: GraphWriter, name: str, weight: Tensor, quantizer: ob
     return graph.dequantized(graph.constant(f"{name}_quantized", integers), affine, name)
 
 
-def _float_bias(network: Network, plan: QuantPlan, layer: Layer) -> Tensor:
-    """What is made an integer: the bias with the shift that the plan adds to it."""
-    shift = plan.layers[layer.name].bias_shift
-    bias = network.program.constants[layer.bias].detach().cpu() if layer.bias else None
-    if shift is None:
-        assert bias is not None
-        return bias
-    return shift.cpu() if bias is None else bias + shift.cpu()
-
-
-def _integer_bias(graph: GraphWriter, name: str, bias: Tensor, operands: tuple[Affine, Affine], layer: Layer) -> str:
-    """int32 at `scale_in * scale_w` (arXiv 1712.05877, eq. 11), saturated."""
-    scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=torch.device("cpu"))
+def _bias_integers(network: Network, plan: QuantPlan, layer: Layer, scale: Tensor) -> Tensor:
+    """int32 at `scale_in * scale_w` (arXiv 1712.05877, eq. 11), saturated, or as a file has them."""
+    own = plan.layers[layer.name]
+    stored = own.stored_bias if own.bias_shift is None and own.bias is None else None
+    if stored is not None and stored.fits(plan.integer_operands(layer)):
+        return stored.integers.cpu().to(torch.int32)
+    bias = network.program.constants[layer.bias].detach().cpu() if layer.bias else torch.zeros(())
+    if own.bias_shift is not None:
+        bias = bias + own.bias_shift.cpu()
     limit = math.ldexp(1.0, 31)
-    integers = torch.round(bias.double() / scale).clamp(-limit, limit - 1).to(torch.int32).numpy()
+    return torch.round(bias.double() / scale).clamp(-limit, limit - 1).to(torch.int32)
+
+
+def _integer_bias(graph: GraphWriter, name: str, integers: Tensor, scale: Tensor) -> str:
     inputs = [
-        graph.constant(f"{name}_quantized", integers),
+        graph.constant(f"{name}_quantized", integers.numpy()),
         graph.constant(f"{name}_scale", scale.float().numpy()),
         graph.constant(f"{name}_zero_point", np.zeros(tuple(scale.shape), np.int32)),
     ]

@@ -14,6 +14,8 @@ from qdiag.core.measures.branches import (
     Condition,
     NormFigures,
 )
+from qdiag.core.measures.deployed.export import ExportReport
+from qdiag.core.measures.deployed.operations import RuntimeOperations
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
 from qdiag.core.measures.operations.model_check import ModelCheck
 from qdiag.core.measures.sensitivity import Sensitivity
@@ -35,6 +37,7 @@ Result = (
     | FoldReport
     | ModelCheck
     | Reproduction
+    | ExportReport
 )
 
 _DERIVED: dict[type, Sequence[str]] = {
@@ -53,6 +56,7 @@ _DERIVED: dict[type, Sequence[str]] = {
     ModelCheck: ("layer_count", "quantized_count"),
     Cell: ("mean", "spread"),
     Reproduction: ("cells",),
+    RuntimeOperations: ("integer_count",),
 }
 
 

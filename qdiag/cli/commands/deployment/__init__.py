@@ -1,0 +1,1 @@
+"""Commands that write integer files, and that run them in their runtime."""

@@ -1,0 +1,146 @@
+"""`qdiag export`: the diagnosed and repaired plan as a file of integers."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption, QuantizedOption
+from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.panels import output_option, repair_option
+from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.repair import RepairBoundOption, RepairLayersOption, repair_names
+from qdiag.cli.options.roles import Reads, Writes, result_files
+from qdiag.cli.options.scheme import SchemeOptions
+from qdiag.cli.run import RunOptions, running
+from qdiag.cli.tables.deployment.export import print_export
+from qdiag.core.scheme import QuantScheme
+from qdiag.errors import ConfigError, WriteError
+from qdiag.files.atomic import check_writable, write_file
+
+if TYPE_CHECKING:
+    from qdiag.pipeline.export.repaired import WantedRepair
+
+EXPORT_EPILOG = """
+[bold]Examples[/]
+
+QDQ ONNX for onnxruntime:  [cyan]qdiag export net.pt2 -o int8.onnx --data photos/ --preset imagenet[/]
+
+Repaired first:  [cyan]qdiag export net.pt2 --with equalize,correct_bias -o int8.onnx --data images.npz[/]
+
+What a diagnosis proposes:  [cyan]qdiag export net.pt2 --repairs-of reports/run1 -o int8.onnx --data images.npz[/]
+
+A layer in float:  [cyan]qdiag export net.pt2 -o int8.onnx --data images.npz --set 'float_layers=["head"]'[/]
+
+[bold]Exit codes[/]
+
+0 written;  1 written, but the runtime computes layers in float that have integers in the plan;  2 wrong usage, a model
+or data that cannot be used, or no file could be written;  130 interrupted.
+"""
+
+ExportedOption = Annotated[
+    Path | None,
+    output_option("--out", "-o", metavar="FILE.onnx", help="The file; its suffix says the format."),
+    Writes(),
+]
+ReplaceOption = Annotated[bool, output_option("--force", help="Replace the file if it is there.")]
+MadeOption = Annotated[
+    list[str] | None,
+    repair_option(
+        "--with",
+        metavar="REPAIR[,REPAIR...]",
+        help="Made first, in the order given: repairs of the weights, as qdiag repair makes them, or of the plan.",
+    ),
+]
+RepairsOfOption = Annotated[
+    Path | None,
+    repair_option(
+        "--repairs-of",
+        metavar="DIAGNOSIS",
+        help="Make the repairs that a stored diagnosis proposes, at its layers and under its scheme: diagnosis.json, "
+        "or the folder that qdiag diagnose -o wrote.",
+    ),
+    Reads(result_files),
+]
+
+
+@partial(expand, without=("targets",))
+def export(
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: SchemeOptions,
+    quantized: QuantizedOption = None,
+    output: ExportedOption = None,
+    force: ReplaceOption = False,
+    with_: MadeOption = None,
+    layers: RepairLayersOption = None,
+    diagnosis: RepairsOfOption = None,
+    float_bound: RepairBoundOption = 1e-3,
+    json: JsonOption = None,
+    *,
+    run: RunOptions,
+) -> None:
+    """Write the quantized network as a file of integers, with repairs made first.
+
+    The network is calibrated as in every other command, and its plan is written: scales, zero
+    points, integer weights and int32 biases. Layers that the scheme keeps in float stay in float.
+    Nodes have the names of the layers, so that Netron finds them.
+
+    Then the file is opened in its runtime, and the operations that it computes with integers are
+    counted after its optimizer; those in float are named.
+    """
+    stdout_is_taken = check_single_stdout(json, None)
+    if output is None:
+        raise ConfigError("no place for the file", at="-o", hint="give -o int8.onnx")
+    _check_target(output, force=force)
+    if diagnosis is not None and with_:
+        raise ConfigError("--with and --repairs-of exclude each other", hint="leave one away")
+    resolved, wanted = scheme.resolved, tuple(repair_names(with_ or []))
+    watch = Stopwatch()
+    from qdiag.pipeline.export.export import export_experiment
+    from qdiag.pipeline.export.formats import format_of
+    from qdiag.pipeline.export.repaired import WantedRepair, check_wanted
+
+    form = format_of(str(output))
+    steps = tuple(WantedRepair(name, tuple(layers or ())) for name in wanted)
+    if diagnosis is not None:
+        resolved, steps = _proposed(diagnosis)
+    check_wanted(steps)
+    with running(run, seed=data.seed) as session:
+        experiment = open_experiment(session, model, data, resolved, None, quantized)
+        exported = export_experiment(session, experiment, form, steps, float_bound=float_bound)
+    write_file(output, exported.file.content)
+    report = replace(exported.report, written_to=str(output))
+    write_result(json, report)
+    if not stdout_is_taken:
+        print_export(stdout_console(), report)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    raise typer.Exit(report.exit_code)
+
+
+def _check_target(output: Path, *, force: bool) -> None:
+    check_writable(output)
+    if output.exists() and not force:
+        raise WriteError(
+            "the file is there already", at=str(output), hint="give another name, or --force to replace it"
+        )
+
+
+def _proposed(diagnosis: Path) -> "tuple[QuantScheme, tuple[WantedRepair, ...]]":
+    """The scheme of a diagnosis, and the steps of its sequence of repairs."""
+    from qdiag.pipeline.export.repaired import WantedRepair
+    from qdiag.writers.json.diagnosis import read_diagnosis
+
+    found = read_diagnosis(diagnosis)
+    steps = found.ranking.waterfall
+    if not steps:
+        raise ConfigError(
+            "the diagnosis proposes no repair", at=str(diagnosis), hint="leave --repairs-of away to export it as it is"
+        )
+    return found.measurement.scheme, tuple(WantedRepair(step.repair, step.layers) for step in steps)

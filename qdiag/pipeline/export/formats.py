@@ -1,0 +1,70 @@
+"""Formats of integer files: by the suffix of a file, what writes it and what runs it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from qdiag.core.measures.deployed.export import GraphOrigin
+from qdiag.errors import ConfigError
+from qdiag.exporters.onnx.write import write_qdq
+from qdiag.runtimes.base import DeployedNetwork
+from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
+from qdiag.simulate.case import Case
+from qdiag.subject import Subject
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """What an exporter gives.
+
+    Attributes:
+        content: the bytes of the file.
+        integers: by layer, input and constant operand, the name of its integer tensor in the file.
+        graph, why_captured: see `ExportReport`.
+    """
+
+    content: bytes
+    integers: Mapping[str, str]
+    graph: GraphOrigin = "captured"
+    why_captured: str | None = None
+
+
+@dataclass(frozen=True)
+class IntegerFormat:
+    """One format.
+
+    Attributes:
+        name: for tables. runtime: as users name it.
+        integer_kinds: kinds of layers that the runtime always computes with integers where the plan has them so.
+    """
+
+    name: str
+    runtime: str
+    write: Callable[[Subject, Case], WrittenFile]
+    open: Callable[[bytes, str], DeployedNetwork]
+    integer_kinds: frozenset[str] = frozenset()
+
+
+def _onnx(subject: Subject, case: Case) -> WrittenFile:
+    del subject
+    file = write_qdq(case.network, case.plan, next(iter(case.calibration)))
+    return WrittenFile(file.content, file.integers)
+
+
+QDQ_ONNX = IntegerFormat(
+    "QDQ ONNX", "ort", _onnx, OnnxruntimeNetwork, frozenset({"conv", "linear", "matmul", "add", "mul", "concat"})
+)
+FORMATS: Mapping[str, IntegerFormat] = {".onnx": QDQ_ONNX}
+"""By the suffix of the file that is written."""
+
+
+def format_of(path: str) -> IntegerFormat:
+    """The format that a name ends in.
+
+    Raises:
+        ConfigError: none does.
+    """
+    for suffix, found in FORMATS.items():
+        if path.lower().endswith(suffix):
+            return found
+    endings = " or ".join(FORMATS)
+    raise ConfigError(f"{path} names no format of integer files", at="`output`", hint=f"end the name in {endings}")

@@ -1,0 +1,92 @@
+"""`qdiag export` from the command line to the file in onnxruntime."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qdiag.cli.app import run
+from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
+from qdiag.writers.json.diagnosis import diagnosis_to_json
+from tests.diagnoses import healthy_diagnosis
+from tests.e2e.measuring import make_inputs
+
+pytest.importorskip("onnxruntime")
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    make_inputs(folder)
+    return folder
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    data = ("--data", str(folder / "data.npz"), "--no-cache", "-q")
+    return ["export", str(folder / "net.pt2"), *data, *more]
+
+
+def deployed_accuracy(folder: Path, file: Path) -> float:
+    """Share of right answers of the file in onnxruntime."""
+    with np.load(folder / "data.npz") as data:
+        images, labels = data["images"], data["labels"]
+    (name,) = OnnxruntimeNetwork(file.read_bytes()).inputs
+    (answers,) = OnnxruntimeNetwork(file.read_bytes()).run({name: images}).outputs.values()
+    return float((answers.argmax(1) == labels).mean())
+
+
+def test_repaired_and_written(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    """What the repair gives back in the simulation is there in onnxruntime."""
+    plain, repaired = tmp_path / "int8.onnx", tmp_path / "repaired.onnx"
+    scheme = ("--scheme", "tf-uint8")
+    assert run(arguments(folder, "-o", str(plain), *scheme)) == 0
+    capsys.readouterr()
+    words = ("-o", str(repaired), "--with", "equalize,per_channel_weights", "--json", "-")
+    assert run(arguments(folder, *words, *scheme)) == 0
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert [(step["repair"], step["refused"]) for step in report["repairs"]] == [
+        ("equalize", None),
+        ("per_channel_weights", None),
+    ]
+    assert report["operations"]["integer"] == {"QLinearConv": 2, "QGemm": 1}
+    assert report["operations"]["integer_count"] == 3
+    assert report["operations"]["floating"] == []
+    assert report["byte_count"] == repaired.stat().st_size
+    assert deployed_accuracy(folder, repaired) > deployed_accuracy(folder, plain) + 0.2
+
+
+def test_in_float_by_name(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    target = tmp_path / "int8.onnx"
+    assert run(arguments(folder, "-o", str(target), "--set", 'float_layers=["3"]')) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "2 operations with integers after the optimizer of onnxruntime" in shown
+    assert "1 operation in float: Conv 3" in shown
+    assert "in float 3: kept in float by the scheme" in shown
+    assert "3" in {tensor.removesuffix("_quantized") for tensor in OnnxruntimeNetwork(target.read_bytes()).tensors}
+
+
+def test_what_is_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    there = tmp_path / "there.onnx"
+    there.write_bytes(b"something")
+    (tmp_path / "diagnosis.json").write_text(diagnosis_to_json(healthy_diagnosis()), encoding="utf-8")
+    out = ("-o", str(tmp_path / "new.onnx"))
+    wrong: dict[tuple[str, ...], str] = {
+        (): "no place for the file",
+        ("-o", str(there)): "the file is there already",
+        ("-o", str(tmp_path / "net.int8")): "names no format of integer files",
+        (*out, "--with", "fuse_branches"): "gives a network of other layers",
+        (*out, "--with", "replace_relu6"): "ReLU6 is code, not weights",
+        (*out, "--with", "unknown"): "there is no repair 'unknown'",
+        (*out, "--scheme", "mxfp8"): "rounds what it multiplies as it reads it",
+        (*out, "--repairs-of", str(tmp_path)): "proposes no repair",
+        (*out, "--repairs-of", str(tmp_path), "--with", "equalize"): "exclude each other",
+    }
+    for words, message in wrong.items():
+        assert run(arguments(folder, *words)) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert there.read_bytes() == b"something"
+    assert not (tmp_path / "new.onnx").exists()
