@@ -30,6 +30,7 @@ def diagnose(
     metric: object | None = None,
     with_sensitivity: bool = False,
     with_bits: bool = False,
+    exhaustive: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -40,7 +41,8 @@ def diagnose(
 
     Args:
         model, batches, scheme, calibration, device, task, output, metric: as in `measure`.
-        with_sensitivity: also each layer quantized alone. with_bits: also 4 to 16 bits.
+        with_sensitivity: also layers quantized alone. with_bits: also other widths, from 4 to 16 bits.
+        exhaustive: everything is measured on all samples, every layer alone, and every width.
         seed: of the places where placebos are made.
 
     Raises:
@@ -52,7 +54,7 @@ def diagnose(
     >>> result.ranking.harm.verdict, result.ranking.claimed
     ('healthy', ())
     """
-    options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits)
+    options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, is_exhaustive=exhaustive)
     request = request_of(task, output, metric)
     with open_session(device=device, progress=progress, seed=seed) as session, own_randomness():
         experiment = begin(session, subject_of(model), datasets_of(batches, calibration), scheme_of(scheme), request)

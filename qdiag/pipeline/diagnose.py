@@ -1,14 +1,16 @@
 """`qdiag diagnose`: layer by layer figures, findings, causes ranked by what their repair gives back, in one run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.branches import BranchBlock, block_layers
+from qdiag.core.scheme import QuantScheme
 from qdiag.detectors import detect
 from qdiag.detectors.base import DetectionContext
 from qdiag.errors import QdiagError
@@ -29,12 +31,17 @@ from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
 
+_WIDTHS_AT_ONCE = 2
+"""Widths that are measured beside one float pass, before it is asked whether the answer is plain."""
+
 
 @dataclass(frozen=True)
 class DiagnoseOptions:
     """What to include beside findings and causes.
 
     Attributes:
+        is_exhaustive: everything is measured on all samples, every layer alone, and every width.
+        exact_layers: every layer alone. full_losses: the five losses on all samples.
         with_sensitivity: each layer quantized alone. with_bits: other widths. part: see `Sensitivity`.
         raises: an unexpected error inside a repair ends the run; otherwise that repair is refused, and this is why.
         words: the options of the command line, for commands that a report proposes.
@@ -46,6 +53,9 @@ class DiagnoseOptions:
     raises: bool = False
     words: tuple[str, ...] = ()
     training: RankedTraining | None = None
+    is_exhaustive: bool = False
+    exact_layers: bool = False
+    full_losses: bool = False
 
 
 def diagnose_experiment(session: Session, experiment: Experiment, options: DiagnoseOptions | None = None) -> Diagnosis:
@@ -56,7 +66,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     """
     options, case = options or DiagnoseOptions(), experiment.case
     with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
-        seen = session.measure(case, "facts")
+        seen = session.measure(case, "full facts" if options.is_exhaustive or options.full_losses else "facts")
     with session.stage("audit"):
         batchnorms, notes = _audit(experiment.subject, case)
         blocks, block_notes = _branches(session, case)
@@ -64,7 +74,8 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     sensitivity = None
     if options.with_sensitivity:
         with session.watch.stage("sensitivity"):
-            sensitivity = sensitivity_of(session, experiment, SensitivityOptions(with_all_but=False))
+            wanted = SensitivityOptions(with_all_but=False, is_exhaustive=options.is_exhaustive or options.exact_layers)
+            sensitivity = sensitivity_of(session, experiment, wanted)
     with session.watch.stage("rank"):
         findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks))
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
@@ -74,7 +85,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
     bits = tuple[BitsPoint, ...]()
     if options.with_bits:
         with session.watch.stage("bits"):
-            bits = bits_sweep(session, case, known=ranking.before)
+            bits = bits_sweep(session, case, known=ranking.before, is_exhaustive=options.is_exhaustive)
         notes = (*notes, *left_out_widths(case.scheme))
     return Diagnosis(
         measurement=replace(measurement, stages=()),
@@ -115,19 +126,41 @@ def _audit(subject: Subject, case: Case) -> tuple[BatchNormAudit | None, tuple[s
 
 
 def bits_sweep(
-    session: Session, case: Case, widths: Sequence[int] = BITS, *, known: Score | None = None
+    session: Session,
+    case: Case,
+    widths: Sequence[int] = BITS,
+    *,
+    known: Score | None = None,
+    is_exhaustive: bool = True,
 ) -> tuple[BitsPoint, ...]:
     """The network at other widths of all weights and activations that the scheme quantizes; the rest of it stays.
 
     Args:
         known: the score of the case as it is, which is then not measured again.
+        is_exhaustive: every width. Otherwise widths are measured away from the case's own, two at a time: down until
+            the network is harmed, up until it is healthy.
 
     Returns:
         Widths that the formats of the scheme do not have are left out.
     """
     schemes = schemes_at(case.scheme, widths)
     scores = {bits: known for bits, scheme in schemes.items() if known is not None and scheme == case.scheme}
-    new = {bits: with_scheme(session, case, scheme) for bits, scheme in schemes.items() if bits not in scores}
-    scored, _ = session.score(list(new.values()), "other widths")
-    scores |= {bits: one.score for bits, one in zip(new, scored, strict=True)}
-    return tuple(BitsPoint(bits, scores[bits]) for bits in schemes)
+    rest = [bits for bits in schemes if bits not in scores]
+    if is_exhaustive or not scores or known is None:
+        scores |= _at_widths(session, case, {bits: schemes[bits] for bits in rest})
+    else:
+        (own,), verdict = scores, harm_of(known).verdict
+        downwards, upwards = [b for b in reversed(rest) if b < own], [b for b in rest if b > own]
+        for order, last in ((downwards, "harmed"), (upwards, "healthy")):
+            for start in range(0, len(order), _WIDTHS_AT_ONCE) if verdict != last else ():
+                tried = order[start : start + _WIDTHS_AT_ONCE]
+                scores |= _at_widths(session, case, {bits: schemes[bits] for bits in tried})
+                if any(harm_of(scores[bits]).verdict == last for bits in tried):
+                    break
+    return tuple(BitsPoint(bits, scores[bits]) for bits in schemes if bits in scores)
+
+
+def _at_widths(session: Session, case: Case, schemes: Mapping[int, QuantScheme]) -> dict[int, Score]:
+    cases = {bits: with_scheme(session, case, scheme) for bits, scheme in schemes.items()}
+    scored, _ = session.score(list(cases.values()), "other widths")
+    return {bits: one.score for bits, one in zip(cases, scored, strict=True)}

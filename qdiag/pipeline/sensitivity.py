@@ -1,20 +1,29 @@
 """`qdiag sensitivity`: how much each layer's quantizers cost by themselves, exactly and by estimate."""
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.score import Score
-from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart, SensitivityRow
+from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart, SensitivityRow, share_of_loss
 from qdiag.errors import ConfigError, SimulationError
 from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.begin import Experiment
-from qdiag.simulate.case import Case
+from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.sweeps.fisher import fisher_scores
 from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switchable_layers
+
+TOP, SAMPLED = 8, 4
+"""Layers that are measured exactly, where not all are: on top of the estimate, and drawn at random from the others."""
+ESTIMATE_SAMPLES = 64
+"""Samples behind an estimate that only orders the layers."""
+SAMPLES_WITHOUT_HARM = 128
+"""Samples behind the layers of a network without harm, of which none can cost a part of a loss."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,14 @@ class SensitivityOptions:
         part: which quantizers are switched.
         with_exact: each layer alone; without it, only the estimate, for a first look at a large network.
         with_all_but: also the network with all layers but one.
+        is_exhaustive: every layer, on all samples. Otherwise those that the estimate puts on top and a few others,
+            drawn at random, which tell how good it is; in a network without harm on some of the samples.
     """
 
     part: SensitivityPart = "both"
     with_exact: bool = True
     with_all_but: bool = True
+    is_exhaustive: bool = True
 
 
 def sensitivity_of(
@@ -45,18 +57,23 @@ def sensitivity_of(
     """
     case, part = experiment.case, options.part
     fisher, notes = dict[str, float](), tuple[str, ...]()
+    looked_at = case if options.is_exhaustive else on_some(case, ESTIMATE_SAMPLES)
     try:
-        fisher = dict(fisher_scores(session, part_only(case, part)))
+        fisher = dict(fisher_scores(session, part_only(looked_at, part)))
     except SimulationError as error:
         if not options.with_exact:
             raise
         notes = (f"without the estimate of one backward pass: {error}",)
-    if options.with_exact:
+    names = switchable_layers(case, part)
+    if options.with_exact and (options.is_exhaustive or len(names) <= TOP + SAMPLED or not fisher):
         rows, quantized = sweep(session, case, options, quantized=quantized)
     else:
-        rows = tuple(SensitivityRow(name) for name in switchable_layers(case, part))
+        rows = tuple(SensitivityRow(name) for name in names)
         if quantized is None:
-            quantized = session.score([part_only(case, part)], "quantized network")[0][0].score
+            whole = case if part == "both" else part_only(case, part)
+            quantized = session.score([whole], "quantized network")[0][0].score
+        if options.with_exact:
+            rows = _partial_sweep(session, case, options, fisher, quantized)
     rows = tuple(replace(row, fisher=fisher.get(row.layer, math.nan)) for row in rows)
     # a low SQNR is bad and a high estimate is bad, so the sign turns
     levels = [-row.alone.output_sqnr_db if row.alone is not None else math.nan for row in rows]
@@ -72,7 +89,32 @@ def sensitivity_of(
         versions=versions(),
         notes=notes,
         size=network_size(case),
+        estimate_sample_count=looked_at.measured.sample_count if fisher else None,
     )
+
+
+def _partial_sweep(
+    session: Session, case: Case, options: SensitivityOptions, fisher: Mapping[str, float], quantized: Score
+) -> tuple[SensitivityRow, ...]:
+    """Rows of all layers, some of them measured: on top of the estimate, and drawn at random.
+
+    More of the order are measured while one of the last few costs a part of the loss by itself.
+    """
+    part, names = options.part, switchable_layers(case, options.part)
+    looked_at = case if harm_of(quantized).verdict != "healthy" else on_some(case, SAMPLES_WITHOUT_HARM)
+    order = sorted(names, key=lambda name: -fisher[name] if name in fisher else -math.inf)
+    top, rest = order[:TOP], order[TOP:]
+    random.Random(session.seed).shuffle(rest)
+    wanted, measured = {*top, *rest[:SAMPLED]}, dict[str, Score]()
+    while wanted:
+        chosen = [name for name in names if name in wanted]
+        scored, _ = session.score([alone(looked_at, name, part) for name in chosen], "layers one by one")
+        measured |= {name: one.score for name, one in zip(chosen, scored, strict=True)}
+        last = [name for name in order if name in measured][-2 * SAMPLED :]
+        left = [name for name in order if name not in measured]
+        is_heavy = any(share_of_loss(measured[name], quantized) > 0.0 for name in last)
+        wanted = set(left[:SAMPLED]) if is_heavy else set()
+    return tuple(SensitivityRow(name, measured.get(name)) for name in names)
 
 
 def sweep(

@@ -46,7 +46,6 @@ class Bench:
     raises: bool = False
     effort: Effort = field(default_factory=Effort)
     _applied: dict[object, tuple[Treatment | None, str | None]] = field(default_factory=dict)
-    _scores: ByIdentity[Scored] = field(default_factory=ByIdentity)
     _costs: ByIdentity[FloatCost] = field(default_factory=ByIdentity)
 
     @property
@@ -89,14 +88,9 @@ class Bench:
 
     def score(self, cases: Sequence[Case], stage: str) -> list[Scored]:
         """Scores on the measured data, of each case once."""
-        new = list({id(case): case for case in cases if self._scores.get(case) is None}.values())
-        if new:
-            found, effort = self.session.score(new, stage)
-            self.effort = self.effort + effort
-            for case, one in zip(new, found, strict=True):
-                self._scores.put(case, one)
-        known = [self._scores.get(case) for case in cases]
-        return [one for one in known if one is not None]
+        found, effort = self.session.score(cases, stage)
+        self.effort = self.effort + effort
+        return found
 
     def score_attempts(
         self,

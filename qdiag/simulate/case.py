@@ -1,7 +1,7 @@
 """A network under treatment: weights, scheme and quantizers that belong together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.plan import QuantPlan, StoredLayer
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.passes.network import Network
+from qdiag.simulate.passes.spread import SpreadBatches, spread_over
 from qdiag.simulate.task.tasks import Tasks
 
 Clamp = tuple[float, float]
@@ -52,3 +53,11 @@ class Case:
         """Parameters and buffers of the captured program by their names in the original model; not to be written to."""
         names = self.program.parameter_names
         return {names[key]: value for key, value in self.program.constants.items() if key in names}
+
+
+def on_some(case: Case, samples: int) -> Case:
+    """The case to be measured on as few batches as hold so many samples; as it is where these are all."""
+    size = max(case.measured.batch_size, 1)
+    if len(spread_over(case.measured, samples)) * size >= case.measured.sample_count:
+        return case
+    return replace(case, measured=SpreadBatches(case.measured, samples))

@@ -10,6 +10,7 @@ from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import TaskResult
 from qdiag.core.progress import Progress
+from qdiag.simulate.arithmetic.saturating import WIDE
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.arithmetic import ArithmeticObserver
 from qdiag.simulate.facts.layer import gather_facts
@@ -22,12 +23,17 @@ from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.spread import spread_over
 from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.tasks import TaskSink
 
-Depth = Literal["errors", "losses", "facts"]
-"""How much is measured: the errors; the five losses of each layer too; what detectors look at as well."""
+Depth = Literal["errors", "losses", "facts", "full facts"]
+"""How much is measured: the errors; the five losses of each layer too; what detectors look at as well, with the losses
+on some of the samples or on all."""
+LOSS_SAMPLES = 32
+"""Samples behind the five losses, where they are not measured in full: as few whole batches as hold them. A layer has
+thousands of values in each, and the shares of the losses differ little from image to image."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,14 @@ MEASURED: Codec[Measured] = json_codec(Measured)
 
 def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
     """The paired pass over the measured data."""
-    errors, losses, facts = ErrorObserver(case.plan), LossObserver(case.network, case.plan), FactObserver()
+    errors, facts = ErrorObserver(case.plan), FactObserver()
+    losses = LossObserver(case.network, case.plan, _loss_batches(case) if depth == "facts" else None)
     macs, arithmetic = MacObserver(), ArithmeticObserver(case.plan)
     observers: dict[Depth, Sequence[LayerObserver]] = {
         "errors": [macs, arithmetic, errors],
         "losses": [macs, arithmetic, losses, errors],
         "facts": [macs, arithmetic, losses, facts, errors],
+        "full facts": [macs, arithmetic, losses, facts, errors],
     }
     program = case.network.program
     layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
@@ -64,6 +72,14 @@ def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
         op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors()),
         outputs.records(),
         task.result(),
-        gather_facts(case, facts.facts(), macs.counts()) if depth == "facts" else (),
+        gather_facts(case, facts.facts(), macs.counts()) if depth in ("facts", "full facts") else (),
         macs.counts(),
     )
+
+
+def _loss_batches(case: Case) -> frozenset[int] | None:
+    """Some batches; all where sums can leave their range, because a few samples may be those that do."""
+    scheme = case.plan.scheme
+    if scheme.accumulator_bits < WIDE or scheme.pair_saturation:
+        return None
+    return spread_over(case.measured, LOSS_SAMPLES)

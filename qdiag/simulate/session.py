@@ -8,6 +8,7 @@ import torch
 
 from qdiag.batches import Batches, Datasets
 from qdiag.capture.program import Program
+from qdiag.core.by_identity import ByIdentity
 from qdiag.core.progress import NoProgress, Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.core.stopwatch import Stopwatch
@@ -38,6 +39,7 @@ class Session:
         passes: finished passes, of this run and of earlier ones.
         calibrations: quantizers that were chosen already.
         watch: times the stages of one result.
+        scored: networks that were scored already, by their case.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -46,6 +48,7 @@ class Session:
     passes: PassKeeper = field(default_factory=PassKeeper)
     calibrations: Calibrations = field(default_factory=Calibrations)
     watch: Stopwatch = field(default_factory=Stopwatch)
+    scored: ByIdentity[Scored] = field(default_factory=ByIdentity)
 
     def timed_anew(self) -> "Session":
         """The same session for another result, with a stopwatch of its own."""
@@ -137,8 +140,13 @@ class Session:
         )
 
     def score(self, cases: Sequence[Case], stage: str) -> tuple[list[Scored], Effort]:
-        """The score of each case on its measured data, beside the float network; see `score_cases`."""
-        return score_cases(cases, self.passes, self.progress, stage=stage)
+        """The score of each case on its measured data, beside the float network; see `score_cases`. Each case once."""
+        new = list({id(case): case for case in cases if self.scored.get(case) is None}.values())
+        found, effort = score_cases(new, self.passes, self.progress, stage=stage) if new else ([], Effort())
+        for case, one in zip(new, found, strict=True):
+            self.scored.put(case, one)
+        known = [self.scored.get(case) for case in cases]
+        return [one for one in known if one is not None], effort
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment, open_ranked_training
-from qdiag.cli.options.common import JsonOption, QuantizedOption
+from qdiag.cli.options.common import ExhaustiveOption, JsonOption, QuantizedOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import output_option, run_option
@@ -51,9 +51,23 @@ ReportOption = Annotated[
     Writes(report_files),
 ]
 SensitivityOption = Annotated[
-    bool, run_option("--sensitivity/--no-sensitivity", help="Also quantize each layer alone.")
+    Literal["some", "exact"],
+    run_option(
+        "--sensitivity",
+        help="Which layers are quantized alone: those that an estimate puts on top and a few drawn at random, or all.",
+    ),
 ]
-BitsOption = Annotated[bool, run_option("--bits/--no-bits", help="Also measure 4 to 16 bits.")]
+NoSensitivityOption = Annotated[bool, run_option("--no-sensitivity", help="Quantize no layer alone.")]
+LossesOption = Annotated[
+    Literal["some", "full"],
+    run_option("--losses", help="The five losses of every layer on as many samples as they need, or on all."),
+]
+BitsOption = Annotated[
+    bool,
+    run_option(
+        "--bits/--no-bits", help="Also measure other widths, until it is plain where the network begins to fail."
+    ),
+]
 
 
 @partial(expand, without=PARTS)
@@ -65,7 +79,10 @@ def diagnose(
     training: RankedTrainingOptions,
     quantized: QuantizedOption = None,
     out: ReportOption = None,
-    sensitivity: SensitivityOption = True,
+    exhaustive: ExhaustiveOption = False,
+    sensitivity: SensitivityOption = "some",
+    no_sensitivity: NoSensitivityOption = False,
+    losses: LossesOption = "some",
     bits: BitsOption = True,
     json: JsonOption = None,
     *,
@@ -94,10 +111,13 @@ def diagnose(
 
         experiment = open_experiment(session, model, data, resolved, task, quantized)
         options = DiagnoseOptions(
-            with_sensitivity=sensitivity,
+            with_sensitivity=not no_sensitivity,
             with_bits=bits,
             raises=run.debug,
             words=option_words(model, data, scheme, task),
+            is_exhaustive=exhaustive,
+            exact_layers=sensitivity == "exact",
+            full_losses=losses == "full",
             training=open_ranked_training(session, experiment, training, model, data, task),
         )
         result = run_diagnosis(session, experiment, options, run, with_report=out is not None)

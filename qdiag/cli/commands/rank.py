@@ -5,7 +5,7 @@ from functools import partial
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
-from qdiag.cli.options.common import JsonOption, PlotOption
+from qdiag.cli.options.common import ExhaustiveOption, JsonOption, PlotOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
@@ -36,6 +36,7 @@ def rank(
     task: TaskOptions,
     json: JsonOption = None,
     plot: PlotOption = None,
+    exhaustive: ExhaustiveOption = False,
     *,
     run: RunOptions,
 ) -> None:
@@ -56,7 +57,9 @@ def rank(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
-        options = DiagnoseOptions(with_sensitivity=False, with_bits=False, raises=run.debug, words=words)
+        options = DiagnoseOptions(
+            with_sensitivity=False, with_bits=False, raises=run.debug, words=words, is_exhaustive=exhaustive
+        )
         experiment = open_experiment(session, model, data, resolved, task)
         result = run_diagnosis(session, experiment, options, run)
         write_diagnosis(session, result, None, json)

@@ -113,6 +113,9 @@ LossesOption = Annotated[
         "clipping.",
     ),
 ]
+ExhaustiveOption = Annotated[
+    bool, run_option("--exhaustive", help="Measure everything on all samples: every layer, every width, every repair.")
+]
 DeviceOption = Annotated[Device, run_option("--device", help="Where to run.")]
 
 OrderOption = Annotated[Order, output_option("--order", help="Order of the rows.")]

@@ -49,13 +49,18 @@ class WeightRecord:
 
 @dataclass(frozen=True, slots=True)
 class LossRecord:
-    """The five losses of arXiv 1803.08607, section 2: one quantizer switched on at a time, on reference inputs."""
+    """The five losses of arXiv 1803.08607, section 2: one quantizer switched on at a time, on reference inputs.
+
+    Attributes:
+        sample_count: on how many samples; None where a stored result does not say: then on all that were measured.
+    """
 
     input: ErrorSums
     weight: ErrorSums
     saturation: ErrorSums
     requantization: ErrorSums
     clipping: ErrorSums
+    sample_count: int | None = None
 
     @property
     def by_name(self) -> dict[str, ErrorSums]:
@@ -68,7 +73,7 @@ class LossRecord:
         return tuple(error.mse for error in self.by_name.values())
 
 
-LOSSES = tuple(field.name for field in fields(LossRecord))
+LOSSES = tuple(field.name for field in fields(LossRecord) if field.name != "sample_count")
 """What the five losses are called everywhere, in the order of the arithmetic."""
 
 

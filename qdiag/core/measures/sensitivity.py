@@ -37,6 +37,7 @@ class Sensitivity:
         part: which quantizers are switched: of weights, of activations, or both.
         rows: layers with quantizers of their own, in graph order.
         quantized: all quantizers on.
+        estimate_sample_count: samples behind `fisher`; None where a stored result does not say: then all of them.
         fisher_rank_correlation: Spearman's, between `fisher` and the output SQNR of `alone` (sign turned so that 1 is
             full agreement); NaN when either is missing.
         notes: what a careful reader should know: no estimate where no gradient passes.
@@ -55,6 +56,7 @@ class Sensitivity:
     schema_version: int = SCHEMA_VERSION
     notes: tuple[str, ...] = ()
     size: NetworkSize | None = None
+    estimate_sample_count: int | None = None
 
     @property
     def most_sensitive(self) -> tuple[SensitivityRow, ...]:
@@ -62,24 +64,18 @@ class Sensitivity:
         rows = [row for row in self.rows if row.alone is not None]
         return tuple(sorted(rows, key=lambda row: row.alone.output_sqnr_db if row.alone else math.inf))
 
+    @property
+    def estimated_count(self) -> int:
+        """Layers of which there is the estimate alone, where others were measured; 0 where none was."""
+        return len(self.rows) - len(self.most_sensitive) if self.most_sensitive else 0
+
     def share_of_loss(self, row: SensitivityRow) -> float:
         """How much of what the whole network loses the quantizers of one layer cost alone, 0 to 1.
 
         Of the figure by which the network is judged; otherwise of the noise power at the output that lost most. NaN
         where the whole network is within its limit, or the layer was not measured; 0 where its loss is within noise.
         """
-        own, whole = row.alone, self.quantized
-        if own is None:
-            return math.nan
-        if own.task.judged is None or whole.task.judged is None:
-            if not whole.output_sqnr_db < SQNR_LIMIT_DB or math.isnan(own.output_sqnr_db):
-                return math.nan
-            return min(math.pow(10.0, (whole.output_sqnr_db - own.output_sqnr_db) / 10.0), 1.0)
-        alone, total = own.task.judged, whole.task.judged
-        if not total.loss > total.limit:
-            return math.nan
-        is_sure = alone.loss_interval.low > 0.0 and alone.loss > alone.limit
-        return min(alone.loss / total.loss, 1.0) if is_sure and not math.isinf(total.loss) else 0.0
+        return share_of_loss(row.alone, self.quantized)
 
     @property
     def heaviest(self) -> tuple[SensitivityRow, ...]:
@@ -87,3 +83,18 @@ class Sensitivity:
         shares = [(self.share_of_loss(row), row) for row in self.rows]
         ordered = sorted((pair for pair in shares if pair[0] > 0.0), key=lambda pair: -pair[0])
         return tuple(row for _, row in ordered)
+
+
+def share_of_loss(own: Score | None, whole: Score) -> float:
+    """See `Sensitivity.share_of_loss`: of one layer alone, and of the network with all quantizers on."""
+    if own is None:
+        return math.nan
+    if own.task.judged is None or whole.task.judged is None:
+        if not whole.output_sqnr_db < SQNR_LIMIT_DB or math.isnan(own.output_sqnr_db):
+            return math.nan
+        return min(math.pow(10.0, (whole.output_sqnr_db - own.output_sqnr_db) / 10.0), 1.0)
+    alone, total = own.task.judged, whole.task.judged
+    if not total.loss > total.limit:
+        return math.nan
+    is_sure = alone.loss_interval.low > 0.0 and alone.loss > alone.limit
+    return min(alone.loss / total.loss, 1.0) if is_sure and not math.isinf(total.loss) else 0.0

@@ -9,7 +9,7 @@ from qdiag.simulate.passes.lanes import Lanes
 
 
 class LayerObserver:
-    """Sees every layer with a float output, at four moments; a subclass says at which it looks.
+    """Sees every layer with a float output, at five moments; a subclass says at which it looks.
 
     Attributes:
         sample_count: of the batch at hand.
@@ -18,6 +18,10 @@ class LayerObserver:
 
     sample_count: int = 1
     sees_constants: bool = False
+
+    def begin(self, sample_count: int) -> None:
+        """A batch of so many samples comes."""
+        self.sample_count = sample_count
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The layer's first operation is about to run; `args` and `kwargs` hold `Lanes`."""

@@ -88,7 +88,7 @@ class LaneRunner(fx.Interpreter):
         batch = self.network.placed(batch)
         self._inputs = self.network.program.flatten_inputs(batch.args, batch.kwargs)
         for observer in self._observers:
-            observer.sample_count = batch.sample_count
+            observer.begin(batch.sample_count)
         try:
             with torch.no_grad():
                 result: tuple[Any, ...] = self.run(enable_io_processing=False)

@@ -5,11 +5,13 @@ alone, and what the clamp's upper bound (ReLU6) takes away. Saturation is measur
 quantized inputs and weights, without against with the backend's limits, or whatever else its arithmetic does to sums.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
+from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LossRecord
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
@@ -26,16 +28,28 @@ from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
 
 
 class LossObserver(LayerObserver):
-    """Measures the five losses at every layer with arithmetic in a paired pass, while its inputs are at hand."""
+    """Measures the five losses at every layer with arithmetic in a paired pass, while its inputs are at hand.
 
-    def __init__(self, network: Network, plan: QuantPlan) -> None:
-        self._network, self._plan = network, plan
+    Args:
+        batches: numbers of those that it looks at, from 0; None looks at all.
+    """
+
+    def __init__(self, network: Network, plan: QuantPlan, batches: Collection[int] | None = None) -> None:
+        self._network, self._plan, self._batches = network, plan, batches
+        self._batch_count = self._sample_count = 0
+        self._looks = True
         self._errors: dict[str, list[ErrorAccumulator]] = {}
         self._weights: dict[str, SimulatedWeights] = {}
 
+    def begin(self, sample_count: int) -> None:
+        super().begin(sample_count)
+        self._looks = self._batches is None or self._batch_count in self._batches
+        self._batch_count += 1
+        self._sample_count += sample_count if self._looks else 0
+
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Runs the layer's operation once per loss."""
-        if self._plan.layers[layer.name].skip_reason or not has_lanes((args, kwargs)):
+        if not self._looks or self._plan.layers[layer.name].skip_reason or not has_lanes((args, kwargs)):
             return
         if layer.weight is not None and layer.name not in self._weights:
             self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)
@@ -77,4 +91,10 @@ class LossObserver(LayerObserver):
 
     def records(self) -> dict[str, LossRecord]:
         """Layer name to its five losses."""
-        return {name: LossRecord(*(e.sums()[0] for e in errors)) for name, errors in self._errors.items()}
+        found = self._errors.items()
+        return {name: LossRecord(*_five(errors), self._sample_count) for name, errors in found}
+
+
+def _five(errors: list[ErrorAccumulator]) -> tuple[ErrorSums, ErrorSums, ErrorSums, ErrorSums, ErrorSums]:
+    first, second, third, fourth, fifth = (one.sums()[0] for one in errors)
+    return first, second, third, fourth, fifth

@@ -107,7 +107,7 @@ function pictures(layer) {
   if (layer.histogram) shown.push(part("histogram", "Output values", histogramNote(layer)));
   if (layer.weights) shown.push(part("weights", "Weight range by output channel", whiskerNote(layer, layer.weights)));
   if (layer.channels) shown.push(part("channels", "Output range by channel", whiskerNote(layer, layer.channels)));
-  if (layer.losses) shown.push(part("losses", "The five losses, each alone", "Share of their noise power, and SQNR."));
+  if (layer.losses) shown.push(part("losses", "The five losses, each alone", `Share of their noise power, and SQNR${layer.losses_on}.`));
   if (layer.norm) shown.push(part("gains", "BatchNorm gain by channel", layer.norm.sentence || layer.norm.name));
   return shown;
 }

@@ -43,7 +43,7 @@ def run_payload(key: str, title: str, layers: Sequence[LayerView], audit: BatchN
 
 
 def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, whiskers: int) -> Json:
-    record, facts = layer.record, layer.facts
+    record, facts, losses = layer.record, layer.facts, layer.record.losses
     weight = facts.weight if facts else None
     channels = facts.channels if facts else None
     return {
@@ -73,7 +73,8 @@ def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, w
         "histogram": _histogram(record.range) if record.range else None,
         "weights": _whiskers(weight.channel_min, weight.channel_max, whiskers) if weight else None,
         "channels": _whiskers(channels.min, channels.max, whiskers) if channels else None,
-        "losses": _losses(record.losses) if record.losses else None,
+        "losses": _losses(losses) if losses else None,
+        "losses_on": f", on {losses.sample_count} samples" if losses and losses.sample_count else "",
         "norm": _norm(norm, whiskers) if norm and norm.gain else None,
     }
 

@@ -18,6 +18,7 @@ from qdiag.writers.words.layers import other_widths_words
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
 from qdiag.writers.words.scheme_changes import scheme_changes
 from qdiag.writers.words.task.figures import float_level, level
+from qdiag.writers.words.task.sample_counts import sweep_words
 from qdiag.writers.words.trials.training import training_lines
 from qdiag.writers.words.untried import untried_findings
 
@@ -107,6 +108,11 @@ class RunView:
     def other_widths(self) -> str:
         """What stands for formats that come in one width."""
         return other_widths_words(self.diagnosis.measurement.scheme)
+
+    @property
+    def sweep_words(self) -> str:
+        """Which layers were measured, where not all were."""
+        return sweep_words(self.diagnosis.sensitivity) if self.diagnosis.sensitivity is not None else ""
 
     def bits_bar(self, point: BitsPoint) -> float:
         """Length of the bar, in percent."""

@@ -14,6 +14,7 @@ from qdiag.writers.words.bn import channel_list, cost_sentence, costliest, dead_
 from qdiag.writers.words.layer_row import layer_rows, worst_first
 from qdiag.writers.words.layers import op_words
 from qdiag.writers.words.numbers import count_noun, number, significant
+from qdiag.writers.words.task.sample_counts import losses_on
 from qdiag.writers.words.worst_layers import worst_layers
 
 _ROWS = 8
@@ -181,8 +182,9 @@ def losses_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         local = row.record.local.mse
         rows.append((code(row.record.name), *shares, f"{significant(total / local)} x" if local > 0.0 else ""))
     header = ("layer", *(f"{name} #" for name in LOSSES), "sum over local noise #")
+    on = f", {losses_on(diagnosis.measurement)}" if losses_on(diagnosis.measurement) else ""
     intro = (
-        "Noise power with one quantizer on at a time, as shares of the sum of the five "
+        f"Noise power with one quantizer on at a time{on}, as shares of the sum of the five "
         "([arXiv 1803.08607](https://arxiv.org/abs/1803.08607), section 2), for the weakest layers. The five do not "
         "add up exactly: where the sum is not 1 x the layer's own noise they reinforce or cancel each other."
     )

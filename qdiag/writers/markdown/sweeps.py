@@ -15,6 +15,7 @@ from qdiag.writers.words.size import size_words
 from qdiag.writers.words.stored_ranges import stored_range_lines
 from qdiag.writers.words.task.choice import judged_words
 from qdiag.writers.words.task.figures import WEAKEST_SQNR, level, value_words
+from qdiag.writers.words.task.sample_counts import sweep_words
 from qdiag.writers.words.untried import untried_findings
 
 _ROWS = 8
@@ -42,10 +43,12 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
         f"Only this layer's {_PART_WORDS[sweep.part]} on{others}; the most sensitive of "
         f"{len(sweep.rows)} layers first. With everything quantized: {text(score_words(sweep.quantized, criterion))}."
     )
+    if sweep_words(sweep):
+        intro += f" {sweep_words(sweep)}"
     if not math.isnan(sweep.fisher_rank_correlation):
         intro += (
             f" The estimate from one backward pass (Fisher) orders the layers with a rank correlation of "
-            f"{sweep.fisher_rank_correlation:.2f} to the exact sweep."
+            f"{sweep.fisher_rank_correlation:.2f} to what was measured."
         )
     own = ("all but this layer",) if has_all_but else ()
     header = ("layer", "this layer alone", *own, "Fisher estimate #")

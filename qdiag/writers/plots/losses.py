@@ -21,6 +21,7 @@ from qdiag.writers.plots.drawing.frame import (
     title,
 )
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
+from qdiag.writers.words.task.sample_counts import losses_on
 
 _COLORS = (BLUE, ORANGE, VERMILION, SKY, PURPLE)
 
@@ -32,7 +33,8 @@ def losses_figure(measurement: Measurement) -> Figure:
     the shares are shares of the sum, not of the layer's noise.
     """
     records = [record for record in measurement.records if record.losses is not None]
-    heading = f"Five losses by layer, each measured alone: {network_words(measurement)}"
+    on = f" {losses_on(measurement)}" if losses_on(measurement) else ""
+    heading = f"Five losses by layer, each measured alone{on}: {network_words(measurement)}"
     if not records:
         return empty_figure(heading, "not measured: no layer has them")
     figure = new_figure(figure_width(len(records)), 6.4)

@@ -61,7 +61,7 @@ def diagnosed(request: pytest.FixtureRequest) -> Diagnosis:
     with torch.no_grad():
         labels = (network()(IMAGES).argmax(1) + (torch.arange(len(IMAGES)) % 6 == 0).long()) % 5
     data = (IMAGES, labels)
-    return qdiag.diagnose(network(), data, scheme=request.param, with_bits=True, with_sensitivity=True)
+    return qdiag.diagnose(network(), data, scheme=request.param, with_bits=True, with_sensitivity=True, exhaustive=True)
 
 
 def test_figures_and_other_widths(diagnosed: Diagnosis) -> None:

@@ -16,6 +16,7 @@ from qdiag.simulate.changes import with_clamps, with_plan_edits, with_scheme, wi
 from qdiag.simulate.passes.lanes import REFERENCE, SIMULATED, Lane, Lanes
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switchable_layers
 from qdiag.simulate.task.score_cases import variants_at_once
@@ -135,7 +136,7 @@ def test_scores_do_not_depend_on_how_many_share_a_pass(monkeypatch: pytest.Monke
         together, effort = SESSION.score(cases, "x")
         monkeypatch.setattr("qdiag.simulate.task.score_cases.MEMORY_BYTES", 1)
         assert variants_at_once(case) == 2
-        apart, more = SESSION.score(cases, "x")
+        apart, more = Session().score(cases, "x")  # one that has not scored them yet
     assert [s.score for s in together] == [s.score for s in apart]
     assert effort.pass_count == 1 and more.pass_count == 4
     assert effort.variant_count == more.variant_count == len(cases)

@@ -1,0 +1,43 @@
+"""Some of the batches of a data set, spread over all of it, so that sorted data give a mixture too."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qdiag.batches import Batch, Batches, RewrittenBatches
+
+
+def spread_over(batches: Batches, samples: int) -> frozenset[int]:
+    """Numbers of as few batches as hold so many samples; those for half as many are among them, where all are full."""
+    size = max(batches.batch_size, 1)
+    count, wanted = -(-batches.sample_count // size), -(-samples // size)
+    if wanted >= count:
+        return frozenset(range(count))
+    return frozenset(i * count // wanted for i in range(max(wanted, 1)))
+
+
+@dataclass(frozen=True)
+class SpreadBatches(RewrittenBatches):
+    """The batches that `spread_over` chooses, whole."""
+
+    most: int
+
+    @property
+    def sample_count(self) -> int:
+        return min(len(spread_over(self.inner, self.most)) * self.inner.batch_size, self.inner.sample_count)
+
+    def name(self, position: int) -> str:
+        """That of the stored sample."""
+        size, chosen = self.inner.batch_size, sorted(spread_over(self.inner, self.most))
+        return self.inner.name(chosen[position // size] * size + position % size)
+
+    def digest(self) -> str:
+        """That of the stored data, and how many of them these are."""
+        return f"{self.inner.digest()} spread {self.most}"
+
+    def __iter__(self) -> Iterator[Batch]:
+        chosen = spread_over(self.inner, self.most)
+        for number, batch in enumerate(self.inner):
+            if number in chosen:
+                yield batch
+            if number >= max(chosen):
+                return

@@ -1,0 +1,70 @@
+"""Some of the batches of a data set: how many, which, and what is measured on them."""
+
+import pytest
+import torch
+from torch import nn
+
+import qdiag
+from qdiag.loaders.data.sources import batches_from
+from qdiag.simulate.case import on_some
+from qdiag.simulate.passes.spread import SpreadBatches, spread_over
+from tests.cases import open_test_case
+
+IMAGES = torch.arange(200, dtype=torch.float32).view(100, 2)
+
+
+@pytest.mark.parametrize(
+    ("samples", "batches"), [(1, 1), (8, 1), (9, 2), (16, 2), (32, 4), (96, 12), (100, 13), (500, 13)]
+)
+def test_as_few_batches_as_hold_the_samples(samples: int, batches: int) -> None:
+    assert len(spread_over(batches_from(IMAGES, 8), samples)) == batches
+
+
+def test_they_lie_all_over_the_data_and_half_of_them_are_among_all() -> None:
+    data = batches_from(IMAGES, 4)
+    assert sorted(spread_over(data, 16)) == [0, 6, 12, 18]
+    for samples in (4, 8, 16, 32):
+        assert spread_over(data, samples) <= spread_over(data, 2 * samples)
+
+
+def test_they_are_the_stored_batches_and_samples_keep_their_names() -> None:
+    data = batches_from(IMAGES, 8)
+    some = SpreadBatches(data, 20)
+    whole, found = list(data), list(some)
+    assert [int(batch.args[0][0, 0]) for batch in found] == [int(whole[i].args[0][0, 0]) for i in (0, 4, 8)]
+    assert some.sample_count == sum(batch.sample_count for batch in found) == 24
+    assert some.name(0) == data.name(0) and some.name(9) == data.name(33)
+    assert some.digest() != data.digest() != SpreadBatches(data, 40).digest()
+
+
+def test_a_case_on_some_is_the_case_itself_where_these_are_all() -> None:
+    case = open_test_case(nn.Linear(2, 3).eval(), batches_from(IMAGES, 8))
+    assert on_some(case, 100) is case
+    assert on_some(case, 32).measured.sample_count == 32
+
+
+@pytest.fixture(scope="module")
+def deep() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [layer for _ in range(13) for layer in (nn.Linear(6, 6), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(6, 4)).eval()
+
+
+@pytest.mark.parametrize("is_exhaustive", [False, True])
+def test_losses_and_layers_say_on_how_many_they_were_measured(deep: nn.Module, is_exhaustive: bool) -> None:
+    samples = torch.randn(192, 6, generator=torch.Generator().manual_seed(1))
+    found = qdiag.diagnose(
+        deep, batches_from(samples, 16), scheme="int8", with_sensitivity=True, with_bits=True, exhaustive=is_exhaustive
+    )
+    sweep = found.sensitivity
+    assert sweep is not None
+    losses = [record.losses for record in found.measurement.records if record.losses is not None]
+    assert {one.sample_count for one in losses} == {192 if is_exhaustive else 32}
+    assert losses[0].input.count == (192 if is_exhaustive else 32) * 6
+    measured = {row.alone.task.sample_count for row in sweep.rows if row.alone is not None}
+    assert found.ranking.harm.verdict == "healthy" and len(sweep.rows) == 15
+    assert (sweep.estimated_count, measured) == ((0, {192}) if is_exhaustive else (3, {128}))
+    assert sweep.estimate_sample_count == (192 if is_exhaustive else 64)
+    widths = [point.bits for point in found.bits]
+    assert widths == ([4, 5, 6, 7, 8, 10, 12, 16] if is_exhaustive else [4, 5, 6, 7, 8])
+    assert all(row.fisher == row.fisher for row in sweep.rows)
