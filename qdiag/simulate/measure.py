@@ -16,6 +16,7 @@ from qdiag.simulate.facts.arithmetic import ArithmeticObserver
 from qdiag.simulate.facts.layer import gather_facts
 from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.facts.observer import FactObserver
+from qdiag.simulate.facts.wraps import WrapObserver
 from qdiag.simulate.op_records import op_records
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.observer import LayerObserver
@@ -54,12 +55,12 @@ def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
     """The paired pass over the measured data."""
     errors, facts = ErrorObserver(case.plan), FactObserver()
     losses = LossObserver(case.network, case.plan, _loss_batches(case) if depth == "facts" else None)
-    macs, arithmetic = MacObserver(), ArithmeticObserver(case.plan)
+    macs, arithmetic, wraps = MacObserver(), ArithmeticObserver(case.plan), WrapObserver(case.network, case.plan)
     observers: dict[Depth, Sequence[LayerObserver]] = {
         "errors": [macs, arithmetic, errors],
         "losses": [macs, arithmetic, losses, errors],
-        "facts": [macs, arithmetic, losses, facts, errors],
-        "full facts": [macs, arithmetic, losses, facts, errors],
+        "facts": [macs, arithmetic, wraps, losses, facts, errors],
+        "full facts": [macs, arithmetic, wraps, losses, facts, errors],
     }
     program = case.network.program
     layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
@@ -72,7 +73,7 @@ def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
         op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors()),
         outputs.records(),
         task.result(),
-        gather_facts(case, facts.facts(), macs.counts()) if depth in ("facts", "full facts") else (),
+        gather_facts(case, facts.facts(), macs.counts(), wraps.channels()) if depth in ("facts", "full facts") else (),
         macs.counts(),
     )
 

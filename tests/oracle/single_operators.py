@@ -57,22 +57,8 @@ class File:
     def dequantized(self, value: str, quantizer: Affine) -> str:
         return self.node("DequantizeLinear", value, *self._numbers(quantizer))
 
-    def weight(self, layer: str, value: Tensor) -> str:
-        q = self.plan.layers[layer].weight
-        assert isinstance(q, Affine)
-        stored = self.constant(q.quantize(value.detach()).numpy().astype(_dtype(q)))
-        axis = {"axis": q.channel_axis} if q.channel_axis is not None else {}
-        zero_point = self.constant(q.zero_point.numpy().astype(_dtype(q)))
-        return self.node("DequantizeLinear", stored, self.constant(q.scale.numpy()), zero_point, **axis)
-
-    def bias(self, layer: str, source: str, value: Tensor) -> str:
-        weight, own = self.plan.layers[layer].weight, self.plan.layers[source].output
-        assert isinstance(weight, Affine) and isinstance(own, Affine)
-        scale = float(own.scale) * weight.scale.double().numpy()
-        stored = np.rint(value.detach().double().numpy() / scale).clip(-(2**31), 2**31 - 1).astype(np.int32)
-        scale32 = own.scale.numpy() * weight.scale.numpy()
-        axis = {"axis": 0} if scale32.ndim else {}
-        return self.node("DequantizeLinear", self.constant(stored), self.constant(scale32), **axis)
+    def stored(self, value: Tensor, quantizer: Affine) -> str:
+        return self.constant(quantizer.quantize(value.detach()).numpy().astype(_dtype(quantizer)))
 
     def _numbers(self, q: Affine) -> tuple[str, str]:
         return self.constant(np.float32(q.scale)), self.constant(np.asarray(int(q.zero_point), _dtype(q)))

@@ -1,7 +1,7 @@
 """`arithmetic = "ort"` against onnxruntime, one operation at a time: no integer may differ, and kernels are named."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.numerics.quantizers.affine import Affine
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -55,6 +56,19 @@ def resized(mode: str, *sizes: int) -> Build:
     )
 
 
+def with_number(kind: str, number: float) -> Build:
+    """As a QLinear operator takes a number: one step of its own size."""
+
+    def build(file: File, inputs: list[str]) -> str:
+        q = file.plan.layers["input:x"].output
+        assert isinstance(q, Affine)
+        is_unsigned_negative = q.quant_min == 0 and number < 0.0
+        own = replace(q, scale=torch.tensor(abs(number)), zero_point=torch.tensor(float(is_unsigned_negative)))
+        return file.node(kind, inputs[0], file.dequantized(file.stored(torch.tensor(number), own), own))
+
+    return build
+
+
 def silu(file: File, inputs: list[str]) -> str:
     return file.node("Mul", inputs[0], file.node("Sigmoid", inputs[0]))
 
@@ -83,6 +97,15 @@ OPERATIONS = (
     ),
     Operation("mul", Of2(torch.mul), (IMAGES, OTHERS), plain("Mul"), ("QLinearMul",), BOTH),
     Operation("mul_gate", Of2(torch.mul), (IMAGES, OTHERS[:, :, :1, :1].contiguous()), plain("Mul"), ("QLinearMul",)),
+    Operation("add_number", Of1(lambda x: x - 0.75), (IMAGES,), with_number("Add", -0.75), ("QLinearAdd",), BOTH),
+    Operation("mul_number", Of1(lambda x: x / 6.0), (IMAGES,), with_number("Mul", 1.0 / 6.0), ("QLinearMul",), BOTH),
+    Operation(
+        "square",
+        Of1(torch.square),
+        (IMAGES,),
+        lambda file, inputs: file.node("Mul", inputs[0], inputs[0]),
+        ("QLinearMul",),
+    ),
     Operation("sub", Of2(torch.sub), (IMAGES, OTHERS), plain("Sub"), ("Sub",)),
     Operation("div", Of2(torch.div), (IMAGES, OTHERS.abs() + 1.0), plain("Div"), ("Div",)),
     Operation(
@@ -123,9 +146,16 @@ OPERATIONS = (
         plain("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
         ("QLinearAveragePool",),
     ),
+    Operation(
+        "adaptive_pool_of_2",
+        Of1(lambda x: F.adaptive_avg_pool2d(x, (2, 4))),
+        (drawn(8, 6, 6, 12),),
+        plain("AveragePool", kernel_shape=[3, 3], strides=[3, 3]),
+        ("QLinearAveragePool",),
+    ),
     Operation("mean_of_16_tokens", Of1(lambda x: x.mean(1)), (drawn(16, 16, 40),), mean_of([1]), ("ReduceMean",)),
     Operation("mean_of_51_tokens", Of1(lambda x: x.mean(1)), (drawn(16, 51, 40),), mean_of([1]), ("ReduceMean",)),
-    Operation("mean_of_last_50", Of1(lambda x: x.mean(-1)), (drawn(16, 40, 50),), mean_of([-1]), ("ReduceMean",)),
+    Operation("mean_of_last_50", Of1(lambda x: x.mean(-1)), (drawn(4, 9, 20, 50),), mean_of([-1]), ("ReduceMean",)),
     Operation(
         "softmax",
         Of1(lambda x: torch.softmax(x, -1)),

@@ -11,8 +11,14 @@ from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.weights import bias_scale
 
 
-def bias_facts(network: Network, plan: QuantPlan, layer: Layer) -> BiasFacts | None:
-    """The bias as its integer, before that is limited to its width; None where the bias stays in float."""
+def bias_facts(
+    network: Network, plan: QuantPlan, layer: Layer, wrapped_channels: tuple[int, ...] = ()
+) -> BiasFacts | None:
+    """The bias as its integer, before that is limited to its width; None where the bias stays in float.
+
+    Args:
+        wrapped_channels: see `BiasFacts`.
+    """
     layer_plan, operands = plan.layers[layer.name], plan.integer_operands(layer)
     kind = layer_plan.bias or plan.scheme.bias_of(layer.name)
     if layer.bias is None or operands is None or kind == "float":
@@ -29,4 +35,5 @@ def bias_facts(network: Network, plan: QuantPlan, layer: Layer) -> BiasFacts | N
         integer_max_abs=float(integer.abs().max()),
         overflow_channels=tuple(outside.nonzero().flatten().tolist()),
         step_over_scale=float(scale.max()) / output.record().step_at(0.0) if output is not None else math.nan,
+        wrapped_channels=wrapped_channels,
     )

@@ -12,18 +12,27 @@ from qdiag.simulate.facts.signs import sign_facts
 from qdiag.simulate.facts.weight import weight_facts
 
 
-def gather_facts(case: Case, seen: Mapping[str, PassFacts], mac_counts: Mapping[str, int]) -> tuple[LayerFacts, ...]:
+def gather_facts(
+    case: Case,
+    seen: Mapping[str, PassFacts],
+    mac_counts: Mapping[str, int],
+    wrapped: Mapping[str, tuple[int, ...]],
+) -> tuple[LayerFacts, ...]:
     """The facts of every layer that the pass met, in graph order.
 
     Args:
         case: what was measured; its observations are of the calibration data.
         seen: `FactObserver.facts()` of the pass over the measured data. mac_counts: `MacObserver.counts()` of it.
+        wrapped: `WrapObserver.channels()` of it.
     """
     layers = [layer for layer in case.network.graph.layers if layer.name in seen]
-    return tuple(_facts(case, layer, seen[layer.name], mac_counts.get(layer.name, 0)) for layer in layers)
+    return tuple(
+        _facts(case, layer, seen[layer.name], mac_counts.get(layer.name, 0), wrapped.get(layer.name, ()))
+        for layer in layers
+    )
 
 
-def _facts(case: Case, layer: Layer, seen: PassFacts, mac_count: int) -> LayerFacts:
+def _facts(case: Case, layer: Layer, seen: PassFacts, mac_count: int, wrapped: tuple[int, ...]) -> LayerFacts:
     graph, observation = case.network.graph, case.observations.get(layer.name)
     return LayerFacts(
         layer=layer.name,
@@ -33,7 +42,7 @@ def _facts(case: Case, layer: Layer, seen: PassFacts, mac_count: int) -> LayerFa
         consumers=tuple(reader.name for reader in graph.consumers(layer.name)),
         mac_count=mac_count,
         weight=_weight(case, layer),
-        bias=bias_facts(case.network, case.plan, layer),
+        bias=bias_facts(case.network, case.plan, layer, wrapped),
         channels=observation.channels if observation is not None else None,
         measured_range=seen.measured_range,
         mean_shift_fraction=seen.mean_shift_fraction,

@@ -109,6 +109,7 @@ TERMS = {
     "weight_overshoot": "weights beyond the range that is stored for them, in percent of it",
     "weight_used_range": "range of the weights, in percent of the one that is stored for them",
     "wide_activation_bytes": "memory of the wider activations in addition",
+    "wrapped": "in which sums leave the accumulator and come out at its other end",
     "zero_points": "zero points to store",
 }
 """Of `Evidence.name`, which is short and stable, for results and JSON."""

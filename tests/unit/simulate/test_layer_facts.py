@@ -75,7 +75,7 @@ def run(case: Case, *observers: LayerObserver) -> None:
 def facts(case: Case) -> Mapping[str, LayerFacts]:
     observer, macs = FactObserver(), MacObserver()
     run(case, macs, observer)
-    return {found.layer: found for found in gather_facts(case, observer.facts(), macs.counts())}
+    return {found.layer: found for found in gather_facts(case, observer.facts(), macs.counts(), {})}
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_layers_know_the_outputs_that_hold_their_values() -> None:
 def test_rows_follow_the_records(net: Case) -> None:
     observer, errors = FactObserver(), ErrorObserver(net.plan)
     run(net, observer, errors)
-    assert [f.layer for f in gather_facts(net, observer.facts(), {})] == list(errors.errors())
+    assert [f.layer for f in gather_facts(net, observer.facts(), {}, {})] == list(errors.errors())
 
 
 def test_share_at_the_bound_and_the_range_of_measured_data() -> None:

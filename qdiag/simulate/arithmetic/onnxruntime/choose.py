@@ -18,8 +18,8 @@ from qdiag.simulate.arithmetic.operands import operands_under
 
 RULES: Mapping[str, type[Rule]] = {
     "matmul": ActivationProduct,
-    "add": Sum,
-    "mul": Product,
+    **dict.fromkeys(("add", "sub"), Sum),
+    **dict.fromkeys(("mul", "div", "square", "pow"), Product),
     "pool": Mean,
     "upsample_bilinear2d": LinearResize,
     "softmax": Softmax,

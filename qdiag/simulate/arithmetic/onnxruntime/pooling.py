@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
@@ -14,7 +15,8 @@ from qdiag.simulate.arithmetic.integers import EXACT32, integers, magnitude
 from qdiag.simulate.arithmetic.onnxruntime.float_sums import sum_of_columns, sum_of_rows
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule, number, requantized, rounded_to
 
-_GLOBAL = ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+_POOL_OF = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+_ADAPTIVE = {f"{front}adaptive_avg_pool{axes}d": axes for front in ("", "_") for axes in _POOL_OF}
 _WINDOWS = ("avg_pool1d", "avg_pool2d", "avg_pool3d")
 
 
@@ -33,21 +35,33 @@ class Mean(Rule):
         if source is None or not isinstance(args[0], Tensor):
             return None
         x: Tensor = args[0]
-        if name in _WINDOWS:
-            mean = FAKE_QUANTIZED.run(op, args, kwargs)
+        mean = FAKE_QUANTIZED.run(op, args, kwargs) if name in _WINDOWS else _adaptive_mean(name, x, args)
+        if mean is not None:
             return rounded_to(mean.div_(float(self.output.scale)), self.output)
         axes, keeps = _axes(name, x, args, kwargs)
         if not axes:
             return None
         count = math.prod(x.shape[axis] for axis in axes)
-        is_global = name in _GLOBAL or len(axes) > 1
-        if axes != tuple(range(2, x.ndim)) or not is_global:
+        if axes != tuple(range(2, x.ndim)):
             return _float_mean(x, axes, count, keeps=keeps)
         found = integers(x, source)
         dtype = torch.float32 if count * magnitude(source) < EXACT32 else torch.float64
         total = found.sum(axes, keepdim=keeps, dtype=dtype)
         multiplier = number(source.scale) / (number(self.output.scale) * number(float(count)))
         return requantized(total, multiplier.to(total.device), self.output)
+
+
+def _adaptive_mean(name: str, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
+    """The mean over windows of one size; None where that is the whole image, and where sizes differ."""
+    axes = _ADAPTIVE.get(name)
+    if axes is None or all(size == 1 for size in args[1]):
+        return None
+    image = x.shape[-axes:]
+    if any(have % wanted for have, wanted in zip(image, args[1], strict=True)):
+        return None
+    window = [have // wanted for have, wanted in zip(image, args[1], strict=True)]
+    found: Tensor = _POOL_OF[axes](x, window, window)
+    return found
 
 
 def _float_mean(x: Tensor, axes: tuple[int, ...], count: int, *, keeps: bool) -> Tensor | None:
@@ -64,7 +78,7 @@ def _float_mean(x: Tensor, axes: tuple[int, ...], count: int, *, keeps: bool) ->
 
 def _axes(name: str, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[int, ...], bool]:
     """The axes over which a mean goes, from the front, and whether they stay; none for what is no such mean."""
-    if name in _GLOBAL and all(size == 1 for size in args[1]):
+    if name in _ADAPTIVE and all(size == 1 for size in args[1]):
         return tuple(range(2, x.ndim)), True
     if name != "mean" or len(args) < 2 or not args[1] or kwargs.get("dtype") is not None:
         return (), False

@@ -68,6 +68,13 @@ class WeightedSums(Rule):
         scale = along_channels(self.source.scale.double().cpu() * self.weight.scale.double().cpu(), total, op)
         return Sums(total.double() * scale, self._limited(op, x, total).double() * scale)
 
+    def can_wrap(self, op: LayerOp) -> bool:
+        """Some input may drive a sum out of the accumulator, and to its other end."""
+        weights = op.weights.integers if op.weights is not None else None
+        limit = float(1 << (ACCUMULATOR_BITS - 1))
+        is_wide = self.accumulator_bits == ACCUMULATOR_BITS
+        return weights is not None and is_wide and largest_total(weights, magnitude(self.source)) >= limit
+
     def _total(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         x = integers(args[0], self.source)
         return x, exact_sums(op, x, args, kwargs, magnitude(self.source))

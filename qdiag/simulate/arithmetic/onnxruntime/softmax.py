@@ -44,9 +44,10 @@ class Softmax(Rule):
 
 def _table(source: Affine, count: int) -> Tensor:
     """Exponentials of all distances from the largest value, shifted up so far that the sum of `count` stays finite."""
-    scale = source.scale.cpu().double()
+    scale = float(source.scale)
     shift = max(0.0, math.log(_LARGEST / count) - 5.0) / scale
-    return torch.exp((torch.arange(_LEVELS) - (_LEVELS - 1.0) + shift) * scale).float()
+    distances = torch.arange(_LEVELS, dtype=torch.float64) - (_LEVELS - 1.0)
+    return torch.exp((distances + shift) * scale).float()
 
 
 def _added(values: Tensor) -> Tensor:

@@ -1,0 +1,155 @@
+"""How many integers of `--arithmetic ort` differ from those of onnxruntime, and what it costs in float passes.
+
+    python benchmarks/integers.py --data FOLDER                      every network and scheme
+    python benchmarks/integers.py --data FOLDER resnet20 mobilenet   some of them
+    python benchmarks/integers.py --data FOLDER --arithmetic float   the simulation in float32, for comparison
+
+Each network is exported as QDQ ONNX and run freely, from the same images, with every tensor of integers as an output.
+FOLDER holds the real weights and images that tests marked `real` use. One float pass is that of the eager module over
+the same images; both are processor time of one thread.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from qdiag.cli.process import prepare_process
+from qdiag.config import load_preset
+from qdiag.core.graph import Layer
+from qdiag.core.scheme import QuantScheme, RuntimeName
+from qdiag.exporters.onnx.write import write_qdq
+from qdiag.loaders.data.sources import DataRequest, open_datasets
+from qdiag.loaders.images.preprocessing import preset
+from qdiag.loaders.models.formats import load_subject
+from qdiag.pipeline.begin import begin
+from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
+from qdiag.simulate.case import Case
+from qdiag.simulate.passes.lanes import Lane
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.session import open_session
+
+
+@dataclass(frozen=True)
+class Network:
+    """Weights, the function that builds the network, and its images."""
+
+    weights: str
+    arch: str
+    data: str
+    preprocessing: str
+    samples: int
+    batch_size: int
+    overrides: dict[str, Any]
+
+
+CIFAR = "cifar10_lossless200.npz"
+NIN_STATISTICS = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
+NETWORKS = {
+    "resnet20": Network("resnet20_cifar10", "resnet20_cifar10", CIFAR, "imagenet-stats", 150, 50, {}),
+    "resnet56": Network("resnet56_cifar10", "resnet56_cifar10", CIFAR, "imagenet-stats", 150, 50, {}),
+    "nin": Network("nin_cifar10", "nin_cifar10", CIFAR, "imagenet-stats", 100, 50, NIN_STATISTICS),
+    "vww": Network("mobilenet_v1_0.25_vww96", "mobilenet_v1_025_vww", "vww96_600.npz", "none", 200, 50, {}),
+    "mobilenet": Network("mobilenet_v1_0.75_224", "mobilenet_v1_075", "imagenet_val_600", "tf", 100, 10, {"crop": 224}),
+}
+
+
+def schemes() -> dict[str, QuantScheme]:
+    """uint8 and int8 activations, weights per channel and per tensor."""
+    int8 = load_preset("int8")
+    signed = replace(int8.activations, signed=True)
+    return {
+        "int8": int8,
+        "int8, int8 activations": replace(int8, activations=signed),
+        "int8, weights per tensor": replace(int8, weights=replace(int8.weights, granularity="per_tensor")),
+        "tf-uint8": load_preset("tf-uint8"),
+    }
+
+
+class Integers(LayerObserver):
+    """Of each layer with a quantizer, in the last batch."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self.found: dict[str, Any] = {}
+
+    def closed(self, layer: Layer, lanes: Any) -> None:
+        quantizer: Any = self._case.plan.layers[layer.name].output
+        if quantizer is not None:
+            self.found[layer.name] = quantizer.quantize(lanes.tensors[0]).numpy()
+
+
+def opened(folder: Path, network: Network, scheme: QuantScheme) -> Iterator[tuple[Case, nn.Module]]:
+    with open_session() as session:
+        arch = f"{folder / 'networks.py'}:{network.arch}"
+        subject = load_subject(str(folder / f"{network.weights}.safetensors"), arch=arch)
+        request = DataRequest(
+            data=str(folder / network.data),
+            preprocessing=preset(network.preprocessing).override(**network.overrides),
+            samples=network.samples,
+            calib_samples=50,
+            batch_size=network.batch_size,
+        )
+        assert isinstance(subject.model, nn.Module)
+        yield begin(session, subject, open_datasets(request), scheme).case, subject.model
+
+
+def compare(case: Case, model: nn.Module) -> str:
+    observer, count, differing, most, places = Integers(case), 0, 0, 0, set[str]()
+    runner = LaneRunner([Lane(case.network, case.plan)], [observer])
+    plain = LaneRunner([Lane(case.network, case.plan)])
+    deployed: tuple[OnnxruntimeNetwork, dict[str, str]] | None = None
+    spent = [0.0, 0.0]
+    for batch in case.measured:
+        if deployed is None:
+            file = write_qdq(case.network, case.plan, batch)
+            found = OnnxruntimeNetwork(file.content)
+            deployed = found, {layer: name for layer, name in file.integers.items() if name in found.tensors}
+        runner.run_batch(batch)
+        with torch.no_grad():
+            spent[0] += _seconds(lambda one=batch: model(*one.args))  # type: ignore[misc]
+        spent[1] += _seconds(lambda one=batch: plain.run_batch(one))  # type: ignore[misc]
+        inputs = case.network.program.flatten_inputs(batch.args, batch.kwargs)
+        network, names = deployed
+        integers = network.run({k: v.numpy() for k, v in inputs.items()}, list(names.values())).integers
+        for layer, name in names.items():
+            steps = np.abs(integers[name].astype(np.int32) - observer.found[layer].astype(np.int32))
+            count, wrong, most = count + steps.size, int((steps > 0).sum()), max(most, int(steps.max()))
+            differing += wrong
+            if wrong:
+                places.add(layer)
+    where = f", at most {most} steps, in {len(places)} sites" if differing else ""
+    return f"{differing:9,} of {count:12,} integers differ{where}; {spent[1] / spent[0]:.2f} float passes"
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*NETWORKS, []])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--arithmetic", choices=["float", "ort"], default="ort")
+    options = parser.parse_args()
+    arithmetic: RuntimeName = options.arithmetic
+    prepare_process()
+    torch.set_num_threads(1)
+    for name in options.names or NETWORKS:
+        for words, scheme in schemes().items():
+            for case, model in opened(options.data, NETWORKS[name], replace(scheme, arithmetic=arithmetic)):
+                print(f"{name:10} {words:26} {compare(case, model)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
