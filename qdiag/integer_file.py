@@ -26,7 +26,7 @@ class IntegerFile:
 
     Attributes:
         encoding: `QDQ`, float operators between `QuantizeLinear` and `DequantizeLinear`; `QOperator`, operators that
-            take integers; or both.
+            take integers, perhaps beside some of the former.
         outputs: of tensors that the network computes, the quantizers that they go through, one after the other.
         constants: what is stored as integers.
         uneven: tensors that some readers get otherwise than by `outputs`: in float, or through another quantizer.

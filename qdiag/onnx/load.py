@@ -15,6 +15,7 @@ from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.parameters import find_parameters
 from qdiag.onnx.patterns import recognized
 from qdiag.onnx.quantized.strip import is_quantized, stripped
+from qdiag.onnx.quantized.unpack import is_packed, unpacked
 from qdiag.onnx.read import Beside, parse
 
 _SHOWN = 8
@@ -37,8 +38,10 @@ def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept:
     read = parse(content, at, beside)
     integers = None
     try:
+        encoding = "QOperator" if is_packed(read) else "QDQ"
+        read = unpacked(read)
         if is_quantized(read):
-            read, integers = stripped(read, "QDQ")
+            read, integers = stripped(read, encoding)
             kept = (*kept, *integers.outputs)
     except LoadError as error:
         error.at = error.at or at
