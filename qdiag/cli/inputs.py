@@ -21,7 +21,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from qdiag.batches import Datasets
     from qdiag.loaders.images.preprocessing import Preprocessing
@@ -118,11 +118,13 @@ def open_experiment(
     scheme: QuantScheme,
     task: TaskOptions | None = None,
     quantized: str | None = None,
+    changes: "Sequence[str]" = (),
 ) -> "Experiment":
     """The model, captured and calibrated on the data.
 
     Args:
-        quantized: a file that was made from the model.
+        quantized: a file that was made from the model. changes: values of `--set`, for commands that take them on top
+            of what a quantized file says.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
@@ -133,13 +135,16 @@ def open_experiment(
 
     file = None if quantized is None else load_subject(quantized, trust=model.trust)
     subject = open_subject(model, kept=() if file is None else quantized_tensors(file))
-    if (file is not None or quantized_tensors(subject)) and scheme not in map(load_scheme, DEFAULTS):
-        raise ConfigError(
-            "a scheme, and a file that is quantized already",
-            hint="leave --scheme and --set away: the file says what is quantized, and how",
-        )
+    if file is not None or quantized_tensors(subject):
+        if scheme not in [load_scheme(name, changes) for name in DEFAULTS]:
+            raise ConfigError(
+                "a scheme, and a file that is quantized already",
+                hint="leave --scheme away: the file says what is quantized, and how",
+            )
+    else:
+        changes = ()
     request = (task or TaskOptions()).request
-    return begin(session, subject, open_data(data, model, subject, session), scheme, request, file)
+    return begin(session, subject, open_data(data, model, subject, session), scheme, request, file, changes)
 
 
 def preprocessing_of(options: DataOptions) -> "Preprocessing | None":

@@ -4,16 +4,18 @@ import difflib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from qdiag.config.culprits import culprits
-from qdiag.config.layer_keys import LAYERS, layer_keys, override_tables, split_layer_key, with_quoted_patterns
+from qdiag.config.layer_keys import LAYERS, override_tables, split_layer_key, with_quoted_patterns
 from qdiag.config.presets import preset_names, preset_path
-from qdiag.config.toml_table import TomlTable, is_override, quoted, read_assignment, read_toml
+from qdiag.config.scheme_keys import SECTIONS, refuse_unknown
+from qdiag.config.scheme_text import scheme_toml
+from qdiag.config.toml_table import TomlTable, is_override, parse_toml, quoted, read_assignment, read_toml
 from qdiag.core.formats.stale_fields import stale_fields
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 from qdiag.errors import ConfigError
@@ -23,11 +25,6 @@ _Kind = TypeVar("_Kind", TensorScheme, LayerOverride, QuantScheme)
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {
     kind: TypeAdapter(kind) for kind in (TensorScheme, LayerOverride, QuantScheme)
 }
-_SECTIONS = ("weights", "activations")
-_KEYS = (
-    *(field.name for field in fields(QuantScheme) if field.name not in (*_SECTIONS, LAYERS)),
-    *(f"{section}.{field.name}" for section in _SECTIONS for field in fields(TensorScheme)),
-)
 
 
 def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
@@ -41,11 +38,23 @@ def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
         ConfigError: unknown name, unreadable file, unknown key (the nearest known one is named), wrong type, or fields
             that contradict each other.
     """
-    table = _read(ref, seen=())
+    return _changed(_read(ref, seen=()), ref, overrides)
+
+
+def change_scheme(scheme: QuantScheme, overrides: Sequence[str]) -> QuantScheme:
+    """A scheme with single fields replaced, as `load_scheme` replaces them.
+
+    Raises:
+        ConfigError: see `load_scheme`.
+    """
+    return _changed(parse_toml(scheme_toml(scheme), scheme.name), scheme.name, overrides) if overrides else scheme
+
+
+def _changed(table: TomlTable, ref: str, overrides: Sequence[str]) -> QuantScheme:
     changes = TomlTable()
     for text in overrides:
         change = with_quoted_patterns(read_assignment(text))
-        _refuse_unknown(change)
+        refuse_unknown(change)
         if "base" in change.values:
             raise ConfigError("base belongs into a TOML file", at=f"`overrides={text}`", hint="choose it with `scheme`")
         changes = change.over(changes)
@@ -76,7 +85,7 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
     if identity in seen:
         raise ConfigError("base leads back to this file", at=str(path), hint="start from a preset instead")
     table = with_quoted_patterns(read_toml(path))
-    _refuse_unknown(table)
+    refuse_unknown(table)
     base = table.values.get("base")
     if base is not None:
         if not isinstance(base, str):
@@ -108,7 +117,7 @@ def _is_file(ref: str) -> bool:
 
 def _over(table: TomlTable, base: TomlTable) -> TomlTable:
     """These keys, and those of `base` that keep their meaning beside them."""
-    for section in _SECTIONS:
+    for section in SECTIONS:
         old, new = _fields(base, section), _fields(table, section)
         for name in stale_fields(old, new):
             base = base.without(f"{section}.{name}")
@@ -118,34 +127,6 @@ def _over(table: TomlTable, base: TomlTable) -> TomlTable:
 def _fields(table: TomlTable, section: str) -> dict[str, Any]:
     first = f"{section}."
     return {key.removeprefix(first): value for key, value in table.values.items() if key.startswith(first)}
-
-
-def _refuse_unknown(table: TomlTable) -> None:
-    for key, value in table.values.items():
-        layer = split_layer_key(key)
-        known = layer_keys(layer[0]) if layer else (*_KEYS, "base")
-        if key in known:
-            continue
-        origin = table.origins[key]
-        at = origin if is_override(origin) else f"{origin}: {key}"
-        if key in (*_SECTIONS, LAYERS):
-            section = key if key != LAYERS else f'{LAYERS}."NAME".weights'
-            raise ConfigError(
-                f"{key} = {value!r} is not a table", at=at, hint=f"write a section [{section}], or {section}.bits = 8"
-            )
-        near = _nearest(key, known)
-        hint = f"did you mean {near}?" if near else f"known keys: {', '.join(known)}"
-        raise ConfigError(f"unknown key {key}", at=at, hint=hint)
-
-
-def _nearest(key: str, known: Sequence[str]) -> str | None:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if near:
-        return near[0]
-    leaf = key.rpartition(".")[2]
-    by_leaf = {k.rpartition(".")[2]: k for k in reversed(known)}
-    near = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.75)
-    return by_leaf[near[0]] if near else None
 
 
 class _ContradictionError(ConfigError):
@@ -169,7 +150,7 @@ def _made(table: TomlTable, ref: str) -> QuantScheme:
     for override in overrides:
         _validate(LayerOverride, override, table, ref, f"{LAYERS}.{quoted(override['pattern'])}")
     nested[LAYERS] = overrides
-    for section in _SECTIONS:
+    for section in SECTIONS:
         # What a file leaves open is as in a scheme of which nothing was said: symmetric weights, affine activations.
         values = nested.setdefault(section, {})
         values.setdefault("symmetric", section == "weights")

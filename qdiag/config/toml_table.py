@@ -87,6 +87,11 @@ def read_toml(path: Path) -> TomlTable:
     return _table(text, str(path), hint="`qdiag schemes` shows where working examples lie")
 
 
+def parse_toml(text: str, origin: str) -> TomlTable:
+    """TOML that this program has written itself."""
+    return _table(text, origin, hint="this is a fault of qdiag: please report it")
+
+
 def is_override(origin: str) -> bool:
     """Whether a key was written in an assignment rather than in a file."""
     return origin.startswith(_OVERRIDES)

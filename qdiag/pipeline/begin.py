@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from qdiag.batches import Batches, Datasets
 from qdiag.capture.fake_quantizers.stored import stored_quantizers
 from qdiag.capture.program import Program
+from qdiag.config import change_scheme
 from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
@@ -59,6 +60,7 @@ def begin(
     scheme: QuantScheme,
     request: TaskRequest | None = None,
     quantized: Subject | None = None,
+    changes: Sequence[str] = (),
 ) -> Experiment:
     """Captures, folds and calibrates, and chooses what the network is judged by; the subject is left as it was.
 
@@ -67,6 +69,7 @@ def begin(
         request: what the user says about the task.
         quantized: the quantized file that was made from the subject. A subject that is such a file itself is measured
             against its own weights.
+        changes: fields of the scheme in place of those that the quantized file has, such as `weights.bits=4`.
 
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
@@ -87,7 +90,7 @@ def begin(
         scheme, ranges = with_stored_ranges(scheme, found)
         capture = replace(capture, stored_ranges=ranges)
     else:
-        scheme = deployed.scheme
+        scheme = change_scheme(deployed.scheme, changes)
     stored = deployed.plan.stored if deployed is not None else None
     case = session.open_case(program, network, scheme, inputs, tasks, stored)
     with session.stage("data digest"):

@@ -109,12 +109,12 @@ def diagnose(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
-        experiment = open_experiment(session, model, data, resolved, task, quantized)
+        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
         options = DiagnoseOptions(
             with_sensitivity=not no_sensitivity,
             with_bits=bits,
             raises=run.debug,
-            words=option_words(model, data, scheme, task),
+            words=option_words(model, data, scheme, task, quantized),
             is_exhaustive=exhaustive,
             exact_layers=sensitivity == "exact",
             full_losses=losses == "full",

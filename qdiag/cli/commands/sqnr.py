@@ -96,7 +96,7 @@ def sqnr(
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sqnr import measure_experiment
 
-        experiment = open_experiment(session, model, data, resolved, task, quantized)
+        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
         measurement = measure_experiment(session, experiment, with_losses=losses)
         if json is not None:
             from qdiag.writers.json.measurement import to_json

@@ -9,7 +9,11 @@ from qdiag.cli.options.task import TaskOptions
 
 
 def option_words(
-    model: ModelOptions, data: DataOptions, scheme: SchemeOptions, task: TaskOptions | None = None
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: SchemeOptions,
+    task: TaskOptions | None = None,
+    quantized: str | None = None,
 ) -> tuple[str, ...]:
     """Words that lead another command to the same network, data, scheme and task; defaults are left out."""
     task = task or TaskOptions()
@@ -32,7 +36,8 @@ def option_words(
         ("--calib-samples", data.calib_samples if data.calib_samples != DataOptions().calib_samples else None),
         ("--batch-size", data.batch_size if data.batch_size != DataOptions().batch_size else None),
         ("--seed", data.seed if data.seed != DataOptions().seed else None),
-        ("--scheme", scheme.scheme),
+        ("--quantized", quantized),
+        ("--scheme", scheme.scheme if quantized is None else None),
         ("--task", task.task),
         ("--output", task.judged_output),
         ("--metric", task.metric),

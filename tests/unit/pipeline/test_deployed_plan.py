@@ -9,13 +9,14 @@ import torch
 
 pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
-from onnxruntime.quantization import QuantType
+from onnxruntime.quantization import QuantFormat, QuantType
 
 from qdiag.core.scheme import LayerOverride, TensorChange
 from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.models.formats import load_subject
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.in_turn import InTurn
+from qdiag.numerics.quantizers.stored_weight import StoredWeight
 from qdiag.onnx.load import load_network
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.pipeline.deployed.plan import quantized_tensors
@@ -149,6 +150,27 @@ def test_layers_are_found_without_their_names(folder: Path, experiment: Experime
         assert (one.weight is None) == (two.weight is None) and (one.stored_bias is None) == (two.stored_bias is None)
     assert other.deployed is not None and other.deployed.only_float == ()
     assert len(other.deployed.only_file) == 1  # the sigmoid inside of what is one SiLU in the float network
+
+
+def test_operators_on_integers_say_the_same_as_q_and_dq(tmp_path: Path, experiment: Experiment) -> None:
+    """One calibration, two formats: the plan is the same wherever both formats quantize."""
+    (tmp_path / "net.onnx").write_bytes(float_cnn())
+    file = quantized(float_cnn(), X, tmp_path, quant_format=QuantFormat.QOperator)
+    (tmp_path / "int8.onnx").write_bytes(file)
+    stored, other = constants_of(file), opened(tmp_path, "int8.onnx")
+    assert other.deployed is not None and other.deployed.encoding == "QOperator"
+    assert (other.deployed.only_float, other.deployed.only_file, other.deployed.unplaced) == ((), (), ())
+    for name in LAYERS:
+        one, two = other.case.plan.layers[name], experiment.case.plan.layers[name]
+        assert isinstance(one.output, Affine) and isinstance(two.output, Affine)
+        if name != "pool":  # QDQ gives it the scale of what it reads
+            assert one.output.key == two.output.key
+    weight = other.case.plan.layers["block"].weight
+    assert isinstance(weight, StoredWeight) and np.array_equal(
+        weight.integers.numpy(), stored["block.weight_quantized"]
+    )
+    bias = other.case.plan.layers["block"].stored_bias
+    assert bias is not None and np.array_equal(bias.integers.numpy(), stored["block.bias_quantized"])
 
 
 def test_a_file_of_another_network_is_refused(folder: Path) -> None:
