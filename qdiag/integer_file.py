@@ -1,7 +1,7 @@
 """What a quantized file says of its tensors: integers, and the real numbers that they stand for, as they are stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -31,6 +31,7 @@ class IntegerFile:
         constants: what is stored as integers.
         uneven: tensors that some readers get otherwise than by `outputs`: in float, or through another quantizer.
         clamped: tensors whose ReLU the file leaves to the lowest integer, and that was put back.
+        nodes: of each tensor and constant, what the nodes give that quantize the one and dequantize the other.
     """
 
     encoding: str
@@ -38,3 +39,26 @@ class IntegerFile:
     constants: Mapping[str, StoredTensor]
     uneven: tuple[str, ...] = ()
     clamped: tuple[str, ...] = ()
+    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class TensorEdit:
+    """What becomes of one tensor of a file.
+
+    Attributes:
+        name: in the float network. nodes: see `IntegerFile`; empty for a constant that the file holds as floats.
+        quantizer: None leaves it in float.
+        integers: of a constant, laid out as in the file. values: the same in float, where it has no quantizer.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    quantizer: Affine | None
+    integers: Tensor | None = None
+    values: Tensor | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        """A weight or a bias."""
+        return self.integers is not None or self.values is not None

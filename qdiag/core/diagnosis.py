@@ -7,6 +7,7 @@ from qdiag.core.causes.score import Score
 from qdiag.core.causes.training_trial import TrainingTrial
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.branches.layers import BlockLayers
+from qdiag.core.measures.deployed.edit import FileEdit
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement, StageTime
 from qdiag.core.measures.sensitivity import Sensitivity
@@ -38,6 +39,7 @@ class Diagnosis:
         blocks: parallel linear branches that one convolution replaces; empty in results stored before they were kept.
         trainings: what training gives back where repairs without it leave something, or why it was not tried; empty
             where nobody asked and nothing is lost, and in results stored before.
+        file_edits: what the repairs change in the quantized file that was diagnosed.
     """
 
     measurement: Measurement
@@ -53,6 +55,7 @@ class Diagnosis:
     options: tuple[str, ...] = ()
     blocks: tuple[BlockLayers, ...] = ()
     trainings: tuple[TrainingTrial, ...] = ()
+    file_edits: tuple[FileEdit, ...] = ()
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.

@@ -185,7 +185,7 @@ def _array(name: str, tensor: Any) -> Array:
     """Values as numpy has them; the small float types as float32."""
     array = tensor if isinstance(tensor, np.ndarray | np.generic) else tensor.numpy()
     array = np.asarray(array)
-    if array.dtype.kind == "u" and array.dtype != np.uint8:
+    if array.dtype.kind == "u" and array.dtype not in (np.uint8, np.uint16):
         array = array.astype(np.int64)
     if array.dtype.kind in "fiub" and array.dtype.itemsize <= 8:
         return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float32 else array

@@ -7,7 +7,6 @@ from qdiag.batches import Batches, Datasets
 from qdiag.capture.fake_quantizers.stored import stored_quantizers
 from qdiag.capture.program import Program
 from qdiag.config import change_scheme
-from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
@@ -50,7 +49,7 @@ class Experiment:
     model: ModelInfo
     data: DataInfo
     capture: CaptureInfo
-    deployed: DeployedFile | None = None
+    deployed: DeployedPlan | None = None
 
 
 def begin(
@@ -95,8 +94,7 @@ def begin(
     case = session.open_case(program, network, scheme, inputs, tasks, stored)
     with session.stage("data digest"):
         data = data_info(inputs, session.seed)
-    facts = deployed.file if deployed is not None else None
-    return Experiment(subject, datasets, case, model_info(subject), data, capture, facts)
+    return Experiment(subject, datasets, case, model_info(subject), data, capture, deployed)
 
 
 def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) -> CapturedFile:
@@ -149,7 +147,7 @@ def measurement_of(session: Session, experiment: Experiment, measured: Measured)
         versions=versions(),
         preprocessing=preprocessing,
         size=network_size(experiment.case),
-        deployed=experiment.deployed,
+        deployed=experiment.deployed.file if experiment.deployed is not None else None,
     )
     case = experiment.case
     count = sum(case.plan.layers[constant.name].output is not None for constant in case.network.graph.constants)

@@ -84,7 +84,7 @@ class _Builder:
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:
             return None, None
-        if self.stored.has_output(layer):
+        if self.stored.has_output(layer) and (float_reason != BY_REQUEST or self._feeds_integers(layer)):
             return self.stored.output(layer), None
         if (float_reason is not None or layer.kind in (INPUT, CONSTANT)) and not self._feeds_integers(layer):
             return None, None

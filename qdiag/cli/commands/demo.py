@@ -70,7 +70,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
         from qdiag.pipeline.sqnr import measure_experiment
 
         experiment = open_experiment(session, model_options, data_options, scheme.resolved)
-        result = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run)
+        result, _ = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run)
         write_diagnosis(session, result, out, None)
         print_ranking(console, result)
         console.print()

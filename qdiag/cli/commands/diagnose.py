@@ -18,11 +18,14 @@ from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
+from qdiag.errors import ConfigError
+from qdiag.files.atomic import write_file
 from qdiag.writers.words.commands.shell import as_argument, command_line
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
     from qdiag.pipeline.begin import Experiment
+    from qdiag.pipeline.deployed.repaired import RepairedFile
     from qdiag.pipeline.diagnose import DiagnoseOptions
     from qdiag.simulate.session import Session
 
@@ -49,6 +52,15 @@ ReportOption = Annotated[
         "--out", "-o", metavar="DIR", help="Write diagnosis.json, report.md, report.html, layers.csv and plots/ there."
     ),
     Writes(report_files),
+]
+RepairedOption = Annotated[
+    Path | None,
+    output_option(
+        "--repaired",
+        metavar="FILE",
+        help="Write the quantized file with the repairs that help, in its own format.",
+    ),
+    Writes(),
 ]
 SensitivityOption = Annotated[
     Literal["some", "exact"],
@@ -78,6 +90,7 @@ def diagnose(
     task: TaskOptions,
     training: RankedTrainingOptions,
     quantized: QuantizedOption = None,
+    repaired: RepairedOption = None,
     out: ReportOption = None,
     exhaustive: ExhaustiveOption = False,
     sensitivity: SensitivityOption = "some",
@@ -120,12 +133,18 @@ def diagnose(
             full_losses=losses == "full",
             training=open_ranked_training(session, experiment, training, model, data, task),
         )
-        result = run_diagnosis(session, experiment, options, run, with_report=out is not None)
+        if repaired is not None and experiment.deployed is None:
+            raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
+        result, file = run_diagnosis(session, experiment, options, run, with_report=out is not None)
         write_diagnosis(session, result, out, json)
+        if repaired is not None and file is not None:
+            write_file(repaired, file.content())
     if not stdout_is_taken:
         from qdiag.cli.tables.ranking import print_ranking
 
         print_ranking(stdout_console(), result)
+    if repaired is not None:
+        remark(f"repaired file: {repaired}", quiet=run.quiet)
     remark(_report_words(out, is_kept=not run.no_cache), quiet=run.quiet)
     stages = ", ".join(f"{stage.stage} {stage.elapsed_s:.1f}" for stage in result.stages)
     remark(f"{watch.elapsed_s:.1f} s ({stages})", quiet=run.quiet)
@@ -147,17 +166,17 @@ def run_diagnosis(
     run: RunOptions,
     *,
     with_report: bool = False,
-) -> "Diagnosis":
-    """Says what it will cost, and diagnoses.
+) -> "tuple[Diagnosis, RepairedFile | None]":
+    """Says what it will cost, and diagnoses; with what changes in the quantized file, where there is one.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
-    from qdiag.pipeline.diagnose import diagnose_experiment
+    from qdiag.pipeline.deployed.repaired import diagnose_file
 
     if not run.quiet:
         remark(diagnosis_cost_words(session, experiment.case, options, with_report=with_report), quiet=False)
-    return diagnose_experiment(session, experiment, options)
+    return diagnose_file(session, experiment, options)
 
 
 def write_diagnosis(session: "Session", result: "Diagnosis", out: Path | None, json: "str | Path | None") -> None:
@@ -167,7 +186,6 @@ def write_diagnosis(session: "Session", result: "Diagnosis", out: Path | None, j
         WriteError: one of them cannot be written.
     """
     if json is not None:
-        from qdiag.files.atomic import write_file
         from qdiag.writers.json.diagnosis import diagnosis_to_json
 
         write_file(json, diagnosis_to_json(result))

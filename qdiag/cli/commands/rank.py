@@ -61,7 +61,7 @@ def rank(
             with_sensitivity=False, with_bits=False, raises=run.debug, words=words, is_exhaustive=exhaustive
         )
         experiment = open_experiment(session, model, data, resolved, task)
-        result = run_diagnosis(session, experiment, options, run)
+        result, _ = run_diagnosis(session, experiment, options, run)
         write_diagnosis(session, result, None, json)
         if plot is not None:
             from qdiag.writers.plots.drawing.figure import save_figure

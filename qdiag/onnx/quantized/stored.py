@@ -80,7 +80,7 @@ def values_of(stored: StoredTensor) -> Array:
 
 def integers_of(values: Array, quantizer: Affine) -> Array:
     """What a `QuantizeLinear` makes of a constant: division and rounding half to even, in float32."""
-    found: Array = quantizer.quantize(torch.from_numpy(np.ascontiguousarray(values, np.float32))).numpy()
+    found: Array = quantizer.quantize(torch.from_numpy(np.array(values, np.float32))).numpy()
     return found
 
 

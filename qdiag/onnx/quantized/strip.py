@@ -40,7 +40,7 @@ def stripped(graph: OnnxGraph, encoding: str) -> tuple[OnnxGraph, IntegerFile]:
     bare, clamped = with_clamps(bare, kept)
     constants = {name: stored for name, stored in found.stored.items() if name in bare.constants}
     uneven = tuple(name for name in found.uneven() if name in kept)
-    return bare, IntegerFile(encoding, kept, constants, uneven, clamped)
+    return bare, IntegerFile(encoding, kept, constants, uneven, clamped, found.nodes())
 
 
 class _Stripper:
@@ -57,6 +57,7 @@ class _Stripper:
         self._names: dict[str, str] = {}
         self._renames: dict[str, str] = {}
         self._quantizers: dict[str, Affine] = {}
+        self._nodes: dict[str, list[str]] = {}
         self.stored: dict[str, StoredTensor] = {}
 
     def run(self) -> OnnxGraph:
@@ -80,6 +81,10 @@ class _Stripper:
         """By tensor, the quantizers that most of its readers get it through."""
         found = {name: self._chain(uses) for name, uses in self._uses.items()}
         return {self._name(name): chain for name, chain in found.items() if chain}
+
+    def nodes(self) -> dict[str, tuple[str, ...]]:
+        """By tensor and constant, what its nodes give."""
+        return {self._name(name): tuple(outputs) for name, outputs in self._nodes.items()}
 
     def uneven(self) -> tuple[str, ...]:
         """Tensors that readers get in different ways."""
@@ -111,6 +116,7 @@ class _Stripper:
         before = self._chains.get(source, ())
         again = before and is_same(before[-1], quantizer)
         self._alias[target] = self._alias.get(source, source)
+        self._nodes.setdefault(self._alias[target], []).append(target)
         self._chains[target] = before if again else (*before, quantizer)
 
     def _dequantize(self, node: OnnxNode) -> None:
@@ -124,6 +130,7 @@ class _Stripper:
             is_own = name == self._names.get(source) or (taken is None and name != source)
             name = name if is_own else target
             self._constants[name], self.stored[name] = values_of(stored), stored
+            self._nodes[name] = [target]
             if name != target:
                 self._alias[target] = name
             return

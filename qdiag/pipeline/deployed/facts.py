@@ -40,7 +40,7 @@ def deployed_file(
 
 
 def _layer(layer: Layer, file_name: str, found: FileLayers, stored: StoredLayer) -> DeployedLayer:
-    own = found.layers.get(file_name, FileLayer(None))
+    own = found.layers.get(file_name, FileLayer())
     return DeployedLayer(
         name=layer.name,
         file_name=file_name,

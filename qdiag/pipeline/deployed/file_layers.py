@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from qdiag.capture.program import Program
-from qdiag.core.graph import Layer, OpGraph
+from qdiag.core.graph import OpGraph
 from qdiag.integer_file import IntegerFile, StoredTensor
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.in_turn import InTurn
@@ -19,15 +19,23 @@ class FileLayer:
     """Quantizers and integers of one layer.
 
     Attributes:
-        tensor: name of its output in the file.
+        tensors: its output, and what else the file quantizes of the same values, by their names in the file.
         outputs: what its output goes through, one after the other.
         weight, bias: its integers, laid out as the layer has them; None where they are floats.
+        weight_origin, bias_origin: names in the file, and the form there, see `OnnxGraph.forms`.
     """
 
-    tensor: str | None
+    tensors: tuple[str, ...] = ()
     outputs: tuple[Affine, ...] = ()
     weight: StoredTensor | None = None
     bias: StoredTensor | None = None
+    weight_origin: tuple[str, str] = ("", "")
+    bias_origin: tuple[str, str] = ("", "")
+
+    @property
+    def tensor(self) -> str | None:
+        """Name of its output in the file."""
+        return self.tensors[0] if self.tensors else None
 
     @property
     def output(self) -> Affine | None:
@@ -50,7 +58,7 @@ class FileLayers:
 
 @dataclass
 class _Outputs:
-    tensors: dict[str, str] = field(default_factory=dict)
+    tensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     chains: dict[str, tuple[Affine, ...]] = field(default_factory=dict)
     unplaced: list[str] = field(default_factory=list)
 
@@ -68,10 +76,12 @@ def file_layers(network: OnnxNetwork, program: Program, graph: OpGraph) -> FileL
     for layer in graph.sites:
         name = layer.name
         layers[name] = FileLayer(
-            outputs.tensors.get(name),
+            outputs.tensors.get(name, ()),
             outputs.chains.get(name, ()),
-            _constant(network, program, layer.weight, layer),
-            _constant(network, program, layer.bias, layer),
+            _constant(network, program, layer.weight),
+            _constant(network, program, layer.bias),
+            _origin(network, program, layer.weight),
+            _origin(network, program, layer.bias),
         )
     return FileLayers(layers, tuple(dict.fromkeys((*outputs.unplaced, *integers.uneven))))
 
@@ -84,7 +94,8 @@ def _outputs(integers: IntegerFile, program: Program, graph: OpGraph) -> _Output
         name = node.meta.get(TENSOR_NAME)
         made = owners.get(node.name)
         if made is not None and name is not None:
-            found.tensors[made] = name
+            # the last node of a layer gives its output
+            found.tensors[made] = (name, *(one for one in found.tensors.get(made, ()) if one in integers.outputs))
         chain = integers.outputs.get(name or "", ())
         if not chain:
             continue
@@ -94,6 +105,7 @@ def _outputs(integers: IntegerFile, program: Program, graph: OpGraph) -> _Output
         if made is None:
             continue
         placed.add(name)
+        found.tensors[made] = tuple(dict.fromkeys((*found.tensors.get(made, ()), name)))
         before = found.chains.get(made, ())
         more = tuple(one for one in chain if all(one.key != other.key for other in before))
         if more and before and node.name not in owners and not _is_only_way(node, owners):
@@ -114,11 +126,10 @@ def _is_only_way(node: torch.fx.Node, owners: Mapping[str, str]) -> bool:
     return True
 
 
-def _constant(network: OnnxNetwork, program: Program, placeholder: str | None, layer: Layer) -> StoredTensor | None:
+def _constant(network: OnnxNetwork, program: Program, placeholder: str | None) -> StoredTensor | None:
     """The integers behind a parameter, in the shape that it has in the network."""
     assert network.integers is not None
-    path = program.parameter_names.get(placeholder or "")
-    name, form = network.origins.get(path or "", ("", ""))
+    name, form = _origin(network, program, placeholder)
     stored = network.integers.constants.get(name)
     if placeholder is None or stored is None or form == "computed":
         return None
@@ -134,3 +145,9 @@ def _constant(network: OnnxNetwork, program: Program, placeholder: str | None, l
     if axis is not None and quantizer.scale.numel() == 1:
         numbers = (*(x.reshape(()) for x in numbers[:2]), *numbers[2:4], None)  # type: ignore[assignment]
     return StoredTensor(integers, Affine(*numbers, is_symmetric=quantizer.is_symmetric))
+
+
+def _origin(network: OnnxNetwork, program: Program, placeholder: str | None) -> tuple[str, str]:
+    """Name of a parameter in the file, and its form there."""
+    path = program.parameter_names.get(placeholder or "")
+    return network.origins.get(path or "", ("", ""))

@@ -8,7 +8,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 from qdiag.onnx.network import OnnxNetwork
 from qdiag.pipeline.deployed.facts import deployed_file
-from qdiag.pipeline.deployed.file_layers import file_layers
+from qdiag.pipeline.deployed.file_layers import FileLayers, file_layers
 from qdiag.pipeline.deployed.match import LayerMatch, match_layers
 from qdiag.pipeline.deployed.scheme import FilePlan, file_plan
 from qdiag.simulate.passes.network import Network
@@ -37,10 +37,17 @@ class CapturedFile:
 
 @dataclass(frozen=True, eq=False)
 class DeployedPlan:
-    """What a file says, as a plan and in plain numbers."""
+    """What a file says, as a plan and in plain numbers.
+
+    Attributes:
+        captured: the file. found: what it says of its layers. match: which layers these are in the float network.
+    """
 
     plan: FilePlan
     file: DeployedFile
+    captured: CapturedFile
+    found: FileLayers
+    match: LayerMatch
 
     @property
     def scheme(self) -> QuantScheme:
@@ -83,7 +90,7 @@ def plan_of_file(file: CapturedFile, network: Network | None) -> DeployedPlan:
         *(file.subject.source, model.integers, found, match, target, plan.stored),
         reference="dequantized" if network is None else "float",
     )
-    return DeployedPlan(plan, facts)
+    return DeployedPlan(plan, facts, file, found, match)
 
 
 def _check(match: LayerMatch, network: Network, file: CapturedFile) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from qdiag.core.graph import CONSTANT, INPUT, Layer
-from qdiag.core.scheme import FLOAT_BITS, LayerOverride, QuantScheme, TensorChange, TensorScheme
+from qdiag.core.scheme import FLOAT_BITS, BiasType, LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.integer_file import StoredTensor
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.stored_weight import StoredWeight
@@ -36,7 +36,7 @@ def file_plan(network: Network, layers: Mapping[str, FileLayer], *, name: str, f
         name: of the scheme. folds: the file has no BatchNorm of its own.
     """
     sites = network.graph.sites
-    found = {layer.name: layers.get(layer.name, FileLayer(None)) for layer in sites}
+    found = {layer.name: layers.get(layer.name, FileLayer()) for layer in sites}
     weights = _commonest(_weight_scheme(one.weight) for one in found.values() if one.weight is not None)
     outputs = _commonest(_output_scheme(one.output) for one in found.values() if one.output is not None)
     base = QuantScheme(
@@ -84,7 +84,9 @@ def _override(layer: Layer, found: FileLayer, base: QuantScheme) -> LayerOverrid
             weights = replace(weights, range=_ends(quantizer, own)[0])
         elif quantizer.channel_axis == layer.weight_axis:
             weights = replace(weights, channel_ranges=_ends(quantizer, own))
-    return LayerOverride(_escaped(layer.name), weights=weights, activations=outputs)
+    has_float_bias = layer.bias is not None and found.weight is not None and found.bias is None
+    bias: BiasType | None = "float" if has_float_bias else None
+    return LayerOverride(_escaped(layer.name), weights=weights, activations=outputs, bias=bias)
 
 
 def _difference(own: TensorScheme, base: TensorScheme) -> TensorChange:

@@ -17,6 +17,7 @@ from qdiag.writers.markdown.sweeps import (
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
 from qdiag.writers.words.causes import commands, headline
 from qdiag.writers.words.commands.repairing import scheme_words
+from qdiag.writers.words.deployed.edits import edit_lines
 from qdiag.writers.words.float_ops import float_share_warning
 from qdiag.writers.words.numbers import SILENT, UNKNOWN
 from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
@@ -63,6 +64,9 @@ def _verdict(diagnosis: Diagnosis) -> str:
             "order of causes from here and the size of the loss from real data."
         )
     blocks.append(text(f"{_first_upper(judged_words(ranking.before.task))}. {_next_step(ranking)}".rstrip()))
+    if diagnosis.file_edits and measurement.deployed is not None:
+        blocks.append(f"What changes in {code(measurement.deployed.source)}:")
+        blocks.append("\n".join(f"- {text(line)}" for line in edit_lines(diagnosis.file_edits)))
     if lines:
         blocks += [repair_heading(ranking), shell(lines)]
         left = afterwards_words(ranking.repaired)

@@ -64,7 +64,11 @@ def test_every_quantizer_of_the_file_is_that_of_a_layer(folder: Path, experiment
         assert float(output.scale) == stored[f"{tensor}_scale"]
         assert int(output.zero_point) == stored[f"{tensor}_zero_point"]
     assert experiment.deployed is not None
-    assert (experiment.deployed.only_float, experiment.deployed.only_file, experiment.deployed.unplaced) == ((), (), ())
+    assert (
+        experiment.deployed.file.only_float,
+        experiment.deployed.file.only_file,
+        experiment.deployed.file.unplaced,
+    ) == ((), (), ())
 
 
 def test_weights_and_biases_are_the_integers_of_the_file(folder: Path, experiment: Experiment) -> None:
@@ -130,7 +134,7 @@ def test_a_relu_that_was_left_to_saturation_is_put_back(tmp_path: Path, kind: Qu
     (tmp_path / "int8.onnx").write_bytes(quantized(float_cnn(), X, tmp_path, activation_type=kind, per_channel=False))
     alone = opened(tmp_path, None, "int8.onnx")
     assert alone.deployed is not None
-    assert (alone.deployed.reference, alone.deployed.clamped) == ("dequantized", ("r", "t"))
+    assert (alone.deployed.file.reference, alone.deployed.file.clamped) == ("dequantized", ("r", "t"))
     assert [one.name for one in alone.case.network.graph.layers if one.clamp] == ["stem", "sum"]
     network = alone.subject.model
     y = network(torch.from_numpy(X)).numpy()  # type: ignore[operator]
@@ -148,8 +152,8 @@ def test_layers_are_found_without_their_names(folder: Path, experiment: Experime
         one, two = other.case.plan.layers[name], experiment.case.plan.layers[name]
         assert isinstance(one.output, Affine) and isinstance(two.output, Affine) and one.output.key == two.output.key
         assert (one.weight is None) == (two.weight is None) and (one.stored_bias is None) == (two.stored_bias is None)
-    assert other.deployed is not None and other.deployed.only_float == ()
-    assert len(other.deployed.only_file) == 1  # the sigmoid inside of what is one SiLU in the float network
+    assert other.deployed is not None and other.deployed.file.only_float == ()
+    assert len(other.deployed.file.only_file) == 1  # the sigmoid inside of what is one SiLU in the float network
 
 
 def test_operators_on_integers_say_the_same_as_q_and_dq(tmp_path: Path, experiment: Experiment) -> None:
@@ -158,8 +162,8 @@ def test_operators_on_integers_say_the_same_as_q_and_dq(tmp_path: Path, experime
     file = quantized(float_cnn(), X, tmp_path, quant_format=QuantFormat.QOperator)
     (tmp_path / "int8.onnx").write_bytes(file)
     stored, other = constants_of(file), opened(tmp_path, "int8.onnx")
-    assert other.deployed is not None and other.deployed.encoding == "QOperator"
-    assert (other.deployed.only_float, other.deployed.only_file, other.deployed.unplaced) == ((), (), ())
+    assert other.deployed is not None and other.deployed.file.encoding == "QOperator"
+    assert (other.deployed.file.only_float, other.deployed.file.only_file, other.deployed.file.unplaced) == ((), (), ())
     for name in LAYERS:
         one, two = other.case.plan.layers[name], experiment.case.plan.layers[name]
         assert isinstance(one.output, Affine) and isinstance(two.output, Affine)

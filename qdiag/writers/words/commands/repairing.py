@@ -11,6 +11,7 @@ from qdiag.core.causes.repair_traits import TRAITS, RepairTraits
 from qdiag.core.causes.score import FloatCost
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
+from qdiag.writers.words.commands.deployed import file_commands
 from qdiag.writers.words.commands.shell import as_argument, command_line, option, quoted
 from qdiag.writers.words.commands.steps import Step, last_ones_last, steps_of
 from qdiag.writers.words.task.float_cost import checkpoint_words
@@ -46,6 +47,8 @@ def commands(
     if ranking.harm.verdict != "harmed":
         return ()
     model, words = model_and_options(source, model_source, options)
+    if isinstance(source, Diagnosis) and source.measurement.deployed is not None:
+        return file_commands(source.measurement.deployed, ranking, model, words)
     lines: list[str] = []
     settings: list[str] = []
     model = as_argument(model)

@@ -1,0 +1,138 @@
+"""A quantized file with the repairs of a diagnosis in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from qdiag.config import change_scheme
+from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.ranking import Ranking, WaterfallStep
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.deployed.edit import EditedTensor, FileEdit
+from qdiag.errors import RepairRefused
+from qdiag.files.read import open_regular
+from qdiag.integer_file import TensorEdit
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.onnx.quantized.write import written
+from qdiag.pipeline.begin import Experiment
+from qdiag.pipeline.deployed.edits import tensor_edits
+from qdiag.pipeline.deployed.plan import DeployedPlan
+from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+from qdiag.rank.bench import Bench
+from qdiag.rank.suspects import Suspect, suspects_of
+from qdiag.rank.waterfall import EVERYWHERE
+from qdiag.repairs.base import RepairContext
+from qdiag.repairs.table import REPAIRS
+from qdiag.simulate.case import Case
+from qdiag.simulate.changes import with_scheme
+from qdiag.simulate.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class RepairedFile:
+    """What a diagnosis changes in its file.
+
+    Attributes:
+        deployed: the file. edits: its tensors that change. case: the network with the repairs.
+    """
+
+    deployed: DeployedPlan
+    edits: tuple[TensorEdit, ...]
+    case: Case
+
+    @property
+    def source(self) -> str:
+        """Path of the file as it was read."""
+        return self.deployed.file.source
+
+    def content(self) -> bytes:
+        """The repaired file, in the format of the one that was read.
+
+        Raises:
+            RepairRefused: nothing in it changes, or it has operators on integers.
+            WriteError: its nodes are others by now.
+        """
+        if not self.edits:
+            raise RepairRefused(
+                "no repair that a file can hold gave anything back", at=self.source, hint="look at what was tried"
+            )
+        if self.deployed.file.encoding != "QDQ":
+            raise RepairRefused(
+                "operators on integers are not rewritten",
+                at=self.source,
+                hint="change the tensors that are listed, or quantize the network in the QDQ format",
+            )
+        with open_regular(self.source) as stream:
+            return written(stream.read(), self.edits, self.source)
+
+
+def diagnose_file(
+    session: Session, experiment: Experiment, options: DiagnoseOptions | None = None
+) -> tuple[Diagnosis, RepairedFile | None]:
+    """`diagnose_experiment`, and what its repairs change in the quantized file; None where there is no file.
+
+    Raises:
+        QdiagError: see `diagnose_experiment`.
+    """
+    diagnosis = diagnose_experiment(session, experiment, options)
+    if experiment.deployed is None:
+        return diagnosis, None
+    with session.stage("repaired file"):
+        after = _repaired_case(session, experiment.case, diagnosis)
+        edits = tensor_edits(experiment.deployed, experiment.case, after) if after is not experiment.case else ()
+    repaired = RepairedFile(experiment.deployed, edits, after)
+    return replace(diagnosis, file_edits=_records(experiment, repaired)), repaired
+
+
+def _repaired_case(session: Session, case: Case, diagnosis: Diagnosis) -> Case:
+    """The repairs of the sequence, made again on top of one another; without any, the best change of scheme."""
+    ranking = diagnosis.ranking
+    context = RepairContext(diagnosis.batchnorms, {facts.layer: facts for facts in diagnosis.facts}, session)
+    suspects = suspects_of(ranking.findings)
+    bench = Bench(case, REPAIRS, context, suspects)
+    done = case
+    for step in ranking.waterfall:
+        suspect = _suspect_of(step, suspects, case)
+        attempt = bench.apply(suspect, step.repair, done, suspect.sites)
+        done = attempt.treatment.case if attempt.treatment is not None else done
+    if done is case:
+        settings = _way_around(ranking)
+        done = with_scheme(session, case, change_scheme(case.scheme, settings)) if settings else case
+    return done
+
+
+def _suspect_of(step: WaterfallStep, suspects: Sequence[Suspect], case: Case) -> Suspect:
+    own = [one for one in suspects if one.code == step.code]
+    at = [one for one in own if any(site.layer in step.layers for site in one.sites)]
+    if at or own:
+        return (at or own)[0]
+    sites = [FindingSite(layer.name) for layer in case.network.graph.layers if layer.weight is not None]
+    return Suspect("", "weight", sites, list(EVERYWHERE))
+
+
+def _way_around(ranking: Ranking) -> tuple[str, ...]:
+    return ranking.way_around.settings if ranking.way_around is not None and not ranking.waterfall else ()
+
+
+def _records(experiment: Experiment, repaired: RepairedFile) -> tuple[FileEdit, ...]:
+    """The edits in plain numbers."""
+    found = []
+    before = experiment.case.plan.layers
+    layers = {name: (layer, kind) for name, layer, kind in _places(repaired.deployed)}
+    for edit in repaired.edits:
+        layer, kind = layers[edit.name]
+        old = before[layer].output if kind == "output" else before[layer].weight
+        was = old.record() if kind != "bias" and isinstance(old, Affine) else None
+        now = edit.quantizer.record() if edit.quantizer is not None else None
+        count = edit.quantizer.scale.numel() if edit.quantizer is not None else 1
+        found.append(FileEdit(layer, edit.name, kind, was, now, count))
+    return tuple(found)
+
+
+def _places(deployed: DeployedPlan) -> list[tuple[str, str, EditedTensor]]:
+    """Tensors of the file, the layers of the float network that have them, and what they are there."""
+    found: list[tuple[str, str, EditedTensor]] = []
+    for layer, name in deployed.match.pairs.items():
+        own = deployed.found.layers[name]
+        found += [(tensor, layer, "output") for tensor in own.tensors]
+        found += [(own.weight_origin[0], layer, "weight"), (own.bias_origin[0], layer, "bias")]
+    return found
