@@ -34,10 +34,19 @@ from qdiag.simulate.session import Session
 
 
 def mean_shifts(session: Session, case: Case, names: Sequence[str]) -> dict[str, Tensor]:
-    """E[W~ x - W x] per output channel, (C,) in float32, of the named layers with quantized weights: one float pass."""
+    """E[W~ x - W x] per output channel, (C,) in float32, of the named layers with quantized weights.
+
+    From the mean of what each layer reads, which one float pass sees for all of them; layers that have none of their
+    own are run sample by sample, in another one.
+    """
 
     def run() -> dict[str, list[float]]:
-        return {name: shift.tolist() for name, shift in _run_shifts(case, names, session.progress).items()}
+        errors = _weight_errors(case, names)
+        known = session.mean_inputs.of(case.network, case.plan, case.calibration, errors, session.progress)
+        found = {name: seen.mean_output(errors[name]) for name, seen in known.items()}
+        rest = [name for name in errors if name not in known]
+        found |= _run_shifts(case, rest, session.progress) if rest else {}
+        return {name: found[name].tolist() for name in errors if name in found}
 
     means = session.passes.finished(
         "mean shifts", COLUMNS, run, batches=[case.calibration], depends_on=(case.network, case.plan, tuple(names))
@@ -52,19 +61,24 @@ def _run_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[st
     return observer.means()
 
 
+def _weight_errors(case: Case, names: Sequence[str]) -> dict[str, Tensor]:
+    """By layer, how far its quantized weight is from the float one."""
+    errors: dict[str, Tensor] = {}
+    for layer in case.network.graph.layers:
+        if layer.name not in names or layer.weight is None or case.plan.layers[layer.name].weight is None:
+            continue
+        simulated = simulated_weights(case.network, case.plan, layer).weight
+        assert simulated is not None
+        errors[layer.name] = simulated - case.network.program.constants[layer.weight]
+    return errors
+
+
 class _Shifts(LayerObserver):
     """Beside each layer of the float network, what its weight error makes of its quantized input."""
 
     def __init__(self, case: Case, names: Sequence[str]) -> None:
         self._plan = case.plan
-        self._errors: dict[str, SimulatedWeights] = {}
-        for layer in case.network.graph.layers:
-            if layer.name not in names or layer.weight is None or case.plan.layers[layer.name].weight is None:
-                continue
-            simulated = simulated_weights(case.network, case.plan, layer).weight
-            assert simulated is not None
-            error = simulated - case.network.program.constants[layer.weight]
-            self._errors[layer.name] = SimulatedWeights(error, None)
+        self._errors = {name: SimulatedWeights(error, None) for name, error in _weight_errors(case, names).items()}
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 

@@ -9,16 +9,18 @@ from torch import Tensor, nn
 
 from qdiag.config import load_preset, load_scheme
 from qdiag.core.causes.findings import FindingSite
+from qdiag.core.progress import NoProgress
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import RepairContext
-from qdiag.repairs.weights.correct_bias import CORRECT_BIAS, mean_shifts
+from qdiag.repairs.weights.correct_bias import CORRECT_BIAS, _run_shifts, mean_shifts
 from qdiag.simulate.case import Case
-from qdiag.simulate.changes import with_tensors
+from qdiag.simulate.changes import with_scheme, with_tensors
 from qdiag.simulate.passes.lanes import LOCAL, SIMULATED
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import simulated_weights
+from qdiag.simulate.session import Session
 from tests.cases import SESSION, assert_untouched, open_test_case, output_error, output_sqnr_db, snapshot
 from tests.models import KINDS
 
@@ -177,3 +179,39 @@ def test_every_kind_of_layer(name: str) -> None:
             assert shift is not None
             assert layer.bias is None or shift.shape == case.network.program.constants[layer.bias].shape
     assert output_sqnr_db(done.case) > output_sqnr_db(case) - 1.0
+
+
+class Passes(NoProgress):
+    """Names of the passes in their order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def start(self, stage: str, total: int | None) -> None:
+        self.names.append(stage)
+
+
+def test_one_pass_sees_what_all_layers_read_and_gives_what_running_each_sample_gives() -> None:
+    case, progress = opened(coarse()), Passes()
+    session = Session(progress=progress)
+    everywhere = mean_shifts(session, case, ["0", "2", "5"])
+    apart = _run_shifts(case, ["0", "2", "5"], NoProgress())
+    assert set(everywhere) == set(apart) == {"0", "2", "5"}
+    for name, shift in apart.items():
+        assert torch.allclose(everywhere[name], shift, rtol=1e-4, atol=1e-6)
+    again = CORRECT_BIAS.apply(case, [FindingSite("2")], RepairContext(session=session)).case
+    mean_shifts(session, again, ["5"])
+    assert progress.names == ["mean inputs"], "neither weights nor biases of the plan move what the float network reads"
+
+
+def test_a_network_is_observed_once_for_each_scheme() -> None:
+    case, progress = opened(coarse()), Passes()
+    session = Session(progress=progress)
+    first = session.observe(case.network, case.calibration, case.scheme)
+    assert session.observe(case.network, case.calibration, case.scheme) is first
+    closer = dataclasses.replace(
+        case.scheme, activations=dataclasses.replace(case.scheme.activations, calibrator="mse")
+    )
+    with_scheme(session, case, closer)
+    with_scheme(session, case, closer)
+    assert progress.names == ["calibrate", "calibrate"]
