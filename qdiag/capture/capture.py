@@ -11,6 +11,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.capture.fake_quantizers.decomposed import check_pairs
 from qdiag.capture.fake_quantizers.operations import give_shapes
 from qdiag.capture.fake_quantizers.show import showing, take_out
 from qdiag.capture.program import Program
@@ -35,7 +36,7 @@ def capture(subject: Subject, example: Batch) -> Program:
         example: inputs of the right shapes; two or more samples, so that a batch of one is not taken for a constant.
 
     Raises:
-        CaptureError: no route leads to a graph.
+        CaptureError: no route leads to a graph, or it computes with integers.
     """
     found = _exported(subject, example)
     exported = found.program
@@ -65,6 +66,7 @@ def program_from_export(exported: ExportedProgram, route: str, skipped: tuple[Sk
     functionalize(graph)
     normalize(graph)
     constants, parameter_names, inputs = _bind_inputs(exported)
+    check_pairs(graph, constants)
     take_out(graph, parameter_names)
     skip_straight_through(graph)
     canonical_signs(graph, constants)

@@ -1,7 +1,8 @@
 """Operations of fake quantization in a file become marks: what is measured is the network without them.
 
-A `.pt2` or TorchScript holds them as `aten.fake_quantize_per_tensor_affine` and its kind. The graph with them is
-compared with the file; afterwards they are left out, and their scales and zero points are kept beside it.
+A `.pt2` or TorchScript holds them as `aten.fake_quantize_per_tensor_affine` and its kind, or as pairs that make
+integers, and floats of them again. The graph with them is compared with the file; afterwards they are left out, and
+their scales and zero points are kept beside it.
 """
 
 import operator
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from qdiag.capture.fake_quantizers.decomposed import is_dequantizer, is_per_channel, quantizer_of
 from qdiag.capture.fake_quantizers.folded_weight import unfold_weight
 from qdiag.capture.fake_quantizers.operation import StoredOperation
 from qdiag.capture.fake_quantizers.show import OUTPUT_MARK, WEIGHT_MARK, reads_as_weight
@@ -38,17 +40,28 @@ def _value_and_mask(x: Tensor, *_: object) -> tuple[Tensor, Tensor]:
 
 def without_operations(program: Program) -> Program:
     """The program without operations of fake quantization, which are told beside it; the given one stays."""
-    if not any(_is_fake_quantizer(node) for node in program.graph.nodes):
+    if not any(_is_fake_quantizer(node) or is_dequantizer(node) for node in program.graph.nodes):
         return program
     graph = fx.Graph()
     graph.output(graph.graph_copy(program.graph, {}))
     found: list[StoredOperation] = []
     taken: set[str] = set()
+    pairs: dict[fx.Node, StoredOperation] = {}
     for node in list(graph.nodes):
-        if _is_fake_quantizer(node):
+        if is_dequantizer(node):
+            source = quantizer_of(node) or node
+            one = pairs.setdefault(source, _stored(source, program, taken))
+            if source is node:
+                _mark_weights(node, one)
+            else:
+                pairs[source] = one = _taken_out(graph, node, one, program, source.args[0])
+        elif _is_fake_quantizer(node):
             one = _stored(node, program, taken)
-            taken.add(one.name)
-            found.append(_taken_out(graph, node, one, program))
+            found.append(_taken_out(graph, node, one, program, node.args[0]))
+        else:
+            continue
+        taken.add(one.name)
+    found += pairs.values()
     graph.eliminate_dead_code()
     graph.lint()
     alive = {node.target for node in graph.nodes if node.op == "placeholder" and node.users}
@@ -60,9 +73,14 @@ def _is_fake_quantizer(node: fx.Node) -> bool:
     return node.op == "call_function" and operation_name(node) in _OPERATIONS
 
 
-def _taken_out(graph: fx.Graph, node: fx.Node, one: StoredOperation, program: Program) -> StoredOperation:
+def _mark_weights(node: fx.Node, one: StoredOperation) -> None:
+    """Of a weight that is stored as integers: what makes floats of it stays, and is computed like any other weight."""
+    for reader in [user for user in node.users if reads_as_weight(user, node)]:
+        reader.meta[WEIGHT_MARK] = one.name
+
+
+def _taken_out(graph: fx.Graph, node: fx.Node, one: StoredOperation, program: Program, source: Any) -> StoredOperation:
     """Hands on what the operation read, and marks where it stood."""
-    source = node.args[0]
     assert isinstance(source, fx.Node)
     values = [user for user in node.users if user.target is operator.getitem and user.args[1] == 0] or [node]
     readers = [user for value in values for user in value.users if reads_as_weight(user, value)]
@@ -89,9 +107,9 @@ def _stored(node: fx.Node, program: Program, taken: set[str]) -> StoredOperation
     rest = list(node.args[3:])
     if name == _WITH_SWITCH:
         rest = rest[1:]
-    is_per_channel = name in _PER_CHANNEL or name == _LEARNABLE[1]
-    axis = int(rest.pop(0)) if is_per_channel else -1  # type: ignore[arg-type]
-    scales, zero_points = (_numbers(argument, program) for argument in node.args[1:3])
+    has_axis = name in _PER_CHANNEL or name == _LEARNABLE[1] or is_per_channel(node)
+    axis = int(rest.pop(0)) if has_axis else -1  # type: ignore[arg-type]
+    scales, zero_points = (_numbers(argument, program) for argument in (node.args[1], node.args[2] or 0))
     if scales is None or zero_points is None or not all(0.0 < scale < float("inf") for scale in scales):
         scales, zero_points = None, None
     elif name in _LEARNABLE:

@@ -2,6 +2,8 @@
 
 import io
 import pickle
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -16,6 +18,8 @@ from qdiag.loaders.models.screens.operators import is_quantized
 from qdiag.loaders.probe import probe
 
 _OLD_LAYOUT = "serialized_exported_program.json"
+_DECOMPOSED = "quantized_decomposed"
+"""Pairs that make integers of floats and floats of them again: whoever captures the program knows what to do."""
 _TRUST_HINT = (
     "if you trust where it comes from, add `trust`; or save model.state_dict() and give the network with `arch`"
 )
@@ -90,6 +94,8 @@ def _read(file: ModelFile, archive: io.BytesIO, extra_files: dict[str, Any] | No
 
 def _load(archive: io.BytesIO, extra_files: dict[str, Any] | None) -> ExportedProgram:
     archive.seek(0)
+    with suppress(ImportError):  # without it torch does not know the operations of `_DECOMPOSED`
+        import_module("torch.ao.quantization.fx._decomposed")
     with unheard():
         return torch.export.load(archive, extra_files=extra_files)
 
@@ -108,7 +114,7 @@ def _check_float(program: ExportedProgram, at: str) -> None:
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             namespace = str(getattr(node.target, "namespace", ""))
-            if node.op == "call_function" and is_quantized(namespace):
+            if node.op == "call_function" and is_quantized(namespace) and namespace != _DECOMPOSED:
                 raise LoadError(
                     f"this program is quantized already: it calls {node.target}",
                     at=at,
