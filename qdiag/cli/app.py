@@ -31,6 +31,7 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("fix-bn", "qdiag.cli.commands.batchnorms.fix_bn", "FIX_BN_EPILOG"),
     ("repair", "qdiag.cli.commands.repair", "REPAIR_EPILOG"),
     ("export", "qdiag.cli.commands.deployment.export", "EXPORT_EPILOG"),
+    ("verify", "qdiag.cli.commands.deployment.verify", "VERIFY_EPILOG"),
     ("qat", "qdiag.cli.commands.training.qat", "QAT_EPILOG"),
     ("reproduce", "qdiag.cli.commands.training.reproduce", "REPRODUCE_EPILOG"),
     ("rank", "qdiag.cli.commands.rank", "RANK_EPILOG"),

@@ -20,6 +20,8 @@ class IntegerTensor:
         name: of the tensor in the file.
         dtype: of its integers.
         scale, zero_point: of shape () per tensor, or (C,) per channel along `axis`.
+        floats: tensors that it stands for, under their names in the file: what was quantized, and what comes out when
+            it is dequantized.
     """
 
     name: str
@@ -27,6 +29,7 @@ class IntegerTensor:
     scale: npt.NDArray[np.float32]
     zero_point: npt.NDArray[np.int64]
     axis: int | None = None
+    floats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ class DeployedNetwork(Protocol):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names, in the order of the file."""
+        ...
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many samples it takes at once; None for any number."""
         ...
 
     @property

@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,28 @@ class OnnxruntimeNetwork:
     def outputs(self) -> tuple[str, ...]:
         return tuple(one.name for one in self._model.graph.output)
 
+    @property
+    def batch_size(self) -> int | None:
+        first = (
+            next((one for one in self._model.graph.input if one.name == self.inputs[0]), None) if self.inputs else None
+        )
+        dims = first.type.tensor_type.shape.dim if first is not None else ()
+        return (int(dims[0].dim_value) or None) if dims else None
+
     @cached_property
     def tensors(self) -> Mapping[str, IntegerTensor]:
-        """Outputs of QuantizeLinear that are no weights."""
+        """Outputs of QuantizeLinear that are no weights, and of operators that give integers (`QLinearConv`)."""
         constants = self._constants
-        found = {}
+        found: dict[str, IntegerTensor] = {}
         for node in self._model.graph.node:
-            if node.op_type == _QUANTIZE and node.input[0] not in constants and node.input[1] in constants:
-                found[node.output[0]] = _integer_tensor(node, constants)
+            if node.op_type == _DEQUANTIZE and node.input[0] in found:
+                tensor = found[node.input[0]]
+                found[tensor.name] = replace(tensor, floats=(*tensor.floats, node.output[0]))
+            place = 1 if node.op_type == _QUANTIZE else SCALE_PLACES.get(node.op_type)
+            if place is None or (node.input[0] in constants and node.op_type == _QUANTIZE):
+                continue
+            if len(node.input) > place and node.input[place] in constants:
+                found[node.output[0]] = _integer_tensor(node, constants, place)
         return found
 
     def run(self, inputs: Mapping[str, Array], integers: Sequence[str] = ()) -> RuntimeResult:
@@ -153,14 +167,23 @@ class OnnxruntimeNetwork:
         return onnx
 
 
-def _integer_tensor(node: Any, constants: Mapping[str, Array]) -> IntegerTensor:
-    scale = np.asarray(constants[node.input[1]], np.float32)
-    has_zero_point = len(node.input) > 2 and node.input[2] in constants
-    zero_point = constants[node.input[2]] if has_zero_point else np.zeros(scale.shape, np.uint8)
-    axis = next((int(a.i) for a in node.attribute if a.name == "axis"), 1)
-    return IntegerTensor(
-        node.output[0], zero_point.dtype, scale, zero_point.astype(np.int64), axis if scale.size > 1 else None
-    )
+SCALE_PLACES = {
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QLinearAdd", "QLinearMul"), 6),
+    **dict.fromkeys(("QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax"), 3),
+    **dict.fromkeys(("QLinearAveragePool", "QLinearGlobalAveragePool"), 3),
+    "QGemm": 7,
+    "QLinearConcat": 0,
+}
+"""Operators that give integers, and which of their inputs is the scale of these; the zero point follows it."""
+
+
+def _integer_tensor(node: Any, constants: Mapping[str, Array], place: int) -> IntegerTensor:
+    scale = np.asarray(constants[node.input[place]], np.float32)
+    has_zero_point = len(node.input) > place + 1 and node.input[place + 1] in constants
+    zero_point = constants[node.input[place + 1]] if has_zero_point else np.zeros(scale.shape, np.uint8)
+    axis = next((int(a.i) for a in node.attribute if a.name == "axis"), 1) if scale.size > 1 else None
+    floats = (node.input[0],) if node.op_type == _QUANTIZE else ()
+    return IntegerTensor(node.output[0], zero_point.dtype, scale, zero_point.astype(np.int64), axis, floats)
 
 
 def _operations(runtime: str, graph: Any, names: Mapping[str, str]) -> RuntimeOperations:

@@ -90,3 +90,23 @@ def test_what_is_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:
         assert message in " ".join(capsys.readouterr().err.split())
     assert there.read_bytes() == b"something"
     assert not (tmp_path / "new.onnx").exists()
+
+
+def test_verified_as_written_and_as_exported(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Every integer is the same, in a file that is read back too; and a limit that breaks."""
+    target, data = tmp_path / "int8.onnx", ("--data", str(folder / "data.npz"), "--no-cache", "-q")
+    assert run(arguments(folder, "-o", str(target))) == 0
+    capsys.readouterr()
+    model = str(folder / "net.pt2")
+    for words in ((), ("--quantized", str(target))):
+        assert run(["verify", model, *data, *words, "--json", "-"]) == 0
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert [layer["layer"] for layer in result["layers"]] == ["input:input", "0", "3", "7"]
+        assert result["differing_count"] == 0
+        assert result["equal_count"] == result["sample_count"] == 64
+        assert result["scheme"]["arithmetic"] == "ort"
+    assert run(["verify", model, *data, "--quantized", str(target), "--max-drop", "1"]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "all 39,232 integers of 4 layers are equal" in shown
+    assert "outputs equal on all 64 samples" in shown
+    assert "failed: the deployed network loses" in shown

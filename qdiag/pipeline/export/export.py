@@ -73,7 +73,7 @@ def export_experiment(
         float_layers=_float_layers(case),
         operations=operations,
         unrun=unrun,
-        fallen_back=_fallen_back(case, form, operations) if operations is not None else (),
+        fallen_back=fallen_back(case, form, operations) if operations is not None else (),
         byte_count=len(file.content),
         stages=session.watch.stages,
         versions=versions(),
@@ -92,7 +92,7 @@ def _float_layers(case: Case) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _fallen_back(case: Case, form: IntegerFormat, operations: RuntimeOperations) -> tuple[str, ...]:
+def fallen_back(case: Case, form: IntegerFormat, operations: RuntimeOperations) -> tuple[str, ...]:
     """Layers with integers of 8 bits on all sides, in float in the runtime."""
     floating = {one.name for one in operations.floating}
     names = (layer.name for layer in case.network.graph.layers if layer.kind in form.integer_kinds)

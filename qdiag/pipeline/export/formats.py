@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from qdiag.core.measures.deployed.export import GraphOrigin
+from qdiag.core.scheme import RuntimeName
 from qdiag.errors import ConfigError
 from qdiag.exporters.onnx.write import write_qdq
 from qdiag.runtimes.base import DeployedNetwork
@@ -33,12 +34,13 @@ class IntegerFormat:
     """One format.
 
     Attributes:
-        name: for tables. runtime: as users name it.
+        name: for tables. runtime: as users name it. arithmetic: that of the simulation which follows it.
         integer_kinds: kinds of layers that the runtime always computes with integers where the plan has them so.
     """
 
     name: str
     runtime: str
+    arithmetic: RuntimeName
     write: Callable[[Subject, Case], WrittenFile]
     open: Callable[[bytes, str], DeployedNetwork]
     integer_kinds: frozenset[str] = frozenset()
@@ -51,7 +53,7 @@ def _onnx(subject: Subject, case: Case) -> WrittenFile:
 
 
 QDQ_ONNX = IntegerFormat(
-    "QDQ ONNX", "ort", _onnx, OnnxruntimeNetwork, frozenset({"conv", "linear", "matmul", "add", "mul", "concat"})
+    "QDQ ONNX", "ort", "ort", _onnx, OnnxruntimeNetwork, frozenset({"conv", "linear", "matmul", "add", "mul", "concat"})
 )
 FORMATS: Mapping[str, IntegerFormat] = {".onnx": QDQ_ONNX}
 """By the suffix of the file that is written."""
@@ -68,3 +70,8 @@ def format_of(path: str) -> IntegerFormat:
             return found
     endings = " or ".join(FORMATS)
     raise ConfigError(f"{path} names no format of integer files", at="`output`", hint=f"end the name in {endings}")
+
+
+def format_for(runtime: str) -> IntegerFormat:
+    """The format of a runtime, as users name that."""
+    return next(form for form in FORMATS.values() if form.runtime == runtime)

@@ -16,6 +16,7 @@ from qdiag.core.measures.branches import (
 )
 from qdiag.core.measures.deployed.export import ExportReport
 from qdiag.core.measures.deployed.operations import RuntimeOperations
+from qdiag.core.measures.deployed.verification import LayerAgreement, Verification
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
 from qdiag.core.measures.operations.model_check import ModelCheck
 from qdiag.core.measures.sensitivity import Sensitivity
@@ -38,6 +39,7 @@ Result = (
     | ModelCheck
     | Reproduction
     | ExportReport
+    | Verification
 )
 
 _DERIVED: dict[type, Sequence[str]] = {
@@ -57,6 +59,11 @@ _DERIVED: dict[type, Sequence[str]] = {
     Cell: ("mean", "spread"),
     Reproduction: ("cells",),
     RuntimeOperations: ("integer_count",),
+    LayerAgreement: ("differing_percent",),
+    Verification: (
+        *("count", "differing_count", "differing_percent", "simulated_sqnr_db", "deployed_sqnr_db", "sqnr_gap_db"),
+        *("breaches", "exit_code"),
+    ),
 }
 
 

@@ -1,0 +1,141 @@
+"""`qdiag verify`: the last check before shipping."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.json_file import write_result
+from qdiag.cli.options.common import JsonOption, OrderOption, QuantizedOption, TopOption
+from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.expand import expand
+from qdiag.cli.options.panels import run_option
+from qdiag.cli.options.parse import check_single_stdout
+from qdiag.cli.options.scheme import SchemeOptions
+from qdiag.cli.options.task import TaskOptions
+from qdiag.cli.run import RunOptions, running
+from qdiag.cli.tables.deployment.verify import print_verification
+from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
+from qdiag.files.read import open_regular
+
+if TYPE_CHECKING:
+    from qdiag.pipeline.begin import Experiment
+    from qdiag.pipeline.export.formats import IntegerFormat
+    from qdiag.simulate.session import Session
+
+VERIFY_EPILOG = """
+[bold]Examples[/]
+
+The file that you ship:  [cyan]qdiag verify net.pt2 --quantized int8.onnx --data photos/ --preset imagenet[/]
+
+The network as qdiag export writes it:  [cyan]qdiag verify net.pt2 --data images.npz --scheme tf-uint8[/]
+
+In CI, at most one point lost:  [cyan]qdiag verify net.pt2 --quantized int8.onnx --data images.npz --max-drop 1[/]
+
+[bold]Exit codes[/]
+
+0 all limits hold;  1 a limit is broken, or layers with integers in the plan run in float;  2 wrong usage, a model or
+data that cannot be used, a runtime that is not installed, or nothing that could be compared;  130 interrupted.
+"""
+
+RuntimeOption = Annotated[Literal["ort"], run_option("--runtime", help="What runs the file. ort: onnxruntime.")]
+MaxDifferingOption = Annotated[
+    float,
+    run_option(
+        "--max-differing",
+        metavar="PERCENT",
+        min=0.0,
+        max=100.0,
+        help="Share of all integers in which simulated and deployed network may differ.",
+    ),
+]
+MaxGapOption = Annotated[
+    float,
+    run_option(
+        "--max-sqnr-gap",
+        metavar="DB",
+        min=0.0,
+        help="By how much the output SQNR of the deployed network may lie below that of the simulated one.",
+    ),
+]
+MaxDropOption = Annotated[
+    float | None,
+    run_option(
+        "--max-drop",
+        metavar="LOSS",
+        help="Loss of the deployed network against the float one, in points of what judges it or in its unit.",
+    ),
+]
+
+
+@expand
+def verify(
+    model: ModelOptions,
+    data: DataOptions,
+    scheme: SchemeOptions,
+    task: TaskOptions,
+    quantized: QuantizedOption = None,
+    runtime: RuntimeOption = "ort",
+    max_differing: MaxDifferingOption = 1.0,
+    max_sqnr_gap: MaxGapOption = 1.0,
+    max_drop: MaxDropOption = None,
+    order: OrderOption = "worst",
+    top: TopOption = None,
+    json: JsonOption = None,
+    *,
+    run: RunOptions,
+) -> None:
+    """Run a network in float, simulated, and deployed in its runtime, and hold them against each other.
+
+    The deployed network is the file of --quantized, or what qdiag export would write. Every
+    integer tensor of it is compared with the simulation, which follows the arithmetic of the
+    runtime unless --arithmetic says otherwise. Outputs and the task's metric are measured for
+    all three.
+
+    [bold]How to read the table[/]
+
+    [cyan]differing[/]  Share of the layer's integers in which the two networks differ.
+    [cyan]steps[/]      Largest difference, in steps of the layer's quantizer.
+    """
+    stdout_is_taken = check_single_stdout(json, None)
+    resolved = replace(scheme, arithmetic=None).resolved
+    limits = VerifyLimits(max_differing, max_sqnr_gap, max_drop)
+    watch = Stopwatch()
+    with running(run, seed=data.seed) as session:
+        from qdiag.pipeline.export.formats import format_for
+        from qdiag.pipeline.verify.verify import with_arithmetic
+
+        form = format_for(runtime)
+        experiment = open_experiment(session, model, data, resolved, task, quantized)
+        arithmetic = scheme.arithmetic or form.arithmetic
+        if arithmetic != experiment.case.scheme.arithmetic:
+            experiment = with_arithmetic(session, experiment, arithmetic)
+        result = _verified(session, experiment, form, quantized, limits, model.model)
+    write_result(json, result)
+    if not stdout_is_taken:
+        print_verification(stdout_console(), result, order, top)
+    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    raise typer.Exit(result.exit_code)
+
+
+def _verified(
+    session: "Session",
+    experiment: "Experiment",
+    form: "IntegerFormat",
+    quantized: str | None,
+    limits: VerifyLimits,
+    model: str,
+) -> Verification:
+    from qdiag.pipeline.export.export import export_experiment
+    from qdiag.pipeline.verify.verify import verify_case
+
+    if experiment.deployed is None:
+        exported = export_experiment(session, experiment, form)
+        content, names = exported.file.content, exported.file.integers
+        return verify_case(session, experiment, exported.case, form, content, names, source=None, limits=limits)
+    source = quantized or model  # a quantized file alone is measured against its own weights
+    with open_regular(source) as stream:
+        content = stream.read()
+    return verify_case(session, experiment, experiment.case, form, content, None, source=source, limits=limits)

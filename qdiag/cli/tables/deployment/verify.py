@@ -1,0 +1,70 @@
+"""What `qdiag verify` prints: three networks in the header, a row per layer, and whether the limits hold."""
+
+from rich.console import Console
+from rich.text import Text
+
+from qdiag.cli.options.common import Order
+from qdiag.cli.parameters import as_options
+from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, scheme_lines
+from qdiag.core.measures.deployed.verification import LayerAgreement, Verification
+from qdiag.writers.words.deployed.operations import float_words, integer_words
+from qdiag.writers.words.deployed.verification import (
+    breach_words,
+    integer_agreement,
+    percent_words,
+    sample_agreement,
+    sqnr_words,
+    task_words,
+    uncompared_words,
+)
+
+_TOP_WORST = 25
+
+
+def print_verification(console: Console, result: Verification, order: Order, top: int | None) -> None:
+    """Header, table and verdict on `console`."""
+    console.print(header_grid(*_header(result)))
+    console.print()
+    rows = list(result.layers)
+    if order == "worst":
+        rows = sorted(rows, key=lambda row: -row.differing_percent)
+        top = _TOP_WORST if top is None else top
+        rows = [row for row in rows if row.differing_count]
+    shown = rows[:top] if top else rows
+    if shown:
+        console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), _COLUMNS, shown))
+        console.print()
+    if len(rows) > len(shown):
+        console.print(Text(f"{len(rows) - len(shown)} more layers differ; --top 0 shows all", "dim"))
+    for line in uncompared_words(result):
+        console.print(Text(line), soft_wrap=True)
+    for breach in result.breaches:
+        console.print(Text.assemble(("failed: ", "bold red"), as_options(breach_words(breach, result))), soft_wrap=True)
+    if not result.breaches:
+        console.print(Text("passed", style="bold green"))
+
+
+def _header(result: Verification) -> Lines:
+    yield from model_lines(result.model)
+    yield from scheme_lines(result.scheme, with_layers=result.source is None)
+    yield from data_lines(result.data)
+    yield from capture_lines(result.capture)
+    source = result.source if result.source is not None else "as qdiag export writes it"
+    yield "deployed", Text(source, style="bold")
+    yield "", Text(integer_words(result.operations))
+    yield "", Text(float_words(result.operations))
+    yield "integers", Text(integer_agreement(result), style="green" if not result.differing_count else "yellow")
+    yield "outputs", Text(sample_agreement(result))
+    yield "", Text(sqnr_words(result))
+    for line in task_words(result):
+        yield "task", Text(line)
+
+
+_COLUMNS: list[Column[LayerAgreement]] = [
+    Column("differing\n%", lambda row: Text(percent_words(row.differing_percent)), 100),
+    Column("steps", lambda row: Text(str(row.largest_steps)), 90),
+    Column("integers", lambda row: Text(f"{row.count:,}"), 50),
+    Column("tensor", lambda row: Text(row.tensor, "dim"), 40, is_left=True),
+    Column("why they may differ", lambda row: Text(row.reason or "", "dim"), 30, is_left=True),
+]

@@ -1,0 +1,1 @@
+"""`qdiag verify`: a network in float, simulated, and deployed in its runtime."""

@@ -1,0 +1,101 @@
+"""The integers of every layer, simulated and deployed, compared batch by batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qdiag.core.graph import Layer
+from qdiag.core.measures.deployed.verification import LayerAgreement, UncomparedLayer
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.runtimes.base import Array, DeployedNetwork, IntegerTensor
+from qdiag.simulate.arithmetic.table import difference_to_runtime
+from qdiag.simulate.case import Case
+from qdiag.simulate.passes.lanes import Lanes
+from qdiag.simulate.passes.observer import LayerObserver
+
+NO_INTEGERS = "its numbers are no integers at one scale"
+NOT_IN_FILE = "the file holds no integers of it"
+OTHER_NUMBERS = "the file has another scale or zero point there"
+OTHER_SHAPE = "the file has another number of integers there"
+
+
+@dataclass
+class _Counts:
+    count: int = 0
+    differing: int = 0
+    largest: int = 0
+
+
+class IntegerComparison(LayerObserver):
+    """Keeps the integers of one batch, and adds up how they differ from those of the runtime.
+
+    Args:
+        names: by layer, the integer tensor of the file.
+        lane: of the simulated network.
+    """
+
+    def __init__(self, case: Case, names: Mapping[str, str], deployed: DeployedNetwork, lane: int) -> None:
+        self._case, self._lane = case, lane
+        self._seen: dict[str, Array] = {}
+        self._counts: dict[str, _Counts] = {}
+        self._uncompared: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+        for layer in case.network.graph.layers:
+            quantizer = case.plan.layers[layer.name].output
+            if quantizer is None:
+                continue
+            tensor = deployed.tensors.get(names.get(layer.name, ""))
+            if not isinstance(quantizer, Affine):
+                self._uncompared[layer.name] = NO_INTEGERS
+            elif tensor is None:
+                self._uncompared[layer.name] = NOT_IN_FILE
+            elif not _fits(tensor, quantizer):
+                self._uncompared[layer.name] = OTHER_NUMBERS
+            else:
+                self.names[layer.name] = tensor.name
+
+    def closed(self, layer: Layer, lanes: Lanes) -> None:
+        """Keeps the integers of the simulated network."""
+        quantizer = self._case.plan.layers[layer.name].output
+        if layer.name in self.names and isinstance(quantizer, Affine):
+            self._seen[layer.name] = quantizer.quantize(lanes.tensors[self._lane]).cpu().numpy()
+
+    def compare(self, integers: Mapping[str, Array]) -> None:
+        """Adds one batch: the integers of the runtime, by their names in the file."""
+        for layer, simulated in self._seen.items():
+            deployed = integers[self.names[layer]]
+            if deployed.size != simulated.size:
+                self._uncompared[layer] = OTHER_SHAPE
+                continue
+            steps = np.abs(deployed.astype(np.int32).reshape(simulated.shape) - simulated)
+            counts = self._counts.setdefault(layer, _Counts())
+            counts.count += int(steps.size)
+            counts.differing += int(np.count_nonzero(steps))
+            counts.largest = max(counts.largest, int(steps.max(initial=0)))
+        self._seen.clear()
+
+    def agreements(self) -> tuple[LayerAgreement, ...]:
+        """In graph order."""
+        found = []
+        for layer in self._case.network.graph.layers:
+            counts = self._counts.get(layer.name)
+            if counts is not None and layer.name not in self._uncompared:
+                reason = difference_to_runtime(self._case.plan, layer)
+                numbers = (counts.count, counts.differing, counts.largest)
+                found.append(LayerAgreement(layer.name, self.names[layer.name], *numbers, reason))
+        return tuple(found)
+
+    def uncompared(self) -> tuple[UncomparedLayer, ...]:
+        """The others that have a quantizer."""
+        return tuple(UncomparedLayer(layer, reason) for layer, reason in self._uncompared.items())
+
+
+def _fits(tensor: IntegerTensor, quantizer: Affine) -> bool:
+    scale, zero_point = quantizer.scale.cpu().numpy(), quantizer.zero_point.cpu().numpy()
+    return _equal(tensor.scale, scale) and _equal(tensor.zero_point, zero_point)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one.size == other.size and bool(np.array_equal(one.reshape(-1), other.reshape(-1)))

@@ -1,0 +1,133 @@
+"""Three networks on the same samples: in float, simulated, and deployed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qdiag.batches import run_through
+from qdiag.capture.outputs.layout import output_layouts
+from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
+from qdiag.core.scheme import RuntimeName
+from qdiag.errors import ConfigError
+from qdiag.pipeline.begin import Experiment, under_scheme
+from qdiag.pipeline.export.export import fallen_back
+from qdiag.pipeline.export.formats import IntegerFormat
+from qdiag.pipeline.preparation.inputs import naming
+from qdiag.pipeline.verify.deployed_run import DeployedRun
+from qdiag.pipeline.verify.integers import IntegerComparison
+from qdiag.runtimes.base import DeployedNetwork
+from qdiag.simulate.case import Case
+from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
+from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.session import Session
+from qdiag.simulate.surroundings import versions
+from qdiag.simulate.task.output_errors import OutputErrors
+from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
+
+_SIMULATED = 1
+
+
+def with_arithmetic(session: Session, experiment: Experiment, arithmetic: RuntimeName) -> Experiment:
+    """The experiment with the rules of a runtime in its simulation."""
+    return under_scheme(session, experiment, replace(experiment.case.scheme, arithmetic=arithmetic))
+
+
+def integer_names(experiment: Experiment, deployed: DeployedNetwork) -> dict[str, str]:
+    """By layer, the integer tensor of a file that was given."""
+    assert experiment.deployed is not None
+    known = {float_name: name for name, tensor in deployed.tensors.items() for float_name in tensor.floats}
+    known |= {name: name for name in deployed.tensors}
+    tensors = {layer.name: layer.tensor or "" for layer in experiment.deployed.layers}
+    return {layer: known[tensor] for layer, tensor in tensors.items() if tensor in known}
+
+
+def verify_case(
+    session: Session,
+    experiment: Experiment,
+    case: Case,
+    form: IntegerFormat,
+    content: bytes,
+    names: Mapping[str, str] | None,
+    *,
+    source: str | None,
+    limits: VerifyLimits,
+) -> Verification:
+    """Runs float, simulated and deployed network on the measured data; nothing is changed.
+
+    Args:
+        content: the file. names: by layer, its integer tensor there; None takes those that the experiment knows.
+        source: path of the file; None where it was made for this run.
+
+    Raises:
+        ConfigError: no integers can be compared. LoadError: the runtime does not take the file, or is not installed.
+        DataError: the file does not take the data.
+    """
+    deployed = form.open(content, source or "")
+    with session.stage("optimize"):
+        operations = deployed.operations()
+    names = integer_names(experiment, deployed) if names is None else names
+    compared = IntegerComparison(case, names, deployed, _SIMULATED)
+    if not compared.names:
+        raise ConfigError(
+            "no layer of the network has integers in the file that could be compared",
+            at=source or "",
+            hint="give the network that the file was made from",
+        )
+    program = case.network.program
+    layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
+    reference_tallies = ReferenceTallies(case.tasks)
+    errors = [OutputErrors(program.output_names, layouts, whole) for _ in range(2)]
+    tasks = [TaskSink(case.tasks, reference_tallies) for _ in range(2)]
+    runner = LaneRunner([Lane(case.network), Lane(case.network, case.plan)], [compared])
+    run = DeployedRun(program, deployed, tuple(dict.fromkeys(compared.names.values())))
+    sample_count = equal_count = 0
+    with session.watch.stage("verify"), naming(experiment.datasets.evaluation):
+        for batch in run_through(case.measured, session.progress, "verify"):
+            outputs = runner.run_batch(batch)
+            reference, simulated = pick(outputs, REFERENCE), pick(outputs, _SIMULATED)
+            given, integers = run(batch, reference)
+            compared.compare(integers)
+            sides = (simulated, tuple(_beside(g, r) for g, r in zip(given, reference, strict=True)))
+            for error, task, side in zip(errors, tasks, sides, strict=True):
+                error.add(batch, reference=reference, simulated=side)
+                task.add(batch, reference=reference, simulated=side)
+            sample_count += batch.sample_count
+            equal_count += _equal_samples(*sides, batch.sample_count)
+    return Verification(
+        model=experiment.model,
+        data=experiment.data,
+        scheme=case.scheme,
+        capture=experiment.capture,
+        source=source,
+        limits=limits,
+        operations=operations,
+        fallen_back=fallen_back(case, form, operations),
+        layers=compared.agreements(),
+        uncompared=compared.uncompared(),
+        simulated=errors[0].records(),
+        deployed=errors[1].records(),
+        simulated_task=tasks[0].result(),
+        deployed_task=tasks[1].result(),
+        sample_count=sample_count,
+        equal_count=equal_count,
+        stages=session.watch.stages,
+        versions=versions(),
+    )
+
+
+def _beside(given: Any, reference: Any) -> Any:
+    return given.to(reference.device) if isinstance(given, Tensor) and isinstance(reference, Tensor) else given
+
+
+def _equal_samples(simulated: tuple[Any, ...], deployed: tuple[Any, ...], count: int) -> int:
+    """Samples whose outputs are the same numbers in both; all or none where an output has no axis of samples."""
+    equal = torch.ones(count, dtype=torch.bool)
+    for one, other in zip(simulated, deployed, strict=True):
+        if isinstance(one, Tensor) and isinstance(other, Tensor):
+            same = one == other
+            has_samples = one.ndim > 0 and one.shape[0] == count
+            equal &= same.reshape(count, -1).all(1).cpu() if has_samples else bool(same.all())
+    return int(equal.sum())
