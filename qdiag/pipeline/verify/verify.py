@@ -40,7 +40,7 @@ def integer_names(experiment: Experiment, deployed: DeployedNetwork) -> dict[str
     assert experiment.deployed is not None
     known = {float_name: name for name, tensor in deployed.tensors.items() for float_name in tensor.floats}
     known |= {name: name for name in deployed.tensors}
-    tensors = {layer.name: layer.tensor or "" for layer in experiment.deployed.layers}
+    tensors = {layer.name: layer.tensor or "" for layer in experiment.deployed.file.layers}
     return {layer: known[tensor] for layer, tensor in tensors.items() if tensor in known}
 
 
