@@ -11,6 +11,13 @@ Names are resolved when they are first used, so that `import qdiag` and `qdiag -
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qdiag.core.presentation.presented import present_with
+
+for _room in ("qdiag.compare", "qdiag.gate"):  # loaded first: afterwards their names are those of the functions
+    import_module(_room)
+
+from qdiag.results.stored import compare, gate  # noqa: E402 - after the rooms of the same names
+
 if TYPE_CHECKING:
     from qdiag.batches import Batch
     from qdiag.config import load_scheme
@@ -20,10 +27,13 @@ if TYPE_CHECKING:
     from qdiag.core.measures.records import OpRecord
     from qdiag.core.measures.value_ranges.ranges_report import RangeReport
     from qdiag.core.scheme import QuantScheme, TensorScheme
+    from qdiag.demo_assets.demo import demo
     from qdiag.errors import QdiagError
     from qdiag.loaders.models.formats import load_subject as load_model
     from qdiag.pipeline.api import diagnose, measure, ranges
+    from qdiag.pipeline.in_python.repair import repair
     from qdiag.pipeline.training.api import TrainedNetwork, qat
+    from qdiag.results.stored import load_diagnosis
     from qdiag.train.settings import TrainingSettings
 
 __all__ = [
@@ -38,13 +48,20 @@ __all__ = [
     "TensorScheme",
     "TrainedNetwork",
     "TrainingSettings",
+    "compare",
+    "demo",
     "diagnose",
+    "gate",
+    "load_diagnosis",
     "load_model",
     "load_scheme",
     "measure",
     "qat",
     "ranges",
+    "repair",
 ]
+
+present_with("qdiag.results.present")
 
 _HOMES = {
     "Batch": ("qdiag.batches", "Batch"),
@@ -58,12 +75,15 @@ _HOMES = {
     "TensorScheme": ("qdiag.core.scheme", "TensorScheme"),
     "TrainedNetwork": ("qdiag.pipeline.training.api", "TrainedNetwork"),
     "TrainingSettings": ("qdiag.train.settings", "TrainingSettings"),
+    "demo": ("qdiag.demo_assets.demo", "demo"),
     "diagnose": ("qdiag.pipeline.api", "diagnose"),
+    "load_diagnosis": ("qdiag.results.stored", "load_diagnosis"),
     "load_model": ("qdiag.loaders.models.formats", "load_subject"),
     "load_scheme": ("qdiag.config", "load_scheme"),
     "measure": ("qdiag.pipeline.api", "measure"),
     "qat": ("qdiag.pipeline.training.api", "qat"),
     "ranges": ("qdiag.pipeline.api", "ranges"),
+    "repair": ("qdiag.pipeline.in_python.repair", "repair"),
 }
 
 

@@ -16,6 +16,10 @@
 Inner code raises the short fact; the outer function adds where (`at`) and what to do (`hint`).
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 _CHARACTERS_AT_MOST = 300
 
 
@@ -50,6 +54,20 @@ class QdiagError(Exception):
     def __str__(self) -> str:
         where = f"{self.at}: " if self.at else ""
         return f"{where}{self.message}"
+
+
+@contextmanager
+def telling_hints() -> Iterator[None]:
+    """Inside, an error that leaves for a caller in Python carries its hint as a note, which tracebacks show.
+
+    Python 3.10 has no notes; the hint is then in `error.hint` alone.
+    """
+    try:
+        yield
+    except QdiagError as error:
+        if error.hint and sys.version_info >= (3, 11):
+            error.add_note(f"hint: {error.hint}")
+        raise
 
 
 class ConfigError(QdiagError):

@@ -5,6 +5,7 @@ Installed with `qdiag` (entry point `pytest11`). Nothing heavy is imported befor
 
 import warnings
 from collections.abc import Callable, Mapping
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ def assert_quantizes(
     model: Any,
     data: Any,
     *,
-    max_drop: float | str | None = 1.0,
+    max_drop: float | str | EllipsisType | None = ...,
     scheme: "QuantScheme | str" = "int8",
     calibration: Any = None,
     max_relative_drop: float | str | None = None,
@@ -50,8 +51,8 @@ def assert_quantizes(
     Args:
         model, data, calibration, scheme, device, task, output, metric: as in `qdiag.measure`; labels come as
             `(inputs, labels)`.
-        max_drop: points of accuracy: top-1, mIoU, any share of right answers. Without labels, or where answers are
-            numbers, give None here and one of the limits below.
+        max_drop: points of accuracy: top-1, mIoU, any share of right answers; 1 where no limit is given at all.
+            Without labels, or where answers are numbers, give one of the limits below.
         max_relative_drop, min_accuracy, max_flips: in percent. min_sqnr, min_layer_sqnr: in dB.
         max_metric_drop: loss of the figure that judges the network, such as `metric`, in its unit; positive is worse,
             whatever its direction. min_metric: what it must reach, where higher is better. max_metric: what it must not
@@ -70,8 +71,7 @@ def assert_quantizes(
     from qdiag.gate.evidence import GateEvidence
     from qdiag.gate.judge import judge
 
-    limits = {
-        "max_drop": max_drop,
+    limits: dict[str, Any] = {
         "max_relative_drop": max_relative_drop,
         "min_accuracy": min_accuracy,
         "max_flips": max_flips,
@@ -80,10 +80,10 @@ def assert_quantizes(
         "max_metric": max_metric,
         "min_sqnr": min_sqnr,
         "min_layer_sqnr": min_layer_sqnr,
-        "allow": allow,
-        "strict": strict,
-        "allow_few_samples": allow_few_samples,
     }
+    if isinstance(max_drop, EllipsisType):
+        max_drop = 1.0 if all(limit is None for limit in limits.values()) else None
+    limits |= {"max_drop": max_drop, "allow": allow, "strict": strict, "allow_few_samples": allow_few_samples}
     try:
         thresholds = thresholds_of(limits, "assert_quantizes")
         measurement = qdiag.measure(

@@ -11,6 +11,7 @@ from qdiag.core.measures.deployed.edit import FileEdit
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement, StageTime
 from qdiag.core.measures.sensitivity import Sensitivity
+from qdiag.core.presentation.presented import PresentedDiagnosis
 
 DIAGNOSIS_SCHEMA_VERSION = 2
 
@@ -23,8 +24,8 @@ class BitsPoint:
     score: Score
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+@dataclass(frozen=True, slots=True, repr=False)
+class Diagnosis(PresentedDiagnosis):
     """Powers and counts are stored, decibels are derived.
 
     Attributes:

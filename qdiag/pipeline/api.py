@@ -10,9 +10,10 @@ from qdiag.core.measures.task import TaskKind
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
+from qdiag.errors import telling_hints
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
-from qdiag.pipeline.preparation.given import Model, datasets_of, request_of, scheme_of, subject_of
+from qdiag.pipeline.preparation.given import Data, Model, datasets_of, request_of, scheme_of, subject_of
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.simulate.session import open_session
@@ -20,14 +21,17 @@ from qdiag.simulate.session import open_session
 
 def diagnose(
     model: Model,
-    batches: object,
+    batches: Data,
     *,
     scheme: QuantScheme | str = "int8",
-    calibration: object | None = None,
+    calibration: Data | None = None,
     device: str = "cpu",
     task: TaskKind | None = None,
     output: str | None = None,
     metric: object | None = None,
+    preset: str | None = None,
+    arch: str | None = None,
+    trust: bool = False,
     with_sensitivity: bool = False,
     with_bits: bool = False,
     exhaustive: bool = False,
@@ -40,7 +44,7 @@ def diagnose(
     that were tried, best first, and `result.measurement` is what `measure` returns.
 
     Args:
-        model, batches, scheme, calibration, device, task, output, metric: as in `measure`.
+        model, batches, scheme, calibration, device, task, output, metric, preset, arch, trust: as in `measure`.
         with_sensitivity: also layers quantized alone. with_bits: also other widths, from 4 to 16 bits.
         exhaustive: everything is measured on all samples, every layer alone, and every width.
         seed: of the places where placebos are made.
@@ -56,33 +60,44 @@ def diagnose(
     """
     options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, is_exhaustive=exhaustive)
     request = request_of(task, output, metric)
-    with open_session(device=device, progress=progress, seed=seed) as session, own_randomness():
-        experiment = begin(session, subject_of(model), datasets_of(batches, calibration), scheme_of(scheme), request)
+    with telling_hints(), open_session(device=device, progress=progress, seed=seed) as session, own_randomness():
+        subject, datasets = subject_of(model, arch=arch, trust=trust), datasets_of(batches, calibration, preset)
+        experiment = begin(session, subject, datasets, scheme_of(scheme), request)
         return diagnose_experiment(session, experiment, options)
 
 
 def measure(
     model: Model,
-    batches: object,
+    batches: Data,
     *,
     scheme: QuantScheme | str = "int8",
-    calibration: object | None = None,
+    calibration: Data | None = None,
     device: str = "cpu",
     task: TaskKind | None = None,
     output: str | None = None,
     metric: object | None = None,
+    preset: str | None = None,
+    arch: str | None = None,
+    trust: bool = False,
     with_losses: bool = False,
     progress: Progress | None = None,
 ) -> Measurement:
     """Where a network loses its signal when it is quantized, layer by layer: what `qdiag sqnr` prints.
 
     Args:
-        model: a module, a `torch.export` program, or what `load_model` returned. It is left exactly as it was.
-        batches: what to measure on: a tensor (N, ...), a pair (inputs, labels), a Dataset, or an iterable of batches
-            that can be gone through more than once; a batch is a tensor, (inputs, labels) or a dictionary. Labels are
-            class numbers, masks, floats, boxes, texts, or a tree of these (docs/data.md).
+        model: a module, a `torch.export` program, what `load_model` returned, or the path of a file, in any form that
+            the command line takes. It is left exactly as it was.
+        batches: what to measure on. A path, in any form that `qdiag sqnr --data` takes: a quarter of it calibrates, 128
+            samples at most, where `calibration` gives nothing else. Or an object: a tensor (N, ...), a pair (inputs,
+            labels), a Dataset, or an iterable of batches that can be gone through more than once; a batch is a tensor,
+            (inputs, labels) or a dictionary. Labels are class numbers, masks, floats, boxes, texts, or a tree of these
+            (docs/data.md).
         scheme: a preset's name (see `qdiag schemes`), the path of a TOML file, or a `QuantScheme`.
-        calibration: what to calibrate on, in the same forms; without it, `batches` serve for both.
+        calibration: what to calibrate on, in the same forms; without it, an object serves for both, and the result says
+            so (`data.split`).
+        preset: how the pixels of a path are prepared: `imagenet`, `tf`, ... (docs/data.md). 8-bit images, of a path or
+            an object, are divided by 255 without it.
+        arch: what builds the network of a state dict at a path. trust: a pickle at a path may run.
         device: `cpu`, `cuda` or `auto`.
         task: what the network does, where labels and names do not say it: `classify`, `segment`, `detect`, `regress`,
             `embed`, or `none` to judge by the SQNR of the outputs.
@@ -102,24 +117,28 @@ def measure(
     ['input:input', '0']
     """
     request = request_of(task, output, metric)
-    with open_session(device=device, progress=progress) as session, own_randomness():
-        experiment = begin(session, subject_of(model), datasets_of(batches, calibration), scheme_of(scheme), request)
+    with telling_hints(), open_session(device=device, progress=progress) as session, own_randomness():
+        subject, datasets = subject_of(model, arch=arch, trust=trust), datasets_of(batches, calibration, preset)
+        experiment = begin(session, subject, datasets, scheme_of(scheme), request)
         return measure_experiment(session, experiment, with_losses=with_losses)
 
 
 def ranges(
     model: Model,
-    batches: object,
+    batches: Data,
     *,
     scheme: QuantScheme | str | None = None,
     fold_batchnorm: bool = True,
     device: str = "cpu",
+    preset: str | None = None,
+    arch: str | None = None,
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> RangeReport:
     """Where the values of every weight and every layer's output lie: what `qdiag ranges` prints.
 
     Args:
-        model, batches, device: as in `measure`.
+        model, batches, device, preset, arch, trust: as in `measure`.
         scheme: whose quantizers stand beside the ranges, calibrated on the same samples; without it, none do.
         fold_batchnorm: False keeps BatchNorm apart, whatever the scheme says.
 
@@ -129,6 +148,6 @@ def ranges(
     resolved = scheme_of(DEFAULT_PRESET if scheme is None else scheme)
     if not fold_batchnorm:
         resolved = replace(resolved, fold_batchnorm=False)
-    with open_session(device=device, progress=progress) as session, own_randomness():
-        datasets, subject = datasets_of(batches, None), subject_of(model)
+    with telling_hints(), open_session(device=device, progress=progress) as session, own_randomness():
+        datasets, subject = datasets_of(batches, None, preset), subject_of(model, arch=arch, trust=trust)
         return range_subject(session, subject, datasets, resolved, with_quantizers=scheme is not None)

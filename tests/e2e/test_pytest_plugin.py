@@ -176,3 +176,11 @@ def test_the_fixture_is_the_function(request: pytest.FixtureRequest) -> None:
         pytest.skip("qdiag is not installed, so pytest does not know its plugin")
     fixture: Callable[..., GateResult] = request.getfixturevalue("assert_quantizes")
     assert fixture is assert_quantizes
+
+
+def test_a_limit_that_was_given_takes_the_place_of_that_on_accuracy() -> None:
+    unlabelled, _ = labelled(60)
+    assert [check.rule for check in assert_quantizes(Line(ruined=False), unlabelled, min_sqnr=30).checks] == [
+        "min_sqnr"
+    ]
+    assert [check.rule for check in assert_quantizes(Line(ruined=False), labelled(600)).checks] == ["max_drop"]

@@ -12,6 +12,7 @@ from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import WHOLE_KINDS, TaskResult
 from qdiag.core.measures.value_ranges.stored_range import StoredRange
+from qdiag.core.presentation.presented import Presented
 from qdiag.core.scheme import QuantScheme
 
 SCHEMA_VERSION = 2
@@ -191,8 +192,8 @@ class StageTime:
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+@dataclass(frozen=True, slots=True, repr=False)
+class Measurement(Presented):
     """Everything `qdiag sqnr` prints, as plain numbers. Powers and counts are stored, decibels are derived."""
 
     model: ModelInfo

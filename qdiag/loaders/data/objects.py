@@ -11,9 +11,11 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
+from qdiag.loaders.data.arrays import ArraySamples
 from qdiag.loaders.data.batch import as_batch
 from qdiag.loaders.data.checks import check_finite, check_label_count, numbered
-from qdiag.loaders.data.samples import Hash, SampleSet
+from qdiag.loaders.data.input_array import open_input
+from qdiag.loaders.data.samples import Hash, Reading, SampleSet
 from qdiag.loaders.data.stream import survey
 from qdiag.loaders.targets.collate import collated, has_float_labels
 from qdiag.loaders.targets.given import as_targets
@@ -110,14 +112,29 @@ def samples_of(data: object, source: str | None = None) -> SampleSet:
     )
 
 
-def _tensor_samples(inputs: Tensor, labels: object, source: str) -> DatasetSamples:
+def _tensor_samples(inputs: Tensor, labels: object, source: str) -> SampleSet:
     if inputs.ndim == 0 or inputs.numel() == 0:
         raise DataError(f"a tensor of shape {tuple(inputs.shape)} holds no samples", at=source, hint="give (N, ...)")
+    if inputs.dtype == torch.uint8 and inputs.ndim in (3, 4):
+        return _pixel_samples(inputs, labels, source)
     if labels is None:
         return DatasetSamples(source, TensorDataset(inputs), len(inputs), False)
     targets = as_targets(labels, len(inputs), source)
     check_label_count(targets, len(inputs), at=source)
     return DatasetSamples(source, TensorDataset(inputs), len(inputs), True, targets)
+
+
+def _pixel_samples(inputs: Tensor, labels: object, source: str) -> ArraySamples:
+    """8-bit images, prepared as those of a file are: divided by 255, their channels found by the shape."""
+    try:
+        array = open_input("inputs", inputs.cpu().numpy(), Reading())
+    except DataError as error:
+        error.at = error.at or source
+        raise
+    targets = as_targets(labels, len(inputs), source) if labels is not None else None
+    if targets is not None:
+        check_label_count(targets, len(inputs), at=source)
+    return ArraySamples(source, (array,), is_positional=True, labels=targets)
 
 
 def _dataset_samples(dataset: Dataset[Any], source: str) -> DatasetSamples:

@@ -1,5 +1,7 @@
 """What a caller of the Python functions gives, as the rooms take it."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.export import ExportedProgram
@@ -8,16 +10,20 @@ from qdiag.batches import Datasets
 from qdiag.config import load_scheme
 from qdiag.core.measures.task import TaskKind
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import LoadError
+from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.data.objects import samples_of
-from qdiag.loaders.data.sources import batches_from
+from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets
 from qdiag.loaders.data.split import SplitWishes, split_apart, split_one
+from qdiag.loaders.images.preprocessing import preset as preprocessing_of
+from qdiag.loaders.models.formats import load_subject
 from qdiag.loaders.models.values import check_finite
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.simulate.task.user import MetricRequest
 from qdiag.subject import Subject
 
-Model = nn.Module | ExportedProgram | Subject
+Model = nn.Module | ExportedProgram | Subject | str | Path
+Data = object
+"""See `qdiag.measure`: Python objects, or a path in any form that `--data` takes."""
 
 TRAINED_SHARE = 0.8
 """Of one set that is divided, the part that is trained on."""
@@ -39,12 +45,20 @@ def scheme_of(scheme: QuantScheme | str) -> QuantScheme:
     return load_scheme(scheme) if isinstance(scheme, str) else scheme
 
 
-def subject_of(model: Model) -> Subject:
-    """A model as if it had been read.
+def subject_of(model: Model, *, arch: str | None = None, trust: bool = False) -> Subject:
+    """A model as if it had been read; a path is read.
+
+    Args:
+        arch, trust: of a path, see `load_subject`.
 
     Raises:
-        LoadError: weights that are not finite, or not float32.
+        LoadError: weights that are not finite, or not float32, or a file that cannot be read.
+        ConfigError: `arch` or `trust` beside a model that is no path.
     """
+    if isinstance(model, str | Path):
+        return load_subject(model, arch=arch, trust=trust)
+    if arch is not None or trust:
+        raise ConfigError("`arch` and `trust` are for models that are read", hint="leave them out, or give a path")
     if isinstance(model, Subject):
         return model
     name = type(model).__name__
@@ -66,12 +80,33 @@ def _check_precision(model: nn.Module | ExportedProgram) -> None:
         )
 
 
-def datasets_of(batches: object, calibration: object | None) -> Datasets:
-    """What is measured, and what calibrates: the same where nothing is given for that.
+def datasets_of(batches: Data, calibration: Data | None, preset: str | None = None) -> Datasets:
+    """What is measured, and what calibrates.
+
+    A path is divided as the command line divides it; of an object all samples are measured, and calibrate too where
+    nothing is given for that.
+
+    Args:
+        preset: how pixels are prepared; see `qdiag.loaders.images.preprocessing.preset`.
 
     Raises:
-        DataError: see `batches_from`.
+        DataError: see `batches_from` and `open_datasets`.
+        ConfigError: a path beside an object, or a preset for an object.
     """
+    if isinstance(batches, str | Path):
+        if calibration is not None and not isinstance(calibration, str | Path):
+            raise ConfigError(
+                "the data are a path, and the calibration is not", hint="give both as paths, or both as objects"
+            )
+        apart = str(calibration) if calibration is not None else None
+        chosen = preprocessing_of(preset) if preset is not None else None
+        return open_datasets(DataRequest(str(batches), calib_data=apart, preprocessing=chosen))
+    if isinstance(calibration, str | Path):
+        raise ConfigError(
+            "the calibration is a path, and the data are not", hint="give both as paths, or both as objects"
+        )
+    if preset is not None:
+        raise ConfigError("`preset` is for data that are read from a path", hint="prepare the tensors, or give a path")
     measured = batches_from(batches)
     if calibration is None:
         count = measured.sample_count

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from qdiag.core.measures.measurement import SCHEMA_VERSION, CaptureInfo, DataInfo, ModelInfo, StageTime
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.value_ranges.range_record import RangeRecord
+from qdiag.core.presentation.presented import Presented
 from qdiag.core.scheme import QuantScheme
 
 
-@dataclass(frozen=True, slots=True)
-class RangeReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class RangeReport(Presented):
     """Ranges in graph order, a layer's weight before its output, with where they come from.
 
     Attributes:

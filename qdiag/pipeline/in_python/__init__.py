@@ -1,0 +1,1 @@
+"""What the package offers in Python beside the use cases themselves."""

@@ -1,0 +1,1 @@
+"""Results in Python: read, shown, compared and gated, without a model and without torch."""
