@@ -58,7 +58,8 @@ class ChannelObserver:
     def _glance(self, x: Tensor) -> None:
         table = x.movedim(self._axis, -1).reshape(-1, x.shape[self._axis])
         extremes = torch.stack([_by_column(table, torch.amin), _by_column(table, torch.amax)])
-        if not bool(torch.isfinite(extremes).all()):
+        is_finite = bool(torch.isfinite(extremes).all())
+        if not is_finite:
             finite = torch.isfinite(table)
             low = torch.where(finite, table, math.inf).amin(0)
             extremes = torch.stack([low, torch.where(finite, table, -math.inf).amax(0)])
@@ -68,7 +69,7 @@ class ChannelObserver:
         else:
             low = torch.minimum(self._extremes[0], extremes[0])
             self._extremes = torch.stack([low, torch.maximum(self._extremes[1], extremes[1])])
-        self._moments.add(rows, torch.isfinite(rows))
+        self._moments.add(rows, None if is_finite else torch.isfinite(rows))
 
     def ranges(self) -> ChannelRanges | None:
         """The figures so far; None before any batch came."""

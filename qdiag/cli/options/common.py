@@ -8,6 +8,7 @@ import typer
 from qdiag.cli.options.panels import file_option, model_option, output_option, run_option, scheme_option
 from qdiag.cli.options.parse import check_plot, check_shape
 from qdiag.cli.options.roles import Reads, Writes
+from qdiag.loaders.missing import check_model
 
 Device = Literal["cpu", "cuda", "auto"]
 Order = Literal["worst", "graph"]
@@ -22,7 +23,7 @@ ModelArgument = Annotated[
         help=".pt2, .onnx, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that "
         "builds a network, in the forms of --arch.",
     ),
-    Reads(),
+    Reads(check=check_model),
 ]
 QuantizedOption = Annotated[
     str | None,
@@ -32,7 +33,7 @@ QuantizedOption = Annotated[
         help="A quantized ONNX file that was made from MODEL: its integers are measured against MODEL, in place of a "
         "scheme.",
     ),
-    Reads(),
+    Reads(check=check_model),
 ]
 ArchOption = Annotated[
     str | None,

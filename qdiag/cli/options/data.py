@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from qdiag.cli.options.panels import data_option, run_option
 from qdiag.cli.options.parse import check_numbers
 from qdiag.cli.options.roles import Reads, data_files, target_files
+from qdiag.loaders.missing import check_data
 
 ChannelOrder = Literal["rgb", "bgr"]
 PreprocessingPreset = Literal["none", "imagenet", "imagenet-stats", "tf", "caffe", "cifar10"]
@@ -26,12 +27,12 @@ class DataOptions:
             help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Without it, inputs are drawn to "
             "match the BatchNorm statistics of the network, and the result is marked data-free.",
         ),
-        Reads(data_files),
+        Reads(data_files, check_data),
     ] = None
     calib_data: Annotated[
         str | None,
         data_option(metavar="PATH", help="Calibrate on these instead of a part of --data."),
-        Reads(data_files),
+        Reads(data_files, check_data),
     ] = None
     targets: Annotated[
         str | None,
@@ -92,12 +93,12 @@ class TrainingDataOptions(DataOptions):
             help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Needed, since drawn inputs are no "
             "samples to train on.",
         ),
-        Reads(data_files),
+        Reads(data_files, check_data),
     ] = None
     calib_data: Annotated[
         str | None,
         data_option("--train-data", metavar="PATH", help="Train on these instead of a part of --data."),
-        Reads(data_files),
+        Reads(data_files, check_data),
     ] = None
     calib_samples: Annotated[
         int, data_option("--train-samples", metavar="N", min=1, help="Train on at most N samples.")

@@ -119,9 +119,14 @@ def redrawn_files(value: str) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Reads:
-    """The option names something that is read."""
+    """The option names something that is read.
+
+    Attributes:
+        check: raises an error where nothing is there, before anything large is imported.
+    """
 
     files: Callable[[str], Iterator[Path]] = reference_files
+    check: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,7 @@ def guarded(command: _Command) -> _Command:
     Raises:
         WriteError: an option would write over what another reads.
         ConfigError: two options would write to the same file.
+        LoadError, DataError: there is nothing where an option says that something is.
     """
     roles = {name: role_of(hint) for name, hint in get_type_hints(command, include_extras=True).items()}
 
@@ -166,6 +172,8 @@ def guarded(command: _Command) -> _Command:
             either = [Path(value) for role, value in named if isinstance(role, ReadsOrWrites)]
             is_over_something = any(path.is_file() for path in (*either, *(path for _, path in outputs)))
             for role, value in named:
+                if isinstance(role, Reads) and role.check is not None:
+                    role.check(value)
                 # a folder may hold a million files, and only a file that is there can be one of them
                 if isinstance(role, Reads) and (is_over_something or not Path(value).is_dir()):
                     for path in role.files(value):

@@ -12,6 +12,7 @@ from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, data_files, trained_files
 from qdiag.core.causes.refit import RefitVariant
 from qdiag.errors import ConfigError
+from qdiag.loaders.missing import check_data
 
 if TYPE_CHECKING:
     from qdiag.train.settings import TrainingSettings
@@ -142,7 +143,7 @@ class RankedTrainingOptions:
         training_option(
             metavar="PATH", help="Train on these instead of the samples that calibrate; none of them may be in --data."
         ),
-        Reads(data_files),
+        Reads(data_files, check_data),
     ] = None
     train_layers: Annotated[
         list[str] | None,

@@ -19,6 +19,7 @@ from qdiag.loaders.data.samples import Reader, Reading, Selection, StoredData
 from qdiag.loaders.data.split import SplitWishes, split_apart, split_stored
 from qdiag.loaders.images import folder as data_folder
 from qdiag.loaders.images.preprocessing import Preprocessing
+from qdiag.loaders.missing import DATA_HINT, check_data
 
 READERS: tuple[Reader, ...] = (
     data_folder.READER,
@@ -28,10 +29,6 @@ READERS: tuple[Reader, ...] = (
     data_torch.READER,
 )
 """Formats, told by content, the stricter marks first. A new one is one file and one line here."""
-
-_FORMATS_HINT = (
-    "data is an image folder, arrays (.npz, .npy, .pt, .safetensors), or ./file.py:factory that yields batches"
-)
 
 
 @dataclass(frozen=True)
@@ -114,12 +111,12 @@ def read_stored(reference: str, reading: Reading) -> StoredData:
     if not path.exists():
         if data_factory.matches(reference):
             return data_factory.read(reference, reading)
-        raise DataError("no such file or folder", at=reference, hint=_FORMATS_HINT)
+        check_data(reference)
     _check_readable(path)
     for reader in READERS:
         if reader.matches(path):
             return reader.read(path, reading)
-    raise DataError(f"unknown or damaged data: {_what(path)}", at=reference, hint=_FORMATS_HINT)
+    raise DataError(f"unknown or damaged data: {_what(path)}", at=reference, hint=DATA_HINT)
 
 
 def batches_from(data: object, batch_size: int = 16, source: str | None = None) -> Batches:

@@ -10,19 +10,14 @@ from torch import nn
 from qdiag import zoo
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError, LoadError, first_line
+from qdiag.loaders.missing import ZOO, is_architecture_ref
 from qdiag.loaders.models.file import LoadedModel
-from qdiag.loaders.python_ref import is_python_ref, load_object, parse_query
+from qdiag.loaders.python_ref import load_object, parse_query
 
-_ZOO = "zoo:"
 FORMS_HINT = (
     "say how the network is built: `arch=zoo:mobilenet_v1?width=0.75`, `arch=package.module:factory` "
     "or `arch=./net.py:factory`"
 )
-
-
-def is_architecture_ref(reference: str) -> bool:
-    """Whether `reference` has one of the three forms."""
-    return reference.startswith(_ZOO) or is_python_ref(reference.partition("?")[0])
 
 
 def need_arch(arch: str | None, at: str, why: str) -> str:
@@ -35,7 +30,7 @@ def need_arch(arch: str | None, at: str, why: str) -> str:
 def load_reference(reference: str) -> LoadedModel:
     """A network that needs no file: from a factory that sets its own weights, or random from the zoo."""
     model = build_architecture(reference)
-    return LoadedModel(model, "module", reference if reference.startswith(_ZOO) else type(model).__name__)
+    return LoadedModel(model, "module", reference if reference.startswith(ZOO) else type(model).__name__)
 
 
 def build_architecture(reference: str, tensor_names: Iterable[str] | None = None) -> nn.Module:
@@ -53,9 +48,7 @@ def build_architecture(reference: str, tensor_names: Iterable[str] | None = None
     name, arguments = parse_query(reference)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        built = (
-            zoo.build(name[len(_ZOO) :], arguments, tensor_names) if name.startswith(_ZOO) else _call(name, arguments)
-        )
+        built = zoo.build(name[len(ZOO) :], arguments, tensor_names) if name.startswith(ZOO) else _call(name, arguments)
     if not isinstance(built, nn.Module):
         raise LoadError(
             f"it gives a value of type {type(built).__name__}, not an nn.Module",

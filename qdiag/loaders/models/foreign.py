@@ -1,16 +1,11 @@
 """Files and folders that are no model we can read: what they are, and what to do instead."""
 
-import difflib
 from pathlib import Path
 
 from qdiag.errors import LoadError
-from qdiag.loaders.models.architecture import is_architecture_ref
+from qdiag.loaders.missing import MODELS_HINT, is_architecture_ref
 from qdiag.loaders.models.file import ModelFile
 
-FORMATS_HINT = (
-    "a model is a .pt2 of torch.export.save, TorchScript, a file of torch.save, .safetensors, .onnx, .tflite, "
-    "./file.py:factory, package.module:factory or zoo:NAME"
-)
 _TENSORFLOW = "TensorFlow and Keras files are not read"
 _TENSORFLOW_HINT = "convert the weights to PyTorch, save a state dict, and give the network with `arch`"
 
@@ -19,28 +14,15 @@ _SIGNATURES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"version https://git-lfs", 0, "this is a Git LFS pointer, not the file itself", "run git lfs pull"),
     (b"\x89HDF\r\n\x1a\n", 0, f"this is an HDF5 file: {_TENSORFLOW}", _TENSORFLOW_HINT),
     (b"\x08\x01\x12", 0, f"this is a TensorFlow SavedModel: {_TENSORFLOW}", _TENSORFLOW_HINT),
-    (b"GGUF", 0, "GGUF files are not read", FORMATS_HINT),
+    (b"GGUF", 0, "GGUF files are not read", MODELS_HINT),
     (b"\x89PNG", 0, "this is a PNG image, not a model", "give images with `data`"),
     (b"\xff\xd8\xff", 0, "this is a JPEG image, not a model", "give images with `data`"),
     (b"\x93NUMPY", 0, "this is a NumPy array, not a model", "give arrays with `data`"),
     (b"\x1f\x8b", 0, "this is a gzip archive, not a model", "unpack it first"),
     (b"\xfd7zXZ", 0, "this is an xz archive, not a model", "unpack it first"),
     (b"ustar", 257, "this is a tar archive, not a model", "unpack it first; torch.save of before 2018 is not read"),
-    (b"\x7fELF", 0, "this is a compiled library, not a model", FORMATS_HINT),
+    (b"\x7fELF", 0, "this is a compiled library, not a model", MODELS_HINT),
 )
-
-
-def refuse_missing(reference: str) -> LoadError:
-    """The error for a path that does not exist, with the nearest name in its folder."""
-    path = Path(reference)
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return LoadError("no such file", at=reference, hint=FORMATS_HINT)
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    return LoadError(
-        "no such file", at=reference, hint=f"did you mean {path.parent / close[0]}?" if close else FORMATS_HINT
-    )
 
 
 def refuse_folder(path: Path) -> LoadError:
@@ -51,8 +33,8 @@ def refuse_folder(path: Path) -> LoadError:
     try:
         found = sorted(entry.name for entry in path.iterdir() if entry.suffix in suffixes and entry.is_file())
     except OSError as error:
-        return LoadError(f"the folder cannot be read: {error.strerror or error}", at=str(path), hint=FORMATS_HINT)
-    hint = f"give a file in it, such as {path / found[0]}" if found else FORMATS_HINT
+        return LoadError(f"the folder cannot be read: {error.strerror or error}", at=str(path), hint=MODELS_HINT)
+    hint = f"give a file in it, such as {path / found[0]}" if found else MODELS_HINT
     return LoadError("this is a folder, not a model file", at=str(path), hint=hint)
 
 
@@ -67,7 +49,7 @@ def refuse_file(file: ModelFile) -> LoadError:
         return LoadError(f"this is a .pb file: {_TENSORFLOW}", at=file.at, hint=_TENSORFLOW_HINT)
     if _is_text(file.head):
         return _refuse_text(file)
-    return LoadError(f"no known model format: it starts with {file.head[:8]!r}", at=file.at, hint=FORMATS_HINT)
+    return LoadError(f"no known model format: it starts with {file.head[:8]!r}", at=file.at, hint=MODELS_HINT)
 
 
 def _refuse_zip(file: ModelFile) -> LoadError:
@@ -78,8 +60,8 @@ def _refuse_zip(file: ModelFile) -> LoadError:
     if "model.weights.h5" in file.members:
         return LoadError(f"this is a Keras file: {_TENSORFLOW}", at=file.at, hint=_TENSORFLOW_HINT)
     if any(name.startswith(".data/extern_modules") for name in file.members):
-        return LoadError("archives of torch.package are not read", at=file.at, hint=FORMATS_HINT)
-    return LoadError("this is a zip archive without a model in it", at=file.at, hint=FORMATS_HINT)
+        return LoadError("archives of torch.package are not read", at=file.at, hint=MODELS_HINT)
+    return LoadError("this is a zip archive without a model in it", at=file.at, hint=MODELS_HINT)
 
 
 def _refuse_text(file: ModelFile) -> LoadError:
@@ -93,7 +75,7 @@ def _refuse_text(file: ModelFile) -> LoadError:
             at=file.at,
             hint=f"write {reference if is_architecture_ref(reference) else './file.py:factory'}",
         )
-    return LoadError("this is a text file, not a model", at=file.at, hint=FORMATS_HINT)
+    return LoadError("this is a text file, not a model", at=file.at, hint=MODELS_HINT)
 
 
 def _is_text(head: bytes) -> bool:

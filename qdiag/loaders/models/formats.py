@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from qdiag.errors import LoadError
+from qdiag.loaders.missing import check_model
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import exported as model_exported
 from qdiag.loaders.models import safetensors as model_safetensors
 from qdiag.loaders.models import torchscript as model_torchscript
-from qdiag.loaders.models.architecture import is_architecture_ref, load_reference
+from qdiag.loaders.models.architecture import load_reference
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelLoader, peek
-from qdiag.loaders.models.foreign import refuse_file, refuse_folder, refuse_missing
+from qdiag.loaders.models.foreign import refuse_file, refuse_folder
 from qdiag.loaders.models.operations import litert as model_litert
 from qdiag.loaders.models.operations import onnx as model_onnx
 from qdiag.loaders.models.submodule import take_submodule
@@ -83,8 +84,7 @@ def load_subject(
 def _load(reference: str, options: LoadOptions) -> LoadedModel:
     path = Path(reference)
     if not path.exists():
-        if not is_architecture_ref(reference):
-            raise refuse_missing(reference)
+        check_model(reference)
         if options.arch is not None:
             raise LoadError(
                 "this reference already builds a network",

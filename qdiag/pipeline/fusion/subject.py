@@ -11,7 +11,8 @@ from qdiag.capture.program import Program
 from qdiag.capture.rewrites.as_module import module_of
 from qdiag.capture.routes import export_program
 from qdiag.errors import ConfigError, QdiagError
-from qdiag.loaders.models.architecture import build_architecture, is_architecture_ref
+from qdiag.loaders.missing import is_architecture_ref
+from qdiag.loaders.models.architecture import build_architecture
 from qdiag.loaders.models.state_dict import load_weights
 from qdiag.pipeline.preparation.fixed_batches import chosen
 from qdiag.repairs.overlay import subject_tensors

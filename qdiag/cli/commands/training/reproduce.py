@@ -16,6 +16,7 @@ from qdiag.cli.options.roles import Reads, Writes, data_files, reproduction_file
 from qdiag.cli.options.training import training_option
 from qdiag.cli.run import RunOptions, running
 from qdiag.errors import ConfigError
+from qdiag.loaders.missing import check_data
 
 if TYPE_CHECKING:
     from qdiag.reproduce.images import ImageSet
@@ -52,7 +53,7 @@ ImagesOption = Annotated[
         show_default="the digits of the package",
         help="Labelled images: a folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory.",
     ),
-    Reads(data_files),
+    Reads(data_files, check_data),
 ]
 ImagesAtMostOption = Annotated[
     int, data_option("--samples", metavar="N", min=20, help="Use at most N of them, for training and measurement.")
