@@ -128,5 +128,17 @@ def _run(
     return session.run(None, feeds)[0].astype(np.int64), operators
 
 
+def run_float(kind: str, x: Tensor, **attributes: Any) -> list[NDArray[np.float32]]:
+    """One operator of ONNX on float32."""
+    node = helper.make_node(kind, ["x"], ["y"], **attributes)
+    given, found = (helper.make_tensor_value_info(name, TensorProto.FLOAT, list(x.shape)) for name in "xy")
+    graph = helper.make_graph([node], "net", [given], [found])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+    model.ir_version = 10
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    made: list[NDArray[np.float32]] = session.run(None, {"x": x.numpy()})
+    return made
+
+
 def _dtype(q: Affine) -> type:
     return np.int8 if q.quant_min < 0 else np.uint8

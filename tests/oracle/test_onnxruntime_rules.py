@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.numerics.quantizers.affine import Affine
+from qdiag.simulate.arithmetic.onnxruntime import functions
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
-from tests.oracle.single_operators import Build, File, run_both
+from tests.oracle.single_operators import Build, File, run_both, run_float
 
 
 class Of1(nn.Module):
@@ -173,6 +174,7 @@ OPERATIONS = (
     ),
     Operation("sigmoid", Of1(torch.sigmoid), (IMAGES * 2.0,), plain("Sigmoid"), ("QLinearSigmoid",), BOTH),
     Operation("tanh", Of1(torch.tanh), (IMAGES,), plain("Tanh"), ("Tanh",)),
+    Operation("saturated_tanh", Of1(torch.tanh), (IMAGES * 2.7,), plain("Tanh"), ("Tanh",)),
     Operation("gelu", Of1(F.gelu), (IMAGES * 2.0,), plain("Gelu"), ("Gelu",)),
     Operation("silu", Of1(F.silu), (IMAGES * 2.0,), silu, ("Sigmoid", "Mul")),
     Operation("hardswish", Of1(F.hardswish), (IMAGES * 2.0,), plain("HardSwish"), ("HardSigmoid", "Mul")),
@@ -224,3 +226,16 @@ def test_no_integer_differs_from_onnxruntime(operation: Operation, signed: bool)
     assert set(both.operators) - {"QuantizeLinear", "DequantizeLinear"} == set(operation.kernels)
     np.testing.assert_array_equal(both.simulated, both.runtime)
     assert len(np.unique(both.runtime)) > 20, "a constant tensor would prove nothing"
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "erf", "gelu", "tanh_gelu", "hard_sigmoid", "hard_swish"])
+def test_functions_are_those_of_onnxruntime_bit_for_bit(name: str) -> None:
+    operators: dict[str, tuple[str, dict[str, Any]]] = {
+        "tanh_gelu": ("Gelu", {"approximate": "tanh"}),
+        "hard_sigmoid": ("HardSigmoid", {"alpha": 1.0 / 6.0}),
+        "hard_swish": ("HardSwish", {}),
+    }
+    x = torch.linspace(-20.0, 20.0, 40_001)
+    kind, attributes = operators.get(name, (name.capitalize(), {}))
+    (expected,) = run_float(kind, x, **attributes)
+    np.testing.assert_array_equal(getattr(functions, name)(x).numpy(), expected)

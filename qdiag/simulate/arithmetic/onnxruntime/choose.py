@@ -7,13 +7,14 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.integers import is_byte
 from qdiag.simulate.arithmetic.onnxruntime.elementwise import Product, Sum
+from qdiag.simulate.arithmetic.onnxruntime.functions import FUNCTIONS
 from qdiag.simulate.arithmetic.onnxruntime.norms import LayerNormalization
 from qdiag.simulate.arithmetic.onnxruntime.pooling import Mean
 from qdiag.simulate.arithmetic.onnxruntime.products import ActivationProduct, weighted_sums
 from qdiag.simulate.arithmetic.onnxruntime.resize import LinearResize
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
 from qdiag.simulate.arithmetic.onnxruntime.softmax import Softmax
-from qdiag.simulate.arithmetic.onnxruntime.tables import PLAIN, ROUNDED_ONCE, Table
+from qdiag.simulate.arithmetic.onnxruntime.tables import ROUNDED_ONCE, Table
 from qdiag.simulate.arithmetic.operands import operands_under
 
 RULES: Mapping[str, type[Rule]] = {
@@ -24,7 +25,7 @@ RULES: Mapping[str, type[Rule]] = {
     "upsample_bilinear2d": LinearResize,
     "softmax": Softmax,
     "layer_norm": LayerNormalization,
-    **dict.fromkeys((*PLAIN, *ROUNDED_ONCE), Table),
+    **dict.fromkeys((*FUNCTIONS, *ROUNDED_ONCE), Table),
 }
 """By operation, or by kind of layer."""
 _WITH_WEIGHTS = ("conv", "linear")

@@ -1,6 +1,5 @@
 """Functions of one value: what onnxruntime gives for each integer, of which there are at most 256."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,32 +10,14 @@ from qdiag.capture.ops import operation_name
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers
+from qdiag.simulate.arithmetic.onnxruntime.functions import FUNCTIONS, tanh_gelu
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
 
-Function = Callable[[Tensor], Tensor]
-"""float32 to float32."""
-
-
-def _hard_sigmoid(x: Tensor) -> Tensor:
-    """`clamp(x f32(1/6) + 0.5, 0, 1)`, where torch computes `clamp(x + 3, 0, 6) / 6`."""
-    return (x * torch.tensor(1.0 / 6.0) + 0.5).clamp(0.0, 1.0)
-
-
-def _hard_swish(x: Tensor) -> Tensor:
-    return x * _hard_sigmoid(x)
-
-
-def _silu(x: Tensor) -> Tensor:
-    return x * torch.sigmoid(x.double()).float()
-
-
-PLAIN: Mapping[str, Function] = {"hardsigmoid": _hard_sigmoid, "hardswish": _hard_swish, "silu": _silu}
-"""Functions whose steps round to float32 one after the other."""
 ROUNDED_ONCE = (
-    *("sigmoid", "tanh", "gelu", "elu", "selu", "celu", "softplus", "mish", "log_sigmoid"),
-    *("exp", "sqrt", "rsqrt", "log", "erf", "sin", "cos"),
+    *("elu", "selu", "celu", "softplus", "mish", "log_sigmoid"),
+    *("exp", "sqrt", "rsqrt", "log", "sin", "cos"),
 )
-"""Functions whose float32 results are as near to the exact ones as float32 comes, but for their last bits."""
+"""Functions taken in float64 and rounded to float32, which onnxruntime comes to but for the last bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +27,12 @@ class Table(Rule):
     name: ClassVar[str] = "table"
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        source, name = self.quantizer(op, 0), operation_name(op.node)
+        source = self.quantizer(op, 0)
         x: Tensor = args[0]
         if source is None or not bool(torch.isfinite(x).all()):
             return None
         levels = _levels(source)
-        values = levels * source.scale.cpu().float()
-        results = PLAIN[name](values) if name in PLAIN else _rounded(op, values, args[1:], kwargs)
+        results = _results(op, levels * source.scale.cpu().float(), args[1:], kwargs)
         places = integers(x, source).sub_(float(levels[0])).to(torch.int32)
         return results.to(x.device).index_select(0, places.flatten()).view(places.shape)
 
@@ -62,6 +42,11 @@ def _levels(source: Affine) -> Tensor:
     return torch.arange(source.quant_min, source.quant_max + 1, dtype=torch.float32) - source.zero_point.cpu()
 
 
-def _rounded(op: LayerOp, values: Tensor, others: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+def _results(op: LayerOp, values: Tensor, others: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    name = operation_name(op.node)
+    if name == "gelu" and "tanh" in (*others, kwargs.get("approximate")):
+        return tanh_gelu(values)
+    if name in FUNCTIONS:
+        return FUNCTIONS[name](values)
     found: Tensor = op.node.target(values.double(), *others, **kwargs)  # type: ignore[operator]
     return found.float()
