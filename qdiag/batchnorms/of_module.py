@@ -19,6 +19,7 @@ from qdiag.batchnorms.sites import (
     number_calls,
     pair_in_graph,
 )
+from qdiag.capture.fake_quantizers.silence import folds_in_training
 
 _PASSES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
@@ -84,6 +85,11 @@ def _ops(graph: fx.Graph, root: nn.Module, prefix: str) -> Iterator[GraphOp]:
             yield GraphOp(node.name, inputs)
             continue
         name = first_names[id(module)]
+        own = module.bn if folds_in_training(module) else None
+        if isinstance(own, _BatchNorm):  # torch.ao trains the layer and its BatchNorm as one module
+            yield GraphOp(f"{node.name}, layer", inputs, None, layer_tensors(name, module))
+            yield GraphOp(node.name, (f"{node.name}, layer",), norm_tensors(f"{name}.bn".lstrip("."), own))
+            continue
         norm = norm_tensors(name, module) if isinstance(module, _BatchNorm) else None
         yield GraphOp(node.name, inputs, norm, layer_tensors(name, module), isinstance(module, _PASSES))
 
@@ -120,7 +126,7 @@ def layer_tensors(name: str, module: nn.Module) -> LayerTensors | None:
 
 
 def _in_module_order(model: nn.Module) -> list[NormSite]:
-    """Each BatchNorm with the nearest layer before it, else after it, that fits and has the same parent.
+    """Each BatchNorm with the nearest layer before it, else after it, that fits: of the same parent, or the parent.
 
     A layer goes to one BatchNorm only.
     """
@@ -152,7 +158,7 @@ def _neighbour(
     i: int, name: str, channels: int, layers: dict[int, LayerTensors], taken: set[int]
 ) -> tuple[int | None, bool]:
     parent = name.rpartition(".")[0]
-    near = [k for k in layers if layers[k].name.rpartition(".")[0] == parent and k not in taken]
+    near = [k for k in layers if parent in (layers[k].name.rpartition(".")[0], layers[k].name) and k not in taken]
     before = [k for k in near if k < i and layers[k].output_channels == channels]
     if before:
         return max(before), False

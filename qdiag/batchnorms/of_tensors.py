@@ -5,7 +5,7 @@ it is. A state dict does not hold eps, groups of transposed convolutions, or wha
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -102,7 +102,7 @@ def _pairs(
     """Norm name to its layer. The surest matches go first, and a layer goes to one norm only."""
     pairs: dict[str, _Match] = {}
     taken: set[str] = set()
-    for certainty, is_match in (("likely", _same_words), ("likely", _is_next_number), ("guess", _same_parent)):
+    for certainty, is_match in _RULES:
         for norm in norms:
             if norm.name in pairs:
                 continue
@@ -168,6 +168,20 @@ def _is_next_number(norm: NormTensors, layer: LayerTensors, is_norm_first: bool)
 def _same_parent(norm: NormTensors, layer: LayerTensors, is_norm_first: bool) -> bool:
     """Nothing but the place and the shape."""
     return not is_norm_first and _split(norm.name)[0] == _split(layer.name)[0]
+
+
+def _is_inside(norm: NormTensors, layer: LayerTensors, is_norm_first: bool) -> bool:
+    """`conv1.bn` in `conv1`: torch.ao trains the layer and its BatchNorm as one module."""
+    return not is_norm_first and bool(layer.name) and _split(norm.name)[0] == layer.name
+
+
+_RULES: tuple[tuple[Certainty, Callable[[NormTensors, LayerTensors, bool], bool]], ...] = (
+    ("likely", _is_inside),
+    ("likely", _same_words),
+    ("likely", _is_next_number),
+    ("guess", _same_parent),
+)
+"""In this order."""
 
 
 def _split(name: str) -> tuple[str, str]:

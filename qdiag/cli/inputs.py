@@ -106,6 +106,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
         batch_size=options.batch_size,
         seed=options.seed,
         input_shape=shape,
+        trains=options.trains,
     )
     with session.untimed_stage("open the data"):
         return with_arguments(open_datasets(request), options.arg or ())

@@ -81,6 +81,11 @@ class DataOptions:
         """Of one set that is divided."""
         return CALIB_SHARE
 
+    @property
+    def trains(self) -> bool:
+        """What calibrates is also trained on."""
+        return False
+
 
 @dataclass(frozen=True)
 class TrainingDataOptions(DataOptions):
@@ -112,3 +117,8 @@ class TrainingDataOptions(DataOptions):
     def calib_share(self) -> float:
         """Of one set that is divided."""
         return self.train_share
+
+    @property
+    def trains(self) -> bool:
+        """What calibrates is also trained on."""
+        return True

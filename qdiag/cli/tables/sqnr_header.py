@@ -69,8 +69,12 @@ def model_lines(model: ModelInfo) -> Lines:
     yield "", Text(f"{model.architecture}, {_count(model.parameter_count)} parameters")
 
 
-def data_lines(data: DataInfo, *, with_calibration: bool = True) -> Lines:
-    """Source, counts, split, preprocessing; data-free results are marked loudly."""
+def data_lines(data: DataInfo, *, with_calibration: bool = True, use: str = "to calibrate") -> Lines:
+    """Source, counts, split, preprocessing; data-free results are marked loudly.
+
+    Args:
+        use: what the samples are for that are not measured.
+    """
     if data.is_data_free:
         yield (
             "data",
@@ -82,13 +86,13 @@ def data_lines(data: DataInfo, *, with_calibration: bool = True) -> Lines:
         labels = "labelled" if data.is_labelled else "no labels"
         yield "data", Text(f"{data.source}: {data.measured_count} measured, {labels}")
     if with_calibration:
-        yield "", Text(_calibration_words(data))
+        yield "", Text(_calibration_words(data, use))
     yield "", Text(f"{data.preprocessing}; batch {data.batch_size}, seed {data.seed}")
 
 
-def _calibration_words(data: DataInfo) -> str:
+def _calibration_words(data: DataInfo, use: str) -> str:
     other = f" from {data.calibration_source}" if data.calibration_source != data.source else ""
-    return f"{data.calibration_count} to calibrate{other}; {data.split}"
+    return f"{data.calibration_count} {use}{other}; {data.split}"
 
 
 def capture_lines(capture: CaptureInfo) -> Lines:

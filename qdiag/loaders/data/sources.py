@@ -43,6 +43,7 @@ class DataRequest:
         calib_share: of one set that is divided, the part that calibrates.
         input_shape: of the network's first input, batch axis first, when known.
         class_count: outputs of the network, when known; labels must lie below it.
+        trains: what calibrates is also trained on.
     """
 
     data: str
@@ -56,6 +57,7 @@ class DataRequest:
     seed: int = 0
     input_shape: tuple[int, ...] | None = None
     class_count: int | None = None
+    trains: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -68,7 +70,7 @@ class DataRequest:
 
     @property
     def wishes(self) -> SplitWishes:
-        return SplitWishes(self.samples, self.calib_samples, self.calib_share, self.batch_size, self.seed)
+        return SplitWishes(self.samples, self.calib_samples, self.calib_share, self.batch_size, self.seed, self.trains)
 
 
 def open_datasets(request: DataRequest) -> Datasets:
@@ -92,7 +94,7 @@ def open_datasets(request: DataRequest) -> Datasets:
         datasets = split_apart(
             stored.samples,
             apart.calibration or apart.samples,
-            "calibration data given apart",
+            f"{'training' if request.trains else 'calibration'} data given apart",
             request.wishes,
             same=request.calib_data == request.data and apart.calibration is None,
         )

@@ -12,13 +12,23 @@ _SHARED_BELOW = 8
 
 @dataclass(frozen=True)
 class SplitWishes:
-    """Caps on both parts (None: no cap), the share of one set that calibrates, the batch size and the seed."""
+    """Caps on both parts (None: no cap), the share of one set that calibrates, the batch size and the seed.
+
+    Attributes:
+        trains: what calibrates is also trained on; the words say that.
+    """
 
     samples: int | None = None
     calib_samples: int = 128
     calib_share: float = 0.25
     batch_size: int = 16
     seed: int = 0
+    trains: bool = False
+
+    @property
+    def use(self) -> str:
+        """Of the part that is not measured."""
+        return "to train on" if self.trains else "to calibrate"
 
 
 def seeded_order(count: int, seed: int) -> list[int]:
@@ -37,13 +47,14 @@ def split_apart(
     evaluation_indices = _capped(measured.sample_count, wishes.samples, wishes.seed)
     calibration_indices = seeded_order(calibration.sample_count, wishes.seed)[: wishes.calib_samples]
     words = (
-        f"{told_by}: {_of(len(calibration_indices), calibration)} to calibrate, "
+        f"{told_by}: {_of(len(calibration_indices), calibration)} {wishes.use}, "
         f"{_of(len(evaluation_indices), measured)} measured"
     )
     if len(calibration_indices) < calibration.sample_count or len(evaluation_indices) < measured.sample_count:
         words += f", seed {wishes.seed}"
     if same:
-        words += "; both from the same data, so calibration samples are measured too"
+        own = "samples to train on" if wishes.trains else "calibration samples"
+        words += f"; both from the same data, so {own} are measured too"
     return _datasets(calibration, calibration_indices, measured, evaluation_indices, words, wishes)
 
 
@@ -54,13 +65,13 @@ def split_one(samples: SampleSet, wishes: SplitWishes) -> Datasets:
     if count < _SHARED_BELOW:
         evaluation = _capped(count, wishes.samples, wishes.seed)
         calibration = order[: wishes.calib_samples]
-        words = f"fewer than {_SHARED_BELOW} samples: {len(calibration)} of {count} to calibrate and "
+        words = f"fewer than {_SHARED_BELOW} samples: {len(calibration)} of {count} {wishes.use} and "
         words += f"{len(evaluation)} of {count} measured, the same ones"
         return _datasets(samples, calibration, samples, evaluation, words, wishes)
     calib_count = max(1, min(wishes.calib_samples, int(count * wishes.calib_share)))
     rest = order[calib_count:]
     evaluation = sorted(rest[: wishes.samples])
-    words = f"{calib_count} of {count} samples to calibrate, {len(evaluation)} others measured, seed {wishes.seed}"
+    words = f"{calib_count} of {count} samples {wishes.use}, {len(evaluation)} others measured, seed {wishes.seed}"
     return _datasets(samples, order[:calib_count], samples, evaluation, words, wishes)
 
 

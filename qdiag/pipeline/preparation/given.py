@@ -121,7 +121,8 @@ def training_datasets_of(batches: object, training: object | None, seed: int) ->
     Raises:
         DataError: see `batches_from`.
     """
-    wishes, measured = SplitWishes(calib_samples=_ALL, calib_share=TRAINED_SHARE, seed=seed), samples_of(batches)
+    wishes = SplitWishes(calib_samples=_ALL, calib_share=TRAINED_SHARE, seed=seed, trains=True)
+    measured = samples_of(batches)
     if training is None:
         return split_one(measured, wishes)
     trained = samples_of(training, "training")

@@ -18,6 +18,7 @@ from qdiag.numerics.batchnorm import batch_norm_affine
 from qdiag.numerics.bn_audit import folded_max_abs
 from qdiag.zoo import ZOO, build
 from tests.models import KINDS
+from tests.networks.torch_ao import Stubbed, prepared
 
 WITH_NORMS = sorted(
     name for name, kind in KINDS.items()
@@ -148,6 +149,29 @@ def test_before_after_linear_padded_and_without_parameters() -> None:
     assert "pads with zeros" in (padded.pair.not_foldable or "")
     assert linear.pair is not None
     assert (linear.pair.name, linear.pair.direction) == ("6", "linear->bn")
+
+
+class Untraced(Stubbed):
+    """A network that no symbolic trace goes through."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if float(x.mean()) > 0.0 else -x)
+
+
+@pytest.mark.parametrize("route", ["fx", "modules", "state dict"])
+def test_norms_inside_modules_that_fold_them_in_training(route: str) -> None:
+    """Those of the network before torch.ao fused and prepared it, under the names that they have now."""
+    plain, trained = prepared()
+    expected = norms_of_module(plain).sites
+    if route == "modules":
+        trained.__class__ = Untraced
+    found = norms_of_tensors(trained.state_dict(), 1e-5) if route == "state dict" else norms_of_module(trained)
+    assert found.route == route
+    assert [site.norm.name for site in found.sites] == ["conv1.bn", "conv2.bn"]
+    for own, other in zip(found.sites, expected, strict=True):
+        assert own.pair is not None and other.pair is not None
+        assert (own.pair.name, own.pair.direction) == (other.pair.name, other.pair.direction)
+        assert own.norm.eps == other.norm.eps and own.norm.variance is not None
 
 
 def test_one_norm_behind_two_layers_is_two_calls() -> None:

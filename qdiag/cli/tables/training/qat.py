@@ -32,7 +32,7 @@ def _lines(training: ModelTraining) -> Lines:
     for note in training.notes:
         yield "note", Text(note)
     yield from size_lines(training.before.size)
-    yield from data_lines(training.before.data)
+    yield from data_lines(training.before.data, use="to train on")
     samples = f"{record.sample_count:,} samples in batches of {record.batch_size}"
     several = f" by {record.process_count} processes" if record.process_count > 1 else ""
     resumed = ", gone on with after a stop" if record.is_resumed else ""
