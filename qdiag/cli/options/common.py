@@ -12,7 +12,7 @@ from qdiag.loaders.missing import check_model
 
 Device = Literal["cpu", "cuda", "auto"]
 Order = Literal["worst", "graph"]
-Runtime = Literal["float", "ort"]
+Runtime = Literal["float", "ort", "tflite-ref", "tflite", "xnnpack"]
 SortKey = Literal["local", "propagated"]
 
 ModelArgument = Annotated[
@@ -95,9 +95,10 @@ ArithmeticOption = Annotated[
     Runtime | None,
     scheme_option(
         "--arithmetic",
+        metavar="RUNTIME",
         show_default="as the scheme says",
-        help="ort: as the integer kernels of onnxruntime compute, integer for integer. float: in float32, by what "
-        "integer backends have in common.",
+        help="ort: as the integer kernels of onnxruntime compute, integer for integer. tflite-ref, tflite, xnnpack: as "
+        "the kernels of LiteRT do. float: in float32, by what integer backends have in common.",
     ),
 ]
 WeightsOnlyOption = Annotated[bool, scheme_option("--weights-only", help="Leave activations in float.")]

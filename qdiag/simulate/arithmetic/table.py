@@ -1,12 +1,14 @@
 """Which arithmetic a layer has under a plan."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import RuntimeName
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.litert.choose import difference_to_litert, litert
 from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
 from qdiag.simulate.arithmetic.onnxruntime.differences import difference_to_onnxruntime
 from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
@@ -21,6 +23,9 @@ Difference = Callable[[QuantPlan, Layer], str | None]
 
 RUNTIMES: Mapping[RuntimeName, tuple[Choose, Difference]] = {
     "ort": (onnxruntime, difference_to_onnxruntime),
+    "tflite-ref": (partial(litert, "tflite-ref"), partial(difference_to_litert, "tflite-ref")),
+    "tflite": (partial(litert, "tflite"), partial(difference_to_litert, "tflite")),
+    "xnnpack": (partial(litert, "xnnpack"), partial(difference_to_litert, "xnnpack")),
 }
 """The rules of a runtime, by the name that schemes have for it."""
 ARITHMETICS: tuple[Choose, ...] = (

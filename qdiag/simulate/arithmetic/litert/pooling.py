@@ -1,0 +1,92 @@
+"""Means: MEAN over the positions of an image, and AVERAGE_POOL_2D."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qdiag.capture.ops import operation_name
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.integers import integers
+from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
+from qdiag.simulate.arithmetic.litert.rule import Rule, in_lanes, number, scaled, zero_point
+
+_GLOBAL = ("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
+MEANS = ("mean", "avg_pool2d", *_GLOBAL)
+"""Operations that are means of images."""
+_LANES = 16
+"""Channels that the runtime's own kernel works on at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(Rule):
+    """Means over the positions of an image, and over windows of one scale.
+
+    Reference: `M(s_x / s_y)` shared by N, of `sum(q_x - z_x)`, twice rounded. The runtime's own kernel the same, but
+    for a mean that keeps its axes: `M(f32(s_x / f32(N s_y))) sum q_x + z_y - round(f32(f32(z_x s_x) / s_y))`. XNNPACK:
+    `round(f32(f32(sum(q_x - z_x) f32(f32(s_x / s_y) / N)) + z_y))`. Windows, everywhere: the sum of integers over their
+    count, halves away from 0.
+    """
+
+    name: ClassVar[str] = "mean"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        source, name = self.quantizer(op, 0), operation_name(op.node)
+        if source is None or not isinstance(args[0], Tensor) or args[0].ndim != 4:
+            return None
+        x = integers(args[0], source)
+        if name == "avg_pool2d":
+            return self._windows(x, source, args, kwargs)
+        if name in _GLOBAL and [int(size) for size in args[1]] == [1, 1]:
+            return self._whole(x, source, keeps=True)
+        axes = sorted(int(axis) % 4 for axis in args[1]) if name == "mean" and len(args) > 1 and args[1] else []
+        if axes != [2, 3] or kwargs.get("dtype") is not None:
+            return None
+        return self._whole(x, source, keeps=bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False)))
+
+    def _whole(self, x: Tensor, source: Affine, *, keeps: bool) -> Tensor:
+        count = math.prod(x.shape[2:])
+        total = x.sum((2, 3), keepdim=keeps, dtype=torch.float64)
+        if self.kernels == "xnnpack":
+            return self._in_float(total, source, count)
+        if self.kernels == "tflite" and keeps:
+            return self._with_bias(total, source, count)
+        by = Multiplier.of(source.scale.cpu().double() / self.output.scale.cpu().double()).shared_by(count)
+        return scaled(total, by, twice_rounded, self.output)
+
+    def _in_float(self, total: Tensor, source: Affine, count: int) -> Tensor:
+        multiplier = number(source.scale) / number(self.output.scale) / number(float(count))
+        zero = float(zero_point(self.output))
+        steps = total.float().mul_(multiplier.to(total.device)).add_(zero).round_().sub_(zero)
+        return steps.mul_(float(self.output.scale))
+
+    def _with_bias(self, total: Tensor, source: Affine, count: int) -> Tensor:
+        zero = zero_point(source)
+        moved = number(float(zero)) * number(source.scale) / number(self.output.scale)
+        away = int(moved + 0.5 if moved > 0 else moved - 0.5)
+        by = Multiplier.of((number(source.scale) / (number(float(count)) * number(self.output.scale))).double())
+        stored = total + float(zero * count)
+        # both are whole numbers of steps, whose difference comes back exactly when it is rounded
+        return in_lanes(stored, by, _LANES, self.output).sub_(float(away) * float(self.output.scale))
+
+    def _windows(self, x: Tensor, source: Affine, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)."""
+        given = (*args[1:], *(None,) * (6 - len(args[1:])))
+        kernel, stride, padding, ceil, counts, divisor = given[:6]
+        if ceil or divisor is not None or kwargs or source.key != self.output.key:
+            return None
+        window: dict[str, Any] = {"kernel_size": kernel, "stride": stride or None, "padding": padding or 0}
+        total = functional.avg_pool2d(x.double(), **window, divisor_override=1)
+        ones = torch.ones(1, 1, *x.shape[2:], dtype=torch.float64, device=x.device)
+        size = math.prod(kernel if len(kernel) == 2 else kernel * 2)
+        inside = functional.avg_pool2d(ones, **window, divisor_override=1)
+        count = (torch.full_like(inside, size) if counts in (None, True) else inside).to(torch.int64)
+        zero = zero_point(source)
+        stored = torch.round(total).to(torch.int64) + zero * count
+        half = torch.where(stored > 0, count // 2, -(count // 2))
+        steps = torch.div(stored + half, count, rounding_mode="trunc") - zero
+        return steps.float().mul_(float(self.output.scale))

@@ -1,0 +1,121 @@
+"""Sums of products: CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from qdiag.core.graph import Layer
+from qdiag.numerics.quantizers.affine import Affine
+from qdiag.plan import QuantPlan
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.integers import (
+    along_channels,
+    exact_sums,
+    integers,
+    is_byte,
+    largest_total,
+    magnitude,
+    wrapped,
+)
+from qdiag.simulate.arithmetic.litert.fixed_point import (
+    Multiplier,
+    Scaled,
+    once_rounded,
+    rounded_up_twice,
+    twice_rounded,
+)
+from qdiag.simulate.arithmetic.litert.rule import Kernels, Rule, in_lanes, number, scaled, scaled_in_float
+from qdiag.simulate.arithmetic.operands import Operands
+from qdiag.simulate.arithmetic.saturating import Sums
+
+_INT32 = 32
+_LANES = 8
+"""Channels that the runtime's own kernel for depthwise convolutions works on at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedSums(Rule):
+    """Convolutions and linear layers: int32 sums with an int32 bias, which wrap, times one number.
+
+    `acc = wrap32(sum (q_x - z_x) q_w + q_b)`. With XNNPACK `m = f32(f32(s_x s_w) / s_y)` and
+    `q_y = round(f32(f32(acc) m)) + z_y`; elsewhere `m = s_x s_w / s_y` in float64 as mantissa and shift.
+
+    Attributes:
+        source, weight: quantizers of input and weight.
+        is_linear, is_depthwise: it is FULLY_CONNECTED, or DEPTHWISE_CONV_2D.
+        accumulator_bits: of a narrower accumulator, which saturates.
+    """
+
+    name: ClassVar[str] = "weighted_sums"
+
+    source: Affine = field(kw_only=True)
+    weight: Affine = field(kw_only=True)
+    is_linear: bool = False
+    is_depthwise: bool = False
+    accumulator_bits: int = _INT32
+
+    @cached_property
+    def key(self) -> Hashable:
+        numbers = (self.source.key, self.weight.key, self.output.key)
+        return (self.kernels, self.name, *numbers, self.is_linear, self.is_depthwise, self.accumulator_bits)
+
+    @property
+    def _scaled(self) -> Scaled:
+        if self.kernels == "tflite":
+            return rounded_up_twice
+        return once_rounded if self.is_linear else twice_rounded
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        if op.weights is None or op.weights.integers is None:
+            return None
+        total = self._limited(op, self._total(op, args, kwargs))
+        if self.kernels == "xnnpack":
+            multiplier = number(self.source.scale) * self.weight.scale.cpu() / number(self.output.scale)
+            return scaled_in_float(total, along_channels(multiplier, total, op), self.output)
+        scales = self.source.scale.cpu().double() * self.weight.scale.cpu().double()
+        by = Multiplier.of(scales / self.output.scale.cpu().double())
+        channels = Multiplier(along_channels(by.mantissa, total, op), along_channels(by.shift, total, op))
+        if self.kernels == "tflite" and self.is_depthwise:
+            return in_lanes(total, channels, _LANES, self.output)
+        return scaled(total, channels, self._scaled, self.output)
+
+    def sums(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
+        """The sums as they are and as the accumulator leaves them, real units, float64."""
+        total = self._total(op, args, kwargs)
+        scale = along_channels(self.source.scale.double().cpu() * self.weight.scale.double().cpu(), total, op)
+        return Sums(total.double() * scale, self._limited(op, total).double() * scale)
+
+    def _total(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        return exact_sums(op, integers(args[0], self.source), args, kwargs, magnitude(self.source))
+
+    def _limited(self, op: LayerOp, total: Tensor) -> Tensor:
+        assert op.weights is not None and op.weights.integers is not None
+        limit = float(1 << (self.accumulator_bits - 1))
+        if largest_total(op.weights.integers, magnitude(self.source)) < limit:
+            return total
+        if self.accumulator_bits < _INT32:
+            return total.clamp(-limit, limit - 1.0)
+        return wrapped(total.double(), _INT32)
+
+
+def weighted_sums(
+    kernels: Kernels, plan: QuantPlan, layer: Layer, operands: Operands, output: Affine
+) -> WeightedSums | None:
+    """The rule of a layer with weights; None where LiteRT has no integer kernel for it."""
+    found, own = plan.integer_operands(layer), plan.layers[layer.name]
+    if found is None or own.source is not None or not all(map(is_byte, found)):
+        return None
+    has_bias = layer.bias is not None or own.bias_shift is not None
+    if has_bias and (own.bias or plan.scheme.bias_of(layer.name)) != "int32":
+        return None
+    return WeightedSums(
+        *(kernels, operands, output),
+        source=found[0],
+        weight=found[1],
+        is_linear=layer.kind == "linear",
+        is_depthwise=layer.is_depthwise,
+        accumulator_bits=min(plan.scheme.accumulator_bits, _INT32),
+    )
