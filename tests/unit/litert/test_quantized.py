@@ -58,8 +58,12 @@ def test_integers_and_quantizers_are_read_from_the_file(written: tuple[Experimen
     found = begin(
         Session(), float_subject(), datasets_of(X * 3.0, None), scheme_of(load_preset("int8")), quantized=quantized
     )
-    assert found.deployed is not None and found.deployed.encoding == "LiteRT" and found.deployed.reference == "float"
-    assert not found.deployed.only_file and not found.deployed.only_float and not found.deployed.unplaced
+    assert (
+        found.deployed is not None
+        and found.deployed.file.encoding == "LiteRT"
+        and found.deployed.file.reference == "float"
+    )
+    assert not found.deployed.file.only_file and not found.deployed.file.only_float and not found.deployed.file.unplaced
     for layer in plan.case.network.graph.layers:
         own, other = plan.case.plan.layers[layer.name], found.case.plan.layers[layer.name]
         assert isinstance(own.output, Affine) and isinstance(other.output, Affine)
@@ -75,7 +79,7 @@ def test_a_file_alone_is_measured_against_its_own_weights(written: tuple[Experim
     found = begin(
         Session(), load_subject(tmp_path / "int8.tflite"), datasets_of(X, None), scheme_of(load_preset("int8"))
     )
-    assert found.deployed is not None and found.deployed.reference == "dequantized"
+    assert found.deployed is not None and found.deployed.file.reference == "dequantized"
     layers = [layer.name for layer in found.case.network.graph.layers]
     assert layers == ["input:x", "stem", "block", "add", "pool", "head"]
     assert all(found.case.plan.layers[name].output is not None for name in layers)
