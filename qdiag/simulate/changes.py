@@ -16,6 +16,7 @@ from qdiag.plan import LayerPlan, QuantPlan
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.case import Case, Clamp
 from qdiag.simulate.passes.network import Network, network_on
+from qdiag.simulate.released_ranges import released_ranges
 from qdiag.simulate.session import Session
 
 
@@ -36,7 +37,12 @@ def with_tensors(session: Session, case: Case, changes: Mapping[str, Tensor], *,
     constants = {key: changes.get(names.get(key, ""), value) for key, value in case.program.constants.items()}
     program = replace(case.program, constants=constants)
     network = _with_clamps(_ready(program, case.scheme, case.network), case.clamps)
-    return _planned(session, replace(case, program=program, network=network), recalibrate=recalibrate)
+    changed = replace(case, program=program, network=network)
+    if recalibrate:
+        changed = replace(changed, observations=session.observe(network, case.calibration, case.scheme))
+    if case.stored:
+        changed = replace(changed, scheme=released_ranges(case, changed))
+    return _planned(session, changed, recalibrate=False)
 
 
 def with_scheme(session: Session, case: Case, scheme: QuantScheme) -> Case:

@@ -113,6 +113,34 @@ def test_other_float_weights_are_rounded_with_the_scales_of_the_file(folder: Pat
     assert np.array_equal(numbers["block.bias_quantized"], np.round(bias.double().numpy() / unit).astype(np.int32))
 
 
+def test_weights_of_another_size_get_scales_of_their_own(folder: Path, experiment: Experiment) -> None:
+    """The ranges of the file go with the values that they were made for; those of all other tensors stay."""
+    case = experiment.case
+    weight = case.tensors["block.weight"] / 16.0
+    after = with_tensors(Session(), case, {"block.weight": weight}, recalibrate=True)
+    old, new = case.plan.layers, after.plan.layers
+    rounded = new["block"].weight
+    assert isinstance(rounded, Affine)
+    largest = np.abs(weight.numpy()).reshape(len(weight), -1).max(axis=1)
+    steps = (rounded.quant_max - rounded.quant_min) / 2.0
+    assert np.allclose(rounded.scale.numpy(), largest / steps, rtol=1e-6)
+    kept = [name for name in ("stem", "head") if new[name].weight is old[name].weight]
+    assert kept == ["stem", "head"] and new["stem"].output is old["stem"].output
+    sums = (plan["sum"].output for plan in (old, new))
+    one, other = (float(output.scale) for output in sums if isinstance(output, Affine))
+    assert other != one  # what is added to it has become smaller
+    (folder / "smaller.onnx").write_bytes(repaired(experiment, after))
+    assert_same_plan(after, opened(folder, "smaller.onnx").case)
+
+
+def test_a_weight_that_moves_no_activation_leaves_their_ranges(experiment: Experiment) -> None:
+    case = experiment.case
+    after = with_tensors(Session(), case, {"block.weight": case.tensors["block.weight"] / 16.0}, recalibrate=False)
+    outputs = [(case.plan.layers[name].output, after.plan.layers[name].output) for name in after.plan.layers]
+    assert all(one is other for one, other in outputs)
+    assert after.plan.layers["block"].weight is not case.plan.layers["block"].weight
+
+
 def test_nothing_to_write_and_operators_on_integers_are_refused(tmp_path: Path, experiment: Experiment) -> None:
     with pytest.raises(RepairRefused, match="no repair that a file can hold"):
         repaired(experiment, experiment.case)
