@@ -69,6 +69,15 @@ def test_in_float_by_name(folder: Path, tmp_path: Path, capsys: Capture) -> None
     assert "3" in {tensor.removesuffix("_quantized") for tensor in OnnxruntimeNetwork(target.read_bytes()).tensors}
 
 
+def test_settings_in_place_of_a_network(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    target = tmp_path / "settings.json"
+    assert run(arguments(folder, "-o", str(target), "--for", "openvino", "--with", "keep_float", "--layers", "7")) == 0
+    assert json.loads(target.read_text(encoding="utf-8"))["ignored_scope"]["names"] == ["7"]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "in float: 7" in shown
+    assert "the names are those of the layers here" in shown
+
+
 def test_what_is_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     there = tmp_path / "there.onnx"
     there.write_bytes(b"something")

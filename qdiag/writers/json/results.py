@@ -16,6 +16,7 @@ from qdiag.core.measures.branches import (
 )
 from qdiag.core.measures.deployed.export import ExportReport
 from qdiag.core.measures.deployed.operations import RuntimeOperations
+from qdiag.core.measures.deployed.settings import SettingsReport
 from qdiag.core.measures.deployed.verification import LayerAgreement, Verification
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
 from qdiag.core.measures.operations.model_check import ModelCheck
@@ -40,6 +41,7 @@ Result = (
     | Reproduction
     | ExportReport
     | Verification
+    | SettingsReport
 )
 
 _DERIVED: dict[type, Sequence[str]] = {

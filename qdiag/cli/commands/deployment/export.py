@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ from qdiag.cli.options.roles import Reads, Writes, result_files
 from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.deployment.export import print_export
+from qdiag.cli.tables.deployment.settings import print_settings
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, WriteError
 from qdiag.files.atomic import check_writable, write_file
@@ -38,6 +39,9 @@ What a diagnosis proposes:  [cyan]qdiag export net.pt2 --repairs-of reports/run1
 
 A layer in float:  [cyan]qdiag export net.pt2 -o int8.onnx --data images.npz --set 'float_layers=["head"]'[/]
 
+Settings for your own quantizer:  [cyan]qdiag export net.onnx --for quantize_static --with keep_float --layers head \\
+-o settings.json --data images.npz[/]
+
 [bold]Exit codes[/]
 
 0 written;  1 written, but the runtime computes layers in float that have integers in the plan;  2 wrong usage, a model
@@ -48,6 +52,15 @@ ExportedOption = Annotated[
     Path | None,
     output_option("--out", "-o", metavar="FILE.onnx", help="The file; its suffix says the format."),
     Writes(),
+]
+ForOption = Annotated[
+    Literal["quantize_static", "tensorrt", "openvino", "litert"] | None,
+    output_option(
+        "--for",
+        help="Write settings for another quantizer in place of a network: layers in float, formats and ranges. "
+        "quantize_static: of onnxruntime; tensorrt: options of trtexec; openvino: of NNCF; litert: a recipe of "
+        "ai-edge-quantizer.",
+    ),
 ]
 ReplaceOption = Annotated[bool, output_option("--force", help="Replace the file if it is there.")]
 MadeOption = Annotated[
@@ -77,6 +90,7 @@ def export(
     scheme: SchemeOptions,
     quantized: QuantizedOption = None,
     output: ExportedOption = None,
+    for_: ForOption = None,
     force: ReplaceOption = False,
     with_: MadeOption = None,
     layers: RepairLayersOption = None,
@@ -106,22 +120,33 @@ def export(
     from qdiag.pipeline.export.export import export_experiment
     from qdiag.pipeline.export.formats import format_of
     from qdiag.pipeline.export.repaired import WantedRepair, check_wanted
+    from qdiag.pipeline.export.settings import settings_for
 
-    form = format_of(str(output))
+    form = format_of(str(output)) if for_ is None else None
     steps = tuple(WantedRepair(name, tuple(layers or ())) for name in wanted)
     if diagnosis is not None:
         resolved, steps = _proposed(diagnosis)
     check_wanted(steps)
     with running(run, seed=data.seed) as session:
         experiment = open_experiment(session, model, data, resolved, None, quantized)
-        exported = export_experiment(session, experiment, form, steps, float_bound=float_bound)
-    write_file(output, exported.file.content)
-    report = replace(exported.report, written_to=str(output))
-    write_result(json, report)
-    if not stdout_is_taken:
-        print_export(stdout_console(), report)
+        exit_code = 0
+        if form is not None:
+            exported = export_experiment(session, experiment, form, steps, float_bound=float_bound)
+            write_file(output, exported.file.content)
+            report = replace(exported.report, written_to=str(output))
+            exit_code = report.exit_code
+            write_result(json, report)
+            if not stdout_is_taken:
+                print_export(stdout_console(), report)
+        elif for_ is not None:
+            text, told = settings_for(session, experiment, for_, steps, float_bound=float_bound)
+            write_file(output, text)
+            told = replace(told, written_to=str(output))
+            write_result(json, told)
+            if not stdout_is_taken:
+                print_settings(stdout_console(), told)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(exit_code)
 
 
 def _check_target(output: Path, *, force: bool) -> None:

@@ -25,14 +25,15 @@ def print_export(console: Console, report: ExportReport) -> None:
             *scheme_lines(report.scheme),
             *data_lines(report.data),
             *capture_lines(report.capture),
-            *_repair_lines(report.repairs),
+            *repair_lines(report.repairs),
             *_file_lines(report),
             *_operation_lines(report),
         )
     )
 
 
-def _repair_lines(steps: Iterable[RepairStep]) -> Lines:
+def repair_lines(steps: Iterable[RepairStep]) -> Lines:
+    """What became of each repair that was asked for."""
     word = "repairs"
     for step in steps:
         if step.refused is not None:
