@@ -26,6 +26,13 @@ from qdiag.detectors.calibration import (
     lagging_range,
     live_observer,
 )
+from qdiag.detectors.deployment import (
+    left_in_float,
+    other_inputs,
+    quantized_twice,
+    range_without_zero,
+    wrong_weight_axis,
+)
 from qdiag.detectors.graph import (
     add_ranges,
     branch_offset,
@@ -117,6 +124,11 @@ DETECTORS: tuple[Detector, ...] = (
     lagging_range,
     accumulator_overflow,
     pair_saturation,
+    wrong_weight_axis,
+    left_in_float,
+    quantized_twice,
+    range_without_zero,
+    other_inputs,
     nonfinite_values,
     nothing_quantized,
     scale_floor,

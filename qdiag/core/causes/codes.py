@@ -1,13 +1,13 @@
 """The codes of findings: stable, never reused. `qdiag explain CODE` prints a page for each.
 
 QD1xx weights, QD2xx activations, QD3xx normalization, QD4xx graph, QD5xx calibration data, QD6xx backend arithmetic,
-QD9xx numerics.
+QD7xx quantized files of others, QD9xx numerics.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["weights", "activations", "normalization", "graph", "calibration", "backend", "numerics"]
+Family = Literal["weights", "activations", "normalization", "graph", "calibration", "backend", "deployment", "numerics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ CODES: tuple[Code, ...] = (
     Code("QD506", "lagging_range", "a stored range that lags behind the values", "calibration", 4),
     Code("QD601", "accumulator_overflow", "sums beyond the accumulator", "backend", 5),
     Code("QD602", "pair_saturation", "pairs of products saturate int16", "backend", 5),
+    Code("QD701", "wrong_weight_axis", "weight scales of another axis", "deployment", 5),
+    Code("QD702", "left_in_float", "a layer that the file leaves in float", "deployment", 0),
+    Code("QD703", "quantized_twice", "an output that is quantized twice", "deployment", 5),
+    Code("QD704", "range_without_zero", "a range that does not hold zero", "deployment", 6),
+    Code("QD705", "other_inputs", "calibrated on inputs prepared otherwise", "deployment", 5),
     Code("QD901", "nonfinite_values", "NaN or Inf", "numerics", 6),
     Code("QD902", "nothing_quantized", "nothing is quantized", "numerics", 6),
     Code("QD903", "scale_floor", "a scale without information", "numerics", 6),

@@ -1,12 +1,12 @@
 """A range that is stored in the network lags behind the values that it is for.
 
 What it means:
-    The range was observed, and then the weights moved on: they were trained further, loaded anew or changed, while the
-    observer was off. What lies beyond the range is clipped; where the range is far too wide, levels are wasted. The
-    same happens to the output of a layer whose weights or inputs are others by now.
+    The range was observed, and then the weights moved on: they were trained further or changed while the observer was
+    off; or a quantized file was made from other weights or data. What lies beyond the range is clipped; where it is far
+    too wide, levels are wasted. So it is with the output of a layer whose weights or inputs are others by now.
 
 How it is computed:
-    On the ranges that the network stores, and that are used here:
+    On the ranges that the network or a quantized file stores, and that are used here:
 
     stored_overshoot [%]: how far the 99th percentile of the measured values lies above the range, or the 1st below it,
         in percent of the range
@@ -32,6 +32,7 @@ Sources:
 from collections.abc import Iterator
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.deployed.file import ranges_in
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.records import OpRecord
@@ -51,7 +52,7 @@ def find(context: DetectionContext) -> Finding | None:
     """Layers whose weight or output does not fit the range that the network stores for it."""
     sites = []
     for record, facts in context.layers:
-        kinds = {
+        kinds = ranges_in(context.measurement.deployed, record.name) | {
             one.kind
             for one in of_layer(context.measurement.capture.stored_ranges, record.name)
             if one.outcome == "used" and not one.observes

@@ -46,4 +46,25 @@ def _layer(layer: Layer, file_name: str, found: FileLayers, stored: StoredLayer)
         file_name=file_name,
         tensor=own.tensor,
         is_float=stored.float_reason is not None,
+        output_count=len(own.outputs),
+        scale_axis=own.weight.quantizer.channel_axis if own.weight is not None else None,
+        weight_axis=layer.weight_axis,
+        own_misfit_percent=_misfit_percent(own, stored, layer.weight_axis),
+        other_misfit_percent=_misfit_percent(own, stored, 1 - layer.weight_axis),
     )
+
+
+def _misfit_percent(own: FileLayer, stored: StoredLayer, axis: int) -> float | None:
+    """Of the scales, taken as those along an axis, against the float weight."""
+    weight = stored.float_weight
+    if own.weight is None or weight is None or own.weight.quantizer.channel_axis is None:
+        return None
+    quantizer = own.weight.quantizer
+    if not 0 <= axis < weight.ndim or weight.shape[axis] != quantizer.scale.numel():
+        return None
+    largest = weight.detach().cpu().abs().movedim(axis, 0).flatten(1).amax(1).double()
+    held = quantizer.scale.double() * (quantizer.quant_max - quantizer.zero_point.double())
+    carries = largest > 0.0
+    if not bool(carries.any()):
+        return None
+    return float(100.0 * (held[carries] / largest[carries] - 1.0).abs().median())

@@ -37,7 +37,10 @@ def file_plan(network: Network, layers: Mapping[str, FileLayer], *, name: str, f
     """
     sites = network.graph.sites
     found = {layer.name: layers.get(layer.name, FileLayer()) for layer in sites}
-    weights = _commonest(_weight_scheme(one.weight) for one in found.values() if one.weight is not None)
+    axes = {layer.name: layer.weight_axis for layer in sites}
+    weights = _commonest(
+        _weight_scheme(one.weight, axes[name]) for name, one in found.items() if one.weight is not None
+    )
     outputs = _commonest(_output_scheme(one.output) for one in found.values() if one.output is not None)
     base = QuantScheme(
         name=name,
@@ -48,8 +51,7 @@ def file_plan(network: Network, layers: Mapping[str, FileLayer], *, name: str, f
     )
     overrides = tuple(_override(layer, found[layer.name], base) for layer in sites)
     scheme = replace(base, layers=overrides)
-    stored = {layer.name: _stored(network, layer, found, scheme) for layer in sites}
-    return FilePlan(scheme, stored)
+    return FilePlan(scheme, {layer.name: _stored(network, layer, found, scheme) for layer in sites})
 
 
 def _commonest(values: Iterable[T]) -> T | None:
@@ -62,11 +64,12 @@ def _output_scheme(quantizer: Affine) -> TensorScheme:
     return TensorScheme(bits=bits, symmetric=quantizer.is_symmetric, signed=quantizer.quant_min < 0)
 
 
-def _weight_scheme(stored: StoredTensor) -> TensorScheme:
+def _weight_scheme(stored: StoredTensor, axis: int) -> TensorScheme:
+    """Scales along another axis than that of the output channels have no name in a scheme: one scale is next to it."""
     quantizer = stored.quantizer
     plain = _output_scheme(quantizer)
     is_narrow = plain.symmetric and plain.signed and int(stored.integers.min()) > quantizer.quant_min
-    granularity = "per_tensor" if quantizer.channel_axis is None else "per_channel"
+    granularity = "per_channel" if quantizer.channel_axis == axis else "per_tensor"
     return replace(plain, narrow_range=is_narrow, granularity=granularity)  # type: ignore[arg-type]
 
 
@@ -78,7 +81,7 @@ def _override(layer: Layer, found: FileLayer, base: QuantScheme) -> LayerOverrid
     if layer.weight is not None:
         weights = TensorChange(bits=FLOAT_BITS)
     if found.weight is not None:
-        own, quantizer = _weight_scheme(found.weight), found.weight.quantizer
+        own, quantizer = _weight_scheme(found.weight, layer.weight_axis), found.weight.quantizer
         weights = _difference(own, base.weights)
         if quantizer.channel_axis is None:
             weights = replace(weights, range=_ends(quantizer, own)[0])

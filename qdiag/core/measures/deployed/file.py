@@ -15,12 +15,23 @@ class DeployedLayer:
     Attributes:
         name: in the float network. file_name: in the file. tensor: its output in the file.
         is_float: its arithmetic is in float.
+        output_count: quantizers that its output goes through before anything reads it.
+        scale_axis: axis along which the weight has several scales; None with one, and without integers.
+        weight_axis: axis of the output channels.
+        own_misfit_percent: how far the largest weight that the scales allow lies from the largest |weight| of the
+            channel, in the median. other_misfit_percent: the same along the other of the two first axes, where that
+            is as long. None without several scales.
     """
 
     name: str
     file_name: str
     tensor: str | None
     is_float: bool
+    output_count: int = 0
+    scale_axis: int | None = None
+    weight_axis: int = 0
+    own_misfit_percent: float | None = None
+    other_misfit_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +56,9 @@ class DeployedFile:
     only_file: tuple[str, ...] = ()
     unplaced: tuple[str, ...] = ()
     clamped: tuple[str, ...] = ()
+
+
+def ranges_in(file: DeployedFile | None, layer: str) -> frozenset[Literal["weight", "output"] | None]:
+    """What of a layer the file gives a range to; nothing without a file, and where the layer is not in it."""
+    is_in_it = file is not None and any(one.name == layer for one in file.layers)
+    return frozenset(("weight", "output")) if is_in_it else frozenset()

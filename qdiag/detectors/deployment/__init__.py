@@ -1,0 +1,1 @@
+"""QD7xx: quantized files that somebody else made."""

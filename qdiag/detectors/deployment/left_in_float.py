@@ -1,0 +1,43 @@
+"""A layer with weights that a quantized file leaves in float.
+
+What it means:
+    Its weights are floats in the file, or nothing quantizes what it gives, so that a runtime computes it in float
+    between integers: slower, and with conversions around it. It costs no accuracy. It may be meant, as with an exclude
+    list; often a name in such a list, or a layer that a writer does not know, is behind it.
+
+How it is computed:
+    mac_share [%]: multiplications of the layer, in percent of those of the network
+
+Thresholds:
+    1 % of the multiplications and more; a smaller layer is no reason to look.
+
+What helps:
+    The layer quantized like the others, unless it was left out because of what that costs: `qdiag sensitivity` on the
+    float network says so.
+
+Sources:
+    onnxruntime, `quantize_static` (`nodes_to_exclude`, `op_types_to_quantize`).
+"""
+
+from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.detectors.base import DetectionContext, finding
+
+CODE = "QD702"
+REPAIRS: tuple[str, ...] = ()
+
+MAC_PERCENT = 1.0
+
+
+def find(context: DetectionContext) -> Finding | None:
+    """Layers in float that have a share in the network's arithmetic."""
+    file = context.measurement.deployed
+    if file is None:
+        return None
+    in_float = {layer.name for layer in file.layers if layer.is_float}
+    total = sum(facts.mac_count for facts in context.facts)
+    sites = []
+    for record, facts in context.layers:
+        share = 100.0 * facts.mac_count / total if total else 0.0
+        if record.name in in_float and facts.weight is not None and share >= MAC_PERCENT:
+            sites.append(FindingSite(record.name, (), (Evidence("mac_share", share, "%", MAC_PERCENT),)))
+    return finding(CODE, sites, REPAIRS)

@@ -1,0 +1,187 @@
+"""Faults of quantized files, planted into what `quantize_static` makes of one small network, and the whole file."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+pytest.importorskip("onnx_ir")
+pytest.importorskip("onnxruntime")
+from onnx import numpy_helper
+
+from qdiag.core.causes.codes import CODES as ALL_CODES
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.loaders.models.formats import load_subject
+from qdiag.pipeline.begin import begin
+from qdiag.pipeline.deployed.plan import quantized_tensors
+from qdiag.pipeline.deployed.repaired import diagnose_file
+from qdiag.pipeline.diagnose import DiagnoseOptions
+from qdiag.pipeline.preparation.given import datasets_of, request_of, scheme_of
+from qdiag.simulate.session import Session
+from tests.networks.onnx_files import Array, node, onnx_bytes
+from tests.networks.quantized_files import constants_of, quantized, values_at, with_constants
+
+COUNT = 80
+OFFSET = 2.5
+CODES = {"QD104", "QD506", "QD701", "QD702", "QD703", "QD704", "QD705", "QD903"}
+
+
+@cache
+def network() -> bytes:
+    """Answers of three classes; all outputs of `block` are positive, which the last bias takes back."""
+    rng = np.random.default_rng(3)
+
+    def normal(*shape: int, scale: float = 1.0) -> Array:
+        return (scale * rng.standard_normal(shape)).astype(np.float32)
+
+    by_input = np.geomspace(0.2, 1.0, 8).astype(np.float32)
+    head = normal(3, 8 * 36, scale=0.1)
+    constants = {
+        "stem.weight": normal(8, 3, 3, 3, scale=0.3) / by_input.reshape(8, 1, 1, 1),
+        "stem.bias": normal(8, scale=0.1),
+        "block.weight": normal(8, 8, 3, 3, scale=0.1) * by_input.reshape(1, 8, 1, 1),
+        "block.bias": np.full(8, OFFSET, np.float32),
+        "head.weight": head,
+        "head.bias": (-OFFSET * head.sum(1)).astype(np.float32),
+    }
+    nodes = [
+        node("Conv", "x stem.weight stem.bias", "c", "stem", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+        node("Tanh", "c", "t", "tanh"),
+        node("Conv", "t block.weight block.bias", "d", "block", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+        node("Flatten", "d", "f", "flatten"),
+        node("Gemm", "f head.weight head.bias", "y", "head", transB=1),
+    ]
+    return onnx_bytes(nodes, {"x": ("float32", ["N", 3, 6, 6])}, constants)
+
+
+@cache
+def samples() -> Array:
+    """Those of twice as many whose answers are surest: rounding alone changes none of them."""
+    x = np.random.default_rng(7).standard_normal((2 * COUNT, 3, 6, 6)).astype(np.float32)
+    best = np.sort(values_at(network(), x, ["y"])["y"], 1)
+    return x[np.argsort(best[:, -2] - best[:, -1])[:COUNT]]
+
+
+@cache
+def healthy(*, excluded: tuple[str, ...] = (), shift: float = 0.0, factor: float = 1.0) -> bytes:
+    with TemporaryDirectory() as folder:
+        x = (factor * samples() + shift).astype(np.float32)
+        return quantized(network(), x, Path(folder), nodes_to_exclude=list(excluded))
+
+
+def scales_of_the_other_axis() -> bytes:
+    """A square weight whose scales were found along its inputs, and are used along its outputs."""
+    weight = constants_of(network())["block.weight"]
+    scale = np.abs(weight).max((0, 2, 3)) / 127
+    integers = np.clip(np.round(weight / scale.reshape(8, 1, 1, 1)), -127, 127).astype(np.int8)
+    return with_constants(healthy(), {"block.weight_quantized": integers, "block.weight_scale": scale})
+
+
+def axis_of_the_inputs() -> bytes:
+    """Right numbers along an axis at which no sum has a scale in common."""
+    weight = constants_of(network())["block.weight"]
+    scale = np.abs(weight).max((0, 2, 3)) / 127
+    integers = np.round(weight / scale.reshape(1, 8, 1, 1)).astype(np.int8)
+    content = with_constants(healthy(), {"block.weight_quantized": integers, "block.weight_scale": scale})
+    model = onnx.ModelProto.FromString(content)
+    for one in model.graph.node:
+        if one.input[0] == "block.weight_quantized":
+            next(attribute for attribute in one.attribute if attribute.name == "axis").i = 1
+    done: bytes = model.SerializeToString()
+    return done
+
+
+def quantized_again() -> bytes:
+    """What `tanh` gives is rounded a second time, to three levels a side."""
+    model = onnx.ModelProto.FromString(healthy())
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(0.4, np.float32), "coarse"))
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(128, np.uint8), "middle"))
+    place = next(i for i, one in enumerate(model.graph.node) if one.name == "block")
+    source = model.graph.node[place].input[0]
+    model.graph.node[place].input[0] = "t_twice"
+    model.graph.node.insert(place, node("QuantizeLinear", f"{source} coarse middle", "t_q2", "again"))
+    model.graph.node.insert(place + 1, node("DequantizeLinear", "t_q2 coarse middle", "t_twice", "back"))
+    done: bytes = model.SerializeToString()
+    return done
+
+
+def without_zero() -> bytes:
+    """`scale = (maximum - minimum) / 255`, and a zero point that is cut off at 0."""
+    model = onnx.ModelProto.FromString(healthy())
+    names = [f"d_{end}" for end in ("scale", "zero_point")]
+    old = constants_of(healthy())
+    assert int(old[names[1]]) == 0  # it holds zero as it is
+    values = values_at(network(), samples(), ["d"])["d"]
+    assert values.min() > 0.0
+    scale = np.asarray((values.max() - values.min()) / 255, np.float32)
+    return with_constants(model.SerializeToString(), {names[0]: scale})
+
+
+def clipped() -> bytes:
+    """The range of `tanh` from before the weights grew."""
+    return with_constants(healthy(), {"t_scale": np.asarray(constants_of(healthy())["t_scale"] * 0.15, np.float32)})
+
+
+def without_levels() -> bytes:
+    """A scale of 1, as for a tensor that was zero on the calibration data."""
+    changed = {"t_scale": np.asarray(4.0, np.float32), "t_zero_point": np.asarray(0, np.uint8)}
+    return with_constants(healthy(), changed)
+
+
+FAULTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "scales of the other axis": ("QD701", scales_of_the_other_axis, "block"),
+    "quantized again": ("QD703", quantized_again, "tanh"),
+    "a range without zero": ("QD704", without_zero, "block"),
+    "other inputs": ("QD705", lambda: healthy(shift=0.2, factor=0.05), "input:x"),
+    "a stale range": ("QD506", clipped, "tanh"),
+    "a scale without information": ("QD903", without_levels, "tanh"),
+}
+
+
+def diagnosis(content: bytes, folder: Path) -> Diagnosis:
+    (folder / "net.onnx").write_bytes(network())
+    (folder / "int8.onnx").write_bytes(content)
+    subject = load_subject(folder / "int8.onnx")
+    model = load_subject(folder / "net.onnx", kept=frozenset(quantized_tensors(subject)))
+    session, data = Session(), datasets_of(torch.from_numpy(samples()), None)
+    experiment = begin(session, model, data, scheme_of("int8"), request_of("classify", None, None), subject)
+    return diagnose_file(session, experiment, DiagnoseOptions(with_sensitivity=False, with_bits=False))[0]
+
+
+def found(result: Diagnosis) -> dict[str, tuple[str, ...]]:
+    return {one.code: tuple(site.layer for site in one.sites) for one in result.ranking.findings if one.code in CODES}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_the_file_is_the_cause(tmp_path: Path, name: str) -> None:
+    """Claimed, at its layer: its repair gives the answers back."""
+    code, make, layer = FAULTS[name]
+    result = diagnosis(make(), tmp_path)
+    assert result.ranking.harm.verdict == "harmed"
+    assert result.ranking.causes[0].code == code and result.ranking.causes[0].verdict == "cause"
+    assert result.ranking.causes[0].layers[0] == layer
+    assert result.file_edits
+
+
+def test_every_code_of_files_is_planted() -> None:
+    told = {"QD702"}  # costs nothing: see below
+    planted = {code for code, _, _ in FAULTS.values()} | told
+    assert planted >= {code.code for code in ALL_CODES if code.family == "deployment"}
+
+
+def test_the_healthy_file_has_none_of_them(tmp_path: Path) -> None:
+    result = diagnosis(healthy(), tmp_path)
+    assert found(result) == {} and result.ranking.harm.verdict == "healthy"
+
+
+def test_a_layer_in_float_and_a_weight_without_a_common_scale_cost_nothing(tmp_path: Path) -> None:
+    """They are told all the same: they are slow where the file runs."""
+    excluded = diagnosis(healthy(excluded=("block",)), tmp_path)
+    assert found(excluded) == {"QD702": ("block",)} and not excluded.ranking.claimed
+    other = diagnosis(axis_of_the_inputs(), tmp_path)
+    assert found(other) == {"QD701": ("block",)} and not other.ranking.claimed
