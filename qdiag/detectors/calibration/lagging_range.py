@@ -18,9 +18,8 @@ How it is computed:
 
 Thresholds:
     As where calibration and measured data differ: an overshoot of at least 20 %, or at most 50 % used (one bit). At
-    weights SQNR with weights and bias quantized alone below 28 dB besides, since a step that was learned clips the
-    largest weights on purpose; as everywhere in this program. Outputs with fewer than 1,000 values, and all outputs
-    where inputs were drawn, are passed over.
+    weights SQNR with weights and bias quantized alone below 28 dB besides, since a learned step clips the largest ones
+    on purpose. Outputs with fewer than 1,000 values, and all outputs where inputs were drawn, are passed over.
 
 What helps:
     A pass over training data with the observers on before the checkpoint is saved. Here: these ranges found anew.
