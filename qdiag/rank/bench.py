@@ -12,6 +12,7 @@ from qdiag.core.causes.score import FloatCost
 from qdiag.errors import QdiagError, RepairRefused, first_line
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
+from qdiag.repairs.stored_weights import check_given
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors, without_quantizers
 from qdiag.simulate.session import Session
@@ -76,7 +77,8 @@ class Bench:
         if repair not in self.repairs:
             return None, "this version has no such repair"
         try:
-            return self.repairs[repair].apply(case, sites, context), None
+            treatment = self.repairs[repair].apply(case, sites, context)
+            check_given(case, treatment.case)
         except RepairRefused as refusal:
             return None, refusal.message
         except QdiagError as error:
@@ -85,6 +87,7 @@ class Bench:
             if self.raises:
                 raise
             return None, f"it failed: {first_line(error)}"
+        return treatment, None
 
     def score(self, cases: Sequence[Case], stage: str) -> list[Scored]:
         """Scores on the measured data, of each case once."""

@@ -9,6 +9,7 @@ import torch
 
 from qdiag.core.listed import listed
 from qdiag.core.measures.value_ranges.stored_range import StoredRange
+from qdiag.core.tensor_scheme import TensorScheme
 from qdiag.errors import RepairRefused
 from qdiag.simulate.case import Case
 
@@ -29,6 +30,28 @@ def check_stored(ranges: Sequence[StoredRange], before: Case, after: Case) -> No
     moved = [name for name in names if _moves(name, before, after)]
     if moved:
         raise _refusal(moved)
+
+
+def check_given(before: Case, after: Case) -> None:
+    """Compares the folded weights of both cases where the scheme of the second one gives their range.
+
+    So does the scheme of a network that stores ranges.
+
+    Raises:
+        RepairRefused: such a weight is another one after the repair, under the range of the old one.
+    """
+    if not after.scheme.layers and not _has_range(after.scheme.weights):
+        return
+    layers, both = before.network.graph.layers, {layer.name for layer in after.network.graph.layers}
+    names = [layer.name for layer in layers if layer.weight is not None and layer.name in both]
+    moved = [name for name in names if _has_range(after.scheme.weights_of(name)) and _moves(name, before, after)]
+    if moved:
+        what = "the range of this weight is given" if len(moved) == 1 else "the ranges of these weights are given"
+        raise RepairRefused(f"{what}, and would no longer fit", at=listed(moved, 3))
+
+
+def _has_range(scheme: TensorScheme) -> bool:
+    return scheme.range is not None or scheme.channel_ranges is not None
 
 
 def check_stored_names(names: Iterable[str], changed: Iterable[str]) -> None:

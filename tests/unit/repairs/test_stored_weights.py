@@ -8,13 +8,18 @@ from torch import nn
 
 from qdiag.batches import Datasets
 from qdiag.config import load_preset
+from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.loaders.data.sources import batches_from
 from qdiag.loaders.models.tensors import NamedTensors, load_subject_or_tensors
+from qdiag.pipeline.begin import begin
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.fix_bn import FixOptions, fix_unproved
 from qdiag.pipeline.repair import RepairOptions, repair_model
+from qdiag.rank.rank import rank_causes
+from qdiag.repairs.base import RepairContext
 from qdiag.repairs.stored_weights import check_stored_names
+from qdiag.repairs.table import REPAIRS
 from qdiag.subject import Subject
 from tests.cases import SESSION
 from tests.networks.torch_ao import IMAGES, prepared
@@ -38,6 +43,25 @@ def test_weights_with_a_stored_range_stay_and_biases_may_move() -> None:
     assert reasons["equalize"].startswith("conv1, conv2, conv3 and 1 more: the network stores the ranges of these")
     assert reasons["correct_bias"] is None
     assert repaired(plain, "equalize") == {"equalize": None}
+
+
+def ranked(model: nn.Module) -> dict[str, str | None]:
+    """Why each trial was refused; None where it was measured."""
+    data = batches_from((IMAGES, torch.arange(len(IMAGES)) % 5), 16)
+    experiment = begin(SESSION, Subject(model, "module", "net", "net"), Datasets(data, data, ""), load_preset("int8"))
+    finding = Finding("QD101", (FindingSite("conv1"),), ("equalize", "cover_weights", "per_channel_weights"))
+    [cause] = rank_causes(experiment.case, [finding], REPAIRS, RepairContext(session=SESSION)).causes
+    return {trial.repair: trial.refused for trial in cause.trials}
+
+
+def test_a_ranking_tries_no_new_weight_under_the_range_of_the_old_one() -> None:
+    """What `qdiag repair` would not write is not measured either; a new range is."""
+    plain, trained = prepared()
+    reasons = ranked(trained)
+    assert reasons["equalize"] is not None
+    assert reasons["equalize"].startswith("the ranges of these weights are given, and would no longer fit")
+    assert reasons["cover_weights"] is None
+    assert ranked(plain)["equalize"] is None
 
 
 def test_a_checkpoint_alone_says_which_weights_have_ranges() -> None:
