@@ -120,6 +120,12 @@ class QuantPlan:
         changed = replace(self.layers[name], **changes)  # type: ignore[arg-type]
         return replace(self, layers={**self.layers, name: changed})
 
+    def bias_type(self, layer: Layer) -> BiasType:
+        """What the bias of a layer with integer operands is added as: onnxruntime makes int32 of any."""
+        if self.scheme.arithmetic == "ort":
+            return "int32"
+        return self.layers[layer.name].bias or self.scheme.bias_of(layer.name)
+
     def integer_operands(self, layer: Layer) -> tuple[Affine, Affine] | None:
         """Quantizers of a layer's input and weight, whose integers are multiplied and added at one scale per channel.
 

@@ -63,7 +63,7 @@ def _raised(scale: Tensor, least: Tensor, channels: Sequence[int]) -> Tensor:
 def _least_scale(case: Case, layer: Layer, source: Affine, weight: Affine) -> Tensor | None:
     """Least weight scale, in the shape of the plan's, that holds the bias; None where the bias is not an integer."""
     plan = case.plan.layers[layer.name]
-    kind = plan.bias or case.plan.scheme.bias_of(layer.name)
+    kind = case.plan.bias_type(layer)
     if layer.bias is None or kind == "float":
         return None
     bias = case.network.program.constants[layer.bias].detach().cpu().double()

@@ -20,7 +20,7 @@ def bias_facts(
         wrapped_channels: see `BiasFacts`.
     """
     layer_plan, operands = plan.layers[layer.name], plan.integer_operands(layer)
-    kind = layer_plan.bias or plan.scheme.bias_of(layer.name)
+    kind = plan.bias_type(layer)
     if layer.bias is None or operands is None or kind == "float":
         return None
     bits = 32 if kind == "int32" else 64

@@ -61,14 +61,16 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     simulated = place(layer_plan.weight.to(weight.device).fake_quantize(weight), network.device)
     operands = plan.integer_operands(layer)
     bias_type, integer = layer_plan.bias or plan.scheme.bias_of(layer.name), None
-    if bias is not None and operands is not None and bias_type != "float":
+    if bias is not None and operands is not None:
         scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=bias.device)
         stored = layer_plan.stored_bias if layer_plan.bias_shift is None and layer_plan.bias is None else None
         if stored is not None and bias_type == "int32" and stored.fits(operands):
             integer = stored.integers.to(bias.device).double()
-        else:
+        elif bias_type != "float":
             integer = integer_bias(bias, scale, 32 if bias_type == "int32" else 64)
-        bias = (integer * scale).to(bias.dtype)
+        bias = (integer * scale).to(bias.dtype) if integer is not None else bias
+        if plan.scheme.arithmetic == "ort" and bias_type != "int32":
+            integer = bias_made_integer(bias, scale)
     integers = None
     if plan.scheme.arithmetic != "float" and operands is not None and (bias is None or integer is not None):
         integers = _integers(layer_plan.weight.to(weight.device), weight, integer, network.device, layer.weight_axis)
@@ -83,6 +85,16 @@ def integer_bias(bias: Tensor, scale: Tensor, bits: int) -> Tensor:
     """
     limit = math.ldexp(1.0, bits - 1)
     return torch.round(bias.double() / scale).clamp(-limit, limit - 1)
+
+
+def bias_made_integer(bias: Tensor, scale: Tensor) -> Tensor:
+    """What onnxruntime makes of a bias in float beside an integer weight: int32, by a division in float32.
+
+    Beyond int32 the conversion of x86 gives the lowest integer, whatever the sign.
+    """
+    steps = torch.round(bias.float() / scale.float())
+    limit = math.ldexp(1.0, 31)
+    return torch.where((steps >= -limit) & (steps < limit), steps, -limit).double()
 
 
 def _integers(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import qdiag
-from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.core.scheme import BiasType, QuantScheme, TensorScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import EXACT32
@@ -141,3 +141,19 @@ def test_what_may_differ_is_a_note() -> None:
     assert not any(
         "onnxruntime" in n for n in qdiag.measure(model, x, scheme=replace(SCHEME, arithmetic="float")).notes
     )
+
+
+@pytest.mark.parametrize("kind", ["float", "int64"])
+def test_a_bias_in_float_becomes_int32_as_onnxruntime_makes_it(kind: BiasType) -> None:
+    """Divided in float32; out of range it is the lowest integer, whatever its sign."""
+    model = linear(12, bias=4.0)
+    with torch.no_grad():
+        model[0].weight[1] *= 1e-9  # type: ignore[index]
+    x = torch.randn(16, 12, generator=torch.Generator().manual_seed(0))
+    _, rule, op = opened(model, x, replace(SCHEME, bias=kind))
+    made = op.weights.integers.bias if op.weights is not None and op.weights.integers is not None else None
+    assert made is not None
+    scale32 = rule.source.scale.numpy() * rule.weight.scale.numpy()
+    steps = np.rint(np.float32(4.0) / scale32)
+    assert steps[1] > 2**31
+    assert made.tolist() == [steps[0], -(2.0**31), steps[2]]

@@ -9,7 +9,7 @@ from qdiag.simulate.arithmetic.integers import is_byte
 from qdiag.simulate.arithmetic.onnxruntime.elementwise import Product, Sum
 from qdiag.simulate.arithmetic.onnxruntime.functions import FUNCTIONS
 from qdiag.simulate.arithmetic.onnxruntime.norms import LayerNormalization
-from qdiag.simulate.arithmetic.onnxruntime.pooling import Mean
+from qdiag.simulate.arithmetic.onnxruntime.pooling import ADAPTIVE, WINDOWS, Mean
 from qdiag.simulate.arithmetic.onnxruntime.products import ActivationProduct, weighted_sums
 from qdiag.simulate.arithmetic.onnxruntime.resize import LinearResize
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
@@ -18,16 +18,16 @@ from qdiag.simulate.arithmetic.onnxruntime.tables import ROUNDED_ONCE, Table
 from qdiag.simulate.arithmetic.operands import operands_under
 
 RULES: Mapping[str, type[Rule]] = {
-    "matmul": ActivationProduct,
+    **dict.fromkeys(("matmul", "bmm", "mm"), ActivationProduct),
     **dict.fromkeys(("add", "sub"), Sum),
     **dict.fromkeys(("mul", "div", "square", "pow"), Product),
-    "pool": Mean,
+    **dict.fromkeys((*WINDOWS, *ADAPTIVE, "mean"), Mean),
     "upsample_bilinear2d": LinearResize,
-    "softmax": Softmax,
+    **dict.fromkeys(("softmax", "_softmax"), Softmax),
     "layer_norm": LayerNormalization,
     **dict.fromkeys((*FUNCTIONS, *ROUNDED_ONCE), Table),
 }
-"""By operation, or by kind of layer."""
+"""By the operation with which a layer begins."""
 _WITH_WEIGHTS = ("conv", "linear")
 
 
@@ -39,5 +39,5 @@ def onnxruntime(plan: QuantPlan, layer: Layer) -> Rule | None:
     operands = operands_under(plan, layer)
     if layer.kind in _WITH_WEIGHTS:
         return weighted_sums(plan, layer, operands, output)
-    rule = RULES.get(layer.ops[0] if layer.ops else layer.kind) or RULES.get(layer.kind)
-    return rule(operands, output) if rule is not None else None
+    rule = RULES.get(layer.ops[0]) if layer.ops else None
+    return rule(operands, output) if rule is not None and all(map(is_byte, operands.by_node.values())) else None

@@ -16,8 +16,8 @@ from qdiag.simulate.arithmetic.onnxruntime.float_sums import sum_of_columns, sum
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule, number, requantized, rounded_to
 
 _POOL_OF = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
-_ADAPTIVE = {f"{front}adaptive_avg_pool{axes}d": axes for front in ("", "_") for axes in _POOL_OF}
-_WINDOWS = ("avg_pool1d", "avg_pool2d", "avg_pool3d")
+ADAPTIVE = {f"{front}adaptive_avg_pool{axes}d": axes for front in ("", "_") for axes in _POOL_OF}
+WINDOWS = ("avg_pool1d", "avg_pool2d", "avg_pool3d")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Mean(Rule):
         if source is None or not isinstance(args[0], Tensor):
             return None
         x: Tensor = args[0]
-        mean = FAKE_QUANTIZED.run(op, args, kwargs) if name in _WINDOWS else _adaptive_mean(name, x, args)
+        mean = FAKE_QUANTIZED.run(op, args, kwargs) if name in WINDOWS else _adaptive_mean(name, x, args)
         if mean is not None:
             return rounded_to(mean.div_(float(self.output.scale)), self.output)
         axes, keeps = _axes(name, x, args, kwargs)
@@ -53,7 +53,7 @@ class Mean(Rule):
 
 def _adaptive_mean(name: str, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
     """The mean over windows of one size; None where that is the whole image, and where sizes differ."""
-    axes = _ADAPTIVE.get(name)
+    axes = ADAPTIVE.get(name)
     if axes is None or all(size == 1 for size in args[1]):
         return None
     image = x.shape[-axes:]
@@ -78,7 +78,7 @@ def _float_mean(x: Tensor, axes: tuple[int, ...], count: int, *, keeps: bool) ->
 
 def _axes(name: str, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[int, ...], bool]:
     """The axes over which a mean goes, from the front, and whether they stay; none for what is no such mean."""
-    if name in _ADAPTIVE and all(size == 1 for size in args[1]):
+    if name in ADAPTIVE and all(size == 1 for size in args[1]):
         return tuple(range(2, x.ndim)), True
     if name != "mean" or len(args) < 2 or not args[1] or kwargs.get("dtype") is not None:
         return (), False

@@ -116,9 +116,6 @@ def weighted_sums(plan: QuantPlan, layer: Layer, operands: Operands, output: Aff
     own = plan.layers[layer.name]
     if found is None or own.source is not None or not all(map(is_byte, found)):
         return None
-    has_bias = layer.bias is not None or own.bias_shift is not None
-    if has_bias and (own.bias or plan.scheme.bias_of(layer.name)) != "int32":
-        return None
     scheme = plan.scheme
     return WeightedSums(
         operands,
