@@ -18,6 +18,8 @@ INSTALL_HINT = "pip install 'qdiag[onnx,ort]'"
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _LAYOUT_MARK, _BLOCKED_MARK = "_token_", "_nchwc"
 """What onnxruntime puts behind a name when it changes the layout of the tensors; the second one in float."""
+_FUSED_MARK = "fused "
+"""What it puts before the name of a layer that it has fused an activation with."""
 _INTEGER = ("QLinear", "QGemm", "QEmbed", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize", "QMoE")
 
 
@@ -227,4 +229,4 @@ _NOTHING_DONE = ("Max", 1)
 def plain_name(name: str) -> str:
     """The name in the file of a node that onnxruntime has renamed for another layout."""
     front, mark, number = name.rpartition(_LAYOUT_MARK)
-    return (front if mark and number.isdigit() else name).removesuffix(_BLOCKED_MARK)
+    return (front if mark and number.isdigit() else name).removesuffix(_BLOCKED_MARK).removeprefix(_FUSED_MARK)

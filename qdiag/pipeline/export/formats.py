@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from qdiag.core.measures.deployed.export import GraphOrigin
 from qdiag.core.scheme import RuntimeName
-from qdiag.errors import ConfigError
+from qdiag.errors import CaptureError, ConfigError
+from qdiag.exporters.onnx.insert import insert_qdq
 from qdiag.exporters.onnx.write import write_qdq
+from qdiag.files.read import open_regular
+from qdiag.onnx.network import OnnxNetwork
 from qdiag.runtimes.base import DeployedNetwork
 from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
 from qdiag.simulate.case import Case
@@ -47,9 +51,21 @@ class IntegerFormat:
 
 
 def _onnx(subject: Subject, case: Case) -> WrittenFile:
-    del subject
+    """Into the file that the network came from, where that is possible, else from the captured graph."""
+    why = None
+    if subject.format == "onnx" and isinstance(subject.model, OnnxNetwork) and Path(subject.source).is_file():
+        if subject.model.integers is not None:
+            why = "it is quantized already"
+        else:
+            with open_regular(subject.source) as stream:
+                content = stream.read()
+            try:
+                file = insert_qdq(content, case.network, case.plan)
+                return WrittenFile(file.content, file.integers, "file")
+            except CaptureError as reason:
+                why = reason.message
     file = write_qdq(case.network, case.plan, next(iter(case.calibration)))
-    return WrittenFile(file.content, file.integers)
+    return WrittenFile(file.content, file.integers, "captured", why)
 
 
 QDQ_ONNX = IntegerFormat(

@@ -83,5 +83,6 @@ def test_what_is_refused(network: OnnxruntimeNetwork) -> None:
 def test_names_without_what_another_layout_puts_behind_them() -> None:
     assert plain_name("conv_token_12") == "conv"
     assert plain_name("conv_nchwc") == "conv"
+    assert plain_name("fused conv") == "conv"
     assert plain_name("class_token") == "class_token"
     assert plain_name("conv_token_a") == "conv_token_a"

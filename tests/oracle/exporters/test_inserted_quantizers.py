@@ -1,0 +1,155 @@
+"""Quantizers put into an ONNX file: its nodes stay as they are, and the file computes what the captured graph does."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from qdiag.batches import Batch, Datasets
+from qdiag.config import load_preset
+from qdiag.core.scheme import QuantScheme
+from qdiag.errors import CaptureError
+from qdiag.exporters.onnx.insert import insert_qdq
+from qdiag.exporters.onnx.write import QdqFile, write_qdq
+from qdiag.loaders.data.sources import batches_from
+from qdiag.loaders.models.formats import load_subject
+from qdiag.pipeline.begin import Experiment, begin
+from qdiag.pipeline.export.formats import QDQ_ONNX
+from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
+from qdiag.simulate.session import Session
+from tests.networks.onnx_files import node, onnx_bytes, small_cnn
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def network(opset: int = 17) -> bytes:
+    """Every kind of weight, a clamp, what moves values, an activation, a second output inside the network."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape: int) -> Any:
+        return (0.3 * rng.standard_normal(shape)).astype(np.float32)
+
+    constants = {
+        "stem.weight": normal(6, 3, 3, 3),
+        "stem.bias": normal(6),
+        "dw.weight": normal(6, 1, 3, 3),
+        "up.weight": normal(6, 4, 2, 2),
+        "head.weight": normal(10, 5),
+        "head.bias": normal(5),
+        "last": normal(5, 3),
+        "shift": normal(1, 6, 1, 1),
+        "low": np.asarray(0.0, np.float32),
+        "high": np.asarray(6.0, np.float32),
+        "shape": np.asarray([0, -1], np.int64),
+    }
+    nodes = [
+        node("Conv", "x stem.weight stem.bias", "a", "/stem/Conv", pads=[1, 1, 1, 1]),
+        node("Clip", "a low high", "b", "/stem/Clip"),
+        node("Conv", "b dw.weight", "c", "/dw/Conv", pads=[1, 1, 1, 1], group=6),
+        node("Add", "c b", "d", "/Add"),
+        node("Add", "d shift", "d2", "/shift/Add"),
+        node("MaxPool", "d2", "m", "/MaxPool", kernel_shape=[2, 2], strides=[2, 2]),
+        node("ConvTranspose", "m up.weight", "u", "/up/ConvTranspose", strides=[2, 2]),
+        node("Sigmoid", "u", "s", "/Sigmoid"),
+        node("GlobalAveragePool", "d2", "g", "/pool"),
+        node("GlobalAveragePool", "s", "g2", "/pool2"),
+        node("Concat", "g g2", "k", "/Concat", axis=1),
+        node("Reshape", "k shape", "f", "/flatten"),
+        node("Gemm", "f head.weight head.bias", "h", "/head/Gemm"),
+        node("Relu", "h", "hidden", "/head/Relu"),
+        node("MatMul", "hidden last", "y", "/last/MatMul"),
+    ]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 3, 8, 8])}, constants, ("y", "hidden"), opset)
+    model = onnx.ModelProto.FromString(content)
+    for output, width in zip(model.graph.output, (3, 5), strict=True):
+        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, 1, ["N", width]))
+    return bytes(model.SerializeToString())
+
+
+def opened(content: bytes, folder: Path, scheme: QuantScheme | None = None) -> Experiment:
+    (folder / "net.onnx").write_bytes(content)
+    data = batches_from([Batch((IMAGES,))])
+    subject, datasets = load_subject(folder / "net.onnx"), Datasets(data, data, "the same")
+    return begin(Session(), subject, datasets, scheme or load_preset("int8"))
+
+
+def integers(file: QdqFile, *, is_optimized: bool = False) -> dict[str, Any]:
+    deployed = OnnxruntimeNetwork(file.content, is_optimized=is_optimized)
+    names = {layer: name for layer, name in file.integers.items() if name in deployed.tensors}
+    found = deployed.run({"x": IMAGES.numpy()}, list(names.values())).integers
+    return {layer: found[name] for layer, name in names.items()}
+
+
+@pytest.mark.parametrize("scheme", ["int8", "tf-uint8", "tensorrt-int8"])
+def test_the_file_computes_what_the_captured_graph_does(scheme: str, tmp_path: Path) -> None:
+    case = opened(network(), tmp_path, load_preset(scheme)).case
+    inserted = insert_qdq(network(), case.network, case.plan)
+    captured = write_qdq(case.network, case.plan, Batch((IMAGES,)))
+    ours, theirs = integers(inserted), integers(captured)
+    assert set(ours) == set(theirs)
+    for layer, values in ours.items():
+        np.testing.assert_array_equal(values.reshape(-1), theirs[layer].reshape(-1), err_msg=layer)
+    assert list(OnnxruntimeNetwork(inserted.content).outputs) == ["y", "hidden"]
+    operations = OnnxruntimeNetwork(inserted.content).operations()
+    assert operations.integer["QLinearConv"] == 2
+    assert operations.integer["QGemm"] == 1
+    if scheme != "tensorrt-int8":
+        assert [(one.op, one.name) for one in operations.floating] == [("ConvTranspose", "/up/ConvTranspose")]
+
+
+def test_nothing_else_changes(tmp_path: Path) -> None:
+    """Without quantizers the nodes are those of the file, in their order, and so are inputs, outputs and opset."""
+    case = opened(network(), tmp_path).case
+    old, new = onnx.ModelProto.FromString(network()), insert_qdq(network(), case.network, case.plan).content
+    new = onnx.ModelProto.FromString(new)
+    onnx.checker.check_model(new, full_check=True)
+    kept = [one for one in new.graph.node if one.op_type not in ("QuantizeLinear", "DequantizeLinear")]
+    for one, other in zip(old.graph.node, kept, strict=True):
+        assert (one.name, one.op_type, list(one.attribute)) == (other.name, other.op_type, list(other.attribute))
+    assert list(new.graph.input) == list(old.graph.input)
+    assert [one.name for one in new.graph.output] == ["y", "hidden"]
+    assert list(new.opset_import) == list(old.opset_import)
+    assert not {"stem.weight", "head.weight", "last"} & {one.name for one in new.graph.initializer}
+    assert {"low", "high", "shape"} <= {one.name for one in new.graph.initializer}
+
+
+def test_a_layer_in_float_keeps_its_initializers(tmp_path: Path) -> None:
+    scheme = replace(load_preset("int8"), float_layers=("/head/Gemm",))
+    case = opened(network(), tmp_path, scheme).case
+    file = insert_qdq(network(), case.network, case.plan)
+    names = {one.name for one in onnx.ModelProto.FromString(file.content).graph.initializer}
+    assert {"head.weight", "head.bias"} <= names
+    floating = [(one.op, one.name) for one in OnnxruntimeNetwork(file.content).operations().floating]
+    assert floating == [("ConvTranspose", "/up/ConvTranspose"), ("FusedGemm", "/head/Gemm")]
+
+
+@pytest.mark.parametrize(
+    ("content", "scheme", "reason"),
+    [
+        (small_cnn(), "int8", "a BatchNorm is folded into /stem/Conv"),
+        (network(opset=12), "int8", "opset 12, and these quantizers need 13"),
+        (network(), "x86-reduce-range", "do not fill their type"),
+        (network(), "int16x8", "opset 17, and these quantizers need 21"),
+    ],
+)
+def test_otherwise_the_captured_graph_is_written(content: bytes, scheme: str, reason: str, tmp_path: Path) -> None:
+    experiment = opened(content, tmp_path, load_preset(scheme))
+    with pytest.raises(CaptureError, match=reason):
+        insert_qdq(content, experiment.case.network, experiment.case.plan)
+    written = QDQ_ONNX.write(experiment.subject, experiment.case)
+    assert written.graph == "captured"
+    assert written.why_captured is not None
+    assert reason in written.why_captured
+    assert len(integers(QdqFile(written.content, written.integers))) > 3
+
+
+def test_the_format_takes_the_file_where_it_can(tmp_path: Path) -> None:
+    experiment = opened(network(), tmp_path)
+    written = QDQ_ONNX.write(experiment.subject, experiment.case)
+    assert (written.graph, written.why_captured) == ("file", None)
