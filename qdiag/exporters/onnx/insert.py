@@ -5,7 +5,6 @@ behind its quantizer, and that weights and biases are integers. Where the file h
 BatchNorm that is folded, there is no such file, and the reason is said.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from qdiag.capture.ops import kind_and_policy
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.errors import CaptureError
 from qdiag.exporters.onnx.graph import GraphWriter
+from qdiag.exporters.onnx.insertable import check_insertable
 from qdiag.exporters.onnx.number_types import as_affine, fills_storage, storage
 from qdiag.exporters.onnx.package import onnx_package
 from qdiag.exporters.onnx.sites import kept_in_float
@@ -25,7 +25,6 @@ from qdiag.onnx.recorder import TENSOR_NAME
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.network import Network
 
-_OPSET_MIN, _OPSET_OF_16_BITS = 13, 21
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -51,7 +50,7 @@ class _Inserting:
         self._nodes: dict[str, fx.Node] = {node.name: node for node in network.program.graph.nodes}
         self._makers = {output: node for node in self._model.graph.node for output in node.output}
         self._initializers = {one.name: one for one in self._model.graph.initializer}
-        self._check()
+        check_insertable(self._model, network, plan)
         self._graph = GraphWriter()
         names = (*self._makers, *self._initializers, *(one.name for one in self._model.graph.input))
         for name in dict.fromkeys((*names, *(node.name for node in self._model.graph.node))):
@@ -68,25 +67,6 @@ class _Inserting:
         except self._onnx.checker.ValidationError:
             return False
         return True
-
-    def _check(self) -> None:
-        model = self._model
-        opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0)
-        needed = _OPSET_OF_16_BITS if any(np.dtype(storage(q)).itemsize > 1 for q in self._quantizers()) else _OPSET_MIN
-        if opset < needed:
-            raise CaptureError(f"it is in opset {opset}, and these quantizers need {needed}")
-        if model.functions or any(a.type in (5, 10) for node in model.graph.node for a in node.attribute):
-            raise CaptureError("it has graphs inside its nodes")
-        if any(one.data_location == 1 for one in model.graph.initializer):
-            raise CaptureError("its tensors are in other files")
-        for layer in self._network.graph.layers:
-            node = self._nodes[layer.nodes[0]]
-            if node.meta.get("folded_batchnorms"):
-                raise CaptureError(f"a BatchNorm is folded into {layer.name}, and a node of its own in the file")
-
-    def _quantizers(self) -> Iterator[Affine]:
-        for plan in self._plan.layers.values():
-            yield from (one for one in (plan.output, plan.weight) if isinstance(one, Affine))
 
     def file(self) -> QdqFile:
         for layer in self._network.graph.sites:
