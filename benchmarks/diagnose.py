@@ -27,6 +27,7 @@ from qdiag.loaders.images.preprocessing import preset
 from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+from qdiag.pipeline.estimate import estimate
 from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
 
@@ -110,8 +111,8 @@ def float_pass_s(net: nn.Module, batches: Batches, repeats: int = 3) -> float:
     return min(processor_s(once) for _ in range(repeats))
 
 
-def measured(run: Run, folder: Path, options: DiagnoseOptions) -> tuple[Diagnosis, Counted, float, float]:
-    """A diagnosis, what it counted, and the processor seconds of it and of a float pass."""
+def measured(run: Run, folder: Path, options: DiagnoseOptions) -> tuple[Diagnosis, Counted, float, float, str]:
+    """A diagnosis, what it counted, processor seconds of it and of a float pass, and the estimate beside the clock."""
     subject: Subject = load_subject(str(folder / run.weights), arch=run.arch)
     datasets: Datasets = open_datasets(run.data)
     assert isinstance(subject.model, nn.Module)
@@ -119,10 +120,15 @@ def measured(run: Run, folder: Path, options: DiagnoseOptions) -> tuple[Diagnosi
     counted = Counted()
     started = time.process_time()
     with open_session(progress=counted) as session:
-        found = diagnose_experiment(session, begin(session, subject, datasets, load_preset(run.scheme)), options)
+        experiment = begin(session, subject, datasets, load_preset(run.scheme))
+        expected, clock = estimate(session, experiment.case, options), time.perf_counter()
+        found = diagnose_experiment(session, experiment, options)
+        took = time.perf_counter() - clock
     spent = time.process_time() - started
+    told = expected.examine_s + expected.sweeps_s + (expected.repairs_s if found.ranking.waterfall else 0.0)
+    words = f"estimated {told:.0f} s, took {took:.0f} s by the clock: {told / took:.2f}"
     passes.append(float_pass_s(subject.model, datasets.evaluation))
-    return found, counted, spent, min(passes)
+    return found, counted, spent, min(passes), words
 
 
 def main() -> int:
@@ -135,12 +141,13 @@ def main() -> int:
     prepare_process()
     is_within = True
     for run in [run for run in runs(given.data) if run.name in given.runs]:
-        found, counted, spent, float_s = measured(run, given.data, DiagnoseOptions())
+        found, counted, spent, float_s, words = measured(run, given.data, DiagnoseOptions())
         ratio, ranking = spent / float_s, found.ranking
         print(
             f"{run.name}: a float pass takes {float_s:.2f} s, the diagnosis {ratio:.1f} of them (at most {run.bar:g})"
         )
         print("  by the clock: " + ", ".join(f"{x.stage} {x.elapsed_s / float_s:.1f}" for x in found.stages))
+        print(f"  {words}")
         print(f"  {ranking.variant_count} networks in {ranking.pass_count} passes")
         for kind in sorted(counted.seconds, key=lambda kind: -counted.seconds[kind]) if given.passes else ():
             share = counted.seconds[kind] / float_s

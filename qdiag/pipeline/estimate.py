@@ -12,8 +12,9 @@ from itertools import islice
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.formats.other_widths import schemes_at
 from qdiag.pipeline.diagnose import DiagnoseOptions
-from qdiag.pipeline.sensitivity import SensitivityOptions
+from qdiag.pipeline.sensitivity import ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
 from qdiag.simulate.case import Case
+from qdiag.simulate.measure import LOSS_SAMPLES
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
@@ -22,16 +23,24 @@ from qdiag.simulate.task.score_cases import variants_at_once
 from qdiag.simulate.task.scoring import Scoreboard
 from qdiag.simulate.task.tasks import ReferenceTallies
 
-_EXAMINE = 9.0
-"""Float passes: the paired pass takes 3 to 4, the five losses another 5."""
-_REPAIRS = 30
+_EXAMINE = 11.0
+"""Passes of the captured float network: the paired pass takes 5, and what detectors look at as much again."""
+_LOSSES = 9.0
+"""The five losses, over the samples that they are measured on."""
+_REPAIRS = 50
 """Networks that a harmed network's repairs, placebos and sequence take as a rule; a healthy one takes few."""
-_REPAIR_PASSES = 8
+_REPAIR_PASSES = 10
 """Passes in which they are measured, each beside a float reference of its own."""
-_BACKWARD = 4.0
-"""Forward in float and quantized, and back, in float passes."""
+_OBSERVED = 30.0
+"""Of repaired networks whose ranges move, over the calibration samples: a dozen, with what a closer look takes."""
+_BACKWARD = 9.0
+"""Forward in float and quantized, and back."""
 _ALONE = 0.5
 """Of a network's arithmetic, on the mean: a layer that is quantized alone changes nothing before it."""
+_ALONE_ON_TOP = 0.75
+"""The same where some layers are measured: those that cost most stand early, as a rule."""
+_WIDTHS, _WIDTH_PASSES = 4, 2
+"""Other widths until it is plain where the network begins to fail."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +83,21 @@ class _Times:
 
 def estimate(session: Session, case: Case, options: DiagnoseOptions) -> Estimate:
     """What `qdiag diagnose` will take, without the files of a report."""
-    times, sweeps = _times(session, case), 0.0
+    times, sweeps, count = _times(session, case), 0.0, max(case.measured.sample_count, 1)
     if options.with_sensitivity:
-        sweeps += _BACKWARD * times.float_s + _alone_s(times, case, len(switchable_layers(case, "both")))
+        layers = len(switchable_layers(case, "both"))
+        if options.is_exhaustive or options.exact_layers or layers <= TOP + SAMPLED:
+            sweeps += _BACKWARD * times.float_s + _alone_s(times, case, layers)
+        else:
+            sweeps += _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0)
+            sweeps += times.of(TOP + SAMPLED, _passes(case, TOP + SAMPLED), share=_ALONE_ON_TOP)
     if options.with_bits:
-        sweeps += times.of(len(schemes_at(case.scheme)), 1)
-    repairs = times.of(_REPAIRS, _REPAIR_PASSES)
-    return Estimate(_EXAMINE * times.float_s, repairs, sweeps, times.float_s, case.measured.sample_count)
+        widths = len(schemes_at(case.scheme))
+        sweeps += times.of(widths, _passes(case, widths)) if options.is_exhaustive else times.of(_WIDTHS, _WIDTH_PASSES)
+    is_full = options.is_exhaustive or options.full_losses
+    examine = _EXAMINE + _LOSSES * (1.0 if is_full else min(LOSS_SAMPLES / count, 1.0))
+    repairs = times.of(_REPAIRS, _REPAIR_PASSES) + _OBSERVED * times.float_s * case.calibration.sample_count / count
+    return Estimate(examine * times.float_s, repairs, sweeps, times.float_s, case.measured.sample_count)
 
 
 def estimate_sweep(session: Session, case: Case, options: SensitivityOptions) -> Estimate:
@@ -91,7 +108,12 @@ def estimate_sweep(session: Session, case: Case, options: SensitivityOptions) ->
 
 
 def _alone_s(times: _Times, case: Case, count: int) -> float:
-    return times.of(count, math.ceil(count / variants_at_once(case)), share=_ALONE)
+    return times.of(count, _passes(case, count), share=_ALONE)
+
+
+def _passes(case: Case, count: int) -> int:
+    """In which so many networks are measured."""
+    return math.ceil(count / variants_at_once(case))
 
 
 def _times(session: Session, case: Case) -> _Times:

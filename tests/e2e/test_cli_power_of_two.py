@@ -47,7 +47,7 @@ def diagnosed(net: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
     """Diagnoses of the same network: a folder, and a file."""
     folder = tmp_path_factory.mktemp("diagnosed")
     powers, affine = folder / "powers", folder / "affine.json"
-    assert run(["diagnose", *net, *FOUR_BITS, "-o", str(powers), "-q"]) == 0
+    assert run(["diagnose", *net, *FOUR_BITS, "-o", str(powers), "--plots", "png", "-q"]) == 0
     assert run(["diagnose", *net, "--set", "weights.bits=4", "--json", str(affine), "-q"]) == 0
     return {"powers": powers, "affine": affine}
 

@@ -95,7 +95,7 @@ def test_the_demo_tells_the_story_and_its_commands_carry_on(
     out = Path("made") / "for it"
     text = qdiag("demo", "--out", out, "--quiet")
     written = {path.name for path in out.iterdir()}
-    assert written >= {"report.html", "report.md", "layers.csv", "diagnosis.json", "plots"}
+    assert written >= {"report.html", "report.md", "layers.csv", "diagnosis.json"}
     assert all(path.stat().st_size > 1000 for path in out.iterdir())
     found = read_diagnosis(out)
     _check_diagnosis(found)

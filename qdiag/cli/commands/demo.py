@@ -16,6 +16,7 @@ from rich.text import Text
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import OwnLines, Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.options.common import PlotsOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.roles import Writes, report_files
@@ -39,7 +40,6 @@ _FILES = (
     ("report.html", "the report: one file, opens in a browser"),
     ("report.md", "the same for an editor or a pull request"),
     ("layers.csv", "the layers, every figure"),
-    ("plots", "every picture as PNG and SVG"),
     ("diagnosis.json", "all that was measured; what compare, gate and report read"),
 )
 
@@ -47,7 +47,7 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where 
 
 
 @partial(expand, without=("device",))
-def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
+def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOption = "none") -> None:
     """Run `qdiag diagnose` on a small network and its images, which come with the package.
 
     One scheme fails visibly, another does not. The report is written into a folder, which is made
@@ -70,8 +70,8 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo")) -> None:
         from qdiag.pipeline.sqnr import measure_experiment
 
         experiment = open_experiment(session, model_options, data_options, scheme.resolved)
-        result, _ = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run)
-        write_diagnosis(session, result, out, None)
+        result, _ = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run, with_plots=plots != "none")
+        write_diagnosis(session, result, out, None, plots)
         print_ranking(console, result)
         console.print()
         session = session.timed_anew()

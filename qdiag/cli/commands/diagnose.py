@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from qdiag.cli.console import Stopwatch, remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment, open_ranked_training
-from qdiag.cli.options.common import ExhaustiveOption, JsonOption, QuantizedOption
+from qdiag.cli.options.common import ExhaustiveOption, JsonOption, Plots, PlotsOption, QuantizedOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import output_option, run_option
@@ -49,7 +49,7 @@ data that cannot be judged;  130 interrupted: the same command goes on where it 
 ReportOption = Annotated[
     Path | None,
     output_option(
-        "--out", "-o", metavar="DIR", help="Write diagnosis.json, report.md, report.html, layers.csv and plots/ there."
+        "--out", "-o", metavar="DIR", help="Write diagnosis.json, report.md, report.html and layers.csv there."
     ),
     Writes(report_files),
 ]
@@ -97,6 +97,7 @@ def diagnose(
     no_sensitivity: NoSensitivityOption = False,
     losses: LossesOption = "some",
     bits: BitsOption = True,
+    plots: PlotsOption = "none",
     json: JsonOption = None,
     *,
     run: RunOptions,
@@ -135,8 +136,8 @@ def diagnose(
         )
         if repaired is not None and experiment.deployed is None:
             raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
-        result, file = run_diagnosis(session, experiment, options, run, with_report=out is not None)
-        write_diagnosis(session, result, out, json)
+        result, file = run_diagnosis(session, experiment, options, run, with_plots=out is not None and plots != "none")
+        write_diagnosis(session, result, out, json, plots)
         if repaired is not None and file is not None:
             write_file(repaired, file.content())
     if not stdout_is_taken:
@@ -165,7 +166,7 @@ def run_diagnosis(
     options: "DiagnoseOptions",
     run: RunOptions,
     *,
-    with_report: bool = False,
+    with_plots: bool = False,
 ) -> "tuple[Diagnosis, RepairedFile | None]":
     """Says what it will cost, and diagnoses; with what changes in the quantized file, where there is one.
 
@@ -175,12 +176,14 @@ def run_diagnosis(
     from qdiag.pipeline.deployed.repaired import diagnose_file
 
     if not run.quiet:
-        remark(diagnosis_cost_words(session, experiment.case, options, with_report=with_report), quiet=False)
+        remark(diagnosis_cost_words(session, experiment.case, options, with_plots=with_plots), quiet=False)
     return diagnose_file(session, experiment, options)
 
 
-def write_diagnosis(session: "Session", result: "Diagnosis", out: Path | None, json: "str | Path | None") -> None:
-    """Writes the report and the JSON that were asked for.
+def write_diagnosis(
+    session: "Session", result: "Diagnosis", out: Path | None, json: "str | Path | None", plots: Plots = "none"
+) -> None:
+    """Writes the report and the JSON that were asked for, with pictures as files where a format is given.
 
     Raises:
         WriteError: one of them cannot be written.
@@ -190,7 +193,8 @@ def write_diagnosis(session: "Session", result: "Diagnosis", out: Path | None, j
 
         write_file(json, diagnosis_to_json(result))
     if out is not None:
-        from qdiag.writers.report_dir import write_report
+        from qdiag.writers.report_dir import REPORT_PARTS, write_report
 
+        parts = [part for part in REPORT_PARTS if part not in ("png", "svg") or part == plots]
         with session.stage("report"):
-            write_report(result, out)
+            write_report(result, out, parts=parts)

@@ -115,6 +115,11 @@ LossesOption = Annotated[
         "clipping.",
     ),
 ]
+Plots = Literal["none", "png", "svg"]
+PlotsOption = Annotated[
+    Plots,
+    output_option("--plots", help="Also write every picture of the report into plots/; report.html draws its own."),
+]
 ExhaustiveOption = Annotated[
     bool, run_option("--exhaustive", help="Measure everything on all samples: every layer, every width, every repair.")
 ]

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 def diagnosis_cost_words(
-    session: "Session", case: "Case", options: "DiagnoseOptions", *, with_report: bool = False
+    session: "Session", case: "Case", options: "DiagnoseOptions", *, with_plots: bool = False
 ) -> str:
     """`about 40 s, and 2 min more if there is something to repair (500 samples, 3.1 s for a float pass)`."""
     from qdiag.pipeline.estimate import estimate
 
     cost, report = estimate(session, case, options), ""
-    if with_report:
+    if with_plots:
         from qdiag.writers.plots.drawing.drawing_time import drawing_seconds
 
-        report = f", then {minutes(drawing_seconds(len(case.network.graph.layers)))} for the report"
+        report = f", then {minutes(drawing_seconds(len(case.network.graph.layers)))} for the pictures"
     fixed, more = minutes(cost.examine_s + cost.sweeps_s), minutes(cost.repairs_s)
     return f"about {fixed}, and {more} more if there is something to repair{report}{pass_words(cost)}"
 

@@ -61,8 +61,10 @@ def test_the_scoring_of_every_network_counts(case: Case, clock: Clock, monkeypat
     layers, widths = len(switchable_layers(case, "both")), len(schemes_at(case.scheme))
     found = estimate(SESSION, case, DiagnoseOptions())
     assert found.repairs_s >= 30 * SCORING_S
-    assert found.sweeps_s >= (layers + widths) * SCORING_S
-    assert found.examine_s == pytest.approx(9.0 * found.pass_s)
+    assert found.sweeps_s >= (layers + 4) * SCORING_S
+    everything = estimate(SESSION, case, DiagnoseOptions(is_exhaustive=True))
+    assert everything.sweeps_s >= (layers + widths) * SCORING_S > found.sweeps_s
+    assert found.examine_s == pytest.approx(20.0 * found.pass_s)
     assert estimate(SESSION, case, DiagnoseOptions(with_sensitivity=False, with_bits=False)).sweeps_s == 0.0
     assert found.total_s == pytest.approx(found.examine_s + found.repairs_s + found.sweeps_s)
     assert estimate_sweep(SESSION, case, SensitivityOptions()).sweeps_s >= layers * SCORING_S
