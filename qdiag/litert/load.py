@@ -2,27 +2,19 @@
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import replace
 from functools import partial
-
-import numpy as np
 
 from qdiag.core.listed import listed
 from qdiag.errors import LoadError, first_line
-from qdiag.litert.call import Call
 from qdiag.litert.model import LiteGraph, LiteOperator
 from qdiag.litert.network import LitertNetwork
 from qdiag.litert.operators import OPERATORS
 from qdiag.litert.read import parse
-from qdiag.litert.writer import FixedBatchError, Writer
+from qdiag.litert.rewrite import needed, rewritten
 from qdiag.onnx.load import finished
-from qdiag.onnx.model import OnnxGraph, OnnxInput
 from qdiag.onnx.quantized.strip import is_quantized, stripped
 
 _SHOWN = 8
-_OPSET = 20
-_ONE_READ = {"RESHAPE": (0,), "RESIZE_BILINEAR": (0,), "RESIZE_NEAREST_NEIGHBOR": (0,), "BROADCAST_TO": (0,)}
-"""Operators whose sizes are taken from the declared shape of their output; what computes them is not needed."""
 
 
 def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> LitertNetwork:
@@ -36,7 +28,7 @@ def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> Lite
         LoadError: the file cannot be read, leaves sizes of images free, or has operators that are not known; all of
             them are listed, with the tensors that they give.
     """
-    source = _needed(parse(content, at))
+    source = needed(parse(content, at))
     _check(source, at)
     try:
         graph, integers = rewritten(source), None
@@ -52,50 +44,6 @@ def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> Lite
     network = finished(graph, at, partial(LitertNetwork, source=source, integers=integers), kept)
     assert isinstance(network, LitertNetwork)
     return network
-
-
-def rewritten(source: LiteGraph) -> OnnxGraph:
-    """The network in operators of ONNX; for any number of samples where it holds for any."""
-    counts = {source.tensors[place].shape[:1] for place in source.inputs}
-    if counts == {(1,)}:
-        try:
-            return _written(source, is_free=True)
-        except FixedBatchError:
-            pass
-    return _written(source, is_free=False)
-
-
-def _written(source: LiteGraph, *, is_free: bool) -> OnnxGraph:
-    writer = Writer(source, is_free=is_free)
-    inputs = []
-    for place in source.inputs:
-        tensor = source.tensors[place]
-        shape = tensor.shape if len(tensor.shape) != 4 else tuple(tensor.shape[axis] for axis in (0, 3, 1, 2))
-        dims = (None, *shape[1:]) if is_free else shape
-        kind = np.dtype(np.float32) if tensor.quantization is not None else tensor.dtype
-        inputs.append(OnnxInput(writer.enter(place, "first"), kind, dims))
-        writer.sampled.add(place)
-    writer.settle()
-    for operator in source.operators:
-        call = Call(operator, writer)
-        OPERATORS[operator.kind](call)
-        writer.settle()
-        if call.is_sampled:
-            writer.sampled.update(operator.outputs)
-    outputs = tuple(writer.read(place, "first" if writer.has(place, "first") else "last") for place in source.outputs)
-    return OnnxGraph(tuple(writer.nodes), tuple(inputs), outputs, writer.constants, _OPSET, writer.forms)
-
-
-def _needed(source: LiteGraph) -> LiteGraph:
-    """Without operators that lead to no output."""
-    wanted = set(source.outputs)
-    kept = []
-    for operator in reversed(source.operators):
-        if any(place in wanted for place in operator.outputs):
-            kept.append(operator)
-            read = operator.inputs
-            wanted.update(read[index] for index in _ONE_READ.get(operator.kind, range(len(read))) if index < len(read))
-    return replace(source, operators=tuple(reversed(kept)))
 
 
 def _check(source: LiteGraph, at: str) -> None:

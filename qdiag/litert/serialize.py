@@ -1,6 +1,6 @@
 """A network as the bytes of a LiteRT file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,32 @@ def serialized(graph: LiteGraph, description: str = "") -> bytes:
     Raises:
         ConfigError: the package with the schema is not installed.
     """
+    schema, builder = _packages()
+    model = _Builder(schema).model(graph, description)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def with_outputs(content: bytes, places: Sequence[int]) -> bytes:
+    """A file with other outputs, whatever else it holds; entrances by name are left out.
+
+    Args:
+        places: of tensors of its main network.
+
+    Raises:
+        ConfigError: as `serialized`.
+    """
+    schema, builder = _packages()
+    model = schema.ModelT.InitFromPackedBuf(content)
+    signatures = model.signatureDefs or []
+    model.subgraphs[signatures[0].subgraphIndex if signatures else 0].outputs = _int32(places)
+    model.signatureDefs = None
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _packages() -> tuple[Any, Any]:
+    """The schema, and what builds a file."""
     try:
         import flatbuffers
         from ai_edge_litert import schema_py_generated as schema
@@ -95,10 +121,7 @@ def serialized(graph: LiteGraph, description: str = "") -> bytes:
         raise ConfigError(
             f"writing LiteRT files needs the package {error.name or 'ai-edge-litert'}", hint=INSTALL_HINT
         ) from error
-    model = _Builder(schema).model(graph, description)
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return schema, flatbuffers.Builder(1 << 16)
 
 
 class _Builder:

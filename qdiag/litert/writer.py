@@ -44,6 +44,7 @@ class Writer:
         self._names: dict[tuple[int, Form], str] = {}
         self._used: Counter[str] = Counter()
         self._late: list[OnnxNode] = []
+        self._made: set[str] = set()
 
     def rank(self, place: int) -> int:
         """How many axes a tensor has."""
@@ -57,6 +58,7 @@ class Writer:
         """The name under which a node gives the tensor in this form; where that is quantized, it goes on to be."""
         tensor = self.graph.tensors[place]
         name = self.unique(tensor.name)
+        self._made.add(name)
         if tensor.quantization is None:
             self._names[self._key(place, form)] = name
             return name
@@ -68,6 +70,7 @@ class Writer:
         """The name of an input of the network, which is given in float."""
         name = self.unique(self.graph.tensors[place].name)
         self._names[self._key(place, form)] = name
+        self._made |= {name, f"{name}/dequantized"}
         if self.graph.tensors[place].quantization is not None:
             self.quantize(place, form, name, f"{name}/dequantized")
         return name
@@ -76,6 +79,7 @@ class Writer:
         """The tensor in this form as the numbers that its integers stand for, under this name."""
         tensor = self.graph.tensors[place]
         assert tensor.quantization is not None
+        self._made.add(name)
         numbers = [
             self.constant(f"{name}/scale", tensor.quantization.scales.reshape(()), "computed"),
             self.constant(
@@ -92,6 +96,11 @@ class Writer:
         """Puts what quantizes values behind the operator that gives them."""
         self.nodes += self._late
         self._late = []
+
+    @property
+    def images(self) -> set[int]:
+        """Tensors that were made with their channels first."""
+        return {place for (place, form), name in self._names.items() if form == "first" and name in self._made}
 
     def _key(self, place: int, form: Form) -> tuple[int, Form]:
         return place, form if self.rank(place) == 4 else "last"

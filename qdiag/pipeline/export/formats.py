@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from qdiag.core.measures.deployed.export import GraphOrigin
 from qdiag.core.scheme import RuntimeName
 from qdiag.errors import CaptureError, ConfigError
+from qdiag.exporters.litert.write import write_lite
 from qdiag.exporters.onnx.insert import insert_qdq
 from qdiag.exporters.onnx.write import write_qdq
 from qdiag.files.read import open_regular
 from qdiag.onnx.network import OnnxNetwork
 from qdiag.runtimes.base import DeployedNetwork
+from qdiag.runtimes.litert import Kernels, LitertRuntime
 from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
 from qdiag.simulate.case import Case
 from qdiag.subject import Subject
@@ -68,10 +71,22 @@ def _onnx(subject: Subject, case: Case) -> WrittenFile:
     return WrittenFile(file.content, file.integers, "captured", why)
 
 
+def _lite(subject: Subject, case: Case) -> WrittenFile:
+    del subject
+    file = write_lite(case.network, case.plan, next(iter(case.calibration)))
+    return WrittenFile(file.content, file.integers)
+
+
+_KERNELS: tuple[Kernels, ...] = ("xnnpack", "tflite", "tflite-ref")
 QDQ_ONNX = IntegerFormat(
     "QDQ ONNX", "ort", "ort", _onnx, OnnxruntimeNetwork, frozenset({"conv", "linear", "matmul", "add", "mul", "concat"})
 )
-FORMATS: Mapping[str, IntegerFormat] = {".onnx": QDQ_ONNX}
+_LITE_KINDS = frozenset({"conv", "linear", "add", "sub", "mul", "concat"})
+XNNPACK, LITE, LITE_REFERENCE = (
+    IntegerFormat("LiteRT", kernels, kernels, _lite, partial(LitertRuntime, kernels=kernels), _LITE_KINDS)
+    for kernels in _KERNELS
+)
+FORMATS: Mapping[str, IntegerFormat] = {".onnx": QDQ_ONNX, ".tflite": XNNPACK}
 """By the suffix of the file that is written."""
 
 
@@ -90,4 +105,4 @@ def format_of(path: str) -> IntegerFormat:
 
 def format_for(runtime: str) -> IntegerFormat:
     """The format of a runtime, as users name that."""
-    return next(form for form in FORMATS.values() if form.runtime == runtime)
+    return next(form for form in (QDQ_ONNX, XNNPACK, LITE, LITE_REFERENCE) if form.runtime == runtime)

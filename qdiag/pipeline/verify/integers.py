@@ -15,6 +15,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lanes
 from qdiag.simulate.passes.observer import LayerObserver
 
+_UINT8_SHIFT = 128
 NO_INTEGERS = "its numbers are no integers at one scale"
 NOT_IN_FILE = "the file holds no integers of it"
 OTHER_NUMBERS = "the file has another scale or zero point there"
@@ -42,6 +43,7 @@ class IntegerComparison(LayerObserver):
         self._counts: dict[str, _Counts] = {}
         self._uncompared: dict[str, str] = {}
         self.names: dict[str, str] = {}
+        self._shifts: dict[str, int] = {}
         for layer in case.network.graph.layers:
             quantizer = case.plan.layers[layer.name].output
             if quantizer is None:
@@ -51,10 +53,10 @@ class IntegerComparison(LayerObserver):
                 self._uncompared[layer.name] = NO_INTEGERS
             elif tensor is None:
                 self._uncompared[layer.name] = NOT_IN_FILE
-            elif not _fits(tensor, quantizer):
+            elif (shift := _shift(tensor, quantizer)) is None:
                 self._uncompared[layer.name] = OTHER_NUMBERS
             else:
-                self.names[layer.name] = tensor.name
+                self.names[layer.name], self._shifts[layer.name] = tensor.name, shift
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
         """Keeps the integers of the simulated network."""
@@ -69,7 +71,7 @@ class IntegerComparison(LayerObserver):
             if deployed.size != simulated.size:
                 self._uncompared[layer] = OTHER_SHAPE
                 continue
-            steps = np.abs(deployed.astype(np.int32).reshape(simulated.shape) - simulated)
+            steps = np.abs(deployed.astype(np.int32).reshape(simulated.shape) + self._shifts[layer] - simulated)
             counts = self._counts.setdefault(layer, _Counts())
             counts.count += int(steps.size)
             counts.differing += int(np.count_nonzero(steps))
@@ -92,9 +94,16 @@ class IntegerComparison(LayerObserver):
         return tuple(UncomparedLayer(layer, reason) for layer, reason in self._uncompared.items())
 
 
-def _fits(tensor: IntegerTensor, quantizer: Affine) -> bool:
+def _shift(tensor: IntegerTensor, quantizer: Affine) -> int | None:
+    """What makes integers of the file those of the plan: 0, or 128 where uint8 is stored as int8.
+
+    None where the file has other numbers.
+    """
     scale, zero_point = quantizer.scale.cpu().numpy(), quantizer.zero_point.cpu().numpy()
-    return _equal(tensor.scale, scale) and _equal(tensor.zero_point, zero_point)
+    if not _equal(tensor.scale, scale):
+        return None
+    shifts = (0, _UINT8_SHIFT) if tensor.dtype == np.int8 and quantizer.quant_min >= 0 else (0,)
+    return next((shift for shift in shifts if _equal(tensor.zero_point + shift, zero_point)), None)
 
 
 def _equal(one: Any, other: Any) -> bool:

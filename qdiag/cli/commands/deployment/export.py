@@ -33,6 +33,8 @@ EXPORT_EPILOG = """
 
 QDQ ONNX for onnxruntime:  [cyan]qdiag export net.pt2 -o int8.onnx --data photos/ --preset imagenet[/]
 
+int8 LiteRT:  [cyan]qdiag export net.pt2 -o int8.tflite --data images.npz[/]
+
 Repaired first:  [cyan]qdiag export net.pt2 --with equalize,correct_bias -o int8.onnx --data images.npz[/]
 
 What a diagnosis proposes:  [cyan]qdiag export net.pt2 --repairs-of reports/run1 -o int8.onnx --data images.npz[/]
@@ -50,7 +52,7 @@ or data that cannot be used, or no file could be written;  130 interrupted.
 
 ExportedOption = Annotated[
     Path | None,
-    output_option("--out", "-o", metavar="FILE.onnx", help="The file; its suffix says the format."),
+    output_option("--out", "-o", metavar="FILE", help="The file; its suffix says the format: .onnx or .tflite."),
     Writes(),
 ]
 ForOption = Annotated[

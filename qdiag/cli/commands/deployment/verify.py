@@ -40,7 +40,16 @@ In CI, at most one point lost:  [cyan]qdiag verify net.pt2 --quantized int8.onnx
 data that cannot be used, a runtime that is not installed, or nothing that could be compared;  130 interrupted.
 """
 
-RuntimeOption = Annotated[Literal["ort"], run_option("--runtime", help="What runs the file. ort: onnxruntime.")]
+RuntimeOption = Annotated[
+    Literal["ort", "tflite-ref", "tflite", "xnnpack"] | None,
+    run_option(
+        "--runtime",
+        metavar="RUNTIME",
+        show_default="by the format of the file",
+        help="What runs the file. ort: onnxruntime. xnnpack, tflite, tflite-ref: LiteRT as it is by default, without "
+        "its delegate, and with its reference kernels.",
+    ),
+]
 MaxDifferingOption = Annotated[
     float,
     run_option(
@@ -77,7 +86,7 @@ def verify(
     scheme: SchemeOptions,
     task: TaskOptions,
     quantized: QuantizedOption = None,
-    runtime: RuntimeOption = "ort",
+    runtime: RuntimeOption = None,
     max_differing: MaxDifferingOption = 1.0,
     max_sqnr_gap: MaxGapOption = 1.0,
     max_drop: MaxDropOption = None,
@@ -107,8 +116,8 @@ def verify(
         from qdiag.pipeline.export.formats import format_for
         from qdiag.pipeline.verify.verify import with_arithmetic
 
-        form = format_for(runtime)
         experiment = open_experiment(session, model, data, resolved, task, quantized)
+        form = format_for(runtime or _default_runtime(quantized or model.model))
         arithmetic = scheme.arithmetic or form.arithmetic
         if arithmetic != experiment.case.scheme.arithmetic:
             experiment = with_arithmetic(session, experiment, arithmetic)
@@ -118,6 +127,13 @@ def verify(
         print_verification(stdout_console(), result, order, top)
     remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
     raise typer.Exit(result.exit_code)
+
+
+def _default_runtime(path: str) -> str:
+    """That of the format of a quantized file; onnxruntime where the file is yet to be written."""
+    from qdiag.pipeline.export.formats import FORMATS
+
+    return next((form.runtime for suffix, form in FORMATS.items() if path.lower().endswith(suffix)), "ort")
 
 
 def _verified(
