@@ -70,7 +70,7 @@ def ranked_trainings(
     if harm_of(ranking.repaired).verdict == "healthy":
         return (TrainingTrial("qat", "nothing left"),) if options is not None else ()
     if options is None:
-        return (TrainingTrial("qat", "not allowed"),)
+        return (TrainingTrial("qat", "not allowed"),) if experiment.deployed is None else ()
     training, reason = _training(session, experiment, options)
     if training is None:
         return (TrainingTrial("qat", "refused", reason),)
@@ -93,6 +93,8 @@ def blocks_pointed_at(case: Case, ranking: Ranking) -> tuple[SeparableBlock, ...
 def _training(session: Session, experiment: Experiment, options: RankedTraining) -> tuple[Experiment | None, str]:
     """The network calibrated on what is trained on; None with the reason why there is nothing to train on."""
     datasets = experiment.datasets
+    if experiment.deployed is not None:
+        return None, "what is quantized is as a file says, and training goes by a scheme"
     if datasets.calibration is datasets.evaluation and options.samples is None:
         return None, "too few samples to train on some and measure others"
     source = options.samples or datasets.calibration

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Interval
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.begin import Experiment, begin
+from qdiag.pipeline.deployed.plan import DeployedPlan
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
 from qdiag.pipeline.preparation.synthesize import synthesize_datasets
 from qdiag.pipeline.training.qat import QatOptions, train_model
@@ -175,6 +177,14 @@ def test_drawn_inputs_are_not_trained_on() -> None:
     other = replace(experiment(), datasets=drawn)
     trials = ranked_trainings(SESSION, other, diagnosed().ranking, other.case, RankedTraining(1.0))
     assert [trial.not_trained for trial in trials] == ["refused"]
+
+
+def test_under_the_plan_of_a_quantized_file_nothing_is_trained() -> None:
+    file = cast("DeployedPlan", object())  # nothing of it is looked at
+    other, ranking = replace(experiment(), deployed=file), diagnosed().ranking
+    [trial] = ranked_trainings(SESSION, other, ranking, other.case, HELPFUL)
+    assert trial.not_trained == "refused" and "training goes by a scheme" in trial.detail
+    assert ranked_trainings(SESSION, other, ranking, other.case, None) == ()
 
 
 def test_it_is_stored_and_read_back(tmp_path: Path) -> None:

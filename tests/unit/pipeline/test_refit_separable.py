@@ -145,6 +145,9 @@ def test_python_rewrites_and_trains_as_the_command_does() -> None:
     assert refit is not None and refit.blocks == ("0.dw",) and refit.variant == "b"
     assert isinstance(found.model, ExportedProgram) and "0.dw_bn.weight" not in found.model.state_dict
     assert not torch.equal(found.model.state_dict["0.dw.weight"], net.get_parameter("0.dw.weight"))
+    then = qdiag.qat(found.model, pair, training=pair, settings=settings, refit="b")
+    assert then.result.refit is not None and then.result.refit.blocks == ("1.dw",), "one block after the other"
+    assert isinstance(then.model, ExportedProgram) and not any("dw_bn" in name for name in then.model.state_dict)
     with pytest.raises(ConfigError, match="it needs `refit`"):
         qdiag.qat(net, pair, refit_blocks=["0.*"])
 
