@@ -65,8 +65,9 @@ class BiasFacts:
         integer_max_abs: largest |integer| before it is limited to its width. overflow_channels: those that do not fit.
         step_over_scale: largest `scale_in * scale_w` over the output's step at zero: from 0.5 on, rounding of the
             bias alone can move the output by a whole step of its quantizer.
-        wrapped_channels: those in which a sum left the accumulator on the measured data, and came out at its other end;
-            only where the scheme asks for the arithmetic of a runtime whose accumulator wraps.
+        wrapped_channels: those in which a sum left the accumulator on the measured data, came out at its other end, and
+            moved the output by half a step or more; only where the scheme asks for the arithmetic of a runtime whose
+            accumulator wraps.
     """
 
     bits: int

@@ -11,8 +11,8 @@ How it is computed:
     integer_max_abs [steps]: max |bias / (scale_in * scale_w)|, to be held in [-2^(n-1), 2^(n-1) - 1], n = 32 or 64
     weight_sqnr [dB]: at the layer's output, with weights and bias quantized alone, where the losses were measured
         (`--losses`); otherwise local SQNR
-    wrapped_channels [channels]: those in which a sum left the accumulator on the measured data, and came out at its
-        other end; under the arithmetic of a runtime that wraps
+    wrapped_channels [channels]: those in which a sum left the accumulator on the measured data, came out at its other
+        end, and moved the output by half a step or more; under the arithmetic of a runtime that wraps
     local_sqnr [dB]: of the layer alone, with such sums
     below_expected [dB]: local SQNR that rounding of the output alone would give, minus weight_sqnr, or minus
         local_sqnr where sums wrap

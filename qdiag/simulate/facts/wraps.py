@@ -8,7 +8,7 @@ from torch import fx
 
 from qdiag.core.graph import Layer
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.onnxruntime.products import WeightedSums
 from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.passes.lanes import LOCAL, has_lanes, pick
@@ -16,9 +16,15 @@ from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
 
+_LEAST_STEPS = 0.5
+"""A smaller change of the output, in its steps, is lost in rounding."""
+
 
 class WrapObserver(LayerObserver):
-    """Adds up again, on the inputs of each layer alone, where anything can wrap: in few layers of few networks."""
+    """Adds up again, on the inputs of each layer alone, where anything can wrap: in few layers of few networks.
+
+    Most of what wraps changes nothing: the scale is so small that 2^32 steps of it are less than one of the output's.
+    """
 
     def __init__(self, network: Network, plan: QuantPlan) -> None:
         self._network, self._plan = network, plan
@@ -37,9 +43,10 @@ class WrapObserver(LayerObserver):
         sums = arithmetic.sums(op, *pick((args, kwargs), LOCAL))
         axis = layer.channel_axis(sums.limited.ndim)
         assert axis is not None, "the output of a layer with weights has channels"
-        changed = (sums.limited != sums.unlimited).movedim(axis, 0).flatten(1).any(1)
+        moved = (clamped(sums.limited, layer) - clamped(sums.unlimited, layer)).abs()
+        changed = (moved >= _LEAST_STEPS * float(arithmetic.output.scale)).movedim(axis, 0).flatten(1).any(1)
         self._channels.setdefault(layer.name, set()).update(torch.nonzero(changed).flatten().tolist())
 
     def channels(self) -> Mapping[str, tuple[int, ...]]:
-        """Layer name to the channels in which a sum wrapped."""
+        """Layer name to the channels whose output differs because a sum wrapped."""
         return {name: tuple(sorted(found)) for name, found in self._channels.items()}
