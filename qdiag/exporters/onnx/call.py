@@ -78,6 +78,13 @@ class Call:
             raise self.error(f"takes something else than a tensor as {key}")
         return value.name
 
+    def value_of(self, node: Any) -> str:
+        """Name of the tensor that another node gave."""
+        value = self._values[node.name]
+        if not isinstance(value, Named):
+            raise self.error("reads something else than a tensor")
+        return value.name
+
     def operand(self, key: str, like: str | None = None) -> str:
         """Name of a tensor, or of a constant made of a plain number.
 

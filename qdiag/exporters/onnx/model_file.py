@@ -9,6 +9,7 @@ import torch
 
 from qdiag.exporters.onnx.graph import GraphWriter
 from qdiag.exporters.onnx.package import onnx_package
+from qdiag.onnx.model import OnnxNode
 
 IR_VERSIONS = {20: 9, 21: 10}
 """By opset, the version of the format that came with it."""
@@ -38,11 +39,12 @@ def model_bytes(
         ConfigError: the package `onnx` is not installed.
     """
     onnx = onnx_package()
+    live = _live(graph.nodes, [one.name for one in outputs])
     nodes = [
         onnx.helper.make_node(node.op, list(node.inputs), list(node.outputs), name=node.name, **node.attributes)
-        for node in graph.nodes
+        for node in live
     ]
-    used = {name for node in graph.nodes for name in node.inputs}
+    used = {name for node in live for name in node.inputs}
     tensors = [
         onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
         for name, array in graph.constants.items()
@@ -59,6 +61,16 @@ def model_bytes(
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _live(nodes: Sequence[OnnxNode], outputs: Sequence[str]) -> list[OnnxNode]:
+    """The nodes that the outputs depend on, in their order."""
+    wanted, found = set(outputs), list[OnnxNode]()
+    for node in reversed(nodes):
+        if wanted.intersection(node.outputs):
+            wanted.update(node.inputs)
+            found.append(node)
+    return found[::-1]
 
 
 def _info(onnx: Any, one: TensorInfo) -> Any:

@@ -14,6 +14,7 @@ from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
 from tests.deployed import export
 from tests.models import KINDS
 
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 EXACT = (
@@ -103,6 +104,41 @@ def test_schemes(scheme: str) -> None:
                 "QLinearGlobalAveragePool": 1,
                 "QGemm": 1,
             }
+
+
+class Uneven(nn.Module):
+    """Zeros on two sides alone before a convolution, as TensorFlow pads; and padding that no convolution does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, stride=2)
+        self.second = nn.Conv2d(4, 4, 3)
+        self.third = nn.Conv2d(4, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(nn.functional.pad(x, (0, 1, 0, 1))))
+        x = self.second(nn.functional.pad(x, (2, 0, 1, 1), mode="reflect"))
+        y = nn.functional.pad(x, (1, 2, 3, 0))
+        return self.third(y) + y.mean()
+
+
+def test_zeros_around_a_convolution_are_padded_by_it() -> None:
+    torch.manual_seed(0)
+    exported = export(Uneven().eval(), _inputs())
+    share, most = exported.differing(is_optimized=False)
+    assert (share < 2e-3, most <= 1) == (True, True)
+    nodes = onnx.ModelProto.FromString(exported.file.content).graph.node
+    pads = {one.name: list(a.ints) for one in nodes for a in one.attribute if a.name == "pads"}
+    assert pads["first"] == [0, 0, 1, 1]
+    assert pads["second"] == pads["third"] == [0, 0, 0, 0], (
+        "values of the image, and zeros that something else reads too"
+    )
+    assert [one.op_type for one in nodes].count("Pad") == 2
+
+
+def test_recurrent_layers() -> None:
+    kind = KINDS["lstm"]
+    assert export(kind.build(), kind.inputs(2, 0)).differing(is_optimized=False) == (0.0, 0)
 
 
 def test_a_layer_kept_in_float_stays_in_float() -> None:

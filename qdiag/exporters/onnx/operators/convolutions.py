@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from torch import fx
+
+from qdiag.capture.ops import operation_name
 from qdiag.exporters.onnx.call import Call
 from qdiag.exporters.onnx.operators.kind import Writer
 
@@ -28,16 +31,35 @@ def _conv(call: Call) -> str:
     if len(call.shape("input")) != axes + 2:
         raise call.error("works on one sample without an axis of samples")
     dilation = _each(call.get("dilation", 1), axes)
+    x, around = _padded(call, axes)
+    pads = [own + more for own, more in zip(_pads(call, axes, dilation), around, strict=True)]
     return call.add(
         "Conv",
-        call.tensor("input"),
+        x,
         *call.weight_and_bias(),
         strides=_each(call.get("stride", 1), axes),
-        pads=_pads(call, axes, dilation),
+        pads=pads,
         dilations=dilation,
         group=int(call.get("groups", 1)),
         kernel_shape=list(call.shape("weight")[2:]),
     )
+
+
+def _padded(call: Call, axes: int) -> tuple[str, list[int]]:
+    """The input, and what pads it with zeros: a Pad before it has no integer kernel, the convolution pads as well."""
+    pad = call.node.args[0]
+    assert isinstance(pad, fx.Node)
+    is_pad = pad.op == "call_function" and operation_name(pad) in ("pad", "constant_pad_nd")
+    if not is_pad or len(pad.users) > 1 or len(pad.args) < 2:
+        return call.tensor("input"), [0] * (2 * axes)
+    amounts: Any = pad.args[1]
+    rest = [*pad.args[2:], *pad.kwargs.values()]
+    is_plain = isinstance(amounts, list | tuple) and all(isinstance(one, int) and one >= 0 for one in amounts)
+    if not is_plain or len(amounts) > 2 * axes or any(one not in ("constant", 0, None) for one in rest):
+        return call.tensor("input"), [0] * (2 * axes)
+    # torch counts from the last axis, before and after
+    numbers = [int(one) for one in amounts] + [0] * (2 * axes - len(amounts))
+    return call.value_of(pad.args[0]), [*numbers[0::2][::-1], *numbers[1::2][::-1]]
 
 
 def _conv_transpose(call: Call) -> str:
