@@ -137,7 +137,9 @@ def open_experiment(
     file = None if quantized is None else load_subject(quantized, trust=model.trust)
     subject = open_subject(model, kept=() if file is None else quantized_tensors(file))
     if file is not None or quantized_tensors(subject):
-        if scheme not in [load_scheme(name, changes) for name in DEFAULTS]:
+        if scheme.arithmetic != "float":
+            changes = (*changes, f"arithmetic={scheme.arithmetic}")
+        if replace(scheme, name="") not in [replace(load_scheme(name, changes), name="") for name in DEFAULTS]:
             raise ConfigError(
                 "a scheme, and a file that is quantized already",
                 hint="leave --scheme away: the file says what is quantized, and how",

@@ -8,6 +8,7 @@ from qdiag.core.causes.training_trial import TrainingTrial
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.branches.layers import BlockLayers
 from qdiag.core.measures.deployed.edit import FileEdit
+from qdiag.core.measures.deployed.verification import Verification
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement, StageTime
 from qdiag.core.measures.sensitivity import Sensitivity
@@ -41,6 +42,7 @@ class Diagnosis(PresentedDiagnosis):
         trainings: what training gives back where repairs without it leave something, or why it was not tried; empty
             where nobody asked and nothing is lost, and in results stored before.
         file_edits: what the repairs change in the quantized file that was diagnosed.
+        verification: that file run in its runtime beside the simulation; None without a file, or without the runtime.
     """
 
     measurement: Measurement
@@ -57,6 +59,7 @@ class Diagnosis(PresentedDiagnosis):
     blocks: tuple[BlockLayers, ...] = ()
     trainings: tuple[TrainingTrial, ...] = ()
     file_edits: tuple[FileEdit, ...] = ()
+    verification: Verification | None = None
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.

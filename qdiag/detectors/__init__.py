@@ -31,6 +31,7 @@ from qdiag.detectors.deployment import (
     other_inputs,
     quantized_twice,
     range_without_zero,
+    runtime_fallback,
     wrong_weight_axis,
 )
 from qdiag.detectors.graph import (
@@ -129,6 +130,7 @@ DETECTORS: tuple[Detector, ...] = (
     quantized_twice,
     range_without_zero,
     other_inputs,
+    runtime_fallback,
     nonfinite_values,
     nothing_quantized,
     scale_floor,

@@ -31,9 +31,9 @@ class DetectionContext:
 
     Args:
         facts: one per record of the measurement, in the same order.
-        batchnorms: None when nothing is known about the network's BatchNorms.
-        sensitivity: each layer quantized alone; None where that was not measured.
-        blocks: parallel linear branches, with what was seen of them on the calibration data.
+        batchnorms: None when nothing is known of BatchNorms. sensitivity: None where it was not measured.
+        blocks: parallel linear branches, as the calibration data show them.
+        fallen_back: layers that the runtime of a quantized file computes in float, with integers on all sides.
 
     Raises:
         ValueError: facts and records do not go together.
@@ -44,6 +44,7 @@ class DetectionContext:
     batchnorms: BatchNormAudit | None = None
     sensitivity: Sensitivity | None = None
     blocks: tuple[BranchBlock, ...] = ()
+    fallen_back: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if [record.name for record in self.measurement.records] != [facts.layer for facts in self.facts]:

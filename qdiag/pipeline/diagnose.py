@@ -10,6 +10,7 @@ from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.branches import BranchBlock, block_layers
+from qdiag.core.measures.deployed.verification import Verification
 from qdiag.core.scheme import QuantScheme
 from qdiag.detectors import detect
 from qdiag.detectors.base import DetectionContext
@@ -58,8 +59,16 @@ class DiagnoseOptions:
     full_losses: bool = False
 
 
-def diagnose_experiment(session: Session, experiment: Experiment, options: DiagnoseOptions | None = None) -> Diagnosis:
+def diagnose_experiment(
+    session: Session,
+    experiment: Experiment,
+    options: DiagnoseOptions | None = None,
+    verification: Verification | None = None,
+) -> Diagnosis:
     """Everything about one network under one scheme. The subject is left as it was.
+
+    Args:
+        verification: the quantized file whose plan this is, run in its runtime.
 
     Raises:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
@@ -77,7 +86,8 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
             wanted = SensitivityOptions(with_all_but=False, is_exhaustive=options.is_exhaustive or options.exact_layers)
             sensitivity = sensitivity_of(session, experiment, wanted)
     with session.watch.stage("rank"):
-        findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks))
+        fallen_back = verification.fallen_back if verification is not None else ()
+        findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks, fallen_back))
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
         ranking, repaired = rank_network(case, findings, REPAIRS, context, raises=options.raises)
         ranking = with_fused_suspects(session, case, measurement, ranking, blocks, raises=options.raises)
@@ -100,6 +110,7 @@ def diagnose_experiment(session: Session, experiment: Experiment, options: Diagn
         options=options.words,
         blocks=block_layers(blocks, measurement.records),
         trainings=trainings,
+        verification=verification,
     )
 
 

@@ -16,7 +16,7 @@ _PLACE_OF_FAMILY = {
     "deployment": "output",
     "numerics": "value",
 }
-_PLACE_OF_CODE = {"QD408": "weight", "QD701": "weight", "QD702": "weight"}
+_PLACE_OF_CODE = {"QD408": "weight", "QD701": "weight", "QD702": "weight", "QD706": "weight"}
 """Where a code's place is not that of its family."""
 _ANYWHERE = ("QD405", "QD406")
 """The first or the last layer as such: whatever is found there says more."""

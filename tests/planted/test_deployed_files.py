@@ -28,7 +28,7 @@ from tests.networks.quantized_files import constants_of, quantized, values_at, w
 
 COUNT = 80
 OFFSET = 2.5
-CODES = {"QD104", "QD506", "QD701", "QD702", "QD703", "QD704", "QD705", "QD903"}
+CODES = {"QD104", "QD506", "QD701", "QD702", "QD703", "QD704", "QD705", "QD706", "QD903"}
 
 
 @cache
@@ -169,7 +169,7 @@ def test_a_fault_of_the_file_is_the_cause(tmp_path: Path, name: str) -> None:
 
 
 def test_every_code_of_files_is_planted() -> None:
-    told = {"QD702"}  # costs nothing: see below
+    told = {"QD702", "QD706"}  # these cost nothing: see below
     planted = {code for code, _, _ in FAULTS.values()} | told
     assert planted >= {code.code for code in ALL_CODES if code.family == "deployment"}
 
@@ -177,6 +177,10 @@ def test_every_code_of_files_is_planted() -> None:
 def test_the_healthy_file_has_none_of_them(tmp_path: Path) -> None:
     result = diagnosis(healthy(), tmp_path)
     assert found(result) == {} and result.ranking.harm.verdict == "healthy"
+    run = result.verification
+    assert run is not None and not run.uncompared
+    assert run.operations.integer_count == 3 and run.differing_percent < 1.0 and run.sqnr_gap_db < 0.5
+    assert [layer.layer for layer in run.layers] == ["input:x", "stem", "tanh", "block", "head"]
 
 
 def test_a_layer_in_float_and_a_weight_without_a_common_scale_cost_nothing(tmp_path: Path) -> None:
@@ -184,4 +188,4 @@ def test_a_layer_in_float_and_a_weight_without_a_common_scale_cost_nothing(tmp_p
     excluded = diagnosis(healthy(excluded=("block",)), tmp_path)
     assert found(excluded) == {"QD702": ("block",)} and not excluded.ranking.claimed
     other = diagnosis(axis_of_the_inputs(), tmp_path)
-    assert found(other) == {"QD701": ("block",)} and not other.ranking.claimed
+    assert found(other) == {"QD701": ("block",), "QD706": ("block",)} and not other.ranking.claimed

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from qdiag.cli.console import print_commands
-from qdiag.cli.tables.deployment.edits import print_edits
+from qdiag.cli.tables.deployment.edits import print_file
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import (
     capture_lines,
@@ -244,7 +244,7 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
             left = afterwards_words(after)
             if left:
                 console.print(Padding(Text(left), (0, 0, 0, 2)))
-    print_edits(console, diagnosis)
+    print_file(console, diagnosis)
     if scheme_words((*proposed, *around)):
         console.print(Text(f"{scheme_words((*proposed, *around))}.", style="dim"))
     print_trainings(console, diagnosis)

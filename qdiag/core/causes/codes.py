@@ -78,6 +78,7 @@ CODES: tuple[Code, ...] = (
     Code("QD703", "quantized_twice", "an output that is quantized twice", "deployment", 5),
     Code("QD704", "range_without_zero", "a range that does not hold zero", "deployment", 6),
     Code("QD705", "other_inputs", "calibrated on inputs prepared otherwise", "deployment", 5),
+    Code("QD706", "runtime_fallback", "integers that the runtime computes in float", "deployment", 0),
     Code("QD901", "nonfinite_values", "NaN or Inf", "numerics", 6),
     Code("QD902", "nothing_quantized", "nothing is quantized", "numerics", 6),
     Code("QD903", "scale_floor", "a scale without information", "numerics", 6),

@@ -8,7 +8,8 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Ranking, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.deployed.edit import EditedTensor, FileEdit
-from qdiag.errors import RepairRefused
+from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
+from qdiag.errors import QdiagError, RepairRefused
 from qdiag.files.read import open_regular
 from qdiag.integer_file import TensorEdit
 from qdiag.numerics.quantizers.affine import Affine
@@ -17,6 +18,8 @@ from qdiag.pipeline.begin import Experiment
 from qdiag.pipeline.deployed.edits import tensor_edits
 from qdiag.pipeline.deployed.plan import DeployedPlan
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+from qdiag.pipeline.export.formats import format_for
+from qdiag.pipeline.verify.verify import verify_case
 from qdiag.rank.bench import Bench
 from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.waterfall import EVERYWHERE
@@ -73,14 +76,30 @@ def diagnose_file(
     Raises:
         QdiagError: see `diagnose_experiment`.
     """
-    diagnosis = diagnose_experiment(session, experiment, options)
     if experiment.deployed is None:
-        return diagnosis, None
+        return diagnose_experiment(session, experiment, options), None
+    verification, note = _verified(session, experiment, experiment.deployed.file.source)
+    diagnosis = diagnose_experiment(session, experiment, options, verification)
+    diagnosis = replace(diagnosis, notes=(*diagnosis.notes, *note))
     with session.stage("repaired file"):
         after = _repaired_case(session, experiment.case, diagnosis)
         edits = tensor_edits(experiment.deployed, experiment.case, after) if after is not experiment.case else ()
     repaired = RepairedFile(experiment.deployed, edits, after)
     return replace(diagnosis, file_edits=_records(experiment, repaired)), repaired
+
+
+def _verified(session: Session, experiment: Experiment, source: str) -> tuple[Verification | None, tuple[str, ...]]:
+    """The file run in its runtime; that it cannot be run here is no reason to stop."""
+    with open_regular(source) as stream:
+        content = stream.read()
+    form, limits = format_for("ort"), VerifyLimits()
+    try:
+        with session.watch.stage("runtime"):
+            return verify_case(
+                session, experiment, experiment.case, form, content, None, source=source, limits=limits
+            ), ()
+    except QdiagError as error:
+        return None, (f"the file was not run in its runtime: {error}",)
 
 
 def _repaired_case(session: Session, case: Case, diagnosis: Diagnosis) -> Case:

@@ -7,6 +7,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
 from qdiag.writers.words.causes import cause_title, score_words
 from qdiag.writers.words.deployed.file import deployed_lines
+from qdiag.writers.words.deployed.run import run_lines
 from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.float_ops import float_op_words
 from qdiag.writers.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
@@ -102,6 +103,7 @@ def method_section(diagnosis: Diagnosis) -> str:
         ("activations", text(tensor_scheme_words(scheme.activations))),
         ("arithmetic", text(arithmetic_words(scheme))),
         ("quantized file", "; ".join(map(text, deployed_lines(measurement.deployed)))),
+        ("in its runtime", "; ".join(map(text, run_lines(diagnosis.verification)))),
         ("stored ranges", "; ".join(map(text, stored_range_lines(capture.stored_ranges)))),
         ("size", "; ".join(map(text, size_words(measurement.size)))),
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),

@@ -1,14 +1,30 @@
-"""What the repairs change in a quantized file."""
+"""A quantized file in its runtime, and what the repairs change in it."""
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from qdiag.cli.tables.sqnr_header import header_grid
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.writers.words.deployed.edits import edit_lines
+from qdiag.writers.words.deployed.run import run_lines
 
 
-def print_edits(console: Console, diagnosis: Diagnosis) -> None:
+def print_file(console: Console, diagnosis: Diagnosis) -> None:
+    """Both; nothing where no quantized file was diagnosed."""
+    _print_run(console, diagnosis)
+    _print_edits(console, diagnosis)
+
+
+def _print_run(console: Console, diagnosis: Diagnosis) -> None:
+    """The file in its runtime beside the simulation; nothing where it was not run."""
+    lines = run_lines(diagnosis.verification)
+    if lines:
+        console.print()
+        console.print(header_grid(*(("" if i else "deployed", Text(line)) for i, line in enumerate(lines))))
+
+
+def _print_edits(console: Console, diagnosis: Diagnosis) -> None:
     """A line for each tensor; nothing where nothing changes."""
     file = diagnosis.measurement.deployed
     if file is None or not diagnosis.file_edits:
