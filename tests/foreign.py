@@ -47,7 +47,7 @@ _OURS = {
     *("code", "repair", "repairs", "verdict", "kind", "part", "unit", "rule", "status", "granularity"),
     *("calibrator", "bias", "policy", "direction", "paired_by", "certainty", "evidence_kind", "evidence", "format"),
     *("reference", "simulated", "digest", "role", "stage", "fingerprints", "no_new_causes"),
-    *("forbid", "warn_codes", "weights", "activations", "number_format", "formats", "batchnorm"),
+    *("forbid", "warn_codes", "weights", "activations", "number_format", "formats", "batchnorm", "arithmetic"),
 }
 """Fields whose texts are words of this program, or digests."""
 
