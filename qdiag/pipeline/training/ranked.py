@@ -181,5 +181,17 @@ class _Bench:
         probe = QatOptions(replace(settings, epochs=1), self.options.layers)
         with own_randomness(session.seed):
             found = train_experiment(session, experiment, probe, samples=few, judges=few, parameters=parameters)
-        count = samples.sample_count + judges.sample_count
-        return found.record.epochs[-1].seconds * count / (2 * few.sample_count)
+        judging, both = (epoch.seconds for epoch in found.record.epochs)
+        return epoch_seconds(
+            judging=judging, both=both, few=few.sample_count, trained=samples.sample_count, judged=judges.sample_count
+        )
+
+
+def epoch_seconds(*, judging: float, both: float, few: int, trained: int, judged: int) -> float:
+    """What an epoch takes, from one on a few samples: an update costs several times as much as judging.
+
+    Args:
+        judging, both: seconds in which `few` samples were judged, and were trained on and judged.
+        trained, judged: samples of the epoch that is asked about.
+    """
+    return (max(0.0, both - judging) * trained + judging * judged) / few

@@ -23,7 +23,7 @@ from qdiag.pipeline.deployed.plan import DeployedPlan
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
 from qdiag.pipeline.preparation.synthesize import synthesize_datasets
 from qdiag.pipeline.training.qat import QatOptions, train_model
-from qdiag.pipeline.training.ranked import RankedTraining, ranked_trainings
+from qdiag.pipeline.training.ranked import RankedTraining, epoch_seconds, ranked_trainings
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json, read_diagnosis
 from qdiag.writers.words.commands.training import training_commands
@@ -170,6 +170,11 @@ def test_without_leave_it_is_said_to_be_untried() -> None:
 def test_an_epoch_that_takes_longer_than_is_allowed_is_not_begun() -> None:
     trial = only(trained(replace(HELPFUL, minutes=1e-9)))
     assert trial.not_trained == "too slow" and trial.epoch_s > 0.0 and trial.epochs == 0
+
+
+def test_an_epoch_takes_what_its_updates_and_its_judging_take() -> None:
+    """A sample takes 0.5 s to train on and 0.1 s to judge; ten were timed."""
+    assert epoch_seconds(judging=1.0, both=6.0, few=10, trained=90, judged=10) == pytest.approx(90 * 0.5 + 10 * 0.1)
 
 
 def test_drawn_inputs_are_not_trained_on() -> None:
