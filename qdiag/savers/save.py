@@ -16,6 +16,7 @@ from qdiag.loaders.models import safetensors as model_safetensors
 from qdiag.loaders.models import torchscript as model_torchscript
 from qdiag.loaders.models.file import ModelFile, ModelLoader, peek
 from qdiag.loaders.models.foreign import refuse_file
+from qdiag.loaders.models.operations import litert as model_litert
 from qdiag.loaders.models.operations import onnx as model_onnx
 from qdiag.loaders.models.state_dict import stored_names
 from qdiag.numerics.tensor_bytes import tensor_bytes
@@ -142,6 +143,12 @@ def _saver(file: ModelFile) -> ModelSaver[Any]:
     for loader, saver in SAVERS:
         if loader.matches(file):
             return saver
+    if model_litert.matches(file):
+        raise WriteError(
+            "repairs are not written back into a LiteRT file",
+            at=file.at,
+            hint="qdiag export makes repairs of a network and writes it as integers",
+        )
     raise refuse_file(file)
 
 
