@@ -23,7 +23,6 @@ COMMANDS: dict[str, list[str]] = {
         *("-o", "{folder}/trained.pt2", "--force"),
     ],
     "export": ["export", "-o", "{folder}/int8.onnx", "--force", "--with", "equalize"],
-    "verify": ["verify"],
     "rank": ["rank"],
     "sensitivity": ["sensitivity"],
     "diagnose": ["diagnose"],

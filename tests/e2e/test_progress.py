@@ -19,6 +19,7 @@ UNCOUNTED = {
     *("open the data", "capture", "find branches", "estimate the time", "data digest", "audit", "report"),
     "preprocessing",
     "look for channels that cannot be repaired",
+    *("write", "optimize"),
 }
 """Stages that look at a few samples, or at none."""
 FLOAT_WEIGHT_BYTES = 4 * (3 * 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * (SIZE - 4) ** 2 * CLASSES + CLASSES)

@@ -14,6 +14,7 @@ from qdiag.pipeline.export.repaired import WantedRepair, repaired_case
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.simulate.case import Case
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 
 _FLOAT_WEIGHT = "its weight has no integers in the scheme"
@@ -47,7 +48,7 @@ def export_experiment(
         raise ConfigError(
             "nothing would be quantized", at=experiment.case.scheme.name, hint="lower weights.bits or activations.bits"
         )
-    with session.stage("repair"), naming(experiment.datasets.evaluation):
+    with session.watch.stage("repair"), naming(experiment.datasets.evaluation):
         case, steps = repaired_case(session, experiment, repairs, float_bound=float_bound)
     with session.stage("write"), naming(experiment.datasets.calibration):
         file = form.write(experiment.subject, case)
@@ -67,6 +68,7 @@ def export_experiment(
         format=form.name,
         graph=file.graph,
         why_captured=file.why_captured,
+        size=network_size(case),
         repairs=steps,
         integer_tensor_count=len(set(file.integers) - constants),
         integer_weight_count=len(weights),

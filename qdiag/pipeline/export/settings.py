@@ -44,7 +44,7 @@ def settings_for(
     Raises:
         ConfigError: a format that the tool has not, a name that it cannot hold, or a repair that is unknown.
     """
-    with session.stage("repair"), naming(experiment.datasets.evaluation):
+    with session.watch.stage("repair"), naming(experiment.datasets.evaluation):
         case, steps = repaired_case(session, experiment, repairs, float_bound=float_bound)
     plan = plain_plan(case.network, case.plan)
     report = SettingsReport(

@@ -23,6 +23,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
+from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
@@ -113,6 +114,7 @@ def verify_case(
         deployed_task=tasks[1].result(),
         sample_count=sample_count,
         equal_count=equal_count,
+        size=network_size(case),
         stages=session.watch.stages,
         versions=versions(),
     )

@@ -6,7 +6,15 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.parameters import as_options
-from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, scheme_lines
+from qdiag.cli.tables.sqnr_header import (
+    Lines,
+    capture_lines,
+    data_lines,
+    header_grid,
+    model_lines,
+    scheme_lines,
+    size_lines,
+)
 from qdiag.core.causes.repair import RepairStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
@@ -23,6 +31,7 @@ def print_export(console: Console, report: ExportReport) -> None:
         header_grid(
             *model_lines(report.model),
             *scheme_lines(report.scheme),
+            *size_lines(report.size),
             *data_lines(report.data),
             *capture_lines(report.capture),
             *repair_lines(report.repairs),

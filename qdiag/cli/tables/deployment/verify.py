@@ -6,7 +6,15 @@ from rich.text import Text
 from qdiag.cli.options.common import Order
 from qdiag.cli.parameters import as_options
 from qdiag.cli.tables.fit import Column, fit_table
-from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, scheme_lines
+from qdiag.cli.tables.sqnr_header import (
+    Lines,
+    capture_lines,
+    data_lines,
+    header_grid,
+    model_lines,
+    scheme_lines,
+    size_lines,
+)
 from qdiag.core.measures.deployed.verification import LayerAgreement, Verification
 from qdiag.writers.words.deployed.operations import float_words, integer_words
 from qdiag.writers.words.deployed.verification import (
@@ -48,6 +56,7 @@ def print_verification(console: Console, result: Verification, order: Order, top
 def _header(result: Verification) -> Lines:
     yield from model_lines(result.model)
     yield from scheme_lines(result.scheme, with_layers=result.source is None)
+    yield from size_lines(result.size)
     yield from data_lines(result.data)
     yield from capture_lines(result.capture)
     source = result.source if result.source is not None else "as qdiag export writes it"

@@ -7,6 +7,7 @@ from typing import Literal
 from qdiag.core.causes.repair import RepairStep
 from qdiag.core.measures.deployed.operations import RuntimeOperations
 from qdiag.core.measures.measurement import SCHEMA_VERSION, CaptureInfo, DataInfo, ModelInfo, StageTime
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.scheme import QuantScheme
 
 GraphOrigin = Literal["file", "captured"]
@@ -20,6 +21,7 @@ class ExportReport:
         format: of the file, such as `QDQ ONNX`.
         graph: the nodes of the model's own `file`, with quantizers put in, or those of the `captured` graph.
         why_captured: why it is not the graph of the file, where the model came in this format; None otherwise.
+        size: of the network in float and under the plan.
         repairs: those that were asked for, in their order.
         integer_tensor_count: activations that the file holds as integers. integer_weight_count: the same of weights.
         float_layers: layers in float, and why.
@@ -39,6 +41,7 @@ class ExportReport:
     integer_weight_count: int
     byte_count: int
     why_captured: str | None = None
+    size: NetworkSize | None = None
     repairs: tuple[RepairStep, ...] = ()
     float_layers: tuple[tuple[str, str], ...] = ()
     operations: RuntimeOperations | None = None

@@ -15,6 +15,7 @@ from qdiag.core.measures.measurement import (
     StageTime,
     lowest_sqnr_db,
 )
+from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import TaskResult
 from qdiag.core.scheme import QuantScheme
 
@@ -86,6 +87,7 @@ class Verification:
         simulated, deployed: errors at the outputs, against the float network.
         simulated_task, deployed_task: figures of both, each beside the float network's.
         sample_count: samples that were run. equal_count: those whose outputs are the same in both, bit for bit.
+        size: of the network in float and under the plan.
     """
 
     model: ModelInfo
@@ -104,6 +106,7 @@ class Verification:
     deployed_task: TaskResult
     sample_count: int
     equal_count: int
+    size: NetworkSize | None = None
     stages: tuple[StageTime, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
