@@ -114,7 +114,8 @@ def train_model(
         before = measure_experiment(session.timed_anew(), experiment)
     trained = train_experiment(session, experiment, options, state)
     case, record = experiment.case, replace(trained.record, layers=tuple(options.layers))
-    shared, measured = shared_count(case.calibration, case.measured), case.measured.sample_count
+    with session.stage("compare the samples"):
+        shared, measured = shared_count(case.calibration, case.measured), case.measured.sample_count
     if shared == measured:
         notes = (*notes, "the samples that are measured are those that were trained on")
     elif shared:
