@@ -43,6 +43,8 @@ class Diagnosis(PresentedDiagnosis):
             where nobody asked and nothing is lost, and in results stored before.
         file_edits: what the repairs change in the quantized file that was diagnosed.
         verification: that file run in its runtime beside the simulation; None without a file, or without the runtime.
+        scheme_file: where the change of scheme that helps most was written, as the commands name it; empty where it was
+            not. repaired_scheme_file: the same of what the proposed repairs change of the scheme.
     """
 
     measurement: Measurement
@@ -60,6 +62,8 @@ class Diagnosis(PresentedDiagnosis):
     trainings: tuple[TrainingTrial, ...] = ()
     file_edits: tuple[FileEdit, ...] = ()
     verification: Verification | None = None
+    scheme_file: str = ""
+    repaired_scheme_file: str = ""
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.

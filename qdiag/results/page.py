@@ -29,7 +29,9 @@ def page_of(result: Diagnosis | Measurement | RangeReport) -> str:
     lines = commands(result) if isinstance(result, Diagnosis) else ()
     if lines and isinstance(result, Diagnosis):
         shell = "\n".join(map(_text, lines))
-        parts.append(f'<p>{_text(repair_heading(result.ranking))}</p><pre style="white-space:pre-wrap">{shell}</pre>')
+        parts.append(
+            f'<p>{_text(repair_heading(result.ranking, lines))}</p><pre style="white-space:pre-wrap">{shell}</pre>'
+        )
     return f'<div class="qdiag" style="max-width:60em">{"".join(parts)}</div>'
 
 

@@ -93,9 +93,10 @@ def save(result: Result, path: str | Path) -> Path:
 
 def write_folder(result: Diagnosis, folder: str | Path) -> Path:
     """See `PresentedDiagnosis.report`."""
+    from qdiag.results.scheme_files import write_scheme_files
     from qdiag.writers.report_dir import write_report
 
-    write_report(result, folder)
+    write_report(write_scheme_files(result, folder), folder)
     return Path(folder) / "report.html"
 
 

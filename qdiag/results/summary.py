@@ -37,7 +37,7 @@ def _diagnosis_lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield from (f"  {title}: {score_words(after, ranking.criterion)}" for title, after in changes if after)
     lines = commands(diagnosis)
     if lines:
-        yield repair_heading(ranking)
+        yield repair_heading(ranking, lines)
         yield from (f"  {line}" for line in lines)
 
 

@@ -71,7 +71,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
 
         experiment = open_experiment(session, model_options, data_options, scheme.resolved)
         result, _ = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run, with_plots=plots != "none")
-        write_diagnosis(session, result, out, None, plots)
+        result = write_diagnosis(session, result, out, None, plots)
         print_ranking(console, result)
         console.print()
         session = session.timed_anew()

@@ -137,7 +137,7 @@ def diagnose(
         if repaired is not None and experiment.deployed is None:
             raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
         result, file = run_diagnosis(session, experiment, options, run, with_plots=out is not None and plots != "none")
-        write_diagnosis(session, result, out, json, plots)
+        result = write_diagnosis(session, result, out, json, plots)
         if repaired is not None and file is not None:
             write_file(repaired, file.content())
     if not stdout_is_taken:
@@ -182,12 +182,18 @@ def run_diagnosis(
 
 def write_diagnosis(
     session: "Session", result: "Diagnosis", out: Path | None, json: "str | Path | None", plots: Plots = "none"
-) -> None:
+) -> "Diagnosis":
     """Writes the report and the JSON that were asked for, with pictures as files where a format is given.
+
+    The diagnosis that is returned knows the files of the schemes that it proposes.
 
     Raises:
         WriteError: one of them cannot be written.
     """
+    if out is not None:
+        from qdiag.results.scheme_files import write_scheme_files
+
+        result = write_scheme_files(result, out)
     if json is not None:
         from qdiag.writers.json.diagnosis import diagnosis_to_json
 
@@ -198,3 +204,4 @@ def write_diagnosis(
         parts = [part for part in REPORT_PARTS if part not in ("png", "svg") or part == plots]
         with session.stage("report"):
             write_report(result, out, parts=parts)
+    return result

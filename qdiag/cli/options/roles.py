@@ -20,7 +20,7 @@ from qdiag.files.target import STDOUT
 _PYTHON = re.compile(r"(?P<place>.+):[A-Za-z_][\w.]*")
 _FILE_NAME = "diagnosis.json"
 """Of `qdiag.writers.json.diagnosis`, which is imported when something is read."""
-REPORT_FILES = (_FILE_NAME, "layers.csv", "report.md", "report.html")
+REPORT_FILES = (_FILE_NAME, "scheme.toml", "repaired_scheme.toml", "layers.csv", "report.md", "report.html")
 
 BRANCH_FILES = ("branches.json", "branches.csv")
 REPRODUCTION_FILES = ("result.json", "report.md", "report.html")

@@ -235,7 +235,7 @@ def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
         console.print(next_step(ranking.before.task))
     way = ranking.way_around.after if ranking.way_around is not None else None
     for title, found, after in (
-        (repair_heading(ranking), proposed, ranking.repaired),
+        (repair_heading(ranking, proposed), proposed, ranking.repaired),
         ("Or around it:" if proposed else "Around it:", around, way),
     ):
         if found:

@@ -28,7 +28,7 @@ from qdiag.writers.words.evidence import evidence_words
 from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.writers.words.numbers import significant
 from qdiag.writers.words.size import size_words
-from qdiag.writers.words.task.afterwards import afterwards_words, leaves_harm, still_words
+from qdiag.writers.words.task.afterwards import afterwards_words, leaves_harm, still_words, writes_something
 from qdiag.writers.words.task.choice import judged_words, next_step_words
 from qdiag.writers.words.task.figures import change_unit, digits, figure_words, gain_of, noun
 from qdiag.writers.words.task.float_cost import float_words
@@ -218,6 +218,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "size_words": size_words,
     "last_part": last_part,
     "leaves_harm": leaves_harm,
+    "writes_something": writes_something,
     "loss": loss,
     "loss_tile": loss_tile,
     "lost_most": lost_most_words,

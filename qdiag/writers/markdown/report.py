@@ -68,7 +68,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
         blocks.append(f"What changes in {code(measurement.deployed.source)}:")
         blocks.append("\n".join(f"- {text(line)}" for line in edit_lines(diagnosis.file_edits)))
     if lines:
-        blocks += [repair_heading(ranking), shell(lines)]
+        blocks += [repair_heading(ranking, lines), shell(lines)]
         left = afterwards_words(ranking.repaired)
         if left:
             blocks.append(text(left))

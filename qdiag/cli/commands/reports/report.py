@@ -86,7 +86,9 @@ def report(
     if output.exists() and not output.is_dir():
         raise ConfigError("is a file, not a folder", at=f"-o {output}", hint="name a folder, new or not")
     watch = Stopwatch()
-    found = read_diagnosis(diagnosis)
+    from qdiag.results.scheme_files import write_scheme_files
+
+    found = write_scheme_files(read_diagnosis(diagnosis), output)
     earlier = read_diagnosis(before) if before is not None else None
     from qdiag.writers.report_dir import REPORT_PARTS, write_report
     from qdiag.writers.words.causes import headline

@@ -20,6 +20,8 @@ _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bi
 NO_SETTING = "{} ({}): no setting of a scheme makes this change; whatever quantizes the network has to make it"
 NO_COMMAND = "# no command can write this: {}"
 NO_BIAS = "no layer has a bias of its own that could hold it; whatever quantizes the network has to add it"
+_SCHEME_VALUES, _SCHEME_FLAGS = ("--scheme", "--set", "--arithmetic"), ("--no-fold",)
+"""Options whose place a file with the whole scheme takes."""
 _BUILT_FORMATS = ("checkpoint", "safetensors")
 """Formats without the network's code: reading them takes `--arch`."""
 
@@ -81,15 +83,31 @@ def commands(
             is_for_quantized_alone = step.cost is not None and step.cost.is_of_checkpoint and step.cost.is_too_much
             current, is_program = target, is_program or traits.writes == "graph"
     if settings and not is_for_quantized_alone:  # held against that checkpoint's float network, no figure would count
-        lines.append(command_line(["sqnr", current, *about(current), *_set_words(settings)]))
+        file = source.repaired_scheme_file if isinstance(source, Diagnosis) else ""
+        lines.append(command_line(["sqnr", current, *_under(about(current), settings, file)]))
     return tuple(lines)
+
+
+def plan_settings(ranking: Ranking) -> tuple[str, ...]:
+    """What the proposed repairs change of the scheme, as values of `--set`."""
+    if ranking.harm.verdict != "harmed":
+        return ()
+    steps = [step for step in last_ones_last(steps_of(ranking)) if _is_plan(step)]
+    return tuple(dict.fromkeys(value for step in steps for value in step.settings))
+
+
+def takes_scheme_files(diagnosis: Diagnosis) -> bool:
+    """The scheme is one of its own, and not that of a quantized file."""
+    return bool(diagnosis.options) and "--quantized" not in diagnosis.options
 
 
 def scheme_words(lines: Sequence[str]) -> str:
     """What the commands do not write; empty where they write all of it."""
     if not any(line.startswith("qdiag sqnr ") for line in lines):
         return ""
-    return "--set changes the scheme, which no command writes: whatever quantizes the network has to"
+    if any(" --set" in line for line in lines):
+        return "--set changes the scheme, which no command writes: whatever quantizes the network has to"
+    return "the file says how the network has to be quantized; no command writes that into the network"
 
 
 def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:
@@ -97,7 +115,28 @@ def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:
     if not trial.settings:
         return ()
     model, words = model_and_options(diagnosis, None, None)
-    return (command_line(["sqnr", as_argument(model), *words, *_set_words(trial.settings)]),)
+    file = diagnosis.scheme_file if trial == diagnosis.ranking.way_around else ""
+    return (command_line(["sqnr", as_argument(model), *_under(words, trial.settings, file)]),)
+
+
+def _is_plan(step: Step) -> bool:
+    traits = TRAITS.get(step.repair)
+    return traits is None or traits.writes == "plan"
+
+
+def _under(words: Sequence[str], settings: Sequence[str], file: str) -> list[str]:
+    """The options with the changed scheme: by its file, which says all of it, or by the settings that change it."""
+    if not file:
+        return [*words, *_set_words(settings)]
+    kept, skips = list[str](), False
+    for word in words:
+        if skips:
+            skips = False
+        elif word in _SCHEME_VALUES:
+            skips = True
+        elif word not in _SCHEME_FLAGS and not word.startswith("--set="):
+            kept.append(word)
+    return [*kept, *option("--scheme", file)]
 
 
 def _write_words(traits: RepairTraits, model: str, target: str, step: Step) -> list[str]:
