@@ -1,5 +1,6 @@
 """The HTML report in a real browser, opened from disk without a network: charts, tables, keys, themes, the switch."""
 
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -95,7 +96,10 @@ def focused(page: "sync_api.Page") -> str:
 def test_every_report_opens_and_its_layers_have_panels(open_report: Open, source: Callable[[], Diagnosis]) -> None:
     page = open_report(source())
     records = source().measurement.records
-    assert page.locator("svg.sqnr .line.local path").count() >= 1
+    drawn = [record for record in records if math.isfinite(record.local.sqnr_db)]
+    assert page.locator("svg.sqnr .line.local circle").count() == len(drawn), "a point for each layer, and no line"
+    assert page.locator("svg.sqnr .line.local path:not(.infinite)").count() == 0
+    assert page.locator("svg.sqnr .line.propagated path:not(.infinite)").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.locator(".layers tbody tr").first.click()
     for record in records[:12]:

@@ -1,8 +1,8 @@
 // SQNR by layer: local, propagated and expected, in graph order.
 const LINES = [
   { key: "expected", mark: null },
-  { key: "local", mark: "circle" },
   { key: "propagated", mark: "square" },
+  { key: "local", mark: "circle" }, // last, so that a point is seen where both are equal
 ];
 
 class SqnrChart {
@@ -137,11 +137,13 @@ class SqnrChart {
 
   line(line, values, name) {
     const { x, y, box } = this;
-    const group = svg("g", { class: `line ${name}` }, svg("path", { d: linePath(values, x, y) }));
+    // Layers are categories: what each loses alone is a point of its own, and no line leads from one to the next.
+    const points = name === "local";
+    const group = svg("g", { class: `line ${name}` }, ...(points ? [] : [svg("path", { d: linePath(values, x, y) })]));
     const roomy = x(1) - x(0) >= 7;
     values.forEach((value, i) => {
       if (Number.isFinite(value)) {
-        if (roomy && line.mark === "circle") group.append(svg("circle", { cx: x(i), cy: y(value), r: 2.6 }));
+        if (points) group.append(svg("circle", { cx: x(i), cy: y(value), r: roomy ? 3 : 1.8 }));
         if (roomy && line.mark === "square") group.append(svg("rect", { x: x(i) - 2.4, y: y(value) - 2.4, width: 4.8, height: 4.8 }));
       } else if (!Number.isNaN(value) && line.mark) {
         const at = value > 0 ? `translate(${x(i)} ${box.top})` : `translate(${x(i)} ${box.bottom}) scale(1 -1)`;

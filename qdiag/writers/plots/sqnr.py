@@ -20,6 +20,9 @@ from qdiag.writers.words.task.figures import WEAKEST_SQNR, from_to
 def sqnr_figure(measurement: Measurement) -> Figure:
     """The figure behind `--plot`.
 
+    Layers are categories: what each loses alone is a point of its own, and only what passes from one to the next, the
+    propagated SQNR, is a line.
+
     Infinite values are drawn at the edge with an arrow, layers in float on a grey ground, the layer with the lowest
     local SQNR with a ring and its name.
     """
@@ -31,8 +34,8 @@ def sqnr_figure(measurement: Measurement) -> Figure:
     size = 5.0 if len(rows) <= 60 else 3.0
     handles: list[Artist] = [
         _line(axes, [r.record.expected_sqnr_db for r in rows], "expected from the range", GREY, "--", None, 1.0, 0),
-        _line(axes, [r.local_db for r in rows], "local (this layer alone)", ORANGE, "-", "o", 1.2, size),
         _line(axes, [r.propagated_db for r in rows], "propagated (all before it too)", BLUE, "-", "s", 1.8, size),
+        _line(axes, [r.local_db for r in rows], "local (this layer alone)", ORANGE, "none", "o", 1.2, size),
     ]
     handles += _infinity_key(rows)
     handles += float_ground(axes, rows)
@@ -73,7 +76,9 @@ def _line(
     size: float,
 ) -> Line2D:
     drawn = [v if math.isfinite(v) else math.nan for v in values]
-    (line,) = axes.plot(drawn, style, color=color, label=label, linewidth=width, marker=marker, markersize=size)
+    (line,) = axes.plot(
+        drawn, linestyle=style, color=color, label=label, linewidth=width, marker=marker, markersize=size
+    )
     low, high = axes.get_ylim()
     for infinite, edge, arrow in ((math.inf, high, "^"), (-math.inf, low, "v")):
         places = [i for i, v in enumerate(values) if v == infinite]

@@ -64,3 +64,10 @@ def test_only_png_and_svg_are_written(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="plots are written as"):
         save_figure(Figure(), tmp_path / "ranges.pdf")
     assert [p.name for p in tmp_path.iterdir()] == ["ranges.svg"]
+
+
+def test_only_what_passes_from_layer_to_layer_is_a_line() -> None:
+    axes = sqnr_figure(measurement()).axes[0]
+    styles = {line.get_label(): line.get_linestyle() for line in axes.lines}
+    assert styles["local (this layer alone)"] == "None"
+    assert styles["propagated (all before it too)"] == "-"
