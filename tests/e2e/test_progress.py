@@ -19,9 +19,9 @@ UNCOUNTED = {
     *("open the data", "capture", "find branches", "estimate the time", "data digest", "audit", "report"),
     "preprocessing",
     "look for channels that cannot be repaired",
-    *("write", "optimize"),
+    *("write", "optimize", "compare the samples"),
 }
-"""Stages that look at a few samples, or at none."""
+"""Stages that look at a few samples, or at none, or that run no network on them."""
 FLOAT_WEIGHT_BYTES = 4 * (3 * 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * (SIZE - 4) ** 2 * CLASSES + CLASSES)
 """Two convolutions, each with the bias that its BatchNorm becomes, and a linear layer."""
 
