@@ -1,0 +1,65 @@
+"""A quantized file of somebody else through the commands: measured, changed with `--set`, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+pytest.importorskip("onnx_ir")
+pytest.importorskip("onnxruntime")
+
+from qdiag.cli.app import app
+from qdiag.errors import ConfigError
+from tests.networks.quantized_files import float_cnn, quantized
+
+X = np.random.default_rng(1).standard_normal((12, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("deployed")
+    (made / "net.onnx").write_bytes(float_cnn())
+    (made / "int8.onnx").write_bytes(quantized(float_cnn(), X, made))
+    np.savez(made / "data.npz", x=X)
+    return made
+
+
+def invoked(folder: Path, command: str, arguments: tuple[str, ...]) -> Result:
+    paths = [str(folder / one) if one.endswith((".onnx", ".npz")) else one for one in arguments]
+    return CliRunner().invoke(app, [command, *paths, "--data", str(folder / "data.npz")])
+
+
+def run(folder: Path, command: str, *arguments: str) -> str:
+    result = invoked(folder, command, arguments)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def refused(folder: Path, command: str, *arguments: str) -> str:
+    error = invoked(folder, command, arguments).exception
+    assert isinstance(error, ConfigError)
+    return str(error)
+
+
+def test_the_file_is_measured_against_the_float_network(folder: Path) -> None:
+    shown = run(folder, "sqnr", "net.onnx", "--quantized", "int8.onnx")
+    assert "int8.onnx (QDQ): scales, zero points, integer weights and biases are those of the file" in shown
+    assert "8 layers of the float network found in it" in shown
+    changed = run(folder, "sqnr", "net.onnx", "--quantized", "int8.onnx", "--set", "layers.head.weights.bits=4")
+    assert 'int8.onnx (layers."head".weights.bits=4)' in changed
+
+
+def test_a_file_alone_says_what_its_reference_is(folder: Path) -> None:
+    shown = run(folder, "sqnr", "int8.onnx")
+    assert "the reference is its own weights, as the integers stand for them" in shown
+    assert "2 ReLUs that it leaves to the lowest integer, put back: r, t" in shown
+
+
+def test_what_contradicts_a_quantized_file_is_refused(folder: Path) -> None:
+    arguments = ("net.onnx", "--quantized", "int8.onnx", "--scheme", "tensorrt-int8")
+    assert "a scheme, and a file that is quantized already" in refused(folder, "sqnr", *arguments)
+    assert "net.onnx is not quantized" in refused(folder, "sqnr", "net.onnx", "--quantized", "net.onnx")
+    told = refused(folder, "diagnose", "net.onnx", "--repaired", "fixed.onnx")
+    assert "no quantized file" in told and not (folder / "fixed.onnx").exists()
