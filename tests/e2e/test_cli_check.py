@@ -75,7 +75,7 @@ def test_an_onnx_file_with_free_sizes_is_run_at_a_likely_one(folder: Path, capsy
     printed = capsys.readouterr()
     assert "x (N, 3, 224, 224) float32" in printed.out
     assert "noise of the declared shapes, seed 0; free sizes are 224" in printed.out
-    assert "output (N, 5) float32" in printed.out
+    assert "y (N, 5) float32" in printed.out
     assert run(["check", str(folder / "net.onnx"), "--device", "cpu", "--input-shape", "1,3,8,8", "-q"]) == 0
     assert "x (N, 3, 8, 8) float32" in capsys.readouterr().out
 
