@@ -1,5 +1,7 @@
 """Whether a diagnosis may train: what is told before anything is read, and the words that lead back to the samples."""
 
+from pathlib import Path
+
 import pytest
 
 from qdiag.cli.app import run
@@ -17,8 +19,12 @@ from qdiag.cli.options.training import RankedTrainingOptions
     ],
 )
 def test_what_cannot_be_trained_on_is_said_at_once(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The files are there, and hold nothing that could be read."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.pt2", "d.npz", "t.npz"):
+        Path(name).touch()
     assert run(["diagnose", "net.pt2", *words]) == 2
     assert said in capsys.readouterr().err
 
