@@ -119,3 +119,8 @@ def test_verified_as_written_and_as_exported(folder: Path, tmp_path: Path, capsy
     assert "all 39,232 integers of 4 layers are equal" in shown
     assert "outputs equal on all 64 samples" in shown
     assert "failed: the deployed network loses" in shown
+    assert "The deployed network is harmed: the loss of top-1 is" in shown and "`" not in shown
+    assert run(["verify", model, *data, "--quantized", str(target), "--order", "graph"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Passed: the runtime computes what the simulation says, within the limits." in shown
+    assert "and harm begins beyond 1.0 pp. --max-drop makes that a failure." in shown

@@ -19,6 +19,7 @@ from qdiag.core.measures.deployed.verification import LayerAgreement, Verificati
 from qdiag.writers.words.deployed.operations import float_words, integer_words
 from qdiag.writers.words.deployed.verification import (
     breach_words,
+    harm_words,
     integer_agreement,
     percent_words,
     sample_agreement,
@@ -50,7 +51,9 @@ def print_verification(console: Console, result: Verification, order: Order, top
     for breach in result.breaches:
         console.print(Text.assemble(("failed: ", "bold red"), as_options(breach_words(breach, result))), soft_wrap=True)
     if not result.breaches:
-        console.print(Text("passed", style="bold green"))
+        passed = ("Passed", "bold green"), ": the runtime computes what the simulation says, within the limits."
+        console.print(Text.assemble(*passed), soft_wrap=True)
+    console.print(Text(as_options(harm_words(result))), soft_wrap=True)
 
 
 def _header(result: Verification) -> Lines:

@@ -1,12 +1,16 @@
 """A deployed network beside its simulation, in words."""
 
+import math
 from collections.abc import Iterator
 
+from qdiag.core.causes.harm import harm_of
+from qdiag.core.causes.score import Score
 from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.verification import Breach, Verification
 from qdiag.core.measures.task import Figure
 from qdiag.writers.words.numbers import count_noun, with_unit
 from qdiag.writers.words.task.figures import change_words, value_words
+from qdiag.writers.words.task.harm import cost_words, state_words
 
 _LISTED_AT_MOST = 6
 
@@ -84,3 +88,17 @@ def breach_words(breach: Breach, result: Verification) -> str:
         return f"the deployed network loses {loss} against float, more than {limit} (`max_drop`)"
     names = listed(result.fallen_back, _LISTED_AT_MOST)
     return f"the runtime computes in float what has integers in the plan: {names}"
+
+
+def harm_words(result: Verification) -> str:
+    """`The deployed network is harmed: the loss of top-1 is 88.0 pp (...), and harm begins beyond 1.0 pp.`
+
+    Equal integers say nothing about that: a runtime may compute exactly what ruins a network.
+    """
+    harm = harm_of(Score(result.deployed, result.deployed_task))
+    if math.isnan(harm.value):
+        return "Nothing to judge the deployed network by: what quantization costs is not known."
+    state = state_words(harm)
+    verb = f"The deployed network is {state}" if harm.state != "unsure" else state[:1].upper() + state[1:]
+    is_overlooked = harm.verdict == "harmed" and result.limits.drop is None
+    return f"{verb}: {cost_words(harm)}.{' `max_drop` makes that a failure.' if is_overlooked else ''}"
