@@ -1,5 +1,6 @@
 """An ONNX file through the commands: measured, repaired in place of bytes, and run by onnxruntime afterwards."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ def test_a_batchnorm_is_repaired_whatever_its_tensors_are_called(folder: Path) -
         one.input[:] = [numbers.get(name, name) for name in one.input]
     source, target = folder / "numbered.onnx", folder / "numbered.fixed.onnx"
     source.write_bytes(model.SerializeToString())
-    assert "/bn /stem/Conv" in " ".join(run("bn", str(source)).split())
+    (audited,) = json.loads(run("bn", str(source), "--json", "-", "-q"))["records"]
+    assert (audited["name"], audited["layer"]["name"]) == ("/bn", "/stem/Conv")
     data = ["--data", str(folder / "data.npz"), "--float-bound", "1"]
     assert "1 dead channel repaired" in run("fix-bn", str(source), "-o", str(target), "--method", "mean", *data)
     (repaired,) = (t for t in onnx.load(target).graph.initializer if t.name == numbers["bn.running_var"])

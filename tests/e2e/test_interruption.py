@@ -165,7 +165,7 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, li
     draw, killed, looked_at = random.Random(20), 0, 0.0
     for _ in range(2 * KILLS):
         started = time.monotonic()
-        pid = nursery.start([*line, "-q", "-o", str(out)])
+        pid = nursery.start([*line, "-q", "--plots", "png", "-o", str(out)])
         drawing = wait(started + draw.uniform(0.0, 1.2 * longest), out / "diagnosis.json")
         os.kill(pid, signal.SIGKILL)
         killed += nursery.exit_code() == -signal.SIGKILL
@@ -179,7 +179,7 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, li
             break
     assert killed == KILLS
     (out / "diagnosis.json").unlink(missing_ok=True)
-    nursery.start([*line, "-q", "-o", str(out)])
+    nursery.start([*line, "-q", "--plots", "png", "-o", str(out)])
     assert nursery.exit_code() == 0
     assert check_outputs(out) > 10
     assert without_times(out / "diagnosis.json") == without_times(whole)

@@ -76,7 +76,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     others = {name for name in names if not name.startswith("qdiag/")}
     assert all(name.partition("/")[0].endswith(".dist-info") for name in others)
     assert any(name.endswith("/LICENSE") for name in others)
-    assert wheel.stat().st_size < 2_000_000
+    assert wheel.stat().st_size < 2_500_000  # half a megabyte of it is the demo
 
 
 def test_version_and_presets(qdiag: Run, wheel: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_demo_tells_the_story_and_its_commands_carry_on(
     text = qdiag("demo", "--out", out, "--quiet")
     written = {path.name for path in out.iterdir()}
     assert written >= {"report.html", "report.md", "layers.csv", "diagnosis.json"}
-    assert all(path.stat().st_size > 1000 for path in out.iterdir())
+    assert all(path.stat().st_size > (100 if path.suffix == ".toml" else 1000) for path in out.iterdir())
     found = read_diagnosis(out)
     _check_diagnosis(found)
     story = ("Quantization costs", "1. QD301", "To repair it:", "For contrast, int8", "What is wrong with it", "Open")
@@ -130,4 +130,5 @@ def _check_diagnosis(found: Diagnosis) -> None:
     assert {int(layer.split(".")[1]) for layer in cause.layers} == {0, 1, 2, 5}
     assert found.ranking.remainder < 1.0
     by_bits = {point.bits: point.score.output_sqnr_db for point in found.bits}
-    assert by_bits[16] > by_bits[12] > by_bits[10] > by_bits[8], "more bits, less noise: no bias overflows"
+    measured = [by_bits[bits] for bits in sorted(by_bits) if bits >= 8]
+    assert len(measured) > 1 and measured == sorted(set(measured)), "more bits, less noise: no bias overflows"

@@ -19,6 +19,7 @@ from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.words.causes import commands, headline, repair_title, way_around_commands
 from qdiag.writers.words.numbers import count_noun
 from qdiag.writers.words.preprocessing import preprocessing_command
+from qdiag.writers.words.task.afterwards import repair_heading, writes_something
 
 
 def assert_words_follow(found: Diagnosis) -> None:
@@ -104,6 +105,9 @@ def _assert_harm_that_is_left_is_said(found: Diagnosis, surfaces: Mapping[str, s
     for name, text in surfaces.items():
         said = " ".join(_shown(name, text).split())
         if commands(found):
+            heading = repair_heading(ranking, commands(found)).rstrip(":").lower()
+            assert heading in said.lower() or heading.removeprefix("to ") in said.lower(), name
+        if writes_something(commands(found)):
             assert ("Repair a part of it" in said or "To repair a part of it:" in said) != is_repaired, name
             assert ("is still harmed afterwards: the" in said) or is_repaired, name
             assert "only a change of scheme repairs" not in said, name

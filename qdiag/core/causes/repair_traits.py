@@ -11,6 +11,7 @@ Writes = Literal["tensors", "graph", "plan", "code"]
 Scope = Literal["channel", "layer", "network"]
 PlaceboSites = Literal["other channels", "other layers", "none"]
 Method = Literal["mean", "constant"]
+Setting = Literal["format", "range"]
 
 _PLACEBO: Mapping[Scope, PlaceboSites] = {"channel": "other channels", "layer": "other layers", "network": "none"}
 _PLAN = ("it changes how the network is quantized, not the network", "give the scheme with `scheme` and `overrides`")
@@ -44,6 +45,8 @@ class RepairTraits:
         helps_anywhere: it may be made wherever there are weights, finding or not.
         fix_bn_method: of `qdiag fix-bn`, which makes this repair.
         mends_branches: `qdiag branches` tries it where a fused block quantizes badly.
+        setting: what it is in the settings of other quantizers: a `format` of tensors, or a `range` of activations;
+            None where these have no place for it.
     """
 
     name: str
@@ -56,6 +59,7 @@ class RepairTraits:
     helps_anywhere: bool = False
     fix_bn_method: Method | None = None
     mends_branches: bool = False
+    setting: Setting | None = None
 
     @property
     def why_not_written(self) -> tuple[str, str] | None:
@@ -121,28 +125,46 @@ _TABLE = (
     RepairTraits("raise_weight_scale", "weight scale raised until the bias fits", True, "plan", "channel"),
     RepairTraits("clip_sign_scale", "magnitude of signs without outlier weights", True, "plan", "channel"),
     RepairTraits(
-        "clip_activations_mse", "activation range by least squared error", True, "plan", "layer", helps_anywhere=True
+        "clip_activations_mse",
+        "activation range by least squared error",
+        True,
+        "plan",
+        "layer",
+        helps_anywhere=True,
+        setting="range",
     ),
-    RepairTraits("clip_activations_percentile", "activation range by percentile", True, "plan", "layer"),
-    RepairTraits("clip_activations_entropy", "activation range by entropy", True, "plan", "layer"),
-    RepairTraits("cover_range", "activation range by minimum and maximum", True, "plan", "layer"),
-    RepairTraits("calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer"),
+    RepairTraits(
+        "clip_activations_percentile", "activation range by percentile", True, "plan", "layer", setting="range"
+    ),
+    RepairTraits("clip_activations_entropy", "activation range by entropy", True, "plan", "layer", setting="range"),
+    RepairTraits("cover_range", "activation range by minimum and maximum", True, "plan", "layer", setting="range"),
+    RepairTraits(
+        "calibrate_on_measured", "ranges taken from the measured data", True, "plan", "layer", setting="range"
+    ),
     RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer"),
     RepairTraits("scale_input_channels", "input channels scaled alike", True, "code", "layer", _INPUT_SCALE),
     RepairTraits("scale_output_channels", "output channels scaled alike", True, "code", "layer", _OUTPUT_SCALE),
     RepairTraits("split_concat", "branches of a concat given apart", True, "plan", "layer"),
     RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network"),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
-    RepairTraits("per_channel_weights", "one weight scale per channel", False, "plan", "layer", mends_branches=True),
+    RepairTraits(
+        "per_channel_weights",
+        "one weight scale per channel",
+        False,
+        "plan",
+        "layer",
+        mends_branches=True,
+        setting="format",
+    ),
     RepairTraits("center_weights", "weights centred before their sign", False, "plan", "layer"),
     RepairTraits("scale_signs", "one magnitude of signs per channel", False, "plan", "layer"),
     RepairTraits("eight_bits", "8 bits in place of one or two", False, "plan", "layer"),
-    RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer"),
+    RepairTraits("asymmetric_activations", "affine activations", False, "plan", "layer", setting="format"),
     RepairTraits("activations_16bit", "16-bit activations", False, "plan", "layer"),
     RepairTraits("float_bias", "bias in float", False, "plan", "layer"),
     RepairTraits("wide_accumulator", "32-bit accumulator, no pair saturation", False, "plan", "network"),
     RepairTraits("reduce_weight_bits", "7-bit weights", False, "plan", "layer"),
-    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", mends_branches=True),
+    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", mends_branches=True, setting="format"),
 )
 
 TRAITS: Mapping[str, RepairTraits] = {traits.name: traits for traits in _TABLE}

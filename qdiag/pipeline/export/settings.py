@@ -24,11 +24,6 @@ SETTINGS: Mapping[Tool, Callable[[PlainPlan], str]] = {
     "openvino": openvino_settings,
     "litert": litert_settings,
 }
-_TOLD = ("keep_float", "per_channel_weights", "asymmetric_activations")
-"""Changes of the plan that every tool is told."""
-_CHOSEN = ("clip_activations_mse", "clip_activations_percentile", "clip_activations_entropy", "cover_range")
-_RANGES = (*_CHOSEN, "calibrate_on_measured")
-"""Changes of the plan that are ranges of activations."""
 
 
 def settings_for(
@@ -67,6 +62,6 @@ def settings_for(
 def _not_told(steps: Sequence[RepairStep], tool: Tool, plan: PlainPlan) -> tuple[str, ...]:
     """Repairs of the weights go into the model, and some of the plan have no place in the settings."""
     has_ranges = tool == "quantize_static" and bool(plan.ranges)
-    told = (*_TOLD, *(_RANGES if has_ranges else ()))
+    told = ("format", "range") if has_ranges else ("format",)
     made = [step.repair for step in steps if step.refused is None]
-    return tuple(name for name in made if TRAITS[name].writes != "plan" or name not in told)
+    return tuple(name for name in made if TRAITS[name].setting not in told)

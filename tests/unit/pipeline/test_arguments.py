@@ -96,7 +96,7 @@ def test_arguments_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_integer_images_reach_a_quantizer() -> None:
-    pixels = torch.randint(0, 256, (24, 3, 8, 8), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (24, 3, 8, 8), dtype=torch.int32)  # of uint8 they would be scaled to 0 and 1
     result = qdiag.measure(Pixels().eval(), pixels)
     first, conv = result.records[:2]
     assert (first.ops, first.quantizer is not None, conv.inputs) == (("to",), True, (first.name,))

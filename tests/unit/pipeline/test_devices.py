@@ -47,8 +47,9 @@ def test_cuda_is_refused_where_there_is_none() -> None:
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device here")
-def test_a_command_says_which_option_it_was(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["sqnr", "net.pt2", "--input-shape", "1,3,8,8", "--device", "cuda"]) == 2
+def test_a_command_says_which_option_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.pt2").touch()
+    assert run(["sqnr", str(tmp_path / "net.pt2"), "--input-shape", "1,3,8,8", "--device", "cuda"]) == 2
     assert "where: --device cuda" in capsys.readouterr().err
 
 
