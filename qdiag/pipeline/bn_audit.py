@@ -83,7 +83,8 @@ def find_norms(model: Subject | NamedTensors, assumed_eps: float = ASSUMED_EPS) 
     if isinstance(network, OnnxNetwork):
         # shapes that the file spells out are computed here, for the first time
         probe(network.for_its_own_shape, limits=Limits.of_run(), at=model.source, deed="following its shapes")
-        return norms_of_program(network.for_its_own_shape(), "ONNX")
+        route = "LiteRT" if model.format == "litert" else "ONNX"
+        return norms_of_program(network.for_its_own_shape(), route)
     if isinstance(network, torch.jit.ScriptModule):
         return norms_of_script(network)
     return norms_of_module(network)

@@ -213,7 +213,8 @@ class BatchNormAudit:
     """Everything `qdiag bn` prints. What it sees is no cause yet: only a measurement says what a channel costs.
 
     Attributes:
-        route: what the pairs were read from: `fx`, `exported program`, `ONNX`, `TorchScript`, `modules`, `state dict`.
+        route: what the pairs were read from: `fx`, `exported program`, `ONNX`, `LiteRT`, `TorchScript`, `modules`,
+            `state dict`.
         bits: of the weights that effective bits are counted from.
     """
 

@@ -7,11 +7,11 @@ _NAMED_AT_MOST = 12
 
 
 def integer_words(operations: RuntimeOperations) -> str:
-    """`23 operations with integers after the optimizer of onnxruntime 1.32.0: 20 QLinearConv, 3 QLinearAdd`."""
+    """`23 operations with integers in onnxruntime 1.32.0: 20 QLinearConv, 3 QLinearAdd`, as it runs the file."""
     count = count_noun(operations.integer_count, "operation")
     kinds = sorted(operations.integer.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{number} {op}" for op, number in kinds)
-    return f"{count} with integers after the optimizer of {operations.runtime}" + (f": {listed}" if listed else "")
+    return f"{count} with integers in {operations.runtime}" + (f": {listed}" if listed else "")
 
 
 def float_words(operations: RuntimeOperations) -> str:
