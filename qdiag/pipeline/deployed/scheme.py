@@ -1,5 +1,6 @@
 """The scheme that a quantized file follows, and what it has for each layer of the float network."""
 
+import glob
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -89,7 +90,7 @@ def _override(layer: Layer, found: FileLayer, base: QuantScheme) -> LayerOverrid
             weights = replace(weights, channel_ranges=_ends(quantizer, own))
     has_float_bias = layer.bias is not None and found.weight is not None and found.bias is None
     bias: BiasType | None = "float" if has_float_bias else None
-    return LayerOverride(_escaped(layer.name), weights=weights, activations=outputs, bias=bias)
+    return LayerOverride(glob.escape(layer.name), weights=weights, activations=outputs, bias=bias)
 
 
 def _difference(own: TensorScheme, base: TensorScheme) -> TensorChange:
@@ -146,8 +147,3 @@ def _stored_bias(
     if stored is None or bias is None or stored.integers.shape != bias.shape:
         return None
     return StoredBias(stored.integers, stored.quantizer.scale, source, weight)
-
-
-def _escaped(name: str) -> str:
-    """A glob pattern that matches this name alone."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
