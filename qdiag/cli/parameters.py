@@ -13,6 +13,7 @@ _SAME_NAMES = (
     "min_metric", "min_sqnr", "no_new_causes", "part", "refit_blocks", "refit_separable", "resize", "scheme",
     "strict", "submodule", "tolerance", "tolerance_db", "tolerance_metric", "train_batch", "trust",
     "update_baseline",
+    "quantized", "max_differing", "max_sqnr_gap",
 )  # fmt: skip
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES} | _OTHER_NAMES
 """Options by the names of parameters."""

@@ -106,7 +106,7 @@ def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) 
     if not is_integer_file(quantized):
         raise ConfigError(
             f"{quantized.source} is not quantized",
-            at="quantized",
+            at="`quantized`",
             hint="give an ONNX file with QuantizeLinear and DequantizeLinear, or a LiteRT file of integers",
         )
     program, network, _ = prepare(quantized, sources, fold=False, device=session.device)

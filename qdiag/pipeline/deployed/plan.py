@@ -98,6 +98,6 @@ def _check(match: LayerMatch, network: Network, file: CapturedFile) -> None:
     if weighted and not any(name in match.pairs for name in weighted):
         raise ConfigError(
             f"no layer with weights of {file.subject.source} is one of the float network",
-            at="quantized",
+            at="`quantized`",
             hint="give the float network that the file was made from",
         )
