@@ -117,7 +117,7 @@ def assert_quantizes_fixture() -> "Callable[..., GateResult]":
 
 def _message(result: "GateResult") -> str:
     from qdiag.core.printable import printable
-    from qdiag.writers.words.gate import STATUS_WORDS, check_sentence, shown_checks, verdict_words
+    from qdiag.reading.words.gate import STATUS_WORDS, check_sentence, shown_checks, verdict_words
 
     lines = [f"{result.source} under {result.scheme}: {verdict_words(result)}"]
     checks, _ = shown_checks(result)
@@ -130,6 +130,6 @@ def _message(result: "GateResult") -> str:
 
 def _harm(result: "GateResult") -> str:
     from qdiag.core.printable import printable
-    from qdiag.writers.words.gate import harm_line
+    from qdiag.reading.words.gate import harm_line
 
     return printable(f"{result.source} under {result.scheme}, {harm_line(result)}")

@@ -6,7 +6,7 @@ from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
-from qdiag.writers.words.commands.repairing import commands
+from qdiag.reading.words.commands.repairing import commands
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.other_tasks import judged_by_error
 

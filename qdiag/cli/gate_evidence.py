@@ -94,7 +94,7 @@ def _consistent(evidence: GateEvidence) -> GateEvidence:
 
 
 def _of_diagnosis(source: str, diagnosis: "Diagnosis") -> GateEvidence:
-    from qdiag.writers.words.commands.repairing import commands
+    from qdiag.reading.words.commands.repairing import commands
 
     return GateEvidence(source, diagnosis.measurement, diagnosis.ranking, commands(diagnosis))
 

@@ -16,7 +16,7 @@ class PaperExperiment:
 
     Attributes:
         name: as in `qdiag reproduce NAME`.
-        rows: keys of the variants. columns: keys of the figures; words are in `qdiag.writers.words.reproductions`.
+        rows: keys of the variants. columns: keys of the figures; words are in `qdiag.reading.words.reproductions`.
         run_seed: trains and measures everything once, and writes it down in the lab.
         reasons: of an expectation that does not hold, as far as the results tell.
         level: where the accuracy of the float network stands; where that is at the level of chance, nothing is decided.

@@ -9,13 +9,13 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.printable import printable
+from qdiag.reading.words.causes import VERDICT_WORDS, best_trial, cause_title, commands, headline, trial_title
+from qdiag.reading.words.numbers import UNKNOWN
+from qdiag.reading.words.task.afterwards import repair_heading
+from qdiag.reading.words.task.figures import gain_words, trial_criterion
+from qdiag.reading.words.task.harm import measured_harm_words
 from qdiag.results.pictures import pictures_of
 from qdiag.writers.plots.drawing.figure import figure_bytes
-from qdiag.writers.words.causes import VERDICT_WORDS, best_trial, cause_title, commands, headline, trial_title
-from qdiag.writers.words.numbers import UNKNOWN
-from qdiag.writers.words.task.afterwards import repair_heading
-from qdiag.writers.words.task.figures import gain_words, trial_criterion
-from qdiag.writers.words.task.harm import measured_harm_words
 
 _HEADER = ("suspect", "layers", "best repair", "recovers", "placebo", "verdict")
 

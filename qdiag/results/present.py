@@ -8,9 +8,9 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
-from qdiag.writers.words.causes import headline
-from qdiag.writers.words.numbers import count_noun
-from qdiag.writers.words.task.harm import measured_harm_words
+from qdiag.reading.words.causes import headline
+from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.words.task.harm import measured_harm_words
 
 Result = Diagnosis | Measurement | RangeReport
 

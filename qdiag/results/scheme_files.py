@@ -10,8 +10,8 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import write_file
 from qdiag.files.folder import make_folder
-from qdiag.writers.words.causes import repair_title
-from qdiag.writers.words.commands.repairing import plan_settings, takes_scheme_files
+from qdiag.reading.words.causes import repair_title
+from qdiag.reading.words.commands.repairing import plan_settings, takes_scheme_files
 
 CHANGE_FILE, REPAIRS_FILE = "scheme.toml", "repaired_scheme.toml"
 

@@ -56,7 +56,7 @@ def gate(result: "Measurement | Stored", **limits: Any) -> "GateResult":
     from qdiag.core.measures.measurement import Measurement
     from qdiag.gate.evidence import GateEvidence
     from qdiag.gate.judge import judge
-    from qdiag.writers.words.causes import commands
+    from qdiag.reading.words.causes import commands
 
     thresholds = thresholds_of(limits, "qdiag.gate")
     if isinstance(result, Measurement):

@@ -6,13 +6,13 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
-from qdiag.writers.words.causes import VERDICT_WORDS, cause_line, cause_title, commands, headline, repair_title
-from qdiag.writers.words.layer_row import layer_rows, weakest, worst_first
-from qdiag.writers.words.numbers import significant
-from qdiag.writers.words.scheme_changes import scheme_changes
-from qdiag.writers.words.task.afterwards import repair_heading
-from qdiag.writers.words.task.figures import score_words
-from qdiag.writers.words.task.harm import measured_harm_words
+from qdiag.reading.words.causes import VERDICT_WORDS, cause_line, cause_title, commands, headline, repair_title
+from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
+from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.scheme_changes import scheme_changes
+from qdiag.reading.words.task.afterwards import repair_heading
+from qdiag.reading.words.task.figures import score_words
+from qdiag.reading.words.task.harm import measured_harm_words
 
 _LAYERS_SHOWN = 5
 

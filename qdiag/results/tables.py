@@ -9,10 +9,10 @@ from qdiag.core.causes.ranking import RankedCause, Trial
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
+from qdiag.reading.words.causes import best_trial, cause_title, repair_title
 from qdiag.writers.csv.diagnosis import diagnosis_layer_frame
 from qdiag.writers.csv.layers import layer_frame, range_frame
 from qdiag.writers.csv.text import known
-from qdiag.writers.words.causes import best_trial, cause_title, repair_title
 
 Frame = pd.DataFrame
 

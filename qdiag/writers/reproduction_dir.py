@@ -5,13 +5,13 @@ from pathlib import Path
 from qdiag.core.reproductions.reproduction import Reproduction
 from qdiag.files.atomic import write_file
 from qdiag.files.folder import make_folder
+from qdiag.reading.words.reproductions.sentences import words_of
 from qdiag.writers.html.reproduction import reproduction_html
 from qdiag.writers.json.results import result_to_json
 from qdiag.writers.markdown.reproduction import reproduction_markdown
 from qdiag.writers.markdown.text import PictureLink
 from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
 from qdiag.writers.plots.reproductions.pictures import reproduction_figure
-from qdiag.writers.words.reproductions.sentences import words_of
 
 PLOT_FOLDER = "plots"
 

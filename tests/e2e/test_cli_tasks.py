@@ -10,9 +10,9 @@ import pytest
 from qdiag.cli.app import run
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Figure
+from qdiag.reading.words.commands.repairing import commands, way_around_commands
 from qdiag.writers.json.diagnosis import read_diagnosis
 from qdiag.writers.json.measurement import from_json
-from qdiag.writers.words.commands.repairing import commands, way_around_commands
 from tests.planted.tasks import preset
 from tests.planted.tasks.files import TaskFiles, write_program, write_task_files
 from tests.planted.tasks.registry import FAULTY, HEALTHY

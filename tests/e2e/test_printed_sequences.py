@@ -14,11 +14,11 @@ from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Figure
+from qdiag.reading.words.causes import commands
 from qdiag.writers.html.report import html_report
 from qdiag.writers.json.diagnosis import read_diagnosis
 from qdiag.writers.json.measurement import from_json
 from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.causes import commands
 from tests.planted.tasks.files import write_task_files
 from tests.stored import read_back
 

@@ -12,7 +12,7 @@ from qdiag.batches import Batch
 from qdiag.cli.app import run
 from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.loaders.data.samples import Selection
-from qdiag.writers.words.size import size_words
+from qdiag.reading.words.size import size_words
 from tests.e2e.measuring import CLASSES, COMMANDS, SIZE, command_line, make_inputs, result, use_as_demo
 
 UNCOUNTED = {

@@ -16,13 +16,13 @@ from qdiag.pipeline.begin import begin
 from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.rank.trials import costs_too_much
+from qdiag.reading.words.causes import headline
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.changes import without_quantizers
 from qdiag.simulate.session import open_session
 from qdiag.simulate.task.scoring import float_cost
 from qdiag.subject import Subject
-from qdiag.writers.words.causes import headline
 from tests.figures import top1_of
 from tests.runs import diagnose_subject, sensitivity_of_subject
 

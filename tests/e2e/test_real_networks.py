@@ -21,11 +21,11 @@ from qdiag.loaders.data.sources import DataRequest, open_datasets
 from qdiag.loaders.images.preprocessing import preset
 from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import begin
+from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors, without_quantizers
 from qdiag.simulate.session import Session, open_session
 from qdiag.writers.json.measurement import from_json
-from qdiag.writers.words.preprocessing import preprocessing_warning
 from tests.figures import top1_of
 from tests.stored import read_back
 

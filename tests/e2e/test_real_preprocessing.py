@@ -6,8 +6,8 @@ import pytest
 
 import qdiag
 from qdiag.cli.app import run
+from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.writers.json.measurement import from_json
-from qdiag.writers.words.preprocessing import preprocessing_warning
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

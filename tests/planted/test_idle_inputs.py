@@ -8,10 +8,10 @@ from qdiag.batches import Datasets
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.pipeline.repair import RepairOptions, repair_model
+from qdiag.reading.words.causes import commands
 from qdiag.repairs.overlay import with_changes
 from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
-from qdiag.writers.words.causes import commands
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import Network, scheme
 from tests.planted.faults_weights import idle_inputs

@@ -12,10 +12,10 @@ from qdiag.config import load_preset, load_scheme
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.diagnose import DiagnoseOptions
+from qdiag.reading.words.causes import headline
+from qdiag.reading.words.commands.repairing import commands
+from qdiag.reading.words.task.choice import PROXY
 from qdiag.subject import Subject
-from qdiag.writers.words.causes import headline
-from qdiag.writers.words.commands.repairing import commands
-from qdiag.writers.words.task.choice import PROXY
 from tests.cases import SESSION, open_test_case
 from tests.runs import diagnose_subject
 

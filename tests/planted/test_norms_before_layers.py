@@ -11,9 +11,9 @@ from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms
 from qdiag.rank.placebo import placebo_sites
+from qdiag.reading.words.causes import commands
 from qdiag.simulate.session import open_session
 from qdiag.subject import Subject
-from qdiag.writers.words.causes import commands
 from tests.cases import open_test_case
 from tests.figures import top1_of
 from tests.planted.diagnosing import diagnosis, finding

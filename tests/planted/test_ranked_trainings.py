@@ -26,11 +26,11 @@ from qdiag.pipeline.training.qat import QatOptions, train_model
 from qdiag.pipeline.training.ranked import RankedTraining, blocks_pointed_at, ranked_trainings
 from qdiag.pipeline.training.refit_separable import refit_subject
 from qdiag.rank.rank import rank_network
+from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.words.trials.training import training_lines
 from qdiag.repairs.base import RepairContext
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
-from qdiag.writers.words.commands.training import training_commands
-from qdiag.writers.words.trials.training import training_lines
 from tests.cases import SESSION
 from tests.diagnoses import diagnosis
 from tests.unit.train.networks import stripes

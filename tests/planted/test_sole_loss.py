@@ -9,8 +9,8 @@ from torch import Tensor, nn
 import qdiag
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.detectors.graph.sole_loss import CODE
-from qdiag.writers.words.causes import headline
-from qdiag.writers.words.task.loss_source import loss_source_words
+from qdiag.reading.words.causes import headline
+from qdiag.reading.words.task.loss_source import loss_source_words
 
 
 class Lifted(nn.Module):

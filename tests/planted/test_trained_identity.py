@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from qdiag.core.scheme import LayerOverride, TensorChange
-from qdiag.writers.words.causes import best_trial, commands, headline, trial_title
-from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.scheme_changes import scheme_changes
+from qdiag.reading.words.causes import best_trial, commands, headline, trial_title
+from qdiag.reading.words.evidence import evidence_words
+from qdiag.reading.words.scheme_changes import scheme_changes
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import Network, scheme
 from tests.planted.faults_branches import SOURCE_GAINS, fused_identity, trained_identity

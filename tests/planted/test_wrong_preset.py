@@ -15,9 +15,9 @@ from qdiag.cli.app import run
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.preprocessing import PreprocessingCheck
 from qdiag.loaders.images.preprocessing import preset
+from qdiag.reading.words.causes import headline
+from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.writers.json.diagnosis import read_diagnosis
-from qdiag.writers.words.causes import headline
-from qdiag.writers.words.preprocessing import preprocessing_warning
 from tests.networks.prepared import draw_pictures, save_folder, save_program, trained_classifier
 
 OWN = "imagenet-stats"

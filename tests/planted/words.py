@@ -14,12 +14,12 @@ from qdiag.core.causes.places import lost_most, sqnr_db_at
 from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.words.causes import commands, headline, repair_title, way_around_commands
+from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.words.preprocessing import preprocessing_command
+from qdiag.reading.words.task.afterwards import repair_heading, writes_something
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.causes import commands, headline, repair_title, way_around_commands
-from qdiag.writers.words.numbers import count_noun
-from qdiag.writers.words.preprocessing import preprocessing_command
-from qdiag.writers.words.task.afterwards import repair_heading, writes_something
 
 
 def assert_words_follow(found: Diagnosis) -> None:

@@ -17,10 +17,10 @@ import qdiag
 from qdiag.cli.app import app
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.config import preset_names
+from qdiag.reading.words.causes import commands as repair_commands
+from qdiag.reading.words.causes import headline
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import read_diagnosis
-from qdiag.writers.words.causes import commands as repair_commands
-from qdiag.writers.words.causes import headline
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "reports" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

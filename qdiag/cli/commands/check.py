@@ -13,7 +13,7 @@ from qdiag.cli.options.parse import check_single_stdout, parse_shape
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
-from qdiag.writers.words.commands.shell import as_argument, command_line
+from qdiag.reading.words.commands.shell import as_argument, command_line
 
 CHECK_EPILOG = """
 [bold]Examples[/]

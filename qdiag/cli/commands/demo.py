@@ -27,7 +27,7 @@ from qdiag.cli.tables.sqnr_header import figure_text
 from qdiag.config import load_preset
 from qdiag.core.measures.measurement import lowest_sqnr_db
 from qdiag.errors import WriteError
-from qdiag.writers.words.task.figures import WEAKEST_SQNR
+from qdiag.reading.words.task.figures import WEAKEST_SQNR
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
@@ -91,7 +91,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
 
 def next_commands(result: "Diagnosis", model: Path, out: Path) -> list[str]:
     """Repair, diagnose again, compare, gate: ready to be pasted where the demo was run."""
-    from qdiag.writers.words.causes import commands
+    from qdiag.reading.words.causes import commands
 
     fixed, again = model.with_suffix(f".fixed{model.suffix}"), out / "fixed"
     failing, passing = (shlex.join(["qdiag", "gate", str(folder), "--max-drop", "1"]) for folder in (out, again))

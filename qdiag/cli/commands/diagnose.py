@@ -20,7 +20,7 @@ from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import write_file
-from qdiag.writers.words.commands.shell import as_argument, command_line
+from qdiag.reading.words.commands.shell import as_argument, command_line
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis

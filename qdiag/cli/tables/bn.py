@@ -12,7 +12,7 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid, model_lines
 from qdiag.core.listed import listed
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
-from qdiag.writers.words.bn import cost_sentence, costliest, dead_sentence
+from qdiag.reading.words.bn import cost_sentence, costliest, dead_sentence
 
 _TOP_WORST = 25
 _LOUD_BITS = 1.0

@@ -23,11 +23,11 @@ from qdiag.core.measures.branches import (
 )
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.ranges import TensorRange
-from qdiag.writers.words.branches.advice import advice_sentences
-from qdiag.writers.words.branches.verdicts import block_sentences, headline, verdict_words
-from qdiag.writers.words.layers import shorten
-from qdiag.writers.words.numbers import number, significant
-from qdiag.writers.words.task.figures import recovery_words, score_words
+from qdiag.reading.words.branches.advice import advice_sentences
+from qdiag.reading.words.branches.verdicts import block_sentences, headline, verdict_words
+from qdiag.reading.words.layers import shorten
+from qdiag.reading.words.numbers import number, significant
+from qdiag.reading.words.task.figures import recovery_words, score_words
 
 _TOP_WORST = 25
 _VERDICT_AT_MOST = 30

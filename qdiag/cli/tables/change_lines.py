@@ -7,8 +7,8 @@ from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.change import held_against
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval
-from qdiag.writers.words.numbers import UNKNOWN, with_unit
-from qdiag.writers.words.task.figures import (
+from qdiag.reading.words.numbers import UNKNOWN, with_unit
+from qdiag.reading.words.task.figures import (
     bounds_words,
     change_words,
     figure_words,

@@ -12,8 +12,8 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid
 from qdiag.core.compare import CauseChange, Comparison, LayerChange, RunSummary
 from qdiag.core.measures.task_change import Change
-from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
-from qdiag.writers.words.compare import (
+from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
+from qdiag.reading.words.compare import (
     CAUSE_STATUS_WORDS,
     CERTAINTY_MARKS,
     cause_counts,
@@ -28,8 +28,8 @@ from qdiag.writers.words.compare import (
     signed,
     task_rows,
 )
-from qdiag.writers.words.numbers import count_noun
-from qdiag.writers.words.size import size_rows
+from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.words.size import size_rows
 
 TOP = 25
 _DIFFERENCES_SHOWN = 8

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from qdiag.cli.console import OwnLines
 from qdiag.core.printable import printable
-from qdiag.writers.words.layers import shorten
+from qdiag.reading.words.layers import shorten
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, size_lines
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport
 from qdiag.core.measures.quantizer import QuantizerRecord
-from qdiag.writers.words.folding.batchnorms import delta_sentence, headline, kept_sentences, layer_words, side_words
-from qdiag.writers.words.folding.clamps import bounds_words, clamp_sentences, example_sentences
-from qdiag.writers.words.layers import tensor_scheme_words
-from qdiag.writers.words.numbers import significant
+from qdiag.reading.words.folding.batchnorms import delta_sentence, headline, kept_sentences, layer_words, side_words
+from qdiag.reading.words.folding.clamps import bounds_words, clamp_sentences, example_sentences
+from qdiag.reading.words.layers import tensor_scheme_words
+from qdiag.reading.words.numbers import significant
 
 _TOP_WORST = 25
 

@@ -6,8 +6,8 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
-from qdiag.writers.words.commands.shell import as_told
-from qdiag.writers.words.gate import (
+from qdiag.reading.words.commands.shell import as_told
+from qdiag.reading.words.gate import (
     STATUS_WORDS,
     bounds_words,
     change_words,
@@ -20,7 +20,7 @@ from qdiag.writers.words.gate import (
     shown_checks,
     verdict_words,
 )
-from qdiag.writers.words.size import size_words
+from qdiag.reading.words.size import size_words
 
 _WORD = 13
 """Columns of the word that a line begins with."""

@@ -19,7 +19,7 @@ from qdiag.cli.tables.sqnr_header import (
 from qdiag.core.measures.ranges import PERCENTILES, TensorRange
 from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
-from qdiag.writers.words.numbers import significant
+from qdiag.reading.words.numbers import significant
 
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 

@@ -30,7 +30,7 @@ from qdiag.core.causes.score import PartScore, Recovery
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
-from qdiag.writers.words.causes import (
+from qdiag.reading.words.causes import (
     VERDICT_WORDS,
     cause_title,
     commands,
@@ -41,12 +41,12 @@ from qdiag.writers.words.causes import (
     trial_title,
     way_around_commands,
 )
-from qdiag.writers.words.commands.repairing import scheme_words
-from qdiag.writers.words.numbers import UNKNOWN, count_noun, number
-from qdiag.writers.words.preprocessing import preprocessing_command
-from qdiag.writers.words.task.afterwards import afterwards_words, repair_heading, still_words
-from qdiag.writers.words.task.choice import counts_no_answers
-from qdiag.writers.words.task.figures import (
+from qdiag.reading.words.commands.repairing import scheme_words
+from qdiag.reading.words.numbers import UNKNOWN, count_noun, number
+from qdiag.reading.words.preprocessing import preprocessing_command
+from qdiag.reading.words.task.afterwards import afterwards_words, repair_heading, still_words
+from qdiag.reading.words.task.choice import counts_no_answers
+from qdiag.reading.words.task.figures import (
     bounds_words,
     change_unit,
     change_words,
@@ -56,8 +56,8 @@ from qdiag.writers.words.task.figures import (
     noun,
     trial_criterion,
 )
-from qdiag.writers.words.task.places import lost_most_words
-from qdiag.writers.words.trials.remarks import trial_remarks
+from qdiag.reading.words.task.places import lost_most_words
+from qdiag.reading.words.trials.remarks import trial_remarks
 
 _VERDICT_STYLES = {"cause": "bold red", "fused": "red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
 _TRIALS_SHOWN = 4

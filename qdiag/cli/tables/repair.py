@@ -14,7 +14,7 @@ from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_l
 from qdiag.core.causes.repair import ModelRepair, RepairStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
-from qdiag.writers.words.numbers import UNKNOWN
+from qdiag.reading.words.numbers import UNKNOWN
 
 _LAYERS_AT_MOST = 3
 

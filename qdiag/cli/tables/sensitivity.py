@@ -11,8 +11,8 @@ from qdiag.cli.tables.sqnr_header import data_lines, header_grid, judged_lines, 
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.sensitivity import Sensitivity, SensitivityRow
 from qdiag.core.measures.task import Criterion
-from qdiag.writers.words.numbers import UNKNOWN, number, significant
-from qdiag.writers.words.task.figures import digits, level, noun, score_words
+from qdiag.reading.words.numbers import UNKNOWN, number, significant
+from qdiag.reading.words.task.figures import digits, level, noun, score_words
 
 _PART_WORDS = {"both": "weights and activations", "weights": "weights", "activations": "activations"}
 

@@ -11,9 +11,9 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import sqnr_header
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest_output
 from qdiag.core.measures.records import LOSSES
-from qdiag.writers.words.layer_row import BELOW_EXPECTED_DB, LayerRow, layer_rows, weakest, worst_first
-from qdiag.writers.words.layers import op_words
-from qdiag.writers.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
+from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, layer_rows, weakest, worst_first
+from qdiag.reading.words.layers import op_words
+from qdiag.reading.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
 
 TOP_WHEN_WORST_FIRST = 25
 LOW_SQNR_DB = 20.0

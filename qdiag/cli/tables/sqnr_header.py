@@ -20,15 +20,15 @@ from qdiag.core.measures.measurement import (
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
-from qdiag.writers.words.deployed.file import deployed_lines
-from qdiag.writers.words.float_ops import HasFloatOps, float_op_words, float_share_warning
-from qdiag.writers.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
-from qdiag.writers.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
-from qdiag.writers.words.preprocessing import preprocessing_warning
-from qdiag.writers.words.size import size_words
-from qdiag.writers.words.stored_ranges import stored_range_lines
-from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words, rests_on_a_name
-from qdiag.writers.words.task.figures import WEAKEST_SQNR, figure_parts
+from qdiag.reading.words.deployed.file import deployed_lines
+from qdiag.reading.words.float_ops import HasFloatOps, float_op_words, float_share_warning
+from qdiag.reading.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
+from qdiag.reading.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
+from qdiag.reading.words.preprocessing import preprocessing_warning
+from qdiag.reading.words.size import size_words
+from qdiag.reading.words.stored_ranges import stored_range_lines
+from qdiag.reading.words.task.choice import counts_no_answers, judged_words, next_step_words, rests_on_a_name
+from qdiag.reading.words.task.figures import WEAKEST_SQNR, figure_parts
 
 Lines = Iterator[tuple[str, Text]]
 

@@ -2,7 +2,7 @@
 
 from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.printable import printable
-from qdiag.writers.words.gate import check_sentence, check_title, harm_line, named_cause_words
+from qdiag.reading.words.gate import check_sentence, check_title, harm_line, named_cause_words
 
 ANNOTATIONS_AT_MOST = 10
 """Of each kind; GitHub shows no more of one step."""

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.printable import printable
-from qdiag.writers.words.commands.shell import as_told
-from qdiag.writers.words.gate import RULE_HELP, check_sentence, check_title, harm_line, named_cause_words
+from qdiag.reading.words.commands.shell import as_told
+from qdiag.reading.words.gate import RULE_HELP, check_sentence, check_title, harm_line, named_cause_words
 
 
 def gate_junit(result: GateResult) -> str:

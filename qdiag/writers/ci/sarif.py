@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from qdiag.core.causes.codes import CODES
 from qdiag.core.gate import GateResult, GateStatus
+from qdiag.reading.words.causes import cause_title
+from qdiag.reading.words.gate import RULE_HELP, RULE_TITLES, check_sentence, harm_line, named_cause_words
 from qdiag.writers.plain_json import dump, shown
-from qdiag.writers.words.causes import cause_title
-from qdiag.writers.words.gate import RULE_HELP, RULE_TITLES, check_sentence, harm_line, named_cause_words
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 RESULTS_AT_MOST = 5_000

@@ -8,10 +8,10 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.records import LOSSES, OpRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
+from qdiag.reading.words.layer_row import LayerRow, layer_rows
+from qdiag.reading.words.layers import op_words
 from qdiag.writers.csv.operand_formats import operand_formats
 from qdiag.writers.csv.text import csv_text
-from qdiag.writers.words.layer_row import LayerRow, layer_rows
-from qdiag.writers.words.layers import op_words
 
 
 def layer_frame(measurement: Measurement) -> pd.DataFrame:

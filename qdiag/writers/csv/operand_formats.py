@@ -8,7 +8,7 @@ from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.scheme import TensorScheme
 from qdiag.core.tensor_scheme import FLOAT_TYPES
-from qdiag.writers.words.layers import format_words
+from qdiag.reading.words.layers import format_words
 
 FLOAT = "float"
 _WEIGHTED = ("conv", "depthwise_conv", "conv_transpose", "linear")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.change import same_criterion
 from qdiag.core.measures.task import Criterion
+from qdiag.reading.words.layer_row import layer_rows, weakest
+from qdiag.reading.words.size import size_rows
+from qdiag.reading.words.task.figures import WEAKEST_SQNR
 from qdiag.writers.html.filters import capitalize_first, signed, signed_change, value
-from qdiag.writers.words.layer_row import layer_rows, weakest
-from qdiag.writers.words.size import size_rows
-from qdiag.writers.words.task.figures import WEAKEST_SQNR
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from qdiag.core.causes.ranking import RankedCause
 from qdiag.core.causes.score import Recovery
 from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
-from qdiag.writers.html.layer_view import channel_words
-from qdiag.writers.words.bn import dead_sentence
-from qdiag.writers.words.causes import (
+from qdiag.reading.words.bn import dead_sentence
+from qdiag.reading.words.causes import (
     cause_line,
     cause_title,
     diagnosis_state_words,
@@ -23,17 +22,18 @@ from qdiag.writers.words.causes import (
     state_of,
     trial_title,
 )
-from qdiag.writers.words.commands.repairing import scheme_words
-from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.layers import arithmetic_words, tensor_scheme_words
-from qdiag.writers.words.numbers import significant
-from qdiag.writers.words.size import size_words
-from qdiag.writers.words.task.afterwards import afterwards_words, leaves_harm, still_words, writes_something
-from qdiag.writers.words.task.choice import judged_words, next_step_words
-from qdiag.writers.words.task.figures import change_unit, digits, figure_words, gain_of, noun
-from qdiag.writers.words.task.float_cost import float_words
-from qdiag.writers.words.task.places import lost_most_words, same_place_words
-from qdiag.writers.words.trials.own_layers import own_words
+from qdiag.reading.words.commands.repairing import scheme_words
+from qdiag.reading.words.evidence import evidence_words
+from qdiag.reading.words.layers import arithmetic_words, tensor_scheme_words
+from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.size import size_words
+from qdiag.reading.words.task.afterwards import afterwards_words, leaves_harm, still_words, writes_something
+from qdiag.reading.words.task.choice import judged_words, next_step_words
+from qdiag.reading.words.task.figures import change_unit, digits, figure_words, gain_of, noun
+from qdiag.reading.words.task.float_cost import float_words
+from qdiag.reading.words.task.places import lost_most_words, same_place_words
+from qdiag.reading.words.trials.own_layers import own_words
+from qdiag.writers.html.layer_view import channel_words
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"

@@ -9,11 +9,11 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import OpRecord
-from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
-from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.layer_row import LayerRow, layer_rows
-from qdiag.writers.words.layers import drop_common_prefix, format_words, op_words
-from qdiag.writers.words.numbers import count_noun, significant, with_unit
+from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
+from qdiag.reading.words.evidence import evidence_words
+from qdiag.reading.words.layer_row import LayerRow, layer_rows
+from qdiag.reading.words.layers import drop_common_prefix, format_words, op_words
+from qdiag.reading.words.numbers import count_noun, significant, with_unit
 
 
 @dataclass(frozen=True, slots=True)

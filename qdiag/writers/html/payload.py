@@ -7,9 +7,9 @@ from typing import Any
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.measures.records import LossRecord
+from qdiag.reading.words.bn import cost_sentence
+from qdiag.reading.words.layer_row import weakest
 from qdiag.writers.html.layer_view import LayerView, fact_words
-from qdiag.writers.words.bn import cost_sentence
-from qdiag.writers.words.layer_row import weakest
 
 _LEVELS_DRAWN = 64
 """The page draws no more of them: see `pictures.js`."""

@@ -15,12 +15,12 @@ from markupsafe import Markup
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.printable import printable
+from qdiag.reading.words.causes import VERDICT_WORDS, way_around_commands
 from qdiag.writers.html.comparison import comparison
 from qdiag.writers.html.filters import FILTERS
 from qdiag.writers.html.payload import run_payload
 from qdiag.writers.html.view import run_view
 from qdiag.writers.plain_json import shown
-from qdiag.writers.words.causes import VERDICT_WORDS, way_around_commands
 
 _STYLES = ("style.css", "sections.css", "charts.css", "print.css")
 _SCRIPTS = ("core.js", "sqnr.js", "sqnr_cursor.js", "pictures.js", "panel.js", "table.js", "main.js")

@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from qdiag.core.printable import printable
 from qdiag.core.reproductions.reproduction import Reproduction
-from qdiag.writers.words.reproductions.sentences import command_words, headline, run_lines, words_of
-from qdiag.writers.words.reproductions.tables import expectation_rows, figure_columns, row_titles
+from qdiag.reading.words.reproductions.sentences import command_words, headline, run_lines, words_of
+from qdiag.reading.words.reproductions.tables import expectation_rows, figure_columns, row_titles
 
 
 def reproduction_html(result: Reproduction, pictures: Sequence[tuple[str, str]]) -> str:

@@ -10,17 +10,17 @@ from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.core.measures.task import Criterion
+from qdiag.reading.words.causes import commands, headline, repair_title
+from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.words.float_ops import float_op_words, float_share_warning
+from qdiag.reading.words.layers import other_widths_words
+from qdiag.reading.words.preprocessing import preprocessing_command, preprocessing_warning
+from qdiag.reading.words.scheme_changes import scheme_changes
+from qdiag.reading.words.task.figures import float_level, level
+from qdiag.reading.words.task.sample_counts import sweep_words
+from qdiag.reading.words.trials.training import training_lines
+from qdiag.reading.words.untried import untried_findings
 from qdiag.writers.html.layer_view import LayerView, layer_views
-from qdiag.writers.words.causes import commands, headline, repair_title
-from qdiag.writers.words.commands.training import training_commands
-from qdiag.writers.words.float_ops import float_op_words, float_share_warning
-from qdiag.writers.words.layers import other_widths_words
-from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
-from qdiag.writers.words.scheme_changes import scheme_changes
-from qdiag.writers.words.task.figures import float_level, level
-from qdiag.writers.words.task.sample_counts import sweep_words
-from qdiag.writers.words.trials.training import training_lines
-from qdiag.writers.words.untried import untried_findings
 
 _FLOAT_OPS_SHOWN = 20
 

@@ -10,10 +10,10 @@ from qdiag.core.causes.findings import Finding
 from qdiag.core.causes.ranking import Harm, Ranking, Trial
 from qdiag.core.causes.score import FloatCost, Score
 from qdiag.core.diagnosis import DIAGNOSIS_SCHEMA_VERSION, Diagnosis
+from qdiag.reading.words.layer_row import layer_rows
 from qdiag.writers.json.measurement import DERIVED
 from qdiag.writers.json.read import read_json, read_stored
 from qdiag.writers.plain_json import dump, to_plain
-from qdiag.writers.words.layer_row import layer_rows
 
 FILE_NAME = "diagnosis.json"
 """Of the diagnosis in the folder that `qdiag diagnose -o` writes."""

@@ -14,9 +14,9 @@ from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.size import NetworkBytes, NetworkSize
 from qdiag.core.measures.task import Figure, PairedCounts
+from qdiag.reading.words.layer_row import layer_rows
 from qdiag.writers.json.read import read_json
 from qdiag.writers.plain_json import dump, to_plain
-from qdiag.writers.words.layer_row import layer_rows
 
 DERIVED: dict[type, Sequence[str]] = {
     ErrorSums: ("sqnr_db", "signal_power", "mse", "cosine", "mean_shift", "bias_fraction"),

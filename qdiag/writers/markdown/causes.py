@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, shell, table, text
-from qdiag.writers.words.bn import channel_list
-from qdiag.writers.words.causes import (
+from qdiag.reading.words.bn import channel_list
+from qdiag.reading.words.causes import (
     VERDICT_WORDS,
     best_trial,
     cause_title,
@@ -17,22 +16,23 @@ from qdiag.writers.words.causes import (
     trial_title,
     way_around_commands,
 )
-from qdiag.writers.words.commands.training import training_commands
-from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.numbers import UNKNOWN, count_noun
-from qdiag.writers.words.scheme_changes import scheme_changes
-from qdiag.writers.words.task.afterwards import still_words
-from qdiag.writers.words.task.figures import (
+from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.words.evidence import evidence_words
+from qdiag.reading.words.numbers import UNKNOWN, count_noun
+from qdiag.reading.words.scheme_changes import scheme_changes
+from qdiag.reading.words.task.afterwards import still_words
+from qdiag.reading.words.task.figures import (
     change_with_bounds,
     change_words,
     recovery_words,
     reference_words,
     trial_criterion,
 )
-from qdiag.writers.words.task.float_cost import float_words
-from qdiag.writers.words.task.places import lost_most_words, same_place_words
-from qdiag.writers.words.trials.own_layers import credited_words, own_words
-from qdiag.writers.words.trials.training import training_lines
+from qdiag.reading.words.task.float_cost import float_words
+from qdiag.reading.words.task.places import lost_most_words, same_place_words
+from qdiag.reading.words.trials.own_layers import credited_words, own_words
+from qdiag.reading.words.trials.training import training_lines
+from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, shell, table, text
 
 _SITES_AT_MOST = 8
 _METHOD = (

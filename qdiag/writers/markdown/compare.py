@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from qdiag.core.compare import Comparison, LayerChange
-from qdiag.writers.markdown.github_text import code, plain
-from qdiag.writers.words.causes import VERDICT_WORDS, cause_title
-from qdiag.writers.words.compare import (
+from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
+from qdiag.reading.words.compare import (
     CAUSE_STATUS_WORDS,
     CERTAINTY_MARKS,
     cause_counts,
@@ -20,8 +19,9 @@ from qdiag.writers.words.compare import (
     signed,
     task_rows,
 )
-from qdiag.writers.words.numbers import count_noun
-from qdiag.writers.words.size import size_rows
+from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.words.size import size_rows
+from qdiag.writers.markdown.github_text import code, plain
 
 LAYERS_SHOWN = 25
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
 from qdiag.files.atomic import append_file
-from qdiag.writers.markdown.github_text import code, plain, within
-from qdiag.writers.markdown.text import fenced
-from qdiag.writers.words.gate import (
+from qdiag.reading.words.gate import (
     STATUS_WORDS,
     bounds_words,
     change_words,
@@ -21,8 +19,10 @@ from qdiag.writers.words.gate import (
     shown_checks,
     verdict_words,
 )
-from qdiag.writers.words.numbers import number
-from qdiag.writers.words.size import size_words
+from qdiag.reading.words.numbers import number
+from qdiag.reading.words.size import size_words
+from qdiag.writers.markdown.github_text import code, plain, within
+from qdiag.writers.markdown.text import fenced
 
 MARKER = "<!-- qdiag gate -->"
 """First line of a comment, so that a job can find its own and replace it."""

@@ -9,13 +9,13 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import LOSSES, OpRecord
 from qdiag.core.printable import printable
+from qdiag.reading.words.bn import channel_list, cost_sentence, costliest, dead_sentence
+from qdiag.reading.words.layer_row import layer_rows, worst_first
+from qdiag.reading.words.layers import op_words
+from qdiag.reading.words.numbers import count_noun, number, significant
+from qdiag.reading.words.task.sample_counts import losses_on
+from qdiag.reading.words.worst_layers import worst_layers
 from qdiag.writers.markdown.text import PictureLink, code, fold, picture, pictures_of, section, table, text
-from qdiag.writers.words.bn import channel_list, cost_sentence, costliest, dead_sentence
-from qdiag.writers.words.layer_row import layer_rows, worst_first
-from qdiag.writers.words.layers import op_words
-from qdiag.writers.words.numbers import count_noun, number, significant
-from qdiag.writers.words.task.sample_counts import losses_on
-from qdiag.writers.words.worst_layers import worst_layers
 
 _ROWS = 8
 

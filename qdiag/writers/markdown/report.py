@@ -6,6 +6,15 @@ from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Figure
+from qdiag.reading.words.causes import commands, headline
+from qdiag.reading.words.commands.repairing import scheme_words
+from qdiag.reading.words.deployed.edits import edit_lines
+from qdiag.reading.words.float_ops import float_share_warning
+from qdiag.reading.words.numbers import SILENT, UNKNOWN
+from qdiag.reading.words.preprocessing import preprocessing_command, preprocessing_warning
+from qdiag.reading.words.task.afterwards import afterwards_words, repair_heading
+from qdiag.reading.words.task.choice import judged_words, next_step_words
+from qdiag.reading.words.task.figures import WEAKEST_SQNR, change_with_bounds, level, value_words
 from qdiag.writers.markdown.causes import causes_section, training_section, waterfall_section, ways_around_section
 from qdiag.writers.markdown.layers import batchnorm_section, layers_section, losses_section, ranges_section
 from qdiag.writers.markdown.sweeps import (
@@ -15,15 +24,6 @@ from qdiag.writers.markdown.sweeps import (
     sensitivity_section,
 )
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
-from qdiag.writers.words.causes import commands, headline
-from qdiag.writers.words.commands.repairing import scheme_words
-from qdiag.writers.words.deployed.edits import edit_lines
-from qdiag.writers.words.float_ops import float_share_warning
-from qdiag.writers.words.numbers import SILENT, UNKNOWN
-from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
-from qdiag.writers.words.task.afterwards import afterwards_words, repair_heading
-from qdiag.writers.words.task.choice import judged_words, next_step_words
-from qdiag.writers.words.task.figures import WEAKEST_SQNR, change_with_bounds, level, value_words
 
 
 def markdown_report(diagnosis: Diagnosis, links: Sequence[PictureLink] = ()) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from qdiag.core.reproductions.reproduction import Reproduction
+from qdiag.reading.words.reproductions.sentences import command_words, headline, run_lines, words_of
+from qdiag.reading.words.reproductions.tables import expectation_rows, figure_columns, row_titles
 from qdiag.writers.markdown.text import PictureLink, picture, section, shell, table, text
-from qdiag.writers.words.reproductions.sentences import command_words, headline, run_lines, words_of
-from qdiag.writers.words.reproductions.tables import expectation_rows, figure_columns, row_titles
 
 
 def reproduction_markdown(result: Reproduction, links: Sequence[PictureLink]) -> str:

@@ -4,20 +4,20 @@ import math
 from collections.abc import Sequence
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.words.causes import cause_title, score_words
+from qdiag.reading.words.deployed.file import deployed_lines
+from qdiag.reading.words.deployed.run import run_lines
+from qdiag.reading.words.evidence import evidence_words
+from qdiag.reading.words.float_ops import float_op_words
+from qdiag.reading.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
+from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.size import size_words
+from qdiag.reading.words.stored_ranges import stored_range_lines
+from qdiag.reading.words.task.choice import judged_words
+from qdiag.reading.words.task.figures import WEAKEST_SQNR, level, value_words
+from qdiag.reading.words.task.sample_counts import sweep_words
+from qdiag.reading.words.untried import untried_findings
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
-from qdiag.writers.words.causes import cause_title, score_words
-from qdiag.writers.words.deployed.file import deployed_lines
-from qdiag.writers.words.deployed.run import run_lines
-from qdiag.writers.words.evidence import evidence_words
-from qdiag.writers.words.float_ops import float_op_words
-from qdiag.writers.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
-from qdiag.writers.words.numbers import significant
-from qdiag.writers.words.size import size_words
-from qdiag.writers.words.stored_ranges import stored_range_lines
-from qdiag.writers.words.task.choice import judged_words
-from qdiag.writers.words.task.figures import WEAKEST_SQNR, level, value_words
-from qdiag.writers.words.task.sample_counts import sweep_words
-from qdiag.writers.words.untried import untried_findings
 
 _ROWS = 8
 _PART_WORDS = {"both": "quantizers", "weights": "weight quantizer", "activations": "activation quantizer"}

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from qdiag.core.listed import listed
 from qdiag.core.printable import printable
-from qdiag.writers.words.layers import shorten
+from qdiag.reading.words.layers import shorten
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from matplotlib.lines import Line2D
 
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.measures.task import Criterion
+from qdiag.reading.words.layers import other_widths_words
+from qdiag.reading.words.task.figures import WEAKEST_SQNR, axis_label, float_level, level, noun, value_words
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import (
     empty_figure,
@@ -19,8 +21,6 @@ from qdiag.writers.plots.drawing.frame import (
     short_label,
     title,
 )
-from qdiag.writers.words.layers import other_widths_words
-from qdiag.writers.words.task.figures import WEAKEST_SQNR, axis_label, float_level, level, noun, value_words
 
 
 def bits_figure(diagnosis: Diagnosis) -> Figure:

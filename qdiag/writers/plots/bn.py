@@ -9,11 +9,11 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.reading.words.bn import cost_sentence, costliest
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import legend_below, new_figure, plain, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
-from qdiag.writers.words.bn import cost_sentence, costliest
-from qdiag.writers.words.layers import shorten
 
 _GAIN = r"gain  $|\gamma|\,/\,\sqrt{\sigma^2 + \epsilon}$"
 _LEAST_COST_BITS = 1.0

@@ -11,9 +11,9 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import WeightFacts
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, SKY, VERMILION
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, title
-from qdiag.writers.words.layers import shorten
 
 _LOG_FROM = 20.0
 """Widest over median channel from which on the axis is logarithmic to both sides of zero."""

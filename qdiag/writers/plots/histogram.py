@@ -13,9 +13,9 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.ranges import PERCENTILES, TensorRange
 from qdiag.core.measures.records import OpRecord
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import BLUE, LIGHT_GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, log_scale, new_figure, plain, title
-from qdiag.writers.words.layers import shorten
 
 _LOW, _HIGH = (PERCENTILES.index(p) for p in (0.1, 99.9))
 _STEPS_DRAWN = 512

@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.records import LOSSES, OpRecord
+from qdiag.reading.words.task.sample_counts import losses_on
 from qdiag.writers.plots.drawing.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from qdiag.writers.plots.drawing.frame import (
     empty_figure,
@@ -21,7 +22,6 @@ from qdiag.writers.plots.drawing.frame import (
     title,
 )
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
-from qdiag.writers.words.task.sample_counts import losses_on
 
 _COLORS = (BLUE, ORANGE, VERMILION, SKY, PURPLE)
 

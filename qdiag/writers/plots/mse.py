@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qdiag.core.measures.measurement import Measurement
+from qdiag.reading.words.layer_row import layer_rows
 from qdiag.writers.plots.drawing.error_line import error_limits, error_line
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import (
@@ -19,7 +20,6 @@ from qdiag.writers.plots.drawing.frame import (
     title,
 )
 from qdiag.writers.plots.drawing.layer_axis import figure_width, float_ground, label_layers
-from qdiag.writers.words.layer_row import layer_rows
 
 
 def mse_figure(measurement: Measurement) -> Figure:

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.files.atomic import write_file
+from qdiag.reading.words.diagnosis_ranges import range_report_of
+from qdiag.reading.words.worst_layers import worst_layers
 from qdiag.writers.plots.bits import bits_figure
 from qdiag.writers.plots.bn import bn_figure
 from qdiag.writers.plots.channels import channels_figure
@@ -21,8 +23,6 @@ from qdiag.writers.plots.ranges import ranges_figure
 from qdiag.writers.plots.sensitivity import sensitivity_figure
 from qdiag.writers.plots.sqnr import sqnr_figure
 from qdiag.writers.plots.waterfall import waterfall_figure
-from qdiag.writers.words.diagnosis_ranges import range_report_of
-from qdiag.writers.words.worst_layers import worst_layers
 
 LAYERS_DRAWN = 8
 """Layers with pictures of their own: the worst ones."""

@@ -11,10 +11,10 @@ from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import legend_below, new_figure, plain, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
-from qdiag.writers.words.layers import shorten
 
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 

@@ -12,11 +12,11 @@ from matplotlib.patches import Patch
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task import loss_between
+from qdiag.reading.words.layers import shorten
+from qdiag.reading.words.task.figures import axis_label, change_unit, level, noun
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, short_label, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
-from qdiag.writers.words.layers import shorten
-from qdiag.writers.words.task.figures import axis_label, change_unit, level, noun
 
 _MARKED = 3
 _LEAST_SPAN = 2.0

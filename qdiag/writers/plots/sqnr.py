@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db
+from qdiag.reading.words.layer_row import LayerRow, layer_rows, weakest
+from qdiag.reading.words.layers import drop_common_prefix, shorten
+from qdiag.reading.words.numbers import with_unit
+from qdiag.reading.words.task.figures import WEAKEST_SQNR, from_to
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.layer_axis import figure_width, float_ground, label_layers
-from qdiag.writers.words.layer_row import LayerRow, layer_rows, weakest
-from qdiag.writers.words.layers import drop_common_prefix, shorten
-from qdiag.writers.words.numbers import with_unit
-from qdiag.writers.words.task.figures import WEAKEST_SQNR, from_to
 
 
 def sqnr_figure(measurement: Measurement) -> Figure:

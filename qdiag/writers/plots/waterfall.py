@@ -12,6 +12,9 @@ from matplotlib.patches import Patch
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Criterion, Interval
+from qdiag.reading.words.causes import repair_title, step_title
+from qdiag.reading.words.layers import shorten
+from qdiag.reading.words.task.figures import axis_label, change_words, float_level, level, value_words
 from qdiag.writers.plots.drawing.figure import BLUE, GREEN, GREY, LIGHT_GREY, VERMILION
 from qdiag.writers.plots.drawing.frame import (
     empty_figure,
@@ -22,9 +25,6 @@ from qdiag.writers.plots.drawing.frame import (
     short_label,
     title,
 )
-from qdiag.writers.words.causes import repair_title, step_title
-from qdiag.writers.words.layers import shorten
-from qdiag.writers.words.task.figures import axis_label, change_words, float_level, level, value_words
 
 _LABEL_WIDTH = 56
 

@@ -30,8 +30,8 @@ from qdiag.compare.diagnoses import compare_diagnoses
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.errors import QdiagError
 from qdiag.gate.judge import judge
+from qdiag.reading.words.diagnosis_ranges import range_report_of
 from qdiag.writers.json.diagnosis import diagnosis_to_json
-from qdiag.writers.words.diagnosis_ranges import range_report_of
 from tests.branch_reports import branch_report
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.fold_reports import fold_report

@@ -14,8 +14,8 @@ from qdiag.core.gate import GateCheck, GateResult
 
 LIBRARY = Path(__file__).parents[3] / "qdiag"
 COMMANDS = re.compile(r"\bqdiag [a-z]")
-"""Text that proposes a whole command may name its options; `writers/words` and the report make such text."""
-WRITE_COMMANDS = ("cli", "writers/words", "writers/markdown/report.py")
+"""Text that proposes a whole command may name its options; `reading/words` and the report make such text."""
+WRITE_COMMANDS = ("cli", "reading/words", "writers/markdown/report.py")
 
 
 def literals(path: Path) -> Iterator[tuple[int, str]]:

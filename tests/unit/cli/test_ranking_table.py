@@ -9,7 +9,7 @@ from rich.console import Console
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Interval
-from qdiag.writers.words.causes import commands
+from qdiag.reading.words.causes import commands
 from tests.diagnoses import diagnosis
 from tests.figures import metric, with_metrics
 from tests.other_tasks import judged_by_error, judged_by_sqnr

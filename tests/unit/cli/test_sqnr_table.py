@@ -13,7 +13,7 @@ from qdiag.core.measures.float_ops import FloatShare
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts, TaskChoice
-from qdiag.writers.words.layer_row import layer_rows
+from qdiag.reading.words.layer_row import layer_rows
 from tests.figures import classified
 from tests.measurements import many_records, measurement, small_records, sums
 

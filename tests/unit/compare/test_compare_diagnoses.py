@@ -12,8 +12,8 @@ from qdiag.core.measures.branches import BlockLayers
 from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.task_change import Change
 from qdiag.errors import ConfigError
+from qdiag.reading.words.compare import matching_words
 from qdiag.writers.plots.two_errors import compared_errors_figure
-from qdiag.writers.words.compare import matching_words
 from tests import diagnoses
 from tests.figures import metric, with_metrics
 from tests.measurements import sums

@@ -12,8 +12,8 @@ from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.config import load_scheme
 from qdiag.core.scheme import FormatName, LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.errors import ConfigError
+from qdiag.reading.words.layers import override_lines
 from qdiag.writers.json.measurement import from_json, to_json
-from qdiag.writers.words.layers import override_lines
 
 *_MOST, _LAST = get_args(FormatName)
 FORMATS = f"{', '.join(_MOST)} or {_LAST}"

@@ -5,7 +5,7 @@ import pytest
 from qdiag.config import load_scheme
 from qdiag.core.scheme import TensorChange, TensorScheme
 from qdiag.errors import ConfigError
-from qdiag.writers.words.layers import tensor_scheme_words
+from qdiag.reading.words.layers import tensor_scheme_words
 
 
 @pytest.mark.parametrize(

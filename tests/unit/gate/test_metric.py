@@ -16,8 +16,8 @@ from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
+from qdiag.reading.words.gate import check_sentence, check_title, harm_line, verdict_words
 from qdiag.simulate.task.means import mean_figure
-from qdiag.writers.words.gate import check_sentence, check_title, harm_line, verdict_words
 from tests.diagnoses import healthy_diagnosis
 from tests.figures import agreement, classified, harm, metric, top
 from tests.measurements import measurement

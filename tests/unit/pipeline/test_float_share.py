@@ -11,9 +11,9 @@ from torch import Tensor, nn
 import qdiag
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.measures.float_ops import FloatShare
+from qdiag.reading.words.float_ops import float_op_words, float_share_warning
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.float_ops import float_op_words, float_share_warning
 from tests.diagnoses import doubtful_diagnosis
 
 SEQUENCES = torch.randn(48, 10, 8, generator=torch.Generator().manual_seed(0))

@@ -18,13 +18,13 @@ from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
 from qdiag.pipeline.preparation.prepare import prepare
+from qdiag.reading.words.layers import tensor_scheme_words
 from qdiag.writers.csv.layers import layer_csv, range_csv
 from qdiag.writers.html.report import html_report
 from qdiag.writers.json.diagnosis import diagnosis_from_json, diagnosis_to_json
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import text as escaped
 from qdiag.writers.plots.pictures import report_pictures
-from qdiag.writers.words.layers import tensor_scheme_words
 
 IMAGES = torch.randn(24, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 HARSH = {"bnn": 0.0, "xnor": -20.0, "twn": 0.0, "log4": 5.0, "w2a2": 5.0}

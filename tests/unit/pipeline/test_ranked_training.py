@@ -24,10 +24,10 @@ from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
 from qdiag.pipeline.preparation.synthesize import synthesize_datasets
 from qdiag.pipeline.training.qat import QatOptions, train_model
 from qdiag.pipeline.training.ranked import RankedTraining, epoch_seconds, ranked_trainings
+from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.words.trials.training import training_lines
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json, read_diagnosis
-from qdiag.writers.words.commands.training import training_commands
-from qdiag.writers.words.trials.training import training_lines
 from tests.cases import SESSION
 from tests.unit.train.networks import learned, stripes
 

@@ -14,8 +14,8 @@ from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange, TensorSc
 from qdiag.errors import LoadError
 from qdiag.loaders.models.state_dict import load_weights
 from qdiag.pipeline.preparation.stored_ranges import with_stored_ranges
-from qdiag.writers.words.layers import override_lines
-from qdiag.writers.words.stored_ranges import stored_range_lines
+from qdiag.reading.words.layers import override_lines
+from qdiag.reading.words.stored_ranges import stored_range_lines
 from tests.networks.torch_ao import IMAGES, prepared, qconfig
 
 INT8 = load_preset("int8")

@@ -5,10 +5,10 @@ import pytest
 from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.core.causes.ranking import Ranking
 from qdiag.rank.rank import rank_causes
+from qdiag.reading.words.causes import headline
+from qdiag.reading.words.untried import untried_findings
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
-from qdiag.writers.words.causes import headline
-from qdiag.writers.words.untried import untried_findings
 from tests.unit.rank.shifted import GOOD, HARMFUL, finding, shift, shifted_case, unshift
 
 FAULT = "QD301"

@@ -12,10 +12,10 @@ from qdiag.rank.rank import rank_causes
 from qdiag.rank.suspects import Suspect
 from qdiag.rank.trials import run_trials
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps
+from qdiag.reading.words.causes import commands, headline
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.repairs.scheme.keep_float import KEEP_FLOAT
 from qdiag.simulate.case import Case
-from qdiag.writers.words.causes import commands, headline
 from tests.cases import assert_untouched, open_test_case, snapshot
 from tests.unit.rank.shifted import (
     GOOD,

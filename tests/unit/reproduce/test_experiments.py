@@ -10,11 +10,11 @@ from qdiag.cli.commands.training.reproduce import ExperimentName
 from qdiag.core.reproductions.drawings import Bars, Lines, Points
 from qdiag.core.reproductions.published import PUBLISHED
 from qdiag.core.reproductions.reproduction import Reproduction
+from qdiag.reading.words.reproductions import WORDS
+from qdiag.reading.words.reproductions.tables import expectation_rows, figure_columns
 from qdiag.reproduce.experiments import EXPERIMENTS, mobilenet, repvgg
 from qdiag.reproduce.run import RunRequest, run_experiment
 from qdiag.simulate.session import Session, open_session
-from qdiag.writers.words.reproductions import WORDS
-from qdiag.writers.words.reproductions.tables import expectation_rows, figure_columns
 from tests.unit.reproduce.sets import stripes
 
 

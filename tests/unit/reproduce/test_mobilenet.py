@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from qdiag.core.reproductions.reproduction import Reproduction
+from qdiag.reading.words.reproductions import WORDS
 from qdiag.reproduce.experiments.mobilenet import (
     MOBILENET,
     depthwise_gains,
@@ -16,7 +17,6 @@ from qdiag.reproduce.experiments.mobilenet import (
     repaired,
     start_depthwise,
 )
-from qdiag.writers.words.reproductions import WORDS
 from qdiag.zoo import build
 from tests.unit.reproduce.sets import result_of
 

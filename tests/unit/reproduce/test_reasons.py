@@ -7,12 +7,12 @@ import pytest
 from qdiag.core.reproductions.expectations import Expectation, Judged, judge
 from qdiag.core.reproductions.reproduction import Reproduction
 from qdiag.core.reproductions.seeds import Curve, Measured, Place, SeedResult
+from qdiag.reading.words.reproductions.sentences import reason_words
 from qdiag.reproduce.experiments import EXPERIMENTS
 from qdiag.reproduce.experiments.bnn import float_percent
 from qdiag.reproduce.reasons import spread, unfinished
 from qdiag.reproduce.run import RunRequest, run_experiment
 from qdiag.simulate.session import open_session
-from qdiag.writers.words.reproductions.sentences import reason_words
 from qdiag.zoo import build
 from tests.unit.reproduce.sets import SMALL, stripes
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from qdiag.reading.words.reproductions import WORDS
+from qdiag.reading.words.reproductions.sentences import reason_words
 from qdiag.reproduce.experiments.repvgg import (
     REPVGG,
     SETTINGS,
@@ -19,8 +21,6 @@ from qdiag.reproduce.experiments.repvgg import (
     scheme,
 )
 from qdiag.simulate.session import open_session
-from qdiag.writers.words.reproductions import WORDS
-from qdiag.writers.words.reproductions.sentences import reason_words
 from qdiag.zoo import build
 from tests.unit.reproduce.sets import lab_of, result_of, stripes
 

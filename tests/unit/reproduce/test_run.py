@@ -13,6 +13,7 @@ from qdiag.core.reproductions.reproduction import Reproduction
 from qdiag.core.reproductions.seeds import Place, SeedResult
 from qdiag.errors import ConfigError
 from qdiag.files.cache_folder import FolderCache
+from qdiag.reading.words.reproductions.sentences import command_words, reason_words, run_lines
 from qdiag.reproduce import run as run_module
 from qdiag.reproduce.lab import Lab
 from qdiag.reproduce.probe import Probe
@@ -22,7 +23,6 @@ from qdiag.train.plain import loop as loop_module
 from qdiag.train.plain.loop import PlainLoop
 from qdiag.train.plain.settings import PlainSettings
 from qdiag.train.settings import TrainingSettings
-from qdiag.writers.words.reproductions.sentences import command_words, reason_words, run_lines
 from tests.unit.reproduce.sets import SMALL, Rows, stripes
 
 

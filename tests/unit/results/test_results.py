@@ -15,7 +15,7 @@ from torch import nn
 import qdiag
 from qdiag.core.gate import GateResult
 from qdiag.errors import ConfigError, DataError
-from qdiag.writers.words.causes import headline
+from qdiag.reading.words.causes import headline
 from tests.diagnoses import diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.foreign import hostile
 from tests.measurements import measurement, range_report

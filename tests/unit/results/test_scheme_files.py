@@ -12,11 +12,11 @@ from qdiag.cli.tables.ranking import print_ranking
 from qdiag.config import load_scheme
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.scheme import QuantScheme
+from qdiag.reading.words.causes import commands, way_around_commands
+from qdiag.reading.words.commands.repairing import plan_settings
 from qdiag.results.scheme_files import scheme_texts, write_scheme_files
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.causes import commands, way_around_commands
-from qdiag.writers.words.commands.repairing import plan_settings
 from tests.diagnoses import diagnosis, healthy_diagnosis
 
 

@@ -7,8 +7,8 @@ from torch import nn
 from qdiag.config import load_scheme, preset_names
 from qdiag.core.formats.integers import integer_layers
 from qdiag.core.scheme import QuantScheme
+from qdiag.reading.words.layers import arithmetic_words
 from qdiag.simulate.passes.weights import simulated_weights
-from qdiag.writers.words.layers import arithmetic_words
 from tests.cases import open_test_case
 
 IMAGES = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(2))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 import qdiag
-from qdiag.writers.words.layers import op_words
+from qdiag.reading.words.layers import op_words
 
 
 class Halves(nn.Module):

@@ -8,11 +8,11 @@ import pytest
 
 from qdiag.core.measures.bn import BatchNormAudit, RangeCost
 from qdiag.errors import LoadError
+from qdiag.reading.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from qdiag.writers.csv.bn import bn_csv
 from qdiag.writers.json.results import result_to_json
 from qdiag.writers.plots.bn import bn_figure
 from qdiag.writers.plots.drawing.figure import figure_bytes
-from qdiag.writers.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from tests.audits import bn_audit
 from tests.stored import read_back
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.measures.branches import BranchBlock, Condition
-from qdiag.writers.words.branches.advice import advice_sentences
-from qdiag.writers.words.branches.verdicts import block_sentences, headline, verdict_words
+from qdiag.reading.words.branches.advice import advice_sentences
+from qdiag.reading.words.branches.verdicts import block_sentences, headline, verdict_words
 from tests.branch_reports import branch_report
 from tests.measurements import sums
 

@@ -19,9 +19,7 @@ from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
-from qdiag.writers.html.report import html_report
-from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.causes import (
+from qdiag.reading.words.causes import (
     best_trial,
     cause_line,
     commands,
@@ -31,10 +29,12 @@ from qdiag.writers.words.causes import (
     state_of,
     way_around_commands,
 )
-from qdiag.writers.words.commands.repairing import scheme_words
-from qdiag.writers.words.gate import harm_line
-from qdiag.writers.words.task.choice import PROXY
-from qdiag.writers.words.task.harm import measured_harm_words
+from qdiag.reading.words.commands.repairing import scheme_words
+from qdiag.reading.words.gate import harm_line
+from qdiag.reading.words.task.choice import PROXY
+from qdiag.reading.words.task.harm import measured_harm_words
+from qdiag.writers.html.report import html_report
+from qdiag.writers.markdown.report import markdown_report
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,

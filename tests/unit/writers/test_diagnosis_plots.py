@@ -234,8 +234,8 @@ def test_a_settled_figure_has_its_axes_where_matplotlib_puts_them() -> None:
 
 
 def test_weights_without_percentiles_are_drawn_by_their_ends() -> None:
+    from qdiag.reading.words.diagnosis_ranges import range_report_of
     from qdiag.writers.plots.ranges import ranges_figure
-    from qdiag.writers.words.diagnosis_ranges import range_report_of
 
     assert "weights, min to max" in legend_labels(ranges_figure(range_report_of(diagnosis())))
     assert "weights, 0.1 % to 99.9 %" in legend_labels(ranges_figure(range_report()))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qdiag.core.causes.findings import Evidence
-from qdiag.writers.words.evidence import TERMS, evidence_words
+from qdiag.reading.words.evidence import TERMS, evidence_words
 
 ROOT = Path(__file__).parents[3] / "qdiag"
 NAMES = sorted(
@@ -22,7 +22,7 @@ NAMES = sorted(
 def test_every_figure_of_a_detector_or_a_repair_has_a_term() -> None:
     assert len(NAMES) > 60
     missing = [name for name in NAMES if name not in TERMS and name.removesuffix("_db") not in TERMS]
-    assert not missing, f"give them terms in qdiag/writers/words/evidence.py: {missing}"
+    assert not missing, f"give them terms in qdiag/reading/words/evidence.py: {missing}"
 
 
 def test_no_term_is_kept_for_a_figure_that_is_gone() -> None:

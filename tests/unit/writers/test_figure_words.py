@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.measures.task import UNDEFINED, Criterion, Figure, Interval, PairedCounts, TaskChoice, TaskResult
-from qdiag.writers.words.task.choice import counts_no_answers, judged_words, next_step_words
-from qdiag.writers.words.task.figures import axis_label, figure_words, gain_words, level, recovery_words, score_words
+from qdiag.reading.words.task.choice import counts_no_answers, judged_words, next_step_words
+from qdiag.reading.words.task.figures import axis_label, figure_words, gain_words, level, recovery_words, score_words
 from tests.diagnoses import diagnosis
 from tests.figures import agreement, metric, top, with_metrics
 from tests.other_tasks import ERROR, judged_by_error, judged_by_sqnr

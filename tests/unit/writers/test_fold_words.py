@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.measures.folding import BatchNormFold, ClampSite, FoldReport, OutputDelta
-from qdiag.writers.words.folding.batchnorms import delta_sentence, headline, kept_sentences, side_words
-from qdiag.writers.words.folding.clamps import bounds_words, clamp_sentences
+from qdiag.reading.words.folding.batchnorms import delta_sentence, headline, kept_sentences, side_words
+from qdiag.reading.words.folding.clamps import bounds_words, clamp_sentences
 from tests.fold_reports import NEITHER, fold_report
 
 FOLDED, KEPT = fold_report().folded[0], fold_report().kept[0]

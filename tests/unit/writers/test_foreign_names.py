@@ -20,6 +20,9 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateResult
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.judge import judge
+from qdiag.reading.words.commands.repairing import commands
+from qdiag.reading.words.commands.shell import quoted
+from qdiag.reading.words.diagnosis_ranges import range_report_of
 from qdiag.writers.ci.github_actions import annotations
 from qdiag.writers.ci.junit import gate_junit
 from qdiag.writers.ci.sarif import gate_sarif
@@ -38,9 +41,6 @@ from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink, fenced
 from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
 from qdiag.writers.plots.pictures import report_pictures
-from qdiag.writers.words.commands.repairing import commands
-from qdiag.writers.words.commands.shell import quoted
-from qdiag.writers.words.diagnosis_ranges import range_report_of
 from tests.branch_reports import branch_report
 from tests.diagnoses import batchnorms, diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 from tests.fold_reports import fold_report

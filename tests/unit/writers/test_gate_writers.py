@@ -13,6 +13,7 @@ import pytest
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
 from qdiag.errors import LoadError
 from qdiag.gate.baseline import make_baseline
+from qdiag.reading.words.gate import RULE_HELP, RULE_TITLES
 from qdiag.writers.ci.github_actions import ANNOTATIONS_AT_MOST, annotations
 from qdiag.writers.ci.junit import gate_junit
 from qdiag.writers.ci.sarif import gate_sarif
@@ -20,7 +21,6 @@ from qdiag.writers.json.baseline import baseline_to_json, read_baseline
 from qdiag.writers.json.gate import gate_to_json
 from qdiag.writers.markdown.gate import COMMENT_BYTES_AT_MOST, SUMMARY_BYTES_AT_MOST, append_summary, gate_markdown
 from qdiag.writers.markdown.github_text import code, plain, within
-from qdiag.writers.words.gate import RULE_HELP, RULE_TITLES
 from tests.diagnoses import awkward_diagnosis, diagnosis
 from tests.gates import ALL, evidence, failed, passed, undecided, unjudged
 

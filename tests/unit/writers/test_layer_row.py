@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.writers.words.layer_row import layer_rows, weakest, worst_first
+from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
 from tests.measurements import awkward_measurement, small_records, sums
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, PreprocessingTrial
 from qdiag.core.measures.task import PairedCounts
-from qdiag.writers.words.preprocessing import preprocessing_command, preprocessing_warning
+from qdiag.reading.words.preprocessing import preprocessing_command, preprocessing_warning
 from tests.diagnoses import diagnosis, doubtful_diagnosis
 
 OFF, FITS = NormInput("bn1", 16, 1.099, 0.265), NormInput("bn1", 16, 0.1, 1.0)

@@ -17,11 +17,11 @@ from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.ranges import ChannelRanges, Histogram
 from qdiag.core.measures.task import Interval
 from qdiag.core.printable import printable
+from qdiag.reading.words.causes import commands
 from qdiag.writers.html.filters import amount, figure, short, signed, unbroken
 from qdiag.writers.html.payload import run_payload, short_number
 from qdiag.writers.html.report import html_report
 from qdiag.writers.html.view import run_view
-from qdiag.writers.words.causes import commands
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,

@@ -7,10 +7,10 @@ from qdiag.core.causes.harm import harm_of
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputRecord
+from qdiag.reading.words.causes import headline
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink, code, codes, section, table, text
-from qdiag.writers.words.causes import headline
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,

@@ -4,7 +4,7 @@ import pytest
 
 from qdiag.core.contradictions import contradictions
 from qdiag.core.measures.size import NetworkBytes, NetworkSize
-from qdiag.writers.words.size import byte_words, size_rows, size_words
+from qdiag.reading.words.size import byte_words, size_rows, size_words
 
 SIZE = NetworkSize(NetworkBytes(1_710_400, 0, 301_056), NetworkBytes(430_000, 3_480, 75_264))
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from qdiag.config import load_preset, load_scheme
-from qdiag.writers.words.layers import arithmetic_words, drop_common_prefix, op_words, shorten, tensor_scheme_words
+from qdiag.reading.words.layers import arithmetic_words, drop_common_prefix, op_words, shorten, tensor_scheme_words
 from tests.measurements import layer, small_records
 
 

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from qdiag.cli.console import stdout_console
 from qdiag.config import DEFAULT_PRESET, load_preset, preset_names, presets_folder
-from qdiag.writers.words.layers import arithmetic_words, override_lines, tensor_scheme_words
+from qdiag.reading.words.layers import arithmetic_words, override_lines, tensor_scheme_words
 
 
 def schemes() -> None:

@@ -90,8 +90,8 @@ def report(
 
     found = write_scheme_files(read_diagnosis(diagnosis), output)
     earlier = read_diagnosis(before) if before is not None else None
+    from qdiag.reading.words.causes import headline
     from qdiag.writers.report_dir import REPORT_PARTS, write_report
-    from qdiag.writers.words.causes import headline
 
     wanted = {part.value for part in format_} if format_ else set(REPORT_PARTS)
     if _is_drawn_in_place(diagnosis, output):  # it lies there already, and a run does not write over what it reads

@@ -10,7 +10,7 @@ from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.options.common import DebugOption, QuietOption
 from qdiag.cli.options.roles import Reads, result_files
 from qdiag.errors import ConfigError, LoadError
-from qdiag.writers.words.commands.shell import as_argument, command_line
+from qdiag.reading.words.commands.shell import as_argument, command_line
 
 VIEW_EPILOG = """
 [bold]Examples[/]

@@ -6,8 +6,8 @@ from rich.text import Text
 
 from qdiag.cli.tables.sqnr_header import header_grid
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.words.deployed.edits import edit_lines
-from qdiag.writers.words.deployed.run import run_lines
+from qdiag.reading.words.deployed.edits import edit_lines
+from qdiag.reading.words.deployed.run import run_lines
 
 
 def print_file(console: Console, diagnosis: Diagnosis) -> None:

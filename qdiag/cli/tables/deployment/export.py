@@ -19,8 +19,8 @@ from qdiag.core.causes.repair import RepairStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.export import ExportReport
-from qdiag.writers.words.deployed.operations import float_words, integer_words
-from qdiag.writers.words.numbers import count_noun
+from qdiag.reading.words.deployed.operations import float_words, integer_words
+from qdiag.reading.words.numbers import count_noun
 
 _LAYERS_AT_MOST = 3
 

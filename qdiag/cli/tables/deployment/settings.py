@@ -7,7 +7,7 @@ from qdiag.cli.tables.deployment.export import repair_lines
 from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, scheme_lines
 from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.settings import SettingsReport
-from qdiag.writers.words.numbers import count_noun
+from qdiag.reading.words.numbers import count_noun
 
 _NAMES_AT_MOST = 12
 

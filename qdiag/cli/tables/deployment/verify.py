@@ -16,8 +16,8 @@ from qdiag.cli.tables.sqnr_header import (
     size_lines,
 )
 from qdiag.core.measures.deployed.verification import LayerAgreement, Verification
-from qdiag.writers.words.deployed.operations import float_words, integer_words
-from qdiag.writers.words.deployed.verification import (
+from qdiag.reading.words.deployed.operations import float_words, integer_words
+from qdiag.reading.words.deployed.verification import (
     breach_words,
     harm_words,
     integer_agreement,

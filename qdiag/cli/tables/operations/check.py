@@ -18,8 +18,8 @@ from qdiag.cli.tables.sqnr_header import (
 )
 from qdiag.core.listed import listed
 from qdiag.core.measures.operations.model_check import ModelCheck, OperationCount, TensorForm
-from qdiag.writers.words.numbers import significant
-from qdiag.writers.words.operations.model_check import form_words, next_words, task_words, verdict_words
+from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.operations.model_check import form_words, next_words, task_words, verdict_words
 
 _FUSED_SHOWN = 3
 

@@ -10,9 +10,9 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines, size_lines
 from qdiag.cli.tables.training.refit import refit_figures, refit_lines
 from qdiag.core.causes.training import EpochRecord, ModelTraining
-from qdiag.writers.words.numbers import count_noun
-from qdiag.writers.words.task.figures import from_to, value_words
-from qdiag.writers.words.trials.training import minutes_words
+from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.words.task.figures import from_to, value_words
+from qdiag.reading.words.trials.training import minutes_words
 
 
 def print_training(console: Console, training: ModelTraining) -> None:

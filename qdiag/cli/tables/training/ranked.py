@@ -5,8 +5,8 @@ from rich.text import Text
 
 from qdiag.cli.console import print_commands
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.writers.words.commands.training import training_commands
-from qdiag.writers.words.trials.training import training_lines
+from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.words.trials.training import training_lines
 
 
 def print_trainings(console: Console, diagnosis: Diagnosis) -> None:

@@ -9,8 +9,8 @@ from qdiag.cli.tables.sqnr_header import Lines
 from qdiag.core.causes.refit import SeparableRefit
 from qdiag.core.causes.training import ModelTraining
 from qdiag.core.measures.task import Criterion, TaskResult
-from qdiag.writers.words.numbers import count_noun, with_unit
-from qdiag.writers.words.task.figures import value_words
+from qdiag.reading.words.numbers import count_noun, with_unit
+from qdiag.reading.words.task.figures import value_words
 
 
 def refit_lines(refit: SeparableRefit) -> Lines:

@@ -7,8 +7,8 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid
 from qdiag.core.reproductions.expectations import Outcome
 from qdiag.core.reproductions.reproduction import Reproduction
-from qdiag.writers.words.reproductions.sentences import command_words, headline, run_lines
-from qdiag.writers.words.reproductions.tables import FigureColumn, expectation_rows, figure_columns, row_titles
+from qdiag.reading.words.reproductions.sentences import command_words, headline, run_lines
+from qdiag.reading.words.reproductions.tables import FigureColumn, expectation_rows, figure_columns, row_titles
 
 _STYLES: dict[Outcome, str] = {"holds": "green", "fails": "red", "undecided": "yellow"}
 

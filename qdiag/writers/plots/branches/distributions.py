@@ -11,11 +11,11 @@ from matplotlib.patches import Patch
 
 from qdiag.core.measures.branches import BranchBlock, BranchesReport
 from qdiag.core.measures.ranges import TensorRange
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.branches.gains import COLORS, KIND_WORDS
 from qdiag.writers.plots.drawing.figure import GREY
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
-from qdiag.writers.words.layers import shorten
 
 _HALF_WIDTH = 0.45
 _LEAST_SHARE = 0.04

@@ -5,8 +5,8 @@ import math
 from matplotlib.figure import Figure
 
 from qdiag.core.measures.branches import BranchesReport
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.two_errors import two_errors_figure
-from qdiag.writers.words.layers import shorten
 
 
 def fusion_error_figure(report: BranchesReport) -> Figure:

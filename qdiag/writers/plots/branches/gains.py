@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qdiag.core.measures.branches import BranchBlock, BranchesReport, BranchKind
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import BLUE, GREEN, ORANGE, PURPLE, VERMILION
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, log_scale, new_figure, plain, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
-from qdiag.writers.words.layers import shorten
 
 COLORS: dict[BranchKind, str] = {
     "kxk": BLUE,

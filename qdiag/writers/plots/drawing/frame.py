@@ -9,8 +9,8 @@ from matplotlib.legend import Legend
 from matplotlib.ticker import NullFormatter
 
 from qdiag.core.measures.measurement import Measurement
+from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import GREY, LIGHT_GREY
-from qdiag.writers.words.layers import shorten
 
 
 def new_figure(width: float, height: float) -> Figure:

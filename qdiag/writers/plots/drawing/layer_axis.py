@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from qdiag.reading.words.layer_row import LayerRow
+from qdiag.reading.words.layers import drop_common_prefix, shorten
 from qdiag.writers.plots.drawing.figure import LIGHT_GREY
-from qdiag.writers.words.layer_row import LayerRow
-from qdiag.writers.words.layers import drop_common_prefix, shorten
 
 _LABELS_AT_MOST = 80
 _LABEL_WIDTH = 26

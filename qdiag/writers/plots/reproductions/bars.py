@@ -9,9 +9,9 @@ from matplotlib.patches import Patch
 
 from qdiag.core.reproductions.drawings import Bars
 from qdiag.core.reproductions.reproduction import Reproduction
+from qdiag.reading.words.reproductions.sentences import words_of
 from qdiag.writers.plots.drawing.figure import BLUE, GREEN, ORANGE, PURPLE, SKY
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, title
-from qdiag.writers.words.reproductions.sentences import words_of
 
 _COLORS = (BLUE, ORANGE, GREEN, SKY, PURPLE)
 _WIDTH = 0.8

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from qdiag.core.reproductions.drawings import Lines
 from qdiag.core.reproductions.reproduction import Reproduction
 from qdiag.core.reproductions.seeds import Curve
+from qdiag.reading.words.reproductions.sentences import words_of
 from qdiag.writers.plots.drawing.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
-from qdiag.writers.words.reproductions.sentences import words_of
 
 _COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY)
 

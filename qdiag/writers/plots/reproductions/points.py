@@ -8,9 +8,9 @@ from matplotlib.lines import Line2D
 
 from qdiag.core.reproductions.drawings import Points
 from qdiag.core.reproductions.reproduction import Reproduction
+from qdiag.reading.words.reproductions.sentences import words_of
 from qdiag.writers.plots.drawing.figure import BLUE, GREY
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, title
-from qdiag.writers.words.reproductions.sentences import words_of
 
 
 def points_figure(result: Reproduction, drawing: Points) -> Figure:

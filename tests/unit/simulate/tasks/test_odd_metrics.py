@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 import qdiag
 from qdiag.errors import ConfigError, DataError
+from qdiag.reading.words.causes import headline
 from qdiag.simulate.task.user import MetricRequest, user_task
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
-from qdiag.writers.words.causes import headline
 
 X = torch.randn(24, 6, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(24) % 3

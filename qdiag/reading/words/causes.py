@@ -1,0 +1,237 @@
+"""Sentences about causes and repairs, the same in tables, reports and pictures."""
+
+import math
+
+from qdiag.core.causes.best_trial import best_trial, proposed_trial
+from qdiag.core.causes.codes import CODES, code_of
+from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
+from qdiag.core.causes.ranking import HarmState, RankedCause, Ranking, Trial, WaterfallStep
+from qdiag.core.causes.repair_traits import repair_title
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.listed import listed
+from qdiag.core.measures.measurement import OutputRecord, weakest_output
+from qdiag.reading.words.commands.repairing import commands, ranking_of, way_around_commands
+from qdiag.reading.words.float_ops import reservation_words
+from qdiag.reading.words.numbers import SILENT, count_noun
+from qdiag.reading.words.task.afterwards import leaves_harm
+from qdiag.reading.words.task.choice import PROXY
+from qdiag.reading.words.task.figures import (
+    bounds_words,
+    change_words,
+    from_to,
+    gain_words,
+    loss_words,
+    recovery_words,
+    score_words,
+    trial_criterion,
+    value_words,
+)
+from qdiag.reading.words.task.harm import LOST_OUTPUT, RESERVED, state_words
+from qdiag.reading.words.task.loss_source import loss_source_words
+from qdiag.reading.words.trials.own_layers import credited_words
+
+__all__ = [
+    "VERDICT_WORDS",
+    "best_trial",
+    "cause_line",
+    "cause_title",
+    "commands",
+    "diagnosis_state_words",
+    "harm_words",
+    "headline",
+    "repair_title",
+    "score_words",
+    "state_of",
+    "step_title",
+    "trial_title",
+    "way_around_commands",
+]
+
+VERDICT_WORDS = {
+    "cause": "cause",
+    "fused": "a cause once fused",
+    "harmless": "harmless here",
+    "undecided": "undecided",
+    "untested": "not tested",
+}
+"""Of `RankedCause.verdict`."""
+
+_CODES = {code.code for code in CODES}
+
+
+def headline(source: Diagnosis | Ranking) -> str:
+    """The verdict in one to three sentences: what quantization costs, why, and what repairing that gives back."""
+    ranking = ranking_of(source)
+    harm, cost = ranking.harm, harm_words(ranking)
+    limit = loss_words(harm.criterion, harm.limit)
+    lost = lost_outputs(ranking.before)
+    reservation = reservation_words(source.measurement) if isinstance(source, Diagnosis) else ""
+    if harm.verdict == "healthy" and lost:
+        left = listed([f"{_at(o)} has {loss_words(None, o.weakest_sqnr_db)} of SQNR left" for o in lost], 3)
+        proxy = loss_words(None, SQNR_LIMIT_DB)
+        return f"{_capital(cost)}, within the limit of {limit}. But {left}, below {proxy}, {PROXY}."
+    if harm.verdict == "healthy":
+        found = "Nothing to repair" if harm.state == "healthy" else "Nothing found, and too few samples to be sure"
+        if reservation:
+            found = f"Nothing found, with a reservation: {reservation}" + (
+                "" if harm.state == "healthy" else ", and the samples are too few to be sure"
+            )
+            found, cost = f"{found}.", _capital(cost)
+        else:
+            found = f"{found}:"
+        if harm.criterion is None:
+            return f"{found} {cost}, above the limit of {limit}, {PROXY}."
+        return f"{found} {cost}, within the limit of {limit}."
+    if harm.verdict == "undecided" and math.isnan(harm.value):
+        return f"Nothing to judge by: {cost}."
+    if harm.verdict == "undecided":
+        return f"Too few samples to tell: {cost}; the limit is {limit}."
+    sentence = _capital(cost)
+    if harm.criterion is None and not math.isnan(harm.value):
+        sentence += f", below the limit of {limit}, {PROXY}"
+    why = _cause_sentence(ranking) if ranking.claimed else f"{_without_cause(ranking)}."
+    where = loss_source_words(source.sensitivity) if isinstance(source, Diagnosis) else ""
+    return f"{sentence}. {why} {where}".rstrip()
+
+
+def state_of(diagnosis: Diagnosis) -> HarmState:
+    """`healthy` only where no output is lost either, and nothing says that another network will run."""
+    ranking = diagnosis.ranking
+    is_doubtful = lost_outputs(ranking.before) or reservation_words(diagnosis.measurement)
+    return "unsure" if ranking.harm.verdict == "healthy" and is_doubtful else ranking.harm.state
+
+
+def diagnosis_state_words(diagnosis: Diagnosis) -> str:
+    """`state_words`, which knows of a lost output and of reservations too."""
+    ranking = diagnosis.ranking
+    if ranking.harm.verdict == "healthy" and lost_outputs(ranking.before):
+        return LOST_OUTPUT
+    if ranking.harm.state == "healthy" and reservation_words(diagnosis.measurement):
+        return RESERVED
+    return state_words(ranking.harm)
+
+
+def _without_cause(ranking: Ranking) -> str:
+    """Repairs may help although no finding asks for them, or none of them alone beats its placebo."""
+    if ranking.waterfall and ranking.regained > 0.0:
+        return f"No fault is proved to be the cause; {_together(ranking)}"
+    tried = any(trial.after is not None for cause in ranking.causes for trial in cause.trials)
+    if not tried:
+        return "No cause was found"
+    does = "; another scheme below does" if any(trial.helps for trial in ranking.ways_around) else ""
+    return f"No repair that was tried gives a part of it back beyond noise{does}"
+
+
+def _together(ranking: Ranking) -> str:
+    """`the repairs below together give back 34.2 pp`."""
+    back = change_words(ranking.criterion, ranking.regained)
+    several = len(ranking.waterfall) > 1
+    return f"the {'repairs below together give' if several else 'repair below gives'} back {back}"
+
+
+def _unknown_cost(ranking: Ranking) -> str:
+    """Why nothing can be said: `what quantization costs is not known: mAP of the float network is not a number`."""
+    criterion = ranking.harm.criterion
+    if ranking.before.is_silent:
+        return f"what quantization costs is not known: {SILENT}"
+    judged = ranking.before.task.figure(criterion.name) if criterion is not None else None
+    if judged is None or (ranking.harm.verdict != "harmed" and not math.isnan(judged.reference)):
+        return "what quantization costs is not known"
+    if math.isnan(judged.reference):
+        return f"what quantization costs is not known: {judged.criterion.name} of the float network is not a number"
+    before = value_words(judged.criterion, judged.reference)
+    return f"quantization makes {judged.criterion.name} NaN, which is not a number (float: {before})"
+
+
+def harm_words(ranking: Ranking) -> str:
+    """`quantization costs 67.4 pp of top-1 (76.4 % → 9.0 %; 95 %: 63.0 to 71.3)`; an error rises instead."""
+    harm, criterion = ranking.harm, ranking.harm.criterion
+    if math.isnan(harm.value):
+        return _unknown_cost(ranking)
+    bounds = bounds_words(criterion, harm.interval)
+    inside = f" ({bounds})" if bounds else ""
+    size = loss_words(criterion, abs(harm.value))
+    if criterion is None:
+        where = weakest_output(ranking.before.outputs)
+        at = _at(where, is_only=len(ranking.before.outputs) == 1) if where is not None else "the output"
+        return f"quantization leaves {loss_words(None, harm.value)} of SQNR at {at}{inside}"
+    judged = ranking.before.task.figure(criterion.name)
+    if criterion.is_against_float and judged is not None and judged.counts is not None:
+        return f"quantization changes the answer of {size} of the samples{inside}"
+    name = f"{criterion.name} with the float network" if criterion.is_against_float else criterion.name
+    is_better = harm.value < 0.0
+    if is_better and bounds:  # the interval is of the loss, which a reader of an improvement must be told
+        bounds = f"{'drop' if criterion.higher_is_better else 'rise'}, {bounds}"
+    parts = [*([from_to(judged)] if judged is not None else []), *([bounds] if bounds else [])]
+    inside = f" ({'; '.join(parts)})" if parts else ""
+    if criterion.higher_is_better and not is_better:
+        return f"quantization costs {size} of {name}{inside}"
+    return f"quantization {'raises' if is_better == criterion.higher_is_better else 'lowers'} {name} by {size}{inside}"
+
+
+def _at(output: OutputRecord, *, is_only: bool = False) -> str:
+    """`branch sigmoid of output boxes`, or the output as a whole."""
+    name = "the output" if is_only else f"output {output.name}"
+    return f"{output.weakest.name} of {name}" if output.weakest else name
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"
+
+
+def _cause_sentence(ranking: Ranking) -> str:
+    claimed = ranking.claimed
+    first = claimed[0]
+    words = f"Cause: {cause_title(first.code)}, in {count_noun(len(first.layers), 'layer')}; {_proof(ranking, first)}"
+    more = len(claimed) - 1
+    return f"{words}." + (f" {count_noun(more, 'more cause')} below." if more else "")
+
+
+def _proof(ranking: Ranking, cause: RankedCause) -> str:
+    """What showed that it is a cause: its repair alone, a change of scheme, or several repairs together."""
+    trial = proposed_trial(ranking, cause)
+    if trial is None or trial.recovery is None or not trial.is_claim:
+        alone = "repaired alone, that gives back nothing beyond noise"
+        return f"{alone}; {_together(ranking)}" if ranking.waterfall else alone
+    back = gain_words(trial.recovery, trial_criterion(trial))
+    if trial.keeps_scheme:
+        return f"repaired alone, that gives back {back}"
+    change = f"{repair_title(trial.repair)}: that gives back {back}"
+    if ranking.waterfall and ranking.regained > 0.0:
+        there = "of what was tried there alone, only a change of scheme helps"
+        return f"{there}, {change}. Within the scheme, {_together(ranking)}"
+    left = ", and leaves the network harmed" if leaves_harm(trial.after) else ""
+    return f"only a change of scheme {'helps' if left else 'repairs it'}, {change}{left}"
+
+
+def cause_line(cause: RankedCause) -> str:
+    """One line: the fault, where, and what its best repair gave back, or why it is not claimed."""
+    head = f"{cause.code} {cause_title(cause.code)} ({listed(cause.layers)})"
+    trial = best_trial(cause)
+    if cause.verdict != "cause" or trial is None or trial.recovery is None:
+        return f"{head}: {VERDICT_WORDS[cause.verdict]}" + (f", {cause.reason}" if cause.reason else "")
+    criterion = trial_criterion(trial)
+    if trial.is_on_top:
+        return f"{head}: {repair_title(trial.repair)}, gives back {credited_words(trial, criterion)}"
+    if not trial.is_claim:  # alone it gave nothing: what proves it stands in the sequence
+        return f"{head}: {cause.reason}"
+    line = f"{head}: {trial_title(trial)}, gives back {recovery_words(trial.recovery, criterion)}"
+    if trial.placebo is not None:
+        line += f", its placebo {gain_words(trial.placebo.recovery, criterion)}"
+    return line
+
+
+def cause_title(code: str) -> str:
+    """A few words, lower case; the code itself when a newer version made it up."""
+    return code_of(code).title if code in _CODES else code
+
+
+def step_title(step: WaterfallStep) -> str:
+    """`QD301 dead BatchNorm channels ...`; a step that no finding asks for is one of the whole network."""
+    return f"{step.code} {cause_title(step.code)}" if step.code else "the whole network"
+
+
+def trial_title(trial: Trial) -> str:
+    """The repair, and that it was made in the fused network."""
+    title = repair_title(trial.repair)
+    return f"once fused: {title}" if trial.first else title
