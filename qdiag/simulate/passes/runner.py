@@ -17,6 +17,7 @@ from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError, SimulationError, first_line
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
 from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, is_lanes, join, pick
@@ -55,6 +56,8 @@ class LaneRunner(fx.Interpreter):
         }
         self._ways = {layer.name: self._ways_of(layer) for layer in graph.layers}
         self._plain: list[_Way] = [(lane.arithmetic or FAKE_QUANTIZED, None) for lane in lanes]
+        nodes = self.network.program.graph.nodes
+        self._paddings = {node.name: self._ways_to_pad(node) for node in nodes if padding_value(node)}
         self._sites = self._closing(graph.sites)
         self._constants = differing_constants(lanes)
         self._inputs: dict[str, Any] = {}
@@ -65,6 +68,14 @@ class LaneRunner(fx.Interpreter):
         weights = self.weights.get(layer.name, [None] * len(self._lanes))
         arithmetics = [lane.arithmetic or arithmetic_of(lane.plan, layer) for lane in self._lanes]
         return list(zip(arithmetics, weights, strict=True))
+
+    def _ways_to_pad(self, node: fx.Node) -> list["_Way"]:
+        """Of a node that pads with something else than zeros."""
+        found = [
+            lane.arithmetic or (padded_with_integer(lane.plan, lane.network.graph, node) if lane.plan else None)
+            for lane in self._lanes
+        ]
+        return [(one or FAKE_QUANTIZED, None) for one in found]
 
     def _closing(self, layers: Sequence[Layer]) -> dict[str, Site]:
         by_lane = [{layer.name: layer.clamp for layer in lane.network.graph.sites} for lane in self._lanes]
@@ -136,7 +147,8 @@ class LaneRunner(fx.Interpreter):
         if not data:
             return node.target(*args, **kwargs)  # type: ignore[operator]
         is_first = layer is not None and node.name == layer.nodes[0]
-        ways = self._ways[layer.name] if layer is not None and is_first else self._plain
+        plain = self._paddings.get(node.name, self._plain)
+        ways = self._ways[layer.name] if layer is not None and is_first else plain
         own = [() if weights is None else weights.identity for _, weights in ways]
         # all of them before any tensor is freed: another one may get its identity
         places = [

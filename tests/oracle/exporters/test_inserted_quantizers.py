@@ -10,6 +10,7 @@ import torch
 
 from qdiag.batches import Batch, Datasets
 from qdiag.config import load_preset
+from qdiag.core.graph import Layer
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CaptureError
 from qdiag.exporters.onnx.insert import insert_qdq
@@ -19,6 +20,10 @@ from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.pipeline.export.formats import QDQ_ONNX
 from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
+from qdiag.simulate.passes.lanes import SIMULATED
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.paired import paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from tests.networks.onnx_files import node, onnx_bytes, small_cnn
 
@@ -101,6 +106,27 @@ def test_the_file_computes_what_the_captured_graph_does(scheme: str, tmp_path: P
     assert operations.integer["QGemm"] == 1
     if scheme != "tensorrt-int8":
         assert [(one.op, one.name) for one in operations.floating] == [("ConvTranspose", "/up/ConvTranspose")]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_simulation_has_every_integer_of_the_file(signed: bool, tmp_path: Path) -> None:
+    """A constant for each channel, of shape (1, C, 1, 1), among them."""
+    int8 = load_preset("int8")
+    scheme = replace(int8, arithmetic="ort", activations=replace(int8.activations, signed=signed))
+    case = opened(network(), tmp_path, scheme).case
+    simulated: dict[str, Any] = {}
+
+    class Integers(LayerObserver):
+        def closed(self, layer: Layer, lanes: Any) -> None:
+            quantizer: Any = case.plan.layers[layer.name].output
+            if quantizer is not None:
+                simulated[layer.name] = quantizer.quantize(lanes.tensors[SIMULATED]).numpy()
+
+    LaneRunner(paired_lanes(case.network, case.plan), [Integers()]).run_batch(Batch((IMAGES,)))
+    deployed = integers(insert_qdq(network(), case.network, case.plan), is_optimized=True)
+    assert "/shift/Add" in deployed
+    for layer, values in deployed.items():
+        np.testing.assert_array_equal(values, simulated[layer].reshape(values.shape), err_msg=layer)
 
 
 def test_nothing_else_changes(tmp_path: Path) -> None:
