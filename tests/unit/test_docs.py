@@ -23,7 +23,12 @@ from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import read_diagnosis
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "reports" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "reports" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "reports" / "examples" / "demo"
 
@@ -150,7 +155,7 @@ def test_the_example_is_what_is_drawn_from_its_diagnosis() -> None:
 
 @pytest.fixture(scope="module")
 def diagnose_once() -> Callable[..., qdiag.Diagnosis]:
-    """As `qdiag.diagnose`; both examples ask for the same, which is computed once and compared."""
+    """As `qdiag.diagnose`; all examples ask for the same, which is computed once and compared."""
     made: list[tuple[Any, qdiag.Diagnosis]] = []
     diagnose = qdiag.diagnose
 
@@ -167,16 +172,17 @@ def diagnose_once() -> Callable[..., qdiag.Diagnosis]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/diagnose.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/diagnose.md", "docs/tutorial.md"])
 def test_the_python_example_prints_what_it_says(
     page: str,
     diagnose_once: Callable[..., qdiag.Diagnosis],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (block,) = code_blocks(ROOT / page, "python")
     said = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(tmp_path)  # no example needs a checkout
     monkeypatch.setattr(qdiag, "diagnose", diagnose_once)
     exec(compile(block, page, "exec"), {})
     captured = capsys.readouterr()
