@@ -29,11 +29,12 @@ class Demo(NamedTuple):
 def demo() -> Demo:
     """A network and its data wherever the package is installed, to try things on.
 
-    >>> import qdiag
-    >>> model, data, calibration = qdiag.demo()
-    >>> found = qdiag.measure(model, data, calibration=calibration, scheme="tf-uint8")
-    >>> round(found.task.judged.reference, 1), round(found.task.judged.simulated, 1)
-    (98.8, 10.0)
+    Examples:
+        >>> import qdiag
+        >>> model, data, calibration = qdiag.demo()
+        >>> found = qdiag.measure(model, data, calibration=calibration, scheme="tf-uint8")
+        >>> round(found.task.judged.reference, 1), round(found.task.judged.simulated, 1)
+        (98.8, 10.0)
     """
     found = open_datasets(DataRequest(str(demo_data_path()), preprocessing=preset(DEMO_PRESET)))
     measured = list(found.evaluation)

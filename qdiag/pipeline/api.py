@@ -52,11 +52,12 @@ def diagnose(
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
 
-    >>> import torch
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
-    >>> result = diagnose(net, torch.randn(8, 3, 16, 16), scheme="int8")
-    >>> result.ranking.harm.verdict, result.ranking.claimed
-    ('healthy', ())
+    Examples:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+        >>> result = diagnose(net, torch.randn(8, 3, 16, 16), scheme="int8")
+        >>> result.ranking.harm.verdict, result.ranking.claimed
+        ('healthy', ())
     """
     options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, is_exhaustive=exhaustive)
     request = request_of(task, output, metric)
@@ -110,11 +111,12 @@ def measure(
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
 
-    >>> import torch
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
-    >>> result = measure(net, torch.randn(8, 3, 16, 16), scheme="int8")
-    >>> [record.name for record in result.records]
-    ['input:input', '0']
+    Examples:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+        >>> result = measure(net, torch.randn(8, 3, 16, 16), scheme="int8")
+        >>> [record.name for record in result.records]
+        ['input:input', '0']
     """
     request = request_of(task, output, metric)
     with telling_hints(), open_session(device=device, progress=progress) as session, own_randomness():
