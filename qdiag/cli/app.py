@@ -14,6 +14,7 @@ from qdiag.cli.help_text import flowing
 from qdiag.cli.options.roles import guarded
 from qdiag.cli.plain_command import PlainCommand
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
+from qdiag.cli.waiting.clock import start_clock
 from qdiag.errors import QdiagError, WriteError, first_line
 
 EXIT_CANNOT_JUDGE = 2
@@ -104,6 +105,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
     What was done, but could not be printed, is not done: 2.
     """
+    start_clock(with_process=argv is None)
     with guarded_streams() as (out, _):
         code = _run(list(sys.argv[1:] if argv is None else argv))
         out.flush()

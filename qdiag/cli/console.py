@@ -1,26 +1,57 @@
 """Where words go: results to stdout, everything else to stderr."""
 
 import os
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.text import Span, Text
 
 from qdiag.cli.parameters import as_options
 from qdiag.cli.process import launched_rank
 from qdiag.core.printable import is_printable, printable
-from qdiag.core.progress import NoProgress
-from qdiag.core.progress import Progress as ProgressSink
-from qdiag.errors import ConfigError, QdiagError
+from qdiag.errors import QdiagError
 from qdiag.files.standard_output import results_stream
 
 _WIDTH_IN_FILES = 160
 """Columns when stdout is a file or a pipe, where nothing needs to be left out."""
+
+
+class Shown(Protocol):
+    """Something that is drawn at the end of the terminal, over and over."""
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_shown: list[Shown] = []
+
+
+def put_aside(drawn: Shown) -> None:
+    """From now on it is taken away while anything else is printed."""
+    _shown.append(drawn)
+
+
+def forget(drawn: Shown) -> None:
+    """It is not drawn any more."""
+    _shown[:] = [other for other in _shown if other is not drawn]
+
+
+@contextmanager
+def nothing_shown() -> Iterator[None]:
+    """Takes away what is drawn, and draws it again."""
+    drawn = tuple(_shown)
+    for one in drawn:
+        one.close()
+    try:
+        yield
+    finally:
+        for one in drawn:
+            one.open()
 
 
 class OwnLines(Text):
@@ -44,7 +75,8 @@ class PrintableConsole(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Texts beside each other would be joined to one of Rich's own, which has no lines of its own any more."""
-        super().print(*(Group(o) if isinstance(o, OwnLines) else o for o in objects), **options)
+        with nothing_shown():
+            super().print(*(Group(o) if isinstance(o, OwnLines) else o for o in objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, str):
@@ -74,7 +106,7 @@ def stdout_console() -> Console:
 
 
 def stderr_console() -> Console:
-    """For progress, remarks and errors."""
+    """For remarks and errors, and lines of progress."""
     return PrintableConsole(stderr=True, highlight=False)
 
 
@@ -94,88 +126,6 @@ def remark(text: str, *, quiet: bool) -> None:
     """One line on stderr."""
     if not quiet:
         stderr_console().print(Text(text, style="dim"), soft_wrap=True)
-
-
-class ConsoleProgress:
-    """One bar per stage with the time that is left; finished stages disappear."""
-
-    def __init__(self, console: Console) -> None:
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-
-    def start(self, stage: str, total: int | None) -> None:
-        self._clear()
-        self._bar.add_task(stage, total=total)
-        self._bar.start()
-
-    def advance(self, steps: int = 1) -> None:
-        if self._bar.task_ids:
-            self._bar.advance(self._bar.task_ids[-1], steps)
-
-    def finish(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        self._bar.stop()
-        for task in list(self._bar.task_ids):
-            self._bar.remove_task(task)
-
-
-class LineProgress:
-    """One line per finished stage, which a log keeps: its name, its steps and its seconds."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._stage: str | None = None
-        self._steps, self._started = 0, 0.0
-
-    def start(self, stage: str, total: int | None) -> None:
-        del total
-        self.finish()
-        self._stage, self._steps, self._started = stage, 0, time.perf_counter()
-
-    def advance(self, steps: int = 1) -> None:
-        self._steps += steps
-
-    def finish(self) -> None:
-        if self._stage is not None:
-            counted = f", {self._steps} samples" if self._steps else ""
-            line = f"{self._stage}{counted}: {time.perf_counter() - self._started:.1f} s"
-            self._console.print(Text(line, style="dim"), soft_wrap=True)
-        self._stage = None
-
-
-def make_progress(*, quiet: bool, verbose: bool = False) -> ProgressSink:
-    """A bar when somebody watches, a line per stage when asked for, otherwise nothing.
-
-    Raises:
-        ConfigError: both were asked for.
-    """
-    if quiet and verbose:
-        raise ConfigError("--quiet and --verbose exclude each other", hint="leave one away")
-    console = stderr_console()
-    if verbose:
-        return LineProgress(console)
-    return ConsoleProgress(console) if console.is_terminal and not quiet else NoProgress()
-
-
-class Stopwatch:
-    """Seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.perf_counter() - self._start
 
 
 def print_commands(console: Console, title: str, lines: Sequence[str]) -> None:

@@ -134,8 +134,9 @@ def open_experiment(
     from qdiag.pipeline.begin import begin
     from qdiag.pipeline.deployed.plan import quantized_tensors
 
-    file = None if quantized is None else load_subject(quantized, trust=model.trust)
-    subject = open_subject(model, kept=() if file is None else quantized_tensors(file))
+    with session.watch.told("load the model"):
+        file = None if quantized is None else load_subject(quantized, trust=model.trust)
+        subject = open_subject(model, kept=() if file is None else quantized_tensors(file))
     if file is not None or quantized_tensors(subject):
         if scheme.arithmetic != "float":
             changes = (*changes, f"arithmetic={scheme.arithmetic}")

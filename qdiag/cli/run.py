@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qdiag.cli.console import make_progress
 from qdiag.cli.options.common import DebugOption, DeviceOption, NoCacheOption, QuietOption, VerboseOption
 from qdiag.cli.process import launched_rank, prepare_process
 from qdiag.cli.resume import resumable
+from qdiag.cli.waiting.watched_run import make_progress, shown
 from qdiag.core.progress import NoProgress
 from qdiag.errors import ConfigError
 from qdiag.files.standard_output import prints_to_stderr
@@ -40,7 +40,9 @@ def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
     prepare_process()
     from qdiag.simulate.session import open_session
 
-    with prints_to_stderr(), resumable(no_cache=options.no_cache, quiet=options.quiet or is_beside) as cache:
+    quiet = options.quiet or is_beside
+    # a bar is taken away before anything is said of how to go on
+    with prints_to_stderr(), resumable(no_cache=options.no_cache, quiet=quiet) as cache, shown(progress):
         try:
             with open_session(device=options.device, progress=progress, seed=seed, cache=cache) as session:
                 yield session
@@ -48,5 +50,3 @@ def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
             if error.at == "device":  # the library knows no options
                 error.at = f"--device {options.device}"
             raise
-        finally:
-            progress.finish()

@@ -9,7 +9,7 @@ import torch
 from qdiag.batches import Batches, Datasets
 from qdiag.capture.program import Program
 from qdiag.core.by_identity import ByIdentity
-from qdiag.core.progress import NoProgress, Progress
+from qdiag.core.progress import NoProgress, Progress, RunProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.core.stopwatch import Stopwatch
 from qdiag.plan import QuantPlan, StoredLayer
@@ -59,20 +59,28 @@ class Session:
 
     def timed_anew(self) -> "Session":
         """The same session for another result, with a stopwatch of its own."""
-        return replace(self, watch=Stopwatch())
+        return replace(self, watch=self.watch.anew())
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """A stage without a pass over all data: timed, and reported as one whose steps are not counted."""
-        with self.watch.stage(name), self.untimed_stage(name):
+        with self.watch.stage(name):
+            self.progress.start(name, None)
             yield
+            self.progress.finish()
 
     @contextmanager
     def untimed_stage(self, name: str) -> Iterator[None]:
         """A stage that is reported, and no part of what a result tells about its times."""
-        self.progress.start(name, None)
-        yield
-        self.progress.finish()
+        with self.watch.told(name):
+            self.progress.start(name, None)
+            yield
+            self.progress.finish()
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """What stages of the run will have taken at their end, for whoever shows how far it is."""
+        if isinstance(self.progress, RunProgress):
+            self.progress.expect(seconds)
 
     def observe(
         self, network: Network, batches: Batches, scheme: QuantScheme, *, glance: bool = True
@@ -178,4 +186,5 @@ def open_session(
     where = resolve_device(device)
     passes = PassKeeper(cache, surroundings(where)) if cache is not None else PassKeeper()
     with engine_arithmetic():
-        yield Session(where, progress or NoProgress(), seed, passes)
+        watch = Stopwatch(progress if isinstance(progress, RunProgress) else None)
+        yield Session(where, progress or NoProgress(), seed, passes, watch=watch)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +57,20 @@ def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
 
 @pytest.mark.parametrize("command", RUNS)
 def test_json_on_stdout_is_json_and_nothing_else(command: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """And the times that stderr tells at the end add up to the time that the command took."""
+    started = time.perf_counter()
     assert run([*RUNS[command], "--json", "-"]) == 0
-    assert isinstance(json.loads(capfdbinary.readouterr().out), dict)
+    took = time.perf_counter() - started
+    captured = capfdbinary.readouterr()
+    assert isinstance(json.loads(captured.out), dict)
+    if command in ("diagnose", "rank", "sensitivity"):
+        last = captured.err.decode().splitlines()[-1]
+        assert re.fullmatch(r"\d+\.\d s \((\D+ \d+\.\d(, |\)))+", last), last
+        whole, *parts = map(float, re.findall(r"\d+\.\d", last))
+        assert whole == pytest.approx(took, abs=0.1 + 0.02 * took)
+        assert sum(parts) == pytest.approx(whole)
+        rest = re.search(r"the rest (\S+)\)", last)
+        assert rest is None or float(rest[1]) <= 0.3 + 0.1 * whole, last
 
 
 @pytest.mark.parametrize("command", RUNS)

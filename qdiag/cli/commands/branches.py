@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, OrderOption, TopOption
@@ -16,6 +16,7 @@ from qdiag.cli.options.roles import Writes, branch_files
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.files.atomic import write_file
 
 if TYPE_CHECKING:
@@ -89,7 +90,6 @@ def branches(
     """
     stdout_is_taken = check_single_stdout(json, csv)
     resolved = scheme.resolved
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.branches import measure_branches
 
@@ -109,7 +109,7 @@ def branches(
         print_branches(stdout_console(), report, order, top)
     if out is not None:
         remark(f"report: {out}/branches.json, {out}/branches.csv, {out}/plots", quiet=run.quiet)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
 
 
 def _write_folder(report: "BranchesReport", folder: Path) -> None:

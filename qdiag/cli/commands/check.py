@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
@@ -13,6 +13,7 @@ from qdiag.cli.options.parse import check_single_stdout, parse_shape
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.reading.words.commands.shell import as_argument, command_line
 
 CHECK_EPILOG = """
@@ -40,7 +41,6 @@ def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
-    watch = Stopwatch()
     with running(replace(run, no_cache=True)) as session:
         from qdiag.pipeline.operations.check import check_subject
 
@@ -52,4 +52,4 @@ def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *
         words = option_words(replace(model, input_shape=None), DataOptions(data="photos/"), scheme)
         line = command_line(["diagnose", as_argument(model.model), *words, "-o", "reports/run1"])
         print_check(stdout_console(), result, [line])
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)

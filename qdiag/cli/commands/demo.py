@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
-from qdiag.cli.console import OwnLines, Stopwatch, remark, stdout_console
+from qdiag.cli.console import OwnLines, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.common import PlotsOption
 from qdiag.cli.options.data import DataOptions
@@ -24,6 +24,7 @@ from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr_header import figure_text
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.config import load_preset
 from qdiag.core.measures.measurement import lowest_sqnr_db
 from qdiag.errors import WriteError
@@ -57,7 +58,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
     from qdiag.demo_assets import DEMO_ARCH, DEMO_FAULT, DEMO_NETWORK, DEMO_PRESET, demo_data_path, demo_model_path
 
     model, data = (_copied(path, out) for path in (demo_model_path(), demo_data_path()))
-    watch, console = Stopwatch(), stdout_console()
+    console = stdout_console()
     _tell(console, DEMO_NETWORK)
     model_options = ModelOptions(str(model), DEMO_ARCH)
     data_options = DataOptions(str(data), preset=DEMO_PRESET)
@@ -74,9 +75,10 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
         result = write_diagnosis(session, result, out, None, plots)
         print_ranking(console, result)
         console.print()
-        session = session.timed_anew()
-        other = under_scheme(session, experiment, load_preset(CONTRAST_SCHEME))
-        console.print(contrast_line(measure_experiment(session, other)))
+        with session.watch.told(f"measure {CONTRAST_SCHEME}"):
+            again = session.timed_anew()
+            contrast = measure_experiment(again, under_scheme(again, experiment, load_preset(CONTRAST_SCHEME)))
+        console.print(contrast_line(contrast))
     console.print()
     _tell(console, DEMO_FAULT)
     console.print(Text("Open these:", style="bold"))
@@ -86,7 +88,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
     console.print(Text("Repair it, see what that changed, and let CI guard it:", style="bold"))
     for line in next_commands(result, model, out):
         console.print(Text(f"  {line}"), soft_wrap=True)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
 
 
 def next_commands(result: "Diagnosis", model: Path, out: Path) -> list[str]:

@@ -1,10 +1,11 @@
 """`qdiag diagnose`: why does the network lose accuracy, and what repairs it?"""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment, open_ranked_training
 from qdiag.cli.options.common import ExhaustiveOption, JsonOption, Plots, PlotsOption, QuantizedOption
 from qdiag.cli.options.data import DataOptions
@@ -18,6 +19,7 @@ from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import diagnosis_cost_words
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import write_file
 from qdiag.reading.words.commands.shell import as_argument, command_line
@@ -119,7 +121,6 @@ def diagnose(
     stdout_is_taken = check_single_stdout(json, None)
     training.check(data)
     resolved = scheme.resolved
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
@@ -147,8 +148,7 @@ def diagnose(
     if repaired is not None:
         remark(f"repaired file: {repaired}", quiet=run.quiet)
     remark(_report_words(out, is_kept=not run.no_cache), quiet=run.quiet)
-    stages = ", ".join(f"{stage.stage} {stage.elapsed_s:.1f}" for stage in result.stages)
-    remark(f"{watch.elapsed_s:.1f} s ({stages})", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
 
 
 def _report_words(out: Path | None, *, is_kept: bool) -> str:
@@ -190,18 +190,18 @@ def write_diagnosis(
     Raises:
         WriteError: one of them cannot be written.
     """
-    if out is not None:
-        from qdiag.results.scheme_files import write_scheme_files
+    with session.stage("report") if out is not None or json is not None else nullcontext():
+        if out is not None:
+            from qdiag.results.scheme_files import write_scheme_files
 
-        result = write_scheme_files(result, out)
-    if json is not None:
-        from qdiag.writers.json.diagnosis import diagnosis_to_json
+            result = write_scheme_files(result, out)
+        if json is not None:
+            from qdiag.writers.json.diagnosis import diagnosis_to_json
 
-        write_file(json, diagnosis_to_json(result))
-    if out is not None:
-        from qdiag.writers.report_dir import REPORT_PARTS, write_report
+            write_file(json, diagnosis_to_json(result))
+        if out is not None:
+            from qdiag.writers.report_dir import REPORT_PARTS, write_report
 
-        parts = [part for part in REPORT_PARTS if part not in ("png", "svg") or part == plots]
-        with session.stage("report"):
+            parts = [part for part in REPORT_PARTS if part not in ("png", "svg") or part == plots]
             write_report(result, out, parts=parts)
     return result

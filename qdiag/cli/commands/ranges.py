@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import (
@@ -19,6 +19,7 @@ from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.ranges import print_ranges
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.config import DEFAULT_PRESET
 
 RANGES_EPILOG = """
@@ -70,7 +71,6 @@ def ranges(
     stdout_is_taken = check_single_stdout(json, csv)
     is_shown = scheme is not None or bool(set_)
     resolved = SchemeOptions(scheme or DEFAULT_PRESET, set_, no_fold=no_fold).resolved
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.ranges import range_subject
 
@@ -91,4 +91,4 @@ def ranges(
         save_figure(ranges_figure(report), plot)
     if not stdout_is_taken:
         print_ranges(stdout_console(), report)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)

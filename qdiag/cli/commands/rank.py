@@ -3,7 +3,7 @@
 from functools import partial
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.common import ExhaustiveOption, JsonOption, PlotOption
 from qdiag.cli.options.data import DataOptions
@@ -13,6 +13,7 @@ from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
+from qdiag.cli.waiting.watched_run import tell_times
 
 RANK_EPILOG = """
 [bold]Examples[/]
@@ -53,7 +54,6 @@ def rank(
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
     words = option_words(model, data, scheme, task)
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
@@ -72,4 +72,4 @@ def rank(
         from qdiag.cli.tables.ranking import print_ranking
 
         print_ranking(stdout_console(), result)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)

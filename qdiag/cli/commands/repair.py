@@ -5,7 +5,7 @@ from functools import partial
 
 import typer
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
@@ -19,6 +19,7 @@ from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.repair import print_repair
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.causes.repair import changes_graph, check_written
 from qdiag.errors import ConfigError
 
@@ -78,7 +79,6 @@ def repair(
     stdout_is_taken = check_single_stdout(json, None)
     target = target_of(model.model, output, in_place=in_place)
     resolved = scheme.resolved
-    watch = Stopwatch()
     from qdiag.pipeline.fusion.repair import fuse_and_repair
     from qdiag.pipeline.repair import RepairOptions, repair_model
     from qdiag.savers.save import check_target
@@ -102,5 +102,5 @@ def repair(
     write_result(json, result)
     if not stdout_is_taken:
         print_repair(stdout_console(), result)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
     raise typer.Exit(result.exit_code)

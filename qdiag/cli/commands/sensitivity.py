@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, PlotOption, TopOption
@@ -15,6 +15,7 @@ from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import minutes, pass_words
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.measures.sensitivity import SensitivityPart
 
 SENSITIVITY_EPILOG = """
@@ -65,7 +66,6 @@ def sensitivity(
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
 
@@ -87,4 +87,4 @@ def sensitivity(
         from qdiag.cli.tables.sensitivity import print_sensitivity
 
         print_sensitivity(stdout_console(), result, top)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)

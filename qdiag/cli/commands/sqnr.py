@@ -1,8 +1,6 @@
 """`qdiag sqnr`: where does the signal get lost?"""
 
-from typing import TYPE_CHECKING
-
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.common import (
     CsvOption,
@@ -21,10 +19,8 @@ from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr import print_measurement
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.files.atomic import write_file
-
-if TYPE_CHECKING:
-    from qdiag.core.measures.measurement import Measurement
 
 SQNR_EPILOG = """
 [bold]Examples[/]
@@ -92,7 +88,6 @@ def sqnr(
     """
     stdout_is_taken = check_single_stdout(json, csv)
     resolved = scheme.resolved
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sqnr import measure_experiment
 
@@ -113,9 +108,4 @@ def sqnr(
             save_figure(sqnr_figure(measurement), plot)
     if not stdout_is_taken:
         print_measurement(stdout_console(), measurement, order, sort, top)
-    remark(_time_line(measurement, watch.elapsed_s), quiet=run.quiet)
-
-
-def _time_line(measurement: "Measurement", elapsed_s: float) -> str:
-    stages = ", ".join(f"{stage.stage} {stage.elapsed_s:.1f}" for stage in measurement.stages)
-    return f"{elapsed_s:.1f} s" + (f" ({stages})" if stages else "")
+    tell_times(session.progress, quiet=run.quiet)

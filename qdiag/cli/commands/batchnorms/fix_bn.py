@@ -5,7 +5,7 @@ from functools import partial
 
 import typer
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject_or_tensors
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
@@ -29,6 +29,7 @@ from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.fix_bn import print_fix
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.errors import ConfigError
 
 FIX_BN_EPILOG = """
@@ -86,7 +87,6 @@ def fix_bn(
     stdout_is_taken = check_single_stdout(json, None)
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
     resolved = scheme.resolved
-    watch = Stopwatch()
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.bn_audit import audit_batchnorms
     from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms, fix_unproved
@@ -116,6 +116,6 @@ def fix_bn(
     write_result(json, fix)
     if not stdout_is_taken:
         print_fix(stdout_console(), fix, is_dry_run=dry_run)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
     if not dry_run and fix.dead_count:
         raise typer.Exit(fix.exit_code)

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, OrderOption, TopOption
@@ -18,6 +18,7 @@ from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.repaired_file import save_repaired
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.fold import print_fold
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import check_writable, write_file
 
@@ -87,7 +88,6 @@ def fold(
     if output is not None:
         _check_target(model, output, force=force)
     resolved = scheme.resolved
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.folding.fold import fold_network, folded_subject
 
@@ -105,7 +105,7 @@ def fold(
         write_file(csv, fold_csv(report))
     if not stdout_is_taken:
         print_fold(stdout_console(), report, order, top)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
 
 
 def _check_target(model: ModelOptions, out: Path, *, force: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, QuantizedOption
@@ -21,6 +21,7 @@ from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.deployment.export import print_export
 from qdiag.cli.tables.deployment.settings import print_settings
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, WriteError
 from qdiag.files.atomic import check_writable, write_file
@@ -118,7 +119,6 @@ def export(
     if diagnosis is not None and with_:
         raise ConfigError("--with and --repairs-of exclude each other", hint="leave one away")
     resolved, wanted = scheme.resolved, tuple(repair_names(with_ or []))
-    watch = Stopwatch()
     from qdiag.pipeline.export.export import export_experiment
     from qdiag.pipeline.export.formats import format_of
     from qdiag.pipeline.export.repaired import WantedRepair, check_wanted
@@ -147,7 +147,7 @@ def export(
             write_result(json, told)
             if not stdout_is_taken:
                 print_settings(stdout_console(), told)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
     raise typer.Exit(exit_code)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, OrderOption, QuantizedOption, TopOption
@@ -17,6 +17,7 @@ from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.deployment.verify import print_verification
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
 from qdiag.files.read import open_regular
 
@@ -111,7 +112,6 @@ def verify(
     stdout_is_taken = check_single_stdout(json, None)
     resolved = replace(scheme, arithmetic=None).resolved
     limits = VerifyLimits(max_differing, max_sqnr_gap, max_drop)
-    watch = Stopwatch()
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.export.formats import format_for
         from qdiag.pipeline.verify.verify import with_arithmetic
@@ -125,7 +125,7 @@ def verify(
     write_result(json, result)
     if not stdout_is_taken:
         print_verification(stdout_console(), result, order, top)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
     raise typer.Exit(result.exit_code)
 
 

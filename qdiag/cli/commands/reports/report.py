@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.options.common import DebugOption, QuietOption
 from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, redrawn_files, result_files
+from qdiag.cli.waiting.watched_run import make_progress, shown, tell_times
 from qdiag.errors import ConfigError
 
 REPORT_EPILOG = """
@@ -85,7 +86,7 @@ def report(
 
     if output.exists() and not output.is_dir():
         raise ConfigError("is a file, not a folder", at=f"-o {output}", hint="name a folder, new or not")
-    watch = Stopwatch()
+    progress = make_progress(quiet=quiet)
     from qdiag.results.scheme_files import write_scheme_files
 
     found = write_scheme_files(read_diagnosis(diagnosis), output)
@@ -97,7 +98,10 @@ def report(
     if _is_drawn_in_place(diagnosis, output):  # it lies there already, and a run does not write over what it reads
         wanted.discard("json")
     parts = [part for part in REPORT_PARTS if part in wanted]
-    written = write_report(found, output, before=earlier, parts=parts)
+    with shown(progress):
+        written = write_report(
+            found, output, before=earlier, parts=parts, progress=lambda name: progress.start(name, None)
+        )
     console = stdout_console()
     console.print(headline(found), markup=False, highlight=False, soft_wrap=not console.is_terminal)
     for path in written:
@@ -106,7 +110,7 @@ def report(
     pictures = sum(path.parent != output for path in written)
     if pictures:
         console.print(f"{output / 'plots'}: {pictures} pictures", markup=False, highlight=False, soft_wrap=True)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=quiet)
+    tell_times(progress, quiet=quiet)
 
 
 def _is_drawn_in_place(diagnosis: "str | Path", output: Path) -> bool:

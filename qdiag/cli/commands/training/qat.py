@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
@@ -28,6 +28,7 @@ from qdiag.cli.options.training import (
 from qdiag.cli.repaired_file import save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.training.qat import print_training
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import check_writable, write_file
 
@@ -106,7 +107,6 @@ def qat(
     scheme_target, state = scheme_beside(target), state_beside(target)
     check_writable(scheme_target)
     resolved, settings = scheme.resolved, training.settings
-    watch = Stopwatch()
     from qdiag.config.scheme_text import scheme_toml
     from qdiag.pipeline.training.qat import QatOptions, train_model
     from qdiag.pipeline.training.refit_separable import refit_subject
@@ -140,7 +140,7 @@ def qat(
     write_result(json, result)
     if not stdout_is_taken:
         print_training(stdout_console(), result)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
     raise typer.Exit(result.exit_code)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qdiag.cli.console import Stopwatch, remark, stdout_console
+from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.expand import expand
@@ -15,6 +15,7 @@ from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.roles import Reads, Writes, data_files, reproduction_files
 from qdiag.cli.options.training import training_option
 from qdiag.cli.run import RunOptions, running
+from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.errors import ConfigError
 from qdiag.loaders.missing import check_data
 
@@ -122,7 +123,6 @@ def reproduce(
     decide about the epochs, the report names the command that gives the same numbers again.
     """
     stdout_is_taken = check_single_stdout(json, None)
-    watch = Stopwatch()
     with running(run) as session:
         from qdiag.reproduce.experiments import EXPERIMENTS
         from qdiag.reproduce.run import RunRequest, run_experiment
@@ -145,7 +145,7 @@ def reproduce(
         print_reproduction(stdout_console(), result)
     if out is not None:
         remark(f"report: {out}/report.html, {out}/report.md, {out}/result.json, {out}/plots", quiet=run.quiet)
-    remark(f"{watch.elapsed_s:.1f} s", quiet=run.quiet)
+    tell_times(session.progress, quiet=run.quiet)
 
 
 def _images(data: str | None, at_most: int, resize: int | None) -> "ImageSet":
