@@ -56,7 +56,7 @@ def test_every_option_exists() -> None:
 
 
 def test_every_parameter_is_named_somewhere() -> None:
-    words = [text for path in (LIBRARY / "writers" / "words").rglob("*.py") for _, text in literals(path)]
+    words = [text for path in (LIBRARY / "reading" / "words").rglob("*.py") for _, text in literals(path)]
     texts = " ".join([*words, *(text for _, text in library_texts())])
     assert not [name for name in OPTIONS if f"`{name}`" not in texts and f"`{name}=" not in texts]
 
