@@ -13,13 +13,14 @@ import torch
 pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
 from onnx import numpy_helper
+from onnxruntime.quantization import QuantFormat
 
 from qdiag.core.causes.codes import CODES as ALL_CODES
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.deployed.plan import quantized_tensors
-from qdiag.pipeline.deployed.repaired import diagnose_file
+from qdiag.pipeline.deployed.repaired import RepairedFile, diagnose_file
 from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.pipeline.preparation.given import datasets_of, request_of, scheme_of
 from qdiag.simulate.session import Session
@@ -68,10 +69,12 @@ def samples() -> Array:
 
 
 @cache
-def healthy(*, excluded: tuple[str, ...] = (), shift: float = 0.0, factor: float = 1.0) -> bytes:
+def healthy(
+    *, excluded: tuple[str, ...] = (), shift: float = 0.0, factor: float = 1.0, form: QuantFormat = QuantFormat.QDQ
+) -> bytes:
     with TemporaryDirectory() as folder:
         x = (factor * samples() + shift).astype(np.float32)
-        return quantized(network(), x, Path(folder), nodes_to_exclude=list(excluded))
+        return quantized(network(), x, Path(folder), nodes_to_exclude=list(excluded), quant_format=form)
 
 
 def scales_of_the_other_axis() -> bytes:
@@ -144,13 +147,17 @@ FAULTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
 
 
 def diagnosis(content: bytes, folder: Path) -> Diagnosis:
+    return diagnosed(content, folder)[0]
+
+
+def diagnosed(content: bytes, folder: Path) -> tuple[Diagnosis, RepairedFile | None]:
     (folder / "net.onnx").write_bytes(network())
     (folder / "int8.onnx").write_bytes(content)
     subject = load_subject(folder / "int8.onnx")
     model = load_subject(folder / "net.onnx", kept=frozenset(quantized_tensors(subject)))
     session, data = Session(), datasets_of(torch.from_numpy(samples()), None)
     experiment = begin(session, model, data, scheme_of("int8"), request_of("classify", None, None), subject)
-    return diagnose_file(session, experiment, DiagnoseOptions(with_sensitivity=False, with_bits=False))[0]
+    return diagnose_file(session, experiment, DiagnoseOptions(with_sensitivity=False, with_bits=False))
 
 
 def found(result: Diagnosis) -> dict[str, tuple[str, ...]]:
@@ -189,3 +196,26 @@ def test_a_layer_in_float_and_a_weight_without_a_common_scale_cost_nothing(tmp_p
     assert found(excluded) == {"QD702": ("block",)} and not excluded.ranking.claimed
     other = diagnosis(axis_of_the_inputs(), tmp_path)
     assert found(other) == {"QD701": ("block",), "QD706": ("block",)} and not other.ranking.claimed
+
+
+def agreement(content: bytes) -> float:
+    """Share of samples on which the file answers as the float network does, in onnxruntime."""
+    answers = [values_at(one, samples(), ["y"])["y"].argmax(1) for one in (content, network())]
+    return float((answers[0] == answers[1]).mean())
+
+
+def test_a_file_of_operators_on_integers_is_repaired_in_its_own_format(tmp_path: Path) -> None:
+    """The scale stands in the operator that gives the integers, and in the one that takes them."""
+    content = healthy(form=QuantFormat.QOperator)
+    planted = with_constants(content, {"d_scale": np.asarray(constants_of(content)["d_scale"] * 0.4, np.float32)})
+    result, file = diagnosed(planted, tmp_path)
+    assert result.ranking.causes[0].code == "QD506" and result.ranking.causes[0].verdict == "cause"
+    assert result.ranking.causes[0].layers[0] == "block"
+    assert file is not None and {edit.layer for edit in result.file_edits} == {"block", "head"}
+    repaired = file.content()
+    kinds = [[one.op_type for one in onnx.ModelProto.FromString(c).graph.node] for c in (planted, repaired)]
+    assert kinds[0] == kinds[1] and "QGemm" in kinds[0]
+    assert agreement(planted) < 0.6 and agreement(repaired) > 0.95
+    twin, unchanged = diagnosed(content, tmp_path)
+    assert found(twin) == {} and not twin.file_edits
+    assert unchanged is not None and not unchanged.edits and agreement(content) > 0.95

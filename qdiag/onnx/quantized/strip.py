@@ -58,6 +58,7 @@ class _Stripper:
         self._renames: dict[str, str] = {}
         self._quantizers: dict[str, Affine] = {}
         self._nodes: dict[str, list[str]] = {}
+        self._held: dict[str, Affine] = {}
         self.stored: dict[str, StoredTensor] = {}
 
     def run(self) -> OnnxGraph:
@@ -74,7 +75,7 @@ class _Stripper:
                         raise LoadError(f"{inner.name} quantizes inside of a branch, which is not read")
                 for name in read_names(node):
                     self._use(name)
-                nodes.append(renamed(node, self._alias))
+                nodes.append(renamed(self._moved(node), self._alias))
         return self._named(nodes)
 
     def sites(self) -> dict[str, Chain]:
@@ -104,6 +105,22 @@ class _Stripper:
         if name not in self._constants:
             self._uses.setdefault(self._alias.get(name, name), []).append(self._chains.get(name, ()))
 
+    def _moved(self, node: OnnxNode) -> OnnxNode:
+        """A node that moves integers keeps their quantizer, and pads with what an integer stands for."""
+        held = self._held.get(node.inputs[0]) if node.inputs else None
+        if held is None:
+            return node
+        self._held |= dict.fromkeys(node.outputs, held)
+        if node.op != "Pad" or node.attributes.get("mode", "constant") != "constant":
+            return node
+        given = node.inputs[2] if len(node.inputs) > 2 else ""
+        integer = self._constants.get(given) if given else np.zeros((), np.uint8)
+        if integer is None:
+            raise LoadError(f"Pad {node.name}: the integer that it pads with is computed by the network")
+        name = f"{node.name}#padding"
+        self._constants[name] = values_of(stored_tensor(node, integer.reshape(()), held))
+        return replace(node, inputs=(*node.inputs[:2], name, *node.inputs[3:]))
+
     def _quantize(self, node: OnnxNode) -> None:
         source, target = node.inputs[0], node.outputs[0]
         values = self._constants.get(source)
@@ -113,6 +130,7 @@ class _Stripper:
             self._names.setdefault(target, source)
             self._quantizers[target] = quantizer
             return
+        self._held[target] = quantizer
         before = self._chains.get(source, ())
         again = before and is_same(before[-1], quantizer)
         self._alias[target] = self._alias.get(source, source)

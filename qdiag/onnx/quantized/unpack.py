@@ -1,42 +1,18 @@
 """Operators that take and give integers, written as float operators between Q and DQ: one way to say the same."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from qdiag.errors import LoadError
 from qdiag.onnx.model import Array, OnnxGraph, OnnxNode, all_nodes
+from qdiag.onnx.quantized.forms import KNOWN, IntegerForm, form_of
+from qdiag.onnx.quantized.forms import is_packed as is_packed_op
 
 _NODE_SUFFIX, _TENSOR_SUFFIX = "_quant", "_quantized"
 """What onnxruntime puts behind names when it makes such operators."""
-_OWN = ("com.microsoft",)
-
-
-@dataclass(frozen=True)
-class _Operand:
-    """An input: names of its integers, its scale and its zero point, and the axis of several scales."""
-
-    name: str
-    scale: str
-    zero_point: str
-    axis: int = 0
-
-
-@dataclass(frozen=True)
-class _Unpacked:
-    """A float operator with quantized inputs.
-
-    Attributes:
-        others: inputs without a scale, by their place. bias: integers at the product of the scales of the first two.
-    """
-
-    op: str
-    operands: tuple[_Operand, ...]
-    scale: str
-    zero_point: str
-    others: Mapping[int, str]
-    bias: str = ""
+_DROPPED = ("channels_last", "opset")
 
 
 def unpacked(graph: OnnxGraph) -> OnnxGraph:
@@ -45,11 +21,12 @@ def unpacked(graph: OnnxGraph) -> OnnxGraph:
     Raises:
         LoadError: an operator on integers that is not known, or one inside of a branch.
     """
-    if not any(map(_is_packed, all_nodes(graph))):
+    if not is_packed(graph):
         return graph
-    writer = _Writer(graph)
-    nodes = [made for node in graph.nodes for made in writer.written(node)]
-    return replace(graph, nodes=tuple(nodes), constants=writer.constants)
+    taken = {name for node in graph.nodes for name in node.outputs} | set(graph.constants)
+    unpacker = Unpacker(graph.constants, taken | {i.name for i in graph.inputs})
+    nodes = [made for node in graph.nodes for made in _written(unpacker, node)]
+    return replace(graph, nodes=tuple(nodes), constants=unpacker.constants)
 
 
 def is_packed(graph: OnnxGraph) -> bool:
@@ -57,42 +34,63 @@ def is_packed(graph: OnnxGraph) -> bool:
     return any(map(_is_packed, all_nodes(graph)))
 
 
-class _Writer:
-    def __init__(self, graph: OnnxGraph) -> None:
-        self.constants: dict[str, Array] = dict(graph.constants)
-        self._taken = {name for node in graph.nodes for name in node.outputs} | set(graph.constants)
-        self._taken |= {i.name for i in graph.inputs}
+def _written(unpacker: "Unpacker", node: OnnxNode) -> Iterator[OnnxNode]:
+    """The nodes in place of one."""
+    if _is_packed(node):
+        yield from unpacker.nodes(node)
+    elif any(map(_is_packed, (inner for graph in node.graphs for inner in all_nodes(graph)))):
+        raise LoadError(f"{node.op} {node.name}: operators on integers inside of a branch are not read")
+    else:
+        yield node
 
-    def written(self, node: OnnxNode) -> Iterator[OnnxNode]:
-        """The nodes in place of one."""
-        if not _is_packed(node):
-            if any(map(_is_packed, (inner for graph in node.graphs for inner in all_nodes(graph)))):
-                raise LoadError(f"{node.op} {node.name}: operators on integers inside of a branch are not read")
-            yield node
-            return
-        if node.op not in _READERS:
+
+class Unpacker:
+    """Takes operators apart.
+
+    Args:
+        constants: of the graph; a scale of each bias is added. taken: names that are used already.
+    """
+
+    def __init__(self, constants: Mapping[str, Array], taken: set[str]) -> None:
+        self.constants: dict[str, Array] = dict(constants)
+        self._taken = taken
+
+    def nodes(self, node: OnnxNode) -> Iterator[OnnxNode]:
+        """A `DequantizeLinear` for each operand, the float operator, and a `QuantizeLinear`.
+
+        Raises:
+            LoadError: an operator that is not known, channels that come last, or a scale that is computed.
+        """
+        form = form_of(node.op, len(node.inputs), node.attributes)
+        if form is None:
             raise LoadError(
                 f"{node.op} {node.name}: this operator on integers is not known",
-                hint=f"known are {', '.join(_READERS)}; or quantize the network in the QDQ format",
+                hint=f"known are {', '.join(KNOWN)}; or quantize the network in the QDQ format",
             )
-        parts = _READERS[node.op](node)
-        inputs: dict[int, str] = dict(parts.others)
+        if node.attributes.get("channels_last", 0):
+            raise LoadError(
+                f"{node.op} {node.name}: its channels come last",
+                hint="save the network before a runtime has optimized it",
+            )
+        inputs = {place: _input(node, source) for place, source in (form.others or {}).items()}
         free = (place for place in range(len(node.inputs)) if place not in inputs)
-        for operand, place in zip(parts.operands, free, strict=False):
-            inputs[place] = f"{node.name}#{operand.name}"
-            names = (operand.name, operand.scale, operand.zero_point)
-            yield _node("DequantizeLinear", node, names, inputs[place], axis=operand.axis)
-        if parts.bias:
+        for number, (operand, place) in enumerate(zip(form.operands, free, strict=False)):
+            inputs[place] = operand_name(node, operand)
+            names = tuple(_input(node, operand + offset) for offset in range(3))
+            yield _node("DequantizeLinear", names, inputs[place], axis=form.axis if number == 1 else 0)
+        if form.bias is not None and _input(node, form.bias):
             place = max(inputs) + 1
-            inputs[place] = f"{node.name}#{parts.bias}"
-            yield _node("DequantizeLinear", node, (parts.bias, self._bias_scale(node, parts)), inputs[place], axis=0)
+            inputs[place] = operand_name(node, form.bias)
+            names = (_input(node, form.bias), self._bias_scale(node, form))
+            yield _node("DequantizeLinear", names, inputs[place], axis=0)
         output = node.outputs[0]
-        result = output if not parts.scale else self._float_name(output)
-        attributes = {key: value for key, value in node.attributes.items() if key not in ("channels_last", "opset")}
+        result = output if not _input(node, form.result) else self._float_name(output)
+        attributes = {key: value for key, value in node.attributes.items() if key not in _DROPPED}
         arguments = tuple(inputs[place] for place in sorted(inputs))
-        yield OnnxNode(parts.op, "", node.name.removesuffix(_NODE_SUFFIX), arguments, (result,), attributes)
-        if parts.scale:
-            yield _node("QuantizeLinear", node, (result, parts.scale, parts.zero_point), output)
+        yield OnnxNode(form.op, "", node.name.removesuffix(_NODE_SUFFIX), arguments, (result,), attributes)
+        if result != output:
+            ends = (_input(node, form.result), _input(node, form.result + 1))
+            yield _node("QuantizeLinear", (result, *ends), output)
 
     def _float_name(self, integers: str) -> str:
         bare = integers.removesuffix(_TENSOR_SUFFIX)
@@ -100,9 +98,9 @@ class _Writer:
         self._taken.add(name)
         return name
 
-    def _bias_scale(self, node: OnnxNode, parts: _Unpacked) -> str:
+    def _bias_scale(self, node: OnnxNode, form: IntegerForm) -> str:
         """A constant with the scale of input times weight."""
-        scales = [self.constants.get(operand.scale) for operand in parts.operands[:2]]
+        scales = [self.constants.get(_input(node, operand + 1)) for operand in form.operands[:2]]
         if scales[0] is None or scales[1] is None:
             raise LoadError(f"{node.op} {node.name}: its scale is computed by the network")
         name = f"{node.name}#bias_scale"
@@ -112,68 +110,18 @@ class _Writer:
         return name
 
 
+def operand_name(node: OnnxNode, place: int) -> str:
+    """What the float values of an input are called."""
+    return f"{node.name}#{_input(node, place)}"
+
+
 def _is_packed(node: OnnxNode) -> bool:
-    return (node.op.startswith("QLinear") and node.domain in ("", *_OWN)) or (
-        node.op == "QGemm" and node.domain in _OWN
-    )
+    return is_packed_op(node.op, node.domain)
 
 
-def _node(op: str, near: OnnxNode, inputs: tuple[str, ...], output: str, **attributes: int) -> OnnxNode:
-    return OnnxNode(op, "", f"{near.name}/{op}", tuple(inputs), (output,), attributes)
+def _node(op: str, inputs: tuple[str, ...], output: str, **attributes: int) -> OnnxNode:
+    return OnnxNode(op, "", f"{output}/{op}", inputs, (output,), attributes)
 
 
 def _input(node: OnnxNode, place: int) -> str:
     return node.inputs[place] if place < len(node.inputs) else ""
-
-
-def _operand(node: OnnxNode, place: int, axis: int = 0) -> _Operand:
-    return _Operand(_input(node, place), _input(node, place + 1), _input(node, place + 2), axis)
-
-
-def _conv(node: OnnxNode) -> _Unpacked:
-    return _Unpacked("Conv", (_operand(node, 0), _operand(node, 3)), *_result(node, 6), {}, _input(node, 8))
-
-
-def _gemm(node: OnnxNode) -> _Unpacked:
-    axis = 0 if node.attributes.get("transB", 0) else 1
-    operands = (_operand(node, 0), _operand(node, 3, axis))
-    return _Unpacked("Gemm", operands, *_result(node, 7), {}, _input(node, 6))
-
-
-def _two(op: str, axis: int = 0) -> Callable[[OnnxNode], _Unpacked]:
-    return lambda node: _Unpacked(op, (_operand(node, 0), _operand(node, 3, axis)), *_result(node, 6), {})
-
-
-def _one(op: str) -> Callable[[OnnxNode], _Unpacked]:
-    return lambda node: _Unpacked(op, (_operand(node, 0),), *_result(node, 3), {})
-
-
-def _concat(node: OnnxNode) -> _Unpacked:
-    operands = tuple(_operand(node, place) for place in range(2, len(node.inputs), 3))
-    return _Unpacked("Concat", operands, *_result(node, 0), {})
-
-
-def _where(node: OnnxNode) -> _Unpacked:
-    return _Unpacked("Where", (_operand(node, 1), _operand(node, 4)), *_result(node, 7), {0: _input(node, 0)})
-
-
-def _result(node: OnnxNode, place: int) -> tuple[str, str]:
-    return _input(node, place), _input(node, place + 1)
-
-
-_READERS: Mapping[str, Callable[[OnnxNode], _Unpacked]] = {
-    "QLinearConv": _conv,
-    "QGemm": _gemm,
-    "QLinearMatMul": _two("MatMul", 1),
-    "QLinearAdd": _two("Add"),
-    "QLinearMul": _two("Mul"),
-    "QLinearSigmoid": _one("Sigmoid"),
-    "QLinearLeakyRelu": _one("LeakyRelu"),
-    "QLinearSoftmax": _one("Softmax"),
-    "QLinearAveragePool": _one("AveragePool"),
-    "QLinearGlobalAveragePool": _one("GlobalAveragePool"),
-    "QLinearReduceMean": _one("ReduceMean"),
-    "QLinearConcat": _concat,
-    "QLinearWhere": _where,
-}
-"""By operator, how its inputs are ordered."""

@@ -51,18 +51,12 @@ class RepairedFile:
         """The repaired file, in the format of the one that was read.
 
         Raises:
-            RepairRefused: nothing in it changes, or it has operators on integers.
-            WriteError: its nodes are others by now.
+            RepairRefused: nothing in it changes.
+            WriteError: its nodes are others by now, or its operators cannot hold what changes.
         """
         if not self.edits:
             raise RepairRefused(
                 "no repair that a file can hold gave anything back", at=self.source, hint="look at what was tried"
-            )
-        if self.deployed.file.encoding != "QDQ":
-            raise RepairRefused(
-                "operators on integers are not rewritten",
-                at=self.source,
-                hint="change the tensors that are listed, or quantize the network in the QDQ format",
             )
         with open_regular(self.source) as stream:
             return written(stream.read(), self.edits, self.source)

@@ -1,6 +1,5 @@
 """A repaired plan written into the quantized file: read back it is that plan, and onnxruntime runs it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("repaired")
     (made / "net.onnx").write_bytes(float_cnn())
     (made / "int8.onnx").write_bytes(quantized(float_cnn(), X, made))
+    packed = quantized(float_cnn(), X, made, quant_format=QuantFormat.QOperator)
+    (made / "packed.onnx").write_bytes(packed)
     return made
 
 
@@ -59,6 +60,11 @@ def opened(folder: Path, file: str) -> Experiment:
 @pytest.fixture(scope="module")
 def experiment(folder: Path) -> Experiment:
     return opened(folder, "int8.onnx")
+
+
+@pytest.fixture(scope="module")
+def packed(folder: Path) -> Experiment:
+    return opened(folder, "packed.onnx")
 
 
 def repaired(experiment: Experiment, after: Case) -> bytes:
@@ -141,13 +147,47 @@ def test_a_weight_that_moves_no_activation_leaves_their_ranges(experiment: Exper
     assert after.plan.layers["block"].weight is not case.plan.layers["block"].weight
 
 
-def test_nothing_to_write_and_operators_on_integers_are_refused(tmp_path: Path, experiment: Experiment) -> None:
+PACKED: dict[str, tuple[list[str], set[str]]] = {
+    "ranges, also of what is moved, and weights with one scale": (
+        [
+            "layers.stem.activations.range=[0.0, 4.0]",
+            *CHANGES["another range of an output"],
+            *CHANGES["weights with one scale"],
+        ],
+        set(),
+    ),
+    "an output that is moved and weights in 16 bits, a bias in float": (
+        ["layers.stem.activations.bits=16", "layers.head.weights.bits=16", "layers.block.bias=float"],
+        {"stem_quant", "block_quant", "sum_quant", "head_quant"},
+    ),
+    "outputs and weights in float": (
+        ["layers.block.activations.bits=32", "layers.head.activations.bits=32", "layers.stem.weights.bits=32"],
+        {"stem_quant", "block_quant", "sum_quant", "head_quant"},
+    ),
+}
+"""Changes of a file of operators on integers, and the operators that cannot hold them."""
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_change_of_operators_on_integers_is_read_back(folder: Path, packed: Experiment, name: str) -> None:
+    """What such an operator can hold stands in it; the others are taken apart, and no more of them than needed."""
+    changes, taken_apart = PACKED[name]
+    case = packed.case
+    after = with_scheme(Session(), case, change_scheme(case.scheme, changes))
+    content = repaired(packed, after)
+    (folder / "fixed.onnx").write_bytes(content)
+    assert_same_plan(after, opened(folder, "fixed.onnx").case)
+    before = (folder / "packed.onnx").read_bytes()
+    assert 0.0 < np.abs(run(content) - run(before)).max() < 1.0
+    old, new = (_packed_nodes(one) for one in (before, content))
+    assert old - new == taken_apart and new <= old
+
+
+def _packed_nodes(content: bytes) -> set[str]:
+    nodes = onnx.ModelProto.FromString(content).graph.node
+    return {one.name for one in nodes if one.op_type.startswith(("QLinear", "QGemm"))}
+
+
+def test_nothing_to_write_is_refused(experiment: Experiment) -> None:
     with pytest.raises(RepairRefused, match="no repair that a file can hold"):
         repaired(experiment, experiment.case)
-    (tmp_path / "net.onnx").write_bytes(float_cnn())
-    (tmp_path / "int8.onnx").write_bytes(quantized(float_cnn(), X, tmp_path, quant_format=QuantFormat.QOperator))
-    other = opened(tmp_path, "int8.onnx")
-    changed = change_scheme(other.case.scheme, CHANGES["another range of an output"])
-    with pytest.raises(RepairRefused, match="operators on integers are not rewritten"):
-        repaired(other, with_scheme(Session(), other.case, changed))
-    assert replace(other.case, scheme=changed).plan is other.case.plan
