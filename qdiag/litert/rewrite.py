@@ -42,6 +42,18 @@ def image_places(source: LiteGraph) -> frozenset[int]:
     return frozenset(writer.images)
 
 
+def laid_out(source: LiteGraph) -> Writer:
+    """What became of each tensor of the file: where its integers are known, and how constants are laid out.
+
+    Raises:
+        LoadError: as reading the network does.
+    """
+    graph = needed(source)
+    writer = Writer(graph, is_free=False)
+    _write(writer, graph)
+    return writer
+
+
 def _written(source: LiteGraph, *, is_free: bool) -> OnnxGraph:
     writer = Writer(source, is_free=is_free)
     inputs = _write(writer, source)

@@ -88,7 +88,7 @@ def serialized(graph: LiteGraph, description: str = "") -> bytes:
     Raises:
         ConfigError: the package with the schema is not installed.
     """
-    schema, builder = _packages()
+    schema, builder = packages()
     model = _Builder(schema).model(graph, description)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
@@ -103,8 +103,9 @@ def with_outputs(content: bytes, places: Sequence[int]) -> bytes:
     Raises:
         ConfigError: as `serialized`.
     """
-    schema, builder = _packages()
+    schema, builder = packages()
     model = schema.ModelT.InitFromPackedBuf(content)
+    drawn_in(model, content)
     signatures = model.signatureDefs or []
     model.subgraphs[signatures[0].subgraphIndex if signatures else 0].outputs = _int32(places)
     model.signatureDefs = None
@@ -112,7 +113,15 @@ def with_outputs(content: bytes, places: Sequence[int]) -> bytes:
     return bytes(builder.Output())
 
 
-def _packages() -> tuple[Any, Any]:
+def drawn_in(model: Any, content: bytes) -> None:
+    """Values that stand behind the tables come into them."""
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(content, np.uint8)[buffer.offset : buffer.offset + buffer.size]
+            buffer.offset = buffer.size = 0
+
+
+def packages() -> tuple[Any, Any]:
     """The schema, and what builds a file."""
     try:
         import flatbuffers

@@ -8,6 +8,7 @@ one form, `last`.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,18 @@ BEFORE = "_quantized"
 _TURNED = "channels first"
 
 
+@dataclass(frozen=True)
+class Laid:
+    """A constant of the file as it is laid out in the network.
+
+    Attributes:
+        name: of its tensor. move: from the layout of the file to that of the network.
+    """
+
+    name: str
+    move: Callable[[Array], Array]
+
+
 class FixedBatchError(Exception):
     """What the file computes holds for the number of samples alone that it says."""
 
@@ -32,6 +45,10 @@ class Writer:
     Args:
         graph: what is rewritten.
         is_free: values keep an axis of samples in front that may have any size; what does not is a `FixedBatchError`.
+
+    Attributes:
+        laid: constants of the file, by the names that they have here. integers: by the names under which integers are
+            known, the places of the tensors that hold them.
     """
 
     def __init__(self, graph: LiteGraph, *, is_free: bool) -> None:
@@ -40,6 +57,8 @@ class Writer:
         self.nodes: list[OnnxNode] = []
         self.constants: dict[str, Array] = {}
         self.forms: dict[str, tuple[str, str]] = {}
+        self.laid: dict[str, Laid] = {}
+        self.integers: dict[str, int] = {}
         self.sampled: set[int] = set()
         self._names: dict[tuple[int, Form], str] = {}
         self._used: Counter[str] = Counter()
@@ -90,6 +109,7 @@ class Writer:
             OnnxNode("QuantizeLinear", "", f"{name}/quantize", (source, *numbers), (f"{name}/integers",), {}),
             OnnxNode("DequantizeLinear", "", f"{name}/dequantize", (f"{name}/integers", *numbers), (name,), {}),
         ]
+        self.integers[f"{name}/integers"] = place
         self._names[self._key(place, form)] = name
 
     def settle(self) -> None:
@@ -132,13 +152,18 @@ class Writer:
             move: to another shape, or another order of axes. form: what that is.
         """
         assert tensor.data is not None
-        if tensor.quantization is None:
+        if tensor.quantization is None or _is_beyond_int32(tensor.data):
             values = tensor.floats
             assert values is not None
-            return self.constant(tensor.name, move(values), form)
+            made = self.constant(tensor.name, move(values), form)
+            self.laid[made] = Laid(tensor.name, move)
+            return made
         name = self.unique(tensor.name)
+        self.laid[name] = Laid(tensor.name, move)
         integers, scales = move(tensor.data), tensor.quantization.scales
-        numbers = (scales, tensor.quantization.zero_points.astype(tensor.dtype))
+        if integers.dtype == np.int64:
+            integers = integers.astype(np.int32)
+        numbers = (scales, tensor.quantization.zero_points.astype(integers.dtype))
         numbers = numbers if scales.size > 1 else (numbers[0].reshape(()), numbers[1].reshape(()))
         places = [
             self.constant(f"{name}{BEFORE}", integers, "computed"),
@@ -174,6 +199,12 @@ class Writer:
         """A name that no value has yet."""
         self._used[name] += 1
         return name if self._used[name] == 1 else self.unique(f"{name}#{self._used[name]}")
+
+
+def _is_beyond_int32(integers: Array) -> bool:
+    """A bias of 64 bits, as goes with activations of 16, that the simulation has as a number."""
+    is_long, limits = integers.dtype == np.int64, np.iinfo(np.int32)
+    return is_long and bool(integers.size) and bool((integers.min() < limits.min) | (integers.max() > limits.max))
 
 
 def _axis_behind(tensor: LiteTensor, move: Callable[[Array], Array]) -> int:

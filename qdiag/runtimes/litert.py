@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Literal
@@ -69,7 +69,13 @@ class LitertRuntime:
     @cached_property
     def tensors(self) -> Mapping[str, IntegerTensor]:
         """Tensors with scales that are no weights."""
-        return {tensor.name: _integer_tensor(tensor) for tensor in self._graph.tensors if _is_integer(tensor)}
+        found = {tensor.name: _integer_tensor(tensor) for tensor in self._graph.tensors if _is_integer(tensor)}
+        for operator in self._graph.operators:
+            if operator.kind == "QUANTIZE":
+                source, made = (self._graph.tensors[places[0]] for places in (operator.inputs, operator.outputs))
+                if made.name in found and source.dtype.kind == "f":
+                    found[made.name] = replace(found[made.name], floats=(source.name,))
+        return found
 
     def run(self, inputs: Mapping[str, Array], integers: Sequence[str] = ()) -> RuntimeResult:
         """See `DeployedNetwork`."""

@@ -20,7 +20,7 @@ from qdiag.loaders.models.operations import litert as model_litert
 from qdiag.loaders.models.operations import onnx as model_onnx
 from qdiag.loaders.models.state_dict import stored_names
 from qdiag.numerics.tensor_bytes import tensor_bytes
-from qdiag.savers import checkpoint, exported, onnx, safetensors, torchscript
+from qdiag.savers import checkpoint, exported, litert, onnx, safetensors, torchscript
 from qdiag.savers.new_program import save_program
 from qdiag.savers.saver import ModelSaver
 from qdiag.subject import Subject
@@ -31,6 +31,7 @@ SAVERS: tuple[tuple[ModelLoader, ModelSaver[Any]], ...] = (
     (model_checkpoint.LOADER, checkpoint.SAVER),
     (model_safetensors.LOADER, safetensors.SAVER),
     (model_onnx.LOADER, onnx.SAVER),
+    (model_litert.LOADER, litert.SAVER),
 )
 """Who tells a format apart, and who writes it back; the first that matches."""
 
@@ -143,12 +144,6 @@ def _saver(file: ModelFile) -> ModelSaver[Any]:
     for loader, saver in SAVERS:
         if loader.matches(file):
             return saver
-    if model_litert.matches(file):
-        raise WriteError(
-            "repairs are not written back into a LiteRT file",
-            at=file.at,
-            hint="qdiag export makes repairs of a network and writes it as integers",
-        )
     raise refuse_file(file)
 
 

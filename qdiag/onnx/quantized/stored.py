@@ -89,6 +89,16 @@ def is_same(one: Affine, other: Affine) -> bool:
     return one.key == other.key
 
 
+def holds_all(one: Affine, other: Affine) -> bool:
+    """It has all numbers of another one, so that it leaves them as they are; true of itself."""
+    if one.key == other.key:
+        return True
+    if one.channel_axis is not None or other.channel_axis is not None or not torch.equal(one.scale, other.scale):
+        return False
+    ends = [(q.quant_min - float(q.zero_point), q.quant_max - float(q.zero_point)) for q in (one, other)]
+    return ends[0][0] <= ends[1][0] and ends[0][1] >= ends[1][1]
+
+
 def ends_at_zero(quantizer: Affine) -> bool:
     """Its lowest integer stands for 0, so that whatever is negative becomes 0."""
     return quantizer.zero_point.numel() == 1 and math.isclose(float(quantizer.zero_point), quantizer.quant_min)

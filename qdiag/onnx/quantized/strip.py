@@ -11,7 +11,7 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.onnx.fold import renamed
 from qdiag.onnx.model import Array, OnnxGraph, OnnxNode, all_nodes, read_names
 from qdiag.onnx.quantized.saturation import with_clamps
-from qdiag.onnx.quantized.stored import integers_of, is_same, quantizer_of, stored_tensor, values_of
+from qdiag.onnx.quantized.stored import holds_all, integers_of, is_same, quantizer_of, stored_tensor, values_of
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _DOMAINS = ("", "com.microsoft")
@@ -132,7 +132,7 @@ class _Stripper:
             return
         self._held[target] = quantizer
         before = self._chains.get(source, ())
-        again = before and is_same(before[-1], quantizer)
+        again = before and holds_all(quantizer, before[-1])
         self._alias[target] = self._alias.get(source, source)
         self._nodes.setdefault(self._alias[target], []).append(target)
         self._chains[target] = before if again else (*before, quantizer)

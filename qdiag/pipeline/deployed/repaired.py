@@ -12,13 +12,14 @@ from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
 from qdiag.errors import QdiagError, RepairRefused
 from qdiag.files.read import open_regular
 from qdiag.integer_file import TensorEdit
+from qdiag.litert.edited.write import written as written_to_litert
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.onnx.quantized.write import written
 from qdiag.pipeline.begin import Experiment
 from qdiag.pipeline.deployed.edits import tensor_edits
 from qdiag.pipeline.deployed.plan import DeployedPlan
 from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
-from qdiag.pipeline.export.formats import format_for
+from qdiag.pipeline.export.formats import IntegerFormat, format_for
 from qdiag.pipeline.verify.verify import verify_case
 from qdiag.rank.bench import Bench
 from qdiag.rank.suspects import Suspect, suspects_of
@@ -59,7 +60,10 @@ class RepairedFile:
                 "no repair that a file can hold gave anything back", at=self.source, hint="look at what was tried"
             )
         with open_regular(self.source) as stream:
-            return written(stream.read(), self.edits, self.source)
+            content = stream.read()
+        if self.deployed.file.encoding == "LiteRT":
+            return written_to_litert(content, self.edits, self.source)
+        return written(content, self.edits, self.source)
 
 
 def diagnose_file(
@@ -86,7 +90,7 @@ def _verified(session: Session, experiment: Experiment, source: str) -> tuple[Ve
     """The file run in its runtime; that it cannot be run here is no reason to stop."""
     with open_regular(source) as stream:
         content = stream.read()
-    form, limits = format_for("ort"), VerifyLimits()
+    form, limits = _format(experiment), VerifyLimits()
     try:
         with session.watch.stage("runtime"):
             return verify_case(
@@ -94,6 +98,15 @@ def _verified(session: Session, experiment: Experiment, source: str) -> tuple[Ve
             ), ()
     except QdiagError as error:
         return None, (f"the file was not run in its runtime: {error}",)
+
+
+def _format(experiment: Experiment) -> IntegerFormat:
+    """What runs the file: for LiteRT the kernels whose rules are simulated, and otherwise those that it takes itself."""
+    assert experiment.deployed is not None
+    if experiment.deployed.file.encoding != "LiteRT":
+        return format_for("ort")
+    rules = experiment.case.scheme.arithmetic
+    return format_for(rules if rules in ("tflite-ref", "tflite") else "xnnpack")
 
 
 def _repaired_case(session: Session, case: Case, diagnosis: Diagnosis) -> Case:

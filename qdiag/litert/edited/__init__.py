@@ -1,0 +1,1 @@
+"""LiteRT files with other integers, scales or types for some tensors, and everything else as it was."""

@@ -1,0 +1,239 @@
+"""Operators of a file fitted to tensors of other types: where types or scales no longer meet, others go between."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from qdiag.litert.edited.change import FIXED, JOINING, TensorChange
+from qdiag.litert.edited.tensors import Tensors
+from qdiag.litert.model import LiteQuantization
+
+_SAME_SCALE = (
+    *("RESHAPE", "TRANSPOSE", "PAD", "PADV2", "MIRROR_PAD", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "SQUEEZE"),
+    *("EXPAND_DIMS", "UNPACK", "GATHER", "TILE", "BROADCAST_TO", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE"),
+    *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "REDUCE_MAX", "REDUCE_MIN"),
+)
+"""Operators whose kernels ask for one scale of what they read and what they give."""
+_WITH_INT16 = (
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL", "MEAN"),
+    *("LOGISTIC", "TANH", "SOFTMAX", "RELU", "RELU6", "LEAKY_RELU", "CONCATENATION", "MAXIMUM", "MINIMUM"),
+    *("RESHAPE", "TRANSPOSE", "PAD", "PADV2", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "EXPAND_DIMS"),
+    *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "PACK", "UNPACK"),
+)
+"""Operators that have a kernel for int16."""
+_WITH_BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
+"""Where the bias stands."""
+Instead: TypeAlias = Callable[[int], int]
+"""The place of another tensor in place of one."""
+_FINER = 128
+"""Steps of int16 in one of int8, for what is rounded to int8 behind an operator."""
+
+
+class Rewriter:
+    """Walks the operators of a file after some of its tensors have changed.
+
+    Args:
+        schema, model: the file as objects of its schema; changed in place.
+        changes: of tensors of its main network.
+    """
+
+    def __init__(self, schema: Any, model: Any, graph_place: int, changes: Sequence[TensorChange]) -> None:
+        self._schema, self._model, self._graph = schema, model, model.subgraphs[graph_place]
+        self._place = graph_place
+        self._kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+        self._tensors = Tensors(schema, model, self._graph)
+        self._changes = changes
+        self._changed = {change.place for change in changes}
+        self._operators: list[Any] = []
+        self._made: dict[tuple[Any, ...], int] = {}
+        self._alias: dict[int, int] = {}
+        self.is_other = False
+
+    def run(self) -> None:
+        """Makes the changes; `is_other` says afterwards whether operators were added or taken away."""
+        for change in self._changes:
+            self._tensors.change(change)
+        for operator in self._graph.operators:
+            operator.inputs = np.asarray([self._alias.get(int(p), int(p)) for p in operator.inputs], np.int32)
+            places = {int(place) for place in (*operator.inputs, *operator.outputs)}
+            if places & self._changed:
+                self._fit(operator)
+            else:
+                self._operators.append(operator)
+        self.is_other = self.is_other or len(self._operators) != len(self._graph.operators)
+        self._graph.operators = self._operators
+        self._graph.outputs = np.asarray([self._alias.get(int(p), int(p)) for p in self._graph.outputs], np.int32)
+        for signature in self._model.signatureDefs or []:
+            if signature.subgraphIndex == self._place:
+                for one in signature.outputs or []:
+                    one.tensorIndex = self._alias.get(int(one.tensorIndex), int(one.tensorIndex))
+
+    def _kind(self, operator: Any) -> str:
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        return str(self._kinds.get(max(code.builtinCode, code.deprecatedBuiltinCode), ""))
+
+    def _fit(self, operator: Any) -> None:
+        kind = self._kind(operator)
+        if kind in ("QUANTIZE", "DEQUANTIZE"):
+            self._between(operator, kind)
+            return
+        values = [int(p) for p in (*operator.inputs, *operator.outputs) if p >= 0]
+        held = {p: self._tensors.storage(p) for p in values}
+        computed = [held[p] for p in values if not self._tensors.is_constant(p)]
+        constants = [held[p] for p in values if self._tensors.is_constant(p)]
+        if "float" in computed or "float" in constants or "wide" in constants:
+            if "int" in computed or "wide" in computed or "float" in constants or "wide" in constants:
+                self._in_float(operator)
+            else:
+                self._operators.append(operator)  # weights alone are integers
+        elif "wide" in computed:
+            self._in_int16(operator, kind)
+        else:
+            self._at_scales(operator, kind)
+
+    def _between(self, operator: Any, kind: str) -> None:
+        """QUANTIZE and DEQUANTIZE: whatever leads from one type to the other; nothing from float to float."""
+        source, target = int(operator.inputs[0]), int(operator.outputs[0])
+        of, to = self._tensors.storage(source), self._tensors.storage(target)
+        if to != "float":
+            if of == "int" and to == "int" and self._tensors.is_same(source, target) and kind == "DEQUANTIZE":
+                self._alias[target] = source
+            else:
+                self._operators.append(self._operator("QUANTIZE", [source], [target], operator))
+        elif of == "float":
+            self._alias[target] = source
+            self.is_other = True
+        else:
+            self._operators.append(self._operator("DEQUANTIZE", [source], [target], operator))
+
+    def _in_float(self, operator: Any) -> None:
+        """The operator in float between DEQUANTIZE and QUANTIZE, with its constants as floats."""
+        inputs = []
+        for place in map(int, operator.inputs):
+            if place >= 0 and self._tensors.is_constant(place):
+                place = self._once("float", place, lambda p: self._tensors.as_floats(p))
+            elif place >= 0 and self._tensors.storage(place) in ("int", "wide"):
+                place = self._once("float", place, lambda p: self._converted("DEQUANTIZE", p, self._floats(p)))
+            inputs.append(place)
+        self._given(operator, inputs, lambda p: self._floats(p) if self._tensors.storage(p) != "float" else p)
+
+    def _floats(self, place: int) -> int:
+        return self._tensors.like(place, "float", "FLOAT32", None)
+
+    def _in_int16(self, operator: Any, kind: str) -> None:
+        """Inputs of int8 as the same numbers in int16, and outputs of int8 rounded behind the operator."""
+        weights = [int(p) for p in operator.inputs if p >= 0 and self._tensors.is_constant(int(p))]
+        if kind not in _WITH_INT16 or any(self._tensors.has_zero_point(place) for place in weights):
+            self._in_float(operator)
+            return
+        inputs = []
+        for place in map(int, operator.inputs):
+            if place >= 0 and not self._tensors.is_constant(place) and self._tensors.storage(place) == "int":
+                place = self._once("int16", place, lambda p: self._converted("QUANTIZE", p, self._wide(p, 1)))
+            inputs.append(place)
+        bias = _WITH_BIAS.get(kind)
+        if bias is not None and len(inputs) > bias and inputs[bias] >= 0:
+            data = 2 if kind == "TRANSPOSE_CONV" else 0
+            inputs[bias] = self._tensors.bias_for(inputs[bias], inputs[data], inputs[1], np.int64)
+        behind = self._replaced(
+            operator, inputs, lambda p: self._wide(p, _FINER) if self._tensors.storage(p) == "int" else p
+        )
+        self._at_scales(operator, kind)
+        self._rounded(behind)
+
+    def _wide(self, place: int, finer: int) -> int:
+        scales = self._tensors.quantization(place).scales / np.float32(finer)
+        quantization = LiteQuantization(scales.astype(np.float32), np.zeros(1, np.int64), 0)
+        return self._tensors.like(place, "int16", "INT16", quantization)
+
+    def _at_scales(self, operator: Any, kind: str) -> None:
+        """Scales as kernels ask for them."""
+        outputs = [int(place) for place in operator.outputs]
+        if kind in FIXED:
+            self._given(operator, [int(p) for p in operator.inputs], lambda p: self._fixed(p, kind))
+            return
+        inputs = [int(place) for place in operator.inputs]
+        if kind in JOINING:
+            target = outputs[0]
+            inputs = [p if self._fits(p, target) else self._requantized(p, target) for p in inputs]
+            self._given(operator, inputs, lambda p: p)
+        elif kind in _SAME_SCALE:
+            source = next(p for p in inputs if self._tensors.storage(p) in ("int", "wide"))
+            self._given(
+                operator,
+                inputs,
+                lambda p: p if self._fits(p, source) else self._tensors.as_at(p, source),
+            )
+        else:
+            self._operators.append(operator)
+
+    def _fits(self, place: int, other: int) -> bool:
+        return self._tensors.storage(place) == "other" or self._tensors.is_same(place, other)
+
+    def _requantized(self, place: int, target: int) -> int:
+        made = self._tensors.as_at(place, target)
+        return self._converted("QUANTIZE", place, made)
+
+    def _fixed(self, place: int, kind: str) -> int:
+        scale, zero = FIXED[kind]
+        type_name = self._tensors.type_name(place)
+        if type_name == "INT16":
+            scale, zero = 2.0**-15, 0
+        elif type_name == "UINT8":
+            zero += 128
+        wanted = LiteQuantization(np.asarray([scale], np.float32), np.asarray([zero], np.int64), 0)
+        own = self._tensors.quantization(place)
+        if own.scales[0] == wanted.scales[0] and own.zero_points[0] == zero:
+            return place
+        return self._tensors.like(place, "whole", type_name, wanted)
+
+    def _once(self, what: str, place: int, make: Instead) -> int:
+        key = (what, place)
+        if key not in self._made:
+            self._made[key] = make(place)
+        return self._made[key]
+
+    def _converted(self, kind: str, source: int, target: int) -> int:
+        self._operators.append(self._operator(kind, [source], [target], None))
+        self.is_other = True
+        return target
+
+    def _given(self, operator: Any, inputs: Sequence[int], instead: Instead) -> None:
+        """The operator with other inputs, giving other tensors from which its own are made."""
+        behind = self._replaced(operator, inputs, instead)
+        self._operators.append(operator)
+        self._rounded(behind)
+
+    def _replaced(self, operator: Any, inputs: Sequence[int], instead: Instead) -> list[tuple[int, int]]:
+        """Other inputs and outputs of an operator; what it gives now, and what has to be made of it."""
+        outputs = [int(place) for place in operator.outputs]
+        given = [instead(place) if self._tensors.storage(place) != "other" else place for place in outputs]
+        if [int(place) for place in operator.inputs] != list(inputs) or given != outputs:
+            self.is_other = True
+        operator.inputs, operator.outputs = np.asarray(inputs, np.int32), np.asarray(given, np.int32)
+        return [pair for pair in zip(given, outputs, strict=True) if pair[0] != pair[1]]
+
+    def _rounded(self, pairs: Sequence[tuple[int, int]]) -> None:
+        for made, place in pairs:
+            self._converted("QUANTIZE", made, place)
+
+    def _operator(self, kind: str, inputs: Sequence[int], outputs: Sequence[int], before: Any) -> Any:
+        """The operator that was there, where it is of this kind, else a new one."""
+        if before is not None and self._kind(before) == kind:
+            return before
+        self.is_other = True
+        made = self._schema.OperatorT()
+        made.opcodeIndex = self._code(kind)
+        made.inputs, made.outputs = np.asarray(inputs, np.int32), np.asarray(outputs, np.int32)
+        return made
+
+    def _code(self, kind: str) -> int:
+        number = getattr(self._schema.BuiltinOperator, kind)
+        for place, code in enumerate(self._model.operatorCodes):
+            if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
+                return place
+        code = self._schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 2
+        self._model.operatorCodes.append(code)
+        return len(self._model.operatorCodes) - 1
