@@ -1,13 +1,18 @@
 """`qdiag export -o int8.tflite` and `qdiag verify` with LiteRT: every integer of the file is that of the simulation."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("ai_edge_litert")
 from qdiag.cli.app import run
+from qdiag.litert.edited.change import TensorChange
+from qdiag.litert.edited.write import with_changes
+from qdiag.litert.read import parse
 from tests.e2e.measuring import make_inputs
 
 Capture = pytest.CaptureFixture[str]
@@ -18,15 +23,16 @@ LAYERS = ["input:input", "0", "3", "7"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export_litert")
     make_inputs(folder)
+    words = ("--no-cache", "-q", "-o", str(folder / "int8.tflite"), "--json", str(folder / "export.json"))
+    assert run(["export", str(folder / "net.pt2"), "--data", str(folder / "data.npz"), *words]) == 0
     return folder
 
 
-def test_written_and_verified(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_written_and_verified(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """As it is written, and read back; nothing else is printed."""
-    target, model = tmp_path / "int8.tflite", str(folder / "net.pt2")
+    target, model = folder / "int8.tflite", str(folder / "net.pt2")
     data = ("--data", str(folder / "data.npz"), "--no-cache", "-q")
-    assert run(["export", model, *data, "-o", str(target), "--json", "-"]) == 0
-    report: dict[str, Any] = json.loads(capfd.readouterr().out)
+    report: dict[str, Any] = json.loads((folder / "export.json").read_text())
     assert report["format"] == "LiteRT" and report["byte_count"] == target.stat().st_size
     assert report["operations"]["integer"] == {"CONV_2D": 2, "FULLY_CONNECTED": 1}
     assert report["operations"]["floating"] == [] and report["fallen_back"] == []
@@ -39,3 +45,31 @@ def test_written_and_verified(folder: Path, tmp_path: Path, capfd: pytest.Captur
         assert result["differing_count"] == 0
         assert result["equal_count"] == result["sample_count"] == 64
         assert result["scheme"]["arithmetic"] == ("xnnpack" if words[0] == "--quantized" else words[1])
+
+
+def test_a_stale_range_is_repaired_in_the_file(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Diagnosed, written back, and right again in the runtime."""
+    bad, fixed = (str(tmp_path / name) for name in ("bad.tflite", "fixed.tflite"))
+    model = str(folder / "net.pt2")
+    data = ("--data", str(folder / "data.npz"), "--no-cache", "-q")
+    Path(bad).write_bytes(with_narrow_range((folder / "int8.tflite").read_bytes(), "3", "7.bias", 8.0))
+    words = ("--no-sensitivity", "--no-bits", "--quantized", bad, "--repaired", fixed)
+    assert run(["diagnose", model, *data, *words, "--set", "arithmetic=xnnpack"]) == 0
+    said = " ".join(capfd.readouterr().out.split())
+    before, _, after = said.partition("What changes in")
+    assert "62.5 % deployed, 64 samples" in before and "3, output 3: 8 bits" in after
+    assert "repaired 3 operations with integers in LiteRT" in after and "100.0 % deployed, 64 samples" in after
+
+
+def with_narrow_range(content: bytes, tensor: str, bias: str, times: float) -> bytes:
+    """The file with another scale of an activation, and of the bias behind it."""
+    graph = parse(content, "good.tflite")
+    places = {one.name: place for place, one in enumerate(graph.tensors)}
+    changes = []
+    for name in (tensor, bias):
+        one = graph.tensors[places[name]]
+        assert one.quantization is not None
+        quantization = replace(one.quantization, scales=one.quantization.scales / np.float32(times))
+        data = None if one.data is None else (one.data * times).astype(one.dtype)
+        changes.append(TensorChange(places[name], one.dtype, quantization, data))
+    return with_changes(content, graph, changes, "bad.tflite")

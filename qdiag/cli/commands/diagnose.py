@@ -26,6 +26,7 @@ from qdiag.reading.words.commands.shell import as_argument, command_line
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
+    from qdiag.core.measures.deployed.verification import Verification
     from qdiag.pipeline.begin import Experiment
     from qdiag.pipeline.deployed.repaired import RepairedFile
     from qdiag.pipeline.diagnose import DiagnoseOptions
@@ -139,12 +140,22 @@ def diagnose(
             raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
         result, file = run_diagnosis(session, experiment, options, run, with_plots=out is not None and plots != "none")
         result = write_diagnosis(session, result, out, json, plots)
+        after: Verification | None = None
+        notes: tuple[str, ...] = ()
         if repaired is not None and file is not None:
-            write_file(repaired, file.content())
+            from qdiag.pipeline.deployed.repaired import run_repaired
+
+            content = file.content()
+            write_file(repaired, content)
+            after, notes = run_repaired(session, experiment, file, content)
     if not stdout_is_taken:
+        from qdiag.cli.tables.deployment.edits import print_run
         from qdiag.cli.tables.ranking import print_ranking
 
         print_ranking(stdout_console(), result)
+        print_run(stdout_console(), after, "repaired")
+    for note in notes:
+        remark(note, quiet=run.quiet)
     if repaired is not None:
         remark(f"repaired file: {repaired}", quiet=run.quiet)
     remark(_report_words(out, is_kept=not run.no_cache), quiet=run.quiet)

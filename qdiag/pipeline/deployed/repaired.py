@@ -76,7 +76,9 @@ def diagnose_file(
     """
     if experiment.deployed is None:
         return diagnose_experiment(session, experiment, options), None
-    verification, note = _verified(session, experiment, experiment.deployed.file.source)
+    with open_regular(experiment.deployed.file.source) as stream:
+        content = stream.read()
+    verification, note = _verified(session, experiment, experiment.case, content)
     diagnosis = diagnose_experiment(session, experiment, options, verification)
     diagnosis = replace(diagnosis, notes=(*diagnosis.notes, *note))
     with session.stage("repaired file"):
@@ -86,22 +88,30 @@ def diagnose_file(
     return replace(diagnosis, file_edits=_records(experiment, repaired)), repaired
 
 
-def _verified(session: Session, experiment: Experiment, source: str) -> tuple[Verification | None, tuple[str, ...]]:
-    """The file run in its runtime; that it cannot be run here is no reason to stop."""
-    with open_regular(source) as stream:
-        content = stream.read()
-    form, limits = _format(experiment), VerifyLimits()
+def run_repaired(
+    session: Session, experiment: Experiment, file: RepairedFile, content: bytes
+) -> tuple[Verification | None, tuple[str, ...]]:
+    """The repaired file in its runtime on the measured data, beside the repaired network; or why it was not run."""
+    return _verified(session, experiment, file.case, content)
+
+
+def _verified(
+    session: Session, experiment: Experiment, case: Case, content: bytes
+) -> tuple[Verification | None, tuple[str, ...]]:
+    """A file run in its runtime; that it cannot be run here is no reason to stop."""
+    assert experiment.deployed is not None
+    source = experiment.deployed.file.source
     try:
         with session.watch.stage("runtime"):
             return verify_case(
-                session, experiment, experiment.case, form, content, None, source=source, limits=limits
+                *(session, experiment, case, _format(experiment), content, None), source=source, limits=VerifyLimits()
             ), ()
     except QdiagError as error:
         return None, (f"the file was not run in its runtime: {error}",)
 
 
 def _format(experiment: Experiment) -> IntegerFormat:
-    """What runs the file: for LiteRT the kernels whose rules are simulated, and otherwise those that it takes itself."""
+    """What runs the file: for LiteRT the kernels whose rules are simulated, or else those that it takes itself."""
     assert experiment.deployed is not None
     if experiment.deployed.file.encoding != "LiteRT":
         return format_for("ort")

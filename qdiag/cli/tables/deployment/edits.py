@@ -6,22 +6,23 @@ from rich.text import Text
 
 from qdiag.cli.tables.sqnr_header import header_grid
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.deployed.verification import Verification
 from qdiag.reading.words.deployed.edits import edit_lines
 from qdiag.reading.words.deployed.run import run_lines
 
 
 def print_file(console: Console, diagnosis: Diagnosis) -> None:
     """Both; nothing where no quantized file was diagnosed."""
-    _print_run(console, diagnosis)
+    print_run(console, diagnosis.verification, "deployed")
     _print_edits(console, diagnosis)
 
 
-def _print_run(console: Console, diagnosis: Diagnosis) -> None:
-    """The file in its runtime beside the simulation; nothing where it was not run."""
-    lines = run_lines(diagnosis.verification)
+def print_run(console: Console, run: Verification | None, title: str) -> None:
+    """A file in its runtime beside the simulation; nothing where it was not run."""
+    lines = run_lines(run)
     if lines:
         console.print()
-        console.print(header_grid(*(("" if i else "deployed", Text(line)) for i, line in enumerate(lines))))
+        console.print(header_grid(*(("" if i else title, Text(line)) for i, line in enumerate(lines))))
 
 
 def _print_edits(console: Console, diagnosis: Diagnosis) -> None:
