@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qdiag.cli.docstring import docstring_of
 from qdiag.cli.help_text import flowing
 from qdiag.cli.options.roles import guarded
 from qdiag.cli.plain_command import PlainCommand
@@ -50,8 +51,12 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
 """Name, module and epilog of every command, in the order of `--help`; the function has the command's name."""
 
 
-def make_app(names: Sequence[str] | None = None) -> typer.Typer:
-    """The program with all commands, or with some: only the modules of those are imported."""
+def make_app(names: Sequence[str] | None = None, *, lists_others: bool = False) -> typer.Typer:
+    """The program with all commands, or with some: only the modules of those are imported.
+
+    Args:
+        lists_others: the others can be listed too, with what `--help` says of them, but not run.
+    """
     made = typer.Typer(
         name="qdiag",
         no_args_is_help=True,
@@ -61,13 +66,20 @@ def make_app(names: Sequence[str] | None = None) -> typer.Typer:
     )
     made.callback()(_callback)
     for name, module, epilog in COMMANDS:
+        function_name = name.replace("-", "_")
         if names is None or name in names:
             home = import_module(module)
-            function = getattr(home, name.replace("-", "_"))
+            function = getattr(home, function_name)
             made.command(
                 name, cls=PlainCommand, help=flowing(function.__doc__), epilog=getattr(home, epilog) if epilog else None
             )(guarded(function))
+        elif lists_others:
+            made.command(name, help=flowing(docstring_of(module, function_name)))(_not_imported)
     return made
+
+
+def _not_imported() -> None:
+    """In place of a command that is only listed."""
 
 
 def __getattr__(name: str) -> Any:
@@ -124,12 +136,11 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     is_debug = "--debug" in arguments
     words = _words_to_complete() or arguments
-    wanted = words[:1] if words and words[0] in {name for name, _, _ in COMMANDS} else None
     try:
         with warnings.catch_warnings():
             if not is_debug:
                 warnings.simplefilter("ignore")  # torch's advice to developers is no news for a user of qdiag
-            make_app(wanted)(arguments, prog_name="qdiag")
+            _app_for(words)(arguments, prog_name="qdiag")
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_CANNOT_JUDGE
         if code == EXIT_INTERRUPTED:
@@ -153,6 +164,14 @@ def _run(arguments: list[str]) -> int:
         _print_error(QdiagError(f"qdiag itself failed: {first_line(error)}", hint=hint))
         return EXIT_CANNOT_JUDGE
     return 0
+
+
+def _app_for(words: Sequence[str]) -> typer.Typer:
+    """The program, with no more of it imported than a command line needs."""
+    names = [name for name, _, _ in COMMANDS]
+    if words and words[0] in (*names, "--version", "-V"):
+        return make_app(words[:1])
+    return make_app([name for name in names if name in words], lists_others=True)
 
 
 def _shown(path: str) -> str:

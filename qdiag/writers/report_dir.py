@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.files.atomic import remove_file, write_file
 from qdiag.files.folder import make_folder
-from qdiag.writers.csv.diagnosis import diagnosis_layer_csv
 from qdiag.writers.html.report import html_report
 from qdiag.writers.json.diagnosis import FILE_NAME, diagnosis_to_json
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink
-from qdiag.writers.plots.drawing.figure import PlotFormat
-from qdiag.writers.plots.pictures import Picture, draw_picture, report_pictures
+
+if TYPE_CHECKING:
+    from qdiag.writers.plots.drawing.figure import PlotFormat
+    from qdiag.writers.plots.pictures import Picture
 
 ReportPart = Literal["json", "md", "html", "csv", "png", "svg"]
 REPORT_PARTS: tuple[ReportPart, ...] = ("json", "md", "html", "csv", "png", "svg")
@@ -59,11 +60,17 @@ def write_report(
     if "json" in parts:  # first: from it everything else can be drawn again
         put(FILE_NAME, lambda: diagnosis_to_json(diagnosis))
     if "csv" in parts:
+        from qdiag.writers.csv.diagnosis import diagnosis_layer_csv  # with pandas
+
         put("layers.csv", lambda: diagnosis_layer_csv(diagnosis))
-    pictures = report_pictures(diagnosis) if formats else ()
-    for picture in pictures:
-        say(f"{PLOT_FOLDER}/{picture.name}")
-        written += draw_picture(picture, root / PLOT_FOLDER, formats)
+    pictures: Sequence[Picture] = ()
+    if formats:  # only then is matplotlib imported
+        from qdiag.writers.plots.pictures import draw_picture, report_pictures
+
+        pictures = report_pictures(diagnosis)
+        for picture in pictures:
+            say(f"{PLOT_FOLDER}/{picture.name}")
+            written += draw_picture(picture, root / PLOT_FOLDER, formats)
     _remove_stale(root / PLOT_FOLDER, written)
     if "md" in parts:
         put("report.md", lambda: markdown_report(diagnosis, _links(pictures, formats)))
@@ -73,7 +80,7 @@ def write_report(
     return tuple(written)
 
 
-def _links(pictures: Sequence[Picture], formats: tuple[PlotFormat, ...]) -> list[PictureLink]:
+def _links(pictures: "Sequence[Picture]", formats: "tuple[PlotFormat, ...]") -> list[PictureLink]:
     """PNG where there is one: GitHub and most editors show it at a known size."""
     suffix = "png" if "png" in formats else "svg"
     return [PictureLink(p.section, p.alt, f"{PLOT_FOLDER}/{p.name}.{suffix}", p.layer) for p in pictures]

@@ -145,7 +145,8 @@ def test_what_reads_a_stored_diagnosis(diagnosed: dict[str, Path], tmp_path: Pat
     capsys.readouterr()
     assert run(["compare", affine, powers]) == 0
     assert "power_of_two" in capsys.readouterr().out
-    assert run(["report", powers, "-o", str(tmp_path / "again"), "-q"]) == 0
+    formats = ["--format", "md", "--format", "png"]
+    assert run(["report", powers, "-o", str(tmp_path / "again"), *formats, "-q"]) == 0
     again = (tmp_path / "again" / "report.md").read_text(encoding="utf-8")
     assert again == (diagnosed["powers"] / "report.md").read_text(encoding="utf-8")
 

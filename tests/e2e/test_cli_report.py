@@ -65,10 +65,12 @@ def test_a_whole_report_is_drawn_without_torch(stored: Path, tmp_path: Path) -> 
     code = (
         "import sys\n"
         "from qdiag.cli.app import run\n"
+        f"line = ['report', {str(stored)!r}, '-o', {str(tmp_path / 'whole')!r}, '-q']\n"
+        "assert run(line) == 0 and 'matplotlib' not in sys.modules\n"  # pictures are files where they are asked for
         "from qdiag.writers.plots import pictures\n"
         "pictures.LAYERS_DRAWN = 1\n"
-        f"code = run(['report', {str(stored)!r}, '-o', {str(tmp_path / 'whole')!r}, '-q'])\n"
-        "assert 'matplotlib' in sys.modules\n"
+        "formats = ['md', 'html', 'csv', 'png', 'svg']\n"
+        "code = run([*line, *(word for name in formats for word in ('--format', name))])\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

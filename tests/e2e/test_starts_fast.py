@@ -31,3 +31,12 @@ def test_a_path_that_leads_nowhere_is_told_without_torch(words: tuple[str, ...],
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stdout.split() == ["False"]
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("diagnos",)])
+def test_what_all_commands_are_called_is_told_without_importing_them(words: tuple[str, ...]) -> None:
+    watch = WATCH.replace('"torch"', '"qdiag.core.measures"')
+    done = subprocess.run([sys.executable, "-c", watch, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == (2 if words == ("diagnos",) else 0)
+    assert done.stdout.split()[-1] == "False"
+    assert words != ("--help",) or "diagnose" in done.stdout

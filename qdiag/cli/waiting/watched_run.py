@@ -9,7 +9,8 @@ from qdiag.cli.waiting.clock import run_started_s
 from qdiag.cli.waiting.display import Display, make_display
 from qdiag.cli.waiting.schedule import OTHER, Schedule
 from qdiag.cli.waiting.words import times_words
-from qdiag.core.progress import Progress
+from qdiag.core.progress import Progress, RunProgress
+from qdiag.core.stopwatch import Stopwatch
 
 
 class WatchedRun:
@@ -75,6 +76,13 @@ def shown(progress: Progress) -> Iterator[None]:
         yield
     finally:
         progress.close()
+
+
+@contextmanager
+def run_stage(progress: Progress, name: str) -> Iterator[None]:
+    """A stage of a run that has no session."""
+    with Stopwatch(progress if isinstance(progress, RunProgress) else None).told(name):
+        yield
 
 
 def tell_times(progress: Progress, *, quiet: bool) -> None:

@@ -10,7 +10,7 @@ from qdiag.cli.console import stdout_console
 from qdiag.cli.options.common import DebugOption, QuietOption
 from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, redrawn_files, result_files
-from qdiag.cli.waiting.watched_run import make_progress, shown, tell_times
+from qdiag.cli.waiting.watched_run import make_progress, run_stage, shown, tell_times
 from qdiag.errors import ConfigError
 
 REPORT_EPILOG = """
@@ -62,7 +62,9 @@ BeforeOption = Annotated[
 FormatOption = Annotated[
     list[ReportFormat] | None,
     output_option(
-        "--format", show_default="all of them", help="What to write; can be repeated. png and svg are the pictures."
+        "--format",
+        show_default="all but png and svg",
+        help="What to write; can be repeated. png and svg are the pictures as files; report.html draws its own.",
     ),
 ]
 
@@ -77,9 +79,9 @@ def report(
 ) -> None:
     """Draw a stored diagnosis again, without the model.
 
-    The folder gets diagnosis.json, report.md, report.html, layers.csv, and plots/ with every
-    picture as PNG and SVG: all that `qdiag diagnose -o` writes. The reports begin with the verdict:
-    what quantization costs, why, and the commands that repair it.
+    The folder gets diagnosis.json, report.md, report.html and layers.csv, as `qdiag diagnose -o`
+    writes them; with --format png or svg also plots/ with every picture. The reports begin with
+    the verdict: what quantization costs, why, and the commands that repair it.
     """
     del debug  # read by main()
     from qdiag.writers.json.diagnosis import read_diagnosis
@@ -94,11 +96,11 @@ def report(
     from qdiag.reading.words.causes import headline
     from qdiag.writers.report_dir import REPORT_PARTS, write_report
 
-    wanted = {part.value for part in format_} if format_ else set(REPORT_PARTS)
+    wanted = {part.value for part in format_} if format_ else {*REPORT_PARTS} - {"png", "svg"}
     if _is_drawn_in_place(diagnosis, output):  # it lies there already, and a run does not write over what it reads
         wanted.discard("json")
     parts = [part for part in REPORT_PARTS if part in wanted]
-    with shown(progress):
+    with shown(progress), run_stage(progress, "report"):
         written = write_report(
             found, output, before=earlier, parts=parts, progress=lambda name: progress.start(name, None)
         )
