@@ -1,13 +1,14 @@
 """Gathers where the values of each channel lie, over batches."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges
+from qdiag.numerics.channel_sums import column_extremes
 from qdiag.numerics.histogram import HistogramAccumulator
+from qdiag.numerics.layout import CHUNK_ELEMENTS
 from qdiag.numerics.moments import MomentAccumulator
 
 _HALF = 256
@@ -33,13 +34,16 @@ class ChannelObserver:
         self._moments = MomentAccumulator()
         self._histogram = HistogramAccumulator()
 
-    def update(self, x: Tensor) -> None:
-        """Adds one batch; NaN and Inf are taken as absent."""
+    def update(self, x: Tensor) -> Tensor | None:
+        """Adds one batch; NaN and Inf are taken as absent.
+
+        Returns:
+            Smallest and largest value of each channel of this batch, (2, C), where all are finite and at hand.
+        """
         if self._axis >= x.ndim:
-            return
+            return None
         if self._is_glance and x.device.type == "cpu":
-            self._glance(x)
-            return
+            return self._glance(x)
         rows = x.movedim(self._axis, 0).reshape(x.shape[self._axis], -1)
         finite = torch.isfinite(rows)
         low = torch.where(finite, rows, math.inf).amin(1)
@@ -54,10 +58,11 @@ class ChannelObserver:
             )
         self._moments.add(rows, finite)
         self._histogram.add(rows, torch.where(finite, rows, 0.0).abs().amax(), finite)
+        return None
 
-    def _glance(self, x: Tensor) -> None:
+    def _glance(self, x: Tensor) -> Tensor | None:
         table = x.movedim(self._axis, -1).reshape(-1, x.shape[self._axis])
-        extremes = torch.stack([_by_column(table, torch.amin), _by_column(table, torch.amax)])
+        extremes = _extremes(table)
         is_finite = bool(torch.isfinite(extremes).all())
         if not is_finite:
             finite = torch.isfinite(table)
@@ -70,6 +75,7 @@ class ChannelObserver:
             low = torch.minimum(self._extremes[0], extremes[0])
             self._extremes = torch.stack([low, torch.maximum(self._extremes[1], extremes[1])])
         self._moments.add(rows, None if is_finite else torch.isfinite(rows))
+        return extremes if is_finite else None
 
     def ranges(self) -> ChannelRanges | None:
         """The figures so far; None before any batch came."""
@@ -93,10 +99,12 @@ class ChannelObserver:
         )
 
 
-def _by_column(table: Tensor, reduce: Callable[..., Tensor]) -> Tensor:
-    """Largest or smallest value of each column; rows are first laid side by side, since wide rows reduce faster."""
-    rows, columns = table.shape
-    side_by_side = next((k for k in (64, 16, 4) if rows % k == 0), 1)
-    if not rows:
-        return table.new_full((columns,), math.nan)
-    return reduce(reduce(table.reshape(rows // side_by_side, -1), 0).view(side_by_side, columns), 0)
+def _extremes(table: Tensor) -> Tensor:
+    """Smallest and largest value of each column of (rows, C), (2, C), by pieces that stay in the cache."""
+    if not table.shape[0]:
+        return table.new_full((2, table.shape[1]), math.nan)
+    # a multiple of 64 rows, which are laid side by side
+    rows = max(64, CHUNK_ELEMENTS // max(1, table.shape[1]) // 64 * 64)
+    pieces = (table[start : start + rows] for start in range(0, table.shape[0], rows))
+    pairs = torch.stack([torch.stack(column_extremes(piece)) for piece in pieces])
+    return torch.stack([pairs[:, 0].amin(0), pairs[:, 1].amax(0)])

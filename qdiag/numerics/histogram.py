@@ -14,6 +14,8 @@ from qdiag.core.measures.ranges import Histogram
 HALF = 2048
 """Bins on each side of zero; the largest |value| ends in the upper half of them, so a bin is 1/1024 of it or finer."""
 _SMALLEST_EXPONENT = -126
+_PIECE = 1 << 15
+"""Values that are counted at a time, so that what becomes of them stays in the cache."""
 
 
 class HistogramAccumulator:
@@ -47,10 +49,17 @@ class HistogramAccumulator:
         exponent = torch.maximum(self._exponent, exponent)
         self._counts = self._widened(exponent - self._exponent)
         self._exponent = exponent
+        if self._rows == 1 and finite is None and values.device.type == "cpu":
+            for start in range(0, values.shape[1], _PIECE):
+                bins = self._bins(values[0, start : start + _PIECE], exponent)
+                self._counts[0] += torch.bincount(bins, minlength=2 * self._half)
+            return
+        bins = self._bins(values, exponent)
+        self._counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
+
+    def _bins(self, values: Tensor, exponent: Tensor) -> Tensor:
         bins = torch.ldexp(values.double(), -exponent).floor_().nan_to_num_(0.0)
-        bins = bins.add_(self._half).clamp_(0, 2 * self._half - 1).long()
-        ones = torch.ones_like(bins) if finite is None else finite.long()
-        self._counts.scatter_add_(1, bins, ones)
+        return bins.add_(self._half).clamp_(0, 2 * self._half - 1).long()
 
     def _widened(self, doublings: Tensor) -> Tensor:
         """Counts over bins 2**doublings times wider: floor(i / 2**d) is an arithmetic shift."""

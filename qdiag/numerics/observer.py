@@ -63,7 +63,8 @@ class TensorObserver:
         (flat,) = flat_alike(x)
         images = flat.view(image_count, -1) if x.ndim and x.shape[0] == image_count else flat.view(1, -1)
         sample = images[:, :: _stride(images.shape[1], self._options.samples_per_image)].reshape(1, -1)
-        extremes, finite = _extremes(flat), None
+        by_channel = self._channels.update(x) if self._channels is not None else None
+        extremes, finite = _extremes(flat) if by_channel is None else _outermost(by_channel), None
         if x.device.type != "cpu" or not math.isfinite(float(extremes.sum())):
             # a GPU is not asked whether all is finite: that would make it wait
             ok = torch.isfinite(flat)
@@ -77,8 +78,6 @@ class TensorObserver:
         self._moments.add(sample, finite)
         if self._options.averaging_constant is not None:
             self._follow(images, self._options.averaging_constant)
-        if self._channels is not None:
-            self._channels.update(x)
 
     def _follow(self, images: Tensor, constant: float) -> None:
         """The average moves image by image, so that it does not depend on how images are batched."""
@@ -129,8 +128,12 @@ def _extremes(flat: Tensor) -> Tensor:
     pairs = [torch.stack(torch.aminmax(chunk)) for (chunk,) in flat_chunks(flat)]
     if len(pairs) == 1:
         return pairs[0]
-    both = torch.stack(pairs)
-    return torch.stack([both[:, 0].amin(), both[:, 1].amax()])
+    return _outermost(torch.stack(pairs, 1))
+
+
+def _outermost(pairs: Tensor) -> Tensor:
+    """Smallest of the first row and largest of the second one, of (2, N), shape (2,)."""
+    return torch.stack([pairs[0].amin(), pairs[1].amax()])
 
 
 def _wider(a: Tensor, b: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """One float pass that watches every layer's output."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -25,6 +25,11 @@ SAMPLES_TO_CALIBRATE = 65536
 """Values per image and layer behind a histogram from which a range is chosen."""
 
 
+Look = tuple[bool, float | None]
+"""How closely a layer is looked at: closely enough to choose a range from a histogram, and the weight of a new image in
+moving averages, None without any."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """What was seen at one layer's output; `shape` without the batch axis."""
@@ -41,12 +46,14 @@ def observe_network(
     progress: Progress,
     *,
     glance: bool = True,
+    names: Collection[str] | None = None,
 ) -> Mapping[str, Observation]:
     """Runs all batches through the float network.
 
     Args:
         scheme: its calibrators of activations decide how closely to look at each layer.
         glance: the channels are looked at at some positions only, see `ChannelObserver`.
+        names: of the layers to look at; None looks at all.
 
     Returns:
         Layer name to what was seen; layers whose output is never a float tensor are absent.
@@ -54,7 +61,7 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    observer = _Ranges(scheme, glance=glance)
+    observer = _Ranges(scheme, glance=glance, names=names)
     run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate")
     return observer.observations()
 
@@ -62,24 +69,25 @@ def observe_network(
 class _Ranges(LayerObserver):
     sees_constants = True
 
-    def __init__(self, scheme: QuantScheme, *, glance: bool) -> None:
+    def __init__(self, scheme: QuantScheme, *, glance: bool, names: Collection[str] | None) -> None:
         self._scheme = scheme
         self._glance = glance
+        self._names = frozenset(names) if names is not None else None
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
-        self._observer(layer, lanes.reference).update(lanes.reference, image_count=self.sample_count)
+        if self._names is None or layer.name in self._names:
+            self._observer(layer, lanes.reference).update(lanes.reference, image_count=self.sample_count)
 
     def _observer(self, layer: Layer, tensor: Tensor) -> TensorObserver:
         if layer.name not in self._observers:
             scheme = self._scheme.activations_of(layer.name)
-            calibrates = reads_histogram(scheme)
-            averages = scheme.calibrator == "moving_average"
+            calibrates, averaging_constant = look_at(scheme)
             self._observers[layer.name] = TensorObserver(
                 ObserverOptions(
                     samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
-                    averaging_constant=scheme.averaging_constant if averages else None,
+                    averaging_constant=averaging_constant,
                     channel_axis=layer.channel_axis(tensor.ndim),
                     glance_at_channels=self._glance,
                 )
@@ -101,6 +109,12 @@ class _Ranges(LayerObserver):
             statistics = ActivationStatistics(seen, observer.moving_average if averages else None)
             found[name] = Observation(statistics, observer.channels(), self._shapes[name])
         return found
+
+
+def look_at(scheme: TensorScheme) -> Look:
+    """How closely a layer is looked at for the calibrator of its output."""
+    averages = scheme.calibrator == "moving_average"
+    return reads_histogram(scheme), scheme.averaging_constant if averages else None
 
 
 def reads_histogram(scheme: TensorScheme) -> bool:

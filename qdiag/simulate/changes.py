@@ -25,7 +25,7 @@ def with_tensors(session: Session, case: Case, changes: Mapping[str, Tensor], *,
 
     Args:
         changes: by name in the original model; shapes stay.
-        recalibrate: the change moves activations, so their ranges are observed anew (one float pass).
+        recalibrate: the change moves activations, so the ranges behind it are observed anew (one float pass).
 
     Raises:
         KeyError: the model has no tensor of that name.
@@ -38,6 +38,7 @@ def with_tensors(session: Session, case: Case, changes: Mapping[str, Tensor], *,
     program = replace(case.program, constants=constants)
     network = _with_clamps(_ready(program, case.scheme, case.network), case.clamps)
     changed = replace(case, program=program, network=network)
+    session.observed.take_over(network, case.network)
     if recalibrate:
         changed = replace(changed, observations=session.observe(network, case.calibration, case.scheme))
     if case.stored:
@@ -82,6 +83,7 @@ def with_clamps(session: Session, case: Case, clamps: Mapping[str, Clamp]) -> Ca
     """The case with other bounds at some fused clamps; ranges are observed anew."""
     merged = {**case.clamps, **clamps}
     network = _with_clamps(case.network, merged)
+    session.observed.take_over(network, case.network)
     return _planned(session, replace(case, network=network, clamps=merged), recalibrate=True)
 
 

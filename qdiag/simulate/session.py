@@ -1,6 +1,6 @@
 """What one run carries: device, progress, stopwatch, seed, finished passes, and the settings of the arithmetic."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +18,7 @@ from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
 from qdiag.simulate.mean_inputs import MeanInputs
 from qdiag.simulate.measure import MEASURED, Depth, Measured, measure_case
+from qdiag.simulate.observed import Observed
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS
@@ -27,9 +28,6 @@ from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, retur
 from qdiag.simulate.task.score_cases import Effort, score_cases
 from qdiag.simulate.task.scoring import Scored
 from qdiag.simulate.task.tasks import Tasks
-
-Observed = tuple[Batches, QuantScheme, bool, Mapping[str, Observation]]
-"""The data, the scheme, whether channels were only glanced at, and what was seen."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Session:
         passes: finished passes, of this run and of earlier ones.
         calibrations: quantizers that were chosen already.
         watch: times the stages of one result.
-        mean_inputs: what layers read on the mean. observed: what was seen of a network, and under which scheme.
+        mean_inputs: what layers read on the mean. observed: what was seen of networks.
         scored: networks that were scored already, by their case.
     """
 
@@ -54,7 +52,7 @@ class Session:
     calibrations: Calibrations = field(default_factory=Calibrations)
     watch: Stopwatch = field(default_factory=Stopwatch)
     mean_inputs: MeanInputs = field(default_factory=MeanInputs)
-    observed: ByIdentity[list[Observed]] = field(default_factory=ByIdentity)
+    observed: Observed = field(default_factory=Observed)
     scored: ByIdentity[Scored] = field(default_factory=ByIdentity)
 
     def timed_anew(self) -> "Session":
@@ -90,19 +88,17 @@ class Session:
         Args:
             glance: the channels are looked at at some positions only, see `ChannelObserver`.
         """
-        known = self.observed.once(network, list)
-        for data, other, looks, seen in known:
-            if data is batches and other == scheme and looks == glance:
-                return seen
-        found = self.passes.finished(
-            "observe" if glance else "observe all",
-            OBSERVATIONS,
-            lambda: observe_network(network, batches, scheme, self.progress, glance=glance),
-            batches=[batches],
-            depends_on=(network, scheme),
-        )
-        known.append((batches, scheme, glance, found))
-        return found
+
+        def watch(names: Collection[str]) -> Mapping[str, Observation]:
+            return self.passes.finished(
+                "observe" if glance else "observe all",
+                OBSERVATIONS,
+                lambda: observe_network(network, batches, scheme, self.progress, glance=glance, names=names),
+                batches=[batches],
+                depends_on=(network, scheme, tuple(names)),
+            )
+
+        return self.observed.of(network, batches, scheme, watch, glance=glance)
 
     def plan(
         self,
