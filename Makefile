@@ -9,13 +9,14 @@ JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo 
 CODE := qdiag tests tools benchmarks
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-.PHONY: help demo papers test check docs format golden bench clean
+.PHONY: help demo papers test real check docs format golden bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    find out why a network fails when it is quantized: installs into $(VENV), writes reports/demo"
 	@echo "make papers  run the published experiments in small, three minutes each: writes reports/papers"
-	@echo "make test    install the development tools into $(VENV), and run all tests"
+	@echo "make test    install the development tools into $(VENV), and run the tests that need nothing else"
+	@echo "make real    run the tests of real networks, on the weights and images in the folder QDIAG_REAL_DATA"
 	@echo "make check   formatting, lint, types, direction of imports, dead code, links of the documentation"
 	@echo "make docs    the documentation as a site: writes site/index.html"
 	@echo "make format  put the code into its standard form"
@@ -31,8 +32,14 @@ papers: $(VENV)/.installed
 
 # One thread for each process: several processes with a thread per core each would wait for one another.
 # Neighbouring tests stay in one process, which shares what they have in common, until another one runs dry.
+# What Python compiles is kept, whatever the environment says: dozens of tests start the program anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(PYTEST) -m "not real" $(ARGS)
+
+real: $(VENV)/.installed-dev
+	$(PYTEST) -m real $$(grep -rl --include='test_*.py' real_data tests) $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check $(CODE)

@@ -9,6 +9,17 @@ from pathlib import Path
 import pytest
 
 
+def pytest_sessionstart() -> None:
+    """No garbage is looked for until the tests are collected: all that is made until then stays."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The collector leaves alone what was imported, which takes it half a second each time it looks."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test finds or leaves finished passes in the user's own cache."""
@@ -29,11 +40,9 @@ def denormals_are_numbers() -> Iterator[None]:
 
 
 @pytest.fixture
-def only_new_objects_collected() -> Iterator[None]:
+def only_new_objects_collected() -> None:
     """The garbage collector leaves what is older than the test alone: among all that was imported it takes long."""
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
