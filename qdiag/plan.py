@@ -16,6 +16,10 @@ SPLIT = "left out, so that its branches come out one by one"
 """Why what stands behind a split concat is not quantized."""
 
 
+_SAME_SCALE = 0.05
+"""Share of its scale by which that of a bias may be off before onnxruntime computes a convolution in float."""
+
+
 @dataclass(frozen=True, eq=False)
 class StoredBias:
     """The bias of a layer as a file has it.
@@ -24,12 +28,22 @@ class StoredBias:
         integers: (C,), int64. scale: of the file, float32, shape () or (C,).
         source, weight: quantizers of the layer's input and weight in the file, at whose scales it is added; None where
             the file has none there.
+        keeps_scale: a runtime takes the scale of the file, and leaves the layer in float, where it is not the product
+            of the other two.
     """
 
     integers: Tensor
     scale: Tensor
     source: Affine | None
     weight: Affine | None
+    keeps_scale: bool = False
+
+    def own_values(self, product: Tensor) -> Tensor | None:
+        """Float64 (C,), where they are not the integers at the scale of input times weight; None where they are."""
+        own = self.scale.double().to(product.device)
+        if not self.keeps_scale or not bool(((own - product).abs() > _SAME_SCALE * product).any()):
+            return None
+        return self.integers.to(product.device).double() * own
 
     def fits(self, operands: tuple[Affine, Affine] | None) -> bool:
         """The layer multiplies at the scales for which the integers were made."""

@@ -1,6 +1,8 @@
 """The same from Python: objects in, one frozen result out."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from qdiag.capture.state import own_randomness
 from qdiag.config import DEFAULT_PRESET
@@ -10,9 +12,11 @@ from qdiag.core.measures.task import TaskKind
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import telling_hints
-from qdiag.pipeline.begin import begin
-from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+from qdiag.errors import ConfigError, telling_hints
+from qdiag.files.atomic import check_writable, write_file
+from qdiag.pipeline.deployed.repaired import NOTHING_WRITTEN, diagnose_file
+from qdiag.pipeline.diagnose import DiagnoseOptions
+from qdiag.pipeline.in_python.opened import ModelRequest, QuantizedFile, open_given
 from qdiag.pipeline.preparation.given import Data, Model, datasets_of, request_of, scheme_of, subject_of
 from qdiag.pipeline.ranges import range_subject
 from qdiag.pipeline.sqnr import measure_experiment
@@ -32,6 +36,9 @@ def diagnose(
     preset: str | None = None,
     arch: str | None = None,
     trust: bool = False,
+    quantized: QuantizedFile | None = None,
+    overrides: Sequence[str] = (),
+    repaired: str | Path | None = None,
     with_sensitivity: bool = False,
     with_bits: bool = False,
     exhaustive: bool = False,
@@ -44,7 +51,11 @@ def diagnose(
     that were tried, best first, and `result.measurement` is what `measure` returns.
 
     Args:
-        model, batches, scheme, calibration, device, task, output, metric, preset, arch, trust: as in `measure`.
+        model, batches, scheme, calibration, device, task, output, metric, preset, arch, trust, quantized, overrides: as
+            in `measure`. A quantized file is also run in its runtime (`result.verification`), and `result.file_edits`
+            says what the repairs change in it.
+        repaired: where the quantized file goes with the repairs that help; nothing is written where none does, and
+            `result.notes` says so.
         with_sensitivity: also layers quantized alone. with_bits: also other widths, from 4 to 16 bits.
         exhaustive: everything is measured on all samples, every layer alone, and every width.
         seed: of the places where placebos are made.
@@ -62,9 +73,19 @@ def diagnose(
     options = DiagnoseOptions(with_sensitivity=with_sensitivity, with_bits=with_bits, is_exhaustive=exhaustive)
     request = request_of(task, output, metric)
     with telling_hints(), open_session(device=device, progress=progress, seed=seed) as session, own_randomness():
-        subject, datasets = subject_of(model, arch=arch, trust=trust), datasets_of(batches, calibration, preset)
-        experiment = begin(session, subject, datasets, scheme_of(scheme), request)
-        return diagnose_experiment(session, experiment, options)
+        given = ModelRequest(model, scheme, arch, trust, quantized, overrides)
+        experiment = open_given(session, given, batches, calibration, preset, request)
+        if repaired is not None and experiment.deployed is None:
+            raise ConfigError("no quantized file", at="`repaired`", hint="give it as `quantized`, or as the model")
+        if repaired is not None:
+            check_writable(repaired)
+        result, file = diagnose_file(session, experiment, options)
+        if repaired is not None and file is not None:
+            if file.edits:
+                write_file(repaired, file.content())
+            else:
+                result = replace(result, notes=(*result.notes, NOTHING_WRITTEN))
+        return result
 
 
 def measure(
@@ -80,6 +101,8 @@ def measure(
     preset: str | None = None,
     arch: str | None = None,
     trust: bool = False,
+    quantized: QuantizedFile | None = None,
+    overrides: Sequence[str] = (),
     with_losses: bool = False,
     progress: Progress | None = None,
 ) -> Measurement:
@@ -99,6 +122,9 @@ def measure(
         preset: how the pixels of a path are prepared: `imagenet`, `tf`, ... (docs/data.md). 8-bit images, of a path or
             an object, are divided by 255 without it.
         arch: what builds the network of a state dict at a path. trust: a pickle at a path may run.
+        quantized: a file of integers that was made from the model, ONNX or LiteRT: what it quantizes, and how, takes
+            the place of the scheme (docs/deployed.md).
+        overrides: fields of the scheme, or of what the file says, in place of theirs: `["weights.bits=4"]`.
         device: `cpu`, `cuda` or `auto`.
         task: what the network does, where labels and names do not say it: `classify`, `segment`, `detect`, `regress`,
             `embed`, or `none` to judge by the SQNR of the outputs.
@@ -120,8 +146,8 @@ def measure(
     """
     request = request_of(task, output, metric)
     with telling_hints(), open_session(device=device, progress=progress) as session, own_randomness():
-        subject, datasets = subject_of(model, arch=arch, trust=trust), datasets_of(batches, calibration, preset)
-        experiment = begin(session, subject, datasets, scheme_of(scheme), request)
+        given = ModelRequest(model, scheme, arch, trust, quantized, overrides)
+        experiment = open_given(session, given, batches, calibration, preset, request)
         return measure_experiment(session, experiment, with_losses=with_losses)
 
 

@@ -57,7 +57,7 @@ def _bias_integers(network: Network, plan: QuantPlan, layer: Layer, scale: Tenso
     """int32 at `scale_in * scale_w` (arXiv 1712.05877, eq. 11), saturated, or as a file has them."""
     own = plan.layers[layer.name]
     stored = own.stored_bias if own.bias_shift is None and own.bias is None else None
-    if stored is not None and stored.fits(plan.integer_operands(layer)):
+    if stored is not None and stored.fits(plan.integer_operands(layer)) and stored.own_values(scale) is None:
         return stored.integers.cpu().to(torch.int32)
     bias = network.program.constants[layer.bias].detach().cpu() if layer.bias else torch.zeros(())
     if own.bias_shift is not None:

@@ -85,7 +85,8 @@ def plan_of_file(file: CapturedFile, network: Network | None) -> DeployedPlan:
         target, match = network, match_layers(network, file.network)
         _check(match, target, file)
     layers = {name: found.layers[other] for name, other in match.pairs.items() if other in found.layers}
-    plan = file_plan(target, layers, name=file.subject.source, folds=file.folds)
+    keeps = model.integers.encoding == "QDQ"
+    plan = file_plan(target, layers, name=file.subject.source, folds=file.folds, keeps_bias_scales=keeps)
     facts = deployed_file(
         *(file.subject.source, model.integers, found, match, target, plan.stored),
         reference="dequantized" if network is None else "float",

@@ -30,6 +30,8 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.session import Session
 
+NOTHING_WRITTEN = "no repaired file was written: no repair that the file can hold gave anything back"
+
 
 @dataclass(frozen=True, eq=False)
 class RepairedFile:

@@ -29,12 +29,14 @@ class FilePlan:
     stored: Mapping[str, StoredLayer]
 
 
-def file_plan(network: Network, layers: Mapping[str, FileLayer], *, name: str, folds: bool) -> FilePlan:
+def file_plan(
+    network: Network, layers: Mapping[str, FileLayer], *, name: str, folds: bool, keeps_bias_scales: bool = False
+) -> FilePlan:
     """The plan of a file.
 
     Args:
         network: the float one. layers: what the file has, by layer of the float network; others stay in float.
-        name: of the scheme. folds: the file has no BatchNorm of its own.
+        name: of the scheme. folds: the file has no BatchNorm of its own. keeps_bias_scales: see `StoredBias`.
     """
     sites = network.graph.sites
     found = {layer.name: layers.get(layer.name, FileLayer()) for layer in sites}
@@ -52,7 +54,8 @@ def file_plan(network: Network, layers: Mapping[str, FileLayer], *, name: str, f
     )
     overrides = tuple(_override(layer, found[layer.name], base) for layer in sites)
     scheme = replace(base, layers=overrides)
-    return FilePlan(scheme, {layer.name: _stored(network, layer, found, scheme) for layer in sites})
+    stored = {layer.name: _stored(network, layer, found, scheme, keeps_bias_scales) for layer in sites}
+    return FilePlan(scheme, stored)
 
 
 def _commonest(values: Iterable[T]) -> T | None:
@@ -112,7 +115,9 @@ def _ends(quantizer: Affine, scheme: TensorScheme) -> tuple[tuple[float, float],
     return tuple(pairs)
 
 
-def _stored(network: Network, layer: Layer, found: Mapping[str, FileLayer], scheme: QuantScheme) -> StoredLayer:
+def _stored(
+    network: Network, layer: Layer, found: Mapping[str, FileLayer], scheme: QuantScheme, keeps_bias_scales: bool
+) -> StoredLayer:
     own, constants = found[layer.name], network.program.constants
     weight = constants[layer.weight] if layer.weight else None
     bias = constants[layer.bias] if layer.bias else None
@@ -126,7 +131,8 @@ def _stored(network: Network, layer: Layer, found: Mapping[str, FileLayer], sche
         activations=scheme.activations_of(layer.name),
         weight=quantizer,
         weights=scheme.weights_of(layer.name),
-        bias=_stored_bias(own.bias, bias, source, quantizer),
+        # a Gemm of onnxruntime takes no scale of its bias
+        bias=_stored_bias(own.bias, bias, source, quantizer, keeps_bias_scales and layer.kind != "linear"),
         float_weight=weight,
         float_bias=bias,
         float_reason=IN_FLOAT if is_float else None,
@@ -142,8 +148,8 @@ def _stored_weight(stored: StoredTensor | None, weight: Tensor | None) -> Stored
 
 
 def _stored_bias(
-    stored: StoredTensor | None, bias: Tensor | None, source: Affine | None, weight: Affine | None
+    stored: StoredTensor | None, bias: Tensor | None, source: Affine | None, weight: Affine | None, keeps_scale: bool
 ) -> StoredBias | None:
     if stored is None or bias is None or stored.integers.shape != bias.shape:
         return None
-    return StoredBias(stored.integers, stored.quantizer.scale, source, weight)
+    return StoredBias(stored.integers, stored.quantizer.scale, source, weight, keeps_scale)

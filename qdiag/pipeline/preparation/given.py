@@ -45,18 +45,20 @@ def scheme_of(scheme: QuantScheme | str) -> QuantScheme:
     return load_scheme(scheme) if isinstance(scheme, str) else scheme
 
 
-def subject_of(model: Model, *, arch: str | None = None, trust: bool = False) -> Subject:
+def subject_of(
+    model: Model, *, arch: str | None = None, trust: bool = False, kept: frozenset[str] = frozenset()
+) -> Subject:
     """A model as if it had been read; a path is read.
 
     Args:
-        arch, trust: of a path, see `load_subject`.
+        arch, trust, kept: of a path, see `load_subject`.
 
     Raises:
         LoadError: weights that are not finite, or not float32, or a file that cannot be read.
         ConfigError: `arch` or `trust` beside a model that is no path.
     """
     if isinstance(model, str | Path):
-        return load_subject(model, arch=arch, trust=trust)
+        return load_subject(model, arch=arch, trust=trust, kept=kept)
     if arch is not None or trust:
         raise ConfigError("`arch` and `trust` are for models that are read", hint="leave them out, or give a path")
     if isinstance(model, Subject):

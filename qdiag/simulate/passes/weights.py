@@ -65,7 +65,9 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
         scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=bias.device)
         stored = layer_plan.stored_bias if layer_plan.bias_shift is None and layer_plan.bias is None else None
         if stored is not None and bias_type == "int32" and stored.fits(operands):
-            integer = stored.integers.to(bias.device).double()
+            own_values = stored.own_values(scale)
+            integer = stored.integers.to(bias.device).double() if own_values is None else None
+            bias = bias if own_values is None else own_values.to(bias.dtype)
         elif bias_type != "float":
             integer = integer_bias(bias, scale, 32 if bias_type == "int32" else 64)
         bias = (integer * scale).to(bias.dtype) if integer is not None else bias
