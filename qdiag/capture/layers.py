@@ -20,6 +20,7 @@ from qdiag.capture.ops import (
     sign_magnitude,
     weight_axis,
 )
+from qdiag.capture.places import source_of
 from qdiag.capture.program import Program
 from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
 
@@ -146,6 +147,7 @@ class _Grouper:
             sign_magnitude=sign_magnitude(node) if kind == "sign" else None,
             is_depthwise=kind == "conv" and groups > 1 and len(shape) > 2 and shape[1] == 1,
             is_channels_last=self._channels_last.get(node),
+            source=source_of(node),
         )
 
     def _add(self, layer: Layer) -> None:

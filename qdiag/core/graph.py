@@ -39,6 +39,7 @@ class Layer:
             each output channel: what a binary or ternary network computes in `forward`. None for any other weight.
         sign_magnitude: the a of an operation that gives -a and a; None for any other operation.
         is_channels_last: where the channels of the output lie, as capture followed them; None where it lost them.
+        source: the line of the user's code that calls it, `net.py:12: y = self.conv(x)`; empty where that is not known.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Layer:
     weight_format: Literal["binary", "ternary"] | None = None
     sign_magnitude: float | None = None
     is_channels_last: bool | None = None
+    source: str = ""
 
     @property
     def output(self) -> str:

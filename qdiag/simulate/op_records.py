@@ -62,6 +62,7 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         skip_reason=case.plan.layers[layer.name].skip_reason,
         groups=layer.groups,
         runtime_difference=difference_to_runtime(case.plan, layer),
+        source=layer.source,
     )
 
 

@@ -291,3 +291,40 @@ def test_it_prints_light_and_whole(open_report: Open, tmp_path: Path) -> None:
     tall = page.locator(".scroll.tall").evaluate("box => box.scrollHeight <= box.clientHeight + 1")
     assert tall, "nothing of the table is cut off"
     assert page.get_by_role("button", name="Theme").is_hidden()
+
+
+def test_the_graph_is_coloured_walked_and_opened(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    records = diagnosis().measurement.records
+    graph = page.locator(".run:not([hidden]) [data-graph]")
+    assert graph.locator(".box").count() == len(records)
+    chosen = graph.locator(".box.chosen text").first.text_content()
+    assert chosen in {layer for cause in diagnosis().ranking.claimed for layer in cause.layers}
+    first = graph.locator(".box rect").first.get_attribute("fill")
+    graph.get_by_label("causes and findings").check()
+    assert graph.locator(".box rect").first.get_attribute("fill") != first
+    network = graph.locator("svg.network")
+    network.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.locator("#panel h2").text_content() == records[1].name
+    assert records[1].name in (network.get_attribute("aria-valuetext") or "")
+    graph.locator("[data-graph-zoom=all]").click()
+    box, frame = graph.locator(".box").last.bounding_box(), graph.locator("[data-stage]").bounding_box()
+    assert box is not None and frame is not None
+    assert box["y"] + box["height"] <= frame["y"] + frame["height"] + 1
+
+
+def test_both_runs_show_the_same_place_of_the_graph(open_report: Open) -> None:
+    page = open_report(diagnosis(), repaired_diagnosis())
+    before = page.locator("[data-run=before] [data-graph]")
+    before.get_by_label("propagated SQNR").check()
+    before.locator("[data-graph-zoom=in]").click()
+    place = before.locator("svg.network > g").get_attribute("transform")
+    chosen = before.locator(".box.chosen title").text_content() or ""
+    page.get_by_label("After", exact=True).check()
+    after = page.locator("[data-run=after] [data-graph]")
+    assert after.locator("svg.network > g").get_attribute("transform") == place
+    assert (after.locator(".box.chosen title").text_content() or "").split("\n")[0] == chosen.split("\n")[0]
+    assert after.locator("input:checked").input_value() == "propagated"

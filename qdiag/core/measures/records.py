@@ -100,6 +100,8 @@ class OpRecord:
         groups: of a convolution, transposed or not; 1 for any other layer, and in results stored before it was kept.
         runtime_difference: why the runtime whose arithmetic the scheme asks for may come to other integers here; None
             where it comes to the same, and where the scheme asks for that of none.
+        source: the line of the user's code that calls it, `net.py:12: y = self.conv(x)`; empty where that is not known,
+            and in results stored before it was kept.
     """
 
     index: int
@@ -121,6 +123,7 @@ class OpRecord:
     operands: tuple[QuantizerRecord, ...] = ()
     groups: int = 1
     runtime_difference: str | None = None
+    source: str = ""
 
     @property
     def is_quantized(self) -> bool:

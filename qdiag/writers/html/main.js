@@ -25,6 +25,7 @@ function showRun(key) {
   page.dataset.show = key;
   for (const part of document.querySelectorAll("[data-run]")) part.hidden = part.dataset.run !== key;
   views.get(key)?.chart.draw();
+  views.get(key)?.graph.draw();
   if (panel.root.hidden || !panel.run) return;
   const name = panel.run.layers[panel.index].name;
   const index = runs.get(key).layers.findIndex((layer) => layer.name === name);
@@ -50,6 +51,7 @@ async function copy(button) {
 
 function redraw() {
   views.get(page.dataset.show)?.chart.draw();
+  views.get(page.dataset.show)?.graph.draw();
   drawPanel();
 }
 
@@ -58,6 +60,7 @@ for (const part of document.querySelectorAll(".run[data-run]")) {
   const other = DATA.runs.find((one) => one !== run);
   views.set(run.key, {
     chart: new SqnrChart(part.querySelector("[data-chart]"), run, other),
+    graph: new NetworkGraph(part.querySelector("[data-graph]"), run),
     table: new LayerTable(part.querySelector("[data-table]"), run),
   });
 }

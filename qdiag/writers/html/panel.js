@@ -60,6 +60,7 @@ function fillPanel() {
   panel.root.querySelector("[data-step='1']").disabled = index === run.layers.length - 1;
   const body = panel.root.querySelector("[data-body]");
   body.replaceChildren(...[
+    layer.source ? html("p", { class: "source", title: "The line that calls this layer" }, html("code", {}, layer.source)) : null,
     numbers(layer),
     findings(layer),
     ...pictures(layer),

@@ -9,6 +9,7 @@ from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.measures.records import LossRecord
 from qdiag.reading.words.bn import cost_sentence
 from qdiag.reading.words.layer_row import weakest
+from qdiag.writers.html.graph_view import graph_payload
 from qdiag.writers.html.layer_view import LayerView, fact_words
 
 _LEVELS_DRAWN = 64
@@ -35,6 +36,7 @@ def run_payload(key: str, title: str, layers: Sequence[LayerView], audit: BatchN
         "key": key,
         "title": title,
         "weakest": worst.record.name if worst else None,
+        "graph": graph_payload(layers),
         "layers": [
             _layer(layer, readers.get(layer.record.name, []), norms.get(layer.record.name), whiskers)
             for layer in layers
@@ -50,6 +52,7 @@ def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, w
         "name": record.name,
         "short": layer.short,
         "op": layer.op,
+        "source": record.source,
         "is_float": layer.row.is_float,
         "local": short_number(layer.row.local_db),
         "propagated": short_number(layer.row.propagated_db),
