@@ -129,7 +129,7 @@ def harmed_waterfall(*, is_labelled: bool = True) -> tuple[WaterfallStep, ...]:
 
 
 def per_channel_trial(*, is_labelled: bool = True) -> Trial:
-    """The way around: one scale per channel gives 76.2 %."""
+    """The change of scheme: one scale per channel gives 76.2 %."""
     return Trial(
         repair="per_channel_weights",
         layers=WEIGHTED,

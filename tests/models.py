@@ -125,5 +125,5 @@ KINDS: dict[str, Kind] = {
 
 
 def output_tensors(outputs: object) -> list[Tensor]:
-    """Every tensor among what a network gave back, in order."""
+    """Every tensor among what a network recovered, in order."""
     return [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]

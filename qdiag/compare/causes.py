@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from qdiag.core.causes.ranking import RankedCause, Ranking
 from qdiag.core.causes.score import Recovery
 from qdiag.core.compare import CauseChange, CauseStatus
-from qdiag.core.measures.task import Criterion, Interval
+from qdiag.reading.told import told_recovery, told_trial
 
 _ORDER: tuple[CauseStatus, ...] = ("appeared", "remains", "gone", "suspect")
 
@@ -17,7 +17,6 @@ def cause_changes(before: Ranking, after: Ranking, names: Mapping[str, str]) -> 
     Args:
         names: name of a layer before to its name after; of one that only either network has, to the one it is part of.
     """
-    criteria = before.criterion, after.criterion
     first, second = before.causes, after.causes
     shared = [
         (_overlap(one, other, names), i, k)
@@ -29,8 +28,8 @@ def cause_changes(before: Ranking, after: Ranking, names: Mapping[str, str]) -> 
     for overlap, i, k in sorted(shared, key=lambda row: (-row[0], row[1], row[2])):
         if overlap > 0.0 and i not in partner and k not in partner.values():
             partner[i] = k
-    changes = [_change(one, second[partner[i]] if i in partner else None, criteria) for i, one in enumerate(first)]
-    changes += [_change(None, other, criteria) for k, other in enumerate(second) if k not in partner.values()]
+    changes = [_change(one, second[partner[i]] if i in partner else None, before, after) for i, one in enumerate(first)]
+    changes += [_change(None, other, before, after) for k, other in enumerate(second) if k not in partner.values()]
     return tuple(sorted(changes, key=lambda change: _ORDER.index(change.status)))
 
 
@@ -41,11 +40,11 @@ def _overlap(before: RankedCause, after: RankedCause, names: Mapping[str, str]) 
 
 
 def _change(
-    before: RankedCause | None, after: RankedCause | None, criteria: tuple[Criterion | None, Criterion | None]
+    before: RankedCause | None, after: RankedCause | None, ranking_before: Ranking, ranking_after: Ranking
 ) -> CauseChange:
     either = before or after
     assert either is not None
-    first, second = _recovery(before), _recovery(after)
+    first, second = _recovery(before, ranking_before), _recovery(after, ranking_after)
     return CauseChange(
         status=_status(before, after),
         code=either.code,
@@ -57,8 +56,8 @@ def _change(
         recovered_after=second.recovered_task if second else math.nan,
         recovered_before_db=first.recovered_db if first else math.nan,
         recovered_after_db=second.recovered_db if second else math.nan,
-        criterion_before=criteria[0],
-        criterion_after=criteria[1],
+        criterion_before=ranking_before.criterion,
+        criterion_after=ranking_after.criterion,
     )
 
 
@@ -69,20 +68,6 @@ def _status(before: RankedCause | None, after: RankedCause | None) -> CauseStatu
     return "appeared" if is_ else "suspect"
 
 
-def _recovery(cause: RankedCause | None) -> Recovery | None:
-    """Of the first repair that gave back something beyond noise, in the order of the trials; else the largest.
-
-    Trials that keep the scheme come first, so that a way around is named only where nothing else helped.
-    """
-    recoveries = [trial.recovery for trial in cause.trials if trial.recovery is not None] if cause else []
-    proved = [recovery for recovery in recoveries if _interval(recovery).low > 0.0]
-    return proved[0] if proved else max(recoveries, key=_size, default=None)
-
-
-def _interval(recovery: Recovery) -> Interval:
-    return recovery.task_interval if recovery.has_task else recovery.db_interval
-
-
-def _size(recovery: Recovery) -> float:
-    size = recovery.recovered_task if recovery.has_task else recovery.recovered_db
-    return -math.inf if math.isnan(size) else size
+def _recovery(cause: RankedCause | None, ranking: Ranking) -> Recovery | None:
+    """Of the repair that every surface tells of it."""
+    return told_recovery(told_trial(ranking, cause)) if cause is not None else None

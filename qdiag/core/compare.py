@@ -123,7 +123,7 @@ class CauseChange:
         layers_before, layers_after: names as in each diagnosis; empty where the suspect is not there.
         verdict_before, verdict_after: None where it is not there.
         recovered_before, recovered_after: of the figure by which each is judged, by its best repair, one that keeps the
-            scheme if any of these gave back something beyond noise; NaN without one, or without such a figure.
+            scheme if any of these recovered something beyond noise; NaN without one, or without such a figure.
             criterion_before, criterion_after: that figure.
         recovered_before_db, recovered_after_db: the same, at the output.
     """

@@ -39,7 +39,7 @@ class Diagnosis(PresentedDiagnosis):
         options: command-line options of the run that say which network, data and scheme were meant (`--arch`, `--data`,
             `--preset`, `--scheme`, `--set`, ...), one word each, for the commands that a report proposes.
         blocks: parallel linear branches that one convolution replaces; empty in results stored before they were kept.
-        trainings: what training gives back where repairs without it leave something, or why it was not tried; empty
+        trainings: what training recovers where repairs without it leave something, or why it was not tried; empty
             where nobody asked and nothing is lost, and in results stored before.
         file_edits: what the repairs change in the quantized file that was diagnosed.
         verification: that file run in its runtime beside the simulation; None without a file, or without the runtime.

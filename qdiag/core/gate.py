@@ -77,8 +77,8 @@ class NamedCause:
     """A claimed cause, as far as a gate speaks of it.
 
     Attributes:
-        repair: the one that gave back most and keeps the scheme, else the best way around; None without one.
-        recovered_task: what it gave back of the figure by which the network is judged; NaN when not measured.
+        repair: the one that recovered most and keeps the scheme, else the best change of scheme; None without one.
+        recovered_task: what it recovered of the figure by which the network is judged; NaN when not measured.
             criterion: that figure. recovered_db: the same at the output.
         is_new: the baseline does not have it; False without a baseline.
     """

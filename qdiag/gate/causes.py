@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from qdiag.core.baseline import Baseline
-from qdiag.core.causes.best_trial import proposed_trial
 from qdiag.core.causes.ranking import RankedCause, Ranking, Verdict
 from qdiag.core.gate import GateCheck, GateStatus, NamedCause
 from qdiag.core.thresholds import Thresholds
+from qdiag.reading.told import told_proof
 
 NO_RANKING = "the stored result is a measurement: causes need a diagnosis"
 
@@ -14,7 +14,7 @@ NO_RANKING = "the stored result is a measurement: causes need a diagnosis"
 def forbidden_checks(ranking: Ranking | None, thresholds: Thresholds) -> Iterator[GateCheck]:
     """One check for every code that is forbidden, or warned of.
 
-    A finding counts unless its repair was measured and gave nothing back (`harmless`). Where that measurement could not
+    A finding counts unless its repair was measured and recovered nothing (`harmless`). Where that measurement could not
     decide, neither does the check; a finding that nothing here can repair counts.
     """
     for codes, level in ((thresholds.forbid, "fail"), (thresholds.warn_codes, "warn")):
@@ -61,10 +61,7 @@ def named_causes(ranking: Ranking, baseline: Baseline | None) -> tuple[NamedCaus
     has_causes = baseline is not None and baseline.causes is not None
     named = []
     for cause in ranking.claimed:
-        best = proposed_trial(ranking, cause)
-        recovery = None if best is None else best.credited if best.is_on_top else best.recovery
-        if recovery is not None and not (recovery.recovered_task if recovery.has_task else recovery.recovered_db) > 0.0:
-            best, recovery = None, None  # alone it gave nothing back: the proof stands in the sequence of repairs
+        best, recovery = told_proof(ranking, cause) or (None, None)
         named.append(
             NamedCause(
                 cause.code,

@@ -1,4 +1,4 @@
-"""`qdiag diagnose`: layer by layer figures, findings, causes ranked by what their repair gives back, in one run."""
+"""`qdiag diagnose`: layer by layer figures, findings, causes ranked by what their repair recovers, in one run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

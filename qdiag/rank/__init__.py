@@ -1,1 +1,1 @@
-"""Claims causes: applies repairs one by one, measures what each gives back, and says how sure that is."""
+"""Claims causes: applies repairs one by one, measures what each recovers, and says how sure that is."""

@@ -60,7 +60,7 @@ class Bench:
 
     def apply(self, suspect: Suspect, repair: str, case: Case, sites: Sequence[FindingSite]) -> Attempt:
         """A treatment, or why there is none."""
-        # what a repair gives back counts for its own suspect only when it leaves the others' channels alone
+        # what a repair recovers counts for its own suspect only when it leaves the others' channels alone
         context = replace(self.context, spared=spared_channels(self.suspects, suspect), is_local=bool(suspect.code))
         if case is not self.case:
             return Attempt(suspect, repair, *self._treated(repair, case, sites, context))

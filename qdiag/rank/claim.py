@@ -8,11 +8,11 @@ from qdiag.core.causes.score import GAIN_LIMIT_DB
 from qdiag.rank.harm import is_gain, is_gain_in_db
 
 MUCH_DB = 6.0
-"""A repair that takes three quarters of the noise power from the output is not said to give nothing back."""
+"""A repair that takes three quarters of the noise power from the output is not said to recover nothing."""
 
 
 def is_claim(trial: Trial) -> bool:
-    """The repair gave something back beyond noise, and more than its placebo, where there could be one."""
+    """The repair recovered something beyond noise, and more than its placebo, where there could be one."""
     return trial.is_claim
 
 
@@ -56,10 +56,10 @@ def verdict_on(
     claims = [trial for trial in measured if is_claim(trial)]
     if claims:
         if any(trial.keeps_scheme for trial in claims):
-            return "cause", "its repair alone gives accuracy back"
-        return "cause", "of what was tried at its layers, only a change of scheme gives accuracy back"
+            return "cause", "its repair alone recovers accuracy"
+        return "cause", "of what was tried at its layers, only a change of scheme recovers accuracy"
     if needed_in_sequence:
-        return "cause", "hidden behind another cause: its repair gives accuracy back on top of that one's"
+        return "cause", "hidden behind another cause: its repair recovers accuracy on top of that one's"
     if left == "healthy":
         return "harmless", "with the causes repaired, nothing is left that it could cost"
     if left == "unsure":
@@ -67,17 +67,17 @@ def verdict_on(
     if any(trial.is_on_top for trial in measured):
         return (
             "cause",
-            "hidden behind layers beside it: on top of those, a change of scheme here gives accuracy back",
+            "hidden behind layers beside it: on top of those, a change of scheme here recovers accuracy",
         )
     if any(is_gain(recovery) for recovery in credited):
-        return "undecided", "the same repair elsewhere gives back as much"
+        return "undecided", "the same repair elsewhere recovers as much"
     if any(_may_gain(trial) for trial in measured):
-        return "undecided", "what its repair gives back is within the noise of these samples"
+        return "undecided", "what its repair recovers is within the noise of these samples"
     if quieter >= MUCH_DB:
         return "undecided", f"its repair recovers {quieter:.1f} dB at the output, and no accuracy beyond noise"
     if any(trial.is_of_others for trial in measured):
-        return "harmless", "in float, its own layers give nothing back; what helps is the change at layers beside them"
-    return "harmless", "its repair gives nothing back"
+        return "harmless", "in float, its own layers recover nothing; what helps is the change at layers beside them"
+    return "harmless", "its repair recovers nothing"
 
 
 def _why_untested(trials: Sequence[Trial]) -> str:
@@ -98,7 +98,7 @@ def _may_gain(trial: Trial) -> bool:
 
 
 def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Those that keep the scheme, best first; then the ways around, best first; then refused ones."""
+    """Those that keep the scheme, best first; then the changes of scheme, best first; then refused ones."""
 
     def rank(trial: Trial) -> tuple[bool, bool, float, float]:
         if trial.recovery is None:

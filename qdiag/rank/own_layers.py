@@ -1,7 +1,7 @@
 """What a change of scheme that reaches other layers says of the suspect's own: 16 bits for a layer widen what it reads.
 
 The gain of such a change may be that of the other layers alone. So the suspect's own layers are measured by themselves,
-with all that they compute in float, which is the most that any repair of them can give back. Where that is nothing
+with all that they compute in float, which is the most that any repair of them can recover. Where that is nothing
 beyond noise, the change proves nothing about them, unless it has more than the same change at the other layers alone,
 and those leave harm: then the suspect is hidden behind them.
 """
@@ -36,7 +36,7 @@ def with_own_gains(
     scores: Sequence[Scored | None],
     alone: Mapping[int, Case],
 ) -> list[Trial]:
-    """The trials, those that reach other layers beside what the suspect's own layers give back."""
+    """The trials, those that reach other layers beside what the suspect's own layers recover."""
     result = list(trials)
     others: dict[int, Case] = {}
     for i, (attempt, trial) in enumerate(zip(attempts, trials, strict=True)):

@@ -1,4 +1,4 @@
-"""From findings to causes, ranked by what the repair of each alone gives back."""
+"""From findings to causes, ranked by what the repair of each alone recovers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ def rank_causes(
     *,
     raises: bool = False,
 ) -> Ranking:
-    """Applies every repair of every finding alone, then the best ones together, and says what each gave back.
+    """Applies every repair of every finding alone, then the best ones together, and says what each recovered.
 
     All networks are measured on `case.measured`, beside one float reference whose unchanged prefix they share. Nothing
     in `case` is changed.
@@ -110,10 +110,10 @@ def _told_apart(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
-    """The change of scheme that gives most back; the best of several that give nothing back is none.
+    """The change of scheme that recovers most; the best of several that recover nothing is none.
 
     Args:
-        whole: changes for the whole network, one setting each: they are preferred unless one of some layers gives back
+        whole: changes for the whole network, one setting each: they are preferred unless one of some layers recovers
             more than what is small. parts: the suspects' own.
     """
 

@@ -19,7 +19,7 @@ _SAME_LAYERS = "elsewhere it changes these layers too"
 
 
 def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial]]]:
-    """Every repair of every suspect alone, then placebos beside those that gave something back.
+    """Every repair of every suspect alone, then placebos beside those that recovered something.
 
     Returns:
         Per suspect: its trials, in the order of its repairs.

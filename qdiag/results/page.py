@@ -1,7 +1,7 @@
 """The first page of a report as a fragment of HTML, for notebooks: no script, and no style for other elements."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from qdiag.core.diagnosis import Diagnosis
@@ -9,29 +9,28 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.printable import printable
-from qdiag.reading.words.causes import VERDICT_WORDS, best_trial, cause_title, commands, headline, trial_title
-from qdiag.reading.words.numbers import UNKNOWN
-from qdiag.reading.words.task.afterwards import repair_heading
-from qdiag.reading.words.task.figures import gain_words, trial_criterion
+from qdiag.reading.diagnosis import read
+from qdiag.reading.labels import BEST_REPAIR, LAYERS, PLACEBO, RECOVERS, SUSPECT, VERDICT
+from qdiag.reading.suspects import SuspectRow
+from qdiag.reading.words.causes import headline
 from qdiag.reading.words.task.harm import measured_harm_words
 from qdiag.results.pictures import pictures_of
 from qdiag.writers.plots.drawing.figure import figure_bytes
 
-_HEADER = ("suspect", "layers", "best repair", "recovers", "placebo", "verdict")
+_HEADER = (SUSPECT, LAYERS, BEST_REPAIR, RECOVERS, PLACEBO, VERDICT)
 
 
 def page_of(result: Diagnosis | Measurement | RangeReport) -> str:
     """What was found in a sentence, suspects, the picture of the layers, and the commands that repair."""
     parts = [f"<p><strong>{_text(_first_words(result))}</strong></p>"]
-    if isinstance(result, Diagnosis) and result.ranking.causes:
-        parts.append(_table(_HEADER, _rows(result)))
+    reading = read(result) if isinstance(result, Diagnosis) else None
+    if reading is not None and reading.suspects:
+        parts.append(_table(_HEADER, map(_row, reading.suspects)))
     parts.append(_picture(result))
-    lines = commands(result) if isinstance(result, Diagnosis) else ()
-    if lines and isinstance(result, Diagnosis):
-        shell = "\n".join(map(_text, lines))
-        parts.append(
-            f'<p>{_text(repair_heading(result.ranking, lines))}</p><pre style="white-space:pre-wrap">{shell}</pre>'
-        )
+    for proposal in reading.proposals if reading is not None else ():
+        shell = "\n".join(map(_text, proposal.commands))
+        parts.append(f'<p>{_text(proposal.heading)}</p><pre style="white-space:pre-wrap">{shell}</pre>')
+        parts += [f"<p>{_text(sentence)}</p>" for sentence in proposal.remarks]
     return f'<div class="qdiag" style="max-width:60em">{"".join(parts)}</div>'
 
 
@@ -43,28 +42,12 @@ def _first_words(result: Diagnosis | Measurement | RangeReport) -> str:
     return f"Ranges of {result.model.source} on {result.data.measured_count} samples"
 
 
-def _rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for cause in diagnosis.ranking.causes:
-        best = best_trial(cause)
-        recovered = placebo = ""
-        if best is not None and best.recovery is not None:
-            recovered = gain_words(best.recovery, trial_criterion(best))
-            placebo = gain_words(best.placebo.recovery, trial_criterion(best)) if best.placebo is not None else UNKNOWN
-        rows.append(
-            (
-                f"{cause.rank}. {cause.code} {cause_title(cause.code)}",
-                listed(cause.layers),
-                trial_title(best) if best is not None else "",
-                recovered,
-                placebo,
-                VERDICT_WORDS[cause.verdict],
-            )
-        )
-    return rows
+def _row(row: SuspectRow) -> tuple[str, ...]:
+    best = row.best.title if row.best is not None else ""
+    return f"{row.rank}. {row.code} {row.title}", listed(row.layers), best, row.credited, row.placebo, row.verdict
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{_text(word)}</th>" for word in header)
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
-from qdiag.reading.words.causes import VERDICT_WORDS, cause_line, cause_title, commands, headline, repair_title
+from qdiag.reading.diagnosis import read
+from qdiag.reading.labels import CHANGES_TITLE
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
 from qdiag.reading.words.numbers import significant
-from qdiag.reading.words.scheme_changes import scheme_changes
-from qdiag.reading.words.task.afterwards import repair_heading
-from qdiag.reading.words.task.figures import score_words
 from qdiag.reading.words.task.harm import measured_harm_words
 
 _LAYERS_SHOWN = 5
@@ -23,22 +20,18 @@ def diagnosis_summary(diagnosis: Diagnosis) -> str:
 
 
 def _diagnosis_lines(diagnosis: Diagnosis) -> Iterator[str]:
-    ranking = diagnosis.ranking
-    yield headline(diagnosis)
-    for cause in ranking.causes:
-        if cause.verdict in ("cause", "undecided", "fused"):
-            yield f"{cause.rank}. {VERDICT_WORDS[cause.verdict]}: {cause_line(cause)}"
-            continue
-        where = f"{cause.code} {cause_title(cause.code)}, in {listed(cause.layers)}"
-        yield f"{cause.rank}. {VERDICT_WORDS[cause.verdict]}: {where}"
-    changes = [(repair_title(one.repair), one.after) for one in scheme_changes(ranking)]
-    if changes:
-        yield "Under another scheme:"
-        yield from (f"  {title}: {score_words(after, ranking.criterion)}" for title, after in changes if after)
-    lines = commands(diagnosis)
-    if lines:
-        yield repair_heading(ranking, lines)
-        yield from (f"  {line}" for line in lines)
+    reading = read(diagnosis)
+    yield reading.headline
+    for row in reading.suspects:
+        yield f"{row.rank}. {row.line}" if row.cause.verdict != "cause" else f"{row.rank}. {row.verdict}: {row.line}"
+    if reading.changes:
+        yield f"{CHANGES_TITLE}:"
+        for change in reading.changes:
+            yield f"  {change.title}, {change.tried.where}: {change.tried.afterwards}"
+    for proposal in reading.proposals:
+        yield proposal.heading
+        yield from (f"  {line}" for line in proposal.commands)
+        yield from (f"  {sentence}" for sentence in proposal.remarks)
 
 
 def measurement_summary(measurement: Measurement) -> str:

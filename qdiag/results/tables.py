@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from qdiag.core.causes.ranking import RankedCause, Trial
+from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
-from qdiag.reading.words.causes import best_trial, cause_title, repair_title
+from qdiag.reading.told import told_trial
+from qdiag.reading.words.causes import cause_title, repair_title
 from qdiag.writers.csv.diagnosis import diagnosis_layer_frame
 from qdiag.writers.csv.layers import layer_frame, range_frame
 from qdiag.writers.csv.text import known
@@ -18,8 +19,8 @@ Frame = pd.DataFrame
 
 
 def cause_frame(diagnosis: Diagnosis) -> Frame:
-    """One row per suspect, in the order of rank, with the repair that gave back most."""
-    rows = [_cause(cause) for cause in diagnosis.ranking.causes]
+    """One row per suspect, in the order of rank, with the repair that is told of it."""
+    rows = [_cause(cause, diagnosis.ranking) for cause in diagnosis.ranking.causes]
     return Frame(rows, columns=["rank", "code", "title", "verdict", "layers", "repair", *_RECOVERED])
 
 
@@ -53,8 +54,8 @@ TABLES: Mapping[type[Any], Mapping[str, Callable[[Any], Frame]]] = {
 _RECOVERED = ("recovered_task", "recovered_low", "recovered_high", "recovered_db", "placebo_task")
 
 
-def _cause(cause: RankedCause) -> dict[str, object]:
-    best = best_trial(cause)
+def _cause(cause: RankedCause, ranking: Ranking) -> dict[str, object]:
+    best = told_trial(ranking, cause)
     return {
         "rank": cause.rank,
         "code": cause.code,

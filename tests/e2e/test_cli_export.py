@@ -40,7 +40,7 @@ def deployed_accuracy(folder: Path, file: Path) -> float:
 
 
 def test_repaired_and_written(folder: Path, tmp_path: Path, capsys: Capture) -> None:
-    """What the repair gives back in the simulation is there in onnxruntime."""
+    """What the repair recovers in the simulation is there in onnxruntime."""
     plain, repaired = tmp_path / "int8.onnx", tmp_path / "repaired.onnx"
     scheme = ("--scheme", "tf-uint8")
     assert run(arguments(folder, "-o", str(plain), *scheme)) == 0

@@ -59,7 +59,7 @@ def write_network(name: str, folder: Path) -> None:
     with torch.no_grad():
         labels = model(x).argmax(1)
     if name == "idle":
-        x[::40, 5] = 600.0  # a coarse input hides what the bias could give back alone
+        x[::40, 5] = 600.0  # a coarse input hides what the bias could recover alone
     np.savez(folder / "data.npz", x=x.numpy(), y=labels.numpy())
 
 

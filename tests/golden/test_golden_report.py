@@ -13,7 +13,7 @@ from tests.diagnoses import diagnosis, doubtful_diagnosis, healthy_diagnosis, un
 from tests.golden.test_golden import HELP_WRITTEN_WITH
 
 LINKS = (
-    PictureLink("causes", "What each repair gives back", "plots/causes.png"),
+    PictureLink("causes", "What each repair recovers", "plots/causes.png"),
     PictureLink("sqnr", "SQNR by layer", "plots/sqnr.png"),
     PictureLink("channels", "Weight range of blocks.0.dw", "plots/layer002_blocks.0.dw_channels.png", "blocks.0.dw"),
 )

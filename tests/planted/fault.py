@@ -39,7 +39,7 @@ class PlantedFault:
 
     Attributes:
         layers: where it must be found, the worst one first or alone.
-        cause: its repair gives accuracy back, so it must be claimed, first of all; False where nothing here repairs
+        cause: its repair recovers accuracy, so it must be claimed, first of all; False where nothing here repairs
             it, or the simulation of accuracy does not feel it.
     """
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from qdiag.core.scheme import LayerOverride, TensorChange
-from qdiag.reading.words.causes import best_trial, commands, headline, trial_title
+from qdiag.reading.scheme_changes import scheme_changes
+from qdiag.reading.told import best_trial
+from qdiag.reading.words.causes import commands, headline, trial_title
 from qdiag.reading.words.evidence import evidence_words
-from qdiag.reading.words.scheme_changes import scheme_changes
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import Network, scheme
 from tests.planted.faults_branches import SOURCE_GAINS, fused_identity, trained_identity
@@ -34,7 +35,7 @@ def test_it_is_no_harm_as_it_was_read_and_a_cause_once_fused() -> None:
     assert ranking.claimed == ()
     first = ranking.causes[0]
     assert (first.rank, first.code, first.verdict) == (1, "QD408", "fused")
-    assert first.reason == "in the fused network, its repair alone gives accuracy back"
+    assert first.reason == "in the fused network, its repair alone recovers accuracy"
     (site,) = first.sites
     assert set(SOURCE_GAINS) == set(site.channels)
     assert site.layer in {record.name for record in diagnosis(TRAINED).measurement.records}

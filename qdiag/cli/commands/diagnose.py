@@ -109,7 +109,7 @@ def diagnose(
 
     Measures every layer, looks for the faults that [cyan]qdiag explain[/] lists, and tries the
     repairs of each: alone, on a copy, on the same images. A fault is called a cause only when
-    its repair gave accuracy back, beyond noise, and more than the same repair made elsewhere
+    its repair recovered accuracy, beyond noise, and more than the same repair made elsewhere
     (the placebo). Then the best repairs are made one after another, until nothing more is gained.
 
     What the network does is told by the labels, by --task, or by a --metric of your own; without

@@ -100,7 +100,7 @@ def _print_page(console: Console, code: Code) -> None:
     repairs = [TRAITS[name] for name in _detector(code).REPAIRS]
     grid = Table.grid(padding=(0, 2))
     for repair in repairs:
-        how = "keeps the scheme" if repair.keeps_scheme else "a way around"
+        how = "keeps the scheme" if repair.keeps_scheme else "changes the scheme"
         grid.add_row(Text(repair.name, style="cyan"), repair.title, Text(how, style="dim"))
     console.print(Padding(grid if repairs else Text("none"), (0, 0, 0, 4)))
     console.print()

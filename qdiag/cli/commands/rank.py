@@ -41,11 +41,11 @@ def rank(
     *,
     run: RunOptions,
 ) -> None:
-    """Rank the causes of the loss by what repairing each one alone gives back.
+    """Rank the causes of the loss by what repairing each one alone recovers.
 
     For every fault that is found, each repair is made alone, on a copy, and the network is
     measured again on the same images, beside a placebo: the same repair where the fault is not.
-    Repairs that keep the scheme decide the rank; changes of scheme are listed as ways around.
+    Repairs that keep the scheme decide the rank; changes of scheme are listed as changes of scheme.
     Then the best repair is kept and the next measured on top of it, until nothing more is gained.
 
     This is the heart of [cyan]qdiag diagnose[/], without sweeps and report; --json writes a diagnosis that

@@ -134,7 +134,7 @@ class RankedTrainingOptions:
             metavar="MINUTES",
             min=0.01,
             help="Where repairs without training leave something, also train with the quantizers in place, for about "
-            "so long, and measure what that gives back; and so after rewriting separable convolutions at which "
+            "so long, and measure what that recovers; and so after rewriting separable convolutions at which "
             "something was found (qdiag qat --refit-separable b).",
         ),
     ] = None

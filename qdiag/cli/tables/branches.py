@@ -236,5 +236,5 @@ def _repair_columns(report: BranchesReport) -> list[Column[BranchRepair]]:
     return [
         Column("layers", lambda repair: Text(str(len(repair.layers))), 60),
         Column("comes to", result, 95, is_left=True),
-        Column("gives back", gain, 94, is_left=True),
+        Column("recovers", gain, 94, is_left=True),
     ]

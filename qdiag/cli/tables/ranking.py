@@ -1,7 +1,7 @@
 """What `qdiag rank` and `qdiag diagnose` print: the verdict, the suspects, the sequence of repairs, what to run."""
 
-import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import Console
@@ -25,81 +25,73 @@ from qdiag.cli.tables.sqnr_header import (
     size_lines,
 )
 from qdiag.cli.tables.training.ranked import print_trainings
-from qdiag.core.causes.ranking import RankedCause, Ranking, Trial, WaterfallStep
-from qdiag.core.causes.score import PartScore, Recovery
+from qdiag.core.causes.ranking import Ranking, Verdict
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
-from qdiag.core.measures.task import Criterion
-from qdiag.reading.words.causes import (
-    VERDICT_WORDS,
-    cause_title,
-    commands,
-    headline,
-    repair_title,
-    score_words,
-    step_title,
-    trial_title,
-    way_around_commands,
-)
-from qdiag.reading.words.commands.repairing import scheme_words
-from qdiag.reading.words.numbers import UNKNOWN, count_noun, number
-from qdiag.reading.words.preprocessing import preprocessing_command
-from qdiag.reading.words.task.afterwards import afterwards_words, repair_heading, still_words
+from qdiag.reading.amount import Amount
+from qdiag.reading.diagnosis import Reading, read
+from qdiag.reading.labels import AS_IT_IS, CHANGES_TITLE, PLACEBO, RECOVERS, SEQUENCE_TITLE, UNTRIED_TITLE, VERDICT
+from qdiag.reading.proposals import Proposal
+from qdiag.reading.sequence import SequenceRows
+from qdiag.reading.suspects import FindingRow, SuspectRow, TrialRow
+from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.choice import counts_no_answers
-from qdiag.reading.words.task.figures import (
-    bounds_words,
-    change_unit,
-    change_words,
-    digits,
-    gain_of,
-    level_words,
-    noun,
-    trial_criterion,
-)
+from qdiag.reading.words.task.figures import change_unit, noun
 from qdiag.reading.words.task.places import lost_most_words
 from qdiag.reading.words.trials.remarks import trial_remarks
 
-_VERDICT_STYLES = {"cause": "bold red", "fused": "red", "undecided": "yellow", "untested": "dim", "harmless": "green"}
+_VERDICT_STYLES: dict[Verdict, str] = {
+    "cause": "bold red",
+    "fused": "red",
+    "undecided": "yellow",
+    "untested": "dim",
+    "harmless": "green",
+}
 _TRIALS_SHOWN = 4
 _FUSED_SHOWN = 6
 """What fusion does, and what repairs it then."""
 
 
 def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
-    """Header, verdict, suspects with their repairs, waterfall, ways around, commands."""
-    ranking = diagnosis.ranking
-    console.print(header_grid(*_header(diagnosis)))
+    """Header, verdict, suspects with their repairs, sequence of repairs, scheme changes, commands."""
+    ranking, reading = diagnosis.ranking, read(diagnosis)
+    console.print(header_grid(*_header(reading)))
     console.print()
-    again = preprocessing_command(diagnosis)
-    if again is not None:
-        print_commands(console, "To look again with other inputs:", [again])
+    if reading.again is not None:
+        _print_proposal(console, reading.again)
         console.print()
-    console.print(Text(headline(diagnosis), style="bold"))
-    if ranking.causes:
+    console.print(Text(reading.headline, style="bold"))
+    if reading.suspects:
         console.print()
-        rows = [row for cause in ranking.causes for row in _rows(cause)]
+        rows = [row for suspect in reading.suspects for row in _rows(suspect)]
         name = Column("suspects and their repairs,\neach made alone", _name, wraps=True)
         table = fit_table(console, name, _columns(ranking), rows)
         console.print(table)
         reasons, where = list(trial_remarks(ranking)), lost_most_words(ranking.before)
         if where and any("SQNR" in str(column.header) for column in table.columns):
-            reasons.append(f"The SQNR that comes back is that{where}, which had lost most.")
+            reasons.append(f"The SQNR that is recovered is that{where}, which had lost most.")
         if reasons:
             console.print()
         for reason in reasons:
             console.print(Text(reason, style="dim"))
-    if ranking.waterfall:
+    if reading.sequence.steps:
         console.print()
-        console.print(header_grid(*_waterfall(ranking)))
-    _print_rest(console, diagnosis)
+        console.print(header_grid(*_sequence(reading.sequence)))
+    _print_rest(console, reading)
 
 
-Row = tuple[RankedCause, Trial | Literal["layers"] | None]
-"""The suspect itself (None), the line with its layers, or one of its repairs."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The suspect itself, the line with its layers, one of its repairs, or how many more there are."""
+
+    suspect: SuspectRow
+    kind: Literal["suspect", "layers", "trial", "more"]
+    trial: TrialRow | None = None
+    more: int = 0
 
 
-def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
-    measurement, ranking = diagnosis.measurement, diagnosis.ranking
+def _header(reading: Reading) -> Iterator[tuple[str, Text]]:
+    measurement = reading.diagnosis.measurement
     yield from model_lines(measurement.model)
     yield "scheme", Text(measurement.scheme.name, style="bold")
     yield from file_lines(measurement.deployed)
@@ -113,138 +105,123 @@ def _header(diagnosis: Diagnosis) -> Iterator[tuple[str, Text]]:
         for word, figure in zip(("task", *[""] * len(task.figures)), task.figures, strict=False):
             yield word, figure_text(figure)
     yield from judged_lines(task)
-    passes = "1 pass" if ranking.pass_count == 1 else f"{ranking.pass_count} passes"
-    words = f"{count_noun(ranking.variant_count, 'network')} in {passes} beside one float reference"
-    yield "repairs", Text(words)
-    for note in (*measurement.notes, *diagnosis.notes, *ranking.notes):
+    if reading.effort:
+        yield "repairs", Text(reading.effort)
+    for note in reading.notes:
         yield "note", Text(note)
 
 
-def _rows(cause: RankedCause) -> Iterator[Row]:
+def _rows(suspect: SuspectRow) -> Iterator[_Row]:
     """The suspect, then its trials; of a suspect without anything to gain only the best one."""
-    yield cause, None
-    yield cause, "layers"
-    shown = {"harmless": 1, "fused": _FUSED_SHOWN}.get(cause.verdict, _TRIALS_SHOWN)
-    for trial in [t for t in cause.trials if t.refused is None][:shown]:
-        yield cause, trial
+    yield _Row(suspect, "suspect")
+    yield _Row(suspect, "layers")
+    measured = [trial for trial in suspect.trials if not trial.refused]
+    shown = {"harmless": 1, "fused": _FUSED_SHOWN}.get(suspect.cause.verdict, _TRIALS_SHOWN)
+    for trial in measured[:shown]:
+        yield _Row(suspect, "trial", trial)
+    if len(measured) > shown:
+        yield _Row(suspect, "more", more=len(measured) - shown)
 
 
-def _name(row: Row) -> Text:
-    cause, trial = row
-    if trial is None:
-        return Text(f"{cause.rank}. {cause.code} {cause_title(cause.code)}", style="bold")
-    if trial == "layers":
-        return Text(f"   in {listed(cause.layers, 3)}", style="dim")
-    mark = "" if trial.keeps_scheme else "way around: "
-    return Text(f"   {mark}{trial_title(trial)}", style="dim" if trial.refused else "")
+def _name(row: _Row) -> Text:
+    suspect, trial = row.suspect, row.trial
+    if trial is not None:
+        mark = "" if trial.scheme == "kept" else "scheme change: "
+        return Text(f"   {mark}{trial.title}")
+    if row.kind == "suspect":
+        return Text(f"{suspect.rank}. {suspect.code} {suspect.title}", style="bold")
+    if row.kind == "layers":
+        return Text(f"   in {listed(suspect.layers, 3)}", style="dim")
+    return Text(f"   {count_noun(row.more, 'more repair')} in the report", style="dim")
 
 
-def _columns(ranking: Ranking) -> list[Column[Row]]:
+def _columns(ranking: Ranking) -> list[Column[_Row]]:
     criterion = ranking.criterion
-    found: list[Column[Row]] = []
+    found: list[Column[_Row]] = []
     unit = change_unit(criterion)
     if criterion is not None:
-        found.append(Column(f"gives back\n{noun(criterion)} {unit}".rstrip(), _points, 95))
+        found.append(Column(f"{RECOVERS}\n{noun(criterion)} {unit}".rstrip(), _recovered, 95))
         found.append(Column("\n95 %", _interval, 70))
-    found.append(Column("gives back\nSQNR dB", _decibels, 94 if criterion is None else 60))
-    found.append(Column(f"placebo\n{unit}", _placebo, 80))
-    found.append(Column("\nverdict", _verdict, 90, is_left=True))
+    found.append(Column(f"{RECOVERS}\nSQNR dB", _decibels, 94 if criterion is None else 60))
+    first, _, last = PLACEBO.partition(" ")
+    found.append(Column(f"{first}\n{last} {unit}".rstrip(), _placebo, 80))
+    found.append(Column(f"\n{VERDICT}", _verdict, 90, is_left=True))
     return found
 
 
-def _points(row: Row) -> Text:
-    recovery, criterion = _recovery(row), _criterion(row)
-    if recovery is None:
+def _recovered(row: _Row) -> Text:
+    return _number(row.trial.recovers if row.trial is not None else None)
+
+
+def _interval(row: _Row) -> Text:
+    amount = row.trial.recovers if row.trial is not None else None
+    return Text(amount.interval if amount is not None else "")
+
+
+def _decibels(row: _Row) -> Text:
+    return _number((row.trial.decibels or row.trial.recovers) if row.trial is not None else None)
+
+
+def _placebo(row: _Row) -> Text:
+    if row.trial is None or row.trial.placebo is None:
+        return Text("-" if row.trial is not None and row.trial.recovers is not None else "")
+    return _number(row.trial.placebo)
+
+
+def _number(amount: Amount | None) -> Text:
+    return Text(amount.number if amount is not None else "")
+
+
+def _verdict(row: _Row) -> Text:
+    if row.kind != "suspect":
         return Text("")
-    value = recovery.recovered_task
-    return Text(UNKNOWN if math.isnan(value) else digits(criterion, value))
+    return Text(row.suspect.verdict, style=_VERDICT_STYLES[row.suspect.cause.verdict])
 
 
-def _interval(row: Row) -> Text:
-    recovery = _recovery(row)
-    bounds = bounds_words(_criterion(row), recovery.task_interval) if recovery is not None else ""
-    return Text(bounds.removeprefix("95 %: "))
+def _sequence(rows: SequenceRows) -> Iterator[tuple[str, Text]]:
+    yield SEQUENCE_TITLE.lower(), Text(f"{AS_IT_IS}: {rows.before}")
+    for i, row in enumerate(rows.steps, 1):
+        yield "", Text(f"{i}. {row.suspect} → {row.repair}: {row.afterwards}, recovers {row.recovers.words}")
+    for sentence in (rows.remainder_sentence, *rows.parts):
+        if sentence:
+            yield "", Text(sentence)
 
 
-def _decibels(row: Row) -> Text:
-    recovery = _recovery(row)
-    return Text(number(recovery.recovered_db) if recovery is not None else "")
-
-
-def _placebo(row: Row) -> Text:
-    trial = row[1]
-    if not isinstance(trial, Trial) or trial.placebo is None:
-        return Text("-" if _recovery(row) is not None else "")
-    criterion, value, _ = gain_of(trial.placebo.recovery, trial_criterion(trial))
-    return Text(UNKNOWN if math.isnan(value) else digits(criterion, value))
-
-
-def _verdict(row: Row) -> Text:
-    cause, trial = row
-    if trial is None:
-        return Text(VERDICT_WORDS[cause.verdict], style=_VERDICT_STYLES[cause.verdict])
-    return Text("refused" if isinstance(trial, Trial) and trial.refused is not None else "", style="dim")
-
-
-def _recovery(row: Row) -> Recovery | None:
-    return row[1].recovery if isinstance(row[1], Trial) else None
-
-
-def _criterion(row: Row) -> Criterion | None:
-    return trial_criterion(row[1]) if isinstance(row[1], Trial) else None
-
-
-def _waterfall(ranking: Ranking) -> Iterator[tuple[str, Text]]:
-    criterion = ranking.criterion
-    yield "one after another", Text(f"as it is: {score_words(ranking.before, criterion)}")
-    for i, step in enumerate(ranking.waterfall, 1):
-        yield "", Text(f"{i}. {_step(step)}: {score_words(step.after, criterion)}")
-    if criterion is not None:
-        left = f"no repair gives back the remaining {change_words(criterion, ranking.remainder)}"
-        yield "", Text(f"{'nothing is left' if ranking.remainder <= 0.0 else left}{_apart(ranking)}")
-
-
-def _step(step: WaterfallStep) -> str:
-    return f"{step_title(step)} → {repair_title(step.repair)}"
-
-
-def _apart(ranking: Ranking) -> str:
-    parts = [_part(part, ranking) for part in ranking.parts if part.after is not None]
-    return f" (quantized then: {', '.join(parts)})" if parts else ""
-
-
-def _part(part: PartScore, ranking: Ranking) -> str:
-    score = part.after or part.before
-    return f"{part.part} alone {level_words(score, ranking.criterion)}"
-
-
-def _print_rest(console: Console, diagnosis: Diagnosis) -> None:
-    ranking = diagnosis.ranking
-    if ranking.ways_around:
+def _print_rest(console: Console, reading: Reading) -> None:
+    diagnosis, task = reading.diagnosis, reading.diagnosis.ranking.before.task
+    if reading.changes:
         console.print()
         lines = [
-            (repair_title(t.repair), Text(score_words(t.after, ranking.criterion) + still_words(t.after)))
-            for t in ranking.ways_around
-            if t.after
+            (f"  {row.title}, {row.tried.where}", Text(f"{row.tried.afterwards}; recovers {_told(row.tried)}"))
+            for row in reading.changes
         ]
-        console.print(header_grid(("another scheme", Text("")), *((f"  {name}", words) for name, words in lines)))
-    proposed = commands(diagnosis)
-    around = way_around_commands(diagnosis, ranking.way_around) if ranking.way_around is not None else ()
-    if counts_no_answers(ranking.before.task):
+        console.print(header_grid((CHANGES_TITLE.lower(), Text("")), *lines))
+    if reading.untried:
         console.print()
-        console.print(next_step(ranking.before.task))
-    way = ranking.way_around.after if ranking.way_around is not None else None
-    for title, found, after in (
-        (repair_heading(ranking, proposed), proposed, ranking.repaired),
-        ("Or around it:" if proposed else "Around it:", around, way),
-    ):
-        if found:
-            console.print()
-            print_commands(console, title, found)
-            left = afterwards_words(after)
-            if left:
-                console.print(Padding(Text(left), (0, 0, 0, 2)))
+        console.print(Text(f"{UNTRIED_TITLE}:", style="bold"))
+        for finding in reading.untried:
+            console.print(Padding(Text(_finding_line(finding)), (0, 0, 0, 2)))
+    if counts_no_answers(task):
+        console.print()
+        console.print(next_step(task))
+    for proposal in reading.proposals:
+        console.print()
+        _print_proposal(console, proposal)
     print_file(console, diagnosis)
-    if scheme_words((*proposed, *around)):
-        console.print(Text(f"{scheme_words((*proposed, *around))}.", style="dim"))
-    print_trainings(console, diagnosis)
+    print_trainings(console, reading)
+
+
+def _told(row: TrialRow) -> str:
+    return row.recovers.words if row.recovers is not None else ""
+
+
+def _finding_line(row: FindingRow) -> str:
+    where = f" ({listed(row.layers)})" if row.layers else ""
+    seen = f": {'; '.join(row.evidence)}" if row.evidence else ""
+    return f"{row.code} {row.title}{where}{seen}"
+
+
+def _print_proposal(console: Console, proposal: Proposal) -> None:
+    print_commands(console, proposal.heading, proposal.commands)
+    for sentence in proposal.remarks:
+        console.print(Padding(Text(sentence), (0, 0, 0, 2)))

@@ -42,7 +42,7 @@ class Trial:
         keeps_scheme: the integer format stays as the user set it. None, as in results stored before trials said so,
             stands for what is known of the repair, and is replaced by that at once.
         first: repairs that were made before this one; `recovery` is over the network with these.
-        own: what the suspect's own layers give back with all that they compute in float, for changes of scheme that
+        own: what the suspect's own layers recover with all that they compute in float, for changes of scheme that
             gain and reach other layers too. over_others: what the trial has over the same change at those alone, where
             `own` is no gain, and they leave harm. None otherwise.
     """
@@ -68,19 +68,19 @@ class Trial:
 
     @property
     def helps(self) -> bool:
-        """It gave something back beyond noise and its placebo, in the network asked about and not another one."""
+        """It recovered something beyond noise and its placebo, in the network asked about and not another one."""
         if self.first or self.recovery is None or not self.recovery.is_gain:
             return False
         return self.placebo is None or self.placebo.over_placebo.is_gain
 
     @property
     def is_claim(self) -> bool:
-        """It helps, and proves something about the suspect: what other layers alone give back does not."""
+        """It helps, and proves something about the suspect: what other layers alone recover does not."""
         return self.helps and not self.is_of_others
 
     @property
     def is_of_others(self) -> bool:
-        """What it gives back comes from the other layers that it reaches: the suspect's own give nothing back."""
+        """What it recovers comes from the other layers that it reaches: the suspect's own recover nothing."""
         return self.own is not None and not self.own.is_gain
 
     @property
@@ -90,7 +90,7 @@ class Trial:
 
     @property
     def credited(self) -> Recovery | None:
-        """What counts for the suspect: of a change that reaches other layers, no more than its own layers give back."""
+        """What counts for the suspect: of a change that reaches other layers, no more than its own layers recover."""
         if self.own is None or self.recovery is None:
             return self.recovery
         if self.is_of_others:
@@ -101,13 +101,13 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class RankedCause:
-    """One suspect: findings that point at the same places, and what its repairs gave back.
+    """One suspect: findings that point at the same places, and what its repairs recovered.
 
     Attributes:
-        rank: from 1, by what the best repair that keeps the scheme gave back alone.
+        rank: from 1, by what the best repair that keeps the scheme recovered alone.
         code: of the most specific finding. sites: those of that finding which belong to this suspect.
         findings: all that point here, the naming one first.
-        trials: repairs that keep the scheme, best first, then the ways around, best first, then refused ones.
+        trials: repairs that keep the scheme, best first, then the changes of scheme, best first, then refused ones.
         verdict: `cause` only when a repair recovered something beyond noise and beyond its placebo, in a network that
             is harmed; `fused` where that is so once parallel branches are fused. reason: one short fact.
     """
@@ -199,7 +199,7 @@ class Ranking:
         causes: suspects in order of rank, harmless ones last.
         waterfall: repairs that keep the scheme, best first, each measured on top of the ones before.
         way_around: the best change of scheme, for the whole network or at a suspect's layers, measured alone; None
-            without one that gives something back beyond noise and its placebo.
+            without one that recovers something beyond noise and its placebo.
         pass_count: passes over the measured data; variant_count: networks measured in them.
     """
 
@@ -237,7 +237,7 @@ class Ranking:
 
     @property
     def regained(self) -> float:
-        """What the whole waterfall gives back, positive when better: by what judges, or in dB of output SQNR."""
+        """What the whole waterfall recovers, positive when better: by what judges, or in dB of output SQNR."""
         before, after, criterion = self.before, self.repaired, self.criterion
         if criterion is None:
             return after.output_sqnr_db - before.output_sqnr_db if self.waterfall else 0.0
@@ -245,6 +245,6 @@ class Ranking:
 
     @property
     def remainder(self) -> float:
-        """What no repair here gives back: the loss of the repaired network; NaN without a figure of the task."""
+        """What no repair here recovers: the loss of the repaired network; NaN without a figure of the task."""
         judged = self.repaired.task.judged
         return judged.loss if judged is not None else math.nan

@@ -35,7 +35,7 @@ class RepairTraits:
 
     Attributes:
         title: a few words for tables, lower case.
-        keeps_scheme: the integer format stays as the user set it; otherwise the repair is a way around.
+        keeps_scheme: the integer format stays as the user set it; otherwise the repair is a change of scheme.
         writes: what a user changes to make it: `tensors` of the checkpoint, the `graph` that they belong to with them,
             the `plan` by which a checkpoint is quantized, or the network's `code`.
         scope: what it treats, given places of a finding: the channels that they name and no others, the layers that

@@ -8,7 +8,7 @@ from qdiag.core.measures.measurement import OutputRecord, lowest_sqnr_db
 from qdiag.core.measures.task import UNDEFINED, Interval, PairedCounts, TaskResult
 
 GAIN_LIMIT_DB = 1.0
-"""A repair that gives back less than this at the output has not removed a cause."""
+"""A repair that recovers less than this at the output has not removed a cause."""
 
 
 @dataclass(frozen=True, slots=True)

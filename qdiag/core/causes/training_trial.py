@@ -1,4 +1,4 @@
-"""Training as a repair: what it gave back where repairs without training left something, and what it cost."""
+"""Training as a repair: what it recovered where repairs without training left something, and what it cost."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -2,7 +2,7 @@
 
 What it means:
     Minimum and maximum give every value a place, and one value in a thousand decides how coarse the steps are for the
-    rest. Clipping those few costs less than it gives back, up to a point that only a search or a measurement finds.
+    rest. Clipping those few costs less than it recovers, up to a point that only a search or a measurement finds.
     Outliers that carry meaning (attention sinks, detection scores) must not be clipped: then only more bits help.
 
 How it is computed:

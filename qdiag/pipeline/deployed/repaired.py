@@ -59,7 +59,7 @@ class RepairedFile:
         """
         if not self.edits:
             raise RepairRefused(
-                "no repair that a file can hold gave anything back", at=self.source, hint="look at what was tried"
+                "no repair that a file can hold recovered anything", at=self.source, hint="look at what was tried"
             )
         with open_regular(self.source) as stream:
             content = stream.read()

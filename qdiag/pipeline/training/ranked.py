@@ -55,7 +55,7 @@ class RankedTraining:
 def ranked_trainings(
     session: Session, experiment: Experiment, ranking: Ranking, repaired: Case, options: RankedTraining | None
 ) -> tuple[TrainingTrial, ...]:
-    """What training gives back, or why it was not tried; nothing where nobody asked, and nothing is lost.
+    """What training recovers, or why it was not tried; nothing where nobody asked, and nothing is lost.
 
     The measured samples are those of the diagnosis, and none of them is trained on. The subject stays as it was.
 
@@ -143,7 +143,7 @@ class _Bench:
         return self.tried(trial, case, {*parameter_names(self.training.subject), *made})
 
     def tried(self, trial: TrainingTrial, case: Case, parameters: Collection[str]) -> TrainingTrial:
-        """One training, and what it gives back; what went wrong is a reason, and no end."""
+        """One training, and what it recovers; what went wrong is a reason, and no end."""
         session, options = self.session, self.options
         until = time.perf_counter() + 60.0 * options.minutes
         experiment = replace(self.training, case=case)

@@ -2,7 +2,6 @@
 
 import math
 
-from qdiag.core.causes.best_trial import best_trial, proposed_trial
 from qdiag.core.causes.codes import CODES, code_of
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
 from qdiag.core.causes.ranking import HarmState, RankedCause, Ranking, Trial, WaterfallStep
@@ -10,6 +9,7 @@ from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import OutputRecord, weakest_output
+from qdiag.reading.told import told_proof, told_trial
 from qdiag.reading.words.commands.repairing import commands, ranking_of, way_around_commands
 from qdiag.reading.words.float_ops import reservation_words
 from qdiag.reading.words.numbers import SILENT, count_noun
@@ -21,7 +21,6 @@ from qdiag.reading.words.task.figures import (
     from_to,
     gain_words,
     loss_words,
-    recovery_words,
     score_words,
     trial_criterion,
     value_words,
@@ -32,7 +31,6 @@ from qdiag.reading.words.trials.own_layers import credited_words
 
 __all__ = [
     "VERDICT_WORDS",
-    "best_trial",
     "cause_line",
     "cause_title",
     "commands",
@@ -60,7 +58,7 @@ _CODES = {code.code for code in CODES}
 
 
 def headline(source: Diagnosis | Ranking) -> str:
-    """The verdict in one to three sentences: what quantization costs, why, and what repairing that gives back."""
+    """The verdict in one to three sentences: what quantization costs, why, and what repairing that recovers."""
     ranking = ranking_of(source)
     harm, cost = ranking.harm, harm_words(ranking)
     limit = loss_words(harm.criterion, harm.limit)
@@ -119,14 +117,14 @@ def _without_cause(ranking: Ranking) -> str:
     if not tried:
         return "No cause was found"
     does = "; another scheme below does" if any(trial.helps for trial in ranking.ways_around) else ""
-    return f"No repair that was tried gives a part of it back beyond noise{does}"
+    return f"No repair that was tried recovers a part of it beyond noise{does}"
 
 
 def _together(ranking: Ranking) -> str:
-    """`the repairs below together give back 34.2 pp`."""
+    """`the repairs below together recover 34.2 pp`."""
     back = change_words(ranking.criterion, ranking.regained)
     several = len(ranking.waterfall) > 1
-    return f"the {'repairs below together give' if several else 'repair below gives'} back {back}"
+    return f"the {'repairs below together recover' if several else 'repair below recovers'} {back}"
 
 
 def _unknown_cost(ranking: Ranking) -> str:
@@ -189,14 +187,14 @@ def _cause_sentence(ranking: Ranking) -> str:
 
 def _proof(ranking: Ranking, cause: RankedCause) -> str:
     """What showed that it is a cause: its repair alone, a change of scheme, or several repairs together."""
-    trial = proposed_trial(ranking, cause)
+    trial = told_trial(ranking, cause)
     if trial is None or trial.recovery is None or not trial.is_claim:
-        alone = "repaired alone, that gives back nothing beyond noise"
+        alone = "repairing it alone recovers nothing beyond noise"
         return f"{alone}; {_together(ranking)}" if ranking.waterfall else alone
     back = gain_words(trial.recovery, trial_criterion(trial))
     if trial.keeps_scheme:
-        return f"repaired alone, that gives back {back}"
-    change = f"{repair_title(trial.repair)}: that gives back {back}"
+        return f"repairing it alone recovers {back}"
+    change = f"{repair_title(trial.repair)}, which recovers {back}"
     if ranking.waterfall and ranking.regained > 0.0:
         there = "of what was tried there alone, only a change of scheme helps"
         return f"{there}, {change}. Within the scheme, {_together(ranking)}"
@@ -204,19 +202,18 @@ def _proof(ranking: Ranking, cause: RankedCause) -> str:
     return f"only a change of scheme {'helps' if left else 'repairs it'}, {change}{left}"
 
 
-def cause_line(cause: RankedCause) -> str:
-    """One line: the fault, where, and what its best repair gave back, or why it is not claimed."""
+def cause_line(cause: RankedCause, ranking: Ranking) -> str:
+    """One line: the fault, where it is, and what its best repair recovered, or why it is not claimed."""
     head = f"{cause.code} {cause_title(cause.code)} ({listed(cause.layers)})"
-    trial = best_trial(cause)
-    if cause.verdict != "cause" or trial is None or trial.recovery is None:
+    told = told_trial(ranking, cause)
+    if cause.verdict != "cause" or told is None or told.recovery is None:
         return f"{head}: {VERDICT_WORDS[cause.verdict]}" + (f", {cause.reason}" if cause.reason else "")
-    criterion = trial_criterion(trial)
-    if trial.is_on_top:
-        return f"{head}: {repair_title(trial.repair)}, gives back {credited_words(trial, criterion)}"
-    if not trial.is_claim:  # alone it gave nothing: what proves it stands in the sequence
+    proof = told_proof(ranking, cause)
+    if proof is None:  # alone it recovered nothing: what proves it stands in the sequence
         return f"{head}: {cause.reason}"
-    line = f"{head}: {trial_title(trial)}, gives back {recovery_words(trial.recovery, criterion)}"
-    if trial.placebo is not None:
+    trial, criterion = proof[0], trial_criterion(proof[0])
+    line = f"{head}: {trial_title(trial)} recovers {credited_words(trial, criterion)}"
+    if trial.placebo is not None and not trial.is_on_top:
         line += f", its placebo {gain_words(trial.placebo.recovery, criterion)}"
     return line
 

@@ -154,7 +154,7 @@ def cause_layers(cause: CauseChange) -> str:
 
 
 def given_back(cause: CauseChange) -> tuple[str, str]:
-    """What its best repair gives back, before and after, of the task or else in dB; empty where it is not there."""
+    """What its best repair recovers, before and after, of the task or else in dB; empty where it is not there."""
     before = _back(cause.criterion_before, cause.recovered_before, cause.recovered_before_db)
     after = _back(cause.criterion_after, cause.recovered_after, cause.recovered_after_db)
     return before, after

@@ -1,6 +1,6 @@
 """`calibrate_on_measured`: ranges taken from the data that is measured on.
 
-A test rather than a repair to ship: what it gives back is what better calibration data would.
+A test rather than a repair to ship: what it recovers is what better calibration data would.
 """
 
 from collections.abc import Sequence

@@ -69,7 +69,7 @@ def _record(lab: Lab, row: str, found: Measurement, level: float) -> None:
 
 
 def reasons(result: Reproduction, judged: Judged) -> tuple[Reason, ...]:
-    """There was nothing to lose or to give back, the training was not done, or the seeds differ."""
+    """There was nothing to lose or to recover, the training was not done, or the seeds differ."""
     found: list[Reason] = []
     row = (judged.expectation.right or judged.expectation.left).row
     lost = result.cell(row, "drop")

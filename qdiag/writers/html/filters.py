@@ -7,33 +7,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from qdiag.core.causes.findings import Evidence
-from qdiag.core.causes.ranking import RankedCause
-from qdiag.core.causes.score import Recovery
 from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
+from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.bn import dead_sentence
-from qdiag.reading.words.causes import (
-    cause_line,
-    cause_title,
-    diagnosis_state_words,
-    repair_title,
-    score_words,
-    state_of,
-    trial_title,
-)
-from qdiag.reading.words.commands.repairing import scheme_words
-from qdiag.reading.words.evidence import evidence_words
 from qdiag.reading.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.reading.words.numbers import significant
 from qdiag.reading.words.size import size_words
-from qdiag.reading.words.task.afterwards import afterwards_words, leaves_harm, still_words, writes_something
 from qdiag.reading.words.task.choice import judged_words, next_step_words
-from qdiag.reading.words.task.figures import change_unit, digits, figure_words, gain_of, noun
-from qdiag.reading.words.task.float_cost import float_words
-from qdiag.reading.words.task.places import lost_most_words, same_place_words
-from qdiag.reading.words.trials.own_layers import own_words
-from qdiag.writers.html.layer_view import channel_words
+from qdiag.reading.words.task.figures import change_unit, digits, figure_words, noun
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -118,18 +100,6 @@ def bounds(interval: Interval, criterion: Criterion | None) -> str:
     return f"95 %: {figure_digits(interval.low, criterion)} to {figure_digits(interval.high, criterion)}"
 
 
-def gained(recovery: Recovery, criterion: Criterion | None) -> str:
-    """`+56.4 pp`: what came back."""
-    own, number, _ = gain_of(recovery, criterion)
-    return signed_change(number, own)
-
-
-def gained_bounds(recovery: Recovery, criterion: Criterion | None) -> str:
-    """The interval of `gained`."""
-    own, _, interval = gain_of(recovery, criterion)
-    return bounds(interval, own)
-
-
 def short(value: float) -> str:
     """Three significant digits; counts in full."""
     if not math.isfinite(value):
@@ -163,14 +133,14 @@ def meter(value: float) -> str:
     return place(100.0 * min(max(value / 60.0, 0.0), 1.0)) if not math.isnan(value) else "0"
 
 
-def cost_words(cost: Evidence) -> str:
-    """`scales to store: 442 values`."""
-    return f"{cost.name.replace('_', ' ')}: {short(cost.value)} {cost.unit}".rstrip()
+def where_and_gain(row: SuspectRow) -> str:
+    """The line of a suspect without its code and title, which stand above it."""
+    return row.line.removeprefix(f"{row.code} {row.title} ")
 
 
-def where_and_gain(cause: RankedCause) -> str:
-    """The line of a cause without its code and title, which stand above it."""
-    return cause_line(cause).removeprefix(f"{cause.code} {cause_title(cause.code)} ")
+def typeset(text: str, names: Iterable[str] = ()) -> str:
+    """With true minus signs, and no line that ends between a figure and its unit."""
+    return unbroken(re.sub(r"(?<![\w.-])-(?=\d|inf)", MINUS, text), names)
 
 
 def thousands(value: int) -> str:
@@ -198,49 +168,29 @@ def capitalize_first(text: str) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "afterwards": afterwards_words,
     "arithmetic": arithmetic_words,
     "bounds": bounds,
     "capitalize_first": capitalize_first,
-    "cause_title": cause_title,
     "cell_value": cell_value,
     "change": change,
-    "channels": channel_words,
-    "cost": cost_words,
     "dead_sentence": dead_sentence,
-    "evidence": evidence_words,
     "figure": figure,
     "figure_words": figure_words,
-    "float_cost": float_words,
-    "gained": gained,
-    "gained_bounds": gained_bounds,
     "judged": judged_words,
     "size_words": size_words,
     "last_part": last_part,
-    "leaves_harm": leaves_harm,
-    "writes_something": writes_something,
     "loss": loss,
     "loss_tile": loss_tile,
-    "lost_most": lost_most_words,
     "meter": meter,
     "next_step": next_step_words,
-    "scheme_words": scheme_words,
     "noun": noun,
-    "own": own_words,
     "percent": percent,
     "place": place,
-    "repair_title": repair_title,
-    "trial_title": trial_title,
-    "same_place": same_place_words,
     "scheme": tensor_scheme_words,
-    "score_words": score_words,
     "short": short,
-    "signed": signed,
     "signed_change": signed_change,
-    "state": state_of,
-    "state_words": diagnosis_state_words,
-    "still": still_words,
     "thousands": thousands,
+    "typeset": typeset,
     "unbroken": unbroken,
     "value": value,
     "value_tile": value_tile,

@@ -15,7 +15,8 @@ from markupsafe import Markup
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.printable import printable
-from qdiag.reading.words.causes import VERDICT_WORDS, way_around_commands
+from qdiag.reading import labels
+from qdiag.reading.words.causes import VERDICT_WORDS
 from qdiag.writers.html.comparison import comparison
 from qdiag.writers.html.filters import FILTERS
 from qdiag.writers.html.payload import run_payload
@@ -54,7 +55,7 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
             script=Markup(script),
             script_hash=digest,
             verdict_words=VERDICT_WORDS,
-            way_around_commands=way_around_commands,
+            labels=labels,
         )
     )
     # A path may hold bytes that are no text; the page is UTF-8 all the same.

@@ -3,23 +3,21 @@
 import math
 from dataclasses import dataclass
 
-from qdiag.core.causes.findings import Finding
-from qdiag.core.causes.ranking import Ranking, Trial
+from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint, Diagnosis
 from qdiag.core.listed import listed
 from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.core.measures.task import Criterion
-from qdiag.reading.words.causes import commands, headline, repair_title
-from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.diagnosis import Reading, read
+from qdiag.reading.labels import AS_IT_IS
+from qdiag.reading.sequence import SequenceRows
 from qdiag.reading.words.float_ops import float_op_words, float_share_warning
 from qdiag.reading.words.layers import other_widths_words
-from qdiag.reading.words.preprocessing import preprocessing_command, preprocessing_warning
-from qdiag.reading.words.scheme_changes import scheme_changes
+from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.task.figures import float_level, level
 from qdiag.reading.words.task.sample_counts import sweep_words
-from qdiag.reading.words.trials.training import training_lines
-from qdiag.reading.words.untried import untried_findings
+from qdiag.writers.html.filters import capitalize_first
 from qdiag.writers.html.layer_view import LayerView, layer_views
 
 _FLOAT_OPS_SHOWN = 20
@@ -50,32 +48,25 @@ class RunView:
 
     Attributes:
         key: `before` or `after`, part of every anchor.
-        inputs, inputs_command: that the inputs do not seem to be prepared as in training, and what to run then.
+        reading: rows, proposals and sentences, the same as on every surface.
+        inputs: that the inputs do not seem to be prepared as in training.
         left_in_float: which operations stayed in float. float_share: that this is too much of the network.
         lead, reasons: the headline, cut behind its first sentence.
         criterion: what the network is judged by; None for the SQNR of its outputs.
-        ways: trials that change the scheme, best first, each change at the same layers once.
-        training: what training gives back, in sentences. training_commands: how to train so, where it helps.
-        untried: findings that belong to no suspect.
     """
 
     key: str
     title: str
     diagnosis: Diagnosis
+    reading: Reading
     layers: tuple[LayerView, ...]
     inputs: str | None
-    inputs_command: str | None
     left_in_float: tuple[str, ...]
     float_share: str | None
     lead: str
     reasons: str
     criterion: Criterion | None
-    commands: tuple[str, ...]
     waterfall: tuple[Bar, ...]
-    ways: tuple[Trial, ...]
-    training: tuple[str, ...]
-    training_commands: tuple[str, ...]
-    untried: tuple[Finding, ...]
     sensitive: tuple[SensitivityRow, ...]
 
     @property
@@ -127,31 +118,26 @@ class RunView:
 
 def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
     """Everything that the page says about one diagnosis."""
-    ranking = diagnosis.ranking
-    lead, stop, reasons = headline(diagnosis).partition(". ")
+    ranking, reading = diagnosis.ranking, read(diagnosis)
+    lead, stop, reasons = reading.headline.partition(". ")
     return RunView(
         key=key,
         title=title,
         diagnosis=diagnosis,
+        reading=reading,
         layers=layer_views(diagnosis),
         inputs=preprocessing_warning(diagnosis.measurement),
-        inputs_command=preprocessing_command(diagnosis),
         left_in_float=float_op_words(diagnosis.measurement, _FLOAT_OPS_SHOWN),
         float_share=float_share_warning(diagnosis.measurement),
         lead=lead + stop.strip(),
         reasons=reasons,
         criterion=ranking.criterion,
-        commands=commands(diagnosis),
-        waterfall=_waterfall(ranking),
-        ways=scheme_changes(ranking),
-        training=training_lines(diagnosis),
-        training_commands=training_commands(diagnosis),
-        untried=untried_findings(ranking),
+        waterfall=_waterfall(ranking, reading.sequence),
         sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
     )
 
 
-def _waterfall(ranking: Ranking) -> tuple[Bar, ...]:
+def _waterfall(ranking: Ranking, rows: SequenceRows) -> tuple[Bar, ...]:
     """Empty where no repair was stacked; positions on one axis from zero, or from the lowest value below it."""
     if not ranking.waterfall:
         return ()
@@ -168,15 +154,15 @@ def _waterfall(ranking: Ranking) -> tuple[Bar, ...]:
     bars = []
     if criterion is not None:
         bars.append(Bar("Float network", "", "float", *place(0.0, top), top))
-    bars.append(Bar("Quantized, as it is", "", "quantized", *place(0.0, values[0]), values[0]))
+    bars.append(Bar(capitalize_first(AS_IT_IS), "", "quantized", *place(0.0, values[0]), values[0]))
     falls_for_better = criterion is not None and not criterion.higher_is_better
-    for step, before, after in zip(ranking.waterfall, values, values[1:], strict=False):
-        where = listed(step.layers) or "the whole network"
+    for step, before, after in zip(rows.steps, values, values[1:], strict=False):
+        where = listed(step.layers) or step.suspect
         is_worse = after > before if falls_for_better else after < before
         kind = "loss" if is_worse else "step"
-        bars.append(Bar(repair_title(step.repair), where, kind, *place(before, after), after, after - before))
+        bars.append(Bar(step.repair, where, kind, *place(before, after), after, after - before))
     if criterion is not None:
-        label = "Not given back" if ranking.remainder >= 0.0 else "Better than the float network"
+        label = capitalize_first(rows.remainder_label)
         bars.append(Bar(label, "", "remainder", *place(values[-1], top), top, abs(ranking.remainder)))
     return tuple(bars)
 

@@ -1,213 +1,149 @@
-"""The part of report.md on causes: what was tried, what it gave back, in which order, and the ways around."""
+"""The part of report.md on causes: what was tried, what it recovered, in which order, and the changes of scheme."""
 
 from collections.abc import Sequence
 
-from qdiag.core.causes.findings import Finding, FindingSite
-from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
-from qdiag.core.diagnosis import Diagnosis
-from qdiag.reading.words.bn import channel_list
-from qdiag.reading.words.causes import (
-    VERDICT_WORDS,
-    best_trial,
-    cause_title,
-    repair_title,
-    score_words,
-    step_title,
-    trial_title,
-    way_around_commands,
+from qdiag.reading.diagnosis import Reading
+from qdiag.reading.labels import (
+    AFTERWARDS,
+    AS_IT_IS,
+    BEST_REPAIR,
+    BEYOND_PLACEBO,
+    CAUSES_TITLE,
+    CHANGES_METHOD,
+    CHANGES_TITLE,
+    CHANNELS,
+    COSTS,
+    EVIDENCE,
+    FLOAT,
+    FLOAT_NETWORK,
+    LAYERS,
+    METHOD,
+    PLACEBO,
+    RECOVERS,
+    REPAIR,
+    SCHEME,
+    SEQUENCE_METHOD,
+    SEQUENCE_TITLE,
+    SUSPECT,
+    UNTRIED_TITLE,
+    VERDICT,
 )
-from qdiag.reading.words.commands.training import training_commands
-from qdiag.reading.words.evidence import evidence_words
+from qdiag.reading.scheme_changes import ChangeRow
+from qdiag.reading.suspects import FindingRow, SiteRow, SuspectRow, TrialRow
 from qdiag.reading.words.numbers import UNKNOWN, count_noun
-from qdiag.reading.words.scheme_changes import scheme_changes
-from qdiag.reading.words.task.afterwards import still_words
-from qdiag.reading.words.task.figures import (
-    change_with_bounds,
-    change_words,
-    recovery_words,
-    reference_words,
-    trial_criterion,
-)
-from qdiag.reading.words.task.float_cost import float_words
-from qdiag.reading.words.task.places import lost_most_words, same_place_words
-from qdiag.reading.words.trials.own_layers import credited_words, own_words
-from qdiag.reading.words.trials.training import training_lines
 from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, shell, table, text
 
 _SITES_AT_MOST = 8
-_METHOD = (
-    "Every suspect was repaired alone, on a copy, and the network measured again on the same samples. It is called a "
-    "cause only where that gives back more than noise, and more than a placebo: the same repair, of the same size, "
-    "where the finding is not. Repairs that keep the scheme decide the rank."
-)
 
 
-def causes_section(diagnosis: Diagnosis) -> str:
+def causes_section(reading: Reading) -> str:
     """The ranked table, then every suspect with its sites and all repairs that were tried."""
-    ranking = diagnosis.ranking
-    if not ranking.causes:
-        return section("Causes", "No finding that a repair could test." if not ranking.findings else "")
-    rows = [_cause_row(cause) for cause in ranking.causes]
-    header = ("rank #", "suspect", "verdict", "layers", "best repair", "gives back", "its placebo")
+    if not reading.suspects:
+        return section("Causes", "No finding that a repair could test." if not reading.untried else "")
+    header = ("rank #", SUSPECT, VERDICT, LAYERS, BEST_REPAIR, RECOVERS, PLACEBO)
     return section(
-        "Causes, ranked by what repairing them gives back",
-        _METHOD,
-        table(header, rows),
-        *(_suspect(cause, ranking) for cause in ranking.causes),
+        CAUSES_TITLE,
+        METHOD,
+        table(header, map(_suspect_row, reading.suspects)),
+        *map(_suspect, reading.suspects),
     )
 
 
-def _cause_row(cause: RankedCause) -> tuple[str, ...]:
-    trial = best_trial(cause)
-    back = placebo = ""
-    if trial is not None and trial.recovery is not None:
-        own = trial_criterion(trial)
-        back = text(credited_words(trial, own))
-        placebo = text(trial.no_placebo or "not measured")
-        if trial.placebo is not None:
-            placebo = text(recovery_words(trial.placebo.recovery, own))
+def _suspect_row(row: SuspectRow) -> tuple[str, ...]:
     return (
-        str(cause.rank),
-        f"{cause.code} {text(cause_title(cause.code))}",
-        f"**{VERDICT_WORDS[cause.verdict]}**" if cause.verdict == "cause" else VERDICT_WORDS[cause.verdict],
-        codes(cause.layers, 2),
-        text(trial_title(trial)) if trial is not None else "none was measured",
-        back,
-        placebo,
+        str(row.rank),
+        f"{row.code} {text(row.title)}",
+        f"**{row.verdict}**" if row.cause.verdict == "cause" else row.verdict,
+        codes(row.layers, 2),
+        text(row.best.title) if row.best is not None else "none was measured",
+        text(row.credited),
+        text(row.placebo),
     )
 
 
-def _suspect(cause: RankedCause, ranking: Ranking) -> str:
+def _suspect(row: SuspectRow) -> str:
     blocks = [
-        f"### {cause.rank}. {cause.code}: {text(cause_title(cause.code))}",
-        f"{VERDICT_WORDS[cause.verdict].capitalize()}: {text(cause.reason)}." if cause.reason else "",
-        _sites(cause.sites),
-        _also(cause.findings[1:]),
-        _trials(cause.trials, ranking),
+        f"### {row.rank}. {row.code}: {text(row.title)}",
+        f"{row.verdict.capitalize()}: {text(row.reason)}." if row.reason else "",
+        _sites(row.sites),
+        _also(row.also),
+        _trials(row.trials),
     ]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _also(findings: Sequence[Finding]) -> str:
-    words = [
-        f"{finding.code} {text(cause_title(finding.code))} ({codes(finding.layers) or 'the whole network'})"
-        for finding in findings
-    ]
-    return f"Pointing at the same places: {'; '.join(words)}." if words else ""
+def _also(rows: Sequence[FindingRow]) -> str:
+    words = [f"{row.code} {text(row.title)} ({codes(row.layers) or 'the whole network'})" for row in rows]
+    return f"These findings point at the same places: {'; '.join(words)}." if words else ""
 
 
-def _sites(sites: Sequence[FindingSite]) -> str:
-    rows = [
-        (
-            code(site.layer),
-            _channels(site) or "whole layer",
-            text("; ".join(map(evidence_words, site.evidence))),
-        )
-        for site in sites[:_SITES_AT_MOST]
-    ]
+def _sites(sites: Sequence[SiteRow]) -> str:
+    rows = [(code(site.layer), site.channels, text("; ".join(site.evidence))) for site in sites[:_SITES_AT_MOST]]
     rest = len(sites) - _SITES_AT_MOST
     more = f"\n\n… and {count_noun(rest, 'more layer')}." if rest > 0 else ""
-    return table(("layer", "channels", "seen"), rows) + more
+    return table(("layer", CHANNELS, EVIDENCE), rows) + more
 
 
-def _channels(site: FindingSite) -> str:
-    return f"inputs {channel_list(site.inputs)}" if site.inputs else channel_list(site.channels)
+def _trials(trials: Sequence[TrialRow]) -> str:
+    header = (REPAIR, SCHEME, RECOVERS, AFTERWARDS, PLACEBO, BEYOND_PLACEBO, FLOAT_NETWORK)
+    return table(header, map(_trial_row, trials))
 
 
-def _trials(trials: Sequence[Trial], ranking: Ranking) -> str:
-    header = ("repair tried", "scheme", "gives back", "afterwards", "over its placebo", "float network")
-    return table(header, (_trial_row(trial, ranking) for trial in trials))
+def _trial_row(row: TrialRow) -> tuple[str, ...]:
+    name = f"{text(row.title)} ({code(row.trial.repair)})"
+    placebo = text(row.placebo.full if row.placebo is not None else row.no_placebo)
+    beyond = text(row.beyond_placebo.full) if row.beyond_placebo is not None else ""
+    return name, row.scheme, text(row.recovers_words), text(row.afterwards), placebo, beyond, text(row.float_network)
 
 
-def _trial_row(trial: Trial, ranking: Ranking) -> tuple[str, ...]:
-    criterion = ranking.criterion
-    scheme = "kept" if trial.keeps_scheme else "changed"
-    cost = float_words(trial.float_cost, trial.repair)
-    name = f"{text(trial_title(trial))} ({code(trial.repair)})"
-    if trial.refused is not None:
-        return name, scheme, f"refused: {text(trial.refused)}", "", "", cost
-    placebo = text(trial.no_placebo or "not measured")
-    if trial.placebo is not None:
-        placebo = text(recovery_words(trial.placebo.over_placebo, criterion))
-    return name, scheme, _back(trial, ranking), _afterwards(trial, ranking), placebo, cost
-
-
-def _back(trial: Trial, ranking: Ranking) -> str:
-    """What came back, where its decibels were read, and which share is that of the suspect's own layers."""
-    if trial.recovery is None:
-        return UNKNOWN
-    words = recovery_words(trial.recovery, ranking.criterion)
-    if trial.recovery.has_task:
-        words += f"; {change_with_bounds(None, trial.recovery.recovered_db, trial.recovery.db_interval)}"
-    own = own_words(trial, ranking.criterion)
-    return text(words + lost_most_words(ranking.before) + (f"; {own}" if own else ""))
-
-
-def _back_in_short(trial: Trial, ranking: Ranking) -> str:
-    if trial.recovery is None:
-        return UNKNOWN
-    where = "" if trial.recovery.has_task else lost_most_words(ranking.before)
-    return text(recovery_words(trial.recovery, ranking.criterion) + where)
-
-
-def _afterwards(trial: Trial, ranking: Ranking) -> str:
-    """What the network comes to, at the place where most had been lost too, and whether it is harmed then."""
-    if trial.after is None:
-        return UNKNOWN
-    same_place = same_place_words(ranking.before, trial.after)
-    still = still_words(trial.after) if ranking.harm.verdict == "harmed" else ""
-    return text(score_words(trial.after, ranking.criterion) + same_place + still)
-
-
-def waterfall_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
-    """Repairs one on top of the other, and what none of them explains."""
-    ranking = diagnosis.ranking
-    if not ranking.waterfall:
+def sequence_section(reading: Reading, links: Sequence[PictureLink]) -> str:
+    """Repairs one on top of the other, and what none of them recovers."""
+    sequence = reading.sequence
+    if not sequence.steps:
         return ""
-    criterion = ranking.criterion
-    rows = [("", "quantized, as it is", "", text(score_words(ranking.before, criterion)), "")]
-    for index, step in enumerate(ranking.waterfall, start=1):
-        what = f"{text(step_title(step))}: {text(repair_title(step.repair))}"
-        gained = text(recovery_words(step.gained, criterion))
-        rows.append((str(index), what, codes(step.layers), text(score_words(step.after, criterion)), gained))
-    judged = ranking.before.task.judged
-    if judged is not None:
-        remainder = text(change_words(judged.criterion, ranking.remainder))
-        rows.append(("", "**not given back by any repair here**", "", "", remainder))
-        rows.append(("", "float", "", text(reference_words(judged)), ""))
-    header = ("step #", "repair", "layers", "afterwards", "gained over the step before")
-    intro = "Each repair keeps the scheme and is measured on top of those before it."
-    return section("Repaired step by step", intro, table(header, rows), *pictures_of(links, "causes"))
+    rows = [("", AS_IT_IS, "", text(sequence.before), "")]
+    for index, step in enumerate(sequence.steps, start=1):
+        what = f"{text(step.suspect)}: {text(step.repair)}"
+        rows.append((str(index), what, codes(step.layers), text(step.afterwards), text(step.recovers.full)))
+    if sequence.remainder is not None:
+        rows.append(("", f"**{sequence.remainder_label}**", "", "", text(sequence.remainder.words)))
+        rows.append(("", FLOAT, "", text(sequence.reference), ""))
+    header = ("step #", REPAIR, LAYERS, AFTERWARDS, f"{RECOVERS} over the step before")
+    parts = text(" ".join(sequence.parts))
+    return section(SEQUENCE_TITLE, SEQUENCE_METHOD, table(header, rows), parts, *pictures_of(links, "causes"))
 
 
-def _comment(trial: Trial) -> str:
+def changes_section(reading: Reading) -> str:
+    """Changes of scheme: what they recover, what they cost, and how to measure them."""
+    if not reading.changes:
+        return ""
+    lines = [part for row in reading.changes for line in row.commands for part in (_comment(row), line)]
+    header = ("scheme change", "where", RECOVERS, AFTERWARDS, COSTS)
+    rows = map(_change_row, reading.changes)
+    return section(CHANGES_TITLE, CHANGES_METHOD, table(header, rows), shell(lines) if lines else "")
+
+
+def _change_row(row: ChangeRow) -> tuple[str, ...]:
+    tried = row.tried
+    recovers = tried.recovers.full + ("" if tried.decibels is not None else tried.at) if tried.recovers else UNKNOWN
+    costs = "; ".join(row.costs) or UNKNOWN
+    return text(row.title), tried.where, text(recovers), text(tried.afterwards), text(costs)
+
+
+def _comment(row: ChangeRow) -> str:
     """Which row of the table a command belongs to."""
-    return f"# {repair_title(trial.repair)}, {count_noun(len(trial.layers), 'layer')}"
+    return f"# {row.title}, {row.tried.where}"
 
 
-def ways_around_section(diagnosis: Diagnosis) -> str:
-    """Changes of scheme: what they give back, what they cost, and how to measure them."""
-    ranking = diagnosis.ranking
-    trials = scheme_changes(ranking)
+def training_section(reading: Reading) -> str:
+    """What training recovers where repairs without it leave something, and how to train so where it helps."""
+    found = reading.training_proposal
+    return section("Training", *map(text, reading.training), *([shell(found.commands)] if found is not None else []))
+
+
+def untried_section(reading: Reading) -> str:
+    """What was seen and belongs to no suspect: facts, not causes."""
     rows = [
-        (
-            text(repair_title(trial.repair)),
-            count_noun(len(trial.layers), "layer"),
-            _back_in_short(trial, ranking),
-            _afterwards(trial, ranking),
-            text("; ".join(map(evidence_words, trial.costs))) or UNKNOWN,
-        )
-        for trial in trials
+        (f"{row.code} {text(row.title)}", codes(row.layers), text("; ".join(row.evidence))) for row in reading.untried
     ]
-    helping = [trial for trial in trials if trial.helps]
-    found = {line: trial for trial in reversed(helping) for line in way_around_commands(diagnosis, trial)}
-    lines = [part for line, trial in reversed(found.items()) for part in (_comment(trial), line)]
-    intro = "For hardware that allows another scheme; each measured alone, on the network without repairs."
-    header = ("change of scheme", "where", "gives back", "afterwards", "costs")
-    return section("Ways around", *([intro, table(header, rows), shell(lines) if lines else ""] if rows else []))
-
-
-def training_section(diagnosis: Diagnosis) -> str:
-    """What training gives back where repairs without it leave something, and how to train so where it helps."""
-    lines, found = training_lines(diagnosis), training_commands(diagnosis)
-    return section("Training", *map(text, lines), *([shell(found)] if found else []))
+    return section(UNTRIED_TITLE, table(("finding", LAYERS, f"{EVIDENCE} at the worst place"), rows))

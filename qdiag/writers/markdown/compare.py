@@ -75,7 +75,7 @@ def _causes(comparison: Comparison) -> Iterator[str]:
         )
         for cause in claimed
     ]
-    yield from _table(("", "cause", "layers", "before", "after", "repair gives back, before", "after"), rows)
+    yield from _table(("", "cause", "layers", "before", "after", "repair recovers, before", "after"), rows)
 
 
 def _layers(comparison: Comparison, shown: int) -> Iterator[str]:

@@ -1,13 +1,13 @@
-"""The part of report.md on sweeps and origins: sensitivity, bits, findings without a test, method and provenance."""
+"""The part of report.md on sweeps and origins: sensitivity, bits, method and provenance."""
 
 import math
 from collections.abc import Sequence
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.reading.words.causes import cause_title, score_words
+from qdiag.reading.diagnosis import Reading
+from qdiag.reading.words.causes import score_words
 from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.deployed.run import run_lines
-from qdiag.reading.words.evidence import evidence_words
 from qdiag.reading.words.float_ops import float_op_words
 from qdiag.reading.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
 from qdiag.reading.words.numbers import significant
@@ -16,8 +16,7 @@ from qdiag.reading.words.stored_ranges import stored_range_lines
 from qdiag.reading.words.task.choice import judged_words
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, level, value_words
 from qdiag.reading.words.task.sample_counts import sweep_words
-from qdiag.reading.words.untried import untried_findings
-from qdiag.writers.markdown.text import PictureLink, code, codes, pictures_of, section, table, text
+from qdiag.writers.markdown.text import PictureLink, code, pictures_of, section, table, text
 
 _ROWS = 8
 _PART_WORDS = {"both": "quantizers", "weights": "weight quantizer", "activations": "activation quantizer"}
@@ -70,23 +69,10 @@ def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     return section("Bits", *((*intro, table(header, rows), *pictures_of(links, "bits")) if rows else ()))
 
 
-def other_findings_section(diagnosis: Diagnosis) -> str:
-    """What was seen and belongs to no suspect: facts, not causes."""
-    rows = [
-        (
-            f"{finding.code} {text(cause_title(finding.code))}",
-            codes(finding.layers),
-            text("; ".join(map(evidence_words, finding.sites[0].evidence))) if finding.sites else "",
-        )
-        for finding in untried_findings(diagnosis.ranking)
-    ]
-    intro = "Seen, but not tested by a repair."
-    return section("Other findings", *((intro, table(("finding", "layers", "worst"), rows)) if rows else ()))
-
-
-def method_section(diagnosis: Diagnosis) -> str:
+def method_section(reading: Reading) -> str:
     """What was measured, on what, with what: enough to do it again."""
-    measurement, ranking = diagnosis.measurement, diagnosis.ranking
+    diagnosis, measurement = reading.diagnosis, reading.diagnosis.measurement
+    ranking = diagnosis.ranking
     model, data, scheme, capture = measurement.model, measurement.data, measurement.scheme, measurement.capture
     calibrated = f" from {code(data.calibration_source)}" if data.calibration_source != data.source else ""
     labels = "labelled" if data.is_labelled else "no labels"
@@ -109,7 +95,7 @@ def method_section(diagnosis: Diagnosis) -> str:
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),
         ("left in float", "; ".join(map(text, float_op_words(measurement)))),
         ("judged", text(judged_words(ranking.before.task).removeprefix("judged "))),
-        ("passes", _pass_words(diagnosis)),
+        ("repairs", text(reading.effort)),
         ("time", ", ".join(f"{text(stage.stage)} {stage.elapsed_s:.1f} s" for stage in diagnosis.stages)),
         ("versions", ", ".join(f"{text(name)} {text(value)}" for name, value in diagnosis.versions.items())),
     ]
@@ -117,17 +103,10 @@ def method_section(diagnosis: Diagnosis) -> str:
         "The float and the simulated quantized network ran side by side on the same samples. Intervals are 95 %, for "
         "paired proportions (Bonett and Price, 2012) where samples are counted, and over samples for means and dB."
     )
-    notes = [f"- {text(note)}" for note in dict.fromkeys((*diagnosis.notes, *measurement.notes, *ranking.notes))]
+    notes = [f"- {text(note)}" for note in reading.notes]
     return section(
         "Method and provenance",
         intro,
         table(("", ""), [row for row in rows if row[1]]),
         "\n".join(["Notes:", "", *notes]) if notes else "",
     )
-
-
-def _pass_words(diagnosis: Diagnosis) -> str:
-    ranking = diagnosis.ranking
-    if not ranking.pass_count:
-        return ""
-    return f"{ranking.variant_count} networks measured in {ranking.pass_count} passes over the data"

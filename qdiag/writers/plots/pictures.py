@@ -57,7 +57,7 @@ def report_pictures(diagnosis: Diagnosis) -> tuple[Picture, ...]:
 def _whole(diagnosis: Diagnosis) -> Iterator[Picture]:
     measurement, audit = diagnosis.measurement, diagnosis.batchnorms
     if diagnosis.ranking.waterfall:
-        yield Picture("causes", "causes", "What each repair gives back", partial(waterfall_figure, diagnosis))
+        yield Picture("causes", "causes", "What each repair recovers", partial(waterfall_figure, diagnosis))
     yield Picture("sqnr", "sqnr", "SQNR by layer", partial(sqnr_figure, measurement))
     yield Picture("mse", "mse", "Mean squared error by layer", partial(mse_figure, measurement))
     if any(record.losses is not None for record in measurement.records):

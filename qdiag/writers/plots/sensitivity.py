@@ -1,4 +1,4 @@
-"""What each layer's quantizers cost alone, and what leaving them out gives back."""
+"""What each layer's quantizers cost alone, and what leaving them out recovers."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
     """Up to four panels over the layers in graph order, as far as measured.
 
     Weakest output SQNR with only this layer quantized (low is sensitive), and what this costs of the figure that
-    judges; the same with all but this layer quantized, over that with all, and what this gives back of that figure.
+    judges; the same with all but this layer quantized, over that with all, and what this recovers of that figure.
     """
     rows = sensitivity.rows
     words = shorten(sensitivity.model.architecture, 48)
@@ -59,8 +59,8 @@ def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
         for values, label, color in (
             (alone_db, f"this layer alone:\n{axis_label(None)}\n(low is sensitive)", ORANGE),
             (alone_task, f"this layer alone:\ncosts [{what}]", ORANGE),
-            (but_db, "all but this layer:\ngives back [dB]", BLUE),
-            (but_task, f"all but this layer:\ngives back [{what}]", BLUE),
+            (but_db, "all but this layer:\nrecovers [dB]", BLUE),
+            (but_task, f"all but this layer:\nrecovers [{what}]", BLUE),
         )
         if any(not math.isnan(value) for value in values)
     ]

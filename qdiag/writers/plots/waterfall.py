@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Criterion, Interval
+from qdiag.reading.labels import NOT_RECOVERED
 from qdiag.reading.words.causes import repair_title, step_title
 from qdiag.reading.words.layers import shorten
 from qdiag.reading.words.task.figures import axis_label, change_words, float_level, level, value_words
@@ -67,16 +68,16 @@ def waterfall_bars(ranking: Ranking) -> tuple[WaterfallBar, ...]:
         current = after
     if criterion is not None:
         reference = float_level(ranking.before.task, criterion)
-        bars.append(WaterfallBar("not given back by any repair here", "rest", current, reference))
+        bars.append(WaterfallBar(NOT_RECOVERED, "rest", current, reference))
         bars.append(WaterfallBar("float", "level", 0.0, reference))
     return tuple(bars)
 
 
 def waterfall_figure(diagnosis: Diagnosis) -> Figure:
-    """Bars from top to bottom; whiskers are 95 % intervals of what a step gave back."""
+    """Bars from top to bottom; whiskers are 95 % intervals of what a step recovered."""
     ranking = diagnosis.ranking
     bars = waterfall_bars(ranking)
-    heading = f"What each repair gives back: {network_words(diagnosis.measurement)}"
+    heading = f"What each repair recovers: {network_words(diagnosis.measurement)}"
     finite = [bar for bar in bars if math.isfinite(bar.start) and math.isfinite(bar.end)]
     if not finite:
         return empty_figure(heading, "no finite figure of the quantized network")
@@ -125,11 +126,11 @@ def _draw(axes: Axes, bars: tuple[WaterfallBar, ...], criterion: Criterion | Non
         )
         if i + 1 < len(bars):
             axes.plot([bar.end, bar.end], [i - 0.31, i + 1.31], color=LIGHT_GREY, linewidth=1.0, zorder=0)
-    handles: list[Artist] = [Patch(color=BLUE, label="network"), Patch(color=GREEN, label="given back")]
+    handles: list[Artist] = [Patch(color=BLUE, label="network"), Patch(color=GREEN, label="recovered")]
     if has_loss:
         handles.append(Patch(color=VERMILION, label="lost again"))
     if any(bar.kind == "rest" for bar in bars):
-        handles.append(Patch(facecolor="white", edgecolor=GREY, hatch="////", label="left over"))
+        handles.append(Patch(facecolor="white", edgecolor=GREY, hatch="////", label="not recovered"))
     if has_whisker:
         handles.append(Line2D([], [], color="black", marker="|", markersize=7, label="95 % interval"))
     return handles

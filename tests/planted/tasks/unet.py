@@ -4,8 +4,8 @@ The images are letterboxed: bars above and below, where the logits are trained t
 the output's energy, while the rings are decided by logits near 0, so that an error of 20 dB costs many pixels. The
 fault: one channel of the skip connection is a hundred times larger than the others, with weights behind that undo it,
 so that one scale for the skip leaves the other channels a few steps. In float the network computes what its healthy
-twin does. Of 0.07 in IoU that int8 costs, the skip alone in float gives back 0.044. The concat that takes the skip has
-the same large channel and a second share: alone in float it gives back nothing beyond noise, on top of the skip 0.02.
+twin does. Of 0.07 in IoU that int8 costs, the skip alone in float recovers 0.044. The concat that takes the skip has
+the same large channel and a second share: alone in float it recovers nothing beyond noise, on top of the skip 0.02.
 """
 
 from functools import cache

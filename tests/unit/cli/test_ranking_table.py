@@ -37,7 +37,7 @@ def test_gains_are_in_the_unit_of_what_judges() -> None:
     text = printed(judged_by_error(diagnosis()))
     assert "depth error m" in text and "0.5163 to 0.6072" in text
     assert "depth error 0.346 m, weakest output SQNR 9.7 dB" in text
-    assert "no repair gives back the remaining 0.016 m" in text
+    assert "No repair recovers the remaining 0.016 m." in text
     assert "pp" not in text
 
 
@@ -65,7 +65,7 @@ def test_what_only_a_change_of_scheme_repairs_has_no_command_of_a_repair() -> No
     )
     text = printed(replace(found, ranking=ranking))
     assert "To repair it:" not in text
-    assert "\nAround it:\n" in "\n".join(line.rstrip() for line in text.splitlines())
+    assert "\nTo measure it under another scheme:\n" in "\n".join(line.rstrip() for line in text.splitlines())
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -1,4 +1,4 @@
-"""Training as a repair: tried where repairs without it leave something, and proposed where it gave something back."""
+"""Training as a repair: tried where repairs without it leave something, and proposed where it recovered something."""
 
 from dataclasses import replace
 from functools import cache
@@ -131,7 +131,7 @@ def test_a_network_that_is_not_harmed_is_not_trained() -> None:
     assert only(found).not_trained == "no loss" and training_commands(found) == ()
     assert training_lines(found) == (
         "Training with the quantizers in place was not tried: quantization costs this network nothing that training "
-        "could give back.",
+        "could recover.",
     )
     unasked = trained(None, found.ranking)
     assert unasked.trainings == () and training_lines(unasked) == (), "nobody asked for it"

@@ -1,4 +1,4 @@
-"""A change of scheme that reaches other layers proves a suspect only by what its own layers give back."""
+"""A change of scheme that reaches other layers proves a suspect only by what its own layers recover."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_the_gain_of_another_layer_is_no_proof(beside_the_fault: Ranking) -> Non
     assert trial.own is not None and trial.own.recovered_task == 0.0
     assert trial.over_others is None, "with layer 1 changed alone, no harm is left"
     assert trial.credited == trial.own
-    assert cause.verdict == "harmless" and cause.reason.startswith("in float, its own layers give nothing back")
+    assert cause.verdict == "harmless" and cause.reason.startswith("in float, its own layers recover nothing")
 
 
 def test_it_stays_a_way_around(beside_the_fault: Ranking) -> None:
@@ -69,7 +69,7 @@ def test_what_the_suspect_s_own_layers_give_back_is_a_proof() -> None:
 
 
 def test_a_suspect_hidden_behind_the_other_layer_is_a_cause_after_it() -> None:
-    """Each constant decides all answers alone; layer 1 by itself gives nothing back either."""
+    """Each constant decides all answers alone; layer 1 by itself recovers nothing either."""
     ranking = ranked({"1": FIRST, "2": SECOND}, reaching("1"))
     (cause,) = ranking.causes
     (trial,) = cause.trials

@@ -62,7 +62,7 @@ def test_the_repair_that_gives_most_comes_first() -> None:
 
 
 def test_two_faults_that_hide_each_other() -> None:
-    """Neither repair gives accuracy back alone: less noise lets the sequence go on to where both together do."""
+    """Neither repair recovers accuracy alone: less noise lets the sequence go on to where both together do."""
     case = shifted_case(HIDDEN)
     steps, needed = sequence(case, [suspect("0", GOOD), suspect("3", GOOD, code="QD101")], unshift())
     assert [step.suspect.code for step in steps] == ["QD104", "QD101"]
@@ -95,7 +95,7 @@ def test_one_step_is_the_repair_alone_and_needs_no_second_judgement() -> None:
     assert len(steps) == 1 and needed == [False]
     ranking = ranked(case, [finding("1", GOOD)], unshift())
     assert [cause.verdict for cause in ranking.causes] == ["cause"]
-    assert ranking.causes[0].reason == "its repair alone gives accuracy back"
+    assert ranking.causes[0].reason == "its repair alone recovers accuracy"
 
 
 def test_repairs_of_the_whole_network_have_their_turn_last_and_claim_nothing() -> None:
@@ -196,7 +196,7 @@ def test_what_helps_without_a_finding_is_said_and_can_be_run() -> None:
     case = shifted_case({"3": [9.0, 0.0, 0.0, 0.0]})
     ranking = ranked(case, [], everywhere("correct_bias", tells=True))
     assert ranking.claimed == () and [step.repair for step in ranking.waterfall] == ["correct_bias"]
-    assert "No fault is proved to be the cause; the repair below gives back 7" in headline(ranking)
+    assert "No fault is proved to be the cause; the repair below recovers 7" in headline(ranking)
     ranking = ranked(case, [], reweigh("equalize", 2.0))
     assert commands(ranking, "net.pt", []) == (
         "# net.fixed.pt: its float network has a top-1 of 100.0 %, as before",

@@ -43,7 +43,7 @@ def test_the_summary_names_every_suspect_and_every_command() -> None:
     for cause in found.ranking.causes:
         assert f"{cause.rank}. " in text and cause.code in text
     assert "To repair it:\n  qdiag fix-bn " in text
-    assert "Under another scheme:" in text
+    assert "Scheme changes:" in text
     assert "Weakest layers" in measurement().summary()
     assert "Widest ranges:" in range_report().summary()
 
@@ -91,7 +91,7 @@ def test_a_notebook_shows_the_first_page_and_nothing_of_a_name_becomes_an_elemen
         elements = _Elements()
         elements.feed(page)
         assert set(elements.names) <= allowed
-        assert elements.names.count("img") == 1 and elements.names.count("pre") == 1
+        assert elements.names.count("img") == 1 and elements.names.count("pre") == 2
         assert len(page) < 500_000
     assert headline(diagnosis()) in diagnosis()._repr_html_()
     assert "<table>" not in measurement()._repr_html_() and "<img" in range_report()._repr_html_()

@@ -82,7 +82,7 @@ def test_to_repair_it_is_said_of_what_writes_something(found: Diagnosis) -> None
     measured = replace(found, ranking=replace(found.ranking, waterfall=plan))
     for text in (terminal(measured), markdown_report(measured)):
         assert "To repair it" not in text and "To measure it under the scheme that repairs it:" in text
-    assert "Measure it under the scheme that repairs it" in html_report(measured)
+    assert "To measure it under the scheme that repairs it" in html_report(measured)
 
 
 def test_a_report_that_is_drawn_again_names_its_own_files(found: Diagnosis, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
+from qdiag.reading.told import best_trial
 from qdiag.reading.words.causes import (
-    best_trial,
     cause_line,
     commands,
     diagnosis_state_words,
@@ -52,10 +52,7 @@ from tests.other_tasks import judged_by_error, judged_by_sqnr
 def test_the_headline_names_drop_interval_and_cause() -> None:
     words = headline(diagnosis())
     assert "costs 67.4 pp of top-1 (76.4 % → 9.0 %; 95 %: 62.7 to 71.5)" in words
-    assert (
-        "Cause: dead BatchNorm channels set the weight range, in 7 layers; repaired alone, that gives back 56.4"
-        in words
-    )
+    assert "Cause: dead BatchNorm channels set the weight range, in 7 layers; repairing it alone recovers 56.4" in words
     assert words == f"{headline(diagnosis().ranking)} Quantizing blocks.0.dw alone costs all of the loss."
 
 
@@ -168,15 +165,16 @@ def test_harm_without_a_claimed_cause_says_whether_anything_was_tried() -> None:
         ranking, causes=tuple(replace(cause, verdict="harmless") for cause in ranking.causes), waterfall=()
     )
     helping = next(trial for trial in ranking.causes[0].trials if trial.helps)
-    assert headline(replace(unclaimed, ways_around=())).endswith("gives a part of it back beyond noise.")
+    assert headline(replace(unclaimed, ways_around=())).endswith("recovers a part of it beyond noise.")
     assert "beyond noise; another scheme below does" in headline(replace(unclaimed, ways_around=(helping,)))
     assert headline(replace(ranking, causes=(), waterfall=())).endswith("No cause was found.")
     assert "No fault is proved to be the cause; the repairs below" in headline(replace(ranking, causes=()))
 
 
 def test_lines_of_causes_give_the_gain_or_the_reason() -> None:
-    lines = [cause_line(cause) for cause in diagnosis().ranking.causes]
-    assert "gives back 56.4 pp (95 %: 51.6 to 60.7), its placebo 0.2 pp" in lines[0]
+    ranking = diagnosis().ranking
+    lines = [cause_line(cause, ranking) for cause in ranking.causes]
+    assert "recovers 56.4 pp (95 %: 51.6 to 60.7), its placebo 0.2 pp" in lines[0]
     assert lines[2].endswith("undecided, its interval includes zero")
     assert lines[4].endswith("not tested, its repair was refused")
 
@@ -231,8 +229,8 @@ def test_a_hidden_cause_is_not_told_by_what_it_gave_alone() -> None:
     pairs = PairedCounts(100, 6, 4, 390)
     nothing = Recovery(0.1, Interval(-0.1, 0.3), pairs.drop_pp, pairs.drop_interval_pp, pairs)
     trials = tuple(replace(trial, recovery=nothing) for trial in cause.trials[:1])
-    line = cause_line(replace(cause, trials=trials, reason="hidden behind another cause"))
-    assert line.endswith(": hidden behind another cause") and "gives back" not in line
+    line = cause_line(replace(cause, trials=trials, reason="hidden behind another cause"), diagnosis().ranking)
+    assert line.endswith(": hidden behind another cause") and "recovers" not in line
 
 
 def bias_step(loss: float = 0.3, moved: float = 0.012) -> WaterfallStep:
@@ -329,13 +327,14 @@ def test_a_way_around_is_measured_by_its_settings() -> None:
 
 def test_names_of_a_newer_version_are_shown_as_they_are() -> None:
     assert repair_title("anneal") == "anneal"
-    assert "QD999 QD999" in cause_line(replace(diagnosis().ranking.causes[2], code="QD999"))
+    ranking = diagnosis().ranking
+    assert "QD999 QD999" in cause_line(replace(ranking.causes[2], code="QD999"), ranking)
 
 
 def test_a_figure_that_should_fall_is_said_to_rise() -> None:
     words = headline(judged_by_error(diagnosis()))
     assert words.startswith("Quantization raises depth error by 0.674 m (0.236 m → 0.91 m; 95 %: 0.6274 to 0.7153).")
-    assert "repaired alone, that gives back 0.564 m" in words
+    assert "repairing it alone recovers 0.564 m" in words
     better = headline(judged_by_error(healthy_diagnosis()))
     assert better.startswith(
         "Nothing to repair: quantization lowers depth error by 0.002 m (0.236 m → 0.234 m; rise, 95 %: "
@@ -348,7 +347,7 @@ def test_a_network_judged_by_its_outputs_hears_that_the_limit_is_a_proxy() -> No
         "Quantization leaves 1.1 dB of SQNR at the output, below the limit of 20.0 dB, a proxy: how answers change was "
         "not counted. Cause: "
     )
-    assert "repaired alone, that gives back 8.6 dB" in words
+    assert "repairing it alone recovers 8.6 dB" in words
 
 
 def test_the_weakest_part_of_an_output_is_named() -> None:
@@ -390,10 +389,10 @@ def test_a_cause_that_only_a_change_of_scheme_proves_is_told_by_that_change() ->
     only = replace(cause, trials=(replace(mean, recovery=worse), around))
     ranking = replace(found.ranking, causes=(only,), waterfall=())
     words = headline(ranking)
-    assert "only a change of scheme repairs it, one weight scale per channel: that gives back 67.2 pp." in words
+    assert "only a change of scheme repairs it, one weight scale per channel, which recovers 67.2 pp." in words
     assert "-1.6" not in words
     assert commands(ranking) == (), "nothing that was measured as harmful is proposed"
-    assert cause_line(only).endswith("one weight scale per channel, gives back 67.2 pp (95 %: 62.7 to 71.2)")
+    assert cause_line(only, ranking).endswith("one weight scale per channel recovers 67.2 pp (95 %: 62.7 to 71.2)")
 
 
 def test_causes_that_hide_one_another_are_told_by_what_their_repairs_give_together() -> None:
@@ -405,7 +404,7 @@ def test_causes_that_hide_one_another_are_told_by_what_their_repairs_give_togeth
     )
     words = headline(replace(ranking, causes=hidden))
     assert (
-        "repaired alone, that gives back nothing beyond noise; the repairs below together give back 65.8 pp. "
+        "repairing it alone recovers nothing beyond noise; the repairs below together recover 65.8 pp. "
         "1 more cause below." in words
     )
 
@@ -414,15 +413,15 @@ def test_a_sequence_that_gives_nothing_back_is_not_proposed() -> None:
     ranking = diagnosis().ranking
     worse = replace(ranking.waterfall[-1], after=score(2.0, 44, 60))
     assert commands(ranking) and not commands(replace(ranking, causes=(), waterfall=(worse,)))
-    assert "give back" not in headline(replace(ranking, causes=(), waterfall=(worse,)))
+    assert "recover" not in headline(replace(ranking, causes=(), waterfall=(worse,)))
 
 
 def test_what_settings_change_is_said_not_to_be_written() -> None:
     lines = commands(diagnosis())
-    assert scheme_words(lines).startswith("--set changes the scheme, which no command writes")
+    assert scheme_words(lines).startswith("The values of --set change the scheme. No command writes that")
     assert scheme_words(lines[:1]) == "" == scheme_words(())
     console = Console(file=io.StringIO(), width=200, highlight=False)
     print_ranking(console, diagnosis())
     assert isinstance(console.file, io.StringIO)
     for surface in (console.file.getvalue(), markdown_report(diagnosis()), html_report(diagnosis())):
-        assert "whatever quantizes the network has to." in surface
+        assert "whatever quantizes it has to be told." in surface

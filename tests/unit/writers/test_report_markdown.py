@@ -80,9 +80,9 @@ def test_what_judges_and_why_is_said_and_stands_first() -> None:
     assert "\nJudged by depth error, the metric that was given.\n" in report
     figures = next(block for block in report.split("\n\n") if block.startswith("|  | float"))
     assert figures.splitlines()[2] == (
-        "| depth error | 0.236 m | 0.91 m | 0.674 m (95 %: 0.6274 to 0.7153) | 0.252 m |"
+        "| depth error | 0.236 m | 0.91 m | rise 0.674 m (95 %: 0.6274 to 0.7153) | 0.252 m |"
     )
-    assert "| **not given back by any repair here** |   |   | 0.016 m |" in report
+    assert "| **not recovered by any repair** |   |   | 0.016 m |" in report
     assert "| float |   | depth error 0.236 m |" in report
 
 
@@ -95,16 +95,16 @@ def test_where_nothing_says_what_the_network_answers_the_report_says_what_to_do(
 def test_sections_in_order() -> None:
     headings = re.findall(r"^## (.+)$", markdown_report(diagnosis()), re.MULTILINE)
     assert headings == [
-        "Causes, ranked by what repairing them gives back",
-        "Repaired step by step",
-        "Ways around",
+        "Causes, ranked by what repairing them recovers",
+        "Repair sequence",
+        "Scheme changes",
         "Layers at fault, and the weakest ones",
         "Ranges",
         "BatchNorm audit",
         "The five losses",
         "Sensitivity",
         "Bits",
-        "Other findings",
+        "Findings that no repair tested",
         "Method and provenance",
     ]
 
@@ -117,7 +117,7 @@ def test_each_cause_shows_its_gain_its_placebo_and_the_float_network() -> None:
 
 def test_the_remainder_and_the_way_around_with_its_cost_are_shown() -> None:
     report = markdown_report(diagnosis())
-    assert "| **not given back by any repair here** |   |   | 1.6 pp |" in report
+    assert "| **not recovered by any repair** |   |   | 1.6 pp |" in report
     assert (
         "| one weight scale per channel | 28 layers | 67.2 pp (95 %: 62.7 to 71.2) | 76.2 % top-1, 21.4 dB |" in report
     )
@@ -135,7 +135,7 @@ def test_what_was_not_done_is_not_claimed() -> None:
     assert "all but this layer" not in plain and "Weights, widest spread first." in plain
     whole = markdown_report(found)
     assert "| this layer alone | all but this layer |" in whole and "Weights, BatchNorm folded, widest" in whole
-    around = whole.split("## Ways around")[1].split("```")[1].splitlines()
+    around = whole.split("## Scheme changes")[1].split("```")[1].splitlines()
     assert [line[0] for line in around[1:]] == ["#", "q"] * (len(around[1:]) // 2)
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.scheme_changes import scheme_changes
 from qdiag.reading.words.causes import repair_title
-from qdiag.reading.words.scheme_changes import scheme_changes
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from tests.diagnoses import diagnosis

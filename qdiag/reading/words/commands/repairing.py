@@ -19,6 +19,7 @@ from qdiag.reading.words.task.float_cost import checkpoint_words
 _SUFFIXES = {".pt", ".pth", ".pt2", ".ts", ".ckpt", ".tar", ".safetensors", ".bin", ".th", ".onnx"}
 NO_SETTING = "{} ({}): no setting of a scheme makes this change; whatever quantizes the network has to make it"
 NO_COMMAND = "# no command can write this: {}"
+NOT_WRITTEN = "No command writes that into the network: whatever quantizes it has to be told."
 NO_BIAS = "no layer has a bias of its own that could hold it; whatever quantizes the network has to add it"
 _SCHEME_VALUES, _SCHEME_FLAGS = ("--scheme", "--set", "--arithmetic"), ("--no-fold",)
 """Options whose place a file with the whole scheme takes."""
@@ -106,8 +107,8 @@ def scheme_words(lines: Sequence[str]) -> str:
     if not any(line.startswith("qdiag sqnr ") for line in lines):
         return ""
     if any(" --set" in line for line in lines):
-        return "--set changes the scheme, which no command writes: whatever quantizes the network has to"
-    return "the file says how the network has to be quantized; no command writes that into the network"
+        return f"The values of --set change the scheme. {NOT_WRITTEN}"
+    return f"The file says how the network has to be quantized. {NOT_WRITTEN}"
 
 
 def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:

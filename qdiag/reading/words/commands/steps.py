@@ -19,7 +19,7 @@ class Step:
 
 
 def steps_of(ranking: Ranking) -> list[Step]:
-    """Those of the sequence, where it gave something back; else the best proved repair of each claimed cause."""
+    """Those of the sequence, where it recovered something; else the best proved repair of each claimed cause."""
     if ranking.waterfall and ranking.regained > 0.0:
         return [Step(s.repair, s.settings, s.layers if s.code else (), s.float_cost) for s in ranking.waterfall]
     trials = [_first_proved(cause) for cause in ranking.claimed]
@@ -40,7 +40,7 @@ def last_ones_last(steps: Sequence[Step]) -> list[Step]:
 
 
 def _first_proved(cause: RankedCause) -> Trial | None:
-    """The repair that gave most back; of equals one whose checkpoint is no worse in float."""
+    """The repair that recovered most; of equals one whose checkpoint is no worse in float."""
     proved = [t for t in cause.trials if t.is_claim and t.keeps_scheme]
     sound = [t for t in proved if t.float_cost is None or not t.float_cost.is_too_much]
     return next((t for t in sound if _is_as_good(t, proved[0])), proved[0] if proved else None)

@@ -46,8 +46,8 @@ class ExperimentWords:
 
 
 def lost_little(figures: Figures) -> str:
-    """There was nothing to give back."""
-    return f"the small network loses only {figures['drop_pp']:.1f} points there, so there is little to give back"
+    """There was nothing to recover."""
+    return f"the small network loses only {figures['drop_pp']:.1f} points there, so there is little to recover"
 
 
 def too_few_images(figures: Figures) -> str:

@@ -28,7 +28,7 @@ BNN = ExperimentWords(
     },
     columns={"top1": TOP1, "saved": SAVED},
     statements={
-        "needs_training": "binary weights need training: it gives back more than 10 points",
+        "needs_training": "binary weights need training: it recovers more than 10 points",
         "binary_near": "binary weights cost less than 2 points",
         "ternary_near": "ternary weights cost less than 2 points",
         "activations_cost": "binary activations cost more than binary weights alone",

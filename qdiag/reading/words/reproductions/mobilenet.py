@@ -68,7 +68,7 @@ MOBILENET = ExperimentWords(
         "c_holds": "variant (c) loses less than 5 points in 8 bits",
         "d_holds": "variant (d) loses less than 5 points in 8 bits",
         "float_alike": "in float, (b) is less than 5 points below (a)",
-        "fix_helps": "repaired variances give (a) back more than 10 points in 8 bits, without training",
+        "fix_helps": "repaired variances recover (a) more than 10 points in 8 bits, without training",
     },
     drawings={
         "accuracy": "Top-1 in float and in 8, 6 and 4 bits",

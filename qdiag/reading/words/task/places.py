@@ -11,7 +11,7 @@ def weakest_words(score: Score) -> str:
 
 
 def lost_most_words(before: Score) -> str:
-    """` at branch sigmoid of output boxes`, behind what a repair gives back: where most had been lost before it."""
+    """` at branch sigmoid of output boxes`, behind what a repair recovers: where most had been lost before it."""
     name = _name(before, lost_most(before))
     return f" at {name}" if name else ""
 

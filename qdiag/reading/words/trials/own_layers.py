@@ -8,20 +8,20 @@ _HALF = 0.5
 
 
 def own_words(trial: Trial, criterion: Criterion | None) -> str:
-    """`its own layers alone, in float, give back 0.0038 (95 %: -0.0026 to 0.01)`, and what they have over the others.
+    """`its own layers alone, in float, recover 0.0038 (95 %: -0.0026 to 0.01)`, and what they have over the others.
 
-    Empty where they give back at least half of what the trial does.
+    Empty where they recover at least half of what the trial does.
     """
     if trial.own is None or trial.recovery is None:
         return ""
     (_, own, _), (_, whole, _) = gain_of(trial.own, criterion), gain_of(trial.recovery, criterion)
     if not trial.is_of_others and own >= _HALF * whole:
         return ""
-    words = f"its own layers alone, in float, give back {recovery_words(trial.own, criterion)}"
+    words = f"its own layers alone, in float, recover {recovery_words(trial.own, criterion)}"
     if trial.over_others is None:
         return words
     on_top = recovery_words(trial.over_others, criterion)
-    return f"{words}; on top of the same change at the other layers, they give back {on_top}"
+    return f"{words}; on top of the same change at the other layers, they recover {on_top}"
 
 
 def credited_words(trial: Trial, criterion: Criterion | None) -> str:

@@ -1,4 +1,4 @@
-"""Training as a repair, in words: what it gave back and cost, or why it was not tried."""
+"""Training as a repair, in words: what it recovered and cost, or why it was not tried."""
 
 import math
 
@@ -16,7 +16,7 @@ _TITLES: dict[TrainingMethod, str] = {
     "refit_separable": "training with friendly separable convolutions",
 }
 _NO_LOSS = {
-    "healthy": "was not tried: quantization costs this network nothing that training could give back",
+    "healthy": "was not tried: quantization costs this network nothing that training could recover",
     "undecided": "was not tried: it is undecided whether quantization costs this network anything",
 }
 _NOT_TRAINED = {
@@ -31,7 +31,7 @@ def training_lines(diagnosis: Diagnosis) -> tuple[str, ...]:
 
 
 def training_words(trial: TrainingTrial, diagnosis: Diagnosis) -> str:
-    """What one training gave back, over what, and what it cost."""
+    """What one training recovered, over what, and what it cost."""
     title, criterion = f"{_TITLES[trial.method].capitalize()}{_blocks(trial)}", diagnosis.ranking.criterion
     if trial.not_trained == "nothing left" and not diagnosis.ranking.waterfall:
         return ""
@@ -42,7 +42,7 @@ def training_words(trial: TrainingTrial, diagnosis: Diagnosis) -> str:
     assert trial.after is not None and trial.recovery is not None, "it was trained"
     measured = f"{score_words(trial.after, criterion)}{still_words(trial.after)}"
     back = recovery_words(trial.recovery, criterion)
-    return f"{title}: {measured}. It gives back {back}; {_beside_repairs(trial, criterion)}. {_cost(trial)}."
+    return f"{title}: {measured}. It recovers {back}; {_beside_repairs(trial, criterion)}. {_cost(trial)}."
 
 
 def _not_trained(trial: TrainingTrial) -> str:

@@ -1,0 +1,92 @@
+"""Repairs one on top of the other, and what none of them recovers, as rows of text."""
+
+from dataclasses import dataclass
+
+from qdiag.core.causes.ranking import Ranking, WaterfallStep
+from qdiag.reading.amount import Amount, amount_of, change_amount
+from qdiag.reading.labels import BETTER_THAN_FLOAT, NOT_RECOVERED
+from qdiag.reading.words.causes import repair_title, score_words, step_title
+from qdiag.reading.words.task.figures import reference_words
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One more repair on top of those before it.
+
+    Attributes:
+        suspect: the code and the title of the finding that asks for it, or `the whole network`.
+    """
+
+    step: WaterfallStep
+    suspect: str
+    repair: str
+    layers: tuple[str, ...]
+    afterwards: str
+    recovers: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceRows:
+    """The whole sequence; empty where no repair recovered anything.
+
+    Attributes:
+        before: what the quantized network comes to as it is. reference: the float network; empty without a figure.
+        remainder: what no repair recovers, or by how much the repaired network is better than the float one; None
+            without a figure. remainder_label: which of both. remainder_sentence: the same as a sentence.
+        parts: what weights and activations cost by themselves, a sentence each.
+    """
+
+    steps: tuple[StepRow, ...]
+    before: str
+    reference: str
+    remainder: Amount | None
+    remainder_label: str
+    remainder_sentence: str
+    parts: tuple[str, ...]
+
+
+def sequence_rows(ranking: Ranking) -> SequenceRows:
+    """Of one ranking."""
+    criterion, judged = ranking.criterion, ranking.before.task.judged
+    is_better = ranking.remainder < 0.0
+    remainder = change_amount(criterion, abs(ranking.remainder)) if judged is not None else None
+    return SequenceRows(
+        steps=tuple(_step(step, ranking) for step in ranking.waterfall),
+        before=score_words(ranking.before, criterion),
+        reference=reference_words(judged) if judged is not None else "",
+        remainder=remainder,
+        remainder_label=BETTER_THAN_FLOAT if is_better else NOT_RECOVERED,
+        remainder_sentence=_remainder_sentence(remainder, ranking.remainder),
+        parts=tuple(_part_sentences(ranking)),
+    )
+
+
+def _step(step: WaterfallStep, ranking: Ranking) -> StepRow:
+    return StepRow(
+        step=step,
+        suspect=step_title(step),
+        repair=repair_title(step.repair),
+        layers=step.layers,
+        afterwards=score_words(step.after, ranking.criterion),
+        recovers=amount_of(step.gained, ranking.criterion),
+    )
+
+
+def _remainder_sentence(remainder: Amount | None, value: float) -> str:
+    if remainder is None:
+        return ""
+    if value > 0.0:
+        return f"No repair recovers the remaining {remainder.words}."
+    if value < 0.0:
+        return f"The repaired network is {remainder.words} better than the float network."
+    return "Nothing is left to recover."
+
+
+def _part_sentences(ranking: Ranking) -> list[str]:
+    sentences = []
+    for part in ranking.parts:
+        words = f"With only the {part.part} quantized, the network has {score_words(part.before, ranking.criterion)}"
+        if part.after is not None:
+            words += f", and after these repairs {score_words(part.after, ranking.criterion)}"
+        sentences.append(f"{words}.")
+    return sentences
