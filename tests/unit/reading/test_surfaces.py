@@ -1,5 +1,6 @@
 """Terminal, Markdown, HTML, notebook, summary, gate and compare say the same of one result."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -58,7 +59,7 @@ def test_columns_and_sections_have_the_same_labels() -> None:
     for label in (AFTERWARDS, PLACEBO, BEYOND_PLACEBO):
         assert all(label in surfaces[name] for name in ("markdown", "html")), label
     for name, text in surfaces.items():
-        assert "recovers" not in text and "change of scheme" not in text, name
+        assert not re.search(r"gives? back|ways? around", text), name
 
 
 def test_the_gate_and_a_comparison_tell_of_a_cause_what_the_reports_tell() -> None:
