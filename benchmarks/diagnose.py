@@ -125,7 +125,7 @@ def measured(run: Run, folder: Path, options: DiagnoseOptions) -> tuple[Diagnosi
         found = diagnose_experiment(session, experiment, options)
         took = time.perf_counter() - clock
     spent = time.process_time() - started
-    told = expected.examine_s + expected.sweeps_s + (expected.repairs_s if found.ranking.waterfall else 0.0)
+    told = expected.healthy_s if found.ranking.harm.verdict == "healthy" else expected.harmed_s
     words = f"estimated {told:.0f} s, took {took:.0f} s by the clock: {told / took:.2f}"
     passes.append(float_pass_s(subject.model, datasets.evaluation))
     return found, counted, spent, min(passes), words

@@ -83,6 +83,13 @@ class FolderCache:
 
     def get(self, key: str) -> bytes | None:
         """The value; None where there is none. A damaged file is thrown away."""
+        value = self.get_note(key)
+        if value is not None and key not in self.stored:
+            self.used.add(key)
+        return value
+
+    def get_note(self, key: str) -> bytes | None:
+        """The same of what is no pass, or of a pass that is only looked for: it is not counted."""
         path = self._path(key)
         try:
             data = read_bytes(path, self._limit)
@@ -92,19 +99,25 @@ class FolderCache:
         if head != _MAGIC + hashlib.sha256(value).digest():
             _remove(path)
             return None
-        if key not in self.stored:
-            self.used.add(key)
         with suppress(OSError):
             os.utime(path)  # its time is that of its last use
         return value
 
     def put(self, key: str, value: bytes) -> None:
         """Stores a value, and throws out others where the folder grows beyond its limit."""
+        if self._write(key, value):
+            self.stored.add(key)
+
+    def put_note(self, key: str, value: bytes) -> None:
+        """The same for what is no pass: it is not counted."""
+        self._write(key, value)
+
+    def _write(self, key: str, value: bytes) -> bool:
         if self.problem is not None:
-            return
+            return False
         data = _MAGIC + hashlib.sha256(value).digest() + value
         if len(data) > self._limit * _KEPT_FRACTION:
-            return
+            return False
         temporary: Path | None = None
         try:
             self._make()
@@ -114,13 +127,14 @@ class FolderCache:
                 file.write(data)
             temporary.replace(self._path(key))
             temporary = None
-            self.stored.add(key)
             self._grow(len(data))
         except OSError as error:
             self.problem = f"{self.folder}: {error.strerror or error}"
+            return False
         finally:
             if temporary is not None:  # interrupted, or the disk is full
                 _remove(temporary)
+        return True
 
     def use(self) -> CacheUse:
         """What the folder holds."""

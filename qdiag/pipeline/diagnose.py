@@ -47,6 +47,7 @@ class DiagnoseOptions:
         raises: an unexpected error inside a repair ends the run; otherwise that repair is refused, and this is why.
         words: the options of the command line, for commands that a report proposes.
         training: what may be trained where repairs without training leave something; None trains nothing.
+        rank_without_harm_s: what the ranking is expected to take where there is nothing to repair.
     """
 
     with_sensitivity: bool = True
@@ -54,6 +55,7 @@ class DiagnoseOptions:
     raises: bool = False
     words: tuple[str, ...] = ()
     training: RankedTraining | None = None
+    rank_without_harm_s: float | None = None
     is_exhaustive: bool = False
     exact_layers: bool = False
     full_losses: bool = False
@@ -74,7 +76,8 @@ def diagnose_experiment(
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
     options, case = options or DiagnoseOptions(), experiment.case
-    with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
+    open_ledger(session, case, options)
+    with session.passes_stage("simulate"), naming(experiment.datasets.evaluation):
         seen = session.measure(case, "full facts" if options.is_exhaustive or options.full_losses else "facts")
     with session.stage("audit"):
         batchnorms, notes = _audit(experiment.subject, case)
@@ -82,10 +85,14 @@ def diagnose_experiment(
     measurement = measurement_of(session, experiment, seen)
     sensitivity = None
     if options.with_sensitivity:
-        with session.watch.stage("sensitivity"):
+        with session.passes_stage("sensitivity"):
             wanted = SensitivityOptions(with_all_but=False, is_exhaustive=options.is_exhaustive or options.exact_layers)
             sensitivity = sensitivity_of(session, experiment, wanted)
-    with session.watch.stage("rank"):
+    quantized = sensitivity.quantized if sensitivity is not None else None
+    is_healthy = quantized is not None and harm_of(quantized).verdict == "healthy"
+    if is_healthy and options.rank_without_harm_s is not None:
+        session.expect({"rank": options.rank_without_harm_s})
+    with session.passes_stage("rank"):
         fallen_back = verification.fallen_back if verification is not None else ()
         findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks, fallen_back))
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
@@ -94,7 +101,7 @@ def diagnose_experiment(
     trainings = ranked_trainings(session, experiment, ranking, repaired, options.training)
     bits = tuple[BitsPoint, ...]()
     if options.with_bits:
-        with session.watch.stage("bits"):
+        with session.passes_stage("bits"):
             bits = bits_sweep(session, case, known=ranking.before, is_exhaustive=options.is_exhaustive)
         notes = (*notes, *left_out_widths(case.scheme))
     return Diagnosis(
@@ -111,6 +118,17 @@ def diagnose_experiment(
         blocks=block_layers(blocks, measurement.records),
         trainings=trainings,
         verification=verification,
+    )
+
+
+def open_ledger(session: Session, case: Case, options: DiagnoseOptions) -> None:
+    """What the passes of this run take is known to a later one with the same options, which may find them kept."""
+    if case.tasks.key is None:  # passes with a metric of the user's own are never kept
+        return
+    sizes = (options.is_exhaustive, options.exact_layers, options.full_losses)
+    session.passes.open_ledger(
+        batches=[case.measured, case.calibration],
+        depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key), sizes, options.training is not None),
     )
 
 

@@ -6,13 +6,20 @@ of its outputs, which nothing saves: for mean average precision that is the larg
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.formats.other_widths import schemes_at
-from qdiag.pipeline.diagnose import DiagnoseOptions
-from qdiag.pipeline.sensitivity import ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
+from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
+from qdiag.pipeline.sensitivity import (
+    ESTIMATE_SAMPLES,
+    SAMPLED,
+    SAMPLES_WITHOUT_HARM,
+    TOP,
+    SensitivityOptions,
+)
 from qdiag.simulate.case import Case
 from qdiag.simulate.measure import LOSS_SAMPLES
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
@@ -23,44 +30,53 @@ from qdiag.simulate.task.score_cases import variants_at_once
 from qdiag.simulate.task.scoring import Scoreboard
 from qdiag.simulate.task.tasks import ReferenceTallies
 
-_EXAMINE = 11.0
+EXAMINE = 10.5
 """Passes of the captured float network: the paired pass takes 5, and what detectors look at as much again."""
-_LOSSES = 9.0
+LOSSES = 9.0
 """The five losses, over the samples that they are measured on."""
-_REPAIRS = 50
+_REPAIRS = 36
 """Networks that a harmed network's repairs, placebos and sequence take as a rule; a healthy one takes few."""
-_REPAIR_PASSES = 10
+_REPAIR_PASSES = 8
 """Passes in which they are measured, each beside a float reference of its own."""
-_OBSERVED = 30.0
+_OBSERVED = 40.0
 """Of repaired networks whose ranges move, over the calibration samples: a dozen, with what a closer look takes."""
+_SEARCH_S = 0.08
+"""For each layer: ranges with the least error, which are looked for without any pass over the data."""
 _BACKWARD = 9.0
 """Forward in float and quantized, and back."""
 _ALONE = 0.5
 """Of a network's arithmetic, on the mean: a layer that is quantized alone changes nothing before it."""
-_ALONE_ON_TOP = 0.75
+_ALONE_ON_TOP = 0.55
 """The same where some layers are measured: those that cost most stand early, as a rule."""
 _WIDTHS, _WIDTH_PASSES = 4, 2
 """Other widths until it is plain where the network begins to fail."""
+_PARTS, _PART_PASSES = 2, 1
+"""Networks with quantized weights or activations alone, which the ranking of a healthy network takes."""
+_REPORT_S, _REPORT_LAYER_S = 0.8, 0.02
+"""Of the files of a report, and for each layer, without pictures."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds on the measured samples.
+    """Seconds of each stage that are still to come, where the network turns out to be healthy, and where it is harmed.
 
     Attributes:
-        examine_s: of the figures by layer. repairs_s: if quantization turns out to cost something.
-        sweeps_s: for sensitivity and other widths. pass_s: of one float pass.
+        pass_s: of one float pass. is_known: an earlier run took all these stages, so that both are the same.
     """
 
-    examine_s: float
-    repairs_s: float
-    sweeps_s: float
+    healthy: Mapping[str, float]
+    harmed: Mapping[str, float]
     pass_s: float
     sample_count: int
+    is_known: bool = False
 
     @property
-    def total_s(self) -> float:
-        return self.examine_s + self.repairs_s + self.sweeps_s
+    def healthy_s(self) -> float:
+        return sum(self.healthy.values())
+
+    @property
+    def harmed_s(self) -> float:
+        return sum(self.harmed.values())
 
 
 @dataclass(frozen=True)
@@ -81,30 +97,57 @@ class _Times:
         return variants * (share * self.variant_s + self.score_s) + passes * self.float_s
 
 
-def estimate(session: Session, case: Case, options: DiagnoseOptions) -> Estimate:
-    """What `qdiag diagnose` will take, without the files of a report."""
-    times, sweeps, count = _times(session, case), 0.0, max(case.measured.sample_count, 1)
+def estimate(
+    session: Session, case: Case, options: DiagnoseOptions, *, with_report: bool = False, pictures_s: float = 0.0
+) -> Estimate:
+    """What `qdiag diagnose` will take from now on, with what earlier runs left to be used again.
+
+    Args:
+        with_report: its files are written too. pictures_s: what their pictures take.
+    """
+    times, count = _times(session, case), max(case.measured.sample_count, 1)
+    is_full = options.is_exhaustive or options.full_losses
+    losses = LOSSES * (1.0 if is_full else min(LOSS_SAMPLES / count, 1.0))
+    healthy = {"simulate": (EXAMINE + losses) * times.float_s}
+    harmed = dict(healthy)
     if options.with_sensitivity:
-        layers = len(switchable_layers(case, "both"))
-        if options.is_exhaustive or options.exact_layers or layers <= TOP + SAMPLED:
-            sweeps += _BACKWARD * times.float_s + _alone_s(times, case, layers)
-        else:
-            sweeps += _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0)
-            sweeps += times.of(TOP + SAMPLED, _passes(case, TOP + SAMPLED), share=_ALONE_ON_TOP)
+        healthy["sensitivity"] = _sensitivity_s(times, case, options, share=min(SAMPLES_WITHOUT_HARM / count, 1.0))
+        harmed["sensitivity"] = _sensitivity_s(times, case, options)
+    layers = len(case.network.graph.layers)
+    healthy["rank"] = times.of(_PARTS, _PART_PASSES)
+    observed_s = _OBSERVED * times.float_s * case.calibration.sample_count / count
+    harmed["rank"] = healthy["rank"] + times.of(_REPAIRS, _REPAIR_PASSES) + observed_s + _SEARCH_S * layers
     if options.with_bits:
         widths = len(schemes_at(case.scheme))
-        sweeps += times.of(widths, _passes(case, widths)) if options.is_exhaustive else times.of(_WIDTHS, _WIDTH_PASSES)
-    is_full = options.is_exhaustive or options.full_losses
-    examine = _EXAMINE + _LOSSES * (1.0 if is_full else min(LOSS_SAMPLES / count, 1.0))
-    repairs = times.of(_REPAIRS, _REPAIR_PASSES) + _OBSERVED * times.float_s * case.calibration.sample_count / count
-    return Estimate(examine * times.float_s, repairs, sweeps, times.float_s, case.measured.sample_count)
+        all_s = times.of(widths, _passes(case, widths))
+        healthy["bits"] = all_s if options.is_exhaustive else times.of(_WIDTHS, _WIDTH_PASSES)
+        harmed["bits"] = healthy["bits"]
+    open_ledger(session, case, options)
+    ledger, is_known = session.passes.ledger, False
+    if ledger is not None:
+        is_known = all(ledger.was_finished(stage) for stage in harmed)
+        healthy = {stage: ledger.left_s(stage, seconds) for stage, seconds in healthy.items()}
+        harmed = {stage: ledger.left_s(stage, seconds) for stage, seconds in harmed.items()}
+    report = {"report": _REPORT_S + _REPORT_LAYER_S * layers + pictures_s} if with_report else {}
+    return Estimate({**healthy, **report}, {**harmed, **report}, times.float_s, case.measured.sample_count, is_known)
+
+
+def _sensitivity_s(times: _Times, case: Case, options: DiagnoseOptions, *, share: float = 1.0) -> float:
+    """share: of the samples that layers are measured on, where not all layers are."""
+    layers, count = len(switchable_layers(case, "both")), max(case.measured.sample_count, 1)
+    if options.is_exhaustive or options.exact_layers or layers <= TOP + SAMPLED:
+        return _BACKWARD * times.float_s + _alone_s(times, case, layers)
+    chosen = TOP + SAMPLED
+    alone_s = times.of(chosen, _passes(case, chosen), share=_ALONE_ON_TOP)
+    return times.of(1, 1) + _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0) + share * alone_s
 
 
 def estimate_sweep(session: Session, case: Case, options: SensitivityOptions) -> Estimate:
     """What `qdiag sensitivity` will take: each layer by itself, in each way, and the backward pass."""
     times, ways = _times(session, case), (1 + options.with_all_but) if options.with_exact else 0
-    sweeps = _BACKWARD * times.float_s + _alone_s(times, case, ways * len(switchable_layers(case, options.part)))
-    return Estimate(0.0, 0.0, sweeps, times.float_s, case.measured.sample_count)
+    sweep_s = _BACKWARD * times.float_s + _alone_s(times, case, ways * len(switchable_layers(case, options.part)))
+    stages = {"sweep": sweep_s}
+    return Estimate(stages, stages, times.float_s, case.measured.sample_count, is_known=True)
 
 
 def _alone_s(times: _Times, case: Case, count: int) -> float:

@@ -68,6 +68,12 @@ class Session:
             self.progress.finish()
 
     @contextmanager
+    def passes_stage(self, name: str) -> Iterator[None]:
+        """A stage of any number of passes, each of which is reported; what they took is known to later runs."""
+        with self.watch.stage(name), self.passes.stage(name):
+            yield
+
+    @contextmanager
     def untimed_stage(self, name: str) -> Iterator[None]:
         """A stage that is reported, and no part of what a result tells about its times."""
         with self.watch.told(name):

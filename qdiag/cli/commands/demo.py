@@ -71,7 +71,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
         from qdiag.pipeline.sqnr import measure_experiment
 
         experiment = open_experiment(session, model_options, data_options, scheme.resolved)
-        result, _ = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run, with_plots=plots != "none")
+        result, _ = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run, plots=plots)
         result = write_diagnosis(session, result, out, None, plots)
         print_ranking(console, result)
         console.print()

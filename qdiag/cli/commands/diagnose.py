@@ -1,6 +1,7 @@
 """`qdiag diagnose`: why does the network lose accuracy, and what repairs it?"""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +19,7 @@ from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
-from qdiag.cli.tables.cost_words import diagnosis_cost_words
+from qdiag.cli.tables.cost_words import announce
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import write_file
@@ -138,7 +139,7 @@ def diagnose(
         )
         if repaired is not None and experiment.deployed is None:
             raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
-        result, file = run_diagnosis(session, experiment, options, run, with_plots=out is not None and plots != "none")
+        result, file = run_diagnosis(session, experiment, options, run, plots=None if out is None else plots)
         result = write_diagnosis(session, result, out, json, plots)
         after: Verification | None = None
         notes: tuple[str, ...] = ()
@@ -177,9 +178,12 @@ def run_diagnosis(
     options: "DiagnoseOptions",
     run: RunOptions,
     *,
-    with_plots: bool = False,
+    plots: Plots | None = None,
 ) -> "tuple[Diagnosis, RepairedFile | None]":
     """Says what it will cost, and diagnoses; with what changes in the quantized file, where there is one.
+
+    Args:
+        plots: the format of the pictures of a report; None where no report is written.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
@@ -187,8 +191,22 @@ def run_diagnosis(
     from qdiag.pipeline.deployed.repaired import diagnose_file
 
     if not run.quiet:
-        remark(diagnosis_cost_words(session, experiment.case, options, with_plots=with_plots), quiet=False)
+        from qdiag.pipeline.estimate import estimate
+
+        with session.watch.told("estimate the time"):
+            pictures_s = _pictures_s(len(experiment.case.network.graph.layers), plots)
+            cost = estimate(session, experiment.case, options, with_report=plots is not None, pictures_s=pictures_s)
+        announce(session, cost)
+        options = replace(options, rank_without_harm_s=cost.healthy["rank"])
     return diagnose_file(session, experiment, options)
+
+
+def _pictures_s(layer_count: int, plots: Plots | None) -> float:
+    if plots is None or plots == "none":
+        return 0.0
+    from qdiag.writers.plots.drawing.drawing_time import drawing_seconds
+
+    return drawing_seconds(layer_count) / 2.0  # in one of two formats
 
 
 def write_diagnosis(

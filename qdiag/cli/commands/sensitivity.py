@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from qdiag.cli.console import remark, stdout_console
+from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, PlotOption, TopOption
@@ -14,7 +14,7 @@ from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.run import RunOptions, running
-from qdiag.cli.tables.cost_words import minutes, pass_words
+from qdiag.cli.tables.cost_words import announce
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.measures.sensitivity import SensitivityPart
 
@@ -74,8 +74,7 @@ def sensitivity(
         if not run.quiet:
             from qdiag.pipeline.estimate import estimate_sweep
 
-            cost = estimate_sweep(session, experiment.case, options)
-            remark(f"about {minutes(cost.total_s)}{pass_words(cost)}", quiet=False)
+            announce(session, estimate_sweep(session, experiment.case, options))
         result = measure_sensitivity(session, experiment, options)
         write_result(json, result)
         if plot is not None:

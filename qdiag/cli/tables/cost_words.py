@@ -1,34 +1,34 @@
 """What a long run will cost, in the words of a remark."""
 
+import time
 from typing import TYPE_CHECKING
 
+from qdiag.cli.console import remark
+from qdiag.cli.waiting.clock import run_started_s
+from qdiag.cli.waiting.words import duration
+
 if TYPE_CHECKING:
-    from qdiag.pipeline.diagnose import DiagnoseOptions
     from qdiag.pipeline.estimate import Estimate
-    from qdiag.simulate.case import Case
     from qdiag.simulate.session import Session
 
 
-def diagnosis_cost_words(
-    session: "Session", case: "Case", options: "DiagnoseOptions", *, with_plots: bool = False
-) -> str:
-    """`about 40 s, and 2 min more if there is something to repair (500 samples, 3.1 s for a float pass)`."""
-    from qdiag.pipeline.estimate import estimate
-
-    cost, report = estimate(session, case, options), ""
-    if with_plots:
-        from qdiag.writers.plots.drawing.drawing_time import drawing_seconds
-
-        report = f", then {minutes(drawing_seconds(len(case.network.graph.layers)))} for the pictures"
-    fixed, more = minutes(cost.examine_s + cost.sweeps_s), minutes(cost.repairs_s)
-    return f"about {fixed}, and {more} more if there is something to repair{report}{pass_words(cost)}"
+def announce(session: "Session", cost: "Estimate") -> None:
+    """Says what a run will cost, to the user and to whatever shows how far it is."""
+    session.expect(cost.harmed)
+    remark(cost_words(cost, time.perf_counter() - run_started_s()), quiet=False)
 
 
-def pass_words(cost: "Estimate") -> str:
-    """On how much data, and how long one float pass takes."""
-    return f" ({cost.sample_count} samples, {cost.pass_s:.1f} s for a float pass)"
+def cost_words(cost: "Estimate", gone_s: float) -> str:
+    """`about 50 s in all, 9 s of which are over (500 samples, 3.1 s for a float pass)`.
 
+    Where it is not known yet whether there is something to repair, what that would take is told apart.
 
-def minutes(seconds: float) -> str:
-    """Seconds below a minute and a half, minutes above."""
-    return f"{seconds:.0f} s" if seconds < 90.0 else f"{seconds / 60.0:.0f} min"
+    Args:
+        gone_s: what the run took until now.
+    """
+    passes = f" ({cost.sample_count} samples, {cost.pass_s:.1f} s for a float pass)"
+    if cost.is_known:
+        return f"about {duration(gone_s + cost.harmed_s)} in all, {duration(gone_s)} of which are over{passes}"
+    more = duration(cost.harmed_s - cost.healthy_s)
+    whole = f"about {duration(gone_s + cost.healthy_s)} in all, {duration(gone_s)} of which are over"
+    return f"{whole}, and {more} more if there is something to repair{passes}"

@@ -1,14 +1,17 @@
 """Finished passes over the data, kept so that a run that was stopped goes on where it was."""
 
 import hashlib
+import time
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from qdiag.batches import Batches
 from qdiag.simulate.passes.fingerprints import Fingerprints, NoFingerprint
+from qdiag.simulate.passes.ledger import Ledger, NoteCache
 
 T = TypeVar("T")
 
@@ -50,6 +53,26 @@ class PassKeeper:
     def __init__(self, cache: PassCache | None = None, scope: str = "") -> None:
         self._cache, self._scope = cache, scope
         self._fingerprints = Fingerprints()
+        self.ledger: Ledger | None = None
+
+    def open_ledger(self, *, batches: Sequence[Batches], depends_on: Sequence[object]) -> None:
+        """From now on it is kept what passes take, for later runs of the same kind; see `finished` for what decides it.
+
+        None where passes are not kept either.
+        """
+        key = self._key("ledger", batches, depends_on)
+        cache = self._cache
+        if key is not None and cache is not None and isinstance(cache, NoteCache):
+            self.ledger = Ledger(cache, key, lambda key: cache.get_note(key) is not None)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Passes that are run inside belong to this stage of the run."""
+        if self.ledger is None:
+            yield
+            return
+        with self.ledger.stage(name):
+            yield
 
     def finished(
         self,
@@ -76,8 +99,11 @@ class PassKeeper:
                 return codec.decode(stored)
             except _DAMAGE:
                 pass  # it will be replaced
+        started = time.perf_counter()
         result = run()
         self._cache.put(key, codec.encode(result))
+        if self.ledger is not None:
+            self.ledger.add(key, time.perf_counter() - started)
         return result
 
     def _key(self, kind: str, batches: Sequence[Batches], depends_on: Sequence[object]) -> str | None:

@@ -1,6 +1,7 @@
 """What a run is said to cost: arithmetic that layers share, and the scoring of every network, which nothing saves."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,10 +9,13 @@ import torch
 from torch import nn
 
 from qdiag.core.formats.other_widths import schemes_at
-from qdiag.pipeline.diagnose import DiagnoseOptions
-from qdiag.pipeline.estimate import estimate, estimate_sweep
+from qdiag.files.cache_folder import FolderCache
+from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
+from qdiag.pipeline.estimate import EXAMINE, LOSSES, estimate, estimate_sweep
 from qdiag.pipeline.sensitivity import SensitivityOptions
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.pass_cache import PassKeeper
+from qdiag.simulate.session import Session
 from qdiag.simulate.sweeps.sensitivity import switchable_layers
 from qdiag.simulate.task.scoring import Scoreboard, Scored
 from qdiag.writers.plots.drawing.drawing_time import drawing_seconds
@@ -60,15 +64,56 @@ def test_the_scoring_of_every_network_counts(case: Case, clock: Clock, monkeypat
     monkeypatch.setattr(Scoreboard, "scored", slowly(Scoreboard.scored, clock))
     layers, widths = len(switchable_layers(case, "both")), len(schemes_at(case.scheme))
     found = estimate(SESSION, case, DiagnoseOptions())
-    assert found.repairs_s >= 30 * SCORING_S
-    assert found.sweeps_s >= (layers + 4) * SCORING_S
+    assert found.harmed["rank"] - found.healthy["rank"] >= 30 * SCORING_S
+    assert found.healthy["sensitivity"] >= layers * SCORING_S
+    assert found.healthy["bits"] >= 4 * SCORING_S
     everything = estimate(SESSION, case, DiagnoseOptions(is_exhaustive=True))
-    assert everything.sweeps_s >= (layers + widths) * SCORING_S > found.sweeps_s
-    assert found.examine_s == pytest.approx(20.0 * found.pass_s)
-    assert estimate(SESSION, case, DiagnoseOptions(with_sensitivity=False, with_bits=False)).sweeps_s == 0.0
-    assert found.total_s == pytest.approx(found.examine_s + found.repairs_s + found.sweeps_s)
-    assert estimate_sweep(SESSION, case, SensitivityOptions()).sweeps_s >= layers * SCORING_S
-    assert estimate_sweep(SESSION, case, SensitivityOptions(with_exact=False)).sweeps_s < layers * SCORING_S
+    assert everything.harmed["bits"] >= widths * SCORING_S > found.harmed["bits"]
+    assert found.healthy["simulate"] == pytest.approx((EXAMINE + LOSSES) * found.pass_s)
+    assert {*estimate(SESSION, case, DiagnoseOptions(with_sensitivity=False, with_bits=False)).harmed} == {
+        "simulate",
+        "rank",
+    }
+    assert found.harmed_s == pytest.approx(sum(found.harmed.values()))
+    with_report = estimate(SESSION, case, DiagnoseOptions(), with_report=True, pictures_s=5.0)
+    assert 5.5 < with_report.healthy["report"] < 7.0
+    assert estimate_sweep(SESSION, case, SensitivityOptions()).harmed_s >= layers * SCORING_S
+    assert estimate_sweep(SESSION, case, SensitivityOptions(with_exact=False)).harmed_s < layers * SCORING_S
+
+
+def test_what_an_earlier_run_left_is_not_waited_for(case: Case, clock: Clock, tmp_path: Path) -> None:
+    """A stage that was finished costs what it did beside its passes, and those that are gone meanwhile."""
+
+    def session() -> Session:
+        return Session(passes=PassKeeper(FolderCache(tmp_path)))
+
+    anew, first = estimate(session(), case, DiagnoseOptions()), session()
+    open_ledger(first, case, DiagnoseOptions())
+    assert first.passes.ledger is not None
+    key, other_key = "0" * 64, "1" * 64
+    with first.passes_stage("simulate"):
+        first.passes.ledger.add(key, 30.0)
+    with pytest.raises(KeyboardInterrupt), first.passes_stage("rank"):
+        first.passes.ledger.add(other_key, anew.harmed["rank"] / 2.0)
+        raise KeyboardInterrupt
+    again = estimate(session(), case, DiagnoseOptions())
+    assert again.healthy["simulate"] == pytest.approx(30.0, abs=0.1)  # the pass is gone, and nothing else was done
+    assert again.harmed["rank"] == pytest.approx(anew.harmed["rank"])
+    for kept in (key, other_key):
+        FolderCache(tmp_path).put(kept, b"x")
+    again = estimate(session(), case, DiagnoseOptions())
+    assert again.healthy["simulate"] == pytest.approx(0.0, abs=0.1)
+    assert again.harmed["rank"] == pytest.approx(anew.harmed["rank"] / 2.0)
+    assert not again.is_known
+    other = estimate(session(), case, DiagnoseOptions(full_losses=True))
+    assert other.healthy["simulate"] == pytest.approx(anew.healthy["simulate"])  # of another kind of run
+    for stage in ("simulate", "sensitivity", "rank", "bits"):
+        with first.passes_stage(stage):
+            pass
+    assert estimate(session(), case, DiagnoseOptions()).is_known
+    for note in tmp_path.glob("*.pass"):
+        note.write_bytes(b"damaged")
+    assert estimate(session(), case, DiagnoseOptions()).healthy["simulate"] == pytest.approx(anew.healthy["simulate"])
 
 
 def test_pictures_take_as_long_as_a_plain_one_says(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
