@@ -59,6 +59,25 @@ def test_repaired_and_written(folder: Path, tmp_path: Path, capsys: Capture) -> 
     assert deployed_accuracy(folder, repaired) > deployed_accuracy(folder, plain) + 0.2
 
 
+def test_what_a_diagnosis_proposes(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Scheme, repairs and layers are those of the stored diagnosis, and the file answers as it promised."""
+    short, data = ("--no-sensitivity", "--no-bits", "-q", "--no-cache"), ("--data", str(folder / "data.npz"))
+    stored, target = tmp_path / "diagnosis.json", tmp_path / "int8.onnx"
+    words = ("--scheme", "tf-uint8", "--json", str(stored))
+    assert run(["diagnose", str(folder / "net.pt2"), *data, *short, *words]) == 0
+    found = json.loads(stored.read_text(encoding="utf-8"))
+    promised = found["ranking"]["waterfall"][-1]["after"]["task"]["figures"][0]["simulated"]
+    before = found["ranking"]["before"]["task"]["figures"][0]["simulated"]
+    capsys.readouterr()
+    assert run(arguments(folder, "-o", str(target), "--repairs-of", str(tmp_path), "--json", "-")) == 0
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert report["scheme"]["name"].startswith("tf-uint8")
+    made = [step["repair"] for step in report["repairs"] if step["refused"] is None]
+    assert made == [step["repair"] for step in found["ranking"]["waterfall"]] and made
+    assert 100.0 * deployed_accuracy(folder, target) == pytest.approx(promised, abs=4.0)
+    assert promised > before + 20.0
+
+
 def test_in_float_by_name(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     target = tmp_path / "int8.onnx"
     assert run(arguments(folder, "-o", str(target), "--set", 'float_layers=["3"]')) == 0

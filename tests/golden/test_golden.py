@@ -113,6 +113,8 @@ def test_ranges_csv(check_golden: Check) -> None:
         "view",
         "cache",
         "demo",
+        "export",
+        "verify",
     ],
 )
 def test_help(

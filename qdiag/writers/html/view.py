@@ -17,6 +17,7 @@ from qdiag.reading.words.layers import other_widths_words
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.task.figures import float_level, level
 from qdiag.reading.words.task.sample_counts import sweep_words
+from qdiag.writers.html.deployed_view import DeployedView, deployed_view
 from qdiag.writers.html.filters import capitalize_first
 from qdiag.writers.html.layer_view import LayerView, layer_views
 
@@ -53,6 +54,7 @@ class RunView:
         left_in_float: which operations stayed in float. float_share: that this is too much of the network.
         lead, reasons: the headline, cut behind its first sentence.
         criterion: what the network is judged by; None for the SQNR of its outputs.
+        deployed: the quantized file that was diagnosed.
     """
 
     key: str
@@ -68,6 +70,7 @@ class RunView:
     criterion: Criterion | None
     waterfall: tuple[Bar, ...]
     sensitive: tuple[SensitivityRow, ...]
+    deployed: DeployedView | None = None
 
     @property
     def ranking(self) -> Ranking:
@@ -134,6 +137,7 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         criterion=ranking.criterion,
         waterfall=_waterfall(ranking, reading.sequence),
         sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
+        deployed=deployed_view(diagnosis),
     )
 
 

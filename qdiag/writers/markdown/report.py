@@ -18,6 +18,7 @@ from qdiag.writers.markdown.causes import (
     training_section,
     untried_section,
 )
+from qdiag.writers.markdown.deployed import deployed_section
 from qdiag.writers.markdown.layers import batchnorm_section, layers_section, losses_section, ranges_section
 from qdiag.writers.markdown.sweeps import bits_section, method_section, sensitivity_section
 from qdiag.writers.markdown.text import PictureLink, code, shell, table, text
@@ -33,6 +34,7 @@ def markdown_report(diagnosis: Diagnosis, links: Sequence[PictureLink] = ()) -> 
     blocks = [
         _verdict(reading),
         causes_section(reading),
+        deployed_section(diagnosis),
         sequence_section(reading, links),
         changes_section(reading),
         training_section(reading),

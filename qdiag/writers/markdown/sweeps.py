@@ -7,7 +7,6 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.diagnosis import Reading
 from qdiag.reading.words.causes import score_words
 from qdiag.reading.words.deployed.file import deployed_lines
-from qdiag.reading.words.deployed.run import run_lines
 from qdiag.reading.words.float_ops import float_op_words
 from qdiag.reading.words.layers import arithmetic_words, other_widths_words, tensor_scheme_words
 from qdiag.reading.words.numbers import significant
@@ -89,7 +88,6 @@ def method_section(reading: Reading) -> str:
         ("activations", text(tensor_scheme_words(scheme.activations))),
         ("arithmetic", text(arithmetic_words(scheme))),
         ("quantized file", "; ".join(map(text, deployed_lines(measurement.deployed)))),
-        ("in its runtime", "; ".join(map(text, run_lines(diagnosis.verification)))),
         ("stored ranges", "; ".join(map(text, stored_range_lines(capture.stored_ranges)))),
         ("size", "; ".join(map(text, size_words(measurement.size)))),
         ("graph", f"captured by {text(capture.route)}, {len(capture.folded_batchnorms)} BatchNorms folded"),

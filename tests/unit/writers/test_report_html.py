@@ -22,6 +22,7 @@ from qdiag.writers.html.filters import amount, figure, short, signed, unbroken
 from qdiag.writers.html.payload import run_payload, short_number
 from qdiag.writers.html.report import html_report
 from qdiag.writers.html.view import run_view
+from tests.deployed_diagnosis import deployed_diagnosis
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,
@@ -323,3 +324,26 @@ def test_commands_stand_on_lines_of_their_own() -> None:
     assert len(lines) == 2
     (block, *_) = re.findall(r'<pre tabindex="0"><code>(.*?)</code>', html_report(diagnosis()), re.DOTALL)
     assert html.unescape(block).split("\n") == list(lines)
+
+
+def test_a_quantized_file_is_shown_with_its_run() -> None:
+    page = Page(html_report(deployed_diagnosis()))
+    assert not page.open
+    words = re.sub(r"[\s\N{NO-BREAK SPACE}]+", "", page.text())
+    section = words[words.index("Thequantizedfilemodels") : words.index("Methodandprovenance")]
+    for told in (
+        *("models/int8.onnx (QDQ) in its runtime", "Top-1 76.4 % 9.0 % 9.0 %", "27 operations with integers"),
+        *(
+            "act<b>",
+            "0.3 % of 1,800,000 integers differ",
+            "blocks.0.pw 4.5 % 2 steps 120,000 blocks.0.pw_quantized a softmax in float",
+        ),
+        *("Not compared: head (the file holds no integers of it).", "Show all 15 layers", "What changes in it"),
+        *("stem_out 8 bits, scale 0.0117, zero point 40 → 8 bits, scale 0.0059, zero point 128", "c|d in float"),
+    ):
+        assert told.replace(" ", "") in section, told
+    verdict = words[: words.index("Thequantizedfile")]
+    assert "Simulated" in verdict and "thefileinitsruntime" in verdict
+    without = Page(html_report(replace(deployed_diagnosis(), verification=None))).text()
+    assert "was not run in its runtime" in without and "the file in its runtime" not in without
+    assert "The quantized file" not in Page(html_report(diagnosis())).text()

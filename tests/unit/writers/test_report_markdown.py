@@ -11,6 +11,7 @@ from qdiag.reading.words.causes import headline
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from qdiag.writers.markdown.text import PictureLink, code, codes, section, table, text
+from tests.deployed_diagnosis import deployed_diagnosis
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,
@@ -24,7 +25,7 @@ from tests.other_tasks import judged_by_error, judged_by_sqnr
 ALL = {
     "harmed": diagnosis(), "repaired": repaired_diagnosis(), "healthy": healthy_diagnosis(),
     "unlabelled": unlabelled_diagnosis(), "awkward": awkward_diagnosis(), "long": long_diagnosis(300),
-    "error": judged_by_error(diagnosis()), "sqnr": judged_by_sqnr(diagnosis()),
+    "deployed": deployed_diagnosis(), "error": judged_by_error(diagnosis()), "sqnr": judged_by_sqnr(diagnosis()),
 }  # fmt: skip
 
 
@@ -189,3 +190,17 @@ def test_long_lists_are_cut_and_empty_parts_left_out() -> None:
     assert codes(("a", "b", "c", "d", "e")) == "`a`, `b`, `c` and 2 more"
     assert table(("a", "b #"), [("1", "2")]) == "| a | b |\n|---|---:|\n| 1 | 2 |"
     assert table(("a",), []) == section("Nothing", "", "") == ""
+
+
+def test_a_quantized_file_is_told_with_its_run() -> None:
+    report = markdown_report(ALL["deployed"])
+    body = report[report.index("## `models/int8.onnx` in its runtime") :]
+    assert "27 operations with integers in onnxruntime 1.32.0: 27 QLinearConv; 1 operation in float: Tanh" in body
+    assert re.search(r"\| top-1 \| 76.4 % \| 9.0 % \| 9.0 % \|", body)
+    assert "0.3 % of 1,800,000 integers differ, by 2 steps at most, in 1 of 15 layers" in body
+    rows = next(block for block in body.split("\n\n") if block.startswith("| layer |")).splitlines()
+    assert "| 4.5 % | 2 steps | 120,000 | `blocks.0.pw_quantized` | a softmax in float |" in rows[2] and len(rows) == 10
+    assert "7 more layers, none of which differs more" in body
+    assert "- not compared: head (the file holds no integers of it)" in body
+    assert "scale 0.0117, zero point 40 → 8 bits, scale 0.0059, zero point 128" in report
+    assert "in its runtime" not in markdown_report(ALL["harmed"])

@@ -11,13 +11,14 @@ _SHOWN = 12
 
 def edit_lines(edits: Sequence[FileEdit]) -> tuple[str, ...]:
     """`head, output y: scale 0.0117 → 0.0059, zero point 40 → 128`, one line each; the first dozen."""
-    lines = [f"{edit.layer}, {edit.kind} {edit.tensor}: {_change(edit)}" for edit in edits[:_SHOWN]]
+    lines = [f"{edit.layer}, {edit.kind} {edit.tensor}: {change_words(edit)}" for edit in edits[:_SHOWN]]
     if len(edits) > _SHOWN:
         lines.append(f"and {count_noun(len(edits) - _SHOWN, 'tensor')} more")
     return tuple(lines)
 
 
-def _change(edit: FileEdit) -> str:
+def change_words(edit: FileEdit) -> str:
+    """`scale 0.0117 → 0.0059, zero point 40 → 128`, or `in float`."""
     if edit.after is None:
         return "in float"
     if edit.kind == "bias":

@@ -1,0 +1,61 @@
+"""What the page shows of a quantized file."""
+
+from dataclasses import dataclass
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.task import Figure
+from qdiag.reading.words.deployed.file import deployed_lines
+from qdiag.reading.words.deployed.operations import float_words, integer_words
+from qdiag.reading.words.deployed.tables import LayerLine, edit_rows, figure_lines, layer_lines
+from qdiag.reading.words.deployed.verification import integer_agreement, uncompared_words
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedView:
+    """A file beside its simulation.
+
+    Attributes:
+        operations: with what the runtime computes; empty where the file was not run, as are those below.
+        agreement: in how many integers the two differ. uncompared: layers that cannot be compared.
+        lines: what was read from it, and what of it was not found.
+        figures, layers: rows of the tables. edits: what changes in the file.
+        judged: by what the network is judged, of the file.
+    """
+
+    source: str
+    encoding: str
+    operations: str
+    agreement: str
+    uncompared: tuple[str, ...]
+    figures: tuple[tuple[str, str, str, str], ...]
+    layers: tuple[LayerLine, ...]
+    edits: tuple[tuple[str, str, str, str], ...]
+    lines: tuple[str, ...]
+    judged: Figure | None = None
+
+    @property
+    def has_reasons(self) -> bool:
+        """The rules of the runtime are not known to the last bit somewhere."""
+        return any(line.reason for line in self.layers)
+
+
+def deployed_view(diagnosis: Diagnosis) -> DeployedView | None:
+    """None where no quantized file was diagnosed."""
+    file, run = diagnosis.measurement.deployed, diagnosis.verification
+    if file is None:
+        return None
+    edits, lines = edit_rows(diagnosis.file_edits), deployed_lines(file)
+    if run is None:
+        return DeployedView(file.source, file.encoding, "", "", (), (), (), edits, lines)
+    return DeployedView(
+        source=file.source,
+        encoding=file.encoding,
+        operations=f"{integer_words(run.operations)}; {float_words(run.operations)}",
+        agreement=integer_agreement(run),
+        uncompared=tuple(uncompared_words(run)),
+        figures=figure_lines(run),
+        layers=layer_lines(run),
+        edits=edits,
+        lines=lines,
+        judged=run.deployed_task.judged,
+    )
