@@ -39,6 +39,7 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("rank", "qdiag.cli.commands.rank", "RANK_EPILOG"),
     ("sensitivity", "qdiag.cli.commands.sensitivity", "SENSITIVITY_EPILOG"),
     ("report", "qdiag.cli.commands.reports.report", "REPORT_EPILOG"),
+    ("overlay", "qdiag.cli.commands.reports.overlay", "OVERLAY_EPILOG"),
     ("view", "qdiag.cli.commands.reports.view", "VIEW_EPILOG"),
     ("compare", "qdiag.cli.commands.compare", "COMPARE_EPILOG"),
     ("gate", "qdiag.cli.commands.gate", "GATE_EPILOG"),

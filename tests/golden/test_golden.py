@@ -111,6 +111,7 @@ def test_ranges_csv(check_golden: Check) -> None:
         "zoo",
         "check",
         "view",
+        "overlay",
         "cache",
         "demo",
         "export",

@@ -1,9 +1,10 @@
 """The network as a graph for the page: where the boxes stand, and what colours them, as JSON that stays small."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.colours import (
     CAUSE_SHADE,
     DECIBEL_SHADES,
@@ -12,10 +13,8 @@ from qdiag.reading.colours import (
     SUSPECT_SHADE,
     UNKNOWN_SHADE,
     UNTRIED_SHADE,
-    Shade,
-    decibel_shade,
-    verdict_shade,
 )
+from qdiag.reading.layer_colours import SHOWN, LayerColour, Shown, layer_colours
 from qdiag.writers.html.layer_view import LayerView
 from qdiag.writers.layout.layout import BOX_HEIGHT, Point, lay_out
 
@@ -25,10 +24,17 @@ _LABEL_CHARACTERS = 30
 _DECIBEL_LEGEND = (*DECIBEL_SHADES, EXACT_SHADE, UNKNOWN_SHADE)
 _VERDICT_LEGEND = (CAUSE_SHADE, SUSPECT_SHADE, UNTRIED_SHADE, QUIET_SHADE)
 
+_TITLES: Mapping[Shown, str] = {
+    "local": "local SQNR",
+    "propagated": "propagated SQNR",
+    "sensitivity": "sensitivity: SQNR of the output with this layer alone quantized",
+    "cause": "causes and findings",
+}
+
 Json = dict[str, Any]
 
 
-def graph_payload(layers: Sequence[LayerView]) -> Json:
+def graph_payload(layers: Sequence[LayerView], diagnosis: Diagnosis) -> Json:
     """Boxes in the order of the layers, lines, and one list of colours and words for each thing that may be shown."""
     index = {layer.record.name: i for i, layer in enumerate(layers)}
     edges = [
@@ -51,10 +57,7 @@ def graph_payload(layers: Sequence[LayerView]) -> Json:
         "edges": [list(edge) for edge in edges],
         "lines": [_path(route) for route in drawn.routes],
         "modes": [
-            _decibels("local", "local SQNR", layers, lambda layer: layer.row.local_db),
-            _decibels("propagated", "propagated SQNR", layers, lambda layer: layer.row.propagated_db),
-            *_alone(layers),
-            _verdicts(layers),
+            _mode(shown, layers, diagnosis) for shown in SHOWN if shown != "sensitivity" or diagnosis.sensitivity
         ],
     }
 
@@ -78,40 +81,25 @@ def _path(route: Sequence[Point]) -> str:
     return "".join(parts)
 
 
-def _decibels(key: str, title: str, layers: Sequence[LayerView], of: Callable[[LayerView], float]) -> Json:
-    values = [math.nan if layer.row.is_float else of(layer) for layer in layers]
-    shades = [decibel_shade(value) for value in values]
-    words = ["in float" if layer.row.is_float else _words(value) for layer, value in zip(layers, values, strict=True)]
-    return _mode(key, title, _DECIBEL_LEGEND, shades, words)
-
-
-def _alone(layers: Sequence[LayerView]) -> list[Json]:
-    if all(math.isnan(layer.alone_db) for layer in layers):
-        return []
-    shades = [decibel_shade(layer.alone_db) for layer in layers]
-    words = [_words(layer.alone_db) for layer in layers]
-    title = "sensitivity: SQNR of the output with this layer alone quantized"
-    return [_mode("alone", title, _DECIBEL_LEGEND, shades, words)]
-
-
-def _verdicts(layers: Sequence[LayerView]) -> Json:
-    shades = [verdict_shade(tuple(finding.verdict for finding in layer.findings)) for layer in layers]
-    words = [" ".join(layer.codes) for layer in layers]
-    return _mode("cause", "causes and findings", _VERDICT_LEGEND, shades, words)
-
-
-def _mode(key: str, title: str, legend: Sequence[Shade], shades: Sequence[Shade], words: Sequence[str]) -> Json:
-    used = [shade for shade in legend if shade in shades]
+def _mode(shown: Shown, layers: Sequence[LayerView], diagnosis: Diagnosis) -> Json:
+    """Colours and figures of all layers, and what the colours stand for."""
+    known = {colour.layer: colour for colour in layer_colours(diagnosis, shown)}
+    found = [known.get(layer.record.name) for layer in layers]
+    shades = [colour.shade if colour is not None else UNKNOWN_SHADE for colour in found]
+    used = [shade for shade in (_VERDICT_LEGEND if shown == "cause" else _DECIBEL_LEGEND) if shade in shades]
     return {
-        "key": key,
-        "title": title,
+        "key": shown,
+        "title": _TITLES[shown],
         "legend": [[shade.fill, shade.label] for shade in used],
         "shades": [used.index(shade) for shade in shades],
-        "words": list(words),
+        "words": [_words(shown, layer, colour) for layer, colour in zip(layers, found, strict=True)],
     }
 
 
-def _words(decibels: float) -> str:
-    if math.isnan(decibels):
-        return "\N{EN DASH}"
-    return f"{decibels:.1f} dB".replace("-", "\N{MINUS SIGN}") if math.isfinite(decibels) else "exact"
+def _words(shown: Shown, layer: LayerView, colour: LayerColour | None) -> str:
+    """What stands in the box."""
+    if colour is None:
+        return "in float" if layer.row.is_float else "\N{EN DASH}"
+    if shown == "cause":
+        return " ".join(colour.codes)
+    return f"{colour.value:.1f} dB".replace("-", "\N{MINUS SIGN}") if math.isfinite(colour.value) else "exact"

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.bn import BatchNormRecord
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.measures.records import LossRecord
 from qdiag.reading.words.bn import cost_sentence
@@ -19,7 +20,7 @@ _BINS_AT_MOST = 96
 Json = dict[str, Any]
 
 
-def run_payload(key: str, title: str, layers: Sequence[LayerView], audit: BatchNormAudit | None, whiskers: int) -> Json:
+def run_payload(key: str, title: str, layers: Sequence[LayerView], diagnosis: Diagnosis, whiskers: int) -> Json:
     """One run for the script of the page. Figures carry four digits; infinite and undefined ones are strings.
 
     Args:
@@ -27,6 +28,7 @@ def run_payload(key: str, title: str, layers: Sequence[LayerView], audit: BatchN
         whiskers: channels drawn per layer at most; beyond that, neighbours share one.
     """
     worst = weakest(layer.row for layer in layers)
+    audit = diagnosis.batchnorms
     norms = {norm.layer.name: norm for norm in reversed(audit.records) if norm.layer} if audit else {}
     readers: dict[str, list[str]] = {}
     for layer in layers:
@@ -36,7 +38,7 @@ def run_payload(key: str, title: str, layers: Sequence[LayerView], audit: BatchN
         "key": key,
         "title": title,
         "weakest": worst.record.name if worst else None,
-        "graph": graph_payload(layers),
+        "graph": graph_payload(layers, diagnosis),
         "layers": [
             _layer(layer, readers.get(layer.record.name, []), norms.get(layer.record.name), whiskers)
             for layer in layers

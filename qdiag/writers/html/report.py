@@ -42,7 +42,7 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
         runs.append(run_view("after", "After", after))
     lines = _LINES_AT_MOST // max(1, sum(len(run.layers) for run in runs))
     channels = max(16, min(_CHANNELS_AT_MOST, lines))
-    data = {"runs": [run_payload(run.key, run.title, run.layers, run.diagnosis.batchnorms, channels) for run in runs]}
+    data = {"runs": [run_payload(run.key, run.title, run.layers, run.diagnosis, channels) for run in runs]}
     script, digest = _script()
     page = (
         _environment()

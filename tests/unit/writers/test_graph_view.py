@@ -61,10 +61,10 @@ def test_dark_text_can_be_read_on_every_colour(shade: object) -> None:
 
 def test_every_layer_is_a_box_with_its_own_colour_and_figure() -> None:
     layers = layer_views(diagnosis())
-    graph = graph_payload(layers)
+    graph = graph_payload(layers, diagnosis())
     assert len(graph["boxes"]) == len(layers)
     modes = {mode["key"]: mode for mode in graph["modes"]}
-    assert list(modes) == ["local", "propagated", "alone", "cause"]
+    assert list(modes) == ["local", "propagated", "sensitivity", "cause"]
     for i, layer in enumerate(layers):
         fill, label = modes["local"]["legend"][modes["local"]["shades"][i]]
         shade = decibel_shade(math.nan if layer.row.is_float else layer.row.local_db)
@@ -77,8 +77,9 @@ def test_every_layer_is_a_box_with_its_own_colour_and_figure() -> None:
 
 
 def test_sensitivity_is_offered_where_it_was_measured() -> None:
-    graph = graph_payload(layer_views(replace(healthy_diagnosis(), sensitivity=None)))
-    assert "alone" not in [mode["key"] for mode in graph["modes"]]
+    found = replace(healthy_diagnosis(), sensitivity=None)
+    graph = graph_payload(layer_views(found), found)
+    assert "sensitivity" not in [mode["key"] for mode in graph["modes"]]
 
 
 def test_a_long_name_keeps_its_end() -> None:

@@ -1,0 +1,97 @@
+"""`qdiag overlay`: the figures of a diagnosis in other viewers of networks."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from qdiag.cli.console import remark, stdout_console
+from qdiag.cli.options.common import DebugOption, QuietOption
+from qdiag.cli.options.panels import output_option
+from qdiag.cli.options.roles import Reads, Writes, itself, result_files
+from qdiag.errors import ConfigError
+
+OVERLAY_EPILOG = """
+[bold]Examples[/]
+
+Colours for Model Explorer:  [cyan]qdiag overlay reports/run1 -o layers.json[/]
+
+Figures at the nodes of an ONNX file, for Netron:  [cyan]qdiag overlay reports/run1 --model net.onnx -o net.seen.onnx[/]
+
+[bold]Exit codes[/]
+
+0 the file was written;  2 wrong usage, no diagnosis, or another network.
+"""
+
+DiagnosisArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIAGNOSIS", show_default=False, help="diagnosis.json, or the folder that `qdiag diagnose -o` wrote."
+    ),
+    Reads(result_files),
+]
+
+
+def overlay(
+    diagnosis: DiagnosisArgument,
+    target: Annotated[
+        Path,
+        output_option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="FILE.json for Model Explorer, FILE.onnx for Netron.",
+        ),
+        Writes(itself),
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="FILE", help="The ONNX file that was diagnosed; needed for FILE.onnx."),
+        Reads(itself),
+    ] = None,
+    shown: Annotated[
+        Literal["local", "propagated", "sensitivity", "cause"],
+        typer.Option("--show", help="What colours the layers in Model Explorer; Netron lists all of it."),
+    ] = "local",
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show the layers of a diagnosis in Model Explorer or in Netron.
+
+    Model Explorer loads the JSON file as custom data of nodes, beside the ONNX or LiteRT file that was diagnosed.
+    Netron shows what stands in the file itself: a copy of the ONNX file gets the figures of each layer at its node,
+    and is the same network otherwise.
+    """
+    del debug  # read by main()
+    from qdiag.files.atomic import write_file
+    from qdiag.reading.layer_colours import layer_colours
+    from qdiag.writers.json.diagnosis import read_diagnosis
+
+    kind = target.suffix.lower()
+    if kind not in (".json", ".onnx"):
+        raise ConfigError(
+            "no viewer for this kind of file",
+            at=f"-o {target}",
+            hint="name it .json for Model Explorer, .onnx for Netron",
+        )
+    if kind == ".onnx" and model is None:
+        raise ConfigError("the ONNX file that was diagnosed is missing", at="--model", hint="give it with --model")
+    found = read_diagnosis(diagnosis)
+    if kind == ".json" or model is None:
+        from qdiag.writers.overlays.model_explorer import node_data
+
+        colours = layer_colours(found, shown)
+        write_file(target, node_data(colours))
+        told = f"{len(colours)} layers"
+    else:
+        from qdiag.onnx.annotate import annotated
+        from qdiag.reading.node_words import node_words
+
+        words = node_words(found)
+        content, left = annotated(model.read_bytes(), words, str(model))
+        write_file(target, content)
+        told = f"{len(words) - len(left)} of {len(words)} layers"
+        if left:
+            remark(f"No node of the file has the name of {len(left)} layers: {', '.join(left[:5])}", quiet=quiet)
+    stdout_console().print(f"{target}: {told}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,37 @@
+"""What is said of a layer at its node in a viewer, label and text."""
+
+from collections.abc import Mapping
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.layer_colours import SHOWN, layer_colours
+from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
+from qdiag.reading.words.numbers import with_unit
+
+_LABELS = {
+    "local": "local SQNR",
+    "propagated": "propagated SQNR",
+    "sensitivity": "output SQNR with this layer alone quantized",
+}
+
+
+def node_words(diagnosis: Diagnosis) -> Mapping[str, Mapping[str, str]]:
+    """By layer: SQNR in dB, findings with their verdicts, colours, and the line of code; inputs are left out."""
+    names = [record.name for record in diagnosis.measurement.records if record.ops]
+    words: dict[str, dict[str, str]] = {name: {} for name in names}
+    for shown in SHOWN:
+        if shown == "cause" or (shown == "sensitivity" and diagnosis.sensitivity is None):
+            continue
+        for colour in layer_colours(diagnosis, shown):
+            if colour.layer in words:
+                words[colour.layer][_LABELS[shown]] = with_unit(colour.value, "dB")
+                words[colour.layer][f"{_LABELS[shown]}, colour"] = colour.shade.fill
+    for record in diagnosis.measurement.records:
+        if record.source and record.name in words:
+            words[record.name]["source"] = record.source
+    for cause in diagnosis.ranking.causes:
+        for finding in cause.findings:
+            for layer in finding.layers:
+                if layer in words:
+                    text = f"{cause_title(finding.code)}: {VERDICT_WORDS[cause.verdict]}"
+                    words[layer].setdefault(finding.code, text)
+    return words

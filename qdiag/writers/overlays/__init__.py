@@ -1,0 +1,1 @@
+"""Figures of layers for other viewers of networks."""
