@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qdiag.exporters.litert.number_types import INT8, as_affine, lite_quantization, stored_integers
+from qdiag.exporters.litert.number_types import ActivationType, as_affine, dtype_of, lite_quantization, stored_integers
 from qdiag.litert.model import Array, LiteGraph, LiteOperator, LiteQuantization, LiteTensor
 from qdiag.numerics.quantizers.affine import Affine
+from qdiag.numerics.quantizers.base import Quantizer
 
 Order = Literal["plain", "last"]
 TO_LAST, TO_PLAIN = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -30,9 +31,14 @@ class Held:
 
 
 class Builder:
-    """Tensors and operators, each tensor under a name of its own."""
+    """Tensors and operators, each tensor under a name of its own.
 
-    def __init__(self) -> None:
+    Args:
+        kind: of bytes.
+    """
+
+    def __init__(self, kind: ActivationType = "int8") -> None:
+        self.kind = kind
         self.tensors: list[LiteTensor] = []
         self.operators: list[LiteOperator] = []
         self._names: Counter[str] = Counter()
@@ -57,7 +63,7 @@ class Builder:
         self.tensors.append(LiteTensor(self.unique(name), sizes, free, np.dtype(dtype), data, quantization))
         return len(self.tensors) - 1
 
-    def value(self, name: str, shape: Sequence[int], order: Order, quantizer: Affine | None) -> Held:
+    def value(self, name: str, shape: Sequence[int], order: Order, quantizer: Quantizer | None) -> Held:
         """What an operator gives.
 
         Args:
@@ -65,8 +71,12 @@ class Builder:
         """
         if quantizer is None:
             return Held(self.tensor(name, shape, np.float32), order, None)
-        affine = as_affine(quantizer, name)
-        return Held(self.tensor(name, shape, INT8, None, lite_quantization(affine)), order, affine)
+        affine = self.affine(quantizer, name)
+        return Held(self.tensor(name, shape, dtype_of(affine), None, lite_quantization(affine)), order, affine)
+
+    def affine(self, quantizer: Quantizer, name: str) -> Affine:
+        """In the numbers of the file."""
+        return as_affine(quantizer, name, self.kind)
 
     def shape(self, held: Held) -> tuple[int, ...]:
         """In the order of the file."""
@@ -84,9 +94,9 @@ class Builder:
         """
         if quantizer is None:
             return Held(self.constant(name, values.astype(np.float32)), order, None)
-        affine = as_affine(quantizer, name)
+        affine = self.affine(quantizer, name)
         integers = stored_integers(affine, values)
-        return Held(self.tensor(name, values.shape, INT8, integers, lite_quantization(affine)), order, affine)
+        return Held(self.tensor(name, values.shape, integers.dtype, integers, lite_quantization(affine)), order, affine)
 
     def operator(self, kind: str, inputs: Sequence[int], outputs: Sequence[int], **options: Any) -> None:
         """One operation."""
@@ -120,7 +130,7 @@ class Builder:
 
     def requantized(self, held: Held, quantizer: Affine, name: str) -> Held:
         """The value in the integers of this quantizer."""
-        if held.quantizer is not None and as_affine(quantizer, name).key == held.quantizer.key:
+        if held.quantizer is not None and self.affine(quantizer, name).key == held.quantizer.key:
             return held
         made = self.value(name, self.shape(held), held.order, quantizer)
         self.operator("QUANTIZE", [held.place], [made.place])

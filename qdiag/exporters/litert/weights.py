@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qdiag.core.graph import Layer
 from qdiag.exporters.litert.build import Builder
-from qdiag.exporters.litert.number_types import INT8, as_weight, lite_quantization
+from qdiag.exporters.litert.number_types import as_weight, dtype_of, lite_quantization
 from qdiag.litert.model import Array, LiteQuantization
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
@@ -48,9 +48,10 @@ def write_weights(
         bias = simulated.bias if simulated.bias is not None else torch.zeros(weight.shape[layer.weight_axis])
         places = build.constant(name, np.ascontiguousarray(values.transpose(order)))
         return places, build.constant(bias_name, bias.detach().cpu().float().numpy())
-    quantizer = as_weight(own.weight, layer.name)
-    integers = np.ascontiguousarray(quantizer.quantize(weight).numpy().astype(INT8).transpose(order))
-    place = build.tensor(name, integers.shape, INT8, integers, lite_quantization(quantizer, axis))
+    quantizer = as_weight(own.weight, layer.name, build.kind)
+    kind = dtype_of(quantizer)
+    integers = np.ascontiguousarray(quantizer.quantize(weight).numpy().astype(kind).transpose(order))
+    place = build.tensor(name, integers.shape, kind, integers, lite_quantization(quantizer, axis))
     scale = bias_scale(source, quantizer, groups=layer.groups, axis=layer.weight_axis, device=torch.device("cpu"))
     stored = _integer_bias(network, plan, layer, scale, weight.shape[layer.weight_axis])
     scales = (source.scale.cpu() * quantizer.scale.cpu()).reshape(-1).numpy()

@@ -15,9 +15,11 @@ from qdiag.core.graph import CONSTANT, Layer
 from qdiag.errors import CaptureError, ConfigError
 from qdiag.exporters.litert.build import TO_LAST, Builder, Held
 from qdiag.exporters.litert.call import Call, Ending
-from qdiag.exporters.litert.number_types import as_affine
+from qdiag.exporters.litert.number_types import kind_of
 from qdiag.exporters.litert.operators import OPERATORS
 from qdiag.exporters.litert.weights import write_weights
+from qdiag.litert.edited.change import TensorChange
+from qdiag.litert.edited.write import with_changes
 from qdiag.litert.serialize import serialized
 from qdiag.onnx.recorder import LAYER_NAME
 from qdiag.plan import QuantPlan
@@ -97,7 +99,7 @@ class _Writing:
         with torch.no_grad():
             recording(placed.args, placed.kwargs)
         self._examples = recording.seen
-        self._build = Builder()
+        self._build = Builder(kind_of(plan))
         self._known: dict[str, Any] = {}
         self._layers: dict[str, Layer] = {node: layer for layer in network.graph.sites for node in layer.nodes}
         self._integers: dict[str, str] = {}
@@ -118,7 +120,14 @@ class _Writing:
                 found = [self._value(one.name) for one in flat if isinstance(one, fx.Node)]
                 outputs = [one.place for one in found if isinstance(one, Held)]
         graph = self._build.graph(self._inputs, outputs)
-        return LiteFile(serialized(graph, f"qdiag, scheme {self._plan.scheme.name}"), self._integers)
+        content = serialized(graph, f"qdiag, scheme {self._plan.scheme.name}")
+        wide = [
+            TensorChange(place, tensor.dtype, tensor.quantization)
+            for place, tensor in enumerate(graph.tensors)
+            if tensor.dtype == np.int16 and tensor.data is None
+        ]
+        # operators meet tensors of 8 bits and of 16 as in a file whose tensors were changed
+        return LiteFile(with_changes(content, graph, wide, "") if wide else content, self._integers)
 
     def _value(self, name: str) -> Any:
         if name not in self._known:
@@ -138,7 +147,7 @@ class _Writing:
         array = array[None] if array.ndim == 3 else array
         is_image = array.ndim == 4
         stored = np.ascontiguousarray(array.transpose(TO_LAST)) if is_image else array
-        affine = as_affine(quantizer, own) if quantizer is not None else None
+        affine = self._build.affine(quantizer, own) if quantizer is not None else None
         return self._build.operand(own, stored, "last" if is_image else "plain", affine)
 
     def _input(self, node: fx.Node) -> Any:
@@ -150,7 +159,7 @@ class _Writing:
         stored = tuple(shape[axis] for axis in TO_LAST) if is_image else shape
         layer = self._layers.get(node.name)
         quantizer = self._plan.layers[layer.name].output if layer is not None else None
-        affine = as_affine(quantizer, node.name) if quantizer is not None else None
+        affine = self._build.affine(quantizer, node.name) if quantizer is not None else None
         held = self._build.value(str(node.target), stored, "last" if is_image else "plain", affine)
         self._inputs.append(held.place)
         self._note(layer, held)
@@ -178,14 +187,16 @@ class _Writing:
             return written
         wanted = self._plan.layers[layer.name].output
         if wanted is not None:
-            written = self._build.requantized(written, as_affine(wanted, layer.name), f"{layer.name}/quantized")
+            written = self._build.requantized(
+                written, self._build.affine(wanted, layer.name), f"{layer.name}/quantized"
+            )
         self._note(layer, written)
         return written
 
     def _ending(self, layer: Layer, node: fx.Node) -> Ending:
         own = self._plan.layers[layer.name]
         is_float = own.float_reason is not None or (layer.weight is not None and own.weight is None)
-        quantizer = as_affine(own.output, layer.name) if own.output is not None else None
+        quantizer = self._build.affine(own.output, layer.name) if own.output is not None else None
         weights = None
         if layer.weight is not None:
             source = self._value(node.all_input_nodes[0].name)

@@ -16,7 +16,8 @@ _SAME_SCALE = (
 )
 """Operators whose kernels ask for one scale of what they read and what they give."""
 _WITH_INT16 = (
-    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL", "MEAN"),
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL", "ADD"),
+    *("SUB", "MUL", "MEAN"),
     *("LOGISTIC", "TANH", "SOFTMAX", "RELU", "RELU6", "LEAKY_RELU", "CONCATENATION", "MAXIMUM", "MINIMUM"),
     *("RESHAPE", "TRANSPOSE", "PAD", "PADV2", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "EXPAND_DIMS"),
     *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "PACK", "UNPACK"),
@@ -31,7 +32,7 @@ _FINER = 128
 
 
 class Rewriter:
-    """Walks the operators of a file after some of its tensors have changed.
+    """Walks the operators of a file after some of its tensors have changed; `changes` may be more afterwards.
 
     Args:
         schema, model: the file as objects of its schema; changed in place.
@@ -43,7 +44,7 @@ class Rewriter:
         self._place = graph_place
         self._kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
         self._tensors = Tensors(schema, model, self._graph)
-        self._changes = changes
+        self.changes = list(changes)
         self._changed = {change.place for change in changes}
         self._operators: list[Any] = []
         self._made: dict[tuple[Any, ...], int] = {}
@@ -52,7 +53,7 @@ class Rewriter:
 
     def run(self) -> None:
         """Makes the changes; `is_other` says afterwards whether operators were added or taken away."""
-        for change in self._changes:
+        for change in self.changes:
             self._tensors.change(change)
         for operator in self._graph.operators:
             operator.inputs = np.asarray([self._alias.get(int(p), int(p)) for p in operator.inputs], np.int32)
@@ -123,13 +124,15 @@ class Rewriter:
 
     def _in_int16(self, operator: Any, kind: str) -> None:
         """Inputs of int8 as the same numbers in int16, and outputs of int8 rounded behind the operator."""
-        weights = [int(p) for p in operator.inputs if p >= 0 and self._tensors.is_constant(int(p))]
-        if kind not in _WITH_INT16 or any(self._tensors.has_zero_point(place) for place in weights):
+        constants = [int(p) for p in operator.inputs if p >= 0 and self._tensors.is_constant(int(p))]
+        has_weight = kind in _WITH_BIAS
+        if kind not in _WITH_INT16 or (has_weight and any(map(self._tensors.has_zero_point, constants))):
             self._in_float(operator)
             return
         inputs = []
         for place in map(int, operator.inputs):
-            if place >= 0 and not self._tensors.is_constant(place) and self._tensors.storage(place) == "int":
+            is_weight = has_weight and place in constants
+            if place >= 0 and not is_weight and self._tensors.storage(place) == "int":
                 place = self._once("int16", place, lambda p: self._converted("QUANTIZE", p, self._wide(p, 1)))
             inputs.append(place)
         bias = _WITH_BIAS.get(kind)
@@ -172,8 +175,19 @@ class Rewriter:
         return self._tensors.storage(place) == "other" or self._tensors.is_same(place, other)
 
     def _requantized(self, place: int, target: int) -> int:
+        if self._is_part_alone(place):
+            change = TensorChange(place, self._tensors.dtype(target), self._tensors.quantization(target))
+            self._tensors.change(change)
+            self.changes.append(change)
+            return place
         made = self._tensors.as_at(place, target)
         return self._converted("QUANTIZE", place, made)
+
+    def _is_part_alone(self, place: int) -> bool:
+        """QUANTIZE makes it for one operator, which may as well have it at another scale."""
+        readers = sum(place in one.inputs for one in self._graph.operators)
+        made = [one for one in self._operators if place in one.outputs]
+        return readers == 1 and bool(made) and self._kind(made[0]) == "QUANTIZE" and place not in self._graph.outputs
 
     def _fixed(self, place: int, kind: str) -> int:
         scale, zero = FIXED[kind]

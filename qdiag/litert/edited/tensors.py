@@ -81,6 +81,10 @@ class Tensors:
         self._graph.tensors.append(made)
         return len(self._graph.tensors) - 1
 
+    def dtype(self, place: int) -> np.dtype[Any]:
+        """Of the elements."""
+        return np.dtype(_DTYPES[self.type_name(place)])
+
     def as_at(self, place: int, other: int) -> int:
         """A new tensor of this shape, in the integers of another one."""
         return self.like(place, "requantized", self.type_name(other), self.quantization(other))

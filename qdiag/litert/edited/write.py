@@ -41,8 +41,8 @@ def with_changes(content: bytes, graph: LiteGraph, changes: Sequence[TensorChang
     rewriter = Rewriter(schema, model, place, changes)
     rewriter.run()
     if not rewriter.is_other:
-        found = replaced(content, schema, place, changes)
-        if found is not None and _others_stay(graph, parse(found, at), {change.place for change in changes}):
+        found = replaced(content, schema, place, rewriter.changes)
+        if found is not None and _others_stay(graph, parse(found, at), {change.place for change in rewriter.changes}):
             return found
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

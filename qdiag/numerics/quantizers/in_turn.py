@@ -30,9 +30,13 @@ class InTurn(Affine):
         return cls(*numbers, is_symmetric=last.is_symmetric, before=tuple(before))
 
     @cached_property
+    def last(self) -> Affine:
+        """The one that gives the integers."""
+        return Affine(self.scale, self.zero_point, self.quant_min, self.quant_max, is_symmetric=self.is_symmetric)
+
+    @cached_property
     def key(self) -> Hashable:
-        own = Affine(self.scale, self.zero_point, self.quant_min, self.quant_max)
-        return ("in turn", *(one.key for one in self.before), own.key)
+        return ("in turn", *(one.key for one in self.before), self.last.key)
 
     def quantize(self, x: Tensor) -> Tensor:
         """The integers of the last one; shape of x."""

@@ -81,7 +81,7 @@ _KERNELS: tuple[Kernels, ...] = ("xnnpack", "tflite", "tflite-ref")
 QDQ_ONNX = IntegerFormat(
     "QDQ ONNX", "ort", "ort", _onnx, OnnxruntimeNetwork, frozenset({"conv", "linear", "matmul", "add", "mul", "concat"})
 )
-_LITE_KINDS = frozenset({"conv", "linear", "add", "sub", "mul", "concat"})
+_LITE_KINDS = frozenset({"conv", "conv_transpose", "linear", "add", "sub", "mul", "concat"})
 XNNPACK, LITE, LITE_REFERENCE = (
     IntegerFormat("LiteRT", kernels, kernels, _lite, partial(LitertRuntime, kernels=kernels), _LITE_KINDS)
     for kernels in _KERNELS

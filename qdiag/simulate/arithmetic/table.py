@@ -5,10 +5,11 @@ from functools import partial
 
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import RuntimeName
+from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.litert.choose import difference_to_litert, litert
+from qdiag.simulate.arithmetic.litert.choose import closing_of_litert, difference_to_litert, litert
 from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
 from qdiag.simulate.arithmetic.onnxruntime.differences import difference_to_onnxruntime
 from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
@@ -28,6 +29,12 @@ RUNTIMES: Mapping[RuntimeName, tuple[Choose, Difference]] = {
     "xnnpack": (partial(litert, "xnnpack"), partial(difference_to_litert, "xnnpack")),
 }
 """The rules of a runtime, by the name that schemes have for it."""
+CLOSINGS: Mapping[RuntimeName, Callable[[QuantPlan, Layer], Quantizer | None]] = {
+    "tflite-ref": partial(closing_of_litert, "tflite-ref"),
+    "tflite": partial(closing_of_litert, "tflite"),
+    "xnnpack": partial(closing_of_litert, "xnnpack"),
+}
+"""How a runtime quantizes an output more than once, where that is not rounding to the nearest."""
 ARITHMETICS: tuple[Choose, ...] = (
     saturating,
     rounded_operands,
@@ -42,6 +49,12 @@ def arithmetic_of(plan: QuantPlan | None, layer: Layer) -> Arithmetic:
         return FAKE_QUANTIZED
     choose, _ = RUNTIMES.get(plan.scheme.arithmetic, (in_real_numbers, None))
     return choose(plan, layer) or in_real_numbers(plan, layer)
+
+
+def closing_quantizer(plan: QuantPlan, layer: Layer) -> Quantizer | None:
+    """The quantizer of a layer's output, as the runtime whose rules the plan asks for rounds where it has several."""
+    close = CLOSINGS.get(plan.scheme.arithmetic)
+    return close(plan, layer) if close is not None else plan.layers[layer.name].output
 
 
 def difference_to_runtime(plan: QuantPlan, layer: Layer) -> str | None:

@@ -18,7 +18,7 @@ from qdiag.errors import QdiagError, SimulationError, first_line
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
-from qdiag.simulate.arithmetic.table import arithmetic_of
+from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, is_lanes, join, pick
 from qdiag.simulate.passes.network import Network
@@ -82,8 +82,8 @@ class LaneRunner(fx.Interpreter):
         local = [i for i, lane in enumerate(self._lanes) if lane.is_local]
         found = {}
         for layer in layers:
-            plans = [lane.plan.layers[layer.name] if lane.plan is not None else None for lane in self._lanes]
-            quantizers = [plan.output if plan is not None else None for plan in plans]
+            plans = [lane.plan for lane in self._lanes]
+            quantizers = [closing_quantizer(plan, layer) if plan is not None else None for plan in plans]
             clamps = [clamps[layer.name] for clamps in by_lane]
             close = (self._lanes[REFERENCE].closes or {}).get(layer.name)
             found[layer.name] = Site([Step.of(q, c) for q, c in zip(quantizers, clamps, strict=True)], local, close)

@@ -12,7 +12,7 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import RuntimeName
-from qdiag.exporters.litert.number_types import as_affine
+from qdiag.exporters.litert.number_types import as_affine, kind_of
 from qdiag.exporters.litert.write import LiteFile
 from qdiag.litert.model import LiteGraph
 from qdiag.litert.read import parse
@@ -39,13 +39,13 @@ class _Integers(LayerObserver):
     def closed(self, layer: Layer, lanes: Lanes) -> None:
         quantizer = self._plan.layers[layer.name].output
         if quantizer is not None:
-            affine = as_affine(quantizer, layer.name)
+            affine = as_affine(quantizer, layer.name, kind_of(self._plan))
             steps = torch.round(lanes.tensors[-1].double() / affine.scale.double()) + affine.zero_point.double()
             self.found[layer.name] = steps.to(torch.int64).numpy()
 
 
 def simulated(network: Network, plan: QuantPlan, x: Tensor, arithmetic: RuntimeName) -> dict[str, Array]:
-    """By layer, int8 integers of the quantized network, channels first."""
+    """By layer, integers of the quantized network as the file has them, channels first."""
     plan = replace(plan, scheme=replace(plan.scheme, arithmetic=arithmetic))
     seen = _Integers(plan)
     LaneRunner([Lane(network), Lane(network, plan)], [seen]).run_batch(network.placed(Batch((x,))))
@@ -77,7 +77,8 @@ class Exposed:
             assert quantization is not None
             image = sample.movedim(0, -1)[None].numpy() if sample.ndim == 3 else sample[None].numpy()
             steps = np.rint(image / quantization.scales[0]) + quantization.zero_points[0]
-            integers = np.clip(steps, -128, 127).astype(np.int8)
+            dtype = self._tensors[self._inputs[0]].dtype
+            integers = np.clip(steps, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
             self._made.set_tensor(self._made.get_input_details()[0]["index"], integers)
             self._made.invoke()
             values = [self._made.get_tensor(d["index"]) for d in self._made.get_output_details()]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 pytest.importorskip("ai_edge_litert")
 from qdiag.batches import Batch
-from qdiag.config import load_preset
+from qdiag.config import change_scheme, load_preset
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CaptureError, ConfigError
@@ -153,19 +153,41 @@ def test_a_layer_in_float_stands_between_integers() -> None:
 
 
 def test_what_is_not_written_is_listed_with_its_layers() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.Softplus())
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softplus(), nn.Mish(), nn.Softplus())
     x = torch.randn(2, 3, 8, 8)
     network, plan = planned(net, x, SCHEME)
-    with pytest.raises(CaptureError, match=r"group_norm \(1\); softplus \(2\)"):
+    with pytest.raises(CaptureError, match=r"mish \(2\); softplus \(1, 3\)"):
         write_lite(network, plan, Batch((x,)))
 
 
 @pytest.mark.parametrize(
-    ("preset", "message"), [("tf-uint8", "zero points"), ("int16x8", "8 bits"), ("mxfp8", "rounds what it multiplies")]
+    ("preset", "settings", "message"),
+    [
+        ("mxfp8", (), "rounds what it multiplies"),
+        ("tf-uint8", ("weights.granularity=per_channel",), "a scale for each channel"),
+        ("int8", ("activations.bits=12",), "8 bits or 16"),
+    ],
 )
-def test_numbers_that_the_file_cannot_hold_are_refused(preset: str, message: str) -> None:
+def test_numbers_that_the_file_cannot_hold_are_refused(preset: str, settings: tuple[str, ...], message: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 32, 4, 4)
-    network, plan = planned(nn.Sequential(nn.Conv2d(32, 4, 3)), x, load_preset(preset))
+    network, plan = planned(nn.Sequential(nn.Conv2d(32, 4, 3)), x, change_scheme(load_preset(preset), settings))
     with pytest.raises(ConfigError, match=message):
         write_lite(network, plan, Batch((x,)))
+
+
+def test_tensors_of_8_bits_and_of_16_meet_in_one_file() -> None:
+    """The runtime takes it, and a wide layer is as fine as it is planned."""
+    torch.manual_seed(0)
+    net, x = (
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 3, 1)),
+        torch.randn(4, 3, 6, 6),
+    )
+    network, plan = planned(net, x, change_scheme(SCHEME, ['layers."2".activations.bits=16']))
+    file = write_lite(network, plan, Batch((x,)))
+    graph = parse(file.content, "net.tflite")
+    types = {tensor.name: tensor.dtype for tensor in graph.tensors}
+    assert [types[file.integers[name]] for name in ("0", "2", "3")] == [np.int8, np.int16, np.int8]
+    (output,) = LaneRunner(paired_lanes(network, plan)).run_batch(Batch((x,)))
+    quantizer = as_affine(plan.layers["3"].output, "3")  # type: ignore[arg-type]
+    assert np.abs(run_file(file, x)[0] - quantizer.quantize(output.tensors[SIMULATED]).numpy()).max() <= 1

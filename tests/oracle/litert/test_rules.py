@@ -17,7 +17,7 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.table import difference_to_runtime
 from qdiag.simulate.passes.network import Network
 from tests.oracle.litert.integers_of import RESOLVERS, Exposed, differing, simulated
-from tests.oracle.litert.test_export import Net, planned
+from tests.oracle.litert.test_export import planned
 
 Case = tuple[Network, QuantPlan, LiteFile, Tensor]
 KERNELS: tuple[RuntimeName, ...] = tuple(RESOLVERS)
@@ -48,6 +48,54 @@ class Known(nn.Module):
         return head
 
 
+class Functions(nn.Module):
+    """What is computed by tables, in fixed point, at scales that kernels fix, and as several operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, padding=1)
+        self.depthwise = nn.Conv2d(12, 12, 3, groups=12)
+        self.up = nn.ConvTranspose2d(12, 12, 3, stride=2, padding=1, output_padding=1)
+        self.large = nn.ConvTranspose2d(12, 5, 2, stride=2)
+        self.same = nn.ConvTranspose2d(12, 8, 4, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = self.stem(x)
+        rows = x.flatten(2)
+        pooled = F.max_pool2d(x, 2)
+        return (
+            *(torch.sigmoid(4.0 * x), torch.tanh(x / 0.5), F.silu(x), F.gelu(x), F.hardswish(3.0 * x)),
+            *(F.leaky_relu(x, 0.2), torch.relu(pooled - 0.1), F.relu6(pooled), 1.0 - x, self.depthwise(x)),
+            *(torch.softmax(3.0 * rows, -1), torch.softmax(x, 1), F.avg_pool2d(torch.maximum(x, 0.5 * x), 2)),
+            *(self.up(x), torch.relu(self.large(x)), self.same(x), rows @ rows.transpose(1, 2)),
+            *(F.interpolate(x, scale_factor=2.0, mode="bilinear"), F.interpolate(x, scale_factor=2.0)),
+            *(F.interpolate(x, size=(9, 21), mode="bilinear", align_corners=True), rows.mean(1)),
+            *(x.mean(1, keepdim=True), x.mean((2, 3), keepdim=True), torch.cat([x, F.relu(x) * 0.3], 1)),
+        )
+
+
+@pytest.fixture(scope="module", params=["int8", "tf-uint8", "int16x8"])
+def functions(request: pytest.FixtureRequest) -> tuple[str, Case]:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 12, 14)
+    network, plan = planned(Functions(), x, load_preset(request.param))
+    return request.param, (network, plan, write_lite(network, plan, Batch((x,))), x)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_functions_are_computed_alike(functions: tuple[str, Case], kernels: RuntimeName) -> None:
+    """0 of all integers of 8 bits differ; those of 16 have no rule, and are computed as finely as they are stored."""
+    preset, (network, plan, file, x) = functions
+    if preset != "int16x8":
+        found = differing(network, plan, file, x, kernels)
+        assert len(found) >= 30 and not any(found.values()), {name: n for name, n in found.items() if n}
+        return
+    ours, theirs = simulated(network, plan, x, kernels), Exposed(file, kernels).run(x)
+    apart = {name: abs(ours[name] - theirs[name].reshape(ours[name].shape)).max() for name in ours}
+    finest = {name: steps for name, steps in apart.items() if name != "pool#3"}  # places in an image have 10 bits
+    assert len(finest) >= 30 and max(finest.values()) <= 8 and apart["pool#3"] <= 256, apart
+
+
 @pytest.fixture(scope="module")
 def case() -> Case:
     torch.manual_seed(0)
@@ -71,19 +119,23 @@ def test_the_kernels_differ_from_each_other(case: Case) -> None:
             assert any((by_rule[one][name] != by_rule[other][name]).any() for name in by_rule[0]), (one, other)
 
 
-@pytest.mark.parametrize("kernels", KERNELS)
-def test_layers_without_a_rule_are_named(kernels: RuntimeName) -> None:
+def test_layers_without_a_rule_are_named() -> None:
     torch.manual_seed(0)
-    x = torch.randn(2, 3, 12, 12)
-    network, plan = planned(Net(), x, load_preset("int8"))
-    plan = replace(plan, scheme=replace(plan.scheme, arithmetic=kernels))
-    reasons = {layer.name: difference_to_runtime(plan, layer) for layer in network.graph.layers}
-    named = {name: reason for name, reason in reasons.items() if reason is not None}
-    assert named == {
-        "leaky_relu": "no rule is known for leaky_relu",
-        "concat": "no rule is known for cat",
-        "sigmoid": "no rule is known for sigmoid",
-    }
+    x = torch.randn(2, 3, 6, 6)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.Hardsigmoid(), nn.PReLU(4), nn.Sigmoid())
+    network, plan = planned(net, x, load_preset("int8"))
+    file = write_lite(network, plan, Batch((x,)))
+    for kernels in KERNELS:
+        under = replace(plan, scheme=replace(plan.scheme, arithmetic=kernels))
+        reasons = {layer.name: difference_to_runtime(under, layer) for layer in network.graph.layers}
+        named = {name: reason for name, reason in reasons.items() if reason is not None}
+        assert named == {
+            "1": "no rule is known for group_norm",
+            "2": "no rule is known for hardsigmoid",
+            "3": "no rule is known for prelu",
+        }
+        theirs, ours = Exposed(file, kernels).run(x), simulated(network, plan, x, kernels)
+        assert all(abs(ours[name] - theirs[name]).max() <= 1 for name in ours)  # as they are computed in float
 
 
 def test_a_bias_that_wraps_does_so_in_every_kernel() -> None:

@@ -36,14 +36,56 @@ def _two(kind: str, *, swapped: bool = False) -> Write:
     return write
 
 
-def _in_float(kind: str) -> Write:
-    """Integer kernels do not know the operation."""
-    write_two = _two(kind)
+def _quotient(call: Call) -> Held:
+    """By a number: times its reciprocal, which has an integer kernel; else in float."""
+    other = call.get("other")
+    if call.get("rounding_mode") is not None:
+        raise call.error("that rounds is not written")
+    if not isinstance(other, Held) and not call.is_float:
+        x = call.held("self")
+        number = 1.0 / float(other)
+        factor = call.build.operand(
+            f"{call.name}/{number:g}", np.asarray(number, np.float32), x.order, number_quantizer(number)
+        )
+        return call.finished("MUL", [x.place, factor.place], x.order)
+    held = [value for value in (call.get("self"), other) if isinstance(value, Held)]
+    order: Order = "last" if any(one.order == "last" and len(call.build.shape(one)) == 4 for one in held) else "plain"
+    first, second = (_operand(call, key, order, is_float=True) for key in ("self", "other"))
+    made = call.build.value(f"{call.name}/float", _file_shape(call, order), order, None)
+    call.build.operator("DIV", [first.place, second.place], [made.place], fusedActivationFunction=0)
+    return made if call.ending.clamp is None else call.clamped(made)
 
-    def write(call: Call) -> Held | list[Held]:
-        if not call.is_float:
-            raise call.error("has no integer kernel; leave it in float")
-        return write_two(call)
+
+def _file_shape(call: Call, order: Order) -> tuple[int, ...]:
+    shape = call.shape()
+    return call.image(shape) if order == "last" and len(shape) == 4 else shape
+
+
+def _one_in_float(kind: str) -> Write:
+    """A function of each element that is computed in float."""
+
+    def write(call: Call) -> Held:
+        x = call.build.in_float(call.held("self"))
+        made = call.build.value(f"{call.name}/float", call.build.shape(x), x.order, None)
+        call.build.operator(kind, [x.place], [made.place])
+        return made if call.ending.clamp is None else call.clamped(made)
+
+    return write
+
+
+def _compared(kind: str) -> Write:
+    """The larger or smaller of two values, at one scale, as kernels ask."""
+
+    def write(call: Call) -> Held:
+        held = [call.get(key) for key in ("self", "other")]
+        order: Order = "last" if any(isinstance(one, Held) and one.order == "last" for one in held) else "plain"
+        places = []
+        for number, key in enumerate(("self", "other")):
+            value = _operand(call, key, order, is_float=call.is_float)
+            if not call.is_float and call.ending.quantizer is not None:
+                value = call.build.requantized(value, call.ending.quantizer, f"{call.name}/part {number + 1}")
+            places.append(value.place)
+        return call.closed(kind, places, order)
 
     return write
 
@@ -69,6 +111,16 @@ OPERATORS: Mapping[str, Write] = {
     "sub": _two("SUB"),
     "rsub": _two("SUB", swapped=True),
     "mul": _two("MUL"),
-    "div": _in_float("DIV"),
+    "div": _quotient,
+    "maximum": _compared("MAXIMUM"),
+    "minimum": _compared("MINIMUM"),
+    "exp": _one_in_float("EXP"),
+    "log": _one_in_float("LOG"),
+    "sqrt": _one_in_float("SQRT"),
+    "rsqrt": _one_in_float("RSQRT"),
+    "abs": _one_in_float("ABS"),
+    "neg": _one_in_float("NEG"),
+    "sin": _one_in_float("SIN"),
+    "cos": _one_in_float("COS"),
     "cat": _concat,
 }

@@ -63,6 +63,41 @@ def _conv(call: Call) -> Held:
     return call.finished("CONV_2D", [x.place, weight, bias], **options)
 
 
+def _transposed(call: Call) -> Held:
+    """With borders that are none of the two kinds, everything is computed, and the middle cut out."""
+    stride, dilation = pair(call.get("stride", 1)), pair(call.get("dilation", 1))
+    if len(call.shape()) != 4 or int(call.get("groups", 1)) != 1 or dilation != [1, 1]:
+        raise call.error("in groups, with a dilation or over other axes than two is not written")
+    x = call.build.in_order(call.held("input"), "last")
+    sizes, wanted = call.shape("input")[2:], call.image(call.shape())
+    window, pads = call.shape("weight")[2:], pair(call.get("padding", 0))
+    whole = [(n - 1) * step + k for n, step, k in zip(sizes, stride, window, strict=True)]
+    if any(begin + size > all_ for begin, size, all_ in zip(pads, wanted[1:3], whole, strict=True)):
+        raise call.error("whose output reaches beyond its windows is not written")
+    weight, bias = call.weights((1, 2, 3, 0), 0)
+    fits = all(
+        total - size == 2 * begin and -(-size // step) == n
+        for total, size, begin, step, n in zip(whole, wanted[1:3], pads, stride, sizes, strict=True)
+    )
+    is_whole = list(wanted[1:3]) == whole
+    shape = wanted if fits or is_whole else (wanted[0], *whole, wanted[3])
+    kind = SAME if fits and not is_whole else VALID
+    made = call.result(shape, "last", "" if shape == wanted else "/whole")
+    inputs = [call.build.sizes(shape), weight, x.place, bias]
+    options = {"padding": kind, "strideH": stride[0], "strideW": stride[1]}
+    call.build.operator("TRANSPOSE_CONV", inputs, [made.place], **options)
+    if shape != wanted:
+        ends = [[0, *pads, 0], [shape[0], *(p + n for p, n in zip(pads, wanted[1:3], strict=True)), shape[3]], [1] * 4]
+        cut = call.build.value(call.name, wanted, "last", made.quantizer)
+        places = [call.build.sizes(numbers) for numbers in ends]
+        call.build.operator("STRIDED_SLICE", [made.place, *places], [cut.place])
+        made = cut
+    bounds = call.ending.clamp
+    if bounds is None or (made.quantizer is not None and made.quantizer.covers(bounds)):
+        return made
+    return call.clamped(made)
+
+
 def _linear(call: Call) -> Held:
     x = call.build.in_order(call.held("input"), "plain")
     weight, bias = call.weights((0, 1), 0)
@@ -70,4 +105,9 @@ def _linear(call: Call) -> Held:
     return call.finished("FULLY_CONNECTED", [x.place, weight, bias], "plain", keepNumDims=keeps)
 
 
-OPERATORS: Mapping[str, Write] = {"conv2d": _conv, "convolution": _conv, "linear": _linear}
+OPERATORS: Mapping[str, Write] = {
+    "conv2d": _conv,
+    "convolution": _conv,
+    "linear": _linear,
+    "conv_transpose2d": _transposed,
+}

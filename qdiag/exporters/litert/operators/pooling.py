@@ -71,7 +71,7 @@ def _largest(call: Call) -> Held | list[Held]:
 def _lowest_border(call: Call, x: Held) -> Held:
     """The border that was just added, of the lowest number in place of 0."""
     made = call.build.operators.pop()
-    low = -128 if x.quantizer is not None else np.finfo(np.float32).min
+    low = x.quantizer.quant_min if x.quantizer is not None else np.finfo(np.float32).min
     tensor = call.build.tensors[x.place]
     data = np.asarray([low], tensor.dtype)
     fill = call.build.tensor("lowest", (1,), tensor.dtype, data, tensor.quantization)

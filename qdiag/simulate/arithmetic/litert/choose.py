@@ -4,38 +4,66 @@ from collections.abc import Mapping
 
 from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.numerics.quantizers.affine import Affine
+from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.numerics.quantizers.in_turn import InTurn
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.integers import is_byte
 from qdiag.simulate.arithmetic.litert.elementwise import Product, Sum
 from qdiag.simulate.arithmetic.litert.pooling import MEANS, Mean
-from qdiag.simulate.arithmetic.litert.products import weighted_sums
-from qdiag.simulate.arithmetic.litert.rule import Kernels, Rule
+from qdiag.simulate.arithmetic.litert.products import ActivationProduct, weighted_sums
+from qdiag.simulate.arithmetic.litert.requantized import Concat, KernelsInTurn, Larger
+from qdiag.simulate.arithmetic.litert.resize import LinearResize
+from qdiag.simulate.arithmetic.litert.rule import LOWEST, Kernels, Rule, lowest_of
+from qdiag.simulate.arithmetic.litert.softmax import Softmax
+from qdiag.simulate.arithmetic.litert.tables import CLAMPS, TABLES, Clamp, Table
 from qdiag.simulate.arithmetic.operands import operands_under
 
-RULES: Mapping[str, type[Rule]] = {"add": Sum, "sub": Sum, "mul": Product, **dict.fromkeys(MEANS, Mean)}
+RULES: Mapping[str, type[Rule]] = {
+    **dict.fromkeys(("add", "sub", "rsub"), Sum),
+    **dict.fromkeys(("mul", "div"), Product),
+    **dict.fromkeys(("maximum", "minimum"), Larger),
+    **dict.fromkeys(MEANS, Mean),
+    **dict.fromkeys(("matmul", "bmm"), ActivationProduct),
+    **dict.fromkeys(("softmax", "_softmax"), Softmax),
+    **dict.fromkeys(TABLES, Table),
+    **dict.fromkeys(CLAMPS, Clamp),
+    "upsample_bilinear2d": LinearResize,
+    **dict.fromkeys(("cat", "concat"), Concat),
+}
 """By operation."""
-_WITH_WEIGHTS = ("conv", "linear")
+_STORED = (Mean, LinearResize)
+"""Rules in which the integers of the file count, whether they are signed or not."""
+_WITH_WEIGHTS = ("conv", "conv_transpose", "linear")
 
 
 def litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Rule | None:
     """How kernels of LiteRT compute a layer; None where no rule is known."""
     own = plan.layers[layer.name]
-    output = own.output
+    output = own.output.before[0] if isinstance(own.output, InTurn) else own.output
     if own.skip_reason is not None or not isinstance(output, Affine) or not is_byte(output):
         return None
     operands = operands_under(plan, layer)
     if layer.kind in _WITH_WEIGHTS:
         return weighted_sums(kernels, plan, layer, operands, output)
     rule = RULES.get(layer.ops[0] if layer.ops else layer.kind)
-    return rule(kernels, operands, output) if rule is not None else None
+    if rule is None or not all(isinstance(one, Affine) and is_byte(one) for one in operands.by_node.values()):
+        return None
+    lowest = lowest_of(plan) if rule in _STORED else LOWEST
+    if rule is ActivationProduct and not lowest_of(plan):
+        return None
+    return rule(kernels, operands, output, lowest)
+
+
+def closing_of_litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Quantizer | None:
+    """The quantizer of its output: where there are several, all but the first round as QUANTIZE does."""
+    output = plan.layers[layer.name].output
+    return KernelsInTurn.like(output, kernels) if isinstance(output, InTurn) else output
 
 
 def difference_to_litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> str | None:
     """Why the integers of a layer may differ; None where they are those of the runtime."""
     own = plan.layers[layer.name]
     if layer.kind in (INPUT, OUTPUT) or own.is_left_out or litert(kernels, plan, layer) is not None:
-        return None
-    if layer.kind == "concat" and _has_one_quantizer(plan, layer):
         return None
     if own.float_reason is not None:
         return "it computes in float"
@@ -46,10 +74,3 @@ def difference_to_litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> str
     if layer.kind in _WITH_WEIGHTS:
         return "its input, its weight or its bias is not in integers of int8 kernels"
     return f"no rule is known for {layer.ops[0] if layer.ops else layer.kind}"
-
-
-def _has_one_quantizer(plan: QuantPlan, layer: Layer) -> bool:
-    """What is joined is at the scale of the whole, as kernels ask."""
-    output = plan.layers[layer.name].output
-    sources = [plan.layers[name].output for name in layer.inputs]
-    return output is not None and all(one is not None and one.key == output.key for one in sources)

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from qdiag.capture.ops import operation_name
-from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.integers import integers
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
 from qdiag.simulate.arithmetic.litert.rule import Rule, number, scaled, scaled_in_float
 
@@ -28,25 +26,27 @@ class Sum(Rule):
     name: ClassVar[str] = "sum"
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        left, right = self.quantizer(op, 0), self.quantizer(op, 1)
+        left, right = self.operand(op, args, 0), self.operand(op, args, 1)
         if left is None or right is None or kwargs.get("alpha", 1) != 1 or len(args) != 2:
             return None
-        x, y = integers(args[0], left).to(torch.int64), integers(args[1], right).to(torch.int64)
-        if operation_name(op.node) == "sub":
-            y = -y
+        name = operation_name(op.node)
+        x, y = left[0].to(torch.int64), right[0].to(torch.int64)
+        if name in ("sub", "rsub"):
+            x, y = (x, -y) if name == "sub" else (-x, y)
+        scales = (left[1], right[1])
         if self.kernels == "xnnpack":
-            return self._shifted(x, y, left, right)
-        scales = left.scale.cpu().double(), right.scale.cpu().double()
-        twice = 2.0 * max(scales)
+            return self._shifted(x, y, scales)
+        real = [scale.double() for scale in scales]
+        twice = 2.0 * max(real)
         a, b = (
             twice_rounded(values << _SHIFT, Multiplier.of(scale / twice).to(values.device))
-            for values, scale in zip((x, y), scales, strict=True)
+            for values, scale in zip((x, y), real, strict=True)
         )
         by = Multiplier.of(twice / ((1 << _SHIFT) * self.output.scale.cpu().double()))
         return scaled(a + b, by, twice_rounded, self.output)
 
-    def _shifted(self, x: Tensor, y: Tensor, left: Affine, right: Affine) -> Tensor:
-        ratios = [number(one.scale) / number(self.output.scale) for one in (left, right)]
+    def _shifted(self, x: Tensor, y: Tensor, scales: tuple[Tensor, Tensor]) -> Tensor:
+        ratios = [number(scale) / number(self.output.scale) for scale in scales]
         exponent = int(torch.frexp(torch.maximum(*ratios)).exponent) - 1
         shift = _SHIFT - exponent
         a, b = (int(torch.round(torch.ldexp(ratio.double(), torch.tensor(shift)))) for ratio in ratios)
@@ -56,17 +56,24 @@ class Sum(Rule):
 
 @dataclass(frozen=True, eq=False)
 class Product(Rule):
-    """MUL: `q_y = M(s_a s_b / s_y) (q_a - z_a)(q_b - z_b) + z_y`, twice rounded; XNNPACK: by one float32 number."""
+    """MUL: `q_y = M(s_a s_b / s_y) (q_a - z_a)(q_b - z_b) + z_y`, twice rounded; XNNPACK: by one float32 number.
+
+    Dividing by a number is multiplying with its reciprocal.
+    """
 
     name: ClassVar[str] = "product"
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        left, right = self.quantizer(op, 0), self.quantizer(op, 1)
+        if operation_name(op.node) == "div":
+            if len(args) != 2 or isinstance(args[1], Tensor) or not args[1]:
+                return None
+            args = (args[0], 1.0 / float(args[1]))
+        left, right = self.operand(op, args, 0), self.operand(op, args, 1)
         if left is None or right is None or len(args) != 2 or kwargs:
             return None
-        total = integers(args[0], left) * integers(args[1], right)
+        total = left[0] * right[0].to(left[0].device)
         if self.kernels == "xnnpack":
-            multiplier = number(left.scale) * number(right.scale) / number(self.output.scale)
+            multiplier = number(left[1]) * number(right[1]) / number(self.output.scale)
             return scaled_in_float(total, multiplier.to(total.device), self.output)
-        scales = left.scale.cpu().double() * right.scale.cpu().double()
+        scales = left[1].double() * right[1].double()
         return scaled(total, Multiplier.of(scales / self.output.scale.cpu().double()), twice_rounded, self.output)

@@ -78,3 +78,16 @@ def once_rounded(total: Tensor, by: Multiplier) -> Tensor:
     """The whole product, rounded once, halves up."""
     right = 31 - by.shift
     return (total * by.mantissa + (torch.ones_like(right) << (right - 1))) >> right
+
+
+def doubled_high(one: Tensor, other: Tensor | int) -> Tensor:
+    """The upper half of twice the product of two numbers of 31 bits, rounded to the nearest (int64)."""
+    product = one * other
+    return torch.div(product + torch.where(product >= 0, _HALF, 1 - _HALF), 1 << 31, rounding_mode="trunc")
+
+
+def shifted_down(x: Tensor, bits: Tensor | int) -> Tensor:
+    """`x / 2^bits`, halves away from 0 (int64)."""
+    bits = torch.as_tensor(bits)
+    mask = (torch.ones_like(bits) << bits) - 1
+    return (x >> bits) + ((x & mask) > (mask >> 1) + (x < 0).to(torch.int64)).to(torch.int64)

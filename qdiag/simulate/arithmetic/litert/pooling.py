@@ -1,4 +1,4 @@
-"""Means: MEAN over the positions of an image, and AVERAGE_POOL_2D."""
+"""Means: MEAN over axes, and AVERAGE_POOL_2D."""
 
 import math
 from dataclasses import dataclass
@@ -13,59 +13,61 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
+from qdiag.simulate.arithmetic.litert.requantized import requantized
 from qdiag.simulate.arithmetic.litert.rule import Rule, in_lanes, number, scaled, zero_point
 
 _GLOBAL = ("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
 MEANS = ("mean", "avg_pool2d", *_GLOBAL)
-"""Operations that are means of images."""
+"""Operations that are means."""
 _LANES = 16
 """Channels that the runtime's own kernel works on at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mean(Rule):
-    """Means over the positions of an image, and over windows of one scale.
+    """Means over axes, and over windows.
 
     Reference: `M(s_x / s_y)` shared by N, of `sum(q_x - z_x)`, twice rounded. The runtime's own kernel the same, but
-    for a mean that keeps its axes: `M(f32(s_x / f32(N s_y))) sum q_x + z_y - round(f32(f32(z_x s_x) / s_y))`. XNNPACK:
-    `round(f32(f32(sum(q_x - z_x) f32(f32(s_x / s_y) / N)) + z_y))`. Windows, everywhere: the sum of integers over their
-    count, halves away from 0.
+    for a mean over an image that keeps its axes: `M(f32(s_x / f32(N s_y))) sum q_x + z_y - round(f32(f32(z_x s_x) /
+    s_y))`. XNNPACK: `round(f32(f32(sum(q_x - z_x) f32(f32(s_x / s_y) / N)) + z_y))`. Windows, everywhere: the sum of
+    integers over their count, halves away from 0, quantized anew for an output at another scale.
     """
 
     name: ClassVar[str] = "mean"
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         source, name = self.quantizer(op, 0), operation_name(op.node)
-        if source is None or not isinstance(args[0], Tensor) or args[0].ndim != 4:
+        if source is None or not isinstance(args[0], Tensor) or kwargs.get("dtype") is not None:
             return None
         x = integers(args[0], source)
         if name == "avg_pool2d":
             return self._windows(x, source, args, kwargs)
-        if name in _GLOBAL and [int(size) for size in args[1]] == [1, 1]:
-            return self._whole(x, source, keeps=True)
-        axes = sorted(int(axis) % 4 for axis in args[1]) if name == "mean" and len(args) > 1 and args[1] else []
-        if axes != [2, 3] or kwargs.get("dtype") is not None:
-            return None
-        return self._whole(x, source, keeps=bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False)))
+        if name in _GLOBAL:
+            is_whole = x.ndim == 4 and [int(size) for size in args[1]] == [1, 1]
+            return self._over(x, source, (2, 3), keeps=True) if is_whole else None
+        given = args[1] if len(args) > 1 else kwargs.get("dim")
+        axes = tuple(sorted(int(axis) % x.ndim for axis in given)) if given else tuple(range(x.ndim))
+        keeps = bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
+        return self._over(x, source, axes, keeps=keeps)
 
-    def _whole(self, x: Tensor, source: Affine, *, keeps: bool) -> Tensor:
-        count = math.prod(x.shape[2:])
-        total = x.sum((2, 3), keepdim=keeps, dtype=torch.float64)
+    def _over(self, x: Tensor, source: Affine, axes: tuple[int, ...], *, keeps: bool) -> Tensor:
+        count = math.prod(x.shape[axis] for axis in axes)
+        total = x.sum(axes, keepdim=keeps, dtype=torch.float64)
         if self.kernels == "xnnpack":
             return self._in_float(total, source, count)
-        if self.kernels == "tflite" and keeps:
+        if self.kernels == "tflite" and keeps and x.ndim == 4 and axes == (2, 3):
             return self._with_bias(total, source, count)
         by = Multiplier.of(source.scale.cpu().double() / self.output.scale.cpu().double()).shared_by(count)
         return scaled(total, by, twice_rounded, self.output)
 
     def _in_float(self, total: Tensor, source: Affine, count: int) -> Tensor:
         multiplier = number(source.scale) / number(self.output.scale) / number(float(count))
-        zero = float(zero_point(self.output))
+        zero = float(zero_point(self.output, self.lowest))
         steps = total.float().mul_(multiplier.to(total.device)).add_(zero).round_().sub_(zero)
         return steps.mul_(float(self.output.scale))
 
     def _with_bias(self, total: Tensor, source: Affine, count: int) -> Tensor:
-        zero = zero_point(source)
+        zero = zero_point(source, self.lowest)
         moved = number(float(zero)) * number(source.scale) / number(self.output.scale)
         away = int(moved + 0.5 if moved > 0 else moved - 0.5)
         by = Multiplier.of((number(source.scale) / (number(float(count)) * number(self.output.scale))).double())
@@ -77,7 +79,7 @@ class Mean(Rule):
         """(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)."""
         given = (*args[1:], *(None,) * (6 - len(args[1:])))
         kernel, stride, padding, ceil, counts, divisor = given[:6]
-        if ceil or divisor is not None or kwargs or source.key != self.output.key:
+        if x.ndim != 4 or ceil or divisor is not None or kwargs:
             return None
         window: dict[str, Any] = {"kernel_size": kernel, "stride": stride or None, "padding": padding or 0}
         total = functional.avg_pool2d(x.double(), **window, divisor_override=1)
@@ -85,8 +87,9 @@ class Mean(Rule):
         size = math.prod(kernel if len(kernel) == 2 else kernel * 2)
         inside = functional.avg_pool2d(ones, **window, divisor_override=1)
         count = (torch.full_like(inside, size) if counts in (None, True) else inside).to(torch.int64)
-        zero = zero_point(source)
+        zero = zero_point(source, self.lowest)
         stored = torch.round(total).to(torch.int64) + zero * count
         half = torch.where(stored > 0, count // 2, -(count // 2))
         steps = torch.div(stored + half, count, rounding_mode="trunc") - zero
-        return steps.float().mul_(float(self.output.scale))
+        made = steps if source.key == self.output.key else requantized(steps, source, self.output, self.kernels)
+        return made.float().mul_(float(self.output.scale))

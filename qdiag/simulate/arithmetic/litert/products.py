@@ -1,9 +1,9 @@
-"""Sums of products: CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED."""
+"""Sums of products: CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED and BATCH_MATMUL."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import (
     along_channels,
+    exact_product,
     exact_sums,
     integers,
     is_byte,
@@ -27,13 +28,13 @@ from qdiag.simulate.arithmetic.litert.fixed_point import (
     rounded_up_twice,
     twice_rounded,
 )
-from qdiag.simulate.arithmetic.litert.rule import Kernels, Rule, in_lanes, number, scaled, scaled_in_float
+from qdiag.simulate.arithmetic.litert.rule import Kernels, Rule, in_lanes, lowest_of, number, scaled, scaled_in_float
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.saturating import Sums
 
 _INT32 = 32
 _LANES = 8
-"""Channels that the runtime's own kernel for depthwise convolutions works on at once."""
+"""Channels that the runtime's own kernels for depthwise and transposed convolutions work on at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class WeightedSums(Rule):
 
     Attributes:
         source, weight: quantizers of input and weight.
-        is_linear, is_depthwise: it is FULLY_CONNECTED, or DEPTHWISE_CONV_2D.
+        kind: its operator.
         accumulator_bits: of a narrower accumulator, which saturates.
     """
 
@@ -53,20 +54,19 @@ class WeightedSums(Rule):
 
     source: Affine = field(kw_only=True)
     weight: Affine = field(kw_only=True)
-    is_linear: bool = False
-    is_depthwise: bool = False
+    kind: Literal["conv", "depthwise", "transposed", "linear"] = "conv"
     accumulator_bits: int = _INT32
 
     @cached_property
     def key(self) -> Hashable:
         numbers = (self.source.key, self.weight.key, self.output.key)
-        return (self.kernels, self.name, *numbers, self.is_linear, self.is_depthwise, self.accumulator_bits)
+        return (self.kernels, self.name, *numbers, self.kind, self.lowest, self.accumulator_bits)
 
     @property
     def _scaled(self) -> Scaled:
         if self.kernels == "tflite":
-            return rounded_up_twice
-        return once_rounded if self.is_linear else twice_rounded
+            return twice_rounded if self.kind == "depthwise" else rounded_up_twice
+        return once_rounded if self.kind == "linear" else twice_rounded
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         if op.weights is None or op.weights.integers is None:
@@ -78,7 +78,7 @@ class WeightedSums(Rule):
         scales = self.source.scale.cpu().double() * self.weight.scale.cpu().double()
         by = Multiplier.of(scales / self.output.scale.cpu().double())
         channels = Multiplier(along_channels(by.mantissa, total, op), along_channels(by.shift, total, op))
-        if self.kernels == "tflite" and self.is_depthwise:
+        if self.kernels == "tflite" and self.kind in ("depthwise", "transposed") and self.lowest:
             return in_lanes(total, channels, _LANES, self.output)
         return scaled(total, channels, self._scaled, self.output)
 
@@ -101,12 +101,33 @@ class WeightedSums(Rule):
         return wrapped(total.double(), _INT32)
 
 
+@dataclass(frozen=True, eq=False)
+class ActivationProduct(Rule):
+    """BATCH_MATMUL of two activations: `M(s_x s_y' / s_y)`, twice rounded; XNNPACK: by one float32 number."""
+
+    name: ClassVar[str] = "activation_product"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        left, right = self.quantizer(op, 0), self.quantizer(op, 1)
+        if left is None or right is None or len(args) != 2 or kwargs:
+            return None
+        x, y = integers(args[0], left), integers(args[1], right)
+        total = exact_product(x, y, op, x.shape[-1] * magnitude(left) * magnitude(right))
+        if self.kernels == "xnnpack":
+            multiplier = number(left.scale) * number(right.scale) / number(self.output.scale)
+            return scaled_in_float(total, multiplier.to(total.device), self.output)
+        scales = left.scale.cpu().double() * right.scale.cpu().double()
+        return scaled(total, Multiplier.of(scales / self.output.scale.cpu().double()), twice_rounded, self.output)
+
+
 def weighted_sums(
     kernels: Kernels, plan: QuantPlan, layer: Layer, operands: Operands, output: Affine
 ) -> WeightedSums | None:
     """The rule of a layer with weights; None where LiteRT has no integer kernel for it."""
     found, own = plan.integer_operands(layer), plan.layers[layer.name]
     if found is None or own.source is not None or not all(map(is_byte, found)):
+        return None
+    if layer.kind == "conv_transpose" and layer.groups > 1:
         return None
     has_bias = layer.bias is not None or own.bias_shift is not None
     if has_bias and (own.bias or plan.scheme.bias_of(layer.name)) != "int32":
@@ -115,7 +136,15 @@ def weighted_sums(
         *(kernels, operands, output),
         source=found[0],
         weight=found[1],
-        is_linear=layer.kind == "linear",
-        is_depthwise=layer.is_depthwise,
+        lowest=lowest_of(plan),
+        kind=_kind(layer),
         accumulator_bits=min(plan.scheme.accumulator_bits, _INT32),
     )
+
+
+def _kind(layer: Layer) -> Literal["conv", "depthwise", "transposed", "linear"]:
+    if layer.kind == "conv_transpose":
+        return "transposed"
+    if layer.kind == "linear":
+        return "linear"
+    return "depthwise" if layer.is_depthwise else "conv"

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 
 from qdiag.numerics.quantizers.affine import Affine
+from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.integers import is_byte, pieces
+from qdiag.simulate.arithmetic.integers import integers, is_byte, pieces
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, Scaled, rounded_up_twice, twice_rounded
 from qdiag.simulate.arithmetic.operands import Operands
 
 Kernels = Literal["tflite-ref", "tflite", "xnnpack"]
 LOWEST = -128
-"""Of the integers of a LiteRT file; those of uint8 lie 128 higher, and nothing else is different."""
+"""Of the integers of a LiteRT file of int8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Rule:
 
     Attributes:
         kernels: whose. operands: quantizers of what it reads. output: that of what it gives.
+        lowest: integer of bytes in the file, -128 or 0.
     """
 
     name: ClassVar[str]
@@ -33,10 +35,11 @@ class Rule:
     kernels: Kernels
     operands: Operands
     output: Affine
+    lowest: int = LOWEST
 
     @cached_property
     def key(self) -> Hashable:
-        return (self.kernels, self.name, self.operands.key, self.output.key)
+        return (self.kernels, self.name, self.operands.key, self.output.key, self.lowest)
 
     def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """See `Arithmetic`; in float where the operation is no one that the rule knows."""
@@ -52,10 +55,30 @@ class Rule:
         found = self.operands.of(op.node.args[place]) if place < len(op.node.args) else None
         return found if isinstance(found, Affine) and is_byte(found) else None
 
+    def operand(self, op: LayerOp, args: tuple[Any, ...], place: int) -> tuple[Tensor, Tensor] | None:
+        """Integers less their zero point (float32) and their scale; None for what has none.
 
-def zero_point(quantizer: Affine) -> int:
+        A number is an integer of plus or minus one step, whose scale is the number, as exported files have it.
+        """
+        value = args[place] if place < len(args) else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            sign = float(value > 0) - float(value < 0)
+            return torch.tensor(sign), number(abs(float(value)) or 1.0)
+        quantizer = self.quantizer(op, place)
+        return None if quantizer is None else (integers(args[place], quantizer), quantizer.scale.cpu())
+
+
+def lowest_of(plan: QuantPlan) -> int:
+    """0 where a weight has a zero point, which kernels of int8 do not know, so that the file is one of uint8."""
+    weights = (layer.weight for layer in plan.layers.values())
+    return (
+        0 if any(isinstance(one, Affine) and is_byte(one) and bool(one.zero_point.any()) for one in weights) else LOWEST
+    )
+
+
+def zero_point(quantizer: Affine, lowest: int = LOWEST) -> int:
     """As the file has it."""
-    return int(quantizer.zero_point) - quantizer.quant_min + LOWEST
+    return int(quantizer.zero_point) - quantizer.quant_min + lowest
 
 
 def number(value: float | Tensor) -> Tensor:

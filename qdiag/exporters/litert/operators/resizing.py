@@ -1,0 +1,36 @@
+"""Images of another size; integers stay at the quantizer of what is resized, as kernels ask."""
+
+from collections.abc import Mapping
+
+from qdiag.exporters.litert.build import Held
+from qdiag.exporters.litert.call import Call, Write
+
+
+def _resized(call: Call, kind: str, **options: bool) -> Held:
+    shape = call.shape()
+    x = call.build.in_order(call.held("self" if call.get("self") is not None else "input"), "last")
+    if len(shape) != 4 or x.order != "last":
+        raise call.error("of other values than images is not written")
+    result = call.build.value(call.name, call.image(shape), "last", x.quantizer)
+    call.build.operator(kind, [x.place, call.build.sizes(shape[2:])], [result.place], **options)
+    return call.clamped(result) if call.ending.clamp is not None else result
+
+
+def _bilinear(call: Call) -> Held:
+    corners = bool(call.get("align_corners", False))
+    return _resized(call, "RESIZE_BILINEAR", alignCorners=corners, halfPixelCenters=not corners)
+
+
+def _nearest(call: Call) -> Held:
+    return _resized(call, "RESIZE_NEAREST_NEIGHBOR", alignCorners=False, halfPixelCenters=False)
+
+
+def _nearest_exact(call: Call) -> Held:
+    return _resized(call, "RESIZE_NEAREST_NEIGHBOR", alignCorners=False, halfPixelCenters=True)
+
+
+OPERATORS: Mapping[str, Write] = {
+    "upsample_bilinear2d": _bilinear,
+    "upsample_nearest2d": _nearest,
+    "_upsample_nearest_exact2d": _nearest_exact,
+}
