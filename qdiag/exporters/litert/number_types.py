@@ -12,7 +12,6 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
 
-INT8 = np.int8
 ActivationType = Literal["int8", "uint8"]
 """What bytes are in a file; wider tensors are int16."""
 _LOW, _HIGH = -128, 127

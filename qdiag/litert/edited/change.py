@@ -1,6 +1,6 @@
 """What becomes of tensors of a file, in the layout of the file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +8,12 @@ import numpy as np
 
 from qdiag.errors import WriteError
 from qdiag.integer_file import TensorEdit
+from qdiag.litert.edited.kernels import FIXED, JOINING
 from qdiag.litert.model import Array, LiteGraph, LiteQuantization, LiteTensor
 from qdiag.litert.rewrite import laid_out
 from qdiag.litert.writer import Laid, Writer
 from qdiag.numerics.quantizers.affine import Affine
 
-JOINING = ("CONCATENATION", "PACK", "MAXIMUM", "MINIMUM")
-"""Operators whose kernels ask for one scale of all that they read and give."""
 _DEQUANTIZED, _INTEGERS = "/dequantized", "/integers"
 _OTHER_FILE = "the file is another one by now"
 
@@ -114,16 +113,6 @@ def _fixed_kind(graph: LiteGraph, place: int) -> bool:
 def _is_joined(graph: LiteGraph, place: int) -> bool:
     readers = [one.kind for one in graph.operators if place in one.inputs]
     return bool(readers) and all(kind in JOINING for kind in readers)
-
-
-FIXED: Mapping[str, tuple[float, int]] = {
-    "LOGISTIC": (2.0**-8, -128),
-    "SOFTMAX": (2.0**-8, -128),
-    "TANH": (2.0**-7, 0),
-    "L2_NORMALIZATION": (2.0**-7, 0),
-    "LOG_SOFTMAX": (2.0**-4, 127),
-}
-"""Scale and zero point of what kernels give in int8; in int16, those of the first three give 2^-15 and 0."""
 
 
 def _output(tensor: LiteTensor, place: int, quantizer: Affine | None) -> TensorChange:

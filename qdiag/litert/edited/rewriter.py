@@ -5,26 +5,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from qdiag.litert.edited.change import FIXED, JOINING, TensorChange
+from qdiag.litert.edited.change import TensorChange
+from qdiag.litert.edited.kernels import FIXED, JOINING, SAME_SCALE, WITH_BIAS, WITH_INT16
 from qdiag.litert.edited.tensors import Tensors
 from qdiag.litert.model import LiteQuantization
 
-_SAME_SCALE = (
-    *("RESHAPE", "TRANSPOSE", "PAD", "PADV2", "MIRROR_PAD", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "SQUEEZE"),
-    *("EXPAND_DIMS", "UNPACK", "GATHER", "TILE", "BROADCAST_TO", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE"),
-    *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "REDUCE_MAX", "REDUCE_MIN"),
-)
-"""Operators whose kernels ask for one scale of what they read and what they give."""
-_WITH_INT16 = (
-    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL", "ADD"),
-    *("SUB", "MUL", "MEAN"),
-    *("LOGISTIC", "TANH", "SOFTMAX", "RELU", "RELU6", "LEAKY_RELU", "CONCATENATION", "MAXIMUM", "MINIMUM"),
-    *("RESHAPE", "TRANSPOSE", "PAD", "PADV2", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "EXPAND_DIMS"),
-    *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "PACK", "UNPACK"),
-)
-"""Operators that have a kernel for int16."""
-_WITH_BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
-"""Where the bias stands."""
 Instead: TypeAlias = Callable[[int], int]
 """The place of another tensor in place of one."""
 _FINER = 128
@@ -125,8 +110,8 @@ class Rewriter:
     def _in_int16(self, operator: Any, kind: str) -> None:
         """Inputs of int8 as the same numbers in int16, and outputs of int8 rounded behind the operator."""
         constants = [int(p) for p in operator.inputs if p >= 0 and self._tensors.is_constant(int(p))]
-        has_weight = kind in _WITH_BIAS
-        if kind not in _WITH_INT16 or (has_weight and any(map(self._tensors.has_zero_point, constants))):
+        has_weight = kind in WITH_BIAS
+        if kind not in WITH_INT16 or (has_weight and any(map(self._tensors.has_zero_point, constants))):
             self._in_float(operator)
             return
         inputs = []
@@ -135,7 +120,7 @@ class Rewriter:
             if place >= 0 and not is_weight and self._tensors.storage(place) == "int":
                 place = self._once("int16", place, lambda p: self._converted("QUANTIZE", p, self._wide(p, 1)))
             inputs.append(place)
-        bias = _WITH_BIAS.get(kind)
+        bias = WITH_BIAS.get(kind)
         if bias is not None and len(inputs) > bias and inputs[bias] >= 0:
             data = 2 if kind == "TRANSPOSE_CONV" else 0
             inputs[bias] = self._tensors.bias_for(inputs[bias], inputs[data], inputs[1], np.int64)
@@ -161,7 +146,7 @@ class Rewriter:
             target = outputs[0]
             inputs = [p if self._fits(p, target) else self._requantized(p, target) for p in inputs]
             self._given(operator, inputs, lambda p: p)
-        elif kind in _SAME_SCALE:
+        elif kind in SAME_SCALE:
             source = next(p for p in inputs if self._tensors.storage(p) in ("int", "wide"))
             self._given(
                 operator,
