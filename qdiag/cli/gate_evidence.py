@@ -77,12 +77,18 @@ def measure_evidence(
         raise LoadError("no such file or folder", at=model.model, hint=_HINT)
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+        from qdiag.pipeline.estimate import estimate
         from qdiag.pipeline.sqnr import measure_experiment
+        from qdiag.simulate.session import PAIRED
 
         experiment = open_experiment(session, model, data, scheme, task)
         if causes_for is None:
+            session.expect_passes(experiment.case, {"simulate": PAIRED})
             return GateEvidence(model.model, measure_experiment(session, experiment))
         options = DiagnoseOptions(with_sensitivity=False, with_bits=False, words=causes_for)
+        if not run.quiet:
+            with session.watch.told("estimate the time"):
+                session.expect(estimate(session, experiment.case, options).harmed)
         return _of_diagnosis(model.model, diagnose_experiment(session, experiment, options))
 
 

@@ -27,7 +27,7 @@ from qdiag.simulate.branches.records import block_record, endings
 from qdiag.simulate.branches.values import watch_blocks
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_program
-from qdiag.simulate.session import Session
+from qdiag.simulate.session import PAIRED, Session
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.simulate.task.scoring import recovery
@@ -95,6 +95,8 @@ def measure_branches(
     case = experiment.case
     fused = fuse_experiment(session, experiment)
     after_case = fused.case
+    of_fused = {} if after_case is None else {"measure after": PAIRED, "float outputs": 2.0, "repairs": 30.0}
+    session.expect_passes(case, {"branches": 2.0, "measure before": PAIRED, **of_fused})
     with session.watch.stage("branches"):
         records = fused_records(session, case, fused)
     with session.watch.stage("measure before"):

@@ -122,6 +122,8 @@ def estimate(
         all_s = times.of(widths, _passes(case, widths))
         healthy["bits"] = all_s if options.is_exhaustive else times.of(_WIDTHS, _WIDTH_PASSES)
         harmed["bits"] = healthy["bits"]
+    if options.training is not None:
+        harmed["train"] = 60.0 * options.training.minutes
     open_ledger(session, case, options)
     ledger, is_known = session.passes.ledger, False
     if ledger is not None:

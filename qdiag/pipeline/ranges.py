@@ -43,6 +43,7 @@ def range_subject(
         program, network, capture = prepare(subject, (datasets.evaluation,), fold=fold, device=session.device)
         datasets = in_batches_of(datasets, capture.batch_size)
     named = with_names(scheme, network.graph)
+    session.expect({"observe": 1.0})  # as long as nothing is counted
     with session.watch.stage("observe"):
         seen = session.observe(network, datasets.evaluation, named, glance=False)
         plan = _plan(session, network, seen, named)

@@ -29,7 +29,7 @@ from qdiag.repairs.table import REPAIRS
 from qdiag.repairs.weights.reset_variance import without_channels
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
-from qdiag.simulate.session import Session
+from qdiag.simulate.session import PAIRED, Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
@@ -77,6 +77,8 @@ def repair_model(
     """
     check_written(options.repairs)
     experiment = begin(session, subject, datasets, scheme, request)
+    stages = {"repair": 2.5 * len(options.repairs), "measure before": PAIRED, "measure after": PAIRED + 1.0}
+    session.expect_passes(experiment.case, stages)
     audit = audited(audit_batchnorms(subject, program=experiment.case.program), options.threshold)
     probe = FloatProbe(subject, experiment.case.program, experiment.case.tasks, session.device)
     stored = experiment.capture.stored_ranges

@@ -94,6 +94,10 @@ class _Runner:
         return self.session.passes.finished("reproduce", EPOCHS, measure, batches=(), depends_on=key)
 
 
+def _stage(seed: int) -> str:
+    return f"seed {seed}"
+
+
 def run_experiment(
     session: Session, experiment: PaperExperiment, images: ImageSet, request: RunRequest
 ) -> Reproduction:
@@ -108,15 +112,23 @@ def run_experiment(
     started, runner = time.perf_counter(), _Runner(session, experiment, images, request)
     epochs = request.epochs
     if epochs is None:
-        epochs = runner.epochs(request.minutes) if request.minutes is not None else experiment.digit_epochs
+        with session.watch.told("try a few steps"):
+            epochs = runner.epochs(request.minutes) if request.minutes is not None else experiment.digit_epochs
     seeds, begun = list[SeedResult](), time.perf_counter()
-    for seed in range(request.first_seed, request.first_seed + request.seeds):
+    numbers = range(request.first_seed, request.first_seed + request.seeds)
+    if request.minutes is not None:
+        each_s = (60.0 * request.minutes - (begun - started)) / request.seeds
+        session.expect({_stage(seed): each_s for seed in numbers})
+    for seed in numbers:
         now = time.perf_counter()
         if seeds and request.minutes is not None:
             next_s = (now - begun) / len(seeds)
             if now - started + next_s > 60.0 * request.minutes:
                 break
-        seeds.append(runner.seed(seed, epochs))
+        with session.watch.told(_stage(seed)):
+            seeds.append(runner.seed(seed, epochs))
+        mean_s = (time.perf_counter() - begun) / len(seeds)
+        session.expect({_stage(other): mean_s for other in numbers[len(seeds) :]})
     run = RunInfo(
         images=_image_facts(images, request.first_seed),
         epochs=epochs,

@@ -29,6 +29,12 @@ from qdiag.simulate.task.score_cases import Effort, score_cases
 from qdiag.simulate.task.scoring import Scored
 from qdiag.simulate.task.tasks import Tasks
 
+PAIRED = 3.5
+"""Float passes that the figures of all layers take; with the five losses, see `WITH_LOSSES`."""
+WITH_LOSSES = 13.0
+_OBSERVED = 1.3
+"""Float passes that calibration takes."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -85,6 +91,12 @@ class Session:
         """What stages of the run will have taken at their end, for whoever shows how far it is."""
         if isinstance(self.progress, RunProgress):
             self.progress.expect(seconds)
+
+    def expect_passes(self, case: Case, passes: Mapping[str, float]) -> None:
+        """The same in float passes over the measured samples; that of the calibration tells how long one takes."""
+        observed_s = sum(stage.elapsed_s for stage in self.watch.stages if stage.stage == "calibrate")
+        per_sample_s = observed_s / _OBSERVED / max(case.calibration.sample_count, 1)
+        self.expect({stage: count * per_sample_s * case.measured.sample_count for stage, count in passes.items()})
 
     def observe(
         self, network: Network, batches: Batches, scheme: QuantScheme, *, glance: bool = True

@@ -53,6 +53,7 @@ class Training:
         state: where it is kept after each epoch; None keeps it nowhere.
         processes: those that train together. All judge, and what the first one found counts.
         until: of one process, the time of `time.perf_counter` beyond which no epoch but the first goes.
+        stage: of the run, which the training is; None where it is a part of another one.
     """
 
     session: Session
@@ -65,8 +66,10 @@ class Training:
     state: StateFile | None = None
     processes: Processes = ONE
     until: float = math.inf
+    stage: str | None = None
     _epochs: list[EpochRecord] = field(default_factory=list)
     _best: dict[str, Tensor] = field(default_factory=dict)
+    _resumed_count: int = 0
 
     def __post_init__(self) -> None:
         self._size = update_size(self.case, self.settings, self.processes)
@@ -181,6 +184,9 @@ class Training:
             seconds=time.perf_counter() - started,
         )
         self._epochs.append(self.processes.of_first(record))
+        if self.stage is not None and epoch:
+            seconds = [own.seconds for own in self._epochs[self._resumed_count :]]
+            self.session.expect({self.stage: sum(seconds) + (self.settings.epochs - epoch) * seconds[-1]})
         if best_of(self._epochs) == epoch:
             self._best = _copies(self._graph.state())
 
@@ -202,6 +208,7 @@ class Training:
             _restore(self._graph.state(), found.tensors)
         self._updates.optimizer.load_state_dict(found.optimizer)
         self._best, self._epochs = dict(found.best), list(found.epochs)
+        self._resumed_count = len(self._epochs)
         return True
 
 

@@ -1,7 +1,7 @@
 """Every command that measures says what it does: no sample is looked at outside a stage that is named and counted."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,24 @@ class Stage:
 
 @dataclass
 class Recorder:
-    """A progress that keeps its stages, and counts the samples that are looked at in each."""
+    """A progress that keeps its stages, and counts the samples that are looked at in each.
+
+    `entered` and `expected` are the stages of the whole run, those that were and those that were said to come.
+    """
 
     stages: list[Stage] = field(default_factory=list)
     current: Stage | None = None
+    entered: list[str] = field(default_factory=list)
+    expected: dict[str, float] = field(default_factory=dict)
+
+    def enter(self, stage: str) -> None:
+        self.entered.append(stage)
+
+    def leave(self) -> None:
+        assert self.entered
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        self.expected |= seconds
 
     def start(self, stage: str, total: int | None) -> None:
         assert self.current is None, f"{stage} begins within {self.current}"
@@ -100,6 +114,10 @@ def test_all_that_a_command_does_is_a_stage(
         assert stage.seen == (0 if name == "drawn inputs" else stage.total), stage
     first = ["capture", "draw inputs"] if name == "drawn inputs" else ["open the data", "capture"]
     assert [stage.name for stage in recorder.stages[:2]] == first
+    if name != "check":  # which takes seconds
+        assert recorder.expected
+        assert min(recorder.expected.values()) >= 0.0
+        assert {*recorder.expected} <= {*recorder.entered}, "a bar would wait for them forever"
     if name != "demo":
         assert_size_is_told(name, capsys.readouterr().out, json.loads(result(name, tmp_path).read_text("utf-8")))
 

@@ -90,8 +90,10 @@ def sqnr(
     resolved = scheme.resolved
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.sqnr import measure_experiment
+        from qdiag.simulate.session import PAIRED, WITH_LOSSES
 
         experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
+        session.expect_passes(experiment.case, {"simulate": WITH_LOSSES if losses else PAIRED})
         measurement = measure_experiment(session, experiment, with_losses=losses)
         if json is not None:
             from qdiag.writers.json.measurement import to_json

@@ -48,6 +48,7 @@ def export_experiment(
         raise ConfigError(
             "nothing would be quantized", at=experiment.case.scheme.name, hint="lower weights.bits or activations.bits"
         )
+    session.expect_passes(experiment.case, {"repair": 2.5 * len(repairs), "write": 1.0, "optimize": 0.5})
     with session.watch.stage("repair"), naming(experiment.datasets.evaluation):
         case, steps = repaired_case(session, experiment, repairs, float_bound=float_bound)
     with session.stage("write"), naming(experiment.datasets.calibration):

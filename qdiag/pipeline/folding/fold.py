@@ -55,6 +55,7 @@ def fold_network(session: Session, subject: Subject, datasets: Datasets, scheme:
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
     experiment = begin(session, subject, datasets, scheme)
+    session.expect_passes(experiment.case, {"fold": 0.5, "float outputs": 2.0, "clamps": 0.5})
     case = experiment.case
     with session.watch.stage("fold"), torch.no_grad():
         program = fold_computed(case.program)

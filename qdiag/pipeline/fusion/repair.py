@@ -20,7 +20,7 @@ from qdiag.pipeline.fusion.subject import changed_as_program, fused_as_network
 from qdiag.pipeline.repair import Changes, RepairOptions, repair_model
 from qdiag.pipeline.sqnr import measure_experiment
 from qdiag.repairs.weights.fuse_branches import NO_BLOCK
-from qdiag.simulate.session import Session
+from qdiag.simulate.session import PAIRED, Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
@@ -64,6 +64,7 @@ def fuse_and_repair(
     if subject.submodule is not None:
         raise ConfigError("a part of a network is not fused", at="`submodule`", hint="give the whole network")
     experiment = begin(session, subject, datasets, scheme, request)
+    session.expect_passes(experiment.case, {"repair": 4.0, "measure before": PAIRED, "measure after": PAIRED + 1.0})
     program = experiment.case.program
     with session.watch.stage("repair"), torch.no_grad():
         blocks = find_blocks(program)

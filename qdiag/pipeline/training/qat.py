@@ -24,7 +24,7 @@ from qdiag.pipeline.training.some_samples import EveryNth
 from qdiag.repairs.overlay import with_changes
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.fingerprints import Fingerprints, NoFingerprint
-from qdiag.simulate.session import Session
+from qdiag.simulate.session import PAIRED, Session
 from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.choice.choose import TaskRequest
 from qdiag.subject import Subject
@@ -40,6 +40,9 @@ Changes = Mapping[str, Tensor]
 
 _HELD_OUT = 10
 """Every so manieth training sample is not trained on: the best epoch is chosen by them."""
+_EPOCH = 5.5
+"""Float passes over the training samples that an epoch takes, before the first one tells: forward, back, and the float
+network, and the samples that are held out."""
 _SHARED_BELOW = 4 * _HELD_OUT
 """With fewer samples than this, the best epoch is chosen by those that are trained on."""
 
@@ -110,6 +113,13 @@ def train_model(
     if not options.processes.is_first:
         train_experiment(session, experiment, options, state)
         return None
+    share = experiment.case.calibration.sample_count / max(experiment.case.measured.sample_count, 1)
+    stages = {
+        "measure before": PAIRED,
+        "train": _EPOCH * options.settings.epochs * share,
+        "measure after": PAIRED + 1.0,
+    }
+    session.expect_passes(experiment.case, stages)
     with session.watch.stage("measure before"):
         before = measure_experiment(session.timed_anew(), experiment)
     trained = train_experiment(session, experiment, options, state)
@@ -167,7 +177,8 @@ def train_experiment(
         processes=options.processes,
         until=until,
     )
-    with session.watch.stage("train"), own_randomness(session.seed):
+    training.stage = "train"
+    with session.watch.stage(training.stage), own_randomness(session.seed):
         return training.run()
 
 

@@ -66,6 +66,7 @@ def verify_case(
         ConfigError: no integers can be compared. LoadError: the runtime does not take the file, or is not installed.
         DataError: the file does not take the data.
     """
+    session.expect_passes(case, {"optimize": 0.5, "verify": 6.0})
     deployed = form.open(content, source or "")
     with session.stage("optimize"):
         operations = deployed.operations()
