@@ -10,135 +10,183 @@ _LARGE, _COUNTED = 1e3, 1e9
 """Whole numbers between them are counts, which are written out."""
 
 TERMS = {
-    "accumulator": "width of the accumulator",
-    "accumulator_bits": "width of the accumulator",
-    "activation_memory": "memory of the activations, times what it was",
-    "axis": "axis along which the scales stand",
-    "batch_statistics": "BatchNorms that take the statistics of the batch",
-    "below_expected": "SQNR below what rounding of the output alone would give",
-    "beta_distance": "distance of the beta from the one that cancels the identity's mean, over that mean",
-    "bits_left": "bits that the median channel has left",
-    "branch_levels": "steps that the narrowest input spans",
-    "branch_sqnr": "SQNR of the narrower input at the step of the output",
-    "branches": "branches with a quantizer of their own",
-    "calibration_samples": "samples behind the ranges",
-    "changed_scales": "scales that are changed",
-    "channel_kurtosis": "largest kurtosis of a channel",
-    "channel_rounding": "SQNR that rounding alone leaves of the channels",
-    "channel_sqnr": "SQNR of the median channel",
-    "clipped_fraction": "share of the values that is clipped",
-    "clipped_span": "largest measured value beyond the range of the file, in percent of it",
-    "clipped_weights": "weights that are clipped",
-    "clipping_over_rounding": "noise of the quantizer over that of rounding alone",
-    "clipping_sqnr": "SQNR that clipping alone leaves",
-    "constant_channels": "share of the channels whose values all have one sign",
-    "dead_channels": "channels whose weights are next to nothing",
-    "extra_scales": "scales to store in addition",
-    "extra_weight_bytes": "memory of the wider weights in addition",
-    "float_biases": "biases to store in float",
-    "float_mac_fraction": "share of the multiplications that stays in float",
-    "function_sqnr": "SQNR behind the function with its inputs quantized alone",
-    "gain_over_median": "gain over that of the median live channel",
-    "identity_max": "largest weight of the identity",
-    "identity_over_others": "largest weight of the identity over the largest of all others",
-    "idle_inputs": "input channels that carry nothing and set the range",
-    "inflation": "variance of the sum over that of its branches together",
-    "input_overshoot": "inputs beyond the range of the file, in percent of it",
-    "input_used": "share of the range of the file that the inputs fill",
-    "integer_max_abs": "largest bias in steps of its integer",
-    "kurtosis": "kurtosis",
-    "largest": "largest value",
-    "largest_error": "largest error of a sum over the root mean square of the sums",
-    "largest_input_scale": "largest scale of an input channel",
-    "largest_output_scale": "largest scale of an output channel",
-    "largest_share": "share that the largest weight has of the sum of its channel",
-    "least_magnitude": "smallest mean size of a channel's weights, in percent of the median channel's",
-    "lobe_levels": "steps that the lobe below zero spans",
-    "local_below_expected": "local SQNR below what rounding of the output alone would give",
-    "local_sqnr": "local SQNR",
-    "loss_alone": "loss with this layer alone quantized",
-    "lost_by_function": "SQNR that the function loses",
-    "lost_by_reader": "SQNR that the layer behind it loses",
-    "mac_share": "share of the network's multiplications",
-    "margin": "local SQNR below the lowest of all other layers with weights",
-    "mask_value": "value that the mask gets",
-    "mean_over_median": "mean size of a channel's weights over their median size",
-    "mean_over_std": "mean of the sum over its standard deviation",
-    "mean_shift_fraction": "share of the noise power that is a constant shift of channels",
-    "median_channel_sqnr": "SQNR of the median channel",
-    "median_levels": "steps that the median of the output spans",
-    "narrowest_channel_sqnr": "lowest SQNR of a channel",
-    "nonfinite_in_float": "of them in the float network",
-    "nonfinite_values": "values that are NaN or infinite",
-    "one_sided_channels": "share of the channels of which nine weights in ten have one sign",
-    "other_misfit": "distance of the scales from those of the other axis",
-    "outlier_fraction": "share of the weights that are outliers",
-    "output_sqnr_alone": "SQNR of the weakest output with this layer alone quantized",
-    "overshoot": "measured values beyond the range of the calibration data, in percent of it",
-    "own_misfit": "distance of the scales from those of the channels",
-    "per_channel_gain": "SQNR that one scale per channel would gain",
-    "product_below": "local SQNR of the product below what its rounding alone would give",
-    "quantized_layers": "layers that are quantized",
-    "quantizers": "quantizers one after the other",
-    "raised_scales": "scales that are raised",
-    "range_over_bulk": "range over that of 99.8 % of the values",
-    "range_over_live": "largest weight of a dead channel over that of the live ones",
-    "range_over_others": "range over that of the other channels",
-    "range_over_scores": "range with the mask over that of the scores alone",
-    "range_over_step": "range over the step",
-    "range_ratio": "range of the widest input over that of the narrowest",
-    "range_shift": "distance of the range that is stored from that of the values, in percent of the wider one",
-    "reach": "measured values beyond the range of the calibration data, in percent of it",
-    "reader_sqnr": "SQNR of the layer that reads it, with that input quantized alone",
-    "rounding_sqnr": "SQNR that rounding alone leaves",
-    "same_sign": "share of the weights with the more frequent sign, in the median channel",
-    "saturated_fraction": "share of the values at the bound",
-    "saturation_sqnr": "SQNR of the sums that saturate",
-    "scale": "scale",
-    "score_levels": "steps that the scores span",
-    "setting_channels": "dead channels beyond every live one",
-    "share_of_loss": "share of the loss of the whole network",
-    "share_of_noise": "share of the noise power that the step of the bias makes",
-    "span_misfit": "distance of the width of the range from the span of the values",
-    "stored_overshoot": "measured values beyond the range that is stored, in percent of it",
-    "stored_used_range": "range of the measured values, in percent of the one that is stored",
-    "spread": "spread of the channels",
-    "spread_added": "spread of the sum's channels over that of its branches",
-    "step_over_needed": "step over the one that the values behind the ReLU need",
-    "step_over_scale": "step of the bias over that of the output",
-    "unused_levels": "share of the quantizer's range that no value uses",
-    "used_range": "range of the measured values, in percent of that of the calibration data",
-    "values_below_step": "share of the values within one step of zero",
-    "vanishing_fraction": "share of the channels with almost no levels",
-    "variance_over_eps": "variance over the eps of the BatchNorm",
-    "weight_bits_lost": "bits that the weights lose",
-    "weight_share": "share of all weights that this layer has",
-    "weight_sqnr": "SQNR with weights and bias quantized alone",
-    "weight_sqnr_below_gaussian": "SQNR of the weights below that of Gaussian ones",
-    "weight_overshoot": "weights beyond the range that is stored for them, in percent of it",
-    "weight_used_range": "range of the weights, in percent of the one that is stored for them",
-    "wide_activation_bytes": "memory of the wider activations in addition",
-    "wrapped_channels": "in which sums leave the accumulator and come out at its other end",
-    "zero_points": "zero points to store",
+    "accumulator": "the accumulator has {}",
+    "accumulator_bits": "the accumulator has {}",
+    "activation_memory": "the activations take {} the memory",
+    "axis": "the scales stand along axis {}",
+    "batch_statistics": "{} take the statistics of the batch",
+    "below_expected": "the SQNR is {} below what rounding of the output alone would give",
+    "beta_distance": "the beta is {} the identity's mean away from the one that cancels it",
+    "bits_left": "{} are left to the median channel",
+    "branch_levels": "the narrowest input spans {}",
+    "branch_sqnr": "the narrower input has an SQNR of {} at the step of the output",
+    "branches": "{} have a quantizer of their own",
+    "calibration_samples": "the ranges come from {}",
+    "changed_scales": "{} are changed",
+    "channel_kurtosis": "the largest kurtosis of a channel is {}",
+    "channel_rounding": "rounding alone leaves the channels an SQNR of {}",
+    "channel_sqnr": "the median channel has an SQNR of {}",
+    "clipped_fraction": "{} of the values are clipped",
+    "clipped_span": "the largest measured value lies beyond the range of the file by {} of it",
+    "clipped_weights": "{} are clipped",
+    "clipping_over_rounding": "the noise of the quantizer is {} that of rounding alone",
+    "clipping_sqnr": "clipping alone leaves an SQNR of {}",
+    "constant_channels": "all values of a channel have one sign in {} of the channels",
+    "dead_channels": "the weights of {} are next to nothing",
+    "extra_scales": "{} have to be stored in addition",
+    "extra_weight_bytes": "the wider weights take more memory, {}",
+    "float_biases": "{} are stored in float",
+    "float_mac_fraction": "{} of the multiplications stay in float",
+    "function_sqnr": "the SQNR behind the function, with its inputs alone quantized, is {}",
+    "gain_over_median": "the gain is {} that of the median live channel",
+    "identity_max": "the largest weight of the identity is {}",
+    "identity_over_others": "the largest weight of the identity is {} the largest of all others",
+    "idle_inputs": "{} carry nothing and set the range",
+    "inflation": "the variance of the sum is {} that of its branches together",
+    "input_overshoot": "inputs lie beyond the range of the file by {} of it",
+    "input_used": "the inputs fill {} of the range of the file",
+    "integer_max_abs": "the largest bias is {} of its integer",
+    "kurtosis": "the kurtosis is {}",
+    "largest": "the largest value is {}",
+    "largest_error": "the largest error of a sum is {} the root mean square of the sums",
+    "largest_input_scale": "the largest scale of an input channel is {}",
+    "largest_output_scale": "the largest scale of an output channel is {}",
+    "largest_share": "the largest weight has {} of the sum of its channel",
+    "least_magnitude": "the smallest mean size of a channel's weights is {} of that of the median channel",
+    "lobe_levels": "the part below zero spans {}",
+    "local_below_expected": "the local SQNR is {} below what rounding of the output alone would give",
+    "local_sqnr": "the local SQNR is {}",
+    "loss_alone": "with this layer alone quantized, the loss is {}",
+    "lost_by_function": "the function loses {} of SQNR",
+    "lost_by_reader": "the layer behind it loses {} of SQNR",
+    "mac_share": "the layer has {} of the network's multiplications",
+    "margin": "the local SQNR is {} below the lowest of all other layers with weights",
+    "mask_value": "the mask has the value {}",
+    "mean_over_median": "the mean size of a channel's weights is {} their median size",
+    "mean_over_std": "the mean of the sum is {} its standard deviation",
+    "mean_shift_fraction": "{} of the noise power are a constant shift of channels",
+    "median_channel_sqnr": "the median channel has an SQNR of {}",
+    "median_levels": "the median of the output spans {}",
+    "narrowest_channel_sqnr": "the lowest SQNR of a channel is {}",
+    "nonfinite_in_float": "{} of them are there in the float network too",
+    "nonfinite_values": "{} are NaN or infinite",
+    "one_sided_channels": "in {} of the channels, nine weights in ten have one sign",
+    "other_misfit": "the scales lie {} away from those of the other axis",
+    "outlier_fraction": "{} of the weights are outliers",
+    "output_sqnr_alone": "with this layer alone quantized, the weakest output has an SQNR of {}",
+    "overshoot": "measured values lie beyond the range of the calibration data by {} of it",
+    "own_misfit": "the scales lie {} away from those of the channels",
+    "per_channel_gain": "one scale per channel would gain {} of SQNR",
+    "product_below": "the local SQNR of the product is {} below what its rounding alone would give",
+    "quantized_layers": "{} are quantized",
+    "quantizers": "{} stand one after the other",
+    "raised_scales": "{} are raised",
+    "range_over_bulk": "the range is {} that of 99.8 % of the values",
+    "range_over_live": "the largest weight of a dead channel is {} the largest of the live ones",
+    "range_over_others": "the range is {} that of the other channels",
+    "range_over_scores": "the range with the mask is {} that of the scores alone",
+    "range_over_step": "the range is {} the step",
+    "range_ratio": "the range of the widest input is {} that of the narrowest",
+    "range_shift": "the stored range lies off that of the values by {} of the wider one",
+    "reach": "measured values lie beyond the range of the calibration data by {} of it",
+    "reader_sqnr": "the layer that reads it has an SQNR of {}, with that input alone quantized",
+    "rounding_sqnr": "rounding alone leaves an SQNR of {}",
+    "same_sign": "{} of the weights of the median channel have the same sign",
+    "saturated_fraction": "{} of the values lie at the bound",
+    "saturation_sqnr": "saturation alone leaves the sums an SQNR of {}",
+    "scale": "the scale is {}",
+    "score_levels": "the scores span {}",
+    "setting_channels": "{} lie beyond every live one",
+    "share_of_loss": "the layer has {} of the loss of the whole network",
+    "share_of_noise": "the step of the bias makes {} of the noise power",
+    "span_misfit": "the width of the range lies off the span of the values by {}",
+    "stored_overshoot": "measured values lie beyond the range that is stored by {} of it",
+    "stored_used_range": "the measured values fill {} of the range that is stored",
+    "spread": "the channels' ranges are spread over {}",
+    "spread_added": "the channels of the sum are spread {} as far as those of its branches",
+    "step_over_needed": "the step is {} the one that the values behind the ReLU need",
+    "step_over_scale": "the step of the bias is {} that of the output",
+    "unused_levels": "no value uses {} of the quantizer's range",
+    "used_range": "the measured values fill {} of the range of the calibration data",
+    "values_below_step": "{} of the values lie within one step of zero",
+    "vanishing_fraction": "{} of the channels have almost no levels",
+    "variance_over_eps": "the variance is {} the eps of the BatchNorm",
+    "weight_bits_lost": "the weights lose {}",
+    "weight_share": "the layer has {} of all weights",
+    "weight_sqnr": "with weights and bias alone quantized, the SQNR is {}",
+    "weight_sqnr_below_gaussian": "the SQNR of the weights is {} below that of Gaussian ones",
+    "weight_overshoot": "weights lie beyond the range that is stored for them by {} of it",
+    "weight_used_range": "the weights fill {} of the range that is stored for them",
+    "wide_activation_bytes": "the wider activations take more memory, {}",
+    "wrapped_channels": "the sums of {} leave the accumulator and come out at its other end",
+    "zero_points": "{} have to be stored",
 }
-"""Of `Evidence.name`, which is short and stable, for results and JSON."""
+"""Of `Evidence.name`, which is short and stable, for results and JSON; the braces stand for the value and its unit."""
+
+_TIMES = {"x": "times"}
+_UNITS = {
+    "accumulator": "bits",
+    "accumulator_bits": "bits",
+    "batch_statistics": "BatchNorms",
+    "branches": "branches",
+    "calibration_samples": "samples",
+    "clipped_weights": "weights",
+    "dead_channels": "channels",
+    "extra_scales": "scales",
+    "float_biases": "biases",
+    "gain_over_median": "times",
+    "idle_inputs": "input channels",
+    "mean_over_median": "times",
+    "nonfinite_in_float": "",
+    "nonfinite_values": "values",
+    "zero_points": "zero points",
+}
+"""Of counts, in place of the short ones that results hold."""
+_SINGULAR = {
+    " are ": " is ",
+    " have ": " has ",
+    " take ": " takes ",
+    " carry ": " carries ",
+    " set ": " sets ",
+    " lie ": " lies ",
+}
 
 
 def evidence_words(evidence: Evidence) -> str:
-    """`largest weight of a dead channel over that of the live ones: 79 x (limit 1.5)`."""
-    limit = f" (limit {significant(evidence.threshold)})" if evidence.threshold is not None else ""
+    """`the largest weight of a dead channel is 79 times the largest of the live ones (limit 1.5)`."""
     stem = evidence.name.removeprefix(OF_FUSED)
     name = stem.removesuffix(f"_{evidence.unit.lower()}")
-    term = TERMS.get(name) or TERMS.get(stem) or name.replace("_", " ")
-    where = " of the fused convolution" if evidence.name != stem else ""
-    return f"{term}{where}: {_value(evidence)}{limit}"
+    term = TERMS.get(name) or TERMS.get(stem)
+    limit = f" (limit {_limit(evidence)})" if evidence.threshold is not None else ""
+    value = _value(evidence, _UNITS.get(stem, _TIMES.get(evidence.unit, evidence.unit)))
+    if term is None:
+        return f"{name.replace('_', ' ')}: {value}{limit}"
+    if evidence.value == 1.0 and evidence.unit != "%" and term.startswith("{}"):
+        term = _of_one(term)
+    words = term.format(value)
+    return f"{'in the fused convolution ' if evidence.name != stem else ''}{words}{limit}"
 
 
-def _value(evidence: Evidence) -> str:
-    """`843 kB`, `1,408 scales`, `79 x`."""
-    value, unit = evidence.value, evidence.unit
+def _of_one(term: str) -> str:
+    """`1 channel carries nothing and sets the range`."""
+    for several, one in _SINGULAR.items():
+        term = term.replace(several, one)
+    return term
+
+
+def _limit(evidence: Evidence) -> str:
+    return significant(evidence.threshold) if evidence.threshold is not None else ""
+
+
+def _value(evidence: Evidence, unit: str) -> str:
+    """`843 kB`, `1,408 scales`, `79 times`."""
+    value = evidence.value
     if unit.startswith("bytes") and math.isfinite(value):
         return f"{byte_words(round(value))}{unit.removeprefix('bytes')}"
     is_count = _LARGE <= value < _COUNTED and value.is_integer()
     words = f"{value:,.0f}" if is_count else significant(value)
-    return f"{words} {unit.removesuffix('s') if value == 1.0 else unit}".rstrip()
+    return f"{words} {_one(unit) if value == 1.0 and unit != 'times' else unit}".rstrip()
+
+
+def _one(unit: str) -> str:
+    return unit.removesuffix("es") if unit in ("biases", "branches") else unit.removesuffix("s")

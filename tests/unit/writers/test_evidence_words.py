@@ -34,23 +34,28 @@ def test_no_term_is_kept_for_a_figure_that_is_gone() -> None:
     [
         (
             Evidence("mean_shift_fraction", 31.0, "%", 25.0),
-            "share of the noise power that is a constant shift of channels: 31 % (limit 25)",
+            "31 % of the noise power are a constant shift of channels (limit 25)",
         ),
-        (Evidence("idle_inputs", 1.0, "channels"), "input channels that carry nothing and set the range: 1 channel"),
+        (Evidence("idle_inputs", 1.0, "channels"), "1 input channel carries nothing and sets the range"),
         (
             Evidence("output_sqnr_alone_db", 3.25, "dB"),
-            "SQNR of the weakest output with this layer alone quantized: 3.25 dB",
+            "with this layer alone quantized, the weakest output has an SQNR of 3.25 dB",
         ),
         (
             Evidence("fused_local_sqnr", -2.25, "dB", 28.0),
-            "local SQNR of the fused convolution: -2.25 dB (limit 28)",
+            "in the fused convolution the local SQNR is -2.25 dB (limit 28)",
         ),
+        (
+            Evidence("range_over_live", 114.0, "x", 1.0),
+            "the largest weight of a dead channel is 114 times the largest of the live ones (limit 1)",
+        ),
+        (Evidence("clipped_fraction", 1.0, "%"), "1 % of the values are clipped"),
         (Evidence("of_a_newer_version", 2.0), "of a newer version: 2"),
-        (Evidence("extra_scales", 1408.0, "scales"), "scales to store in addition: 1,408 scales"),
-        (Evidence("extra_weight_bytes", 843_264.0, "bytes"), "memory of the wider weights in addition: 843 kB"),
+        (Evidence("extra_scales", 1408.0, "scales"), "1,408 scales have to be stored in addition"),
+        (Evidence("extra_weight_bytes", 843_264.0, "bytes"), "the wider weights take more memory, 843 kB"),
         (
             Evidence("wide_activation_bytes", 13_600.0, "bytes per image"),
-            "memory of the wider activations in addition: 13.6 kB per image",
+            "the wider activations take more memory, 13.6 kB per image",
         ),
     ],
 )
