@@ -10,6 +10,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import observe
 from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.onnx.recorder import TENSOR_NAME
 from qdiag.pipeline.facts import data_info, model_info
 from qdiag.pipeline.preparation.fixed_batches import in_batches_of
 from qdiag.pipeline.preparation.inputs import inputs_for, naming
@@ -76,6 +77,7 @@ def _records(
     network: Network, observations: Mapping[str, Observation], plan: QuantPlan | None
 ) -> tuple[RangeRecord, ...]:
     records = []
+    nodes = {node.name: node for node in network.program.graph.nodes}
     for layer in network.graph.layers:
         own = plan.layers.get(layer.name) if plan is not None else None
         if layer.weight is not None:
@@ -86,7 +88,8 @@ def _records(
             records.append(_quantized(found, own.weight if own is not None else None))
         seen = observations.get(layer.name)
         if seen is not None:
-            found = RangeRecord(layer.name, "activation", seen.statistics.range, seen.channels)
+            name = str(nodes[layer.output].meta.get(TENSOR_NAME, ""))
+            found = RangeRecord(layer.name, "activation", seen.statistics.range, seen.channels, tensor_name=name)
             records.append(_quantized(found, own.output if own is not None else None, own))
     return tuple(records)
 

@@ -47,7 +47,7 @@ NO_PATHS = {
 }
 """Parameters that take text which names no file; a new one is put here, or gets a role."""
 
-_ONE_FILE = ("fix-bn", "fold", "repair", "qat", "export")
+_ONE_FILE = ("fix-bn", "fold", "repair", "qat", "export", "ranges")
 """Commands whose output is one file, which --force replaces."""
 
 INPUTS = {
@@ -172,7 +172,9 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
     annotation = parameters(command)[output]
     for file in FILES.get(reading, (INPUTS[reading],)):
         words = line_of(command)
-        target = inputs / "link.png"  # --plot takes nothing else
+        target = inputs / (
+            "link.json" if (command, output) == ("ranges", "output") else "link.png"
+        )  # as they are asked for
         target.hardlink_to(inputs / file)
         if output in ("out", "output") and command not in _ONE_FILE:
             (inputs / "folder").mkdir(exist_ok=True)
@@ -183,7 +185,7 @@ def test_an_output_over_an_input_is_refused_before_anything_starts(
         else:
             words += [*flag(output, annotation), str(target)]
         words += ["--update-baseline"] if output == "baseline" else []
-        words += ["--force"] if command in _ONE_FILE else []
+        words += ["--force"] if command in _ONE_FILE and command != "ranges" else []
         before = contents(inputs)
         assert run(words) == 2
         error = capsys.readouterr().err

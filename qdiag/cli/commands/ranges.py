@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from qdiag.cli.console import stdout_console
+from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import (
@@ -10,6 +10,7 @@ from qdiag.cli.options.common import (
     JsonOption,
     NoFoldOption,
     PlotOption,
+    RangesFileOption,
     SetOption,
     ShownSchemeOption,
 )
@@ -31,6 +32,8 @@ Weights as they are stored, BatchNorm not folded in:  [cyan]qdiag ranges net.pt2
 
 What the steps of a scheme make of them:  [cyan]qdiag ranges net.pt2 --data photos/ --scheme w4a8[/]
 
+For a runtime, in place of calibrating there:  [cyan]qdiag ranges net.onnx --data photos/ -o ranges.json[/]
+
 [bold]Exit codes[/]
 
 0 the table was made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
@@ -47,6 +50,7 @@ def ranges(
     json: JsonOption = None,
     csv: CsvOption = None,
     plot: PlotOption = None,
+    output: RangesFileOption = None,
     *,
     run: RunOptions,
 ) -> None:
@@ -80,6 +84,12 @@ def ranges(
     from qdiag.files.atomic import write_file
 
     write_result(json, report)
+    if output is not None:
+        from qdiag.writers.calibration.caches import calibration_cache
+
+        write_file(output, calibration_cache(report, output))
+        if not any(record.tensor_name for record in report.records):
+            remark(f"{output} has the names of layers, since no ONNX file was read.", quiet=run.quiet)
     if csv is not None:
         from qdiag.writers.csv.layers import range_csv
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from qdiag.cli.options.panels import file_option, model_option, output_option, run_option, scheme_option
-from qdiag.cli.options.parse import check_plot, check_shape
+from qdiag.cli.options.parse import check_plot, check_ranges_file, check_shape
 from qdiag.cli.options.roles import Reads, Writes
 from qdiag.loaders.missing import check_model
 
@@ -145,6 +145,18 @@ JsonOption = Annotated[
 CsvOption = Annotated[
     str | None,
     file_option("--csv", help="One row per layer; - prints it instead of the table."),
+    Writes(),
+]
+RangesFileOption = Annotated[
+    str | None,
+    output_option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        callback=check_ranges_file,
+        help="The ranges of all outputs for a runtime: .json is onnxruntime's calibration cache, .flatbuffers its "
+        "table for TensorRT, .cache TensorRT's own calibration cache.",
+    ),
     Writes(),
 ]
 PlotOption = Annotated[

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from qdiag.errors import ConfigError
 from qdiag.files.target import STDOUT, check_writable, output_name
 
 _PLOT_SUFFIXES = (".png", ".svg")
@@ -58,6 +59,20 @@ def check_plot(path: Path | None) -> Path | None:
     if path.suffix.lower() not in _PLOT_SUFFIXES:
         raise typer.BadParameter(f"{path} must end in .png or .svg")
     check_writable(path)
+    return path
+
+
+def check_ranges_file(path: str | None) -> str | None:
+    """Callback of `--output` of `qdiag ranges`."""
+    if path is None:
+        return None
+    from qdiag.writers.calibration.caches import writer_of
+
+    try:
+        writer_of(path)
+    except ConfigError as error:
+        raise typer.BadParameter(f"{error.message}: {error.hint}") from error
+    check_writable(Path(path))
     return path
 
 

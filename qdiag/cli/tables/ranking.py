@@ -77,6 +77,10 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
     if reading.sequence.steps:
         console.print()
         console.print(header_grid(*_sequence(reading.sequence)))
+    elif reading.sequence.parts:
+        console.print()
+        for sentence in reading.sequence.parts:
+            console.print(Text(sentence))
     _print_rest(console, reading)
 
 

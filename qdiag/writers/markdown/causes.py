@@ -109,8 +109,7 @@ def sequence_section(reading: Reading, links: Sequence[PictureLink]) -> str:
         rows.append(("", f"**{sequence.remainder_label}**", "", "", text(sequence.remainder.words)))
         rows.append(("", FLOAT, "", text(sequence.reference), ""))
     header = ("step #", REPAIR, LAYERS, AFTERWARDS, f"{RECOVERS} over the step before")
-    parts = text(" ".join(sequence.parts))
-    return section(SEQUENCE_TITLE, SEQUENCE_METHOD, table(header, rows), parts, *pictures_of(links, "causes"))
+    return section(SEQUENCE_TITLE, SEQUENCE_METHOD, table(header, rows), *pictures_of(links, "causes"))
 
 
 def changes_section(reading: Reading) -> str:

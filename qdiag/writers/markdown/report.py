@@ -109,8 +109,9 @@ def _figures(reading: Reading) -> str:
     if not reading.sequence.steps:
         header, rows = header[:-1], [row[:-1] for row in rows]
     samples = reading.diagnosis.ranking.before.task.sample_count
-    counted = f"\n\nOn {samples} samples." if samples else ""
-    return table(header, rows) + counted if rows else ""
+    below = [f"On {samples} samples."] if samples else []
+    below += map(text, reading.sequence.parts)
+    return "\n\n".join(filter(None, (table(header, rows), " ".join(below)))) if rows else ""
 
 
 def _change(row: FigureRow) -> str:

@@ -16,6 +16,7 @@ class RangeRecord:
         quantizer: of this tensor under the scheme that was asked for; of a weight with several, that of its widest
             channel or group. None where no scheme was, or where it leaves the tensor in float.
         has_one_range: the quantizer is that of all channels.
+        tensor_name: of the output in the ONNX file that was read; empty for weights, and for other formats.
     """
 
     layer: str
@@ -24,6 +25,7 @@ class RangeRecord:
     channels: ChannelRanges | None = None
     quantizer: QuantizerRecord | None = None
     has_one_range: bool = False
+    tensor_name: str = ""
 
     @property
     def median_channel_bits(self) -> float:

@@ -1,0 +1,1 @@
+"""Ranges as the calibration caches that runtimes read."""
