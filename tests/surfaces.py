@@ -54,7 +54,7 @@ def assert_surfaces_agree(found: Diagnosis) -> None:
     for step in reading.sequence.steps:
         for words in (step.repair, step.afterwards if found.ranking.criterion is None else "", step.recovers.words):
             _assert_in(words, in_tables)
-    if reading.sequence.remainder is not None and reading.sequence.steps:
+    if reading.sequence.remainder is not None and reading.sequence.steps and found.ranking.remainder != 0.0:
         _assert_in(reading.sequence.remainder.words, in_tables)
     for sentence in (*reading.sequence.parts, *reading.notes, reading.effort, *reading.training):
         _assert_in(sentence, in_tables)
