@@ -7,13 +7,15 @@ import torch
 from torch import Tensor
 
 from qdiag.core.graph import Layer
-from qdiag.core.scheme import BiasType, QuantScheme, TensorScheme
+from qdiag.core.scheme import BiasType, QuantScheme, RuntimeName, TensorScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.binary import Binary
 
 SPLIT = "left out, so that its branches come out one by one"
 """Why what stands behind a split concat is not quantized."""
+_BIAS_OF_RUNTIME: Mapping[RuntimeName, BiasType] = {"ort": "int32", "fbgemm": "float", "qnnpack": "int32"}
+"""onnxruntime makes int32 of any bias, and so does torch with qnnpack; with fbgemm it adds it in float32."""
 
 
 _SAME_SCALE = 0.05
@@ -135,10 +137,9 @@ class QuantPlan:
         return replace(self, layers={**self.layers, name: changed})
 
     def bias_type(self, layer: Layer) -> BiasType:
-        """What the bias of a layer with integer operands is added as: onnxruntime makes int32 of any."""
-        if self.scheme.arithmetic == "ort":
-            return "int32"
-        return self.layers[layer.name].bias or self.scheme.bias_of(layer.name)
+        """What the bias of a layer with integer operands is added as: some runtimes have but one kind."""
+        own = _BIAS_OF_RUNTIME.get(self.scheme.arithmetic)
+        return own or self.layers[layer.name].bias or self.scheme.bias_of(layer.name)
 
     def integer_operands(self, layer: Layer) -> tuple[Affine, Affine] | None:
         """Quantizers of a layer's input and weight, whose integers are multiplied and added at one scale per channel.

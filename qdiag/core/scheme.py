@@ -34,12 +34,14 @@ __all__ = [
 
 BiasType = Literal["int32", "int64", "float"]
 NormArithmetic = Literal["exact", "shift"]
-RuntimeName = Literal["float", "ort", "tflite-ref", "tflite", "xnnpack"]
+RuntimeName = Literal["float", "ort", "tflite-ref", "tflite", "xnnpack", "fbgemm", "qnnpack"]
 RUNTIME_NAMES: Mapping[RuntimeName, str] = {
     "ort": "onnxruntime",
     "tflite-ref": "LiteRT's reference kernels",
     "tflite": "LiteRT's own kernels",
     "xnnpack": "LiteRT with XNNPACK",
+    "fbgemm": "torch with fbgemm",
+    "qnnpack": "torch with qnnpack",
 }
 """What the runtimes are called, whose arithmetic a scheme may ask for."""
 
@@ -76,8 +78,9 @@ class QuantScheme:
         accumulator_bits: width of the sum of products, which saturates there.
         pair_saturation: products of two neighbours are first added in int16 and saturate there (x86 without VNNI).
         arithmetic: whose rules sums, re-quantization and tables follow: `ort`, the integer kernels of onnxruntime;
-            `tflite-ref`, `tflite` and `xnnpack`, LiteRT's reference kernels, its own, and those of its delegate; or
-            `float`, what all integer backends have in common, computed in float32.
+            `tflite-ref`, `tflite` and `xnnpack`, LiteRT's reference kernels, its own, and those of its delegate;
+            `fbgemm` and `qnnpack`, the two engines of torch; or `float`, what all integer backends have in common,
+            computed in float32.
         fold_batchnorm: BatchNorm goes into the neighbouring convolution or linear layer before quantization.
         batchnorm: how a BatchNorm that stays multiplies: `exact`, or by shifts (arXiv 1602.02830, algorithm 2).
         float_layers: glob patterns of layers that stay in float.

@@ -15,6 +15,7 @@ from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.binary import Binary
 from qdiag.numerics.quantizers.low_bit import as_it_stands, sign_quantizer
 from qdiag.plan import LayerPlan, QuantPlan, StoredLayer
+from qdiag.simulate.arithmetic.pytorch.sites import as_torch_has_it
 from qdiag.simulate.arithmetic.rounded_operands import is_untold_product, operands_of
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
@@ -104,7 +105,8 @@ class _Builder:
             return None, None
         if scheme.type == "binary" and not self._is_multiplied_alone(layer):
             return None, None
-        return self._activation(layer.name, scheme), None
+        chosen = self._activation(layer.name, scheme)
+        return as_torch_has_it(self.scheme.arithmetic, layer, scheme, chosen), None
 
     def _operands(self, layer: Layer) -> tuple[Quantizer | None, ...]:
         """Of each operand, the quantizer that the layer which made it has in the scheme, if it is rounded here."""

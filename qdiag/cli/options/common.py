@@ -12,7 +12,7 @@ from qdiag.loaders.missing import check_model
 
 Device = Literal["cpu", "cuda", "auto"]
 Order = Literal["worst", "graph"]
-Runtime = Literal["float", "ort", "tflite-ref", "tflite", "xnnpack"]
+Runtime = Literal["float", "ort", "tflite-ref", "tflite", "xnnpack", "fbgemm", "qnnpack"]
 SortKey = Literal["local", "propagated"]
 
 ModelArgument = Annotated[
@@ -98,7 +98,8 @@ ArithmeticOption = Annotated[
         metavar="RUNTIME",
         show_default="as the scheme says",
         help="ort: as the integer kernels of onnxruntime compute, integer for integer. tflite-ref, tflite, xnnpack: as "
-        "the kernels of LiteRT do. float: in float32, by what integer backends have in common.",
+        "the kernels of LiteRT do. fbgemm, qnnpack: as the engines of torch do. float: in float32, by what integer "
+        "backends have in common.",
     ),
 ]
 WeightsOnlyOption = Annotated[bool, scheme_option("--weights-only", help="Leave activations in float.")]

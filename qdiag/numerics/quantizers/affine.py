@@ -25,6 +25,8 @@ class Affine(Quantizer):
         channel_axis: axis of C; None per tensor.
         group_size: weights per group, along the flattened rest of a channel; None otherwise.
         is_symmetric: every zero point is 0 because the scheme says so.
+        by_reciprocal: `quantize_per_tensor` of torch: `round_half_even(fma(x, 1 / scale, zero_point))`, of the zero
+            point of an unsigned integer. Per tensor alone.
 
     Raises:
         CalibrationError: a scale is zero, negative or not finite.
@@ -37,6 +39,7 @@ class Affine(Quantizer):
     channel_axis: int | None = None
     group_size: int | None = None
     is_symmetric: bool = False
+    by_reciprocal: bool = False
 
     def __post_init__(self) -> None:
         if not bool(((self.scale > 0) & torch.isfinite(self.scale)).all()):
@@ -78,7 +81,13 @@ class Affine(Quantizer):
     def key(self) -> Hashable:
         low, high = self.quant_min - self.zero_point, self.quant_max - self.zero_point
         numbers = (tuple(x.flatten().tolist()) for x in (self.scale, low, high))
-        return ("affine", *numbers, self.channel_axis, self.group_size)
+        return (
+            "affine",
+            *numbers,
+            self.channel_axis,
+            self.group_size,
+            *([self.zero_point.item()] if self.by_reciprocal else []),
+        )
 
     @cached_property
     def _plain(self) -> tuple[float, float, float]:
@@ -93,7 +102,8 @@ class Affine(Quantizer):
         """
         rows = as_units(x, self.channel_axis, self.group_size)
         scale, zero_point = self.per_unit(self.scale, rows.ndim), self.per_unit(self.zero_point, rows.ndim)
-        q = (torch.round(rows / scale) + zero_point).clamp(self.quant_min, self.quant_max).to(torch.int32)
+        steps = self._steps_by_reciprocal(rows) if self.by_reciprocal else torch.round(rows / scale)
+        q = (steps + zero_point).clamp(self.quant_min, self.quant_max).to(torch.int32)
         return from_units(q, x, self.channel_axis, self.group_size)
 
     def dequantize(self, q: Tensor) -> Tensor:
@@ -104,14 +114,23 @@ class Affine(Quantizer):
 
     def fake_quantize_units(self, units: Tensor) -> Tensor:
         scale, zero_point = self.per_unit(self.scale, units.ndim), self.per_unit(self.zero_point, units.ndim)
-        q = torch.round(units / scale).clamp(self.quant_min - zero_point, self.quant_max - zero_point)
-        return q.mul_(scale)
+        steps = self._steps_by_reciprocal(units) if self.by_reciprocal else torch.round(units / scale)
+        return steps.clamp(self.quant_min - zero_point, self.quant_max - zero_point).mul_(scale)
 
     def fake_quantize_chunk(self, source: Tensor, target: Tensor) -> None:
         """Four simple passes over a chunk that stays in the cache run ten times faster than torch's fused call."""
         scale, low, high = self._plain
+        if self.by_reciprocal:
+            target.copy_(self._steps_by_reciprocal(source)).clamp_(low, high).mul_(scale)
+            return
         torch.div(source, scale, out=target)
         target.round_().clamp_(low, high).mul_(scale)
+
+    def _steps_by_reciprocal(self, x: Tensor) -> Tensor:
+        """`q - zero_point`, not limited; a product of two float32 and an integer of 8 bits is exact in float64."""
+        zero_point = float(self.zero_point) + (128.0 if self.quant_min < 0 else 0.0)
+        factor = float(1.0 / self.scale.cpu().float())
+        return x.double().mul_(factor).add_(zero_point).float().round_().sub_(zero_point)
 
     @property
     def clip_bounds(self) -> tuple[float, float]:

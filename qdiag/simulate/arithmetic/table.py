@@ -12,6 +12,7 @@ from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.litert.choose import closing_of_litert, difference_to_litert, litert
 from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
 from qdiag.simulate.arithmetic.onnxruntime.differences import difference_to_onnxruntime
+from qdiag.simulate.arithmetic.pytorch.choose import difference_to_engine, of_engine
 from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
 from qdiag.simulate.arithmetic.saturating import saturating
 from qdiag.simulate.arithmetic.shift_batchnorm import shift_batchnorm
@@ -27,6 +28,8 @@ RUNTIMES: Mapping[RuntimeName, tuple[Choose, Difference]] = {
     "tflite-ref": (partial(litert, "tflite-ref"), partial(difference_to_litert, "tflite-ref")),
     "tflite": (partial(litert, "tflite"), partial(difference_to_litert, "tflite")),
     "xnnpack": (partial(litert, "xnnpack"), partial(difference_to_litert, "xnnpack")),
+    "fbgemm": (partial(of_engine, "fbgemm"), partial(difference_to_engine, "fbgemm")),
+    "qnnpack": (partial(of_engine, "qnnpack"), partial(difference_to_engine, "qnnpack")),
 }
 """The rules of a runtime, by the name that schemes have for it."""
 CLOSINGS: Mapping[RuntimeName, Callable[[QuantPlan, Layer], Quantizer | None]] = {

@@ -61,6 +61,8 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     simulated = place(layer_plan.weight.to(weight.device).fake_quantize(weight), network.device)
     operands = plan.integer_operands(layer)
     bias_type, integer = layer_plan.bias or plan.scheme.bias_of(layer.name), None
+    if plan.scheme.arithmetic in ("fbgemm", "qnnpack"):
+        bias_type = plan.bias_type(layer)
     if bias is not None and operands is not None:
         scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=bias.device)
         stored = layer_plan.stored_bias if layer_plan.bias_shift is None and layer_plan.bias is None else None
@@ -69,12 +71,15 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
             integer = stored.integers.to(bias.device).double() if own_values is None else None
             bias = bias if own_values is None else own_values.to(bias.dtype)
         elif bias_type != "float":
-            integer = integer_bias(bias, scale, 32 if bias_type == "int32" else 64)
+            bits = 32 if bias_type == "int32" else 64
+            is_torch = plan.scheme.arithmetic == "qnnpack"
+            integer = bias_by_reciprocal(bias, scale) if is_torch else integer_bias(bias, scale, bits)
         bias = (integer * scale).to(bias.dtype) if integer is not None else bias
         if plan.scheme.arithmetic == "ort" and bias_type != "int32":
             integer = bias_made_integer(bias, scale)
     integers = None
-    if plan.scheme.arithmetic != "float" and operands is not None and (bias is None or integer is not None):
+    is_added_alone = bias is None or integer is not None or plan.scheme.arithmetic == "fbgemm"
+    if plan.scheme.arithmetic != "float" and operands is not None and is_added_alone:
         integers = _integers(layer_plan.weight.to(weight.device), weight, integer, network.device, layer.weight_axis)
     return SimulatedWeights(simulated, bias, integers)
 
@@ -87,6 +92,12 @@ def integer_bias(bias: Tensor, scale: Tensor, bits: int) -> Tensor:
     """
     limit = math.ldexp(1.0, bits - 1)
     return torch.round(bias.double() / scale).clamp(-limit, limit - 1)
+
+
+def bias_by_reciprocal(bias: Tensor, scale: Tensor) -> Tensor:
+    """The bias as an int32 as torch makes it of one in float: a product with `f32(1 / scale)` in float32."""
+    limit = math.ldexp(1.0, 31)
+    return torch.round(bias.float() * (1.0 / scale.float())).double().clamp(-limit, limit - 1)
 
 
 def bias_made_integer(bias: Tensor, scale: Tensor) -> Tensor:

@@ -1,0 +1,93 @@
+"""What the engine fbgemm computes otherwise than qnnpack: sums of products."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qdiag.capture.ops import operation_name
+from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.integers import along_channels
+from qdiag.simulate.arithmetic.pytorch.products import WeightedSums
+from qdiag.simulate.arithmetic.pytorch.rule import number, zero_point
+
+_INT16 = float(1 << 15)
+_CHANNELS = 8
+_FILTERS = 2
+"""Depthwise convolutions of a multiple of so many channels have a kernel of their own, with up to so many filters."""
+
+
+@dataclass(frozen=True, eq=False)
+class FbgemmSums(WeightedSums):
+    """The bias is added in float32: `q_y = round(f32(f32(f32(acc) + f32(b f32(1 / m_in))) m)) + z_y`.
+
+    `m_in = f32(s_x s_w)`, `m = f32(m_in / s_y)`. A depthwise kernel adds two neighbouring products `q_x q_w`, integers
+    as they are stored, in int16, where they saturate.
+    """
+
+    name: ClassVar[str] = "fbgemm_sums"
+
+    def total(self, op: LayerOp, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        found = super().total(op, x, args, kwargs)
+        if self.is_depthwise and _has_own_kernel(op, args):
+            lost = self._lost_in_pairs(op, x, args)
+            return found if lost is None else found + lost
+        return found
+
+    def with_bias(self, op: LayerOp, total: Tensor) -> Tensor:
+        values = total.float()
+        if op.weights is None or op.weights.bias is None:
+            return values
+        bias = op.weights.bias.float() * (1.0 / number(self.input_scale(op))).to(values.device)
+        return values.add_(along_channels(bias, values, op))
+
+    def _lost_in_pairs(self, op: LayerOp, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
+        """What int16 cuts off the sums of two neighbours, row by row of the kernel; None where it can cut nothing."""
+        assert op.weights is not None and op.weights.integers is not None
+        own = self.weight.zero_point.cpu().float()
+        weight = op.weights.integers.weight.flatten(1) + (own.view(-1, 1) if own.ndim else own).to(x.device)
+        if weight.shape[1] % 2:
+            weight = functional.pad(weight, (0, 1))
+        pairs = weight.view(weight.shape[0], -1, 2)
+        largest = float(self.source.quant_max - self.source.quant_min)
+        reach = largest * torch.maximum(pairs.clamp(min=0.0).sum(2), -pairs.clamp(max=0.0).sum(2))
+        if float(reach.max()) < _INT16:
+            return None
+        kernel, stride = op.weights.integers.weight.shape[2:], list(args[3])
+        q = functional.pad(x, [size // 2 for size in reversed(kernel) for _ in (0, 1)]).add_(zero_point(self.source))
+        q = q.repeat_interleave(weight.shape[0] // q.shape[1], 1)
+        height, width = ((q.shape[2 + i] - kernel[i]) // stride[i] + 1 for i in (0, 1))
+        lost = torch.zeros(q.shape[0], q.shape[1], height, width, device=q.device)
+        for at in range(pairs.shape[1]):
+            channels = torch.nonzero(reach[:, at] >= _INT16).flatten()
+            if not len(channels):
+                continue
+            total = torch.zeros(q.shape[0], len(channels), height, width, device=q.device)
+            for tap in (2 * at, 2 * at + 1):
+                if tap >= kernel[0] * kernel[1]:
+                    continue
+                row, column = tap // kernel[1], tap % kernel[1]
+                seen = q[
+                    :,
+                    channels,
+                    row : row + (height - 1) * stride[0] + 1 : stride[0],
+                    column : column + (width - 1) * stride[1] + 1 : stride[1],
+                ]
+                total += seen * weight[channels, tap].view(1, -1, 1, 1)
+            lost[:, channels] += total.clamp(-_INT16, _INT16 - 1.0) - total
+        return lost
+
+
+def _has_own_kernel(op: LayerOp, args: tuple[Any, ...]) -> bool:
+    """Square kernels that keep the size of the image, or halve it."""
+    assert op.weights is not None and op.weights.integers is not None and op.layer is not None
+    weight = op.weights.integers.weight
+    if operation_name(op.node) != "conv2d" or weight.ndim != 4 or op.layer.groups % _CHANNELS or len(args) < 5:
+        return False
+    sizes, stride, padding = list(weight.shape[2:]), list(args[3]), args[4]
+    dilation = list(args[5]) if len(args) > 5 else [1, 1]
+    if isinstance(padding, str) or sizes[0] != sizes[1] or weight.shape[0] // op.layer.groups > _FILTERS:
+        return False
+    return all(one in (1, 2) for one in stride) and list(padding) == [sizes[0] // 2] * 2 and dilation == [1, 1]
