@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 from torch.utils import _pytree as pytree
@@ -95,6 +96,20 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
+@runtime_checkable
+class PartlyRead(Protocol):
+    """Batches of which some can be had without reading those before them."""
+
+    def between(self, start: int, stop: int | None) -> Iterator[Batch]:
+        """Batches from number `start` on, to all before number `stop`; None for all that follow."""
+        ...
+
+
+def batches_between(batches: Batches, start: int, stop: int | None) -> Iterator[Batch]:
+    """Batches from number `start` on, to all before number `stop`; None for all that follow."""
+    return batches.between(start, stop) if isinstance(batches, PartlyRead) else islice(iter(batches), start, stop)
+
+
 def run_through(batches: Batches, progress: Progress, stage: str) -> Iterator[Batch]:
     """All batches in order, as a stage of the work whose steps are samples."""
     progress.start(stage, batches.sample_count)
@@ -158,3 +173,18 @@ class RewrittenBatches:
     def digest(self) -> str:
         """That of the stored data."""
         return self.inner.digest()
+
+
+class ChangedBatches(RewrittenBatches):
+    """Each batch of others changed by itself."""
+
+    def changed(self, batch: Batch) -> Batch:
+        """What becomes of a batch."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.changed, self.inner)
+
+    def between(self, start: int, stop: int | None) -> Iterator[Batch]:
+        """See `PartlyRead`."""
+        return map(self.changed, batches_between(self.inner, start, stop))

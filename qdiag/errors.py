@@ -19,6 +19,7 @@ Inner code raises the short fact; the outer function adds where (`at`) and what 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _CHARACTERS_AT_MOST = 300
 
@@ -43,6 +44,9 @@ class QdiagError(Exception):
         message: what is wrong, one sentence, without a full stop.
         at: where: a file, a layer, an option.
         hint: what to do about it.
+
+    Attributes:
+        process: number of the process that met it, of several that were joined; None elsewhere.
     """
 
     def __init__(self, message: str, *, at: str | None = None, hint: str | None = None) -> None:
@@ -50,10 +54,21 @@ class QdiagError(Exception):
         self.message = message
         self.at = at
         self.hint = hint
+        self.process: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes: the arguments of a subclass may be others than those of its message."""
+        return _rebuilt, (type(self), self.message, self.__dict__)
 
     def __str__(self) -> str:
         where = f"{self.at}: " if self.at else ""
         return f"{where}{self.message}"
+
+
+def _rebuilt(kind: type[QdiagError], message: str, state: dict[str, Any]) -> QdiagError:
+    error = kind.__new__(kind, message)
+    error.__dict__.update(state)
+    return error
 
 
 @contextmanager
@@ -120,3 +135,19 @@ class RepairRefused(QdiagError):  # noqa: N818 - not a failure: the repair says 
 
 class WriteError(QdiagError):
     """A file that cannot be written."""
+
+
+class Ended(BaseException):
+    """Another process of several cannot go on, and so none can; whoever goes on after errors may not do so here.
+
+    Attributes:
+        error: why.
+    """
+
+    def __init__(self, error: QdiagError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Left(Exception):  # noqa: N818 - no failure: it has nothing more to do
+    """One process of several is done, and the first one goes on: it prints and writes."""

@@ -14,9 +14,10 @@ from qdiag.cli.docstring import docstring_of
 from qdiag.cli.help_text import flowing
 from qdiag.cli.options.roles import guarded
 from qdiag.cli.plain_command import PlainCommand
+from qdiag.cli.process import launched_count
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
 from qdiag.cli.waiting.clock import start_clock
-from qdiag.errors import QdiagError, WriteError, first_line
+from qdiag.errors import ConfigError, Left, QdiagError, WriteError, first_line
 
 EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
@@ -50,6 +51,8 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("demo", "qdiag.cli.commands.demo", None),
 )
 """Name, module and epilog of every command, in the order of `--help`; the function has the command's name."""
+DIVIDED = {"diagnose", "sqnr", "ranges", "rank", "sensitivity", "qat"}
+"""Commands that divide their samples among processes that `torchrun` started."""
 
 
 def make_app(names: Sequence[str] | None = None, *, lists_others: bool = False) -> typer.Typer:
@@ -138,6 +141,7 @@ def _run(arguments: list[str]) -> int:
     is_debug = "--debug" in arguments
     words = _words_to_complete() or arguments
     try:
+        _check_launched(words)
         with warnings.catch_warnings():
             if not is_debug:
                 warnings.simplefilter("ignore")  # torch's advice to developers is no news for a user of qdiag
@@ -150,6 +154,8 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _say_interrupted()
         return EXIT_INTERRUPTED
+    except Left:
+        return 0
     except QdiagError as error:
         if is_debug:
             traceback.print_exc()
@@ -162,7 +168,9 @@ def _run(arguments: list[str]) -> int:
             _print_error(QdiagError(f"the system refuses this path: {error.strerror}", at=_shown(str(error.filename))))
             return EXIT_CANNOT_JUDGE
         hint = "run it again with --debug and report what it says"
-        _print_error(QdiagError(f"qdiag itself failed: {first_line(error)}", hint=hint))
+        told = QdiagError(f"qdiag itself failed: {first_line(error)}", hint=hint)
+        told.process = getattr(error, "process", None)
+        _print_error(told)
         return EXIT_CANNOT_JUDGE
     return 0
 
@@ -173,6 +181,18 @@ def _app_for(words: Sequence[str]) -> typer.Typer:
     if words and words[0] in (*names, "--version", "-V"):
         return make_app(words[:1])
     return make_app([name for name in names if name in words], lists_others=True)
+
+
+def _check_launched(words: list[str]) -> None:
+    """Whether several processes can run the command.
+
+    Raises:
+        ConfigError: each of them would do the same, and write the same files.
+    """
+    name = words[0] if words else ""
+    if launched_count() > 1 and name in {command for command, _, _ in COMMANDS} - DIVIDED:
+        hint = f"start it without torchrun, which is for {', '.join(sorted(DIVIDED))}"
+        raise ConfigError(f"qdiag {name} runs in one process", hint=hint)
 
 
 def _shown(path: str) -> str:

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.text import Span, Text
 
 from qdiag.cli.parameters import as_options
-from qdiag.cli.process import launched_rank
+from qdiag.cli.process import launched_rank, speaks_for
 from qdiag.core.printable import is_printable, printable
 from qdiag.errors import QdiagError
 from qdiag.files.standard_output import results_stream
@@ -111,20 +111,22 @@ def stderr_console() -> Console:
 
 
 def print_error(error: QdiagError) -> None:
-    """What, where and what to do, unwrapped so that paths can be copied."""
+    """What, where and what to do, unwrapped so that paths can be copied; of several processes, one says it."""
+    if not speaks_for(error.process):
+        return
     console = stderr_console()
     console.print(Text.assemble(("error: ", "bold red"), as_options(error.message)), soft_wrap=True)
     if error.at:
         console.print(Text.assemble(("  where: ", "bold"), as_options(error.at)), soft_wrap=True)
     if error.hint:
         console.print(Text.assemble(("  hint:  ", "bold"), as_options(error.hint)), soft_wrap=True)
-    if rank := launched_rank():
-        console.print(Text.assemble(("  process: ", "bold"), str(rank)), soft_wrap=True)
+    if error.process:
+        console.print(Text.assemble(("  process: ", "bold"), str(error.process)), soft_wrap=True)
 
 
 def remark(text: str, *, quiet: bool) -> None:
-    """One line on stderr."""
-    if not quiet:
+    """One line on stderr, of the first process alone where several run."""
+    if not quiet and not launched_rank():
         stderr_console().print(Text(text, style="dim"), soft_wrap=True)
 
 

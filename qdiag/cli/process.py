@@ -16,6 +16,23 @@ def launched_rank() -> int:
     return int(os.environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
+def launched_count() -> int:
+    """How many processes `torchrun` started, on all machines; 1 where it started none."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def speaks_for(process: int | None) -> bool:
+    """Whether this process prints an error.
+
+    Args:
+        process: the one that met it, of several that were joined. None: before that, when all processes of a machine
+            meet the same; the first of them speaks.
+    """
+    if process is not None:
+        return process == launched_rank()
+    return launched_count() == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def prepare_process() -> None:
     """To be called before torch is imported, because its threads inherit what they find.
 

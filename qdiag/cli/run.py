@@ -29,8 +29,11 @@ class RunOptions:
 
 
 @contextmanager
-def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
+def running(options: RunOptions, *, seed: int = 0, is_divided: bool = False) -> Iterator["Session"]:
     """The session of a command.
+
+    Args:
+        is_divided: processes that `torchrun` started divide the samples of every pass.
 
     Raises:
         ConfigError: no such device here, or options that exclude each other.
@@ -44,7 +47,9 @@ def running(options: RunOptions, *, seed: int = 0) -> Iterator["Session"]:
     # a bar is taken away before anything is said of how to go on
     with prints_to_stderr(), resumable(no_cache=options.no_cache, quiet=quiet) as cache, shown(progress):
         try:
-            with open_session(device=options.device, progress=progress, seed=seed, cache=cache) as session:
+            with open_session(
+                device=options.device, progress=progress, seed=seed, cache=cache, is_divided=is_divided
+            ) as session:
                 yield session
         except ConfigError as error:
             if error.at == "device":  # the library knows no options

@@ -77,6 +77,18 @@ class ChannelObserver:
         self._moments.add(rows, None if is_finite else torch.isfinite(rows))
         return extremes if is_finite else None
 
+    def merge(self, later: "ChannelObserver") -> None:
+        """Adds what another one saw, which looked at the same channels as closely."""
+        if later._extremes is None:
+            return
+        if self._extremes is None:
+            self._extremes, self._moments, self._histogram = later._extremes, later._moments, later._histogram
+            return
+        a, b = self._extremes.cpu(), later._extremes.cpu()
+        self._extremes = torch.stack([torch.minimum(a[0], b[0]), torch.maximum(a[1], b[1])])
+        self._moments.merge(later._moments)
+        self._histogram.merge(later._histogram)
+
     def ranges(self) -> ChannelRanges | None:
         """The figures so far; None before any batch came."""
         if self._extremes is None:

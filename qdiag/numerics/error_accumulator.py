@@ -51,6 +51,14 @@ class ErrorAccumulator:
         merged[_LARGEST] = max(old[_LARGEST], new[_LARGEST])
         self._host[variant] = merged
 
+    def merge(self, later: "ErrorAccumulator") -> None:
+        """Adds what another one added up, of as many variants."""
+        for variant, (host, device) in enumerate(zip(later._host, later._device, strict=True)):
+            self._add_host(variant, host)
+            own = self._device[variant]
+            if device is not None:
+                self._device[variant] = device.cpu() if own is None else _merge(own.cpu(), device.cpu())
+
     def sums(self) -> list[ErrorSums]:
         """The totals of each variant."""
         result = []

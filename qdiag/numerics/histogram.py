@@ -61,6 +61,14 @@ class HistogramAccumulator:
         bins = torch.ldexp(values.double(), -exponent).floor_().nan_to_num_(0.0)
         return bins.add_(self._half).clamp_(0, 2 * self._half - 1).long()
 
+    def merge(self, later: "HistogramAccumulator") -> None:
+        """Adds what another one counted, of the same rows: exactly what one of both data would hold."""
+        for one in (self, later):
+            one._exponent, one._counts = one._exponent.cpu(), one._counts.cpu()
+        exponent = torch.maximum(self._exponent, later._exponent)
+        self._counts = self._widened(exponent - self._exponent) + later._widened(exponent - later._exponent)
+        self._exponent = exponent
+
     def _widened(self, doublings: Tensor) -> Tensor:
         """Counts over bins 2**doublings times wider: floor(i / 2**d) is an arithmetic shift."""
         index = torch.arange(-self._half, self._half, device=self._counts.device) >> doublings.clamp(max=62)

@@ -28,6 +28,10 @@ class MomentAccumulator:
         new = [count, x.sum(1), square.sum(1), (square * x).sum(1), (square * square).sum(1), zeros.sum(1).double()]
         self._sums = self._sums.to(x.device) + torch.stack(new)
 
+    def merge(self, later: "MomentAccumulator") -> None:
+        """Adds what another one saw, of the same rows."""
+        self._sums = self._sums.cpu() + later._sums.cpu()
+
     @property
     def count(self) -> int:
         """Values so far, over all rows."""

@@ -44,7 +44,7 @@ class TensorObserver:
         self._count = 0
         self._nonfinite: Tensor | None = None
         self._extremes: Tensor | None = None
-        self._average: Tensor | None = None
+        self._ends: list[Tensor] = []
         self._moments = MomentAccumulator()
         self._histogram = HistogramAccumulator()
         self._channels: ChannelObserver | None = None
@@ -77,25 +77,40 @@ class TensorObserver:
         self._histogram.add(sample, max_abs, finite)
         self._moments.add(sample, finite)
         if self._options.averaging_constant is not None:
-            self._follow(images, self._options.averaging_constant)
+            self._ends.append(torch.stack([_extremes(image) for image in images]))
 
-    def _follow(self, images: Tensor, constant: float) -> None:
-        """The average moves image by image, so that it does not depend on how images are batched."""
-        for image in images:
-            new = _extremes(image)
-            new = torch.where(torch.isfinite(new), new, new if self._average is None else self._average)
-            self._average = new if self._average is None else self._average + constant * (new - self._average)
+    def merge(self, later: "TensorObserver") -> None:
+        """Adds what another one saw of images that come after those of this one, looking as closely."""
+        if later._extremes is None:
+            return
+        self._count += later._count
+        if later._nonfinite is not None:
+            self._nonfinite = later._nonfinite.cpu() + (0 if self._nonfinite is None else self._nonfinite.cpu())
+        theirs = later._extremes.cpu()
+        self._extremes = theirs if self._extremes is None else _wider(self._extremes.cpu(), theirs)
+        self._moments.merge(later._moments)
+        self._histogram.merge(later._histogram)
+        self._ends = [*self._ends, *later._ends]
+        if self._channels is not None and later._channels is not None:
+            self._channels.merge(later._channels)
 
     @property
     def moving_average(self) -> tuple[float, float]:
         """Exponential averages of the images' minima and maxima, in the order in which the images came.
 
+        The average moves image by image, so that it does not depend on how images are batched.
+
         Raises:
             ValueError: the observer was not told to keep them.
         """
-        if self._average is None:
+        constant, average = self._options.averaging_constant, None
+        if constant is None or not self._ends:
             raise ValueError("no moving average was kept")
-        low, high = self._average.tolist()
+        for new in torch.cat([ends.cpu() for ends in self._ends]):
+            new = torch.where(torch.isfinite(new), new, new if average is None else average)
+            average = new if average is None else average + constant * (new - average)
+        assert average is not None, "there are images"
+        low, high = average.tolist()
         return low, high
 
     def range(self) -> TensorRange | None:

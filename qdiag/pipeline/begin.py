@@ -84,6 +84,8 @@ def begin(
         inputs = in_batches_of(inputs, capture.batch_size)
         with naming(datasets.evaluation):
             tasks = choose_tasks(request or TaskRequest(), what_is_seen(network, inputs.evaluation))
+    if session.processes.count > 1:
+        tasks.check_divisible()
     if deployed is None:
         found = stored_quantizers(subject.model, network.program, network.graph)
         scheme, ranges = with_stored_ranges(scheme, found)
@@ -94,7 +96,9 @@ def begin(
     case = session.open_case(program, network, scheme, inputs, tasks, stored)
     with session.stage("data digest"):
         data = data_info(inputs, session.seed)
-    return Experiment(subject, datasets, case, model_info(subject), data, capture, deployed)
+    model = model_info(subject)
+    session.processes.check_alike(f"{model} {data}")
+    return Experiment(subject, datasets, case, model, data, capture, deployed)
 
 
 def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) -> CapturedFile:

@@ -12,6 +12,8 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import ChannelRanges
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.distributed.collector import merge_by_name
+from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.simulate.passes.lanes import Lane, Lanes
@@ -47,6 +49,7 @@ def observe_network(
     *,
     glance: bool = True,
     names: Collection[str] | None = None,
+    processes: Processes = ONE,
 ) -> Mapping[str, Observation]:
     """Runs all batches through the float network.
 
@@ -62,12 +65,13 @@ def observe_network(
         CalibrationError: a layer's output held no finite value.
     """
     observer = _Ranges(scheme, glance=glance, names=names)
-    run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate")
+    run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate", processes=processes)
     return observer.observations()
 
 
 class _Ranges(LayerObserver):
     sees_constants = True
+    carried = ("_observers", "_shapes")
 
     def __init__(self, scheme: QuantScheme, *, glance: bool, names: Collection[str] | None) -> None:
         self._scheme = scheme
@@ -75,6 +79,11 @@ class _Ranges(LayerObserver):
         self._names = frozenset(names) if names is not None else None
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def merge(self, later: "_Ranges") -> None:
+        """See `Collector`."""
+        merge_by_name(self._observers, later._observers)
+        self._shapes = later._shapes | self._shapes
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
         if self._names is None or layer.name in self._names:

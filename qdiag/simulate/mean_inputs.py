@@ -9,12 +9,14 @@ from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
 from qdiag.batches import Batches
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
+from qdiag.distributed.processes import ONE, Processes
 from qdiag.numerics.layout import dense
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
@@ -61,7 +63,13 @@ class MeanInputs:
         self._data: dict[int, Batches] = {}
 
     def of(
-        self, network: Network, plan: QuantPlan, batches: Batches, names: Collection[str], progress: Progress
+        self,
+        network: Network,
+        plan: QuantPlan,
+        batches: Batches,
+        names: Collection[str],
+        progress: Progress,
+        processes: Processes = ONE,
     ) -> dict[str, MeanInput]:
         """The mean inputs of the named layers, those of all layers seen in one float pass where some are missing.
 
@@ -71,8 +79,9 @@ class MeanInputs:
         self._data[id(batches)] = batches  # so that no other data get its identity
         wanted = {name: place for name in names if (place := _place(network, plan, batches, name)) is not None}
         if any(place not in seen for place in wanted.values()):
-            observer = _Inputs(plan)
-            run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="mean inputs")
+            observer = _Inputs(plan, network.device)
+            runner = LaneRunner([Lane(network)], [observer])
+            run_batches(runner, batches, progress, stage="mean inputs", processes=processes)
             everywhere = {layer.name for layer in network.graph.layers}
             found = observer.found()
             places = {name: _place(network, plan, batches, name) for name in everywhere}
@@ -91,8 +100,12 @@ def _place(network: Network, plan: QuantPlan, batches: Batches, name: str) -> Pl
 class _Inputs(LayerObserver):
     """Adds up what layers with weights read, over the samples."""
 
-    def __init__(self, plan: QuantPlan) -> None:
-        self._plan, self._sums, self._count = plan, dict[str, MeanInput](), 0
+    carried = ("_sums", "_odd", "_count")
+
+    def __init__(self, plan: QuantPlan, device: torch.device) -> None:
+        self._device = device
+        self._plan, self._sums, self._count = plan, dict[str, Tensor](), 0
+        self._calls: dict[str, tuple[fx.Node, Layer, tuple[Any, ...], dict[str, Any]]] = {}
         self._odd: set[str] = set()
 
     def begin(self, sample_count: int) -> None:
@@ -105,20 +118,37 @@ class _Inputs(LayerObserver):
         x, *others = pick(args, REFERENCE)
         known = self._sums.get(layer.name)
         is_image = isinstance(x, Tensor) and x.ndim > 1 and x.shape[0] == self.sample_count
-        if not is_image or x[0].numel() > _LARGEST or (known is not None and known.image.shape[1:] != x.shape[1:]):
-            self._odd.add(layer.name)
-            self._sums.pop(layer.name, None)
+        if not is_image or x[0].numel() > _LARGEST or (known is not None and known.shape[1:] != x.shape[1:]):
+            self._leave_out(layer.name)
             return
         source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
         x = x if source is None else source.fake_quantize(dense(x))
         total = x.sum(0, keepdim=True).double()
-        total = total if known is None else known.image + total
+        self._sums[layer.name] = total if known is None else known + total
         rest = {key: value for key, value in pick(((), kwargs), REFERENCE)[1].items() if key != "bias"}
-        self._sums[layer.name] = MeanInput(node, layer, total, tuple(others), rest)
+        self._calls[layer.name] = node, layer, tuple(others), rest
+
+    def _leave_out(self, name: str) -> None:
+        self._odd.add(name)
+        self._sums.pop(name, None)
+
+    def merge(self, later: "_Inputs") -> None:
+        """See `Collector`."""
+        self._count += later._count
+        for name in self._odd | later._odd:
+            self._leave_out(name)
+        for name, total in later._sums.items():
+            known = self._sums.get(name)
+            if name in self._odd or (known is not None and known.shape != total.shape):
+                self._leave_out(name)
+            else:
+                self._sums[name] = total if known is None else known + total
 
     def found(self) -> dict[str, MeanInput]:
         """Layer name to the mean of its input, float32."""
-        return {
-            name: MeanInput(one.node, one.layer, (one.image / max(self._count, 1)).float(), one.others, one.kwargs)
-            for name, one in self._sums.items()
-        }
+        found = {}
+        for name, total in self._sums.items():
+            node, layer, others, kwargs = self._calls[name]
+            image = (total / max(self._count, 1)).float().to(self._device)
+            found[name] = MeanInput(node, layer, image, others, kwargs)
+        return found

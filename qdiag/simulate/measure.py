@@ -10,6 +10,7 @@ from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import TaskResult
 from qdiag.core.progress import Progress
+from qdiag.distributed.processes import ONE, Processes
 from qdiag.simulate.arithmetic.saturating import WIDE
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.arithmetic import ArithmeticObserver
@@ -24,10 +25,11 @@ from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.sinks import BatchSink
 from qdiag.simulate.passes.spread import spread_over
 from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.simulate.task.output_errors import OutputErrors
-from qdiag.simulate.task.tasks import TaskSink
+from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
 
 Depth = Literal["errors", "losses", "facts", "full facts"]
 """How much is measured: the errors; the five losses of each layer too; what detectors look at as well, with the losses
@@ -51,7 +53,7 @@ class Measured:
 MEASURED: Codec[Measured] = json_codec(Measured)
 
 
-def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
+def measure_case(case: Case, depth: Depth, progress: Progress, processes: Processes = ONE) -> Measured:
     """The paired pass over the measured data."""
     errors, facts = ErrorObserver(case.plan), FactObserver()
     losses = LossObserver(case.network, case.plan, _loss_batches(case) if depth == "facts" else None)
@@ -65,9 +67,11 @@ def measure_case(case: Case, depth: Depth, progress: Progress) -> Measured:
     program = case.network.program
     layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
     outputs = OutputErrors(program.output_names, layouts, whole, follows_samples=True)
-    task = TaskSink(case.tasks)
+    reference = ReferenceTallies(case.tasks)
+    task = TaskSink(case.tasks, reference)
     runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])
-    run_batches(runner, case.measured, progress, stage="simulate", sinks={SIMULATED: [outputs, task]})
+    sinks: dict[int, list[BatchSink]] = {SIMULATED: [outputs, task]}
+    run_batches(runner, case.measured, progress, stage="simulate", sinks=sinks, beside=[reference], processes=processes)
     weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(
         op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors()),

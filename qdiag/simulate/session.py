@@ -1,7 +1,7 @@
 """What one run carries: device, progress, stopwatch, seed, finished passes, and the settings of the arithmetic."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,6 +12,8 @@ from qdiag.core.by_identity import ByIdentity
 from qdiag.core.progress import NoProgress, Progress, RunProgress
 from qdiag.core.scheme import QuantScheme
 from qdiag.core.stopwatch import Stopwatch
+from qdiag.distributed.join import joined
+from qdiag.distributed.processes import ONE, Processes
 from qdiag.plan import QuantPlan, StoredLayer
 from qdiag.simulate.calibrate import Observation, observe_network
 from qdiag.simulate.calibrations import Calibrations
@@ -60,6 +62,11 @@ class Session:
     mean_inputs: MeanInputs = field(default_factory=MeanInputs)
     observed: Observed = field(default_factory=Observed)
     scored: ByIdentity[Scored] = field(default_factory=ByIdentity)
+
+    @property
+    def processes(self) -> Processes:
+        """Those that divide the batches of a pass."""
+        return self.passes.processes
 
     def timed_anew(self) -> "Session":
         """The same session for another result, with a stopwatch of its own."""
@@ -111,7 +118,9 @@ class Session:
             return self.passes.finished(
                 "observe" if glance else "observe all",
                 OBSERVATIONS,
-                lambda: observe_network(network, batches, scheme, self.progress, glance=glance, names=names),
+                lambda: observe_network(
+                    network, batches, scheme, self.progress, glance=glance, names=names, processes=self.processes
+                ),
                 batches=[batches],
                 depends_on=(network, scheme, tuple(names)),
             )
@@ -165,11 +174,11 @@ class Session:
         """
         return_freed_memory()
         if case.tasks.key is None:
-            return measure_case(case, depth, self.progress)
+            return measure_case(case, depth, self.progress, self.processes)
         return self.passes.finished(
             f"measure {depth}",
             MEASURED,
-            lambda: measure_case(case, depth, self.progress),
+            lambda: measure_case(case, depth, self.progress, self.processes),
             batches=[case.measured, case.calibration],
             depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key)),
         )
@@ -186,19 +195,25 @@ class Session:
 
 @contextmanager
 def open_session(
-    *, device: str = "cpu", progress: Progress | None = None, seed: int = 0, cache: PassCache | None = None
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    seed: int = 0,
+    cache: PassCache | None = None,
+    is_divided: bool = False,
 ) -> Iterator[Session]:
     """A session, and inside it the arithmetic of the passes; afterwards the process has its own settings back.
 
     Args:
         device: `cpu`, `cuda` or `auto`.
         cache: where finished passes are kept, and found when a run that was stopped is started again.
+        is_divided: processes that `torchrun` started divide the batches of every pass; see `joined`.
 
     Raises:
         ConfigError: no such device here.
     """
     where = resolve_device(device)
-    passes = PassKeeper(cache, surroundings(where)) if cache is not None else PassKeeper()
-    with engine_arithmetic():
+    with engine_arithmetic(), joined(where) if is_divided else nullcontext(ONE) as processes:
+        passes = PassKeeper(cache, surroundings(where) if cache is not None else "", processes)
         watch = Stopwatch(progress if isinstance(progress, RunProgress) else None)
         yield Session(where, progress or NoProgress(), seed, passes, watch=watch)

@@ -5,11 +5,9 @@ each part's loss counts by its share of the samples, and the gradients of all pa
 BatchNorms and ranges is that of the whole batch too, so that all processes have the same numbers after every update.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -18,13 +16,12 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from qdiag.batches import Batch
-from qdiag.errors import ConfigError, SimulationError
+from qdiag.distributed.join import grouped
+from qdiag.distributed.processes import is_lost
+from qdiag.errors import ConfigError, QdiagError, SimulationError
 from qdiag.simulate.passes.batch_rows import rows
 
 T = TypeVar("T")
-
-_PATIENCE = timedelta(hours=12)
-"""The first process measures while the others wait; where one ends, torchrun ends all."""
 
 
 @dataclass(frozen=True)
@@ -137,39 +134,23 @@ class _Total(torch.autograd.Function):
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """This process beside the others that `torchrun` started; one process otherwise.
-
-    On GPUs each process takes that of its local rank as the current one. A group that there is already is used.
+    """This process beside the others that `torchrun` started; one process otherwise. See `grouped`.
 
     Raises:
         ConfigError: there are fewer GPUs than processes on this machine.
         SimulationError: another process ended early, for a reason that it tells itself.
     """
-    if not dist.is_torchelastic_launched():
-        yield ONE
-        return
-    is_first_time = not dist.is_initialized()
-    if is_first_time:
-        _join(device)
-    try:
-        processes = Processes(dist.get_rank(), dist.get_world_size())
-        yield processes
-        processes.of_first(None)  # the others wait until the first one is done
-    except RuntimeError as error:
-        if "onnection" not in str(error) and not isinstance(error, dist.DistError):
+    with grouped(device) as group:
+        processes = Processes(group.rank, group.count)
+        try:
+            yield processes
+            processes.of_first(None)  # the others wait until the first one is done
+        except QdiagError as error:
+            error.process = processes.rank if processes.count > 1 else None
             raise
-        raise SimulationError("another process ended", hint="it says why") from error
-    finally:
-        if is_first_time:
-            dist.destroy_process_group()
-
-
-def _join(device: torch.device) -> None:
-    backend = "gloo"
-    if device.type == "cuda":
-        place, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if place >= there:
-            raise ConfigError(f"process {place + 1} of this machine has no GPU: there are {there}", at="device")
-        torch.cuda.set_device(place)
-        backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, timeout=_PATIENCE)
+        except RuntimeError as error:
+            if not is_lost(error):
+                raise
+            lost = SimulationError("another process ended", hint="it says why")
+            lost.process = processes.rank
+            raise lost from error

@@ -6,13 +6,9 @@ two integers may then be rounded the other way.
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -27,44 +23,8 @@ from qdiag.train.processes import ONE, Processes
 from qdiag.train.saved_state import StateFile
 from qdiag.train.settings import TrainingSettings
 from tests.cases import SESSION, open_test_case
-from tests.e2e.test_cli_qat import NETWORK
 from tests.unit.train.networks import all_names, learned, stripe_case, stripes
 
-LAUNCHED = """
-import os
-from pathlib import Path
-import torch
-from qdiag.cli.app import run
-from qdiag.errors import ConfigError
-from qdiag.train.loop import Training
-from qdiag.train.processes import joined
-from qdiag.train.saved_state import StateFile
-from tests.oracle.test_processes_against_one import CLI, KINDS, trained, values
-
-rank = int(os.environ["RANK"])
-with joined(torch.device("cpu")) as processes:
-    found = {kind: values(trained(kind, processes)) for kind in KINDS}
-    train = Training._train
-
-    def stop(self, epoch):
-        if epoch == 2:
-            raise KeyboardInterrupt
-        return train(self, epoch)
-
-    Training._train, state = stop, StateFile(Path("state"), "key")
-    try:
-        trained("quantized", processes, state)
-    except KeyboardInterrupt:
-        Training._train = train
-    found["resumed"] = values(trained("quantized", processes, state))
-    try:
-        processes.check_alike(str(rank), "ranks")
-    except ConfigError as error:
-        found["differing"] = error.message
-    found["code"] = run([*CLI, "--seed", "1"])
-    found["seeds differ"] = run([*CLI, "-o", "no.pth", "--seed", str(rank)])
-    torch.save(found, f"found{rank}.pt")
-"""
 CLI = ["qat", "net.pth", "--arch", "./net.py:make", "--data", "data.npz", "--device", "cpu", "-q", "--no-cache"]
 CLI += ["--scheme", "tf-uint8", "--set", "weights.bits=2", "--epochs", "1", "--learning-rate", "0.02", "-o", "two.pth"]
 
@@ -112,23 +72,6 @@ def values(found: Trained) -> dict[str, Any]:
     losses = [(epoch.training_loss, epoch.loss, epoch.float_loss) for epoch in found.record.epochs[1:]]
     count, is_resumed = found.record.process_count, found.record.is_resumed
     return {"changes": found.changes, "ends": ends, "losses": losses, "processes": count, "resumed": is_resumed}
-
-
-@pytest.fixture(scope="module")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what each of two processes found, and what was printed."""
-    folder = tmp_path_factory.mktemp("processes")
-    (folder / "net.py").write_text(NETWORK)
-    (folder / "launched.py").write_text(LAUNCHED)
-    torch.save({"model": learned().state_dict()}, folder / "net.pth")
-    images, labels = (value.numpy() for value in stripes(176, 4))
-    np.savez(folder / "data.npz", images=images, labels=labels)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "launched.py"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(launch, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    (folder / "printed.json").write_text(json.dumps([done.stdout, done.stderr]))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,7 @@ def diagnose(
     stdout_is_taken = check_single_stdout(json, None)
     training.check(data)
     resolved = scheme.resolved
-    with running(run, seed=data.seed) as session:
+    with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
         experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
@@ -140,6 +140,7 @@ def diagnose(
         if repaired is not None and experiment.deployed is None:
             raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
         result, file = run_diagnosis(session, experiment, options, run, plots=None if out is None else plots)
+        session.processes.leave_to_first()
         result = write_diagnosis(session, result, out, json, plots)
         after: Verification | None = None
         notes: tuple[str, ...] = ()

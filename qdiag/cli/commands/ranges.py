@@ -75,12 +75,13 @@ def ranges(
     stdout_is_taken = check_single_stdout(json, csv)
     is_shown = scheme is not None or bool(set_)
     resolved = SchemeOptions(scheme or DEFAULT_PRESET, set_, no_fold=no_fold).resolved
-    with running(run, seed=data.seed) as session:
+    with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.ranges import range_subject
 
         subject = open_subject(model)
         datasets = open_data(data, model, subject, session)
         report = range_subject(session, subject, datasets, resolved, with_quantizers=is_shown)
+        session.processes.leave_to_first()
     from qdiag.files.atomic import write_file
 
     write_result(json, report)

@@ -54,7 +54,7 @@ def rank(
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
     words = option_words(model, data, scheme, task)
-    with running(run, seed=data.seed) as session:
+    with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
         options = DiagnoseOptions(
@@ -62,6 +62,7 @@ def rank(
         )
         experiment = open_experiment(session, model, data, resolved, task)
         result, _ = run_diagnosis(session, experiment, options, run)
+        session.processes.leave_to_first()
         write_diagnosis(session, result, None, json)
         if plot is not None:
             from qdiag.writers.plots.drawing.figure import save_figure

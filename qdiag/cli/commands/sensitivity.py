@@ -66,7 +66,7 @@ def sensitivity(
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
-    with running(run, seed=data.seed) as session:
+    with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
 
         options = SensitivityOptions(part, with_exact=not estimate_only, with_all_but=all_but)
@@ -76,6 +76,7 @@ def sensitivity(
 
             announce(session, estimate_sweep(session, experiment.case, options))
         result = measure_sensitivity(session, experiment, options)
+        session.processes.leave_to_first()
         write_result(json, result)
         if plot is not None:
             from qdiag.writers.plots.drawing.figure import save_figure

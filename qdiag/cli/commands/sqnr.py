@@ -88,13 +88,14 @@ def sqnr(
     """
     stdout_is_taken = check_single_stdout(json, csv)
     resolved = scheme.resolved
-    with running(run, seed=data.seed) as session:
+    with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.sqnr import measure_experiment
         from qdiag.simulate.session import PAIRED, WITH_LOSSES
 
         experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
         session.expect_passes(experiment.case, {"simulate": WITH_LOSSES if losses else PAIRED})
         measurement = measure_experiment(session, experiment, with_losses=losses)
+        session.processes.leave_to_first()
         if json is not None:
             from qdiag.writers.json.measurement import to_json
 

@@ -10,6 +10,7 @@ import typer
 from qdiag.cli.options.data import CALIB_SHARE, DataOptions
 from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, data_files, trained_files
+from qdiag.cli.process import launched_count
 from qdiag.core.causes.refit import RefitVariant
 from qdiag.errors import ConfigError
 from qdiag.loaders.missing import check_data
@@ -156,6 +157,11 @@ class RankedTrainingOptions:
         Raises:
             ConfigError: samples to train on without leave to train, those that are measured, or none to measure.
         """
+        if self.train is not None and launched_count() > 1:
+            raise ConfigError(
+                "--train trains in one process",
+                hint="start it without torchrun, or train with torchrun -m qdiag qat",
+            )
         if self.train is not None and data.data is None:
             raise ConfigError("--train without --data", hint="drawn inputs are no samples to train on")
         if self.train is None and self.train_layers:

@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from qdiag.batches import Batch, Datasets, RewrittenBatches
+from qdiag.batches import Batch, ChangedBatches, Datasets
 from qdiag.errors import ConfigError
 
 _ZEROS = re.compile(r"zeros\(\s*(?P<sizes>(?:N|[0-9]{1,9})(?:\s*,\s*(?:N|[0-9]{1,9}))*)\s*,?\s*\)")
@@ -76,7 +76,7 @@ def with_arguments(datasets: Datasets, texts: Sequence[str]) -> Datasets:
 
 
 @dataclass(frozen=True)
-class _ArgumentBatches(RewrittenBatches):
+class _ArgumentBatches(ChangedBatches):
     """Batches with the same further arguments in each."""
 
     arguments: tuple[tuple[str, Value], ...]
@@ -90,11 +90,11 @@ class _ArgumentBatches(RewrittenBatches):
         """That of the stored data and of the arguments."""
         return hashlib.sha256(f"{self.inner.digest()} {self.arguments!r}".encode()).hexdigest()
 
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self.inner:
-            count = batch.sample_count
-            added = {name: value.of(count) if isinstance(value, Zeros) else value for name, value in self.arguments}
-            yield replace(batch, kwargs={**batch.kwargs, **added})
+    def changed(self, batch: Batch) -> Batch:
+        """With the arguments."""
+        count = batch.sample_count
+        added = {name: value.of(count) if isinstance(value, Zeros) else value for name, value in self.arguments}
+        return replace(batch, kwargs={**batch.kwargs, **added})
 
 
 def _shown(value: Value) -> str:

@@ -53,6 +53,11 @@ def few_of(batches: Batches, count: int, how: Preprocessing | None = None) -> Ba
     return _changed(batches, count, (lambda samples: samples) if how is None else lambda s: _prepared(s, how))
 
 
+def are_full(batches: Batches) -> bool:
+    """Every batch but the last has as many samples as the batch size says."""
+    return _selection(batches) is not None
+
+
 def _selection(batches: Batches) -> Selection | None:
     while isinstance(batches, RewrittenBatches):
         batches = batches.inner

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -149,6 +150,14 @@ class Selection:
 
     def __iter__(self) -> Iterator[Batch]:
         return self.samples.batches(self.indices, self.batch_size)
+
+    def between(self, start: int, stop: int | None) -> Iterator[Batch]:
+        """See `PartlyRead`; a source that makes its own batches is gone through from its beginning."""
+        if self.samples.own_batch_size is not None:
+            return islice(iter(self), start, stop)
+        size = self.wanted_batch_size
+        indices = self.indices[start * size : None if stop is None else stop * size]
+        return self.samples.batches(indices, size) if indices else iter(())
 
 
 def read_ahead(load: Callable[[Sequence[int]], Batch], indices: Sequence[int], batch_size: int) -> Iterator[Batch]:

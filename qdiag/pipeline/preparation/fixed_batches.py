@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Datasets, RewrittenBatches
+from qdiag.batches import Batch, Datasets, RewrittenBatches, batches_between
 from qdiag.errors import DataError
+from qdiag.loaders.data.reread import are_full
 from qdiag.onnx.network import OnnxNetwork
 from qdiag.simulate.passes.batch_rows import batch_axes, joined_batches, rows
 
@@ -58,6 +60,17 @@ class FixedBatches(RewrittenBatches):
             )
         yield from _regrouped(self.inner, self.size)
 
+    def between(self, start: int, stop: int | None) -> Iterator[Batch]:
+        """See `PartlyRead`."""
+        if not are_full(self.inner):
+            return islice(iter(self), start, stop)
+        every = self.sample_count // self.size
+        stop = every if stop is None else min(stop, every)
+        first, of_others = divmod(start * self.size, self.inner.batch_size)
+        last = -(-stop * self.size // self.inner.batch_size)
+        read = _without(batches_between(self.inner, first, last), of_others)
+        return islice(_regrouped(read, self.size), max(stop - start, 0))
+
 
 def chosen(batch: Batch, indices: Sequence[int]) -> Batch:
     """These samples of the batch, without labels; an index may come twice. What has no batch axis stays whole."""
@@ -69,6 +82,12 @@ def on_cpu(batch: Batch) -> Batch:
     """The batch with its tensors on the CPU, without labels."""
     args, kwargs = pytree.tree_map_only(Tensor, lambda x: x.cpu(), (batch.args, dict(batch.kwargs)))
     return Batch(args, kwargs)
+
+
+def _without(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
+    """All samples but the first `count`, which are in the first batch."""
+    for number, batch in enumerate(batches):
+        yield batch if number or not count else rows(batch, range(count, batch.sample_count))
 
 
 def _regrouped(batches: Iterable[Batch], size: int) -> Iterator[Batch]:

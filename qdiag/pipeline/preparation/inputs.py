@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Batches, Datasets, RewrittenBatches, not_accepted
+from qdiag.batches import Batch, Batches, ChangedBatches, Datasets, not_accepted
 from qdiag.capture.state import restored
 from qdiag.errors import DataError, LoadError, TargetError
 from qdiag.pipeline.preparation.fixed_batches import in_batches_of, static_batch
@@ -50,16 +50,16 @@ def _as_one_mapping(subject: Subject, datasets: Datasets) -> Datasets:
 
 
 @dataclass(frozen=True)
-class _MappingBatches(RewrittenBatches):
+class _MappingBatches(ChangedBatches):
     """The named inputs of each batch as one dictionary, by position."""
 
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self.inner:
-            yield Batch((dict(batch.kwargs),), labels=batch.labels)
+    def changed(self, batch: Batch) -> Batch:
+        """With one argument."""
+        return Batch((dict(batch.kwargs),), labels=batch.labels)
 
 
 @dataclass(frozen=True)
-class _SubmoduleBatches(RewrittenBatches):
+class _SubmoduleBatches(ChangedBatches):
     """Runs the whole float network and captures what reaches one submodule at its first call."""
 
     parent: nn.Module
@@ -74,11 +74,8 @@ class _SubmoduleBatches(RewrittenBatches):
     def is_reproducible(self) -> bool:
         return False
 
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self.inner:
-            yield self._captured(batch)
-
-    def _captured(self, batch: Batch) -> Batch:
+    def changed(self, batch: Batch) -> Batch:
+        """What reaches the submodule."""
         seen: list[Batch] = []
 
         def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

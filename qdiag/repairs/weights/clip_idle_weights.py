@@ -40,6 +40,8 @@ from qdiag.simulate.session import Session
 
 
 class _Inputs(LayerObserver):
+    carried = ("seen",)
+
     def __init__(self, names: Sequence[str]) -> None:
         self._names = frozenset(names)
         self.seen = WeightedInputs()
@@ -49,13 +51,18 @@ class _Inputs(LayerObserver):
         if layer.name in self._names:
             self.seen.add(layer, node, pick(args, REFERENCE))
 
+    def merge(self, later: "_Inputs") -> None:
+        """See `Collector`."""
+        self.seen.merge(later.seen)
+
 
 def observed_inputs(session: Session, case: Case, names: Sequence[str]) -> dict[str, InputMoments]:
     """What the named layers with weights read on the calibration data: one float pass."""
 
     def run() -> dict[str, list[float]]:
         observer = _Inputs(names)
-        run_batches(LaneRunner([Lane(case.network)], [observer]), case.calibration, session.progress, stage="inputs")
+        runner = LaneRunner([Lane(case.network)], [observer])
+        run_batches(runner, case.calibration, session.progress, stage="inputs", processes=session.processes)
         found = {name: observer.seen.moments(name) for name in names}
         return {name: moments.columns() for name, moments in found.items() if moments is not None}
 

@@ -16,6 +16,8 @@ from torch import Tensor, fx
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
+from qdiag.distributed.collector import add_by_name
+from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import RepairRefused
 from qdiag.numerics.layout import dense
 from qdiag.repairs.base import Repair, RepairContext, Treatment
@@ -42,10 +44,12 @@ def mean_shifts(session: Session, case: Case, names: Sequence[str]) -> dict[str,
 
     def run() -> dict[str, list[float]]:
         errors = _weight_errors(case, names)
-        known = session.mean_inputs.of(case.network, case.plan, case.calibration, errors, session.progress)
+        known = session.mean_inputs.of(
+            case.network, case.plan, case.calibration, errors, session.progress, session.processes
+        )
         found = {name: seen.mean_output(errors[name]) for name, seen in known.items()}
         rest = [name for name in errors if name not in known]
-        found |= _run_shifts(case, rest, session.progress) if rest else {}
+        found |= _run_shifts(case, rest, session.progress, session.processes) if rest else {}
         return {name: found[name].tolist() for name in errors if name in found}
 
     means = session.passes.finished(
@@ -54,10 +58,10 @@ def mean_shifts(session: Session, case: Case, names: Sequence[str]) -> dict[str,
     return {name: torch.tensor(shift, dtype=torch.float32, device=case.network.device) for name, shift in means.items()}
 
 
-def _run_shifts(case: Case, names: Sequence[str], progress: Progress) -> dict[str, Tensor]:
+def _run_shifts(case: Case, names: Sequence[str], progress: Progress, processes: Processes = ONE) -> dict[str, Tensor]:
     observer = _Shifts(case, names)
     runner = LaneRunner([Lane(case.network)], [observer])
-    run_batches(runner, case.calibration, progress, stage="bias correction")
+    run_batches(runner, case.calibration, progress, stage="bias correction", processes=processes)
     return observer.means()
 
 
@@ -75,6 +79,8 @@ def _weight_errors(case: Case, names: Sequence[str]) -> dict[str, Tensor]:
 
 class _Shifts(LayerObserver):
     """Beside each layer of the float network, what its weight error makes of its quantized input."""
+
+    carried = ("_sums", "_counts")
 
     def __init__(self, case: Case, names: Sequence[str]) -> None:
         self._plan = case.plan
@@ -98,6 +104,11 @@ class _Shifts(LayerObserver):
         total = error.sum(summed, dtype=torch.float64) if summed else error.double()
         self._sums[layer.name] = self._sums[layer.name] + total if layer.name in self._sums else total
         self._counts[layer.name] = self._counts.get(layer.name, 0) + error.numel() // error.shape[axis]
+
+    def merge(self, later: "_Shifts") -> None:
+        """See `Collector`."""
+        add_by_name(self._sums, later._sums)
+        add_by_name(self._counts, later._counts)
 
     def means(self) -> dict[str, Tensor]:
         """Layer name to the mean error per channel."""

@@ -7,6 +7,7 @@ from torch import fx
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
@@ -27,9 +28,15 @@ class ArithmeticObserver(LayerObserver):
     before any quantizer.
     """
 
+    carried = ("_errors",)
+
     def __init__(self, plan: QuantPlan) -> None:
         self._plan = plan
         self._errors: dict[str, ErrorAccumulator] = {}
+
+    def merge(self, later: "ArithmeticObserver") -> None:
+        """See `Collector`."""
+        merge_by_name(self._errors, later._errors)
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         arithmetic = in_real_numbers(self._plan, layer)

@@ -11,6 +11,7 @@ from torch import Tensor, fx
 from qdiag.capture.ops import is_padded
 from qdiag.core.graph import Layer
 from qdiag.core.measures.facts import InputFacts
+from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.channel_sums import channel_table, column_extremes, column_sums, table_chunks
 
 IDLE_SHARE = 1e-8
@@ -56,6 +57,14 @@ class InputChannels:
         new = _of_table(table) if table is not None else None
         if new is None or not all(bool(t.isfinite().all()) for t in new):
             new = _of_any(x, axis)
+        self._join(count, new)
+
+    def merge(self, later: "InputChannels") -> None:
+        """Adds what another one of the same layer saw."""
+        if later._sums is not None:
+            self._join(later._count, later._sums)
+
+    def _join(self, count: int, new: list[Tensor]) -> None:
         if self._sums is None:
             self._count, self._sums = count, new
             return
@@ -119,6 +128,10 @@ class WeightedInputs:
             padded = layer.kind == "conv_transpose" or (layer.kind == "conv" and is_padded(node))
             self._channels[layer.name] = InputChannels(is_padded=padded)
         self._channels[layer.name].add(x, axis)
+
+    def merge(self, later: "WeightedInputs") -> None:
+        """Adds what another one saw."""
+        merge_by_name(self._channels, later._channels)
 
     def moments(self, name: str) -> InputMoments | None:
         """Of one layer; None where it has no weights, or was not met."""

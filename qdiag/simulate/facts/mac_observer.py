@@ -14,9 +14,15 @@ from qdiag.simulate.passes.observer import LayerObserver
 class MacObserver(LayerObserver):
     """Counts once for each layer, on the first batch; no operation runs again."""
 
+    carried = ("_counts",)
+
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._operands: tuple[fx.Node, list[Tensor]] | None = None
+
+    def merge(self, later: "MacObserver") -> None:
+        """See `Collector`."""
+        self._counts = later._counts | self._counts
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs

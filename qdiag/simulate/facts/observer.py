@@ -10,6 +10,7 @@ from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
+from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.channel_sums import channel_table, column_sums, table_chunks
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
@@ -34,11 +35,20 @@ class PassFacts:
 class FactObserver(LayerObserver):
     """Keeps `PassFacts` of every layer of a paired pass; no operation runs again."""
 
+    carried = ("_observers", "_channels", "_at_bound", "_inputs")
+
     def __init__(self) -> None:
         self._observers: dict[str, TensorObserver] = {}
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
         self._inputs = WeightedInputs()
+
+    def merge(self, later: "FactObserver") -> None:
+        """See `Collector`."""
+        merge_by_name(self._observers, later._observers)
+        merge_by_name(self._channels, later._channels)
+        merge_by_name(self._at_bound, later._at_bound)
+        self._inputs.merge(later._inputs)
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs
@@ -95,6 +105,12 @@ class _ChannelErrors:
         self._sums = new if self._sums is None else self._sums + new
         self._per_channel += reference.numel() // reference.shape[axis]
 
+    def merge(self, later: "_ChannelErrors") -> None:
+        """Adds what another one of the same layer added up."""
+        if later._sums is not None:
+            self._sums = later._sums if self._sums is None else self._sums + later._sums
+            self._per_channel += later._per_channel
+
     def mean_shift_fraction(self) -> float:
         """Share of the power of the error that a constant per channel explains, 0 to 1; 0 without noise."""
         if self._sums is None or not float(self._sums[1].sum()) > 0.0:
@@ -143,8 +159,12 @@ class _Share:
         self._hits: Tensor | int = 0
         self._count = 0
 
-    def add(self, hits: Tensor, count: int) -> None:
+    def add(self, hits: Tensor | int, count: int) -> None:
         self._hits, self._count = self._hits + hits, self._count + count
+
+    def merge(self, later: "_Share") -> None:
+        """Adds the hits of another one."""
+        self.add(later._hits, later._count)
 
     def value(self) -> float:
         return float(self._hits) / self._count if self._count else math.nan

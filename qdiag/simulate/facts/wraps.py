@@ -26,10 +26,17 @@ class WrapObserver(LayerObserver):
     Most of what wraps changes nothing: the scale is so small that 2^32 steps of it are less than one of the output's.
     """
 
+    carried = ("_channels",)
+
     def __init__(self, network: Network, plan: QuantPlan) -> None:
         self._network, self._plan = network, plan
         self._weights: dict[str, SimulatedWeights] = {}
         self._channels: dict[str, set[int]] = {}
+
+    def merge(self, later: "WrapObserver") -> None:
+        """See `Collector`."""
+        for name, channels in later._channels.items():
+            self._channels.setdefault(name, set()).update(channels)
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         arithmetic = arithmetic_of(self._plan, layer)

@@ -5,10 +5,11 @@ from typing import Any
 from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
+from qdiag.distributed.collector import Collector
 from qdiag.simulate.passes.lanes import Lanes
 
 
-class LayerObserver:
+class LayerObserver(Collector):
     """Sees every layer with a float output, at five moments; a subclass says at which it looks.
 
     Attributes:

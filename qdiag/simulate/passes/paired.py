@@ -7,6 +7,7 @@ from torch import Tensor
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.distributed.collector import add_by_name, merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, SIMULATED, Lane, Lanes
@@ -32,6 +33,8 @@ class LayerErrors:
 class ErrorObserver(LayerObserver):
     """Adds up the errors of the paired pass at every layer's output, and what the plan's quantizers clip there."""
 
+    carried = ("_errors", "_clipped", "_shapes")
+
     def __init__(self, plan: QuantPlan) -> None:
         self._quantizers = {name: layer.output for name, layer in plan.layers.items()}
         self._errors: dict[str, ErrorAccumulator] = {}
@@ -46,6 +49,12 @@ class ErrorObserver(LayerObserver):
         if quantizer is not None:
             clipped = _clipped(reference, *quantizer.clip_bounds)
             self._clipped[layer.name] = self._clipped.get(layer.name, 0.0) + clipped
+
+    def merge(self, later: "ErrorObserver") -> None:
+        """See `Collector`."""
+        merge_by_name(self._errors, later._errors)
+        add_by_name(self._clipped, later._clipped)
+        self._shapes |= later._shapes
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
         self._shapes[layer.name] = tuple(lanes.reference.shape[1:])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from qdiag.batches import Batches
+from qdiag.distributed.processes import ONE, Processes
 from qdiag.simulate.passes.fingerprints import Fingerprints, NoFingerprint
 from qdiag.simulate.passes.ledger import Ledger, NoteCache
 
@@ -48,10 +49,11 @@ class PassKeeper:
     Args:
         cache: None keeps nothing.
         scope: what all passes of the run depend on beside what is named with each: versions, device, threads.
+        processes: those that run a part of each pass; the first one reads and writes the cache for all.
     """
 
-    def __init__(self, cache: PassCache | None = None, scope: str = "") -> None:
-        self._cache, self._scope = cache, scope
+    def __init__(self, cache: PassCache | None = None, scope: str = "", processes: Processes = ONE) -> None:
+        self._cache, self._scope, self.processes = cache, scope, processes
         self._fingerprints = Fingerprints()
         self.ledger: Ledger | None = None
 
@@ -60,9 +62,9 @@ class PassKeeper:
 
         None where passes are not kept either.
         """
-        key = self._key("ledger", batches, depends_on)
+        key = self._key(f"ledger of {self.processes.count}", batches, depends_on)
         cache = self._cache
-        if key is not None and cache is not None and isinstance(cache, NoteCache):
+        if self.processes.is_first and key is not None and cache is not None and isinstance(cache, NoteCache):
             self.ledger = Ledger(cache, key, lambda key: cache.get_note(key) is not None)
 
     @contextmanager
@@ -93,7 +95,7 @@ class PassKeeper:
         key = self._key(kind, batches, depends_on)
         if key is None or self._cache is None:
             return run()
-        stored = self._cache.get(key)
+        stored = self.processes.of_first(self._cache.get(key) if self.processes.is_first else None, kind, key)
         if stored is not None:
             try:
                 return codec.decode(stored)
@@ -101,7 +103,8 @@ class PassKeeper:
                 pass  # it will be replaced
         started = time.perf_counter()
         result = run()
-        self._cache.put(key, codec.encode(result))
+        if self.processes.is_first:
+            self._cache.put(key, codec.encode(result))
         if self.ledger is not None:
             self.ledger.add(key, time.perf_counter() - started)
         return result

@@ -5,15 +5,18 @@ arithmetic are equal, so is its result. The unchanged prefix of a network costs 
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Batches, run_through
+from qdiag.batches import Batch, Batches
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.core.progress import Progress
+from qdiag.distributed.collector import Collector
+from qdiag.distributed.divided import divided
+from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import QdiagError, SimulationError, first_line
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
@@ -23,6 +26,7 @@ from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, is_lanes, join, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.sinks import BatchSink, OperationCounts, check_shapes, collectors_of
 from qdiag.simulate.passes.site import Site, Step
 from qdiag.simulate.passes.weights import SimulatedWeights
 
@@ -41,15 +45,13 @@ class LaneRunner(fx.Interpreter):
 
     Attributes:
         weights: by layer with weights, those of each lane.
-        computed_count: operations with data that were really run, for all lanes and batches together.
-        reused_count: those whose result was at hand already.
     """
 
     def __init__(self, lanes: Sequence[Lane], observers: Sequence[LayerObserver] = ()) -> None:
         self.network: Network = lanes[REFERENCE].network
         super().__init__(torch.nn.Module(), garbage_collect_values=True, graph=self.network.program.graph)
         graph = self.network.graph
-        self._lanes, self._observers = list(lanes), list(observers)
+        self._lanes, self.observers = list(lanes), list(observers)
         self._layers: Mapping[str, Layer] = {node: layer for layer in graph.sites for node in layer.nodes}
         self.weights: dict[str, list[SimulatedWeights]] = {
             layer.name: lane_weights(layer, lanes) for layer in graph.layers if layer.weight is not None
@@ -61,8 +63,17 @@ class LaneRunner(fx.Interpreter):
         self._sites = self._closing(graph.sites)
         self._constants = differing_constants(lanes)
         self._inputs: dict[str, Any] = {}
-        self.computed_count = 0
-        self.reused_count = 0
+        self.effort = OperationCounts()
+
+    @property
+    def computed_count(self) -> int:
+        """Operations with data that were really run, for all lanes and batches together."""
+        return self.effort.computed_count
+
+    @property
+    def reused_count(self) -> int:
+        """Those whose result was at hand already."""
+        return self.effort.reused_count
 
     def _ways_of(self, layer: Layer) -> list["_Way"]:
         weights = self.weights.get(layer.name, [None] * len(self._lanes))
@@ -98,7 +109,7 @@ class LaneRunner(fx.Interpreter):
         """
         batch = self.network.placed(batch)
         self._inputs = self.network.program.flatten_inputs(batch.args, batch.kwargs)
-        for observer in self._observers:
+        for observer in self.observers:
             observer.begin(batch.sample_count)
         try:
             with torch.no_grad():
@@ -117,7 +128,7 @@ class LaneRunner(fx.Interpreter):
                 return self._entered(n, layer)
             args, kwargs = self.fetch_args_kwargs_from_env(n)
             if layer is not None and n.name == layer.nodes[0]:
-                for observer in self._observers:
+                for observer in self.observers:
                     observer.before(layer, n, args, kwargs)
             if layer is not None and layer.clamp is not None and n.name == layer.output:
                 # the clamp itself happens at the close of the layer; alone it must not write to its input
@@ -159,9 +170,9 @@ class LaneRunner(fx.Interpreter):
         done: dict[Hashable, Any] = {}
         for lane, (at, (arithmetic, weights)) in enumerate(zip(places, ways, strict=True)):
             if at in done:
-                self.reused_count += 1
+                self.effort.reused_count += 1
             else:
-                self.computed_count += 1
+                self.effort.computed_count += 1
                 chosen = [leaf.tensors[lane] if is_lanes(leaf) else leaf for leaf in leaves]
                 done[at] = arithmetic.run(LayerOp(node, layer, weights), *pytree.tree_unflatten(chosen, spec))
                 del chosen
@@ -182,7 +193,7 @@ class LaneRunner(fx.Interpreter):
             value = self._alike(value)
         if not is_lanes(value) or not value.reference.is_floating_point():
             return value
-        observers = [one for one in self._observers if layer.kind != CONSTANT or one.sees_constants]
+        observers = [one for one in self.observers if layer.kind != CONSTANT or one.sees_constants]
         looking = [one.chunk for one in observers if type(one).chunk is not LayerObserver.chunk]
 
         def look(lanes: list[Tensor]) -> None:
@@ -202,13 +213,6 @@ class LaneRunner(fx.Interpreter):
         return Lanes([reference, *[value] * (len(self._lanes) - 1)])
 
 
-class BatchSink(Protocol):
-    """Receives the outputs of each batch."""
-
-    def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
-        """Flat outputs of the reference and of one other lane."""
-
-
 def run_batches(
     runner: LaneRunner,
     batches: Batches,
@@ -216,26 +220,28 @@ def run_batches(
     *,
     stage: str,
     sinks: Mapping[int, Sequence[BatchSink]] | None = None,
+    beside: Sequence[Collector] = (),
+    processes: Processes = ONE,
 ) -> None:
-    """Runs all batches, handing the outputs of each to the sinks of each lane."""
-    for batch in run_through(batches, progress, stage):
-        outputs = runner.run_batch(batch)
-        for lane, receivers in (sinks or {}).items():
-            reference, simulated = pick(outputs, REFERENCE), pick(outputs, lane)
-            _check_shapes(reference, simulated)
-            for sink in receivers:
-                sink.add(batch, reference=reference, simulated=simulated)
+    """Runs all batches, handing the outputs of each to the sinks of each lane.
 
+    Several processes run a part each; then every one has what all of them saw.
 
-def _check_shapes(reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
-    for i, (one, other) in enumerate(zip(reference, simulated, strict=True)):
-        if isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape != other.shape:
-            raise SimulationError(
-                f"quantized it has the shape {tuple(other.shape)}, in float {tuple(one.shape)}, and the two cannot be "
-                "compared: how many values there are depends on the values",
-                at=f"output {i}",
-                hint="measure the part before the values are chosen, with `submodule`",
-            )
+    Args:
+        beside: collectors that the sinks share.
+    """
+    collectors: Sequence[Collector] = ()
+    if processes.count > 1:
+        receiving = [sink for receivers in (sinks or {}).values() for sink in receivers]
+        collectors = collectors_of([*runner.observers, *beside, *receiving, runner.effort])
+    with divided(batches, progress, stage, collectors, processes) as own:
+        for batch in own:
+            outputs = runner.run_batch(batch)
+            for lane, receivers in (sinks or {}).items():
+                reference, simulated = pick(outputs, REFERENCE), pick(outputs, lane)
+                check_shapes(reference, simulated)
+                for sink in receivers:
+                    sink.add(batch, reference=reference, simulated=simulated)
 
 
 def _borrowed(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qdiag.batches import Batch, Batches, RewrittenBatches
+from qdiag.batches import Batch, Batches, RewrittenBatches, batches_between
 
 
 def spread_over(batches: Batches, samples: int) -> frozenset[int]:
@@ -35,9 +35,13 @@ class SpreadBatches(RewrittenBatches):
         return f"{self.inner.digest()} spread {self.most}"
 
     def __iter__(self) -> Iterator[Batch]:
-        chosen = spread_over(self.inner, self.most)
-        for number, batch in enumerate(self.inner):
-            if number in chosen:
-                yield batch
-            if number >= max(chosen):
-                return
+        return self.between(0, None)
+
+    def between(self, start: int, stop: int | None) -> Iterator[Batch]:
+        """See `PartlyRead`."""
+        chosen = sorted(spread_over(self.inner, self.most))[start:stop]
+        if chosen:
+            first, last = chosen[0], chosen[-1]
+            for number, batch in enumerate(batches_between(self.inner, first, last + 1), first):
+                if number in chosen:
+                    yield batch

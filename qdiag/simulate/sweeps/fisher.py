@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from qdiag.batches import Batch, run_through
+from qdiag.batches import Batch
 from qdiag.core.graph import Layer
-from qdiag.core.progress import Progress
+from qdiag.distributed.collector import add_by_name
+from qdiag.distributed.divided import divided
 from qdiag.errors import SimulationError
 from qdiag.numerics.layout import alike, dense, flat_chunks
 from qdiag.simulate.arithmetic.differentiable import Differentiable
@@ -44,20 +45,22 @@ def fisher_scores(session: Session, case: Case) -> Mapping[str, float]:
     return session.passes.finished(
         "fisher",
         SUMS,
-        lambda: _run_backward(case, session.progress),
+        lambda: _run_backward(case, session),
         batches=[case.measured],
         depends_on=(case.network, case.plan, repr(case.tasks.logits)),
     )
 
 
-def _run_backward(case: Case, progress: Progress) -> Mapping[str, float]:
+def _run_backward(case: Case, session: Session) -> Mapping[str, float]:
     observer = _SquaredErrors()
     reference = Lane(case.network, arithmetic=Differentiable(), keeps_gradient=True)
     runner = LaneRunner([reference, Lane(case.network, case.plan, is_local=True)], [observer])
-    for batch in run_through(case.measured, progress, "one backward pass"):
-        outputs = pick(runner.run_batch(batch), REFERENCE)
-        _backward(outputs, batch, case.tasks)
-        observer.total += batch.sample_count
+    stage = "one backward pass"
+    with divided(case.measured, session.progress, stage, [observer], session.processes) as batches:
+        for batch in batches:
+            outputs = pick(runner.run_batch(batch), REFERENCE)
+            _backward(outputs, batch, case.tasks)
+            observer.total += batch.sample_count
     return {name: total / observer.total for name, total in observer.sums.items()} if observer.total else {}
 
 
@@ -75,10 +78,17 @@ def _backward(outputs: tuple[Any, ...], batch: Batch, tasks: Tasks) -> None:
 class _SquaredErrors(LayerObserver):
     """Sums of gradient^2 * local error^2 by layer; the errors of a batch are held until its gradient has passed."""
 
+    carried = ("total", "sums")
+
     def __init__(self) -> None:
         self.total = 0
         self.sums: dict[str, float] = {}
         self._errors: list[Tensor] = []
+
+    def merge(self, later: "_SquaredErrors") -> None:
+        """See `Collector`."""
+        self.total += later.total
+        add_by_name(self.sums, later.sums)
 
     def opened(self, layer: Layer, lanes: Lanes) -> None:
         del layer, lanes

@@ -13,6 +13,7 @@ from torch import Tensor, fx
 from qdiag.core.graph import Layer
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LossRecord
+from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
@@ -34,12 +35,24 @@ class LossObserver(LayerObserver):
         batches: numbers of those that it looks at, from 0; None looks at all.
     """
 
+    carried = ("_errors", "_sample_count")
+
     def __init__(self, network: Network, plan: QuantPlan, batches: Collection[int] | None = None) -> None:
         self._network, self._plan, self._batches = network, plan, batches
         self._batch_count = self._sample_count = 0
         self._looks = True
-        self._errors: dict[str, list[ErrorAccumulator]] = {}
+        self._errors: dict[str, _Losses] = {}
         self._weights: dict[str, SimulatedWeights] = {}
+
+    def begins_at(self, *, batch: int, sample: int) -> None:
+        """See `Collector`."""
+        del sample
+        self._batch_count = batch
+
+    def merge(self, later: "LossObserver") -> None:
+        """See `Collector`."""
+        merge_by_name(self._errors, later._errors)
+        self._sample_count += later._sample_count
 
     def begin(self, sample_count: int) -> None:
         super().begin(sample_count)
@@ -65,7 +78,7 @@ class LossObserver(LayerObserver):
         reference = clamped(exact, layer)
         output = self._plan.layers[layer.name].output
         sums = self._sums(quantized, layer, rounded)
-        errors = self._errors.setdefault(layer.name, [ErrorAccumulator() for _ in range(5)])
+        errors = self._errors.setdefault(layer.name, _Losses()).errors
         errors[0].add(reference=reference, simulated=[clamped(run(op, *rounded), layer)])
         by_weight = clamped(run(quantized, *inputs), layer) if weights is not None else reference
         errors[1].add(reference=reference, simulated=[by_weight])
@@ -91,10 +104,20 @@ class LossObserver(LayerObserver):
 
     def records(self) -> dict[str, LossRecord]:
         """Layer name to its five losses."""
-        found = self._errors.items()
-        return {name: LossRecord(*_five(errors), self._sample_count) for name, errors in found}
+        return {name: LossRecord(*losses.sums(), self._sample_count) for name, losses in self._errors.items()}
 
 
-def _five(errors: list[ErrorAccumulator]) -> tuple[ErrorSums, ErrorSums, ErrorSums, ErrorSums, ErrorSums]:
-    first, second, third, fourth, fifth = (one.sums()[0] for one in errors)
-    return first, second, third, fourth, fifth
+class _Losses:
+    """The five losses of one layer."""
+
+    def __init__(self) -> None:
+        self.errors = [ErrorAccumulator() for _ in range(5)]
+
+    def merge(self, later: "_Losses") -> None:
+        """Adds what another one added up."""
+        for own, other in zip(self.errors, later.errors, strict=True):
+            own.merge(other)
+
+    def sums(self) -> tuple[ErrorSums, ErrorSums, ErrorSums, ErrorSums, ErrorSums]:
+        first, second, third, fourth, fifth = (one.sums()[0] for one in self.errors)
+        return first, second, third, fourth, fifth

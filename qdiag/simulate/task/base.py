@@ -11,6 +11,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure, Interval, PairedCounts
+from qdiag.distributed.collector import Collector
 
 Table = npt.NDArray[np.float64]
 """Rows of numbers, float64, from which a task makes its figure; nearly always one row per sample."""
@@ -89,15 +90,20 @@ class RowTask(Rows, Protocol):
 
 
 @dataclass
-class RowTally:
+class RowTally(Collector):
     """Collects rows; they stay on the device until `table` is called, so that no batch waits for another."""
 
+    carried = ("_parts",)
     maker: Rows
     _parts: list[Tensor] = field(default_factory=list)
 
     def add(self, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...]) -> None:
         """Adds one batch."""
         self._parts.append(self.maker.rows(batch, outputs, reference))
+
+    def merge(self, later: "RowTally") -> None:
+        """See `Collector`."""
+        self._parts = [*(part.cpu() for part in self._parts), *later._parts]
 
     def table(self) -> Table:
         """All rows, (N, K)."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.capture.outputs.layout import OutputLayout, Part
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
+from qdiag.distributed.collector import Collector, merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 
 
@@ -25,7 +26,7 @@ def parts_of(
 
 
 @dataclass
-class OutputErrors:
+class OutputErrors(Collector):
     """Adds up the error at every float output of the network.
 
     Args:
@@ -33,6 +34,8 @@ class OutputErrors:
         whole: an output that is one thing, such as logits.
         follows_samples: whether outputs differ between samples is wanted too.
     """
+
+    carried = ("_errors", "_shapes", "_parts", "_ends", "_sample_count")
 
     names: tuple[str, ...]
     layouts: tuple[OutputLayout, ...] = ()
@@ -56,15 +59,32 @@ class OutputErrors:
                 if self.follows_samples:
                     self._widen(i, r, batch.sample_count)
 
+    def merge(self, later: "OutputErrors") -> None:
+        """See `Collector`."""
+        self._sample_count += later._sample_count
+        merge_by_name(self._errors, later._errors)
+        self._shapes |= later._shapes
+        for i, parts in later._parts.items():
+            known = self._parts.setdefault(i, parts)
+            if known is not parts:
+                if known and parts:
+                    merge_by_name(known, parts)
+                else:
+                    known.clear()  # as where a batch cannot be divided
+        for i, ends in later._ends.items():
+            self._join_ends(i, ends)
+
     def _widen(self, i: int, r: Tensor, sample_count: int) -> None:
         """Smallest and largest value over the samples, at each place of the output; None where places differ."""
         rows = r if r.ndim and r.shape[0] == sample_count else r.unsqueeze(0)
-        low, high = rows.amin(0), rows.amax(0)
-        known = self._ends.get(i, (low, high))
-        if known is None or known[0].shape != low.shape:
+        self._join_ends(i, (rows.amin(0), rows.amax(0)))
+
+    def _join_ends(self, i: int, ends: tuple[Tensor, Tensor] | None) -> None:
+        known = self._ends.get(i, ends)
+        if known is None or ends is None or known[0].shape != ends[0].shape:
             self._ends[i] = None
         else:
-            self._ends[i] = torch.minimum(known[0], low), torch.maximum(known[1], high)
+            self._ends[i] = torch.minimum(known[0], ends[0]), torch.maximum(known[1], ends[1])
 
     def _is_constant(self, i: int) -> bool:
         ends = self._ends.get(i)

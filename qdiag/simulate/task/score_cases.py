@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass
 
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.progress import Progress
+from qdiag.distributed.processes import Processes
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.pass_cache import Codec, PassKeeper
@@ -76,11 +77,11 @@ def _one_pass(cases: Sequence[Case], passes: PassKeeper, progress: Progress, sta
     """One pass, or what is kept of the same one: then its effort counts as that of this run, which it would be."""
     tasks = cases[0].tasks
     if tasks.key is None:
-        return _run_pass(cases, progress, stage)
+        return _run_pass(cases, progress, stage, passes.processes)
     return passes.finished(
         "score",
         _codec(tasks),
-        lambda: _run_pass(cases, progress, stage),
+        lambda: _run_pass(cases, progress, stage, passes.processes),
         batches=[cases[0].measured],
         depends_on=(cases[0].origin, repr(tasks.key), *(part for case in cases for part in (case.network, case.plan))),
     )
@@ -94,12 +95,15 @@ def _codec(tasks: Tasks) -> Codec[tuple[list[Scored], Effort]]:
     return Codec(lambda found: encode_scores(found[0], astuple(found[1])), decoded)
 
 
-def _run_pass(cases: Sequence[Case], progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
+def _run_pass(
+    cases: Sequence[Case], progress: Progress, stage: str, processes: Processes
+) -> tuple[list[Scored], Effort]:
     runner = LaneRunner([Lane(cases[0].origin), *(Lane(case.network, case.plan) for case in cases)])
     network, tasks = cases[0].network, cases[0].tasks
     layouts, reference = output_layouts(network.program, network.graph), ReferenceTallies(tasks)
     boards = [Scoreboard(network.program.output_names, layouts, tasks, reference) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=1)}
-    run_batches(runner, cases[0].measured, progress, stage=stage, sinks=sinks)
+    measured = cases[0].measured
+    run_batches(runner, measured, progress, stage=stage, sinks=sinks, beside=[reference], processes=processes)
     effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)
     return [board.scored() for board in boards], effort

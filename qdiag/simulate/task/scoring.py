@@ -15,6 +15,7 @@ from qdiag.capture.outputs.layout import OutputLayout
 from qdiag.core.causes.score import FloatCost, Recovery, Score
 from qdiag.core.measures.measurement import counts_parts
 from qdiag.core.measures.task import UNDEFINED, Z_95, Interval
+from qdiag.distributed.collector import Collector, add_by_name
 from qdiag.simulate.task.base import Gain, Table
 from qdiag.simulate.task.output_errors import OutputErrors, parts_of
 from qdiag.simulate.task.tasks import ReferenceTallies, Tasks, TaskSink
@@ -45,8 +46,10 @@ class Scored:
 
 
 @dataclass
-class Scoreboard:
+class Scoreboard(Collector):
     """Collects the outputs of one variant."""
+
+    carried = ("_noise", "_signal", "_largest")
 
     names: tuple[str, ...]
     layouts: tuple[OutputLayout, ...]
@@ -59,6 +62,18 @@ class Scoreboard:
     def __post_init__(self) -> None:
         self._outputs = OutputErrors(self.names, self.layouts, self.tasks.whole)
         self._task = TaskSink(self.tasks, self.reference)
+
+    def collectors(self) -> list[Collector]:
+        """See `Collector`."""
+        return [self, self._outputs, *self._task.collectors()]
+
+    def merge(self, later: "Scoreboard") -> None:
+        """See `Collector`."""
+        add_by_name(self._noise, later._noise)
+        add_by_name(self._signal, later._signal)
+        for at, (error, size) in later._largest.items():
+            own = self._largest.setdefault(at, [0.0, 0.0])
+            own[:] = max(own[0], error), max(own[1], size)
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""

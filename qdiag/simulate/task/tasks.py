@@ -1,6 +1,6 @@
 """What one network is judged by: its task, further figures beside it, and what both networks collected."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.core.measures.task import WHOLE_KINDS, TaskChoice, TaskResult
+from qdiag.distributed.collector import Collector
 from qdiag.errors import ConfigError, TargetError
 from qdiag.simulate.task.base import Table, Tally, Task
 from qdiag.simulate.task.classes import Logits, TopK
@@ -49,18 +50,47 @@ class Tasks:
         """The answers of a classifier are held against labels."""
         return self.logits is not None and any(isinstance(task, TopK) for task in self.criteria)
 
+    def check_divisible(self) -> None:
+        """Whether what parts of the samples give can be put together.
+
+        Raises:
+            ConfigError: a criterion is computed by an object that has to see all samples.
+        """
+        for task in self.criteria:
+            if not isinstance(task.tally(), Collector):
+                raise ConfigError(
+                    "a metric that is an object sees all samples, which several processes divide",
+                    at=task.criterion.name,
+                    hint="start qdiag without torchrun, or give a function of outputs and targets",
+                )
+
     def logits_of(self, outputs: tuple[Any, ...]) -> Tensor | None:
         """(N, classes) of a classifier; None for other networks."""
         return self.logits.of(outputs) if self.logits is not None else None
 
 
-class ReferenceTallies:
+class ReferenceTallies(Collector):
     """What the float network collected, once for all that are compared with it in one pass."""
+
+    carried = ("sample_count",)
 
     def __init__(self, tasks: Tasks) -> None:
         self.tallies: list[Tally] = [task.tally() for task in tasks.criteria]
         self.sample_count = 0
-        self._batch_count = 0
+        self._batch_count = self._before = 0
+
+    def begins_at(self, *, batch: int, sample: int) -> None:
+        """See `Collector`."""
+        del batch
+        self._before = sample
+
+    def collectors(self) -> list[Collector]:
+        """See `Collector`."""
+        return [self, *_collecting(self.tallies)]
+
+    def merge(self, later: "ReferenceTallies") -> None:
+        """See `Collector`."""
+        self.sample_count += later.sample_count
 
     def add(self, number: int, batch: Batch, reference: tuple[Any, ...]) -> None:
         """Adds batch `number`, unless another network brought it already."""
@@ -68,21 +98,30 @@ class ReferenceTallies:
             return
         self._batch_count += 1
         for tally in self.tallies:
-            _add(tally, batch, reference, reference, self.sample_count)
+            _add(tally, batch, reference, reference, self._before + self.sample_count)
         self.sample_count += batch.sample_count
 
 
-class TaskSink:
+class TaskSink(Collector):
     """Collects the answers of one network beside the float network's.
 
     Args:
-        reference: shared by all that run beside the same float network in one pass.
+        reference: shared by all that run beside the same float network in one pass; a collector of its own.
     """
 
     def __init__(self, tasks: Tasks, reference: ReferenceTallies | None = None) -> None:
         self._tasks, self._reference = tasks, reference or ReferenceTallies(tasks)
         self._tallies = [task.tally() for task in tasks.criteria]
         self._batch_count = self._sample_count = 0
+
+    def begins_at(self, *, batch: int, sample: int) -> None:
+        """See `Collector`."""
+        del batch
+        self._sample_count = sample
+
+    def collectors(self) -> list[Collector]:
+        """See `Collector`."""
+        return [self, *_collecting(self._tallies)]
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
@@ -101,6 +140,11 @@ class TaskSink:
         pairs = zip(self._tasks.criteria, self._reference.tallies, self._tallies, strict=True)
         figures = tuple(task.figure(reference=r.table(), simulated=s.table()) for task, r, s in pairs)
         return TaskResult(self._reference.sample_count, figures, self._tasks.choice)
+
+
+def _collecting(tallies: Sequence[Tally]) -> list[Collector]:
+    """The tallies; `check_divisible` has asked whether they can be put together."""
+    return [tally for tally in tallies if isinstance(tally, Collector)]
 
 
 def _add(tally: Tally, batch: Batch, outputs: tuple[Any, ...], reference: tuple[Any, ...], samples_before: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from qdiag.batches import Batch
+from qdiag.distributed.collector import Collector
 from qdiag.errors import TargetError
 from qdiag.simulate.task.base import Table
 from qdiag.simulate.task.boxes.found import THRESHOLDS, Bools, Floats, Found, Labels, hits, in_crowds
@@ -32,9 +33,10 @@ class Truth(NamedTuple):
 
 
 @dataclass
-class BoxTally:
+class BoxTally(Collector):
     """Collects for each image the boxes found and the true ones."""
 
+    carried = ("_parts",)
     reader: BoxReader
     _parts: list[Table] = field(default_factory=list)
 
@@ -48,6 +50,12 @@ class BoxTally:
         targets = true_boxes(batch.labels, self.reader.layout.classes)
         for found, truth in zip(self.reader.found(outputs), targets, strict=True):
             self._parts.append(image_rows(len(self._parts), found, truth))
+
+    def merge(self, later: "BoxTally") -> None:
+        """See `Collector`; the images of the other one come after those of this one."""
+        for rows in later._parts:
+            rows[:, IMAGE] = len(self._parts)
+            self._parts.append(rows)
 
     def table(self) -> Table:
         """Rows of all images, (R, 4)."""
