@@ -48,6 +48,7 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("schemes", "qdiag.cli.commands.lists.schemes", None),
     ("zoo", "qdiag.cli.commands.lists.zoo", "ZOO_EPILOG"),
     ("cache", "qdiag.cli.commands.cache", "CACHE_EPILOG"),
+    ("mcp", "qdiag.cli.commands.mcp", "MCP_EPILOG"),
     ("demo", "qdiag.cli.commands.demo", None),
 )
 """Name, module and epilog of every command, in the order of `--help`; the function has the command's name."""

@@ -112,6 +112,7 @@ def test_ranges_csv(check_golden: Check) -> None:
         "check",
         "view",
         "overlay",
+        "mcp",
         "cache",
         "demo",
         "export",

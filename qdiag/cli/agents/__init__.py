@@ -1,0 +1,1 @@
+"""The commands as tools of a language model's agent, by the Model Context Protocol."""
