@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import anyio
 from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -171,8 +172,10 @@ async def serve(*, may_trust: bool) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="qdiag-mcp-") as folder:
         server = CommandServer(command_tools(may_trust=may_trust), Path(folder)).server()
-        async with stdio_server() as (incoming, outgoing):
-            await server.run(incoming, outgoing, server.create_initialization_options())
+        # The streams of the program are guarded for words; the protocol has the descriptors, which no child gets.
+        with open(0, encoding="utf-8", closefd=False) as asked, open(1, "w", encoding="utf-8", closefd=False) as told:
+            async with stdio_server(anyio.wrap_file(asked), anyio.wrap_file(told)) as (incoming, outgoing):
+                await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 def _teller(context: _Context) -> Tell:

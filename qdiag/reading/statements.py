@@ -1,0 +1,123 @@
+"""What a diagnosis says, sentence by sentence, each with the places in the stored result that prove it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.diagnosis import Reading, read
+from qdiag.reading.proposals import CHANGE_HEADING, OTHER_CHANGE_HEADING, Proposal
+from qdiag.reading.sequence import StepRow
+from qdiag.reading.suspects import SuspectRow
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence, or a few that belong together.
+
+    Attributes:
+        id: short and unique in its diagnosis: `harm`, `suspect-1`, `step-2`, `change-1`, `proposal-1`.
+        text: in the words of the report.
+        proofs: JSON pointers (RFC 6901) into `diagnosis.json`.
+    """
+
+    id: str
+    text: str
+    proofs: tuple[str, ...]
+
+
+def statements(diagnosis: Diagnosis) -> tuple[Statement, ...]:
+    """Everything that a diagnosis says of harm, causes, repairs and schemes, in the order of the report."""
+    reading, places = read(diagnosis), _Places(diagnosis)
+    return (
+        _harm(reading, places),
+        *(_suspect(i, row, places) for i, row in enumerate(reading.suspects, 1)),
+        *(_step(i, row, places) for i, row in enumerate(reading.sequence.steps, 1)),
+        *_remainder(reading, places),
+        *_changes(reading, places),
+        *_proposals(reading, places),
+        *(Statement(f"note-{i}", note, (_place_of_note(note, diagnosis),)) for i, note in enumerate(reading.notes, 1)),
+    )
+
+
+class _Places:
+    """Where each part of a diagnosis stands in its JSON, whose names and order are those of the fields."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self._pointers: dict[int, str] = {}
+        for part, pointer in _parts(diagnosis, ""):
+            self._pointers.setdefault(id(part), pointer)
+
+    def of(self, *parts: object) -> tuple[str, ...]:
+        """Of parts that are in the diagnosis; None is left out."""
+        return tuple(dict.fromkeys(self._pointers[id(part)] for part in parts if part is not None))
+
+
+def _parts(part: Any, pointer: str) -> Iterator[tuple[Any, str]]:
+    if is_dataclass(part) and not isinstance(part, type):
+        yield part, pointer
+        for field in fields(part):
+            yield from _parts(getattr(part, field.name), f"{pointer}/{field.name}")
+    elif isinstance(part, tuple):
+        for i, item in enumerate(part):
+            yield from _parts(item, f"{pointer}/{i}")
+
+
+def _harm(reading: Reading, places: _Places) -> Statement:
+    ranking = reading.diagnosis.ranking
+    claimed = (cause for row in reading.suspects if (cause := row.cause) in ranking.claimed)
+    return Statement("harm", reading.headline, places.of(ranking.harm, ranking.before, *claimed))
+
+
+def _suspect(number: int, row: SuspectRow, places: _Places) -> Statement:
+    told = row.best.trial if row.best is not None else None
+    return Statement(f"suspect-{number}", f"{row.line}. Verdict: {row.verdict}.", places.of(row.cause, told))
+
+
+def _step(number: int, row: StepRow, places: _Places) -> Statement:
+    text = f"Step {number}, {row.repair} ({row.suspect}), recovers {row.recovers.full}"
+    return Statement(f"step-{number}", f"{text}; the network then has {row.afterwards}.", places.of(row.step))
+
+
+def _remainder(reading: Reading, places: _Places) -> Iterator[Statement]:
+    ranking, sentence = reading.diagnosis.ranking, reading.sequence.remainder_sentence
+    if reading.sequence.steps and sentence:
+        yield Statement("remainder", sentence, ("/ranking/remainder", *places.of(ranking.repaired)))
+    for i, (part, words) in enumerate(zip(ranking.parts, reading.sequence.parts, strict=True), 1):
+        yield Statement(f"part-{i}", words, places.of(part))
+
+
+def _changes(reading: Reading, places: _Places) -> Iterator[Statement]:
+    for i, row in enumerate(reading.changes, 1):
+        tried = row.tried
+        recovers = tried.recovers.full if tried.recovers is not None else "an amount that is not known"
+        text = f"Another scheme, {row.title} at {tried.where}, recovers {recovers}"
+        yield Statement(f"change-{i}", f"{text}; the network then has {tried.afterwards}.", places.of(tried.trial))
+
+
+def _proposals(reading: Reading, places: _Places) -> Iterator[Statement]:
+    ranking = reading.diagnosis.ranking
+    told = [(proposal, places.of(*_proof_of(proposal, reading))) for proposal in reading.proposals]
+    if reading.again is not None:
+        told.append((reading.again, ("/measurement",)))
+    if reading.training_proposal is not None:
+        told.append((reading.training_proposal, ("/trainings",)))
+    for i, (proposal, proofs) in enumerate(told, 1):
+        text = " ".join((proposal.heading, "; ".join(proposal.commands), *proposal.remarks))
+        yield Statement(f"proposal-{i}", text, proofs or places.of(ranking.harm))
+
+
+def _proof_of(proposal: Proposal, reading: Reading) -> tuple[object, ...]:
+    """The trial of a change of scheme; the steps of the repairs otherwise, or what proved the causes."""
+    ranking = reading.diagnosis.ranking
+    if proposal.heading in (CHANGE_HEADING, OTHER_CHANGE_HEADING):
+        return (ranking.way_around,)
+    return ranking.waterfall or ranking.claimed
+
+
+def _place_of_note(note: str, diagnosis: Diagnosis) -> str:
+    if note in diagnosis.notes:
+        return f"/notes/{diagnosis.notes.index(note)}"
+    if note in diagnosis.ranking.notes:
+        return f"/ranking/notes/{diagnosis.ranking.notes.index(note)}"
+    return "/measurement"

@@ -1,0 +1,65 @@
+"""Sentences that carry their proof: pointers into the stored result, to the numbers that the sentence has."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.statements import Statement, statements
+from qdiag.writers.json.diagnosis import diagnosis_to_json
+from tests.diagnoses import (
+    awkward_diagnosis,
+    diagnosis,
+    healthy_diagnosis,
+    repaired_diagnosis,
+    unlabelled_diagnosis,
+)
+
+ALL = [diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis, awkward_diagnosis]
+
+
+def resolved(document: Any, pointer: str) -> Any:
+    for part in pointer.split("/")[1:]:
+        document = document[int(part)] if isinstance(document, list) else document[part]
+    return document
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_sentence_has_a_name_of_its_own_and_proofs_that_are_there(make: Callable[[], Diagnosis]) -> None:
+    found, stored = statements(make()), json.loads(diagnosis_to_json(make()))
+    assert len({statement.id for statement in found}) == len(found) >= 1
+    for statement in found:
+        assert statement.text and statement.proofs, statement.id
+        for pointer in statement.proofs:
+            assert resolved(stored, pointer) is not None, pointer
+
+
+def by_id(found: tuple[Statement, ...]) -> dict[str, Statement]:
+    return {statement.id: statement for statement in found}
+
+
+def test_the_numbers_of_a_sentence_stand_where_its_proof_is() -> None:
+    found, stored = by_id(statements(diagnosis())), json.loads(diagnosis_to_json(diagnosis()))
+    recovered = re.search(r"recovers (\d+\.\d) pp \(95 %: ([\d.]+) to ([\d.]+)\)", found["suspect-1"].text)
+    assert recovered is not None
+    trial = resolved(stored, found["suspect-1"].proofs[1])["recovery"]
+    assert [float(text) for text in recovered.groups()] == pytest.approx(
+        [trial["recovered_task"], *trial["task_interval"].values()], abs=0.05
+    )
+    step = resolved(stored, found["step-1"].proofs[0])
+    assert f"recovers {step['gained']['recovered_task']:.1f} pp" in found["step-1"].text
+    assert found["harm"].proofs[:2] == ("/ranking/harm", "/ranking/before")
+    assert f"{resolved(stored, '/ranking/harm')['value']:.1f} pp" in found["harm"].text
+
+
+def test_a_healthy_network_has_no_causes_to_tell() -> None:
+    assert not [one for one in statements(healthy_diagnosis()) if one.id.startswith(("suspect", "step", "proposal"))]
+
+
+def test_a_proposal_leads_to_what_was_measured_of_it() -> None:
+    found = by_id(statements(diagnosis()))
+    assert found["proposal-1"].proofs == ("/ranking/waterfall/0", "/ranking/waterfall/1")
+    assert found["proposal-2"].proofs == ("/ranking/way_around",)
