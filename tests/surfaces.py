@@ -21,7 +21,9 @@ def surfaces_of(found: Diagnosis) -> dict[str, str]:
     """By name, without marks, line ends and typography."""
     pages = {"html": html_report(found), "notebook": page_of(found)}
     words = {name: _body(page) for name, page in pages.items()}
-    words["markdown"] = re.sub(r"\\([^\w\s])", r"\1", html.unescape(markdown_report(found))).replace("`", "")
+    words["markdown"] = re.sub(
+        r"\\([^\w\s])", r"\1", html.unescape(markdown_report(found).replace(" \\\n", " "))
+    ).replace("`", "")
     words["terminal"] = _terminal(found)
     words["summary"] = diagnosis_summary(found)
     return {name: " ".join(text.split()).lower() for name, text in words.items()}

@@ -15,6 +15,7 @@ from qdiag.cli.process import launched_rank, speaks_for
 from qdiag.core.printable import is_printable, printable
 from qdiag.errors import QdiagError
 from qdiag.files.standard_output import results_stream
+from qdiag.reading.words.commands.shell import wrapped
 
 _WIDTH_IN_FILES = 160
 """Columns when stdout is a file or a pipe, where nothing needs to be left out."""
@@ -131,7 +132,9 @@ def remark(text: str, *, quiet: bool) -> None:
 
 
 def print_commands(console: Console, title: str, lines: Sequence[str]) -> None:
-    """One line each, however wide the terminal is, so that they can be copied."""
+    """To be copied: in a terminal wrapped as a shell goes on, elsewhere one line each."""
     console.print(Text(title, style="bold"))
     for line in lines:
-        console.print(Text(f"  {line}"), soft_wrap=True)
+        told = wrapped(line, console.width - 2) if console.is_terminal else line
+        for part in told.splitlines():
+            console.print(Text(f"  {part}"), soft_wrap=True)

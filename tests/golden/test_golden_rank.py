@@ -26,7 +26,7 @@ def printed(found: Diagnosis, width: int) -> str:
     ("name", "found", "width", "must_say"),
     [
         ("harmed", diagnosis(), 120, "1. QD301 dead BatchNorm channels set the weight range"),
-        ("narrow", diagnosis(), 80, "--method mean"),
+        ("narrow", diagnosis(), 80, "qdiag fix-bn net.safetensors -o net.fixed.safetensors"),
         ("healthy", healthy_diagnosis(), 100, "Nothing to repair"),
         ("unlabelled", unlabelled_diagnosis(), 100, "agreement pp"),
         ("doubtful", doubtful_diagnosis(), 100, "To look again with other inputs:"),

@@ -22,7 +22,7 @@ LINKS = (
 @pytest.mark.parametrize(
     ("name", "found", "must_say"),
     [
-        ("harmed", diagnosis(), "--method mean"),
+        ("harmed", diagnosis(), "qdiag fix-bn net.safetensors -o net.fixed.safetensors"),
         ("healthy", healthy_diagnosis(), "**Nothing to repair"),
         ("unlabelled", unlabelled_diagnosis(), "agreement with the float network's own answers, not accuracy"),
         ("doubtful", doubtful_diagnosis(), "The inputs do not seem to be prepared as in training"),

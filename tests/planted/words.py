@@ -150,7 +150,7 @@ def _commands_in(name: str, text: str) -> list[str]:
         blocks = [
             html.unescape(block) for block in re.findall(r"<pre tabindex=\"0\"><code>(.*?)</code>", text, re.DOTALL)
         ]
-    return [line for block in blocks for line in block.splitlines()]
+    return [line for block in blocks for line in block.replace(" \\\n    ", " ").splitlines()]
 
 
 def _commands_that_help(found: Diagnosis) -> set[str]:

@@ -39,19 +39,14 @@ class Column(Generic[T]):
     wraps: bool = False
 
 
+_SHOWN_BY = "a wider terminal shows them, and so does --json"
 _SPACE = 3  # two of padding, one that the box puts between columns
 _NAME_AT_LEAST = 14
 _WRAPPED_AT_LEAST = 35
 
 
-def fit_table(
-    console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T], *, names_left_out: bool = False
-) -> Table:
-    """The name column, and as many of the others as fit beside it.
-
-    Args:
-        names_left_out: a line below the table names the columns that did not fit.
-    """
+def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T]) -> Table:
+    """The name column, and as many of the others as fit beside it; a line below names those that did not."""
     names = [name.cell(row) for row in rows]
     widest = max([name_text.cell_len for name_text in names] + [len(line) for line in name.header.split("\n")])
     cells = [[column.cell(row) for row in rows] for column in columns]
@@ -66,11 +61,9 @@ def fit_table(
             break
         kept.discard(i)
     room = max(console.width - sum(widths[k] for k in kept), _NAME_AT_LEAST)
-    left_out = [column.header.replace("\n", " ") for i, column in enumerate(columns) if i not in kept]
-    caption = f"No room for {', '.join(left_out)}: use a wider terminal, or --json." if left_out else None
-    shown = caption if names_left_out else None
+    left_out = [" ".join(column.header.split()) for i, column in enumerate(columns) if i not in kept]
     table = Table(
-        caption=shown,
+        caption=f"There is no room for {', '.join(left_out)}: {_SHOWN_BY}." if left_out else None,
         caption_style="dim",
         caption_justify="left",
         box=box.SIMPLE_HEAD,

@@ -38,7 +38,7 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
     rows = ordered(sensitivity)
     shown = rows if top is None else rows[:top]
     columns = _columns(sensitivity, criterion)
-    console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), columns, shown, names_left_out=True))
+    console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), columns, shown))
     if len(shown) < len(rows):
         console.print(Text(f"{len(rows) - len(shown)} more layers; --top N shows more.", style="dim"))
 

@@ -7,7 +7,11 @@ from urllib.parse import quote
 
 from qdiag.core.listed import listed
 from qdiag.core.printable import printable
+from qdiag.reading.words.commands.shell import wrapped
 from qdiag.reading.words.layers import shorten
+
+_COLUMNS = 100
+"""Of a command in a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def shell(lines: Sequence[str]) -> str:
-    """Commands to be copied."""
-    return fenced(lines, "sh")
+    """Commands to be copied, wrapped as a shell goes on."""
+    return fenced([part for line in lines for part in wrapped(printable(line), _COLUMNS).split("\n")], "sh")
 
 
 def fenced(lines: Sequence[str], language: str = "") -> str:

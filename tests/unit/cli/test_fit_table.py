@@ -14,9 +14,9 @@ COLUMNS = [
 ]
 
 
-def drawn(width: int, *, names_left_out: bool = False) -> list[str]:
+def drawn(width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    console.print(fit_table(console, NAME, COLUMNS, ROWS, names_left_out=names_left_out))
+    console.print(fit_table(console, NAME, COLUMNS, ROWS))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -29,14 +29,26 @@ def test_a_wide_terminal_shows_all_columns_in_their_order() -> None:
 
 def test_a_narrow_terminal_drops_the_least_important_column_whole() -> None:
     lines = drawn(40)
-    assert "operation" not in "".join(lines)
+    assert "operation" not in "".join(lines[:5])
     assert lines[3].split() == [ROWS[0], "12.3"]
 
 
-def test_what_did_not_fit_is_named_where_it_is_asked_for() -> None:
-    below = " ".join(drawn(40, names_left_out=True)[5:]).split()
-    assert " ".join(below) == "No room for operation: use a wider terminal, or --json."
-    assert drawn(100, names_left_out=True) == drawn(100) and len(drawn(40)) == 5
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_no_column_vanishes_without_a_word(width: int) -> None:
+    many = [Column[str](f"column {i}\ndB", lambda row: Text("12.3"), i) for i in range(14)]
+    console = Console(file=io.StringIO(), width=width)
+    console.print(fit_table(console, NAME, many, ROWS))
+    assert isinstance(console.file, io.StringIO)
+    text = " ".join(console.file.getvalue().split())
+    above, _, below = text.partition("There is no room for ")
+    assert all((f"column {i} " in above) != (f"column {i} dB" in below) for i in range(14))
+    assert not below or below.endswith(": a wider terminal shows them, and so does --json.")
+
+
+def test_what_did_not_fit_is_named_below() -> None:
+    below = " ".join(" ".join(drawn(40)[5:]).split())
+    assert below == "There is no room for operation: a wider terminal shows them, and so does --json."
+    assert len(drawn(100)) == 5
 
 
 @pytest.mark.parametrize("width", range(26, 80, 5))

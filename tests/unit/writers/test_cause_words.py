@@ -192,16 +192,14 @@ def test_a_repair_that_keeps_the_scheme_comes_before_a_better_way_around() -> No
 def test_each_command_works_on_what_the_one_before_wrote() -> None:
     first, second = commands(diagnosis())
     rest = "--arch 'zoo:mobilenet_v1?width=0.75' --data photos/ --scheme tf-uint8"
-    assert first == f"qdiag fix-bn net.safetensors -o net.fixed.safetensors --method mean {rest}"
+    assert first == f"qdiag fix-bn net.safetensors -o net.fixed.safetensors {rest}"
     assert second == f"qdiag sqnr net.fixed.safetensors {rest} --set 'weights.calibrator=\"mse\"'"
 
 
 def test_commands_repeat_the_options_of_the_run() -> None:
     found = replace(diagnosis(), options=("--data", "my photos", "--preset", "tf"))
-    assert commands(found)[0].endswith("--method mean --data 'my photos' --preset tf")
-    assert commands(found, "w/net.pt2", ["--trust"])[0] == (
-        "qdiag fix-bn w/net.pt2 -o w/net.fixed.pt2 --method mean --trust"
-    )
+    assert commands(found)[0].endswith("net.fixed.safetensors --data 'my photos' --preset tf")
+    assert commands(found, "w/net.pt2", ["--trust"])[0] == ("qdiag fix-bn w/net.pt2 -o w/net.fixed.pt2 --trust")
 
 
 def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
@@ -209,7 +207,7 @@ def test_a_network_that_code_builds_is_repaired_into_a_state_dict() -> None:
     step = replace(ranking.waterfall[0], repair="equalize")
     lines = commands(replace(ranking, waterfall=(ranking.waterfall[0], step)), "./net.py:make")
     assert lines == (
-        "qdiag fix-bn ./net.py:make -o fixed.pt --method mean",
+        "qdiag fix-bn ./net.py:make -o fixed.pt",
         "qdiag repair fixed.pt --with equalize -o fixed2.pt --arch ./net.py:make",
     )
 
@@ -245,7 +243,7 @@ def test_a_bias_correction_comes_last_and_once() -> None:
     other = replace(bias_step(0.4), code="QD101", layers=("c", "b"))
     lines = commands(replace(ranking, waterfall=(one, ranking.waterfall[0], other)), "net.pt2")
     assert lines == (
-        "qdiag fix-bn net.pt2 -o net.fixed.pt2 --method mean",
+        "qdiag fix-bn net.pt2 -o net.fixed.pt2",
         "# net.fixed2.pt2 is made for this scheme; its float network has a top-1 of 76.0 % instead of 76.4 %",
         "qdiag repair net.fixed.pt2 --with correct_bias --float-bound 1 -o net.fixed2.pt2"
         " --layers 'a[[]0]' --layers b --layers c",
@@ -291,7 +289,7 @@ def test_a_repair_of_the_code_is_said_and_not_run() -> None:
     step = replace(ranking.waterfall[0], repair="replace_relu6")
     first, second = commands(replace(ranking, waterfall=(step, ranking.waterfall[0])), "net.pt2")
     assert first.startswith("# no command can write this: replace nn.ReLU6 by nn.ReLU")
-    assert second == "qdiag fix-bn net.pt2 -o net.fixed.pt2 --method mean"
+    assert second == "qdiag fix-bn net.pt2 -o net.fixed.pt2"
 
 
 @pytest.mark.parametrize("name", TRAITS)

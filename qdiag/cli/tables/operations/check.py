@@ -28,7 +28,7 @@ def print_check(console: Console, check: ModelCheck, commands: Sequence[str]) ->
     """Header, operations, sentences and the commands that come next on `console`."""
     console.print(header_grid(*_header(check)))
     console.print()
-    console.print(fit_table(console, Column("operation", _name), _COLUMNS, check.operations, names_left_out=True))
+    console.print(fit_table(console, Column("operation", _name), _COLUMNS, check.operations))
     console.print()
     console.print(Text(verdict_words(check), style="bold"))
     console.print(Text(task_words(check)))

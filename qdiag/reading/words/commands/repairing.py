@@ -23,6 +23,8 @@ NOT_WRITTEN = "No command writes that into the network: whatever quantizes it ha
 NO_BIAS = "no layer has a bias of its own that could hold it; whatever quantizes the network has to add it"
 _SCHEME_VALUES, _SCHEME_FLAGS = ("--scheme", "--set", "--arithmetic"), ("--no-fold",)
 """Options whose place a file with the whole scheme takes."""
+_USUAL_METHOD = "mean"
+"""Of `qdiag fix-bn`, where nobody says another one."""
 _BUILT_FORMATS = ("checkpoint", "safetensors")
 """Formats without the network's code: reading them takes `--arch`."""
 
@@ -143,7 +145,8 @@ def _under(words: Sequence[str], settings: Sequence[str], file: str) -> list[str
 def _write_words(traits: RepairTraits, model: str, target: str, step: Step) -> list[str]:
     bound = _bound_words(traits, step.cost)
     if traits.fix_bn_method is not None:
-        return ["fix-bn", model, "-o", target, "--method", traits.fix_bn_method, *bound]
+        method = ["--method", traits.fix_bn_method] if traits.fix_bn_method != _USUAL_METHOD else []
+        return ["fix-bn", model, "-o", target, *method, *bound]
     head = ["repair", model, "--with", traits.name, *bound, "-o", target]
     places = step.layers if traits.must_be_last else ()
     return [*head, *(word for name in places for word in option("--layers", escape(name)))]
