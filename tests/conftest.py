@@ -28,6 +28,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_exports() -> Iterator[None]:
+    """`torch.export` runs once per kind of network and shapes; `tests/unit/capture` has it run each time."""
+    from qdiag.capture import routes
+    from tests.exports import SharedExports
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes, "_exported", SharedExports(routes._exported))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def denormals_are_numbers() -> Iterator[None]:
     """Commands that a test runs in its own process make denormal numbers count as zero; the next test gets them back.
