@@ -65,10 +65,10 @@ def one_layer_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def one_picture_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have their first picture alone: for tests of what stands around the pictures."""
-    from qdiag.writers import report_dir
+    from qdiag.writers.plots import pictures
 
-    pictures = report_dir.report_pictures
-    monkeypatch.setattr(report_dir, "report_pictures", lambda diagnosis: pictures(diagnosis)[:1])
+    every = pictures.report_pictures
+    monkeypatch.setattr(pictures, "report_pictures", lambda diagnosis: every(diagnosis)[:1])
 
 
 @pytest.fixture(scope="session")
