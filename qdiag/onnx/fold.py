@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from qdiag.onnx.host import HOST_OPERATORS
 from qdiag.onnx.interpret import compute
 from qdiag.onnx.model import Array, OnnxGraph, OnnxNode, read_names
+from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.scope import Eager
 from qdiag.onnx.values import Known
 
@@ -27,13 +29,19 @@ def fold_constants(graph: OnnxGraph) -> OnnxGraph:
         node = renamed(node, aliases)
         if node.op == "Identity" and not node.domain and node.outputs[0] not in graph.outputs:
             aliases[node.outputs[0]] = node.inputs[0]
-        elif node.op in _KEPT or not all(name in constants for name in read_names(node)) or node.graphs:
+        elif not _is_computed(node) or not all(name in constants for name in read_names(node)):
             nodes.append(node)
         else:
             constants.update(_computed(node, constants, graph.opset))
     outputs = tuple(aliases.get(name, name) for name in graph.outputs)
     computed = {name: (name, "computed") for name in constants if name not in graph.constants}
     return replace(graph, nodes=tuple(nodes), outputs=outputs, constants=constants, forms={**graph.forms, **computed})
+
+
+def _is_computed(node: OnnxNode) -> bool:
+    """Operators that are not known stay: whoever reads the graph names them all."""
+    is_known = node.kind in OPERATORS or (node.op in HOST_OPERATORS and not node.domain)
+    return is_known and node.op not in _KEPT and not node.graphs
 
 
 def renamed(node: OnnxNode, aliases: dict[str, str]) -> OnnxNode:

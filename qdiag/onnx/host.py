@@ -23,7 +23,7 @@ ELEMENTS_MAX = 1 << 20
 
 def on_host(call: Call) -> tuple[Value, ...] | None:
     """The outputs of a node all of whose inputs are known; None where this file does not know the operator."""
-    operator = _OPERATORS.get(call.node.op) if not call.node.domain else None
+    operator = HOST_OPERATORS.get(call.node.op) if not call.node.domain else None
     arrays = [i.array if isinstance(i, Known) else None for i in call.inputs]
     if operator is None or any(a is not None and a.size > ELEMENTS_MAX for a in arrays):
         return None
@@ -183,7 +183,7 @@ def _smallest(values: Sequence[Any]) -> Any:
     return reduce(lambda a, b: a if a < b else b, values)
 
 
-_OPERATORS: dict[str, _Host] = {
+HOST_OPERATORS: dict[str, _Host] = {
     "Add": _elementwise(add),
     "Sub": _elementwise(sub),
     "Mul": _elementwise(mul),

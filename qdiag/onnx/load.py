@@ -20,6 +20,19 @@ from qdiag.onnx.read import Beside, parse
 
 _SHOWN = 8
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+_IN_BLOCKS = "their weights have a scale for each block: give the float network, and a scheme with `group_size` in it"
+_OF_QUANTIZERS = (
+    (("MatMulNBits", "GatherBlockQuantized", "MatMulBnb4"), _IN_BLOCKS),
+    (
+        ("FakeQuantize", "QcQuantizeOp", "FixedQuantize"),
+        "these are quantizers of a tool's own: export the network as ONNX with QuantizeLinear and DequantizeLinear",
+    ),
+    (
+        ("TRT_FP8QuantizeLinear", "TRT_FP8DequantizeLinear", "TRT_INT4DequantizeLinear"),
+        "8-bit floats and 4-bit integers of TensorRT are not read: give the float network, and a scheme of that format",
+    ),
+)
+"""What tools write that quantize in their own way, and what to do."""
 _CONTROL = ("Loop", "Scan", "NonMaxSuppression", "NonZero", "Unique")
 
 
@@ -41,6 +54,8 @@ def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept:
         encoding = "QOperator" if is_packed(read) else "QDQ"
         read = unpacked(read)
         if is_quantized(read):
+            # scales and weights that the file computes from constants are constants
+            read = replace(_folded(read, at), forms={})
             read, integers = stripped(read, encoding)
             kept = (*kept, *integers.outputs)
     except LoadError as error:
@@ -59,10 +74,7 @@ def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork], kept: C
     Raises:
         LoadError: it computes nothing, or an operator does not compute what is asked of it.
     """
-    try:
-        graph = without_unused(with_layers(without_unused(fold_constants(read)), kept))
-    except CaptureError as error:
-        raise LoadError(f"{error.message} ({error.at})", at=at, hint=error.hint) from error
+    graph = without_unused(with_layers(without_unused(_folded(read, at)), kept))
     if not graph.inputs:
         raise LoadError("the network has no input", at=at, hint="give a network that data go into")
     if not graph.nodes:
@@ -74,6 +86,13 @@ def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork], kept: C
         for one in (graph, layers)
     ]
     return kind(bare[0], bare[1], parameters)
+
+
+def _folded(read: OnnxGraph, at: str) -> OnnxGraph:
+    try:
+        return fold_constants(read)
+    except CaptureError as error:
+        raise LoadError(f"{error.message} ({error.at})", at=at, hint=error.hint) from error
 
 
 def _check_operators(graph: OnnxGraph, at: str) -> None:
@@ -100,6 +119,9 @@ def _by_kind(nodes: list[OnnxNode]) -> str:
 def _hint(unknown: list[OnnxNode]) -> str:
     if any(node.op in _CONTROL for node in unknown):
         return "cut the network before them, for example with onnx.utils.extract_model, and measure that part"
+    for operators, hint in _OF_QUANTIZERS:
+        if any(node.op in operators for node in unknown):
+            return hint
     if any(node.domain for node in unknown):
         return "operators of other domains are not computed; save the network before a runtime has optimized it"
     return "export the network again with other settings, or cut it before them with onnx.utils.extract_model"

@@ -159,6 +159,13 @@ def _network(path: Path) -> None:
             model(**model.zeros(8))
 
 
+def _quantized_networks() -> list[bytes]:
+    """ONNX files of integers: Q and DQ as several tools write them, and operators on integers."""
+    from tests.networks.quantized_forms import packed_form, read_forms
+
+    return [*read_forms().values(), packed_form()]
+
+
 def _lite_networks() -> list[bytes]:
     from qdiag.litert.serialize import serialized
     from tests.networks.litert_files import lite_bytes, op, small_cnn
@@ -375,6 +382,7 @@ READERS: dict[str, Reader] = {
     "checkpoint": Reader(_checkpoints, _state, "model.pt"),
     "safetensors": Reader(_weights, _state, "model.safetensors"),
     "onnx": Reader(_networks, _network, "model.onnx", needs=("onnx", "onnx_ir")),
+    "quantized onnx": Reader(_quantized_networks, _network, "model.onnx", needs=("onnx", "onnx_ir")),
     "litert": Reader(_lite_networks, _network, "model.tflite", needs=("ai_edge_litert", "flatbuffers")),
     "npz": Reader(_npz, _data, "data.npz"),
     "npy": Reader(_npy, _data, "data.npy"),

@@ -1,6 +1,8 @@
 """Scales and zero points of a file as quantizers, and its integers as the numbers that they stand for."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,13 @@ INTEGERS = {
     np.dtype(np.int32): (-(1 << 31), (1 << 31) - 1),
 }
 """Types that quantized tensors have here, and their ends."""
+_TYPES: Mapping[int, np.dtype[Any]] = {
+    2: np.dtype(np.uint8),
+    3: np.dtype(np.int8),
+    4: np.dtype(np.uint16),
+    5: np.dtype(np.int16),
+}
+"""By their numbers in ONNX, as `output_dtype` has them."""
 
 
 def quantizer_of(node: OnnxNode, scale: Array | None, zero_point: Array | None, stored: Array | None) -> Affine:
@@ -32,7 +41,8 @@ def quantizer_of(node: OnnxNode, scale: Array | None, zero_point: Array | None, 
     """
     if scale is None:
         raise _refused(node, "its scale is computed by the network", "save the network with static quantization")
-    dtype = next((array.dtype for array in (zero_point, stored) if array is not None), np.dtype(np.uint8))
+    given: np.dtype[Any] = _TYPES.get(int(node.attributes.get("output_dtype", 0)), np.dtype(np.uint8))
+    dtype = next((array.dtype for array in (zero_point, stored) if array is not None), given)
     if dtype not in INTEGERS:
         raise _refused(node, f"it has integers of the type {dtype.name}", "int8, uint8, int16 and uint16 are read")
     scales = np.asarray(scale, np.float32)

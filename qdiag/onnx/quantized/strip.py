@@ -17,6 +17,7 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _DOMAINS = ("", "com.microsoft")
 _INTEGER_SUFFIX = "_quantized"
 """What onnxruntime puts behind the name of a tensor that holds integers."""
+_ZERO = "#integer_zero"
 Chain = tuple[Affine, ...]
 
 
@@ -106,20 +107,33 @@ class _Stripper:
             self._uses.setdefault(self._alias.get(name, name), []).append(self._chains.get(name, ()))
 
     def _moved(self, node: OnnxNode) -> OnnxNode:
-        """A node that moves integers keeps their quantizer, and pads with what an integer stands for."""
+        """A node that moves integers keeps their quantizer; it pads with, and clips at, what an integer stands for."""
         held = self._held.get(node.inputs[0]) if node.inputs else None
         if held is None:
             return node
         self._held |= dict.fromkeys(node.outputs, held)
+        if node.op == "Clip":
+            return self._with_real(
+                node, [place for place in (1, 2) if node.inputs[place : place + 1] not in ((), ("",))]
+            )
         if node.op != "Pad" or node.attributes.get("mode", "constant") != "constant":
             return node
-        given = node.inputs[2] if len(node.inputs) > 2 else ""
-        integer = self._constants.get(given) if given else np.zeros((), np.uint8)
-        if integer is None:
-            raise LoadError(f"Pad {node.name}: the integer that it pads with is computed by the network")
-        name = f"{node.name}#padding"
-        self._constants[name] = values_of(stored_tensor(node, integer.reshape(()), held))
-        return replace(node, inputs=(*node.inputs[:2], name, *node.inputs[3:]))
+        if not node.inputs[2:3] or not node.inputs[2]:
+            self._constants.setdefault(_ZERO, np.zeros((), np.uint8))
+            node = replace(node, inputs=(*node.inputs[:2], _ZERO, *node.inputs[3:]))
+        return self._with_real(node, [2])
+
+    def _with_real(self, node: OnnxNode, places: list[int]) -> OnnxNode:
+        """Integers among the inputs of a node as the numbers that they stand for."""
+        inputs = list(node.inputs)
+        for place in places:
+            integer = self._constants.get(inputs[place])
+            if integer is None:
+                raise LoadError(f"{node.op} {node.name}: an integer beside its data is computed by the network")
+            name = f"{node.name}#{place}"
+            self._constants[name] = values_of(stored_tensor(node, integer.reshape(()), self._held[node.inputs[0]]))
+            inputs[place] = name
+        return replace(node, inputs=tuple(inputs))
 
     def _quantize(self, node: OnnxNode) -> None:
         source, target = node.inputs[0], node.outputs[0]
