@@ -69,7 +69,8 @@ def of_tasks() -> Iterator[Run]:
             data = network.data()
             parts = [batches_from(part.batches(BATCH), BATCH) for part in (data.calibration, data.measured)]
             subject = Subject(network.build(), "module", network.name, type(network.build()).__name__)
-            return subject, Datasets(parts[0], parts[1], "drawn apart"), network.scheme
+            how = network.scheme if isinstance(network.scheme, QuantScheme) else load_preset(network.scheme)
+            return subject, Datasets(parts[0], parts[1], "drawn apart"), how
 
         yield Run(f"task {name}", opened)
 

@@ -26,10 +26,11 @@ class ChannelObserver:
         channel_axis: axis of the channels; tensors without that axis are passed over.
         is_glance: minimum and maximum over every element, the other figures over some positions, no percentiles: a
             tenth of a float pass instead of twenty.
+        with_shape: the figures beside minimum and maximum; at a glance they may be left out, and are NaN then.
     """
 
-    def __init__(self, channel_axis: int, *, is_glance: bool = False) -> None:
-        self._axis, self._is_glance = channel_axis, is_glance
+    def __init__(self, channel_axis: int, *, is_glance: bool = False, with_shape: bool = True) -> None:
+        self._axis, self._is_glance, self._with_shape = channel_axis, is_glance, with_shape
         self._extremes: Tensor | None = None
         self._moments = MomentAccumulator()
         self._histogram = HistogramAccumulator()
@@ -68,13 +69,14 @@ class ChannelObserver:
             finite = torch.isfinite(table)
             low = torch.where(finite, table, math.inf).amin(0)
             extremes = torch.stack([low, torch.where(finite, table, -math.inf).amax(0)])
-        rows = table[:: max(1, table.shape[0] // _GLANCES)].T
         if self._extremes is None:
-            self._extremes, self._moments = extremes, MomentAccumulator(rows.shape[0])
+            self._extremes, self._moments = extremes, MomentAccumulator(table.shape[1])
         else:
             low = torch.minimum(self._extremes[0], extremes[0])
             self._extremes = torch.stack([low, torch.maximum(self._extremes[1], extremes[1])])
-        self._moments.add(rows, None if is_finite else torch.isfinite(rows))
+        if self._with_shape:
+            rows = table[:: max(1, table.shape[0] // _GLANCES)].T
+            self._moments.add(rows, None if is_finite else torch.isfinite(rows))
         return extremes if is_finite else None
 
     def merge(self, later: "ChannelObserver") -> None:

@@ -58,6 +58,10 @@ class HistogramAccumulator:
         self._counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
 
     def _bins(self, values: Tensor, exponent: Tensor) -> Tensor:
+        if values.device.type == "cpu" and values.dtype == torch.float32 and int(exponent) <= 0:
+            # a product with a power of two of 1 or more is exact in float32 as well
+            bins = (values * math.ldexp(1.0, -int(exponent))).floor_().nan_to_num_(0.0)
+            return bins.add_(self._half).clamp_(0, 2 * self._half - 1).long()
         bins = torch.ldexp(values.double(), -exponent).floor_().nan_to_num_(0.0)
         return bins.add_(self._half).clamp_(0, 2 * self._half - 1).long()
 

@@ -25,12 +25,16 @@ class ObserverOptions:
         averaging_constant: weight of each new image in the moving average; None leaves the moving average out.
         channel_axis: gather figures per channel along this axis, over every element; None for per tensor only.
         glance_at_channels: only at some positions, see `ChannelObserver`.
+        with_shape: gather moments, of channels too. with_histogram: gather a histogram. Without both, only minimum and
+            maximum are looked at, and the other figures are NaN.
     """
 
     samples_per_image: int = 4096
     averaging_constant: float | None = None
     channel_axis: int | None = None
     glance_at_channels: bool = False
+    with_shape: bool = True
+    with_histogram: bool = True
 
 
 class TensorObserver:
@@ -49,7 +53,9 @@ class TensorObserver:
         self._histogram = HistogramAccumulator()
         self._channels: ChannelObserver | None = None
         if options.channel_axis is not None:
-            self._channels = ChannelObserver(options.channel_axis, is_glance=options.glance_at_channels)
+            self._channels = ChannelObserver(
+                options.channel_axis, is_glance=options.glance_at_channels, with_shape=options.with_shape
+            )
 
     def update(self, x: Tensor, *, image_count: int) -> None:
         """Adds one batch.
@@ -62,22 +68,29 @@ class TensorObserver:
         x = dense(x.detach())
         (flat,) = flat_alike(x)
         images = flat.view(image_count, -1) if x.ndim and x.shape[0] == image_count else flat.view(1, -1)
-        sample = images[:, :: _stride(images.shape[1], self._options.samples_per_image)].reshape(1, -1)
         by_channel = self._channels.update(x) if self._channels is not None else None
-        extremes, finite = _extremes(flat) if by_channel is None else _outermost(by_channel), None
+        extremes, is_finite = _extremes(flat) if by_channel is None else _outermost(by_channel), True
         if x.device.type != "cpu" or not math.isfinite(float(extremes.sum())):
             # a GPU is not asked whether all is finite: that would make it wait
-            ok = torch.isfinite(flat)
-            finite = torch.isfinite(sample)
+            ok, is_finite = torch.isfinite(flat), False
             self._nonfinite = _plus(self._nonfinite, (~ok).sum())
             extremes = torch.stack([torch.where(ok, flat, math.inf).amin(), torch.where(ok, flat, -math.inf).amax()])
         self._count += flat.numel()
         self._extremes = extremes if self._extremes is None else _wider(self._extremes, extremes)
-        max_abs = extremes.abs().nan_to_num(0.0, 0.0, 0.0).amax()
-        self._histogram.add(sample, max_abs, finite)
-        self._moments.add(sample, finite)
+        self._look_at_some(images, extremes, is_finite=is_finite)
         if self._options.averaging_constant is not None:
             self._ends.append(torch.stack([_extremes(image) for image in images]))
+
+    def _look_at_some(self, images: Tensor, extremes: Tensor, *, is_finite: bool) -> None:
+        """Histogram and moments of some values of each image, (N, K)."""
+        if not (self._options.with_histogram or self._options.with_shape):
+            return
+        sample = images[:, :: _stride(images.shape[1], self._options.samples_per_image)].reshape(1, -1)
+        finite = None if is_finite else torch.isfinite(sample)
+        if self._options.with_histogram:
+            self._histogram.add(sample, extremes.abs().nan_to_num(0.0, 0.0, 0.0).amax(), finite)
+        if self._options.with_shape:
+            self._moments.add(sample, finite)
 
     def merge(self, later: "TensorObserver") -> None:
         """Adds what another one saw of images that come after those of this one, looking as closely."""
@@ -115,23 +128,27 @@ class TensorObserver:
 
     def range(self) -> TensorRange | None:
         """Everything seen so far as plain numbers; None when no finite value came."""
-        if self._extremes is None or not self._moments.count:
+        if self._extremes is None:
             return None
         low, high = self._extremes.tolist()
         nonfinite = int(self._nonfinite) if self._nonfinite is not None else 0
-        return TensorRange(
-            count=self._count - nonfinite,
-            sampled_count=self._moments.count,
-            nonfinite_count=nonfinite,
-            min=low,
-            max=high,
-            mean=float(self._moments.mean()),
-            std=float(self._moments.std()),
-            kurtosis=float(self._moments.kurtosis()),
-            zero_fraction=float(self._moments.zero_fraction()),
-            percentiles=tuple(float(self._histogram.percentiles(p).clamp(low, high)) for p in PERCENTILES),
-            histogram=self._histogram.histogram(),
-        )
+        if self._moments.count if self._options.with_shape else self._count > nonfinite:
+            moments, histogram = self._moments, self._histogram.histogram()
+            percentiles = () if histogram is None else tuple(map(self._histogram.percentiles, PERCENTILES))
+            return TensorRange(
+                count=self._count - nonfinite,
+                sampled_count=moments.count,
+                nonfinite_count=nonfinite,
+                min=low,
+                max=high,
+                mean=float(moments.mean()),
+                std=float(moments.std()),
+                kurtosis=float(moments.kurtosis()),
+                zero_fraction=float(moments.zero_fraction()),
+                percentiles=tuple(float(value.clamp(low, high)) for value in percentiles),
+                histogram=histogram,
+            )
+        return None
 
     def channels(self) -> ChannelRanges | None:
         """The figures per channel, when they were asked for."""

@@ -19,14 +19,14 @@ from qdiag.pipeline.begin import Experiment, measurement_of
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.branches import watched_blocks
 from qdiag.pipeline.fusion.suspects import with_fused_suspects
-from qdiag.pipeline.notes import branch_notes, fused_notes
+from qdiag.pipeline.notes import branch_notes, fused_notes, sample_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sensitivity import SensitivityOptions, sensitivity_of
 from qdiag.pipeline.training.ranked import RankedTraining, ranked_trainings
 from qdiag.rank.rank import rank_network
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
-from qdiag.simulate.case import Case
+from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
@@ -95,8 +95,10 @@ def diagnose_experiment(
     with session.passes_stage("rank"):
         fallen_back = verification.fallen_back if verification is not None else ()
         findings = detect(DetectionContext(measurement, seen.facts, batchnorms, sensitivity, blocks, fallen_back))
-        context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, session)
-        ranking, repaired = rank_network(case, findings, REPAIRS, context, raises=options.raises)
+        brief = replace(session, is_brief=True)
+        context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, brief)
+        how = {"raises": options.raises, "is_exhaustive": options.is_exhaustive}
+        ranking, repaired = rank_network(case, findings, REPAIRS, context, **how)
         ranking = with_fused_suspects(session, case, measurement, ranking, blocks, raises=options.raises)
     trainings = ranked_trainings(session, experiment, ranking, repaired, options.training)
     bits = tuple[BitsPoint, ...]()
@@ -111,7 +113,7 @@ def diagnose_experiment(
         batchnorms=batchnorms,
         sensitivity=sensitivity,
         bits=bits,
-        notes=notes + block_notes + fused_notes(ranking),
+        notes=notes + block_notes + fused_notes(ranking) + sample_notes(ranking, bits),
         stages=session.watch.stages,
         versions=versions(),
         options=options.words,
@@ -166,8 +168,8 @@ def bits_sweep(
 
     Args:
         known: the score of the case as it is, which is then not measured again.
-        is_exhaustive: every width. Otherwise widths are measured away from the case's own, two at a time: down until
-            the network is harmed, up until it is healthy.
+        is_exhaustive: every width, on all samples. Otherwise widths are measured away from the case's own on some of
+            them, two at a time: down until the network is harmed, up until it is healthy.
 
     Returns:
         Widths that the formats of the scheme do not have are left out.
@@ -178,7 +180,7 @@ def bits_sweep(
     if is_exhaustive or not scores or known is None:
         scores |= _at_widths(session, case, {bits: schemes[bits] for bits in rest})
     else:
-        (own,), verdict = scores, harm_of(known).verdict
+        (own,), verdict, case = scores, harm_of(known).verdict, on_some(case, SHOWN_SAMPLES)
         downwards, upwards = [b for b in reversed(rest) if b < own], [b for b in rest if b > own]
         for order, last in ((downwards, "harmed"), (upwards, "healthy")):
             for start in range(0, len(order), _WIDTHS_AT_ONCE) if verdict != last else ():

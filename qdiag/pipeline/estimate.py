@@ -1,7 +1,8 @@
 """What a long run will cost, said before it begins.
 
-A network that is measured beside the float one costs arithmetic, which layers shared with others save, and the scoring
-of its outputs, which nothing saves: for mean average precision that is the larger part. Both are timed on two batches.
+A network that is measured costs arithmetic, which layers shared with others save, and the scoring of its outputs,
+which nothing saves: for mean average precision that is the larger part. Both are timed on two batches. What the float
+network gives is kept from the first pass on.
 """
 
 import math
@@ -13,14 +14,8 @@ from itertools import islice
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.formats.other_widths import schemes_at
 from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
-from qdiag.pipeline.sensitivity import (
-    ESTIMATE_SAMPLES,
-    SAMPLED,
-    SAMPLES_WITHOUT_HARM,
-    TOP,
-    SensitivityOptions,
-)
-from qdiag.simulate.case import Case
+from qdiag.pipeline.sensitivity import ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
+from qdiag.simulate.case import SHOWN_SAMPLES, Case
 from qdiag.simulate.measure import LOSS_SAMPLES
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner
@@ -36,9 +31,7 @@ LOSSES = 9.0
 """The five losses, over the samples that they are measured on."""
 _REPAIRS = 36
 """Networks that a harmed network's repairs, placebos and sequence take as a rule; a healthy one takes few."""
-_REPAIR_PASSES = 8
-"""Passes in which they are measured, each beside a float reference of its own."""
-_OBSERVED = 40.0
+_OBSERVED = 20.0
 """Of repaired networks whose ranges move, over the calibration samples: a dozen, with what a closer look takes."""
 _SEARCH_S = 0.08
 """For each layer: ranges with the least error, which are looked for without any pass over the data."""
@@ -48,9 +41,9 @@ _ALONE = 0.5
 """Of a network's arithmetic, on the mean: a layer that is quantized alone changes nothing before it."""
 _ALONE_ON_TOP = 0.55
 """The same where some layers are measured: those that cost most stand early, as a rule."""
-_WIDTHS, _WIDTH_PASSES = 4, 2
+_WIDTHS = 4
 """Other widths until it is plain where the network begins to fail."""
-_PARTS, _PART_PASSES = 2, 1
+_PARTS = 2
 """Networks with quantized weights or activations alone, which the ranking of a healthy network takes."""
 _REPORT_S, _REPORT_LAYER_S = 0.8, 0.02
 """Of the files of a report, and for each layer, without pictures."""
@@ -110,18 +103,16 @@ def estimate(
     losses = LOSSES * (1.0 if is_full else min(LOSS_SAMPLES / count, 1.0))
     healthy = {"simulate": (EXAMINE + losses) * times.float_s}
     harmed = dict(healthy)
+    shown = 1.0 if options.is_exhaustive else min(SHOWN_SAMPLES / count, 1.0)
     if options.with_sensitivity:
-        healthy["sensitivity"] = _sensitivity_s(times, case, options, share=min(SAMPLES_WITHOUT_HARM / count, 1.0))
-        harmed["sensitivity"] = _sensitivity_s(times, case, options)
+        healthy["sensitivity"] = harmed["sensitivity"] = _sensitivity_s(times, case, options, share=shown)
     layers = len(case.network.graph.layers)
-    healthy["rank"] = times.of(_PARTS, _PART_PASSES)
+    healthy["rank"] = shown * times.of(_PARTS, 0)
     observed_s = _OBSERVED * times.float_s * case.calibration.sample_count / count
-    harmed["rank"] = healthy["rank"] + times.of(_REPAIRS, _REPAIR_PASSES) + observed_s + _SEARCH_S * layers
+    harmed["rank"] = healthy["rank"] + times.of(_REPAIRS, 0) + observed_s + _SEARCH_S * layers
     if options.with_bits:
-        widths = len(schemes_at(case.scheme))
-        all_s = times.of(widths, _passes(case, widths))
-        healthy["bits"] = all_s if options.is_exhaustive else times.of(_WIDTHS, _WIDTH_PASSES)
-        harmed["bits"] = healthy["bits"]
+        widths = len(schemes_at(case.scheme)) if options.is_exhaustive else _WIDTHS
+        healthy["bits"] = harmed["bits"] = shown * times.of(widths, 0)
     if options.training is not None:
         harmed["train"] = 60.0 * options.training.minutes
     open_ledger(session, case, options)
@@ -134,14 +125,13 @@ def estimate(
     return Estimate({**healthy, **report}, {**harmed, **report}, times.float_s, case.measured.sample_count, is_known)
 
 
-def _sensitivity_s(times: _Times, case: Case, options: DiagnoseOptions, *, share: float = 1.0) -> float:
+def _sensitivity_s(times: _Times, case: Case, options: DiagnoseOptions, *, share: float) -> float:
     """share: of the samples that layers are measured on, where not all layers are."""
     layers, count = len(switchable_layers(case, "both")), max(case.measured.sample_count, 1)
     if options.is_exhaustive or options.exact_layers or layers <= TOP + SAMPLED:
         return _BACKWARD * times.float_s + _alone_s(times, case, layers)
-    chosen = TOP + SAMPLED
-    alone_s = times.of(chosen, _passes(case, chosen), share=_ALONE_ON_TOP)
-    return times.of(1, 1) + _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0) + share * alone_s
+    alone_s = times.of(TOP + SAMPLED, 0, share=_ALONE_ON_TOP)
+    return times.of(1, 0) + _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0) + share * alone_s
 
 
 def estimate_sweep(session: Session, case: Case, options: SensitivityOptions) -> Estimate:
@@ -153,12 +143,7 @@ def estimate_sweep(session: Session, case: Case, options: SensitivityOptions) ->
 
 
 def _alone_s(times: _Times, case: Case, count: int) -> float:
-    return times.of(count, _passes(case, count), share=_ALONE)
-
-
-def _passes(case: Case, count: int) -> int:
-    """In which so many networks are measured."""
-    return math.ceil(count / variants_at_once(case))
+    return times.of(count, math.ceil(count / variants_at_once(case)), share=_ALONE)
 
 
 def _times(session: Session, case: Case) -> _Times:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from qdiag.batches import Datasets
 from qdiag.core.causes.ranking import Ranking
+from qdiag.core.diagnosis import BitsPoint
 from qdiag.core.listed import listed
 from qdiag.core.measures.branches import BranchBlock
 from qdiag.core.measures.measurement import Measurement
@@ -164,3 +165,18 @@ def fused_notes(ranking: Ranking) -> tuple[str, ...]:
     return (
         f"with its branches fused, the network loses accuracy by what it does not suffer from as it was read: {codes}",
     )
+
+
+def sample_notes(ranking: Ranking, bits: Sequence[BitsPoint]) -> tuple[str, ...]:
+    """On how many samples figures were measured that no verdict depends on, where these are not all."""
+    whole = ranking.before.task.sample_count
+    shown = {
+        "weights and activations apart": [part.before for part in ranking.parts],
+        "other widths": [point.score for point in bits],
+    }
+    found = []
+    for name, scores in shown.items():
+        count = min((score.task.sample_count for score in scores), default=whole)
+        if count < whole:
+            found.append(f"{name}: measured on {count} of {whole} samples")
+    return tuple(found)

@@ -11,7 +11,7 @@ from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart, Sensit
 from qdiag.errors import ConfigError, SimulationError
 from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.begin import Experiment
-from qdiag.simulate.case import Case, on_some
+from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
@@ -20,10 +20,10 @@ from qdiag.simulate.sweeps.sensitivity import all_but, alone, part_only, switcha
 
 TOP, SAMPLED = 8, 4
 """Layers that are measured exactly, where not all are: on top of the estimate, and drawn at random from the others."""
-ESTIMATE_SAMPLES = 64
+ESTIMATE_SAMPLES = 32
 """Samples behind an estimate that only orders the layers."""
-SAMPLES_WITHOUT_HARM = 128
-"""Samples behind the layers of a network without harm, of which none can cost a part of a loss."""
+DECIDED = 0.25
+"""Of the loss: layers that cost half of it, more or less so much, are measured on all samples."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SensitivityOptions:
         with_exact: each layer alone; without it, only the estimate, for a first look at a large network.
         with_all_but: also the network with all layers but one.
         is_exhaustive: every layer, on all samples. Otherwise those that the estimate puts on top and a few others,
-            drawn at random, which tell how good it is; in a network without harm on some of the samples.
+            drawn at random, which tell how good it is, on some of the samples.
     """
 
     part: SensitivityPart = "both"
@@ -98,10 +98,11 @@ def _partial_sweep(
 ) -> tuple[SensitivityRow, ...]:
     """Rows of all layers, some of them measured: on top of the estimate, and drawn at random.
 
-    More of the order are measured while one of the last few costs a part of the loss by itself.
+    More of the order are measured while one of the last few costs a part of the loss by itself. Where some of the
+    samples do not tell whether a layer costs half of the loss, all of them do.
     """
     part, names = options.part, switchable_layers(case, options.part)
-    looked_at = case if harm_of(quantized).verdict != "healthy" else on_some(case, SAMPLES_WITHOUT_HARM)
+    looked_at = on_some(case, SHOWN_SAMPLES)
     order = sorted(names, key=lambda name: -fisher[name] if name in fisher else -math.inf)
     top, rest = order[:TOP], order[TOP:]
     random.Random(session.seed).shuffle(rest)
@@ -114,6 +115,10 @@ def _partial_sweep(
         left = [name for name in order if name not in measured]
         is_heavy = any(share_of_loss(measured[name], quantized) > 0.0 for name in last)
         wanted = set(left[:SAMPLED]) if is_heavy else set()
+    if looked_at is not case and harm_of(quantized).verdict != "healthy":
+        near = [name for name, one in measured.items() if abs(share_of_loss(one, quantized) - 0.5) <= DECIDED]
+        scored, _ = session.score([alone(case, name, part) for name in near], "layers one by one")
+        measured |= {name: one.score for name, one in zip(near, scored, strict=True)}
     return tuple(SensitivityRow(name, measured.get(name)) for name in names)
 
 

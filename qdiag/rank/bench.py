@@ -38,6 +38,7 @@ class Bench:
         case: untreated. repairs: by name. suspects: all of them.
         raises: an unexpected error inside a repair ends the run, for whoever looks for it; otherwise it is the reason
             why that repair was not made.
+        is_exhaustive: what no verdict depends on is measured too.
     """
 
     case: Case
@@ -45,6 +46,7 @@ class Bench:
     context: RepairContext
     suspects: Sequence[Suspect] = ()
     raises: bool = False
+    is_exhaustive: bool = True
     effort: Effort = field(default_factory=Effort)
     _applied: dict[object, tuple[Treatment | None, str | None]] = field(default_factory=dict)
     _costs: ByIdentity[FloatCost] = field(default_factory=ByIdentity)
@@ -96,14 +98,31 @@ class Bench:
         return found
 
     def score_attempts(
+        self, attempts: Sequence[Attempt], stage: str, *, beside: Sequence[Case] = ()
+    ) -> list[tuple[Attempt, Scored | None, FloatCost | None]]:
+        """Each attempt with its score, and what it costs the float network where it moves that.
+
+        Args:
+            beside: other cases that will be asked for, measured in the same passes.
+        """
+        treatments = [a.treatment for a in attempts if a.treatment is not None]
+        moving = [a for a in attempts if a.treatment is not None and a.treatment.moves_float]
+        self.measure_costs(moving, stage, beside=[*beside, *(treatment.case for treatment in treatments)])
+        return [self._row(attempt, stage) for attempt in attempts]
+
+    def cost(self, attempt: Attempt) -> FloatCost | None:
+        """What an attempt costs the float network, or the checkpoint that holds it, as far as it was measured."""
+        return self._costs.get(attempt.treatment) if attempt.treatment is not None else None
+
+    def measure_costs(
         self,
         attempts: Sequence[Attempt],
         stage: str,
         *,
         beside: Sequence[Case] = (),
         held: Mapping[str, Tensor] | None = None,
-    ) -> list[tuple[Attempt, Scored | None, FloatCost | None]]:
-        """Each attempt with its score, and what it costs the float network, or the checkpoint that holds it.
+    ) -> None:
+        """Measures what attempts cost the float network, or the checkpoint that holds them.
 
         Args:
             beside: other cases that will be asked for, measured in the same passes.
@@ -115,14 +134,10 @@ class Bench:
             for key, treatment in treatments.items()
             if (treatment.moves_float or treatment.tensors) and self._costs.get(treatment) is None
         }
-        cases = [*beside]
-        for key, treatment in treatments.items():
-            cases += [treatment.case, *([floats[key]] if key in floats else [])]
-        self.score(cases, stage)
+        self.score([*beside, *floats.values()], stage)
         for key, case in floats.items():
             cost = float_cost(self.score([case], stage)[0])
             self._costs.put(treatments[key], replace(cost, is_of_checkpoint=not treatments[key].moves_float))
-        return [self._row(attempt, stage) for attempt in attempts]
 
     def _written(self, treatment: Treatment, held: Mapping[str, Tensor]) -> Case:
         """The float network that a checkpoint with this treatment holds; what is held is written after all others."""
@@ -134,7 +149,7 @@ class Bench:
     def _row(self, attempt: Attempt, stage: str) -> tuple[Attempt, Scored | None, FloatCost | None]:
         if attempt.treatment is None:
             return attempt, None, None
-        return attempt, self.score([attempt.treatment.case], stage)[0], self._costs.get(attempt.treatment)
+        return attempt, self.score([attempt.treatment.case], stage)[0], self.cost(attempt)
 
 
 def spared_channels(suspects: Sequence[Suspect], treated: Suspect) -> dict[str, frozenset[int]]:

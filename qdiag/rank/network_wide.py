@@ -5,7 +5,7 @@ from qdiag.core.causes.score import PartScore
 from qdiag.core.scheme import QuantScheme
 from qdiag.rank.bench import Bench
 from qdiag.repairs.table import REPAIRS
-from qdiag.simulate.case import Case
+from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.task.scoring import recovery
 
@@ -35,7 +35,7 @@ def ways_around(bench: Bench) -> tuple[Trial, ...]:
 
 
 def part_scores(bench: Bench, repaired: Case | None) -> tuple[PartScore, ...]:
-    """Weights alone and activations alone, before and after the sequence of repairs."""
+    """Weights alone and activations alone, before and after the sequence of repairs; as a rule on some samples."""
     schemes = _parts(bench.case.scheme)
     if not schemes:
         return ()
@@ -46,6 +46,8 @@ def part_scores(bench: Bench, repaired: Case | None) -> tuple[PartScore, ...]:
         if case
         for _, scheme in _parts(case.scheme)
     ]
+    if not bench.is_exhaustive:
+        cases = [on_some(case, SHOWN_SAMPLES) for case in cases]
     scores = bench.score(cases, "weights and activations apart")
     after = scores[len(schemes) :]
     return tuple(

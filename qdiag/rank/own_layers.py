@@ -38,6 +38,7 @@ def with_own_gains(
 ) -> list[Trial]:
     """The trials, those that reach other layers beside what the suspect's own layers recover."""
     result = list(trials)
+    bench.score(list(alone.values()), "suspects' own layers")
     others: dict[int, Case] = {}
     for i, (attempt, trial) in enumerate(zip(attempts, trials, strict=True)):
         if id(attempt.suspect) not in alone or not _reaches_others(bench.case, attempt, trial):

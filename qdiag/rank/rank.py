@@ -52,10 +52,16 @@ def rank_network(
     context: RepairContext,
     *,
     raises: bool = False,
+    is_exhaustive: bool = True,
 ) -> tuple[Ranking, Case]:
-    """See `rank_causes`; also the network after the last repair of the sequence, the untreated one without any."""
+    """See `rank_causes`; also the network after the last repair of the sequence, the untreated one without any.
+
+    Args:
+        is_exhaustive: what no verdict depends on is measured too: placebos of repairs beside a better one that has a
+            placebo, and checkpoints of repairs that give nothing back.
+    """
     suspects = suspects_of(findings)
-    bench = Bench(case, repairs, context, suspects, raises)
+    bench = Bench(case, repairs, context, suspects, raises, is_exhaustive)
     tried = run_trials(bench, suspects)
     base, harm = bench.base, harm_of(bench.base.score)
     ordered = [(suspect, order_trials(trials)) for suspect, trials in tried]

@@ -6,15 +6,16 @@ from dataclasses import replace
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Placebo, Trial
 from qdiag.core.causes.repair_traits import TRAITS
-from qdiag.core.causes.score import FloatCost
+from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.rank.bench import Attempt, Bench, costs_too_much
+from qdiag.rank.claim import is_claim, order_trials
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.own_layers import own_cases, with_own_gains
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.rank.suspects import Suspect
-from qdiag.simulate.case import Case
 from qdiag.simulate.task.scoring import Scored, recovery
 
+_PROVED = "a better repair of these layers has one"
 _SAME_LAYERS = "elsewhere it changes these layers too"
 
 
@@ -27,11 +28,60 @@ def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect,
     attempts = [bench.apply(s, repair, bench.case, s.sites) for s in suspects for repair in s.repairs]
     rows = bench.score_attempts(attempts, "repairs", beside=[bench.case])
     trials, scores = [_trial(bench, *row) for row in rows], [after for _, after, _ in rows]
-    alone = own_cases(bench, attempts, trials)
-    trials = _with_placebos(bench, attempts, trials, scores, beside=list(alone.values()))
-    trials = with_own_gains(bench, attempts, trials, scores, alone)
+    trials = with_own_gains(bench, attempts, trials, scores, own_cases(bench, attempts, trials))
+    if bench.is_exhaustive:
+        gaining = [i for i, trial in enumerate(trials) if trial.recovery and _gives_something(trial.recovery)]
+        trials = _with_placebos(bench, attempts, trials, scores, gaining)
+    else:
+        trials = _with_needed_placebos(bench, attempts, trials, scores)
+    trials = _with_checkpoint_costs(bench, attempts, trials)
     own = list(zip(attempts, trials, strict=True))
     return [(suspect, [trial for attempt, trial in own if attempt.suspect is suspect]) for suspect in suspects]
+
+
+def _gives_something(recovery: Recovery) -> bool:
+    return is_gain(recovery) or is_gain_in_db(recovery)
+
+
+def _with_needed_placebos(
+    bench: Bench, attempts: Sequence[Attempt], trials: list[Trial], scores: Sequence[Scored | None]
+) -> list[Trial]:
+    """Of each suspect the best repair that gained has its placebo, among those that keep the scheme and among others;
+    where that gains as much, the next best. One proof of each kind is enough for a verdict.
+    """
+    left: dict[tuple[int, bool], list[int]] = {}
+    ranks = {id(trial): place for place, trial in enumerate(order_trials(trials))}
+    for i in sorted(range(len(trials)), key=lambda i: ranks[id(trials[i])]):
+        recovered = trials[i].recovery
+        if recovered is not None and is_gain(recovered):
+            left.setdefault((id(attempts[i].suspect), bool(trials[i].keeps_scheme)), []).append(i)
+    while left:
+        trials = _with_placebos(bench, attempts, trials, scores, [places[0] for places in left.values()])
+        for key, (first, *others) in list(left.items()):
+            if is_claim(trials[first]):
+                for i in others:
+                    trials[i] = replace(trials[i], no_placebo=_PROVED)
+                others = []
+            if others:
+                left[key] = others
+            else:
+                del left[key]
+    return trials
+
+
+def _with_checkpoint_costs(bench: Bench, attempts: Sequence[Attempt], trials: Sequence[Trial]) -> list[Trial]:
+    """What a checkpoint with a repair costs the float network, where anybody would make the repair."""
+    asked = [
+        attempt
+        for attempt, trial in zip(attempts, trials, strict=True)
+        if trial.recovery is not None and (bench.is_exhaustive or _gives_something(trial.recovery))
+    ]
+    bench.measure_costs(asked, "checkpoints")
+    known = [bench.cost(attempt) for attempt in attempts]
+    return [
+        replace(trial, float_cost=cost) if trial.recovery is not None and cost is not None else trial
+        for trial, cost in zip(trials, known, strict=True)
+    ]
 
 
 def _trial(bench: Bench, attempt: Attempt, after: Scored | None, cost: FloatCost | None) -> Trial:
@@ -58,19 +108,18 @@ def _with_placebos(
     attempts: Sequence[Attempt],
     trials: Sequence[Trial],
     scores: Sequence[Scored | None],
-    beside: Sequence[Case],
+    chosen: Sequence[int],
 ) -> list[Trial]:
-    """The trials that gained something, beside the same repair elsewhere; the others need none.
+    """Some trials beside the same repair elsewhere.
 
     Args:
-        beside: other cases that will be asked for, measured in the same passes.
+        chosen: their places in `trials`.
     """
     drawn: dict[int, tuple[FindingSite, ...]] = {}
     placebos: list[Attempt] = []
     result = list(trials)
-    for i, (attempt, trial) in enumerate(zip(attempts, trials, strict=True)):
-        if trial.recovery is None or not (is_gain(trial.recovery) or is_gain_in_db(trial.recovery)):
-            continue
+    for i in chosen:
+        attempt, trial = attempts[i], trials[i]
         suspect = attempt.suspect
         taken = frozenset((*(site.layer for site in suspect.sites), *trial.layers))
         traits, seed = TRAITS[attempt.repair], bench.session.seed
@@ -88,8 +137,7 @@ def _with_placebos(
             continue
         drawn[i] = sites
         placebos.append(placebo)
-    cases = [p.treatment.case for p in placebos if p.treatment is not None]
-    measured = bench.score([*cases, *beside], "placebos")[: len(cases)]
+    measured = bench.score([p.treatment.case for p in placebos if p.treatment is not None], "placebos")
     for (i, sites), score in zip(drawn.items(), measured, strict=True):
         after = scores[i]
         assert after is not None

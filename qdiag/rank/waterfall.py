@@ -1,7 +1,7 @@
 """Repairs on top of one another: the table of the papers, each row measured on top of the ones before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -9,9 +9,10 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost, Recovery
-from qdiag.rank.bench import Bench, costs_too_much
+from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites
+from qdiag.rank.race import worth_all_samples
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Treatment
 from qdiag.simulate.case import Case
@@ -129,23 +130,36 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
     held = steps[-1].held if steps else {}
     attempts = [bench.apply(suspect, repair, case, suspect.sites) for suspect, repairs in left for repair in repairs]
     found: list[Step] = []
-    for attempt, after, cost in bench.score_attempts(attempts, f"step {len(steps) + 1}", held=held):
-        if attempt.treatment is None or after is None or costs_too_much(cost):
-            continue
+    stage = f"step {len(steps) + 1}"
+    hopeful = worth_all_samples(bench, attempts, case, stage) if steps else attempts
+    made = [(attempt, attempt.treatment) for attempt in hopeful if attempt.treatment is not None]
+    for (attempt, treatment), after in zip(made, bench.score([t.case for _, t in made], stage), strict=True):
         gained = recovery(before=current, after=after)
         if is_gain(gained) or is_gain_in_db(gained):
-            own = {} if attempt.treatment.moves_float else attempt.treatment.tensors
-            found.append(Step(attempt.suspect, attempt.repair, attempt.treatment, after, gained, cost, {**held, **own}))
+            own = {} if treatment.moves_float else treatment.tensors
+            found.append(Step(attempt.suspect, attempt.repair, treatment, after, gained, None, {**held, **own}))
 
     def merit(step: Step) -> tuple[bool, float, float]:
         points = step.gained.recovered_task if step.gained.has_task else 0.0
         return (is_gain(step.gained), points if is_gain(step.gained) else 0.0, step.gained.recovered_db)
 
-    best = max(found, key=merit, default=None)
-    if best is None or not _spoils_float(best):
-        return best
-    harmless = [step for step in found if not _spoils_float(step) and _recovers_as_much(step, best)]
-    return max(harmless, key=merit, default=best)
+    def priced(step: Step) -> Step:
+        attempt = Attempt(step.suspect, step.repair, step.treatment)
+        bench.measure_costs([attempt], "checkpoints", held=held)
+        return replace(step, cost=bench.cost(attempt))
+
+    # what a step costs the float network is measured where it may be chosen, best first
+    best: Step | None = None
+    for step in sorted(found, key=merit, reverse=True):
+        if best is not None and not _recovers_as_much(step, best):
+            continue
+        told = priced(step)
+        if costs_too_much(told.cost):
+            continue
+        if not _spoils_float(told):
+            return told
+        best = best or told
+    return best
 
 
 def _spoils_float(step: Step) -> bool:

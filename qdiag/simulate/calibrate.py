@@ -49,6 +49,7 @@ def observe_network(
     *,
     glance: bool = True,
     names: Collection[str] | None = None,
+    with_shape: bool = True,
     processes: Processes = ONE,
 ) -> Mapping[str, Observation]:
     """Runs all batches through the float network.
@@ -57,6 +58,7 @@ def observe_network(
         scheme: its calibrators of activations decide how closely to look at each layer.
         glance: the channels are looked at at some positions only, see `ChannelObserver`.
         names: of the layers to look at; None looks at all.
+        with_shape: also at what no calibrator reads: moments, and histograms that are only shown.
 
     Returns:
         Layer name to what was seen; layers whose output is never a float tensor are absent.
@@ -64,7 +66,7 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    observer = _Ranges(scheme, glance=glance, names=names)
+    observer = _Ranges(scheme, glance=glance, names=names, with_shape=with_shape)
     run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate", processes=processes)
     return observer.observations()
 
@@ -73,9 +75,9 @@ class _Ranges(LayerObserver):
     sees_constants = True
     carried = ("_observers", "_shapes")
 
-    def __init__(self, scheme: QuantScheme, *, glance: bool, names: Collection[str] | None) -> None:
+    def __init__(self, scheme: QuantScheme, *, glance: bool, names: Collection[str] | None, with_shape: bool) -> None:
         self._scheme = scheme
-        self._glance = glance
+        self._glance, self._with_shape = glance, with_shape
         self._names = frozenset(names) if names is not None else None
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -99,6 +101,8 @@ class _Ranges(LayerObserver):
                     averaging_constant=averaging_constant,
                     channel_axis=layer.channel_axis(tensor.ndim),
                     glance_at_channels=self._glance,
+                    with_shape=self._with_shape,
+                    with_histogram=self._with_shape or calibrates,
                 )
             )
             self._shapes[layer.name] = tuple(tensor.shape[1:])

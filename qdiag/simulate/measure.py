@@ -25,7 +25,7 @@ from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
-from qdiag.simulate.passes.sinks import BatchSink
+from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs
 from qdiag.simulate.passes.spread import spread_over
 from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.simulate.task.output_errors import OutputErrors
@@ -53,8 +53,18 @@ class Measured:
 MEASURED: Codec[Measured] = json_codec(Measured)
 
 
-def measure_case(case: Case, depth: Depth, progress: Progress, processes: Processes = ONE) -> Measured:
-    """The paired pass over the measured data."""
+def measure_case(
+    case: Case,
+    depth: Depth,
+    progress: Progress,
+    processes: Processes = ONE,
+    kept: KeptOutputs | None = None,
+) -> Measured:
+    """The paired pass over the measured data.
+
+    Args:
+        kept: takes what the float network gives, for passes that follow.
+    """
     errors, facts = ErrorObserver(case.plan), FactObserver()
     losses = LossObserver(case.network, case.plan, _loss_batches(case) if depth == "facts" else None)
     macs, arithmetic, wraps = MacObserver(), ArithmeticObserver(case.plan), WrapObserver(case.network, case.plan)
@@ -71,7 +81,10 @@ def measure_case(case: Case, depth: Depth, progress: Progress, processes: Proces
     task = TaskSink(case.tasks, reference)
     runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])
     sinks: dict[int, list[BatchSink]] = {SIMULATED: [outputs, task]}
-    run_batches(runner, case.measured, progress, stage="simulate", sinks=sinks, beside=[reference], processes=processes)
+    batches = case.measured
+    run_batches(
+        runner, batches, progress, stage="simulate", sinks=sinks, beside=[reference], processes=processes, kept=kept
+    )
     weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(
         op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors()),

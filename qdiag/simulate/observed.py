@@ -21,10 +21,15 @@ Watch = Callable[[Collection[str]], Mapping[str, Observation]]
 
 @dataclass
 class _Seen:
-    """Of one network on one data set: by layer and look; None where the output is never a float tensor."""
+    """Of one network on one data set: by layer and look; None where the output is never a float tensor.
+
+    Attributes:
+        with_shape: what no calibrator reads was seen too.
+    """
 
     batches: Batches
     glance: bool
+    with_shape: bool
     layers: dict[tuple[str, Look], Observation | None] = field(default_factory=dict)
     answers: list[tuple[QuantScheme, Mapping[str, Observation]]] = field(default_factory=list)
 
@@ -36,20 +41,34 @@ class Observed:
         self._seen: ByIdentity[list[_Seen]] = ByIdentity()
 
     def of(
-        self, network: Network, batches: Batches, scheme: QuantScheme, watch: Watch, *, glance: bool
+        self,
+        network: Network,
+        batches: Batches,
+        scheme: QuantScheme,
+        watch: Watch,
+        *,
+        glance: bool,
+        with_shape: bool = True,
     ) -> Mapping[str, Observation]:
-        """Every layer as closely as the scheme's calibrators need; what was not seen yet is watched in one pass."""
-        seen = self._of_data(network, batches, glance)
-        for asked, answer in seen.answers:
+        """Every layer as closely as the scheme's calibrators need; what was not seen yet is watched in one pass.
+
+        Args:
+            with_shape: what no calibrator reads is wanted too.
+        """
+        whole = self._of_data(network, batches, glance, True)
+        own = whole if with_shape else self._of_data(network, batches, glance, False)
+        known = [whole] if own is whole else [own, whole]
+        for asked, answer in (answer for one in known for answer in one.answers):
             if asked == scheme:
                 return answer
         looks = {site.name: look_at(scheme.activations_of(site.name)) for site in network.graph.sites}
-        missing = [name for name, look in looks.items() if (name, look) not in seen.layers]
+        seen = {name: row for one in known for (name, look), row in one.layers.items() if looks.get(name) == look}
+        missing = [name for name in looks if name not in seen]
         new = watch(missing) if missing else {}
-        seen.layers.update({(name, looks[name]): new.get(name) for name in missing})
-        rows = {name: seen.layers[name, look] for name, look in looks.items()}
+        own.layers.update({(name, looks[name]): new.get(name) for name in missing})
+        rows = {name: seen[name] if name in seen else new.get(name) for name in looks}
         found = {name: row for name, row in rows.items() if row is not None}
-        seen.answers.append((scheme, found))
+        own.answers.append((scheme, found))
         return found
 
     def take_over(self, network: Network, like: Network) -> None:
@@ -59,18 +78,18 @@ class Observed:
             return
         moved = moved_sites(network, like)
         for one in known:
-            own = self._of_data(network, one.batches, one.glance).layers
+            own = self._of_data(network, one.batches, one.glance, one.with_shape).layers
             for (name, look), row in one.layers.items():
                 if name not in moved:
                     own.setdefault((name, look), row)
 
-    def _of_data(self, network: Network, batches: Batches, glance: bool) -> _Seen:
+    def _of_data(self, network: Network, batches: Batches, glance: bool, with_shape: bool) -> _Seen:
         known = self._seen.once(network, list)
-        found = next((one for one in known if one.batches is batches and one.glance == glance), None)
-        if found is None:
-            found = _Seen(batches, glance)
-            known.append(found)
-        return found
+        for one in known:
+            if one.batches is batches and (one.glance, one.with_shape) == (glance, with_shape):
+                return one
+        known.append(_Seen(batches, glance, with_shape))
+        return known[-1]
 
 
 def moved_sites(network: Network, like: Network) -> frozenset[str]:

@@ -24,6 +24,7 @@ from qdiag.simulate.observed import Observed
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS
+from qdiag.simulate.passes.sinks import ReferenceOutputs
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.simulate.selectors import with_names
 from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, return_freed_memory, surroundings
@@ -51,6 +52,8 @@ class Session:
         watch: times the stages of one result.
         mean_inputs: what layers read on the mean. observed: what was seen of networks.
         scored: networks that were scored already, by their case.
+        references: what float networks gave for the measured data.
+        is_brief: networks are observed for their quantizers alone: figures that are only shown are left out.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -62,6 +65,8 @@ class Session:
     mean_inputs: MeanInputs = field(default_factory=MeanInputs)
     observed: Observed = field(default_factory=Observed)
     scored: ByIdentity[Scored] = field(default_factory=ByIdentity)
+    references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
+    is_brief: bool = False
 
     @property
     def processes(self) -> Processes:
@@ -110,22 +115,32 @@ class Session:
     ) -> Mapping[str, Observation]:
         """Ranges per layer and channel, with histograms where the scheme's calibrators read them, in one float pass.
 
+        Layers that were seen as closely already are not looked at again.
+
         Args:
             glance: the channels are looked at at some positions only, see `ChannelObserver`.
         """
+        with_shape = not self.is_brief or not glance
 
         def watch(names: Collection[str]) -> Mapping[str, Observation]:
             return self.passes.finished(
                 "observe" if glance else "observe all",
                 OBSERVATIONS,
                 lambda: observe_network(
-                    network, batches, scheme, self.progress, glance=glance, names=names, processes=self.processes
+                    network,
+                    batches,
+                    scheme,
+                    self.progress,
+                    glance=glance,
+                    names=names,
+                    with_shape=with_shape,
+                    processes=self.processes,
                 ),
                 batches=[batches],
-                depends_on=(network, scheme, tuple(names)),
+                depends_on=(network, scheme, tuple(names), with_shape),
             )
 
-        return self.observed.of(network, batches, scheme, watch, glance=glance)
+        return self.observed.of(network, batches, scheme, watch, glance=glance, with_shape=with_shape)
 
     def plan(
         self,
@@ -173,12 +188,15 @@ class Session:
         A pass with a metric of the user's own is never kept, because that code may change unnoticed.
         """
         return_freed_memory()
+        # more networks will be measured beside this one where detectors look at it
+        is_first = depth in ("facts", "full facts")
+        kept = self.references.of(case.network, case.measured, self.processes) if is_first else None
         if case.tasks.key is None:
-            return measure_case(case, depth, self.progress, self.processes)
+            return measure_case(case, depth, self.progress, self.processes, kept)
         return self.passes.finished(
             f"measure {depth}",
             MEASURED,
-            lambda: measure_case(case, depth, self.progress, self.processes),
+            lambda: measure_case(case, depth, self.progress, self.processes, kept),
             batches=[case.measured, case.calibration],
             depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key)),
         )
@@ -186,7 +204,9 @@ class Session:
     def score(self, cases: Sequence[Case], stage: str) -> tuple[list[Scored], Effort]:
         """The score of each case on its measured data, beside the float network; see `score_cases`. Each case once."""
         new = list({id(case): case for case in cases if self.scored.get(case) is None}.values())
-        found, effort = score_cases(new, self.passes, self.progress, stage=stage) if new else ([], Effort())
+        found, effort = (
+            score_cases(new, self.passes, self.progress, self.references, stage=stage) if new else ([], Effort())
+        )
         for case, one in zip(new, found, strict=True):
             self.scored.put(case, one)
         known = [self.scored.get(case) for case in cases]

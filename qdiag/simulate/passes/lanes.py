@@ -76,3 +76,8 @@ def join(results: list[Any], *, is_fresh: bool) -> Any:
     if isinstance(results[REFERENCE], tuple | list):
         return tuple(join(list(parts), is_fresh=is_fresh) for parts in zip(*results, strict=True))
     return results[REFERENCE]
+
+
+def borrowed(value: Any) -> Any:
+    """The value marked as not ours to write to."""
+    return Lanes(list(value.tensors)) if is_lanes(value) else value

@@ -23,10 +23,10 @@ from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
 from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
-from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, is_lanes, join, pick
+from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
-from qdiag.simulate.passes.sinks import BatchSink, OperationCounts, check_shapes, collectors_of
+from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs, OperationCounts, collectors_of, hand_over, reference_of
 from qdiag.simulate.passes.site import Site, Step
 from qdiag.simulate.passes.weights import SimulatedWeights
 
@@ -42,12 +42,13 @@ class LaneRunner(fx.Interpreter):
     Args:
         lanes: the reference first; all have its graph.
         observers: see every layer, in their order.
+        uncounted: the first so many lanes are no part of what is counted.
 
     Attributes:
         weights: by layer with weights, those of each lane.
     """
 
-    def __init__(self, lanes: Sequence[Lane], observers: Sequence[LayerObserver] = ()) -> None:
+    def __init__(self, lanes: Sequence[Lane], observers: Sequence[LayerObserver] = (), *, uncounted: int = 0) -> None:
         self.network: Network = lanes[REFERENCE].network
         super().__init__(torch.nn.Module(), garbage_collect_values=True, graph=self.network.program.graph)
         graph = self.network.graph
@@ -63,6 +64,7 @@ class LaneRunner(fx.Interpreter):
         self._sites = self._closing(graph.sites)
         self._constants = differing_constants(lanes)
         self._inputs: dict[str, Any] = {}
+        self._uncounted = uncounted
         self.effort = OperationCounts()
 
     @property
@@ -132,7 +134,7 @@ class LaneRunner(fx.Interpreter):
                     observer.before(layer, n, args, kwargs)
             if layer is not None and layer.clamp is not None and n.name == layer.output:
                 # the clamp itself happens at the close of the layer; alone it must not write to its input
-                value = args[0] if len(layer.nodes) > 1 else _borrowed(args[0])
+                value = args[0] if len(layer.nodes) > 1 else borrowed(args[0])
             else:
                 value = self._computed(n, layer, args, kwargs)
             return value if layer is None or n.name != layer.output else self._closed(layer, value)
@@ -166,13 +168,13 @@ class LaneRunner(fx.Interpreter):
             (arithmetic.key, own[lane], *(id(leaf.tensors[lane]) for leaf in data))
             for lane, (arithmetic, _) in enumerate(ways)
         ]
+        counted = places[self._uncounted :]
+        self.effort.computed_count += len(set(counted))
+        self.effort.reused_count += len(counted) - len(set(counted))
         spent = self._spent(node)
         done: dict[Hashable, Any] = {}
         for lane, (at, (arithmetic, weights)) in enumerate(zip(places, ways, strict=True)):
-            if at in done:
-                self.effort.reused_count += 1
-            else:
-                self.effort.computed_count += 1
+            if at not in done:
                 chosen = [leaf.tensors[lane] if is_lanes(leaf) else leaf for leaf in leaves]
                 done[at] = arithmetic.run(LayerOp(node, layer, weights), *pytree.tree_unflatten(chosen, spec))
                 del chosen
@@ -222,6 +224,7 @@ def run_batches(
     sinks: Mapping[int, Sequence[BatchSink]] | None = None,
     beside: Sequence[Collector] = (),
     processes: Processes = ONE,
+    kept: KeptOutputs | None = None,
 ) -> None:
     """Runs all batches, handing the outputs of each to the sinks of each lane.
 
@@ -229,21 +232,16 @@ def run_batches(
 
     Args:
         beside: collectors that the sinks share.
+        kept: outputs of the reference, in place of those of the first lane where they are held; others are added.
     """
     collectors: Sequence[Collector] = ()
     if processes.count > 1:
         receiving = [sink for receivers in (sinks or {}).values() for sink in receivers]
         collectors = collectors_of([*runner.observers, *beside, *receiving, runner.effort])
+    count = 0
     with divided(batches, progress, stage, collectors, processes) as own:
-        for batch in own:
+        for count, batch in enumerate(own, 1):
             outputs = runner.run_batch(batch)
-            for lane, receivers in (sinks or {}).items():
-                reference, simulated = pick(outputs, REFERENCE), pick(outputs, lane)
-                check_shapes(reference, simulated)
-                for sink in receivers:
-                    sink.add(batch, reference=reference, simulated=simulated)
-
-
-def _borrowed(value: Any) -> Any:
-    """The value marked as not ours to write to."""
-    return Lanes(list(value.tensors)) if is_lanes(value) else value
+            hand_over(batch, outputs, reference_of(outputs, kept, count - 1), sinks or {})
+        if kept is not None:
+            kept.ended(count)

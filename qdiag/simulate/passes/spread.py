@@ -15,6 +15,11 @@ def spread_over(batches: Batches, samples: int) -> frozenset[int]:
     return frozenset(i * count // wanted for i in range(max(wanted, 1)))
 
 
+def identity(batches: Batches) -> tuple[int, int]:
+    """Equal for the same batches of the same data set."""
+    return (id(batches.inner), batches.most) if isinstance(batches, SpreadBatches) else (id(batches), -1)
+
+
 @dataclass(frozen=True)
 class SpreadBatches(RewrittenBatches):
     """The batches that `spread_over` chooses, whole."""

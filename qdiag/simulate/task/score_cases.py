@@ -12,6 +12,8 @@ from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.pass_cache import Codec, PassKeeper
 from qdiag.simulate.passes.pass_values import decode_scores, encode_scores
 from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.sinks import ReferenceOutputs
+from qdiag.simulate.passes.spread import identity
 from qdiag.simulate.task.scoring import Scoreboard, Scored
 from qdiag.simulate.task.tasks import ReferenceTallies, Tasks
 
@@ -27,7 +29,7 @@ class Effort:
 
     Attributes:
         pass_count: passes over the data. variant_count: networks scored.
-        computed_count, reused_count: operations that were run, and those whose result was shared.
+        computed_count, reused_count: operations of these networks that were run, and those whose result was shared.
     """
 
     pass_count: int = 0
@@ -45,22 +47,26 @@ class Effort:
 
 
 def score_cases(
-    cases: Sequence[Case], passes: PassKeeper, progress: Progress, *, stage: str
+    cases: Sequence[Case], passes: PassKeeper, progress: Progress, references: ReferenceOutputs, *, stage: str
 ) -> tuple[list[Scored], Effort]:
     """The score of each case on its measured data, in their order, each against the untreated float network.
 
     Cases in their order share work best when neighbours differ late in the network.
+
+    Args:
+        references: what the float network gave for the batches, where it ran over them already.
     """
     scored: dict[int, Scored] = {}
     effort = Effort()
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[tuple[int, tuple[int, int]], list[int]] = {}
     for i, case in enumerate(cases):
-        groups.setdefault((id(case.origin), id(case.measured)), []).append(i)
+        groups.setdefault((id(case.origin), identity(case.measured)), []).append(i)
     for members in groups.values():
         size = variants_at_once(cases[members[0]])
         for start in range(0, len(members), size):
             chosen = members[start : start + size]
-            found, one = _one_pass([cases[i] for i in chosen], passes, progress, f"{stage} {start + 1}/{len(cases)}")
+            told = f"{stage} {start + 1}/{len(cases)}"
+            found, one = _one_pass([cases[i] for i in chosen], passes, progress, references, told)
             scored.update(zip(chosen, found, strict=True))
             effort = effort + one
     return [scored[i] for i in range(len(cases))], effort
@@ -73,15 +79,17 @@ def variants_at_once(case: Case) -> int:
     return min(max(int(MEMORY_BYTES // per_variant), 2), 32)
 
 
-def _one_pass(cases: Sequence[Case], passes: PassKeeper, progress: Progress, stage: str) -> tuple[list[Scored], Effort]:
+def _one_pass(
+    cases: Sequence[Case], passes: PassKeeper, progress: Progress, references: ReferenceOutputs, stage: str
+) -> tuple[list[Scored], Effort]:
     """One pass, or what is kept of the same one: then its effort counts as that of this run, which it would be."""
     tasks = cases[0].tasks
     if tasks.key is None:
-        return _run_pass(cases, progress, stage, passes.processes)
+        return _run_pass(cases, progress, references, stage, passes.processes)
     return passes.finished(
         "score",
         _codec(tasks),
-        lambda: _run_pass(cases, progress, stage, passes.processes),
+        lambda: _run_pass(cases, progress, references, stage, passes.processes),
         batches=[cases[0].measured],
         depends_on=(cases[0].origin, repr(tasks.key), *(part for case in cases for part in (case.network, case.plan))),
     )
@@ -96,14 +104,18 @@ def _codec(tasks: Tasks) -> Codec[tuple[list[Scored], Effort]]:
 
 
 def _run_pass(
-    cases: Sequence[Case], progress: Progress, stage: str, processes: Processes
+    cases: Sequence[Case], progress: Progress, references: ReferenceOutputs, stage: str, processes: Processes
 ) -> tuple[list[Scored], Effort]:
-    runner = LaneRunner([Lane(cases[0].origin), *(Lane(case.network, case.plan) for case in cases)])
+    measured = cases[0].measured
+    kept = references.of(cases[0].origin, measured, processes)
+    first = [] if kept.is_complete else [Lane(cases[0].origin)]
+    runner = LaneRunner([*first, *(Lane(case.network, case.plan) for case in cases)], uncounted=len(first))
     network, tasks = cases[0].network, cases[0].tasks
     layouts, reference = output_layouts(network.program, network.graph), ReferenceTallies(tasks)
     boards = [Scoreboard(network.program.output_names, layouts, tasks, reference) for _ in cases]
-    sinks = {lane: [board] for lane, board in enumerate(boards, start=1)}
-    measured = cases[0].measured
-    run_batches(runner, measured, progress, stage=stage, sinks=sinks, beside=[reference], processes=processes)
+    sinks = {lane: [board] for lane, board in enumerate(boards, start=len(first))}
+    run_batches(
+        runner, measured, progress, stage=stage, sinks=sinks, beside=[reference], processes=processes, kept=kept
+    )
     effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)
     return [board.scored() for board in boards], effort
