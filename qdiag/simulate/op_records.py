@@ -61,7 +61,7 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         operands=tuple(one.record() for one in case.plan.layers[layer.name].operands if one is not None),
         skip_reason=case.plan.layers[layer.name].skip_reason,
         groups=layer.groups,
-        runtime_difference=difference_to_runtime(case.plan, layer),
+        runtime_difference=difference_to_runtime(case.plan, layer, case.network.node(layer.nodes[0])),
         source=layer.source,
     )
 

@@ -10,9 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from qdiag.batches import Batch
+from qdiag.config import load_preset
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.onnxruntime import functions
+from qdiag.simulate.arithmetic.table import difference_to_runtime
+from tests.cases import open_test_case
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -35,6 +39,26 @@ class Of2(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return self.function(x, y)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.net = kind(4, 3, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)[0]  # type: ignore[no-any-return]
+
+
+def reasons_for(module: nn.Module, inputs: Sequence[Tensor]) -> dict[str, str]:
+    """Why integers of a layer may differ, for those where they may."""
+    scheme = replace(load_preset("int8"), arithmetic="ort")
+    case = open_test_case(module.eval(), [Batch(tuple(inputs))], scheme)
+    network = case.network
+    found = {
+        one.name: difference_to_runtime(case.plan, one, network.node(one.nodes[0])) for one in network.graph.layers
+    }
+    return {name: reason for name, reason in found.items() if reason is not None}
 
 
 def drawn(*shape: int, mean: float = 0.0, seed: int = 0) -> Tensor:
@@ -106,6 +130,20 @@ OPERATIONS = (
         (IMAGES,),
         lambda file, inputs: file.node("Mul", inputs[0], inputs[0]),
         ("QLinearMul",),
+    ),
+    Operation(
+        "power",
+        Of1(lambda x: x**3),
+        (IMAGES,),
+        lambda file, inputs: file.node("Pow", inputs[0], file.constant(np.float32(3.0))),
+        ("Pow",),
+    ),
+    Operation(
+        "root",
+        Of1(lambda x: x**0.75),
+        (IMAGES.abs(),),
+        lambda file, inputs: file.node("Pow", inputs[0], file.constant(np.float32(0.75))),
+        ("Pow",),
     ),
     Operation("sub", Of2(torch.sub), (IMAGES, OTHERS), plain("Sub"), ("Sub",)),
     Operation("div", Of2(torch.div), (IMAGES, OTHERS.abs() + 1.0), plain("Div"), ("Div",)),
@@ -239,3 +277,41 @@ def test_functions_are_those_of_onnxruntime_bit_for_bit(name: str) -> None:
     kind, attributes = operators.get(name, (name.capitalize(), {}))
     (expected,) = run_float(kind, x, **attributes)
     np.testing.assert_array_equal(getattr(functions, name)(x).numpy(), expected)
+
+
+class Masked(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(x.masked_fill(torch.eye(5, dtype=torch.bool), float("-inf")), -1)
+
+
+UNMATCHED: dict[str, tuple[nn.Module, Sequence[Tensor], str, str]] = {
+    "pow": (Of2(lambda x, y: x.abs() ** y), (IMAGES, OTHERS), "pow", "an exponent for each value"),
+    "mean": (Of1(lambda x: x.mean((1, 3))), (IMAGES,), "pool", "in another order"),
+    "mean of samples": (Of1(lambda x: x.mean(0)), (IMAGES,), "pool", "in another order"),
+    "alpha": (Of2(lambda x, y: torch.add(x, y, alpha=2)), (IMAGES, OTHERS), "add", "in a step of its own"),
+    "windows": (Of1(lambda x: F.adaptive_avg_pool2d(x, (2, 4))), (IMAGES,), "pool", "several sizes"),
+    "mask": (Masked(), (drawn(2, 5, 5),), "softmax", "masked scores"),
+    "lstm": (Recurrent(nn.LSTM), (drawn(2, 5, 4),), "net", "it computes in float"),
+    "gru": (Recurrent(nn.GRU), (drawn(2, 5, 4),), "net", "it computes in float"),
+}
+
+
+@pytest.mark.parametrize("name", UNMATCHED)
+def test_what_is_not_matched_is_said(name: str) -> None:
+    module, inputs, layer, words = UNMATCHED[name]
+    found = reasons_for(module, inputs)
+    assert set(found) == {layer}
+    assert words in found[layer]
+
+
+def test_what_is_matched_needs_no_words() -> None:
+    """The same operations with arguments that have a kernel."""
+    matched: dict[str, tuple[nn.Module, Sequence[Tensor]]] = {
+        "pow": (Of1(lambda x: x.abs() ** 1.5), (IMAGES,)),
+        "mean": (Of1(lambda x: x.mean((1, 2))), (IMAGES,)),
+        "alpha": (Of1(lambda x: torch.add(x, 0.5, alpha=2)), (IMAGES,)),
+        "windows": (Of1(lambda x: F.adaptive_avg_pool2d(x, (3, 11))), (IMAGES,)),
+        "softmax": (Of1(lambda x: torch.softmax(x.transpose(1, 2), -1)), (drawn(2, 5, 5),)),
+    }
+    for module, inputs in matched.values():
+        assert not reasons_for(module, inputs)

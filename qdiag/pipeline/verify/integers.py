@@ -84,7 +84,8 @@ class IntegerComparison(LayerObserver):
         for layer in self._case.network.graph.layers:
             counts = self._counts.get(layer.name)
             if counts is not None and layer.name not in self._uncompared:
-                reason = difference_to_runtime(self._case.plan, layer)
+                first = self._case.network.node(layer.nodes[0])
+                reason = difference_to_runtime(self._case.plan, layer, first)
                 numbers = (counts.count, counts.differing, counts.largest)
                 found.append(LayerAgreement(layer.name, self.names[layer.name], *numbers, reason))
         return tuple(found)

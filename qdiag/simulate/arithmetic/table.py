@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from torch import fx
+
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import RuntimeName
 from qdiag.numerics.quantizers.base import Quantizer
@@ -10,6 +12,7 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.litert.choose import closing_of_litert, difference_to_litert, litert
+from qdiag.simulate.arithmetic.onnxruntime.arguments import difference_by_arguments
 from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
 from qdiag.simulate.arithmetic.onnxruntime.differences import difference_to_onnxruntime
 from qdiag.simulate.arithmetic.pytorch.choose import difference_to_engine, of_engine
@@ -60,10 +63,20 @@ def closing_quantizer(plan: QuantPlan, layer: Layer) -> Quantizer | None:
     return close(plan, layer) if close is not None else plan.layers[layer.name].output
 
 
-def difference_to_runtime(plan: QuantPlan, layer: Layer) -> str | None:
-    """Why a layer may come to other integers in the runtime whose rules the plan asks for; None without any."""
-    found = RUNTIMES.get(plan.scheme.arithmetic)
-    return found[1](plan, layer) if found is not None else None
+def difference_to_runtime(plan: QuantPlan, layer: Layer, first: fx.Node | None = None) -> str | None:
+    """Why a layer may come to other integers in the runtime whose rules the plan asks for; None without any.
+
+    Args:
+        first: the node with which the layer begins; None looks at no arguments.
+    """
+    runtime = plan.scheme.arithmetic
+    if runtime not in RUNTIMES:
+        return None
+    choose, difference = RUNTIMES[runtime]
+    found = difference(plan, layer)
+    if found is None and first is not None and choose(plan, layer) is not None and runtime == "ort":
+        return difference_by_arguments(first)
+    return found
 
 
 def in_real_numbers(plan: QuantPlan | None, layer: Layer) -> Arithmetic:

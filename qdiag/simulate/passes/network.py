@@ -1,10 +1,12 @@
 """What every pass runs: the folded program, its layers, and where its tensors live."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
@@ -23,6 +25,18 @@ class Network:
     program: Program
     graph: OpGraph
     device: torch.device
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, fx.Node]:
+        return {node.name: node for node in self.program.graph.nodes}
+
+    def node(self, name: str) -> fx.Node:
+        """A node of the graph.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self._nodes[name]
 
     def placed(self, batch: Batch) -> Batch:
         """The batch on this device, in the layout of this device."""

@@ -14,13 +14,14 @@ from qdiag.simulate.arithmetic.onnxruntime.products import ActivationProduct, we
 from qdiag.simulate.arithmetic.onnxruntime.resize import LinearResize
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
 from qdiag.simulate.arithmetic.onnxruntime.softmax import Softmax
-from qdiag.simulate.arithmetic.onnxruntime.tables import ROUNDED_ONCE, Table
+from qdiag.simulate.arithmetic.onnxruntime.tables import ROUNDED_ONCE, Power, Table
 from qdiag.simulate.arithmetic.operands import operands_under
 
 RULES: Mapping[str, type[Rule]] = {
     **dict.fromkeys(("matmul", "bmm", "mm"), ActivationProduct),
     **dict.fromkeys(("add", "sub"), Sum),
-    **dict.fromkeys(("mul", "div", "square", "pow"), Product),
+    **dict.fromkeys(("mul", "div", "square"), Product),
+    "pow": Power,
     **dict.fromkeys((*WINDOWS, *ADAPTIVE, "mean"), Mean),
     "upsample_bilinear2d": LinearResize,
     **dict.fromkeys(("softmax", "_softmax"), Softmax),

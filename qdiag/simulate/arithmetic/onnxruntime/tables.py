@@ -10,6 +10,7 @@ from qdiag.capture.ops import operation_name
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers
+from qdiag.simulate.arithmetic.onnxruntime.elementwise import Product
 from qdiag.simulate.arithmetic.onnxruntime.functions import FUNCTIONS, tanh_gelu
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
 
@@ -37,6 +38,20 @@ class Table(Rule):
         return results.to(x.device).index_select(0, places.flatten()).view(places.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class Power(Table):
+    """A square is a product of integers; other powers are a table, where the exponent is a number."""
+
+    name: ClassVar[str] = "power"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        if len(args) < 2 or not isinstance(args[1], int | float):
+            return None
+        if args[1] == 2:
+            return Product(self.operands, self.output).on_integers(op, args, kwargs)
+        return super().on_integers(op, args, kwargs)
+
+
 def _levels(source: Affine) -> Tensor:
     """All `q - zero_point`, ascending."""
     return torch.arange(source.quant_min, source.quant_max + 1, dtype=torch.float32) - source.zero_point.cpu()
@@ -48,5 +63,7 @@ def _results(op: LayerOp, values: Tensor, others: tuple[Any, ...], kwargs: dict[
         return tanh_gelu(values)
     if name in FUNCTIONS:
         return FUNCTIONS[name](values)
+    if name == "pow" and others[0] == 3:
+        return values * values * values
     found: Tensor = op.node.target(values.double(), *others, **kwargs)  # type: ignore[operator]
     return found.float()

@@ -79,6 +79,8 @@ def _of_rule(engine: Engine, layer: Layer, rule: Rule) -> str | None:
     if isinstance(rule, WeightedSums):
         if engine == "fbgemm" and layer.kind == "conv_transpose" and rule.weight.scale.ndim:
             return "torch refuses a transposed convolution with one scale per channel"
+        if engine == "qnnpack" and bool((rule.multiplier(layer) <= 0.0).any()):
+            return "torch refuses weights so small that their scale is 0 in float32"
         if layer.ops[0] == "conv3d" and rule.is_depthwise and engine == "fbgemm":
             return "sums of a depthwise convolution in three dimensions saturate in an order that is not followed"
         return None

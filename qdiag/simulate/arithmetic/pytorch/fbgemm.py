@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.integers import along_channels
+from qdiag.simulate.arithmetic.integers import along_channels, pieces
 from qdiag.simulate.arithmetic.pytorch.products import WeightedSums
-from qdiag.simulate.arithmetic.pytorch.rule import number, zero_point
+from qdiag.simulate.arithmetic.pytorch.rule import zero_point
 
 _INT16 = float(1 << 15)
 _CHANNELS = 8
@@ -21,13 +21,26 @@ _FILTERS = 2
 
 @dataclass(frozen=True, eq=False)
 class FbgemmSums(WeightedSums):
-    """The bias is added in float32: `q_y = round(f32(f32(f32(acc) + f32(b f32(1 / m_in))) m)) + z_y`.
+    """The bias is added in float32: `t = f32(f32(acc) + f32(b / m_i))`, `q_y = round(f32(t m)) + z_y`.
 
-    `m_in = f32(s_x s_w)`, `m = f32(m_in / s_y)`. A depthwise kernel adds two neighbouring products `q_x q_w`, integers
-    as they are stored, in int16, where they saturate.
+    `m_i = f32(s_x s_w)`, `m = f32(m_i / s_y)`; with one scale for all weights
+    `t = fma(b, f32(1 / m_i), f32(acc))`. A depthwise kernel adds two neighbouring products `q_x q_w`, integers as they
+    are stored, in int16, where they saturate.
     """
 
     name: ClassVar[str] = "fbgemm_sums"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """What is no number, or infinite, becomes the lowest integer: a bias at a scale that float32 rounds to 0."""
+        found = super().on_integers(op, args, kwargs)
+        if (
+            found is None
+            or op.layer is None
+            or bool((self.input_scale(op.layer) > torch.finfo(torch.float32).tiny).all())
+        ):
+            return found
+        lowest = -zero_point(self.output) * float(self.output.scale)
+        return torch.where(found.isfinite() | (found < 0.0), found, lowest)
 
     def total(self, op: LayerOp, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         found = super().total(op, x, args, kwargs)
@@ -38,10 +51,15 @@ class FbgemmSums(WeightedSums):
 
     def with_bias(self, op: LayerOp, total: Tensor) -> Tensor:
         values = total.float()
-        if op.weights is None or op.weights.bias is None:
+        if op.layer is None or op.weights is None or op.weights.bias is None:
             return values
-        bias = op.weights.bias.float() * (1.0 / number(self.input_scale(op))).to(values.device)
-        return values.add_(along_channels(bias, values, op))
+        bias, scale = op.weights.bias.float(), self.input_scale(op.layer)
+        if scale.ndim:
+            return values.add_(along_channels(bias / scale.to(bias.device), values, op))
+        bias = bias.double() * float(1.0 / scale)  # exact in float64, so that the sum is rounded once
+        for piece in pieces(values):
+            piece.copy_(piece.double().add_(along_channels(bias, values, op)))
+        return values
 
     def _lost_in_pairs(self, op: LayerOp, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
         """What int16 cuts off the sums of two neighbours, row by row of the kernel; None where it can cut nothing."""

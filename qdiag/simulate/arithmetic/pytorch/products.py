@@ -55,7 +55,7 @@ class WeightedSums(Rule):
             return None
         x = integers(args[0], self.source)
         values = self.with_bias(op, self.limited(op, self.total(op, x, args, kwargs)))
-        multiplier = along_channels(self.multiplier(op), values, op)
+        multiplier = along_channels(self.multiplier(_layer(op)), values, op)
         for piece in pieces(values):
             piece.mul_(multiplier).round_()
         return self.values(values)
@@ -72,7 +72,7 @@ class WeightedSums(Rule):
         """The sums as they are and as the accumulator leaves them, real units, float64."""
         x = integers(args[0], self.source)
         exact = exact_sums(op, x, args, kwargs, magnitude(self.source))
-        scale = along_channels(self._scales(op).double(), exact, op)
+        scale = along_channels(self._scales(_layer(op)).double(), exact, op)
         limited = self.limited(op, self.total(op, x, args, kwargs))
         return Sums(exact.double() * scale, limited.double() * scale)
 
@@ -86,22 +86,26 @@ class WeightedSums(Rule):
             return total.clamp(-limit, limit - 1.0)
         return wrapped(total.double(), _INT32)
 
-    def multiplier(self, op: LayerOp) -> Tensor:
+    def multiplier(self, layer: Layer) -> Tensor:
         """What the sums of each output channel are multiplied with, float32."""
-        return self.input_scale(op) / number(self.output.scale)
+        return self.input_scale(layer) / number(self.output.scale)
 
-    def input_scale(self, op: LayerOp) -> Tensor:
+    def input_scale(self, layer: Layer) -> Tensor:
         """`f32(s_x s_w)` of each output channel."""
-        return number(self.source.scale) * self._repeated(op)
+        return number(self.source.scale) * self._repeated(layer)
 
-    def _scales(self, op: LayerOp) -> Tensor:
-        return self.source.scale.cpu().double() * self._repeated(op).double()
+    def _scales(self, layer: Layer) -> Tensor:
+        return self.source.scale.cpu().double() * self._repeated(layer).double()
 
-    def _repeated(self, op: LayerOp) -> Tensor:
+    def _repeated(self, layer: Layer) -> Tensor:
         """Scales of the weight; channels of a transposed convolution repeat in every group."""
         scales = self.weight.scale.cpu().float()
-        assert op.layer is not None
-        return scales.repeat(op.layer.groups) if scales.ndim and op.layer.weight_axis == 1 else scales
+        return scales.repeat(layer.groups) if scales.ndim and layer.weight_axis == 1 else scales
+
+
+def _layer(op: LayerOp) -> Layer:
+    assert op.layer is not None, "it has weights"
+    return op.layer
 
 
 def weighted_sums(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from qdiag.capture.ops import operation_name
+from qdiag.core.graph import Layer
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers, pieces
 from qdiag.simulate.arithmetic.pytorch.elementwise import Sum
@@ -28,8 +29,8 @@ class QnnpackSums(WeightedSums):
 
     name: ClassVar[str] = "qnnpack_sums"
 
-    def multiplier(self, op: LayerOp) -> Tensor:
-        return self.input_scale(op) * number(reciprocal(self.output))
+    def multiplier(self, layer: Layer) -> Tensor:
+        return self.input_scale(layer) * number(reciprocal(self.output))
 
 
 @dataclass(frozen=True, eq=False)
