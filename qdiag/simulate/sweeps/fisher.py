@@ -61,7 +61,7 @@ def _run_backward(case: Case, session: Session) -> Mapping[str, float]:
             outputs = pick(runner.run_batch(batch), REFERENCE)
             _backward(outputs, batch, case.tasks)
             observer.total += batch.sample_count
-    return {name: total / observer.total for name, total in observer.sums.items()} if observer.total else {}
+    return {name: float(total) / observer.total for name, total in observer.sums.items()} if observer.total else {}
 
 
 def _backward(outputs: tuple[Any, ...], batch: Batch, tasks: Tasks) -> None:
@@ -82,7 +82,7 @@ class _SquaredErrors(LayerObserver):
 
     def __init__(self) -> None:
         self.total = 0
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, float | Tensor] = {}
         self._errors: list[Tensor] = []
 
     def merge(self, later: "_SquaredErrors") -> None:
@@ -107,7 +107,7 @@ class _SquaredErrors(LayerObserver):
         def add(gradient: Tensor) -> None:
             # piece by piece in the order in which the errors came
             pieces = zip(flat_chunks(alike(layout, gradient)), errors, strict=True)
-            power = sum(float((piece * error).square().sum(dtype=torch.float64)) for (piece,), error in pieces)
+            power = sum((piece * error).square().sum(dtype=torch.float64) for (piece,), error in pieces)
             self.sums[layer.name] = self.sums.get(layer.name, 0.0) + power
 
         reference.register_hook(add)  # type: ignore[no-untyped-call]

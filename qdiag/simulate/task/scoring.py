@@ -1,7 +1,7 @@
 """What each of many variants is worth: output error and task, with per-sample figures kept for paired comparisons."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class Scored:
 
 @dataclass
 class Scoreboard(Collector):
-    """Collects the outputs of one variant."""
+    """Collects the outputs of one variant, on their device: no batch waits for what another one adds up."""
 
     carried = ("_noise", "_signal", "_largest")
 
@@ -55,9 +55,9 @@ class Scoreboard(Collector):
     layouts: tuple[OutputLayout, ...]
     tasks: Tasks
     reference: ReferenceTallies
-    _noise: dict[Place, list[Powers]] = field(default_factory=dict)
-    _signal: dict[Place, list[Powers]] = field(default_factory=dict)
-    _largest: dict[Place, list[float]] = field(default_factory=dict)
+    _noise: dict[Place, list[Tensor]] = field(default_factory=dict)
+    _signal: dict[Place, list[Tensor]] = field(default_factory=dict)
+    _largest: dict[Place, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._outputs = OutputErrors(self.names, self.layouts, self.tasks.whole)
@@ -71,9 +71,8 @@ class Scoreboard(Collector):
         """See `Collector`."""
         add_by_name(self._noise, later._noise)
         add_by_name(self._signal, later._signal)
-        for at, (error, size) in later._largest.items():
-            own = self._largest.setdefault(at, [0.0, 0.0])
-            own[:] = max(own[0], error), max(own[1], size)
+        for at, ends in later._largest.items():
+            self._widen(at, ends)
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
@@ -94,27 +93,35 @@ class Scoreboard(Collector):
         # what is not finite is worth nothing: it counts as noise of the size of the signal, not as silence
         error = torch.where(finite, error, torch.where(torch.isfinite(rows), rows, 0.0))
         rows = torch.where(torch.isfinite(rows), rows, 0.0)
-        self._noise.setdefault(at, []).append(error.square().sum(1).cpu().numpy())
-        self._signal.setdefault(at, []).append(rows.square().sum(1).cpu().numpy())
-        largest = self._largest.setdefault(at, [0.0, 0.0])
-        largest[0] = max(largest[0], float(error.abs().amax()) if finite.all() else math.inf)
-        largest[1] = max(largest[1], float(rows.abs().amax()))
+        self._noise.setdefault(at, []).append(error.square().sum(1))
+        self._signal.setdefault(at, []).append(rows.square().sum(1))
+        farthest = torch.where(finite.all(), error.abs().amax(), math.inf)
+        self._widen(at, torch.stack([farthest, rows.abs().amax()]))
+
+    def _widen(self, at: Place, ends: Tensor) -> None:
+        """Largest difference, and largest value of the reference, (2,)."""
+        self._largest[at] = torch.maximum(self._largest[at], ends) if at in self._largest else ends
 
     def scored(self) -> Scored:
         """All samples so far."""
         score = Score(self._outputs.records(), self._task.result())
-        signal = {at: np.concatenate(batches) for at, batches in self._signal.items()}
+        signal = {at: _joined(batches) for at, batches in self._signal.items()}
         places = _judged(signal, by_part=counts_parts(score.task))
-        largest = [self._largest[at] for at in places]
+        largest = [self._largest[at].tolist() for at in places]
         deltas = [d / top if top > 0.0 else (math.inf if d > 0.0 else 0.0) for d, top in largest]
         return Scored(
             score=score,
-            noise={at: np.concatenate(self._noise[at]) for at in places},
+            noise={at: _joined(self._noise[at]) for at in places},
             signal={at: signal[at] for at in places},
             tasks=self.tasks,
             tables=self._task.tables(),
             relative_delta=max(deltas, default=0.0),
         )
+
+
+def _joined(batches: Sequence[Tensor]) -> Powers:
+    powers: Powers = torch.cat([batch.cpu() for batch in batches]).numpy()
+    return powers
 
 
 def recovery(*, before: Scored, after: Scored) -> Recovery:
