@@ -41,12 +41,11 @@ class TaskFiles:
     """Paths of what was written.
 
     Attributes:
-        program: `.pt2`. weights: a state dict, whose network is built by `architecture`. trained: builds the network
-            with its weights. metric: the plain metric of the task. These three are references `file.py:function`.
+        weights: a state dict, whose network is built by `architecture`. trained: builds the network with its weights.
+            metric: the plain metric of the task. These three are references `file.py:function`.
         data: `.npz` with inputs and targets to calibrate on and to measure on. unlabelled: the same without targets.
     """
 
-    program: Path
     weights: Path
     architecture: str
     trained: str
@@ -67,7 +66,6 @@ def write_task_files(network: TaskNetwork | str, folder: Path) -> TaskFiles:
     code = folder / f"{network.name}.py"
     code.write_text(_CODE.format(name=network.name, root=str(ROOT)), encoding="utf-8")
     files = TaskFiles(
-        program=folder / f"{network.name}.pt2",
         weights=folder / f"{network.name}.pt",
         architecture=f"{code}:network",
         trained=f"{code}:trained",
@@ -75,7 +73,6 @@ def write_task_files(network: TaskNetwork | str, folder: Path) -> TaskFiles:
         data=folder / f"{network.name}.npz",
         unlabelled=folder / f"{network.name}_unlabelled.npz",
     )
-    write_program(model, data.measured.inputs[:2], files.program)
     torch.save(model.state_dict(), files.weights)
     inputs = {"calib_inputs": data.calibration.inputs.numpy(), "eval_inputs": data.measured.inputs.numpy()}
     targets = _arrays("calib_targets", data.calibration.targets) | _arrays("eval_targets", data.measured.targets)

@@ -11,7 +11,7 @@ import qdiag
 from qdiag.loaders.data.sources import DataRequest, open_datasets
 from qdiag.loaders.python_ref import load_object
 from tests.planted.tasks import preset
-from tests.planted.tasks.files import write_task_files
+from tests.planted.tasks.files import write_program, write_task_files
 from tests.planted.tasks.registry import TASK_NETWORKS
 
 
@@ -32,7 +32,8 @@ def test_network_and_data_come_back(name: str, tmp_path: Path) -> None:
     model.load_state_dict(torch.load(files.weights, weights_only=True))
     expected = network.build()(measured.inputs[:3])
     found = model.eval()(measured.inputs[:3])
-    read = qdiag.load_model(str(files.program)).model.module()(measured.inputs[:3])
+    write_program(network.build(), measured.inputs[:2], tmp_path / "net.pt2")
+    read = qdiag.load_model(str(tmp_path / "net.pt2")).model.module()(measured.inputs[:3])
     for one in (found, read, load_object(files.trained)()(measured.inputs[:3])):
         torch.testing.assert_close(one, expected)
 
