@@ -31,7 +31,7 @@ def test_every_second_belongs_to_one_stage(clock: Clock) -> None:
         schedule.leave()
         schedule.leave()
         clock.now_s += 0.25
-    assert schedule.times() == {"start": 3.0, "capture": 5.5, "other": 0.75, "rank": 6.0}
+    assert schedule.times() == {"start": 3.0, "capture": 5.5, "preparing": 0.75, "rank": 6.0}
     assert sum(schedule.times().values()) == schedule.gone_s == 15.25
 
 
@@ -74,7 +74,7 @@ def test_a_stage_that_takes_longer_goes_on_by_what_is_counted(clock: Clock) -> N
     assert schedule.left_s() == pytest.approx(0.6)  # a tenth of what it took already
     schedule.leave()
     assert schedule.left_s() == 0.0
-    assert schedule.words() == "other"
+    assert schedule.words() == "preparing"
 
 
 def test_a_pass_with_the_name_of_its_stage_is_named_once(clock: Clock) -> None:
