@@ -11,6 +11,7 @@ import pytest
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.printable import printable
+from qdiag.reading.meanings import meanings
 from qdiag.writers.html.report import html_report
 from tests.diagnoses import awkward_diagnosis, diagnosis, long_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 
@@ -255,6 +256,60 @@ def test_a_phone_shows_everything_without_scrolling_sideways(open_report: Open) 
     assert (box["x"], box["width"]) == (0, 400)
 
 
+def test_tables_and_commands_are_read_whole_on_a_phone(open_report: Open) -> None:
+    """No table or command is cut off, and a figure that is not in its column has the name of it."""
+    page = open_report(diagnosis(), width=390)
+    wide = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.outerHTML.slice(0, 90))"
+    assert page.locator(".scroll, .command pre").evaluate_all(wide) == []
+    cell = page.locator(".trials tbody tr:not(.refused) td").first
+    assert cell.evaluate("cell => getComputedStyle(cell, '::before').content").startswith('"Recovers')
+    assert page.locator(".layers thead th:visible").all_inner_texts()[0].startswith("Layer")
+
+
+def test_the_page_scrolls_and_no_box_in_it(open_report: Open) -> None:
+    page = open_report(long_diagnosis(120), width=1280)
+    is_cut = "box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1"
+    boxes = page.locator(".scroll, .command pre")
+    assert boxes.evaluate_all(f"boxes => boxes.filter(box => {is_cut}).map(box => box.outerHTML.slice(0, 90))") == []
+    page.locator(".layers tbody tr").nth(60).scroll_into_view_if_needed()
+    head, bar = page.locator(".layers thead th").first.bounding_box(), page.locator(".bar").bounding_box()
+    assert head is not None
+    assert bar is not None
+    assert bar["height"] - 2 <= head["y"] <= bar["height"] + 2, "the head of the table stays in sight"
+
+
+def test_a_code_opens_what_it_means_where_it_stands(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    meaning, panel = page.locator("#means-QD301"), page.locator("#panel")
+    assert meaning.is_hidden()
+    page.locator(".layers .code", has_text="QD301").first.click()
+    assert meaning.is_visible()
+    assert panel.is_hidden(), "the row stays closed"
+    assert meanings()["QD301"][1] in meaning.inner_text()
+    page.keyboard.press("Escape")
+    assert meaning.is_hidden()
+    page.get_by_role("link", name="Terms").click()
+    assert page.locator("dt", has_text="placebo").is_visible()
+
+
+def test_the_chart_is_capped_where_rounding_is_exact_and_follows_the_graph(open_report: Open) -> None:
+    """What arrives is drawn from the layers that feed one, and an exact layer does not press the others together."""
+    source = diagnosis()
+    records = list(source.measurement.records)
+    exact = replace(records[5].local, error_sq_sum=records[5].local.reference_sq_sum * 1e-14)
+    records[5] = replace(records[5], local=exact)
+    records[4] = replace(records[4], inputs=(records[2].name, records[1].name))
+    page = open_report(replace(source, measurement=replace(source.measurement, records=tuple(records))))
+    ticks = page.locator("svg.sqnr .tick").all_text_contents()
+    top = max(float(text.replace("\N{MINUS SIGN}", "-")) for text in ticks if text != "dB")
+    assert top < 100
+    assert page.locator("svg.sqnr .line.local .infinite").count() == 1 + sum(
+        math.isinf(record.local.sqnr_db) for record in source.measurement.records
+    )
+    path = page.locator("svg.sqnr .line.propagated path").first.get_attribute("d") or ""
+    assert path.count("M") == sum(len(record.inputs) for record in records)
+
+
 def test_names_stay_text(open_report: Open) -> None:
     source = diagnosis()
     records = tuple(replace(r, name=ATTACK) if r.name == "blocks.3.dw" else r for r in source.measurement.records)
@@ -276,7 +331,7 @@ def test_more_rows_and_copied_commands(open_report: Open) -> None:
     assert rows.count() == 12
     page.get_by_role("button", name="Show all 30 layers").click()
     assert rows.count() == 30
-    copy = page.locator(".verdict [data-copy]")
+    copy = page.locator(".verdict [data-copy]").first
     copy.click()
     sync_api.expect(copy).to_have_text("Copied")
 

@@ -10,6 +10,10 @@ BELOW_EXPECTED_DB = 20.0
 """A hundred times the noise power of rounding the output alone: a layer below that is marked."""
 
 
+_EXACT_ABOVE_DB = 20.0
+"""Above the highest SQNR that the rounding of an output leaves, decibels say nothing any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerRow:
     """A record among its neighbours.
@@ -55,6 +59,12 @@ def layer_rows(records: Sequence[OpRecord]) -> tuple[LayerRow, ...]:
         drop = min(before) - propagated[record.name] if before else math.nan
         rows.append(LayerRow(record, drop if math.isfinite(drop) else math.nan))
     return tuple(rows)
+
+
+def exact_from_db(rows: Iterable[LayerRow]) -> float:
+    """From here on a layer counts as exact, in pictures, where its figure would press all others together."""
+    expected = [row.record.expected_sqnr_db for row in rows if math.isfinite(row.record.expected_sqnr_db)]
+    return max(expected) + _EXACT_ABOVE_DB if expected else math.inf
 
 
 def worst_first(rows: Iterable[LayerRow], key: str = "local") -> list[LayerRow]:

@@ -49,6 +49,20 @@ async function copy(button) {
   setTimeout(() => (button.textContent = "Copy"), 1600);
 }
 
+// On a narrow screen a row of these is a block, where each figure needs the name of its column.
+function nameCells() {
+  for (const table of document.querySelectorAll("table.stacked")) {
+    const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+    for (const row of table.tBodies[0].rows) {
+      let column = 0;
+      for (const cell of row.cells) {
+        if (column) cell.dataset.label = names[column];
+        column += cell.colSpan;
+      }
+    }
+  }
+}
+
 function redraw() {
   views.get(page.dataset.show)?.chart.draw();
   views.get(page.dataset.show)?.graph.draw();
@@ -101,6 +115,7 @@ addEventListener("resize", () => {
   waiting = requestAnimationFrame(redraw);
 });
 
+nameCells();
 setTheme(["dark", "light"].includes(remembered()) ? remembered() : "auto");
 showRun(page.dataset.show);
 page.classList.add("ready");

@@ -95,7 +95,7 @@ function findings(layer) {
   if (!layer.findings.length) return html("p", { class: "quiet" }, "Nothing was found at this layer.");
   return html("ul", { class: "findings" }, layer.findings.map((finding) =>
     html("li", { class: finding.verdict || "seen" },
-      html("span", { class: "code" }, finding.code), " ", html("b", {}, finding.title), " ",
+      html("button", { type: "button", class: "code", popovertarget: `means-${finding.code}` }, finding.code), " ", html("b", {}, finding.title), " ",
       html("span", { class: `pill ${finding.verdict || "seen"}` }, finding.words),
       html("div", { class: "quiet" }, finding.details.join(" · ")))));
 }

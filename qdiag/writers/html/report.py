@@ -7,7 +7,9 @@ and more in every report.
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
@@ -16,11 +18,13 @@ from markupsafe import Markup
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.printable import printable
 from qdiag.reading import labels
+from qdiag.reading.meanings import meanings
+from qdiag.reading.terms import TERMS
 from qdiag.reading.words.causes import VERDICT_WORDS
 from qdiag.writers.html.comparison import comparison
 from qdiag.writers.html.filters import FILTERS
 from qdiag.writers.html.payload import run_payload
-from qdiag.writers.html.view import run_view
+from qdiag.writers.html.view import RunView, run_view
 from qdiag.writers.plain_json import shown
 
 _STYLES = ("style.css", "sections.css", "charts.css", "graph.css", "print.css")
@@ -56,10 +60,33 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
             script_hash=digest,
             verdict_words=VERDICT_WORDS,
             labels=labels,
+            terms=TERMS,
+            meanings=meanings(),
+            codes=_codes(runs),
+            docs_address=_docs_address(),
         )
     )
     # A path may hold bytes that are no text; the page is UTF-8 all the same.
     return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def _codes(runs: Sequence[RunView]) -> list[str]:
+    """Of all findings on the page that are known, each once."""
+    known = meanings()
+    found = {finding.code for run in runs for finding in run.diagnosis.ranking.findings}
+    found |= {cause.code for run in runs for cause in run.diagnosis.ranking.causes}
+    return sorted(code for code in found if code in known)
+
+
+@cache
+def _docs_address() -> str | None:
+    """Where the documentation is published, if the package says so."""
+    try:
+        addresses = metadata("qdiag").get_all("Project-URL") or []
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return None
+    named = dict(address.split(", ", 1) for address in addresses if ", " in address)
+    return named.get("Documentation")
 
 
 def _shown(value: object) -> object:

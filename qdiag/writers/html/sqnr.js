@@ -5,6 +5,9 @@ const LINES = [
   { key: "local", mark: "circle" }, // last, so that a point is seen where both are equal
 ];
 
+// Decibels above the highest that the rounding of an output leaves.
+const EXACT_ABOVE = 20;
+
 class SqnrChart {
   constructor(root, run, other) {
     Object.assign(this, { root, run, other, hidden: new Set(), from: 0, to: run.layers.length - 1 });
@@ -61,6 +64,7 @@ class SqnrChart {
     const height = box.bottom + 22 + this.labelHeight();
     const view = { class: "sqnr", viewBox: `0 0 ${width} ${height}`, width, height };
     this.picture = svg("svg", view, this.ground(low, high), this.names(), this.marks());
+    this.places = new Map(layers.map((layer, i) => [layer.name, i]));
     if (this.other) this.picture.append(this.line({ key: "propagated" }, this.ghost(), "ghost"));
     for (const line of LINES.filter((entry) => !this.hidden.has(entry.key))) {
       this.picture.append(this.line(line, layers.map((layer) => num(layer[line.key])), line.key));
@@ -79,7 +83,11 @@ class SqnrChart {
   // The same for both runs, so that switching between them compares heights.
   limits() {
     const all = [...this.run.layers, ...(this.other ? this.other.layers : [])];
-    const values = all.flatMap((layer) => LINES.map((line) => num(layer[line.key]))).filter(Number.isFinite);
+    const figures = all.flatMap((layer) => LINES.map((line) => num(layer[line.key]))).filter(Number.isFinite);
+    const expected = all.map((layer) => num(layer.expected)).filter(Number.isFinite);
+    // Where rounding is all but exact the decibels say nothing any more, and would press all others together.
+    this.exact = expected.length ? Math.max(...expected) + EXACT_ABOVE : Infinity;
+    const values = figures.filter((value) => value <= this.exact);
     if (!values.length) return [-5, 50];
     const [low, high] = [Math.min(0, ...values), Math.max(10, ...values)];
     return [low - 0.09 * (high - low), high + 0.05 * (high - low)];
@@ -138,10 +146,12 @@ class SqnrChart {
   line(line, values, name) {
     const { x, y, box } = this;
     // Layers are categories: what each loses alone is a point of its own, and no line leads from one to the next.
-    const points = name === "local";
-    const group = svg("g", { class: `line ${name}` }, ...(points ? [] : [svg("path", { d: linePath(values, x, y) })]));
+    // What arrives comes from the layers that feed one, which in a network with branches are not its neighbours.
+    const points = name === "local", drawn = values.map((value) => (value > this.exact ? Infinity : value));
+    const path = name === "expected" ? linePath(drawn, x, y) : this.edges(drawn);
+    const group = svg("g", { class: `line ${name}` }, ...(points ? [] : [svg("path", { d: path })]));
     const roomy = x(1) - x(0) >= 7;
-    values.forEach((value, i) => {
+    drawn.forEach((value, i) => {
       if (Number.isFinite(value)) {
         if (points) group.append(svg("circle", { cx: x(i), cy: y(value), r: roomy ? 3 : 1.8 }));
         if (roomy && line.mark === "square") group.append(svg("rect", { x: x(i) - 2.4, y: y(value) - 2.4, width: 4.8, height: 4.8 }));
@@ -151,6 +161,19 @@ class SqnrChart {
       }
     });
     return group;
+  }
+
+  // A line from each layer that feeds one to it.
+  edges(values) {
+    const place = (i) => `${this.x(i).toFixed(1)} ${this.y(values[i]).toFixed(1)}`;
+    let path = "";
+    this.layers.forEach((layer, i) => {
+      for (const name of Number.isFinite(values[i]) ? layer.inputs : []) {
+        const from = this.places.get(name);
+        if (from !== undefined && Number.isFinite(values[from])) path += `M${place(from)}L${place(i)}`;
+      }
+    });
+    return path;
   }
 
   worst() {

@@ -12,7 +12,9 @@ class LayerTable {
     });
     this.box.addEventListener("input", () => this.filter());
     this.only.addEventListener("change", () => this.filter());
-    this.body.addEventListener("click", (event) => this.open(event.target.closest("tr")));
+    this.body.addEventListener("click", (event) => {
+      if (!event.target.closest("[popovertarget]")) this.open(event.target.closest("tr"));
+    });
     this.body.addEventListener("keydown", (event) => this.walk(event));
     this.filter();
   }

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db
-from qdiag.reading.words.layer_row import LayerRow, layer_rows, weakest
+from qdiag.reading.words.layer_row import LayerRow, exact_from_db, layer_rows, weakest
 from qdiag.reading.words.layers import drop_common_prefix, shorten
 from qdiag.reading.words.numbers import with_unit
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, from_to
@@ -23,21 +23,25 @@ def sqnr_figure(measurement: Measurement) -> Figure:
     Layers are categories: what each loses alone is a point of its own, and only what passes from one to the next, the
     propagated SQNR, is a line.
 
-    Infinite values are drawn at the edge with an arrow, layers in float on a grey ground, the layer with the lowest
+    A line leads to a layer from each that feeds it. Infinite values, and those of layers that are all but exact, are
+    drawn at the edge with an arrow, layers in float on a grey ground, the layer with the lowest
     local SQNR with a ring and its name.
     """
     rows = layer_rows(measurement.records)
+    exact = exact_from_db(rows)
     figure = Figure(figsize=(figure_width(len(rows)), 5.6), layout="constrained")
     axes = figure.add_subplot()
-    low, high = _limits(rows)
+    low, high = _limits(rows, exact)
     axes.set_ylim(low, high)
     size = 5.0 if len(rows) <= 60 else 3.0
     handles: list[Artist] = [
         _line(axes, [r.record.expected_sqnr_db for r in rows], "expected from the range", GREY, "--", None, 1.0, 0),
-        _line(axes, [r.propagated_db for r in rows], "propagated (all before it too)", BLUE, "-", "s", 1.8, size),
-        _line(axes, [r.local_db for r in rows], "local (this layer alone)", ORANGE, "none", "o", 1.2, size),
+        _arrivals(axes, rows, exact, size),
+        _line(
+            axes, _shown([r.local_db for r in rows], exact), "local (this layer alone)", ORANGE, "none", "o", 1.2, size
+        ),
     ]
-    handles += _infinity_key(rows)
+    handles += _infinity_key(rows, exact)
     handles += float_ground(axes, rows)
     worst = weakest(rows)
     marked: list[int] = []
@@ -56,8 +60,27 @@ def sqnr_figure(measurement: Measurement) -> Figure:
     return figure
 
 
-def _limits(rows: Sequence[LayerRow]) -> tuple[float, float]:
+def _shown(values: Sequence[float], exact: float) -> list[float]:
+    return [math.inf if value > exact else value for value in values]
+
+
+def _arrivals(axes: Axes, rows: Sequence[LayerRow], exact: float, size: float) -> Line2D:
+    """The propagated SQNR of all layers, with a line from each layer that feeds one to it."""
+    values = _shown([row.propagated_db for row in rows], exact)
+    _line(axes, values, "_points", BLUE, "none", "s", 0.0, size)
+    places = {row.record.name: i for i, row in enumerate(rows)}
+    edges = [(places[name], i) for i, row in enumerate(rows) for name in row.record.inputs if name in places]
+    finite = [edge for edge in edges if all(math.isfinite(values[end]) for end in edge)]
+    ends = [(a, b, math.nan) for a, b in finite], [(values[a], values[b], math.nan) for a, b in finite]
+    x, y = ([value for edge in part for value in edge] for part in ends)
+    label = "propagated (all before it too)"
+    (line,) = axes.plot(x, y, "-", color=BLUE, linewidth=1.8, marker="s", markersize=size, label=label)
+    return line
+
+
+def _limits(rows: Sequence[LayerRow], exact: float) -> tuple[float, float]:
     values = [v for r in rows for v in (r.local_db, r.propagated_db, r.record.expected_sqnr_db) if math.isfinite(v)]
+    values = [value for value in values if value <= exact]
     if not values:
         return -5.0, 50.0
     low, high = min(*values, 0.0), max(*values, 10.0)
@@ -87,9 +110,14 @@ def _line(
     return line
 
 
-def _infinity_key(rows: Sequence[LayerRow]) -> list[Line2D]:
-    values = {v for row in rows for v in (row.local_db, row.propagated_db)}
-    words = ((math.inf, "^", "infinite: no error"), (-math.inf, "v", "-infinite: noise without signal"))
+def _infinity_key(rows: Sequence[LayerRow], exact: float) -> list[Line2D]:
+    figures = {v for row in rows for v in (row.local_db, row.propagated_db)}
+    values = {*_shown(list(figures), exact)}
+    is_capped = any(exact < value < math.inf for value in figures)
+    words = (
+        (math.inf, "^", "exact, or all but exact" if is_capped else "infinite: no error"),
+        (-math.inf, "v", "-infinite: noise without signal"),
+    )
     return [
         Line2D([], [], linestyle="none", marker=marker, color=GREY, markersize=8, label=label)
         for infinite, marker, label in words
@@ -99,7 +127,7 @@ def _infinity_key(rows: Sequence[LayerRow]) -> list[Line2D]:
 
 def _mark(axes: Axes, rows: Sequence[LayerRow], place: int, low: float, high: float) -> Line2D:
     value = rows[place].local_db
-    y = value if math.isfinite(value) else low
+    y = value if low <= value <= high else low
     (ring,) = axes.plot(
         [place],
         [y],

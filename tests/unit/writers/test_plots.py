@@ -71,3 +71,20 @@ def test_only_what_passes_from_layer_to_layer_is_a_line() -> None:
     styles = {line.get_label(): line.get_linestyle() for line in axes.lines}
     assert styles["local (this layer alone)"] == "None"
     assert styles["propagated (all before it too)"] == "-"
+
+
+def test_what_is_all_but_exact_does_not_press_the_others_together() -> None:
+    """And what arrives is drawn from the layers that feed one."""
+    base = measurement()
+    records = list(base.records)
+    exact = replace(records[1].local, error_sq_sum=records[1].local.reference_sq_sum * 1e-14)
+    records[1] = replace(records[1], local=exact)
+    records[3] = replace(records[3], inputs=(records[0].name, records[2].name))
+    figure = sqnr_figure(replace(base, records=tuple(records)))
+    axes = figure.axes[0]
+    assert axes.get_ylim()[1] < 100
+    assert "exact, or all but exact" in legend_labels(figure)
+    arrivals = next(line for line in axes.lines if str(line.get_label()).startswith("propagated"))
+    ends = list(arrivals.get_xdata())
+    edges = {(ends[i], ends[i + 1]) for i in range(0, len(ends), 3)}
+    assert {(0, 3), (2, 3)} <= edges

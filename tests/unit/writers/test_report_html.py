@@ -161,7 +161,7 @@ def test_histograms_are_merged_without_losing_a_count() -> None:
     wide = replace(record, range=replace(record.range, histogram=Histogram(0.25, -1001, counts)))
     records = (*source.measurement.records[:4], wide, *source.measurement.records[5:])
     view = run_view("before", "", replace(source, measurement=replace(source.measurement, records=records)))
-    histogram = run_payload("before", "", view.layers, None, 64)["layers"][4]["histogram"]
+    histogram = run_payload("before", "", view.layers, source, 64)["layers"][4]["histogram"]
     assert len(histogram["counts"]) <= 96
     assert sum(histogram["counts"]) == sum(counts)
     assert histogram["start"] <= -1001 * 0.25
@@ -175,7 +175,7 @@ def test_many_channels_share_lines_that_cover_them_all() -> None:
     weight = WeightFacts(low, high, 3.0, 3.0, 1, 1000, 30.0, 40.0)
     facts = (replace(source.facts[0], weight=weight), *source.facts[1:])
     view = run_view("before", "", replace(source, facts=facts))
-    whiskers = run_payload("before", "", view.layers, None, 64)["layers"][0]["weights"]
+    whiskers = run_payload("before", "", view.layers, source, 64)["layers"][0]["weights"]
     assert whiskers["per"] == 16
     assert len(whiskers["low"]) == len(whiskers["high"]) == 63
     assert (whiskers["low"][0], whiskers["high"][0]) == (-15.0, 30.0)
