@@ -8,6 +8,7 @@ from qdiag.core.causes.ranking import Verdict
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Criterion
 from qdiag.core.measures.task_change import Change, TaskChange, difference
+from qdiag.core.presentation.presented import Held
 
 COMPARISON_SCHEMA_VERSION = 2
 
@@ -142,8 +143,8 @@ class CauseChange:
     criterion_after: Criterion | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Held):
     """Everything `qdiag compare` prints. Positive changes are better.
 
     Attributes:

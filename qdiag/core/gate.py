@@ -8,6 +8,7 @@ from qdiag.core.causes.ranking import Harm
 from qdiag.core.measures.measurement import DataInfo, ModelInfo
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Criterion, Interval
+from qdiag.core.presentation.presented import Held
 
 GATE_SCHEMA_VERSION = 2
 
@@ -102,8 +103,8 @@ class LayerFigure:
     baseline_db: float = math.nan
 
 
-@dataclass(frozen=True, slots=True)
-class GateResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class GateResult(Held):
     """All checks of a gate.
 
     Attributes:

@@ -3,16 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+from qdiag.core.compare import Comparison
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.gate import GateResult
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
 from qdiag.reading.words.causes import headline
+from qdiag.reading.words.compare import comparison_headline
+from qdiag.reading.words.gate import verdict_words
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.harm import measured_harm_words
 
 Result = Diagnosis | Measurement | RangeReport
+Held = Comparison | GateResult
+"""Results of other results, which have a short text alone."""
 
 _ASK = "summary() tells more, to_pandas() gives tables, plot() a picture, save(path) keeps it"
 _ASK_DIAGNOSIS = "summary() tells causes and repairs, report(folder) writes the report, to_pandas() gives tables"
@@ -29,6 +35,16 @@ def short_text(result: Result) -> str:
         return f"{first}\n{measured_harm_words(result)}\n{_ASK}"
     found = f"{count_noun(len(result.records), 'tensor')} with a range"
     return f"RangeReport of {model}, on {data}\n{found}\n{_ASK}"
+
+
+def held_text(result: Held) -> str:
+    """What was held against what, what came of it, what to ask next: a line each."""
+    if isinstance(result, Comparison):
+        before, after = result.before.source, result.after.source
+        ask = "task, causes and layers say what changed; changed has the layers that did"
+        return f"Comparison of {before} with {after}\n{comparison_headline(result)}\n{ask}"
+    ask = "status and exit_code say how it ended, checks why; causes and commands what repairs it"
+    return f"GateResult of {result.source}\n{verdict_words(result)}\n{ask}"
 
 
 def summary(result: Result) -> str:

@@ -29,19 +29,25 @@ def print_measurement(console: Console, measurement: Measurement, order: Order, 
     shown = ordered[:limit] if limit else ordered
     console.print(sqnr_header(measurement))
     console.print()
+    console.print(Text(legend(sort), style="dim"))
+    console.print()
     name, columns = _columns(measurement, worst)
     console.print(fit_table(console, name, columns, shown))
     console.print()
     if len(shown) < len(ordered):
         console.print(f"{len(ordered) - len(shown)} more layers: --top 0 shows all {len(ordered)}")
-    for line in footer_lines(measurement, rows, sort):
+    for line in footer_lines(measurement, rows):
         console.print(line)
 
 
-def footer_lines(measurement: Measurement, rows: Sequence[LayerRow], sort: SortKey = "local") -> list[Text]:
-    """The signs, the weakest layer, where the propagated SQNR becomes low, what the network lost, and what to do."""
-    signs = f">> lowest {sort} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected"
-    lines = [Text(signs, style="dim")]
+def legend(sort: SortKey) -> str:
+    """What the marks before names stand for."""
+    return f">> lowest {sort} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected"
+
+
+def footer_lines(measurement: Measurement, rows: Sequence[LayerRow]) -> list[Text]:
+    """The weakest layer, where the propagated SQNR becomes low, what the network lost, and what to do."""
+    lines = list[Text]()
     worst = weakest(rows)
     if worst is None:
         lines.append(Text("No quantized layer lost anything that could be measured."))

@@ -66,6 +66,17 @@ class Presented:
         return written
 
 
+class Held:
+    """A result of other results, with a short text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Three lines at most: what was held against what, what came of it, what to ask it next."""
+        text: str = _room().held_text(self)
+        return text
+
+
 class PresentedDiagnosis(Presented):
     """A diagnosis, which has a report too."""
 

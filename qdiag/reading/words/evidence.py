@@ -64,7 +64,7 @@ TERMS = {
     "mask_value": "the mask has the value {}",
     "mean_over_median": "the mean size of a channel's weights is {} their median size",
     "mean_over_std": "the mean of the sum is {} its standard deviation",
-    "mean_shift_fraction": "{} of the noise power are a constant shift of channels",
+    "mean_shift_fraction": "{} of the noise power are constant shifts of channels",
     "median_channel_sqnr": "the median channel has an SQNR of {}",
     "median_levels": "the median of the output spans {}",
     "narrowest_channel_sqnr": "the lowest SQNR of a channel is {}",

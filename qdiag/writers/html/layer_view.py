@@ -204,7 +204,7 @@ def _more_facts(facts: LayerFacts) -> list[tuple[str, str]]:
         over = f", {count_noun(len(bias.overflow_channels), 'channel')} overflow" if bias.overflow_channels else ""
         rows.append(("Bias", f"int{bias.bits}, largest {significant(bias.integer_max_abs)}{over}"))
     if not math.isnan(facts.mean_shift_fraction):
-        rows.append(("Mean shift fraction", f"{percent_words(facts.mean_shift_fraction)} of the local noise power"))
+        rows.append(("Channel shift", f"{percent_words(facts.mean_shift_fraction)} of the local noise power"))
     if facts.mac_count:
         rows.append(("Multiplications", f"{facts.mac_count:,} per sample".replace(",", "\N{NARROW NO-BREAK SPACE}")))
     return rows

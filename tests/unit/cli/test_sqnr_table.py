@@ -130,7 +130,7 @@ def test_sorting_by_propagated_marks_its_own_weakest() -> None:
 @pytest.mark.parametrize(("top", "shown"), [(None, 25), (3, 3), (0, 60), (99, 60)])
 def test_top_limits_the_rows_and_says_how_many_are_left(top: int | None, shown: int) -> None:
     text = printed(many_records(60), "worst", "local", top)
-    table = text[text.index("operation") : text.index("lowest local")]
+    table = text[text.index("operation") : text.index("Weakest alone")]
     assert sum("backbone.features" in line for line in table.splitlines()) == shown
     assert (f"{60 - shown} more layers" in text) == (shown < 60)
 

@@ -30,6 +30,18 @@ def test_a_cell_that_ends_in_a_result_prints_three_lines(make: object) -> None:
     assert "summary()" in lines[2]
 
 
+def test_a_comparison_and_a_gate_print_three_lines() -> None:
+    found = diagnosis()
+    compared, gated = qdiag.compare(found, healthy_diagnosis(), force=True), qdiag.gate(found, max_drop=1.0)
+    for result, first, second in (
+        (compared, "Comparison of ", "Better: top-1"),
+        (gated, "GateResult of net.safetensors", "The gate failed: 1 of 1 check."),
+    ):
+        lines = repr(result).splitlines()
+        assert len(lines) == 3 and all(0 < len(line) < 400 for line in lines)
+        assert lines[0].startswith(first) and lines[1].startswith(second)
+
+
 def test_a_diagnosis_says_what_was_found_first() -> None:
     found = diagnosis()
     first, second, _ = repr(found).splitlines()

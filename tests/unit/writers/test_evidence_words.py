@@ -34,7 +34,7 @@ def test_no_term_is_kept_for_a_figure_that_is_gone() -> None:
     [
         (
             Evidence("mean_shift_fraction", 31.0, "%", 25.0),
-            "31 % of the noise power are a constant shift of channels (limit 25)",
+            "31 % of the noise power are constant shifts of channels (limit 25)",
         ),
         (Evidence("idle_inputs", 1.0, "channels"), "1 input channel carries nothing and sets the range"),
         (
