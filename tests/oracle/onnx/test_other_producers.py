@@ -1,11 +1,15 @@
 """Quantized files as other tools than quantize_static write them: read as onnxruntime computes them, or refused."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("onnx_ir")
 import onnxruntime as ort
+from onnx import ModelProto, helper
 
 from qdiag.errors import LoadError
 from qdiag.integer_file import IntegerFile
@@ -52,3 +56,25 @@ def test_what_is_not_read_says_so_in_a_sentence(name: str) -> None:
     with pytest.raises(LoadError) as caught:
         load_network(content, "int8.onnx")
     assert what in str(caught.value) and instead in str(caught.value.hint)
+
+
+def test_a_damaged_file_is_refused() -> None:
+    """Nodes without inputs, scales of other shapes, attributes of other types: what the fuzzer found."""
+
+    def changed(change: Callable[[Any], None]) -> bytes:
+        model = ModelProto.FromString(READ["no bias quantized, float weights rounded in the file"])
+        change(next(node for node in model.graph.node if node.name == "wq_n"))
+        done: bytes = model.SerializeToString()
+        return done
+
+    def of_another_type(node: Any) -> None:
+        node.attribute[0].CopyFrom(helper.make_attribute("axis", [0, 1]))
+
+    changes: list[Callable[[Any], None]] = [
+        lambda node: node.ClearField("input"),
+        lambda node: setattr(node.attribute[0], "i", 1),
+        of_another_type,
+    ]
+    for change in changes:
+        with pytest.raises(LoadError, match="what the file quantizes cannot be read"):
+            load_network(changed(change), "int8.onnx")
