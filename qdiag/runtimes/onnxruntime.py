@@ -57,7 +57,8 @@ class OnnxruntimeNetwork:
             next((one for one in self._model.graph.input if one.name == self.inputs[0]), None) if self.inputs else None
         )
         dims = first.type.tensor_type.shape.dim if first is not None else ()
-        return (int(dims[0].dim_value) or None) if dims else None
+        size = int(dims[0].dim_value) if dims else 0
+        return size if size > 0 else None  # some exporters write -1 for a size that is free
 
     @cached_property
     def tensors(self) -> Mapping[str, IntegerTensor]:

@@ -17,6 +17,8 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     del sites
     if case.scheme.fold_batchnorm:
         raise RepairRefused("the scheme folds BatchNorm already")
+    if case.stored:
+        raise RepairRefused("the file quantizes each BatchNorm: fold them in the float network, and quantize it again")
     result = fold_batchnorms(fold_computed(case.program))
     if not result.folded:
         reasons = dict.fromkeys(kept.reason for kept in result.kept)

@@ -7,7 +7,7 @@ from qdiag.core.measures.task import Figure
 from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.deployed.operations import float_words, integer_words
 from qdiag.reading.words.deployed.tables import LayerLine, edit_rows, figure_lines, layer_lines
-from qdiag.reading.words.deployed.verification import integer_agreement, uncompared_words
+from qdiag.reading.words.deployed.verification import integer_agreement, rules_words, uncompared_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def deployed_view(diagnosis: Diagnosis) -> DeployedView | None:
         source=file.source,
         encoding=file.encoding,
         operations=f"{integer_words(run.operations)}; {float_words(run.operations)}",
-        agreement=integer_agreement(run),
+        agreement="; ".join((integer_agreement(run), *rules_words(run))),
         uncompared=tuple(uncompared_words(run)),
         figures=figure_lines(run),
         layers=layer_lines(run),

@@ -3,7 +3,7 @@
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.words.deployed.operations import float_words, integer_words
 from qdiag.reading.words.deployed.tables import FIGURE_HEADER, LAYER_HEADER, figure_lines, layer_lines
-from qdiag.reading.words.deployed.verification import integer_agreement, uncompared_words
+from qdiag.reading.words.deployed.verification import integer_agreement, rules_words, uncompared_words
 from qdiag.writers.markdown.text import code, section, table, text
 
 _ROWS = 8
@@ -26,7 +26,7 @@ def deployed_section(diagnosis: Diagnosis) -> str:
         f"{code(file.source)} in its runtime",
         text(f"{integer_words(run.operations)}; {float_words(run.operations)}."),
         figures,
-        text(f"Of the simulation, {integer_agreement(run)}."),
+        text(f"Of the simulation, {'; '.join((integer_agreement(run), *rules_words(run)))}."),
         table(header, shown),
         more,
         "\n".join(notes),

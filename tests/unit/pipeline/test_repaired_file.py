@@ -1,5 +1,6 @@
 """A repaired plan written into the quantized file: read back it is that plan, and onnxruntime runs it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from qdiag.pipeline.deployed.edits import tensor_edits
 from qdiag.pipeline.deployed.plan import quantized_tensors
 from qdiag.pipeline.deployed.repaired import RepairedFile
 from qdiag.pipeline.preparation.given import datasets_of, scheme_of
+from qdiag.repairs.base import RepairContext
+from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors
 from qdiag.simulate.passes.weights import simulated_weights
@@ -191,3 +194,10 @@ def _packed_nodes(content: bytes) -> set[str]:
 def test_nothing_to_write_is_refused(experiment: Experiment) -> None:
     with pytest.raises(RepairRefused, match="no repair that a file can hold"):
         repaired(experiment, experiment.case)
+
+
+def test_batchnorms_that_a_file_quantizes_are_not_folded_under_its_plan(experiment: Experiment) -> None:
+    """Its numbers are those of the BatchNorms apart."""
+    apart = replace(experiment.case, scheme=replace(experiment.case.scheme, fold_batchnorm=False))
+    with pytest.raises(RepairRefused, match="the file quantizes each BatchNorm"):
+        REPAIRS["fold_batchnorm"].apply(apart, [], RepairContext(None, {}, Session()))

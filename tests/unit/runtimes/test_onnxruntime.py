@@ -47,6 +47,16 @@ def test_names_and_numbers(network: OnnxruntimeNetwork, exported: Exported) -> N
     assert not any("weight" in name for name in network.tensors), "weights are no activations"
 
 
+def test_a_number_of_samples_below_one_is_free(exported: Exported) -> None:
+    """Paddle's exporter writes -1; the file of a fixed size says which."""
+    import onnx
+
+    model = onnx.ModelProto.FromString(exported.file.content)
+    for size, wanted in ((-1, None), (4, 4)):
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
+        assert OnnxruntimeNetwork(model.SerializeToString()).batch_size == wanted
+
+
 def test_outputs_and_integers(network: OnnxruntimeNetwork, exported: Exported) -> None:
     image = exported.batch.args[0].numpy()
     alone = network.run({"image": image})

@@ -2,7 +2,13 @@
 
 from qdiag.core.measures.deployed.verification import Verification
 from qdiag.reading.words.deployed.operations import integer_words
-from qdiag.reading.words.deployed.verification import integer_agreement, percent_words, sqnr_words, task_words
+from qdiag.reading.words.deployed.verification import (
+    integer_agreement,
+    percent_words,
+    rules_words,
+    sqnr_words,
+    task_words,
+)
 from qdiag.reading.words.numbers import count_noun
 
 _SHOWN = 4
@@ -18,4 +24,5 @@ def run_lines(run: Verification | None) -> tuple[str, ...]:
         f"{count_noun(one.largest_steps, 'step')} at most"
         for one in worst[:_SHOWN]
     ]
-    return (integer_words(run.operations), integer_agreement(run), sqnr_words(run), *task_words(run), *layers)
+    agreement = (integer_agreement(run), *rules_words(run))
+    return (integer_words(run.operations), *agreement, sqnr_words(run), *task_words(run), *layers)

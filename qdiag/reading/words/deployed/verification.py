@@ -13,6 +13,7 @@ from qdiag.reading.words.task.figures import change_words, value_words
 from qdiag.reading.words.task.harm import cost_words, state_words
 
 _LISTED_AT_MOST = 6
+_MANY_PERCENT = 1.0
 
 
 def percent_words(percent: float) -> str:
@@ -30,6 +31,20 @@ def integer_agreement(result: Verification) -> str:
         f"{percent_words(result.differing_percent)} of {result.count:,} integers differ, by "
         f"{count_noun(most, 'step')} at most, in {touched} of {count_noun(len(result.layers), 'layer')}"
     )
+
+
+def rules_words(result: Verification) -> tuple[str, ...]:
+    """What makes integers equal where the simulation does not follow the runtime; nothing where it does."""
+    if result.scheme.arithmetic != "float" or not result.differing_percent > _MANY_PERCENT:
+        return ()
+    return (
+        "the simulation rounds as integer runtimes have in common, and differences add up over the layers; simulated "
+        f"with the arithmetic {_rules_of(result)}, it follows the rules of this one",
+    )
+
+
+def _rules_of(result: Verification) -> str:
+    return "ort" if result.operations.runtime.startswith("onnxruntime") else "xnnpack, tflite or tflite-ref"
 
 
 def sample_agreement(result: Verification) -> str:
