@@ -6,7 +6,7 @@ import numpy as np
 
 from qdiag.errors import QdiagError
 from qdiag.litert.call import Call
-from qdiag.litert.model import LiteGraph
+from qdiag.litert.model import LiteGraph, LiteOperator
 from qdiag.litert.operators import OPERATORS
 from qdiag.litert.writer import FixedBatchError, Writer
 from qdiag.onnx.model import OnnxGraph, OnnxInput
@@ -82,7 +82,8 @@ def _write(writer: Writer, source: LiteGraph) -> list[OnnxInput]:
 
 
 def needed(source: LiteGraph) -> LiteGraph:
-    """Without operators that lead to no output."""
+    """Without operators that lead to no output, and without DEQUANTIZE of constants, which are read as numbers."""
+    source = _without_constants(source)
     wanted = set(source.outputs)
     kept = []
     for operator in reversed(source.operators):
@@ -91,3 +92,25 @@ def needed(source: LiteGraph) -> LiteGraph:
             read = operator.inputs
             wanted.update(read[index] for index in _ONE_READ.get(operator.kind, range(len(read))) if index < len(read))
     return replace(source, operators=tuple(reversed(kept)))
+
+
+def _without_constants(source: LiteGraph) -> LiteGraph:
+    """Files with weights of float16 or int8 have DEQUANTIZE behind each: others read the constant itself."""
+    known = {
+        operator.outputs[0]: operator.inputs[0]
+        for operator in source.operators
+        if operator.kind == "DEQUANTIZE" and _is_constant(source, operator)
+    }
+    if not known:
+        return source
+    kept = tuple(
+        replace(operator, inputs=tuple(known.get(place, place) for place in operator.inputs))
+        for operator in source.operators
+        if not (operator.kind == "DEQUANTIZE" and operator.outputs[0] in known)
+    )
+    return replace(source, operators=kept, outputs=tuple(known.get(place, place) for place in source.outputs))
+
+
+def _is_constant(source: LiteGraph, operator: LiteOperator) -> bool:
+    places = (*operator.inputs[:1], *operator.outputs[:1])
+    return len(places) == 2 and places[0] >= 0 and source.tensors[places[0]].data is not None

@@ -161,7 +161,21 @@ class _Builder:
         main.operators = [self._operator(operator) for operator in graph.operators]
         main.name = "main"
         model.operatorCodes = [self._code(kind) for kind in self._codes]
+        model.signatureDefs = [self._signature(graph)]
         return model
+
+    def _signature(self, graph: LiteGraph) -> Any:
+        """The entrance under the name that converters give it, which other tools look for."""
+        made = self._schema.SignatureDefT()
+        made.signatureKey, made.subgraphIndex = "serving_default", 0
+        for maps, places in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+            setattr(made, maps, [self._named(graph, place) for place in dict.fromkeys(places)])
+        return made
+
+    def _named(self, graph: LiteGraph, place: int) -> Any:
+        made = self._schema.TensorMapT()
+        made.name, made.tensorIndex = graph.tensors[place].name, place
+        return made
 
     def _tensor(self, tensor: LiteTensor, buffers: list[Any]) -> Any:
         made = self._schema.TensorT()

@@ -93,3 +93,63 @@ def small_cnn(channels: int = 4, seed: int = 0) -> LiteGraph:
             "y": (1, 5),
         },
     )
+
+
+def small_integer_cnn(seed: int = 0) -> LiteGraph:
+    """Float input and output, weights per channel and of float16, a value that is quantized twice, a concat."""
+    rng = np.random.default_rng(seed)
+
+    def weight(*shape: int) -> Array:
+        return rng.integers(-127, 128, shape).astype(np.int8)
+
+    scales = quantization(rng.uniform(0.002, 0.01, 4), axis=0)
+    last = quantization(scales.scales, axis=3)
+    bias = quantization(scales.scales * np.float32(0.02))
+    return lite_graph(
+        [
+            op("QUANTIZE", "x", "q"),
+            op("CONV_2D", "q stem/w stem/b", "stem", padding=0, strideH=2, strideW=2, fusedActivationFunction=1),
+            op("DEPTHWISE_CONV_2D", "stem dw/w dw/b", "dw", strideH=1, strideW=1, depthMultiplier=1),
+            op("LOGISTIC", "dw", "gate"),
+            op("MUL", "dw gate", "gated"),
+            op("QUANTIZE", "stem", "part"),
+            op("CONCATENATION", "part gated", "both", axis=3),
+            op("MEAN", "both axes", "mean", keepDims=False),
+            op("DEQUANTIZE", "mean", "means"),
+            op("DEQUANTIZE", "fc/half", "fc/w"),
+            op("FULLY_CONNECTED", "means fc/w -", "y"),
+        ],
+        {
+            "x": (1, 6, 6, 3),
+            "q": (1, 6, 6, 3),
+            "stem/w": weight(4, 3, 3, 3),
+            "stem/b": rng.integers(-2000, 2000, 4).astype(np.int32),
+            "stem": (1, 3, 3, 4),
+            "dw/w": weight(1, 3, 3, 4),
+            "dw/b": rng.integers(-2000, 2000, 4).astype(np.int32),
+            "dw": (1, 3, 3, 4),
+            "gate": (1, 3, 3, 4),
+            "gated": (1, 3, 3, 4),
+            "part": (1, 3, 3, 4),
+            "both": (1, 3, 3, 8),
+            "axes": np.asarray([1, 2], np.int32),
+            "mean": (1, 8),
+            "means": (1, 8),
+            "fc/half": rng.standard_normal((5, 8)).astype(np.float16),
+            "fc/w": (5, 8),
+            "y": (1, 5),
+        },
+        quantized={
+            "q": quantization(0.02, 3),
+            "stem/w": scales,
+            "stem/b": bias,
+            "stem": quantization(0.03, -128),
+            "dw/w": last,
+            "dw/b": quantization(scales.scales * np.float32(0.03)),
+            "dw": quantization(0.06, -4),
+            "gate": quantization(1.0 / 256.0, -128),
+            **dict.fromkeys(("gated", "part", "both"), quantization(0.05, -60)),
+            "mean": quantization(0.02, -50),
+        },
+        dtypes=dict.fromkeys(("q", "stem", "dw", "gate", "gated", "part", "both", "mean"), np.int8),
+    )

@@ -168,7 +168,7 @@ def _quantized_networks() -> list[bytes]:
 
 def _lite_networks() -> list[bytes]:
     from qdiag.litert.serialize import serialized
-    from tests.networks.litert_files import lite_bytes, op, small_cnn
+    from tests.networks.litert_files import lite_bytes, op, small_cnn, small_integer_cnn
 
     shapes = lite_bytes(
         [
@@ -191,7 +191,22 @@ def _lite_networks() -> list[bytes]:
             "y": (1, 6, 6),
         },
     )
-    return [serialized(small_cnn()), shapes]
+    return [serialized(small_cnn()), shapes, serialized(small_integer_cnn()), serialized(small_integer_cnn(1))]
+
+
+def _lite_network(path: Path) -> None:
+    """Read, run, and looked through for what would be written back."""
+    from qdiag.errors import QdiagError
+    from qdiag.litert.edited.write import with_changes
+    from qdiag.litert.load import load_network
+    from qdiag.litert.rewrite import laid_out
+
+    _network(path)
+    content = path.read_bytes()
+    with contextlib.suppress(QdiagError):
+        source = load_network(content, str(path)).source
+        laid_out(source)
+        with_changes(content, source, [], str(path))
 
 
 def _weights() -> list[bytes]:
@@ -383,7 +398,7 @@ READERS: dict[str, Reader] = {
     "safetensors": Reader(_weights, _state, "model.safetensors"),
     "onnx": Reader(_networks, _network, "model.onnx", needs=("onnx", "onnx_ir")),
     "quantized onnx": Reader(_quantized_networks, _network, "model.onnx", needs=("onnx", "onnx_ir")),
-    "litert": Reader(_lite_networks, _network, "model.tflite", needs=("ai_edge_litert", "flatbuffers")),
+    "litert": Reader(_lite_networks, _lite_network, "model.tflite", needs=("ai_edge_litert", "flatbuffers")),
     "npz": Reader(_npz, _data, "data.npz"),
     "npy": Reader(_npy, _data, "data.npy"),
     "torch data": Reader(_torch_data, _data, "data.pt"),

@@ -10,16 +10,21 @@ from torch import Tensor, nn
 pytest.importorskip("ai_edge_litert")
 from qdiag.batches import Batch
 from qdiag.config import load_preset
+from qdiag.core.measures.deployed.verification import VerifyLimits
 from qdiag.exporters.litert.number_types import as_affine
 from qdiag.exporters.litert.write import write_lite
 from qdiag.litert.load import load_network
+from qdiag.litert.network import LitertNetwork
+from qdiag.litert.serialize import serialized
 from qdiag.loaders.models.formats import load_subject
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.pipeline.begin import Experiment, begin
+from qdiag.pipeline.export.formats import format_for
 from qdiag.pipeline.preparation.given import datasets_of, scheme_of
+from qdiag.pipeline.verify.verify import verify_case, with_arithmetic
 from qdiag.simulate.session import Session
 from qdiag.subject import Subject
-from tests.networks.litert_files import lite_bytes, op, quantization
+from tests.networks.litert_files import lite_bytes, op, quantization, small_integer_cnn
 
 X = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -118,3 +123,21 @@ def test_weights_alone_in_integers_leave_activations_in_float() -> None:
     stored = network.integers.constants["w"]
     assert stored.integers.shape == (4, 1, 3, 3) and stored.quantizer.channel_axis == 0
     assert np.array_equal(stored.integers.numpy(), weight.transpose(3, 0, 1, 2))
+
+
+def test_a_file_with_weights_of_float16_and_parts_of_a_concat(tmp_path: Path) -> None:
+    """As converters write them: each kernel's integers are those of the simulation."""
+    content = serialized(small_integer_cnn())
+    (tmp_path / "int8.tflite").write_bytes(content)
+    subject = load_subject(tmp_path / "int8.tflite")
+    assert isinstance(subject.model, LitertNetwork)
+    half = next(tensor.data for tensor in subject.model.source.tensors if tensor.name == "fc/half")
+    assert half is not None
+    assert np.array_equal(dict(subject.model.named_parameters())["fc/half"].numpy(), half.astype(np.float32))
+    x = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(2))
+    found = begin(Session(), subject, datasets_of(x, None), scheme_of(load_preset("int8")))
+    for kernels in ("tflite-ref", "tflite", "xnnpack"):
+        form, limits = format_for(kernels), VerifyLimits()
+        under = with_arithmetic(Session(), found, form.arithmetic)
+        run = verify_case(Session(), under, under.case, form, content, None, source="", limits=limits)
+        assert len(run.layers) >= 5 and run.differing_count == 0, kernels

@@ -55,3 +55,12 @@ def test_what_cannot_be_changed_in_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="no tensor of the file that can be changed"):
         save_subject(load_subject(path), {"w": torch.zeros(3, 3)}, target)
     assert not target.exists()
+
+
+def test_half_precision_behind_a_dequantize_is_rounded_to_what_the_file_holds(tmp_path: Path) -> None:
+    path, target = tmp_path / "net.tflite", tmp_path / "fixed.tflite"
+    operators = [op("DEQUANTIZE", "w16", "w"), op("FULLY_CONNECTED", "x w -", "y")]
+    values = {"x": (1, 2), "w16": np.eye(2, dtype=np.float16), "w": (2, 2), "y": (1, 2)}
+    path.write_bytes(lite_bytes(operators, values))
+    save_subject(load_subject(path), {"w16": torch.full((2, 2), 1.0001)}, target)
+    assert torch.equal(dict(load_subject(target).model.named_parameters())["w16"], torch.ones(2, 2))

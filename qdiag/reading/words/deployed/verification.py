@@ -23,6 +23,8 @@ def percent_words(percent: float) -> str:
 
 def integer_agreement(result: Verification) -> str:
     """`0.0012 % of 1,234,567 integers differ, by 2 steps at most, in 3 of 30 layers`."""
+    if not result.count:
+        return "no activation has integers in the file"
     if not result.differing_count:
         return f"all {result.count:,} integers of {count_noun(len(result.layers), 'layer')} are equal"
     most = max(layer.largest_steps for layer in result.layers)

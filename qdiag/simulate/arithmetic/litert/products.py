@@ -28,7 +28,16 @@ from qdiag.simulate.arithmetic.litert.fixed_point import (
     rounded_up_twice,
     twice_rounded,
 )
-from qdiag.simulate.arithmetic.litert.rule import Kernels, Rule, in_lanes, lowest_of, number, scaled, scaled_in_float
+from qdiag.simulate.arithmetic.litert.rule import (
+    Kernels,
+    Rule,
+    in_lanes,
+    lowest_of,
+    number,
+    scaled,
+    scaled_in_float,
+    zero_point,
+)
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.saturating import Sums
 
@@ -42,7 +51,8 @@ class WeightedSums(Rule):
     """Convolutions and linear layers: int32 sums with an int32 bias, which wrap, times one number.
 
     `acc = wrap32(sum (q_x - z_x) q_w + q_b)`. With XNNPACK `m = f32(f32(s_x s_w) / s_y)` and
-    `q_y = round(f32(f32(acc) m)) + z_y`; elsewhere `m = s_x s_w / s_y` in float64 as mantissa and shift.
+    `q_y = round(f32(f32(acc) m)) + z_y`; elsewhere `m = s_x s_w / s_y` in float64 as mantissa and shift, and
+    `f32(s_x s_w) / s_y` in uint8 and in linear layers with one scale.
 
     Attributes:
         source, weight: quantizers of input and weight.
@@ -76,6 +86,8 @@ class WeightedSums(Rule):
             multiplier = number(self.source.scale) * self.weight.scale.cpu() / number(self.output.scale)
             return scaled_in_float(total, along_channels(multiplier, total, op), self.output)
         scales = self.source.scale.cpu().double() * self.weight.scale.cpu().double()
+        if not self.weight.scale.ndim and (self.kind == "linear" or not self.lowest):
+            scales = (number(self.source.scale) * number(self.weight.scale)).double()
         by = Multiplier.of(scales / self.output.scale.cpu().double())
         channels = Multiplier(along_channels(by.mantissa, total, op), along_channels(by.shift, total, op))
         if self.kernels == "tflite" and self.kind in ("depthwise", "transposed") and self.lowest:
@@ -103,7 +115,9 @@ class WeightedSums(Rule):
 
 @dataclass(frozen=True, eq=False)
 class ActivationProduct(Rule):
-    """BATCH_MATMUL of two activations: `M(s_x s_y' / s_y)`, twice rounded; XNNPACK: by one float32 number."""
+    """BATCH_MATMUL of two activations: `M(s_a s_b / s_y)`, twice rounded; XNNPACK, which wants a zero point of 0 of the
+    second: by one float32 number.
+    """
 
     name: ClassVar[str] = "activation_product"
 
@@ -113,7 +127,7 @@ class ActivationProduct(Rule):
             return None
         x, y = integers(args[0], left), integers(args[1], right)
         total = exact_product(x, y, op, x.shape[-1] * magnitude(left) * magnitude(right))
-        if self.kernels == "xnnpack":
+        if self.kernels == "xnnpack" and not zero_point(right):
             multiplier = number(left.scale) * number(right.scale) / number(self.output.scale)
             return scaled_in_float(total, multiplier.to(total.device), self.output)
         scales = left.scale.cpu().double() * right.scale.cpu().double()
