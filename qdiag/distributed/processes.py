@@ -47,10 +47,9 @@ class Processes:
         """The one that prints and writes."""
         return self.rank == 0
 
-    def share(self, total: int, rank: int | None = None) -> range:
-        """The numbers of the batches that a process runs: as many as the others, one after another."""
-        rank = self.rank if rank is None else rank
-        return range(rank * total // self.count, (rank + 1) * total // self.count)
+    def share(self, total: int) -> range:
+        """The numbers of the batches that this process runs: as many as the others, one after another."""
+        return range(self.rank * total // self.count, (self.rank + 1) * total // self.count)
 
     def gathered(self, value: T, about: str, error: Exception | None = None) -> list[T]:
         """What all processes have, in their order, the same in each; tensors come on the CPU.

@@ -147,7 +147,7 @@ def _alone_s(times: _Times, case: Case, count: int) -> float:
 
 
 def _times(session: Session, case: Case) -> _Times:
-    """From the second of two batches; the figures of a task are made of both."""
+    """From the second of two batches; the figures of a task are made of both. Processes divide the samples."""
     alone, beside = LaneRunner([Lane(case.origin)]), LaneRunner([Lane(case.origin), Lane(case.network, case.plan)])
     program = case.network.program
     layouts = output_layouts(program, case.network.graph)
@@ -168,6 +168,6 @@ def _times(session: Session, case: Case) -> _Times:
         started = time.perf_counter()
         board.scored()
         made_s = time.perf_counter() - started
-    count = case.measured.sample_count
+    count = case.measured.sample_count / session.processes.count
     score_s = added_s / samples * count + made_s / max(seen - 1, 1) * count
     return _Times(float_s / samples * count, max(both_s - float_s, 0.0) / samples * count, score_s)
