@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from qdiag.capture.program import Program
-from qdiag.core.graph import OpGraph
+from qdiag.core.graph import CONSTANT, OpGraph
 from qdiag.integer_file import IntegerFile, StoredTensor
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.in_turn import InTurn
@@ -72,9 +72,13 @@ def file_layers(network: OnnxNetwork, program: Program, graph: OpGraph) -> FileL
     assert network.integers is not None
     integers = network.integers
     outputs = _outputs(integers, program, graph)
+    placeholders = {node.name: str(node.target) for node in program.graph.nodes if node.op == "placeholder"}
     layers = {}
     for layer in graph.sites:
         name = layer.name
+        own = _constant(network, program, placeholders.get(layer.nodes[0])) if layer.kind == CONSTANT else None
+        if own is not None and own.quantizer.channel_axis is None and name not in outputs.chains:
+            outputs.chains[name] = (own.quantizer,)
         layers[name] = FileLayer(
             outputs.tensors.get(name, ()),
             outputs.chains.get(name, ()),

@@ -18,6 +18,7 @@ from qdiag.exporters.onnx.write import QdqFile, write_qdq
 from qdiag.loaders.data.sources import batches_from
 from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import Experiment, begin
+from qdiag.pipeline.deployed.plan import quantized_tensors
 from qdiag.pipeline.export.formats import QDQ_ONNX
 from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
 from qdiag.simulate.passes.lanes import SIMULATED
@@ -109,11 +110,19 @@ def test_the_file_computes_what_the_captured_graph_does(scheme: str, tmp_path: P
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_the_simulation_has_every_integer_of_the_file(signed: bool, tmp_path: Path) -> None:
-    """A constant for each channel, of shape (1, C, 1, 1), among them."""
+@pytest.mark.parametrize("is_read", [False, True], ids=["written", "read"])
+def test_the_simulation_has_every_integer_of_the_file(is_read: bool, signed: bool, tmp_path: Path) -> None:
+    """A constant for each channel, of shape (1, C, 1, 1), among them, under the plan and as the file is read."""
     int8 = load_preset("int8")
     scheme = replace(int8, arithmetic="ort", activations=replace(int8.activations, signed=signed))
     case = opened(network(), tmp_path, scheme).case
+    file = insert_qdq(network(), case.network, case.plan)
+    if is_read:
+        (tmp_path / "int8.onnx").write_bytes(file.content)
+        deployed = load_subject(tmp_path / "int8.onnx")
+        subject = load_subject(tmp_path / "net.onnx", kept=frozenset(quantized_tensors(deployed)))
+        data = Datasets(case.measured, case.measured, "the same")
+        case = begin(Session(), subject, data, scheme, quantized=deployed, changes=["arithmetic=ort"]).case
     simulated: dict[str, Any] = {}
 
     class Integers(LayerObserver):
@@ -123,9 +132,9 @@ def test_the_simulation_has_every_integer_of_the_file(signed: bool, tmp_path: Pa
                 simulated[layer.name] = quantizer.quantize(lanes.tensors[SIMULATED]).numpy()
 
     LaneRunner(paired_lanes(case.network, case.plan), [Integers()]).run_batch(Batch((IMAGES,)))
-    deployed = integers(insert_qdq(network(), case.network, case.plan), is_optimized=True)
-    assert "/shift/Add" in deployed
-    for layer, values in deployed.items():
+    found = integers(file, is_optimized=True)
+    assert {"/shift/Add"} <= set(found) <= set(simulated)
+    for layer, values in found.items():
         np.testing.assert_array_equal(values, simulated[layer].reshape(values.shape), err_msg=layer)
 
 
