@@ -110,7 +110,20 @@ def _check_operators(graph: OnnxGraph, at: str) -> None:
         )
     unknown = [node for node in nodes if node.kind not in OPERATORS and node.kind != "If"]
     if unknown:
-        raise LoadError(f"operators that are not read: {_by_kind(unknown)}", at=at, hint=_hint(unknown))
+        raise LoadError(f"operators that are not read: {_by_kind(unknown)}", at=at, hint=_hint(unknown, graph))
+
+
+def _before(unknown: list[OnnxNode], graph: OnnxGraph) -> list[str]:
+    """Tensors that are computed from the inputs of the network, and that the first of these nodes read."""
+    inputs = {i.name for i in graph.inputs}
+    from_data, behind, found = set(inputs), set[str](), list[str]()
+    for node in graph.nodes:
+        if any(node is one for one in unknown) or any(name in behind for name in node.inputs):
+            behind.update(node.outputs)
+            found += [name for name in node.inputs if name in from_data - inputs and name not in found]
+        elif any(name in from_data for name in node.inputs):
+            from_data.update(node.outputs)
+    return found
 
 
 def _by_kind(nodes: list[OnnxNode]) -> str:
@@ -120,9 +133,11 @@ def _by_kind(nodes: list[OnnxNode]) -> str:
     return ", ".join(f"{kind} ({listed(names[kind], _SHOWN)})" for kind in sorted(counts))
 
 
-def _hint(unknown: list[OnnxNode]) -> str:
+def _hint(unknown: list[OnnxNode], graph: OnnxGraph) -> str:
     if any(node.op in _CONTROL for node in unknown):
-        return "cut the network before them, for example with onnx.utils.extract_model, and measure that part"
+        names = _before(unknown, graph)
+        where = f" at {listed(names, _SHOWN)}" if names else ""
+        return f"cut the network before them{where}, for example with onnx.utils.extract_model, and measure that part"
     for operators, hint in _OF_QUANTIZERS:
         if any(node.op in operators for node in unknown):
             return hint

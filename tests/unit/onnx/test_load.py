@@ -199,3 +199,27 @@ def test_batchnorms_of_a_file_by_its_graph(tmp_path: Path) -> None:
     path.write_bytes(small_cnn())
     (site,) = find_norms(load_subject(path)).sites
     assert (site.norm.name, site.layer is not None) == ("/bn", True)
+
+
+def test_where_to_cut_before_what_depends_on_data(tmp_path: Path) -> None:
+    """The tensors that are named are outputs of a network that is read, in the way that is named."""
+    from onnx.utils import extract_model
+
+    constants = {name: np.asarray([value], np.int64) for name, value in (("two", 2), ("one", 1), ("end", 9))}
+    constants |= {"w": np.ones((3, 6), np.float32), "shape": np.asarray([1, -1, 4]), "most": np.asarray([3], np.int64)}
+    nodes = [
+        node("MatMul", "x w", "h", "head"),
+        node("Concat", "h h", "hh", "both", axis=1),
+        node("Reshape", "hh shape", "boxes", "boxes"),
+        node("Sigmoid", "h", "s", "score"),
+        node("Unsqueeze", "s one", "scores", "scores"),
+        node("NonMaxSuppression", "boxes scores most", "kept", "nms"),
+        node("Gather", "boxes kept", "y", "chosen"),
+    ]
+    error = refused(nodes, constants=constants)
+    assert "NonMaxSuppression (nms)" in error.message
+    assert "cut the network before them at boxes, scores, for example with onnx.utils.extract_model" in str(error.hint)
+    (tmp_path / "net.onnx").write_bytes(onnx_bytes(nodes, X, constants=constants))
+    extract_model(tmp_path / "net.onnx", tmp_path / "cut.onnx", ["x"], ["boxes", "scores"], check_model=False)
+    found = load_network((tmp_path / "cut.onnx").read_bytes(), "cut.onnx")(torch.zeros(1, 3))
+    assert found["boxes"].shape == (1, 3, 4) and found["scores"].shape == (1, 1, 6)
