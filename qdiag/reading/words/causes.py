@@ -212,7 +212,7 @@ def cause_line(cause: RankedCause, ranking: Ranking) -> str:
     if proof is None:  # alone it recovered nothing: what proves it stands in the sequence
         return f"{head}: {cause.reason}"
     trial, criterion = proof[0], trial_criterion(proof[0])
-    line = f"{head}: {trial_title(trial)} recovers {credited_words(trial, criterion)}"
+    line = f"{head}: {trial_title(trial)}, which recovers {credited_words(trial, criterion)}"
     if trial.placebo is not None and not trial.is_on_top:
         line += f", its placebo {gain_words(trial.placebo.recovery, criterion)}"
     return line

@@ -390,7 +390,9 @@ def test_a_cause_that_only_a_change_of_scheme_proves_is_told_by_that_change() ->
     assert "only a change of scheme repairs it, one weight scale per channel, which recovers 67.2 pp." in words
     assert "-1.6" not in words
     assert commands(ranking) == (), "nothing that was measured as harmful is proposed"
-    assert cause_line(only, ranking).endswith("one weight scale per channel recovers 67.2 pp (95 %: 62.7 to 71.2)")
+    assert cause_line(only, ranking).endswith(
+        "one weight scale per channel, which recovers 67.2 pp (95 %: 62.7 to 71.2)"
+    )
 
 
 def test_causes_that_hide_one_another_are_told_by_what_their_repairs_give_together() -> None:
