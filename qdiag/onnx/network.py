@@ -1,5 +1,6 @@
 """An ONNX network as a module: parameters under their names in the file, and a graph for the shape of its inputs."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ from qdiag.onnx.values import DTYPES, Handle, Known, Value
 
 LIKELY_SIZES = (224, 64, 32, 640)
 """Of images, where a file leaves them free."""
+_ELEMENTS_MAX = 1 << 28
+"""Of an input that is made up: 1 GiB in float32."""
 
 
 class OnnxNetwork(nn.Module):
@@ -131,11 +134,20 @@ class OnnxNetwork(nn.Module):
         )
 
     def zeros(self, size: int) -> dict[str, Tensor]:
-        """Inputs of the declared shapes, with one sample, and with this size along free axes."""
+        """Inputs of the declared shapes, with one sample, and with this size along free axes.
+
+        Raises:
+            DataError: a shape is so large that the file is damaged rather than meant so.
+        """
         zeros = {}
         for described in self.inputs:
             dims = described.dims if described.dims is not None else (None, 3, None, None)
             shape = [d or (1 if axis == 0 else size) for axis, d in enumerate(dims)]
+            if math.prod(shape) > _ELEMENTS_MAX:
+                raise DataError(
+                    f"the network takes {described.name} of shape {tuple(shape)}, which is more than is made up",
+                    hint="the file is damaged, or the network has to be measured on data of its own",
+                )
             zeros[described.name] = torch.zeros(shape, dtype=DTYPES.get(described.dtype, torch.float32))
         return zeros
 

@@ -14,7 +14,7 @@ pytest.importorskip("ai_edge_litert")
 from qdiag.batches import Batch
 from qdiag.capture.capture import capture
 from qdiag.capture.layers import group_layers
-from qdiag.errors import DataError, LoadError
+from qdiag.errors import CaptureError, DataError, LoadError
 from qdiag.litert.load import load_network
 from qdiag.litert.model import LiteQuantization
 from qdiag.litert.read import parse
@@ -149,3 +149,13 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.
 def test_a_file_cut_short_is_an_error(cut: int) -> None:
     with pytest.raises(LoadError):
         load_network(serialized(small_cnn())[:cut], "net.tflite")
+
+
+def test_an_input_of_a_damaged_shape_is_not_made_up() -> None:
+    """12 GiB of zeros, which one flipped bit asks for."""
+    content = lite_bytes([op("RELU", "x", "y")], {"x": (1, 1 << 28, 6, 2), "y": (1, 1 << 28, 6, 2)})
+    network = load_network(content, "net.tflite")
+    with pytest.raises(DataError, match="more than is made up"):
+        network.zeros(8)
+    with pytest.raises(CaptureError, match="more than is made up"):
+        network.for_its_own_shape()
