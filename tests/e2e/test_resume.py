@@ -18,10 +18,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Stopping:
-    """Counts what is kept, and stops the run, as Ctrl-C does, right after the pass of that number."""
+    """Counts the passes that are kept, and the notes about them, and stops the run, as Ctrl-C does, right after the
+    pass of that number."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int | None = None) -> None:
-        self.count, put = 0, FolderCache.put
+        self.count, put, put_note = 0, FolderCache.put, FolderCache.put_note
+        self.notes: set[str] = set()
 
         def stop(cache: FolderCache, key: str, value: bytes) -> None:
             put(cache, key, value)
@@ -29,7 +31,12 @@ class Stopping:
             if self.count == number:
                 raise KeyboardInterrupt
 
+        def note(cache: FolderCache, key: str, value: bytes) -> None:
+            put_note(cache, key, value)
+            self.notes.add(key)
+
         monkeypatch.setattr(FolderCache, "put", stop)
+        monkeypatch.setattr(FolderCache, "put_note", note)
 
 
 def result_of(name: str, line: list[str], folder: Path) -> bytes:
@@ -62,7 +69,7 @@ def test_a_command_that_was_stopped_goes_on_from_there(
         assert result_of(name, line, folder) == whole
     assert re.search(rf"{stop_after} finished pass(es)? of an earlier run used again", capsys.readouterr().err)
     kept = len(list(cache.glob("*.pass")))
-    assert kept == stop_after + rest.count
+    assert kept == stop_after + rest.count + len(rest.notes)
     with monkeypatch.context() as patched:
         again = Stopping(patched)
         batches = _without_passes(patched)
@@ -83,6 +90,6 @@ def _without_passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(stage)
         return through(given, progress, stage)  # type: ignore[arg-type]
 
-    for module in ("simulate.passes.runner", "simulate.sweeps.fisher", "pipeline.float_change"):
+    for module in ("distributed.divided", "pipeline.float_change"):
         monkeypatch.setattr(f"qdiag.{module}.run_through", counted)
     return found
