@@ -1,6 +1,6 @@
 """Inputs for a network, one batch at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
@@ -108,6 +108,26 @@ class PartlyRead(Protocol):
 def batches_between(batches: Batches, start: int, stop: int | None) -> Iterator[Batch]:
     """Batches from number `start` on, to all before number `stop`; None for all that follow."""
     return batches.between(start, stop) if isinstance(batches, PartlyRead) else islice(iter(batches), start, stop)
+
+
+@runtime_checkable
+class Picked(Protocol):
+    """Batches of which any can be had without reading others."""
+
+    def some(self, numbers: Sequence[int]) -> Iterator[Batch] | None:
+        """Those of these numbers, ascending; None where the others have to be read too."""
+        ...
+
+
+def some_batches(batches: Batches, numbers: Sequence[int]) -> Iterator[Batch]:
+    """The batches of these numbers, ascending; those between them are read where it has to be."""
+    if not numbers:
+        return iter(())
+    own = batches.some(numbers) if isinstance(batches, Picked) else None
+    if own is not None:
+        return own
+    between = enumerate(batches_between(batches, numbers[0], numbers[-1] + 1), numbers[0])
+    return (batch for number, batch in between if number in numbers)
 
 
 def run_through(batches: Batches, progress: Progress, stage: str) -> Iterator[Batch]:

@@ -1,7 +1,7 @@
 """Every command that measures says what it does: no sample is looked at outside a stage that is named and counted."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,16 @@ def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorder:
     monkeypatch.setenv("QDIAG_CACHE_DIR", str(tmp_path / "cache"))
     found = Recorder()
     monkeypatch.setattr("qdiag.cli.run.make_progress", lambda **_: found)
-    batches = Selection.__iter__
+    for name in ("__iter__", "some"):
+        batches = getattr(Selection, name)
 
-    def watched(selection: Selection) -> Iterator[Batch]:
-        for batch in batches(selection):
-            assert found.current is not None, "samples are looked at outside a stage"
-            found.current.seen += batch.sample_count
-            yield batch
+        def watched(selection: Selection, *numbers: Sequence[int], own: Any = batches) -> Iterator[Batch]:
+            for batch in own(selection, *numbers):
+                assert found.current is not None, "samples are looked at outside a stage"
+                found.current.seen += batch.sample_count
+                yield batch
 
-    monkeypatch.setattr(Selection, "__iter__", watched)
+        monkeypatch.setattr(Selection, name, watched)
     return found
 
 

@@ -159,6 +159,15 @@ class Selection:
         indices = self.indices[start * size : None if stop is None else stop * size]
         return self.samples.batches(indices, size) if indices else iter(())
 
+    def some(self, numbers: Sequence[int]) -> Iterator[Batch] | None:
+        """See `Picked`."""
+        if self.samples.own_batch_size is not None:
+            return None
+        size = self.wanted_batch_size
+        # none but the last one is smaller
+        indices = [i for number in numbers for i in self.indices[number * size : (number + 1) * size]]
+        return self.samples.batches(indices, size)
+
 
 def read_ahead(load: Callable[[Sequence[int]], Batch], indices: Sequence[int], batch_size: int) -> Iterator[Batch]:
     """Batches of `load(indices)`: one is read while its predecessor is in use, never more than that."""

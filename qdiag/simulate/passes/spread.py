@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qdiag.batches import Batch, Batches, RewrittenBatches, batches_between
+from qdiag.batches import Batch, Batches, RewrittenBatches, some_batches
 
 
 def spread_over(batches: Batches, samples: int) -> frozenset[int]:
@@ -44,9 +44,4 @@ class SpreadBatches(RewrittenBatches):
 
     def between(self, start: int, stop: int | None) -> Iterator[Batch]:
         """See `PartlyRead`."""
-        chosen = sorted(spread_over(self.inner, self.most))[start:stop]
-        if chosen:
-            first, last = chosen[0], chosen[-1]
-            for number, batch in enumerate(batches_between(self.inner, first, last + 1), first):
-                if number in chosen:
-                    yield batch
+        return some_batches(self.inner, sorted(spread_over(self.inner, self.most))[start:stop])
