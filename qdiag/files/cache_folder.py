@@ -23,7 +23,8 @@ FOLDER_VARIABLE, LIMIT_VARIABLE = "QDIAG_CACHE_DIR", "QDIAG_CACHE_MB"
 _MAGIC = b"qdiag pass 1\n"
 _TAG_NAME, _TAG = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# Finished passes of qdiag.\n"
 """What backup programs know a cache by (bford.info/cachedir)."""
-_OURS = re.compile(r"[0-9a-f]{64}\.pass")
+_PASS, _NOTE = ".pass", ".note"
+_OURS = re.compile(r"[0-9a-f]{64}\.(pass|note)")
 _OURS_UNFINISHED = re.compile(r"\.[0-9a-f]{64}\.\w+\.part")
 _STALE_S = 3600.0
 """An unfinished file of that age has nobody left who would finish it."""
@@ -83,14 +84,20 @@ class FolderCache:
 
     def get(self, key: str) -> bytes | None:
         """The value; None where there is none. A damaged file is thrown away."""
-        value = self.get_note(key)
+        value = self._read(self._path(key))
         if value is not None and key not in self.stored:
             self.used.add(key)
         return value
 
+    def holds(self, key: str) -> bool:
+        """Whether the pass is there, whole or not: it is only looked for, and does not count as used."""
+        return self._path(key).is_file()
+
     def get_note(self, key: str) -> bytes | None:
-        """The same of what is no pass, or of a pass that is only looked for: it is not counted."""
-        path = self._path(key)
+        """The same as `get` of what is no pass: it is not counted."""
+        return self._read(self._path(key, _NOTE))
+
+    def _read(self, path: Path) -> bytes | None:
         try:
             data = read_bytes(path, self._limit)
         except OSError:
@@ -105,14 +112,14 @@ class FolderCache:
 
     def put(self, key: str, value: bytes) -> None:
         """Stores a value, and throws out others where the folder grows beyond its limit."""
-        if self._write(key, value):
+        if self._write(self._path(key), value):
             self.stored.add(key)
 
     def put_note(self, key: str, value: bytes) -> None:
         """The same for what is no pass: it is not counted."""
-        self._write(key, value)
+        self._write(self._path(key, _NOTE), value)
 
-    def _write(self, key: str, value: bytes) -> bool:
+    def _write(self, path: Path, value: bytes) -> bool:
         if self.problem is not None:
             return False
         data = _MAGIC + hashlib.sha256(value).digest() + value
@@ -121,11 +128,11 @@ class FolderCache:
         temporary: Path | None = None
         try:
             self._make()
-            handle, name = tempfile.mkstemp(prefix=f".{key}.", suffix=".part", dir=self.folder)
+            handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=self.folder)
             temporary = Path(name)
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            temporary.replace(self._path(key))
+            temporary.replace(path)
             temporary = None
             self._grow(len(data))
         except OSError as error:
@@ -138,9 +145,10 @@ class FolderCache:
 
     def use(self) -> CacheUse:
         """What the folder holds."""
-        sizes = [size for _, _, size in self._passes()]
+        ours = self._passes()
         foreign = sum(not _is_ours(path) for path in self._files())
-        return CacheUse(len(sizes), sum(sizes), foreign)
+        count = sum(path.suffix == _PASS for _, path, _ in ours)
+        return CacheUse(count, sum(size for _, _, size in ours), foreign)
 
     def clear(self) -> CacheUse:
         """Deletes our own files and nothing else, and the folder itself once it is empty.
@@ -156,8 +164,8 @@ class FolderCache:
             self.folder.rmdir()
         return before
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.pass"
+    def _path(self, key: str, suffix: str = _PASS) -> Path:
+        return self.folder / f"{key}{suffix}"
 
     def _make(self) -> None:
         if not self.folder.is_dir():
@@ -171,7 +179,7 @@ class FolderCache:
             yield from sorted(path for path in self.folder.iterdir() if not path.is_dir())
 
     def _passes(self) -> list[tuple[float, Path, int]]:
-        """Time of last use, file and size of every pass, the one used longest ago first."""
+        """Time of last use, file and size of every pass and note, the one used longest ago first."""
         found = []
         for path in self._files():
             if _OURS.fullmatch(path.name) and not path.is_symlink():

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +14,10 @@ _LEAST = 0.1
 @runtime_checkable
 class NoteCache(Protocol):
     """A cache that also keeps small notes, which are no passes."""
+
+    def holds(self, key: str) -> bool:
+        """Whether a pass is there."""
+        ...
 
     def get_note(self, key: str) -> bytes | None:
         """What was written under the key; None where there is nothing, or nothing whole."""
@@ -36,12 +40,11 @@ class Ledger:
     """Of one kind of run: the same network, plan, data and options.
 
     Args:
-        cache: where it is kept. key: of the run.
-        is_kept: whether the pass of a key is still there.
+        cache: where it is kept, beside the passes. key: of the run.
     """
 
-    def __init__(self, cache: NoteCache, key: str, is_kept: Callable[[str], bool]) -> None:
-        self._cache, self._key, self._is_kept = cache, key, is_kept
+    def __init__(self, cache: NoteCache, key: str) -> None:
+        self._cache, self._key = cache, key
         self._stages = _read(cache.get_note(key))
         self._current: _Stage | None = None
         self._run_s = 0.0
@@ -70,7 +73,7 @@ class Ledger:
         known = self._stages.get(stage)
         if known is None:
             return expected_s
-        kept_s = sum(seconds for key, seconds in known.passes.items() if self._is_kept(key))
+        kept_s = sum(seconds for key, seconds in known.passes.items() if self._cache.holds(key))
         if known.rest_s is not None:
             return known.rest_s + sum(known.passes.values()) - kept_s
         return max(expected_s - kept_s, _LEAST * expected_s)

@@ -65,7 +65,7 @@ class PassKeeper:
         key = self._key(f"ledger of {self.processes.count}", batches, depends_on)
         cache = self._cache
         if self.processes.is_first and key is not None and cache is not None and isinstance(cache, NoteCache):
-            self.ledger = Ledger(cache, key, lambda key: cache.get_note(key) is not None)
+            self.ledger = Ledger(cache, key)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

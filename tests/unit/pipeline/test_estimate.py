@@ -111,7 +111,7 @@ def test_what_an_earlier_run_left_is_not_waited_for(case: Case, clock: Clock, tm
         with first.passes_stage(stage):
             pass
     assert estimate(session(), case, DiagnoseOptions()).is_known
-    for note in tmp_path.glob("*.pass"):
+    for note in tmp_path.glob("*.note"):
         note.write_bytes(b"damaged")
     assert estimate(session(), case, DiagnoseOptions()).healthy["simulate"] == pytest.approx(anew.healthy["simulate"])
 
