@@ -46,7 +46,7 @@ def test_it_is_no_harm_as_it_was_read_and_a_cause_once_fused() -> None:
 def test_an_sqnr_of_the_fused_convolution_is_not_told_as_that_of_the_layer_as_it_was_read() -> None:
     (site,) = diagnosis(TRAINED).ranking.causes[0].sites
     (fused,) = (evidence for evidence in site.evidence if evidence.unit == "dB")
-    assert evidence_words(fused).startswith("local SQNR of the fused convolution: ")
+    assert evidence_words(fused).startswith("in the fused convolution the local SQNR is ")
     as_read = next(r for r in diagnosis(TRAINED).measurement.records if r.name == site.layer)
     assert fused.value < 28.0 < as_read.local.sqnr_db
 

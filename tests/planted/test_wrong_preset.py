@@ -65,7 +65,7 @@ def test_the_printed_command_repairs_it(data: str, files: Path, capsys: pytest.C
         text = (out / report).read_text(encoding="utf-8")
         assert text.index("do not seem to be prepared") < text.index(verdict)
     (command,) = [line.strip() for line in printed.splitlines() if line.strip().startswith("qdiag diagnose")]
-    assert command in (out / "report.md").read_text(encoding="utf-8")
+    assert command in (out / "report.md").read_text(encoding="utf-8").replace(" \\\n    ", " ")
     again = files / f"again-{data}.json"
     assert run([*shlex.split(command)[1:], *FEW, "--json", str(again)]) == 0
     assert "do not seem to be prepared" not in capsys.readouterr().out
