@@ -170,13 +170,5 @@ def fused_notes(ranking: Ranking) -> tuple[str, ...]:
 def sample_notes(ranking: Ranking, bits: Sequence[BitsPoint]) -> tuple[str, ...]:
     """On how many samples figures were measured that no verdict depends on, where these are not all."""
     whole = ranking.before.task.sample_count
-    shown = {
-        "weights and activations apart": [part.before for part in ranking.parts],
-        "other widths": [point.score for point in bits],
-    }
-    found = []
-    for name, scores in shown.items():
-        count = min((score.task.sample_count for score in scores), default=whole)
-        if count < whole:
-            found.append(f"{name}: measured on {count} of {whole} samples")
-    return tuple(found)
+    count = min((point.score.task.sample_count for point in bits), default=whole)
+    return (f"other widths: measured on {count} of {whole} samples",) if count < whole else ()

@@ -86,6 +86,9 @@ def _part_sentences(ranking: Ranking) -> list[str]:
     sentences = []
     for part in ranking.parts:
         words = f"With only the {part.part} quantized, the network has {score_words(part.before, ranking.criterion)}"
+        count = part.before.task.sample_count
+        if count < ranking.before.task.sample_count:
+            words = f"On {count} samples, w{words[1:]}"
         if part.after is not None:
             words += f", and after these repairs {score_words(part.after, ranking.criterion)}"
         sentences.append(f"{words}.")
