@@ -5,7 +5,8 @@
     python benchmarks/integers.py --data FOLDER --arithmetic float   the simulation in float32, for comparison
 
 Each network is exported as QDQ ONNX and run freely, from the same images, with every tensor of integers as an output.
-FOLDER holds the real weights and images that tests marked `real` use. One float pass is that of the eager module over
+FOLDER holds the real weights and images that tests marked `real` use. Five more networks have random weights, scaled by
+BatchNorms that saw the same images. One float pass is that of the eager module over
 the same images; both are processor time of one thread.
 """
 
@@ -19,14 +20,18 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from qdiag.batches import Datasets
 from qdiag.cli.process import prepare_process
 from qdiag.config import load_preset
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import QuantScheme, RuntimeName
 from qdiag.exporters.onnx.write import write_qdq
-from qdiag.loaders.data.sources import DataRequest, open_datasets
+from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets
 from qdiag.loaders.images.preprocessing import preset
 from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import begin
@@ -36,6 +41,12 @@ from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import open_session
+from qdiag.subject import Subject
+from qdiag.zoo.mobilenet_v2 import mobilenet_v2
+from qdiag.zoo.resnet import resnet18
+from tests.networks.convolutional import UNet
+from tests.networks.mobile import SqueezeExciteNet
+from tests.networks.sequence import Attention, VisionTransformer
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,26 @@ NETWORKS = {
     "nin": Network("nin_cifar10", "nin_cifar10", CIFAR, "imagenet-stats", 100, 50, NIN_STATISTICS),
     "vww": Network("mobilenet_v1_0.25_vww96", "mobilenet_v1_025_vww", "vww96_600.npz", "none", 200, 50, {}),
     "mobilenet": Network("mobilenet_v1_0.75_224", "mobilenet_v1_075", "imagenet_val_600", "tf", 100, 10, {"crop": 224}),
+}
+
+
+@dataclass(frozen=True)
+class MadeNetwork:
+    """A network of random weights, and how large its images are."""
+
+    build: Callable[[], nn.Module]
+    data: str
+    size: int
+    samples: int
+    batch_size: int
+
+
+MADE = {
+    "mobilenet-v2": MadeNetwork(mobilenet_v2, "imagenet_val_600.npz", 224, 8, 4),
+    "resnet18": MadeNetwork(resnet18, "imagenet_val_600.npz", 224, 8, 4),
+    "se": MadeNetwork(lambda: SqueezeExciteNet(nn.Hardsigmoid), CIFAR, 32, 150, 50),
+    "unet": MadeNetwork(lambda: UNet("bilinear"), CIFAR, 32, 150, 50),
+    "vit": MadeNetwork(lambda: VisionTransformer(Attention), CIFAR, 16, 150, 50),
 }
 
 
@@ -102,6 +133,24 @@ def opened(folder: Path, network: Network, scheme: QuantScheme) -> Iterator[tupl
         yield begin(session, subject, open_datasets(request), scheme).case, subject.model
 
 
+def made(folder: Path, network: MadeNetwork, scheme: QuantScheme) -> Iterator[tuple[Case, nn.Module]]:
+    with np.load(folder / network.data) as arrays:
+        name = next(name for name in arrays.files if arrays[name].ndim == 4)
+        pixels = torch.from_numpy(arrays[name][: network.samples + 50]).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    images = F.interpolate(pixels, size=(network.size, network.size), mode="area")
+    torch.manual_seed(0)
+    model = network.build().train()
+    with torch.no_grad():
+        for batch in images[:48].split(8):
+            model(batch)
+    datasets = Datasets(
+        batches_from(images[:50], network.batch_size), batches_from(images[50:], network.batch_size), "drawn apart"
+    )
+    with open_session() as session:
+        subject = Subject(model.eval(), "module", "random weights", type(model).__name__)
+        yield begin(session, subject, datasets, scheme).case, model
+
+
 def compare(case: Case, model: nn.Module) -> str:
     observer, count, differing, most, places = Integers(case), 0, 0, 0, set[str]()
     runner = LaneRunner([Lane(case.network, case.plan)], [observer])
@@ -126,7 +175,8 @@ def compare(case: Case, model: nn.Module) -> str:
             differing += wrong
             if wrong:
                 places.add(layer)
-    where = f", at most {most} steps, in {len(places)} sites" if differing else ""
+    where = f", at most {most} steps, in {', '.join(sorted(places))}" if differing and len(places) < 4 else ""
+    where = where or (f", at most {most} steps, in {len(places)} sites" if differing else "")
     return f"{differing:9,} of {count:12,} integers differ{where}; {spent[1] / spent[0]:.2f} float passes"
 
 
@@ -138,17 +188,19 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*NETWORKS, []])
+    parser.add_argument("names", nargs="*", choices=[*NETWORKS, *MADE, []])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--arithmetic", choices=["float", "ort"], default="ort")
     options = parser.parse_args()
     arithmetic: RuntimeName = options.arithmetic
     prepare_process()
     torch.set_num_threads(1)
-    for name in options.names or NETWORKS:
-        for words, scheme in schemes().items():
-            for case, model in opened(options.data, NETWORKS[name], replace(scheme, arithmetic=arithmetic)):
-                print(f"{name:10} {words:26} {compare(case, model)}", flush=True)
+    for name in options.names or (*NETWORKS, *MADE):
+        for words, preset_scheme in schemes().items():
+            scheme = replace(preset_scheme, arithmetic=arithmetic)
+            real = opened(options.data, NETWORKS[name], scheme) if name in NETWORKS else ()
+            for case, model in real or made(options.data, MADE[name], scheme):
+                print(f"{name:12} {words:26} {compare(case, model)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ _LARGEST = float(torch.finfo(torch.float32).max)
 class Softmax(Rule):
     """Exponentials of a table, summed up one after the other in float32.
 
-    `t[i] = f32(exp((i - 255 + shift) s_x))`, `shift = max(0, ln(FLT_MAX / D) - 5) / s_x`, `e = t[q - max(q) + 255]`,
-    `q_y = clamp(round(f32(f32(e floor(1 / s_y)) / sum(e))) + z_y)`.
+    `t[i] = f32(exp((i - 255 + shift) s_x))`, `shift = max(0, f32(ln(FLT_MAX / D)) - 5) / s_x`, `e = t[q - max(q) + 255]`,
+    `q_y = clamp(round(e floor(1 / s_y) / sum(e)) + z_y)`, the last in float64.
     """
 
     name: ClassVar[str] = "softmax"
@@ -37,15 +37,16 @@ class Softmax(Rule):
         found = integers(x, source)
         places = (found - found.amax(-1, keepdim=True)).add_(_LEVELS - 1.0).to(torch.int32)
         exponentials = _table(source, x.shape[-1]).to(x.device)[places]
-        factor = torch.floor(1.0 / number(self.output.scale)).to(x.device)
-        steps = exponentials.mul(factor).div_(_added(exponentials)).round_()
+        factor = math.floor(1.0 / float(number(self.output.scale)))
+        steps = exponentials.double().mul_(factor).div_(_added(exponentials).double()).round_().float()
         return steps.mul_(float(self.output.scale)).movedim(-1, args[1])
 
 
 def _table(source: Affine, count: int) -> Tensor:
     """Exponentials of all distances from the largest value, shifted up so far that the sum of `count` stays finite."""
     scale = float(source.scale)
-    shift = max(0.0, math.log(_LARGEST / count) - 5.0) / scale
+    logarithm = float(torch.tensor(math.log(_LARGEST / count), dtype=torch.float32))
+    shift = max(0.0, logarithm - 5.0) / scale
     distances = torch.arange(_LEVELS, dtype=torch.float64) - (_LEVELS - 1.0)
     return torch.exp((distances + shift) * scale).float()
 
