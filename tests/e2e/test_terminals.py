@@ -65,10 +65,10 @@ def test_json_on_stdout_is_json_and_nothing_else(command: str, capfdbinary: pyte
     assert isinstance(json.loads(captured.out), dict)
     if command in ("diagnose", "rank", "sensitivity"):
         last = captured.err.decode().splitlines()[-1]
-        assert re.fullmatch(r"\d+\.\d s \((\D+ \d+\.\d(, |\)))+", last), last
+        assert re.fullmatch(r"\d+\.\d s( \((\D+ \d+\.\d(, |\)))+)?", last), last
         whole, *parts = map(float, re.findall(r"\d+\.\d", last))
         assert whole == pytest.approx(took, abs=0.1 + 0.02 * took)
-        assert sum(parts) == pytest.approx(whole)
+        assert sum(parts) == pytest.approx(whole) if parts else whole < 0.5  # of a kept run, no stage takes 0.05 s
         rest = re.search(r"the rest (\S+)\)", last)
         assert rest is None or float(rest[1]) <= 0.3 + 0.1 * whole, last
 
