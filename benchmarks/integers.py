@@ -85,8 +85,8 @@ class MadeNetwork:
 
 
 MADE = {
-    "mobilenet-v2": MadeNetwork(mobilenet_v2, "imagenet_val_600.npz", 224, 8, 4),
-    "resnet18": MadeNetwork(resnet18, "imagenet_val_600.npz", 224, 8, 4),
+    "mobilenet-v2": MadeNetwork(mobilenet_v2, "vww96_600.npz", 224, 8, 4),
+    "resnet18": MadeNetwork(resnet18, "vww96_600.npz", 224, 8, 4),
     "se": MadeNetwork(lambda: SqueezeExciteNet(nn.Hardsigmoid), CIFAR, 32, 150, 50),
     "unet": MadeNetwork(lambda: UNet("bilinear"), CIFAR, 32, 150, 50),
     "vit": MadeNetwork(lambda: VisionTransformer(Attention), CIFAR, 16, 150, 50),
@@ -137,7 +137,7 @@ def made(folder: Path, network: MadeNetwork, scheme: QuantScheme) -> Iterator[tu
     with np.load(folder / network.data) as arrays:
         name = next(name for name in arrays.files if arrays[name].ndim == 4)
         pixels = torch.from_numpy(arrays[name][: network.samples + 50]).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    images = F.interpolate(pixels, size=(network.size, network.size), mode="area")
+    images = F.interpolate(pixels, size=(network.size, network.size), mode="bilinear", antialias=True)
     torch.manual_seed(0)
     model = network.build().train()
     with torch.no_grad():
