@@ -30,8 +30,8 @@ QuantizedOption = Annotated[
     model_option(
         "--quantized",
         metavar="FILE",
-        help="A quantized ONNX file that was made from MODEL: its integers are measured against MODEL, in place of a "
-        "scheme.",
+        help="A quantized ONNX or LiteRT file that was made from MODEL: its integers are measured against MODEL, in "
+        "place of a scheme.",
     ),
     Reads(check=check_model),
 ]

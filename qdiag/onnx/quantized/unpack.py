@@ -10,7 +10,7 @@ from qdiag.onnx.model import Array, OnnxGraph, OnnxNode, all_nodes
 from qdiag.onnx.quantized.forms import KNOWN, IntegerForm, form_of
 from qdiag.onnx.quantized.forms import is_packed as is_packed_op
 
-_NODE_SUFFIX, _TENSOR_SUFFIX = "_quant", "_quantized"
+_NODE_SUFFIX, INTEGERS_SUFFIX = "_quant", "_quantized"
 """What onnxruntime puts behind names when it makes such operators."""
 _DROPPED = ("channels_last", "opset")
 
@@ -93,7 +93,7 @@ class Unpacker:
             yield _node("QuantizeLinear", (result, *ends), output)
 
     def _float_name(self, integers: str) -> str:
-        bare = integers.removesuffix(_TENSOR_SUFFIX)
+        bare = integers.removesuffix(INTEGERS_SUFFIX)
         name = bare if bare not in self._taken else f"{integers}#float"
         self._taken.add(name)
         return name

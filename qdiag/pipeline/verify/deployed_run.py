@@ -39,13 +39,11 @@ class DeployedRun:
         outputs = {name: np.concatenate([part.outputs[name] for part in found]) for name in self._deployed.outputs}
         integers = {name: np.concatenate([part.integers[name] for part in found]) for name in self._integers}
         given = iter(self._program.output_names)
-        ordered = tuple(
-            torch.from_numpy(np.ascontiguousarray(outputs[self._outputs[next(given)]])).reshape(one.shape).to(one.dtype)
-            if isinstance(one, Tensor)
-            else one
-            for one in reference
-        )
-        return ordered, integers
+        ordered = []
+        for one in reference:
+            name = self._outputs[next(given)] if isinstance(one, Tensor) else ""
+            ordered.append(_like(one, outputs[name], name) if isinstance(one, Tensor) else one)
+        return tuple(ordered), integers
 
     def _parts(self, inputs: Mapping[str, Array]) -> list[dict[str, Array]]:
         """The batch as a whole, or in parts of the one size that the file takes."""
@@ -60,6 +58,20 @@ class DeployedRun:
             {name: value[start : start + size] if value.ndim else value for name, value in inputs.items()}
             for start in range(0, count, size)
         ]
+
+
+def _like(reference: Tensor, output: Array, name: str) -> Tensor:
+    """An output of the file in the shape and type of the network's.
+
+    Raises:
+        DataError: it has another number of values.
+    """
+    if output.size != reference.numel():
+        raise DataError(
+            f"the output {name} of the file has the shape {output.shape}, that of the network {tuple(reference.shape)}",
+            hint="the file was made from another network; give the one that it was made from",
+        )
+    return torch.from_numpy(np.ascontiguousarray(output)).reshape(reference.shape).to(reference.dtype)
 
 
 def _paired(ours: tuple[str, ...], theirs: tuple[str, ...], what: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
 from qdiag.core.scheme import RuntimeName
 from qdiag.errors import ConfigError
+from qdiag.onnx.quantized.unpack import INTEGERS_SUFFIX
 from qdiag.pipeline.begin import Experiment, under_scheme
 from qdiag.pipeline.export.export import fallen_back
 from qdiag.pipeline.export.formats import IntegerFormat
@@ -39,7 +40,8 @@ def with_arithmetic(session: Session, experiment: Experiment, arithmetic: Runtim
 def integer_names(experiment: Experiment, deployed: DeployedNetwork) -> dict[str, str]:
     """By layer, the integer tensor of a file that was given."""
     assert experiment.deployed is not None
-    known = {float_name: name for name, tensor in deployed.tensors.items() for float_name in tensor.floats}
+    known = {name.removesuffix(INTEGERS_SUFFIX): name for name in deployed.tensors}  # between operators on integers
+    known |= {float_name: name for name, tensor in deployed.tensors.items() for float_name in tensor.floats}
     known |= {name: name for name in deployed.tensors}
     tensors = {layer.name: layer.tensor or "" for layer in experiment.deployed.file.layers}
     return {layer: known[tensor] for layer, tensor in tensors.items() if tensor in known}

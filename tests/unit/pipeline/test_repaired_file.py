@@ -22,8 +22,10 @@ from qdiag.pipeline.deployed.edits import tensor_edits
 from qdiag.pipeline.deployed.plan import quantized_tensors
 from qdiag.pipeline.deployed.repaired import RepairedFile
 from qdiag.pipeline.preparation.given import datasets_of, scheme_of
+from qdiag.pipeline.verify.verify import integer_names
 from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
+from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors
 from qdiag.simulate.passes.weights import simulated_weights
@@ -184,6 +186,14 @@ def test_a_change_of_operators_on_integers_is_read_back(folder: Path, packed: Ex
     assert 0.0 < np.abs(run(content) - run(before)).max() < 1.0
     old, new = (_packed_nodes(one) for one in (before, content))
     assert old - new == taken_apart and new <= old
+
+
+def test_every_layer_of_operators_on_integers_is_compared(folder: Path, packed: Experiment) -> None:
+    deployed = OnnxruntimeNetwork((folder / "packed.onnx").read_bytes())
+    names = integer_names(packed, deployed)
+    plans = packed.case.plan.layers
+    assert {layer for layer in plans if plans[layer].output is not None and layer not in names} == set()
+    assert set(names.values()) <= set(deployed.tensors)
 
 
 def _packed_nodes(content: bytes) -> set[str]:

@@ -139,6 +139,21 @@ def test_a_file_that_takes_one_sample_at_once(experiment: Experiment, content: b
         verified(experiment, model.SerializeToString())
 
 
+def test_a_file_of_another_network(experiment: Experiment, content: bytes) -> None:
+    model = onnx.ModelProto.FromString(content)
+    output = model.graph.output[0].name
+    (last,) = [node for node in model.graph.node if output in node.output]
+    last.output[0] = "all_but_one"
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array([value], np.int64), name)
+        for name, value in (("from", 0), ("to", 2), ("axis", 1))
+    )
+    model.graph.node.append(onnx.helper.make_node("Slice", ["all_but_one", "from", "to", "axis"], [output]))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    with pytest.raises(DataError, match=r"has the shape \(4, 2\), that of the network \(4, 3\)"):
+        verified(experiment, model.SerializeToString())
+
+
 def test_formats() -> None:
     assert format_of("some/INT8.ONNX") is QDQ_ONNX
     assert format_for("ort") is QDQ_ONNX

@@ -76,7 +76,9 @@ def overlay(
             hint="name it .json for Model Explorer, .onnx for Netron",
         )
     if kind == ".onnx" and model is None:
-        raise ConfigError("the ONNX file that was diagnosed is missing", at="--model", hint="give it with --model")
+        raise ConfigError(
+            "which ONNX file to copy is not said", at="--model", hint="give the file that was diagnosed with --model"
+        )
     found = read_diagnosis(diagnosis)
     if kind == ".json" or model is None:
         from qdiag.writers.overlays.model_explorer import node_data

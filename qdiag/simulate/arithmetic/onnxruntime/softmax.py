@@ -21,8 +21,8 @@ _LARGEST = float(torch.finfo(torch.float32).max)
 class Softmax(Rule):
     """Exponentials of a table, summed up one after the other in float32.
 
-    `t[i] = f32(exp((i - 255 + shift) s_x))`, `shift = max(0, f32(ln(FLT_MAX / D)) - 5) / s_x`, `e = t[q - max(q) + 255]`,
-    `q_y = clamp(round(e floor(1 / s_y) / sum(e)) + z_y)`, the last in float64.
+    `t[i] = f32(exp((i - 255 + shift) s_x))`, `shift = max(0, f32(ln(FLT_MAX / D)) - 5) / s_x`,
+    `e = t[q - max(q) + 255]`, `q_y = clamp(round(e floor(1 / s_y) / sum(e)) + z_y)`, the last in float64.
     """
 
     name: ClassVar[str] = "softmax"
