@@ -11,7 +11,7 @@ pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
 
 from qdiag.cli.app import app
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, WriteError
 from tests.networks.quantized_files import float_cnn, quantized
 
 X = np.random.default_rng(1).standard_normal((12, 3, 8, 8)).astype(np.float32)
@@ -63,3 +63,18 @@ def test_what_contradicts_a_quantized_file_is_refused(folder: Path) -> None:
     assert "net.onnx is not quantized" in refused(folder, "sqnr", "net.onnx", "--quantized", "net.onnx")
     told = refused(folder, "diagnose", "net.onnx", "--repaired", "fixed.onnx")
     assert "no quantized file" in told and not (folder / "fixed.onnx").exists()
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_diagnosis(folder: Path) -> None:
+    arguments = ("net.onnx", "--quantized", "int8.onnx", "--repaired", "none/fixed.onnx")
+    error = invoked(folder, "diagnose", arguments).exception
+    assert isinstance(error, WriteError)
+    assert "the folder does not exist" in str(error)
+
+
+def test_a_diagnosis_is_told_where_no_repair_helps(folder: Path) -> None:
+    arguments = ("net.onnx", "--quantized", "int8.onnx", "--repaired", "fixed.onnx", "--no-sensitivity", "--no-bits")
+    shown = run(folder, "diagnose", *arguments)
+    assert "No repaired file is written: no repair that a file can hold recovered anything." in shown
+    assert "Nothing to repair" in shown or "Nothing found" in shown
+    assert not (folder / "fixed.onnx").exists()

@@ -21,8 +21,9 @@ from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import announce
 from qdiag.cli.waiting.watched_run import tell_times
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, RepairRefused
 from qdiag.files.atomic import write_file
+from qdiag.files.target import check_writable
 from qdiag.reading.words.commands.shell import as_argument, command_line
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def diagnose(
         )
         if repaired is not None and experiment.deployed is None:
             raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
+        if repaired is not None:
+            check_writable(repaired)
         result, file = run_diagnosis(session, experiment, options, run, plots=None if out is None else plots)
         session.processes.leave_to_first()
         result = write_diagnosis(session, result, out, json, plots)
@@ -147,9 +150,13 @@ def diagnose(
         if repaired is not None and file is not None:
             from qdiag.pipeline.deployed.repaired import run_repaired
 
-            content = file.content()
-            write_file(repaired, content)
-            after, notes = run_repaired(session, experiment, file, content)
+            try:
+                content = file.content()
+            except RepairRefused as refused:  # the diagnosis is told all the same
+                repaired, notes = None, (f"No repaired file is written: {refused.message}.",)
+            else:
+                write_file(repaired, content)
+                after, notes = run_repaired(session, experiment, file, content)
     if not stdout_is_taken:
         from qdiag.cli.tables.deployment.edits import print_run
         from qdiag.cli.tables.ranking import print_ranking
