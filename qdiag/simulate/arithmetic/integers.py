@@ -19,6 +19,8 @@ EXACT32 = float(1 << 24)
 """Integers below this are exact in float32."""
 _CACHED = 1 << 18
 """Elements that are worked on at once."""
+ACCUMULATOR_BITS = 32
+"""Those of the sums in every kernel."""
 
 
 def magnitude(quantizer: Affine) -> float:
@@ -96,6 +98,18 @@ def wrapped(total: Tensor, bits: int = 32) -> Tensor:
     """What an accumulator of so many bits holds of sums in float64 that are integers."""
     half = float(1 << (bits - 1))
     return torch.remainder(total + half, 2.0 * half).sub_(half)
+
+
+def accumulated(total: Tensor, weights: IntegerWeights, largest: float, bits: int) -> Tensor:
+    """What an accumulator of so many bits leaves of the sums: one of 32 bits wraps, a narrower one saturates.
+
+    Args:
+        total: the sums as they are. largest: of the integers that the weights are multiplied with.
+    """
+    limit = float(1 << (bits - 1))
+    if largest_total(weights, largest) < limit:
+        return total
+    return total.clamp(-limit, limit - 1.0) if bits < ACCUMULATOR_BITS else wrapped(total.double(), ACCUMULATOR_BITS)
 
 
 def along_channels(numbers: Tensor, values: Tensor, op: LayerOp) -> Tensor:

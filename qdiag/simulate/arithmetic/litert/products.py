@@ -12,14 +12,14 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import (
+    ACCUMULATOR_BITS,
+    accumulated,
     along_channels,
     exact_product,
     exact_sums,
     integers,
     is_byte,
-    largest_total,
     magnitude,
-    wrapped,
 )
 from qdiag.simulate.arithmetic.litert.fixed_point import (
     Multiplier,
@@ -41,7 +41,6 @@ from qdiag.simulate.arithmetic.litert.rule import (
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.saturating import Sums
 
-_INT32 = 32
 _LANES = 8
 """Channels that the runtime's own kernels for depthwise and transposed convolutions work on at once."""
 
@@ -65,7 +64,7 @@ class WeightedSums(Rule):
     source: Affine = field(kw_only=True)
     weight: Affine = field(kw_only=True)
     kind: Literal["conv", "depthwise", "transposed", "linear"] = "conv"
-    accumulator_bits: int = _INT32
+    accumulator_bits: int = ACCUMULATOR_BITS
 
     @cached_property
     def key(self) -> Hashable:
@@ -105,12 +104,7 @@ class WeightedSums(Rule):
 
     def _limited(self, op: LayerOp, total: Tensor) -> Tensor:
         assert op.weights is not None and op.weights.integers is not None
-        limit = float(1 << (self.accumulator_bits - 1))
-        if largest_total(op.weights.integers, magnitude(self.source)) < limit:
-            return total
-        if self.accumulator_bits < _INT32:
-            return total.clamp(-limit, limit - 1.0)
-        return wrapped(total.double(), _INT32)
+        return accumulated(total, op.weights.integers, magnitude(self.source), self.accumulator_bits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +146,7 @@ def weighted_sums(
         weight=found[1],
         lowest=lowest_of(plan),
         kind=_kind(layer),
-        accumulator_bits=min(plan.scheme.accumulator_bits, _INT32),
+        accumulator_bits=min(plan.scheme.accumulator_bits, ACCUMULATOR_BITS),
     )
 
 

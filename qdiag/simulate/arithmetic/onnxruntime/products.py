@@ -13,6 +13,8 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import (
+    ACCUMULATOR_BITS,
+    accumulated,
     along_channels,
     exact_product,
     exact_sums,
@@ -20,15 +22,12 @@ from qdiag.simulate.arithmetic.integers import (
     is_byte,
     largest_total,
     magnitude,
-    wrapped,
 )
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule, number, requantized
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.pair_sums import adds_pairs, without_lost_pairs
 from qdiag.simulate.arithmetic.saturating import Sums
 from qdiag.simulate.passes.weights import SimulatedWeights
-
-ACCUMULATOR_BITS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +85,7 @@ class WeightedSums(Rule):
         if self.adds_pairs:
             plain = LayerOp(op.node, op.layer, SimulatedWeights(weights.weight, None))
             total = without_lost_pairs(plain, x, total, _unit(self.source), _unit(self.weight))
-        limit = float(1 << (self.accumulator_bits - 1))
-        if largest_total(weights, magnitude(self.source)) < limit:
-            return total
-        if self.accumulator_bits < ACCUMULATOR_BITS:
-            return total.clamp(-limit, limit - 1.0)
-        return wrapped(total.double(), ACCUMULATOR_BITS)
+        return accumulated(total, weights, magnitude(self.source), self.accumulator_bits)
 
 
 @dataclass(frozen=True, eq=False)

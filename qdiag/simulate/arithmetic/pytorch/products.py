@@ -12,20 +12,18 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import (
+    ACCUMULATOR_BITS,
+    accumulated,
     along_channels,
     exact_sums,
     integers,
     is_byte,
-    largest_total,
     magnitude,
     pieces,
-    wrapped,
 )
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.pytorch.rule import Rule, number
 from qdiag.simulate.arithmetic.saturating import Sums
-
-_INT32 = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class WeightedSums(Rule):
     source: Affine = field(kw_only=True)
     weight: Affine = field(kw_only=True)
     is_depthwise: bool = False
-    accumulator_bits: int = _INT32
+    accumulator_bits: int = ACCUMULATOR_BITS
 
     @cached_property
     def key(self) -> Hashable:
@@ -79,12 +77,7 @@ class WeightedSums(Rule):
     def limited(self, op: LayerOp, total: Tensor) -> Tensor:
         """What the accumulator leaves of the sums."""
         assert op.weights is not None and op.weights.integers is not None
-        limit = float(1 << (self.accumulator_bits - 1))
-        if largest_total(op.weights.integers, magnitude(self.source)) < limit:
-            return total
-        if self.accumulator_bits < _INT32:
-            return total.clamp(-limit, limit - 1.0)
-        return wrapped(total.double(), _INT32)
+        return accumulated(total, op.weights.integers, magnitude(self.source), self.accumulator_bits)
 
     def multiplier(self, layer: Layer) -> Tensor:
         """What the sums of each output channel are multiplied with, float32."""
@@ -120,5 +113,5 @@ def weighted_sums(
         source=found[0],
         weight=found[1],
         is_depthwise=layer.is_depthwise,
-        accumulator_bits=min(plan.scheme.accumulator_bits, _INT32),
+        accumulator_bits=min(plan.scheme.accumulator_bits, ACCUMULATOR_BITS),
     )
