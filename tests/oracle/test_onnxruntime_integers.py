@@ -22,6 +22,7 @@ from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.subject import Subject
+from tests.processor import as_here
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -120,6 +121,7 @@ def test_every_tensor_equals_the_integer_kernels(name: str, arithmetic: RuntimeN
     net = Net().eval()
     images = torch.randn(16, 3, 32, 32) * 0.7
     scheme = QuantScheme(weights=WEIGHTS[name], arithmetic=arithmetic)
+    scheme = as_here(scheme) if scheme.weights.signed else scheme
     subject = Subject(net, "module", "net", "Net")
     _, network, _ = prepare(subject, (batches_from(images[:2]),), fold=True, device=torch.device("cpu"))
     observations = observe_network(network, batches_from(images), scheme, NoProgress())

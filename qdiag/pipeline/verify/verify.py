@@ -20,6 +20,7 @@ from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.verify.deployed_run import DeployedRun
 from qdiag.pipeline.verify.integers import IntegerComparison
 from qdiag.runtimes.base import DeployedNetwork
+from qdiag.runtimes.processor import saturates_pairs
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner
@@ -33,8 +34,10 @@ _SIMULATED = 1
 
 
 def with_arithmetic(session: Session, experiment: Experiment, arithmetic: RuntimeName) -> Experiment:
-    """The experiment with the rules of a runtime in its simulation."""
-    return under_scheme(session, experiment, replace(experiment.case.scheme, arithmetic=arithmetic))
+    """The experiment with the rules of a runtime in its simulation, on this processor."""
+    scheme = experiment.case.scheme
+    pairs = scheme.pair_saturation or (arithmetic == "ort" and saturates_pairs())
+    return under_scheme(session, experiment, replace(scheme, arithmetic=arithmetic, pair_saturation=pairs))
 
 
 def integer_names(experiment: Experiment, deployed: DeployedNetwork) -> dict[str, str]:

@@ -53,7 +53,7 @@ def lost_in_pairs(activations: Tensor, integers: Tensor) -> Tensor:
 
     Only pairs of weights that the largest activations could drive beyond int16 are looked at: few, in most networks.
     """
-    a, w = _paired(activations).permute(1, 2, 0).contiguous(), _paired(integers)  # (K/2, 2, positions), (C, K/2, 2)
+    a, w = paired(activations).permute(1, 2, 0).contiguous(), paired(integers)  # (K/2, 2, positions), (C, K/2, 2)
     lost = torch.zeros(w.shape[0], a.shape[2], device=a.device)
     if not a.numel():
         return lost.T
@@ -75,7 +75,7 @@ def risky_pairs(pairs: Tensor, largest: Tensor | float) -> Tensor:
     return ((pairs.clamp(min=0) * largest).sum(2) > INT16_MAX) | ((pairs.clamp(max=0) * largest).sum(2) < INT16_MIN)
 
 
-def _paired(rows: Tensor) -> Tensor:
+def paired(rows: Tensor) -> Tensor:
     """(N, K) as (N, K/2, 2); a last one without a neighbour gets a zero."""
     return F.pad(rows, (0, rows.shape[1] % 2)).view(rows.shape[0], -1, 2)
 
@@ -88,7 +88,7 @@ def without_lost_pairs(op: LayerOp, x: Tensor, output: Tensor, source: Affine, w
     """
     layer, simulated = _parts_of(op)
     integers = integer_weight(simulated, weight)
-    if not bool(risky_pairs(_paired(integers), source.quant_max).any()):
+    if not bool(risky_pairs(paired(integers), source.quant_max).any()):
         return output
     scale = source.scale.to(x.device) * weight.scale.to(x.device)
     lost = []

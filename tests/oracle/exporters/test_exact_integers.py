@@ -8,6 +8,7 @@ from qdiag.config import load_preset
 from qdiag.core.scheme import QuantScheme
 from tests.deployed import export
 from tests.models import KINDS
+from tests.processor import as_here
 
 pytest.importorskip("onnxruntime")
 
@@ -28,5 +29,5 @@ CASES = (
 @pytest.mark.parametrize(("name", "scheme"), [case[::2] for case in CASES], ids=[" ".join(case[:2]) for case in CASES])
 def test_no_integer_of_a_network_differs(name: str, scheme: QuantScheme) -> None:
     kind = KINDS[name]
-    exported = export(kind.build(), kind.inputs(4, 0), scheme)
+    exported = export(kind.build(), kind.inputs(4, 0), as_here(scheme))
     assert exported.differing() == (0.0, 0)

@@ -13,11 +13,12 @@ from qdiag.loaders.data.sources import DataRequest, open_datasets
 from qdiag.loaders.images.preprocessing import preset
 from qdiag.loaders.models.formats import load_subject
 from tests.deployed import Exported, export
+from tests.processor import as_here
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 pytest.importorskip("onnxruntime")
 
-INT8 = load_preset("int8")
+INT8 = as_here(load_preset("int8"))
 EXACT = replace(INT8, arithmetic="ort")
 
 

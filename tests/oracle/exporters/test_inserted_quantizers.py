@@ -27,6 +27,7 @@ from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from tests.networks.onnx_files import node, onnx_bytes, small_cnn
+from tests.processor import as_here
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -114,7 +115,7 @@ def test_the_file_computes_what_the_captured_graph_does(scheme: str, tmp_path: P
 def test_the_simulation_has_every_integer_of_the_file(is_read: bool, signed: bool, tmp_path: Path) -> None:
     """A constant for each channel, of shape (1, C, 1, 1), among them, under the plan and as the file is read."""
     int8 = load_preset("int8")
-    scheme = replace(int8, arithmetic="ort", activations=replace(int8.activations, signed=signed))
+    scheme = as_here(replace(int8, arithmetic="ort", activations=replace(int8.activations, signed=signed)))
     case = opened(network(), tmp_path, scheme).case
     file = insert_qdq(network(), case.network, case.plan)
     if is_read:
@@ -122,7 +123,8 @@ def test_the_simulation_has_every_integer_of_the_file(is_read: bool, signed: boo
         deployed = load_subject(tmp_path / "int8.onnx")
         subject = load_subject(tmp_path / "net.onnx", kept=frozenset(quantized_tensors(deployed)))
         data = Datasets(case.measured, case.measured, "the same")
-        case = begin(Session(), subject, data, scheme, quantized=deployed, changes=["arithmetic=ort"]).case
+        changes = ["arithmetic=ort", f"pair_saturation={str(scheme.pair_saturation).lower()}"]
+        case = begin(Session(), subject, data, scheme, quantized=deployed, changes=changes).case
     simulated: dict[str, Any] = {}
 
     class Integers(LayerObserver):

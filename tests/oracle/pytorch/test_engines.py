@@ -23,6 +23,7 @@ from qdiag.simulate.passes.runner import LaneRunner
 from tests.cases import open_test_case
 from tests.models import KINDS
 from tests.oracle.pytorch.engines import engine_of, integers_of_torch, unsigned
+from tests.processor import as_here
 
 ENGINES: tuple[RuntimeName, ...] = ("fbgemm", "qnnpack")
 INT8 = load_preset("int8")
@@ -139,7 +140,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Batch, QuantScheme]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_no_integer_of_a_network_differs(name: str, engine: RuntimeName) -> None:
     build, batch, scheme = CASES[name]
-    case = opened(build(), batch, scheme, engine)
+    case = opened(build(), batch, as_here(scheme), engine)
     assert compare(case, batch, engine) > 1000
 
 

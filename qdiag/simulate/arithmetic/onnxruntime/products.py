@@ -1,11 +1,10 @@
 """Sums of products: QLinearConv, QGemm and QLinearMatMul."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from qdiag.core.graph import Layer
@@ -23,11 +22,10 @@ from qdiag.simulate.arithmetic.integers import (
     largest_total,
     magnitude,
 )
+from qdiag.simulate.arithmetic.kernel_pairs import lost_sums
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule, number, requantized
 from qdiag.simulate.arithmetic.operands import Operands
-from qdiag.simulate.arithmetic.pair_sums import adds_pairs, without_lost_pairs
 from qdiag.simulate.arithmetic.saturating import Sums
-from qdiag.simulate.passes.weights import SimulatedWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,8 @@ class WeightedSums(Rule):
 
     Attributes:
         source, weight: quantizers of input and weight.
-        accumulator_bits: of a narrower accumulator, which saturates. adds_pairs: see `pair_sums`.
+        accumulator_bits: of a narrower accumulator, which saturates. adds_pairs: unsigned
+            integers times signed ones saturate in pairs, see `kernel_pairs`.
     """
 
     name: ClassVar[str] = "weighted_sums"
@@ -57,7 +56,7 @@ class WeightedSums(Rule):
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         if op.weights is None or op.weights.integers is None:
             return None
-        total = self._limited(op, *self._total(op, args, kwargs))
+        total = self._limited(op, args, *self._total(op, args, kwargs))
         multiplier = number(self.source.scale) * self.weight.scale.cpu() / number(self.output.scale)
         return requantized(total, along_channels(multiplier, total, op), self.output)
 
@@ -65,7 +64,7 @@ class WeightedSums(Rule):
         """The sums as they are and as the accumulator leaves them, real units, float64."""
         x, total = self._total(op, args, kwargs)
         scale = along_channels(self.source.scale.double().cpu() * self.weight.scale.double().cpu(), total, op)
-        return Sums(total.double() * scale, self._limited(op, x, total).double() * scale)
+        return Sums(total.double() * scale, self._limited(op, args, x, total).double() * scale)
 
     def can_wrap(self, op: LayerOp) -> bool:
         """Some input may drive a sum out of the accumulator, and to its other end."""
@@ -78,13 +77,14 @@ class WeightedSums(Rule):
         x = integers(args[0], self.source)
         return x, exact_sums(op, x, args, kwargs, magnitude(self.source))
 
-    def _limited(self, op: LayerOp, x: Tensor, total: Tensor) -> Tensor:
+    def _limited(self, op: LayerOp, args: tuple[Any, ...], x: Tensor, total: Tensor) -> Tensor:
         """What pairs in int16 and the accumulator leave of the sums."""
         assert op.weights is not None and op.weights.integers is not None
         weights = op.weights.integers
-        if self.adds_pairs:
-            plain = LayerOp(op.node, op.layer, SimulatedWeights(weights.weight, None))
-            total = without_lost_pairs(plain, x, total, _unit(self.source), _unit(self.weight))
+        if self.adds_pairs and not _has_own_kernel(op, weights.weight):
+            zero_point = float(self.source.zero_point)
+            lost = lost_sums(op, args, x + zero_point, zero_point, weights.weight)
+            total = total if lost is None else total - lost
         return accumulated(total, weights, magnitude(self.source), self.accumulator_bits)
 
 
@@ -117,10 +117,11 @@ def weighted_sums(plan: QuantPlan, layer: Layer, operands: Operands, output: Aff
         source=found[0],
         weight=found[1],
         accumulator_bits=min(scheme.accumulator_bits, ACCUMULATOR_BITS),
-        adds_pairs=scheme.pair_saturation and adds_pairs(layer, found[0]),
+        adds_pairs=scheme.pair_saturation and found[0].quant_min >= 0 > found[1].quant_min,
     )
 
 
-def _unit(quantizer: Affine) -> Affine:
-    """The same integers, one unit apart."""
-    return replace(quantizer, scale=torch.ones_like(quantizer.scale))
+def _has_own_kernel(op: LayerOp, weight: Tensor) -> bool:
+    """A depthwise convolution with one filter for each channel, whose sums are exact."""
+    assert op.layer is not None
+    return op.layer.is_depthwise and weight.shape[0] == op.layer.groups

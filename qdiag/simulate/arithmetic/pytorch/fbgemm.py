@@ -10,6 +10,7 @@ from torch.nn import functional
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import along_channels, pieces
+from qdiag.simulate.arithmetic.kernel_pairs import lost_sums
 from qdiag.simulate.arithmetic.pytorch.products import WeightedSums
 from qdiag.simulate.arithmetic.pytorch.rule import zero_point
 
@@ -47,6 +48,13 @@ class FbgemmSums(WeightedSums):
         if self.is_depthwise and _has_own_kernel(op, args):
             lost = self._lost_in_pairs(op, x, args)
             return found if lost is None else found + lost
+        if self.adds_pairs:
+            assert op.weights is not None and op.weights.integers is not None
+            own, border = op.weights.integers.weight, zero_point(self.source)
+            offset = self.weight.zero_point.to(own.device).float()
+            shape = [-1 if axis == op.weights.integers.axis and offset.ndim else 1 for axis in range(own.ndim)]
+            lost = lost_sums(op, args, x + border, border, own + offset.view(shape))
+            return found if lost is None else found - lost
         return found
 
     def with_bias(self, op: LayerOp, total: Tensor) -> Tensor:

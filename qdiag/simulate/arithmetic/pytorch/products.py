@@ -33,7 +33,8 @@ class WeightedSums(Rule):
     Attributes:
         source, weight: quantizers of input and weight.
         is_depthwise: every channel has a filter of its own.
-        accumulator_bits: of a narrower accumulator, which saturates.
+        accumulator_bits: of a narrower accumulator, which saturates. adds_pairs: the processor adds pairs of products
+            in int16, see `kernel_pairs`.
     """
 
     name: ClassVar[str] = "weighted_sums"
@@ -42,11 +43,12 @@ class WeightedSums(Rule):
     weight: Affine = field(kw_only=True)
     is_depthwise: bool = False
     accumulator_bits: int = ACCUMULATOR_BITS
+    adds_pairs: bool = False
 
     @cached_property
     def key(self) -> Hashable:
         numbers = (self.source.key, self.weight.key, self.output.key)
-        return ("torch", self.name, *numbers, self.is_depthwise, self.accumulator_bits)
+        return ("torch", self.name, *numbers, self.is_depthwise, self.accumulator_bits, self.adds_pairs)
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         if op.weights is None or op.weights.integers is None:
@@ -114,4 +116,5 @@ def weighted_sums(
         weight=found[1],
         is_depthwise=layer.is_depthwise,
         accumulator_bits=min(plan.scheme.accumulator_bits, ACCUMULATOR_BITS),
+        adds_pairs=plan.scheme.pair_saturation,
     )
