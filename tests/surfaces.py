@@ -2,12 +2,18 @@
 
 import html
 import io
+import itertools
 import re
+from collections.abc import Sequence
 
 from qdiag.cli.console import PrintableConsole
 from qdiag.cli.tables.ranking import print_ranking
+from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.records import LOSSES
 from qdiag.reading.diagnosis import read
+from qdiag.reading.layers.columns import LAYER, LayerColumn, column_title, layer_columns
+from qdiag.reading.layers.entry import diagnosed_entries, measured_entries, worst_layers
 from qdiag.results.page import page_of
 from qdiag.results.summary import diagnosis_summary
 from qdiag.writers.html.report import html_report
@@ -60,6 +66,77 @@ def assert_surfaces_agree(found: Diagnosis) -> None:
         _assert_in(reading.sequence.remainder.words, in_tables)
     for sentence in (*reading.sequence.parts, *reading.notes, reading.effort, *reading.training):
         _assert_in(sentence, in_tables)
+
+
+def assert_layer_tables_agree(found: Diagnosis) -> None:
+    """All tables of layers have the same columns, in the same order and unit, and the same figures in each row."""
+    entries = diagnosed_entries(found)
+    columns = layer_columns(entries)
+    titles = [LAYER, *(column_title(column) for column in columns)]
+    surfaces = {
+        "markdown": _markdown_table(markdown_report(found)),
+        "notebook": _html_table(page_of(found)),
+        "html": _html_table(html_report(found)),
+    }
+    shown = [entry for entry in entries if entry.record in worst_layers(found)]
+    for name, (header, rows) in surfaces.items():
+        own = entries if name == "html" else shown
+        # a page that shows fewer layers leaves out the columns that say nothing of these
+        known = layer_columns(own)
+        labels = [LAYER, *(column_title(column) for column in known)]
+        assert [one for one in titles if one in labels] == labels
+        assert header == ["#", *labels], name
+        assert [row[0] for row in rows] == [str(entry.record.index) for entry in own], name
+        for entry, row in zip(own, rows, strict=True):
+            assert row[2:] == [" ".join(column.words(entry).split()) for column in known], (name, entry.record.name)
+    _assert_terminal_has(found, columns)
+
+
+def _assert_terminal_has(found: Diagnosis, columns: Sequence[LayerColumn]) -> None:
+    """The terminal shows what was measured, and so has no findings, no sensitivity and no channel shifts."""
+    file = io.StringIO()
+    console = PrintableConsole(file=file, width=2000, highlight=False, color_system=None)
+    print_measurement(console, found.measurement, "graph", "local", 0)
+    lines = file.getvalue().splitlines()
+    measured = measured_entries(found.measurement.records)
+    known = layer_columns(measured, with_losses=True)
+    at = next(i for i, line in enumerate(lines) if line.startswith("layer "))
+    for column in known:
+        for word in (*column.label.split(), column.unit):
+            assert word in f"{lines[at - 1]} {lines[at]}", word
+    labels = [column.label for column in known if column.label not in LOSSES]
+    assert labels == [column.label for column in columns if column.label in labels]
+    rows = lines[at + 2 : at + 2 + len(measured)]
+    for entry, line in zip(measured, rows, strict=True):
+        cells = [column.words(entry) for column in known]
+        assert line.split()[-len(" ".join(cells).split()) :] == " ".join(cells).split(), entry.record.name
+
+
+def _markdown_table(report: str) -> tuple[list[str], list[list[str]]]:
+    lines = report.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("| # | layer |"))
+    rows = list(itertools.takewhile(lambda line: line.startswith("|"), lines[at:]))
+    cells = [[html.unescape(cell.strip()) for cell in row.strip("|").split("|")] for row in rows]
+    plain = [[re.sub(r"\\([^\w\s])", r"\1", cell) for cell in row] for row in cells]
+    return plain[0], plain[2:]
+
+
+def _html_table(page: str) -> tuple[list[str], list[list[str]]]:
+    """The one whose first column is `#`; units stand in small letters or in brackets."""
+    tables = re.findall(r"<table.*?</table>", page, flags=re.DOTALL)
+    (own,) = [one for one in tables if re.match(r"#\b|#$", _cells(one)[0][0])]
+    header, *rows = _cells(own)
+    return [header[0], *(word[:1].lower() + word[1:] if word != "NaN, Inf" else word for word in header[1:])], rows
+
+
+def _cells(table: str) -> list[list[str]]:
+    rows = re.findall(r"<tr.*?</tr>", table, flags=re.DOTALL)
+    return [[_plain(cell) for cell in re.findall(r"<t[hd]\b.*?</t[hd]>", row, flags=re.DOTALL)] for row in rows]
+
+
+def _plain(cell: str) -> str:
+    words = re.sub(r"<small>(.*?)</small>", r"[\1]", cell)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", words)).translate(_TYPESET).split())
 
 
 def _assert_in(words: str, surfaces: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ FLOAT, QUANTIZED, REPAIRED = "float", "quantized", "repaired"
 CAUSES_TITLE = "Causes, ranked by what repairing them recovers"
 SEQUENCE_TITLE = "Repair sequence"
 CHANGES_TITLE = "Scheme changes"
+PARTS_TITLE = "Weights and activations, each quantized alone"
 UNTRIED_TITLE = "Findings that no repair tested"
 
 AS_IT_IS = "quantized, as it is"

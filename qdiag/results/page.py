@@ -1,7 +1,7 @@
 """The first page of a report as a fragment of HTML, for notebooks: no script, and no style for other elements."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from qdiag.core.diagnosis import Diagnosis
@@ -9,10 +9,25 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.printable import printable
-from qdiag.reading.diagnosis import read
-from qdiag.reading.labels import BEST_REPAIR, LAYERS, PLACEBO, RECOVERS, SUSPECT, VERDICT
+from qdiag.reading.diagnosis import Reading, read
+from qdiag.reading.figures import FigureRow
+from qdiag.reading.labels import (
+    BEST_REPAIR,
+    CAUSES_TITLE,
+    FLOAT,
+    LAYERS,
+    PLACEBO,
+    QUANTIZED,
+    RECOVERS,
+    REPAIRED,
+    SUSPECT,
+    VERDICT,
+)
+from qdiag.reading.layers.columns import LAYER, TABLE_WORDS, column_title, layer_columns
+from qdiag.reading.layers.entry import LayerEntry, shown_entries, shown_title
 from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.causes import headline
+from qdiag.reading.words.task.choice import judged_words
 from qdiag.reading.words.task.harm import measured_harm_words
 from qdiag.results.pictures import pictures_of
 from qdiag.writers.plots.drawing.figure import figure_bytes
@@ -21,17 +36,46 @@ _HEADER = (SUSPECT, LAYERS, BEST_REPAIR, RECOVERS, PLACEBO, VERDICT)
 
 
 def page_of(result: Diagnosis | Measurement | RangeReport) -> str:
-    """What was found in a sentence, suspects, the picture of the layers, and the commands that repair."""
-    parts = [f"<p><strong>{_text(_first_words(result))}</strong></p>"]
+    """What the report begins with: the verdict, figures, commands that repair, the picture of the layers, suspects, and
+    the layers that matter."""
     reading = read(result) if isinstance(result, Diagnosis) else None
-    if reading is not None and reading.suspects:
-        parts.append(_table(_HEADER, map(_row, reading.suspects)))
+    parts = [f"<p><strong>{_text(_first_words(result))}</strong></p>"]
+    if reading is not None:
+        parts += _verdict(reading)
     parts.append(_picture(result))
-    for proposal in reading.proposals if reading is not None else ():
+    if reading is not None and reading.suspects:
+        parts += [_heading(CAUSES_TITLE), _table(_HEADER, map(_row, reading.suspects))]
+    if reading is not None:
+        parts += [_heading(shown_title(reading.diagnosis)), _layers(shown_entries(reading.diagnosis))]
+    return f'<div class="qdiag" style="max-width:70em">{"".join(parts)}</div>'
+
+
+def _verdict(reading: Reading) -> Iterator[str]:
+    """By what the network is judged, its figures, and the commands that are proposed, as the report begins."""
+    judged = judged_words(reading.diagnosis.ranking.before.task)
+    yield f"<p>{_text(reading.state_words[:1].upper() + reading.state_words[1:])}; {_text(judged)}.</p>"
+    if reading.figures:
+        header = ("", FLOAT, QUANTIZED, "change", REPAIRED)
+        yield _table(header, ((r.name, r.reference, r.quantized, _change(r), r.repaired) for r in reading.figures))
+    for proposal in reading.proposals:
         shell = "\n".join(map(_text, proposal.commands))
-        parts.append(f'<p>{_text(proposal.heading)}</p><pre style="white-space:pre-wrap">{shell}</pre>')
-        parts += [f"<p>{_text(sentence)}</p>" for sentence in proposal.remarks]
-    return f'<div class="qdiag" style="max-width:60em">{"".join(parts)}</div>'
+        yield f'<p>{_text(proposal.heading)}</p><pre style="white-space:pre-wrap">{shell}</pre>'
+        yield from (f"<p>{_text(sentence)}</p>" for sentence in proposal.remarks)
+
+
+def _change(row: FigureRow) -> str:
+    return f"{row.change_label} {row.change.full}" if row.change is not None else ""
+
+
+def _heading(words: str) -> str:
+    return f'<p style="margin-top:1em"><strong>{_text(words)}</strong></p>'
+
+
+def _layers(entries: Sequence[LayerEntry]) -> str:
+    columns = layer_columns(entries)
+    header = ("#", LAYER, *map(column_title, columns))
+    rows = ((str(e.record.index), e.record.name, *(column.words(e) for column in columns)) for e in entries)
+    return _table(header, rows) + f"<p>{_text(TABLE_WORDS)}</p>"
 
 
 def _first_words(result: Diagnosis | Measurement | RangeReport) -> str:

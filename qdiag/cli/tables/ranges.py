@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
-from qdiag.cli.tables.sqnr import percent
 from qdiag.cli.tables.sqnr_header import (
     capture_lines,
     data_lines,
@@ -19,7 +18,7 @@ from qdiag.cli.tables.sqnr_header import (
 from qdiag.core.measures.ranges import PERCENTILES, TensorRange
 from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
-from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.numbers import percent, significant
 
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 

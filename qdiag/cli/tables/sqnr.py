@@ -10,20 +10,22 @@ from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import sqnr_header
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest_output
-from qdiag.core.measures.records import LOSSES
-from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, layer_rows, weakest, worst_first
-from qdiag.reading.words.layers import op_words
+from qdiag.reading.layers.columns import LAYER, LayerColumn, layer_columns
+from qdiag.reading.layers.entry import LayerEntry, measured_entries
+from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, weakest, worst_first
 from qdiag.reading.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
 
 TOP_WHEN_WORST_FIRST = 25
+_LABEL_AT_MOST = 10
 LOW_SQNR_DB = 20.0
 """Noise of a tenth of the signal's amplitude: named in the sentence below the table, not a verdict."""
 
 
 def print_measurement(console: Console, measurement: Measurement, order: Order, sort: SortKey, top: int | None) -> None:
     """Header, table and footer on `console`."""
-    rows = layer_rows(measurement.records)
-    worst = weakest(rows, sort)
+    entries = measured_entries(measurement.records)
+    rows = tuple(entry.row for entry in entries)
+    worst, by_name = weakest(rows, sort), {entry.record.name: entry for entry in entries}
     ordered = list(rows) if order == "graph" else worst_first(rows, sort)
     limit = top if top is not None else (TOP_WHEN_WORST_FIRST if order == "worst" else 0)
     shown = ordered[:limit] if limit else ordered
@@ -31,8 +33,8 @@ def print_measurement(console: Console, measurement: Measurement, order: Order, 
     console.print()
     console.print(Text(legend(sort), style="dim"))
     console.print()
-    name, columns = _columns(measurement, worst)
-    console.print(fit_table(console, name, columns, shown))
+    name, columns = _columns(entries, worst)
+    console.print(fit_table(console, name, columns, [by_name[row.record.name] for row in shown]))
     console.print()
     if len(shown) < len(ordered):
         console.print(f"{len(ordered) - len(shown)} more layers: --top 0 shows all {len(ordered)}")
@@ -103,70 +105,36 @@ def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> 
     )
 
 
-def _columns(measurement: Measurement, worst: LayerRow | None) -> tuple[Column[LayerRow], list[Column[LayerRow]]]:
+def _columns(
+    entries: Sequence[LayerEntry], worst: LayerRow | None
+) -> tuple[Column[LayerEntry], list[Column[LayerEntry]]]:
+    def name(entry: LayerEntry) -> Text:
+        is_worst = entry.row is worst
+        sign = ">>" if is_worst else " !" if entry.row.is_below_expected else "  "
+        return Text(f"{sign} {entry.record.name}", style="bold red" if is_worst else "")
 
-    def name(row: LayerRow) -> Text:
-        sign = ">>" if row is worst else " !" if row.is_below_expected else "  "
-        return Text(f"{sign} {row.record.name}", style="bold red" if row is worst else "")
+    def cell(column: LayerColumn) -> Callable[[LayerEntry], Text]:
+        def text(entry: LayerEntry) -> Text:
+            return Text(column.words(entry), style=_style(column.label, entry, is_worst=entry.row is worst))
 
-    def local(row: LayerRow) -> Text:
-        return Text(db(row.local_db), style="bold red" if row is worst else "yellow" if row.is_below_expected else "")
+        return text
 
-    def weight(row: LayerRow) -> Text:
-        own = row.record.weight
-        if own is not None and own.own_format is not None and own.error.sqnr_db == math.inf:
-            return Text("exact")
-        return Text(db(own.channel_sqnr_db_median) if own is not None else "")
-
-    columns: list[Column[LayerRow]] = [
-        Column("operation", lambda row: Text(op_words(row.record), style="dim"), 50, is_left=True),
-        Column("weight\ndB", weight, 60),
-        Column("local\ndB", local, 100),
-        Column("propagated\ndB", lambda row: Text(db(row.propagated_db)), 99),
-        Column("drop\ndB", lambda row: Text(db(row.drop_db)), 80),
-        Column("expected\ndB", expected, 90),
-        Column("bias\nfraction %", lambda row: Text(percent(row.record.local.bias_fraction)), 30),
-        Column("clipped\n%", lambda row: Text(percent(row.record.clipped_fraction)), 40),
+    columns = [
+        Column(_header(column), cell(column), column.importance, is_left=column.is_words)
+        for column in layer_columns(entries, with_losses=True)
     ]
-    if any(record.arithmetic is not None for record in measurement.records):
-        columns.append(Column("arithmetic\ndB", _arithmetic, 97))
-    if any(row.losses is not None for row in measurement.records):
-        columns += [Column(f"{name}\ndB", _loss(name), 70) for name in LOSSES]
-    if any(row.nonfinite_count for row in layer_rows(measurement.records)):
-        columns.append(Column("NaN, Inf\ncount", nonfinite, 95))
-    return Column("layer", name), columns
+    return Column(LAYER, name), columns
 
 
-def _arithmetic(row: LayerRow) -> Text:
-    return Text(db(row.record.arithmetic.sqnr_db) if row.record.arithmetic is not None else "")
+def _header(column: LayerColumn) -> str:
+    """Two lines at most: of a long label of two words the second stands beside the unit."""
+    first, _, second = column.label.partition(" ") if len(column.label) > _LABEL_AT_MOST else (column.label, "", "")
+    return "\n".join(filter(None, (first, f"{second} {column.unit}".strip())))
 
 
-def _loss(name: str) -> Callable[[LayerRow], Text]:
-    def cell(row: LayerRow) -> Text:
-        return Text(db(row.record.losses.by_name[name].sqnr_db) if row.record.losses is not None else "")
-
-    return cell
-
-
-def expected(row: LayerRow) -> Text:
-    """The figure from the range, or the word `float` where no quantizer is."""
-    return Text("float", style="dim") if row.is_float else Text(db(row.record.expected_sqnr_db))
-
-
-def nonfinite(row: LayerRow) -> Text:
-    """Counts that are not zero stand out."""
-    return Text(str(row.nonfinite_count), style="bold red") if row.nonfinite_count else Text("0", style="dim")
-
-
-def db(value: float) -> str:
-    """One decimal; `inf` and `-inf` as words, `-` for what is not defined."""
-    return "-" if math.isnan(value) else f"{value:.1f}"
-
-
-def percent(fraction: float) -> str:
-    """One decimal; small shares are told apart from none."""
-    if math.isnan(fraction):
-        return "-"
-    if 0.0 < fraction < 0.0005:
-        return "<0.1"
-    return f"{100.0 * fraction:.1f}"
+def _style(label: str, entry: LayerEntry, *, is_worst: bool) -> str:
+    if label == "local" and not is_worst:
+        return "yellow" if entry.row.is_below_expected else ""
+    if label == "expected" and entry.row.is_float:
+        return "dim"
+    return {"local": "bold red", "NaN, Inf": "bold red", "operation": "dim"}.get(label, "")

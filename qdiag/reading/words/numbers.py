@@ -3,6 +3,8 @@
 import math
 
 UNKNOWN = "not known"
+NOTHING, EXACT = "-", "exact"
+"""In cells of a table: what is not defined, and an SQNR without noise."""
 SILENT = "the float output is zero everywhere"
 
 
@@ -29,3 +31,21 @@ def count_noun(count: int, noun: str) -> str:
 def significant(value: float) -> str:
     """Three significant digits, for ratios and ranges."""
     return UNKNOWN if math.isnan(value) else f"{value:.3g}"
+
+
+def decibels(value: float) -> str:
+    """One decimal; `exact` where there is no noise, `-` where nothing is defined."""
+    if math.isinf(value):
+        return EXACT if value > 0.0 else "-inf"
+    if math.isnan(value):
+        return NOTHING
+    return f"{value:.1f}".replace("-0.0", "0.0")
+
+
+def percent(fraction: float) -> str:
+    """One decimal; small shares are told apart from none."""
+    if math.isnan(fraction):
+        return NOTHING
+    if 0.0 < fraction < 0.0005:
+        return "<0.1"
+    return f"{100.0 * fraction:.1f}"

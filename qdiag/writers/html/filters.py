@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from qdiag.core.measures.task import Criterion, Interval
 from qdiag.core.printable import printable
+from qdiag.reading.layers.columns import LayerColumn
 from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.bn import dead_sentence
 from qdiag.reading.words.layers import arithmetic_words, tensor_scheme_words
@@ -19,6 +20,8 @@ from qdiag.reading.words.task.figures import change_unit, digits, figure_words, 
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+METERS = ("local", "propagated")
+"""Columns of layers with a bar behind each figure."""
 
 
 def figure(value: float) -> str:
@@ -133,6 +136,16 @@ def meter(value: float) -> str:
     return place(100.0 * min(max(value / 60.0, 0.0), 1.0)) if not math.isnan(value) else "0"
 
 
+def slug(words: str) -> str:
+    """A name as part of an anchor: `local-sqnr`."""
+    return re.sub(r"\W+", "-", words.lower()).strip("-")
+
+
+def column_class(column: LayerColumn) -> str:
+    """Of its cells: what it shows, and that figures stand to the right."""
+    return f"c-{slug(column.label)}{'' if column.is_words else ' n'}{' meter' if column.label in METERS else ''}"
+
+
 def where_and_gain(row: SuspectRow) -> str:
     """The line of a suspect without its code and title, which stand above it."""
     return row.line.removeprefix(f"{row.code} {row.title} ")
@@ -173,6 +186,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "capitalize_first": capitalize_first,
     "cell_value": cell_value,
     "change": change,
+    "column_class": column_class,
     "dead_sentence": dead_sentence,
     "figure": figure,
     "figure_words": figure_words,
@@ -188,6 +202,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "place": place,
     "scheme": tensor_scheme_words,
     "short": short,
+    "slug": slug,
     "signed_change": signed_change,
     "thousands": thousands,
     "typeset": typeset,

@@ -43,7 +43,7 @@ def graph_payload(layers: Sequence[LayerView], diagnosis: Diagnosis) -> Json:
         for name in dict.fromkeys(layer.record.inputs)
         if name in index and index[name] < i
     ]
-    labels = [shortened(layer.short) for layer in layers]
+    labels = [shortened(layer.entry.short) for layer in layers]
     widths = [max(_PADDING_PX + _CHARACTER_PX * len(label), 110.0) for label in labels]
     drawn = lay_out(widths, edges)
     return {

@@ -1,36 +1,15 @@
 """One layer as the table, the chart and the panel of the page show it."""
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.listed import listed
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import OpRecord
-from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
-from qdiag.reading.words.evidence import evidence_words
-from qdiag.reading.words.layer_row import LayerRow, layer_rows
-from qdiag.reading.words.layers import drop_common_prefix, format_words, op_words
+from qdiag.reading.layers.entry import LayerEntry, diagnosed_entries
+from qdiag.reading.words.layer_row import LayerRow
+from qdiag.reading.words.layers import format_words
 from qdiag.reading.words.numbers import count_noun, significant, with_unit
-
-
-@dataclass(frozen=True, slots=True)
-class LayerFinding:
-    """One finding at one layer.
-
-    Attributes:
-        verdict: of the suspect it belongs to; empty for findings that no repair tests.
-        details: channels and evidence, one phrase each.
-    """
-
-    code: str
-    title: str
-    verdict: str
-    verdict_words: str
-    channels: tuple[int, ...]
-    details: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,60 +17,25 @@ class LayerView:
     """A layer with all that is known about it.
 
     Attributes:
-        short: the name without the modules that all layers share.
-        alone_db: SQNR at the output with only this layer quantized; NaN when not measured.
         facts: None where the diagnosis has none for it.
     """
 
-    row: LayerRow
-    short: str
-    op: str
-    findings: tuple[LayerFinding, ...]
-    alone_db: float
+    entry: LayerEntry
     facts: LayerFacts | None
 
     @property
+    def row(self) -> LayerRow:
+        return self.entry.row
+
+    @property
     def record(self) -> OpRecord:
-        return self.row.record
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(finding.code for finding in self.findings))
-
-    @property
-    def is_at_fault(self) -> bool:
-        return any(finding.verdict == "cause" for finding in self.findings)
-
-    @property
-    def weight_db(self) -> float:
-        """Median over channels, which ranks layers rightly where one channel holds all the signal."""
-        return self.record.weight.channel_sqnr_db_median if self.record.weight else math.nan
+        return self.entry.record
 
 
 def layer_views(diagnosis: Diagnosis) -> tuple[LayerView, ...]:
     """One per record, in graph order."""
-    records = diagnosis.measurement.records
     facts = {fact.layer: fact for fact in diagnosis.facts}
-    found, alone = _findings(diagnosis), _alone(diagnosis)
-    short = drop_common_prefix([record.name for record in records]) if records else []
-    return tuple(
-        LayerView(
-            row=row,
-            short=name,
-            op=op_words(row.record),
-            findings=tuple(found.get(row.record.name, ())),
-            alone_db=alone.get(row.record.name, math.nan),
-            facts=facts.get(row.record.name),
-        )
-        for row, name in zip(layer_rows(records), short, strict=True)
-    )
-
-
-def channel_words(channels: tuple[int, ...], shown: int = 8) -> str:
-    """`channel 3`, `channels 3, 7 and 11`-like, cut after a few."""
-    if not channels:
-        return ""
-    return f"{'channel' if len(channels) == 1 else 'channels'} {listed(channels, shown)}"
+    return tuple(LayerView(entry, facts.get(entry.record.name)) for entry in diagnosed_entries(diagnosis))
 
 
 def range_words(low: float, high: float) -> str:
@@ -102,36 +46,6 @@ def range_words(low: float, high: float) -> str:
 def percent_words(fraction: float) -> str:
     """`0.31 %`, `none` for an exact zero."""
     return "none" if fraction == 0.0 else f"{significant(100.0 * fraction)} %"
-
-
-def _findings(diagnosis: Diagnosis) -> Mapping[str, list[LayerFinding]]:
-    ranking = diagnosis.ranking
-    verdicts: dict[tuple[str, str], str] = {}
-    for cause in reversed(ranking.causes):
-        for finding in cause.findings:
-            verdicts.update({(finding.code, layer): cause.verdict for layer in finding.layers})
-    found: dict[str, list[LayerFinding]] = defaultdict(list)
-    for finding in (*(f for cause in ranking.causes for f in cause.findings), *ranking.findings):
-        for site in finding.sites:
-            inputs = f"inputs {channel_words(site.inputs)}" if site.inputs else ""
-            details = (channel_words(site.channels), inputs, *map(evidence_words, site.evidence))
-            verdict = verdicts.get((finding.code, site.layer), "")
-            view = LayerFinding(
-                finding.code,
-                cause_title(finding.code),
-                verdict,
-                VERDICT_WORDS.get(verdict, "seen"),
-                site.channels,
-                tuple(filter(None, details)),
-            )
-            if view not in found[site.layer]:
-                found[site.layer].append(view)
-    return found
-
-
-def _alone(diagnosis: Diagnosis) -> dict[str, float]:
-    rows = diagnosis.sensitivity.rows if diagnosis.sensitivity else ()
-    return {row.layer: row.alone.output_sqnr_db for row in rows if row.alone is not None}
 
 
 def fact_words(view: LayerView) -> list[tuple[str, str]]:
@@ -160,6 +74,9 @@ def fact_words(view: LayerView) -> list[tuple[str, str]]:
             local, propagated = significant(record.local_rmse_scales), significant(record.propagated_rmse_scales)
             rows.append(("Noise", f"{local} steps locally (0.29 is pure rounding), {propagated} propagated"))
         rows.append(("Clipped", percent_words(record.clipped_fraction)))
+    rows.append(("Bias fraction", f"{percent_words(record.local.bias_fraction)} of the local noise power"))
+    if not math.isnan(view.entry.channel_shift):
+        rows.append(("Channel shift", f"{percent_words(view.entry.channel_shift)} of the local noise power"))
     if record.arithmetic:
         rows.append(("Arithmetic", f"{with_unit(record.arithmetic.sqnr_db, 'dB')} against the exact one"))
     if record.skip_reason:
@@ -203,8 +120,6 @@ def _more_facts(facts: LayerFacts) -> list[tuple[str, str]]:
         bias = facts.bias
         over = f", {count_noun(len(bias.overflow_channels), 'channel')} overflow" if bias.overflow_channels else ""
         rows.append(("Bias", f"int{bias.bits}, largest {significant(bias.integer_max_abs)}{over}"))
-    if not math.isnan(facts.mean_shift_fraction):
-        rows.append(("Channel shift", f"{percent_words(facts.mean_shift_fraction)} of the local noise power"))
     if facts.mac_count:
         rows.append(("Multiplications", f"{facts.mac_count:,} per sample".replace(",", "\N{NARROW NO-BREAK SPACE}")))
     return rows

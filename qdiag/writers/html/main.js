@@ -82,6 +82,8 @@ for (const part of document.querySelectorAll(".run[data-run]")) {
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-open]");
   if (link) openByName(runs.get(page.dataset.show), link.dataset.open, link);
+  const unfold = event.target.closest("[data-unfold]");
+  if (unfold) document.querySelector(unfold.hash).open = true;
   const copier = event.target.closest("[data-copy]");
   if (copier) copy(copier);
   const more = event.target.closest("[data-more]");

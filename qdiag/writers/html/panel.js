@@ -88,7 +88,7 @@ function numbers(layer) {
     tile("local", layer.local, "local SQNR"),
     tile("propagated", layer.propagated, "propagated"),
     tile("expected", layer.expected, "expected from the range"),
-    tile("drop", layer.drop, "lost against its inputs"));
+    tile("drop", layer.drop, "drop against its inputs"));
 }
 
 function findings(layer) {

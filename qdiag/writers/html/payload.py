@@ -52,8 +52,8 @@ def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, w
     channels = facts.channels if facts else None
     return {
         "name": record.name,
-        "short": layer.short,
-        "op": layer.op,
+        "short": layer.entry.short,
+        "op": layer.entry.op,
         "source": record.source,
         "is_float": layer.row.is_float,
         "local": short_number(layer.row.local_db),
@@ -71,7 +71,7 @@ def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, w
                 "channels": list(finding.channels),
                 "details": list(finding.details),
             }
-            for finding in layer.findings
+            for finding in layer.entry.findings
         ],
         "facts": fact_words(layer),
         "grid": _grid(layer),

@@ -18,11 +18,12 @@ from markupsafe import Markup
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.printable import printable
 from qdiag.reading import labels
+from qdiag.reading.layers import columns
 from qdiag.reading.meanings import meanings
-from qdiag.reading.terms import TERMS
+from qdiag.reading.terms import VERDICT_TERMS, sections, terms_by_name
 from qdiag.reading.words.causes import VERDICT_WORDS
 from qdiag.writers.html.comparison import comparison
-from qdiag.writers.html.filters import FILTERS
+from qdiag.writers.html.filters import FILTERS, METERS
 from qdiag.writers.html.payload import run_payload
 from qdiag.writers.html.view import RunView, run_view
 from qdiag.writers.plain_json import shown
@@ -60,7 +61,11 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
             script_hash=digest,
             verdict_words=VERDICT_WORDS,
             labels=labels,
-            terms=TERMS,
+            layer_table=columns,
+            meters=METERS,
+            terms=terms_by_name(),
+            glossary=sections(),
+            verdict_terms=VERDICT_TERMS,
             meanings=meanings(),
             codes=_codes(runs),
             docs_address=_docs_address(),

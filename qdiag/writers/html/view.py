@@ -11,6 +11,8 @@ from qdiag.core.measures.sensitivity import SensitivityRow
 from qdiag.core.measures.task import Criterion
 from qdiag.reading.diagnosis import Reading, read
 from qdiag.reading.labels import AS_IT_IS
+from qdiag.reading.layers.columns import LayerColumn, layer_columns
+from qdiag.reading.layers.entry import constants_words
 from qdiag.reading.sequence import SequenceRows
 from qdiag.reading.words.float_ops import float_op_words, float_share_warning
 from qdiag.reading.words.layers import other_widths_words
@@ -55,6 +57,7 @@ class RunView:
         lead, reasons: the headline, cut behind its first sentence.
         criterion: what the network is judged by; None for the SQNR of its outputs.
         deployed: the quantized file that was diagnosed.
+        columns: of the table of layers. constants: which were left out of it and of the charts, in a sentence.
     """
 
     key: str
@@ -71,6 +74,8 @@ class RunView:
     waterfall: tuple[Bar, ...]
     sensitive: tuple[SensitivityRow, ...]
     deployed: DeployedView | None = None
+    columns: tuple[LayerColumn, ...] = ()
+    constants: str = ""
 
     @property
     def ranking(self) -> Ranking:
@@ -122,13 +127,14 @@ class RunView:
 def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
     """Everything that the page says about one diagnosis."""
     ranking, reading = diagnosis.ranking, read(diagnosis)
+    layers = layer_views(diagnosis)
     lead, stop, reasons = reading.headline.partition(". ")
     return RunView(
         key=key,
         title=title,
         diagnosis=diagnosis,
         reading=reading,
-        layers=layer_views(diagnosis),
+        layers=layers,
         inputs=preprocessing_warning(diagnosis.measurement),
         left_in_float=float_op_words(diagnosis.measurement, _FLOAT_OPS_SHOWN),
         float_share=float_share_warning(diagnosis.measurement),
@@ -138,6 +144,8 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         waterfall=_waterfall(ranking, reading.sequence),
         sensitive=diagnosis.sensitivity.most_sensitive if diagnosis.sensitivity else (),
         deployed=deployed_view(diagnosis),
+        columns=layer_columns([layer.entry for layer in layers]),
+        constants=constants_words(diagnosis.measurement.records),
     )
 
 

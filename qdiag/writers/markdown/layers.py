@@ -9,12 +9,12 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import LOSSES, OpRecord
 from qdiag.core.printable import printable
+from qdiag.reading.layers.columns import LAYER, TABLE_WORDS, column_title, layer_columns
+from qdiag.reading.layers.entry import shown_entries, shown_title, worst_layers
 from qdiag.reading.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from qdiag.reading.words.layer_row import layer_rows, worst_first
-from qdiag.reading.words.layers import op_words
 from qdiag.reading.words.numbers import count_noun, number, significant
 from qdiag.reading.words.task.sample_counts import losses_on
-from qdiag.reading.words.worst_layers import worst_layers
 from qdiag.writers.markdown.text import PictureLink, code, fold, picture, pictures_of, section, table, text
 
 _ROWS = 8
@@ -22,36 +22,21 @@ _ROWS = 8
 
 def layers_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     """The layers that a report looks at closely, each with its own pictures."""
-    measurement = diagnosis.measurement
-    records = worst_layers(diagnosis, _ROWS)
-    blamed = {name: cause.code for cause in reversed(diagnosis.ranking.claimed) for name in cause.layers}
+    entries = shown_entries(diagnosis)
+    columns = layer_columns(entries)
+    header = ["# #", LAYER, *(f"{column_title(column)}{'' if column.is_words else ' #'}" for column in columns)]
     rows = [
-        (
-            str(record.index),
-            code(record.name),
-            text(op_words(record)),
-            number(record.weight.channel_sqnr_db_median) if record.weight else "",
-            number(record.local.sqnr_db),
-            number(record.propagated.sqnr_db),
-            number(record.expected_sqnr_db),
-            f"{100.0 * record.clipped_fraction:.2g} %",
-            blamed.get(record.name, ""),
-        )
-        for record in records
+        (str(entry.record.index), code(entry.record.name), *(text(column.words(entry)) for column in columns))
+        for entry in entries
     ]
-    header = ("#", "layer", "operation", "weight #", "local #", "propagated #", "expected #", "clipped #", "cause")
-    intro = (
-        "SQNR in dB, higher is better, 6 dB are one bit. *Local*: the layer alone, on float inputs quantized once; "
-        "*propagated*: inside the quantized network; *expected*: what rounding of the output alone would give. All "
-        f"{len(measurement.records)} layers are in [layers.csv](layers.csv)."
-    )
+    intro = f"{TABLE_WORDS} All {len(diagnosis.measurement.records)} layers are in [layers.csv](layers.csv)."
     own = [
-        fold(f"Channels and outputs of {_html(record)}", images)
-        for record in records
-        if (images := [picture(link) for link in links if link.layer == record.name])
+        fold(f"Channels and outputs of {_html(entry.record)}", images)
+        for entry in entries
+        if (images := [picture(link) for link in links if link.layer == entry.record.name])
     ]
     return section(
-        "Layers at fault, and the weakest ones" if blamed else "The weakest layers",
+        shown_title(diagnosis),
         *((intro, table(header, rows)) if rows else ("No layer was measured.",)),
         *pictures_of(links, "sqnr", "mse"),
         *own,

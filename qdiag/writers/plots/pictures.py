@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.files.atomic import write_file
+from qdiag.reading.layers.entry import worst_layers
 from qdiag.reading.words.diagnosis_ranges import range_report_of
-from qdiag.reading.words.worst_layers import worst_layers
 from qdiag.writers.plots.bits import bits_figure
 from qdiag.writers.plots.bn import bn_figure
 from qdiag.writers.plots.channels import channels_figure

@@ -7,13 +7,14 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.options.common import Order, SortKey
-from qdiag.cli.tables.sqnr import db, footer_lines, percent, print_measurement
+from qdiag.cli.tables.sqnr import footer_lines, print_measurement
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.float_ops import FloatShare
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts, TaskChoice
 from qdiag.reading.words.layer_row import layer_rows
+from qdiag.reading.words.numbers import decibels, percent
 from tests.figures import classified
 from tests.measurements import many_records, measurement, small_records, sums
 
@@ -151,5 +152,5 @@ def test_the_weakest_layer_is_red_and_signed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_numbers() -> None:
-    assert [db(v) for v in (4.06, math.inf, -math.inf, math.nan)] == ["4.1", "inf", "-inf", "-"]
+    assert [decibels(v) for v in (4.06, -0.01, math.inf, -math.inf, math.nan)] == ["4.1", "0.0", "exact", "-inf", "-"]
     assert [percent(v) for v in (0.0, 1e-5, 0.1234, 1.0, math.nan)] == ["0.0", "<0.1", "12.3", "100.0", "-"]

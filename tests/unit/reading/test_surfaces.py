@@ -16,7 +16,7 @@ from qdiag.reading.labels import AFTERWARDS, BEYOND_PLACEBO, CHANGES_TITLE, PLAC
 from qdiag.reading.words.gate import named_cause_words
 from tests.diagnoses import diagnosis, doubtful_diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 from tests.other_tasks import judged_by_error, judged_by_sqnr
-from tests.surfaces import assert_surfaces_agree, surfaces_of
+from tests.surfaces import assert_layer_tables_agree, assert_surfaces_agree, surfaces_of
 
 
 def nothing_recovered() -> Diagnosis:
@@ -50,6 +50,11 @@ RESULTS = {
 @pytest.mark.parametrize("name", RESULTS)
 def test_all_surfaces_name_the_same_causes_changes_commands_and_numbers(name: str) -> None:
     assert_surfaces_agree(RESULTS[name])
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_all_tables_of_layers_have_the_same_columns_and_figures(name: str) -> None:
+    assert_layer_tables_agree(RESULTS[name])
 
 
 def test_columns_and_sections_have_the_same_labels() -> None:

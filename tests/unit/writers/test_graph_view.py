@@ -69,8 +69,8 @@ def test_every_layer_is_a_box_with_its_own_colour_and_figure() -> None:
         fill, label = modes["local"]["legend"][modes["local"]["shades"][i]]
         shade = decibel_shade(math.nan if layer.row.is_float else layer.row.local_db)
         assert (fill, label) == (shade.fill, shade.label)
-        assert modes["cause"]["words"][i] == " ".join(layer.codes)
-        assert (modes["cause"]["legend"][modes["cause"]["shades"][i]][1] == "cause") == layer.is_at_fault
+        assert modes["cause"]["words"][i] == " ".join(layer.entry.codes)
+        assert (modes["cause"]["legend"][modes["cause"]["shades"][i]][1] == "cause") == layer.entry.is_at_fault
     index = {layer.record.name: i for i, layer in enumerate(layers)}
     expected = [[index[name], i] for i, layer in enumerate(layers) for name in layer.record.inputs if name in index]
     assert graph["edges"] == expected and len(graph["lines"]) == len(expected)
