@@ -57,3 +57,26 @@ def assert_clean(text: str, *, where: str = "") -> None:
     for number, line in enumerate(text.split("\n")):
         assert is_printable(line), f"{where}, line {number}: {line!r}"
         assert not line.lstrip().startswith("::"), f"{where}, line {number}: {line!r}"
+
+
+FOREIGN_PHRASES = (
+    # click and typer
+    "No such option", "No such command", "Missing argument", "Missing option", "Missing command", "Invalid value",
+    "is not one of", "unexpected extra argument", "requires an argument", "does not take a value", "Possible options",
+    "Try 'qdiag", "Show this message and exit", "is not a valid", "is not in the range",
+    # pydantic
+    "Input should be", "Value error", "validation error", "Field required", "type=",
+    # tomllib and json
+    "(at line ", "Expected '=' after", "Invalid statement", "Expecting value", "Expecting property name",
+    "Extra data: line", "Unterminated string starting", "Invalid control character at", "delimiter: line",
+    # Python and the operating system
+    "[Errno", "No such file or directory", "Permission denied", "Is a directory", "Traceback", "codec can't",
+    "invalid literal for", "could not convert string", "object is not", "has no attribute", "ValueError:", "KeyError:",
+    "TypeError:", "RuntimeError:", "UnpicklingError", "ZipFile", "not a zip file", "BadZipFile", "EOFError",
+    # torch, numpy, PIL and safetensors
+    "PytorchStreamReader", "Error(s) in loading state_dict", "Unexpected key(s)", "Missing key(s)", "size mismatch for",
+    "mat1 and mat2", "Cannot load file containing pickled data", "cannot identify image file", "UnidentifiedImageError",
+    "SafetensorError", "HeaderTooLarge", "InvalidHeader", "MetadataIncompleteBuffer", "DecodeError",
+    "Error parsing message", "Protobuf",
+)  # fmt: skip
+"""Phrases of other libraries, none of which a user is to meet."""

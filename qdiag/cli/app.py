@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from qdiag.cli.docstring import docstring_of
-from qdiag.cli.help_text import flowing
+from qdiag.cli.help.command import PlainCommand, PlainGroup
+from qdiag.cli.help.docstring import docstring_of
+from qdiag.cli.help.paragraphs import flowing
 from qdiag.cli.options.roles import guarded
-from qdiag.cli.plain_command import PlainCommand
 from qdiag.cli.process import launched_count
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
 from qdiag.cli.waiting.clock import start_clock
@@ -23,7 +23,7 @@ EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
 _PATH_SHOWN = 200
 
-COMMANDS: tuple[tuple[str, str, str | None], ...] = (
+COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("check", "qdiag.cli.commands.check", "CHECK_EPILOG"),
     ("diagnose", "qdiag.cli.commands.diagnose", "DIAGNOSE_EPILOG"),
     ("sqnr", "qdiag.cli.commands.sqnr", "SQNR_EPILOG"),
@@ -45,11 +45,11 @@ COMMANDS: tuple[tuple[str, str, str | None], ...] = (
     ("compare", "qdiag.cli.commands.compare", "COMPARE_EPILOG"),
     ("gate", "qdiag.cli.commands.gate", "GATE_EPILOG"),
     ("explain", "qdiag.cli.commands.explain", "EXPLAIN_EPILOG"),
-    ("schemes", "qdiag.cli.commands.lists.schemes", None),
+    ("schemes", "qdiag.cli.commands.lists.schemes", "SCHEMES_EPILOG"),
     ("zoo", "qdiag.cli.commands.lists.zoo", "ZOO_EPILOG"),
     ("cache", "qdiag.cli.commands.cache", "CACHE_EPILOG"),
     ("mcp", "qdiag.cli.commands.mcp", "MCP_EPILOG"),
-    ("demo", "qdiag.cli.commands.demo", None),
+    ("demo", "qdiag.cli.commands.demo", "DEMO_EPILOG"),
 )
 """Name, module and epilog of every command, in the order of `--help`; the function has the command's name."""
 DIVIDED = {"diagnose", "sqnr", "ranges", "rank", "sensitivity", "qat"}
@@ -64,7 +64,7 @@ def make_app(names: Sequence[str] | None = None, *, lists_others: bool = False) 
     """
     made = typer.Typer(
         name="qdiag",
-        no_args_is_help=True,
+        cls=PlainGroup,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -75,9 +75,9 @@ def make_app(names: Sequence[str] | None = None, *, lists_others: bool = False) 
         if names is None or name in names:
             home = import_module(module)
             function = getattr(home, function_name)
-            made.command(
-                name, cls=PlainCommand, help=flowing(function.__doc__), epilog=getattr(home, epilog) if epilog else None
-            )(guarded(function))
+            made.command(name, cls=PlainCommand, help=flowing(function.__doc__), epilog=getattr(home, epilog))(
+                guarded(function)
+            )
         elif lists_others:
             made.command(name, help=flowing(docstring_of(module, function_name)))(_not_imported)
     return made

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 
 import pandas as pd
 import pytest
@@ -22,8 +21,6 @@ from tests.measurements import awkward_measurement, many_records, measurement, r
 from tests.stored import read_back
 
 Check = Callable[[str, str], None]
-
-HELP_WRITTEN_WITH = "0.29"
 
 
 def table(result: Measurement, width: int, order: Order = "worst", top: int | None = None) -> str:
@@ -94,42 +91,6 @@ def test_ranges_csv(check_golden: Check) -> None:
     text = range_csv(range_report())
     assert len(pd.read_csv(io.StringIO(text))) == len(range_report().records)
     check_golden("ranges.csv", text)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "",
-        "sqnr",
-        "ranges",
-        "fix-bn",
-        "repair",
-        "qat",
-        "reproduce",
-        "explain",
-        "schemes",
-        "zoo",
-        "check",
-        "view",
-        "overlay",
-        "mcp",
-        "cache",
-        "demo",
-        "export",
-        "verify",
-    ],
-)
-def test_help(
-    command: str, check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("TERMINAL_WIDTH", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-    if not version("typer").startswith(f"{HELP_WRITTEN_WITH}."):
-        pytest.skip(f"the help was written down with typer {HELP_WRITTEN_WITH}, whose frames differ from others'")
-    assert run([*command.split(), "--help"]) == 0
-    text = "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
-    check_golden(f"help_{command or 'qdiag'}.txt", text)
 
 
 def test_schemes(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,7 @@
 
 import io
 from collections.abc import Callable
-from importlib.metadata import version
 
-import pytest
-
-from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
 from qdiag.cli.options.common import Order
 from qdiag.cli.tables.bn import print_audit
@@ -41,12 +37,3 @@ def test_table_without_a_graph_on_a_narrow_terminal(check_golden: Check) -> None
 def test_json_and_csv(check_golden: Check) -> None:
     check_golden("bn.json", result_to_json(bn_audit()))
     check_golden("bn.csv", bn_csv(bn_audit()))
-
-
-def test_help(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("COLUMNS", "100"), ("TERMINAL_WIDTH", "100"), ("NO_COLOR", "1")):
-        monkeypatch.setenv(name, value)
-    if not version("typer").startswith("0.29."):
-        pytest.skip("the help was written down with typer 0.29, whose frames differ from others'")
-    assert run(["bn", "--help"]) == 0
-    check_golden("help_bn.txt", "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines()))

@@ -3,11 +3,7 @@
 import io
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 
-import pytest
-
-from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
 from qdiag.cli.options.common import Order
 from qdiag.cli.tables.branches import print_branches
@@ -48,12 +44,3 @@ def test_json_and_csv(check_golden: Check) -> None:
     assert (written.pop("before")["schema_version"], written.pop("after")["schema_version"]) == (2, 2)
     check_golden("branches.json", dump(written) + "\n")  # without the measurements, which sqnr.json has
     check_golden("branches.csv", branch_csv(branch_report()))
-
-
-def test_help(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("COLUMNS", "100"), ("TERMINAL_WIDTH", "100"), ("NO_COLOR", "1")):
-        monkeypatch.setenv(name, value)
-    if not version("typer").startswith("0.29."):
-        pytest.skip("the help was written down with typer 0.29, whose frames differ from others'")
-    assert run(["branches", "--help"]) == 0
-    check_golden("help_branches.txt", "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines()))

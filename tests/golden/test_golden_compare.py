@@ -4,11 +4,9 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 
 import pytest
 
-from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
 from qdiag.cli.tables.compare import print_comparison
 from qdiag.compare.diagnoses import compare_diagnoses
@@ -24,7 +22,6 @@ from tests.diagnoses import (
     unlabelled_diagnosis,
     with_outcomes,
 )
-from tests.golden.test_golden import HELP_WRITTEN_WITH
 from tests.measurements import sums
 from tests.other_tasks import judged_by_error
 
@@ -117,14 +114,3 @@ def test_json(check_golden: Check) -> None:
     assert plain["schema_version"] == 2
     assert len(plain["layers"]) + len(plain["new"]) == len(awkward_diagnosis().measurement.records)
     check_golden("compare.json", text)
-
-
-def test_help(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("TERMINAL_WIDTH", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-    if not version("typer").startswith(f"{HELP_WRITTEN_WITH}."):
-        pytest.skip(f"the help was written down with typer {HELP_WRITTEN_WITH}, whose frames differ from others'")
-    assert run(["compare", "--help"]) == 0
-    text = "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
-    check_golden("help_compare.txt", text)

@@ -2,11 +2,7 @@
 
 import io
 from collections.abc import Callable
-from importlib.metadata import version
 
-import pytest
-
-from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
 from qdiag.cli.options.common import Order
 from qdiag.cli.tables.fold import print_fold
@@ -49,12 +45,3 @@ def test_a_network_without_batchnorms_and_activations_says_so() -> None:
 def test_json_and_csv(check_golden: Check) -> None:
     check_golden("fold.json", result_to_json(fold_report()))
     check_golden("fold.csv", fold_csv(fold_report()))
-
-
-def test_help(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("COLUMNS", "100"), ("TERMINAL_WIDTH", "100"), ("NO_COLOR", "1")):
-        monkeypatch.setenv(name, value)
-    if not version("typer").startswith("0.29."):
-        pytest.skip("the help was written down with typer 0.29, whose frames differ from others'")
-    assert run(["fold", "--help"]) == 0
-    check_golden("help_fold.txt", "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines()))

@@ -3,11 +3,9 @@
 import io
 import re
 from collections.abc import Callable
-from importlib.metadata import version
 
 import pytest
 
-from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
 from qdiag.cli.parameters import gate_with_options
 from qdiag.cli.tables.gate import print_gate
@@ -21,7 +19,6 @@ from qdiag.writers.json.gate import gate_to_json
 from qdiag.writers.markdown.gate import gate_markdown
 from tests.diagnoses import diagnosis
 from tests.gates import depth_error, evidence, failed, overlooked, passed, undecided, unjudged
-from tests.golden.test_golden import HELP_WRITTEN_WITH
 
 Check = Callable[[str, str], None]
 
@@ -84,14 +81,3 @@ def test_annotations(check_golden: Check) -> None:
 
 def test_baseline(check_golden: Check) -> None:
     check_golden("gate_baseline.json", baseline_to_json(make_baseline(evidence(diagnosis()))))
-
-
-def test_help(check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("TERMINAL_WIDTH", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-    if not version("typer").startswith(f"{HELP_WRITTEN_WITH}."):
-        pytest.skip(f"the help was written down with typer {HELP_WRITTEN_WITH}, whose frames differ from others'")
-    assert run(["gate", "--help"]) == 0
-    text = "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
-    check_golden("help_gate.txt", text)

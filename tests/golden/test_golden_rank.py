@@ -2,16 +2,13 @@
 
 import io
 from collections.abc import Callable
-from importlib.metadata import version
 
 import pytest
 
-from qdiag.cli.app import run
 from qdiag.cli.console import PrintableConsole
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.diagnosis import Diagnosis
 from tests.diagnoses import diagnosis, doubtful_diagnosis, healthy_diagnosis, unlabelled_diagnosis
-from tests.golden.test_golden import HELP_WRITTEN_WITH
 
 Check = Callable[[str, str], None]
 
@@ -39,16 +36,3 @@ def test_ranking(name: str, found: Diagnosis, width: int, must_say: str, check_g
     assert all(len(line) <= width for line in table.splitlines() if not line.startswith("  qdiag "))
     assert "…" not in table.partition("suspects")[2], "names are told in full, in two lines if need be"
     check_golden(f"table_ranking_{name}.txt", text)
-
-
-@pytest.mark.parametrize("command", ["diagnose", "rank", "sensitivity"])
-def test_help(
-    command: str, check_golden: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (("COLUMNS", "100"), ("TERMINAL_WIDTH", "100"), ("NO_COLOR", "1")):
-        monkeypatch.setenv(name, value)
-    if not version("typer").startswith(f"{HELP_WRITTEN_WITH}."):
-        pytest.skip(f"the help was written down with typer {HELP_WRITTEN_WITH}, whose frames differ from others'")
-    assert run([command, "--help"]) == 0
-    text = "".join(line.rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
-    check_golden(f"help_{command}.txt", text)

@@ -13,7 +13,7 @@ from rich.text import Text
 from typer.models import ArgumentInfo, OptionInfo
 
 from qdiag.cli.app import COMMANDS
-from qdiag.cli.help_text import flowing
+from qdiag.cli.help.paragraphs import flowing
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
 

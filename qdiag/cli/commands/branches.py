@@ -33,19 +33,20 @@ The fused network as a file:  [cyan]qdiag repair net.pth --arch zoo:repvgg_a0 --
 
 [bold]Exit codes[/]
 
-0 the tables were made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
+0 The tables were made;  2 The usage is wrong, or the model or the data cannot be judged;  130 The command was
+interrupted.
 """
 
 BranchCsvOption = Annotated[
     str | None,
-    file_option("--csv", help="One row per branch, sum and fused convolution; - prints it instead of the table."),
+    file_option(
+        "--csv", help="Write one row per branch, sum and fused convolution as CSV; - prints it instead of the table."
+    ),
     Writes(),
 ]
 BranchFolderOption = Annotated[
     Path | None,
-    output_option(
-        "--out", "-o", metavar="DIR", help="Write branches.json, branches.csv and the pictures in plots/ there."
-    ),
+    output_option("--out", "-o", metavar="DIR", help="Write branches.json, branches.csv and plots/ into this folder."),
     Writes(branch_files),
 ]
 
@@ -64,11 +65,13 @@ def branches(
     *,
     run: RunOptions,
 ) -> None:
-    """Find parallel linear branches, fuse each block exactly, and show what quantizes badly.
+    """Find parallel branches, fuse them, and show what quantizes badly.
 
-    Branches that a sum joins, such as those of RepVGG, MobileOne and YOLOv6, are one
-    convolution when a network is deployed. Both networks are quantized and compared, and
-    repairs that need no training are tried on the fused one. The model is read, never changed.
+    Branches that a sum joins, such as those of RepVGG, MobileOne and YOLOv6, are one convolution when a
+    network is deployed. Both networks are quantized and compared.
+
+    Every block is fused exactly. Repairs that need no training are tried on the fused network. The model
+    is read, never changed.
 
     [bold]How to read the tables[/]
 

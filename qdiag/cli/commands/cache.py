@@ -22,7 +22,7 @@ QDIAG_CACHE_DIR the folder;  QDIAG_CACHE_MB its limit, 1024 unless set.
 
 
 ActionArgument = Annotated[
-    Literal["info", "clear"], typer.Argument(metavar="info|clear", help="Show what it holds, or empty it.")
+    Literal["info", "clear"], typer.Argument(metavar="info|clear", help="Show what the cache holds, or empty it.")
 ]
 
 

@@ -27,17 +27,20 @@ Under another scheme:  [cyan]qdiag check net.onnx --scheme tf-uint8[/]
 
 [bold]Exit codes[/]
 
-0 qdiag can run the network;  2 it cannot, and says why, or wrong usage;  130 interrupted.
+0 qdiag can run the network;  2 It cannot, and says why, or the usage is wrong;  130 The command was
+interrupted.
 """
 
 
 @partial(expand, without=(*PARTS, "no_cache"))
 def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *, run: RunOptions) -> None:
-    """Look at a model without data: whether qdiag can run it, and what a scheme would quantize of it.
+    """Show what qdiag makes of a model, without data.
 
-    Captures the network, lists its inputs, outputs and operations, says what stays in float and
-    why, and which task it is taken for. It is run on one batch whose values mean nothing, so that
-    this takes seconds, and nothing that is printed here depends on those values.
+    It tells whether qdiag can run the network, which operations a scheme would quantize, what stays in
+    float and why, and which task the network is taken for.
+
+    The network is captured and run on one batch whose values mean nothing, so that this takes seconds.
+    Nothing that is printed here depends on those values.
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved

@@ -8,8 +8,10 @@ from qdiag.cli.console import stdout_console
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import DebugOption, JsonOption, PlotOption, QuietOption
 from qdiag.cli.options.panels import file_option, output_option
+from qdiag.cli.options.parse import ONE_STDOUT
 from qdiag.cli.options.roles import Reads, Writes, result_files
 from qdiag.cli.tables.compare import TOP, print_comparison
+from qdiag.errors import ConfigError
 from qdiag.files.atomic import STDOUT
 
 COMPARE_EPILOG = """
@@ -25,36 +27,39 @@ Every layer, for a script:  [cyan]qdiag compare reports/int8 reports/w4a8 --json
 
 [bold]Exit codes[/]
 
-0 the comparison was made, whatever it says;  2 wrong usage, or no comparison;  130 interrupted.
-
-To fail a build, use qdiag gate.
+0 The comparison was made, whatever it says;  2 The usage is wrong, or the two cannot be compared;  130 The
+command was interrupted.
 """
 
 BeforeArgument = Annotated[
     str,
     typer.Argument(
-        metavar="BEFORE", help="diagnosis.json, or the folder that qdiag diagnose -o wrote.", show_default=False
+        metavar="BEFORE",
+        help="A stored diagnosis.json, or the folder that qdiag diagnose -o wrote.",
+        show_default=False,
     ),
     Reads(result_files),
 ]
 AfterArgument = Annotated[
-    str, typer.Argument(metavar="AFTER", help="The same of the other run.", show_default=False), Reads(result_files)
+    str,
+    typer.Argument(metavar="AFTER", help="The diagnosis of the other run.", show_default=False),
+    Reads(result_files),
 ]
 MinChangeOption = Annotated[
     float,
-    typer.Option("--min-change", metavar="DB", min=0.0, help="Layers whose SQNR changed by less count as the same."),
+    typer.Option("--min-change", metavar="DB", min=0.0, help="Take layers whose SQNR changed by less as unchanged."),
 ]
 ForceOption = Annotated[
     bool,
-    typer.Option("--force", help="Compare other samples, another metric or another output."),
+    typer.Option("--force", help="Compare although the samples, the metric or the output differ."),
 ]
 MarkdownOption = Annotated[
-    str | None, file_option("--markdown", help="Tables for GitHub; - prints them instead of the table."), Writes()
+    str | None, file_option("--markdown", help="Write tables for GitHub; - prints them instead of the table."), Writes()
 ]
 ChangedTopOption = Annotated[
     int | None,
     output_option(
-        "--top", metavar="N", min=0, show_default=str(TOP), help="Show N of the layers that changed; 0 for all."
+        "--top", metavar="N", min=0, show_default=str(TOP), help="Show N of the layers that changed, or all with 0."
     ),
 ]
 
@@ -71,11 +76,13 @@ def compare(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Compare two stored diagnoses: before and after, two schemes, two checkpoints.
+    """Compare two stored diagnoses.
 
-    Needs neither the models nor the data. Layers are matched by name; renamed ones
-    by kind, shape and place. The figure that judges the network comes first; where
-    both hold the outcomes of single samples, the difference is judged on pairs.
+    They may be those before and after a repair, of two schemes, or of two checkpoints. The command needs
+    neither the models nor the data.
+
+    Layers are matched by name; renamed ones by kind, shape and place. The figure that judges the network
+    comes first; where both hold the outcomes of single samples, the difference is judged on pairs.
 
     [bold]How to read the table[/]
 
@@ -87,7 +94,7 @@ def compare(
     """
     del debug, quiet  # read by main(); there is nothing to be quiet about
     if json == STDOUT and markdown == STDOUT:
-        raise typer.BadParameter("only one of --json and --markdown can go to standard output")
+        raise ConfigError("only one of --json and --markdown can go to standard output", hint=ONE_STDOUT)
     from qdiag.compare.diagnoses import compare_diagnoses
     from qdiag.files.atomic import write_file
     from qdiag.writers.json.diagnosis import read_diagnosis

@@ -34,6 +34,18 @@ if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
     from qdiag.core.measures.measurement import Measurement
 
+DEMO_EPILOG = """
+[bold]Examples[/]
+
+[cyan]qdiag demo[/]
+
+Into a folder of your own:  [cyan]qdiag demo --out reports/first[/]
+
+[bold]Exit codes[/]
+
+0 The demo was run;  2 The usage is wrong, or the files cannot be written;  130 The command was interrupted.
+"""
+
 FAILING_SCHEME, CONTRAST_SCHEME = "tf-uint8", "int8"
 
 _STORY_WIDTH = 100
@@ -44,16 +56,19 @@ _FILES = (
     ("diagnosis.json", "all that was measured; what compare, gate and report read"),
 )
 
-OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go."), Writes(report_files)]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="FOLDER", help="Write the files into this folder."), Writes(report_files)
+]
 
 
 @partial(expand, without=("device",))
 def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOption = "none") -> None:
-    """Run `qdiag diagnose` on a small network and its images, which come with the package.
+    """Diagnose a small network that comes with the package.
 
-    One scheme fails visibly, another does not. The report is written into a folder, which is made
-    if need be, with copies of the network and the images, so that every command that is shown at
-    the end can be pasted.
+    One scheme fails visibly, another does not. The report is written into a folder, with copies of the
+    network and the images, so that every command that is shown at the end can be pasted.
+
+    The folder is made where it is missing.
     """
     from qdiag.demo_assets import DEMO_ARCH, DEMO_FAULT, DEMO_NETWORK, DEMO_PRESET, demo_data_path, demo_model_path
 

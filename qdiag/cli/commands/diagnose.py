@@ -47,15 +47,13 @@ A file that was quantized elsewhere:  [cyan]qdiag diagnose net.onnx --quantized 
 
 [bold]Exit codes[/]
 
-0 the diagnosis was made, whatever it says (to fail on it: [cyan]qdiag gate[/]);  2 wrong usage, or a model or
-data that cannot be judged;  130 interrupted: the same command goes on where it was.
+0 The diagnosis was made, whatever it says (to fail on it: [cyan]qdiag gate[/]);  2 The usage is wrong, or the model
+or the data cannot be judged;  130 The command was interrupted: the same command goes on where it was.
 """
 
 ReportOption = Annotated[
     Path | None,
-    output_option(
-        "--out", "-o", metavar="DIR", help="Write diagnosis.json, report.md, report.html and layers.csv there."
-    ),
+    output_option("--out", "-o", metavar="DIR", help="Write the report and diagnosis.json into this folder."),
     Writes(report_files),
 ]
 RepairedOption = Annotated[
@@ -71,18 +69,22 @@ SensitivityOption = Annotated[
     Literal["some", "exact"],
     run_option(
         "--sensitivity",
-        help="Which layers are quantized alone: those that an estimate puts on top and a few drawn at random, or all.",
+        help="Quantize some layers alone, or exactly all. Some are those that an estimate puts on top and a "
+        "few drawn at random.",
     ),
 ]
 NoSensitivityOption = Annotated[bool, run_option("--no-sensitivity", help="Quantize no layer alone.")]
 LossesOption = Annotated[
     Literal["some", "full"],
-    run_option("--losses", help="The five losses of every layer on as many samples as they need, or on all."),
+    run_option(
+        "--losses",
+        help="Measure the five losses of every layer on some samples, or on all. Some are as many as the losses need.",
+    ),
 ]
 BitsOption = Annotated[
     bool,
     run_option(
-        "--bits/--no-bits", help="Also measure other widths, until it is plain where the network begins to fail."
+        "--bits/--no-bits", help="Also measure other bit widths, until it is known where the network begins to fail."
     ),
 ]
 
@@ -107,19 +109,20 @@ def diagnose(
     *,
     run: RunOptions,
 ) -> None:
-    """Find out why a network loses accuracy when it is quantized, and what repairs it.
+    """Find out why quantization costs accuracy, and what repairs it.
 
-    Measures every layer, looks for the faults that [cyan]qdiag explain[/] lists, and tries the
-    repairs of each: alone, on a copy, on the same images. A fault is called a cause only when
-    its repair recovered accuracy, beyond noise, and more than the same repair made elsewhere
-    (the placebo). Then the best repairs are made one after another, until nothing more is gained.
+    Every fault that is found is repaired on a copy and measured again. It is called a cause only when
+    that recovers accuracy on your data, and more than the same repair made elsewhere (the placebo).
 
-    What the network does is told by the labels, by --task, or by a --metric of your own; without
-    any of them, by the names of its outputs. A classifier without labels is judged by its agreement
-    with the float network, and what nothing speaks for by the SQNR of its outputs.
-    The model is read, never changed; what repairs it is printed at the end.
+    The faults are those that [cyan]qdiag explain[/] lists. Each repair is first made alone, on the same
+    images; then the best repairs are made one after another, until nothing more is gained.
 
-    With --train MINUTES, training is a repair as well, where those without training leave something.
+    The labels tell what the network does, or --task, or a --metric of your own; without any of them, the
+    names of its outputs. A classifier without labels is judged by its agreement with the float network,
+    and any other network without them by the SQNR of its outputs. The model is read, never changed;
+    the commands that repair it are printed at the end.
+
+    With --train MINUTES, training is tried as a repair as well, where the others leave a loss.
     """
     stdout_is_taken = check_single_stdout(json, None)
     training.check(data)

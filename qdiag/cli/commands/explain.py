@@ -21,8 +21,9 @@ from qdiag.errors import ConfigError
 EXPLAIN_EPILOG = """
 [bold]Examples[/]
 
-[cyan]qdiag explain[/]        all codes
-[cyan]qdiag explain QD301[/]  one page; [cyan]dead-batchnorm-channels[/] is the same
+All codes:  [cyan]qdiag explain[/]
+
+One page, by its code or by its name:  [cyan]qdiag explain QD301[/]
 """
 
 _WIDTH = 100
@@ -35,14 +36,20 @@ _ENTRY = re.compile(r"^(\w+(?: \[[^\]]*\])?): (.*)$", re.DOTALL)
 
 CodeArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[CODE]", show_default=False, help="A code such as QD301, or its name. Without it: all."),
+    typer.Argument(
+        metavar="[CODE]",
+        show_default=False,
+        help="A code such as QD301, or its name. Without it, all codes are listed.",
+    ),
 ]
 
 
 def explain(code: CodeArgument = None) -> None:
-    """What a finding means: how it is computed, its thresholds and where they come from, what helps.
+    """Explain a finding: what it is, how it is computed, what helps.
 
-    A finding is what was seen, no verdict: whether it costs accuracy is measured by repairing it.
+    A finding is what was seen; it is no verdict. Whether it costs accuracy is measured by repairing it.
+
+    The page also has the thresholds and where they come from.
     """
     console = stdout_console()
     console.width = min(console.width, _WIDTH)

@@ -16,6 +16,7 @@ from qdiag.cli.options import common
 from qdiag.cli.options import gate as options
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
+from qdiag.cli.options.parse import ONE_STDOUT
 from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.words import option_words
@@ -60,9 +61,9 @@ options come before both.
 
 [bold]Exit codes[/]
 
-0 passed, or too few samples to tell (1 with --strict);  1 a limit is broken, or so few samples that twice the limit \
-is not excluded;  2 nothing could be judged: no \
-evidence, NaN, nothing quantized, wrong usage;  130 interrupted.
+0 All limits hold, or the samples are too few to tell (1 with --strict);  1 A limit is broken, or the samples
+are too few to exclude even twice the limit;  2 Nothing could be judged: there is no evidence, a figure is not a
+number, nothing is quantized, or the usage is wrong;  130 The command was interrupted.
 """
 
 
@@ -107,19 +108,22 @@ def gate(
     *,
     run: RunOptions,
 ) -> None:
-    """Hold a result against limits, and fail the build when it breaks one.
+    """Check a result against limits, to fail a build in CI.
 
-    Reads a stored result in less than half a second, without torch, or measures a
-    model. A limit on a figure is broken when the loss exceeds it and the paired
-    95 % interval excludes it; where the interval includes it, the samples are too
-    few to tell: the gate says how many more would do, and fails only with --strict.
-    Accuracy is the share of right answers of any task: top-1, mIoU, mAP and such.
-    In GitHub Actions it also writes the summary of the step, and annotations.
+    A stored result is read in less than half a second, without torch; a model is measured first. The exit
+    code is 1 when a limit is broken, and 2 when nothing could be judged.
+
+    A limit on a figure is broken when the loss exceeds it and the paired 95 % interval excludes it; where
+    the interval includes it, the samples are too few to tell: the gate says how many more would do, and
+    fails only with --strict. Accuracy is the share of right answers of any task: top-1, mIoU, mAP and
+    such. In GitHub Actions it also writes the summary of the step, and annotations.
     """
     settings = gate_settings(limits.given, environment=os.environ, folder=Path(), config=config)
     files = GateFiles(json, junit, sarif, markdown)
     if [*files.all].count(STDOUT) > 1:
-        raise typer.BadParameter("only one of --json, --junit, --sarif and --markdown can go to standard output")
+        raise ConfigError(
+            "only one of --json, --junit, --sarif and --markdown can go to standard output", hint=ONE_STDOUT
+        )
     target = _Target(
         ModelOptions(result, arch, trust, submodule, input_shape, key),
         data,

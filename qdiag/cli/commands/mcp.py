@@ -16,24 +16,27 @@ The page that tells an agent how to work with verdicts:  [cyan]qdiag mcp --skill
 
 [bold]Exit codes[/]
 
-0 the client closed the connection, or the page was printed;  2 the extra is not installed.
+0 The client closed the connection, or the page was printed;  2 The extra is not installed.
 """
 
 
 def mcp(
     skill: Annotated[
-        bool, typer.Option("--skill", help="Print how an agent works with verdicts, as a page for its skills, and end.")
+        bool,
+        typer.Option("--skill", help="Print a page for the skills of an agent, on how to work with verdicts, and end."),
     ] = False,
     may_trust: Annotated[
         bool, typer.Option("--may-trust", help="Let the client give --trust, by which a model may run code of its own.")
     ] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Serve the commands as tools to an agent (Model Context Protocol).
+    """Serve the commands as tools to an agent (MCP).
 
-    A client starts this program and talks to it over standard input and output. Each command is a tool with the
-    options that it has here; a tool returns what the command prints, its exit code, the whole result as a resource,
-    and sentences that carry the places in the result that prove them.
+    A client of the Model Context Protocol starts this program and talks to it over standard input and
+    output. Each command is a tool with the options that it has here.
+
+    A tool returns what the command prints, its exit code, the whole result as a resource, and sentences
+    that carry the places in the result that prove them.
     """
     del debug  # read by main()
     if skill:

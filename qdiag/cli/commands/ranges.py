@@ -36,7 +36,8 @@ For a runtime, in place of calibrating there:  [cyan]qdiag ranges net.onnx --dat
 
 [bold]Exit codes[/]
 
-0 the table was made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
+0 The table was made;  2 The usage is wrong, or the model or the data cannot be judged;  130 The command was
+interrupted.
 """
 
 
@@ -54,11 +55,12 @@ def ranges(
     *,
     run: RunOptions,
 ) -> None:
-    """Show where the values of every weight and every layer output lie.
+    """Show where the values of every weight and layer output lie.
 
-    The network runs in float. The weights are those that a backend would quantize,
-    with BatchNorm folded in, unless --no-fold is given. With --scheme, the quantizers
+    The network runs in float, with BatchNorm folded as a backend folds it. With --scheme, the quantizers
     of that scheme stand beside the ranges, calibrated on the same samples.
+
+    With --no-fold the weights are shown as they are stored.
 
     [bold]How to read the table[/]
 

@@ -24,8 +24,8 @@ With the picture of the papers:  [cyan]qdiag rank net.pt2 --data photos/ --plot 
 
 [bold]Exit codes[/]
 
-0 the ranking was made, whatever it says;  2 wrong usage, or a model or data that cannot be judged;
-130 interrupted.
+0 The ranking was made, whatever it says;  2 The usage is wrong, or the model or the data cannot be judged;  130
+The command was interrupted.
 """
 
 
@@ -41,15 +41,16 @@ def rank(
     *,
     run: RunOptions,
 ) -> None:
-    """Rank the causes of the loss by what repairing each one alone recovers.
+    """Rank the causes of the loss by what repairing each recovers.
 
-    For every fault that is found, each repair is made alone, on a copy, and the network is
-    measured again on the same images, beside a placebo: the same repair where the fault is not.
-    Repairs that keep the scheme decide the rank; changes of scheme are listed as changes of scheme.
-    Then the best repair is kept and the next measured on top of it, until nothing more is gained.
+    Each repair is made alone, on a copy, and the network is measured again on the same images, beside a
+    placebo: the same repair where the fault is not.
 
-    This is the heart of [cyan]qdiag diagnose[/], without sweeps and report; --json writes a diagnosis that
-    [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
+    Repairs that keep the scheme decide the rank; changes of scheme are listed as changes of scheme. Then
+    the best repair is kept and the next measured on top of it, until nothing more is gained.
+
+    This is what [cyan]qdiag diagnose[/] does, without the sweeps over layers and without the report; --json
+    writes a diagnosis that [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved

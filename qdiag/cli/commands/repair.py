@@ -32,9 +32,9 @@ Two in a row:  [cyan]qdiag repair net.pt2 --with reset_variance_mean,equalize -o
 
 [bold]Exit codes[/]
 
-0 repaired;  1 every repair was refused, so nothing was written;  2 wrong usage, a repair that
-no checkpoint can hold, a model or data that cannot be judged, or no file could be written;
-130 interrupted.
+0 The repaired model was written;  1 Every repair was refused, so that nothing was written;  2 The usage is
+wrong, no checkpoint can hold the repair, the model or the data cannot be judged, or no file could be
+written;  130 The command was interrupted.
 """
 
 
@@ -54,21 +54,22 @@ def repair(
     *,
     run: RunOptions,
 ) -> None:
-    """Write a checkpoint whose weights quantize better, and show what that did.
+    """Write a checkpoint whose weights quantize better.
 
-    The repairs are made in the order given, each on top of those before it. A repair that moves
-    the float output by more than --float-bound is refused, and the others go on without it.
+    The repairs are made in the order given, and the float and the quantized network are measured before
+    and after. A repair that moves the float output by more than --float-bound is refused.
 
-    equalize makes the ranges of neighbouring layers alike, channel by channel, and leaves the
-    network's function as it is. reset_variance_mean and reset_variance_constant are those of
-    qdiag fix-bn. fuse_branches makes one convolution of every block of parallel linear branches,
-    as in RepVGG or MobileOne: with -o FILE.pt2 it writes a program, otherwise a state dict for
-    the deployed form of the architecture, where there is one. What changes the scheme or the code
-    rather than the weights is not written here.
+    Each repair is made on top of those before it; where one is refused, the others go on without it.
 
-    The float network and the quantized one are measured before and after, on --data or on
-    inputs drawn for --input-shape; unless --scheme says otherwise, with one scale per weight
-    tensor. MODEL is read, never changed, unless --in-place is given.
+    equalize makes the ranges of neighbouring layers alike, channel by channel, and leaves the network's
+    function as it is. reset_variance_mean and reset_variance_constant are those of qdiag fix-bn.
+    fuse_branches makes one convolution of every block of parallel linear branches, as in RepVGG or
+    MobileOne: with -o FILE.pt2 it writes a program, otherwise a state dict for the deployed form of the
+    architecture, where there is one. Repairs that change the scheme or the code rather than the weights
+    are not written here.
+
+    The networks are measured on --data or on inputs drawn for --input-shape; unless --scheme says
+    otherwise, with one scale per weight tensor. MODEL is read, never changed, unless --in-place is given.
     """
     names = repair_names(with_)
     check_written(names)

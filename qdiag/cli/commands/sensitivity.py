@@ -27,13 +27,18 @@ A first look in one sweep:  [cyan]qdiag sensitivity net.pt2 --data photos/ --est
 
 [bold]Exit codes[/]
 
-0 the table was made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
+0 The table was made;  2 The usage is wrong, or the model or the data cannot be judged;  130 The command was
+interrupted.
 """
 
 
-PartOption = Annotated[SensitivityPart, run_option("--part", help="Which quantizers are switched.")]
-AllButOption = Annotated[bool, run_option("--all-but/--no-all-but", help="Also the network with all layers but one.")]
-EstimateOnlyOption = Annotated[bool, run_option("--estimate-only", help="Only the estimate of one backward pass.")]
+PartOption = Annotated[SensitivityPart, run_option("--part", help="Switch the quantizers of this part of each layer.")]
+AllButOption = Annotated[
+    bool, run_option("--all-but/--no-all-but", help="Also measure the network with all layers but one quantized.")
+]
+EstimateOnlyOption = Annotated[
+    bool, run_option("--estimate-only", help="Only estimate the order of the layers, by one backward pass.")
+]
 
 
 @partial(expand, without=PARTS)
@@ -51,7 +56,10 @@ def sensitivity(
     *,
     run: RunOptions,
 ) -> None:
-    """Quantize each layer alone, and all but it, and show what that does to the output.
+    """Quantize each layer alone, and all but it.
+
+    The table has the SQNR at the output for both, and what the task loses. Layers share what comes before
+    them, so that a sweep over L layers costs about L/2 passes each.
 
     [bold]How to read the table[/]
 
@@ -61,8 +69,6 @@ def sensitivity(
     [cyan]estimate[/]     Squared gradient of the loss times squared local error (Fisher),
                  from one backward pass: an order of the layers, at the price of
                  about three passes.
-
-    Layers share what comes before them, so a sweep over L layers costs about L/2 passes each.
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved

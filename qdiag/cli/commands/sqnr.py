@@ -39,7 +39,8 @@ A file that was quantized elsewhere:  [cyan]qdiag sqnr net.onnx --quantized int8
 
 [bold]Exit codes[/]
 
-0 the table was made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
+0 The table was made;  2 The usage is wrong, or the model or the data cannot be judged;  130 The command was
+interrupted.
 """
 
 
@@ -60,12 +61,12 @@ def sqnr(
     *,
     run: RunOptions,
 ) -> None:
-    """Show where a network loses its signal when it is quantized.
+    """Show in which layers quantization adds noise.
 
-    Runs the float and the quantized network side by side on the same inputs.
-    Prints, for every layer, the signal-to-quantization-noise ratio (SQNR) in dB:
-    10 log10 of signal power over noise power. Higher is better; 6 dB are one bit.
-    The model is read, never changed.
+    The float and the quantized network run side by side on the same inputs. The table has the
+    signal-to-quantization-noise ratio (SQNR) of every layer in dB: higher is better, 6 dB are one bit.
+
+    The SQNR is 10 log10 of signal power over noise power. The model is read, never changed.
 
     [bold]How to read the table[/]
 

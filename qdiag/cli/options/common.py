@@ -20,8 +20,8 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         show_default=False,
-        help=".pt2, .onnx, TorchScript, state dict, training checkpoint or .safetensors, told by content; or code that "
-        "builds a network, in the forms of --arch.",
+        help="The network: .pt2, .onnx, .tflite, .safetensors, TorchScript, a state dict or a checkpoint. The content "
+        "of the file decides which it is. Code that builds a network is named as in --arch.",
     ),
     Reads(check=check_model),
 ]
@@ -30,8 +30,8 @@ QuantizedOption = Annotated[
     model_option(
         "--quantized",
         metavar="FILE",
-        help="A quantized ONNX or LiteRT file that was made from MODEL: its integers are measured against MODEL, in "
-        "place of a scheme.",
+        help="Measure this quantized ONNX or LiteRT file, which was made from MODEL, in place of a scheme. "
+        "Its integers are measured against MODEL.",
     ),
     Reads(check=check_model),
 ]
@@ -40,24 +40,28 @@ ArchOption = Annotated[
     model_option(
         "--arch",
         metavar="REF",
-        help="Builds the network of a state dict: zoo:mobilenet_v1?width=0.75, package.module:fn, ./net.py:fn.",
+        help="Build the network of a state dict by zoo:mobilenet_v1?width=0.75, package.module:fn or ./net.py:fn.",
     ),
     Reads(),
 ]
 TrustOption = Annotated[
     bool,
-    model_option("--trust", help="Run code from the file: a pickled module, TorchScript that does more than compute."),
+    model_option(
+        "--trust", help="Run code from the file, for a pickled module or TorchScript that does more than compute."
+    ),
 ]
 KeyOption = Annotated[
     str | None,
     model_option(
         "--key",
         metavar="KEY",
-        help="Where the weights are in a checkpoint, such as params_ema or a/b. Found without it where only one fits.",
+        help="Take the weights from this place in a checkpoint, such as params_ema or a/b. It is found "
+        "without the option where only one fits.",
     ),
 ]
 SubmoduleOption = Annotated[
-    str | None, model_option("--submodule", metavar="PATH", help="Diagnose this part alone, such as backbone.")
+    str | None,
+    model_option("--submodule", metavar="PATH", help="Measure this part of the network alone, such as backbone."),
 ]
 InputShapeOption = Annotated[
     str | None,
@@ -65,14 +69,16 @@ InputShapeOption = Annotated[
         "--input-shape",
         metavar="N,C,H,W",
         callback=check_shape,
-        help="Shape of the input, batch axis first. Needed without --data.",
+        help="Give the shape of the input, batch axis first. It is needed without --data.",
     ),
 ]
 
 
 SchemeOption = Annotated[
     str,
-    scheme_option("--scheme", metavar="NAME|FILE", help="A preset of `qdiag schemes`, or a TOML file of your own."),
+    scheme_option(
+        "--scheme", metavar="NAME|FILE", help="Quantize by a preset of `qdiag schemes`, or by a TOML file of your own."
+    ),
     Reads(),
 ]
 ShownSchemeOption = Annotated[
@@ -80,15 +86,17 @@ ShownSchemeOption = Annotated[
     scheme_option(
         "--scheme",
         metavar="NAME|FILE",
-        help="Also show what the quantizers of this scheme make of the ranges: a preset of `qdiag schemes`, or a TOML "
-        "file of your own.",
+        help="Also show what the quantizers of this scheme make of the ranges. It is a preset of `qdiag "
+        "schemes`, or a TOML file of your own.",
     ),
     Reads(),
 ]
 SetOption = Annotated[
     list[str] | None,
     scheme_option(
-        "--set", metavar="KEY=VALUE", help="Replace one field of the scheme, such as weights.bits=4; can be repeated."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace one field of the scheme, such as weights.bits=4. The option can be repeated.",
     ),
 ]
 ArithmeticOption = Annotated[
@@ -97,9 +105,9 @@ ArithmeticOption = Annotated[
         "--arithmetic",
         metavar="RUNTIME",
         show_default="as the scheme says",
-        help="ort: as the integer kernels of onnxruntime compute, integer for integer. tflite-ref, tflite, xnnpack: as "
-        "the kernels of LiteRT do. fbgemm, qnnpack: as the engines of torch do. float: in float32, by what integer "
-        "backends have in common.",
+        help="Compute as a runtime does, integer for integer. ort is onnxruntime; tflite-ref, tflite and "
+        "xnnpack are the kernels of LiteRT; fbgemm and qnnpack are the engines of torch; float computes "
+        "in float32 what integer backends have in common.",
     ),
 ]
 WeightsOnlyOption = Annotated[bool, scheme_option("--weights-only", help="Leave activations in float.")]
@@ -112,22 +120,25 @@ LossesOption = Annotated[
     bool,
     run_option(
         "--losses",
-        help="Also measure the five losses of every layer one at a time: input, weight, saturation, requantization, "
-        "clipping.",
+        help="Also measure the five losses of every layer. They are those of input, weight, saturation, "
+        "requantization and clipping, with one quantizer on at a time.",
     ),
 ]
 Plots = Literal["none", "png", "svg"]
 PlotsOption = Annotated[
     Plots,
-    output_option("--plots", help="Also write every picture of the report into plots/; report.html draws its own."),
+    output_option(
+        "--plots",
+        help="Also write every plot of the report as a file into plots/. The plots in report.html do not need them.",
+    ),
 ]
 ExhaustiveOption = Annotated[
-    bool, run_option("--exhaustive", help="Measure everything on all samples: every layer, every width, every repair.")
+    bool, run_option("--exhaustive", help="Measure every layer, every bit width and every repair on all samples.")
 ]
-DeviceOption = Annotated[Device, run_option("--device", help="Where to run.")]
+DeviceOption = Annotated[Device, run_option("--device", help="Run on this device.")]
 
-OrderOption = Annotated[Order, output_option("--order", help="Order of the rows.")]
-SortOption = Annotated[SortKey, output_option("--sort", help="Which SQNR `worst` goes by.")]
+OrderOption = Annotated[Order, output_option("--order", help="Order the rows by their result, or as in the network.")]
+SortOption = Annotated[SortKey, output_option("--sort", help="Take this SQNR for the order `worst`.")]
 TopOption = Annotated[
     int | None,
     output_option(
@@ -135,17 +146,17 @@ TopOption = Annotated[
         metavar="N",
         min=0,
         show_default="25 when worst first, all in graph order",
-        help="Show N rows; 0 for all.",
+        help="Show N rows, or all with 0.",
     ),
 ]
 JsonOption = Annotated[
     str | None,
-    file_option("--json", help="Everything, as JSON; - prints it instead of the table."),
+    file_option("--json", help="Write the whole result as JSON; - prints it instead of the table."),
     Writes(),
 ]
 CsvOption = Annotated[
     str | None,
-    file_option("--csv", help="One row per layer; - prints it instead of the table."),
+    file_option("--csv", help="Write one row per layer as CSV; - prints it instead of the table."),
     Writes(),
 ]
 RangesFileOption = Annotated[
@@ -155,19 +166,21 @@ RangesFileOption = Annotated[
         "-o",
         metavar="FILE",
         callback=check_ranges_file,
-        help="The ranges of all outputs for a runtime: .json is onnxruntime's calibration cache, .flatbuffers its "
-        "table for TensorRT, .cache TensorRT's own calibration cache.",
+        help="Write the ranges of all outputs for a runtime. .json is the calibration cache of onnxruntime, "
+        ".flatbuffers its table for TensorRT, .cache the calibration cache of TensorRT itself.",
     ),
     Writes(),
 ]
 PlotOption = Annotated[
     Path | None,
-    output_option("--plot", metavar="FILE.png|.svg", callback=check_plot, help="The picture by layer."),
+    output_option("--plot", metavar="FILE.png|.svg", callback=check_plot, help="Write a plot over the layers."),
     Writes(),
 ]
 NoCacheOption = Annotated[
-    bool, run_option("--no-cache", help="Neither use nor keep finished passes; see `qdiag cache`.")
+    bool, run_option("--no-cache", help="Neither use nor keep finished passes. `qdiag cache` shows what is kept.")
 ]
-QuietOption = Annotated[bool, output_option("--quiet", "-q", help="No progress and no remarks on stderr.")]
-VerboseOption = Annotated[bool, output_option("--verbose", "-v", help="A line on stderr for every finished stage.")]
+QuietOption = Annotated[bool, output_option("--quiet", "-q", help="Print no progress and no remarks on stderr.")]
+VerboseOption = Annotated[
+    bool, output_option("--verbose", "-v", help="Print a line on stderr for every finished stage.")
+]
 DebugOption = Annotated[bool, output_option("--debug", help="Show tracebacks and warnings.")]

@@ -24,14 +24,15 @@ class DataOptions:
         str | None,
         data_option(
             metavar="PATH",
-            help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Without it, inputs are drawn to "
-            "match the BatchNorm statistics of the network, and the result is marked data-free.",
+            help="Measure on a folder of images, .npz, .npy, .pt, .safetensors or ./file.py:factory. Without it, "
+            "inputs are drawn to match the BatchNorm statistics of the network, and the result is marked "
+            "data-free.",
         ),
         Reads(data_files, check_data),
     ] = None
     calib_data: Annotated[
         str | None,
-        data_option(metavar="PATH", help="Calibrate on these instead of a part of --data."),
+        data_option(metavar="PATH", help="Calibrate on these samples instead of a part of --data."),
         Reads(data_files, check_data),
     ] = None
     targets: Annotated[
@@ -39,8 +40,8 @@ class DataOptions:
         data_option(
             "--targets",
             metavar="PATH",
-            help="What the images of a folder are judged by: a folder of masks with the names of the images, or a "
-            ".json file with boxes.",
+            help="Judge the images of a folder by a folder of masks with the same names, or by a .json file with "
+            "boxes.",
         ),
         Reads(target_files),
     ] = None
@@ -48,33 +49,53 @@ class DataOptions:
         list[str] | None,
         data_option(
             metavar="NAME=VALUE",
-            help="An argument of forward that the data does not hold, the same for every batch: sr=16000, or "
-            "state=zeros(2,N,128), where N is the batch size; can be repeated.",
+            help="Give an argument of forward that the data does not hold. It is the same for every batch, such "
+            "as sr=16000, or state=zeros(2,N,128), where N is the batch size. The option can be repeated.",
         ),
     ] = None
-    preset: Annotated[PreprocessingPreset | None, data_option(help="Preprocessing by name; tf is x/127.5 - 1.")] = None
-    resize: Annotated[int | None, data_option(metavar="PIXELS", min=1, help="Shorter side after resizing.")] = None
-    crop: Annotated[int | None, data_option(metavar="PIXELS", min=1, help="Centre crop.")] = None
+    preset: Annotated[
+        PreprocessingPreset | None, data_option(help="Preprocess images as the network was trained. tf is x/127.5 - 1.")
+    ] = None
+    resize: Annotated[
+        int | None,
+        data_option(metavar="PIXELS", min=1, help="Resize images so that the shorter side has this many pixels."),
+    ] = None
+    crop: Annotated[
+        int | None,
+        data_option(metavar="PIXELS", min=1, help="Crop images to a square of this many pixels, at the centre."),
+    ] = None
     pixel_scale: Annotated[
         float | None,
-        data_option(metavar="NUMBER", help="Multiplies pixels 0 to 255 first; 1/255 = 0.00392157 unless set."),
+        data_option(
+            metavar="NUMBER",
+            help="Multiply pixels 0 to 255 by this number, before anything else. It is 1/255 = 0.00392157 unless set.",
+        ),
     ] = None
     mean: Annotated[
         str | None,
         data_option(
             metavar="NUMBERS",
             callback=check_numbers,
-            help="Subtracted from the scaled pixels, one for all or one per channel.",
+            help="Subtract this mean from the scaled pixels. It is one number for all channels or one per channel.",
         ),
     ] = None
-    std: Annotated[str | None, data_option(metavar="NUMBERS", callback=check_numbers, help="Divides what is left.")] = (
+    std: Annotated[
+        str | None,
+        data_option(
+            metavar="NUMBERS",
+            callback=check_numbers,
+            help="Divide by this standard deviation, after the mean is subtracted.",
+        ),
+    ] = None
+    channel_order: Annotated[ChannelOrder | None, data_option(help="Give the network its channels in this order.")] = (
         None
     )
-    channel_order: Annotated[ChannelOrder | None, data_option(help="Of the network's input.")] = None
     samples: Annotated[int | None, data_option(metavar="N", min=1, help="Measure on at most N samples.")] = None
     calib_samples: Annotated[int, data_option(metavar="N", min=1, help="Calibrate on at most N samples.")] = 128
-    seed: Annotated[int, data_option(metavar="N", min=0, help="Of every random choice.")] = 0
-    batch_size: Annotated[int, run_option(metavar="N", min=1, help="Samples per pass; the result is the same.")] = 16
+    seed: Annotated[int, data_option(metavar="N", min=0, help="Make every random choice from this seed.")] = 0
+    batch_size: Annotated[
+        int, run_option(metavar="N", min=1, help="Run this many samples at once. The result is the same.")
+    ] = 16
 
     @property
     def calib_share(self) -> float:
@@ -95,14 +116,14 @@ class TrainingDataOptions(DataOptions):
         str | None,
         data_option(
             metavar="PATH",
-            help="Image folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory. Needed, since drawn inputs are no "
-            "samples to train on.",
+            help="Train and measure on a folder of images, .npz, .npy, .pt, .safetensors or ./file.py:factory. It"
+            " is needed, since drawn inputs are no samples to train on.",
         ),
         Reads(data_files, check_data),
     ] = None
     calib_data: Annotated[
         str | None,
-        data_option("--train-data", metavar="PATH", help="Train on these instead of a part of --data."),
+        data_option("--train-data", metavar="PATH", help="Train on these samples instead of a part of --data."),
         Reads(data_files, check_data),
     ] = None
     calib_samples: Annotated[
@@ -110,7 +131,13 @@ class TrainingDataOptions(DataOptions):
     ] = 1_000_000
     train_share: Annotated[
         float,
-        data_option("--train-share", metavar="X", min=0.01, max=0.99, help="Of --data, without --train-data."),
+        data_option(
+            "--train-share",
+            metavar="X",
+            min=0.01,
+            max=0.99,
+            help="Train on this share of --data, where --train-data is not given.",
+        ),
     ] = 0.8
 
     @property

@@ -9,25 +9,31 @@ from qdiag.core.causes.repair_traits import Method
 
 OutputOption = Annotated[
     Path | None,
-    output_option("--out", "-o", metavar="FIXED", help="The repaired model, in the format of MODEL."),
+    output_option(
+        "--out", "-o", metavar="FIXED", help="Write the repaired model to this file, in the format of MODEL."
+    ),
     Writes(hint="give another name; --in-place replaces the model"),
 ]
 InPlaceOption = Annotated[bool, output_option("--in-place", help="Replace MODEL itself.")]
 ForceOption = Annotated[bool, output_option("--force", help="Replace FIXED if it is there.")]
 DryRunOption = Annotated[
-    bool, repair_option("--dry-run", help="Show what would change, from the checkpoint alone; write nothing.")
+    bool, repair_option("--dry-run", help="Show what would change, from the checkpoint alone, and write nothing.")
 ]
 NoProofOption = Annotated[bool, repair_option("--no-proof", help="Write the repair without running the network.")]
 MethodOption = Annotated[
     Method,
     repair_option(
         "--method",
-        help="mean: the variance becomes the mean of the layer's live channels. constant: gamma becomes 0, so the "
-        "channel is the constant that it gives.",
+        help="Choose what becomes of a dead channel. With mean, its variance becomes the mean of the layer's "
+        "live channels; with constant, its gamma becomes 0, so that the channel is the constant that it "
+        "gives.",
     ),
 ]
 LayersOption = Annotated[
-    list[str] | None, repair_option("--layers", metavar="GLOB", help="Only BatchNorms of these names; can be repeated.")
+    list[str] | None,
+    repair_option(
+        "--layers", metavar="GLOB", help="Repair only BatchNorms of these names. The option can be repeated."
+    ),
 ]
 ThresholdOption = Annotated[
     float | None,
@@ -35,7 +41,7 @@ ThresholdOption = Annotated[
         "--threshold",
         metavar="RATIO",
         min=0.0,
-        help="Dead is variance <= RATIO x eps, instead of the rule of `qdiag bn`.",
+        help="Call a channel dead where its variance is at most RATIO x eps, instead of by the rule of `qdiag bn`.",
     ),
 ]
 FloatBoundOption = Annotated[
@@ -52,6 +58,6 @@ EpsOption = Annotated[
     model_option(
         "--eps",
         metavar="NUMBER",
-        help="Of the BatchNorms of a bare state dict, which does not hold it; TensorFlow has 1e-3.",
+        help="Give the eps of the BatchNorms of a state dict without its network. TensorFlow has 1e-3.",
     ),
 ]

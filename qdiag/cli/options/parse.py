@@ -8,6 +8,7 @@ import typer
 from qdiag.errors import ConfigError
 from qdiag.files.target import STDOUT, check_writable, output_name
 
+ONE_STDOUT = "give a file name to the others"
 _PLOT_SUFFIXES = (".png", ".svg")
 
 
@@ -79,5 +80,5 @@ def check_ranges_file(path: str | None) -> str | None:
 def check_single_stdout(json_file: str | None, csv_file: str | None) -> bool:
     """Whether standard output is taken by JSON or CSV; both at once are refused."""
     if json_file == STDOUT and csv_file == STDOUT:
-        raise typer.BadParameter("only one of --json and --csv can go to standard output")
+        raise ConfigError("only one of --json and --csv can go to standard output", hint=ONE_STDOUT)
     return STDOUT in (json_file, csv_file)

@@ -11,7 +11,7 @@ WithOption = Annotated[
         "--with",
         metavar="REPAIR[,REPAIR...]",
         show_default=False,
-        help=f"Made in the order given: {', '.join(WRITTEN)}.",
+        help=f"Make these repairs in the order given, of {', '.join(WRITTEN)}.",
     ),
 ]
 RepairLayersOption = Annotated[
@@ -19,8 +19,8 @@ RepairLayersOption = Annotated[
     repair_option(
         "--layers",
         metavar="GLOB",
-        help="Only layers of these names, as qdiag sqnr shows them; can be repeated. Equalization takes the whole "
-        "chain around each.",
+        help="Repair only layers of these names, as qdiag sqnr shows them. The option can be repeated. "
+        "Equalization takes the whole chain around each.",
     ),
 ]
 RepairBoundOption = Annotated[

@@ -19,30 +19,38 @@ class TaskOptions:
     task: Annotated[
         TaskKind | None,
         task_option(
-            "--task", help="What the network does, where labels and names do not say it; none: judge by SQNR alone."
+            "--task",
+            help="Say what the network does, where labels and names do not tell it. none judges it by SQNR alone.",
         ),
     ] = None
     judged_output: Annotated[
-        str | None, task_option("--output", metavar="NAME", help="The output that is judged, where there are several.")
+        str | None, task_option("--output", metavar="NAME", help="Judge this output, where there are several.")
     ] = None
     metric: Annotated[
         str | None,
         task_option(
             "--metric",
             metavar="./FILE.py:FN",
-            help="Your own figure, by which the network is judged: fn(outputs, targets), or a class with update and "
-            "compute; or torchmetrics.NAME(key=value).",
+            help="Judge the network by a metric of your own. It is fn(outputs, targets), a class with update and "
+            "compute, or torchmetrics.NAME(key=value).",
         ),
         Reads(),
     ] = None
     metric_direction: Annotated[
         Literal["higher", "lower"] | None,
-        task_option("--metric-direction", help="Which values of --metric are better; higher unless it says so."),
+        task_option(
+            "--metric-direction",
+            help="Say which values of --metric are better, where the metric itself does not say it.",
+        ),
     ] = None
     metric_limit: Annotated[
         float | None,
         task_option(
-            "--metric-limit", metavar="X", min=0.0, help="Loss of --metric that is harm; 1 % of float by default."
+            "--metric-limit",
+            metavar="X",
+            min=0.0,
+            help="Take a loss of --metric above this limit as harm. Unless set, it is 1 % of the float network's "
+            "value.",
         ),
     ] = None
 

@@ -26,22 +26,23 @@ TrainedOption = Annotated[
         "--out",
         "-o",
         metavar="TRAINED",
-        help="The trained model, in the format of MODEL; its scheme stands beside it, as TRAINED.scheme.toml without "
-        "the ending of the model.",
+        help="Write the trained model to this file, in the format of MODEL. Its scheme stands beside it, as "
+        "TRAINED.scheme.toml without the suffix of the model.",
     ),
     Writes(trained_files),
 ]
 ReplaceOption = Annotated[bool, output_option("--force", help="Replace TRAINED and its scheme if they are there.")]
 MovingLayersOption = Annotated[
     list[str] | None,
-    training_option("--layers", metavar="GLOB", help="Only layers of these names may move; can be repeated."),
+    training_option("--layers", metavar="GLOB", help="Train only layers of these names. The option can be repeated."),
 ]
 RefitOption = Annotated[
     RefitVariant | None,
     training_option(
         "--refit-separable",
-        help="First rewrite separable convolutions as in arXiv 1803.08607. b: fold the BatchNorm behind each depthwise "
-        "convolution, and remove the clamp there; c: also have ReLU for ReLU6 elsewhere. TRAINED is a .pt2 then.",
+        help="First rewrite separable convolutions as in arXiv 1803.08607. With b, the BatchNorm behind each "
+        "depthwise convolution is folded and the clamp there removed; with c, ReLU also replaces ReLU6 "
+        "elsewhere. TRAINED is a .pt2 file then.",
     ),
 ]
 RefitBlocksOption = Annotated[
@@ -49,7 +50,7 @@ RefitBlocksOption = Annotated[
     training_option(
         "--refit-blocks",
         metavar="GLOB",
-        help="Only rewrite behind depthwise convolutions of these names; can be repeated.",
+        help="Rewrite only behind depthwise convolutions of these names. The option can be repeated.",
     ),
 ]
 LossOption = Annotated[
@@ -57,7 +58,8 @@ LossOption = Annotated[
     training_option(
         "--loss",
         metavar="./FILE.py:FN",
-        help="Your own loss, fn(outputs, targets); the task decides otherwise, and without labels the float network.",
+        help="Train with a loss of your own, fn(outputs, targets). Unless given, the task decides about the "
+        "loss, and without labels the float network.",
     ),
     Reads(),
 ]
@@ -67,37 +69,48 @@ LossOption = Annotated[
 class TrainingOptions:
     """The panel `Training`."""
 
-    epochs: Annotated[int, training_option(min=1, metavar="N", help="Passes over the training samples.")] = 10
-    train_batch: Annotated[int, training_option(min=1, metavar="N", help="Samples of one update.")] = 32
+    epochs: Annotated[
+        int, training_option(min=1, metavar="N", help="Train for this many passes over the training samples.")
+    ] = 10
+    train_batch: Annotated[int, training_option(min=1, metavar="N", help="Take this many samples for one update.")] = 32
     optimizer: Annotated[
         Literal["sgd", "adam", "shift_adamax"],
-        training_option(help="shift_adamax: AdaMax with shifts, of binarized networks."),
+        training_option(
+            help="Train with this optimizer. shift_adamax is AdaMax with shifts, made for binarized networks."
+        ),
     ] = "sgd"
-    learning_rate: Annotated[float, training_option(metavar="X", help="At the beginning.")] = 1e-3
-    decay: Annotated[Literal["none", "cosine"], training_option(help="How the learning rate falls.")] = "cosine"
-    momentum: Annotated[float, training_option(metavar="X", min=0.0, help="Of sgd.")] = 0.9
-    weight_decay: Annotated[float, training_option(metavar="X", min=0.0, help="Of weights alone.")] = 0.0
+    learning_rate: Annotated[float, training_option(metavar="X", help="Begin with this learning rate.")] = 1e-3
+    decay: Annotated[
+        Literal["none", "cosine"], training_option(help="Let the learning rate fall along this curve.")
+    ] = "cosine"
+    momentum: Annotated[float, training_option(metavar="X", min=0.0, help="Set the momentum of sgd.")] = 0.9
+    weight_decay: Annotated[
+        float, training_option(metavar="X", min=0.0, help="Set the weight decay; it acts on weights alone.")
+    ] = 0.0
     ranges: Annotated[
         Literal["moving_average", "learned"],
         training_option(help="Follow the values of each batch, or learn the step of each quantizer by gradient."),
     ] = "moving_average"
     averaging_constant: Annotated[
-        float, training_option(metavar="X", min=0.0, help="Weight of a new batch in a moving average.")
+        float, training_option(metavar="X", min=0.0, help="Give a new batch this weight in a moving average.")
     ] = 0.01
     quant_delay: Annotated[
-        int, training_option(min=0, metavar="N", help="Updates in float before anything is quantized.")
+        int, training_option(min=0, metavar="N", help="Make this many updates in float before anything is quantized.")
     ] = 0
     freeze_bn_after: Annotated[
         int | None,
         training_option(
             min=0,
             metavar="N",
-            help="Epochs with the statistics of each batch; then BatchNorms use their running ones. Never by default.",
+            help="Let BatchNorms use their running statistics after this many epochs. Unless set, they always use"
+            " the statistics of each batch.",
         ),
     ] = None
     distill: Annotated[
         bool,
-        training_option("--distill", help="Train towards the float network's outputs, even where there are labels."),
+        training_option(
+            "--distill", help="Train towards the outputs of the float network, even where there are labels."
+        ),
     ] = False
 
     @property
@@ -134,21 +147,24 @@ class RankedTrainingOptions:
         training_option(
             metavar="MINUTES",
             min=0.01,
-            help="Where repairs without training leave something, also train with the quantizers in place, for about "
-            "so long, and measure what that recovers; and so after rewriting separable convolutions at which "
-            "something was found (qdiag qat --refit-separable b).",
+            help="Also train with the quantizers in place for about this many minutes, where the other repairs "
+            "leave a loss. Separable convolutions at which something was found are also rewritten and "
+            "trained (qdiag qat --refit-separable b).",
         ),
     ] = None
     train_data: Annotated[
         str | None,
         training_option(
-            metavar="PATH", help="Train on these instead of the samples that calibrate; none of them may be in --data."
+            metavar="PATH",
+            help="Train on these samples instead of those that calibrate. None of them may be in --data.",
         ),
         Reads(data_files, check_data),
     ] = None
     train_layers: Annotated[
         list[str] | None,
-        training_option("--train-layers", metavar="GLOB", help="Only train layers of these names; can be repeated."),
+        training_option(
+            "--train-layers", metavar="GLOB", help="Train only layers of these names. The option can be repeated."
+        ),
     ] = None
 
     def check(self, data: DataOptions) -> None:

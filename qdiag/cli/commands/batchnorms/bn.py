@@ -19,12 +19,13 @@ BN_EPILOG = """
 
 [cyan]qdiag bn net.pt2 --plot bn.png[/]
 
-A state dict with its network, and without one:  [cyan]qdiag bn net.pth --arch zoo:mobilenet_v1[/]
-[cyan]qdiag bn net.pth --eps 1e-3[/]
+A state dict with its network:  [cyan]qdiag bn net.pth --arch zoo:mobilenet_v1[/]
+
+A state dict without its network:  [cyan]qdiag bn net.pth --eps 1e-3[/]
 
 [bold]Exit codes[/]
 
-0 the table was made;  2 wrong usage, or a model that cannot be judged;  130 interrupted.
+0 The table was made;  2 The usage is wrong, or the model cannot be judged;  130 The command was interrupted.
 """
 
 EpsOption = Annotated[
@@ -33,13 +34,15 @@ EpsOption = Annotated[
         "--eps",
         metavar="NUMBER",
         show_default="1e-5, torch's own; Keras and TensorFlow have 1e-3",
-        help="Of the BatchNorms in a state dict without --arch, which does not hold it.",
+        help="Give the eps of the BatchNorms of a state dict without --arch.",
     ),
 ]
-BitsOption = Annotated[int, output_option("--bits", metavar="N", min=2, max=16, help="Of the weights.")]
+BitsOption = Annotated[
+    int, output_option("--bits", metavar="N", min=2, max=16, help="Give the bit width of the weights.")
+]
 ChannelCsvOption = Annotated[
     str | None,
-    file_option("--csv", help="One row per channel; - prints it instead of the table."),
+    file_option("--csv", help="Write one row per channel as CSV; - prints it instead of the table."),
     Writes(),
 ]
 
@@ -57,10 +60,10 @@ def bn(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Look at every BatchNorm: gains, dead channels, and what they do to the weights.
+    """Show what every BatchNorm does to the weights, and dead channels.
 
-    Needs no data, and no network for a state dict: layers are then found by name and shape,
-    and how sure that is stands in the table.
+    It needs no data, and no network for a state dict: layers are then found by name and shape, and the
+    table says how sure that is.
 
     [bold]How to read the table[/]
 

@@ -45,9 +45,9 @@ Some layers only:  [cyan]qdiag fix-bn net.pt2 -o fixed.pt2 --data photos/ --laye
 
 [bold]Exit codes[/]
 
-0 repaired, or nothing to repair;  1 every channel was refused, so nothing was written;
-2 wrong usage, a model or data that cannot be judged, or no file could be written;
-130 interrupted.
+0 The model was repaired, or there was nothing to repair;  1 Every channel was refused, so that nothing was
+written;  2 The usage is wrong, the model or the data cannot be judged, or no file could be written;  130 The
+command was interrupted.
 """
 
 
@@ -71,18 +71,17 @@ def fix_bn(
     *,
     run: RunOptions,
 ) -> None:
-    """Repair BatchNorm channels without variance, and show what that did.
+    """Repair BatchNorm channels without variance, and measure it.
 
-    A dead channel's gain gamma / sqrt(variance + eps) is set by eps alone. Folded into the
-    convolution, it can stretch the weight range for every other channel of the tensor.
-    The repair takes the gain away and leaves the channel's output as it is.
+    A dead channel is constant, but its gain gamma / sqrt(variance + eps) can stretch the weight range of
+    the whole tensor once it is folded. The repair takes the gain away and leaves the output as it is.
 
-    The float network and the quantized one are measured before and after, on --data or on
-    inputs drawn for --input-shape; unless --scheme says otherwise, with one scale per weight
-    tensor, where dead channels can cost most. Channels whose repair moves the float output
-    are refused. MODEL is read, never changed, unless --in-place is given.
+    The float network and the quantized one are measured before and after, on --data or on inputs drawn
+    for --input-shape; unless --scheme says otherwise, with one scale per weight tensor, where dead
+    channels can cost most. Channels whose repair moves the float output are refused. MODEL is read,
+    never changed, unless --in-place is given.
 
-    Whether dead channels cost anything depends on the network: the two measurements say so.
+    Whether dead channels cost anything depends on the network: the two measurements tell it.
     """
     stdout_is_taken = check_single_stdout(json, None)
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")

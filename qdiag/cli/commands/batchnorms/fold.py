@@ -33,18 +33,23 @@ A state dict:  [cyan]qdiag fold net.pth --arch zoo:mobilenet_v1 --input-shape 1,
 
 [bold]Exit codes[/]
 
-0 the tables were made;  2 wrong usage, or a model or data that cannot be judged;  130 interrupted.
+0 The tables were made;  2 The usage is wrong, or the model or the data cannot be judged;  130 The command was
+interrupted.
 """
 
 FoldedOption = Annotated[
     Path | None,
-    output_option("--out", "-o", metavar="FILE.pt2", help="Write the folded network there, as a program."),
+    output_option(
+        "--out", "-o", metavar="FILE.pt2", help="Write the folded network to this file, as a program of torch.export."
+    ),
     Writes(),
 ]
 ReplaceOption = Annotated[bool, output_option("--force", help="Replace FILE.pt2 if it is there.")]
 FoldCsvOption = Annotated[
     str | None,
-    file_option("--csv", help="One row per BatchNorm and per activation; - prints it instead of the tables."),
+    file_option(
+        "--csv", help="Write one row per BatchNorm and per activation as CSV; - prints it instead of the tables."
+    ),
     Writes(),
 ]
 
@@ -63,13 +68,14 @@ def fold(
     *,
     run: RunOptions,
 ) -> None:
-    """Show where folding puts every BatchNorm, and which clamps share a quantizer.
+    """Show how BatchNorms fold, and which clamps share a quantizer.
 
-    Backends fold BatchNorm into the convolution or linear layer beside it before they
-    quantize, and let a convolution and its ReLU share one quantizer. The folded network is
-    compared with the one that was read, in float, on --data or on drawn inputs. What cannot
-    be folded exactly, and what shares no quantizer, is listed with the reason. The model is
-    read, never changed.
+    Backends fold BatchNorm into the convolution or linear layer beside it before they quantize, and let
+    a convolution and its ReLU share one quantizer.
+
+    The folded network is compared with the one that was read, in float, on --data or on drawn inputs.
+    Every BatchNorm that cannot be folded exactly, and every clamp that shares no quantizer, is listed
+    with the reason. The model is read, never changed.
 
     [bold]How to read the tables[/]
 

@@ -42,27 +42,29 @@ What a diagnosis proposes:  [cyan]qdiag export net.pt2 --repairs-of reports/run1
 
 A layer in float:  [cyan]qdiag export net.pt2 -o int8.onnx --data images.npz --set 'float_layers=["head"]'[/]
 
-Settings for your own quantizer:  [cyan]qdiag export net.onnx --for quantize_static --with keep_float --layers head \\
--o settings.json --data images.npz[/]
+Settings for another quantizer:  [cyan]qdiag export net.onnx --for quantize_static -o set.json --data images.npz[/]
 
 [bold]Exit codes[/]
 
-0 written;  1 written, but the runtime computes layers in float that have integers in the plan;  2 wrong usage, a model
-or data that cannot be used, or no file could be written;  130 interrupted.
+0 The file was written;  1 The file was written, but the runtime computes layers in float that have integers in
+the plan;  2 The usage is wrong, the model or the data cannot be used, or no file could be written;  130 The
+command was interrupted.
 """
 
 ExportedOption = Annotated[
     Path | None,
-    output_option("--out", "-o", metavar="FILE", help="The file; its suffix says the format: .onnx or .tflite."),
+    output_option(
+        "--out", "-o", metavar="FILE", help="Write to this file. Its suffix says the format: .onnx or .tflite."
+    ),
     Writes(),
 ]
 ForOption = Annotated[
     Literal["quantize_static", "tensorrt", "openvino", "litert"] | None,
     output_option(
         "--for",
-        help="Write settings for another quantizer in place of a network: layers in float, formats and ranges. "
-        "quantize_static: of onnxruntime; tensorrt: options of trtexec; openvino: of NNCF; litert: a recipe of "
-        "ai-edge-quantizer.",
+        help="Write settings for another quantizer in place of a network. They hold the layers in float, "
+        "formats and ranges: for quantize_static of onnxruntime, for trtexec of tensorrt, for NNCF of "
+        "openvino, or as a recipe of ai-edge-quantizer for litert.",
     ),
 ]
 ReplaceOption = Annotated[bool, output_option("--force", help="Replace the file if it is there.")]
@@ -71,7 +73,7 @@ MadeOption = Annotated[
     repair_option(
         "--with",
         metavar="REPAIR[,REPAIR...]",
-        help="Made first, in the order given: repairs of the weights, as qdiag repair makes them, or of the plan.",
+        help="Make these repairs first, in the order given. They are those of qdiag repair, or repairs of the plan.",
     ),
 ]
 RepairsOfOption = Annotated[
@@ -79,8 +81,8 @@ RepairsOfOption = Annotated[
     repair_option(
         "--repairs-of",
         metavar="DIAGNOSIS",
-        help="Make the repairs that a stored diagnosis proposes, at its layers and under its scheme: diagnosis.json, "
-        "or the folder that qdiag diagnose -o wrote.",
+        help="Make the repairs that a stored diagnosis proposes, at its layers and under its scheme. It is "
+        "diagnosis.json, or the folder that qdiag diagnose -o wrote.",
     ),
     Reads(result_files),
 ]
@@ -103,14 +105,14 @@ def export(
     *,
     run: RunOptions,
 ) -> None:
-    """Write the quantized network as a file of integers, with repairs made first.
+    """Write the quantized network as a file of integers.
 
-    The network is calibrated as in every other command, and its plan is written: scales, zero
-    points, integer weights and int32 biases. Layers that the scheme keeps in float stay in float.
-    Nodes have the names of the layers, so that Netron finds them.
+    The network is calibrated, repaired where --with or --repairs-of says so, and written with its scales,
+    zero points, integer weights and int32 biases. Then its runtime opens the file.
 
-    Then the file is opened in its runtime, and the operations that it computes with integers are
-    counted after its optimizer; those in float are named.
+    Calibration is the same as in every other command. Layers that the scheme keeps in float stay in
+    float. Nodes have the names of the layers, so that Netron finds them. The operations that the runtime
+    computes with integers are counted after its optimizer; those in float are named.
     """
     stdout_is_taken = check_single_stdout(json, None)
     if output is None:

@@ -37,8 +37,9 @@ In CI, at most one point lost:  [cyan]qdiag verify net.pt2 --quantized int8.onnx
 
 [bold]Exit codes[/]
 
-0 all limits hold;  1 a limit is broken, or layers with integers in the plan run in float;  2 wrong usage, a model or
-data that cannot be used, a runtime that is not installed, or nothing that could be compared;  130 interrupted.
+0 All limits hold;  1 A limit is broken, or layers with integers in the plan run in float;  2 The usage is
+wrong, the model or the data cannot be used, the runtime is not installed, or nothing could be compared;  130
+The command was interrupted.
 """
 
 RuntimeOption = Annotated[
@@ -47,8 +48,8 @@ RuntimeOption = Annotated[
         "--runtime",
         metavar="RUNTIME",
         show_default="by the format of the file",
-        help="What runs the file. ort: onnxruntime. xnnpack, tflite, tflite-ref: LiteRT as it is by default, without "
-        "its delegate, and with its reference kernels.",
+        help="Run the file in this runtime. ort is onnxruntime; xnnpack, tflite and tflite-ref are LiteRT as "
+        "it is by default, without its delegate, and with its reference kernels.",
     ),
 ]
 MaxDifferingOption = Annotated[
@@ -58,7 +59,7 @@ MaxDifferingOption = Annotated[
         metavar="PERCENT",
         min=0.0,
         max=100.0,
-        help="Share of all integers in which simulated and deployed network may differ.",
+        help="Fail if more integers than this differ between simulated and deployed network, in percent.",
     ),
 ]
 MaxGapOption = Annotated[
@@ -67,7 +68,7 @@ MaxGapOption = Annotated[
         "--max-sqnr-gap",
         metavar="DB",
         min=0.0,
-        help="By how much the output SQNR of the deployed network may lie below that of the simulated one.",
+        help="Fail if the output SQNR of the deployed network lies further below that of the simulated one, in dB.",
     ),
 ]
 MaxDropOption = Annotated[
@@ -75,7 +76,8 @@ MaxDropOption = Annotated[
     run_option(
         "--max-drop",
         metavar="LOSS",
-        help="Loss of the deployed network against the float one, in points of what judges it or in its unit.",
+        help="Fail if the deployed network loses more than this against the float one. The loss is in "
+        "percentage points, or in the unit of the metric.",
     ),
 ]
 
@@ -97,12 +99,13 @@ def verify(
     *,
     run: RunOptions,
 ) -> None:
-    """Run a network in float, simulated, and deployed in its runtime, and hold them against each other.
+    """Compare a network in float, simulated, and deployed.
 
-    The deployed network is the file of --quantized, or what qdiag export would write. Every
-    integer tensor of it is compared with the simulation, which follows the arithmetic of the
-    runtime unless --arithmetic says otherwise. Outputs and the task's metric are measured for
-    all three.
+    The deployed network is the file of --quantized, or what qdiag export would write. It runs in its
+    runtime, and every integer tensor of it is compared with the simulation.
+
+    The simulation follows the arithmetic of the runtime unless --arithmetic says otherwise. Outputs and
+    the task's metric are measured for all three.
 
     [bold]How to read the table[/]
 

@@ -7,12 +7,20 @@ from qdiag.cli.console import stdout_console
 from qdiag.config import DEFAULT_PRESET, load_preset, preset_names, presets_folder
 from qdiag.reading.words.layers import arithmetic_words, override_lines, tensor_scheme_words
 
+SCHEMES_EPILOG = """
+[bold]Examples[/]
+
+[cyan]qdiag schemes[/]
+
+One of them, with another width:  [cyan]qdiag sqnr net.pt2 --data photos/ --scheme int8 --set weights.bits=4[/]
+"""
+
 
 def schemes() -> None:
-    """List the preset schemes, every field resolved.
+    """List the preset schemes with all their fields.
 
-    Any field can be replaced with --set, such as --set weights.bits=4, or in a TOML file of your own that starts from a
-    preset with base = "int8".
+    Any field can be replaced with --set, such as --set weights.bits=4, or in a TOML file of your own that
+    starts from a preset with base = "int8".
     """
     console = stdout_console()
     for name in preset_names():

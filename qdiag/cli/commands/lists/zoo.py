@@ -18,8 +18,8 @@ The weights of one, measured:  [cyan]qdiag sqnr net.pth --arch 'zoo:mobilenet_v1
 def zoo(debug: DebugOption = False) -> None:
     """List the network architectures that --arch zoo:NAME builds.
 
-    A state dict holds weights and no network. The zoo has the code of well-known networks, without weights; arguments
-    follow the name, as in zoo:mobilenet_v1?width=0.75&classes=10.
+    A state dict holds weights and no network. The zoo has the code of well-known networks, without
+    weights; arguments follow the name, as in zoo:mobilenet_v1?width=0.75&classes=10.
     """
     del debug  # read by main()
     from qdiag.zoo.describe import describe_zoo

@@ -20,13 +20,15 @@ Figures at the nodes of an ONNX file, for Netron:  [cyan]qdiag overlay reports/r
 
 [bold]Exit codes[/]
 
-0 the file was written;  2 wrong usage, no diagnosis, or another network.
+0 The file was written;  2 The usage is wrong, there is no diagnosis, or it is of another network.
 """
 
 DiagnosisArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="DIAGNOSIS", show_default=False, help="diagnosis.json, or the folder that `qdiag diagnose -o` wrote."
+        metavar="DIAGNOSIS",
+        show_default=False,
+        help="A stored diagnosis.json, or the folder that `qdiag diagnose -o` wrote.",
     ),
     Reads(result_files),
 ]
@@ -41,27 +43,32 @@ def overlay(
             "-o",
             metavar="FILE",
             show_default=False,
-            help="FILE.json for Model Explorer, FILE.onnx for Netron.",
+            help="Write FILE.json for Model Explorer, or FILE.onnx for Netron.",
         ),
         Writes(itself),
     ],
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="FILE", help="The ONNX file that was diagnosed; needed for FILE.onnx."),
+        typer.Option(
+            "--model",
+            metavar="FILE",
+            help="Take the nodes from the ONNX file that was diagnosed. It is needed for FILE.onnx.",
+        ),
         Reads(itself),
     ] = None,
     shown: Annotated[
         Literal["local", "propagated", "sensitivity", "cause"],
-        typer.Option("--show", help="What colours the layers in Model Explorer; Netron lists all of it."),
+        typer.Option("--show", help="Colour the layers in Model Explorer by this figure. Netron lists all of them."),
     ] = "local",
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show the layers of a diagnosis in Model Explorer or in Netron.
+    """Show a diagnosis in Model Explorer or in Netron.
 
-    Model Explorer loads the JSON file as custom data of nodes, beside the ONNX or LiteRT file that was diagnosed.
-    Netron shows what stands in the file itself: a copy of the ONNX file gets the figures of each layer at its node,
-    and is the same network otherwise.
+    Model Explorer loads the JSON file as custom data of nodes, beside the ONNX or LiteRT file that was
+    diagnosed. For Netron, a copy of the ONNX file gets the figures of each layer at its node.
+
+    The copy is the same network otherwise.
     """
     del debug  # read by main()
     from qdiag.files.atomic import write_file

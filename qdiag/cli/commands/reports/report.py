@@ -25,7 +25,8 @@ The text alone, for a pull request:  [cyan]qdiag report reports/run1 -o out --fo
 
 [bold]Exit codes[/]
 
-0 the report was written;  2 wrong usage, no diagnosis, or a file that cannot be written;  130 interrupted.
+0 The report was written;  2 The usage is wrong, there is no diagnosis, or a file cannot be written;  130 The
+command was interrupted.
 """
 
 
@@ -43,19 +44,29 @@ class ReportFormat(str, Enum):
 DiagnosisArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="DIAGNOSIS", show_default=False, help="diagnosis.json, or the folder that `qdiag diagnose -o` wrote."
+        metavar="DIAGNOSIS",
+        show_default=False,
+        help="A stored diagnosis.json, or the folder that `qdiag diagnose -o` wrote.",
     ),
     Reads(result_files),
 ]
 FolderOption = Annotated[
     Path,
-    output_option("--out", "-o", metavar="DIR", show_default=False, help="The report's folder, made if it is missing."),
+    output_option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        show_default=False,
+        help="Write the report into this folder, which is made where it is missing.",
+    ),
     Writes(redrawn_files),
 ]
 BeforeOption = Annotated[
     Path | None,
     typer.Option(
-        "--before", metavar="DIAGNOSIS", help="Another diagnosis: report.html then switches between before and after."
+        "--before",
+        metavar="DIAGNOSIS",
+        help="Let report.html switch between this diagnosis and DIAGNOSIS, as before and after.",
     ),
     Reads(result_files),
 ]
@@ -64,7 +75,7 @@ FormatOption = Annotated[
     output_option(
         "--format",
         show_default="all but png and svg",
-        help="What to write; can be repeated. png and svg are the pictures as files; report.html draws its own.",
+        help="Write this format. The option can be repeated. png and svg are the plots as files.",
     ),
 ]
 
@@ -77,11 +88,12 @@ def report(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Draw a stored diagnosis again, without the model.
+    """Write the report of a stored diagnosis again, without the model.
 
-    The folder gets diagnosis.json, report.md, report.html and layers.csv, as `qdiag diagnose -o`
-    writes them; with --format png or svg also plots/ with every picture. The reports begin with
-    the verdict: what quantization costs, why, and the commands that repair it.
+    The folder gets diagnosis.json, report.md, report.html and layers.csv, as `qdiag diagnose -o` writes
+    them. The reports begin with what quantization costs, why, and the commands that repair it.
+
+    With --format png or svg, plots/ gets every picture as a file.
     """
     del debug  # read by main()
     from qdiag.writers.json.diagnosis import read_diagnosis

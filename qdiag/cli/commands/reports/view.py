@@ -19,7 +19,7 @@ VIEW_EPILOG = """
 
 [bold]Exit codes[/]
 
-0 the report was opened;  2 there is no report, or no browser was found; its path is printed all the same.
+0 The report was opened;  2 There is no report, or no browser was found; the path is printed all the same.
 """
 _PAGE = "report.html"
 

@@ -47,14 +47,13 @@ Train for 4-bit weights:  [cyan]qdiag qat net.pt2 --train-data train/ --data val
 Measure what came out:  [cyan]qdiag sqnr out.pt2 --data val/ --scheme out.scheme.toml[/]
 
 Remove what stands between depthwise and pointwise convolutions, then train:
-
-  [cyan]qdiag qat net.pt2 --refit-separable b --train-data train/ --data val/ -o out.pt2[/]
+[cyan]qdiag qat net.pt2 --refit-separable b --train-data train/ --data val/ -o out.pt2[/]
 
 [bold]Exit codes[/]
 
-0 trained;  1 no epoch was better than the network as read, so nothing was written;  2 wrong
-usage, a model or data that cannot be judged, a training that diverged, or no file could be
-written;  130 interrupted.
+0 The trained model was written;  1 No epoch was better than the network as it was read, so that nothing was
+written;  2 The usage is wrong, the model or the data cannot be judged, the training diverged, or no file could
+be written;  130 The command was interrupted.
 """
 
 
@@ -75,25 +74,26 @@ def qat(
     *,
     run: RunOptions,
 ) -> None:
-    """Train the network with its quantizers in place, and show what that did.
+    """Train the network with its quantizers in place, and measure it.
 
-    Quantizers stand exactly where qdiag sqnr has them. Forward they round, backward rounding counts
-    as the identity inside the range. BatchNorm is folded while it is trained, so that the weight
-    that is quantized is the one that the integer network will have.
+    The trained model is a float checkpoint in the format of MODEL, with the scheme and the ranges that
+    belong to it. Float and quantized network are measured before and after, on other samples.
 
-    Labels decide about the loss: cross-entropy for classes, the mean squared error for numbers.
-    Without labels the network is trained towards the outputs of the float network.
+    Quantizers stand exactly where qdiag sqnr has them. In the forward pass they round; in the backward
+    pass rounding counts as the identity inside the range. BatchNorm is folded while it is trained, so
+    that the weight that is quantized is the one that the integer network will have.
 
-    It trains on --train-data, or on four fifths of --data, and holds a tenth of that out: the epoch
-    that is best there is kept. The float network and the quantized one are measured before and
-    after, on samples that took no part. Other commands divide one set otherwise, and measure samples
-    that were trained on: give training data apart to compare with them.
+    Labels decide about the loss: cross-entropy for classes, the mean squared error for numbers. Without
+    labels the network is trained towards the outputs of the float network.
 
-    What is written is a float checkpoint in the format of MODEL, and a scheme with the ranges that
-    belong to it: under that scheme the simulator gives what the training saw, bit for bit.
+    It trains on --train-data, or on four fifths of --data, and sets a tenth of that apart: the epoch that
+    is best there is kept. Other commands divide one set otherwise, and would measure samples that were
+    trained on: give training data of its own to compare with them.
 
-    A training that was stopped goes on with its next epoch when the same command is given again.
-    Several processes divide each batch: torchrun --nproc-per-node 2 -m qdiag qat MODEL ...
+    Under the scheme that is written, the simulator computes what the training computed, bit for bit.
+
+    A training that was stopped goes on with its next epoch when the same command is given again. Several
+    processes divide each batch: torchrun --nproc-per-node 2 -m qdiag qat MODEL ...
     """
     stdout_is_taken = check_single_stdout(json, None)
     if data.data is None:

@@ -32,8 +32,8 @@ On images of your own, within 8 minutes:
 
 [bold]Exit codes[/]
 
-0 the experiment was run, whatever came out;  2 wrong usage, or data that cannot be used;
-130 interrupted: the same command goes on with the next seed.
+0 The experiment was run, whatever came out;  2 The usage is wrong, or the data cannot be used;  130 The command
+was interrupted: the same command goes on with the next seed.
 """
 
 ExperimentName = Literal["bnn", "mobilenet", "qat", "repvgg"]
@@ -52,19 +52,27 @@ ImagesOption = Annotated[
         "--data",
         metavar="PATH",
         show_default="the digits of the package",
-        help="Labelled images: a folder, .npz, .npy, .pt, .safetensors, or ./file.py:factory.",
+        help="Train and measure on labelled images in a folder, .npz, .npy, .pt, .safetensors or ./file.py:factory.",
     ),
     Reads(data_files, check_data),
 ]
 ImagesAtMostOption = Annotated[
-    int, data_option("--samples", metavar="N", min=20, help="Use at most N of them, for training and measurement.")
+    int, data_option("--samples", metavar="N", min=20, help="Use at most N images, for training and measurement.")
 ]
 SmallerOption = Annotated[
     int | None,
-    data_option("--resize", metavar="PIXELS", min=8, help="Shorter side after resizing; less takes less time."),
+    data_option(
+        "--resize",
+        metavar="PIXELS",
+        min=8,
+        help="Resize images so that the shorter side has this many pixels. Fewer take less time.",
+    ),
 ]
 SeedsOption = Annotated[
-    int, training_option("--seeds", metavar="N", min=1, help="Repeat the experiment; images are divided anew.")
+    int,
+    training_option(
+        "--seeds", metavar="N", min=1, help="Repeat the experiment this many times, with the images divided anew."
+    ),
 ]
 EpochsOption = Annotated[
     int | None,
@@ -73,7 +81,7 @@ EpochsOption = Annotated[
         metavar="N",
         min=1,
         show_default="fixed for the digits; what --minutes allow",
-        help="Epochs of the float network; other trainings have a share of them.",
+        help="Train the float network for this many epochs. Other trainings have a share of them.",
     ),
 ]
 MinutesOption = Annotated[
@@ -83,15 +91,18 @@ MinutesOption = Annotated[
         metavar="X",
         min=0.0,
         show_default="18 with --data and without --epochs",
-        help="For all seeds together: decides about the epochs.",
+        help="Choose the epochs so that all seeds together take about this many minutes.",
     ),
 ]
 WidthOption = Annotated[
-    float, training_option("--width", metavar="X", min=0.0, help="Factor on the channels of all networks.")
+    float,
+    training_option("--width", metavar="X", min=0.0, help="Multiply the channels of all networks by this factor."),
 ]
 ReportOption = Annotated[
     Path | None,
-    output_option("--out", "-o", metavar="DIR", help="Write report.html, report.md, result.json and plots/ there."),
+    output_option(
+        "--out", "-o", metavar="DIR", help="Write report.html, report.md, result.json and plots/ into this folder."
+    ),
     Writes(reproduction_files),
 ]
 
@@ -111,16 +122,17 @@ def reproduce(
     *,
     run: RunOptions,
 ) -> None:
-    """Run a published experiment in small, and compare it with what was published.
+    """Repeat a published experiment on a small scale.
 
-    Networks are trained, quantized and measured anew for each seed, on images that are divided
-    anew: some are trained on, some choose the best epoch, and others are measured. The tables
-    show means and spreads beside the published figures, what was expected, and whether it came
-    out. They never repeat a published network, which takes days: small networks on small images
+    Small networks are trained, quantized and measured, seed by seed, and the tables show means and
+    spreads beside the published figures, what was expected, and whether it came out.
+
+    For each seed the images are divided anew: some are trained on, some choose the best epoch, and others
+    are measured. A published network, which takes days, is never repeated: small networks on small images
     show whether the effect is there.
 
-    With the same epochs the same seeds give the same numbers on the same machine. Where --minutes
-    decide about the epochs, the report names the command that gives the same numbers again.
+    With the same epochs the same seeds give the same numbers on the same machine. Where --minutes decide
+    about the epochs, the report names the command that gives the same numbers again.
     """
     stdout_is_taken = check_single_stdout(json, None)
     with running(run) as session:

@@ -6,7 +6,7 @@ import pytest
 import typer.main
 
 from qdiag.cli.app import COMMANDS, make_app
-from qdiag.cli.help_text import flowing
+from qdiag.cli.help.paragraphs import flowing
 
 _MARKUP = re.compile(r"\[/?[^\[\]]*\]")
 _ROOM = 78
