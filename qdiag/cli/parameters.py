@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from qdiag.core.gate import GateResult
+if TYPE_CHECKING:
+    from qdiag.core.gate import GateResult
 
 _OTHER_NAMES = {"repairs": "--with", "overrides": "--set", "assumed_eps": "--eps", "min_change_db": "--min-change"}
 _SAME_NAMES = (
@@ -33,7 +35,7 @@ def _option(found: re.Match[str]) -> str:
     return OPTIONS[name] if value is None else f"{OPTIONS[name]} {value}"
 
 
-def gate_with_options(result: GateResult) -> GateResult:
+def gate_with_options(result: "GateResult") -> "GateResult":
     """The same result, whose reasons and notes name options."""
     checks = tuple(replace(check, reason=as_options(check.reason)) for check in result.checks)
     return replace(result, checks=checks, notes=tuple(map(as_options, result.notes)))
