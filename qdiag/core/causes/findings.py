@@ -14,12 +14,14 @@ class Evidence:
             the convolution that a block of branches becomes, not at the layer of the site.
         unit: `x` for a ratio, `bits`, `dB`, `%`, `channels`, `values`, `steps`, ...; empty for a plain number.
         threshold: the limit that made it a finding; None for numbers that only accompany one.
+        whole: what the value is a part of, in the same unit, such as all bits of a weight; None where it is no part.
     """
 
     name: str
     value: float
     unit: str = ""
     threshold: float | None = None
+    whole: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

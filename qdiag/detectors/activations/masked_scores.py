@@ -51,7 +51,7 @@ def find(context: DetectionContext) -> Finding | None:
         if over_scores >= RANGE_OVER_SCORES and levels < few:
             evidence = (
                 Evidence("range_over_scores", over_scores, "x", RANGE_OVER_SCORES),
-                Evidence("score_levels", levels, "steps", few),
+                Evidence("score_levels", levels, "steps", few, record.quantizer.level_count - 1.0),
             )
             sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS)

@@ -54,8 +54,8 @@ def _levels(record: OpRecord) -> Evidence | None:
         return None
     lobe, few = quantizer.steps_between(seen.min, 0.0), quantizer.steps_limit(LOBE_LEVELS)
     if record.kind in WITH_LOBE and lobe < few:
-        return Evidence("lobe_levels", lobe, "steps", few)
+        return Evidence("lobe_levels", lobe, "steps", few, quantizer.level_count - 1.0)
     median = quantizer.steps_between(0.0, seen.percentiles[_MEDIAN])
     if record.kind in TOWARDS_ZERO and median < MEDIAN_LEVELS:
-        return Evidence("median_levels", median, "steps", MEDIAN_LEVELS)
+        return Evidence("median_levels", median, "steps", MEDIAN_LEVELS, quantizer.level_count - 1.0)
     return None

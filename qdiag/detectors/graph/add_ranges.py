@@ -65,7 +65,7 @@ def find(context: DetectionContext) -> Finding | None:
         if over_narrower >= RANGE_RATIO and levels < BRANCH_LEVELS and is_buried:
             evidence = (
                 Evidence("range_ratio", over_narrower, "x", RANGE_RATIO),
-                Evidence("branch_levels", levels, "steps", BRANCH_LEVELS),
+                Evidence("branch_levels", levels, "steps", BRANCH_LEVELS, quantizer.level_count - 1.0),
                 Evidence("branch_sqnr", branch_db, "dB", BRANCH_DB),
                 local_evidence(record),
             )

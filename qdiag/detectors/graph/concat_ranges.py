@@ -49,7 +49,7 @@ def find(context: DetectionContext) -> Finding | None:
         if over_narrowest >= RANGE_RATIO and levels < few:
             evidence = (
                 Evidence("range_ratio", over_narrowest, "x", RANGE_RATIO),
-                Evidence("branch_levels", levels, "steps", few),
+                Evidence("branch_levels", levels, "steps", few, record.quantizer.level_count - 1.0),
             )
             sites.append(FindingSite(record.name, (), evidence))
     return finding(CODE, sites, REPAIRS)

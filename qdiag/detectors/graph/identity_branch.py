@@ -71,10 +71,11 @@ def _evidence(
     record: OpRecord, facts: LayerFacts, weight: WeightFacts, figures: tuple[float, float, float]
 ) -> tuple[Evidence, ...]:
     over, left, limit = figures
+    assert record.weight is not None
     return (
         Evidence("identity_over_others", over, "x", OVER_OTHERS),
         Evidence("identity_max", max(weight.identity_max_abs)),
-        Evidence("bits_left", left, "bits", limit),
+        Evidence("bits_left", left, "bits", limit, record.weight.bits),
         channel_evidence(record, facts),
     )
 

@@ -60,7 +60,7 @@ def find(context: DetectionContext) -> Finding | None:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),
                 Evidence("gain_over_median", max(outlier.gain_over_median for outlier in setting), "x"),
-                Evidence("bits_left", left, "bits", limit),
+                Evidence("bits_left", left, "bits", limit, record.weight.bits),
                 channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, tuple(outlier.channel for outlier in setting), evidence))

@@ -59,10 +59,10 @@ def find(context: DetectionContext) -> Finding | None:
             continue
         evidence = (
             Evidence("range_over_live", max(dead.range_over_live for dead in setting), "x", RANGE_OVER_LIVE),
-            Evidence("bits_left", _bits_left(record.weight, norm), "bits"),
+            Evidence("bits_left", _bits_left(record.weight, norm), "bits", whole=record.weight.bits),
             Evidence("variance_over_eps", max(dead.variance_over_eps for dead in setting), "x"),
             Evidence("local_sqnr", record.local.sqnr_db, "dB"),
-            Evidence("setting_channels", float(len(setting)), "channels"),
+            Evidence("setting_channels", float(len(setting)), "channels", whole=norm.channels),
         )
         if is_norm_first:
             sites.append(FindingSite(record.name, (), evidence, inputs=norm.dead_channels))

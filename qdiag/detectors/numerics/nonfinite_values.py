@@ -36,8 +36,11 @@ def find(context: DetectionContext) -> Finding | None:
     for record, _ in context.layers:
         count = _count(record)
         if count >= NONFINITE_VALUES and not any(_count(source) for source in context.sources(record)):
+            whole = record.local.count + max(
+                record.local.reference_nonfinite_count, record.local.simulated_nonfinite_count
+            )
             evidence = (
-                Evidence("nonfinite_values", float(count), "values", NONFINITE_VALUES),
+                Evidence("nonfinite_values", float(count), "values", NONFINITE_VALUES, max(whole, count)),
                 Evidence("nonfinite_in_float", float(record.local.reference_nonfinite_count), "values"),
             )
             sites.append(FindingSite(record.name, (), evidence))

@@ -32,5 +32,5 @@ def find(context: DetectionContext) -> Finding | None:
     layers = [record for record, _ in context.layers if record.kind != "input"]
     if any(record.is_quantized for record in layers):
         return None
-    evidence = (Evidence("quantized_layers", 0.0, "layers", QUANTIZED_LAYERS),)
+    evidence = (Evidence("quantized_layers", 0.0, "layers", QUANTIZED_LAYERS, len(layers)),)
     return finding(CODE, [FindingSite(record.name, (), evidence) for record in layers], REPAIRS)

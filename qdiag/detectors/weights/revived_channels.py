@@ -44,7 +44,7 @@ def find(context: DetectionContext) -> Finding | None:
         if channels:
             evidence = (
                 Evidence("least_magnitude", min(shares[c] for c in channels), "%", DEAD_PERCENT),
-                Evidence("dead_channels", float(len(channels)), ""),
+                Evidence("dead_channels", float(len(channels)), "", whole=len(shares)),
                 local_evidence(record),
             )
             sites.append(FindingSite(record.name, channels, evidence))

@@ -67,7 +67,7 @@ def find(context: DetectionContext) -> Finding | None:
         if over_others >= RANGE_OVER_OTHERS and left <= limit:
             evidence = (
                 Evidence("range_over_others", over_others, "x", RANGE_OVER_OTHERS),
-                Evidence("bits_left", left, "bits", limit),
+                Evidence("bits_left", left, "bits", limit, record.weight.bits),
                 channel_evidence(record, facts),
             )
             sites.append(FindingSite(record.name, tuple(sorted(few)), evidence))

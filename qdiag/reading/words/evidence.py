@@ -8,6 +8,8 @@ from qdiag.reading.words.size import byte_words
 
 _LARGE, _COUNTED = 1e3, 1e9
 """Whole numbers between them are counts, which are written out."""
+_DECIMALS, _WHOLE_FROM = {"dB": 1, "%": 1, "x": 1, "bits": 1, "steps": 1}, 100.0
+"""Of values below the second number; larger ones have none."""
 
 TERMS = {
     "accumulator": "the accumulator has {}",
@@ -175,7 +177,19 @@ def _of_one(term: str) -> str:
 
 
 def _limit(evidence: Evidence) -> str:
-    return significant(evidence.threshold) if evidence.threshold is not None else ""
+    return rounded(evidence.threshold, evidence.unit) if evidence.threshold is not None else ""
+
+
+def rounded(value: float, unit: str) -> str:
+    """As many digits as a reader has use for: decibels, percent and ratios with one decimal, small bits with two."""
+    size = abs(value)
+    if not math.isfinite(value) or unit not in _DECIMALS:
+        return significant(value)
+    decimals = 2 if unit == "bits" and size < 1.0 else _DECIMALS[unit] if size < _WHOLE_FROM else 0
+    if 0.0 < size < 10.0**-decimals:
+        return f"{value:.2g}"
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _value(evidence: Evidence, unit: str) -> str:
@@ -183,9 +197,17 @@ def _value(evidence: Evidence, unit: str) -> str:
     value = evidence.value
     if unit.startswith("bytes") and math.isfinite(value):
         return f"{byte_words(round(value))}{unit.removeprefix('bytes')}"
-    is_count = _LARGE <= value < _COUNTED and value.is_integer()
-    words = f"{value:,.0f}" if is_count else significant(value)
+    words = _number(value, evidence.unit)
+    if evidence.whole is not None:
+        part = "none" if value <= 0.0 else words
+        return f"{part} of {_number(evidence.whole, evidence.unit)} {unit}".rstrip()
     return f"{words} {_one(unit) if value == 1.0 and unit != 'times' else unit}".rstrip()
+
+
+def _number(value: float, unit: str) -> str:
+    """`1,408` of counts."""
+    is_count = _LARGE <= value < _COUNTED and float(value).is_integer()
+    return f"{value:,.0f}" if is_count else rounded(value, unit)
 
 
 def _one(unit: str) -> str:

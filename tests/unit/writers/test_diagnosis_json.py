@@ -181,7 +181,7 @@ def test_the_published_schema_is_that_of_the_code(check_golden: Callable[[str, s
 
 def test_evidence_of_a_finding_is_part_of_the_schema() -> None:
     known = json_schema()["$defs"]["Evidence"]["properties"]
-    assert set(known) == {"name", "value", "unit", "threshold"} == set(Evidence.__dataclass_fields__)
+    assert set(known) == {"name", "value", "unit", "threshold", "whole"} == set(Evidence.__dataclass_fields__)
     assert known["value"] == {"$ref": "#/$defs/Real"}
 
 
