@@ -105,6 +105,7 @@ document.querySelector("[data-theme-button]").addEventListener("click", () => {
 // A print has its own width: charts are drawn for it, and once more for the screen.
 addEventListener("beforeprint", () => {
   page.classList.add("printing");
+  for (const folded of document.querySelectorAll(".terms")) folded.open = true;
   redraw();
 });
 addEventListener("afterprint", () => {
