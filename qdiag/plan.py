@@ -1,7 +1,7 @@
 """A scheme applied to one network: every quantizer with its numbers, or the reason why there is none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -66,6 +66,8 @@ class StoredLayer:
         bias: None: as the scheme says.
         float_weight, float_bias: of the float network, for which the integers stand.
         float_reason: why the layer computes in float; None when it does not.
+        constants: other tensors that the layer reads and the file has as integers, by their names in the graph of the
+            float network: as that has them, and as the integers stand for them. Scale and shift of a norm are such.
     """
 
     output: Affine | None
@@ -76,6 +78,7 @@ class StoredLayer:
     float_weight: Tensor | None = None
     float_bias: Tensor | None = None
     float_reason: str | None = None
+    constants: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class LayerPlan:
             or to signs that nobody else reads. One for each of `operands_of`; empty otherwise.
         is_left_out: it stands behind a concat that is split, so it is no part of the network that runs in integers.
         stored_bias: integers of the bias that a file has for this layer.
+        constants: in place of constants of the graph that the layer reads, by their names.
     """
 
     output: Quantizer | None = None
@@ -108,6 +112,7 @@ class LayerPlan:
     operands: tuple[Quantizer | None, ...] = ()
     is_left_out: bool = False
     stored_bias: StoredBias | None = None
+    constants: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def skip_reason(self) -> str | None:

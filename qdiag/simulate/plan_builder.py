@@ -80,7 +80,10 @@ class _Builder:
         weight = self._weight(layer) if reason is None else None
         operands = self._operands(layer) if reason is None else ()
         bias = self.stored.bias(layer, weight)
-        self.plans[layer.name] = LayerPlan(output, shared, weight, reason, operands=operands, stored_bias=bias)
+        constants = self.stored.constants(layer) if reason is None else {}
+        self.plans[layer.name] = LayerPlan(
+            output, shared, weight, reason, operands=operands, stored_bias=bias, constants=constants
+        )
 
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:

@@ -48,6 +48,14 @@ class StoredLayers:
             return None
         return stored.bias if _is_same(stored.float_bias, self.network.program.constants[layer.bias]) else None
 
+    def constants(self, layer: Layer) -> dict[str, Tensor]:
+        """Other constants as the integers of the file stand for them, where the network still has its own."""
+        stored = self.layers.get(layer.name)
+        if stored is None or not self.has_output(layer):
+            return {}
+        own = self.network.program.constants
+        return {name: values for name, (before, values) in stored.constants.items() if _is_same(before, own[name])}
+
     def float_reason(self, layer: Layer) -> str | None:
         """Why the file leaves a layer in float, where the scheme still says so too."""
         stored = self.layers.get(layer.name)

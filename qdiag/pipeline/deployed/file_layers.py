@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from qdiag.capture.program import Program
-from qdiag.core.graph import CONSTANT, OpGraph
+from qdiag.core.graph import CONSTANT, Layer, OpGraph
 from qdiag.integer_file import IntegerFile, StoredTensor
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.in_turn import InTurn
@@ -23,6 +24,8 @@ class FileLayer:
         outputs: what its output goes through, one after the other.
         weight, bias: its integers, laid out as the layer has them; None where they are floats.
         weight_origin, bias_origin: names in the file, and the form there, see `OnnxGraph.forms`.
+        arguments: what the integers of other constants stand for, by their places among the arguments of the first
+            operation.
     """
 
     tensors: tuple[str, ...] = ()
@@ -31,6 +34,7 @@ class FileLayer:
     bias: StoredTensor | None = None
     weight_origin: tuple[str, str] = ("", "")
     bias_origin: tuple[str, str] = ("", "")
+    arguments: Mapping[int, Tensor] = field(default_factory=dict)
 
     @property
     def tensor(self) -> str | None:
@@ -73,6 +77,7 @@ def file_layers(network: OnnxNetwork, program: Program, graph: OpGraph) -> FileL
     integers = network.integers
     outputs = _outputs(integers, program, graph)
     placeholders = {node.name: str(node.target) for node in program.graph.nodes if node.op == "placeholder"}
+    nodes = {node.name: node for node in program.graph.nodes}
     layers = {}
     for layer in graph.sites:
         name = layer.name
@@ -86,6 +91,7 @@ def file_layers(network: OnnxNetwork, program: Program, graph: OpGraph) -> FileL
             _constant(network, program, layer.bias),
             _origin(network, program, layer.weight),
             _origin(network, program, layer.bias),
+            _arguments(network, program, layer, nodes[layer.nodes[0]]),
         )
     return FileLayers(layers, tuple(dict.fromkeys((*outputs.unplaced, *integers.uneven))))
 
@@ -149,6 +155,18 @@ def _constant(network: OnnxNetwork, program: Program, placeholder: str | None) -
     if axis is not None and quantizer.scale.numel() == 1:
         numbers = (*(x.reshape(()) for x in numbers[:2]), *numbers[2:4], None)  # type: ignore[assignment]
     return StoredTensor(integers, Affine(*numbers, is_symmetric=quantizer.is_symmetric))
+
+
+def _arguments(network: OnnxNetwork, program: Program, layer: Layer, node: torch.fx.Node) -> dict[int, Tensor]:
+    assert network.integers is not None
+    found = {}
+    for place, argument in enumerate(node.args):
+        name = argument.name if isinstance(argument, torch.fx.Node) else ""
+        if name in (layer.weight, layer.bias) or name not in program.constants:
+            continue
+        if _origin(network, program, name)[0] in network.integers.constants:
+            found[place] = program.constants[name]
+    return found
 
 
 def _origin(network: OnnxNetwork, program: Program, placeholder: str | None) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from torch import Tensor
+from torch import Tensor, fx
 
 from qdiag.core.graph import CONSTANT, INPUT, Layer
 from qdiag.core.scheme import FLOAT_BITS, BiasType, LayerOverride, QuantScheme, TensorChange, TensorScheme
@@ -136,7 +136,21 @@ def _stored(
         float_weight=weight,
         float_bias=bias,
         float_reason=IN_FLOAT if is_float else None,
+        constants=_stored_constants(network, layer, own),
     )
+
+
+def _stored_constants(network: Network, layer: Layer, own: FileLayer) -> dict[str, tuple[Tensor, Tensor]]:
+    """Constants without a quantizer of their own that the layer reads at the same places as in the file."""
+    sites = {one.nodes[0] for one in network.graph.sites if one.kind == CONSTANT}
+    node, found = network.node(layer.nodes[0]), {}
+    for place, values in own.arguments.items():
+        argument = node.args[place] if place < len(node.args) else None
+        name = argument.name if isinstance(argument, fx.Node) and argument.name not in sites else ""
+        constant = network.program.constants.get(name)
+        if constant is not None and constant.numel() == values.numel():
+            found[name] = (constant, values.reshape(constant.shape).to(constant))
+    return found
 
 
 def _stored_weight(stored: StoredTensor | None, weight: Tensor | None) -> StoredWeight | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from qdiag.core.graph import Layer
 from qdiag.simulate.passes.integer_weights import IntegerWeights
 from qdiag.simulate.passes.lanes import Lane
+from qdiag.simulate.passes.network import place
 from qdiag.simulate.passes.weights import SimulatedWeights, float_weights, simulated_weights
 
 
@@ -63,14 +64,26 @@ def _same(a: Tensor | None, b: Tensor | None) -> bool:
     return a is b or (a is not None and b is not None and a.shape == b.shape and torch.equal(a, b))
 
 
+def _of_plan(lane: Lane) -> dict[str, Tensor]:
+    """What the plan has in place of constants of the network."""
+    if lane.plan is None:
+        return {}
+    device = lane.network.device
+    return {name: place(own, device) for one in lane.plan.layers.values() for name, own in one.constants.items()}
+
+
 def differing_constants(lanes: Sequence[Lane]) -> dict[str, list[Tensor]]:
     """Constants that some lane has otherwise than the first, by name, one value per lane."""
     reference, *others = lanes
-    if all(lane.network is reference.network for lane in others):
+    planned = [_of_plan(lane) for lane in others]
+    if all(lane.network is reference.network for lane in others) and not any(planned):
         return {}
     found = {}
     for name, value in reference.network.program.constants.items():
-        values = [lane.network.program.constants.get(name, value) for lane in others]
+        values = [
+            own.get(name, lane.network.program.constants.get(name, value))
+            for lane, own in zip(others, planned, strict=True)
+        ]
         shared = [value, *(value if _same(value, other) else other for other in values)]
         if any(other is not value for other in shared):
             found[name] = shared

@@ -8,7 +8,7 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.integers import is_byte
 from qdiag.simulate.arithmetic.onnxruntime.elementwise import Product, Sum
 from qdiag.simulate.arithmetic.onnxruntime.functions import FUNCTIONS
-from qdiag.simulate.arithmetic.onnxruntime.norms import LayerNormalization
+from qdiag.simulate.arithmetic.onnxruntime.norms import BATCH_NORMS, BatchNormalization, LayerNormalization
 from qdiag.simulate.arithmetic.onnxruntime.pooling import ADAPTIVE, WINDOWS, Mean
 from qdiag.simulate.arithmetic.onnxruntime.products import ActivationProduct, weighted_sums
 from qdiag.simulate.arithmetic.onnxruntime.resize import LinearResize
@@ -26,6 +26,7 @@ RULES: Mapping[str, type[Rule]] = {
     "upsample_bilinear2d": LinearResize,
     **dict.fromkeys(("softmax", "_softmax"), Softmax),
     "layer_norm": LayerNormalization,
+    **dict.fromkeys(BATCH_NORMS, BatchNormalization),
     **dict.fromkeys((*FUNCTIONS, *ROUNDED_ONCE), Table),
 }
 """By the operation with which a layer begins."""

@@ -7,7 +7,10 @@ from qdiag.simulate.arithmetic.integers import is_byte
 from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
 
 _SAME_IN_FLOAT = frozenset(
-    ("add", "sub", "rsub", "mul", "div", "neg", "abs", "maximum", "minimum", "square", "concat", "clamp", "sign")
+    (
+        *("add", "sub", "rsub", "mul", "div", "neg", "abs", "maximum", "minimum", "square", "concat", "clamp", "sign"),
+        *("leaky_relu", "prelu", "_prelu_kernel", "threshold", "hardshrink", "softshrink", "reciprocal"),
+    )
 )
 """One operation of float32 for each value, or none: every processor rounds it alike."""
 
