@@ -45,6 +45,8 @@ class Diagnosis(PresentedDiagnosis):
         verification: that file run in its runtime beside the simulation; None without a file, or without the runtime.
         scheme_file: where the change of scheme that helps most was written, as the commands name it; empty where it was
             not. repaired_scheme_file: the same of what the proposed repairs change of the scheme.
+        repaired_file: where the quantized file with its repairs was written; empty where it was not.
+        repaired_run: that file run in its runtime beside the repaired network.
     """
 
     measurement: Measurement
@@ -64,6 +66,8 @@ class Diagnosis(PresentedDiagnosis):
     verification: Verification | None = None
     scheme_file: str = ""
     repaired_scheme_file: str = ""
+    repaired_file: str = ""
+    repaired_run: Verification | None = None
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.

@@ -75,6 +75,17 @@ def check_writable(target: str | Path, *, over_input: bool = False) -> Target | 
     return Target(final, is_stream=False)
 
 
+def check_new(target: str | Path, *, force: bool) -> None:
+    """Networks, and what other programs read, take the place of a file where somebody asks for that alone.
+
+    Raises:
+        WriteError: there is such a file, and `force` is not set. Pipes and devices are no such files.
+    """
+    path = Path(target)
+    if not force and str(target) != STDOUT and path.is_file():
+        raise WriteError("there is such a file already", at=str(path), hint="give another name; `force` replaces it")
+
+
 def _followed(path: Path) -> tuple[Path, bool]:
     """What a chain of links ends at, and whether it leads through an open file of a process.
 

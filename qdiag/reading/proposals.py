@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.words.commands.repairing import commands, scheme_words, way_around_commands
 from qdiag.reading.words.commands.training import training_commands
@@ -37,8 +38,8 @@ def proposals(diagnosis: Diagnosis) -> tuple[Proposal, ...]:
     ranking, found = diagnosis.ranking, list[Proposal]()
     lines = commands(diagnosis)
     if lines:
-        left = afterwards_words(ranking.repaired)
-        found.append(Proposal(repair_heading(ranking, lines), lines, _remarks(left, lines)))
+        after = repaired_score(diagnosis)
+        found.append(Proposal(repair_heading(after, lines), lines, _remarks(afterwards_words(after), lines)))
     way = ranking.way_around
     around = way_around_commands(diagnosis, way) if way is not None else ()
     if around:
@@ -48,6 +49,13 @@ def proposals(diagnosis: Diagnosis) -> tuple[Proposal, ...]:
         remarks = tuple(sentence for sentence in _remarks(left, around) if sentence not in known)
         found.append(Proposal(heading, around, remarks))
     return tuple(found)
+
+
+def repaired_score(diagnosis: Diagnosis) -> Score | None:
+    """The network after the commands; a quantized file is also written with the change of scheme that helps most."""
+    ranking = diagnosis.ranking
+    is_changed = diagnosis.measurement.deployed is not None and not ranking.waterfall
+    return ranking.way_around.after if is_changed and ranking.way_around is not None else ranking.repaired
 
 
 def again_proposal(diagnosis: Diagnosis) -> Proposal | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from qdiag.errors import LoadError, QdiagError, WriteError
 from qdiag.files.atomic import whole_file
+from qdiag.files.target import check_new
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import exported as model_exported
 from qdiag.loaders.models import safetensors as model_safetensors
@@ -130,8 +131,8 @@ def check_target(source: str | Path, target: str | Path, *, force: bool, in_plac
     if Path(source).exists() and path.samefile(source):
         if not in_place:
             raise WriteError("this is the model that was read", at=str(path), hint="`in_place` replaces it")
-    elif not force:
-        raise WriteError("there is such a file already", at=str(path), hint="`force` replaces it")
+    else:
+        check_new(path, force=force)
 
 
 def _resolved(source: Path, target: str | Path, *, force: bool, in_place: bool) -> Path:

@@ -104,7 +104,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     out = ("-o", str(tmp_path / "new.onnx"))
     wrong: dict[tuple[str, ...], str] = {
         (): "no place for the file",
-        ("-o", str(there)): "the file is there already",
+        ("-o", str(there)): "there is such a file already",
         ("-o", str(tmp_path / "net.int8")): "names no format of integer files",
         (*out, "--with", "fuse_branches"): "gives a network of other layers",
         (*out, "--with", "replace_relu6"): "ReLU6 is code, not weights",

@@ -14,6 +14,7 @@ from qdiag.core.causes.places import lost_most, sqnr_db_at
 from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.proposals import repaired_score
 from qdiag.reading.words.causes import commands, headline, repair_title, way_around_commands
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.preprocessing import preprocessing_command
@@ -102,12 +103,12 @@ def assert_surfaces_follow(found: Diagnosis) -> None:
 
 def _assert_harm_that_is_left_is_said(found: Diagnosis, surfaces: Mapping[str, str]) -> None:
     """Beside the commands, where the network is still harmed after them."""
-    ranking, way = found.ranking, found.ranking.way_around
-    is_repaired = harm_of(ranking.repaired).verdict != "harmed"
+    way = found.ranking.way_around
+    is_repaired = harm_of(repaired_score(found)).verdict != "harmed"
     for name, text in surfaces.items():
         said = " ".join(_shown(name, text).split())
         if commands(found):
-            assert repair_heading(ranking, commands(found)).rstrip(":") in said, name
+            assert repair_heading(repaired_score(found), commands(found)).rstrip(":") in said, name
         if writes_something(commands(found)):
             assert ("To repair a part of it" in said) != is_repaired, name
             assert ("is still harmed afterwards: the" in said) or is_repaired, name

@@ -88,7 +88,7 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
         experiment = open_experiment(session, model_options, data_options, scheme.resolved)
         result, _ = run_diagnosis(session, experiment, DiagnoseOptions(words=words), run, plots=plots)
         result = write_diagnosis(session, result, out, None, plots)
-        print_ranking(console, result)
+        print_ranking(console, result, has_report=True)
         console.print()
         with session.watch.told(f"measure {CONTRAST_SCHEME}"):
             again = session.timed_anew()

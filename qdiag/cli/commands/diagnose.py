@@ -18,17 +18,15 @@ from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
+from qdiag.cli.repaired_file import check_quantized_target, with_repaired_file
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import announce
 from qdiag.cli.waiting.watched_run import tell_times
-from qdiag.errors import ConfigError, RepairRefused
 from qdiag.files.atomic import write_file
-from qdiag.files.target import check_writable
 from qdiag.reading.words.commands.shell import as_argument, command_line
 
 if TYPE_CHECKING:
     from qdiag.core.diagnosis import Diagnosis
-    from qdiag.core.measures.deployed.verification import Verification
     from qdiag.pipeline.begin import Experiment
     from qdiag.pipeline.deployed.repaired import RepairedFile
     from qdiag.pipeline.diagnose import DiagnoseOptions
@@ -65,6 +63,7 @@ RepairedOption = Annotated[
     ),
     Writes(),
 ]
+ReplaceOption = Annotated[bool, output_option("--force", help="Replace the file of --repaired if it is there.")]
 SensitivityOption = Annotated[
     Literal["some", "exact"],
     run_option(
@@ -98,6 +97,7 @@ def diagnose(
     training: RankedTrainingOptions,
     quantized: QuantizedOption = None,
     repaired: RepairedOption = None,
+    force: ReplaceOption = False,
     out: ReportOption = None,
     exhaustive: ExhaustiveOption = False,
     sensitivity: SensitivityOption = "some",
@@ -141,35 +141,23 @@ def diagnose(
             full_losses=losses == "full",
             training=open_ranked_training(session, experiment, training, model, data, task),
         )
-        if repaired is not None and experiment.deployed is None:
-            raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
-        if repaired is not None:
-            check_writable(repaired)
+        check_quantized_target(experiment, repaired, force=force)
         result, file = run_diagnosis(session, experiment, options, run, plots=None if out is None else plots)
         session.processes.leave_to_first()
-        result = write_diagnosis(session, result, out, json, plots)
-        after: Verification | None = None
-        notes: tuple[str, ...] = ()
+        remarks, error = "", None
         if repaired is not None and file is not None:
-            from qdiag.pipeline.deployed.repaired import run_repaired
-
-            try:
-                content = file.content()
-            except RepairRefused as refused:  # the diagnosis is told all the same
-                repaired, notes = None, (f"No repaired file is written: {refused.message}.",)
-            else:
-                write_file(repaired, content)
-                after, notes = run_repaired(session, experiment, file, content)
+            result, remarks, error = with_repaired_file(session, experiment, file, repaired, result)
+        result = write_diagnosis(session, result, out, json, plots)
     if not stdout_is_taken:
-        from qdiag.cli.tables.deployment.edits import print_run
         from qdiag.cli.tables.ranking import print_ranking
 
-        print_ranking(stdout_console(), result)
-        print_run(stdout_console(), after, "repaired")
-    for note in notes:
-        remark(note, quiet=run.quiet)
-    if repaired is not None:
-        remark(f"repaired file: {repaired}", quiet=run.quiet)
+        print_ranking(stdout_console(), result, has_report=out is not None)
+    if error is not None:
+        raise error
+    if remarks:
+        remark(remarks, quiet=run.quiet)
+    if result.repaired_file:
+        remark(f"repaired file: {result.repaired_file}", quiet=run.quiet)
     remark(_report_words(out, is_kept=not run.no_cache), quiet=run.quiet)
     tell_times(session.progress, quiet=run.quiet)
 

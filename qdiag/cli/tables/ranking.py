@@ -52,8 +52,12 @@ _FUSED_SHOWN = 6
 """What fusion does, and what repairs it then."""
 
 
-def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
-    """Header, verdict, suspects with their repairs, sequence of repairs, scheme changes, commands."""
+def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = False) -> None:
+    """Header, verdict, suspects with their repairs, sequence of repairs, scheme changes, commands.
+
+    Args:
+        has_report: a report is written as well, which has what is left out here.
+    """
     ranking, reading = diagnosis.ranking, read(diagnosis)
     console.print(header_grid(*_header(reading)))
     console.print()
@@ -63,7 +67,7 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
     console.print(Text(reading.headline, style="bold"))
     if reading.suspects:
         console.print()
-        rows = [row for suspect in reading.suspects for row in _rows(suspect)]
+        rows = [row for suspect in reading.suspects for row in _rows(suspect, has_report=has_report)]
         name = Column("suspects and their repairs,\neach made alone", _name, wraps=True)
         table = fit_table(console, name, _columns(ranking), rows)
         console.print(table)
@@ -86,12 +90,13 @@ def print_ranking(console: Console, diagnosis: Diagnosis) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The suspect itself, the line with its layers, one of its repairs, or how many more there are."""
+    """The suspect itself, the line with its layers, one of its repairs, or how many more there are, and where."""
 
     suspect: SuspectRow
     kind: Literal["suspect", "layers", "trial", "more"]
     trial: TrialRow | None = None
     more: int = 0
+    has_report: bool = False
 
 
 def _header(reading: Reading) -> Iterator[tuple[str, Text]]:
@@ -115,7 +120,7 @@ def _header(reading: Reading) -> Iterator[tuple[str, Text]]:
         yield "note", Text(note)
 
 
-def _rows(suspect: SuspectRow) -> Iterator[_Row]:
+def _rows(suspect: SuspectRow, *, has_report: bool) -> Iterator[_Row]:
     """The suspect, then its trials; of a suspect without anything to gain only the best one."""
     yield _Row(suspect, "suspect")
     yield _Row(suspect, "layers")
@@ -124,7 +129,7 @@ def _rows(suspect: SuspectRow) -> Iterator[_Row]:
     for trial in measured[:shown]:
         yield _Row(suspect, "trial", trial)
     if len(measured) > shown:
-        yield _Row(suspect, "more", more=len(measured) - shown)
+        yield _Row(suspect, "more", more=len(measured) - shown, has_report=has_report)
 
 
 def _name(row: _Row) -> Text:
@@ -136,7 +141,8 @@ def _name(row: _Row) -> Text:
         return Text(f"{suspect.rank}. {suspect.code} {suspect.title}", style="bold")
     if row.kind == "layers":
         return Text(f"   in {listed(suspect.layers, 3)}", style="dim")
-    return Text(f"   {count_noun(row.more, 'more repair')} in the report", style="dim")
+    where = "in the report" if row.has_report else "in --json"
+    return Text(f"   {count_noun(row.more, 'more repair')} {where}", style="dim")
 
 
 def _columns(ranking: Ranking) -> list[Column[_Row]]:

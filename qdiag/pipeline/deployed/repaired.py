@@ -80,9 +80,10 @@ def diagnose_file(
         return diagnose_experiment(session, experiment, options), None
     with open_regular(experiment.deployed.file.source) as stream:
         content = stream.read()
-    verification, note = _verified(session, experiment, experiment.case, content)
+    source = experiment.deployed.file.source
+    verification, note = _verified(session, experiment, experiment.case, content, source)
     diagnosis = diagnose_experiment(session, experiment, options, verification)
-    diagnosis = replace(diagnosis, notes=(*diagnosis.notes, *note))
+    diagnosis = replace(diagnosis, notes=(*diagnosis.notes, *filter(None, (note,))))
     with session.stage("repaired file"):
         after = _repaired_case(session, experiment.case, diagnosis)
         edits = tensor_edits(experiment.deployed, experiment.case, after) if after is not experiment.case else ()
@@ -91,25 +92,23 @@ def diagnose_file(
 
 
 def run_repaired(
-    session: Session, experiment: Experiment, file: RepairedFile, content: bytes
-) -> tuple[Verification | None, tuple[str, ...]]:
+    session: Session, experiment: Experiment, file: RepairedFile, content: bytes, path: str
+) -> tuple[Verification | None, str]:
     """The repaired file in its runtime on the measured data, beside the repaired network; or why it was not run."""
-    return _verified(session, experiment, file.case, content)
+    return _verified(session, experiment, file.case, content, path)
 
 
 def _verified(
-    session: Session, experiment: Experiment, case: Case, content: bytes
-) -> tuple[Verification | None, tuple[str, ...]]:
+    session: Session, experiment: Experiment, case: Case, content: bytes, source: str
+) -> tuple[Verification | None, str]:
     """A file run in its runtime; that it cannot be run here is no reason to stop."""
-    assert experiment.deployed is not None
-    source = experiment.deployed.file.source
     try:
         with session.watch.stage("runtime"):
             return verify_case(
                 *(session, experiment, case, _format(experiment), content, None), source=source, limits=VerifyLimits()
-            ), ()
+            ), ""
     except QdiagError as error:
-        return None, (f"the file was not run in its runtime: {error}",)
+        return None, f"{source} was not run in its runtime: {error}"
 
 
 def _format(experiment: Experiment) -> IntegerFormat:

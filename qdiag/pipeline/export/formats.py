@@ -16,6 +16,7 @@ from qdiag.onnx.network import OnnxNetwork
 from qdiag.runtimes.base import DeployedNetwork
 from qdiag.runtimes.litert import Kernels, LitertRuntime
 from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
+from qdiag.runtimes.processor import saturates_pairs
 from qdiag.simulate.case import Case
 from qdiag.subject import Subject
 
@@ -43,6 +44,8 @@ class IntegerFormat:
     Attributes:
         name: for tables. runtime: as users name it. arithmetic: that of the simulation which follows it.
         integer_kinds: kinds of layers that the runtime always computes with integers where the plan has them so.
+        suffix: of its files.
+        adds_pairs: whether its kernels add products in pairs of int16 on this processor, see `pair_saturation`.
     """
 
     name: str
@@ -51,6 +54,8 @@ class IntegerFormat:
     write: Callable[[Subject, Case], WrittenFile]
     open: Callable[[bytes, str], DeployedNetwork]
     integer_kinds: frozenset[str] = frozenset()
+    suffix: str = ".tflite"
+    adds_pairs: Callable[[], bool] = lambda: False
 
 
 def _onnx(subject: Subject, case: Case) -> WrittenFile:
@@ -78,9 +83,8 @@ def _lite(subject: Subject, case: Case) -> WrittenFile:
 
 
 _KERNELS: tuple[Kernels, ...] = ("xnnpack", "tflite", "tflite-ref")
-QDQ_ONNX = IntegerFormat(
-    "QDQ ONNX", "ort", "ort", _onnx, OnnxruntimeNetwork, frozenset({"conv", "linear", "matmul", "add", "mul", "concat"})
-)
+_ORT_KINDS = frozenset({"conv", "linear", "matmul", "add", "mul", "concat"})
+QDQ_ONNX = IntegerFormat("QDQ ONNX", "ort", "ort", _onnx, OnnxruntimeNetwork, _ORT_KINDS, ".onnx", saturates_pairs)
 _LITE_KINDS = frozenset({"conv", "conv_transpose", "linear", "add", "sub", "mul", "concat"})
 XNNPACK, LITE, LITE_REFERENCE = (
     IntegerFormat("LiteRT", kernels, kernels, _lite, partial(LitertRuntime, kernels=kernels), _LITE_KINDS)

@@ -1,6 +1,6 @@
 """The integers of every layer, simulated and deployed, compared batch by batch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ _UINT8_SHIFT = 128
 NO_INTEGERS = "its numbers are no integers at one scale"
 NOT_IN_FILE = "the file holds no integers of it"
 OTHER_NUMBERS = "the file has another scale or zero point there"
+READS_OTHERWISE = "it gets its input in float or through another quantizer, which is not simulated:"
 OTHER_SHAPE = "the file has another number of integers there"
 
 
@@ -35,10 +36,18 @@ class IntegerComparison(LayerObserver):
     Args:
         names: by layer, the integer tensor of the file.
         lane: of the simulated network.
+        uneven: layers whose output the file gives to its readers in different ways.
     """
 
-    def __init__(self, case: Case, names: Mapping[str, str], deployed: DeployedNetwork, lane: int) -> None:
-        self._case, self._lane = case, lane
+    def __init__(
+        self,
+        case: Case,
+        names: Mapping[str, str],
+        deployed: DeployedNetwork,
+        lane: int,
+        uneven: Collection[str] = (),
+    ) -> None:
+        self._case, self._lane, self._uneven = case, lane, frozenset(uneven)
         self._seen: dict[str, Array] = {}
         self._counts: dict[str, _Counts] = {}
         self._uncompared: dict[str, str] = {}
@@ -80,15 +89,25 @@ class IntegerComparison(LayerObserver):
 
     def agreements(self) -> tuple[LayerAgreement, ...]:
         """In graph order."""
-        found = []
+        found, differ = [], set[str]()
         for layer in self._case.network.graph.layers:
             counts = self._counts.get(layer.name)
-            if counts is not None and layer.name not in self._uncompared:
-                first = self._case.network.node(layer.nodes[0])
-                reason = difference_to_runtime(self._case.plan, layer, first)
+            is_compared = counts is not None and layer.name not in self._uncompared
+            is_inherited = any(name in differ for name in layer.inputs)
+            if (counts is not None and counts.differing) or (not is_compared and is_inherited):
+                differ.add(layer.name)
+            if counts is not None and is_compared:
                 numbers = (counts.count, counts.differing, counts.largest)
-                found.append(LayerAgreement(layer.name, self.names[layer.name], *numbers, reason))
+                reason = self._reason(layer)
+                found.append(LayerAgreement(layer.name, self.names[layer.name], *numbers, reason, is_inherited))
         return tuple(found)
+
+    def _reason(self, layer: Layer) -> str | None:
+        """Why its integers may differ, even where those that it reads are the same."""
+        uneven = [name for name in layer.inputs if name in self._uneven]
+        if uneven:
+            return f"{READS_OTHERWISE} {uneven[0]}"
+        return difference_to_runtime(self._case.plan, layer, self._case.network.node(layer.nodes[0]))
 
     def uncompared(self) -> tuple[UncomparedLayer, ...]:
         """The others that have a quantizer."""

@@ -15,7 +15,7 @@ from qdiag.errors import ConfigError
 from qdiag.onnx.quantized.unpack import INTEGERS_SUFFIX
 from qdiag.pipeline.begin import Experiment, under_scheme
 from qdiag.pipeline.export.export import fallen_back
-from qdiag.pipeline.export.formats import IntegerFormat
+from qdiag.pipeline.export.formats import QDQ_ONNX, IntegerFormat
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.verify.deployed_run import DeployedRun
 from qdiag.pipeline.verify.integers import IntegerComparison
@@ -38,6 +38,16 @@ def with_arithmetic(session: Session, experiment: Experiment, arithmetic: Runtim
     scheme = experiment.case.scheme
     pairs = scheme.pair_saturation or (arithmetic == "ort" and saturates_pairs())
     return under_scheme(session, experiment, replace(scheme, arithmetic=arithmetic, pair_saturation=pairs))
+
+
+def _uneven(experiment: Experiment) -> frozenset[str]:
+    """Layers whose output the file quantizes otherwise than it is simulated, for some readers at least."""
+    deployed = experiment.deployed
+    if deployed is None:
+        return frozenset()
+    unplaced, layers = set(deployed.file.unplaced), deployed.found.layers
+    pairs = deployed.match.pairs.items()
+    return frozenset(name for name, own in pairs if own in layers and unplaced & set(layers[own].tensors))
 
 
 def integer_names(experiment: Experiment, deployed: DeployedNetwork) -> dict[str, str]:
@@ -76,7 +86,7 @@ def verify_case(
     with session.stage("optimize"):
         operations = deployed.operations()
     names = integer_names(experiment, deployed) if names is None else names
-    compared = IntegerComparison(case, names, deployed, _SIMULATED)
+    compared = IntegerComparison(case, names, deployed, _SIMULATED, _uneven(experiment))
     if not compared.names and deployed.tensors:
         raise ConfigError(
             "no layer of the network has integers in the file that could be compared",
@@ -121,6 +131,7 @@ def verify_case(
         sample_count=sample_count,
         equal_count=equal_count,
         size=network_size(case),
+        adds_pairs=form.adds_pairs(),
         stages=session.watch.stages,
         versions=versions(),
     )

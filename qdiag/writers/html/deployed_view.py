@@ -1,8 +1,9 @@
 """What the page shows of a quantized file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.deployed.verification import Verification
 from qdiag.core.measures.task import Figure
 from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.deployed.operations import float_words, integer_words
@@ -20,6 +21,7 @@ class DeployedView:
         lines: what was read from it, and what of it was not found.
         figures, layers: rows of the tables. edits: what changes in the file.
         judged: by what the network is judged, of the file.
+        repaired: the same of the file with the repairs; None where none was written and run.
     """
 
     source: str
@@ -32,6 +34,7 @@ class DeployedView:
     edits: tuple[tuple[str, str, str, str], ...]
     lines: tuple[str, ...]
     judged: Figure | None = None
+    repaired: "DeployedView | None" = None
 
     @property
     def has_reasons(self) -> bool:
@@ -41,21 +44,28 @@ class DeployedView:
 
 def deployed_view(diagnosis: Diagnosis) -> DeployedView | None:
     """None where no quantized file was diagnosed."""
-    file, run = diagnosis.measurement.deployed, diagnosis.verification
+    file = diagnosis.measurement.deployed
     if file is None:
         return None
-    edits, lines = edit_rows(diagnosis.file_edits), deployed_lines(file)
+    own = _view(file.source, file.encoding, diagnosis.verification)
+    again = _view(diagnosis.repaired_file, file.encoding, diagnosis.repaired_run)
+    has_run = diagnosis.repaired_run is not None
+    edits = edit_rows(diagnosis.file_edits)
+    return replace(own, edits=edits, lines=deployed_lines(file), repaired=again if has_run else None)
+
+
+def _view(source: str, encoding: str, run: Verification | None) -> DeployedView:
     if run is None:
-        return DeployedView(file.source, file.encoding, "", "", (), (), (), edits, lines)
+        return DeployedView(source, encoding, "", "", (), (), (), (), ())
     return DeployedView(
-        source=file.source,
-        encoding=file.encoding,
+        source=source,
+        encoding=encoding,
         operations=f"{integer_words(run.operations)}; {float_words(run.operations)}",
         agreement="; ".join((integer_agreement(run), *rules_words(run))),
         uncompared=tuple(uncompared_words(run)),
         figures=figure_lines(run),
         layers=layer_lines(run),
-        edits=edits,
-        lines=lines,
+        edits=(),
+        lines=(),
         judged=run.deployed_task.judged,
     )

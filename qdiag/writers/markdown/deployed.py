@@ -1,6 +1,7 @@
 """The part of report.md on a quantized file: what it answers in its runtime, and where that differs."""
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.deployed.verification import Verification
 from qdiag.reading.words.deployed.operations import float_words, integer_words
 from qdiag.reading.words.deployed.tables import FIGURE_HEADER, LAYER_HEADER, figure_lines, layer_lines
 from qdiag.reading.words.deployed.verification import integer_agreement, rules_words, uncompared_words
@@ -10,10 +11,17 @@ _ROWS = 8
 
 
 def deployed_section(diagnosis: Diagnosis) -> str:
-    """The file in its runtime beside the simulation; nothing where it was not run."""
-    run, file = diagnosis.verification, diagnosis.measurement.deployed
-    if run is None or file is None:
-        return ""
+    """The file in its runtime beside the simulation, and the repaired one; nothing where they were not run."""
+    file = diagnosis.measurement.deployed
+    runs = ((file.source if file is not None else "", diagnosis.verification), *_repaired(diagnosis))
+    return "\n\n".join(_section(path, run) for path, run in runs if run is not None and file is not None)
+
+
+def _repaired(diagnosis: Diagnosis) -> tuple[tuple[str, Verification | None], ...]:
+    return ((diagnosis.repaired_file, diagnosis.repaired_run),) if diagnosis.repaired_file else ()
+
+
+def _section(path: str, run: Verification) -> str:
     right = [f"{name} #" for name in FIGURE_HEADER[1:]]
     figures = table((FIGURE_HEADER[0], *right), [tuple(map(text, row)) for row in figure_lines(run)])
     lines = layer_lines(run)
@@ -23,7 +31,7 @@ def deployed_section(diagnosis: Diagnosis) -> str:
     more = f"{rest} more layers, none of which differs more, are in diagnosis.json." if rest > 0 else ""
     notes = [f"- {text(words)}" for words in uncompared_words(run)]
     return section(
-        f"{code(file.source)} in its runtime",
+        f"{code(path)} in its runtime",
         text(f"{integer_words(run.operations)}; {float_words(run.operations)}."),
         figures,
         text(f"Of the simulation, {'; '.join((integer_agreement(run), *rules_words(run)))}."),

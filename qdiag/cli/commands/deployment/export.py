@@ -23,8 +23,9 @@ from qdiag.cli.tables.deployment.export import print_export
 from qdiag.cli.tables.deployment.settings import print_settings
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import ConfigError, WriteError
+from qdiag.errors import ConfigError
 from qdiag.files.atomic import check_writable, write_file
+from qdiag.files.target import check_new
 
 if TYPE_CHECKING:
     from qdiag.pipeline.export.repaired import WantedRepair
@@ -117,7 +118,8 @@ def export(
     stdout_is_taken = check_single_stdout(json, None)
     if output is None:
         raise ConfigError("no place for the file", at="-o", hint="give -o int8.onnx")
-    _check_target(output, force=force)
+    check_writable(output)
+    check_new(output, force=force)
     if diagnosis is not None and with_:
         raise ConfigError("--with and --repairs-of exclude each other", hint="leave one away")
     resolved, wanted = scheme.resolved, tuple(repair_names(with_ or []))
@@ -151,14 +153,6 @@ def export(
                 print_settings(stdout_console(), told)
     tell_times(session.progress, quiet=run.quiet)
     raise typer.Exit(exit_code)
-
-
-def _check_target(output: Path, *, force: bool) -> None:
-    check_writable(output)
-    if output.exists() and not force:
-        raise WriteError(
-            "the file is there already", at=str(output), hint="give another name, or --force to replace it"
-        )
 
 
 def _proposed(diagnosis: Path) -> "tuple[QuantScheme, tuple[WantedRepair, ...]]":

@@ -19,6 +19,7 @@ from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.deployment.verify import print_verification
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
+from qdiag.errors import ConfigError
 from qdiag.files.read import open_regular
 
 if TYPE_CHECKING:
@@ -119,11 +120,15 @@ def verify(
         from qdiag.pipeline.export.formats import format_for
         from qdiag.pipeline.verify.verify import with_arithmetic
 
-        experiment = open_experiment(session, model, data, resolved, task, quantized)
-        form = format_for(runtime or _default_runtime(quantized or model.model))
-        arithmetic = scheme.arithmetic or form.arithmetic
-        if arithmetic != experiment.case.scheme.arithmetic:
-            experiment = with_arithmetic(session, experiment, arithmetic)
+        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
+        form = format_for(runtime or _default_runtime(experiment))
+        if experiment.deployed is not None and form.suffix != _suffix(experiment.deployed.file.encoding):
+            raise ConfigError(
+                f"{form.runtime} does not run {experiment.deployed.file.source}, a file of another format",
+                at="--runtime",
+                hint=f"leave it away: the file is run by {_default_runtime(experiment)}",
+            )
+        experiment = with_arithmetic(session, experiment, scheme.arithmetic or form.arithmetic)
         result = _verified(session, experiment, form, quantized, limits, model.model)
     write_result(json, result)
     if not stdout_is_taken:
@@ -132,11 +137,15 @@ def verify(
     raise typer.Exit(result.exit_code)
 
 
-def _default_runtime(path: str) -> str:
+def _default_runtime(experiment: "Experiment") -> str:
     """That of the format of a quantized file; onnxruntime where the file is yet to be written."""
     from qdiag.pipeline.export.formats import FORMATS
 
-    return next((form.runtime for suffix, form in FORMATS.items() if path.lower().endswith(suffix)), "ort")
+    return "ort" if experiment.deployed is None else FORMATS[_suffix(experiment.deployed.file.encoding)].runtime
+
+
+def _suffix(encoding: str) -> str:
+    return ".tflite" if encoding == "LiteRT" else ".onnx"
 
 
 def _verified(
@@ -157,4 +166,5 @@ def _verified(
     source = quantized or model  # a quantized file alone is measured against its own weights
     with open_regular(source) as stream:
         content = stream.read()
-    return verify_case(session, experiment, experiment.case, form, content, None, source=source, limits=limits)
+    found = verify_case(session, experiment, experiment.case, form, content, None, source=source, limits=limits)
+    return replace(found, file=experiment.deployed.file)

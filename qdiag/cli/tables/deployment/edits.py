@@ -12,12 +12,13 @@ from qdiag.reading.words.deployed.run import run_lines
 
 
 def print_file(console: Console, diagnosis: Diagnosis) -> None:
-    """Both; nothing where no quantized file was diagnosed."""
-    print_run(console, diagnosis.verification, "deployed")
+    """Both, and the repaired file where one was written; nothing where no quantized file was diagnosed."""
+    _print_run(console, diagnosis.verification, "deployed")
     _print_edits(console, diagnosis)
+    _print_run(console, diagnosis.repaired_run, "repaired")
 
 
-def print_run(console: Console, run: Verification | None, title: str) -> None:
+def _print_run(console: Console, run: Verification | None, title: str) -> None:
     """A file in its runtime beside the simulation; nothing where it was not run."""
     lines = run_lines(run)
     if lines:

@@ -10,6 +10,7 @@ from qdiag.cli.tables.sqnr_header import (
     Lines,
     capture_lines,
     data_lines,
+    file_lines,
     header_grid,
     model_lines,
     scheme_lines,
@@ -21,7 +22,10 @@ from qdiag.reading.words.deployed.verification import (
     breach_words,
     harm_words,
     integer_agreement,
+    pair_words,
     percent_words,
+    reason_of,
+    reason_words,
     sample_agreement,
     sqnr_words,
     task_words,
@@ -59,6 +63,7 @@ def print_verification(console: Console, result: Verification, order: Order, top
 def _header(result: Verification) -> Lines:
     yield from model_lines(result.model)
     yield from scheme_lines(result.scheme, with_layers=result.source is None)
+    yield from file_lines(result.file)
     yield from size_lines(result.size)
     yield from data_lines(result.data)
     yield from capture_lines(result.capture)
@@ -66,11 +71,15 @@ def _header(result: Verification) -> Lines:
     yield "deployed", Text(source, style="bold")
     yield "", Text(integer_words(result.operations))
     yield "", Text(float_words(result.operations))
+    for line in pair_words(result):
+        yield "", Text(line)
     yield "integers", Text(integer_agreement(result), style="green" if not result.differing_count else "yellow")
+    for line in reason_words(result):
+        yield "", Text(line)
     yield "outputs", Text(sample_agreement(result))
     yield "", Text(sqnr_words(result))
-    for line in task_words(result):
-        yield "task", Text(line)
+    for i, line in enumerate(task_words(result)):
+        yield "" if i else "task", Text(line)
 
 
 _COLUMNS: list[Column[LayerAgreement]] = [
@@ -78,5 +87,5 @@ _COLUMNS: list[Column[LayerAgreement]] = [
     Column("steps", lambda row: Text(str(row.largest_steps)), 90),
     Column("integers", lambda row: Text(f"{row.count:,}"), 50),
     Column("tensor", lambda row: Text(row.tensor, "dim"), 40, is_left=True),
-    Column("why they may differ", lambda row: Text(row.reason or "", "dim"), 30, is_left=True),
+    Column("why they may differ", lambda row: Text(reason_of(row), "dim"), 45, is_left=True),
 ]

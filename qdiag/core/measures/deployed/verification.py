@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.measures.deployed.operations import RuntimeOperations
 from qdiag.core.measures.measurement import (
     SCHEMA_VERSION,
@@ -30,6 +31,7 @@ class LayerAgreement:
         layer: by its name in the network. tensor: by its name in the file.
         count: integers that were compared. differing_count: those that differ.
         largest_steps: largest difference. reason: why they may differ; None where they are the same by the rules.
+        is_inherited: integers of a layer that it reads differ already.
     """
 
     layer: str
@@ -38,6 +40,7 @@ class LayerAgreement:
     differing_count: int
     largest_steps: int
     reason: str | None = None
+    is_inherited: bool = False
 
     @property
     def differing_percent(self) -> float:
@@ -88,6 +91,8 @@ class Verification:
         simulated_task, deployed_task: figures of both, each beside the float network's.
         sample_count: samples that were run. equal_count: those whose outputs are the same in both, bit for bit.
         size: of the network in float and under the plan.
+        file: what was read from the file of `source`; None where a diagnosis holds it beside this.
+        adds_pairs: the runtime adds products in pairs of int16 on this processor, see `QuantScheme.pair_saturation`.
     """
 
     model: ModelInfo
@@ -107,6 +112,8 @@ class Verification:
     sample_count: int
     equal_count: int
     size: NetworkSize | None = None
+    file: DeployedFile | None = None
+    adds_pairs: bool = False
     stages: tuple[StageTime, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION

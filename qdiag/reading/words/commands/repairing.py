@@ -53,7 +53,7 @@ def commands(
         return ()
     model, words = model_and_options(source, model_source, options)
     if isinstance(source, Diagnosis) and source.measurement.deployed is not None:
-        return file_commands(source.measurement.deployed, ranking, model, words)
+        return file_commands(source, model, words)
     lines: list[str] = []
     settings: list[str] = []
     model = as_argument(model)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from qdiag.core.measures.deployed.edit import FileEdit
 from qdiag.core.measures.deployed.verification import LayerAgreement, Verification
 from qdiag.reading.words.deployed.edits import change_words
-from qdiag.reading.words.deployed.verification import percent_words
+from qdiag.reading.words.deployed.verification import percent_words, reason_of
 from qdiag.reading.words.numbers import with_unit
 from qdiag.reading.words.task.figures import value_words
 
@@ -42,7 +42,7 @@ def figure_lines(run: Verification) -> tuple[tuple[str, str, str, str], ...]:
 def layer_lines(run: Verification) -> tuple[LayerLine, ...]:
     """Those that differ most first; equal ones in the order of the graph."""
     ordered = sorted(run.layers, key=lambda one: (-_share(one), -one.largest_steps))
-    return tuple(LayerLine(one.layer, one.tensor, _figures(one), one.reason or "") for one in ordered)
+    return tuple(LayerLine(one.layer, one.tensor, _figures(one), reason_of(one)) for one in ordered)
 
 
 def edit_rows(edits: tuple[FileEdit, ...]) -> tuple[tuple[str, str, str, str], ...]:

@@ -1,12 +1,12 @@
 """A deployed network beside its simulation, in words."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.score import Score
 from qdiag.core.listed import listed
-from qdiag.core.measures.deployed.verification import Breach, Verification
+from qdiag.core.measures.deployed.verification import Breach, LayerAgreement, Verification
 from qdiag.core.measures.task import Figure
 from qdiag.reading.words.numbers import count_noun, with_unit
 from qdiag.reading.words.task.figures import change_words, value_words
@@ -14,6 +14,8 @@ from qdiag.reading.words.task.harm import cost_words, state_words
 
 _LISTED_AT_MOST = 6
 _MANY_PERCENT = 1.0
+INHERITED = "an input differs already"
+_UNKNOWN = "no reason is known"
 
 
 def percent_words(percent: float) -> str:
@@ -35,10 +37,47 @@ def integer_agreement(result: Verification) -> str:
     )
 
 
+def reason_of(layer: LayerAgreement) -> str:
+    """Why its integers may differ; empty where nothing is known."""
+    return layer.reason or (INHERITED if layer.is_inherited and layer.differing_count else "")
+
+
+def reason_words(result: Verification) -> tuple[str, ...]:
+    """`3 layers, first norm, with 0.4 % of all integers: it computes in float`: why they differ, the most first."""
+    if result.scheme.arithmetic == "float":
+        return ()
+    groups: dict[str, list[LayerAgreement]] = {}
+    for layer in result.layers:
+        if layer.differing_count:
+            groups.setdefault(reason_of(layer) or _UNKNOWN, []).append(layer)
+    shares = {reason: sum(layer.differing_count for layer in layers) for reason, layers in groups.items()}
+    return tuple(
+        f"{_who(groups[reason])}, {percent_words(100.0 * shares[reason] / result.count)} of all integers: {reason}"
+        for reason in sorted(groups, key=lambda reason: (reason == INHERITED, -shares[reason]))
+    )
+
+
+def _who(layers: Sequence[LayerAgreement]) -> str:
+    first = layers[0].layer
+    return first if len(layers) == 1 else f"{len(layers)} layers, first {first}"
+
+
+def pair_words(result: Verification) -> tuple[str, ...]:
+    """That the file computes otherwise on other processors; nothing where it does not."""
+    if not result.adds_pairs or result.scheme.activations.signed:
+        return ()
+    return (
+        "on this processor (x86 without VNNI) its kernels add products in pairs of int16, which saturate: on another "
+        "one its integers may be others",
+    )
+
+
 def rules_words(result: Verification) -> tuple[str, ...]:
     """What makes integers equal where the simulation does not follow the runtime; nothing where it does."""
     if result.scheme.arithmetic != "float" or not result.differing_percent > _MANY_PERCENT:
         return ()
+    if result.adds_pairs and not result.scheme.pair_saturation and not result.scheme.activations.signed:
+        return (*pair_words(result), "simulated with the arithmetic ort and pair_saturation, it follows these rules")
     return (
         "the simulation rounds as integer runtimes have in common, and differences add up over the layers; simulated "
         f"with the arithmetic {_rules_of(result)}, it follows the rules of this one",

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from qdiag.core.causes.harm import harm_of
-from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.score import Score
 from qdiag.reading.words.task.harm import cost_words
 
-_WRITING = ("qdiag fix-bn ", "qdiag repair ")
-"""Commands that write a repaired network; whatever else is proposed measures it, or says what no command writes."""
+_WRITING, _WRITING_FILES = ("qdiag fix-bn ", "qdiag repair "), " --repaired "
+"""Commands that write a repaired network, or a quantized file; whatever else is proposed measures it, or says what no
+command writes."""
+_CHECKING = "qdiag verify "
 
 
 def leaves_harm(after: Score | None) -> bool:
@@ -31,20 +32,22 @@ def afterwards_words(after: Score | None) -> str:
     return f"The samples are too few to tell whether harm is left afterwards: {cost_words(harm)}."
 
 
-def repair_heading(ranking: Ranking, lines: Sequence[str]) -> str:
-    """Above the commands: whether they repair the network, or a part of what it lost, or only measure.
+def repair_heading(after: Score | None, lines: Sequence[str]) -> str:
+    """Above the commands: whether they repair the network, or a part of what it lost, or only measure or check it.
 
     Args:
-        lines: the commands.
+        after: the network after all of them. lines: the commands.
     """
+    if not writes_something(lines) and any(line.startswith(_CHECKING) for line in lines):
+        return "To check the repaired file in its runtime:"
     if not writes_something(lines):
         return "To measure it under the scheme that repairs it:"
-    return "To repair a part of it:" if leaves_harm(ranking.repaired) else "To repair it:"
+    return "To repair a part of it:" if leaves_harm(after) else "To repair it:"
 
 
 def writes_something(lines: Sequence[str]) -> bool:
-    """One of the commands writes a repaired network."""
-    return any(line.startswith(_WRITING) for line in lines)
+    """One of the commands writes a repaired network, or a repaired quantized file."""
+    return any(line.startswith(_WRITING) or _WRITING_FILES in line for line in lines)
 
 
 def still_words(after: Score | None) -> str:
