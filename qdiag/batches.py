@@ -145,11 +145,13 @@ class Datasets:
 
     Attributes:
         split: how the two were told apart, in words ("the archive's own calib/eval split", "100 of 500, seed 0", ...).
+        calibrates: False where no range is taken from the former: a quantized file holds its ranges.
     """
 
     calibration: Batches
     evaluation: Batches
     split: str
+    calibrates: bool = True
 
 
 @dataclass(frozen=True)

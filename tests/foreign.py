@@ -46,7 +46,7 @@ def _is_ours(value: Any, name: str) -> bool:
 _OURS = {
     *("code", "repair", "repairs", "verdict", "kind", "part", "unit", "rule", "status", "granularity"),
     *("calibrator", "bias", "policy", "direction", "paired_by", "certainty", "evidence_kind", "evidence", "format"),
-    *("reference", "simulated", "digest", "role", "stage", "fingerprints", "no_new_causes"),
+    *("reference", "simulated", "digest", "file_digest", "role", "stage", "fingerprints", "no_new_causes"),
     *("forbid", "warn_codes", "weights", "activations", "number_format", "formats", "batchnorm", "arithmetic"),
 }
 """Fields whose texts are words of this program, or digests."""

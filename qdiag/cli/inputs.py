@@ -15,7 +15,6 @@ from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.parse import parse_numbers, parse_shape
 from qdiag.cli.options.scheme import DEFAULTS
 from qdiag.cli.options.task import TaskOptions
-from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.config import load_scheme
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
@@ -24,14 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from qdiag.batches import Datasets
+    from qdiag.loaders.data.split import RangeUse
     from qdiag.loaders.images.preprocessing import Preprocessing
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.begin import Experiment
-    from qdiag.pipeline.training.ranked import RankedTraining
     from qdiag.simulate.session import Session
     from qdiag.subject import Subject
 
-_ALL_SAMPLES = 1_000_000
+_RULES = ("arithmetic=", "pair_saturation=", "accumulator_bits=")
+"""Changes of a scheme that no range depends on."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,13 @@ def open_subject_or_tensors(options: ModelOptions) -> "Subject | NamedTensors":
     )
 
 
-def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", session: "Session") -> "Datasets":
+def open_data(
+    options: DataOptions, model: ModelOptions, subject: "Subject", session: "Session", ranges: "RangeUse" = "all"
+) -> "Datasets":
     """The data that was given, or drawn inputs where none was.
+
+    Args:
+        ranges: what takes ranges from samples, see `SplitWishes`.
 
     Raises:
         DataError: data that cannot be used.
@@ -107,6 +112,7 @@ def open_data(options: DataOptions, model: ModelOptions, subject: "Subject", ses
         seed=options.seed,
         input_shape=shape,
         trains=options.trains,
+        ranges=ranges,
     )
     with session.untimed_stage("open the data"):
         return with_arguments(open_datasets(request), options.arg or ())
@@ -120,24 +126,28 @@ def open_experiment(
     task: TaskOptions | None = None,
     quantized: str | None = None,
     changes: "Sequence[str]" = (),
+    *,
+    repairs: bool = True,
 ) -> "Experiment":
     """The model, captured and calibrated on the data.
 
     Args:
-        quantized: a file that was made from the model. changes: values of `--set`, for commands that take them on top
-            of what a quantized file says.
+        quantized: a file that was made from the model. changes: values of `--set`, on top of what such a file says.
+        repairs: some may be made, which need ranges that a quantized file has not.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
     """
     from qdiag.loaders.models.formats import load_subject
     from qdiag.pipeline.begin import begin
-    from qdiag.pipeline.deployed.plan import quantized_tensors
+    from qdiag.pipeline.deployed.plan import is_integer_file, quantized_tensors
 
     with session.watch.told("load the model"):
         file = None if quantized is None else load_subject(quantized, trust=model.trust)
         subject = open_subject(model, kept=() if file is None else quantized_tensors(file))
-    if file is not None or quantized_tensors(subject):
+    ranges: RangeUse = "all"
+    if file is not None or is_integer_file(subject):
+        ranges = "repairs" if repairs else "none" if all(one.startswith(_RULES) for one in changes) else "all"
         if scheme.arithmetic != "float":
             changes = (*changes, f"arithmetic={scheme.arithmetic}")
         if replace(scheme, name="") not in [replace(load_scheme(name, changes), name="") for name in DEFAULTS]:
@@ -147,8 +157,8 @@ def open_experiment(
             )
     else:
         changes = ()
-    request = (task or TaskOptions()).request
-    return begin(session, subject, open_data(data, model, subject, session), scheme, request, file, changes)
+    datasets = open_data(data, model, subject, session, ranges)
+    return begin(session, subject, datasets, scheme, (task or TaskOptions()).request, file, changes)
 
 
 def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
@@ -212,34 +222,3 @@ def _exported_shape(subject: "Subject") -> tuple[int, ...] | None:
     args, _ = subject.model.example_inputs
     first = args[0] if args else None
     return tuple(first.shape) if isinstance(first, Tensor) else None
-
-
-def open_ranked_training(
-    session: "Session",
-    experiment: "Experiment",
-    options: RankedTrainingOptions,
-    model: ModelOptions,
-    data: DataOptions,
-    task: TaskOptions,
-) -> "RankedTraining | None":
-    """What a diagnosis may train; None where that was not asked for.
-
-    Raises:
-        DataError: data that cannot be used. ConfigError: a pattern of layers that fits none.
-    """
-    if options.train is None:
-        return None
-    from qdiag.pipeline.training.ranked import RankedTraining
-    from qdiag.train.moving import moving_names
-    from qdiag.train.network.parameters import parameter_names
-
-    layers, samples = tuple(options.train_layers or ()), None
-    try:
-        moving_names(experiment.case, parameter_names(experiment.subject), layers)
-    except ConfigError as error:
-        error.at = "--train-layers"
-        raise
-    if options.train_data is not None:
-        apart = replace(data, calib_data=options.train_data, calib_samples=_ALL_SAMPLES)
-        samples = open_data(apart, model, experiment.subject, session).calibration
-    return RankedTraining(options.train, samples, task.request, layers=layers, words=options.words(data))

@@ -1,11 +1,10 @@
 """Where a repaired model goes, and the writing of it."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdiag.errors import ConfigError, RepairRefused, WriteError
-from qdiag.files.atomic import check_writable, write_file
+from qdiag.errors import ConfigError
+from qdiag.files.atomic import check_writable
 from qdiag.files.target import check_new
 
 if TYPE_CHECKING:
@@ -13,11 +12,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from qdiag.core.diagnosis import Diagnosis
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.begin import Experiment
-    from qdiag.pipeline.deployed.repaired import RepairedFile
-    from qdiag.simulate.session import Session
     from qdiag.subject import Subject
 
 
@@ -55,28 +51,6 @@ def check_quantized_target(experiment: "Experiment", target: Path | None, *, for
         raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
     check_writable(target)
     check_new(target, force=force)
-
-
-def with_repaired_file(
-    session: "Session", experiment: "Experiment", file: "RepairedFile", target: Path, diagnosis: "Diagnosis"
-) -> "tuple[Diagnosis, str, WriteError | None]":
-    """The diagnosis with the repaired quantized file, which is written and run in its runtime.
-
-    Returns:
-        With why none is written or run, in a sentence, and the error of the writing, after which the diagnosis
-        is told all the same.
-    """
-    from qdiag.pipeline.deployed.repaired import run_repaired
-
-    try:
-        content = file.content()
-        write_file(target, content)
-    except RepairRefused as refused:
-        return diagnosis, f"No repaired file is written: {refused.message}.", None
-    except WriteError as error:
-        return diagnosis, "", error
-    run, why = run_repaired(session, experiment, file, content, str(target))
-    return replace(diagnosis, repaired_file=str(target), repaired_run=run), why, None
 
 
 def save_repaired(

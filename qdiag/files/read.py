@@ -5,6 +5,7 @@ A FIFO would wait for ever for somebody who writes to it, and a device such as `
 """
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ TABLE_BYTES_MAX = 64 << 20
 """`labels.csv`: a million images take about 40 MB."""
 SETTINGS_BYTES_MAX = 1 << 20
 """TOML: schemes and gate files."""
+_PART_BYTES = 1 << 20
 
 # Without O_NONBLOCK, opening a FIFO waits before anything can be found out about it.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
@@ -27,6 +29,17 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file in hexadecimal, as `sha256sum` prints it; empty where there is no such file."""
+    if not Path(path).is_file():
+        return ""
+    digest = hashlib.sha256()
+    with open_regular(path) as stream:
+        while part := stream.read(_PART_BYTES):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 @contextmanager

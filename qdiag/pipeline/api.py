@@ -13,8 +13,8 @@ from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.progress import Progress
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, telling_hints
-from qdiag.files.atomic import check_writable, write_file
-from qdiag.pipeline.deployed.repaired import NOTHING_WRITTEN, diagnose_file
+from qdiag.files.target import check_new, check_writable
+from qdiag.pipeline.deployed.repaired import diagnose_file, with_repaired_file
 from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.pipeline.in_python.opened import ModelRequest, QuantizedFile, open_given
 from qdiag.pipeline.preparation.given import Data, Model, datasets_of, request_of, scheme_of, subject_of
@@ -39,6 +39,7 @@ def diagnose(
     quantized: QuantizedFile | None = None,
     overrides: Sequence[str] = (),
     repaired: str | Path | None = None,
+    force: bool = False,
     with_sensitivity: bool = False,
     with_bits: bool = False,
     exhaustive: bool = False,
@@ -55,7 +56,7 @@ def diagnose(
             in `measure`. A quantized file is also run in its runtime (`result.verification`), and `result.file_edits`
             says what the repairs change in it.
         repaired: where the quantized file goes with the repairs that help; nothing is written where none does, and
-            `result.notes` says so.
+            `result.notes` says so. It is run in its runtime too (`result.repaired_run`). force: it replaces a file.
         with_sensitivity: also layers quantized alone. with_bits: also other widths, from 4 to 16 bits.
         exhaustive: everything is measured on all samples, every layer alone, and every width.
         seed: of the places where placebos are made.
@@ -79,12 +80,12 @@ def diagnose(
             raise ConfigError("no quantized file", at="`repaired`", hint="give it as `quantized`, or as the model")
         if repaired is not None:
             check_writable(repaired)
+            check_new(repaired, force=force)
         result, file = diagnose_file(session, experiment, options)
         if repaired is not None and file is not None:
-            if file.edits:
-                write_file(repaired, file.content())
-            else:
-                result = replace(result, notes=(*result.notes, NOTHING_WRITTEN))
+            result, error = with_repaired_file(session, experiment, file, repaired, result)
+            if error is not None:
+                raise error
         return result
 
 
@@ -147,7 +148,7 @@ def measure(
     request = request_of(task, output, metric)
     with telling_hints(), open_session(device=device, progress=progress) as session, own_randomness():
         given = ModelRequest(model, scheme, arch, trust, quantized, overrides)
-        experiment = open_given(session, given, batches, calibration, preset, request)
+        experiment = open_given(session, given, batches, calibration, preset, request, ranges_of_file="none")
         return measure_experiment(session, experiment, with_losses=with_losses)
 
 

@@ -119,7 +119,7 @@ def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) 
 
 def _deployed(subject: Subject, program: Program, network: Network, file: CapturedFile | None) -> DeployedPlan | None:
     if file is not None:
-        return plan_of_file(file, network)
+        return plan_of_file(file, network, is_float=not is_integer_file(subject))
     return plan_of_file(CapturedFile(subject, program, network), None) if is_integer_file(subject) else None
 
 

@@ -18,6 +18,7 @@ from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.core.measures.measurement import ModelInfo
 from qdiag.core.stopwatch import Stopwatch
 from qdiag.errors import ConfigError
+from qdiag.files.read import file_digest
 from qdiag.loaders.models.tensors import NamedTensors
 from qdiag.loaders.models.values import fingerprint_tensors
 from qdiag.loaders.probe import Limits, probe
@@ -166,4 +167,5 @@ def _tensor_info(tensors: NamedTensors) -> ModelInfo:
         architecture="state dict without a network",
         parameter_count=sum(value.numel() for value in trained),
         digest=fingerprint_tensors(tensors.tensors.items()),
+        file_digest=file_digest(tensors.source),
     )

@@ -2,6 +2,7 @@
 
 from qdiag.batches import Datasets
 from qdiag.core.measures.measurement import DataInfo, ModelInfo
+from qdiag.files.read import file_digest
 from qdiag.loaders.models.values import fingerprint, parameter_count
 from qdiag.subject import Subject
 
@@ -14,6 +15,7 @@ def model_info(subject: Subject) -> ModelInfo:
         architecture=subject.architecture,
         parameter_count=parameter_count(subject),
         digest=fingerprint(subject),
+        file_digest=file_digest(subject.source),
     )
 
 
@@ -23,7 +25,7 @@ def data_info(datasets: Datasets, seed: int) -> DataInfo:
     return DataInfo(
         source=measured.source,
         calibration_source=calibration.source,
-        calibration_count=calibration.sample_count,
+        calibration_count=calibration.sample_count if datasets.calibrates else 0,
         measured_count=measured.sample_count,
         split=datasets.split,
         is_data_free=measured.is_data_free,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from qdiag.cli.console import remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment, open_ranked_training
+from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.common import ExhaustiveOption, JsonOption, Plots, PlotsOption, QuantizedOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
@@ -18,7 +18,8 @@ from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
-from qdiag.cli.repaired_file import check_quantized_target, with_repaired_file
+from qdiag.cli.ranked_training import open_ranked_training
+from qdiag.cli.repaired_file import check_quantized_target
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import announce
 from qdiag.cli.waiting.watched_run import tell_times
@@ -144,9 +145,11 @@ def diagnose(
         check_quantized_target(experiment, repaired, force=force)
         result, file = run_diagnosis(session, experiment, options, run, plots=None if out is None else plots)
         session.processes.leave_to_first()
-        remarks, error = "", None
+        error = None
         if repaired is not None and file is not None:
-            result, remarks, error = with_repaired_file(session, experiment, file, repaired, result)
+            from qdiag.pipeline.deployed.repaired import with_repaired_file
+
+            result, error = with_repaired_file(session, experiment, file, repaired, result)
         result = write_diagnosis(session, result, out, json, plots)
     if not stdout_is_taken:
         from qdiag.cli.tables.ranking import print_ranking
@@ -154,12 +157,17 @@ def diagnose(
         print_ranking(stdout_console(), result, has_report=out is not None)
     if error is not None:
         raise error
-    if remarks:
-        remark(remarks, quiet=run.quiet)
-    if result.repaired_file:
-        remark(f"repaired file: {result.repaired_file}", quiet=run.quiet)
+    if repaired is not None:
+        remark(_repaired_words(result), quiet=run.quiet)
     remark(_report_words(out, is_kept=not run.no_cache), quiet=run.quiet)
     tell_times(session.progress, quiet=run.quiet)
+
+
+def _repaired_words(result: "Diagnosis") -> str:
+    """Where the repaired file is, or why there is none."""
+    if result.repaired_file:
+        return f"repaired file: {result.repaired_file}"
+    return next((f"{note[:1].upper()}{note[1:]}." for note in result.notes if note.startswith("no repaired file")), "")
 
 
 def _report_words(out: Path | None, *, is_kept: bool) -> str:

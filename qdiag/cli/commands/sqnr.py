@@ -93,7 +93,7 @@ def sqnr(
         from qdiag.pipeline.sqnr import measure_experiment
         from qdiag.simulate.session import PAIRED, WITH_LOSSES
 
-        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
+        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or (), repairs=False)
         session.expect_passes(experiment.case, {"simulate": WITH_LOSSES if losses else PAIRED})
         measurement = measure_experiment(session, experiment, with_losses=losses)
         session.processes.leave_to_first()

@@ -68,7 +68,9 @@ def _header(comparison: Comparison) -> Iterator[tuple[str, Text]]:
 
 def _run(run: RunSummary) -> Text:
     causes = count_noun(run.cause_count, "cause") if run.cause_count else "no cause"
-    return Text(f"{run.source}: {run.model} (sha256 {run.model_digest[:12]}), scheme {run.scheme}, {causes}")
+    return Text(
+        f"{run.source}: {run.model} (sha256 of the weights {run.model_digest[:12]}), scheme {run.scheme}, {causes}"
+    )
 
 
 def _print_task(console: Console, comparison: Comparison) -> None:

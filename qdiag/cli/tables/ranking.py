@@ -14,6 +14,7 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import (
     capture_lines,
     data_lines,
+    data_use,
     figure_text,
     file_lines,
     float_lines,
@@ -105,7 +106,7 @@ def _header(reading: Reading) -> Iterator[tuple[str, Text]]:
     yield "scheme", Text(measurement.scheme.name, style="bold")
     yield from file_lines(measurement.deployed)
     yield from size_lines(measurement.size)
-    yield from data_lines(measurement.data)
+    yield from data_lines(measurement.data, use=data_use(measurement))
     yield from preprocessing_lines(measurement)
     yield from capture_lines(measurement.capture)
     yield from float_lines(measurement)

@@ -21,6 +21,7 @@ from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
 from qdiag.reading.words.deployed.file import deployed_lines
+from qdiag.reading.words.digests import digest_words
 from qdiag.reading.words.float_ops import HasFloatOps, float_op_words, float_share_warning
 from qdiag.reading.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
 from qdiag.reading.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
@@ -65,7 +66,7 @@ def header_grid(*lines: tuple[str, Text]) -> RenderableType:
 
 def model_lines(model: ModelInfo) -> Lines:
     """File, what it turned out to be, size."""
-    yield "model", Text(f"{model.source} ({model.format}, sha256 {model.digest[:12]})")
+    yield "model", Text(f"{model.source} ({model.format}, {digest_words(model)})")
     yield "", Text(f"{model.architecture}, {_count(model.parameter_count)} parameters")
 
 
@@ -86,8 +87,13 @@ def data_lines(data: DataInfo, *, with_calibration: bool = True, use: str = "to 
         labels = "labelled" if data.is_labelled else "no labels"
         yield "data", Text(f"{data.source}: {data.measured_count} measured, {labels}")
     if with_calibration:
-        yield "", Text(_calibration_words(data, use))
+        yield "", Text(_calibration_words(data, use) if data.calibration_count else data.split)
     yield "", Text(f"{data.preprocessing}; batch {data.batch_size}, seed {data.seed}")
+
+
+def data_use(measurement: Measurement) -> str:
+    """What the samples are for that are not measured."""
+    return "to calibrate" if measurement.deployed is None else "for the ranges of repairs"
 
 
 def _calibration_words(data: DataInfo, use: str) -> str:

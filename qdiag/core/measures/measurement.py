@@ -20,13 +20,15 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """`format` is what the file turned out to be; `digest` is the SHA-256 over names and bytes of the parameters."""
+    """`format` is what the file turned out to be; `digest` is the SHA-256 over names and bytes of the parameters, and
+    `file_digest` that of the file itself: empty where there is none, and in results stored before."""
 
     source: str
     format: str
     architecture: str
     parameter_count: int
     digest: str
+    file_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def with_arguments(datasets: Datasets, texts: Sequence[str]) -> Datasets:
     calibration = _ArgumentBatches(datasets.calibration, arguments)
     is_same = datasets.evaluation is datasets.calibration
     evaluation = calibration if is_same else _ArgumentBatches(datasets.evaluation, arguments)
-    return Datasets(calibration, evaluation, datasets.split)
+    return replace(datasets, calibration=calibration, evaluation=evaluation)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from qdiag.loaders.data import torch_file as data_torch
 from qdiag.loaders.data.checks import check_batch, check_labels
 from qdiag.loaders.data.objects import samples_of
 from qdiag.loaders.data.samples import Reader, Reading, Selection, StoredData
-from qdiag.loaders.data.split import SplitWishes, split_apart, split_stored
+from qdiag.loaders.data.split import RangeUse, SplitWishes, split_apart, split_stored
 from qdiag.loaders.images import folder as data_folder
 from qdiag.loaders.images.preprocessing import Preprocessing
 from qdiag.loaders.missing import DATA_HINT, check_data
@@ -44,6 +44,7 @@ class DataRequest:
         input_shape: of the network's first input, batch axis first, when known.
         class_count: outputs of the network, when known; labels must lie below it.
         trains: what calibrates is also trained on.
+        ranges: see `SplitWishes`.
     """
 
     data: str
@@ -58,6 +59,7 @@ class DataRequest:
     input_shape: tuple[int, ...] | None = None
     class_count: int | None = None
     trains: bool = False
+    ranges: RangeUse = "all"
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -70,7 +72,8 @@ class DataRequest:
 
     @property
     def wishes(self) -> SplitWishes:
-        return SplitWishes(self.samples, self.calib_samples, self.calib_share, self.batch_size, self.seed, self.trains)
+        counts = (self.samples, self.calib_samples, self.calib_share)
+        return SplitWishes(*counts, self.batch_size, self.seed, self.trains, self.ranges)
 
 
 def open_datasets(request: DataRequest) -> Datasets:

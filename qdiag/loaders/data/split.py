@@ -2,10 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 from qdiag.batches import Datasets
 from qdiag.loaders.data.samples import SampleSet, Selection, StoredData
 
+RangeUse = Literal["all", "repairs", "none"]
+FOR_REPAIRS = "for the ranges of repairs"
+NONE_TO_CALIBRATE = "none to calibrate: the file holds its ranges"
 _SHARED_BELOW = 8
 """With fewer samples than this, all of them calibrate and all are measured."""
 
@@ -16,6 +20,8 @@ class SplitWishes:
 
     Attributes:
         trains: what calibrates is also trained on; the words say that.
+        ranges: what takes ranges from samples: the network's quantizers, the repairs of a file that holds its ranges,
+            or nothing, so that all samples are measured.
     """
 
     samples: int | None = None
@@ -24,10 +30,13 @@ class SplitWishes:
     batch_size: int = 16
     seed: int = 0
     trains: bool = False
+    ranges: RangeUse = "all"
 
     @property
     def use(self) -> str:
         """Of the part that is not measured."""
+        if self.ranges == "repairs":
+            return FOR_REPAIRS
         return "to train on" if self.trains else "to calibrate"
 
 
@@ -46,6 +55,10 @@ def split_apart(
     """Two sets that are told apart already; each is capped."""
     evaluation_indices = _capped(measured.sample_count, wishes.samples, wishes.seed)
     calibration_indices = seeded_order(calibration.sample_count, wishes.seed)[: wishes.calib_samples]
+    if wishes.ranges == "none":
+        seed = f", seed {wishes.seed}" if len(evaluation_indices) < measured.sample_count else ""
+        words = f"{told_by}: {_of(len(evaluation_indices), measured)} measured{seed}, {NONE_TO_CALIBRATE}"
+        return _datasets(calibration, calibration_indices, measured, evaluation_indices, words, wishes)
     words = (
         f"{told_by}: {_of(len(calibration_indices), calibration)} {wishes.use}, "
         f"{_of(len(evaluation_indices), measured)} measured"
@@ -62,6 +75,11 @@ def split_one(samples: SampleSet, wishes: SplitWishes) -> Datasets:
     """One set: `calib_share` of it, and `calib_samples` at most, calibrates; the rest is measured, up to `samples`."""
     count = samples.sample_count
     order = seeded_order(count, wishes.seed)
+    if wishes.ranges == "none":
+        evaluation = _capped(count, wishes.samples, wishes.seed)
+        seed = f", seed {wishes.seed}" if len(evaluation) < count else ""
+        words = f"{_of(len(evaluation), samples)} samples measured{seed}, {NONE_TO_CALIBRATE}"
+        return _datasets(samples, order[: wishes.calib_samples], samples, evaluation, words, wishes)
     if count < _SHARED_BELOW:
         evaluation = _capped(count, wishes.samples, wishes.seed)
         calibration = order[: wishes.calib_samples]
@@ -104,4 +122,5 @@ def _datasets(
         Selection(calibration, tuple(calibration_indices), wishes.batch_size),
         Selection(measured, tuple(measured_indices), wishes.batch_size),
         words,
+        calibrates=wishes.ranges != "none",
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from qdiag.core.graph import Layer
 from qdiag.core.measures.deployed.file import DeployedFile, DeployedLayer, Reference
+from qdiag.files.read import file_digest
 from qdiag.integer_file import IntegerFile
 from qdiag.pipeline.deployed.file_layers import FileLayer, FileLayers
 from qdiag.pipeline.deployed.match import LayerMatch
@@ -20,11 +21,12 @@ def deployed_file(
     stored: Mapping[str, StoredLayer],
     *,
     reference: Reference,
+    other_weights: tuple[str, ...] = (),
 ) -> DeployedFile:
     """The file beside the float network.
 
     Args:
-        stored: what it has, by layer of the float network.
+        stored: what it has, by layer of the float network. other_weights: see `DeployedFile`.
     """
     layers = [layer for layer in network.graph.sites if layer.name in match.pairs]
     return DeployedFile(
@@ -36,6 +38,10 @@ def deployed_file(
         only_file=match.only_file,
         unplaced=found.unplaced,
         clamped=integers.clamped,
+        file_digest=file_digest(source),
+        other_weights=other_weights,
+        by_weights=sum(way == "weights" for way in match.ways.values()),
+        by_place=sum(way == "place" for way in match.ways.values()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ _ALIKE = 0.8
 """Cosine of two weights from which one is taken for the other, rounded: 3-bit weights have 0.97."""
 
 
+MatchWay = Literal["name", "weights", "place"]
+
+
 @dataclass(frozen=True)
 class LayerMatch:
     """Which layer of the file is which of the float network.
@@ -20,23 +24,35 @@ class LayerMatch:
     Attributes:
         pairs: by name in the float network, the name in the file.
         only_float, only_file: layers that the other one has not.
+        ways: by name in the float network, how it was found.
     """
 
     pairs: dict[str, str]
     only_float: tuple[str, ...]
     only_file: tuple[str, ...]
+    ways: dict[str, MatchWay] = field(default_factory=dict)
 
 
 def match_layers(float_network: Network, file_network: Network) -> LayerMatch:
     """By name; then by weights; then by what they read, by what reads them, and by the place between two others."""
     matcher = _Matcher(float_network, file_network)
     matcher.by_name()
+    matcher.note("name")
     matcher.by_weight()
+    matcher.note("weights")
     while any([matcher.by_inputs(), matcher.by_readers()]):
         pass
     while matcher.by_place():
         pass
+    matcher.note("place")
     return matcher.result()
+
+
+def stored_value(network: Network, layer: Layer) -> Tensor | None:
+    """The weight of a layer, or the value of a constant."""
+    name = layer.weight or (layer.nodes[0] if layer.kind == CONSTANT else None)
+    value = network.program.constants.get(name or "")
+    return None if value is None else value.cpu()
 
 
 @dataclass
@@ -44,10 +60,15 @@ class _Matcher:
     float_network: Network
     file_network: Network
     pairs: dict[str, str] = field(default_factory=dict)
+    ways: dict[str, MatchWay] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._floats = {layer.name: layer for layer in self.float_network.graph.sites}
         self._files = {layer.name: layer for layer in self.file_network.graph.sites}
+
+    def note(self, way: MatchWay) -> None:
+        """How what was found since the last time was found."""
+        self.ways |= {name: way for name in self.pairs if name not in self.ways}
 
     def by_name(self) -> None:
         """The same name, kind and shape of the weight; inputs of the network also by their order."""
@@ -61,8 +82,8 @@ class _Matcher:
 
     def by_weight(self) -> None:
         """Weights that are each other's nearest, and constants that are."""
-        floats = [one for one in self._open_floats() if self._value(self.float_network, one) is not None]
-        files = [one for one in self._open_files() if self._value(self.file_network, one) is not None]
+        floats = [one for one in self._open_floats() if stored_value(self.float_network, one) is not None]
+        files = [one for one in self._open_files() if stored_value(self.file_network, one) is not None]
         likeness = {
             (one.name, other.name): self._likeness(one, other)
             for one in floats
@@ -101,7 +122,7 @@ class _Matcher:
         """What was found."""
         only_float = tuple(one.name for one in self._open_floats() if one.kind != CONSTANT)
         only_file = tuple(one.name for one in self._open_files() if one.kind != CONSTANT)
-        return LayerMatch(dict(self.pairs), only_float, only_file)
+        return LayerMatch(dict(self.pairs), only_float, only_file, dict(self.ways))
 
     def _open_floats(self) -> list[Layer]:
         return [layer for name, layer in self._floats.items() if name not in self.pairs]
@@ -128,18 +149,12 @@ class _Matcher:
         return len(self.pairs) > count
 
     def _shapes_fit(self, one: Layer, other: Layer) -> bool:
-        values = self._value(self.float_network, one), self._value(self.file_network, other)
+        values = stored_value(self.float_network, one), stored_value(self.file_network, other)
         shapes = [None if value is None else value.shape for value in values]
         return shapes[0] == shapes[1]
 
     def _likeness(self, one: Layer, other: Layer) -> float:
-        a, b = self._value(self.float_network, one), self._value(self.file_network, other)
+        a, b = stored_value(self.float_network, one), stored_value(self.file_network, other)
         if a is None or b is None or a.shape != b.shape:
             return 0.0
         return float(torch.nn.functional.cosine_similarity(a.flatten().double(), b.flatten().double(), dim=0))
-
-    @staticmethod
-    def _value(network: Network, layer: Layer) -> Tensor | None:
-        name = layer.weight or (layer.nodes[0] if layer.kind == CONSTANT else None)
-        value = network.program.constants.get(name or "")
-        return None if value is None else value.cpu()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from qdiag.capture.program import Program
 from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import ConfigError
 from qdiag.onnx.network import OnnxNetwork
 from qdiag.pipeline.deployed.facts import deployed_file
 from qdiag.pipeline.deployed.file_layers import FileLayers, file_layers
+from qdiag.pipeline.deployed.likeness import check_likeness, weight_likeness
 from qdiag.pipeline.deployed.match import LayerMatch, match_layers
 from qdiag.pipeline.deployed.scheme import FilePlan, file_plan
 from qdiag.simulate.passes.network import Network
@@ -66,39 +66,32 @@ def quantized_tensors(subject: Subject) -> tuple[str, ...]:
     return tuple(integers.outputs) if integers is not None else ()
 
 
-def plan_of_file(file: CapturedFile, network: Network | None) -> DeployedPlan:
+def plan_of_file(file: CapturedFile, network: Network | None, *, is_float: bool = True) -> DeployedPlan:
     """The plan of a file.
 
     Args:
         network: the float network, folded as the file is; None takes the network inside the file.
+        is_float: False where that network is one inside of a quantized file itself.
 
     Raises:
-        ConfigError: no layer with weights of the file is one of the float network.
+        ConfigError: the file was not made from the float network.
     """
     model = file.subject.model
     assert isinstance(model, OnnxNetwork) and model.integers is not None
     found = file_layers(model, file.program, file.network.graph)
     if network is None:
         names = {layer.name: layer.name for layer in file.network.graph.sites}
-        target, match = file.network, LayerMatch(names, (), ())
+        target, match, likeness = file.network, LayerMatch(names, (), ()), None
     else:
         target, match = network, match_layers(network, file.network)
-        _check(match, target, file)
+        likeness = weight_likeness(target, file.network, match)
+        check_likeness(likeness, match, file.subject.source)
     layers = {name: found.layers[other] for name, other in match.pairs.items() if other in found.layers}
     keeps = model.integers.encoding == "QDQ"
     plan = file_plan(target, layers, name=file.subject.source, folds=file.folds, keeps_bias_scales=keeps)
     facts = deployed_file(
         *(file.subject.source, model.integers, found, match, target, plan.stored),
-        reference="dequantized" if network is None else "float",
+        other_weights=likeness.other if likeness is not None else (),
+        reference="dequantized" if network is None else "float" if is_float else "quantized",
     )
     return DeployedPlan(plan, facts, file, found, match)
-
-
-def _check(match: LayerMatch, network: Network, file: CapturedFile) -> None:
-    weighted = [layer.name for layer in network.graph.layers if layer.weight is not None]
-    if weighted and not any(name in match.pairs for name in weighted):
-        raise ConfigError(
-            f"no layer with weights of {file.subject.source} is one of the float network",
-            at="`quantized`",
-            hint="give the float network that the file was made from",
-        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from qdiag.config import change_scheme
 from qdiag.core.causes.findings import FindingSite
@@ -9,7 +10,8 @@ from qdiag.core.causes.ranking import Ranking, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.deployed.edit import EditedTensor, FileEdit
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
-from qdiag.errors import QdiagError, RepairRefused
+from qdiag.errors import QdiagError, RepairRefused, WriteError
+from qdiag.files.atomic import write_file
 from qdiag.files.read import open_regular
 from qdiag.integer_file import TensorEdit
 from qdiag.litert.edited.write import written as written_to_litert
@@ -30,7 +32,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.session import Session
 
-NOTHING_WRITTEN = "no repaired file was written: no repair that the file can hold gave anything back"
+NOTHING_WRITTEN = "no repaired file is written"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,26 @@ def run_repaired(
 ) -> tuple[Verification | None, str]:
     """The repaired file in its runtime on the measured data, beside the repaired network; or why it was not run."""
     return _verified(session, experiment, file.case, content, path)
+
+
+def with_repaired_file(
+    session: Session, experiment: Experiment, file: RepairedFile, target: str | Path, diagnosis: Diagnosis
+) -> tuple[Diagnosis, WriteError | None]:
+    """The diagnosis with the repaired quantized file, which is written and run in its runtime.
+
+    Returns:
+        With notes on why none is written or run, and the error of the writing: a diagnosis is told all the same.
+    """
+    try:
+        content = file.content()
+        write_file(target, content)
+    except RepairRefused as refused:
+        return replace(diagnosis, notes=(*diagnosis.notes, f"{NOTHING_WRITTEN}: {refused.message}")), None
+    except WriteError as error:
+        return diagnosis, error
+    run, why = run_repaired(session, experiment, file, content, str(target))
+    notes = (*diagnosis.notes, *filter(None, (why,)))
+    return replace(diagnosis, repaired_file=str(target), repaired_run=run, notes=notes), None
 
 
 def _verified(

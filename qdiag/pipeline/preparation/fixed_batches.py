@@ -35,7 +35,7 @@ def in_batches_of(datasets: Datasets, size: int | None) -> Datasets:
     fixed = FixedBatches(datasets.calibration, size)
     other = FixedBatches(datasets.evaluation, size)
     is_same = datasets.evaluation is datasets.calibration
-    return Datasets(fixed, fixed if is_same else other, datasets.split)
+    return replace(datasets, calibration=fixed, evaluation=fixed if is_same else other)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.data.objects import samples_of
 from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets
-from qdiag.loaders.data.split import SplitWishes, split_apart, split_one
+from qdiag.loaders.data.split import NONE_TO_CALIBRATE, RangeUse, SplitWishes, split_apart, split_one
 from qdiag.loaders.images.preprocessing import preset as preprocessing_of
 from qdiag.loaders.models.formats import load_subject
 from qdiag.loaders.models.values import check_finite
@@ -82,7 +82,9 @@ def _check_precision(model: nn.Module | ExportedProgram) -> None:
         )
 
 
-def datasets_of(batches: Data, calibration: Data | None, preset: str | None = None) -> Datasets:
+def datasets_of(
+    batches: Data, calibration: Data | None, preset: str | None = None, ranges: RangeUse = "all"
+) -> Datasets:
     """What is measured, and what calibrates.
 
     A path is divided as the command line divides it; of an object all samples are measured, and calibrate too where
@@ -90,6 +92,7 @@ def datasets_of(batches: Data, calibration: Data | None, preset: str | None = No
 
     Args:
         preset: how pixels are prepared; see `qdiag.loaders.images.preprocessing.preset`.
+        ranges: what takes ranges from samples, see `SplitWishes`.
 
     Raises:
         DataError: see `batches_from` and `open_datasets`.
@@ -102,7 +105,7 @@ def datasets_of(batches: Data, calibration: Data | None, preset: str | None = No
             )
         apart = str(calibration) if calibration is not None else None
         chosen = preprocessing_of(preset) if preset is not None else None
-        return open_datasets(DataRequest(str(batches), calib_data=apart, preprocessing=chosen))
+        return open_datasets(DataRequest(str(batches), calib_data=apart, preprocessing=chosen, ranges=ranges))
     if isinstance(calibration, str | Path):
         raise ConfigError(
             "the calibration is a path, and the data are not", hint="give both as paths, or both as objects"
@@ -110,8 +113,11 @@ def datasets_of(batches: Data, calibration: Data | None, preset: str | None = No
     if preset is not None:
         raise ConfigError("`preset` is for data that are read from a path", hint="prepare the tensors, or give a path")
     measured = batches_from(batches)
+    count = measured.sample_count
+    if ranges == "none":
+        words = f"all {count} samples measured, {NONE_TO_CALIBRATE}"
+        return Datasets(measured, measured, words, calibrates=False)
     if calibration is None:
-        count = measured.sample_count
         return Datasets(measured, measured, f"the same {count} samples calibrate and are measured")
     other = batches_from(calibration, source="calibration")
     return Datasets(other, measured, f"{other.sample_count} samples calibrate, {measured.sample_count} are measured")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,10 +33,10 @@ def inputs_for(subject: Subject, datasets: Datasets) -> Datasets:
     datasets = _as_one_mapping(subject, datasets)
     if subject.parent is not None and isinstance(subject.model, nn.Module):
         parent, model = subject.parent, subject.model
-        return Datasets(
-            _SubmoduleBatches(datasets.calibration, parent, model, subject.submodule or ""),
-            _SubmoduleBatches(datasets.evaluation, parent, model, subject.submodule or ""),
-            datasets.split,
+        return replace(
+            datasets,
+            calibration=_SubmoduleBatches(datasets.calibration, parent, model, subject.submodule or ""),
+            evaluation=_SubmoduleBatches(datasets.evaluation, parent, model, subject.submodule or ""),
         )
     return in_batches_of(datasets, static_batch(subject.model))
 
@@ -46,7 +46,9 @@ def _as_one_mapping(subject: Subject, datasets: Datasets) -> Datasets:
     example = first_batch(datasets.calibration)
     if example.args or not example.kwargs or not takes_one_mapping(subject.parent or subject.model, example):
         return datasets
-    return Datasets(_MappingBatches(datasets.calibration), _MappingBatches(datasets.evaluation), datasets.split)
+    return replace(
+        datasets, calibration=_MappingBatches(datasets.calibration), evaluation=_MappingBatches(datasets.evaluation)
+    )
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,11 @@ def method_section(reading: Reading) -> str:
     rows = [
         ("model", f"{code(model.source)}, {text(model.format)}, {model.parameter_count:,} parameters"),
         ("architecture", code(model.architecture)),
-        ("model digest", f"SHA-256 {code(model.digest, 70)}"),
+        ("file digest", f"SHA-256 {code(model.file_digest, 70)}" if model.file_digest else ""),
+        ("digest of the weights", f"SHA-256 {code(model.digest, 70)}"),
         ("data", f"{code(data.source)}: {data.measured_count} measured, {labels}"),
-        ("calibration", f"{data.calibration_count}{calibrated}; {text(data.split)}"),
+        ("calibration", f"{data.calibration_count}{calibrated}; {text(data.split)}" if data.calibration_count else ""),
+        ("samples", "" if data.calibration_count else text(data.split)),
         ("preprocessing", f"{text(data.preprocessing)}; batch {data.batch_size}, seed {data.seed}"),
         ("data digest", f"SHA-256 {code(data.digest, 70)}"),
         ("scheme", code(scheme.name)),

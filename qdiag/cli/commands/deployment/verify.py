@@ -120,7 +120,7 @@ def verify(
         from qdiag.pipeline.export.formats import format_for
         from qdiag.pipeline.verify.verify import with_arithmetic
 
-        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
+        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or (), repairs=False)
         form = format_for(runtime or _default_runtime(experiment))
         if experiment.deployed is not None and form.suffix != _suffix(experiment.deployed.file.encoding):
             raise ConfigError(

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Reference = Literal["float", "dequantized"]
-"""What the file is measured against: the float network that was given, or its own weights as its integers stand for
-them, which have lost already what rounding of the weights costs."""
+Reference = Literal["float", "quantized", "dequantized"]
+"""What the file is measured against: the float network that was given; a quantized one that was given, with weights as
+its integers stand for them; or its own weights as its integers stand for them. Such weights have lost already what
+rounding them costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,10 @@ class DeployedFile:
         only_file: layers of the file that the float network has not.
         unplaced: tensors whose quantizers are not simulated, or not as the file has them.
         clamped: tensors whose ReLU the file leaves to the lowest integer.
+        file_digest: SHA-256 of the file; empty in results stored before.
+        other_weights: layers whose weights do not come from those of the float network.
+        by_weights, by_place: how many layers were found by their weights, and by what stands around them; the others
+            by their names.
     """
 
     source: str
@@ -56,6 +61,10 @@ class DeployedFile:
     only_file: tuple[str, ...] = ()
     unplaced: tuple[str, ...] = ()
     clamped: tuple[str, ...] = ()
+    file_digest: str = ""
+    other_weights: tuple[str, ...] = ()
+    by_weights: int = 0
+    by_place: int = 0
 
 
 def ranges_in(file: DeployedFile | None, layer: str) -> frozenset[Literal["weight", "output"] | None]:
