@@ -1,5 +1,6 @@
 """A quantized file of somebody else through the commands: measured, changed with `--set`, and what is refused."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,11 @@ def invoked(folder: Path, command: str, arguments: tuple[str, ...]) -> Result:
     return CliRunner().invoke(app, [command, *paths, "--data", str(folder / "data.npz")])
 
 
+def digest(path: Path) -> str:
+    """As `sha256sum` begins."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
 def run(folder: Path, command: str, *arguments: str) -> str:
     result = invoked(folder, command, arguments)
     assert result.exit_code == 0, result.output
@@ -45,8 +51,11 @@ def refused(folder: Path, command: str, *arguments: str) -> str:
 
 def test_the_file_is_measured_against_the_float_network(folder: Path) -> None:
     shown = run(folder, "sqnr", "net.onnx", "--quantized", "int8.onnx")
-    assert "int8.onnx (QDQ): scales, zero points, integer weights and biases are those of the file" in shown
+    stored = "scales, zero points, integer weights and biases are those of the file"
+    assert f"int8.onnx (QDQ, sha256 {digest(folder / 'int8.onnx')}): {stored}" in shown
+    assert f"net.onnx (onnx, sha256 {digest(folder / 'net.onnx')}, of the weights " in shown
     assert "8 layers of the float network found in it" in shown
+    assert "12 measured, no labels all 12 samples measured, none to calibrate: the file holds its ranges" in shown
     changed = run(folder, "sqnr", "net.onnx", "--quantized", "int8.onnx", "--set", "layers.head.weights.bits=4")
     assert 'int8.onnx (layers."head".weights.bits=4)' in changed
 
@@ -55,6 +64,21 @@ def test_a_file_alone_says_what_its_reference_is(folder: Path) -> None:
     shown = run(folder, "sqnr", "int8.onnx")
     assert "the reference is its own weights, as the integers stand for them" in shown
     assert "2 ReLUs that it leaves to the lowest integer, put back: r, t" in shown
+
+
+def test_a_quantized_model_beside_its_file_says_that_its_weights_are_rounded_already(folder: Path) -> None:
+    note = "that network is quantized itself: the reference has its weights as its integers stand for them"
+    assert note in run(folder, "sqnr", "int8.onnx", "--quantized", "int8.onnx")
+    assert note not in run(folder, "sqnr", "net.onnx", "--quantized", "int8.onnx")
+
+
+def test_the_check_shows_how_the_file_was_matched(folder: Path) -> None:
+    """All samples, and the arithmetic of this processor: no integer differs."""
+    shown = run(folder, "verify", "net.onnx", "--quantized", "int8.onnx")
+    assert "8 layers of the float network found in it" in shown
+    assert "none to calibrate" in shown and "outputs equal on all 12 samples" in shown
+    told = refused(folder, "verify", "net.onnx", "--quantized", "int8.onnx", "--runtime", "xnnpack")
+    assert "xnnpack does not run" in told and "a file of another format" in told
 
 
 def test_what_contradicts_a_quantized_file_is_refused(folder: Path) -> None:
@@ -70,6 +94,14 @@ def test_a_file_that_cannot_be_written_is_told_before_the_diagnosis(folder: Path
     error = invoked(folder, "diagnose", arguments).exception
     assert isinstance(error, WriteError)
     assert "the folder does not exist" in str(error)
+
+
+def test_a_file_that_is_there_is_replaced_by_force_alone(folder: Path) -> None:
+    """As `qdiag export` does, and before anything is run."""
+    (folder / "there.onnx").write_bytes(b"precious")
+    error = invoked(folder, "diagnose", ("net.onnx", "--quantized", "int8.onnx", "--repaired", "there.onnx")).exception
+    assert isinstance(error, WriteError) and "there is such a file already" in str(error)
+    assert (folder / "there.onnx").read_bytes() == b"precious"
 
 
 def test_a_diagnosis_is_told_where_no_repair_helps(folder: Path) -> None:
