@@ -15,7 +15,7 @@ from qdiag.errors import ConfigError
 from qdiag.onnx.quantized.unpack import INTEGERS_SUFFIX
 from qdiag.pipeline.begin import Experiment, under_scheme
 from qdiag.pipeline.export.export import fallen_back
-from qdiag.pipeline.export.formats import QDQ_ONNX, IntegerFormat
+from qdiag.pipeline.export.formats import IntegerFormat
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.verify.deployed_run import DeployedRun
 from qdiag.pipeline.verify.integers import IntegerComparison
