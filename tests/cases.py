@@ -15,9 +15,10 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.paired import paired_lanes
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.task.choice.choose import TaskRequest, choose_tasks

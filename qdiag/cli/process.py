@@ -4,7 +4,7 @@ import ctypes
 import os
 import platform
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Numbers of glibc's mallopt."""
 _KEEP_BYTES = 1 << 30
 _SPIN_COUNT = "1000"
@@ -37,7 +37,7 @@ def prepare_process() -> None:
     """To be called before torch is imported, because its threads inherit what they find.
 
     - Freed memory stays with the process: handing each activation back to the system and asking for it again costs up
-      to half of a forward pass in page faults.
+      to half of a forward pass in page faults. All threads share it: what one of them frees serves the others, too.
     - Denormal numbers count as zero: dead BatchNorm channels make them by the million, and each costs a hundred times
       an ordinary number.
     - Threads that wait for one another go to sleep soon. Where another process holds a core, threads that spin instead
@@ -51,3 +51,4 @@ def prepare_process() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
         mallopt(_M_TRIM_THRESHOLD, 2 * _KEEP_BYTES - 1)
+        mallopt(_M_ARENA_MAX, 1)

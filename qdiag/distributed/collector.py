@@ -1,5 +1,6 @@
 """What looks on while one process runs its batches, and how what all of them saw becomes one."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -33,6 +34,11 @@ class Collector:
         """Itself and others that it hands batches to."""
         return [self]
 
+    @property
+    def fits_threads(self) -> bool:
+        """Copies of it can collect in several threads at the same time."""
+        return True
+
     def merge(self, later: Any) -> None:
         """Adds what another one of its kind collected of later batches."""
         if self.carried:
@@ -40,6 +46,27 @@ class Collector:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.carried}
+
+
+def copies_of(heads: Sequence[Any]) -> list[Any]:
+    """Copies of collectors, or of lists of them, that collect for themselves, as long as nothing was collected yet.
+
+    What is carried is copied, and so are other collectors that they hand batches to; all else is shared.
+    """
+    made: dict[int, Any] = {}
+    return [_copy_of(head, made) for head in heads]
+
+
+def _copy_of(value: Any, made: dict[int, Any]) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(_copy_of(one, made) for one in value)
+    if not isinstance(value, Collector):
+        return value
+    if id(value) not in made:
+        made[id(value)] = other = object.__new__(type(value))
+        for name, own in vars(value).items():
+            other.__dict__[name] = copy.deepcopy(own) if name in value.carried else _copy_of(own, made)
+    return made[id(value)]
 
 
 def merge_by_name(own: dict[Any, M], later: Mapping[Any, M]) -> None:

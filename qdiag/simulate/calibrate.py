@@ -16,10 +16,11 @@ from qdiag.distributed.collector import merge_by_name
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import Lane, Lanes
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 
 SAMPLES_TO_SHOW = 1024
 """Values per image and layer behind a histogram that is only shown."""

@@ -22,10 +22,11 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import SimulatedWeights
 
 _LARGEST = 1 << 22

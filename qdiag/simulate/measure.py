@@ -19,12 +19,13 @@ from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.facts.wraps import WrapObserver
 from qdiag.simulate.op_records import op_records
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs
 from qdiag.simulate.passes.spread import spread_over
 from qdiag.simulate.sweeps.losses import LossObserver

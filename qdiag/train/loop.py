@@ -14,8 +14,9 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import CalibrationError, ConfigError, DivergedError, SimulationError
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from qdiag.simulate.task.tasks import TaskSink
 from qdiag.train.loss_sums import LossSums

@@ -16,8 +16,9 @@ from qdiag.pipeline.preparation.examples import example_datasets
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.op_records import float_ops
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import Lane
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions

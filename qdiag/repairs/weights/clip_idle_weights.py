@@ -32,10 +32,11 @@ from qdiag.simulate.facts.inputs import (
     moments_of,
     others_max_abs,
 )
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import COLUMNS
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 
 

@@ -27,10 +27,11 @@ from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_plan_edits
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.pass_values import COLUMNS
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
 from qdiag.simulate.session import Session
 

@@ -80,13 +80,14 @@ def _of_tensor(x: Tensor) -> str:
 
 def _of_graph(graph: fx.Graph) -> str:
     for node in graph.nodes:
-        if node.op == "call_function" and not _is_known(node.target):
+        if node.op == "call_function" and not is_known(node.target):
             # code that is neither torch's nor ours may change without a trace in the graph
             raise NoFingerprint(str(node.target))
     return _hash("graph", str(graph))
 
 
-def _is_known(target: Any) -> bool:
+def is_known(target: Any) -> bool:
+    """An operation of torch's own, or of Python."""
     if isinstance(target, torch._ops.OpOverload):
         return target.namespace in _KNOWN_NAMESPACES
     return getattr(target, "__module__", None) in _KNOWN_MODULES

@@ -20,6 +20,11 @@ class LayerObserver(Collector):
     sample_count: int = 1
     sees_constants: bool = False
 
+    @property
+    def fits_threads(self) -> bool:
+        """See `Collector`; not one that nobody can put together."""
+        return bool(self.carried)
+
     def begin(self, sample_count: int) -> None:
         """A batch of so many samples comes."""
         self.sample_count = sample_count

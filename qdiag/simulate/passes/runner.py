@@ -4,6 +4,7 @@ What is equal is computed once: where a lane's arguments are the very objects th
 arithmetic are equal, so is its result. The unchanged prefix of a network costs nothing, exactly.
 """
 
+import copy
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -11,22 +12,19 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from qdiag.batches import Batch, Batches
+from qdiag.batches import Batch
 from qdiag.core.graph import CONSTANT, Layer
-from qdiag.core.progress import Progress
-from qdiag.distributed.collector import Collector
-from qdiag.distributed.divided import divided
-from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import QdiagError, SimulationError, first_line
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
 from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
+from qdiag.simulate.passes.fingerprints import is_known
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
-from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs, OperationCounts, collectors_of, hand_over, reference_of
+from qdiag.simulate.passes.sinks import OperationCounts
 from qdiag.simulate.passes.site import Site, Step
 from qdiag.simulate.passes.weights import SimulatedWeights
 
@@ -66,6 +64,20 @@ class LaneRunner(fx.Interpreter):
         self._inputs: dict[str, Any] = {}
         self._uncounted = uncounted
         self.effort = OperationCounts()
+
+    @property
+    def fits_threads(self) -> bool:
+        """Its operations can run in several threads at the same time: all are torch's own."""
+        is_plain = not any(lane.keeps_gradient or lane.closes for lane in self._lanes)
+        targets = [node.target for node in self.network.program.graph.nodes if node.op == "call_function"]
+        return is_plain and self.network.device.type == "cpu" and all(map(is_known, targets))
+
+    def beside(self, observers: Sequence[LayerObserver], effort: OperationCounts) -> "LaneRunner":
+        """The same lanes for another thread, with what looks on and counts there."""
+        other = copy.copy(self)
+        other.env, other._inputs = {}, {}
+        other.observers, other.effort = list(observers), effort
+        return other
 
     @property
     def computed_count(self) -> int:
@@ -213,35 +225,3 @@ class LaneRunner(fx.Interpreter):
         """One tensor in all lanes."""
         reference = value.detach().requires_grad_() if self._lanes[REFERENCE].keeps_gradient else value
         return Lanes([reference, *[value] * (len(self._lanes) - 1)])
-
-
-def run_batches(
-    runner: LaneRunner,
-    batches: Batches,
-    progress: Progress,
-    *,
-    stage: str,
-    sinks: Mapping[int, Sequence[BatchSink]] | None = None,
-    beside: Sequence[Collector] = (),
-    processes: Processes = ONE,
-    kept: KeptOutputs | None = None,
-) -> None:
-    """Runs all batches, handing the outputs of each to the sinks of each lane.
-
-    Several processes run a part each; then every one has what all of them saw.
-
-    Args:
-        beside: collectors that the sinks share.
-        kept: outputs of the reference, in place of those of the first lane where they are held; others are added.
-    """
-    collectors: Sequence[Collector] = ()
-    if processes.count > 1:
-        receiving = [sink for receivers in (sinks or {}).values() for sink in receivers]
-        collectors = collectors_of([*runner.observers, *beside, *receiving, runner.effort])
-    count = 0
-    with divided(batches, progress, stage, collectors, processes) as own:
-        for count, batch in enumerate(own, 1):
-            outputs = runner.run_batch(batch)
-            hand_over(batch, outputs, reference_of(outputs, kept, count - 1), sinks or {})
-        if kept is not None:
-            kept.ended(count)

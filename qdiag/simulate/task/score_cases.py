@@ -8,10 +8,11 @@ from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import Processes
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.pass_cache import Codec, PassKeeper
 from qdiag.simulate.passes.pass_values import decode_scores, encode_scores
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.sinks import ReferenceOutputs
 from qdiag.simulate.passes.spread import identity
 from qdiag.simulate.task.scoring import Scoreboard, Scored

@@ -63,6 +63,11 @@ class Scoreboard(Collector):
         self._outputs = OutputErrors(self.names, self.layouts, self.tasks.whole)
         self._task = TaskSink(self.tasks, self.reference)
 
+    @property
+    def fits_threads(self) -> bool:
+        """See `Collector`."""
+        return self._task.fits_threads
+
     def collectors(self) -> list[Collector]:
         """See `Collector`."""
         return [self, self._outputs, *self._task.collectors()]

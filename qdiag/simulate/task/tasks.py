@@ -75,6 +75,7 @@ class ReferenceTallies(Collector):
     carried = ("sample_count",)
 
     def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
         self.tallies: list[Tally] = [task.tally() for task in tasks.criteria]
         self.sample_count = 0
         self._batch_count = self._before = 0
@@ -83,6 +84,11 @@ class ReferenceTallies(Collector):
         """See `Collector`."""
         del batch
         self._before = sample
+
+    @property
+    def fits_threads(self) -> bool:
+        """See `Collector`; not the user's own code."""
+        return self._tasks.key is not None
 
     def collectors(self) -> list[Collector]:
         """See `Collector`."""
@@ -118,6 +124,11 @@ class TaskSink(Collector):
         """See `Collector`."""
         del batch
         self._sample_count = sample
+
+    @property
+    def fits_threads(self) -> bool:
+        """See `Collector`; not the user's own code."""
+        return self._tasks.key is not None
 
     def collectors(self) -> list[Collector]:
         """See `Collector`."""

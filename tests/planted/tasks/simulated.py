@@ -11,9 +11,10 @@ from qdiag.batches import Batch
 from qdiag.config import load_preset
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import LayerOverride, TensorChange
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.paired import paired_lanes
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.surroundings import engine_arithmetic
 from tests.cases import open_test_case
 from tests.planted.tasks.metrics import Floats

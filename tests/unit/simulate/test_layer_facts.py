@@ -19,9 +19,10 @@ from qdiag.simulate.facts.layer import gather_facts
 from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.facts.weight import weight_facts
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.losses import LossObserver
 from tests.cases import open_test_case

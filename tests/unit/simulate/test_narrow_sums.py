@@ -11,8 +11,9 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.loaders.data.sources import batches_from
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.fisher import fisher_scores
 from qdiag.subject import Subject

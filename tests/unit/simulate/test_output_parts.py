@@ -17,9 +17,10 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputPart, OutputRecord, weakest_output
 from qdiag.core.measures.task import TaskChoice
 from qdiag.core.progress import NoProgress
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.paired import paired_lanes
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.task.classes import Agreement, Logits
 from qdiag.simulate.task.output_errors import OutputErrors

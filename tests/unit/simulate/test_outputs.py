@@ -11,8 +11,9 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.paired import ErrorObserver, LayerErrors, paired_lanes
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import simulated_weights
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.fisher import fisher_scores

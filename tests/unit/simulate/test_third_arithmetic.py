@@ -20,8 +20,9 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic import table
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
-from qdiag.simulate.passes.runner import LaneRunner, run_batches
+from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.fisher import fisher_scores
 from qdiag.simulate.sweeps.sensitivity import all_but, alone

@@ -1,0 +1,1 @@
+"""A pass over all batches, whoever takes them."""

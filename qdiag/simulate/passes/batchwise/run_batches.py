@@ -1,0 +1,47 @@
+"""A pass over all batches of a data set: one after another, by several threads, or by several processes."""
+
+from collections.abc import Mapping, Sequence
+
+from qdiag.batches import Batches
+from qdiag.core.progress import Progress
+from qdiag.distributed.collector import Collector
+from qdiag.distributed.divided import divided
+from qdiag.distributed.processes import ONE, Processes
+from qdiag.simulate.passes.batchwise.heads import Heads
+from qdiag.simulate.passes.batchwise.threads import run_in_threads, thread_count
+from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs, collectors_of, hand_over, reference_of
+
+
+def run_batches(
+    runner: LaneRunner,
+    batches: Batches,
+    progress: Progress,
+    *,
+    stage: str,
+    sinks: Mapping[int, Sequence[BatchSink]] | None = None,
+    beside: Sequence[Collector] = (),
+    processes: Processes = ONE,
+    kept: KeptOutputs | None = None,
+) -> None:
+    """Runs all batches, handing the outputs of each to the sinks of each lane.
+
+    Several processes run a part each; then every one has what all of them saw. Where one process has several threads,
+    these take the batches by turns.
+
+    Args:
+        beside: collectors that the sinks share.
+        kept: outputs of the reference, in place of those of the first lane where they are held; others are added.
+    """
+    heads = Heads(runner.observers, beside, sinks or {}, runner.effort)
+    if processes.count == 1 and (threads := thread_count(runner, heads, batches)) > 1:
+        run_in_threads(runner, heads, batches, progress, stage, kept, threads)
+        return
+    collectors = collectors_of(heads.all) if processes.count > 1 else ()
+    count = 0
+    with divided(batches, progress, stage, collectors, processes) as own:
+        for count, batch in enumerate(own, 1):
+            outputs = runner.run_batch(batch)
+            hand_over(batch, outputs, reference_of(outputs, kept, count - 1), heads.sinks)
+        if kept is not None:
+            kept.ended(count)
