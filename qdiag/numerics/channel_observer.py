@@ -106,10 +106,7 @@ class ChannelObserver:
             zero_fraction=tuple(self._moments.zero_fraction().tolist()),
             percentiles=()
             if self._is_glance
-            else tuple(
-                tuple(torch.minimum(torch.maximum(self._histogram.percentiles(p), low), high).tolist())
-                for p in PERCENTILES
-            ),
+            else tuple(map(tuple, self._histogram.percentiles(PERCENTILES).clamp(low, high).tolist())),
         )
 
 

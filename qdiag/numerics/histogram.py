@@ -5,6 +5,7 @@ merged, which is exact: the result depends only on the values, never on their or
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -47,21 +48,25 @@ class HistogramAccumulator:
         # smallest e with max_abs < half * 2**e
         exponent = torch.frexp(max_abs.double() / self._half).exponent.long().clamp(min=_SMALLEST_EXPONENT)
         exponent = torch.maximum(self._exponent, exponent)
-        self._counts = self._widened(exponent - self._exponent)
+        if values.device.type != "cpu" or not torch.equal(exponent, self._exponent):
+            self._counts = self._widened(exponent - self._exponent)
         self._exponent = exponent
         if self._rows == 1 and finite is None and values.device.type == "cpu":
             for start in range(0, values.shape[1], _PIECE):
-                bins = self._bins(values[0, start : start + _PIECE], exponent)
+                bins = self._finite_bins(values[0, start : start + _PIECE], int(exponent))
                 self._counts[0] += torch.bincount(bins, minlength=2 * self._half)
             return
         bins = self._bins(values, exponent)
         self._counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
 
+    def _finite_bins(self, values: Tensor, exponent: int) -> Tensor:
+        """Of values on a CPU that are all finite, and therefore inside the grid."""
+        if values.dtype != torch.float32 or exponent > 0:
+            values = values.double()
+        # a product with a power of two of 1 or more is exact in float32 as well
+        return (values * math.ldexp(1.0, -exponent)).floor_().add_(self._half).int()
+
     def _bins(self, values: Tensor, exponent: Tensor) -> Tensor:
-        if values.device.type == "cpu" and values.dtype == torch.float32 and int(exponent) <= 0:
-            # a product with a power of two of 1 or more is exact in float32 as well
-            bins = (values * math.ldexp(1.0, -int(exponent))).floor_().nan_to_num_(0.0)
-            return bins.add_(self._half).clamp_(0, 2 * self._half - 1).long()
         bins = torch.ldexp(values.double(), -exponent).floor_().nan_to_num_(0.0)
         return bins.add_(self._half).clamp_(0, 2 * self._half - 1).long()
 
@@ -98,14 +103,15 @@ class HistogramAccumulator:
         first, last = int(filled[0]), int(filled[-1])
         return Histogram(self.bin_width, first - self._half, tuple(counts[first : last + 1].tolist()))
 
-    def percentiles(self, percent: float) -> Tensor:
-        """The value below which `percent` of each row lies, linear inside a bin; shape (rows,), float64.
+    def percentiles(self, percents: Sequence[float]) -> Tensor:
+        """The values below which these shares of each row lie, linear inside a bin; shape (P, rows), float64.
 
         The error is at most one bin width.
         """
-        cumulative = self.counts.double().cumsum(1)
-        wanted = percent / 100.0 * cumulative[:, -1:]
-        index = (cumulative < wanted).sum(1, keepdim=True).clamp(max=2 * self._half - 1)
-        inside = self.counts.double().gather(1, index)
+        counts = self.counts.double()
+        cumulative = counts.cumsum(1)
+        wanted = torch.tensor(percents, dtype=torch.float64) / 100.0 * cumulative[:, -1:]
+        index = torch.searchsorted(cumulative, wanted).clamp(max=2 * self._half - 1)
+        inside = counts.gather(1, index)
         share = torch.where(inside > 0, (wanted - cumulative.gather(1, index) + inside) / inside, 0.0)
-        return (index - self._half + share).squeeze(1) * self.bin_width
+        return (index - self._half + share).T * self.bin_width

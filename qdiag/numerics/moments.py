@@ -18,15 +18,15 @@ class MomentAccumulator:
 
     def add(self, values: Tensor, finite: Tensor | None = None) -> None:
         """Adds values of shape (rows, n); `finite`, of the same shape, marks those that count."""
-        x = values.double()
-        zeros = x == 0
+        # written into numbers, because a comparison that gives truth values takes several times as long
+        zeros = torch.eq(values, 0.0, out=torch.empty_like(values))
         if finite is None:
-            count = torch.full((x.shape[0],), float(x.shape[1]), dtype=torch.float64, device=x.device)
+            x = values.to(torch.float64, copy=True)
+            counts = torch.full((x.shape[0],), float(x.shape[1]), dtype=torch.float64, device=x.device)
         else:
-            x, zeros, count = torch.where(finite, x, 0.0), zeros & finite, finite.sum(1).double()
-        square = x * x
-        new = [count, x.sum(1), square.sum(1), (square * x).sum(1), (square * square).sum(1), zeros.sum(1).double()]
-        self._sums = self._sums.to(x.device) + torch.stack(new)
+            x, counts = torch.where(finite, values.double(), 0.0), finite.sum(1).double()
+        found = [counts, *(_products(x) if x.shape[0] == 1 else _sums(x)), _counted(zeros)]
+        self._sums = self._sums.to(x.device) + torch.stack(found)
 
     def merge(self, later: "MomentAccumulator") -> None:
         """Adds what another one saw, of the same rows."""
@@ -63,3 +63,23 @@ class MomentAccumulator:
         variance = (self._row(2) - self._row(1) ** 2).clamp(min=0.0)
         # what is left of a constant after cancellation in float64 is not a spread
         return torch.where(variance > 1e-14 * self._row(2), variance, 0.0)
+
+
+def _products(x: Tensor) -> list[Tensor]:
+    """Sums of the first four powers of one row, (1,) each: BLAS adds up as it multiplies."""
+    row, square = x[0], x[0] * x[0]
+    pairs = ((row, row), (square, row), (square, square))
+    return [x.sum(1), *(torch.dot(a, b).view(1) for a, b in pairs)]
+
+
+def _sums(x: Tensor) -> list[Tensor]:
+    """The same of each row; x is written to."""
+    square, found = x * x, [x.sum(1)]
+    found += [square.sum(1), x.mul_(square).sum(1)]
+    return [*found, square.mul_(square).sum(1)]
+
+
+def _counted(ones: Tensor) -> Tensor:
+    """How many of each row are one and not zero; float32 holds whole numbers up to 2^24."""
+    fits = ones.dtype == torch.float32 and ones.shape[1] <= 1 << 24
+    return ones.sum(1, dtype=None if fits else torch.float64).double()

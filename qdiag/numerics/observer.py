@@ -134,7 +134,7 @@ class TensorObserver:
         nonfinite = int(self._nonfinite) if self._nonfinite is not None else 0
         if self._moments.count if self._options.with_shape else self._count > nonfinite:
             moments, histogram = self._moments, self._histogram.histogram()
-            percentiles = () if histogram is None else tuple(map(self._histogram.percentiles, PERCENTILES))
+            percentiles = () if histogram is None else tuple(self._histogram.percentiles(PERCENTILES).clamp(low, high))
             return TensorRange(
                 count=self._count - nonfinite,
                 sampled_count=moments.count,
@@ -145,7 +145,7 @@ class TensorObserver:
                 std=float(moments.std()),
                 kurtosis=float(moments.kurtosis()),
                 zero_fraction=float(moments.zero_fraction()),
-                percentiles=tuple(float(value.clamp(low, high)) for value in percentiles),
+                percentiles=tuple(float(value) for value in percentiles),
                 histogram=histogram,
             )
         return None
