@@ -77,7 +77,7 @@ def by_turns(given: Iterator[T], work: Callable[[int, T], R], put: Callable[[R],
         Exception: the first one of `work` or `put`, in the order of what is given. Nothing is begun after it.
     """
     turns = _Turns(given, work, put)
-    with _shared_out(threads):
+    with shared_out(threads):
         others = [threading.Thread(target=turns.run, name=f"qdiag-{i}", daemon=True) for i in range(1, threads)]
         for thread in others:
             thread.start()
@@ -98,7 +98,7 @@ def _wait_for(thread: threading.Thread, turns: _Turns[T, R]) -> None:
 
 
 @contextmanager
-def _shared_out(threads: int) -> Iterator[None]:
+def shared_out(threads: int) -> Iterator[None]:
     """Threads that start inside use their share of torch's, and so does this one."""
     all_of_them = torch.get_num_threads()
     torch.set_num_threads(max(all_of_them // threads, 1))

@@ -13,10 +13,13 @@ from itertools import islice
 
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.formats.other_widths import schemes_at
+from qdiag.distributed.threads import shared_out
 from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
 from qdiag.pipeline.sensitivity import ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
 from qdiag.simulate.measure import LOSS_SAMPLES
+from qdiag.simulate.passes.batchwise.heads import Heads
+from qdiag.simulate.passes.batchwise.threads import thread_count
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
@@ -37,6 +40,8 @@ _SEARCH_S = 0.08
 """For each layer: ranges with the least error, which are looked for without any pass over the data."""
 _BACKWARD = 9.0
 """Forward in float and quantized, and back."""
+_GAIN = 0.8
+"""Of another thread that takes batches too."""
 _ALONE = 0.5
 """Of a network's arithmetic, on the mean: a layer that is quantized alone changes nothing before it."""
 _ALONE_ON_TOP = 0.55
@@ -154,7 +159,8 @@ def _times(session: Session, case: Case) -> _Times:
     board = Scoreboard(program.output_names, layouts, case.tasks, ReferenceTallies(case.tasks))
     float_s = both_s = added_s = 0.0
     samples = seen = 1
-    with session.untimed_stage("estimate the time"):
+    threads = thread_count(beside, Heads((), (), {1: [board]}, beside.effort), case.measured)
+    with session.untimed_stage("estimate the time"), shared_out(threads):
         for batch in islice(case.measured, 2):
             started = time.perf_counter()
             alone.run_batch(batch)
@@ -168,6 +174,7 @@ def _times(session: Session, case: Case) -> _Times:
         started = time.perf_counter()
         board.scored()
         made_s = time.perf_counter() - started
-    count = case.measured.sample_count / session.processes.count
+    at_once = 1.0 + _GAIN * (threads - 1) if session.processes.count == 1 else session.processes.count
+    count = case.measured.sample_count / at_once
     score_s = added_s / samples * count + made_s / max(seen - 1, 1) * count
     return _Times(float_s / samples * count, max(both_s - float_s, 0.0) / samples * count, score_s)
