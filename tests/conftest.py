@@ -39,6 +39,25 @@ def shared_exports() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def files_are_read_once() -> Iterator[None]:
+    """No child process reads a file, and captures the network in it, before the test does: that doubles its time.
+
+    Who tests what the child is for asks for `child_reads_first`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdiag.loaders.probe.can_probe", lambda: False)
+        yield
+
+
+@pytest.fixture
+def child_reads_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside of tests, where the system can."""
+    from qdiag.loaders import probe
+
+    monkeypatch.setattr(probe, "can_probe", lambda: hasattr(os, "fork") and sys.platform != "darwin")
+
+
 @pytest.fixture(autouse=True)
 def denormals_are_numbers() -> Iterator[None]:
     """Commands that a test runs in its own process make denormal numbers count as zero; the next test gets them back.

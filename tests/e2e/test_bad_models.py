@@ -16,6 +16,8 @@ from torch import nn
 from qdiag.errors import LoadError
 from qdiag.loaders.models.formats import load_subject
 
+pytestmark = pytest.mark.usefixtures("child_reads_first")
+
 
 def png(path: Path) -> None:
     Image.new("RGB", (4, 4)).save(path, "PNG")

@@ -13,6 +13,7 @@ from qdiag.cli.app import run
 from qdiag.errors import LoadError
 from qdiag.writers.json.baseline import read_baseline
 
+pytestmark = pytest.mark.usefixtures("child_reads_first")
 SECONDS = 60
 
 

@@ -14,6 +14,8 @@ from tools import fuzz_readers
 from tools.fuzzing.mutations import mutated
 from tools.fuzzing.readers import READERS, Reader
 
+pytestmark = pytest.mark.usefixtures("child_reads_first")
+
 
 def read_planted(path: Path) -> None:
     """Every kind of fault, told by the first byte."""

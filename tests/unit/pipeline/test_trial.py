@@ -16,6 +16,7 @@ from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.preparation import trial
 from qdiag.pipeline.preparation.trial import try_apart
 
+pytestmark = pytest.mark.usefixtures("child_reads_first")
 EXAMPLE = Batch((torch.ones(2, 3),))
 
 
