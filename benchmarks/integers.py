@@ -1,10 +1,14 @@
 """How many integers of `--arithmetic ort` differ from those of onnxruntime, and what it costs in float passes.
 
+The same for `tflite-ref`, `tflite` and `xnnpack`, and the kernels of LiteRT of these names, which take int16 too.
+
     python benchmarks/integers.py --data FOLDER                      every network and scheme
     python benchmarks/integers.py --data FOLDER resnet20 mobilenet   some of them
     python benchmarks/integers.py --data FOLDER --arithmetic float   the simulation in float32, for comparison
+    python benchmarks/integers.py --data FOLDER --arithmetic xnnpack --samples 20
 
-Each network is exported as QDQ ONNX and run freely, from the same images, with every tensor of integers as an output.
+Each network is exported as QDQ ONNX, or as a LiteRT file, and run freely, from the same images, with every tensor of
+integers as an output.
 FOLDER holds the real weights and images that tests marked `real` use. Five more networks have random weights, scaled by
 BatchNorms that saw the same images. One float pass is that of the eager module over
 the same images; both are processor time of one thread.
@@ -25,16 +29,20 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from qdiag.batches import Datasets
+from qdiag.batches import Batch, Datasets
 from qdiag.cli.process import prepare_process
 from qdiag.config import load_preset
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import QuantScheme, RuntimeName
-from qdiag.exporters.onnx.write import write_qdq
+from qdiag.exporters.litert.number_types import as_affine, kind_of
+from qdiag.exporters.litert.write import LiteFile, write_lite
+from qdiag.exporters.onnx.write import QdqFile, write_qdq
 from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets
 from qdiag.loaders.images.preprocessing import preset
 from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import begin
+from qdiag.runtimes.base import DeployedNetwork
+from qdiag.runtimes.litert import LitertRuntime
 from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lane
@@ -47,6 +55,8 @@ from qdiag.zoo.resnet import resnet18
 from tests.networks.convolutional import UNet
 from tests.networks.mobile import SqueezeExciteNet
 from tests.networks.sequence import Attention, VisionTransformer
+
+_KERNELS = ("tflite-ref", "tflite", "xnnpack")
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,10 @@ MADE = {
 }
 
 
-def schemes() -> dict[str, QuantScheme]:
-    """uint8 and int8 activations, weights per channel and per tensor."""
+def schemes(arithmetic: RuntimeName) -> dict[str, QuantScheme]:
+    """uint8 and int8 activations, weights per channel and per tensor; for LiteRT its three kinds of files."""
+    if arithmetic in _KERNELS:
+        return {name: load_preset(name) for name in ("int8", "tf-uint8", "int16x8")}
     int8 = load_preset("int8")
     signed = replace(int8.activations, signed=True)
     return {
@@ -115,6 +127,8 @@ class Integers(LayerObserver):
     def closed(self, layer: Layer, lanes: Any) -> None:
         quantizer: Any = self._case.plan.layers[layer.name].output
         if quantizer is not None:
+            if self._case.scheme.arithmetic in _KERNELS:
+                quantizer = as_affine(quantizer, layer.name, kind_of(self._case.plan))
             self.found[layer.name] = quantizer.quantize(lanes.tensors[0]).numpy()
 
 
@@ -151,16 +165,24 @@ def made(folder: Path, network: MadeNetwork, scheme: QuantScheme) -> Iterator[tu
         yield begin(session, subject, datasets, scheme).case, model
 
 
+def written(case: Case, batch: Batch) -> tuple[LiteFile | QdqFile, DeployedNetwork]:
+    """The file, and the runtime that has it."""
+    if case.scheme.arithmetic in _KERNELS:
+        lite = write_lite(case.network, case.plan, batch)
+        return lite, LitertRuntime(lite.content, kernels=case.scheme.arithmetic)  # type: ignore[arg-type]
+    file = write_qdq(case.network, case.plan, batch)
+    return file, OnnxruntimeNetwork(file.content)
+
+
 def compare(case: Case, model: nn.Module) -> str:
     observer, count, differing, most, places = Integers(case), 0, 0, 0, set[str]()
     runner = LaneRunner([Lane(case.network, case.plan)], [observer])
     plain = LaneRunner([Lane(case.network, case.plan)])
-    deployed: tuple[OnnxruntimeNetwork, dict[str, str]] | None = None
+    deployed: tuple[DeployedNetwork, dict[str, str]] | None = None
     spent = [0.0, 0.0]
     for batch in case.measured:
         if deployed is None:
-            file = write_qdq(case.network, case.plan, batch)
-            found = OnnxruntimeNetwork(file.content)
+            file, found = written(case, batch)
             deployed = found, {layer: name for layer, name in file.integers.items() if name in found.tensors}
         runner.run_batch(batch)
         with torch.no_grad():
@@ -168,7 +190,11 @@ def compare(case: Case, model: nn.Module) -> str:
         spent[1] += _seconds(lambda one=batch: plain.run_batch(one))  # type: ignore[misc]
         inputs = case.network.program.flatten_inputs(batch.args, batch.kwargs)
         network, names = deployed
-        integers = network.run({k: v.numpy() for k, v in inputs.items()}, list(names.values())).integers
+        given = {k: v.numpy() for k, v in inputs.items()}
+        by_sample = [{k: v[i : i + 1] for k, v in given.items()} for i in range(batch.sample_count)]
+        feeds = by_sample if network.batch_size else [given]
+        runs = [network.run(one, list(names.values())).integers for one in feeds]
+        integers = {name: np.concatenate([run[name] for run in runs]) for name in names.values()}
         for layer, name in names.items():
             steps = np.abs(integers[name].astype(np.int32) - observer.found[layer].astype(np.int32))
             count, wrong, most = count + steps.size, int((steps > 0).sum()), max(most, int(steps.max()))
@@ -190,16 +216,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*NETWORKS, *MADE, []])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--arithmetic", choices=["float", "ort"], default="ort")
+    parser.add_argument("--arithmetic", choices=["float", "ort", *_KERNELS], default="ort")
+    parser.add_argument("--samples", type=int, help="at most so many of each network")
     options = parser.parse_args()
     arithmetic: RuntimeName = options.arithmetic
     prepare_process()
     torch.set_num_threads(1)
     for name in options.names or (*NETWORKS, *MADE):
-        for words, preset_scheme in schemes().items():
+        for words, preset_scheme in schemes(arithmetic).items():
             scheme = replace(preset_scheme, arithmetic=arithmetic)
-            real = opened(options.data, NETWORKS[name], scheme) if name in NETWORKS else ()
-            for case, model in real or made(options.data, MADE[name], scheme):
+            chosen: Any = NETWORKS.get(name) or MADE[name]
+            chosen = replace(chosen, samples=min(chosen.samples, options.samples or chosen.samples))
+            for case, model in (opened if name in NETWORKS else made)(options.data, chosen, scheme):
                 print(f"{name:12} {words:26} {compare(case, model)}", flush=True)
 
 

@@ -152,7 +152,7 @@ class Writer:
             move: to another shape, or another order of axes. form: what that is.
         """
         assert tensor.data is not None
-        if tensor.quantization is None or _is_beyond_int32(tensor.data):
+        if tensor.quantization is None:
             values = tensor.floats
             assert values is not None
             made = self.constant(tensor.name, move(values), form)
@@ -161,8 +161,6 @@ class Writer:
         name = self.unique(tensor.name)
         self.laid[name] = Laid(tensor.name, move)
         integers, scales = move(tensor.data), tensor.quantization.scales
-        if integers.dtype == np.int64:
-            integers = integers.astype(np.int32)
         numbers = (scales, tensor.quantization.zero_points.astype(integers.dtype))
         numbers = numbers if scales.size > 1 else (numbers[0].reshape(()), numbers[1].reshape(()))
         places = [
@@ -199,12 +197,6 @@ class Writer:
         """A name that no value has yet."""
         self._used[name] += 1
         return name if self._used[name] == 1 else self.unique(f"{name}#{self._used[name]}")
-
-
-def _is_beyond_int32(integers: Array) -> bool:
-    """A bias of 64 bits, as goes with activations of 16, that the simulation has as a number."""
-    is_long, limits = integers.dtype == np.int64, np.iinfo(np.int32)
-    return is_long and bool(integers.size) and bool((integers.min() < limits.min) | (integers.max() > limits.max))
 
 
 def _axis_behind(tensor: LiteTensor, move: Callable[[Array], Array]) -> int:

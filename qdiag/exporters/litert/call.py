@@ -16,6 +16,7 @@ from qdiag.exporters.litert.build import TO_LAST, Builder, Held, Order
 from qdiag.numerics.quantizers.affine import Affine
 
 _FUSED = {(0.0, np.inf): 1, (-1.0, 1.0): 2, (0.0, 6.0): 3}
+_KINDS = {(0.0, np.inf): "RELU", (-1.0, 1.0): "RELU_N1_TO_1", (0.0, 6.0): "RELU6", (0.0, 1.0): "RELU_0_TO_1"}
 """Clamps that operators compute themselves, by their bounds."""
 
 
@@ -27,6 +28,7 @@ class Ending:
         clamp: bounds behind it; None without.
         quantizer: of its output; None leaves it in float.
         is_float: the layer itself computes in float.
+        adds_bias: the plan adds something to its bias.
         weights: tensors of its weight and bias, given the order of axes of the weight, and the axis of its channels.
     """
 
@@ -34,6 +36,7 @@ class Ending:
     quantizer: Affine | None
     is_float: bool
     weights: Callable[[Sequence[int], int], tuple[int, int]] | None
+    adds_bias: bool = False
 
 
 class Call:
@@ -107,6 +110,11 @@ class Call:
             raise self.error("has a weight that the network computes, which is not written")
         return self.ending.weights(order, axis)
 
+    @property
+    def has_bias(self) -> bool:
+        """Its layer adds something, be it to make up for what rounding does."""
+        return self.layer is None or self.layer.bias is not None or self.ending.adds_bias
+
     def image(self, shape: Sequence[int]) -> tuple[int, ...]:
         """A shape (N, C, H, W) in the order of the file."""
         return tuple(shape[axis] for axis in TO_LAST)
@@ -166,7 +174,7 @@ class Call:
 
 def clamp(build: Builder, x: Held, bounds: tuple[float, float], name: str, quantizer: Affine | None) -> Held:
     """A clamp as an operator; of integers, to those that its bounds are rounded to."""
-    known = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}.get(_FUSED.get(bounds, 0))
+    known = _KINDS.get(bounds)
     if known is not None:
         result = build.value(name, build.shape(x), x.order, quantizer)
         build.operator(known, [x.place], [result.place])

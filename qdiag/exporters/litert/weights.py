@@ -8,13 +8,14 @@ from torch import Tensor
 
 from qdiag.core.graph import Layer
 from qdiag.exporters.litert.build import Builder
-from qdiag.exporters.litert.number_types import as_weight, dtype_of, lite_quantization
+from qdiag.exporters.litert.number_types import as_weight, dtype_of, is_wide, lite_quantization
 from qdiag.litert.model import Array, LiteQuantization
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.weights import bias_scale, simulated_weights
 
+_INT64 = 1 << 62
 _INT32 = 1 << 31
 
 
@@ -53,17 +54,22 @@ def write_weights(
     integers = np.ascontiguousarray(quantizer.quantize(weight).numpy().astype(kind).transpose(order))
     place = build.tensor(name, integers.shape, kind, integers, lite_quantization(quantizer, axis))
     scale = bias_scale(source, quantizer, groups=layer.groups, axis=layer.weight_axis, device=torch.device("cpu"))
-    stored = _integer_bias(network, plan, layer, scale, weight.shape[layer.weight_axis])
+    is_long = any(map(is_wide, (source, own.output)))
+    stored = _integer_bias(network, plan, layer, scale, weight.shape[layer.weight_axis], is_long=is_long)
     scales = (source.scale.cpu() * quantizer.scale.cpu()).reshape(-1).numpy()
     quantization = LiteQuantization(scales, np.zeros(scales.size, np.int64), 0)
-    return place, build.tensor(bias_name, stored.shape, np.int32, stored, quantization)
+    return place, build.tensor(bias_name, stored.shape, stored.dtype, stored, quantization)
 
 
-def _integer_bias(network: Network, plan: QuantPlan, layer: Layer, scale: Tensor, count: int) -> Array:
-    """int32 at `scale_in * scale_w` (arXiv 1712.05877, eq. 11), saturated."""
-    shift = plan.layers[layer.name].bias_shift
+def _integer_bias(
+    network: Network, plan: QuantPlan, layer: Layer, scale: Tensor, count: int, *, is_long: bool
+) -> Array:
+    """At `scale_in * scale_w` (arXiv 1712.05877, eq. 11), saturated; int32, or int64 as kernels of int16 take it."""
+    own = plan.layers[layer.name]
     bias = network.program.constants[layer.bias].detach().cpu().double() if layer.bias else torch.zeros(count).double()
-    if shift is not None:
-        bias = (bias.float() + shift.cpu()).double()
-    stored: Array = torch.round(bias / scale).clamp(-_INT32, _INT32 - 1).to(torch.int32).numpy()
-    return stored
+    if own.bias_shift is not None:
+        bias = (bias.float() + own.bias_shift.cpu()).double()
+    has_64_bits = is_long and (own.bias or plan.scheme.bias_of(layer.name)) == "int64"
+    limit = _INT64 if has_64_bits else _INT32
+    stored: Array = torch.round(bias / scale).clamp(-limit, limit - 1).to(torch.int64).numpy()
+    return stored if is_long else stored.astype(np.int32)

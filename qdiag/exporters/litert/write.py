@@ -205,7 +205,8 @@ class _Writing:
             def weights(order: Sequence[int], axis: int) -> tuple[int, int]:
                 return write_weights(self._build, self._network, self._plan, layer, order, axis, source=integers)
 
-        return Ending(None if layer.kind == "clamp" else layer.clamp, quantizer, is_float, weights)
+        adds_bias = own.bias_shift is not None
+        return Ending(None if layer.kind == "clamp" else layer.clamp, quantizer, is_float, weights, adds_bias)
 
     def _note(self, layer: Layer | None, held: Held) -> None:
         if layer is not None and held.quantizer is not None:

@@ -19,6 +19,7 @@ INTEGERS = {
     np.dtype(np.uint16): (0, 65535),
     np.dtype(np.int16): (-32768, 32767),
     np.dtype(np.int32): (-(1 << 31), (1 << 31) - 1),
+    np.dtype(np.int64): (-(1 << 63), (1 << 63) - 1),
 }
 """Types that quantized tensors have here, and their ends."""
 _TYPES: Mapping[int, np.dtype[Any]] = {

@@ -17,6 +17,7 @@ from qdiag.pipeline.deployed.file_layers import FileLayer
 from qdiag.plan import StoredBias, StoredLayer
 from qdiag.simulate.passes.network import Network
 
+_INT32_MAX = (1 << 31) - 1
 IN_FLOAT = "the file leaves it in float"
 T = TypeVar("T", bound=Hashable)
 
@@ -93,6 +94,8 @@ def _override(layer: Layer, found: FileLayer, base: QuantScheme) -> LayerOverrid
             weights = replace(weights, channel_ranges=_ends(quantizer, own))
     has_float_bias = layer.bias is not None and found.weight is not None and found.bias is None
     bias: BiasType | None = "float" if has_float_bias else None
+    if found.bias is not None and found.bias.quantizer.quant_max > _INT32_MAX:
+        bias = "int64"
     return LayerOverride(glob.escape(layer.name), weights=weights, activations=outputs, bias=bias)
 
 

@@ -66,7 +66,7 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     if bias is not None and operands is not None:
         scale = bias_scale(*operands, groups=layer.groups, axis=layer.weight_axis, device=bias.device)
         stored = layer_plan.stored_bias if layer_plan.bias_shift is None and layer_plan.bias is None else None
-        if stored is not None and bias_type == "int32" and stored.fits(operands):
+        if stored is not None and bias_type != "float" and stored.fits(operands):
             own_values = stored.own_values(scale)
             integer = stored.integers.to(bias.device).double() if own_values is None else None
             bias = bias if own_values is None else own_values.to(bias.dtype)

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 NETWORKS = {
     "resnet20_cifar10": ("resnet20_cifar10", "cifar10_lossless200.npz", "imagenet-stats", 31),
+    "mobilenet_v1_0.25_vww96": ("mobilenet_v1_025_vww", "vww96_600.npz", "none", 30),
     "mobilenet_v1_0.75_224": ("mobilenet_v1_075", "imagenet_val_600", "tf", 30),
 }
 """By weights: the network, images, their preprocessing, and how many layers have integers."""
@@ -33,14 +34,15 @@ def images(folder: Path, name: str, how: str) -> Tensor:
     return found
 
 
+@pytest.mark.parametrize("scheme", ["int8", "int16x8"])
 @pytest.mark.parametrize("weights", NETWORKS)
-def test_no_integer_differs(real_data: Path, weights: str) -> None:
+def test_no_integer_differs(real_data: Path, weights: str, scheme: str) -> None:
     """Calibrated on images of the same kind; a dead channel of MobileNetV1 has a bias that wraps."""
     arch, data, how, count = NETWORKS[weights]
     subject = load_subject(str(real_data / f"{weights}.safetensors"), arch=f"{real_data / 'networks.py'}:{arch}")
     assert isinstance(subject.model, nn.Module)
     x = images(real_data, data, how)
-    network, plan = planned(subject.model, x, load_preset("int8"))
+    network, plan = planned(subject.model, x, load_preset(scheme))
     file = write_lite(network, plan, Batch((x,)))
     with torch.no_grad():
         for kernels in RESOLVERS:

@@ -102,6 +102,7 @@ def _linear(call: Call) -> Held:
     x = call.build.in_order(call.held("input"), "plain")
     weight, bias = call.weights((0, 1), 0)
     keeps = len(call.shape("input")) != 2
+    bias = bias if call.has_bias else -1
     return call.finished("FULLY_CONNECTED", [x.place, weight, bias], "plain", keepNumDims=keeps)
 
 

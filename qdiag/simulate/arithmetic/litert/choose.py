@@ -7,15 +7,15 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.in_turn import InTurn
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.integers import is_byte
+from qdiag.simulate.arithmetic.litert.clamps import clamped_anew
 from qdiag.simulate.arithmetic.litert.elementwise import Product, Sum
 from qdiag.simulate.arithmetic.litert.pooling import MEANS, Mean
 from qdiag.simulate.arithmetic.litert.products import ActivationProduct, weighted_sums
 from qdiag.simulate.arithmetic.litert.requantized import Concat, KernelsInTurn, Larger
 from qdiag.simulate.arithmetic.litert.resize import LinearResize
-from qdiag.simulate.arithmetic.litert.rule import LOWEST, Kernels, Rule, lowest_of
+from qdiag.simulate.arithmetic.litert.rule import LOWEST, Kernels, Rule, is_int16, is_known, lowest_of
 from qdiag.simulate.arithmetic.litert.softmax import Softmax
-from qdiag.simulate.arithmetic.litert.tables import CLAMPS, TABLES, Clamp, Table
+from qdiag.simulate.arithmetic.litert.tables import OF_BYTES, TABLES, Table
 from qdiag.simulate.arithmetic.operands import operands_under
 
 RULES: Mapping[str, type[Rule]] = {
@@ -26,7 +26,6 @@ RULES: Mapping[str, type[Rule]] = {
     **dict.fromkeys(("matmul", "bmm"), ActivationProduct),
     **dict.fromkeys(("softmax", "_softmax"), Softmax),
     **dict.fromkeys(TABLES, Table),
-    **dict.fromkeys(CLAMPS, Clamp),
     "upsample_bilinear2d": LinearResize,
     **dict.fromkeys(("cat", "concat"), Concat),
 }
@@ -40,13 +39,15 @@ def litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Rule | None:
     """How kernels of LiteRT compute a layer; None where no rule is known."""
     own = plan.layers[layer.name]
     output = own.output.before[0] if isinstance(own.output, InTurn) else own.output
-    if own.skip_reason is not None or not isinstance(output, Affine) or not is_byte(output):
+    if own.skip_reason is not None or not isinstance(output, Affine) or not is_known(output):
         return None
     operands = operands_under(plan, layer)
     if layer.kind in _WITH_WEIGHTS:
         return weighted_sums(kernels, plan, layer, operands, output)
     rule = RULES.get(layer.ops[0] if layer.ops else layer.kind)
-    if rule is None or not all(isinstance(one, Affine) and is_byte(one) for one in operands.by_node.values()):
+    if rule is None or not all(is_known(one) for one in operands.by_node.values()):
+        return None
+    if (layer.ops[0] if layer.ops else "") in OF_BYTES and any(map(is_int16, (output, *operands.by_node.values()))):
         return None
     lowest = lowest_of(plan) if rule in _STORED else LOWEST
     if rule is ActivationProduct and not lowest_of(plan):
@@ -57,6 +58,9 @@ def litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Rule | None:
 def closing_of_litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Quantizer | None:
     """The quantizer of its output: where there are several, all but the first round as QUANTIZE does."""
     output = plan.layers[layer.name].output
+    clamped = clamped_anew(kernels, plan, layer)
+    if clamped is not None:
+        return clamped
     return KernelsInTurn.like(output, kernels) if isinstance(output, InTurn) else output
 
 
@@ -65,12 +69,15 @@ def difference_to_litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> str
     own = plan.layers[layer.name]
     if layer.kind in (INPUT, OUTPUT) or own.is_left_out or litert(kernels, plan, layer) is not None:
         return None
+    if clamped_anew(kernels, plan, layer) is not None:
+        return None
     if own.float_reason is not None:
         return "it computes in float"
     if not isinstance(own.output, Affine):
         return "its output is not in integers"
-    if not is_byte(own.output):
-        return "it has more than 8 bits, and the rules are those of int8"
+    if not is_known(own.output):
+        return "it has neither 8 bits nor 16 around zero"
     if layer.kind in _WITH_WEIGHTS:
         return "its input, its weight or its bias is not in integers of int8 kernels"
-    return f"no rule is known for {layer.ops[0] if layer.ops else layer.kind}"
+    name = layer.ops[0] if layer.ops else layer.kind
+    return f"LiteRT computes {name} of 16 bits in float" if name in OF_BYTES else f"no rule is known for {name}"

@@ -11,7 +11,7 @@ from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
 from qdiag.simulate.arithmetic.litert.rule import Rule, number, scaled, scaled_in_float
 
-_SHIFT = 20
+_SHIFT, _WIDE_SHIFT = 20, 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +34,16 @@ class Sum(Rule):
         if name in ("sub", "rsub"):
             x, y = (x, -y) if name == "sub" else (-x, y)
         scales = (left[1], right[1])
-        if self.kernels == "xnnpack":
+        if self.kernels == "xnnpack" and not self.is_wide:
             return self._shifted(x, y, scales)
+        shift = _WIDE_SHIFT if self.is_wide else _SHIFT
         real = [scale.double() for scale in scales]
         twice = 2.0 * max(real)
         a, b = (
-            twice_rounded(values << _SHIFT, Multiplier.of(scale / twice).to(values.device))
+            twice_rounded(values << shift, Multiplier.of(scale / twice).to(values.device))
             for values, scale in zip((x, y), real, strict=True)
         )
-        by = Multiplier.of(twice / ((1 << _SHIFT) * self.output.scale.cpu().double()))
+        by = Multiplier.of(twice / ((1 << shift) * self.output.scale.cpu().double()))
         return scaled(a + b, by, twice_rounded, self.output)
 
     def _shifted(self, x: Tensor, y: Tensor, scales: tuple[Tensor, Tensor]) -> Tensor:
@@ -71,9 +72,9 @@ class Product(Rule):
         left, right = self.operand(op, args, 0), self.operand(op, args, 1)
         if left is None or right is None or len(args) != 2 or kwargs:
             return None
-        total = left[0] * right[0].to(left[0].device)
-        if self.kernels == "xnnpack":
+        total = (left[0].double() if self.is_wide else left[0]) * right[0].to(left[0].device)
+        if self.kernels == "xnnpack" and not self.is_wide:
             multiplier = number(left[1]) * number(right[1]) / number(self.output.scale)
             return scaled_in_float(total, multiplier.to(total.device), self.output)
-        scales = left[1].double() * right[1].double()
-        return scaled(total, Multiplier.of(scales / self.output.scale.cpu().double()), twice_rounded, self.output)
+        real = number(left[1]) * number(right[1]) / number(self.output.scale)
+        return scaled(total, Multiplier.of(real.double()), twice_rounded, self.output)

@@ -80,6 +80,14 @@ def once_rounded(total: Tensor, by: Multiplier) -> Tensor:
     return (total * by.mantissa + (torch.ones_like(right) << (right - 1))) >> right
 
 
+def by_15_bits(total: Tensor, by: Multiplier) -> Tensor:
+    """The product with a mantissa of 15 bits, rounded once, halves up: what kernels do with sums of 64 bits."""
+    largest = 0x7FFF
+    mantissa = torch.where(by.mantissa < largest << 16, (by.mantissa + (1 << 15)) >> 16, largest)
+    right = 15 - by.shift
+    return (total * mantissa + (torch.ones_like(right) << (right - 1))) >> right
+
+
 def doubled_high(one: Tensor, other: Tensor | int) -> Tensor:
     """The upper half of twice the product of two numbers of 31 bits, rounded to the nearest (int64)."""
     product = one * other

@@ -13,8 +13,7 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
-from qdiag.simulate.arithmetic.litert.requantized import requantized
-from qdiag.simulate.arithmetic.litert.rule import Rule, in_lanes, number, scaled, zero_point
+from qdiag.simulate.arithmetic.litert.rule import Rule, in_lanes, number, requantized, scaled
 
 _GLOBAL = ("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
 MEANS = ("mean", "avg_pool2d", *_GLOBAL)
@@ -53,21 +52,21 @@ class Mean(Rule):
     def _over(self, x: Tensor, source: Affine, axes: tuple[int, ...], *, keeps: bool) -> Tensor:
         count = math.prod(x.shape[axis] for axis in axes)
         total = x.sum(axes, keepdim=keeps, dtype=torch.float64)
-        if self.kernels == "xnnpack":
+        if self.kernels == "xnnpack" and not self.is_wide:
             return self._in_float(total, source, count)
-        if self.kernels == "tflite" and keeps and x.ndim == 4 and axes == (2, 3):
+        if self.kernels == "tflite" and not self.is_wide and keeps and x.ndim == 4 and axes == (2, 3):
             return self._with_bias(total, source, count)
         by = Multiplier.of(source.scale.cpu().double() / self.output.scale.cpu().double()).shared_by(count)
         return scaled(total, by, twice_rounded, self.output)
 
     def _in_float(self, total: Tensor, source: Affine, count: int) -> Tensor:
         multiplier = number(source.scale) / number(self.output.scale) / number(float(count))
-        zero = float(zero_point(self.output, self.lowest))
+        zero = float(self.zero(self.output))
         steps = total.float().mul_(multiplier.to(total.device)).add_(zero).round_().sub_(zero)
         return steps.mul_(float(self.output.scale))
 
     def _with_bias(self, total: Tensor, source: Affine, count: int) -> Tensor:
-        zero = zero_point(source, self.lowest)
+        zero = self.zero(source)
         moved = number(float(zero)) * number(source.scale) / number(self.output.scale)
         away = int(moved + 0.5 if moved > 0 else moved - 0.5)
         by = Multiplier.of((number(source.scale) / (number(float(count)) * number(self.output.scale))).double())
@@ -87,7 +86,7 @@ class Mean(Rule):
         size = math.prod(kernel if len(kernel) == 2 else kernel * 2)
         inside = functional.avg_pool2d(ones, **window, divisor_override=1)
         count = (torch.full_like(inside, size) if counts in (None, True) else inside).to(torch.int64)
-        zero = zero_point(source, self.lowest)
+        zero = self.zero(source)
         stored = torch.round(total).to(torch.int64) + zero * count
         half = torch.where(stored > 0, count // 2, -(count // 2))
         steps = torch.div(stored + half, count, rounding_mode="trunc") - zero

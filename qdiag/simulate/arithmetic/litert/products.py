@@ -24,7 +24,7 @@ from qdiag.simulate.arithmetic.integers import (
 from qdiag.simulate.arithmetic.litert.fixed_point import (
     Multiplier,
     Scaled,
-    once_rounded,
+    by_15_bits,
     rounded_up_twice,
     twice_rounded,
 )
@@ -32,15 +32,19 @@ from qdiag.simulate.arithmetic.litert.rule import (
     Kernels,
     Rule,
     in_lanes,
+    is_int16,
+    is_known,
     lowest_of,
     number,
     scaled,
+    scaled_in_double,
     scaled_in_float,
     zero_point,
 )
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.saturating import Sums
 
+_LONG = 64
 _LANES = 8
 """Channels that the runtime's own kernels for depthwise and transposed convolutions work on at once."""
 
@@ -51,11 +55,12 @@ class WeightedSums(Rule):
 
     `acc = wrap32(sum (q_x - z_x) q_w + q_b)`. With XNNPACK `m = f32(f32(s_x s_w) / s_y)` and
     `q_y = round(f32(f32(acc) m)) + z_y`; elsewhere `m = s_x s_w / s_y` in float64 as mantissa and shift, and
-    `f32(s_x s_w) / s_y` in uint8 and in linear layers with one scale.
+    `f32(s_x s_w) / s_y` in uint8 and in linear layers with one scale. Linear layers of the reference, and those of
+    int16 with a bias of int64, multiply in float64; other layers of int16 with such a bias by 15 bits of the mantissa.
 
     Attributes:
         source, weight: quantizers of input and weight.
-        kind: its operator.
+        kind: its operator. bias: its type in the file; with int16 values, that of the sums.
         accumulator_bits: of a narrower accumulator, which saturates.
     """
 
@@ -64,34 +69,45 @@ class WeightedSums(Rule):
     source: Affine = field(kw_only=True)
     weight: Affine = field(kw_only=True)
     kind: Literal["conv", "depthwise", "transposed", "linear"] = "conv"
+    bias: Literal["int32", "int64", "none"] = "int32"
     accumulator_bits: int = ACCUMULATOR_BITS
 
     @cached_property
     def key(self) -> Hashable:
         numbers = (self.source.key, self.weight.key, self.output.key)
-        return (self.kernels, self.name, *numbers, self.kind, self.lowest, self.accumulator_bits)
-
-    @property
-    def _scaled(self) -> Scaled:
-        if self.kernels == "tflite":
-            return twice_rounded if self.kind == "depthwise" else rounded_up_twice
-        return once_rounded if self.kind == "linear" else twice_rounded
+        return (self.kernels, self.name, *numbers, self.kind, self.bias, self.lowest, self.accumulator_bits)
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         if op.weights is None or op.weights.integers is None:
             return None
         total = self._limited(op, self._total(op, args, kwargs))
-        if self.kernels == "xnnpack":
+        if self.kernels == "xnnpack" and not self.is_wide:
             multiplier = number(self.source.scale) * self.weight.scale.cpu() / number(self.output.scale)
             return scaled_in_float(total, along_channels(multiplier, total, op), self.output)
         scales = self.source.scale.cpu().double() * self.weight.scale.cpu().double()
+        how = self._scaled
+        if how is None:
+            multiplier = scales / self.output.scale.cpu().double()
+            return scaled_in_double(total, along_channels(multiplier, total, op), self.output)
         if not self.weight.scale.ndim and (self.kind == "linear" or not self.lowest):
             scales = (number(self.source.scale) * number(self.weight.scale)).double()
         by = Multiplier.of(scales / self.output.scale.cpu().double())
         channels = Multiplier(along_channels(by.mantissa, total, op), along_channels(by.shift, total, op))
-        if self.kernels == "tflite" and self.kind in ("depthwise", "transposed") and self.lowest:
+        is_grouped = self.kernels != "tflite-ref" and self.kind in ("depthwise", "transposed") and how is not by_15_bits
+        if is_grouped and (self.lowest or self.is_wide):
             return in_lanes(total, channels, _LANES, self.output)
-        return scaled(total, channels, self._scaled, self.output)
+        return scaled(total, channels, how, self.output)
+
+    @property
+    def _scaled(self) -> Scaled | None:
+        """None for a product in float64."""
+        if self.is_wide and self.bias == "int64" and self.kind != "linear":
+            return by_15_bits
+        if self.kind == "linear" and (self.kernels == "tflite-ref" or (self.is_wide and self.bias == "int64")):
+            return None
+        if self.kernels == "tflite-ref":
+            return twice_rounded
+        return twice_rounded if self.kind == "depthwise" else rounded_up_twice
 
     def sums(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
         """The sums as they are and as the accumulator leaves them, real units, float64."""
@@ -121,11 +137,12 @@ class ActivationProduct(Rule):
             return None
         x, y = integers(args[0], left), integers(args[1], right)
         total = exact_product(x, y, op, x.shape[-1] * magnitude(left) * magnitude(right))
-        if self.kernels == "xnnpack" and not zero_point(right):
+        if self.kernels == "xnnpack" and not self.is_wide and not zero_point(right):
             multiplier = number(left.scale) * number(right.scale) / number(self.output.scale)
             return scaled_in_float(total, multiplier.to(total.device), self.output)
         scales = left.scale.cpu().double() * right.scale.cpu().double()
-        return scaled(total, Multiplier.of(scales / self.output.scale.cpu().double()), twice_rounded, self.output)
+        how = by_15_bits if self.is_wide else twice_rounded
+        return scaled(total, Multiplier.of(scales / self.output.scale.cpu().double()), how, self.output)
 
 
 def weighted_sums(
@@ -133,12 +150,14 @@ def weighted_sums(
 ) -> WeightedSums | None:
     """The rule of a layer with weights; None where LiteRT has no integer kernel for it."""
     found, own = plan.integer_operands(layer), plan.layers[layer.name]
-    if found is None or own.source is not None or not all(map(is_byte, found)):
+    if found is None or own.source is not None or not is_known(found[0]) or not is_byte(found[1]):
         return None
+    is_wide = is_int16(found[0]) or is_int16(output)
     if layer.kind == "conv_transpose" and layer.groups > 1:
         return None
     has_bias = layer.bias is not None or own.bias_shift is not None
-    if has_bias and (own.bias or plan.scheme.bias_of(layer.name)) != "int32":
+    types = ("int32", "int64") if is_wide else ("int32",)
+    if has_bias and (own.bias or plan.scheme.bias_of(layer.name)) not in types:
         return None
     return WeightedSums(
         *(kernels, operands, output),
@@ -146,8 +165,24 @@ def weighted_sums(
         weight=found[1],
         lowest=lowest_of(plan),
         kind=_kind(layer),
-        accumulator_bits=min(plan.scheme.accumulator_bits, ACCUMULATOR_BITS),
+        bias=(bias := _bias(plan, layer) if is_wide else "int32"),
+        accumulator_bits=_accumulator_bits(plan, is_long=bias != "int32"),
     )
+
+
+def _bias(plan: QuantPlan, layer: Layer) -> Literal["int32", "int64", "none"]:
+    """Beside values of int16: int64 in the files that are written here, and in others what they have."""
+    own = plan.layers[layer.name]
+    if layer.bias is None and own.bias_shift is None:
+        return "none" if layer.kind == "linear" else "int64"
+    is_short = own.stored_bias is not None and (own.bias or plan.scheme.bias_of(layer.name)) == "int32"
+    return "int32" if is_short else "int64"
+
+
+def _accumulator_bits(plan: QuantPlan, *, is_long: bool) -> int:
+    """Sums of int16 have 64 bits, unless the scheme asks for fewer than 32."""
+    asked = plan.scheme.accumulator_bits
+    return _LONG if is_long and asked >= ACCUMULATOR_BITS else min(asked, ACCUMULATOR_BITS)
 
 
 def _kind(layer: Layer) -> Literal["conv", "depthwise", "transposed", "linear"]:

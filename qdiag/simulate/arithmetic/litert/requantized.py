@@ -11,38 +11,11 @@ from torch import Tensor
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.in_turn import InTurn
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.integers import is_byte
-from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, rounded_up_twice, twice_rounded
-from qdiag.simulate.arithmetic.litert.rule import Kernels, Rule, number
-
-_BITS = 8
-"""Behind the point of XNNPACK's multiplier."""
-
-
-def requantized(steps: Tensor, source: Affine, target: Affine, kernels: Kernels) -> Tensor:
-    """`q - zero_point` of one quantizer as that of another, limited to its integers; int64.
-
-    The reference: `M(s / s')`, twice rounded. The runtime's own kernel: halves up. XNNPACK:
-    `((q - z) round(256 f32(s / s')) + 128) >> 8`, where the ratio lies between 2^-8 and 2^7.
-    """
-    ratio = number(source.scale) / number(target.scale)
-    if kernels == "xnnpack" and 2.0**-_BITS <= float(ratio) <= 2.0 ** (_BITS - 1):
-        by = int(torch.round(ratio * float(1 << _BITS)))
-        found = (steps * by + (1 << (_BITS - 1))) >> _BITS
-    else:
-        multiplier = Multiplier.of(source.scale.cpu().double() / target.scale.cpu().double()).to(steps.device)
-        found = (twice_rounded if kernels == "tflite-ref" else rounded_up_twice)(steps, multiplier)
-    return limited(found, target)
-
-
-def limited(steps: Tensor, quantizer: Affine) -> Tensor:
-    """Within the integers of a quantizer."""
-    zero = int(quantizer.zero_point)
-    return steps.clamp(quantizer.quant_min - zero, quantizer.quant_max - zero)
+from qdiag.simulate.arithmetic.litert.rule import Kernels, Rule, is_known, requantized
 
 
 def levels(quantizer: Affine) -> Tensor:
-    """All `q - zero_point` of bytes, ascending; int64."""
+    """All `q - zero_point`, ascending; int64."""
     return torch.arange(quantizer.quant_min, quantizer.quant_max + 1) - int(quantizer.zero_point)
 
 
@@ -78,7 +51,7 @@ class KernelsInTurn(InTurn):
     def like(cls, quantizer: InTurn, kernels: Kernels) -> InTurn:
         """The same quantizers; as they are where one of them has no bytes."""
         last = quantizer.last
-        if not all(map(is_byte, (*quantizer.before, last))):
+        if not all(map(is_known, (*quantizer.before, last))):
             return quantizer
         numbers = (last.scale, last.zero_point, last.quant_min, last.quant_max)
         return cls(*numbers, is_symmetric=last.is_symmetric, before=quantizer.before, kernels=kernels)
@@ -111,10 +84,11 @@ class Concat(Rule):
     """CONCATENATION: what is joined is quantized anew where it has another scale."""
 
     name: ClassVar[str] = "concat"
+    narrows: ClassVar[bool] = False
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         sources = [self.operands.of(node) for node in op.node.args[0]]  # type: ignore[union-attr]
-        if not all(isinstance(one, Affine) and is_byte(one) for one in sources):
+        if not all(isinstance(one, Affine) and is_known(one) for one in sources):
             return None
         parts = [
             as_integers_of(x, source, self.output, self.kernels)
@@ -130,6 +104,7 @@ class Larger(Rule):
     """MAXIMUM and MINIMUM: both values are quantized anew where they have another scale."""
 
     name: ClassVar[str] = "larger"
+    narrows: ClassVar[bool] = False
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         sources = [self.quantizer(op, place) for place in range(len(args))]

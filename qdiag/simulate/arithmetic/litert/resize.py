@@ -10,8 +10,7 @@ from qdiag.capture.ops import operation_name
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers
-from qdiag.simulate.arithmetic.litert.requantized import requantized
-from qdiag.simulate.arithmetic.litert.rule import Rule, zero_point
+from qdiag.simulate.arithmetic.litert.rule import Rule, requantized
 
 _BITS, _XNNPACK_BITS = 10, 11
 
@@ -33,14 +32,16 @@ class LinearResize(Rule):
         x, corners = args[0], bool(args[2])
         factors = args[3] if len(args) == 4 else args[3:]
         sizes = args[1] or [int(size * factor) for size, factor in zip(x.shape[2:], factors, strict=True)]
-        resized = self._in_float if not self.lowest and self.kernels != "xnnpack" else self._resized
+        is_real = not self.lowest and not self.is_wide and self.kernels != "xnnpack"
+        resized = self._in_float if is_real else self._resized
         steps = resized(x, source, [int(size) for size in sizes], corners=corners)
         return requantized(steps, source, self.output, self.kernels).float() * float(self.output.scale)
 
     def _resized(self, x: Tensor, source: Affine, sizes: list[int], *, corners: bool) -> Tensor:
-        zero = zero_point(source, self.lowest)
+        zero = self.zero(source)
         stored = integers(x, source).to(torch.int64) + zero
-        find, bits = (_float_places, _XNNPACK_BITS) if self.kernels == "xnnpack" else (_places, _BITS)
+        is_delegated = self.kernels == "xnnpack" and not self.is_wide
+        find, bits = (_float_places, _XNNPACK_BITS) if is_delegated else (_places, _BITS)
         rows, columns = (find(x.shape[2 + axis], sizes[axis], corners) for axis in range(2))
         (first, second, down), (left, right, across) = (
             tuple(one.to(x.device) for one in places) for places in (rows, columns)
@@ -53,14 +54,14 @@ class LinearResize(Rule):
         )
         down = down.unsqueeze(1)
         total, half = above * (one - down) + below * down, 1 << (2 * bits - 1)
-        if self.kernels == "xnnpack":
+        if is_delegated:
             return ((total + half) >> (2 * bits)) - zero
         away = torch.where(total > 0, half, -half)
         return torch.div(total + away, 1 << (2 * bits), rounding_mode="trunc") - zero
 
     def _in_float(self, x: Tensor, source: Affine, sizes: list[int], *, corners: bool) -> Tensor:
         """The reference multiplies with one distance after the other; the runtime's own kernel with their products."""
-        zero = zero_point(source, self.lowest)
+        zero = self.zero(source)
         stored = integers(x, source) + float(zero)
         rows, columns = (_real_places(x.shape[2 + axis], sizes[axis], corners) for axis in range(2))
         (first, second, down), (left, right, across) = (

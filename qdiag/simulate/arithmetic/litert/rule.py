@@ -1,7 +1,7 @@
 """What the rules of LiteRT share."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,8 @@ from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, Scaled, rou
 from qdiag.simulate.arithmetic.operands import Operands
 
 Kernels = Literal["tflite-ref", "tflite", "xnnpack"]
+_INT16_MAX = (1 << 15) - 1
+_FINER, _BITS = 128.0, 8
 LOWEST = -128
 """Of the integers of a LiteRT file of int8."""
 
@@ -31,6 +33,8 @@ class Rule:
     """
 
     name: ClassVar[str]
+    narrows: ClassVar[bool] = True
+    """What is given as bytes of what is read in 16 bits is int16 first, and quantized anew."""
 
     kernels: Kernels
     operands: Operands
@@ -43,17 +47,31 @@ class Rule:
 
     def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """See `Arithmetic`; in float where the operation is no one that the rule knows."""
-        found = self.on_integers(op, args, kwargs)
+        if self.narrows and self.is_wide and is_byte(self.output):
+            fine = finer(self.output)
+            values = replace(self, output=fine).on_integers(op, args, kwargs)
+            found = values if values is None else narrowed(values, fine, self.output, self.kernels)
+        else:
+            found = self.on_integers(op, args, kwargs)
         return found if found is not None else FAKE_QUANTIZED.run(op, args, kwargs)
+
+    @cached_property
+    def is_wide(self) -> bool:
+        """Its kernel is that of int16: something that it reads or gives has 16 bits."""
+        return any(map(is_int16, (self.output, *self.operands.by_node.values())))
+
+    def zero(self, quantizer: Affine) -> int:
+        """The zero point of the file, which is 0 in kernels of int16."""
+        return 0 if self.is_wide else zero_point(quantizer, self.lowest)
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         """The values of the output's integers, not yet limited to its range; None where no rule is known."""
         raise NotImplementedError
 
     def quantizer(self, op: LayerOp, place: int) -> Affine | None:
-        """That of an argument; None where it is no tensor of bytes with one scale."""
+        """That of an argument; None where it is no tensor of int8, uint8 or int16 with one scale."""
         found = self.operands.of(op.node.args[place]) if place < len(op.node.args) else None
-        return found if isinstance(found, Affine) and is_byte(found) else None
+        return found if isinstance(found, Affine) and is_known(found) else None
 
     def operand(self, op: LayerOp, args: tuple[Any, ...], place: int) -> tuple[Tensor, Tensor] | None:
         """Integers less their zero point (float32) and their scale; None for what has none.
@@ -66,6 +84,53 @@ class Rule:
             return torch.tensor(sign), number(abs(float(value)) or 1.0)
         quantizer = self.quantizer(op, place)
         return None if quantizer is None else (integers(args[place], quantizer), quantizer.scale.cpu())
+
+
+def is_int16(quantizer: object) -> bool:
+    """Integers of 16 bits around 0, as files have them."""
+    if not isinstance(quantizer, Affine) or bool(quantizer.zero_point.any()):
+        return False
+    return quantizer.quant_max == _INT16_MAX and quantizer.quant_min in (-_INT16_MAX - 1, -_INT16_MAX)
+
+
+def is_known(quantizer: object) -> bool:
+    """There are kernels for its integers."""
+    return is_byte(quantizer) or is_int16(quantizer)
+
+
+def finer(output: Affine) -> Affine:
+    """int16 with as many steps in one of a byte as fit."""
+    zero = torch.zeros_like(output.scale)
+    return Affine(output.scale / _FINER, zero, -_INT16_MAX - 1, _INT16_MAX, is_symmetric=True)
+
+
+def requantized(steps: Tensor, source: Affine, target: Affine, kernels: Kernels) -> Tensor:
+    """`q - zero_point` of one quantizer as that of another, limited to its integers; int64.
+
+    The reference: `M(s / s')`, twice rounded. The runtime's own kernel: halves up. XNNPACK, between bytes:
+    `((q - z) round(256 f32(s / s')) + 128) >> 8`, where the ratio lies between 2^-8 and 2^7.
+    """
+    ratio = number(source.scale) / number(target.scale)
+    are_bytes = is_byte(source) and is_byte(target)
+    if kernels == "xnnpack" and are_bytes and 2.0**-_BITS <= float(ratio) <= 2.0 ** (_BITS - 1):
+        by = int(torch.round(ratio * float(1 << _BITS)))
+        found = (steps * by + (1 << (_BITS - 1))) >> _BITS
+    else:
+        multiplier = Multiplier.of(source.scale.cpu().double() / target.scale.cpu().double()).to(steps.device)
+        found = (rounded_up_twice if are_bytes and kernels != "tflite-ref" else twice_rounded)(steps, multiplier)
+    return limited(found, target)
+
+
+def limited(steps: Tensor, quantizer: Affine) -> Tensor:
+    """Within the integers of a quantizer."""
+    zero = int(quantizer.zero_point)
+    return steps.clamp(quantizer.quant_min - zero, quantizer.quant_max - zero)
+
+
+def narrowed(values: Tensor, source: Affine, output: Affine, kernels: Kernels) -> Tensor:
+    """Values of an int16 that is quantized anew."""
+    steps = limited(torch.round(values / float(source.scale)).to(torch.int64), source)
+    return requantized(steps, source, output, kernels).float() * float(output.scale)
 
 
 def lowest_of(plan: QuantPlan) -> int:
@@ -123,3 +188,13 @@ def scaled_in_float(total: Tensor, multiplier: Tensor, output: Affine) -> Tensor
     for piece in pieces(values):
         piece.mul_(multiplier).round_().mul_(scale)
     return values
+
+
+def scaled_in_double(total: Tensor, multiplier: Tensor, output: Affine) -> Tensor:
+    """The same in float64, halves away from 0; float32."""
+    return away(total.double() * multiplier).float().mul_(float(output.scale))
+
+
+def away(x: Tensor) -> Tensor:
+    """To the nearest, halves away from 0; infinity stays."""
+    return torch.sign(x) * torch.floor(x.abs().double() + 0.5).to(x.dtype)

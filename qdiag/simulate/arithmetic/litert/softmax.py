@@ -11,8 +11,8 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, doubled_high, shifted_down
-from qdiag.simulate.arithmetic.litert.requantized import requantized
-from qdiag.simulate.arithmetic.litert.rule import LOWEST, Rule, number
+from qdiag.simulate.arithmetic.litert.int16_functions import OUTPUT_SCALE, softmax
+from qdiag.simulate.arithmetic.litert.rule import LOWEST, Rule, number, requantized
 
 _SCALE = 1.0 / 256.0
 _ONE = (1 << 31) - 1
@@ -37,6 +37,11 @@ class Softmax(Rule):
             return None
         below = integers(x, source).to(torch.int64).movedim(axis, -1)
         below = below.amax(-1, keepdim=True) - below
+        if self.is_wide:
+            own = Affine(torch.tensor(OUTPUT_SCALE), torch.tensor(0.0), -32768, 32767)
+            made = softmax(below, number(source.scale))
+            steps = requantized(made, own, self.output, self.kernels)
+            return steps.movedim(-1, axis).float() * float(self.output.scale)
         made = _in_integers(below, source) if self.kernels == "tflite-ref" else _in_float(below, source)
         whole = Affine(torch.tensor(_SCALE), torch.tensor(float(LOWEST)), LOWEST, LOWEST + 255)
         steps = requantized(made.clamp(0, 255), whole, self.output, self.kernels)

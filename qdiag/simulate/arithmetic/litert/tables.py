@@ -1,6 +1,5 @@
 """Functions of one value: what kernels give for each byte."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,13 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from qdiag.capture.ops import clamp_bounds, operation_name
+from qdiag.capture.ops import operation_name
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.litert import int16_functions
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
 from qdiag.simulate.arithmetic.litert.hard_swish import hard_swish
-from qdiag.simulate.arithmetic.litert.requantized import levels, limited, looked_up, requantized
-from qdiag.simulate.arithmetic.litert.rule import LOWEST, Rule, number
+from qdiag.simulate.arithmetic.litert.requantized import levels, looked_up
+from qdiag.simulate.arithmetic.litert.rule import LOWEST, Rule, away, limited, number, requantized
 
 FIXED: Mapping[str, tuple[float, int]] = {"sigmoid": (1.0 / 256.0, -128), "tanh": (1.0 / 128.0, 0)}
 """Scale and zero point of what kernels give, whatever the output has."""
@@ -25,9 +25,10 @@ _FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "elu": functional.elu,
     "gelu": functional.gelu,
 }
+OF_BYTES = ("hardswish", "elu", "gelu")
+"""Without a kernel of int16."""
 TABLES = (*_FUNCTIONS, "silu", "hardswish", "leaky_relu")
-CLAMPS = ("relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max")
-_KNOWN_BOUNDS = ((0.0, math.inf), (0.0, 6.0), (-1.0, 1.0), (0.0, 1.0))
+_WIDE_OUTPUT = Affine(torch.tensor(int16_functions.OUTPUT_SCALE), torch.tensor(0.0), -32768, 32767)
 _BITS = 8
 
 
@@ -65,46 +66,35 @@ class Table(Rule):
             tanh = "tanh" in (*others, kwargs.get("approximate"))
             how = (lambda x: functional.gelu(x, approximate="tanh")) if tanh else _FUNCTIONS[name]
             return _rounded(how, steps, source, self.output)
+        if self.is_wide:
+            own = _WIDE_OUTPUT
+            made = int16_functions.sigmoid if name == "sigmoid" else int16_functions.tanh
+            return requantized(limited(made(steps, number(source.scale)), own), own, self.output, self.kernels)
         own = _fixed(name)
         return requantized(_rounded(_FUNCTIONS[name], steps, source, own), own, self.output, self.kernels)
 
     def _gated(self, steps: Tensor, source: Affine) -> Tensor:
         """MUL with the LOGISTIC of the same value."""
-        own = _fixed("sigmoid")
-        total = steps * _rounded(torch.sigmoid, steps, source, own)
-        if self.kernels == "xnnpack":
+        own = _WIDE_OUTPUT if self.is_wide else _fixed("sigmoid")
+        wide = limited(int16_functions.sigmoid(steps, number(source.scale)), own) if self.is_wide else None
+        total = steps * (_rounded(torch.sigmoid, steps, source, own) if wide is None else wide)
+        if self.kernels == "xnnpack" and not self.is_wide:
             multiplier = number(source.scale) * number(own.scale) / number(self.output.scale)
             return torch.round(total.float() * multiplier).to(torch.int64)
-        scales = source.scale.cpu().double() * own.scale.double()
-        return twice_rounded(total, Multiplier.of(scales / self.output.scale.cpu().double()))
+        real = number(source.scale) * number(own.scale) / number(self.output.scale)
+        return twice_rounded(total, Multiplier.of(real.double()))
 
     def _leaky(self, steps: Tensor, source: Affine, slope: float) -> Tensor | None:
         ratio = number(source.scale) / number(self.output.scale)
         if slope < 0.0:
             return None
-        if self.kernels == "xnnpack" and float(ratio) * slope >= 2.0**-_BITS and float(ratio) <= 2.0 ** (_BITS - 1):
+        fits = float(ratio) * slope >= 2.0**-_BITS and float(ratio) <= 2.0 ** (_BITS - 1)
+        if self.kernels == "xnnpack" and not self.is_wide and fits:
             above, below = (int(torch.round(one * float(1 << _BITS))) for one in (ratio, ratio * number(slope)))
             return (torch.where(steps >= 0, steps * above, steps * below) + (1 << (_BITS - 1))) >> _BITS
         below_ratio = number(source.scale) * number(slope) / number(self.output.scale)
         above_, below_ = (Multiplier.of(one.double()) for one in (ratio, below_ratio))
         return torch.where(steps >= 0, twice_rounded(steps, above_), twice_rounded(steps, below_))
-
-
-@dataclass(frozen=True, eq=False)
-class Clamp(Rule):
-    """RELU, RELU6 and the like as operators of their own: `M(s_x / s_y)`, twice rounded, and bounds."""
-
-    name: ClassVar[str] = "clamp"
-
-    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        source, bounds = self.quantizer(op, 0), clamp_bounds(op.node)
-        if source is None or bounds not in _KNOWN_BOUNDS or not bool(torch.isfinite(args[0]).all()):
-            return None
-        by = Multiplier.of((number(source.scale) / number(self.output.scale)).double())
-        steps = twice_rounded(levels(source), by)
-        low, high = (_away(torch.tensor(bound) / number(self.output.scale)) for bound in bounds)
-        steps = steps.double().clamp(float(low), float(high))
-        return looked_up(args[0], source, steps.float() * float(self.output.scale))
 
 
 def _fixed(name: str) -> Affine:
@@ -116,9 +106,4 @@ def _rounded(how: Callable[[Tensor], Tensor], steps: Tensor, source: Affine, out
     """Values of a function as integers less the zero point, limited; int64."""
     x = number(source.scale) * steps.float()
     y = how(x.double()).float() * (1.0 / number(output.scale))
-    return limited(_away(y).to(torch.int64), output)
-
-
-def _away(x: Tensor) -> Tensor:
-    """To the nearest, halves away from 0; infinity stays."""
-    return torch.sign(x) * torch.floor(x.abs().double() + 0.5).float()
+    return limited(away(y).to(torch.int64), output)
