@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
+from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, Scaled, cut_off, once_rounded, twice_rounded
 from qdiag.simulate.arithmetic.litert.rule import Rule, number, scaled, scaled_in_float
 
 _SHIFT, _WIDE_SHIFT = 20, 15
@@ -19,7 +19,8 @@ class Sum(Rule):
     """ADD and SUB: both values at one finer scale, their sum, and that at the scale of the output.
 
     `t = 2 max(s_a, s_b)`, `a' = M(s_a / t) (q_a - z_a) 2^20`, `q_y = M(t / (2^20 s_y)) (a' + b') + z_y`, each twice
-    rounded. XNNPACK: `k` the exponent of the larger of `r_a = f32(s_a / s_y)` and `r_b`, `n = 20 - k`, and
+    rounded; the runtime's own kernels round the first two otherwise, see `_inputs`. XNNPACK: `k` the exponent of the
+    larger of `r_a = f32(s_a / s_y)` and `r_b`, `n = 20 - k`, and
     `q_y = ((q_a - z_a) round(r_a 2^n) + (q_b - z_b) round(r_b 2^n) + 2^(n-1)) >> n`, plus `z_y`.
     """
 
@@ -39,12 +40,21 @@ class Sum(Rule):
         shift = _WIDE_SHIFT if self.is_wide else _SHIFT
         real = [scale.double() for scale in scales]
         twice = 2.0 * max(real)
+        how = self._inputs(x, y, is_sum=name == "add")
         a, b = (
-            twice_rounded(values << shift, Multiplier.of(scale / twice).to(values.device))
+            how(values << shift, Multiplier.of(scale / twice).to(values.device))
             for values, scale in zip((x, y), real, strict=True)
         )
         by = Multiplier.of(twice / ((1 << shift) * self.output.scale.cpu().double()))
         return scaled(a + b, by, twice_rounded, self.output)
+
+    def _inputs(self, x: Tensor, y: Tensor, *, is_sum: bool) -> Scaled:
+        """The runtime's own kernels take several numbers at once where the shapes are the same."""
+        if self.kernels == "tflite-ref" or x.shape != y.shape:
+            return twice_rounded
+        if self.is_wide:
+            return once_rounded
+        return cut_off if is_sum else twice_rounded
 
     def _shifted(self, x: Tensor, y: Tensor, scales: tuple[Tensor, Tensor]) -> Tensor:
         ratios = [number(scale) / number(self.output.scale) for scale in scales]

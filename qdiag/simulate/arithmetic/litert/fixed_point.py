@@ -74,6 +74,12 @@ def rounded_up_twice(total: Tensor, by: Multiplier) -> Tensor:
     return (high + ((torch.ones_like(right) << right) >> 1)) >> right
 
 
+def cut_off(total: Tensor, by: Multiplier) -> Tensor:
+    """The upper half of twice the product, halves up, and that cut off by the shift."""
+    high = ((total << by.shift.clamp(min=0)) * by.mantissa + _HALF) >> 31
+    return high >> (-by.shift).clamp(min=0)
+
+
 def once_rounded(total: Tensor, by: Multiplier) -> Tensor:
     """The whole product, rounded once, halves up."""
     right = 31 - by.shift
