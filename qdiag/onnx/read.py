@@ -13,6 +13,7 @@ Beside: TypeAlias = Callable[[str], bytes]
 OPSET_MIN, OPSET_MAX = 7, 25
 _DEPTH_MAX = 16
 _DAMAGED_HINT = "it is damaged; copy or save it again"
+_CUT_SHORT_HINT = "copy or save it again"
 INSTALL_HINT = "pip install 'qdiag[onnx]'"
 
 
@@ -33,6 +34,9 @@ def parse(content: bytes, at: str, beside: Beside | None = None) -> OnnxGraph:
         raise LoadError(f"reading ONNX files needs the package {_package(error)}", at=at, hint=INSTALL_HINT) from error
     try:
         proto = onnx.ModelProto.FromString(content)
+    except Exception as error:  # protobuf's own, which tells of its wire format
+        raise LoadError("the ONNX file is cut short or damaged", at=at, hint=_CUT_SHORT_HINT) from error
+    try:
         _fill_external(proto, beside)
         model = onnx_ir.from_proto(proto)
         _inline_functions(model)

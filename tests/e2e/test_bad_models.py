@@ -81,7 +81,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "JPEG": (jpeg, "JPEG image", "`data`"),
     "NumPy array": (npy, "NumPy array", "`data`"),
     "NumPy archive": (npz, "NumPy arrays", "`data`"),
-    "ONNX": (onnx_like, "the ONNX file cannot be read", "damaged"),
+    "ONNX": (onnx_like, "the ONNX file is cut short or damaged", "copy"),
     "HDF5": (content(b"\x89HDF\r\n\x1a\n" + bytes(64)), "HDF5 file: TensorFlow", "`arch`"),
     "LiteRT": (content(b"\x1c\0\0\0TFL3" + bytes(64)), "the LiteRT file", "damaged"),
     "SavedModel": (content(b"\x08\x01\x12\xff\x01" + bytes(64)), "TensorFlow SavedModel", "`arch`"),

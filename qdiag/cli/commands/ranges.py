@@ -91,8 +91,6 @@ def ranges(
         from qdiag.writers.calibration.caches import calibration_cache
 
         write_file(output, calibration_cache(report, output))
-        if not any(record.tensor_name for record in report.records):
-            remark(f"{output} has the names of layers, since no ONNX file was read.", quiet=run.quiet)
     if csv is not None:
         from qdiag.writers.csv.layers import range_csv
 
@@ -104,4 +102,10 @@ def ranges(
         save_figure(ranges_figure(report), plot)
     if not stdout_is_taken:
         print_ranges(stdout_console(), report)
+    if output is not None:
+        from qdiag.writers.calibration.caches import output_bounds
+
+        named = any(record.tensor_name for record in report.records)
+        names = "by the names of tensors" if named else "by the names of layers, since no ONNX file was read"
+        remark(f"written: {output}, ranges of {len(output_bounds(report))} outputs {names}", quiet=run.quiet)
     tell_times(session.progress, quiet=run.quiet)

@@ -14,9 +14,11 @@ from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_l
 from qdiag.core.causes.repair import ModelRepair, RepairStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
+from qdiag.reading.words.layers import shorten
 from qdiag.reading.words.numbers import UNKNOWN
 
-_LAYERS_AT_MOST = 3
+_NAMES_WIDTH = 40
+"""Columns for the layers of a repair: all of them are in the JSON."""
 
 
 def print_repair(console: Console, repair: ModelRepair) -> None:
@@ -76,7 +78,7 @@ _COLUMNS: list[Column[RepairStep]] = [
     Column("tensors\nchanged", lambda step: Text(str(len(step.tensors))), 80),
     Column("float output change\nover largest value", _moved, 90),
     Column("values may grow\nbefore a bound", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),
-    Column("layers", lambda step: Text(listed(step.layers, _LAYERS_AT_MOST) or "-", "dim"), 60, is_left=True),
+    Column("layers", lambda step: Text(shorten(listed(step.layers, 1), _NAMES_WIDTH) or "-", "dim"), 60, is_left=True),
 ]
 
 

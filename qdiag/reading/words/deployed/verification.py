@@ -64,7 +64,7 @@ def _who(layers: Sequence[LayerAgreement]) -> str:
 
 def pair_words(result: Verification) -> tuple[str, ...]:
     """That the file computes otherwise on other processors; nothing where it does not."""
-    if not result.adds_pairs or result.scheme.activations.signed:
+    if not result.adds_pairs or result.scheme.activations.signed or not result.operations.integer_count:
         return ()
     return (
         "on this processor (x86 without VNNI) its kernels add products in pairs of int16, which saturate: on another "
