@@ -71,6 +71,8 @@ def _at(call: Call, x: Handle, wanted: list[int], factor: list[float] | None, wh
     if call.attribute("antialias", 0) or call.attribute("exclude_outside", 0):
         raise call.error("antialiasing and exclude_outside are not computed")
     corners = where == "align_corners"
+    if where == "asymmetric" and mode == "linear" and count in _LINEAR:
+        return _asymmetric(call, x, own, wanted, factor)
     if not corners and where not in ("half_pixel", "pytorch_half_pixel"):
         raise call.error(f"{mode} interpolation with {where} coordinates is not computed")
     if mode == "cubic" and count == 2:
@@ -80,6 +82,19 @@ def _at(call: Call, x: Handle, wanted: list[int], factor: list[float] | None, wh
     if mode != "linear" or count not in _LINEAR:
         raise call.error(f"{mode} interpolation over {count} axes is not computed")
     return scope.call(_LINEAR[count], x, wanted, corners, *given)
+
+
+def _asymmetric(call: Call, x: Handle, own: list[int], wanted: list[int], factor: list[float] | None) -> Value:
+    """Places j / factor: those of aligned corners where the last value stands twice; the last result is left out."""
+    scope, count = call.scope, len(wanted)
+    for size, target, one in zip(own, wanted, factor or [], strict=False):
+        if abs(one * size - target) > 1e-4 * target:
+            raise call.error(f"linear interpolation with asymmetric coordinates from {size} to {target} by {one:g}")
+    x = scope.call(aten.pad.default, x, [0, 1] * count, "replicate")
+    x = scope.call(_LINEAR[count], x, [size + 1 for size in wanted], True, *[None] * count)
+    for axis, size in enumerate(wanted, 2):
+        x = scope.call(aten.slice.Tensor, x, axis, 0, size)
+    return x
 
 
 def _is_plain_nearest(own: list[int], wanted: list[int], where: str, rounding: str) -> bool:
@@ -99,6 +114,11 @@ def _places(call: Call, size: int, target: int, factor: float, where: str, round
             at = (place + 0.5) / factor - 0.5 if target > 1 else np.zeros(1)
         case "asymmetric":
             at = place / factor
+        case "tf_half_pixel_for_nn":
+            at = (place + 0.5) / factor
+        case "half_pixel_symmetric":
+            shift = size / 2.0 * (1.0 - target / (factor * size))
+            at = shift + (place + 0.5) / factor - 0.5
         case "align_corners":
             at = place * (size - 1) / max(target - 1, 1)
         case _:

@@ -8,6 +8,7 @@ import numpy as np
 from qdiag.errors import LoadError
 from qdiag.integer_file import IntegerFile, StoredTensor
 from qdiag.numerics.quantizers.affine import Affine
+from qdiag.numerics.quantizers.cut_off import CutOff
 from qdiag.onnx.fold import renamed
 from qdiag.onnx.model import Array, OnnxGraph, OnnxNode, all_nodes, read_names
 from qdiag.onnx.quantized.saturation import with_clamps
@@ -111,6 +112,9 @@ class _Stripper:
         held = self._held.get(node.inputs[0]) if node.inputs else None
         if held is None:
             return node
+        if node.op == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
+            held = _cut_off(held)
+            self._chains |= dict.fromkeys(node.outputs, (held,))
         self._held |= dict.fromkeys(node.outputs, held)
         if node.op == "Clip":
             return self._with_real(
@@ -209,6 +213,12 @@ class _Stripper:
 
     def _name(self, name: str) -> str:
         return self._renames.get(name, name)
+
+
+def _cut_off(quantizer: Affine) -> Affine:
+    """That of integers which are made of integers, and not rounded."""
+    numbers = (quantizer.scale, quantizer.zero_point, quantizer.quant_min, quantizer.quant_max)
+    return CutOff(*numbers, is_symmetric=quantizer.is_symmetric)
 
 
 def _is(node: OnnxNode, op: str) -> bool:

@@ -8,10 +8,20 @@ import torch
 
 pytest.importorskip("onnx_ir")
 import onnxruntime as ort
-from onnxruntime.quantization import QuantType
+from onnxruntime.quantization import QuantFormat, QuantType
 
+from qdiag.batches import Batch, Datasets
+from qdiag.config import load_preset
+from qdiag.loaders.data.sources import batches_from
+from qdiag.onnx.load import load_network
+from qdiag.pipeline.begin import begin
+from qdiag.pipeline.verify.verify import with_arithmetic
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.onnxruntime.norms import BatchNormalization
+from qdiag.simulate.passes.lanes import Lane
+from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.session import Session
+from qdiag.subject import Subject
 from tests.networks.onnx_files import Array, node, onnx_bytes
 from tests.oracle.onnx.file_integers import compared, quantized
 
@@ -68,3 +78,58 @@ def test_a_batch_norm_is_that_of_onnxruntime_bit_for_bit() -> None:
     np.testing.assert_array_equal(found.numpy(), expected)
     plain = torch.ops.aten.batch_norm.default(*numbers, False, 0.1, 1e-5, False)
     assert (plain.numpy() != expected).any(), "torch rounds otherwise"
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+@pytest.mark.parametrize("kind", ["QUInt8", "QInt8"])
+@pytest.mark.parametrize(
+    ("where", "factors"),
+    [
+        ("half_pixel", (2.0, 2.0)),
+        ("half_pixel", (1.7, 0.6)),
+        ("pytorch_half_pixel", (2.5, 2.0)),
+        ("align_corners", (2.0, 1.5)),
+        ("asymmetric", (2.0, 2.0)),
+    ],
+)
+def test_a_linear_resize(where: str, factors: tuple[float, float], kind: str, form: str) -> None:
+    """On integers (QOperator) what is behind the point is cut off, and distances have 10 bits."""
+    constants = {"w": normal(8, 3, 3, 3, scale=0.3), "w2": normal(8, 8, 3, 3, scale=0.2)}
+    constants["f"] = np.asarray([1.0, 1.0, *factors], np.float32)
+    nodes = [
+        node("Conv", "x w", "a", "first", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+        node("Resize", "a - f", "r", "resize", mode="linear", coordinate_transformation_mode=where),
+        node("Conv", "r w2", "y", "second", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+    ]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 3, 9, 11])}, constants)
+    feeds = [{"x": normal(2, 3, 9, 11)} for _ in range(3)]
+    options = {"activation_type": QuantType[kind], "quant_format": QuantFormat[form]}
+    found = compared(quantized(content, feeds, **options), feeds)
+    assert {"first", "second"} <= set(found.counts)
+    assert not found.differing
+    assert not found.reasons
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+@pytest.mark.parametrize("factor", [2.0, 1.7])
+def test_integers_that_no_convolution_gives_are_resized_in_float(factor: float, kind: type) -> None:
+    """0 and 255 at twice the size are 0, 63, 191 and 255."""
+    numbers = {"s": np.float32(1.0 / 64.0), "z": np.asarray(0 if kind is np.uint8 else -3, kind)}
+    constants = {"f": np.asarray([1.0, 1.0, factor, factor], np.float32), **numbers}
+    nodes = [
+        node("QuantizeLinear", "x s z", "q", "quantize"),
+        node("Resize", "q - f", "r", "resize", mode="linear"),
+        node("DequantizeLinear", "r s z", "d", "dequantize"),
+        node("Add", "d d", "y", "add"),
+    ]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 1, 9, 7])}, {k: np.asarray(v) for k, v in constants.items()})
+    x = normal(3, 1, 9, 7)
+    network = load_network(content, "int8.onnx").eval()
+    batches = batches_from([Batch((), {"x": torch.from_numpy(x)})])
+    data, subject = Datasets(batches, batches, "the same"), Subject(network, "onnx", "int8.onnx", "ONNX")
+    session = Session()
+    case = with_arithmetic(session, begin(session, subject, data, load_preset("int8")), "ort").case
+    expected = ort.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    (found,) = LaneRunner([Lane(case.network), Lane(case.network, case.plan)]).run_batch(next(iter(case.measured)))
+    np.testing.assert_array_equal(found.tensors[1].numpy(), expected)
+    assert len(np.unique(expected)) > 40
