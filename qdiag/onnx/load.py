@@ -14,6 +14,7 @@ from qdiag.onnx.network import OnnxNetwork
 from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.parameters import find_parameters
 from qdiag.onnx.patterns import recognized
+from qdiag.onnx.patterns.fused import unfused
 from qdiag.onnx.quantized.strip import is_quantized, stripped
 from qdiag.onnx.quantized.unpack import is_packed, unpacked
 from qdiag.onnx.read import Beside, parse
@@ -51,6 +52,7 @@ def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept:
     read = parse(content, at, beside)
     integers = None
     try:
+        read = unfused(read)
         encoding = "QOperator" if is_packed(read) else "QDQ"
         read = unpacked(read)
         if is_quantized(read):

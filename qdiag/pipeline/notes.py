@@ -19,11 +19,13 @@ _CLIPPED_INPUT_FRACTION = 0.01
 _NETWORKS = ("float", "quantized")
 
 
-def notes_on(result: Measurement, original: Datasets, *, constant_count: int) -> tuple[str, ...]:
+def notes_on(
+    result: Measurement, original: Datasets, *, constant_count: int, pairs: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Notes, in a fixed order; none for an unremarkable measurement.
 
     Args:
-        constant_count: constants that have a quantizer.
+        constant_count: constants that have a quantizer. pairs: layers in which pairs of products may leave int16.
     """
     notes = []
     if result.data.is_data_free:
@@ -85,6 +87,12 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         many = f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay"
         words = one if len(uneven) == 1 else many
         notes.append(f"{words} in float, and QD104, QD105, QD601 and QD602 do not apply there")
+    if pairs:
+        who = f"{pairs[0]}" if len(pairs) == 1 else f"{len(pairs)} depthwise layers, first {pairs[0]}"
+        notes.append(
+            f"pairs of products can leave int16 in {who}, and fbgemm saturates them; activations or weights of 7 bits "
+            "keep them inside"
+        )
     notes += _stored_signs(result.records) + _runtime_differences(result)
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
 

@@ -97,6 +97,7 @@ OPERATORS: Mapping[str, Operator] = {
     "qdiag.LayerNormalization": _layer_norm,
     "qdiag.GroupNormalization": _recognized_group_norm,
     "RMSNormalization": _rms_norm,
+    "SimplifiedLayerNormalization": _rms_norm,
     "GroupNormalization": _group_norm,
     "LRN": _lrn,
     "LpNormalization": _lp_normalization,

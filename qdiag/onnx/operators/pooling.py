@@ -1,5 +1,6 @@
 """Pooling over windows and over whole images."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,42 @@ def _share(call: Call, window: Window, ceil: bool) -> Handle:
     return call.scope.constant((1.0 / full).numpy())
 
 
+def _lp_pool(call: Call) -> Value:
+    """The root of the sum of powers over a window; padding adds nothing."""
+    window, x, scope, order = _window(call), call.x(), call.scope, int(call.attribute("p", 2))
+    if any(d != 1 for d in window.dilation):
+        raise call.error("dilated pooling is not computed")
+    x = padded(call, x, window.before, window.after, 0.0)
+    powers = _powers(call, x, order)
+    count, none = len(window.kernel), [0] * len(window.kernel)
+    ceil = bool(call.attribute("ceil_mode", 0))
+    mean = scope.call(_AVERAGE[count], powers, window.kernel, window.stride, none, ceil, True)
+    total = scope.call(aten.mul.Tensor, mean, float(math.prod(window.kernel)))
+    return _root(call, total, order)
+
+
+def _global_lp_pool(call: Call) -> Value:
+    scope, x, order = call.scope, call.x(), int(call.attribute("p", 2))
+    axes = list(range(2, scope.rank(x)))
+    return _root(call, scope.call(aten.sum.dim_IntList, _powers(call, x, order), axes, True), order)
+
+
+def _powers(call: Call, x: Handle, order: int) -> Handle:
+    """|x| to this power."""
+    if order == 2:
+        return call.scope.call(aten.square.default, x)
+    absolute = call.scope.call(aten.abs.default, x)
+    return absolute if order == 1 else call.scope.call(aten.pow.Tensor_Scalar, absolute, order)
+
+
+def _root(call: Call, total: Handle, order: int) -> Handle:
+    if order == 1:
+        return total
+    if order == 2:
+        return call.scope.call(aten.sqrt.default, total)
+    return call.scope.call(aten.pow.Tensor_Scalar, total, 1.0 / order)
+
+
 def _global(target: Any) -> Operator:
     def run(call: Call) -> Value:
         axes = list(range(2, call.scope.rank(call.value())))
@@ -73,4 +110,6 @@ OPERATORS: Mapping[str, Operator] = {
     "AveragePool": _average_pool,
     "GlobalAveragePool": _global(aten.mean.dim),
     "GlobalMaxPool": _global(aten.amax.default),
+    "LpPool": _lp_pool,
+    "GlobalLpPool": _global_lp_pool,
 }

@@ -16,13 +16,14 @@ _PLAIN = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN"
 
 def _recurrent(call: Call) -> "tuple[Value, ...]":
     kind, scope = call.node.op, call.scope
-    directions = {"forward": 1, "bidirectional": 2}.get(str(call.attribute("direction", "forward")))
-    if directions is None:
-        raise call.error("a layer that only runs backward is not computed")
+    way = str(call.attribute("direction", "forward"))
+    directions = 2 if way == "bidirectional" else 1
     _check(call, kind, directions)
     x = call.x(0)
     if call.attribute("layout", 0):
         x = scope.call(aten.transpose.int, x, 0, 1)
+    if way == "reverse":
+        x = scope.call(aten.flip.default, x, [0])
     hidden = int(call.attribute("hidden_size", int(scope.shape(call.value(2))[-1])))
     parameters = [p for d in range(directions) for p in _parameters(call, kind, d, hidden)]
     states = [_state(call, x, 5 + n, directions, hidden) for n in range(2 if kind == "LSTM" else 1)]
@@ -85,6 +86,8 @@ def _arranged(call: Call, found: Handle, directions: int, hidden: int, states: i
     parts = scope.call(aten.reshape.default, out, [steps, -1, directions, hidden])
     del samples
     results = [scope.call(aten.permute.default, parts, [0, 2, 1, 3])]
+    if str(call.attribute("direction", "forward")) == "reverse":
+        results[0] = scope.call(aten.flip.default, results[0], [0])
     results += [scope.pick(found, 1 + n) for n in range(states)]
     if call.attribute("layout", 0):
         results[0] = scope.call(aten.permute.default, results[0], [2, 0, 1, 3])

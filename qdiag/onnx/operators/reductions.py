@@ -9,6 +9,7 @@ from qdiag.onnx.call import Call, Operator
 from qdiag.onnx.values import Handle, Value
 
 aten = torch.ops.aten
+_ONE_AXIS_OPSET = 13
 
 
 def _axes(call: Call) -> list[int] | None:
@@ -64,7 +65,18 @@ def _place(target: Any) -> Operator:
     return run
 
 
+def _hardmax(call: Call) -> Value:
+    """1 at the first largest value of an axis, 0 elsewhere."""
+    if call.opset < _ONE_AXIS_OPSET:
+        raise call.error("before opset 13 it goes over all axes behind one, which is not computed")
+    scope, x = call.scope, call.x()
+    axis = call.axis(-1, scope.rank(x))
+    place = scope.call(aten.argmax.default, x, axis, True)
+    return scope.call(aten.scatter.value, scope.call(aten.zeros_like.default, x), axis, place, 1.0)
+
+
 OPERATORS: Mapping[str, Operator] = {
+    "Hardmax": _hardmax,
     "ReduceMean": _reduced(aten.mean.dim),
     "ReduceSum": _reduced(aten.sum.dim_IntList),
     "ReduceMax": _reduced(aten.amax.default),

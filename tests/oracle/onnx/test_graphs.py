@@ -9,6 +9,7 @@ pytest.importorskip("onnx_ir")
 import onnx
 
 from qdiag.capture.ops import operation_name
+from qdiag.onnx.load import load_network
 from tests.networks.onnx_files import Array, node, onnx_bytes
 from tests.oracle.onnx.against_onnxruntime import COUNTS, compared
 
@@ -20,13 +21,13 @@ def f(*shape: int) -> Array:
     return RNG.uniform(-1.0, 1.0, shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("way", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize("op", GATES)
-def test_a_recurrent_layer(op: str, directions: int) -> None:
+def test_a_recurrent_layer(op: str, way: str) -> None:
+    directions = 2 if way == "bidirectional" else 1
     gates, outputs = GATES[op], "o h c" if op == "LSTM" else "o h"
     constants = {"w": f(directions, gates * 5, 3), "r": f(directions, gates * 5, 5), "b": f(directions, 2 * gates * 5)}
     more = {"linear_before_reset": 1} if op == "GRU" else {}
-    way = "bidirectional" if directions == 2 else "forward"
     nodes = [
         node("Transpose", "x", "t", perm=[1, 0, 2]),
         node(op, "t w r b", outputs, hidden_size=5, direction=way, **more),
@@ -45,6 +46,17 @@ def test_a_recurrent_layer_with_states() -> None:
     ]
     content = onnx_bytes(nodes, inputs, {**constants, "one": np.asarray([1])}, ["y", "hn", "cn"])
     compared(content, [{"x": f(n, 4, 3), "h": f(1, n, 5), "c": f(1, n, 5)} for n in (2, 5)], 5e-6)
+
+
+def test_an_exporter_that_saw_one_sample_wrote_it_into_a_shape() -> None:
+    """The batch is free in the file, and the network computes one sample at a time."""
+    constants = {"to": np.asarray([1, -1], np.int64), "w": f(24, 5)}
+    nodes = [node("Relu", "x", "r"), node("Reshape", "r to", "f", "flat"), node("MatMul", "f w", "y")]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 2, 3, 4])}, constants)
+    assert load_network(content, "net.onnx").batch_size == 1
+    compared(content, [{"x": f(1, 2, 3, 4)}], is_free=False)
+    constants["to"] = np.asarray([-1, 24], np.int64)
+    assert load_network(onnx_bytes(nodes, {"x": ("float32", ["N", 2, 3, 4])}, constants), "net.onnx").batch_size is None
 
 
 def test_shapes_that_exporters_spell_out_leave_nothing_in_the_graph() -> None:

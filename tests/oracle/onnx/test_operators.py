@@ -88,6 +88,8 @@ UNARY = [
     unary("Softmax", opset=11, axis=3),
     unary("LogSoftmax", axis=1),
     unary("LogSoftmax", opset=11),
+    unary("Hardmax"),
+    unary("Hardmax", axis=1),
     unary("Dropout"),
     unary("Cast", to=6),
     unary("Cast", to=7),
@@ -168,6 +170,10 @@ WINDOWS = [
     pool("same upper", "AveragePool", kernel_shape=[2, 2], auto_pad="SAME_UPPER"),
     pool("ceil", "AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
     pool("whole", "GlobalAveragePool"),
+    pool("plain", "LpPool", opset=18, kernel_shape=[2, 3], strides=[2, 2]),
+    pool("padded", "LpPool", opset=18, kernel_shape=[3, 3], pads=[0, 1, 1, 1], p=1),
+    pool("cubes", "LpPool", opset=18, kernel_shape=[2, 2], p=3),
+    pool("whole", "GlobalLpPool"),
     pool("whole", "GlobalMaxPool"),
 ]
 
@@ -368,7 +374,12 @@ def test_every_operator_has_a_case() -> None:
     tried = {case.op for case in CASES} | {"If", "LSTM", "GRU", "RNN", "Shape", "Size", "Range", "ConstantOfShape"}
     tried |= {"HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix"}  # constants, below
     missing = {kind for kind in OPERATORS if not kind.startswith("qdiag.")} - tried
-    assert missing == {"Swish", "RMSNormalization", "Scatter"}  # of opsets that onnxruntime does not compute here
+    assert missing == {
+        "Swish",
+        "RMSNormalization",
+        "SimplifiedLayerNormalization",
+        "Scatter",
+    }  # of opsets that onnxruntime does not compute here
 
 
 @pytest.mark.parametrize("periodic", [0, 1])

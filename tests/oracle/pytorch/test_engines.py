@@ -16,6 +16,7 @@ from qdiag.core.scheme import QuantScheme, RuntimeName
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.table import arithmetic_of, difference_to_runtime
 from qdiag.simulate.case import Case
+from qdiag.simulate.facts.pairs import saturating_pairs
 from qdiag.simulate.passes.lanes import LOCAL, SIMULATED, Lane
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import paired_lanes
@@ -216,3 +217,13 @@ def test_settings_of_the_scheme_act(engine: RuntimeName) -> None:
         reason = difference_to_runtime(other.plan, other.network.graph.layer("0"))
         assert reason is not None and words in reason
         assert LaneRunner([Lane(other.network, other.plan)]).run_batch(batch)[0].tensors[0].isfinite().all()
+
+
+def test_depthwise_layers_that_may_saturate_are_named() -> None:
+    """fbgemm adds pairs of their products in int16 on every processor; with 7 bits they fit."""
+    batch, narrow = Batch((drawn(2, 3, 11, 9),)), replace(INT8, activations=replace(INT8.activations, bits=7))
+    found = [
+        saturating_pairs(opened(seeded(Images), batch, scheme, engine))
+        for scheme, engine in ((INT8, "fbgemm"), (narrow, "fbgemm"), (INT8, "qnnpack"))
+    ]
+    assert found == [("depthwise",), (), ()]

@@ -69,16 +69,29 @@ class FbgemmSums(WeightedSums):
             piece.copy_(piece.double().add_(along_channels(bias, values, op)))
         return values
 
+    def can_saturate(self, op: LayerOp) -> bool:
+        """Some input may drive a pair of products out of int16, in a depthwise kernel: on every processor."""
+        if op.weights is None or op.weights.integers is None or not self.is_depthwise:
+            return False
+        return _has_own_kernel(op, op.node.args) and float(self._reach(self._pairs(op)).max()) >= _INT16
+
+    def _pairs(self, op: LayerOp) -> Tensor:
+        """(C, K / 2, 2): weights as they are stored, row by row of the kernel."""
+        assert op.weights is not None and op.weights.integers is not None
+        own, weight = self.weight.zero_point.cpu().float(), op.weights.integers.weight.flatten(1)
+        weight = weight + (own.view(-1, 1) if own.ndim else own).to(weight.device)
+        return functional.pad(weight, (0, weight.shape[1] % 2)).view(weight.shape[0], -1, 2)
+
+    def _reach(self, pairs: Tensor) -> Tensor:
+        """The largest sum of each pair."""
+        largest = float(self.source.quant_max - self.source.quant_min)
+        return largest * torch.maximum(pairs.clamp(min=0.0).sum(2), -pairs.clamp(max=0.0).sum(2))
+
     def _lost_in_pairs(self, op: LayerOp, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
         """What int16 cuts off the sums of two neighbours, row by row of the kernel; None where it can cut nothing."""
         assert op.weights is not None and op.weights.integers is not None
-        own = self.weight.zero_point.cpu().float()
-        weight = op.weights.integers.weight.flatten(1) + (own.view(-1, 1) if own.ndim else own).to(x.device)
-        if weight.shape[1] % 2:
-            weight = functional.pad(weight, (0, 1))
-        pairs = weight.view(weight.shape[0], -1, 2)
-        largest = float(self.source.quant_max - self.source.quant_min)
-        reach = largest * torch.maximum(pairs.clamp(min=0.0).sum(2), -pairs.clamp(max=0.0).sum(2))
+        pairs = self._pairs(op)
+        weight, reach = pairs.flatten(1), self._reach(pairs)
         if float(reach.max()) < _INT16:
             return None
         kernel, stride = op.weights.integers.weight.shape[2:], list(args[3])
