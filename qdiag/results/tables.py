@@ -21,7 +21,7 @@ Frame = pd.DataFrame
 def cause_frame(diagnosis: Diagnosis) -> Frame:
     """One row per suspect, in the order of rank, with the repair that is told of it."""
     rows = [_cause(cause, diagnosis.ranking) for cause in diagnosis.ranking.causes]
-    return Frame(rows, columns=["rank", "code", "title", "verdict", "layers", "repair", *_RECOVERED])
+    return Frame(rows, columns=["rank", "code", "title", "verdict", "layers", "best_repair", *_RECOVERED])
 
 
 def trial_frame(diagnosis: Diagnosis) -> Frame:
@@ -51,7 +51,8 @@ TABLES: Mapping[type[Any], Mapping[str, Callable[[Any], Frame]]] = {
 }
 """By the kind of result, then by name."""
 
-_RECOVERED = ("recovered_task", "recovered_low", "recovered_high", "recovered_db", "placebo_task")
+_RECOVERED = ("recovers", "recovers_low", "recovers_high", "recovers_db", "placebo_recovers")
+"""The labels of every surface, with their words joined."""
 
 
 def _cause(cause: RankedCause, ranking: Ranking) -> dict[str, object]:
@@ -62,7 +63,7 @@ def _cause(cause: RankedCause, ranking: Ranking) -> dict[str, object]:
         "title": cause_title(cause.code),
         "verdict": cause.verdict,
         "layers": " ".join(cause.layers),
-        "repair": best.repair if best is not None else None,
+        "best_repair": best.repair if best is not None else None,
         **_recovered(best),
     }
 
@@ -73,9 +74,9 @@ def _recovered(trial: Trial | None) -> dict[str, float | None]:
         return dict.fromkeys(_RECOVERED)
     own, placebo = trial.recovery, trial.placebo
     return {
-        "recovered_task": known(own.recovered_task),
-        "recovered_low": known(own.task_interval.low),
-        "recovered_high": known(own.task_interval.high),
-        "recovered_db": known(own.recovered_db),
-        "placebo_task": known(placebo.recovery.recovered_task) if placebo is not None else None,
+        "recovers": known(own.recovered_task),
+        "recovers_low": known(own.task_interval.low),
+        "recovers_high": known(own.task_interval.high),
+        "recovers_db": known(own.recovered_db),
+        "placebo_recovers": known(placebo.recovery.recovered_task) if placebo is not None else None,
     }

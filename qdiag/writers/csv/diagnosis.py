@@ -30,7 +30,7 @@ def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
     frame["calibrated_max"] = [r.max if r else None for r in calibrated]
     frame["measured_min"] = [r.min if r else None for r in measured]
     frame["measured_max"] = [r.max if r else None for r in measured]
-    frame["mean_shift_fraction"] = [known(own.mean_shift_fraction) if own else None for own in columns]
+    frame["channel_shift_fraction"] = [known(own.mean_shift_fraction) if own else None for own in columns]
     frame["saturated_at_bound_fraction"] = [known(own.saturated_at_bound_fraction) if own else None for own in columns]
     if diagnosis.sensitivity is not None:
         rows = {row.layer: row for row in diagnosis.sensitivity.rows}

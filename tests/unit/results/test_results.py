@@ -67,8 +67,8 @@ def test_tables_have_a_row_for_each_layer_suspect_and_trial() -> None:
     assert list(causes.index) == [cause.code for cause in found.ranking.causes]
     best = found.ranking.causes[0].trials[0]
     assert best.recovery is not None
-    assert causes.loc["QD301", "repair"] == best.repair
-    assert causes.loc["QD301", "recovered_task"] == best.recovery.recovered_task
+    assert causes.loc["QD301", "best_repair"] == best.repair
+    assert causes.loc["QD301", "recovers"] == best.recovery.recovered_task
     trials = found.to_pandas("trials")
     assert len(trials) == sum(len(cause.trials) for cause in found.ranking.causes)
     assert trials["is_proved"].sum() == sum(trial.is_claim for c in found.ranking.causes for trial in c.trials)

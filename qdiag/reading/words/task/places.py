@@ -17,12 +17,14 @@ def lost_most_words(before: Score) -> str:
 
 
 def same_place_words(before: Score, after: Score) -> str:
-    """`; 38.2 dB (branch sigmoid)`: afterwards, where most had been lost before; empty where that is the weakest."""
+    """`; 38.2 dB where most had been lost (branch sigmoid)`: empty where that is the weakest, or no different from it."""
     place = lost_most(before)
     name = _name(before, place)
     if place is None or not name or place == weakest_place(after):
         return ""
-    return f"; {with_unit(sqnr_db_at(after, place), 'dB')}{_inside(name)}"
+    found = {one: with_unit(sqnr_db_at(after, one), "dB") for one in (place, weakest_place(after)) if one is not None}
+    there, weakest = found[place], found.get(weakest_place(after) or place)
+    return f"; {there} where most had been lost{_inside(name)}" if there != weakest else ""
 
 
 def _inside(name: str) -> str:
