@@ -17,7 +17,7 @@ def lost_most_words(before: Score) -> str:
 
 
 def same_place_words(before: Score, after: Score) -> str:
-    """`; 38.2 dB where most had been lost (branch sigmoid)`: empty where that is the weakest, or no different from it."""
+    """`; 38.2 dB where most had been lost (branch sigmoid)`: empty where that is the weakest, or has as much."""
     place = lost_most(before)
     name = _name(before, place)
     if place is None or not name or place == weakest_place(after):
