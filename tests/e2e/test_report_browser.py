@@ -12,6 +12,7 @@ import pytest
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.printable import printable
 from qdiag.reading.meanings import meanings
+from qdiag.reading.terms import terms_by_name
 from qdiag.writers.html.report import html_report
 from tests.diagnoses import awkward_diagnosis, diagnosis, long_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 
@@ -288,8 +289,20 @@ def test_a_code_opens_what_it_means_where_it_stands(open_report: Open) -> None:
     assert meanings()["QD301"][1] in meaning.inner_text()
     page.keyboard.press("Escape")
     assert meaning.is_hidden()
-    page.get_by_role("link", name="Terms").click()
-    assert page.locator("dt", has_text="placebo").is_visible()
+    page.get_by_role("link", name="Glossary").click()
+    assert page.locator("dt", has_text="placebo").first.is_visible()
+
+
+def test_a_term_opens_its_row_of_the_glossary_where_it_stands(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    for name, button in (("placebo", ".explained .term"), ("channel-shift", ".explained .term"), ("cause", ".pill .term")):
+        explanation = page.locator(f"#term-{name}")
+        assert explanation.is_hidden()
+        page.locator(f"{button}[popovertarget=term-{name}]").first.click()
+        assert explanation.is_visible()
+        assert terms_by_name()[name.replace("-", " ")].words in explanation.inner_text()
+        page.keyboard.press("Escape")
+        assert explanation.is_hidden()
 
 
 def test_the_chart_is_capped_where_rounding_is_exact_and_follows_the_graph(open_report: Open) -> None:

@@ -169,6 +169,7 @@ def last_part(path: str) -> str:
 def unbroken(text: str, names: Iterable[str] = ()) -> str:
     """No line ends between a figure and its unit, or inside one of the names: `top-1` of a criterion."""
     text = re.sub(r"(\d) (?=(pp|%|dB)\b|%)", "\\1\N{NO-BREAK SPACE}", text)
+    text = text.replace(" \N{RIGHTWARDS ARROW}", "\N{NO-BREAK SPACE}\N{RIGHTWARDS ARROW}")
     for name in names:
         whole = name.replace("-", "\N{NON-BREAKING HYPHEN}").replace("\\", r"\\")
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", whole, text)
