@@ -295,7 +295,11 @@ def test_a_code_opens_what_it_means_where_it_stands(open_report: Open) -> None:
 
 def test_a_term_opens_its_row_of_the_glossary_where_it_stands(open_report: Open) -> None:
     page = open_report(diagnosis())
-    for name, button in (("placebo", ".explained .term"), ("channel-shift", ".explained .term"), ("cause", ".pill .term")):
+    for name, button in (
+        ("placebo", ".explained .term"),
+        ("channel-shift", ".explained .term"),
+        ("cause", ".pill .term"),
+    ):
         explanation = page.locator(f"#term-{name}")
         assert explanation.is_hidden()
         page.locator(f"{button}[popovertarget=term-{name}]").first.click()
