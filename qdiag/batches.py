@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from qdiag.core.progress import Progress
-from qdiag.errors import DataError, first_line
+from qdiag.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def not_accepted(batch: Batch, error: Exception) -> DataError:
     """What to say when a network fails on a batch: nearly always the batch has another shape than it takes."""
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
     return DataError(
-        f"the network does not accept inputs of shape {shapes} ({first_line(error, with_type=False)})",
+        f"the network does not accept inputs of shape {shapes}",
         hint="check `input_shape`, `crop`, the channels and the names of the arrays",
     )
 

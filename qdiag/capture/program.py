@@ -66,7 +66,7 @@ class Program:
             kwargs = reorder_kwargs(kwargs, self.in_spec)
         except (ImportError, ValueError) as error:
             raise DataError(
-                f"the data does not have the structure that the network takes ({error})",
+                "the data does not have the structure that the network takes",
                 hint="give inputs the names and nesting that forward expects",
             ) from error
         return pytree.tree_leaves((args, kwargs))

@@ -18,6 +18,7 @@ from qdiag.cli.process import launched_count
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
 from qdiag.cli.waiting.clock import start_clock
 from qdiag.errors import ConfigError, Left, QdiagError, WriteError, first_line
+from qdiag.files.refusal import refusal
 
 EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
@@ -166,7 +167,7 @@ def _run(arguments: list[str]) -> int:
         if is_debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.filename is not None and error.strerror:
-            _print_error(QdiagError(f"the system refuses this path: {error.strerror}", at=_shown(str(error.filename))))
+            _print_error(QdiagError(f"this path cannot be used: {refusal(error)}", at=_shown(str(error.filename))))
             return EXIT_CANNOT_JUDGE
         hint = "run it again with --debug and report what it says"
         told = QdiagError(f"qdiag itself failed: {first_line(error)}", hint=hint)

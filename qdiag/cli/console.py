@@ -13,7 +13,7 @@ from rich.text import Span, Text
 from qdiag.cli.parameters import as_options
 from qdiag.cli.process import launched_rank, speaks_for
 from qdiag.core.printable import is_printable, printable
-from qdiag.errors import QdiagError
+from qdiag.errors import ConfigError, QdiagError
 from qdiag.files.standard_output import results_stream
 from qdiag.reading.words.commands.shell import wrapped
 
@@ -121,8 +121,16 @@ def print_error(error: QdiagError) -> None:
         console.print(Text.assemble(("  where: ", "bold"), as_options(error.at)), soft_wrap=True)
     if error.hint:
         console.print(Text.assemble(("  hint:  ", "bold"), as_options(error.hint)), soft_wrap=True)
+    if _has_more_to_say(error):
+        console.print(Text("  more:  --debug shows what the library beneath says of it", style="dim"), soft_wrap=True)
     if error.process:
         console.print(Text.assemble(("  process: ", "bold"), str(error.process)), soft_wrap=True)
+
+
+def _has_more_to_say(error: QdiagError) -> bool:
+    """Whether a library beneath failed, whose words may help those who know it."""
+    is_foreign = not isinstance(error.__cause__, QdiagError | OSError | ImportError | UnicodeError)
+    return error.__cause__ is not None and is_foreign and not isinstance(error, ConfigError)
 
 
 def remark(text: str, *, quiet: bool) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from qdiag.core.printable import printable
+from qdiag.files.refusal import refusal
 
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 _IN_ASCII = str.maketrans(
@@ -78,7 +79,7 @@ class Stream:
         try:
             getattr(self._inner.buffer if of_buffer else self._inner, method)(*arguments)
         except (OSError, ValueError) as error:  # ValueError: somebody closed it
-            self.failure = getattr(error, "strerror", None) or str(error)
+            self.failure = refusal(error) if isinstance(error, OSError) else "it is closed"
             self.is_unread = isinstance(error, BrokenPipeError)
 
     def _without_commands(self, text: str) -> str:

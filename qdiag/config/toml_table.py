@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qdiag.config.toml_fault import toml_fault
 from qdiag.errors import ConfigError
 from qdiag.files.read import SETTINGS_BYTES_MAX, read_text
+from qdiag.files.refusal import refusal
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -83,7 +85,7 @@ def read_toml(path: Path) -> TomlTable:
     except FileNotFoundError:
         raise ConfigError("no such file", at=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {getattr(error, 'strerror', None) or error}", at=str(path)) from error
+        raise ConfigError(f"cannot be read: {refusal(error)}", at=str(path)) from error
     return _table(text, str(path), hint="`qdiag schemes` shows where working examples lie")
 
 
@@ -121,7 +123,8 @@ def _table(text: str, origin: str, hint: str) -> TomlTable:
     except RecursionError:
         raise ConfigError("its tables or lists lie too deep in each other", at=origin, hint=hint) from None
     except ValueError as error:  # tomllib's own, and Python's for numbers of thousands of digits
-        raise ConfigError(f"not valid TOML: {error}", at=origin, hint=hint) from None
+        fact, place = toml_fault(error)
+        raise ConfigError(f"not valid TOML: {fact}", at=f"{origin}{place}", hint=hint) from None
     return TomlTable(leaves, dict.fromkeys(leaves, origin))
 
 

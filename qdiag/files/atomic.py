@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qdiag.errors import WriteError
+from qdiag.files.refusal import refusal
 from qdiag.files.register import forget
 from qdiag.files.standard_output import results_stream
 from qdiag.files.target import STDOUT, check_writable
@@ -73,7 +74,7 @@ def append_file(target: str | Path, content: str) -> None:
         with found.path.open("ab") as file:
             file.write(content.encode("utf-8", "replace"))
     except OSError as error:
-        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(target)) from error
+        raise WriteError(f"cannot be written: {refusal(error)}", at=str(target)) from error
 
 
 def remove_file(path: Path, *, over_input: bool = False) -> None:
@@ -89,7 +90,7 @@ def remove_file(path: Path, *, over_input: bool = False) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot be deleted: {error.strerror or error}", at=str(path)) from error
+        raise WriteError(f"cannot be deleted: {refusal(error)}", at=str(path)) from error
 
 
 def write_stdout(data: bytes) -> None:
@@ -104,7 +105,7 @@ def write_stdout(data: bytes) -> None:
         stream.buffer.write(data)
         stream.buffer.flush()
     except OSError as error:
-        raise WriteError(f"cannot be written: {error.strerror or error}", at="standard output") from error
+        raise WriteError(f"cannot be written: {refusal(error)}", at="standard output") from error
 
 
 @contextmanager
@@ -132,7 +133,7 @@ def _replacing(target: str | Path, *, over_input: bool) -> Iterator[Path]:
         forget(path)  # a saver reads back what it wrote
         temporary = None
     except OSError as error:
-        raise WriteError(f"cannot be written: {error.strerror or error}", at=str(target)) from error
+        raise WriteError(f"cannot be written: {refusal(error)}", at=str(target)) from error
     finally:
         if temporary is not None:  # it failed, or somebody pressed Ctrl-C
             temporary.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from qdiag.errors import ConfigError
 from qdiag.files.read import read_bytes
+from qdiag.files.refusal import refusal
 
 LIMIT_BYTES = 1 << 30
 """Unless `QDIAG_CACHE_MB` says otherwise."""
@@ -136,7 +137,7 @@ class FolderCache:
             temporary = None
             self._grow(len(data))
         except OSError as error:
-            self.problem = f"{self.folder}: {error.strerror or error}"
+            self.problem = f"{self.folder}: {refusal(error)}"
             return False
         finally:
             if temporary is not None:  # interrupted, or the disk is full

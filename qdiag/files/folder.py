@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from qdiag.errors import WriteError
+from qdiag.files.refusal import refusal
 
 
 def make_folder(folder: Path) -> None:
@@ -14,4 +15,4 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"the folder cannot be made: {error.strerror or error}", at=str(folder)) from error
+        raise WriteError(f"the folder cannot be made: {refusal(error)}", at=str(folder)) from error

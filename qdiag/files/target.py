@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qdiag.errors import WriteError
+from qdiag.files.refusal import refusal
 from qdiag.files.register import check_unread
 
 STDOUT = "-"
@@ -98,8 +99,8 @@ def _followed(path: Path) -> tuple[Path, bool]:
         if not path.is_symlink():
             return path, False
         path = Path(os.path.normpath(path.parent.resolve() / path.readlink()))
-    raise WriteError("cannot be written: too many levels of symbolic links", at=str(path))
+    raise WriteError("cannot be written: its symbolic links lead in a circle", at=str(path))
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    return refusal(error)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from functools import partial
 
 from qdiag.core.listed import listed
-from qdiag.errors import LoadError, first_line
+from qdiag.errors import LoadError
 from qdiag.litert.model import LiteGraph, LiteOperator
 from qdiag.litert.network import LitertNetwork
 from qdiag.litert.operators import OPERATORS
@@ -40,7 +40,7 @@ def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> Lite
         raise
     # what a damaged file says of shapes fails in as many ways as there are operators
     except (ValueError, TypeError, IndexError, KeyError, AssertionError, OverflowError, ZeroDivisionError) as error:
-        raise LoadError(f"the network does not fit together: {first_line(error)}", at=at) from error
+        raise LoadError("the shapes and operators of the network do not fit together", at=at) from error
     network = finished(graph, at, partial(LitertNetwork, source=source, integers=integers), kept)
     assert isinstance(network, LitertNetwork)
     return network

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from qdiag.errors import LoadError, first_line
+from qdiag.errors import LoadError
 from qdiag.litert.model import Array, LiteGraph, LiteOperator, LiteQuantization, LiteTensor
 
 INSTALL_HINT = "pip install 'qdiag[litert]'"
@@ -43,7 +43,7 @@ def parse(content: bytes, at: str) -> LiteGraph:
         raise
     # flatbuffers checks nothing, and damaged offsets end in as many ways as there are types
     except Exception as error:
-        raise LoadError(f"the LiteRT file cannot be read: {first_line(error)}", at=at, hint=_DAMAGED_HINT) from error
+        raise LoadError("the LiteRT file cannot be read", at=at, hint=_DAMAGED_HINT) from error
 
 
 def _schema(at: str) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from qdiag.errors import ConfigError, LoadError, first_line
+from qdiag.errors import ConfigError, LoadError
 from qdiag.onnx.read import INSTALL_HINT
 
 PREFIX = "qdiag "
@@ -28,7 +28,7 @@ def annotated(content: bytes, words: Mapping[str, Mapping[str, str]], at: str) -
     try:
         proto: Any = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf raises what it likes on damaged files
-        raise LoadError(f"the ONNX file cannot be read: {first_line(error)}", at=at) from error
+        raise LoadError("the ONNX file is damaged and cannot be read", at=at) from error
     left = dict(words)
     for node in proto.graph.node:
         kept = [prop for prop in node.metadata_props if not prop.key.startswith(PREFIX)]

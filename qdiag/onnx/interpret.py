@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from qdiag.errors import CaptureError, QdiagError, first_line
+from qdiag.errors import CaptureError, QdiagError
 from qdiag.onnx.call import Call
 from qdiag.onnx.host import on_host
 from qdiag.onnx.model import OnnxGraph, OnnxNode, read_names
@@ -60,7 +60,7 @@ def compute(node: OnnxNode, scope: Scope, values: Mapping[str, Value], opset: in
         raise
     # torch refuses arguments in as many ways as there are operations
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionError, OverflowError) as error:
-        raise call.error(first_line(error)) from error
+        raise call.error("its inputs and attributes do not fit together") from error
     return result if isinstance(result, tuple) else (result,)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from qdiag.core.listed import listed
-from qdiag.errors import CaptureError, LoadError, first_line
+from qdiag.errors import CaptureError, LoadError
 from qdiag.onnx.fold import fold_constants, without_unused
 from qdiag.onnx.linear import with_layers
 from qdiag.onnx.model import OnnxGraph, OnnxNode, all_nodes
@@ -65,7 +65,7 @@ def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept:
         raise
     # nodes of a damaged file have too few inputs, scales of other shapes, and attributes of other types
     except (IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        message = f"what the file quantizes cannot be read: {first_line(error)}"
+        message = "what the file quantizes cannot be read"
         raise LoadError(message, at=at, hint="it is damaged; copy or save it again") from error
     _check_operators(read, at)
     return finished(read, at, partial(OnnxNetwork, integers=integers), kept)

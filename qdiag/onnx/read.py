@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from qdiag.errors import LoadError, first_line
+from qdiag.errors import LoadError
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput, OnnxNode
 
 Beside: TypeAlias = Callable[[str], bytes]
@@ -46,7 +46,7 @@ def parse(content: bytes, at: str, beside: Beside | None = None) -> OnnxGraph:
         raise
     # onnx and protobuf raise what they like on damaged files
     except Exception as error:
-        raise LoadError(f"the ONNX file cannot be read: {first_line(error)}", at=at, hint=_DAMAGED_HINT) from error
+        raise LoadError("the ONNX file cannot be read", at=at, hint=_DAMAGED_HINT) from error
     if not OPSET_MIN <= opset <= OPSET_MAX:
         raise LoadError(
             f"the network is written in opset {opset} of ONNX; {OPSET_MIN} to {OPSET_MAX} are read",
@@ -59,7 +59,7 @@ def parse(content: bytes, at: str, beside: Beside | None = None) -> OnnxGraph:
         error.at = at
         raise
     except Exception as error:
-        raise LoadError(f"the ONNX file cannot be read: {first_line(error)}", at=at, hint=_DAMAGED_HINT) from error
+        raise LoadError("the ONNX file cannot be read", at=at, hint=_DAMAGED_HINT) from error
 
 
 def _package(error: ImportError) -> str:

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from qdiag.errors import LoadError, first_line
+from qdiag.errors import LoadError
 from qdiag.loaders.models.file import ModelFile
 from qdiag.savers.saver import ModelSaver
 
@@ -25,7 +25,7 @@ def _read(file: ModelFile, trust: bool) -> _Content:
         with safetensors.safe_open(file.path, framework="pt") as stream:
             return _Content({name: stream.get_tensor(name) for name in stream.keys()}, stream.metadata())  # noqa: SIM118
     except Exception as error:
-        raise LoadError(f"the safetensors file cannot be read: {first_line(error)}", at=file.at) from error
+        raise LoadError("the safetensors file cannot be read", at=file.at) from error
 
 
 def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:

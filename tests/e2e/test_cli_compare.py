@@ -94,7 +94,8 @@ def test_another_metric_is_refused(tmp_path: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{}", "not a diagnosis written by qdiag"), ("\x00", "not a diagnosis"), (None, "No such file")]
+    ("text", "said"),
+    [("{}", "not a diagnosis written by qdiag"), ("\x00", "not a diagnosis"), (None, "no such file")],
 )
 def test_what_is_no_diagnosis_gives_2(
     text: str | None, said: str, pair: list[str], tmp_path: Path, capsys: Capture

@@ -29,7 +29,7 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
 
 WAYS = {
     ">&-": "closed",
-    "> /dev/full": "No space left on device",
+    "> /dev/full": "the disk is full",
 }
 
 

@@ -28,6 +28,7 @@ from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.config import load_preset
 from qdiag.core.measures.measurement import lowest_sqnr_db
 from qdiag.errors import WriteError
+from qdiag.files.refusal import refusal
 from qdiag.reading.words.task.figures import WEAKEST_SQNR
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _copied(path: Path, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot be made: {error.strerror or error}", at=str(folder)) from error
+        raise WriteError(f"cannot be made: {refusal(error)}", at=str(folder)) from error
     write_file(folder / path.name, path.read_bytes())
     return folder / path.name
 

@@ -94,4 +94,4 @@ def _told(ctx: Any) -> Iterator[None]:
     try:
         yield
     except USAGE_ERRORS as error:
-        raise usage_error(error, ctx) from error
+        raise usage_error(error, ctx) from None

@@ -7,6 +7,7 @@ import numpy as np
 from qdiag.errors import DataError
 from qdiag.loaders.archive import zip_names
 from qdiag.loaders.data.arrays import array_data
+from qdiag.loaders.data.npy import unreadable
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
 from qdiag.loaders.images.encoded import encoded_data, holds_files
 
@@ -30,7 +31,9 @@ def read(path: Path, reading: Reading) -> StoredData:
             raise DataError(f"its member {other} is no array")
     except Exception as error:  # zlib, zipfile and numpy each have their own
         raise DataError(
-            f"the .npz archive cannot be read: {error}", at=str(path), hint="save arrays of numbers with numpy.savez"
+            f"the .npz archive cannot be read: {unreadable(error)}",
+            at=str(path),
+            hint="save arrays of numbers with numpy.savez",
         ) from error
     if holds_files(arrays):
         return encoded_data(arrays, str(path), reading)

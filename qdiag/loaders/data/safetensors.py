@@ -32,7 +32,7 @@ def read(path: Path, reading: Reading) -> StoredData:
     except DataError as error:
         raise DataError(error.message, at=str(path), hint="store numbers of float16, float32, integers") from error
     except Exception as error:
-        raise DataError(f"the safetensors file cannot be read: {error}", at=str(path), hint="write it again") from error
+        raise DataError("the safetensors file cannot be read", at=str(path), hint="write it again") from error
     return array_data(arrays, str(path), reading)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from qdiag.batches import Batches, Datasets
 from qdiag.errors import ConfigError, DataError
 from qdiag.files.read import check_regular, open_regular
+from qdiag.files.refusal import refusal
 from qdiag.loaders.data import factory as data_factory
 from qdiag.loaders.data import npy as data_npy
 from qdiag.loaders.data import npz as data_npz
@@ -156,7 +157,7 @@ def _check_readable(path: Path) -> None:
         if not path.is_dir():
             check_regular(path)
     except OSError as error:
-        raise DataError(f"it cannot be opened: {error.strerror or error}", at=str(path)) from error
+        raise DataError(f"it cannot be opened: {refusal(error)}", at=str(path)) from error
 
 
 def _what(path: Path) -> str:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qdiag.errors import DataError, first_line
+from qdiag.errors import DataError
 from qdiag.loaders.archive import zip_names
 from qdiag.loaders.data.arrays import array_data, holds_labels
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
@@ -56,8 +56,7 @@ def read(path: Path, reading: Reading) -> StoredData:
         # torch's own message advises to turn the check off
         raise DataError("it is damaged, or holds objects other than tensors", at=str(path), hint=_HINT) from error
     except Exception as error:
-        reason = first_line(error, with_type=False)
-        raise DataError(f"no tensors can be read from it: {reason}", at=str(path), hint=_HINT) from error
+        raise DataError("no tensors can be read from it", at=str(path), hint=_HINT) from error
     try:
         arrays = _arrays(content, path)
     except DataError as error:

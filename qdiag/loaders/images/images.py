@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
 from qdiag.files.read import open_regular
+from qdiag.files.refusal import refusal
 from qdiag.loaders.data.arrays import update_targets
 from qdiag.loaders.data.samples import Hash, read_ahead
 from qdiag.loaders.images.geometry import moved_boxes, moved_mask
@@ -125,7 +126,7 @@ def _bytes(path: Path, what: str) -> bytes:
         with open_regular(path) as stream:
             return stream.read()
     except OSError as error:
-        raise DataError(f"the {what} cannot be read: {error.strerror}", at=str(path)) from error
+        raise DataError(f"the {what} cannot be read: {refusal(error)}", at=str(path)) from error
 
 
 def _opened(path: Path, what: str, read: Callable[[Image.Image], _Read]) -> _Read:
@@ -143,10 +144,13 @@ def _opened(path: Path, what: str, read: Callable[[Image.Image], _Read]) -> _Rea
         raise DataError(f"the {what} does not exist", at=str(path)) from error
     except Exception as error:  # each of Pillow's formats has its own way to fail
         raise DataError(
-            f"the {what} cannot be read: {_fact(error, path)}", at=str(path), hint="replace or remove the file"
+            f"the {what} cannot be read: {_fact(error)}", at=str(path), hint="replace or remove the file"
         ) from error
 
 
-def _fact(error: Exception, path: Path) -> str:
-    text = str(error).strip().replace(f" {str(path)!r}", "").replace(f"'{path}'", "the file")
-    return text or type(error).__name__
+def _fact(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image of a known format"
+    if isinstance(error, OSError) and error.errno is not None:
+        return refusal(error)
+    return "it ends too early" if "truncated" in str(error) else "it is damaged"

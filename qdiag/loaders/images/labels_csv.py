@@ -12,6 +12,7 @@ import torch
 
 from qdiag.errors import DataError
 from qdiag.files.read import TABLE_BYTES_MAX, read_bytes
+from qdiag.files.refusal import refusal
 
 LABELS_FILE = "labels.csv"
 _LABEL_MAX = 2**31 - 1
@@ -58,7 +59,7 @@ def read_labels_csv(path: Path) -> list[LabelRow]:
             wanted = _label_columns(columns, lines[0][0] if lines else {}, path)
             rows = [_row(fields, wanted, f"{path}, line {number}") for fields, number in lines]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"it cannot be read: {error}", at=str(path), hint="write it as UTF-8 text") from error
+        raise DataError(f"it cannot be read: {_why(error)}", at=str(path), hint="write it as UTF-8 text") from error
     if not rows:
         raise DataError("it lists no images", at=str(path), hint="one line per image: file,label")
     if len({row.file for row in rows}) != len(rows):
@@ -85,6 +86,10 @@ def _is_number(text: str | None) -> bool:
         return math.isfinite(float(text or ""))
     except ValueError:
         return False
+
+
+def _why(error: Exception) -> str:
+    return "it is no table of values between commas" if isinstance(error, csv.Error) else refusal(error)
 
 
 def _row(fields: dict[str, str | None], wanted: Sequence[str], at: str) -> LabelRow:

@@ -87,4 +87,6 @@ def _check_arguments(name: str, factory: Callable[..., object], arguments: Mappi
     try:
         signature.bind(**arguments)
     except TypeError as error:
-        raise ConfigError(str(error), at=name, hint=f"write {name}?argument=value") from error
+        needed = [p.name for p in signature.parameters.values() if p.default is p.empty and p.name not in arguments]
+        message = f"it needs a value for {', '.join(needed)}"
+        raise ConfigError(message, at=name, hint=f"write {name}?{needed[0] if needed else 'argument'}=value") from error

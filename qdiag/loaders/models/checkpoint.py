@@ -78,7 +78,7 @@ def read_content(file: ModelFile, trust: bool) -> object:
         if not trust:
             raise _untrusted(file, str(error)) from None
     except Exception as error:
-        raise LoadError(f"torch cannot read it: {first_line(error)}", at=file.at, hint=_DAMAGED_HINT) from error
+        raise LoadError("torch cannot read it", at=file.at, hint=_DAMAGED_HINT) from error
     with quiet_torch(), open_regular(file.path) as stream, _explained(file):
         return torch.load(stream, map_location="cpu", weights_only=False)
 
@@ -104,6 +104,10 @@ def _untrusted(file: ModelFile, message: str) -> UntrustedError:
     return UntrustedError(f"reading it would execute a pickle, that is, code{what}", at=file.at, hint=_TRUST_HINT)
 
 
+def _missing(error: Exception) -> str:
+    return f": there is no Python module {error.name}" if isinstance(error, ModuleNotFoundError) else ""
+
+
 @contextmanager
 def _explained(file: ModelFile) -> Iterator[None]:
     """A trusted pickle runs inside: with the current folder on the path, and its failures put into words."""
@@ -114,7 +118,7 @@ def _explained(file: ModelFile) -> Iterator[None]:
         yield
     except (ImportError, AttributeError) as error:
         raise LoadError(
-            f"the class of the pickled module cannot be imported: {first_line(error)}",
+            f"the class of the pickled module cannot be imported{_missing(error)}",
             at=file.at,
             hint="run from the folder of its code or install it; "
             "or save model.state_dict() and give the network with `arch=./net.py:factory`",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from qdiag.errors import LoadError, UntrustedError, first_line
+from qdiag.errors import LoadError, UntrustedError
 from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, unheard, weights_only_forced
@@ -86,7 +86,7 @@ def _read(file: ModelFile, archive: io.BytesIO, extra_files: dict[str, Any] | No
                     "reading it would execute a pickle, that is, code", at=file.at, hint=_TRUST_HINT
                 ) from error
             raise LoadError(
-                f"torch.export cannot read it: {first_line(cause)}",
+                "torch.export cannot read it",
                 at=file.at,
                 hint="it is damaged, or was written by another version of torch; save it again with this one",
             ) from error

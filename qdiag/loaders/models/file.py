@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
+from qdiag.files.refusal import refusal
 from qdiag.loaders.archive import member_names, root_of
 from qdiag.subject import ModelFormat
 
@@ -91,7 +92,7 @@ def peek(path: Path, key: str | None = None) -> ModelFile:
             head = file.read(HEAD_BYTES)
             byte_count = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise LoadError(f"it cannot be opened: {error.strerror or error}", at=str(path)) from error
+        raise LoadError(f"it cannot be opened: {refusal(error)}", at=str(path)) from error
     if not head:
         raise LoadError("the file is empty", at=str(path), hint="copy or save it again")
     return ModelFile(path, head, byte_count, _members(path, head), key)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from qdiag.errors import LoadError
+from qdiag.files.refusal import refusal
 from qdiag.loaders.missing import MODELS_HINT, is_architecture_ref
 from qdiag.loaders.models.file import ModelFile
 
@@ -33,7 +34,7 @@ def refuse_folder(path: Path) -> LoadError:
     try:
         found = sorted(entry.name for entry in path.iterdir() if entry.suffix in suffixes and entry.is_file())
     except OSError as error:
-        return LoadError(f"the folder cannot be read: {error.strerror or error}", at=str(path), hint=MODELS_HINT)
+        return LoadError(f"the folder cannot be read: {refusal(error)}", at=str(path), hint=MODELS_HINT)
     hint = f"give a file in it, such as {path / found[0]}" if found else MODELS_HINT
     return LoadError("this is a folder, not a model file", at=str(path), hint=hint)
 

@@ -3,7 +3,7 @@
 import safetensors.torch
 from torch import Tensor
 
-from qdiag.errors import LoadError, first_line
+from qdiag.errors import LoadError
 from qdiag.loaders.models.architecture import build_architecture, need_arch
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader
 from qdiag.loaders.models.state_dict import load_weights
@@ -40,7 +40,7 @@ def read_tensors(file: ModelFile) -> dict[str, Tensor]:
         return safetensors.torch.load_file(file.path)
     except Exception as error:
         raise LoadError(
-            f"the safetensors file cannot be read: {first_line(error)}",
+            "the safetensors file cannot be read",
             at=file.at,
             hint="it is damaged or cut short; copy or save it again",
         ) from error

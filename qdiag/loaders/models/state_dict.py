@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.ao.quantization import FakeQuantizeBase, ObserverBase
 
 from qdiag.core.listed import listed
-from qdiag.errors import LoadError, first_line
+from qdiag.errors import LoadError
 from qdiag.loaders.models.prepared import prepare_like
 from qdiag.loaders.models.values import check_kinds
 
@@ -125,7 +125,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, at: str, arch
     try:
         model.load_state_dict({name: fitted[name] for name in expected if name in fitted}, strict=False)
     except Exception as error:
-        raise LoadError(f"its weights cannot be put into {arch}: {first_line(error)}", at=at) from error
+        raise LoadError(f"its weights cannot be put into {arch}", at=at) from error
 
 
 def check_float(tensors: Mapping[str, Tensor], at: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from qdiag.errors import LoadError, UntrustedError, first_line
+from qdiag.errors import LoadError, UntrustedError
 from qdiag.loaders.archive import read_archive, root_of, write_archive
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, unheard
@@ -79,7 +79,7 @@ def read_script(
         return _load(archive, extra_files)
     except Exception as error:
         raise LoadError(
-            f"the TorchScript archive cannot be read: {first_line(error)}",
+            "the TorchScript archive cannot be read",
             at=file.at,
             hint="it is damaged, or needs custom operators or another version of torch; save it again with this one",
         ) from error

@@ -10,6 +10,7 @@ import torch
 
 from qdiag.errors import DataError
 from qdiag.files.read import read_bytes
+from qdiag.files.refusal import refusal
 
 BOXES_FILE = "boxes.json"
 BOXES_BYTES_MAX = 256 << 20
@@ -42,8 +43,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_bytes(path, BOXES_BYTES_MAX).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"it cannot be read as JSON: {reason}", at=str(path), hint=_SIMPLE_HINT) from error
+        raise DataError(f"it cannot be read as JSON: {refusal(error)}", at=str(path), hint=_SIMPLE_HINT) from error
     if not isinstance(content, dict):
         raise DataError(f"it holds a {type(content).__name__}, no object", at=str(path), hint=_SIMPLE_HINT)
     return content

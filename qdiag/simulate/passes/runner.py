@@ -14,11 +14,12 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.core.graph import CONSTANT, Layer
-from qdiag.errors import QdiagError, SimulationError, first_line
+from qdiag.errors import QdiagError
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
 from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
+from qdiag.simulate.passes.failure import failure
 from qdiag.simulate.passes.fingerprints import is_known
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join
@@ -154,7 +155,7 @@ class LaneRunner(fx.Interpreter):
             raise
         except Exception as error:
             where = layer.name if layer is not None else n.name
-            raise SimulationError(f"{n.target} failed: {first_line(error)}", at=where) from error
+            raise failure(n, where, error) from error
 
     def _entered(self, node: fx.Node, layer: Layer | None) -> Any:
         """An input of the network, or a constant."""

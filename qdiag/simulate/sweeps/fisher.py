@@ -72,7 +72,7 @@ def _backward(outputs: tuple[Any, ...], batch: Batch, tasks: Tasks) -> None:
         try:
             loss.backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
-            raise SimulationError(f"no gradient passes through the network: {error}") from error
+            raise SimulationError("no gradient passes through the network") from error
 
 
 class _SquaredErrors(LayerObserver):

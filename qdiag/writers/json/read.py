@@ -37,12 +37,35 @@ def read_stored(path: Path, parse: Callable[[str], _Read], hint: str) -> _Read:
     except UnicodeDecodeError:
         raise LoadError("not a text file", at=str(path), hint=hint) from None
     except OSError as error:
-        raise LoadError(f"cannot be read: {error.strerror or error}", at=str(path), hint=hint) from None
+        from qdiag.files.refusal import refusal
+
+        raise LoadError(f"cannot be read: {refusal(error)}", at=str(path), hint=hint) from None
     try:
         return parse(text)
     except LoadError as error:
         where = f"{path}, at {error.at}" if error.at else str(path)
         raise LoadError(error.message, at=where, hint=error.hint or hint) from None
+
+
+_EXPECTED = (
+    ("missing", "a value is missing"),
+    ("int", "a whole number is needed"),
+    ("float", "a number is needed"),
+    ("finite", "a finite number is needed"),
+    ("string", "a text is needed"),
+    ("bool", "true or false is needed"),
+    ("list", "a list is needed"),
+    ("tuple", "a list is needed"),
+    ("dict", "an object is needed"),
+    ("dataclass", "an object is needed"),
+    ("literal", "its value is none of those that are known"),
+    ("enum", "its value is none of those that are known"),
+)
+"""By the beginnings of the kinds of error of the package that validates."""
+
+
+def _expected(kind: str) -> str:
+    return next((words for start, words in _EXPECTED if kind.startswith(start)), "its value is of another kind")
 
 
 def read_json(text: str, adapter: "TypeAdapter[_Result]", what: str, newest: int, hint: str | None = None) -> _Result:
@@ -66,7 +89,9 @@ def read_json(text: str, adapter: "TypeAdapter[_Result]", what: str, newest: int
         )  # a newer form may well have other fields
         first: Any = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise LoadError(f"not a {what} written by qdiag: {first['msg']}", at=where or None, hint=hint) from None
+        raise LoadError(
+            f"not a {what} written by qdiag: {_expected(str(first['type']))}", at=where or None, hint=hint
+        ) from None
     except ConfigError as error:
         raise LoadError(f"the stored scheme makes no sense: {error}", at="scheme") from None
     _check_version(result.schema_version, newest)
@@ -116,7 +141,9 @@ def _parsed(text: str, what: str, hint: str | None) -> object:
     except RecursionError:
         raise LoadError(f"not a {what} written by qdiag: nested too deeply", hint=hint) from None
     except ValueError as error:
-        raise LoadError(f"not a {what} written by qdiag: not JSON ({error})", hint=hint) from None
+        from qdiag.files.refusal import refusal
+
+        raise LoadError(f"not a {what} written by qdiag: not JSON ({refusal(error)})", hint=hint) from None
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

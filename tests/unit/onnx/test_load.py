@@ -178,7 +178,7 @@ def test_tensors_in_a_file_beside_it(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="is too short"):
         load_subject(path)
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(LoadError, match="No such file") as caught:
+    with pytest.raises(LoadError, match="there is no such file") as caught:
         load_subject(path)
     assert caught.value.at == str(path)
 

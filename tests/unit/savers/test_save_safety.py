@@ -67,7 +67,7 @@ def test_a_failure_while_writing_leaves_the_old_file(source: Path, monkeypatch: 
     before = source.read_bytes()
     subject = load_subject(source, arch=ARCH)
     monkeypatch.setattr(checkpoint.torch, "save", fail)
-    with pytest.raises(WriteError, match="No space left"):
+    with pytest.raises(WriteError, match="the disk is full"):
         save_subject(subject, NEW, source, in_place=True)
     assert source.read_bytes() == before
     assert [path.name for path in source.parent.iterdir()] == ["net.pt"]

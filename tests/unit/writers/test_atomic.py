@@ -22,7 +22,7 @@ def test_what_lay_there_survives_a_failure(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(WriteError, match="No space left on device") as caught:
+    with pytest.raises(WriteError, match="the disk is full") as caught:
         write_file(target, "new")
     assert caught.value.at == str(target)
     assert target.read_text() == "old"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
+from qdiag.files.refusal import refusal
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.probe import probe
 
@@ -56,7 +57,7 @@ def read_beside(path: Path, name: str) -> bytes:
         with open_regular(wanted) as stream:
             return stream.read()
     except OSError as error:
-        raise LoadError(f"its tensors stand in {name!r}: {error.strerror or error}", hint=hint) from error
+        raise LoadError(f"its tensors stand in {name!r}: {refusal(error)}", hint=hint) from error
 
 
 def _bytes_with(file: ModelFile) -> int:
