@@ -53,7 +53,7 @@ def zip_names(path: Path) -> tuple[str, ...]:
                 return ()
         return member_names(path)
     except zipfile.BadZipFile as error:
-        raise DataError("the archive is damaged and cannot be read", at=str(path), hint=_HINT) from error
+        raise DataError("the archive cannot be read", at=str(path), hint=_HINT) from error
     except LoadError as error:
         raise DataError(error.message, at=error.at, hint=error.hint) from error
 
@@ -68,7 +68,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
         try:
             archive = _checked(stream, str(path))
         except zipfile.BadZipFile as error:
-            raise LoadError("the archive is damaged and cannot be read", at=str(path), hint=_HINT) from error
+            raise LoadError("the archive cannot be read", at=str(path), hint=_HINT) from error
         found = {}
         for member in archive.infolist():
             try:

@@ -105,7 +105,10 @@ def _untrusted(file: ModelFile, message: str) -> UntrustedError:
 
 
 def _missing(error: Exception) -> str:
-    return f": there is no Python module {error.name}" if isinstance(error, ModuleNotFoundError) else ""
+    if isinstance(error, ModuleNotFoundError):
+        return f": there is no Python module {error.name}"
+    found = re.search(r"attribute '(\w+)'", str(error))
+    return f": its module has no {found[1]}" if found else ""
 
 
 @contextmanager
