@@ -14,12 +14,11 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.core.graph import CONSTANT, Layer
-from qdiag.errors import QdiagError
+from qdiag.errors import QdiagError, SimulationError
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
 from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
-from qdiag.simulate.passes.failure import failure
 from qdiag.simulate.passes.fingerprints import is_known
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join
@@ -155,7 +154,7 @@ class LaneRunner(fx.Interpreter):
             raise
         except Exception as error:
             where = layer.name if layer is not None else n.name
-            raise failure(n, where, error) from error
+            raise _failure(n, where, error) from error
 
     def _entered(self, node: fx.Node, layer: Layer | None) -> Any:
         """An input of the network, or a constant."""
@@ -226,3 +225,11 @@ class LaneRunner(fx.Interpreter):
         """One tensor in all lanes."""
         reference = value.detach().requires_grad_() if self._lanes[REFERENCE].keeps_gradient else value
         return Lanes([reference, *[value] * (len(self._lanes) - 1)])
+
+
+def _failure(node: fx.Node, where: str, error: Exception) -> SimulationError:
+    """What is said of an operation that torch does not compute."""
+    no_memory = ("out of memory", "allocate memory", "not enough memory")
+    if isinstance(error, MemoryError) or any(words in str(error) for words in no_memory):
+        return SimulationError(f"the memory is too small for {node.target}", at=where, hint="give `batch_size=1`")
+    return SimulationError(f"{node.target} failed", at=where)
