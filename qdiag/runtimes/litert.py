@@ -92,7 +92,10 @@ class LitertRuntime:
         given = self._given(inputs)
         values = dict(zip(shown, self._computed(self._opened[shown], given), strict=True)) | given
         outputs = {self._graph.tensors[place].name: self._float(place, values[place]) for place in self._graph.outputs}
-        return RuntimeResult(outputs, {name: self._turned(places[name], values[places[name]]) for name in wanted})
+        found = {name: self._turned(places[name], values[places[name]]) for name in wanted}
+        # an input that was given with its channels last comes back so
+        last = [name for name in wanted if places[name] in given and not self._is_first(places[name], inputs[name])]
+        return RuntimeResult(outputs, found | {name: values[places[name]] for name in last})
 
     def operations(self) -> RuntimeOperations:
         """Of the file: LiteRT computes each operator as it stands."""
@@ -119,7 +122,7 @@ class LitertRuntime:
             if tensor.name not in inputs:
                 raise DataError(f"nothing is given for the input {tensor.name}", at=self.at)
             value = np.asarray(inputs[tensor.name])
-            if place in self._images and value.shape != tensor.shape:
+            if place in self._images and self._is_first(place, value):
                 value = value.transpose(TO_LAST)
             if value.shape != tensor.shape:
                 raise DataError(f"the file takes {tensor.name} of shape {tensor.shape}, not {value.shape}", at=self.at)
@@ -129,6 +132,12 @@ class LitertRuntime:
                 value = np.clip(steps + tensor.quantization.zero_points[0], limits.min, limits.max)
             found[place] = np.ascontiguousarray(value.astype(tensor.dtype))
         return found
+
+    def _is_first(self, place: int, value: Array) -> bool:
+        """An image has its channels first, also where both orders fit."""
+        shape = self._graph.tensors[place].shape
+        is_image = place in self._images and len(shape) == 4
+        return is_image and np.shape(value)[1:] == tuple(shape[axis] for axis in TO_FIRST[1:])
 
     def _computed(self, made: Any, given: Mapping[int, Array]) -> list[Array]:
         try:

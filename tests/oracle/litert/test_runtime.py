@@ -61,6 +61,23 @@ def test_images_have_their_channels_first_and_other_values_stay() -> None:
     assert np.array_equal(found.integers["c"].transpose(0, 3, 2, 1), t)  # channels first; t has its axes in turn
 
 
+def test_an_input_with_its_channels_last_comes_back_so() -> None:
+    """And one that fits both orders has them first."""
+    file = LitertRuntime(FILE, kernels="tflite")
+    x = RNG.uniform(-2, 2, (1, 3, 5, 6)).astype(np.float32)
+    last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    one, other = file.run({"x": x}, ("x", "c")), file.run({"x": last}, ("x", "c"))
+    assert np.array_equal(one.integers["x"].transpose(0, 2, 3, 1), other.integers["x"])
+    assert np.array_equal(one.integers["c"], other.integers["c"])
+    square = lite_bytes(
+        [op("AVERAGE_POOL_2D", "x", "y", padding=1, strideH=1, strideW=1, filterHeight=4, filterWidth=4)],
+        {"x": (1, 4, 4, 4), "y": (1, 1, 1, 4)},
+    )
+    x = RNG.uniform(-2, 2, (1, 4, 4, 4)).astype(np.float32)
+    found = LitertRuntime(square, kernels="tflite").run({"x": x}).outputs["y"]
+    np.testing.assert_allclose(found.reshape(4), x.mean((0, 2, 3)), rtol=1e-5)
+
+
 def test_what_it_computes_with() -> None:
     file = LitertRuntime(FILE)
     assert file.inputs == ("x",) and file.outputs == ("y", "t") and file.batch_size == 1

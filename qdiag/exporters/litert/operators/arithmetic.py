@@ -6,6 +6,7 @@ import numpy as np
 
 from qdiag.exporters.litert.build import TO_LAST, Held, Order
 from qdiag.exporters.litert.call import Call, Write, number_quantizer
+from qdiag.exporters.litert.number_types import is_wide
 
 
 def _operand(call: Call, key: str, order: Order, *, is_float: bool) -> Held:
@@ -73,6 +74,15 @@ def _one_in_float(kind: str) -> Write:
     return write
 
 
+def _exp(call: Call) -> Held | list[Held]:
+    """In integers of int8 alone."""
+    x = call.held("self")
+    is_byte = x.quantizer is not None and not is_wide(x.quantizer) and not is_wide(call.ending.quantizer)
+    if call.is_float or call.build.kind != "int8" or not is_byte:
+        return _one_in_float("EXP")(call)
+    return call.closed("EXP", [x.place], x.order)
+
+
 def _compared(kind: str) -> Write:
     """The larger or smaller of two values, at one scale, as kernels ask."""
 
@@ -114,7 +124,7 @@ OPERATORS: Mapping[str, Write] = {
     "div": _quotient,
     "maximum": _compared("MAXIMUM"),
     "minimum": _compared("MINIMUM"),
-    "exp": _one_in_float("EXP"),
+    "exp": _exp,
     "log": _one_in_float("LOG"),
     "sqrt": _one_in_float("SQRT"),
     "rsqrt": _one_in_float("RSQRT"),

@@ -49,6 +49,8 @@ def litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Rule | None:
         return None
     if (layer.ops[0] if layer.ops else "") in OF_BYTES and any(map(is_int16, (output, *operands.by_node.values()))):
         return None
+    if (layer.ops[0] if layer.ops else "") == "exp" and not lowest_of(plan):
+        return None
     lowest = lowest_of(plan) if rule in _STORED else LOWEST
     if rule is ActivationProduct and not lowest_of(plan):
         return None

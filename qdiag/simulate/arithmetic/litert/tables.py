@@ -24,8 +24,9 @@ _FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "elu": functional.elu,
     "gelu": functional.gelu,
+    "exp": torch.exp,
 }
-OF_BYTES = ("hardswish", "elu", "gelu")
+OF_BYTES = ("hardswish", "elu", "gelu", "exp")
 """Without a kernel of int16."""
 TABLES = (*_FUNCTIONS, "silu", "hardswish", "leaky_relu")
 _WIDE_OUTPUT = Affine(torch.tensor(int16_functions.OUTPUT_SCALE), torch.tensor(0.0), -32768, 32767)
@@ -34,7 +35,7 @@ _BITS = 8
 
 @dataclass(frozen=True, eq=False)
 class Table(Rule):
-    """LOGISTIC, TANH, ELU, GELU, HARD_SWISH and LEAKY_RELU; SiLU as LOGISTIC and MUL.
+    """LOGISTIC, TANH, ELU, GELU, EXP, HARD_SWISH and LEAKY_RELU; SiLU as LOGISTIC and MUL.
 
     Of real functions, `q_y = round(f32(f(s_x (q_x - z_x)) f32(1 / s_y))) + z_y`, halves away from 0, at the fixed scale
     of the first two, which is quantized anew. LEAKY_RELU: `M(s_x / s_y)` and `M(s_x a / s_y)`, twice rounded; XNNPACK:
