@@ -141,3 +141,44 @@ def test_a_file_with_weights_of_float16_and_parts_of_a_concat(tmp_path: Path) ->
         under = with_arithmetic(Session(), found, form.arithmetic)
         run = verify_case(Session(), under, under.case, form, content, None, source="", limits=limits)
         assert len(run.layers) >= 5 and run.differing_count == 0, kernels
+
+
+@pytest.mark.parametrize(("dtype", "code"), [(np.int32, 2), (np.int64, 0)])
+def test_files_of_int16_with_a_bias_of_32_bits_and_of_64(dtype: type, code: int, tmp_path: Path) -> None:
+    """Kernels round by the type of the bias; none of their integers differs."""
+    rng = np.random.default_rng(0)
+    first, second = (quantization(rng.uniform(0.002, 0.01, count)) for count in (6, 5))
+    options = {"quantizedBiasType": code} if code else {}
+    content = lite_bytes(
+        [
+            op("CONV_2D", "x w b", "c", padding=1, strideH=1, strideW=1, fusedActivationFunction=1, **options),
+            op("MEAN", "c a", "m", keepDims=False),
+            op("FULLY_CONNECTED", "m v d", "y", **options),
+        ],
+        {
+            "x": (1, 8, 8, 3),
+            "w": rng.integers(-127, 128, (6, 3, 3, 3)).astype(np.int8),
+            "b": rng.integers(-(10**6), 10**6, 6).astype(dtype),
+            "c": (1, 6, 6, 6),
+            "a": np.asarray([1, 2], np.int32),
+            "m": (1, 6),
+            "v": rng.integers(-127, 128, (5, 6)).astype(np.int8),
+            "d": rng.integers(-(10**5), 10**5, 5).astype(dtype),
+            "y": (1, 5),
+        },
+        quantized={
+            **{"x": quantization(1e-4), "c": quantization(9e-5), "m": quantization(5e-5), "y": quantization(1e-4)},
+            **{"w": first, "b": quantization(first.scales * np.float32(1e-4))},
+            **{"v": second, "d": quantization(second.scales * np.float32(5e-5))},
+        },
+        dtypes=dict.fromkeys("xcmy", np.int16),
+    )
+    (tmp_path / "int16.tflite").write_bytes(content)
+    x = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 6.0 - 3.0
+    subject = load_subject(tmp_path / "int16.tflite")
+    found = begin(Session(), subject, datasets_of(x, None), scheme_of(load_preset("int8")))
+    for kernels in ("tflite-ref", "tflite", "xnnpack"):
+        form, limits = format_for(kernels), VerifyLimits()
+        under = with_arithmetic(Session(), found, form.arithmetic)
+        run = verify_case(Session(), under, under.case, form, content, None, source="", limits=limits)
+        assert len(run.layers) == 4 and run.differing_count == 0, kernels
