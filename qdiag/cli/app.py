@@ -14,7 +14,7 @@ from qdiag.cli.help.command import PlainCommand, PlainGroup
 from qdiag.cli.help.docstring import docstring_of
 from qdiag.cli.help.paragraphs import flowing
 from qdiag.cli.options.roles import guarded
-from qdiag.cli.process import launched_count
+from qdiag.cli.process import launched_count, let_the_other_speak
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
 from qdiag.cli.waiting.clock import start_clock
 from qdiag.errors import ConfigError, Left, QdiagError, WriteError, first_line
@@ -226,6 +226,7 @@ def _print_error(error: QdiagError) -> None:
     from qdiag.cli.console import print_error
 
     print_error(error)
+    let_the_other_speak(error.process)
 
 
 def _say_interrupted() -> None:

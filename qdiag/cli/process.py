@@ -3,12 +3,15 @@
 import ctypes
 import os
 import platform
+import time
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Numbers of glibc's mallopt."""
 _KEEP_BYTES = 1 << 30
 _SPIN_COUNT = "1000"
 """Rounds that an OpenMP thread waits for the others before it sleeps; libgomp's own choice is 300 times as many."""
+_TIME_TO_SPEAK = 10.0
+"""Seconds that a process which says nothing of an error waits; `torchrun` ends it as soon as the other one is done."""
 
 
 def launched_rank() -> int:
@@ -31,6 +34,16 @@ def speaks_for(process: int | None) -> bool:
     if process is not None:
         return process == launched_rank()
     return launched_count() == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def let_the_other_speak(process: int | None) -> None:
+    """Waits where another process prints an error: `torchrun` ends all of them when the first one ends.
+
+    Args:
+        process: see `speaks_for`.
+    """
+    if not speaks_for(process):
+        time.sleep(_TIME_TO_SPEAK)
 
 
 def prepare_process() -> None:
