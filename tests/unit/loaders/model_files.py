@@ -1,5 +1,6 @@
 """Model files of every kind for the tests, written by the libraries that own the formats."""
 
+import io
 import os
 import pickle
 import shutil
@@ -52,12 +53,20 @@ class Payload:
         return os.mkdir, (self.marker,)
 
 
+_EXPORTED: dict[tuple[object, ...], bytes] = {}
+"""Files of networks by class and values: dozens of tests want the same one."""
+
+
 def write_exported(net: nn.Module, path: Path) -> None:
-    batch = torch.export.Dim("batch", min=1, max=64)
-    program = torch.export.export(net.eval(), (INPUT,), dynamic_shapes=({0: batch},), strict=False)
-    with path.open("wb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.export.save(program, file)
+    key = (type(net), *((name, value.numpy().tobytes()) for name, value in net.state_dict().items()))
+    if key not in _EXPORTED:
+        batch, file = torch.export.Dim("batch", min=1, max=64), io.BytesIO()
+        program = torch.export.export(net.eval(), (INPUT,), dynamic_shapes=({0: batch},), strict=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, file)
+        _EXPORTED[key] = file.getvalue()
+    path.write_bytes(_EXPORTED[key])
 
 
 def write_scripted(net: nn.Module, path: Path) -> None:
