@@ -121,8 +121,10 @@ class _Kernels(fx.Interpreter):
 
 
 def _weight(quantizer: Affine, weight: Tensor, axis: int) -> Tensor:
-    integers = quantizer.quantize(weight).to(torch.int8)
-    scale, zero_point = quantizer.scale, quantizer.zero_point
+    # torch takes signed weights alone: integers of uint8 lie 128 lower
+    lower = 128 if quantizer.quant_min >= 0 else 0
+    integers = (quantizer.quantize(weight) - lower).to(torch.int8)
+    scale, zero_point = quantizer.scale, quantizer.zero_point - lower
     if scale.ndim:
         return torch._make_per_channel_quantized_tensor(integers, scale.double(), zero_point.long(), axis)  # type: ignore[no-any-return]
     return torch._make_per_tensor_quantized_tensor(integers, float(scale), int(zero_point))  # type: ignore[no-any-return]

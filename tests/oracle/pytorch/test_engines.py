@@ -128,6 +128,7 @@ def compare(case: Case, batch: Batch, engine: RuntimeName) -> int:
 CASES: dict[str, tuple[Callable[[], nn.Module], Batch, QuantScheme]] = {
     "images": (lambda: seeded(Images), Batch((drawn(2, 3, 11, 9),)), INT8),
     "images s8": (lambda: seeded(Images), Batch((drawn(2, 3, 11, 9),)), SIGNED),
+    "images uint8": (lambda: seeded(Images), Batch((drawn(2, 3, 11, 9),)), load_preset("tf-uint8")),
     "images affine": (lambda: seeded(Images), Batch((drawn(2, 3, 11, 9),)), AFFINE),
     "tokens": (lambda: seeded(Tokens), Batch((drawn(3, 9, 12),)), INT8),
     "unet_transposed": (KINDS["unet_transposed"].build, Batch(*KINDS["unet_transposed"].inputs(2, 0)), PER_TENSOR),

@@ -51,7 +51,7 @@ class FbgemmSums(WeightedSums):
         if self.adds_pairs:
             assert op.weights is not None and op.weights.integers is not None
             own, border = op.weights.integers.weight, zero_point(self.source)
-            offset = self.weight.zero_point.to(own.device).float()
+            offset = self._stored_zero_point.to(own.device)
             shape = [-1 if axis == op.weights.integers.axis and offset.ndim else 1 for axis in range(own.ndim)]
             lost = lost_sums(op, args, x + border, border, own + offset.view(shape))
             return found if lost is None else found - lost
@@ -69,6 +69,11 @@ class FbgemmSums(WeightedSums):
             piece.copy_(piece.double().add_(along_channels(bias, values, op)))
         return values
 
+    @property
+    def _stored_zero_point(self) -> Tensor:
+        """Of the signed integers that torch's kernels take; those of a weight in uint8 lie 128 lower."""
+        return self.weight.zero_point.cpu().float() - (128.0 if self.weight.quant_min >= 0 else 0.0)
+
     def can_saturate(self, op: LayerOp) -> bool:
         """Some input may drive a pair of products out of int16, in a depthwise kernel: on every processor."""
         if op.weights is None or op.weights.integers is None or not self.is_depthwise:
@@ -78,7 +83,7 @@ class FbgemmSums(WeightedSums):
     def _pairs(self, op: LayerOp) -> Tensor:
         """(C, K / 2, 2): weights as they are stored, row by row of the kernel."""
         assert op.weights is not None and op.weights.integers is not None
-        own, weight = self.weight.zero_point.cpu().float(), op.weights.integers.weight.flatten(1)
+        own, weight = self._stored_zero_point, op.weights.integers.weight.flatten(1)
         weight = weight + (own.view(-1, 1) if own.ndim else own).to(weight.device)
         return functional.pad(weight, (0, weight.shape[1] % 2)).view(weight.shape[0], -1, 2)
 
