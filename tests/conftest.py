@@ -22,9 +22,15 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test finds or leaves finished passes in the user's own cache."""
+    """No test finds or leaves finished passes in the user's own cache.
+
+    `QDIAG_TEST_PASSES` is a folder for those that all processes of a test run share.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QDIAG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("QDIAG_TEST_PASSES", str(shared / "passes"))
         yield
 
 
