@@ -24,13 +24,13 @@ def pytest_collection_finish() -> None:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test finds or leaves finished passes in the user's own cache.
 
-    `QDIAG_TEST_PASSES` is a folder for those that all processes of a test run share.
+    `TEST_PASSES_OF_QDIAG` is a folder for those that all processes of a test run share.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QDIAG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("QDIAG_TEST_PASSES", str(shared / "passes"))
+        patch.setenv("TEST_PASSES_OF_QDIAG", str(shared / "passes"))
         yield
 
 

@@ -35,7 +35,7 @@ def diagnosis(network: Network, device: str = "cpu", *, is_exhaustive: bool = Fa
     is_swept, data = network in SWEPT, network.data
     batches = batches_from(data.measured, BATCH if is_swept else 160)
     datasets = Datasets(batches_from(data.calibration, 64), batches, "drawn apart")
-    passes = FolderCache(Path(os.environ["QDIAG_TEST_PASSES"]))
+    passes = FolderCache(Path(os.environ["TEST_PASSES_OF_QDIAG"]))
     options = DiagnoseOptions(with_sensitivity=is_swept, with_bits=False, is_exhaustive=is_exhaustive)
     return diagnose_subject(subject, datasets, network.scheme, options=options, device=device, cache=passes)
 
