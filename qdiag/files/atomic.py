@@ -127,7 +127,7 @@ def _replacing(target: str | Path, *, over_input: bool) -> Iterator[Path]:
             _stream(path, temporary.read_bytes())
             return
         check_writable(target, over_input=over_input)  # asked again: it may have been read since
-        temporary.chmod(_mode_of(path))  # mkstemp makes files for the owner's eyes only
+        temporary.chmod(mode_of(path))  # mkstemp makes files for the owner's eyes only
         forget(path)  # the system gives its inode to the next new file
         temporary.replace(path)
         forget(path)  # a saver reads back what it wrote
@@ -157,7 +157,8 @@ def _stream(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def _mode_of(path: Path) -> int:
+def mode_of(path: Path) -> int:
+    """Permissions of a file that is replaced, or those that a new one gets."""
     with suppress(FileNotFoundError):
         return path.stat().st_mode & 0o7777
     umask = os.umask(0)

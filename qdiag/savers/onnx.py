@@ -1,47 +1,67 @@
-"""`.onnx`: the values of initializers are changed in place, and every other byte stays as it was."""
+"""`.onnx`: the values of tensors are changed where they stand, and every other byte stays as it was.
 
+Values in other files are written into one file beside the new one, which is named after it.
+"""
+
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from qdiag.errors import WriteError
+from qdiag.errors import LoadError, WriteError
 from qdiag.files.read import open_regular
 from qdiag.loaders.models.file import ModelFile
+from qdiag.loaders.models.operations.onnx import read_beside
 from qdiag.onnx.load import load_network
-from qdiag.onnx.places import Place, float_places
+from qdiag.onnx.wire.places import Place, places
+from qdiag.onnx.wire.relocate import Entries, locations, relocated
 from qdiag.savers.saver import ModelSaver
+
+_ALIGNMENT_BYTES = 4096
+"""At a multiple of it each file begins within the new one, so that tensors can be mapped into memory (onnx.proto)."""
 
 
 @dataclass(frozen=True)
 class _Content:
+    """The ONNX file, the files with tensors of it by their names there, and what the network makes of them."""
+
     data: bytes
+    files: Mapping[str, bytes]
     at: str
     tensors: Mapping[str, Tensor]
     origins: Mapping[str, tuple[str, str]]
 
 
-def _content(data: bytes, at: str) -> _Content:
-    network = load_network(data, at)
+def _content(data: bytes, files: Mapping[str, bytes], at: str) -> _Content:
+    network = load_network(data, at, files.__getitem__)
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    return _Content(data, at, {name: tensor.detach() for name, tensor in tensors.items()}, network.origins)
+    return _Content(data, files, at, {name: tensor.detach() for name, tensor in tensors.items()}, network.origins)
 
 
 def _read(file: ModelFile, trust: bool) -> _Content:
     del trust  # there is nothing in it to execute
     with open_regular(file.path) as stream:
-        return _content(stream.read(), file.at)  # tensors in other files are refused: those would have to be changed
+        data = stream.read()
+    return _content(data, {name: read_beside(file.path, name) for name in _locations(data, file.at)}, file.at)
+
+
+def _locations(data: bytes, at: str) -> tuple[str, ...]:
+    try:
+        return locations(data)
+    except ValueError as error:
+        raise LoadError("the ONNX file is cut short or damaged", at=at, hint="copy or save it again") from error
 
 
 def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
     """Raises `WriteError` for a tensor that the file computes from others, or has in a form that is not changed."""
-    places = list(float_places(content.data))
-    counts = Counter(place.name for place in places)
-    by_name = {place.name: place for place in places if counts[place.name] == 1}
-    data = bytearray(content.data)
+    found = list(places(content.data))
+    counts = Counter(place.name for place in found)
+    by_name = {place.name: place for place in found if counts[place.name] == 1 and place.dtype is not None}
+    files = {name: bytearray(data) for name, data in {**content.files, "": content.data}.items()}
     for name, value in values.items():
         stored, form = content.origins.get(name, (name, "computed"))
         place = by_name.get(stored)
@@ -51,11 +71,27 @@ def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
                 at=content.at,
                 hint="leave the layer out, or repair the model that the file was exported from",
             )
-        new = _bytes(value, place, form)
-        if len(new) != place.end - place.start:
-            raise WriteError(f"{stored} has {place.end - place.start} bytes, not {len(new)}", at=content.at)
-        data[place.start : place.end] = new
-    return _content(bytes(data), content.at)
+        _check_alone(place, found, content.at)
+        data, new = files[place.location], _bytes(value, place, form)
+        end = len(data) if place.end is None else place.end
+        if len(new) != end - place.start:
+            raise WriteError(f"{stored} has {end - place.start} bytes, not {len(new)}", at=content.at)
+        data[place.start : end] = new
+    changed = {name: bytes(data) for name, data in files.items()}
+    return _content(changed.pop(""), changed, content.at)
+
+
+def _check_alone(place: Place, found: Sequence[Place], at: str) -> None:
+    """Raises `WriteError` where another tensor has bytes of this one."""
+    for other in found:
+        if other is place or other.location != place.location:
+            continue
+        if (other.end is None or place.start < other.end) and (place.end is None or other.start < place.end):
+            raise WriteError(
+                f"{place.name} and {other.name} stand in the same bytes of {place.location}, and one of them changes",
+                at=at,
+                hint="save the network with its tensors inside, or leave the layer out",
+            )
 
 
 def _bytes(value: Tensor, place: Place, form: str) -> bytes:
@@ -65,11 +101,43 @@ def _bytes(value: Tensor, place: Place, form: str) -> bytes:
 
 def _write(content: _Content, file: ModelFile, path: Path) -> None:
     del file
-    path.write_bytes(content.data)
+    if not content.files:
+        path.write_bytes(content.data)
+        return
+    joined, starts = bytearray(), {}
+    for name, data in content.files.items():
+        joined += bytes(-len(joined) % _ALIGNMENT_BYTES)
+        starts[name] = len(joined)
+        joined += data
+    beside = _path_beside(path)
+    digest = hashlib.sha1(joined, usedforsecurity=False).hexdigest()
+
+    def moved(old: Entries) -> Entries:
+        name, start = old.get("location", ""), int(old.get("offset", 0) or 0)
+        new = {"location": beside.name}
+        if starts[name]:
+            new["offset"] = str(starts[name] + start)
+        if len(starts) > 1 and not int(old.get("length", 0) or 0):  # up to the end of a file that goes on now
+            new["length"] = str(len(content.files[name]) - start)
+        return {**new, "checksum": digest} if "checksum" in old else new
+
+    beside.write_bytes(joined)
+    path.write_bytes(relocated(content.data, moved))
+
+
+def _path_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.data")
+
+
+def _beside(file: ModelFile, path: Path) -> tuple[Path, tuple[Path, ...]] | None:
+    with open_regular(file.path) as stream:
+        names = _locations(stream.read(), file.at)
+    folder = file.path.resolve().parent
+    return (_path_beside(path), tuple(folder / name for name in names)) if names else None
 
 
 def _tensors(content: _Content) -> Mapping[str, Tensor]:
     return content.tensors
 
 
-SAVER: ModelSaver[_Content] = ModelSaver(_read, _tensors, _replaced, _write, _tensors)
+SAVER: ModelSaver[_Content] = ModelSaver(_read, _tensors, _replaced, _write, _tensors, _beside)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from qdiag.errors import LoadError, QdiagError, WriteError
 from qdiag.files.atomic import whole_file
+from qdiag.files.pair import whole_files
 from qdiag.files.target import check_new
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import exported as model_exported
@@ -22,6 +23,7 @@ from qdiag.loaders.models.operations import onnx as model_onnx
 from qdiag.loaders.models.state_dict import stored_names
 from qdiag.numerics.tensor_bytes import tensor_bytes
 from qdiag.savers import checkpoint, exported, litert, onnx, safetensors, torchscript
+from qdiag.savers.beside import check_beside
 from qdiag.savers.new_program import save_program
 from qdiag.savers.saver import ModelSaver
 from qdiag.subject import Subject
@@ -110,7 +112,8 @@ def save_file(
         names = _with_aliases(names, network)
     values = _fitted(changes, names, stored, source)
     edited = saver.replaced(content, values)
-    with whole_file(path, over_input=in_place) as part:
+    beside = check_beside(saver, file, path, force=force, in_place=in_place)
+    with whole_files(path, beside, over_input=in_place) if beside else whole_file(path, over_input=in_place) as part:
         _write(saver, edited, file, part)
         _check(saver, edited, part, path, trust, key)
 
@@ -135,7 +138,19 @@ def check_target(source: str | Path, target: str | Path, *, force: bool, in_plac
         check_new(path, force=force)
 
 
-def _resolved(source: Path, target: str | Path, *, force: bool, in_place: bool) -> Path:
+def check_files(source: str | Path, target: str | Path, *, force: bool, in_place: bool = False) -> None:
+    """As `check_target`, and for the second file that some formats are written with.
+
+    Raises:
+        WriteError: one of them is there and may not be. LoadError: `source` is a file of no format.
+    """
+    path = _resolved(source, target, force=force, in_place=in_place)
+    if Path(source).is_file():
+        file = peek(Path(source))
+        check_beside(_saver(file), file, path, force=force, in_place=in_place)
+
+
+def _resolved(source: str | Path, target: str | Path, *, force: bool, in_place: bool) -> Path:
     check_target(source, target, force=force, in_place=in_place)
     path = Path(target)
     return path.resolve() if path.is_symlink() else path  # the link stays, and what it names is replaced

@@ -12,6 +12,11 @@ from qdiag.loaders.models.file import ModelFile
 Content = TypeVar("Content")
 
 
+def nothing_beside(file: ModelFile, path: Path) -> None:
+    """A format of single files."""
+    del file, path
+
+
 @dataclass(frozen=True)
 class ModelSaver(Generic[Content]):
     """One format.
@@ -24,6 +29,8 @@ class ModelSaver(Generic[Content]):
             return the content that it is given.
         write: the content as a new file at a path; the first file says in which form.
         leaves: every tensor in the content by a name of its own, those of other keys included, to compare files by.
+        beside: of a file that is read, and the path of the new one, where `write` puts a second file, and the files
+            that hold values of the first; None where it writes one alone.
     """
 
     read: Callable[[ModelFile, bool], Content]
@@ -31,3 +38,4 @@ class ModelSaver(Generic[Content]):
     replaced: Callable[[Content, Mapping[str, Tensor]], Content]
     write: Callable[[Content, ModelFile, Path], None]
     leaves: Callable[[Content], Mapping[str, Tensor]]
+    beside: Callable[[ModelFile, Path], tuple[Path, tuple[Path, ...]] | None] = nothing_beside

@@ -82,9 +82,9 @@ def repair(
     resolved = scheme.resolved
     from qdiag.pipeline.fusion.repair import fuse_and_repair
     from qdiag.pipeline.repair import RepairOptions, repair_model
-    from qdiag.savers.save import check_target
+    from qdiag.savers.save import check_files
 
-    check_target(model.model, target, force=force, in_place=in_place)
+    check_files(model.model, target, force=force, in_place=in_place)
     options = RepairOptions(names, tuple(layers or ()), float_bound=float_bound)
     with running(run, seed=data.seed) as session:
         subject = open_subject(model)

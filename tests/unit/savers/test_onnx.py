@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from qdiag.errors import WriteError
 from qdiag.loaders.models.formats import load_subject
-from qdiag.onnx.places import float_places
+from qdiag.onnx.wire.places import places
 from qdiag.savers.save import save_subject
 from tests.networks.onnx_files import node, onnx_bytes, small_cnn
 
@@ -25,8 +25,8 @@ def test_a_changed_file_differs_in_the_changed_values_alone(tmp_path: Path) -> N
     save_subject(subject, changes, target)
     before, after = path.read_bytes(), target.read_bytes()
     assert len(before) == len(after)
-    places = {place.name: place for place in float_places(before)}
-    allowed = {i for name in changes for i in range(places[name].start, places[name].end)}
+    spots = {place.name: place for place in places(before)}
+    allowed = {i for name in changes for i in range(spots[name].start, spots[name].end or 0)}
     assert {i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b} <= allowed
     again = dict(load_subject(target).model.named_parameters())
     assert all(torch.equal(again[name], changes.get(name, value)) for name, value in parameters.items())

@@ -89,10 +89,10 @@ def fix_bn(
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.bn_audit import audit_batchnorms
     from qdiag.pipeline.fix_bn import FixOptions, fix_batchnorms, fix_unproved
-    from qdiag.savers.save import check_target
+    from qdiag.savers.save import check_files
 
     if target is not None:
-        check_target(model.model, target, force=force, in_place=in_place)
+        check_files(model.model, target, force=force, in_place=in_place)
     options = FixOptions(method, tuple(layers or ()), threshold, float_bound)
     with running(run, seed=data.seed) as session:
         found = open_subject_or_tensors(model)
