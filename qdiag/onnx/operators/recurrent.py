@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from qdiag.onnx.call import Call, Operator
+from qdiag.onnx.reset_first import GRU_RESET_FIRST
 from qdiag.onnx.values import Handle, Value
 
 aten = torch.ops.aten
@@ -30,6 +31,8 @@ def _recurrent(call: Call) -> "tuple[Value, ...]":
     target: Any = {"LSTM": aten.lstm.input, "GRU": aten.gru.input, "RNN": aten.rnn_tanh.input}[kind]
     if kind == "RNN" and "Relu" in call.attribute("activations", []):
         target = aten.rnn_relu.input
+    if kind == "GRU" and not call.attribute("linear_before_reset", 0):
+        target = GRU_RESET_FIRST
     start: Any = states if kind == "LSTM" else states[0]
     found = scope.call(target, x, start, parameters, call.has(3), 1, 0.0, False, directions == 2, False)
     return _arranged(call, found, directions, hidden, len(states))
@@ -42,8 +45,6 @@ def _check(call: Call, kind: str, directions: int) -> None:
         raise call.error(f"the activations {given} are not computed")
     if call.attribute("clip") or call.attribute("input_forget", 0) or call.has(7):
         raise call.error("clipping, coupled gates and peepholes are not computed")
-    if kind == "GRU" and not call.attribute("linear_before_reset", 0):
-        raise call.error("a GRU that resets before the product (linear_before_reset=0) is not computed")
     lengths = call.has(4)
     if lengths:
         raise call.error("sequences of different lengths (sequence_lens) are not computed")

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("onnx_ir")
 import onnx
@@ -34,6 +35,30 @@ def test_a_recurrent_layer(op: str, way: str) -> None:
     ]
     content = onnx_bytes(nodes, {"x": ("float32", ["N", 4, 3])}, constants, outputs.split())
     compared(content, [{"x": f(count, 4, 3)} for count in COUNTS], 5e-6)
+
+
+@pytest.mark.parametrize("way", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("is_plain", [True, False], ids=["plain", "with biases and a state"])
+def test_a_gru_that_resets_before_the_product(way: str, is_plain: bool) -> None:
+    """It stays one operation, and is another function than the GRU of torch."""
+    directions = 2 if way == "bidirectional" else 1
+    constants = {"w": f(directions, 15, 3), "r": f(directions, 15, 5)}
+    inputs = {"x": ("float32", ["N", 4, 3])}
+    if not is_plain:
+        constants["b"], inputs["h"] = f(directions, 30), ("float32", [directions, "N", 5])
+
+    def written(after: int) -> bytes:
+        more = {"hidden_size": 5, "direction": way, "linear_before_reset": after}
+        names = "t w r" if is_plain else "t w r b - h"
+        nodes = [node("Transpose", "x", "t", perm=[1, 0, 2]), node("GRU", names, "o hn", "gru", **more)]
+        return onnx_bytes(nodes, inputs, constants, ["o", "hn"])
+
+    feeds = [{"x": f(n, 4, 3)} | ({} if is_plain else {"h": f(directions, n, 5)}) for n in COUNTS]
+    program = compared(written(0), feeds, 5e-6)
+    assert "gru_reset_first" in [operation_name(one) for one in program.graph.nodes if one.op == "call_function"]
+    first, second = (load_network(written(n), "net.onnx") for n in (0, 1))
+    given = {name: torch.from_numpy(value) for name, value in feeds[0].items()}
+    assert (first(**given)["o"] - second(**given)["o"]).abs().max() > 0.01
 
 
 def test_a_recurrent_layer_with_states() -> None:
