@@ -9,19 +9,15 @@ def _resize(mode: str) -> Rule:
     """The sizes are those that the file declares for the output."""
 
     def run(call: Call) -> None:
-        _, height, width, channels = call.output().shape
+        _, height, width, _ = call.output().shape
         corners, centred = bool(call.option("alignCorners")), bool(call.option("halfPixelCenters"))
         where = "align_corners" if corners else "half_pixel" if centred else "asymmetric"
-        own = call.tensor(0).shape[1:3]
-        if mode == "linear" and where == "asymmetric" and own != (height, width):
-            raise call.error("bilinear interpolation with neither aligned corners nor centres of pixels")
         attributes: dict[str, object] = {"mode": mode, "coordinate_transformation_mode": where}
         if mode == "nearest":
             attributes["nearest_mode"] = "floor" if where == "asymmetric" else "round_prefer_ceil"
         x = call.read(0, "first")
         sizes = call.writer.numbers([height, width])
         call.node("Resize", [x, "", "", sizes], call.put("first"), axes=[2, 3], **attributes)
-        del channels
 
     return run
 

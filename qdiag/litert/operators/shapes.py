@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from qdiag.litert.call import Call, Rule
+from qdiag.litert.writer import TO_FIRST, Form
 
 
 def reshaped(call: Call) -> None:
@@ -36,7 +39,7 @@ def _transpose(call: Call) -> None:
 
 
 def _pad(call: Call) -> None:
-    """The border is 0, or the number that the third input holds."""
+    """The border is 0, the number that the third input holds, or mirrored elements."""
     form, rank = call.form, len(call.tensor(0).shape)
     pairs = call.known(1).reshape(-1, 2).tolist()
     if len(pairs) != rank:
@@ -45,16 +48,31 @@ def _pad(call: Call) -> None:
         call.needs_fixed_batch()
     if form == "first" and rank == 4:
         pairs = [pairs[axis] for axis in (0, 3, 1, 2)]
+    is_mirrored = call.operator.kind == "MIRROR_PAD"
+    if is_mirrored and call.option("mode") == 1:
+        _mirrored(call, form, [(int(before), int(after)) for before, after in pairs])
+        return
     pads = [int(before) for before, _ in pairs] + [int(after) for _, after in pairs]
     inputs = [call.read(0, form), call.writer.numbers(pads)]
     if call.has(2):
         inputs.append(call.writer.number(float(call.known(2).reshape(-1)[0])))
-    mode = "constant"
-    if call.operator.kind == "MIRROR_PAD":
-        if call.option("mode") != 0:
-            raise call.error("a border that repeats the outermost elements is not computed")
-        mode = "reflect"
-    call.node("Pad", inputs, call.put(form), mode=mode)
+    call.node("Pad", inputs, call.put(form), mode="reflect" if is_mirrored else "constant")
+
+
+def _mirrored(call: Call, form: Form, pairs: list[tuple[int, int]]) -> None:
+    """The outermost elements stand twice: each axis takes its elements anew, in this order."""
+    shape, x = call.tensor(0).shape, call.read(0, form)
+    sizes = [shape[axis] for axis in TO_FIRST] if form == "first" and len(shape) == 4 else list(shape)
+    axes = [axis for axis, pair in enumerate(pairs) if any(pair)]
+    for axis in axes:
+        order = np.pad(np.arange(sizes[axis], dtype=np.int64), pairs[axis], mode="symmetric")
+        inputs = [x, call.writer.constant("numbers", order, "computed")]
+        if axis == axes[-1]:
+            call.node("Gather", inputs, call.put(form), axis=axis)
+        else:
+            x = call.step("Gather", inputs, f"mirrored along axis {axis}", axis=axis)
+    if not axes:
+        call.node("Identity", [x], call.put(form))
 
 
 def _broadcast(call: Call) -> None:

@@ -105,6 +105,16 @@ CASES = [
     Case("SOFTMAX image", options={"beta": 0.5}),
     Case("SOFTMAX rows", options={"beta": 1.0}, shapes=ROWS),
     Case("LOG_SOFTMAX", shapes=ROWS),
+    Case("LOG_SOFTMAX image"),
+    Case("L2_NORMALIZATION"),
+    Case("L2_NORMALIZATION rows", shapes=ROWS),
+    Case("L2_NORMALIZATION below the least norm", bounds=(-1e-7, 1e-7)),
+    Case(
+        "LOCAL_RESPONSE_NORMALIZATION",
+        options={"radius": 2, "alpha": 0.3, "beta": 0.75, "bias": 1.5},
+        shapes={"x": (4, 5, 7)},
+    ),
+    Case("LOCAL_RESPONSE_NORMALIZATION wide", options={"radius": 5, "alpha": 1e-2, "beta": 0.5, "bias": 1.0}),
     *(
         Case(f"{kind} {padding}", options={**WINDOW, "padding": padding, "filterHeight": 3, "filterWidth": 2})
         for kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D")
@@ -126,6 +136,14 @@ CASES = [
     Case("PAD", "x p", {"p": np.asarray([[0, 0], [1, 2], [0, 1], [2, 0]], np.int32)}),
     Case("PADV2", "x p c", {"p": np.asarray([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32), "c": f(1)}),
     Case("MIRROR_PAD", "x p", {"p": np.asarray([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32)}, {"mode": 0}),
+    *(
+        Case(f"MIRROR_PAD symmetric {name}", "x p", {"p": np.asarray([[0, 0], *pairs], np.int32)}, {"mode": 1})
+        for name, pairs in (
+            ("one", [[1, 1], [1, 1], [0, 0]]),
+            ("wide", [[6, 2], [0, 3], [2, 0]]),
+            ("none", [[0, 0], [0, 0], [0, 0]]),
+        )
+    ),
     Case("BROADCAST_TO", "x s", {"s": i(1, 3, 4)}, shapes={"x": (1, 4)}, shape=(1, 3, 4)),
     Case("TILE", "x s", {"s": i(1, 2, 1, 3)}),
     Case("CONCATENATION", "x z", options={"axis": -1}, shapes={"x": IMAGE, "z": (6, 7, 2)}),
@@ -149,10 +167,10 @@ CASES = [
     Case("PACK", "x z", options={"axis": 1, "valuesCount": 2}, shapes={"x": (5,), "z": (5,)}),
     Case("UNPACK", options={"axis": 1, "num": 2}, shapes={"x": (2, 5)}, outputs="y y2"),
     *(
-        Case(f"{kind} {name}", "x s", {"s": i(9, 11)}, {"alignCorners": corners, "halfPixelCenters": centres})
+        Case(f"{kind} {name} {size}", "x s", {"s": i(*size)}, {"alignCorners": corners, "halfPixelCenters": centres})
         for kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
         for name, corners, centres in (("corners", True, False), ("centres", False, True), ("plain", False, False))
-        if (kind, name) != ("RESIZE_BILINEAR", "plain")
+        for size in ((9, 11), (4, 14))
     ),
     Case("DEPTH_TO_SPACE", options={"blockSize": 2}),
     Case("SPACE_TO_DEPTH", options={"blockSize": 2}, shapes={"x": (6, 8, 3)}),

@@ -101,7 +101,6 @@ def test_all_operators_that_are_not_known_are_listed() -> None:
     ("operator", "values", "message"),
     [
         (op("ADD", "x c", "y", fusedActivationFunction=5), {"c": np.ones(3, np.float32)}, "SIGN_BIT is not computed"),
-        (op("RESIZE_BILINEAR", "x s", "y"), {"s": np.asarray([8, 10], np.int32)}, "neither aligned corners"),
         (op("SPLIT", "x x", "y"), {}, "input 1 .x. has to be a constant"),
         (op("MEAN", "x a", "y"), {"a": np.asarray([7], np.int32)}, "its axis 7 is none"),
     ],
