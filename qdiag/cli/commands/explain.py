@@ -29,8 +29,8 @@ One page, by its code or by its name:  [cyan]qdiag explain QD301[/]
 _WIDTH = 100
 """Columns of a page at most: longer lines are hard to read."""
 _TAKEN_IN = (
-    "Where this finding stands for others at the same layers, the repairs of those are tried too, and where another "
-    "one stands for it, its repairs are tried there."
+    "Where this finding is reported in place of others at the same layers, their repairs are tried too, and where "
+    "another one is reported in place of it, its repairs are tried there."
 )
 _ENTRY = re.compile(r"^(\w+(?: \[[^\]]*\])?): (.*)$", re.DOTALL)
 
@@ -93,7 +93,7 @@ def _print_list(console: Console) -> None:
         table.add_row(Text(f"  {code.code}", style="cyan"), code.title, Text(code.slug, style="dim"))
     console.print(table)
     console.print()
-    console.print("qdiag explain CODE prints the page of one.", style="dim")
+    console.print("qdiag explain CODE prints the page of one code.", style="dim")
 
 
 def _print_page(console: Console, code: Code) -> None:

@@ -1,8 +1,9 @@
-"""A few channels of an activation reach far beyond the others, and all share one scale.
+"""A few channels of an activation have far larger values than the others, and all share one scale.
 
 What it means:
-    Integer backends have one scale per activation. Where a few channels are ten times wider, the rest live on a tenth
-    of the levels. The layer's own SQNR hides it: the wide channels hold all the signal power and are rounded finely.
+    Integer backends have one scale per activation. Where a few channels are ten times wider, the rest have a tenth of
+    the levels. The layer's own SQNR does not show it: the wide channels have nearly all of the signal power and are
+    rounded finely.
 
 How it is computed:
     Per channel, on the calibration data; those a million times below the widest do not count:

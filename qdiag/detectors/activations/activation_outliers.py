@@ -1,8 +1,8 @@
 """Rare values far beyond all others set the range of an activation.
 
 What it means:
-    Minimum and maximum give every value a place, and one value in a thousand decides how coarse the steps are for the
-    rest. Clipping those few costs less than it recovers, up to a point that only a search or a measurement finds.
+    A range from minimum to maximum covers every value, and one value in a thousand decides how coarse the steps are for
+    the rest. Clipping those few costs less than it recovers, up to a point that only a search or a measurement finds.
     Outliers that carry meaning (attention sinks, detection scores) must not be clipped: then only more bits help.
 
 How it is computed:
@@ -11,7 +11,7 @@ How it is computed:
     range_over_bulk [x]: covered part of (maximum - minimum) / (99.9th - 0.1th percentile)
     rounding_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ), exact zeros not counted as rounded
 
-    Covered is what the quantizer can represent, so that a calibrator that clips the outliers already is not blamed.
+    Covered is what the quantizer can represent, so that a calibrator that clips the outliers already is not reported.
 
 Thresholds:
     At least 8 (three bits spent on one value in a thousand), and rounding_sqnr below 25 dB. A Gaussian has 1.6; ReLU

@@ -1,11 +1,11 @@
-"""An input whose values spread over many orders of magnitude: most of them lie below one step of its quantizer.
+"""The values of an input spread over many orders of magnitude, and most lie below one step of its quantizer.
 
 What it means:
-    Power spectra, mel energies, counts and concentrations have few values that are huge, and most of what they tell in
-    the small ones. Steps of one size are made for the huge values, and the small ones are rounded to nothing before the
-    network has seen them. The input's own SQNR need not show it: the huge values hold all the power. These are no rare
-    outliers that a range could leave out at no cost (QD201), and no channels of other units (QD208), though an input
-    may have either as well. A logarithm or a root that reads the input has a code of its own (QD207).
+    Power spectra, mel energies, counts and concentrations have few values that are huge, and most of their information
+    is in the small ones. Steps of one size are made for the huge values, and the small ones are rounded to zero before
+    the first layer reads them. The input's own SQNR need not show it: the huge values have nearly all of the power.
+    These are not rare outliers, which could be clipped at no cost (QD201), and not channels in different units (QD208),
+    though an input may have either as well. A logarithm or a root that reads the input has a code of its own (QD207).
 
 How it is computed:
     On the calibration data, for inputs of the network:
@@ -16,12 +16,12 @@ How it is computed:
         losses were not measured); of the weakest one, or what rounding leaves of the input where that is less
 
 Thresholds:
-    A half of the values below one step, a kurtosis of at least 9, and less than 20 dB. Images have 1 to 3 %, and a
+    Half of the values below one step, a kurtosis of at least 9, and less than 20 dB. Images have 1 to 3 %, and a
     kurtosis below 3.
 
 What helps:
-    The logarithm or a root taken before the network, where the data are made ready; 16 bits or float for the input.
-    Clipping, where the huge values tell nothing.
+    The logarithm or a root taken before the network, in preprocessing; 16 bits or float for the input. Clipping, where
+    the huge values carry no information.
 
 Sources:
     Wang et al., arXiv 1607.05666, section 1 (the range of speech in mel bands, and what compresses it); Gholami et al.,

@@ -3,7 +3,7 @@
 What it means:
     Sensors, positions and spectra are often joined in one input: metres beside millimetres, or a pressure beside an
     acceleration. A float network can use them all. One scale for all gives the channel with small numbers
-    few steps or none, however much it matters.
+    few steps or none, however important it is.
 
 How it is computed:
     Per channel of an input, on the calibration data. Constant channels do not count, nor do those of which single

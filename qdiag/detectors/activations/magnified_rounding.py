@@ -1,10 +1,10 @@
 """A logarithm, a root or a division magnifies the rounding of what it reads.
 
 What it means:
-    A quantizer rounds to steps of one size, and a logarithm, a square root, a reciprocal or a division asks for
-    precision in proportion to the value: near zero, one step decides everything. Spectrograms (power, then logarithm)
-    and normalization written by hand (variance, square root, division) are built this way. Values below half a step
-    become zero, and then the result is the logarithm of the offset, or not finite.
+    A quantizer rounds to steps of one size, and a logarithm, a square root, a reciprocal or a division needs precision
+    in proportion to the value: near zero, one step decides everything. Spectrograms (power, then logarithm) and
+    normalization written by hand (variance, square root, division) are built this way. Values below half a step become
+    zero, and then the result is the logarithm of the offset, or not finite.
 
 How it is computed:
     function_sqnr [dB]: SQNR at the output of the function with its inputs quantized alone (its local SQNR where the
@@ -13,14 +13,14 @@ How it is computed:
     values_below_step [%]: share of an input's values, zeros left out, within one step of zero; of the input with most
 
 Thresholds:
-    Below 20 dB, and at least 10 dB below what rounding leaves of the inputs; or below 20 dB with a half of an input's
+    Below 20 dB, and at least 10 dB below what rounding leaves of the inputs; or below 20 dB with half of an input's
     values below one step. The layers listed are the function and all that feeds it, back to the last multiplication by
     weights: their rounding is what is magnified. Where these weights add up powers, as the filters of a mel spectrum
-    do, they are no end: the powers, and the layer that is squared, are listed too.
+    do, the list goes further back: the powers, and the layer that is squared, are listed too.
 
 What helps:
     16-bit activations from the last multiplication by weights to the function, or that part of the network in float.
-    Where the function stands at the front, compute it before the network's input is quantized.
+    Where the function is near the input, compute it before the network's input is quantized.
 
 Sources:
     keunwoochoi/kapre issue 138: a network with its spectrogram inside loses its accuracy in full-integer form.

@@ -1,8 +1,8 @@
 """A mask value far below the attention scores sets the range of their sum.
 
 What it means:
-    Attention adds a large negative number to the scores of positions that must not count, and the softmax makes zeros
-    of them. Any number well below the scores does that. With -1e4 or the lowest float, the sum spans so wide a range
+    Attention adds a large negative number to the scores of positions that must not count, and the softmax turns them
+    into zeros. Any number well below the scores does that. With -1e4 or the lowest float, the sum spans so wide a range
     that all scores fall into one step of its quantizer, and the softmax weighs all positions alike.
 
 How it is computed:

@@ -1,9 +1,9 @@
-"""ReLU6 cuts deep into the signal.
+"""ReLU6 clips a large part of the signal.
 
 What it means:
-    ReLU6 bounds a layer's output at 6, whatever the layer has to say. In a network trained with it the cut is part of
-    the float network, and quantization adds nothing to it: rounding even vanishes at the bound. It belongs to the five
-    losses of the paper because the same network trained with ReLU keeps that signal, and quantizes better.
+    ReLU6 bounds a layer's output at 6, whatever the layer computes. In a network trained with it the clipping is part
+    of the float network, and quantization adds nothing to it: rounding even vanishes at the bound. It belongs to the
+    five losses of the paper because the same network trained with ReLU keeps that signal, and quantizes better.
 
 How it is computed:
     On float inputs, with x the output before the upper bound:
@@ -12,13 +12,13 @@ How it is computed:
     saturated_fraction [%]: share of the output at the bound
 
 Thresholds:
-    clipping_sqnr below 10 dB (what is cut off has a tenth of the power of what there was), with at least 3 % of the
-    output at the bound: in a MobileNetV1 that was trained with ReLU6, 2 of 27 layers. Local SQNR says nothing
-    here, as values at the bound are exact. Needs the losses to be measured (`--losses`).
+    clipping_sqnr below 10 dB (what is clipped has a tenth of the power of the signal), with at least 3 % of the output
+    at the bound: in a MobileNetV1 that was trained with ReLU6, 2 of 27 layers. Local SQNR says nothing here, as values
+    at the bound are exact. Needs the losses to be measured (`--losses`).
 
 What helps:
     ReLU in place of ReLU6, with training. Without training it is another network: MobileNetV1 falls from 76.4 to 65.6 %
-    in float. The repair is therefore measured in float first, and refused where it costs there.
+    in float. The repair is therefore measured in float first, and refused where it costs accuracy there.
 
 Sources:
     Sheng et al., arXiv 1803.08607, sections 2 and 3.2.

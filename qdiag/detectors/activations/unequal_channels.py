@@ -1,10 +1,10 @@
 """Channels of an output differ by orders of magnitude, and share one scale.
 
 What it means:
-    A last layer that gives a position in pixels beside a radius as a share of the width, boxes beside scores, or
-    moments of different order has one scale for all, made for the largest. What the small channels say is rounded to
-    few steps or none, and the SQNR of the whole output does not show it. Within a network the same happens where the
-    next layer has large weights for small channels: it reads them as well as the others, rounding included.
+    A last layer that outputs a position in pixels beside a radius as a share of the width, boxes beside scores, or
+    moments of different order has one scale for all, made for the largest. The values of the small channels are rounded
+    to few steps or none, and the SQNR of the whole output does not show it. Within a network the same happens where the
+    next layer has large weights for small channels: it amplifies them together with their rounding errors.
 
 How it is computed:
     Per channel of a layer's output, on the calibration data; constant channels do not count, nor do those of which
@@ -18,9 +18,10 @@ How it is computed:
 
 Thresholds:
     A spread of at least 4 bits, and less than 15 dB for one channel. At an output of the network with more than 16
-    channels, which are likely entries of one vector, for a half of them. Within the network a reader below 20 dB, 10 dB
-    below what rounding leaves of the output: so much do its weights make of the small channels. Where at most an eighth
-    of the channels is wide and the median one is lost, QD205 says so; of a concat, QD401; of an input, QD208.
+    channels, which are likely entries of one vector, this has to hold for half of them. Within the network, reader_sqnr
+    below 20 dB and lost_by_reader at least 10 dB: its weights amplify the small channels by that much. Where at most an
+    eighth of the channels is wide and the median one is lost, QD205 is reported instead; at a concat, QD401; at an
+    input, QD208.
 
 What helps:
     At an output of the network: the scales taken out of the last layer's weights, and multiplied back after the

@@ -1,9 +1,9 @@
-"""An activation function that puts two scales into one output, and the small one is rounded away.
+"""An activation function has large and small values in one output, and the small ones are rounded away.
 
 What it means:
-    SiLU, GELU, hard-swish and Mish are almost linear above zero and have a shallow lobe below it, 0.17 to 0.38 deep,
-    whatever the range above. Softmax gives one value near 1 and many near 1/N. One step for both sizes leaves the small
-    ones with a few levels or none.
+    SiLU, GELU, hard-swish and Mish are almost linear above zero and have a lobe below it that reaches down to -0.17 to
+    -0.38, whatever the range above. Softmax has one value near 1 and many near 1/N. One step for both sizes leaves the
+    small values a few levels or none.
 
 How it is computed:
     lobe_levels [steps]: |minimum of the output| / scale, for functions with a lobe
@@ -11,8 +11,8 @@ How it is computed:
 
 Thresholds:
     Fewer than 8 steps for the lobe, or less than 1 for the median (half of the values become 0 or 1 step), and local
-    SQNR below 20 dB. The small values alone seldom matter. Of uneven levels, which lie closer towards zero, fewer than
-    3 are few for the lobe.
+    SQNR below 20 dB. The small values alone seldom matter. Where levels are uneven, and closer to each other near zero,
+    the limit for the lobe is fewer than 3 of them.
 
 What helps:
     A range clipped by least squared error, 16-bit activations, or the function in float or as a table. One quantizer

@@ -3,7 +3,7 @@
 What it means:
     x86 processors without VNNI multiply unsigned by signed bytes and add neighbouring products in int16
     (`vpmaddubsw`), where 2 * 255 * 127 does not fit: 211 * 71 + 171 * 107 = 33278 becomes 32767. It happens rarely and
-    then costs thousands of steps, so that a mean hides it.
+    then costs thousands of steps, so that a mean does not show it.
 
 How it is computed:
     saturation_sqnr [dB]: SQNR of the sums with pairs limited to int16, against the exact sums of the same integers, on

@@ -13,14 +13,14 @@ How it is computed:
     used_range [%]: maximum - minimum of the measured values, over the 99.9th - 0.1th percentile of the calibration data
 
 Thresholds:
-    An overshoot of at least 20 %, so that one measured value in a hundred is cut by a fifth of the range or more; or at
-    most 50 % used (one bit). Of two samples of the same images the overshoot is below 2 %: percentiles stay inside
-    extremes. Layers with fewer than 1,000 values in either data set are passed over: their 1 % are a handful. So are
-    layers whose range is given, by the scheme or by the network: no calibration data chose it.
+    An overshoot of at least 20 %, so that one measured value in a hundred is clipped by a fifth of the range or more;
+    or at most 50 % used (one bit). Of two samples of the same images the overshoot is below 2 %: percentiles stay
+    inside extremes. Layers with fewer than 1,000 values in either data set are left out: 1 % of them are fewer than 10
+    values. So are layers whose range is given, by the scheme or by the network: no calibration data chose it.
 
 What helps:
     The same preprocessing for both; 64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show
-    what is at stake.
+    how much accuracy can be recovered.
 
 Sources:
     Nagel et al., arXiv 2106.08295, section 3; pytorch issue 45185, Xilinx/AI-Model-Zoo issue 4 (64 to 1.4 %).

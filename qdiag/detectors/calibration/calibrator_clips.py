@@ -1,4 +1,4 @@
-"""The calibrator clips more than it gains.
+"""The calibrator loses more by clipping than it gains by finer steps.
 
 What it means:
     Percentile, least-error, entropy and moving-average calibrators leave out the ends of the distribution to have finer
@@ -9,12 +9,12 @@ How it is computed:
     clipped_fraction [%]: share of the float values beyond the representable range
     clipping_over_rounding [x]: noise power of the output's quantizer alone, over that of rounding, scale^2 / 12 with
         even steps; from the losses where they were measured, otherwise clipped_fraction * depth^2 / 3, with the depth
-        of the deepest cut
+        by which the most clipped value lies beyond the range
 
 Thresholds:
     Noise at least 4 times that of rounding (6 dB), at least 0.01 % of the values clipped, local SQNR below 20 dB, and a
     calibrator other than min-max. A search for the least error ends near equal shares of both noises, 2 to 3 times.
-    Layers whose range is given, by the scheme or by the network, are passed over: no calibrator chose it.
+    Layers whose range is given, by the scheme or by the network, are left out: no calibrator chose it.
 
 What helps:
     The range from minimum to maximum.

@@ -1,4 +1,4 @@
-"""A handful of samples set the ranges, and other samples reach beyond them.
+"""Few samples set the ranges, and the values of other samples lie beyond them.
 
 What it means:
     The minimum and maximum of few samples lie inside those of many. What lies beyond is clipped, in many
@@ -13,7 +13,8 @@ Thresholds:
     Fewer than 16 samples, and a reach of at least 10 %, where the range is not given by the scheme or the network.
 
 What helps:
-    64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show what is at stake.
+    64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show how much accuracy can be
+    recovered.
 
 Sources:
     Nagel et al., arXiv 2106.08295, section 3; Wu et al., arXiv 2004.09602, section 5.

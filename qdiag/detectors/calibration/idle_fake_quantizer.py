@@ -1,15 +1,15 @@
-"""A fake quantizer of the network was left off, and the integers hurt where it stands.
+"""A fake quantizer of the network was left off, and quantization at its place loses signal.
 
 What it means:
-    The network was trained with fake quantizers, and at this place the training saw float values. Nothing has taught
-    the network to bear the integers there, unlike everywhere else.
+    The network was trained with fake quantizers, and at this place the training saw float values. The network has not
+    been trained to tolerate the rounding there, unlike everywhere else.
 
 How it is computed:
     local_sqnr [dB]: SQNR of the layer alone, quantized, with its inputs as the float network gives them
 
 Thresholds:
     A fake quantizer whose switch is off at a weight or an output that is quantized here, and local SQNR below 28 dB,
-    as everywhere in this program.
+    as for most other findings.
 
 What helps:
     torch.ao.quantization.enable_fake_quant on the network, and some more training. Without training, more bits or

@@ -1,9 +1,10 @@
 """A range that is stored in the network lags behind the values that it is for.
 
 What it means:
-    The range was observed, and then the weights moved on: they were trained further or changed while the observer was
-    off; or a quantized file was made from other weights or data. What lies beyond the range is clipped; where it is far
-    too wide, levels are wasted. So it is with the output of a layer whose weights or inputs are others by now.
+    The range was observed, and the weights changed afterwards: they were trained further or changed while the observer
+    was off; or a quantized file was made from other weights or data. What lies beyond the range is clipped; where it is
+    far too wide, levels are wasted. The same happens at the output of a layer whose weights or inputs have changed
+    since then.
 
 How it is computed:
     On the ranges that the network or a quantized file stores, and that are used here:
@@ -19,10 +20,11 @@ How it is computed:
 Thresholds:
     As where calibration and measured data differ: an overshoot of at least 20 %, or at most 50 % used (one bit). At
     weights SQNR with weights and bias quantized alone below 28 dB besides, since a learned step clips the largest ones
-    on purpose. Outputs with fewer than 1,000 values, and all outputs where inputs were drawn, are passed over.
+    on purpose. Outputs with fewer than 1,000 values, and all outputs where inputs were drawn, are left out.
 
 What helps:
-    A pass over training data with the observers on before the checkpoint is saved. Here: these ranges found anew.
+    A pass over training data with the observers on before the checkpoint is saved. Without training: these ranges
+    calibrated anew.
 
 Sources:
     Jacob et al., arXiv 1712.05877, section 3.1; Nagel et al., arXiv 2106.08295, section 4.

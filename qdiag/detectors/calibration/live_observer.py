@@ -1,21 +1,22 @@
-"""An observer of the network was left on, so that its ranges move in use.
+"""An observer of the network was left on, so that its ranges change in use.
 
 What it means:
-    A fake quantizer of torch.ao follows the values that it sees as long as its observer is on, in evaluation as well as
-    in training. The range that is stored in the network is then that of whatever came last, and it is another one
-    after the next batch: an evaluation of the network changes it. What is measured here is the range as it is stored.
+    A fake quantizer of torch.ao updates its range from the values that it sees as long as its observer is on, in
+    evaluation as well as in training. The range that is stored in the network is then that of whatever came last, and
+    it is another one after the next batch: an evaluation of the network changes it. What is measured here is the range
+    as it is stored.
 
 How it is computed:
     range_shift [%]: how far an end of the range that is stored lies from that of the measured values, or of the
         weights, in percent of the wider range of both, widened to hold 0
 
 Thresholds:
-    None: a switch is on or off. That it costs accuracy is claimed only where a calibration of these ranges gives some
-    back.
+    None: a switch is on or off. That it costs accuracy is claimed only where a new calibration of these ranges recovers
+        some of it.
 
 What helps:
     torch.ao.quantization.disable_observer on the network, after a pass over varied training data, and the checkpoint
-    saved again. Ranges that are found anew here show what is at stake.
+    saved again. Calibrating these ranges anew shows how much accuracy can be recovered.
 
 Sources:
     torch.ao.quantization.fake_quantize.FakeQuantize.forward; Krishnamoorthi, arXiv 1806.08342, section 3.2.

@@ -1,15 +1,15 @@
-"""A layer with weights that a quantized file leaves in float.
+"""A quantized file leaves a layer with weights in float.
 
 What it means:
-    Its weights are floats in the file, or nothing quantizes what it gives, so that a runtime computes it in float
-    between integers: slower, and with conversions around it. It costs no accuracy. It may be meant, as with an exclude
-    list; often a name in such a list, or a layer that a writer does not know, is behind it.
+    Its weights are floats in the file, or its output is not quantized, so that a runtime computes it in float between
+    integers: slower, and with conversions around it. It costs no accuracy. It may be meant, as with an exclude list;
+    often a name in such a list, or a layer that a writer does not know, is behind it.
 
 How it is computed:
     mac_share [%]: multiplications of the layer, in percent of those of the network
 
 Thresholds:
-    1 % of the multiplications and more; a smaller layer is no reason to look.
+    At least 1 % of the multiplications; smaller layers are not reported.
 
 What helps:
     The layer quantized like the others, unless it was left out because of what that costs: `qdiag sensitivity` on the

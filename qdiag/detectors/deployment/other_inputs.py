@@ -1,4 +1,4 @@
-"""A quantized file that was calibrated on inputs prepared in another way.
+"""A quantized file was calibrated on inputs that were prepared in another way.
 
 What it means:
     The file's quantizer of the network's input holds the range that its writer saw. Where the inputs that the float
@@ -17,8 +17,9 @@ Thresholds:
     An overshoot of at least 20 %, or at most 50 % used (one bit), at an input of the network.
 
 What helps:
-    The file quantized again, calibrated on inputs that are prepared as the float network's. Ranges that are found anew
-    here show what is at stake. If the float network is wrong too, its inputs are at fault: look at its accuracy first.
+    The file quantized again, calibrated on inputs that are prepared as the float network's. Calibrating these ranges
+    anew shows how much accuracy can be recovered. If the float network is wrong too, its inputs are at fault: look at
+    its accuracy first.
 
 Sources:
     onnxruntime, `CalibrationDataReader`; Xilinx/AI-Model-Zoo issue 4.

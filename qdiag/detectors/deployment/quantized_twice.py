@@ -1,16 +1,16 @@
-"""An output that goes through two quantizers of different scales before anything reads it.
+"""An output goes through two quantizers of different scales before any operation reads it.
 
 What it means:
     A file quantizes a tensor, dequantizes it, and quantizes it again with other numbers: behind a reshape, pooling or a
     slice, where parts of a network that were quantized apart are joined, or because a graph was quantized twice. The
-    second rounding adds its noise, and what the first one clipped is gone.
+    second rounding adds its noise, and what the first one clipped stays clipped.
 
 How it is computed:
     quantizers [quantizers]: that the values go through, one after the other
     local_sqnr [dB]: SQNR of the layer alone, quantized, with its inputs as the float network gives them
 
 Thresholds:
-    Two that round differently, and local SQNR below 28 dB, as everywhere in this program.
+    Two that round differently, and local SQNR below 28 dB, as for most other findings.
 
 What helps:
     One quantizer, the same for all that move the values of a tensor.

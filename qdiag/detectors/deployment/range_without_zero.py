@@ -1,9 +1,9 @@
-"""A scale that was made for a range without zero, with a zero point that cannot say so.
+"""A scale was computed for a range without zero, which its zero point cannot represent.
 
 What it means:
     Where all values of a tensor are positive, `scale = (maximum - minimum) / 255` needs a zero point below the lowest
-    integer. A writer that does not widen the range to hold zero cuts the zero point off at the end: the integers then
-    reach from 0 to maximum - minimum, and the upper part of the values is clipped. Likewise below zero.
+    integer. A writer that does not widen the range to hold zero limits the zero point to the lowest integer: the
+    integers then reach from 0 to maximum - minimum, and the upper part of the values is clipped. Likewise below zero.
 
 How it is computed:
     clipped_span [%]: how far the largest measured value lies beyond the range of the file, in percent of that range
@@ -12,7 +12,7 @@ How it is computed:
 
 Thresholds:
     A range that ends at 0, measured values on its other side alone, at least 20 % beyond it, and a width that fits
-    their span to 20 %: on other data extremes are others.
+    their span to 20 %: the extremes of other data differ.
 
 What helps:
     A range that is widened to hold 0, as every published scheme asks for.

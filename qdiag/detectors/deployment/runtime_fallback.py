@@ -1,7 +1,7 @@
-"""A layer with integers on all sides that the runtime computes in float.
+"""The runtime computes a layer in float whose inputs, weight and output are integers.
 
 What it means:
-    The file quantizes what the layer reads, its weight and what it gives, in 8 bits, and the runtime has an integer
+    The file quantizes the inputs of the layer, its weight and its output, in 8 bits, and the runtime has an integer
     kernel for its kind. It dequantizes all the same and computes in float: because scales stand along another axis, or
     because of something else that its kernel does not take. The layer is slower than it need be, and rounds as float
     does.
@@ -15,8 +15,8 @@ Thresholds:
     None: a layer is computed in float or is not. It costs no accuracy by itself.
 
 What helps:
-    The numbers that the runtime asks for; `qdiag verify` lists what it computes with, and `qdiag export` writes files
-    that it computes with integers.
+    Scales, zero points and axes that the kernel of the runtime supports; `qdiag verify` lists what it computes with,
+    and `qdiag export` writes files that it computes with integers.
 
 Sources:
     onnxruntime, "Quantize ONNX models" (QDQ, S8S8 on x86), and its selectors and actions for QDQ.

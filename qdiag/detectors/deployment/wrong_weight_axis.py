@@ -3,8 +3,8 @@
 What it means:
     A file says along which axis a weight has its scales. Where it is not that of the output channels, sums of products
     have no scale in common, and runtimes compute the layer in float. Where the axis is right and the scales were
-    computed along another one, as happens with square weights and with `Gemm` and `MatMul`, whose weights lie the other
-    way round, each channel is rounded and clipped with the range of another.
+    computed along another one, as happens with square weights and with `Gemm` and `MatMul`, whose weights are stored
+    transposed, each channel is rounded and clipped with the range of another.
 
 How it is computed:
     axis: that of the scales in the file, where it is not that of the output channels
@@ -13,8 +13,8 @@ How it is computed:
     other_misfit [%]: the same along the other axis, where that is as long
 
 Thresholds:
-    Another axis; or a misfit of 20 % and more of one's own, and at most 2 % along the other one. Chosen: a range that
-    is found by minimum and maximum fits to a fraction of a step.
+    Another axis; or an own_misfit of at least 20 % and an other_misfit of at most 2 %. A range from minimum to maximum
+    fits to a fraction of a step, so the limits need not be exact.
 
 What helps:
     Scales along the output channels, of the float weights.

@@ -1,8 +1,9 @@
-"""An add of two inputs with very different ranges: the rounding of the wide one buries the narrow one.
+"""An add has two inputs with very different ranges, and the step for the wide one is too coarse for the narrow one.
 
 What it means:
     In a residual network the sum grows from block to block, and so does the step of its quantizer. What a later block
-    adds may be no larger than that step. Transformers with a few huge values in the residual stream are the extreme.
+    adds may be no larger than that step. Transformers with a few huge values in the residual stream are the extreme
+    case.
 
 How it is computed:
     On the calibration data:
@@ -15,8 +16,8 @@ How it is computed:
 
 Thresholds:
     A ratio of at least 8 (three bits), fewer than 16 levels for the narrower input, and a local SQNR below 28 dB or
-    less than 10 dB for the narrower input: the wide one holds all the power and hides what the narrow one loses.
-    Inputs of zeros do not count.
+    less than 10 dB for the narrower input: the wide one has nearly all of the power, and the SQNR of the sum does not
+    show what the narrow one loses. Inputs of zeros do not count.
 
 What helps:
     16-bit activations for the residual stream, or the adds in float (ViT in int8: top-1 from 0 to 78.5 % by the adds

@@ -1,11 +1,11 @@
 """The constants of parallel branches do not cancel the mean of the identity.
 
 What it means:
-    A block adds its input to the outputs of its convolutions, and the BatchNorms of these add a beta each. The source's
-    lemma has training end with each beta at half the mean of the input, with the opposite sign, so that the sum has a
-    mean of zero. Where they are elsewhere, every channel lies on a constant of its own, the range has to reach from the
-    lowest to the highest, and the step is coarse beside what varies. The SQNR of the layer hides it: a large constant
-    has much power, and none of the signal.
+    A block adds its input to the outputs of its convolutions, and the BatchNorms of these add a beta each. By the lemma
+    of the source, training ends with each beta at half the mean of the input, with the opposite sign, so that the sum
+    has a mean of zero. Where they have other values, every channel has a constant offset of its own, the range has to
+    reach from the lowest to the highest, and the step is coarse beside what varies. The SQNR of the layer does not show
+    it: a large constant has much power and carries no signal.
 
 How it is computed:
     mean_over_std [x]: root mean square over channels of the mean of the sum, over that of its standard deviation
@@ -17,8 +17,8 @@ Thresholds:
     mean_over_std at least 16 (four bits), beta_distance above 0.5 for every branch, channel_rounding below 28 dB.
 
 What helps:
-    Here: 16-bit activations or float for the sum and the branches before it. In training: a BatchNorm behind the sum
-    (S4, QARepVGG), which takes the mean of every channel away.
+    Without training: 16-bit activations or float for the sum and the branches before it. In training: a BatchNorm
+    behind the sum (S4, QARepVGG), which removes the mean of every channel.
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3, the lemma on beta.

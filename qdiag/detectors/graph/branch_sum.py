@@ -1,10 +1,10 @@
-"""Parallel branches whose sum varies far more in some channels than in others, though the branches do not.
+"""The sum of parallel branches varies far more in some channels than in others, though the branches do not.
 
 What it means:
-    In some channels the branches of a block rise and fall together, and the variance of their sum is up to as many
-    times the sum of their variances as there are branches; in others they cancel each other. One scale for the
-    tensor is then set by the first kind, and the second is left with few levels, and with the rounding of all branches
-    on top where these are quantized one by one.
+    In some channels the branches of a block are positively correlated, and the variance of their sum is up to as many
+    times the sum of their variances as there are branches; in others they cancel each other. One scale for the tensor
+    is then set by the first kind, and the second is left with few levels. Where the branches are quantized one by one,
+    the rounding noise of all of them is added.
 
 How it is computed:
     spread_added [x]: largest variance of a channel over the median one, of the sum, over the largest such ratio of a
@@ -13,13 +13,13 @@ How it is computed:
     channel_rounding [dB]: what rounding alone leaves of the median channel's variance
 
 Thresholds:
-    spread_added at least 16 (two bits), inflation at least 1.5, channel_rounding below 28 dB. Branches that know
-    nothing of each other have an inflation of 1, and k branches that are alike one of k.
+    spread_added at least 16 (two bits), inflation at least 1.5, channel_rounding below 28 dB. Uncorrelated branches
+    have an inflation of 1, and k equal branches have one of k.
 
 What helps:
-    Here: 16-bit activations or float for the sum and the branches before it. Fused into one convolution, the block can
-    be equalized with the layer after it: `qdiag branches` tries that. In training: a BatchNorm behind the sum (S4,
-    QARepVGG), which gives all channels the variance that they are meant to have.
+    Without training: 16-bit activations or float for the sum and the branches before it. Fused into one convolution,
+    the block can be equalized with the layer after it: `qdiag branches` tries that. In training: a BatchNorm behind the
+    sum (S4, QARepVGG), which gives all channels the variance that they are meant to have.
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3.

@@ -1,8 +1,8 @@
-"""A concat of inputs with very different ranges: the small ones are left with few levels.
+"""A concat has inputs with very different ranges, and the small ones are left with few levels.
 
 What it means:
     The output of a concat has one scale, made for its widest input. Scores between 0 and 1 beside box coordinates up to
-    675 are rounded to 0, every one.
+    675 are all rounded to 0.
 
 How it is computed:
     On the calibration data:
@@ -12,13 +12,13 @@ How it is computed:
 
 Thresholds:
     A ratio of at least 8 (three bits), and fewer than 16 levels for the narrowest input. Inputs of zeros and
-    constants, such as the class token of a transformer, do not count. Of uneven levels, which lie closer towards zero,
-    fewer than 3 are few.
+    constants, such as the class token of a transformer, do not count. Where levels are uneven, and closer to each other
+    near zero, the limit is fewer than 3 of them.
 
 What helps:
-    At an output of the network, splitting the concat: every branch comes out with the quantizer that it has, and is
-    joined afterwards. It costs nothing on the integer side. 16-bit activations; the concat in float. In the model,
-    coordinates divided by the image size do as well, where all branches end in the same range.
+    At an output of the network, splitting the concat: every branch becomes an output with its own quantizer, and they
+    are joined after the network. This adds nothing to the integer network. 16-bit activations; the concat in float. In
+    the model, coordinates divided by the image size do as well, where all branches end in the same range.
 
 Sources:
     ultralytics issue 25524 (RKNN: all scores 0; 558 after normalizing boxes); tensorflow issue 37544.

@@ -1,8 +1,8 @@
 """The first layer with weights loses more than any other.
 
 What it means:
-    Its few input channels give each output few products, its inputs are pixels with a spread of their own, and all that
-    follows builds on it. It is also cheap: a few percent of the multiplications.
+    Its few input channels give each output few products, its inputs are pixels with a spread of their own, and all
+    later layers depend on it. It has only a few percent of the multiplications.
 
 How it is computed:
     margin [dB]: lowest local SQNR of all other layers with weights, minus its own

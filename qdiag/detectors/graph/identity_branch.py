@@ -16,14 +16,14 @@ How it is computed:
 Thresholds:
     identity_over_others at least 4 (two bits), bits_left at least 3 below the bits of the weight, and local SQNR of the
     layer, or of its median channel (channel_sqnr), below 28 dB. A convolution with as many channels in as out, and a
-    kernel with a centre, is looked at whether or not it was made from branches: fused, nothing else tells.
+    kernel with a centre, is looked at whether or not it was made from branches, because a fused layer does not say so.
 
 What helps:
-    The gain absorbed by the layer that makes the input of the branch, up to the room that is there; equalization, which
-    moves it there with those of all other channels; a clipped range; per-channel weights; the layer in float. In
-    training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either and one behind the sum
-    (S4, QARepVGG). In a network that is not fused yet, this is looked for in the fused one, and its repairs are tried
-    there; `qdiag branches` shows the branches.
+    The gain absorbed by the layer that makes the input of the branch, as far as the values of that layer may grow;
+    equalization, which moves it there with those of all other channels; a clipped range; per-channel weights; the layer
+    in float. In training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either and one
+    behind the sum (S4, QARepVGG). In a network that is not fused yet, qdiag looks for this in a fused copy, and tries
+    the repairs there; `qdiag branches` shows the branches.
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3; Ding et al., arXiv 2101.03697.

@@ -1,8 +1,8 @@
 """The last layer with weights loses more than any other.
 
 What it means:
-    What it computes is the answer: logits, boxes, pixels. Nothing after it averages its error, and where outputs of
-    different kinds share it, they share its range.
+    It computes the output of the network: logits, boxes, pixels. Nothing after it averages its error, and where outputs
+    of different kinds share it, they share its range.
 
 How it is computed:
     margin [dB]: lowest local SQNR of all other layers with weights, minus its own

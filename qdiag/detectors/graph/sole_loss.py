@@ -1,9 +1,9 @@
-"""Layers that, each quantized alone, cost at least half of what the whole network loses.
+"""Each of these layers, quantized alone, costs at least half of what the whole network loses.
 
 What it means:
-    The quantizers of such a layer are enough to lose half of what is lost, whatever its weights and values look like.
-    Usually there is one; where there are more, each of them is. No other code explains why; where one does, that code
-    is the finding, and this one is not shown.
+    The quantizers of such a layer alone cause half of the loss, whatever its weights and values look like. Usually
+    there is one such layer; where there are more, each of them does. No other code explains why; where one
+    does, that code is the finding, and this one is not shown.
 
 How it is computed:
     loss alone: of the figure by which the network is judged, with the quantizers of this layer alone

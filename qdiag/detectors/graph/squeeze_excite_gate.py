@@ -1,9 +1,9 @@
-"""A squeeze-and-excitation gate that is too coarse for what it multiplies.
+"""The output of a squeeze-and-excitation gate is too coarse for what it multiplies.
 
 What it means:
-    A gate is a sigmoid between 0 and 1 per channel, computed from the globally pooled trunk and multiplied with it. Its
-    error is multiplied with every pixel of the channel, and pooling has left it only a few values: nothing averages
-    out. Gates near 0 have few levels; sums before a sigmoid with a wide range have a coarse step.
+    A gate is a sigmoid between 0 and 1 per channel, computed from a layer by global pooling and multiplied with that
+    layer. Its error is multiplied with every pixel of the channel, and does not average out. Gates near 0 have few
+    levels; sums before a sigmoid with a wide range have a coarse step.
 
 How it is computed:
     A sigmoid or hard-sigmoid that is followed by a mul with a layer from which it was globally pooled.
@@ -13,11 +13,12 @@ How it is computed:
     product_below [dB]: local SQNR that rounding of the product alone would give, minus its own
 
 Thresholds:
-    Local SQNR of the gate, or that of its median channel where a few open gates hold the power, below 28 dB; local SQNR
-    of the product below 28 dB and at least 6 dB below expected: the gate, not the rounding of the product, limits it.
+    Local SQNR of the gate, or that of its median channel where a few gates near 1 have most of the power, below 28 dB;
+    local SQNR of the product below 28 dB and at least 6 dB below expected: the gate, not the rounding of the product,
+    causes the noise.
 
 What helps:
-    16-bit or float for the gate: a few hundred values per image. MobileNetV3-Small in int8 is unusable without.
+    16-bit or float for the gate: a few hundred values per image. MobileNetV3-Small in int8 is unusable without that.
 
 Sources:
     openvinotoolkit/nncf 2926; Hu et al., arXiv 1709.01507 (the block).

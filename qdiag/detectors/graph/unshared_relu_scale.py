@@ -1,9 +1,9 @@
-"""A ReLU that reads values quantized for a wider range.
+"""A ReLU reads values that were quantized for a wider range.
 
 What it means:
     Where a convolution and its ReLU are one operation, one quantizer after the ReLU serves both. Where the output of
     the convolution is quantized first, because something else reads it or the export set a quantizer there, its step
-    has to cover the negative values that the ReLU throws away a moment later.
+    has to cover the negative values that the ReLU then sets to zero.
 
 How it is computed:
     step_over_needed [x]: scale of the quantizer before the clamp / scale of the one after it; of uneven levels, the
@@ -14,8 +14,8 @@ Thresholds:
     common where a sum is read by a ReLU and by the next sum.
 
 What helps:
-    One quantizer after the ReLU: remove what else reads the layer, or the quantizer between them. Here: 16-bit
-    activations or float for the two layers.
+    One quantizer after the ReLU: remove what else reads the layer, or the quantizer between them. Where neither is
+    possible: 16-bit activations or float for the two layers.
 
 Sources:
     Jacob et al., arXiv 1712.05877, section 2.4; Sheng et al., arXiv 1803.08607, section 2 (re-quantization).

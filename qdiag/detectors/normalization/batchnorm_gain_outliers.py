@@ -2,7 +2,8 @@
 
 What it means:
     A channel whose inputs vary little, but do vary, is scaled up by BatchNorm as it should be. Folded into the weight,
-    its gain stretches the one scale of the layer for all other channels. Unlike a dead channel (QD301) it carries
+    its gain widens the range of the layer, and all other channels are left with fewer levels. Unlike a dead channel
+    (QD301) it carries
     signal: its variance cannot be replaced, and a repair of the dead channels leaves it.
 
 How it is computed:
@@ -15,7 +16,7 @@ Thresholds:
     A gain at least 8 times the median (three bits) and four robust standard deviations of log2 above it (see `qdiag
     bn`); range_over_others at least 2 (one bit); bits_left at least 3 below the bits of the weight; local SQNR of the
     layer, or of its median channel (channel_sqnr), below 28 dB. The gain alone proves nothing: a huge gain on tiny
-    weights folds to little. Of uneven levels, fewer than 3 on each side of zero are few.
+    weights makes small folded weights. Where levels are uneven, the limit is fewer than 3 of them on each side of zero.
 
 What helps:
     As for any channel that sets the range: a clipped range, equalization, per-channel weights, the layer in float.

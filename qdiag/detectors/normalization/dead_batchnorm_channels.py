@@ -2,9 +2,9 @@
 
 What it means:
     A channel whose input never varies has a running variance near zero, and its gain is set by eps instead of by data:
-    gamma / sqrt(eps) can be a hundred times the gain of its neighbours. Folded, its weights stretch the one scale of
-    the layer, although all that the channel ever gives is a constant. The other channels pay with their levels. A
-    BatchNorm behind an activation does the same to the inputs of the layer after it.
+    gamma / sqrt(eps) can be a hundred times the gain of its neighbours. Folded, its weights widen the range of the
+    layer, although the output of the channel is a constant. The other channels are left with fewer levels. A BatchNorm
+    behind an activation does the same to the inputs of the layer after it.
 
 How it is computed:
     With the gain alpha = gamma / sqrt(var + eps) and the folded weight W' = alpha W of each channel:
@@ -17,14 +17,14 @@ How it is computed:
 
 Thresholds:
     range_over_live above 1: the range is wider than the live channels need. Dead channels at or below 1 are harmless to
-    the range whatever their gain, and are left out: in InceptionV3 a gain of 1,000 meets weights of 3e-10. Neither the
-    number of dead channels nor the ratio decides: one network with 1,540 of them and ratios up to 2.8 loses nothing,
-    another with 21 and ratios of 1.9 to 79 in seven layers loses 67 points. Only the measured repair tells.
-    One scale per channel makes dead channels harmless; then nothing is reported.
+    the range whatever their gain, and are left out: in InceptionV3 a gain of 1,000 multiplies weights of 3e-10. Neither
+    the number of dead channels nor the ratio decides: one network with 1,540 of them and ratios up to 2.8 loses
+    nothing, another with 21 and ratios of 1.9 to 79 in seven layers loses 67 points. Only measuring the repair shows
+    what they cost. One scale per channel makes dead channels harmless; then nothing is reported.
 
 What helps:
     `qdiag fix-bn`: dead channels get the mean variance of the live ones (MobileNetV1 under uint8 per tensor: top-1 from
-    9.0 to 65.4 %, float unchanged), or become the constant that they give. Or one scale per channel.
+    9.0 to 65.4 %, float unchanged), or are replaced by their constant. Or one scale per channel.
 
 Sources:
     Sheng et al., arXiv 1803.08607, section 3; pytorch/vision issue 648 (the harmless case).

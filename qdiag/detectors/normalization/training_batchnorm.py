@@ -13,7 +13,7 @@ Thresholds:
 
 What helps:
     `model.eval()` before saving; for a network built without running statistics, a pass over training data that gathers
-    them. No repair here: what the statistics should be is not in the file.
+    them. qdiag has no repair for it: what the statistics should be is not in the file.
 
 Sources:
     Ioffe and Szegedy, arXiv 1502.03167, section 3.1; xilinx/brevitas issue 388.

@@ -1,4 +1,4 @@
-"""A BatchNorm that stays an operation of its own.
+"""A BatchNorm is not folded and stays an operation of its own.
 
 What it means:
     Backends fold BatchNorm into the layer before or after it. One that stays is computed on quantized values and
@@ -9,9 +9,9 @@ How it is computed:
     local_sqnr [dB]: of the BatchNorm itself, as for any layer
 
 Thresholds:
-    With folding switched off: every BatchNorm whose only input is a convolution or linear layer that nobody else reads,
-    so that it could have been folded, and whose input or output is rounded within a range; a sign is taken after the
-    BatchNorm in any case, and nothing is rounded twice. Otherwise: local SQNR below 20 dB (noise of a tenth of the
+    With folding switched off: every BatchNorm whose only input is a convolution or linear layer that no other operation
+    reads, so that it could have been folded, and whose input or output is rounded within a range; a sign is taken after
+    the BatchNorm in any case, and nothing is rounded twice. Otherwise: local SQNR below 20 dB (noise of a tenth of the
     signal's amplitude).
 
 What helps:

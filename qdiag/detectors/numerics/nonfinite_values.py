@@ -1,10 +1,10 @@
-"""NaN or Inf, in the float network or made by quantization.
+"""The float network has NaN or Inf, or quantization makes some.
 
 What it means:
-    A value that is no number spreads: every sum that meets it is lost, and figures of later layers are counted over
-    what is left. In the float network it points at broken weights, a division by zero, an overflow of exp, or masks of
-    minus infinity. Made by quantization alone it is usually a zero: a divisor, or the argument of a logarithm or a
-    square root, that was rounded to 0 or below.
+    NaN and Inf propagate: every sum that contains one is lost, and the figures of later layers are computed from the
+    values that remain. In the float network they indicate broken weights, a division by zero, an overflow of exp, or
+    masks of minus infinity. Where quantization alone makes them, the reason is usually a zero: a divisor, or the
+    argument of a logarithm or a square root, that was rounded to 0 or below.
 
 How it is computed:
     nonfinite_values [values]: NaN and Inf at the layer's output, in the reference or, propagated, in the simulated
@@ -14,7 +14,8 @@ Thresholds:
     One value. The layers listed are those where such values begin: no layer that they read has any.
 
 What helps:
-    Look at the first layer's arithmetic. No repair here can; a layer whose divisor is rounded to 0 can stay in float.
+    Look at the first layer's arithmetic. qdiag has no repair for it; a layer whose divisor is rounded to 0 can stay in
+    float.
 
 Sources:
     Numbers that are left out of sums are counted in all figures of qdiag (docs/metrics.md).

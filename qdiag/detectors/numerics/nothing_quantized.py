@@ -1,8 +1,8 @@
-"""Nothing is quantized: the figures say how the float network compares with itself.
+"""Nothing is quantized: the float network is compared with itself.
 
 What it means:
     Every layer runs in float, because the simulator does not know its operation, because the scheme keeps it in float,
-    or because both weights and activations have 32 bits. A perfect result is then no result.
+    or because both weights and activations have 32 bits. A result without loss then says nothing about quantization.
 
 How it is computed:
     quantized_layers [layers]: layers, inputs and constants apart, with a quantized weight or output

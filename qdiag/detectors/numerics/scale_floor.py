@@ -1,9 +1,9 @@
-"""A scale that no data stand behind.
+"""A scale does not come from the ordinary values of the data.
 
 What it means:
-    A layer that was zero on all calibration data has no range, and its scale is set to 1. If it speaks up on other
-    data, everything it says is rounded to whole numbers or cut off. A range far above the rest of the network, such as
-    a mask of -1e9 or the lowest float, sets a step that swallows every ordinary value.
+    A layer that was zero on all calibration data has no range, and its scale is set to 1. If it is not zero on other
+    data, all of its values are rounded to whole numbers or clipped. A range far above the rest of the network, such as
+    a mask of -1e9 or the lowest float, sets a step that rounds every ordinary value to zero.
 
 How it is computed:
     range_over_step [x]: max |x| on the calibration data / scale
@@ -12,11 +12,12 @@ How it is computed:
 
 Thresholds:
     range_over_step below 0.5, so that all calibration values round to 0, while the measured data have a signal there;
-    or a largest value of 1e6 and more that swallows the ordinary ones. A layer that is zero on both is silent.
+    or a largest value of 1e6 and more whose step rounds the ordinary ones to zero. A layer that is zero on both is not
+    reported.
 
 What helps:
-    Calibration data on which the layer speaks; masks as booleans, or applied after the softmax; padding left out of
-    the observed values.
+    Calibration data on which the layer is not zero; masks as booleans, or applied after the softmax; padding left out
+    of the observed values.
 
 Sources:
     NVIDIA/TensorRT issue 1826; PINTO0309/onnx2tf issue 444 (padding with the lowest float).

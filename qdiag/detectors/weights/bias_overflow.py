@@ -2,31 +2,31 @@
 
 What it means:
     Integer backends add the bias to the sum of products, as an integer at scale `scale_in * scale_w`. Where a channel's
-    weights are tiny and its bias is not, as in channels that died in training, `scale_w` is tiny too and the integer
-    exceeds 32 bits. It is limited there, and the channel gives another constant. In a runtime whose accumulator wraps
-    (`--arithmetic ort`) the products push the limited bias over the end of the accumulator: a sum that should be far
-    below zero comes out far above it, and no ReLU hides that.
+    weights are tiny and its bias is not, as in dead channels, `scale_w` is tiny too and the integer exceeds 32 bits. It
+    is limited there, and the channel outputs another constant. In a runtime whose accumulator wraps (`--arithmetic
+    ort`) the limited bias and the products together overflow: a sum that should be far below zero is then far above it,
+    and no ReLU removes that.
 
 How it is computed:
     integer_max_abs [steps]: max |bias / (scale_in * scale_w)|, to be held in [-2^(n-1), 2^(n-1) - 1], n = 32 or 64
     weight_sqnr [dB]: at the layer's output, with weights and bias quantized alone, where the losses were measured
         (`--losses`); otherwise local SQNR
-    wrapped_channels [channels]: those in which a sum left the accumulator on the measured data, came out at its other
-        end, and moved the output by half a step or more; under the arithmetic of a runtime that wraps
+    wrapped_channels [channels]: those in which a sum overflowed the accumulator on the measured data, wrapped around,
+        and moved the output by half a step or more; under the arithmetic of a runtime that wraps
     local_sqnr [dB]: of the layer alone, with such sums
     below_expected [dB]: local SQNR that rounding of the output alone would give, minus weight_sqnr, or minus
         local_sqnr where sums wrap
 
 Thresholds:
     The range of the integer itself, for at least one channel; weight_sqnr below 28 dB and at least 3 dB below what
-    rounding of the output explains (noise doubled). Dead channels whose constant is negative overflow too, and the
-    ReLU after them hides it: a MobileNetV1 has 21 of those and loses nothing. Sums that wrap are reported where they
-    double the noise of the layer, at whatever level: three of those channels wrap in onnxruntime, and stand at 12, 5
-    and 11 steps instead of 0.
+    rounding of the output explains (noise doubled). Dead channels whose constant is negative overflow too, and the ReLU
+    after them makes zero of either value: a MobileNetV1 has 21 of those and loses nothing. Sums that wrap are reported
+    where they double the noise of the layer, at whatever level: three of those channels wrap in onnxruntime, and their
+    outputs are 12, 5 and 11 steps instead of 0.
 
 What helps:
-    A larger scale for the weights of such a channel, as onnxruntime does by itself for int32 bias; a bias in float. One
-    scale for the whole weight hides the fault and may bring another (QD101).
+    A larger scale for the weights of such a channel, which onnxruntime chooses by itself for int32 bias; a bias in
+    float. One scale for the whole weight hides the fault and may bring another (QD101).
 
 Sources:
     Jacob et al., arXiv 1712.05877, eq. 11; onnxruntime issue 21000 and pull requests 22020 and 25278.

@@ -2,8 +2,8 @@
 
 What it means:
     A channel that is zero for every sample, or constant, costs the float network nothing, however large the weights are
-    that read it: training has no reason to make them small. The quantizer does not know that. It gives them a place in
-    the range of their output channel, or of the whole tensor, and the weights that do the work are left with few steps.
+    that read it: training has no reason to make them small. The quantizer includes them all the same in the range of
+    their output channel, or of the whole tensor, and the other weights are left with few steps.
 
 How it is computed:
     What the layer reads, on the measured data. A channel carries nothing when the most that its range allows is below

@@ -1,9 +1,9 @@
 """The first or the last layer with weights is binary or ternary.
 
 What it means:
-    The first layer has few input channels, so each output is a sum of few signs, and the last one gives the scores
-    themselves, which no later layer evens out. Both hold few of the weights: the bits that they save are few as well.
-    Networks that are trained with binary weights keep these two layers at 8 bits or in float.
+    The first layer has few input channels, so each output is a sum of few signs, and the last one computes the scores
+    themselves, whose error no later layer averages out. Both hold few of the weights, so that low precision saves
+    little memory there. Networks that are trained with binary weights keep these two layers at 8 bits or in float.
 
 How it is computed:
     local_sqnr [dB]: of the layer alone, at the first and at the last layer with weights in the order of the graph,

@@ -2,7 +2,8 @@
 
 What it means:
     The rounding errors of a channel's weights are fixed numbers. On inputs whose mean is not zero, such as those after
-    a ReLU, they add up to a constant per channel. A constant can be taken back: by the bias, at no cost at run time.
+    a ReLU, they add up to a constant per channel. Subtracting that constant from the bias removes it, at no cost at run
+    time.
 
 How it is computed:
     mean_shift_fraction [%]: share of the noise power at the layer's output, on quantized float inputs, that one

@@ -1,8 +1,9 @@
 """One weight sets the magnitude of all signs of its channel.
 
 What it means:
-    The magnitude of binary weights is the mean of the |weights|, which one large weight moves as far as it likes: all
-    others of its channel come out too large. The large one itself comes out too small all the same.
+    The magnitude of binary weights is the mean of the |weights|, which one large weight can raise without limit: all
+    others of its channel are then represented by a magnitude that is too large for them, and the large one by one that
+    is too small.
 
 How it is computed:
     mean_over_median: largest over channels of mean |weight| over median |weight|: 1.2 for a Gaussian, 1.4 for a Laplace

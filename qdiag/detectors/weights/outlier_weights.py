@@ -1,9 +1,10 @@
-"""Single weights, not whole channels, reach far beyond all others.
+"""Single weights, not whole channels, are far larger than all others.
 
 What it means:
-    A handful of weights sets the range, and the rest of their own channel is rounded away with the rest of the layer.
-    One scale per channel helps little, since the outliers sit inside the channels. Re-parameterized blocks are made
-    like this: the identity branch adds gamma / sigma to the centre tap of each kernel and to nothing else.
+    A few weights set the range, and all others, of their own channel as well as of the rest of the layer, are rounded
+    to few levels. One scale per channel helps little, since the outliers sit inside the channels. Re-parameterized
+    blocks have such weights: the identity branch adds gamma / sigma to the centre tap of each kernel and to nothing
+    else.
 
 How it is computed:
     kurtosis: fourth standardized moment over all weights; 3 for a Gaussian

@@ -1,8 +1,8 @@
 """Channels that have hardly any weight get the same magnitude as all others.
 
 What it means:
-    With signs alone, or one magnitude for the whole tensor, a channel that training has given up, or that pruning has
-    emptied, comes back as loud as the others, and carries the signs of its noise.
+    With signs alone, or one magnitude for the whole tensor, a channel whose weights training or pruning has made nearly
+    zero is given weights as large as those of the others, and their signs are noise.
 
 How it is computed:
     least_magnitude [%]: smallest mean |weight| of a channel over the median channel's
@@ -10,7 +10,7 @@ How it is computed:
 
 Thresholds:
     A mean |weight| of at most 2 % of the median channel's, one magnitude for all channels, and a local SQNR below
-    28 dB. With one magnitude per channel such a channel stays as quiet as it was, and ternary weights make it zero.
+    28 dB. With one magnitude per channel such a channel stays as small as it was, and ternary weights make it zero.
 
 What helps:
     One magnitude per channel, the mean of its |weights|; 8 bits for the layer.

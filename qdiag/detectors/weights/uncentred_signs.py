@@ -1,12 +1,12 @@
-"""The weights of a channel have one sign, so the signs carry nothing.
+"""The weights of a channel have one sign, so the signs carry no information.
 
 What it means:
-    A channel whose weights all lie on one side of zero becomes a sum of its inputs, whatever its weights are. What they
-    have in common stays, and what tells them apart is lost.
+    A channel whose weights all lie on one side of zero becomes a sum of its inputs, whatever its weights are. Their
+    common part is kept, and their differences are lost.
 
 How it is computed:
     same_sign [%]: median over channels of the share of the sign that more of their weights have, as the scheme takes
-        the signs; 50 is a sign that carries most, 100 one that carries nothing
+        the signs; at 50 the signs carry the most information, at 100 none
     one_sided_channels [%]: channels in which that is at least 90 %
 
 Thresholds:

@@ -1,9 +1,9 @@
-"""A large share of a weight's channels is left with hardly any levels.
+"""A large share of a weight's channels has hardly any levels left.
 
 What it means:
     With one scale for the whole weight, a channel whose largest weight is below 1/32 of the layer's has fewer than
     three bits: at most four levels on each side of zero. A few such channels are common and harmless, since they carry
-    little signal. When they are many, the layer as a whole computes something else.
+    little signal. When there are many, the output of the whole layer changes.
 
 How it is computed:
     vanishing_fraction [%]: live channels with fewer than 3 effective bits, bits - log2(max |W| of the layer / max |W|
@@ -19,7 +19,8 @@ Thresholds:
     depthwise layers that cost a MobileNetV1 67 points.
 
 What helps:
-    Equalization gives each channel the range of its neighbours in the next layer; per-channel weights.
+    Equalization, which scales channels to similar ranges and the weights of the next layer by the inverse; one scale
+    per channel.
 
 Sources:
     Nagel et al., arXiv 1906.04721, section 4.1; Krishnamoorthi, arXiv 1806.08342, section 3.1.

@@ -1,23 +1,23 @@
-"""A few output channels of a weight reach far beyond all others, and all share one scale.
+"""A few output channels of a weight have far larger values than all others, and all share one scale.
 
 What it means:
-    One scale for the whole weight is set by its widest channel. Every other channel is rounded with steps made for
-    that one: a channel that reaches 1/16 as far has 4 of 8 bits left. Depthwise convolutions suffer most, because a
-    channel there has no other weights to fall back on.
+    One scale for the whole weight is set by its widest channel. Every other channel is rounded with the step of that
+    one: a channel whose largest weight is 1/16 of it has 4 of 8 bits left. Depthwise convolutions suffer most, because
+    a channel there is computed from its own few weights alone.
 
 How it is computed:
     Channels that their BatchNorm says are dead (QD301) and channels of zeros are left out. Among the widest eighth of
-    the rest the widest gap is looked for; those above it are the outliers.
+    the rest, the channels above the widest gap are the outliers.
 
     range_over_others [x]: max |W| of the outliers / max |W| of all others
     bits_left [bits]: bits - log2(max |W| of the outliers / max |W| of the channel), median over the others;
-        of uneven levels, log2 of those in the channel's reach
+        where levels are uneven, log2 of the number of levels in the channel's range
 
 Thresholds:
     range_over_others at least 2 (one bit), bits_left at least 3 below the bits of the weight, and local SQNR, of the
-    layer or of its median channel (channel_sqnr), below 28 dB. In healthy layers the median channel reaches half as far
-    as the widest and loses one bit, two at most; three bits are 18 dB. Of uneven levels, fewer than 3 on each side of
-    zero are few.
+    layer or of its median channel (channel_sqnr), below 28 dB. In healthy layers the largest weight of the median
+    channel is half of that of the widest, which costs it one bit, two at most; three bits are 18 dB. Where levels are
+    uneven, the limit is fewer than 3 of them on each side of zero.
 
 What helps:
     One scale per channel, where the backend has it (MobileNetV1: from 9.0 to 76.2 % top-1). Otherwise a range clipped
