@@ -105,8 +105,8 @@ def _cause_columns() -> list[Column[CauseChange]]:
             "before", lambda c: Text(VERDICT_WORDS[c.verdict_before] if c.verdict_before else "-"), 40, is_left=True
         ),
         Column("after", lambda c: Text(VERDICT_WORDS[c.verdict_after] if c.verdict_after else "-"), 40, is_left=True),
-        Column("repair gives\nback, before", lambda c: Text(given_back(c)[0]), 80),
-        Column("repair gives\nback, after", lambda c: Text(given_back(c)[1]), 80),
+        Column("repair recovers,\nbefore", lambda c: Text(given_back(c)[0]), 80),
+        Column("repair recovers,\nafter", lambda c: Text(given_back(c)[1]), 80),
     ]
 
 

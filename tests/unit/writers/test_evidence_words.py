@@ -56,8 +56,11 @@ def test_no_term_is_kept_for_a_figure_that_is_gone() -> None:
         (Evidence("bits_left", -0.996, "bits", None, 8.0), "none of 8 bits are left to the median channel"),
         (Evidence("bits_left", 3.42, "bits", 5.0, 8.0), "3.4 of 8 bits are left to the median channel (limit 5)"),
         (Evidence("score_levels", 12.26, "steps", 32.0, 255.0), "the scores span 12.3 of 255 steps (limit 32)"),
-        (Evidence("dead_channels", 1.0, "", None, 32.0), "the weights of 1 of 32 channels are next to nothing"),
-        (Evidence("setting_channels", 1.0, "channels", None, 16.0), "1 of 16 channels lies beyond every live one"),
+        (Evidence("dead_channels", 1.0, "", None, 32.0), "the weights of 1 of 32 channels are close to zero"),
+        (
+            Evidence("setting_channels", 1.0, "channels", None, 16.0),
+            "1 of 16 channels has larger weights than every live one",
+        ),
         (
             Evidence("variance_over_eps", 1.5512e-26, "x"),
             "the variance is 1.6e-26 times the eps of the BatchNorm",

@@ -35,7 +35,7 @@ def _lines(training: ModelTraining) -> Lines:
     yield from data_lines(training.before.data, use="to train on")
     samples = f"{record.sample_count:,} samples in batches of {record.batch_size}"
     several = f" by {record.process_count} processes" if record.process_count > 1 else ""
-    resumed = ", gone on with after a stop" if record.is_resumed else ""
+    resumed = ", continued after a stop" if record.is_resumed else ""
     yield "training", Text(f"{record.loss} on {samples}{several}, {minutes_words(record.seconds)}{resumed}")
     if record.layers:
         yield "", Text(f"only {', '.join(record.layers)} may move")
