@@ -95,7 +95,7 @@ def open_data(
     shape = parse_shape(model.input_shape)
     if options.data is None:
         if options.arg:
-            raise ConfigError("--arg without --data", hint="inputs are drawn for networks with one float input alone")
+            raise ConfigError("--arg needs --data", hint="inputs are drawn for networks with one float input alone")
         return _drawn(session, subject, options, shape or _exported_shape(subject))
     from qdiag.loaders.data.arguments import with_arguments
     from qdiag.loaders.data.sources import DataRequest, open_datasets
@@ -185,11 +185,11 @@ def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
 
 def _drawn(session: "Session", subject: "Subject", options: DataOptions, shape: tuple[int, ...] | None) -> "Datasets":
     if options.calib_data is not None:
-        raise ConfigError("--calib-data without --data", hint="give --data PATH to measure on")
+        raise ConfigError("--calib-data needs --data", hint="give --data PATH to measure on")
     if options.targets is not None:
-        raise ConfigError("--targets without --data", hint="give --data PATH, a folder of images")
+        raise ConfigError("--targets needs --data", hint="give --data PATH, a folder of images")
     if preprocessing_of(options) is not None:
-        raise ConfigError("preprocessing without --data", hint="drawn inputs come as the network takes them")
+        raise ConfigError("options of preprocessing need --data", hint="drawn inputs come as the network takes them")
     if shape is None:
         raise ConfigError(
             "no --data, and no shape to draw inputs in",

@@ -34,7 +34,9 @@ def target_of(model: str, output: Path | None, *, in_place: bool, or_else: str =
         check_writable(model, over_input=True)
         return Path(model)
     if output is None:
-        raise ConfigError("no place for the repaired model", at="-o", hint=f"give -o FIXED{or_else}")
+        raise ConfigError(
+            "it is not said where the repaired model is to be written", at="-o", hint=f"give -o FIXED{or_else}"
+        )
     check_writable(output)
     return output
 
@@ -48,7 +50,7 @@ def check_quantized_target(experiment: "Experiment", target: Path | None, *, for
     if target is None:
         return
     if experiment.deployed is None:
-        raise ConfigError("no quantized file", at="--repaired", hint="give it with --quantized, or as MODEL")
+        raise ConfigError("no quantized file is given", at="--repaired", hint="give it with --quantized, or as MODEL")
     check_writable(target)
     check_new(target, force=force)
 

@@ -77,7 +77,9 @@ def diagnose(
         given = ModelRequest(model, scheme, arch, trust, quantized, overrides)
         experiment = open_given(session, given, batches, calibration, preset, request)
         if repaired is not None and experiment.deployed is None:
-            raise ConfigError("no quantized file", at="`repaired`", hint="give it as `quantized`, or as the model")
+            raise ConfigError(
+                "no quantized file is given", at="`repaired`", hint="give it as `quantized`, or as the model"
+            )
         if repaired is not None:
             check_writable(repaired)
             check_new(repaired, force=force)

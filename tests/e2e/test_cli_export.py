@@ -103,7 +103,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "diagnosis.json").write_text(diagnosis_to_json(healthy_diagnosis()), encoding="utf-8")
     out = ("-o", str(tmp_path / "new.onnx"))
     wrong: dict[tuple[str, ...], str] = {
-        (): "no place for the file",
+        (): "it is not said where the file is to be written",
         ("-o", str(there)): "there is such a file already",
         ("-o", str(tmp_path / "net.int8")): "names no format of integer files",
         (*out, "--with", "fuse_branches"): "gives a network of other layers",

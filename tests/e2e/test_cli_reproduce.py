@@ -96,7 +96,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_next_seed(
         (["reproduce", "nothing"], "'nothing' is none of bnn, mobilenet"),
         (["reproduce", "qat", "--data", "nowhere.npz"], "no such file or folder"),
         (["reproduce", "qat", "--minutes", "0"], "minutes = 0"),
-        (["reproduce", "qat", "--resize", "16"], "--resize without --data"),
+        (["reproduce", "qat", "--resize", "16"], "--resize needs --data"),
         (["reproduce", "qat", "--seeds", "0"], "0 is below 1"),
     ],
 )

@@ -75,7 +75,7 @@ def test_direction_and_limit_need_a_metric(
 ) -> None:
     assert run(["sqnr", "./net.py:Two", "--data", "data.npz", *words]) == 2
     captured = capsys.readouterr()
-    assert f"{words[0]} without --metric" in captured.err and "give --metric ./FILE.py:FN" in captured.err
+    assert f"{words[0]} needs --metric" in captured.err and "give --metric ./FILE.py:FN" in captured.err
 
 
 def test_an_output_that_is_not_there_ends_in_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,7 +132,7 @@ def gate(
         run,
     )
     if accept and not update_baseline:
-        raise ConfigError("--accept without --update-baseline", hint="there is nothing to accept")
+        raise ConfigError("--accept needs --update-baseline", hint="there is nothing to accept")
     judged = _run(target, settings, files, _Update(update_baseline, accept))
     raise typer.Exit(judged.exit_code if judged is not None else 0)
 

@@ -68,7 +68,7 @@ class TaskOptions:
         if self.metric is None:
             for name, value in (("direction", self.metric_direction), ("limit", self.metric_limit)):
                 if value is not None:
-                    raise ConfigError(f"--metric-{name} without --metric", hint="give --metric ./FILE.py:FN")
+                    raise ConfigError(f"--metric-{name} needs --metric", hint="give --metric ./FILE.py:FN")
             return TaskRequest(self.task, self.judged_output)
         higher = None if self.metric_direction is None else self.metric_direction == "higher"
         return TaskRequest(

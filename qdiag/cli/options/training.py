@@ -179,13 +179,13 @@ class RankedTrainingOptions:
                 hint="start it without torchrun, or train with torchrun -m qdiag qat",
             )
         if self.train is not None and data.data is None:
-            raise ConfigError("--train without --data", hint="drawn inputs are no samples to train on")
+            raise ConfigError("--train needs --data", hint="drawn inputs are no samples to train on")
         if self.train is None and self.train_layers:
-            raise ConfigError("--train-layers without --train", hint="say how many minutes training may take")
+            raise ConfigError("--train-layers needs --train", hint="say how many minutes training may take")
         if self.train_data is None:
             return
         if self.train is None:
-            raise ConfigError("--train-data without --train", hint="say how many minutes training may take")
+            raise ConfigError("--train-data needs --train", hint="say how many minutes training may take")
         if data.data is not None and Path(self.train_data).resolve() == Path(data.data).resolve():
             raise ConfigError("--train-data is what --data is", hint="train on other samples than those measured")
 

@@ -52,9 +52,9 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (DataOptions(), "no --data, and no shape"),
-        (DataOptions(calib_data="x.npz"), "--calib-data without --data"),
-        (DataOptions(targets="masks"), "--targets without --data"),
-        (DataOptions(preset="tf"), "preprocessing without --data"),
+        (DataOptions(calib_data="x.npz"), "--calib-data needs --data"),
+        (DataOptions(targets="masks"), "--targets needs --data"),
+        (DataOptions(preset="tf"), "options of preprocessing need --data"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(options: DataOptions, message: str) -> None:

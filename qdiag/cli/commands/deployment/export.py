@@ -117,7 +117,7 @@ def export(
     """
     stdout_is_taken = check_single_stdout(json, None)
     if output is None:
-        raise ConfigError("no place for the file", at="-o", hint="give -o int8.onnx")
+        raise ConfigError("it is not said where the file is to be written", at="-o", hint="give -o int8.onnx")
     check_writable(output)
     check_new(output, force=force)
     if diagnosis is not None and with_:

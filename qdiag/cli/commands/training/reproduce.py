@@ -171,5 +171,5 @@ def _images(data: str | None, at_most: int, resize: int | None) -> "ImageSet":
     if data is not None:
         return images_of(data, at_most, resize)
     if resize is not None:
-        raise ConfigError("--resize without --data", hint="the digits of the package have 16 x 16 pixels")
+        raise ConfigError("--resize needs --data", hint="the digits of the package have 16 x 16 pixels")
     return digits()
