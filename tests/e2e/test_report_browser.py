@@ -196,7 +196,7 @@ def test_the_chart_is_read_and_opened_by_mouse_and_by_keys(open_report: Open) ->
     page.mouse.click(box["x"] + box["width"] - 20, box["y"] + 100)
     assert page.locator("#panel h2").text_content() == "softmax"
     page.get_by_role("button", name="Close the panel").click()
-    page.get_by_role("button", name=re.compile("^local")).click()
+    page.get_by_role("button", name=re.compile("^local this")).click()
     assert page.locator("svg.sqnr .line.local").count() == 0
 
 

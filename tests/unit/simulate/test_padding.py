@@ -16,6 +16,7 @@ from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
 from tests.cases import open_test_case
 from tests.deployed import export
+from tests.processor import as_here
 
 IMAGES = torch.randn(2, 2, 5, 5, generator=torch.Generator().manual_seed(0))
 VALUE = 0.4321
@@ -74,6 +75,6 @@ def test_a_tensor_in_float_is_padded_with_the_value_as_it_is() -> None:
 def test_no_integer_differs_from_onnxruntime() -> None:
     """Out of range, the value is limited too."""
     pytest.importorskip("onnxruntime")
-    scheme = replace(load_preset("int8"), arithmetic="ort")
+    scheme = as_here(replace(load_preset("int8"), arithmetic="ort"))
     exported = export(Padded(1e3).eval(), ((IMAGES,), {}), scheme)
     assert exported.differing() == (0.0, 0)
