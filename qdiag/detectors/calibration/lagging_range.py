@@ -1,10 +1,9 @@
 """A range that is stored in the network lags behind the values that it is for.
 
 What it means:
-    The range was observed, and the weights changed afterwards: they were trained further or changed while the observer
-    was off; or a quantized file was made from other weights or data. What lies beyond the range is clipped; where it is
-    far too wide, levels are wasted. The same happens at the output of a layer whose weights or inputs have changed
-    since then.
+    The range was observed, and the weights changed afterwards: in training, while the observer was off; or a quantized
+    file was made from other weights or data. What lies beyond the range is clipped; where it is far too wide, levels
+    are wasted. The same happens at the output of a layer whose weights or inputs have changed since then.
 
 How it is computed:
     On the ranges that the network or a quantized file stores, and that are used here:
@@ -23,8 +22,7 @@ Thresholds:
     on purpose. Outputs with fewer than 1,000 values, and all outputs where inputs were drawn, are left out.
 
 What helps:
-    A pass over training data with the observers on before the checkpoint is saved. Without training: these ranges
-    calibrated anew.
+    A pass over training data with the observers on before saving. Without training: these ranges calibrated anew.
 
 Sources:
     Jacob et al., arXiv 1712.05877, section 3.1; Nagel et al., arXiv 2106.08295, section 4.
