@@ -37,6 +37,14 @@ def is_byte(quantizer: object) -> bool:
     return (low >= 0 and high <= 255) or (low >= -128 and high <= 127)
 
 
+def is_short(quantizer: object) -> bool:
+    """Integers that fit uint16 or int16, at one scale."""
+    if not isinstance(quantizer, Affine) or quantizer.scale.ndim:
+        return False
+    low, high = quantizer.quant_min, quantizer.quant_max
+    return (low >= 0 and high < 1 << 16) or (low >= -(1 << 15) and high < 1 << 15)
+
+
 def integers(x: Tensor, quantizer: Affine) -> Tensor:
     """`q - zero_point` of values that a quantizer gave, float32, shape of x."""
     source, scale = dense(x), float(quantizer.scale)

@@ -15,6 +15,7 @@ from qdiag.capture.ops import operation_name
 from qdiag.core.graph import Layer
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.integers import is_byte
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 _UINT8_MAX = 255
@@ -26,10 +27,10 @@ _IMAGES, _POSITIONS = 4, 64
 """Output positions per batch that `sampled_pairs` adds up, and images that they are taken from."""
 
 
-def adds_pairs(layer: Layer, source: Affine) -> bool:
+def adds_pairs(layer: Layer, source: Affine, weight: Affine) -> bool:
     """The layer runs on the instruction that adds pairs in int16, and this module knows in which order."""
-    is_unsigned_byte = source.quant_min >= 0 and source.quant_max <= _UINT8_MAX
-    return is_unsigned_byte and (layer.kind == "linear" or (layer.kind == "conv" and layer.groups == 1))
+    are_bytes = source.quant_min >= 0 and source.quant_max <= _UINT8_MAX and is_byte(weight)
+    return are_bytes and (layer.kind == "linear" or (layer.kind == "conv" and layer.groups == 1))
 
 
 def integer_weight(weight: Tensor, qparams: Affine) -> Tensor:

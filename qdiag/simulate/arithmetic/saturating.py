@@ -106,5 +106,6 @@ def on_integers(plan: QuantPlan, layer: Layer) -> Saturating | None:
     operands = plan.integer_operands(layer)
     if operands is None:
         return None
-    pairs = plan.scheme.pair_saturation and adds_pairs(layer, operands[0])
+    is_followed = plan.scheme.arithmetic == "float"  # a runtime that has no rule for the layer computes in float
+    pairs = plan.scheme.pair_saturation and is_followed and adds_pairs(layer, *operands)
     return Saturating(plan.scheme.accumulator_bits, pairs, *operands)

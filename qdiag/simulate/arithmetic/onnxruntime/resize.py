@@ -28,8 +28,7 @@ class LinearResize(Rule):
     name: ClassVar[str] = "linear_resize"
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        source = self.quantizer(op, 0)
-        if operation_name(op.node) != "upsample_bilinear2d" or source is None:
+        if operation_name(op.node) != "upsample_bilinear2d":
             return None
         x: Tensor = args[0]
         corners = bool(args[2])
@@ -43,6 +42,9 @@ class LinearResize(Rule):
             columns = _Places.of(x.shape[3], width, corners, factors[1], x)
         if not isinstance(self.output, CutOff):
             return _weighted(x, rows, columns)
+        source = self.quantizer(op, 0)
+        if source is None:
+            return None
         stored = integers(x, source).add_(float(source.zero_point))
         if _is_behind_a_convolution(op.node):
             total = _weighted(stored.double(), rows.in_steps, columns.in_steps).div_(_UNIT * _UNIT)

@@ -52,6 +52,16 @@ class Power(Table):
         return super().on_integers(op, args, kwargs)
 
 
+@dataclass(frozen=True, eq=False)
+class Function(Rule):
+    """`Q(f(x))` of float32 values, for integers of 9 to 16 bits: `f` is that of the tables, bit for bit."""
+
+    name: ClassVar[str] = "function"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        return _results(op, args[0], args[1:], kwargs)
+
+
 def _levels(source: Affine) -> Tensor:
     """All `q - zero_point`, ascending."""
     return torch.arange(source.quant_min, source.quant_max + 1, dtype=torch.float32) - source.zero_point.cpu()
