@@ -80,7 +80,7 @@ def test_more_than_8_bits_are_exact_but_for_float_sums_that_are_named(activation
     assert named == {"stem", "depthwise", "point", "pool", "pool#2", "softmax", "head"}
     assert {name: found[name] for name in found if name not in named} == dict.fromkeys(found.keys() - named, 0)
     sizes = {name: exported.simulated[name].size for name in named}
-    assert all(found[name] <= max(2.0, 0.001 * sizes[name]) for name in named), "where a sum lies half-way"
+    assert all(found[name] <= max(2.0, 0.002 * sizes[name]) for name in named), "where a sum lies half-way"
 
 
 def test_16_bit_weights_have_no_pairs() -> None:

@@ -1,4 +1,4 @@
-"""A narrow accumulator under the rules of each runtime, against integers that numpy adds up: no runtime here has one."""
+"""A narrow accumulator under the rules of each runtime, against integers that numpy adds up: none here has one."""
 
 from collections.abc import Callable
 from dataclasses import replace
