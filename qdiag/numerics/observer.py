@@ -57,11 +57,12 @@ class TensorObserver:
                 options.channel_axis, is_glance=options.glance_at_channels, with_shape=options.with_shape
             )
 
-    def update(self, x: Tensor, *, image_count: int) -> None:
+    def update(self, x: Tensor, *, image_count: int, with_shape: bool = True) -> None:
         """Adds one batch.
 
         Args:
             x: any shape, images along the first axis when its length is `image_count`.
+            with_shape: to histogram and moments too; at least one batch has to be.
         """
         if not x.numel():
             return
@@ -77,7 +78,8 @@ class TensorObserver:
             extremes = torch.stack([torch.where(ok, flat, math.inf).amin(), torch.where(ok, flat, -math.inf).amax()])
         self._count += flat.numel()
         self._extremes = extremes if self._extremes is None else _wider(self._extremes, extremes)
-        self._look_at_some(images, extremes, is_finite=is_finite)
+        if with_shape:
+            self._look_at_some(images, extremes, is_finite=is_finite)
         if self._options.averaging_constant is not None:
             self._ends.append(torch.stack([_extremes(image) for image in images]))
 

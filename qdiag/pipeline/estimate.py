@@ -15,7 +15,7 @@ from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.formats.other_widths import schemes_at
 from qdiag.distributed.threads import shared_out
 from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
-from qdiag.pipeline.sensitivity import ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
+from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
 from qdiag.simulate.measure import LOSS_SAMPLES
 from qdiag.simulate.passes.batchwise.heads import Heads
@@ -110,7 +110,7 @@ def estimate(
     harmed = dict(healthy)
     shown = 1.0 if options.is_exhaustive else min(SHOWN_SAMPLES / count, 1.0)
     if options.with_sensitivity:
-        healthy["sensitivity"] = harmed["sensitivity"] = _sensitivity_s(times, case, options, share=shown)
+        healthy["sensitivity"] = harmed["sensitivity"] = _sensitivity_s(times, case, options)
     layers = len(case.network.graph.layers)
     healthy["rank"] = shown * times.of(_PARTS, 0)
     observed_s = _OBSERVED * times.float_s * case.calibration.sample_count / count
@@ -130,12 +130,12 @@ def estimate(
     return Estimate({**healthy, **report}, {**harmed, **report}, times.float_s, case.measured.sample_count, is_known)
 
 
-def _sensitivity_s(times: _Times, case: Case, options: DiagnoseOptions, *, share: float) -> float:
-    """share: of the samples that layers are measured on, where not all layers are."""
+def _sensitivity_s(times: _Times, case: Case, options: DiagnoseOptions) -> float:
     layers, count = len(switchable_layers(case, "both")), max(case.measured.sample_count, 1)
     if options.is_exhaustive or options.exact_layers or layers <= TOP + SAMPLED:
         return _BACKWARD * times.float_s + _alone_s(times, case, layers)
     alone_s = times.of(TOP + SAMPLED, 0, share=_ALONE_ON_TOP)
+    share = min(ALONE_SAMPLES[0] / count, 1.0)
     return times.of(1, 0) + _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0) + share * alone_s
 
 

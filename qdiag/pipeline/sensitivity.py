@@ -11,7 +11,7 @@ from qdiag.core.measures.sensitivity import Sensitivity, SensitivityPart, Sensit
 from qdiag.errors import ConfigError, SimulationError
 from qdiag.numerics.spearman import rank_correlation
 from qdiag.pipeline.begin import Experiment
-from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
+from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.session import Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
@@ -22,8 +22,11 @@ TOP, SAMPLED = 8, 4
 """Layers that are measured exactly, where not all are: on top of the estimate, and drawn at random from the others."""
 ESTIMATE_SAMPLES = 32
 """Samples behind an estimate that only orders the layers."""
+ALONE_SAMPLES = (32, 128)
+"""Samples that layers are measured on by themselves: more of them where the fewer leave open whether a layer costs half
+of the loss, and then all."""
 DECIDED = 0.25
-"""Of the loss: layers that cost half of it, more or less so much, are measured on all samples."""
+"""Of the loss: so far from half of it, and beyond noise, a layer is told from one that costs half."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,10 @@ def _partial_sweep(
     """Rows of all layers, some of them measured: on top of the estimate, and drawn at random.
 
     More of the order are measured while one of the last few costs a part of the loss by itself. Where some of the
-    samples do not tell whether a layer costs half of the loss, all of them do.
+    samples do not tell whether a layer costs half of the loss, more of them do.
     """
     part, names = options.part, switchable_layers(case, options.part)
-    looked_at = on_some(case, SHOWN_SAMPLES)
+    looked_at = on_some(case, ALONE_SAMPLES[0])
     order = sorted(names, key=lambda name: -fisher[name] if name in fisher else -math.inf)
     top, rest = order[:TOP], order[TOP:]
     random.Random(session.seed).shuffle(rest)
@@ -115,11 +118,24 @@ def _partial_sweep(
         left = [name for name in order if name not in measured]
         is_heavy = any(share_of_loss(measured[name], quantized) > 0.0 for name in last)
         wanted = set(left[:SAMPLED]) if is_heavy else set()
-    if looked_at is not case and harm_of(quantized).verdict != "healthy":
-        near = [name for name, one in measured.items() if abs(share_of_loss(one, quantized) - 0.5) <= DECIDED]
-        scored, _ = session.score([alone(case, name, part) for name in near], "layers one by one")
+    near = list(measured) if harm_of(quantized).verdict != "healthy" else []
+    for samples in (*ALONE_SAMPLES[1:], case.measured.sample_count):
+        more = on_some(case, samples)
+        if more.measured.sample_count == looked_at.measured.sample_count:
+            continue
+        near, looked_at = [name for name in near if _may_be_half(measured[name], quantized)], more
+        scored, _ = session.score([alone(more, name, part) for name in near], "layers one by one")
         measured |= {name: one.score for name, one in zip(near, scored, strict=True)}
     return tuple(SensitivityRow(name, measured.get(name)) for name in names)
+
+
+def _may_be_half(score: Score, quantized: Score) -> bool:
+    """Whether a layer may cost half of the loss, as far as its samples tell."""
+    judged, whole = score.task.judged, quantized.task.judged
+    if judged is None or whole is None or not math.isfinite(whole.loss):
+        return abs(share_of_loss(score, quantized) - 0.5) <= DECIDED
+    doubt = (judged.loss_interval.high - judged.loss) / whole.loss
+    return whole.loss > whole.limit and abs(judged.loss / whole.loss - 0.5) <= max(DECIDED, doubt)
 
 
 def sweep(

@@ -16,8 +16,8 @@ from qdiag.simulate.passes.spread import SpreadBatches, spread_over
 from qdiag.simulate.task.tasks import Tasks
 
 Clamp = tuple[float, float]
-SHOWN_SAMPLES = 128
-"""Samples behind figures that no verdict depends on: other widths, layers one by one, weights and activations apart."""
+SHOWN_SAMPLES = 64
+"""Samples behind figures that no verdict depends on: other widths, weights and activations apart."""
 
 
 @dataclass(frozen=True)

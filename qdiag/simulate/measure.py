@@ -38,6 +38,8 @@ on some of the samples or on all."""
 LOSS_SAMPLES = 32
 """Samples behind the five losses, where they are not measured in full: as few whole batches as hold them. A layer has
 thousands of values in each, and the shares of the losses differ little from image to image."""
+SHAPE_SAMPLES = 128
+"""Samples behind percentiles, moments and errors per channel, where losses are not measured in full either."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def measure_case(
     Args:
         kept: takes what the float network gives, for passes that follow.
     """
-    errors, facts = ErrorObserver(case.plan), FactObserver()
+    some = spread_over(case.measured, SHAPE_SAMPLES) if depth == "facts" else None
+    errors, facts = ErrorObserver(case.plan), FactObserver(some)
     losses = LossObserver(case.network, case.plan, _loss_batches(case) if depth == "facts" else None)
     macs, arithmetic, wraps = MacObserver(), ArithmeticObserver(case.plan), WrapObserver(case.network, case.plan)
     observers: dict[Depth, Sequence[LayerObserver]] = {
