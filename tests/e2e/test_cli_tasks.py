@@ -16,7 +16,6 @@ from qdiag.writers.json.measurement import from_json
 from tests.planted.tasks import preset
 from tests.planted.tasks.files import TaskFiles, write_program, write_task_files
 from tests.planted.tasks.registry import FAULTY, HEALTHY
-from tests.processor import skip_where_trained_otherwise
 
 FAST = ("--no-bits", "--no-sensitivity", "--quiet")
 
@@ -86,8 +85,6 @@ def test_the_printed_commands_repair_it(
 def test_nothing_is_proposed_for_a_healthy_twin(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if name.startswith("unet"):
-        skip_where_trained_otherwise()
     monkeypatch.chdir(tmp_path)
     files = write_task_files(name, tmp_path)
     assert run(["diagnose", *files.by_weights, "--metric", files.metric, *FAST]) == 0

@@ -20,7 +20,6 @@ from qdiag.writers.json.diagnosis import read_diagnosis
 from qdiag.writers.json.measurement import from_json
 from qdiag.writers.markdown.report import markdown_report
 from tests.planted.tasks.files import write_task_files
-from tests.processor import skip_where_trained_otherwise
 from tests.stored import read_back
 
 FAST = ("--no-bits", "--no-sensitivity", "--quiet")
@@ -146,17 +145,17 @@ def test_the_second_repair_works_on_what_the_first_wrote(capsys: Capture) -> Non
 
 @pytest.mark.slow
 def test_a_repair_is_written_under_the_settings_of_the_step_before(capsys: Capture, tmp_path: Path) -> None:
-    skip_where_trained_otherwise()
-    files = write_task_files("embedding_healthy", tmp_path)
+    files = write_task_files("embedding", tmp_path)
     words = [*files.by_weights, "--metric", files.metric, "--scheme", "tf-uint8"]
     for value in ("bits=3", "symmetric=true", "signed=true", "narrow_range=true"):
         words += ["--set", f"weights.{value}"]
     found, _ = diagnosed(words, capsys)
     ranking, lines = found.ranking, commands(found)
-    plan, written = ranking.waterfall
-    assert (plan.repair, written.repair) == ("clip_weights", "correct_bias")
+    first, plan, written = ranking.waterfall
+    assert (first.repair, plan.repair, written.repair) == ("equalize", "clip_weights", "correct_bias")
     (setting,) = plan.settings
-    assert all(f"--set {shlex.quote(setting)}" in line for line in lines if not line.startswith("#"))
+    before, *behind = [f"--set {shlex.quote(setting)}" in line for line in lines if not line.startswith("#")]
+    assert not before and behind and all(behind)
     _, last = run_all(lines)
     assert last.simulated == pytest.approx(ranking.repaired.task_value, rel=1e-3)
 

@@ -3,13 +3,10 @@
 import doctest
 from pathlib import Path
 
-from tests.processor import skip_where_trained_otherwise
-
 PAGE = Path(__file__).parents[2] / "docs" / "qat.md"
 
 
 def test_the_example_comes_out_as_written() -> None:
-    skip_where_trained_otherwise()
     failed, tried = doctest.testfile(str(PAGE), module_relative=False)
     assert tried >= 12
     assert failed == 0

@@ -137,7 +137,7 @@ def _trained() -> dict[str, Tensor]:
         wrong = F.binary_cross_entropy_with_logits(logits, scores[chosen], reduction="sum")
         return miss / inside[chosen].sum() + wrong / len(chosen)
 
-    return fit(model, loss, sample_count=len(images), steps=170, rate=6e-3).state_dict()
+    return fit(model, loss, kept_as="detector", sample_count=len(images), steps=170, rate=6e-3).state_dict()
 
 
 @cache

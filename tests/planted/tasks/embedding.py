@@ -43,7 +43,7 @@ def _trained() -> dict[str, Tensor]:
     def loss(module: nn.Module, chosen: Tensor) -> Tensor:
         return F.cross_entropy(8.0 * module(seen.images[chosen])["embedding"] @ directions.T, seen.kinds[chosen])
 
-    return fit(model, loss, sample_count=len(seen.images), steps=150, rate=5e-3).state_dict()
+    return fit(model, loss, kept_as="embedding", sample_count=len(seen.images), steps=150, rate=5e-3).state_dict()
 
 
 @cache

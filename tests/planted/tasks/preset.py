@@ -63,7 +63,7 @@ def build(how: str = RIGHT) -> nn.Module:
     def loss(module: nn.Module, chosen: Tensor) -> Tensor:
         return F.cross_entropy(module(seen.inputs[chosen])["logits"], seen.targets[chosen])
 
-    return fit(seeded(Classifier), loss, sample_count=len(seen.inputs), steps=150, rate=5e-3)
+    return fit(seeded(Classifier), loss, kept_as=f"preset_{how}", sample_count=len(seen.inputs), steps=150, rate=5e-3)
 
 
 def float_top1(how: str, trained: str = RIGHT) -> float:

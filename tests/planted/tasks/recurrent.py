@@ -70,7 +70,7 @@ def build(kind: Kind) -> nn.Module:
     def loss(module: nn.Module, chosen: Tensor) -> Tensor:
         return F.cross_entropy(module(seen.inputs[chosen]).flatten(0, -2), seen.targets[chosen].flatten())
 
-    return fit(model, loss, sample_count=len(seen.inputs), steps=120, rate=2e-2)
+    return fit(model, loss, kept_as=f"recurrent_{kind}", sample_count=len(seen.inputs), steps=120, rate=2e-2)
 
 
 def _pair(name: str, kind: Kind) -> tuple[TaskNetwork, TaskNetwork]:

@@ -69,7 +69,7 @@ def _trained() -> dict[str, Tensor]:
     def loss(module: nn.Module, chosen: Tensor) -> Tensor:
         return F.mse_loss(module(images[chosen]), targets[chosen])
 
-    return fit(model, loss, sample_count=len(images), steps=200, rate=5e-3).state_dict()
+    return fit(model, loss, kept_as="regression", sample_count=len(images), steps=200, rate=5e-3).state_dict()
 
 
 @cache

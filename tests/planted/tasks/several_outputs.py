@@ -81,7 +81,14 @@ def _trained(architecture: type[nn.Module], loss_of: Callable[[Any, Patterns, Te
     def loss(module: nn.Module, chosen: Tensor) -> Tensor:
         return loss_of(module(seen.images[chosen]), seen, chosen)
 
-    return fit(seeded(architecture), loss, sample_count=len(seen.images), steps=150, rate=5e-3).state_dict()
+    return fit(
+        seeded(architecture),
+        loss,
+        kept_as=architecture.__name__.lower(),
+        sample_count=len(seen.images),
+        steps=150,
+        rate=5e-3,
+    ).state_dict()
 
 
 @cache

@@ -89,7 +89,7 @@ def _trained() -> dict[str, Tensor]:
     model = seeded(lambda: Spectral(has_front_end=False))
     centre, spread = float(seen.inputs.mean()), float(seen.inputs.std())
     near_zero = (seen.inputs - centre) / spread
-    state = fit(model, loss, sample_count=len(seen.inputs), steps=200, rate=1e-2).state_dict()
+    state = fit(model, loss, kept_as="spectral", sample_count=len(seen.inputs), steps=200, rate=1e-2).state_dict()
     state["mix.weight"] = state["mix.weight"] / spread
     state["mix.bias"] = state["mix.bias"] - centre * state["mix.weight"].sum((1, 2))
     return state

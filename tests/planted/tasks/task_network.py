@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from qdiag.batches import Batch
 
 Task = Literal["classify", "segment", "detect", "regress", "embed", "none"]
+WEIGHTS = Path(__file__).parent / "weights"
+
 Scores = npt.NDArray[np.float64]
 Metric = Callable[[Any, Any], Scores]
 """From the outputs as the network returns them (one tensor, or a tuple) and the targets: a score per sample, (N,);
@@ -91,12 +94,41 @@ def fit(
     model: nn.Module,
     loss_of: Callable[[nn.Module, Tensor], Tensor],
     *,
+    kept_as: str,
     sample_count: int,
     steps: int,
     batch_size: int = 32,
     rate: float = 3e-3,
 ) -> nn.Module:
-    """Trains with Adam and a rate that falls to nothing along a cosine, on one thread, the same each time.
+    """The model with its weights in `weights/`; where it has none there, it is trained and they are written.
+
+    Processors add float sums in different orders, so that a training ends elsewhere on each; the tests judge one
+    network. To train a network anew, delete its file.
+
+    Args:
+        loss_of: of the model and the numbers of the samples in a batch.
+        kept_as: name of the file, without its suffix.
+    """
+    path = WEIGHTS / f"{kept_as}.npz"
+    if not path.exists():
+        train(model, loss_of, sample_count=sample_count, steps=steps, batch_size=batch_size, rate=rate)
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path, **{name: value.numpy() for name, value in model.state_dict().items()})
+    with np.load(path) as weights:
+        model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
+    return model.eval().requires_grad_(False)
+
+
+def train(
+    model: nn.Module,
+    loss_of: Callable[[nn.Module, Tensor], Tensor],
+    *,
+    sample_count: int,
+    steps: int,
+    batch_size: int = 32,
+    rate: float = 3e-3,
+) -> None:
+    """Trains with Adam and a rate that falls to nothing along a cosine, on one thread.
 
     Args:
         loss_of: of the model and the numbers of the samples in a batch.
@@ -117,7 +149,6 @@ def fit(
             schedule.step()
     finally:
         torch.set_num_threads(threads)
-    return model.eval().requires_grad_(False)
 
 
 def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:

@@ -5,7 +5,6 @@ import pytest
 from tests.planted.tasks.diagnosing import diagnosis
 from tests.planted.tasks.registry import FAULTY, HEALTHY, TASK_NETWORKS
 from tests.planted.words import assert_surfaces_follow, assert_words_follow
-from tests.processor import skip_where_trained_otherwise
 
 
 @pytest.mark.parametrize("name", FAULTY)
@@ -18,8 +17,6 @@ def test_a_fall_of_the_metric_is_harm(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_twin_is_healthy_and_nothing_is_claimed(name: str) -> None:
-    if name.startswith("unet"):
-        skip_where_trained_otherwise()
     ranking = diagnosis(name).ranking
     assert ranking.harm.verdict == "healthy"
     assert ranking.claimed == ()
@@ -37,8 +34,6 @@ def test_the_fault_is_the_first_cause(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_what_was_tried_at_the_fault_gives_most_back(name: str) -> None:
-    if name.startswith("unet"):
-        skip_where_trained_otherwise()
     ranking = diagnosis(name).ranking
     gains = [t.recovery for t in ranking.claimed[0].trials if t.recovery is not None]
     best = max(gains, key=lambda recovery: recovery.recovered_task)

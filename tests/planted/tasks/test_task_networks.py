@@ -1,11 +1,13 @@
 """What int8 does to the planted networks of every task, in plain numbers, whatever the program says of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import qdiag
-from tests.planted.tasks import detector, preset, recurrent, regression
+from tests.planted.tasks import detector, preset, recurrent, regression, task_network
 from tests.planted.tasks.registry import FAULTY, HEALTHY, TASK_NETWORKS
 from tests.planted.tasks.simulated import simulate
 from tests.planted.tasks.task_network import TaskNetwork
@@ -155,9 +157,20 @@ def test_under_the_right_preset_int8_costs_nothing() -> None:
     assert (output.name, output.error.sqnr_db >= 25.0) == ("logits", True)
 
 
-def test_training_gives_the_same_weights_again() -> None:
-    first = regression.build("shares").state_dict()
-    regression._trained.cache_clear()
-    regression.build.cache_clear()
-    second = regression.build("shares").state_dict()
+def test_without_a_stored_file_a_network_is_trained_the_same_each_time_and_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = TASK_NETWORKS["regression_shares"]
+    measured = network.data().measured
+    trained = []
+    for name in ("first", "second"):
+        monkeypatch.setattr(task_network, "WEIGHTS", tmp_path / name)
+        monkeypatch.setattr(regression, "_trained", regression._trained.__wrapped__)
+        trained.append(regression.build.__wrapped__("shares"))
+        monkeypatch.undo()
+        assert (tmp_path / name / "regression.npz").exists()
+    first, second = (model.state_dict() for model in trained)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+    with torch.no_grad():
+        scores = network.metric(trained[0](measured.inputs), measured.targets)
+    assert scores.mean() >= network.float_min

@@ -87,7 +87,7 @@ def _trained() -> dict[str, Tensor]:
         bars = torch.cat((logits[:, :BAR], logits[:, -BAR:]), 1)
         return F.binary_cross_entropy_with_logits(logits, masks[chosen].float()) + 0.001 * (bars - SURE).square().mean()
 
-    return fit(model, loss, sample_count=len(images), steps=150, batch_size=16, rate=1e-2).state_dict()
+    return fit(model, loss, kept_as="unet", sample_count=len(images), steps=140, batch_size=16, rate=1e-2).state_dict()
 
 
 @cache

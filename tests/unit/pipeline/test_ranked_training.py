@@ -29,11 +29,10 @@ from qdiag.reading.words.trials.training import training_lines
 from qdiag.subject import Subject
 from qdiag.writers.json.diagnosis import diagnosis_to_json, read_diagnosis
 from tests.cases import SESSION
-from tests.processor import skip_where_trained_otherwise
 from tests.unit.train.networks import learned, stripes
 
 COARSE = qdiag.load_scheme("tf-uint8", ["weights.bits=2", "activations.bits=3"])
-QUICK = qdiag.TrainingSettings(epochs=3, batch_size=16, learning_rate=0.02, averaging_constant=0.2)
+QUICK = qdiag.TrainingSettings(epochs=5, batch_size=16, learning_rate=0.01, averaging_constant=0.2)
 MEASURED = 288
 
 
@@ -73,7 +72,6 @@ def only(found: Diagnosis) -> TrainingTrial:
 
 
 def test_it_recovers_what_repairs_without_training_leave_and_says_what_it_cost() -> None:
-    skip_where_trained_otherwise()
     found = diagnosed()
     trial = only(found)
     assert trial.not_trained is None and trial.helps and trial.recovery is not None and trial.after is not None
@@ -93,7 +91,6 @@ def test_it_recovers_what_repairs_without_training_leave_and_says_what_it_cost()
 
 
 def test_the_figure_is_that_of_qdiag_qat_with_the_same_samples() -> None:
-    skip_where_trained_otherwise()
     trial = only(diagnosed())
     alone = train_model(SESSION, subject(), data(), COARSE, QatOptions(replace(QUICK, epochs=trial.epochs)))
     assert alone is not None and alone.result.after is not None and trial.after is not None
@@ -151,7 +148,6 @@ def test_a_loss_that_is_undecided_is_not_trained_away() -> None:
 
 
 def test_where_repairs_leave_nothing_it_is_not_tried() -> None:
-    skip_where_trained_otherwise()
     gained = only(diagnosed()).recovery
     assert gained is not None
     step = WaterfallStep("QD301", "recompute_variance", ("0",), healthy(), gained)
