@@ -136,7 +136,7 @@ def per_channel_trial(*, is_labelled: bool = True) -> Trial:
         after=score(21.4, 381 if is_labelled else None, 397, 5),
         recovery=_recovery(20.3, 381, 45, 3, is_labelled),
         settings=('weights.granularity="per_channel"',),
-        costs=(Evidence("scales_to_store", 442.0, "values"),),
+        costs=(Evidence("extra_scales", 442.0, "values"),),
     )
 
 

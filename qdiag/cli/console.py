@@ -1,6 +1,7 @@
 """Where words go: results to stdout, everything else to stderr."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -17,6 +18,7 @@ from qdiag.errors import ConfigError, QdiagError
 from qdiag.files.standard_output import results_stream
 from qdiag.reading.words.commands.shell import wrapped
 
+_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 _WIDTH_IN_FILES = 160
 """Columns when stdout is a file or a pipe, where nothing needs to be left out."""
 
@@ -67,6 +69,11 @@ class PrintableConsole(Console):
     """
 
     @property
+    def is_for_results(self) -> bool:
+        """It writes to standard output, and not into a text."""
+        return not self.stderr and self._file is None
+
+    @property
     def file(self) -> IO[str]:
         return super().file if self.stderr or self._file is not None else results_stream()
 
@@ -78,6 +85,11 @@ class PrintableConsole(Console):
         """Texts beside each other would be joined to one of Rich's own, which has no lines of its own any more."""
         with nothing_shown():
             super().print(*(Group(o) if isinstance(o, OwnLines) else o for o in objects), **options)
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """In files and pipes without the blanks that fill lines up."""
+        text = super()._render_buffer(buffer)
+        return text if self.is_terminal else _BLANKS.sub("", text)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, str):
@@ -139,10 +151,15 @@ def remark(text: str, *, quiet: bool) -> None:
         stderr_console().print(Text(text, style="dim"), soft_wrap=True)
 
 
+def _asked_width(console: Console) -> bool:
+    """The output is a file whose width the environment gives."""
+    return isinstance(console, PrintableConsole) and console.is_for_results and "COLUMNS" in os.environ
+
+
 def print_commands(console: Console, title: str, lines: Sequence[str]) -> None:
-    """To be copied: in a terminal wrapped as a shell goes on, elsewhere one line each."""
+    """To be copied: where the output has a width, wrapped as a shell goes on; in files one line each."""
     console.print(Text(title, style="bold"))
     for line in lines:
-        told = wrapped(line, console.width - 2) if console.is_terminal else line
+        told = wrapped(line, console.width - 2) if console.is_terminal or _asked_width(console) else line
         for part in told.splitlines():
             console.print(Text(f"  {part}"), soft_wrap=True)

@@ -1,7 +1,7 @@
 """What a careful reader of a measurement should know, as short facts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qdiag.batches import Datasets
 from qdiag.core.causes.ranking import Ranking
@@ -151,6 +151,22 @@ def _inputs(result: Measurement, record: OpRecord) -> list[QuantizerRecord | Non
 
 def _uneven(*quantizers: QuantizerRecord | None) -> bool:
     return any(quantizer is not None and quantizer.scale is None for quantizer in quantizers)
+
+
+def overflow_notes(channels: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
+    """That biases are limited to their integers, which a diagnosis looks into; nothing without any.
+
+    Args:
+        channels: of each layer where that is so.
+    """
+    if not channels:
+        return ()
+    count = sum(map(len, channels.values()))
+    who = "1 bias is" if count == 1 else f"{count} biases are"
+    return (
+        f"{who} larger than the integer of a bias can be, and limited to the largest one, in {listed(list(channels))}: "
+        "qdiag explain QD104",
+    )
 
 
 def branch_notes(blocks: Sequence[BranchBlock]) -> tuple[str, ...]:

@@ -1,9 +1,13 @@
 """`qdiag sqnr`: where a quantized network loses its signal, layer by layer."""
 
+from dataclasses import replace
+
 from qdiag.core.measures.measurement import Measurement
 from qdiag.errors import ConfigError
 from qdiag.pipeline.begin import Experiment, measurement_of
+from qdiag.pipeline.notes import overflow_notes
 from qdiag.pipeline.preparation.inputs import naming
+from qdiag.simulate.facts.bias import overflowing_biases
 from qdiag.simulate.session import Session
 
 
@@ -23,4 +27,5 @@ def measure_experiment(session: Session, experiment: Experiment, *, with_losses:
         )
     with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
         measured = session.measure(case, "losses" if with_losses else "errors")
-    return measurement_of(session, experiment, measured)
+    found = measurement_of(session, experiment, measured)
+    return replace(found, notes=(*found.notes, *overflow_notes(overflowing_biases(case.network, case.plan))))

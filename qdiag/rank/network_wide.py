@@ -7,6 +7,7 @@ from qdiag.rank.bench import Bench
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
+from qdiag.simulate.facts.bias import new_overflows
 from qdiag.simulate.task.scoring import recovery
 
 
@@ -22,9 +23,9 @@ def ways_around(bench: Bench) -> tuple[Trial, ...]:
             after=score.score,
             recovery=recovery(before=bench.base, after=score),
             settings=change.settings,
-            costs=change.costs,
+            costs=(*change.costs, *new_overflows(bench.case, case)),
         )
-        for (name, change), score in zip(changes.items(), scores, strict=True)
+        for (name, change), case, score in zip(changes.items(), cases, scores, strict=True)
     ]
 
     def merit(trial: Trial) -> float:

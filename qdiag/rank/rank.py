@@ -16,6 +16,7 @@ from qdiag.rank.suspects import Suspect, suspects_of
 from qdiag.rank.trials import run_trials
 from qdiag.rank.unexplained import unexplained_suspect
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps, suspects_steps
+from qdiag.rank.way_around import way_around
 from qdiag.repairs.base import Repair, RepairContext
 from qdiag.simulate.case import Case
 
@@ -80,7 +81,7 @@ def rank_network(
         findings=tuple(findings),
         causes=_causes(base.score, ordered, steps, needed),
         waterfall=tuple(step.record() for step in steps),
-        way_around=_way_around(around, [trial for _, trials in ordered for trial in trials]),
+        way_around=way_around(around, [trial for _, trials in ordered for trial in trials]),
         pass_count=bench.effort.pass_count,
         variant_count=bench.effort.variant_count,
         notes=harm_notes(base.score, harm),
@@ -113,31 +114,6 @@ def _told_apart(judged: Sequence[Judged]) -> list[Judged]:
         proofs.setdefault(suspect.code, []).extend(own if other is None else [])
         found.append((suspect, trials, verdict, reason))
     return found
-
-
-def _way_around(whole: Sequence[Trial], parts: Sequence[Trial]) -> Trial | None:
-    """The change of scheme that recovers most; the best of several that recover nothing is none.
-
-    Args:
-        whole: changes for the whole network, one setting each: they are preferred unless one of some layers recovers
-            more than what is small. parts: the suspects' own.
-    """
-
-    def points(trial: Trial) -> float:
-        assert trial.recovery is not None
-        return round(trial.recovery.recovered_task, 9) if trial.recovery.has_task else 0.0
-
-    def merit(trial: Trial) -> tuple[float, float]:
-        assert trial.recovery is not None
-        return (points(trial), trial.recovery.recovered_db)
-
-    one, other = (
-        max((t for t in trials if not t.keeps_scheme and t.helps), key=merit, default=None) for trials in (whole, parts)
-    )
-    if one is None or other is None:
-        return one or other
-    judged = one.after.task.judged if one.after is not None else None
-    return one if points(one) >= points(other) - (judged.small if judged is not None else 0.0) else other
 
 
 def _causes(

@@ -13,6 +13,7 @@ from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.own_layers import own_cases, with_own_gains
 from qdiag.rank.placebo import placebo_sites, shares_layers
 from qdiag.rank.suspects import Suspect
+from qdiag.simulate.facts.bias import new_overflows
 from qdiag.simulate.task.scoring import Scored, recovery
 
 _PROVED = "a better repair of these layers has one"
@@ -99,7 +100,7 @@ def _trial(bench: Bench, attempt: Attempt, after: Scored | None, cost: FloatCost
         recovery=recovery(before=bench.base, after=after),
         float_cost=cost,
         settings=treatment.settings,
-        costs=treatment.costs,
+        costs=(*treatment.costs, *new_overflows(bench.case, treatment.case)),
     )
 
 

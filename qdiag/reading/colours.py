@@ -37,7 +37,7 @@ EXACT_SHADE = Shade("#d9ead3", "exact")
 CAUSE_SHADE = Shade("#f46d43", "cause")
 SUSPECT_SHADE = Shade("#fee090", "suspected, not a cause here")
 UNTRIED_SHADE = Shade("#fff7d6", "found, no repair tests it")
-QUIET_SHADE = Shade("#eef3f6", "nothing found")
+QUIET_SHADE = Shade("#eef3f6", "no finding")
 
 
 def decibel_shade(decibels: float) -> Shade:

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 
+from qdiag.core.causes.ranking import Trial
+from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.words.commands.repairing import commands, scheme_words, way_around_commands
 from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.words.evidence import evidence_words
+from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.preprocessing import preprocessing_command
 from qdiag.reading.words.task.afterwards import afterwards_words, repair_heading
 
 AGAIN_HEADING = "To look again with other inputs:"
 TRAINING_HEADING = "To train it:"
-CHANGE_HEADING, OTHER_CHANGE_HEADING = "To measure it under another scheme:", "Or, to measure it under another scheme:"
+CHANGE_HEADING, OTHER_CHANGE_HEADING = "To measure it with {}:", "Or, to measure it with {}:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,13 @@ class Proposal:
     Attributes:
         heading: ends in a colon. commands: in the order in which they are run.
         remarks: sentences on what is true afterwards.
+        change: the change of scheme that the commands measure; None where they repair something.
     """
 
     heading: str
     commands: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    change: Trial | None = None
 
     @property
     def title(self) -> str:
@@ -42,13 +48,23 @@ def proposals(diagnosis: Diagnosis) -> tuple[Proposal, ...]:
         found.append(Proposal(repair_heading(after, lines), lines, _remarks(afterwards_words(after), lines)))
     way = ranking.way_around
     around = way_around_commands(diagnosis, way) if way is not None else ()
-    if around:
-        left = afterwards_words(way.after if way is not None else None)
-        heading = OTHER_CHANGE_HEADING if lines else CHANGE_HEADING
+    if way is not None and around:
+        heading = (OTHER_CHANGE_HEADING if lines else CHANGE_HEADING).format(change_words(way))
         known = {sentence for proposal in found for sentence in proposal.remarks}
-        remarks = tuple(sentence for sentence in _remarks(left, around) if sentence not in known)
-        found.append(Proposal(heading, around, remarks))
+        told = (cost_sentence(way), *_remarks(afterwards_words(way.after), around))
+        remarks = tuple(sentence for sentence in told if sentence and sentence not in known)
+        found.append(Proposal(heading, around, remarks, way))
     return tuple(found)
+
+
+def change_words(trial: Trial) -> str:
+    """`one weight scale per channel (4 layers)`."""
+    return f"{repair_title(trial.repair)} ({count_noun(len(trial.layers), 'layer')})"
+
+
+def cost_sentence(trial: Trial) -> str:
+    """`What it costs: 116 scales have to be stored in addition.`; empty where nothing is known of that."""
+    return f"What it costs: {'; '.join(map(evidence_words, trial.costs))}." if trial.costs else ""
 
 
 def repaired_score(diagnosis: Diagnosis) -> Score | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.diagnosis import Reading, read
-from qdiag.reading.proposals import CHANGE_HEADING, OTHER_CHANGE_HEADING, Proposal
+from qdiag.reading.proposals import Proposal
 from qdiag.reading.sequence import StepRow
 from qdiag.reading.suspects import SuspectRow
 
@@ -110,8 +110,8 @@ def _proposals(reading: Reading, places: _Places) -> Iterator[Statement]:
 def _proof_of(proposal: Proposal, reading: Reading) -> tuple[object, ...]:
     """The trial of a change of scheme; the steps of the repairs otherwise, or what proved the causes."""
     ranking = reading.diagnosis.ranking
-    if proposal.heading in (CHANGE_HEADING, OTHER_CHANGE_HEADING):
-        return (ranking.way_around,)
+    if proposal.change is not None:
+        return (proposal.change,)
     return ranking.waterfall or ranking.claimed
 
 

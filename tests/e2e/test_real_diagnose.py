@@ -139,7 +139,7 @@ def test_nothing_is_claimed_in_healthy_networks(real_data: Path, name: str, sche
     assert found.harm.verdict == "healthy"
     assert found.claimed == () and found.waterfall == ()
     is_sure = found.harm.interval.high <= found.harm.limit
-    words = "Nothing to repair" if is_sure else "Nothing found, and too few samples to be sure"
+    words = "Nothing to repair" if is_sure else "No harm was measured, but the samples are too few to be sure"
     assert headline(found).startswith(f"{words}: quantization ")
     nothing = "harmless" if is_sure else "undecided"  # of too few samples nothing is called harmless
     assert all(cause.verdict in (nothing, "untested") for cause in found.causes)

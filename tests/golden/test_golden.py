@@ -33,8 +33,8 @@ def table(result: Measurement, width: int, order: Order = "worst", top: int | No
 def test_table_worst_first(check_golden: Check) -> None:
     text = table(measurement(), 120)
     rows = text[text.index("layer ") :].splitlines()
-    assert rows[2].startswith(">> blocks.0.dw")
-    assert text.count(">> blocks.0.dw") == 1
+    assert rows[2].startswith(">! blocks.0.dw")
+    assert text.count(">! blocks.0.dw") == 1
     check_golden("table_worst.txt", text)
 
 

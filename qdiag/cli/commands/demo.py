@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
-from qdiag.cli.console import OwnLines, stdout_console
+from qdiag.cli.console import OwnLines, print_commands, stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.common import PlotsOption
 from qdiag.cli.options.data import DataOptions
@@ -51,10 +51,11 @@ FAILING_SCHEME, CONTRAST_SCHEME = "tf-uint8", "int8"
 
 _STORY_WIDTH = 100
 _FILES = (
-    ("report.html", "the report: one file, opens in a browser"),
-    ("report.md", "the same for an editor or a pull request"),
-    ("layers.csv", "the layers, every figure"),
-    ("diagnosis.json", "all that was measured; what compare, gate and report read"),
+    ("report.html", "the report, one file that opens in a browser"),
+    ("report.md", "the same report for an editor or a pull request"),
+    ("layers.csv", "every figure of every layer"),
+    ("diagnosis.json", "all that was measured, for compare, gate and report"),
+    ("scheme.toml", "the change of scheme that is proposed above"),
 )
 
 OutOption = Annotated[
@@ -97,13 +98,11 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
         console.print(contrast_line(contrast))
     console.print()
     _tell(console, DEMO_FAULT)
-    console.print(Text("Open these:", style="bold"))
+    console.print(Text(f"The files in {out}:", style="bold"), soft_wrap=True)
     for name, what in _FILES:
-        console.print(Text(f"  {out / name!s:{len(str(out)) + 16}}  {what}"), soft_wrap=True)
+        console.print(Text(f"  {name:14}  {what}"), soft_wrap=True)
     console.print()
-    console.print(Text("Repair it, see what that changed, and let CI guard it:", style="bold"))
-    for line in next_commands(result, model, out):
-        console.print(Text(f"  {line}"), soft_wrap=True)
+    print_commands(console, "Repair it, see what that changed, and let CI guard it:", next_commands(result, model, out))
     tell_times(session.progress, quiet=run.quiet)
 
 

@@ -17,10 +17,12 @@ from qdiag.cli.options.expand import expand
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.cli.options.task import TaskOptions
+from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.files.atomic import write_file
+from qdiag.reading.words.commands.shell import as_argument, command_line
 
 SQNR_EPILOG = """
 [bold]Examples[/]
@@ -85,7 +87,7 @@ def sqnr(
     [red]>>[/] marks the lowest SQNR. Where local is lowest, noise is made;
     where propagated falls, it has arrived.
     [yellow]![/]  marks a local SQNR more than 20 dB below expected: a hundred times
-    the noise that rounding of the output alone would make.
+    the noise that rounding of the output alone would make. [red]>![/] marks both.
     """
     stdout_is_taken = check_single_stdout(json, csv)
     resolved = scheme.resolved
@@ -111,5 +113,7 @@ def sqnr(
 
             save_figure(sqnr_figure(measurement), plot)
     if not stdout_is_taken:
-        print_measurement(stdout_console(), measurement, order, sort, top)
+        words = option_words(model, data, scheme, task, quantized)
+        diagnose = command_line(["diagnose", as_argument(model.model), *words])
+        print_measurement(stdout_console(), measurement, order, sort, top, diagnose)
     tell_times(session.progress, quiet=run.quiet)

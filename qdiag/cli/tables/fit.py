@@ -30,6 +30,7 @@ class Column(Generic[T]):
         cell: text of one row.
         importance: the column with the lowest one goes first when space is short.
         wraps: of the name column: long names go on in a further line; otherwise their middle is left out.
+        title: what it is called where it is left out; its header where that says enough.
     """
 
     header: str
@@ -37,16 +38,22 @@ class Column(Generic[T]):
     importance: int = 0
     is_left: bool = False
     wraps: bool = False
+    title: str = ""
 
 
-_SHOWN_BY = "a wider terminal shows them, and so does --json"
 _SPACE = 3  # two of padding, one that the box puts between columns
 _NAME_AT_LEAST = 14
 _WRAPPED_AT_LEAST = 35
 
 
-def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T]) -> Table:
-    """The name column, and as many of the others as fit beside it; a line below names those that did not."""
+def fit_table(
+    console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T], *, elsewhere: str = "--json"
+) -> Table:
+    """The name column, and as many of the others as fit beside it; a line below names those that did not.
+
+    Args:
+        elsewhere: what has the columns that are left out.
+    """
     names = [name.cell(row) for row in rows]
     widest = max([name_text.cell_len for name_text in names] + [len(line) for line in name.header.split("\n")])
     cells = [[column.cell(row) for row in rows] for column in columns]
@@ -61,9 +68,10 @@ def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], r
             break
         kept.discard(i)
     room = max(console.width - sum(widths[k] for k in kept), _NAME_AT_LEAST)
-    left_out = [" ".join(column.header.split()) for i, column in enumerate(columns) if i not in kept]
+    left_out = [column.title or " ".join(column.header.split()) for i, column in enumerate(columns) if i not in kept]
+    needed = sum(widths) + min(widest, wanted) + _SPACE
     table = Table(
-        caption=f"There is no room for {', '.join(left_out)}: {_SHOWN_BY}." if left_out else None,
+        caption=_caption(left_out, needed, elsewhere) if left_out else None,
         caption_style="dim",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -79,6 +87,15 @@ def fit_table(console: Console, name: Column[T], columns: Sequence[Column[T]], r
         plain = _wrapped(plain, room - _SPACE) if name.wraps else shorten(plain, room - _SPACE)
         table.add_row(OwnLines(plain, style=text.style), *(cells[i][r] for i in sorted(kept)))
     return table
+
+
+def _caption(left_out: Sequence[str], needed: int, elsewhere: str) -> str:
+    """Which columns are not shown, and what shows them."""
+    one = len(left_out) == 1
+    columns = f"{'This column is' if one else 'These columns are'} left out because the output is too narrow: "
+    them = "it" if one else "them"
+    wide = f"A width of {needed} columns (COLUMNS={needed}) shows {them}"
+    return f"{columns}{', '.join(left_out)}. {wide}, and so does {elsewhere}."
 
 
 def _wrapped(text: str, width: int) -> str:

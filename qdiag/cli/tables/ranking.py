@@ -33,6 +33,7 @@ from qdiag.reading.amount import Amount
 from qdiag.reading.diagnosis import Reading, read
 from qdiag.reading.labels import AS_IT_IS, CHANGES_TITLE, PLACEBO, RECOVERS, SEQUENCE_TITLE, UNTRIED_TITLE, VERDICT
 from qdiag.reading.proposals import Proposal
+from qdiag.reading.scheme_changes import ChangeRow
 from qdiag.reading.sequence import SequenceRows
 from qdiag.reading.suspects import FindingRow, SuspectRow, TrialRow
 from qdiag.reading.words.numbers import count_noun
@@ -70,7 +71,8 @@ def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = 
         console.print()
         rows = [row for suspect in reading.suspects for row in _rows(suspect, has_report=has_report)]
         name = Column("suspects and their repairs,\neach made alone", _name, wraps=True)
-        table = fit_table(console, name, _columns(ranking), rows)
+        elsewhere = "the report" if has_report else "--json"
+        table = fit_table(console, name, _columns(ranking), rows, elsewhere=elsewhere)
         console.print(table)
         reasons, where = list(trial_remarks(ranking)), lost_most_words(ranking.before)
         if where and any("SQNR" in str(column.header) for column in table.columns):
@@ -152,7 +154,7 @@ def _columns(ranking: Ranking) -> list[Column[_Row]]:
     unit = change_unit(criterion)
     if criterion is not None:
         found.append(Column(f"{RECOVERS}\n{noun(criterion)} {unit}".rstrip(), _recovered, 95))
-        found.append(Column("\n95 %", _interval, 70))
+        found.append(Column("\n95 %", _interval, 70, title="95 % interval of what is recovered"))
     found.append(Column(f"{RECOVERS}\nSQNR dB", _decibels, 94 if criterion is None else 60))
     first, _, last = PLACEBO.partition(" ")
     found.append(Column(f"{first}\n{last} {unit}".rstrip(), _placebo, 80))
@@ -202,10 +204,7 @@ def _print_rest(console: Console, reading: Reading) -> None:
     diagnosis, task = reading.diagnosis, reading.diagnosis.ranking.before.task
     if reading.changes:
         console.print()
-        lines = [
-            (f"  {row.title}, {row.tried.where}", Text(f"{row.tried.afterwards}; recovers {_told(row.tried)}"))
-            for row in reading.changes
-        ]
+        lines = [(f"  {row.title}, {row.tried.where}", Text(_change_words(row))) for row in reading.changes]
         console.print(header_grid((CHANGES_TITLE.lower(), Text("")), *lines))
     if reading.untried:
         console.print()
@@ -222,8 +221,10 @@ def _print_rest(console: Console, reading: Reading) -> None:
     print_trainings(console, reading)
 
 
-def _told(row: TrialRow) -> str:
-    return row.recovers.words if row.recovers is not None else ""
+def _change_words(row: ChangeRow) -> str:
+    """What a change of scheme gives, and what it costs."""
+    recovers = row.tried.recovers.words if row.tried.recovers is not None else ""
+    return "; ".join((row.tried.afterwards, f"recovers {recovers}", *row.costs))
 
 
 def _finding_line(row: FindingRow) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.console import print_commands
 from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import sqnr_header
@@ -21,8 +22,14 @@ LOW_SQNR_DB = 20.0
 """Noise of a tenth of the signal's amplitude: named in the sentence below the table, not a verdict."""
 
 
-def print_measurement(console: Console, measurement: Measurement, order: Order, sort: SortKey, top: int | None) -> None:
-    """Header, table and footer on `console`."""
+def print_measurement(
+    console: Console, measurement: Measurement, order: Order, sort: SortKey, top: int | None, diagnose: str = ""
+) -> None:
+    """Header, table and footer on `console`.
+
+    Args:
+        diagnose: the command that finds out why, ready for a shell.
+    """
     entries = measured_entries(measurement.records)
     rows = tuple(entry.row for entry in entries)
     worst, by_name = weakest(rows, sort), {entry.record.name: entry for entry in entries}
@@ -40,15 +47,20 @@ def print_measurement(console: Console, measurement: Measurement, order: Order, 
         console.print(f"{len(ordered) - len(shown)} more layers: --top 0 shows all {len(ordered)}")
     for line in footer_lines(measurement, rows):
         console.print(line)
+    step = next_step(measurement, rows)
+    if diagnose and step.endswith(":"):
+        print_commands(console, step, (diagnose,))
+    else:
+        console.print(Text(f"{step.removesuffix(':')}." if step.endswith(":") else step))
 
 
 def legend(sort: SortKey) -> str:
     """What the marks before names stand for."""
-    return f">> lowest {sort} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected"
+    return f">> lowest {sort} SQNR   ! local SQNR more than {BELOW_EXPECTED_DB:g} dB below expected   >! both"
 
 
 def footer_lines(measurement: Measurement, rows: Sequence[LayerRow]) -> list[Text]:
-    """The weakest layer, where the propagated SQNR becomes low, what the network lost, and what to do."""
+    """The weakest layer, where the propagated SQNR becomes low, and what the network lost."""
     lines = list[Text]()
     worst = weakest(rows)
     if worst is None:
@@ -60,24 +72,23 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow]) -> list[Tex
             Text.assemble("Weakest alone: ", (worst.record.name, "bold"), f", {worst.local_db:.1f} dB local{beside}.")
         )
     lines.append(Text(_propagated_sentence(measurement, rows)))
+    lines.append(Text(measured_harm_words(measurement)))
+    return lines
+
+
+def next_step(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
+    """What to do with the figures; it ends in a colon where a diagnosis is the next step."""
     words, harm = measured_harm_words(measurement), measured_harm(measurement)
-    lines.append(Text(words))
     is_lost = harm.verdict == "healthy" and words.startswith(LOST_OUTPUT.capitalize())
     if harm.verdict == "harmed" or is_lost:
-        lines.append(Text("Next: `qdiag diagnose` on the same model and data finds out why, and what repairs it."))
-    elif harm.verdict == "undecided" and not math.isnan(harm.value):
-        lines.append(Text("Next: more samples; what so few show may be chance."))
-    elif any(row.is_below_expected for row in rows):
-        lines.append(
-            Text("Next: `qdiag diagnose` says why layers lose that much, although what judges is within its limit.")
-        )
-    elif not any(record.losses is not None for record in measurement.records):
-        lines.append(
-            Text("Next: --losses splits each layer's local error into its five parts; --plot draws this table.")
-        )
-    else:
-        lines.append(Text("Next: `qdiag ranges` with the same options shows the values behind each layer."))
-    return lines
+        return "Next: a diagnosis finds out why, and what repairs it:"
+    if harm.verdict == "undecided" and not math.isnan(harm.value):
+        return "Next: measure more samples; what so few show may be chance."
+    if any(row.is_below_expected for row in rows):
+        return "Next: a diagnosis finds out why the layers marked with ! lose more than rounding explains:"
+    if not any(record.losses is not None for record in measurement.records):
+        return "Next: --losses splits each layer's local error into its five parts; --plot draws this table."
+    return "Next: `qdiag ranges` with the same options shows the values behind each layer."
 
 
 def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
@@ -110,7 +121,8 @@ def _columns(
 ) -> tuple[Column[LayerEntry], list[Column[LayerEntry]]]:
     def name(entry: LayerEntry) -> Text:
         is_worst = entry.row is worst
-        sign = ">>" if is_worst else " !" if entry.row.is_below_expected else "  "
+        is_low = entry.row.is_below_expected
+        sign = (">!" if is_low else ">>") if is_worst else " !" if is_low else "  "
         return Text(f"{sign} {entry.record.name}", style="bold red" if is_worst else "")
 
     def cell(column: LayerColumn) -> Callable[[LayerEntry], Text]:

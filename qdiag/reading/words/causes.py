@@ -69,9 +69,13 @@ def headline(source: Diagnosis | Ranking) -> str:
         proxy = loss_words(None, SQNR_LIMIT_DB)
         return f"{_capital(cost)}, within the limit of {limit}. But {left}, below {proxy}, {PROXY}."
     if harm.verdict == "healthy":
-        found = "Nothing to repair" if harm.state == "healthy" else "Nothing found, and too few samples to be sure"
+        found = (
+            "Nothing to repair"
+            if harm.state == "healthy"
+            else "No harm was measured, but the samples are too few to be sure"
+        )
         if reservation:
-            found = f"Nothing found, with a reservation: {reservation}" + (
+            found = f"No harm measured, with a reservation: {reservation}" + (
                 "" if harm.state == "healthy" else ", and the samples are too few to be sure"
             )
             found, cost = f"{found}.", _capital(cost)
@@ -81,7 +85,7 @@ def headline(source: Diagnosis | Ranking) -> str:
             return f"{found} {cost}, above the limit of {limit}, {PROXY}."
         return f"{found} {cost}, within the limit of {limit}."
     if harm.verdict == "undecided" and math.isnan(harm.value):
-        return f"Nothing to judge by: {cost}."
+        return f"No verdict is possible: {cost}."
     if harm.verdict == "undecided":
         return f"Too few samples to tell: {cost}; the limit is {limit}."
     sentence = _capital(cost)

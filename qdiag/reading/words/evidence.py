@@ -76,6 +76,7 @@ TERMS = {
     "other_misfit": "the scales lie {} away from those of the other axis",
     "outlier_fraction": "{} of the weights are outliers",
     "output_sqnr_alone": "with this layer alone quantized, the weakest output has an SQNR of {}",
+    "overflowing_biases": "{} are larger than the integer of a bias can be, and are limited to the largest one (QD104)",
     "overshoot": "measured values lie beyond the range of the calibration data by {} of it",
     "own_misfit": "the scales lie {} away from those of the channels",
     "per_channel_gain": "one scale per channel would gain {} of SQNR",
@@ -141,6 +142,7 @@ _UNITS = {
     "mean_over_median": "times",
     "nonfinite_in_float": "",
     "nonfinite_values": "values",
+    "overflowing_biases": "biases",
     "zero_points": "zero points",
 }
 """Of counts, in place of the short ones that results hold."""

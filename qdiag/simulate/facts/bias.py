@@ -4,9 +4,11 @@ import math
 
 import torch
 
+from qdiag.core.causes.findings import Evidence
 from qdiag.core.graph import Layer
 from qdiag.core.measures.facts import BiasFacts
 from qdiag.plan import QuantPlan
+from qdiag.simulate.case import Case
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.weights import bias_scale
 
@@ -37,3 +39,17 @@ def bias_facts(
         step_over_scale=float(scale.max()) / output.record().step_at(0.0) if output is not None else math.nan,
         wrapped_channels=wrapped_channels,
     )
+
+
+def overflowing_biases(network: Network, plan: QuantPlan) -> dict[str, tuple[int, ...]]:
+    """Per layer, in graph order, the channels whose bias is limited to its integer; layers without any are left out."""
+    facts = {layer.name: bias_facts(network, plan, layer) for layer in network.graph.layers}
+    return {name: bias.overflow_channels for name, bias in facts.items() if bias is not None and bias.overflow_channels}
+
+
+def new_overflows(before: Case, after: Case) -> tuple[Evidence, ...]:
+    """How many biases are limited to their integers after a change, and were not before it; empty without any."""
+    known = overflowing_biases(before.network, before.plan)
+    found = overflowing_biases(after.network, after.plan)
+    count = sum(len(set(channels) - set(known.get(name, ()))) for name, channels in found.items())
+    return (Evidence("overflowing_biases", float(count), "values"),) if count else ()

@@ -65,7 +65,9 @@ def test_what_only_a_change_of_scheme_repairs_has_no_command_of_a_repair() -> No
     )
     text = printed(replace(found, ranking=ranking))
     assert "To repair it:" not in text
-    assert "\nTo measure it under another scheme:\n" in "\n".join(line.rstrip() for line in text.splitlines())
+    assert "\nTo measure it with one weight scale per channel (28 layers):\n" in "\n".join(
+        line.rstrip() for line in text.splitlines()
+    )
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

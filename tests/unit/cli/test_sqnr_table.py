@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.options.common import Order, SortKey
-from qdiag.cli.tables.sqnr import footer_lines, print_measurement
+from qdiag.cli.tables.sqnr import footer_lines, next_step, print_measurement
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.float_ops import FloatShare
 from qdiag.core.measures.measurement import OutputPart, OutputRecord
@@ -45,8 +45,8 @@ def test_an_output_of_zeros_has_no_figure(noise: float) -> None:
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "SQNR of mute not known: the float output is zero everywhere" in text
-    assert "Nothing to judge by: what quantization costs is not known: the float output is zero everywhere." in text
-    assert not re.search(r"\binf dB", text) and "Healthy" not in text and "Nothing found" not in text
+    assert "No verdict is possible: what quantization costs is not known: the float output is zero everywhere." in text
+    assert not re.search(r"\binf dB", text) and "Healthy" not in text and "No harm" not in text
 
 
 def test_the_header_names_the_weakest_part_of_an_output() -> None:
@@ -83,24 +83,33 @@ def test_the_footer_names_a_part_of_an_output_that_is_lost_in_a_sound_tensor() -
 
 
 @pytest.mark.parametrize(
-    ("counts", "said", "next_step"),
+    ("counts", "said", "told"),
     [
         (
             PairedCounts(390, 100, 0, 10),
             "Harmed: the loss of top-1 is 20.0 pp (95 %:",
-            "Next: `qdiag diagnose` on the same",
+            "Next: a diagnosis finds out why, and",
         ),
-        (PairedCounts(490, 0, 0, 10), "Healthy: the loss of top-1 is 0.0 pp (95 %:", "although what judges"),
-        (PairedCounts(50, 0, 0, 0), "Nothing found, too few samples to be sure: the loss", "although what judges"),
-        (PairedCounts(48, 2, 1, 0), "Too few samples to tell: the loss of top-1 is 2.0 pp", "Next: more samples"),
+        (PairedCounts(490, 0, 0, 10), "Healthy: the loss of top-1 is 0.0 pp (95 %:", "why the layers marked with !"),
+        (
+            PairedCounts(50, 0, 0, 0),
+            "No harm measured, too few samples to be sure: the loss",
+            "why the layers marked with !",
+        ),
+        (
+            PairedCounts(48, 2, 1, 0),
+            "Too few samples to tell: the loss of top-1 is 2.0 pp",
+            "Next: measure more samples",
+        ),
     ],
 )
-def test_the_last_lines_follow_the_figure_that_judges(counts: PairedCounts, said: str, next_step: str) -> None:
+def test_the_last_lines_follow_the_figure_that_judges(counts: PairedCounts, said: str, told: str) -> None:
     """Whatever the SQNR of the layers is: one of these lies far below what is expected of it."""
     task = classified(counts.sample_count, counts.both, counts)
-    lines = [line.plain for line in footer_lines(replace(measurement(), task=task), layer_rows(small_records()))]
-    assert lines[-2].startswith(said)
-    assert lines[-1].startswith("Next: ") and next_step in lines[-1]
+    measured, rows = replace(measurement(), task=task), layer_rows(small_records())
+    assert footer_lines(measured, rows)[-1].plain.startswith(said)
+    step = next_step(measured, rows)
+    assert step.startswith("Next: ") and told in step and (step.endswith(":") == ("diagnosis" in told or "!" in told))
 
 
 def test_the_last_lines_know_of_a_lost_output_and_of_a_share_in_float() -> None:
@@ -108,13 +117,14 @@ def test_the_last_lines_know_of_a_lost_output_and_of_a_share_in_float() -> None:
     beside = replace(sound.outputs[0], name="map", error=sums(3.0))
     lost = replace(sound, outputs=(*sound.outputs, beside))
     lines = [line.plain for line in footer_lines(lost, layer_rows(small_records()))]
-    assert lines[-2].startswith("An output is lost: the loss of top-1 is 0.0 pp") and "finds out why" in lines[-1]
+    assert lines[-1].startswith("An output is lost: the loss of top-1 is 0.0 pp")
+    assert "finds out why" in next_step(lost, layer_rows(small_records()))
     mostly = replace(sound, float_share=FloatShare(0.5, 0.0))
     lines = [line.plain for line in footer_lines(mostly, layer_rows(small_records()))]
-    assert lines[-2].startswith("Nothing found, with a reservation (50 % of the weights stayed in float): the loss")
+    assert lines[-1].startswith("No harm measured, with a reservation (50 % of the weights stayed in float): the loss")
     unlabelled = replace(sound, task=replace(sound.task, figures=(), choice=TaskChoice()))
     lines = [line.plain for line in footer_lines(unlabelled, layer_rows(small_records()))]
-    assert lines[-2].startswith("Harmed: the weakest output SQNR is")
+    assert lines[-1].startswith("Harmed: the weakest output SQNR is")
 
 
 def test_the_footer_of_a_lossless_network() -> None:
@@ -144,11 +154,11 @@ def test_the_weakest_layer_is_red_and_signed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     text = printed(small_records(), "worst", "local", None, color=True)
-    assert "\x1b[1;31m>> blocks.0.dw" in text
+    assert "\x1b[1;31m>! blocks.0.dw" in text
     monkeypatch.setenv("NO_COLOR", "1")
     text = printed(small_records(), "worst", "local", None, color=True)
     assert "\x1b[1;31m" not in text
-    assert ">> blocks.0.dw" in text
+    assert ">! blocks.0.dw" in text
 
 
 def test_numbers() -> None:

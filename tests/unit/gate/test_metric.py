@@ -288,7 +288,7 @@ def test_nothing_found_on_too_few_samples_is_a_state_of_its_own() -> None:
     few = gate(of(top(1, PairedCounts(60, 0, 0, 3))), min_sqnr_db=Limit(1.0))
     assert few.harm is not None
     assert few.harm.state == "unsure"
-    assert harm_line(few).startswith("nothing found, too few samples to be sure: the loss of top-1 is 0.0 pp")
+    assert harm_line(few).startswith("no harm measured, too few samples to be sure: the loss of top-1 is 0.0 pp")
     many = gate(of(top(1, PairedCounts(5000, 0, 0, 3))), min_sqnr_db=Limit(1.0))
     assert many.harm is not None
     assert many.harm.state == "healthy"

@@ -62,7 +62,7 @@ def test_the_headline_names_drop_interval_and_cause() -> None:
         (healthy_diagnosis(), "Nothing to repair: quantization raises top-1 by 0.2 pp"),
         (repaired_diagnosis(), "Too few samples to tell: quantization costs 1.6 pp"),
         (unlabelled_diagnosis(), "Quantization changes the answer of 87.8 % of the samples"),
-        (awkward_diagnosis(), "Nothing to judge by: what quantization costs is not known"),
+        (awkward_diagnosis(), "No verdict is possible: what quantization costs is not known"),
     ],
 )
 def test_the_headline_fits_every_verdict(found: object, start: str) -> None:
@@ -117,19 +117,21 @@ def test_nothing_found_in_a_network_that_stays_in_float_is_said_with_a_reservati
     measured = replace(healthy.measurement, float_share=FloatShare(0.94, 0.9))
     found = replace(healthy, measurement=measured)
     assert headline(healthy).startswith("Nothing to repair: ")
-    start = "Nothing found, with a reservation: 94 % of the weights and 90 % of the multiplications stayed in float. "
+    start = (
+        "No harm measured, with a reservation: 94 % of the weights and 90 % of the multiplications stayed in float. "
+    )
     assert headline(found).startswith(f"{start}Quantization raises top-1 by 0.2 pp")
-    assert diagnosis_state_words(found) == "nothing found, with a reservation"
+    assert diagnosis_state_words(found) == "no harm measured, with a reservation"
     assert (state_of(healthy), state_of(found)) == ("healthy", "unsure")
     page = html_report(found)
-    assert '<span class="pill unsure">nothing found, with a reservation</span>' in page
+    assert '<span class="pill unsure">no harm measured, with a reservation</span>' in page
     assert '<span class="pill healthy">healthy</span>' in html_report(healthy)
     for surface in (page, markdown_report(found), terminal(found)):
         assert "Nothing to repair" not in surface
-        assert "Nothing found, with a reservation: 94 %" in " ".join(surface.split())
-    assert measured_harm_words(measured).startswith("Nothing found, with a reservation (94 % of the weights and")
+        assert "No harm measured, with a reservation: 94 %" in " ".join(surface.split())
+    assert measured_harm_words(measured).startswith("No harm measured, with a reservation (94 % of the weights and")
     result = judge(GateEvidence("r.json", measured, healthy.ranking), Thresholds(max_drop_pp=Limit(fail=1.0)))
-    assert harm_line(result).startswith("nothing found, with a reservation: the loss of top-1")
+    assert harm_line(result).startswith("no harm measured, with a reservation: the loss of top-1")
     assert any("94 % of the weights" in note for note in result.notes)
     few = replace(
         found, ranking=replace(found.ranking, harm=replace(healthy.ranking.harm, interval=Interval(-3.0, 3.0)))
@@ -148,7 +150,7 @@ def terminal(found: Diagnosis) -> str:
 def test_inputs_that_seem_to_be_prepared_otherwise_are_a_reservation_too() -> None:
     doubtful = doubtful_diagnosis().measurement.preprocessing
     found = replace(healthy_diagnosis(), measurement=replace(healthy_diagnosis().measurement, preprocessing=doubtful))
-    start = "Nothing found, with a reservation: the inputs do not seem to be prepared as in training. "
+    start = "No harm measured, with a reservation: the inputs do not seem to be prepared as in training. "
     assert headline(found).startswith(start)
 
 
@@ -361,8 +363,8 @@ def test_the_weakest_part_of_an_output_is_named() -> None:
     ("counts", "state", "words"),
     [
         (PairedCounts(382, 0, 0, 118), "healthy", "Nothing to repair: "),
-        (PairedCounts(380, 2, 0, 118), "unsure", "Nothing found, and too few samples to be sure: "),
-        (PairedCounts(76, 0, 0, 24), "unsure", "Nothing found, and too few samples to be sure: "),
+        (PairedCounts(380, 2, 0, 118), "unsure", "No harm was measured, but the samples are too few to be sure: "),
+        (PairedCounts(76, 0, 0, 24), "unsure", "No harm was measured, but the samples are too few to be sure: "),
         (PairedCounts(370, 12, 4, 114), "unsure", "Too few samples to tell: "),
         (PairedCounts(300, 82, 4, 114), "harmed", "Quantization costs "),
     ],

@@ -290,9 +290,9 @@ def test_the_waterfall_of_an_error_goes_down_for_the_better() -> None:
     ("change", "state", "words"),
     [
         ({}, "healthy", "healthy"),
-        ({"interval": Interval(-1.0, 2.3)}, "unsure", "nothing found, too few samples to be sure"),
+        ({"interval": Interval(-1.0, 2.3)}, "unsure", "no harm measured, too few samples to be sure"),
         ({"verdict": "undecided"}, "unsure", "too few samples to tell"),
-        ({"verdict": "undecided", "value": math.nan}, "unsure", "nothing to judge by"),
+        ({"verdict": "undecided", "value": math.nan}, "unsure", "no verdict is possible"),
         ({"verdict": "harmed"}, "harmed", "harmed"),
     ],
 )

@@ -71,7 +71,7 @@ def test_an_output_of_zeros_is_not_known_in_both_reports() -> None:
         ranking=replace(found.ranking, before=before, harm=harm_of(before)),
     )
     why = "the float output is zero everywhere"
-    assert headline(silent) == f"Nothing to judge by: what quantization costs is not known: {why}."
+    assert headline(silent) == f"No verdict is possible: what quantization costs is not known: {why}."
     assert f"| not known: {why} |" in markdown_report(silent)
     assert f'<dd>not known</dd><dd class="interval">{why}</dd>' in html_report(silent)
 
@@ -122,7 +122,7 @@ def test_the_remainder_and_the_way_around_with_its_cost_are_shown() -> None:
     assert (
         "| one weight scale per channel | 28 layers | 67.2 pp (95 %: 62.7 to 71.2) | 76.2 % top-1, 21.4 dB |" in report
     )
-    assert "scales to store: 442 values" in report
+    assert "442 scales have to be stored in addition" in report
 
 
 def test_what_was_not_done_is_not_claimed() -> None:

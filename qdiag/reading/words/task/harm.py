@@ -12,7 +12,7 @@ from qdiag.reading.words.numbers import SILENT
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, bounds_words, loss_words
 
 LOST_OUTPUT = "an output is lost"
-RESERVED = "nothing found, with a reservation"
+RESERVED = "no harm measured, with a reservation"
 
 
 def state_words(harm: Harm) -> str:
@@ -20,8 +20,8 @@ def state_words(harm: Harm) -> str:
     if harm.state != "unsure":
         return harm.state
     if math.isnan(harm.value):
-        return "nothing to judge by"
-    return "nothing found, too few samples to be sure" if harm.verdict == "healthy" else "too few samples to tell"
+        return "no verdict is possible"
+    return "no harm measured, too few samples to be sure" if harm.verdict == "healthy" else "too few samples to tell"
 
 
 def cost_words(harm: Harm) -> str:
@@ -46,7 +46,7 @@ def measured_harm_words(measurement: Measurement) -> str:
     harm = measured_harm(measurement)
     if math.isnan(harm.value):
         is_silent = Score(measurement.outputs, measurement.task).is_silent
-        return f"Nothing to judge by: what quantization costs is not known{f': {SILENT}' if is_silent else ''}."
+        return f"No verdict is possible: what quantization costs is not known{f': {SILENT}' if is_silent else ''}."
     words, reservation = state_words(harm), reservation_words(measurement)
     if harm.verdict == "healthy" and lost_outputs(Score(measurement.outputs, measurement.task)):
         words = LOST_OUTPUT

@@ -61,7 +61,7 @@ def test_what_is_undefined_for_the_float_network_cannot_be_judged() -> None:
         "24 samples: what quantization costs cannot be told by it"
     )
     words = "what quantization costs is not known: undefined of the float network is not a number"
-    assert headline(found) == f"Nothing to judge by: {words}."
+    assert headline(found) == f"No verdict is possible: {words}."
     reasons = {cause.reason for cause in found.ranking.causes if cause.verdict == "undecided"}
     assert reasons <= {"undefined is not a number, so what quantization costs cannot be told"}
     for text in (markdown_report(found), html_report(found)):
