@@ -6,6 +6,7 @@ from functools import partial
 
 from qdiag.core.listed import listed
 from qdiag.errors import LoadError
+from qdiag.litert.ends import without_end
 from qdiag.litert.model import LiteGraph, LiteOperator
 from qdiag.litert.network import LitertNetwork
 from qdiag.litert.operators import OPERATORS
@@ -20,6 +21,8 @@ _SHOWN = 8
 def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> LitertNetwork:
     """The network of a LiteRT file; of a quantized one, the float network inside it, with what the file says beside it.
 
+    A detector is read up to its non-maximum suppression, see `qdiag/litert/ends.py`.
+
     Args:
         kept: tensors that stay apart although their operations could be read as one, because a quantized file of the
             same network has quantizers there.
@@ -28,7 +31,13 @@ def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> Lite
         LoadError: the file cannot be read, leaves sizes of images free, or has operators that are not known; all of
             them are listed, with the tensors that they give.
     """
-    source = needed(parse(content, at))
+    whole = parse(content, at)
+    try:
+        source, left_out = without_end(whole)
+    except LoadError as error:
+        error.at = at
+        raise
+    source = needed(source)
     _check(source, at)
     try:
         graph, integers = rewritten(source), None
@@ -41,7 +50,7 @@ def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> Lite
     # what a damaged file says of shapes fails in as many ways as there are operators
     except (ValueError, TypeError, IndexError, KeyError, AssertionError, OverflowError, ZeroDivisionError) as error:
         raise LoadError("the shapes and operators of the network do not fit together", at=at) from error
-    network = finished(graph, at, partial(LitertNetwork, source=source, integers=integers), kept)
+    network = finished(graph, at, partial(LitertNetwork, source=source, integers=integers, left_out=left_out), kept)
     assert isinstance(network, LitertNetwork)
     return network
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qdiag.core.measures.measurement import LeftOut
 from qdiag.errors import DataError
 from qdiag.integer_file import IntegerFile
 from qdiag.litert.model import LiteGraph
@@ -20,7 +21,7 @@ class LitertNetwork(OnnxNetwork):
     """Computes what the file says, in float.
 
     Args:
-        graph, layers, parameters, integers: the rewritten network, see `OnnxNetwork`.
+        graph, layers, parameters, integers, left_out: the rewritten network, see `OnnxNetwork`.
         source: the file.
     """
 
@@ -30,10 +31,11 @@ class LitertNetwork(OnnxNetwork):
         layers: OnnxGraph,
         parameters: Mapping[str, tuple[Array, bool]],
         integers: IntegerFile | None = None,
+        left_out: tuple[LeftOut, ...] = (),
         *,
         source: LiteGraph,
     ) -> None:
-        super().__init__(graph, layers, parameters, integers)
+        super().__init__(graph, layers, parameters, integers, left_out)
         self.source = source
 
     def _entered(self, scope: Scope, name: str, value: Value) -> Value:

@@ -6,6 +6,7 @@ import numpy as np
 
 from qdiag.errors import QdiagError
 from qdiag.litert.call import Call
+from qdiag.litert.ends import without_end
 from qdiag.litert.model import LiteGraph, LiteOperator
 from qdiag.litert.operators import OPERATORS
 from qdiag.litert.writer import FixedBatchError, Writer
@@ -32,9 +33,9 @@ def image_places(source: LiteGraph) -> frozenset[int]:
 
     None of them where the file has operators that are not known.
     """
-    graph = needed(source)
-    writer = Writer(graph, is_free=False)
     try:
+        graph = needed(source)
+        writer = Writer(graph, is_free=False)
         _write(writer, graph)
     # what the runtime takes need not be read
     except (QdiagError, ValueError, TypeError, IndexError, KeyError, AssertionError, ZeroDivisionError):
@@ -82,8 +83,14 @@ def _write(writer: Writer, source: LiteGraph) -> list[OnnxInput]:
 
 
 def needed(source: LiteGraph) -> LiteGraph:
-    """Without operators that lead to no output, and without DEQUANTIZE of constants, which are read as numbers."""
-    source = _without_constants(source)
+    """Without operators that lead to no output, and without DEQUANTIZE of constants, which are read as numbers.
+
+    Without what stands behind the cut of a detector, too.
+
+    Raises:
+        LoadError: there is none, see `without_end`.
+    """
+    source = _without_constants(without_end(source)[0])
     wanted = set(source.outputs)
     kept = []
     for operator in reversed(source.operators):

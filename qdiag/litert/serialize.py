@@ -96,11 +96,11 @@ def serialized(graph: LiteGraph, description: str = "") -> bytes:
     return bytes(builder.Output())
 
 
-def with_outputs(content: bytes, places: Sequence[int]) -> bytes:
+def with_outputs(content: bytes, places: Sequence[int], kept: Sequence[int] | None = None) -> bytes:
     """A file with other outputs, whatever else it holds; entrances by name are left out.
 
     Args:
-        places: of tensors of its main network.
+        places: of tensors of its main network. kept: of its operators; None keeps all of them.
 
     Raises:
         ConfigError: as `serialized`.
@@ -109,7 +109,9 @@ def with_outputs(content: bytes, places: Sequence[int]) -> bytes:
     model = schema.ModelT.InitFromPackedBuf(content)
     drawn_in(model, content)
     signatures = model.signatureDefs or []
-    model.subgraphs[signatures[0].subgraphIndex if signatures else 0].outputs = _int32(places)
+    main = model.subgraphs[signatures[0].subgraphIndex if signatures else 0]
+    main.outputs = _int32(places)
+    main.operators = main.operators if kept is None else [main.operators[place] for place in kept]
     model.signatureDefs = None
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -62,18 +62,6 @@ def renamed(node: OnnxNode, aliases: dict[str, str]) -> OnnxNode:
     return replace(node, inputs=inputs, attributes=attributes)
 
 
-def without_unused(graph: OnnxGraph) -> OnnxGraph:
-    """Without nodes that lead to no output, and without constants that nothing reads."""
-    wanted = set(graph.outputs)
-    kept: list[OnnxNode] = []
-    for node in reversed(graph.nodes):
-        if any(name in wanted for name in node.outputs):
-            kept.append(node)
-            wanted.update(read_names(node))
-    constants = {name: array for name, array in graph.constants.items() if name in wanted}
-    return replace(graph, nodes=tuple(reversed(kept)), constants=constants)
-
-
 def _computed(node: OnnxNode, constants: dict[str, Array], opset: int) -> dict[str, Array]:
     values = {name: Known(constants[name]) for name in read_names(node)}
     results = compute(node, Eager({}), values, opset)

@@ -7,9 +7,10 @@ from functools import partial
 
 from qdiag.core.listed import listed
 from qdiag.errors import CaptureError, LoadError
-from qdiag.onnx.fold import fold_constants, without_unused
+from qdiag.onnx.ends.graph import without_end
+from qdiag.onnx.fold import fold_constants
 from qdiag.onnx.linear import with_layers
-from qdiag.onnx.model import OnnxGraph, OnnxNode, all_nodes
+from qdiag.onnx.model import OnnxGraph, OnnxNode, all_nodes, without_unused
 from qdiag.onnx.network import OnnxNetwork
 from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.parameters import find_parameters
@@ -40,6 +41,8 @@ _CONTROL = ("Loop", "Scan", "NonMaxSuppression", "NonZero", "Unique")
 def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept: Collection[str] = ()) -> OnnxNetwork:
     """The network of an ONNX file; of a quantized one, the float network inside it, with what the file says beside it.
 
+    A detector is read up to its non-maximum suppression, see `qdiag/onnx/ends`.
+
     Args:
         content: the file. beside: reads a file that holds tensors, by its name in this one.
         kept: tensors that stay apart although their operations could be read as one, because a quantized file of the
@@ -47,18 +50,20 @@ def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept:
 
     Raises:
         LoadError: the file cannot be read, is quantized while it runs, or has operators that are not known; all of
-            them are listed, with their nodes.
+            them are listed, with their nodes. It cannot be cut before non-maximum suppression.
     """
-    read = parse(content, at, beside)
+    whole = parse(content, at, beside)
     integers = None
     try:
+        read, left_out = without_end(whole)
+        unnamed = frozenset(read.outputs) - frozenset(whole.outputs)
         read = unfused(read)
         encoding = "QOperator" if is_packed(read) else "QDQ"
         read = unpacked(read)
         if is_quantized(read):
             # scales and weights that the file computes from constants are constants
             read = replace(_folded(read, at), forms={})
-            read, integers = stripped(read, encoding)
+            read, integers = stripped(read, encoding, unnamed)
             kept = (*kept, *integers.outputs)
     except LoadError as error:
         error.at = error.at or at
@@ -68,7 +73,7 @@ def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept:
         message = "what the file quantizes cannot be read"
         raise LoadError(message, at=at, hint="it is damaged; copy or save it again") from error
     _check_operators(read, at)
-    return finished(read, at, partial(OnnxNetwork, integers=integers), kept)
+    return finished(read, at, partial(OnnxNetwork, integers=integers, left_out=left_out), kept)
 
 
 def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork], kept: Collection[str] = ()) -> OnnxNetwork:

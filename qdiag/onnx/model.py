@@ -1,7 +1,7 @@
 """What an ONNX file holds, as plain values: nodes, inputs, outputs and constants."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -111,3 +111,15 @@ def read_names(node: OnnxNode) -> tuple[str, ...]:
     """Every value that a node needs, also inside of its graphs."""
     inner = {name for graph in node.graphs for name in outer_names(graph)}
     return (*(name for name in node.inputs if name), *sorted(inner - set(node.inputs)))
+
+
+def without_unused(graph: OnnxGraph) -> OnnxGraph:
+    """Without nodes that lead to no output, and without constants that nothing reads."""
+    wanted = set(graph.outputs)
+    kept: list[OnnxNode] = []
+    for node in reversed(graph.nodes):
+        if any(name in wanted for name in node.outputs):
+            kept.append(node)
+            wanted.update(read_names(node))
+    constants = {name: array for name, array in graph.constants.items() if name in wanted}
+    return replace(graph, nodes=tuple(reversed(kept)), constants=constants)

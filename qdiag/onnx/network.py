@@ -20,6 +20,7 @@ from torch.export.graph_signature import (
 )
 from torch.utils import _pytree as pytree
 
+from qdiag.core.measures.measurement import LeftOut
 from qdiag.errors import CaptureError, DataError, QdiagError
 from qdiag.integer_file import IntegerFile
 from qdiag.onnx.interpret import interpret
@@ -43,6 +44,7 @@ class OnnxNetwork(nn.Module):
         layers: the same network with the nodes that make one layer as one node; `exported` records it.
         parameters: tensors of the network by their names in the graphs, and whether they are trained.
         integers: what a quantized file says of its tensors; None for a float one.
+        left_out: operations of the file behind the outputs of this network.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class OnnxNetwork(nn.Module):
         layers: OnnxGraph,
         parameters: Mapping[str, tuple[Array, bool]],
         integers: IntegerFile | None = None,
+        left_out: tuple[LeftOut, ...] = (),
     ) -> None:
         super().__init__()
-        self.integers = integers
+        self.integers, self.left_out = integers, left_out
         self._graph, self._layers = graph, layers
         self._names: dict[str, str] = {}
         for name, (array, is_trained) in parameters.items():

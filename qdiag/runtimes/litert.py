@@ -13,6 +13,7 @@ import numpy as np
 
 from qdiag.core.measures.deployed.operations import FloatOperation, RuntimeOperations
 from qdiag.errors import DataError, LoadError, first_line
+from qdiag.litert.ends import without_end
 from qdiag.litert.model import LiteGraph, LiteTensor, dequantized
 from qdiag.litert.read import INSTALL_HINT, parse
 from qdiag.litert.rewrite import image_places
@@ -38,6 +39,8 @@ _BETWEEN = ("QUANTIZE", "DEQUANTIZE")
 @dataclass(frozen=True)
 class LitertRuntime:
     """A file in LiteRT, see `DeployedNetwork`; images come and go with their channels first.
+
+    Of a detector the part is run that is measured, up to its non-maximum suppression.
 
     Attributes:
         kernels: that compute it.
@@ -88,7 +91,7 @@ class LitertRuntime:
         shown = tuple(place for place in shown if place not in self._graph.inputs)
         if shown not in self._opened:
             self._opened.clear()
-            self._opened[shown] = self._open(with_outputs(self.content, shown))
+            self._opened[shown] = self._open(with_outputs(self._content, shown))
         given = self._given(inputs)
         values = dict(zip(shown, self._computed(self._opened[shown], given), strict=True)) | given
         outputs = {self._graph.tensors[place].name: self._float(place, values[place]) for place in self._graph.outputs}
@@ -99,7 +102,7 @@ class LitertRuntime:
 
     def operations(self) -> RuntimeOperations:
         """Of the file: LiteRT computes each operator as it stands."""
-        self._open(self.content)
+        self._open(self._content)
         integer, moving = Counter[str](), Counter[str]()
         floating: list[FloatOperation] = []
         for operator in self._graph.operators:
@@ -182,8 +185,22 @@ class LitertRuntime:
         return {}
 
     @cached_property
-    def _graph(self) -> LiteGraph:
+    def _whole(self) -> LiteGraph:
         return parse(self.content, self.at)
+
+    @cached_property
+    def _graph(self) -> LiteGraph:
+        """The part of the file that is measured: a detector up to its non-maximum suppression."""
+        return without_end(self._whole)[0]
+
+    @cached_property
+    def _content(self) -> bytes:
+        if self._graph is self._whole:
+            return self.content
+        kept = [
+            place for place, one in enumerate(self._whole.operators) if any(one is o for o in self._graph.operators)
+        ]
+        return with_outputs(self.content, self._graph.outputs, kept)
 
     @cached_property
     def _images(self) -> frozenset[int]:

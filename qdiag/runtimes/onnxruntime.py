@@ -12,6 +12,7 @@ import numpy as np
 
 from qdiag.core.measures.deployed.operations import FloatOperation, RuntimeOperations
 from qdiag.errors import DataError, LoadError, first_line
+from qdiag.onnx.ends.file import cut_file
 from qdiag.runtimes.base import Array, IntegerTensor, RuntimeResult
 
 INSTALL_HINT = "pip install 'qdiag[onnx,ort]'"
@@ -25,7 +26,7 @@ _INTEGER = ("QLinear", "QGemm", "QEmbed", "QAttention", "ConvInteger", "MatMulIn
 
 @dataclass(frozen=True)
 class OnnxruntimeNetwork:
-    """A file in onnxruntime, see `DeployedNetwork`.
+    """A file in onnxruntime, see `DeployedNetwork`; of a detector the part up to its non-maximum suppression.
 
     Attributes:
         threads: that compute one operation; None leaves that to onnxruntime.
@@ -97,15 +98,15 @@ class OnnxruntimeNetwork:
         """Of the graph that onnxruntime makes of the file with all optimizations."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "optimized.onnx"
-            self._session(self.content, str(path))
+            self._session(self._content, str(path))
             graph = self._onnx.load(str(path), load_external_data=False).graph
         names = {output: node.name for node in self._model.graph.node for output in node.output if node.name}
         return _operations(self.runtime, graph, names)
 
     def _open(self, integers: Sequence[str]) -> Any:
         if not integers:
-            return self._session(self.content)
-        model, tensors = self._onnx.ModelProto.FromString(self.content), self.tensors
+            return self._session(self._content)
+        model, tensors = self._onnx.ModelProto.FromString(self._content), self.tensors
         for name in integers:
             if name not in tensors:
                 raise DataError(f"the file holds no activation of integers under the name {name!r}", at=self.at)
@@ -138,6 +139,16 @@ class OnnxruntimeNetwork:
 
     @cached_property
     def _model(self) -> Any:
+        """The part of the file that is measured: a detector up to its non-maximum suppression."""
+        return cut_file(self._whole, self.at)
+
+    @cached_property
+    def _content(self) -> bytes:
+        content: bytes = self.content if self._model is self._whole else self._model.SerializeToString()
+        return content
+
+    @cached_property
+    def _whole(self) -> Any:
         try:
             return self._onnx.ModelProto.FromString(self.content)
         # protobuf raises what it likes on damaged files

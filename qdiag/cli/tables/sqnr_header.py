@@ -24,6 +24,7 @@ from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.digests import digest_words
 from qdiag.reading.words.float_ops import HasFloatOps, float_op_words, float_share_warning
 from qdiag.reading.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
+from qdiag.reading.words.network_end import network_end_words
 from qdiag.reading.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.size import size_words
@@ -102,8 +103,11 @@ def _calibration_words(data: DataInfo, use: str) -> str:
 
 
 def capture_lines(capture: CaptureInfo) -> Lines:
-    """The route, routes that failed before, BatchNorms."""
+    """The route, what is not measured, routes that failed before, BatchNorms."""
     yield "graph", Text(f"captured by {capture.route}")
+    end = network_end_words(capture.left_out)
+    if end is not None:
+        yield "", Text(end, style="yellow")
     for skipped in capture.skipped:
         yield "", Text(f"not by {skipped.route}: {skipped.reason}")
     yield from _checked_lines(capture)

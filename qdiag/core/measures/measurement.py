@@ -66,6 +66,19 @@ class KeptBatchNorm:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An operation at the end of a file that is not measured, because how much it gives depends on the data.
+
+    Attributes:
+        kind, name: as in the file. is_first: what is left out begins with it; the others depend on such a one.
+    """
+
+    kind: str
+    name: str
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureInfo:
     """How the model became one graph.
 
@@ -82,6 +95,7 @@ class CaptureInfo:
         trained_modules: classes of modules that `forward` puts into training mode.
         doubts: places where the graph follows one way of several, as the tracer said.
         stored_ranges: the fake quantizers that the network brought with it, and what became of their ranges.
+        left_out: operations of the file behind what is measured, such as non-maximum suppression, in their order.
     """
 
     route: str
@@ -97,6 +111,7 @@ class CaptureInfo:
     trained_modules: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     stored_ranges: tuple[StoredRange, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

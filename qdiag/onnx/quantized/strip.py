@@ -1,6 +1,7 @@
 """A network without its `QuantizeLinear` and `DequantizeLinear`: what it computes in float, and what they say."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -27,16 +28,19 @@ def is_quantized(graph: OnnxGraph) -> bool:
     return any(_is(node, QUANTIZE) or _is(node, DEQUANTIZE) for node in all_nodes(graph))
 
 
-def stripped(graph: OnnxGraph, encoding: str) -> tuple[OnnxGraph, IntegerFile]:
+def stripped(graph: OnnxGraph, encoding: str, unnamed: Collection[str] = ()) -> tuple[OnnxGraph, IntegerFile]:
     """The float network inside a quantized one, with weights as its integers stand for them, and its quantizers.
 
     A ReLU that the file leaves to the lowest integer of a quantizer is put back. Tensors have the names that they have
     in the float network, as far as the file tells.
 
+    Args:
+        unnamed: outputs whose names are those of tensors inside the file, and may become those of the float network.
+
     Raises:
         LoadError: scales that are computed, or of a kind that is not read.
     """
-    found = _Stripper(graph)
+    found = _Stripper(graph, unnamed)
     bare = found.run()
     kept = {name: chain for name, chain in found.sites().items() if name in _made(bare)}
     bare, clamped = with_clamps(bare, kept)
@@ -48,8 +52,8 @@ def stripped(graph: OnnxGraph, encoding: str) -> tuple[OnnxGraph, IntegerFile]:
 class _Stripper:
     """Follows every tensor from where it is made through the nodes that quantize it to those that read it."""
 
-    def __init__(self, graph: OnnxGraph) -> None:
-        self._graph = graph
+    def __init__(self, graph: OnnxGraph, unnamed: Collection[str] = ()) -> None:
+        self._graph, self._unnamed = graph, frozenset(unnamed)
         self._constants: dict[str, Array] = dict(graph.constants)
         self._integer_inputs = {i.name: i for i in graph.inputs if i.dtype.kind in "iu"}
         self._float_inputs: set[str] = set()
@@ -189,7 +193,7 @@ class _Stripper:
         for output in self._graph.outputs:
             self._use(output)
             source = self._alias.get(output, output)
-            if source == output:
+            if source == output or output in self._unnamed:
                 continue
             if source in inputs or source in self._constants or source in self._renames:
                 nodes.append(OnnxNode("Identity", "", output, (source,), (output,), {}))
@@ -199,7 +203,10 @@ class _Stripper:
             bare = name.removesuffix(_INTEGER_SUFFIX)
             if bare != name and bare not in made and name not in (*inputs, *self._constants, *self._renames):
                 self._renames[name] = bare
-        outputs = tuple(o if o in self._alias else self._name(o) for o in self._graph.outputs)
+        outputs = tuple(
+            o if o in self._alias and o not in self._unnamed else self._name(self._alias.get(o, o))
+            for o in self._graph.outputs
+        )
         return replace(
             self._graph,
             nodes=tuple(_with_outputs(renamed(node, self._renames), self._renames) for node in nodes),

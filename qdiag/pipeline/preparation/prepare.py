@@ -16,6 +16,7 @@ from qdiag.capture.program import Program, Runner
 from qdiag.capture.rewrites.computed import fold_computed
 from qdiag.capture.state import own_randomness
 from qdiag.core.measures.measurement import CaptureInfo
+from qdiag.onnx.network import OnnxNetwork
 from qdiag.pipeline.preparation.check import check_program
 from qdiag.pipeline.preparation.fixed_batches import chosen, on_cpu, static_batch
 from qdiag.pipeline.preparation.inputs import first_batch
@@ -56,6 +57,7 @@ def prepare(
         depends_on_batch=checked.depends_on_batch,
         trained_modules=original.trained,
         doubts=program.doubts,
+        left_out=subject.model.left_out if isinstance(subject.model, OnnxNetwork) else (),
     )
     captured = without_operations(checked.program)
     program = fold_computed(captured)

@@ -16,6 +16,7 @@ from qdiag.reading.layers.entry import constants_words
 from qdiag.reading.sequence import SequenceRows
 from qdiag.reading.words.float_ops import float_op_words, float_share_warning
 from qdiag.reading.words.layers import other_widths_words
+from qdiag.reading.words.network_end import network_end_words
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.task.figures import float_level, level
 from qdiag.reading.words.task.sample_counts import sweep_words
@@ -54,6 +55,7 @@ class RunView:
         reading: rows, proposals and sentences, the same as on every surface.
         inputs: that the inputs do not seem to be prepared as in training.
         left_in_float: which operations stayed in float. float_share: that this is too much of the network.
+        network_end: what the file has behind the part that is measured.
         lead, reasons: the headline, cut behind its first sentence.
         criterion: what the network is judged by; None for the SQNR of its outputs.
         deployed: the quantized file that was diagnosed.
@@ -68,6 +70,7 @@ class RunView:
     inputs: str | None
     left_in_float: tuple[str, ...]
     float_share: str | None
+    network_end: str | None
     lead: str
     reasons: str
     criterion: Criterion | None
@@ -138,6 +141,7 @@ def run_view(key: str, title: str, diagnosis: Diagnosis) -> RunView:
         inputs=preprocessing_warning(diagnosis.measurement),
         left_in_float=float_op_words(diagnosis.measurement, _FLOAT_OPS_SHOWN),
         float_share=float_share_warning(diagnosis.measurement),
+        network_end=network_end_words(diagnosis.measurement.capture.left_out),
         lead=lead + stop.strip(),
         reasons=reasons,
         criterion=ranking.criterion,

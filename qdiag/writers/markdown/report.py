@@ -9,6 +9,7 @@ from qdiag.reading.figures import FigureRow
 from qdiag.reading.labels import FLOAT, QUANTIZED, REPAIRED
 from qdiag.reading.words.deployed.edits import edit_lines
 from qdiag.reading.words.float_ops import float_share_warning
+from qdiag.reading.words.network_end import network_end_words
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.task.choice import judged_words, next_step_words
 from qdiag.writers.markdown.causes import (
@@ -87,13 +88,16 @@ def _first_upper(words: str) -> str:
 
 
 def _reservations(reading: Reading) -> Iterator[str]:
-    """What puts the verdict below in doubt: inputs prepared in another way, or much of the network in float."""
+    """What puts the verdict below in doubt: inputs prepared in another way, or an end of the file left out."""
     measurement = reading.diagnosis.measurement
     warning = preprocessing_warning(measurement)
     if warning is not None:
         yield f"> **{text(warning)}**"
         if reading.again is not None:
             yield from (reading.again.heading, shell(reading.again.commands))
+    end = network_end_words(measurement.capture.left_out)
+    if end is not None:
+        yield f"> {text(_first_upper(end))}."
     share = float_share_warning(measurement)
     if share is not None:
         yield f"> {text(share)}."

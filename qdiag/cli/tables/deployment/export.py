@@ -20,6 +20,7 @@ from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.export import ExportReport
 from qdiag.reading.words.deployed.operations import float_words, integer_words
+from qdiag.reading.words.network_end import written_end_words
 from qdiag.reading.words.numbers import count_noun
 
 _LAYERS_AT_MOST = 3
@@ -61,6 +62,9 @@ def _file_lines(report: ExportReport) -> Lines:
     yield "", Text(f"its nodes are those of {origin}")
     if report.why_captured is not None:
         yield "", Text(f"not those of the model's own file: {report.why_captured}")
+    end = written_end_words(report.capture.left_out, has_own_graph=report.graph == "file")
+    if end is not None:
+        yield "", Text(end, style="" if report.graph == "file" else "yellow")
     weights = count_noun(report.integer_weight_count, "weight")
     yield "", Text(f"{count_noun(report.integer_tensor_count, 'activation')} and {weights} as integers")
     for name, reason in report.float_layers:
