@@ -72,6 +72,46 @@ def test_a_batchnorm_is_repaired_whatever_its_tensors_are_called(folder: Path) -
     assert np.isclose(onnx.numpy_helper.to_array(repaired)[3], np.delete(variance, 3).mean())
 
 
+def data_file(folder: Path, name: str) -> Path:
+    """A network whose tensors stand in a file beside it, with a dead channel in its BatchNorm."""
+    model = onnx.load_from_string(small_cnn())
+    for tensor in model.graph.initializer:
+        if tensor.name == "bn.running_var":
+            variance = onnx.numpy_helper.to_array(tensor).copy()
+            variance[3] = 1e-30
+            tensor.CopyFrom(onnx.numpy_helper.from_array(variance, tensor.name))
+    path = folder / f"{name}.onnx"
+    onnx.save(model, path, save_as_external_data=True, location=f"{name}.weights", size_threshold=0)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "changed"),
+    [
+        ("repair", ("--with", "correct_bias", "--layers", "/block/Conv"), "block.bias"),
+        ("fix-bn", ("--method", "mean"), "bn.running_var"),
+    ],
+)
+def test_a_network_with_its_tensors_in_another_file_becomes_a_new_pair(
+    folder: Path, command: str, arguments: tuple[str, ...], changed: str
+) -> None:
+    """onnxruntime runs the new pair where nothing else is, and the pair that was read stays."""
+    source, new = data_file(folder, command), folder / f"new_{command}"
+    new.mkdir()
+    before = {path: path.read_bytes() for path in (source, source.with_suffix(".weights"))}
+    target = new / "fixed.onnx"
+    run(command, str(source), "-o", str(target), "--data", str(folder / "data.npz"), "--float-bound", "1", *arguments)
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in new.iterdir()) == ["fixed.onnx", "fixed.onnx.data"]
+    old, fixed = (
+        {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(p).graph.initializer} for p in (source, target)
+    )
+    assert [name for name in old if not np.array_equal(old[name], fixed[name])] == [changed]
+    x = RNG.standard_normal((4, 3, 8, 8)).astype(np.float32)
+    first, second = (ort.InferenceSession(path).run(None, {"x": x})[0] for path in (source, target))
+    assert np.isfinite(second).all() and not np.array_equal(first, second)
+
+
 def test_inputs_are_drawn_in_the_shape_that_the_file_declares(folder: Path) -> None:
     weight = RNG.standard_normal((4, 6)).astype(np.float32)
     path = folder / "linear.onnx"
