@@ -81,7 +81,7 @@ def data_file(folder: Path, name: str) -> Path:
             variance[3] = 1e-30
             tensor.CopyFrom(onnx.numpy_helper.from_array(variance, tensor.name))
     path = folder / f"{name}.onnx"
-    onnx.save(model, path, save_as_external_data=True, location=f"{name}.weights", size_threshold=0)
+    onnx.save(model, path, save_as_external_data=True, location=f"{name}.weights", size_threshold=60)  # shapes stay
     return path
 
 
