@@ -20,7 +20,6 @@ from qdiag.pipeline.preparation.stored_ranges import with_stored_ranges
 from qdiag.pipeline.preprocessing import check_preprocessing
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
-from qdiag.simulate.facts.pairs import saturating_pairs
 from qdiag.simulate.measure import Measured
 from qdiag.simulate.op_records import float_ops
 from qdiag.simulate.passes.network import Network
@@ -156,6 +155,4 @@ def measurement_of(session: Session, experiment: Experiment, measured: Measured)
     )
     case = experiment.case
     count = sum(case.plan.layers[constant.name].output is not None for constant in case.network.graph.constants)
-    return replace(
-        found, notes=notes_on(found, experiment.datasets, constant_count=count, pairs=saturating_pairs(case))
-    )
+    return replace(found, notes=notes_on(found, experiment.datasets, constant_count=count))

@@ -19,13 +19,11 @@ _CLIPPED_INPUT_FRACTION = 0.01
 _NETWORKS = ("float", "quantized")
 
 
-def notes_on(
-    result: Measurement, original: Datasets, *, constant_count: int, pairs: Sequence[str] = ()
-) -> tuple[str, ...]:
+def notes_on(result: Measurement, original: Datasets, *, constant_count: int) -> tuple[str, ...]:
     """Notes, in a fixed order; none for an unremarkable measurement.
 
     Args:
-        constant_count: constants that have a quantizer. pairs: layers in which pairs of products may leave int16.
+        constant_count: constants that have a quantizer.
     """
     notes = []
     if result.data.is_data_free:
@@ -87,14 +85,25 @@ def notes_on(
         many = f"{len(uneven)} layers have no integers at one scale, first {uneven[0].name}: their biases stay"
         words = one if len(uneven) == 1 else many
         notes.append(f"{words} in float, and QD104, QD105, QD601 and QD602 do not apply there")
-    if pairs:
-        who = f"{pairs[0]}" if len(pairs) == 1 else f"{len(pairs)} depthwise layers, first {pairs[0]}"
-        notes.append(
-            f"pairs of products can leave int16 in {who}, and fbgemm saturates them; activations or weights of 7 bits "
-            "keep them inside"
-        )
-    notes += _stored_signs(result.records) + _runtime_differences(result)
+    notes += _lost_pairs(result.records) + _stored_signs(result.records) + _runtime_differences(result)
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
+
+
+def _lost_pairs(records: Sequence[OpRecord]) -> list[str]:
+    """In which layers pairs of products saturate in int16, and in how many of their sums."""
+    able = [(record.name, record.pairs) for record in records if record.pairs is not None]
+    lost = [(name, pairs) for name, pairs in able if pairs.saturated_count]
+    if not able:
+        return []
+    if not lost:
+        who = able[0][0] if len(able) == 1 else f"{len(able)} layers, first {able[0][0]}"
+        return [f"pairs of products can leave int16 in {who}, and did so in none of the sums that were looked at"]
+    name, worst = max(lost, key=lambda one: one[1].saturated_share)
+    who = name if len(lost) == 1 else f"{len(lost)} layers, most in {name}"
+    return [
+        f"pairs of products leave int16 and saturate in {who}, in {100.0 * worst.saturated_share:.2g} % of its sums; "
+        "activations or weights of 7 bits keep them inside"
+    ]
 
 
 def _runtime_differences(result: Measurement) -> list[str]:

@@ -17,6 +17,7 @@ from qdiag.simulate.facts.arithmetic import ArithmeticObserver
 from qdiag.simulate.facts.layer import gather_facts
 from qdiag.simulate.facts.mac_observer import MacObserver
 from qdiag.simulate.facts.observer import FactObserver
+from qdiag.simulate.facts.pairs import PairObserver
 from qdiag.simulate.facts.wraps import WrapObserver
 from qdiag.simulate.op_records import op_records
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
@@ -72,11 +73,12 @@ def measure_case(
     errors, facts = ErrorObserver(case.plan), FactObserver(some)
     losses = LossObserver(case.network, case.plan, _loss_batches(case) if depth == "facts" else None)
     macs, arithmetic, wraps = MacObserver(), ArithmeticObserver(case.plan), WrapObserver(case.network, case.plan)
+    pairs = PairObserver(case.network, case.plan, spread_over(case.measured, LOSS_SAMPLES))
     observers: dict[Depth, Sequence[LayerObserver]] = {
-        "errors": [macs, arithmetic, errors],
-        "losses": [macs, arithmetic, losses, errors],
-        "facts": [macs, arithmetic, wraps, losses, facts, errors],
-        "full facts": [macs, arithmetic, wraps, losses, facts, errors],
+        "errors": [macs, arithmetic, pairs, errors],
+        "losses": [macs, arithmetic, pairs, losses, errors],
+        "facts": [macs, arithmetic, wraps, pairs, losses, facts, errors],
+        "full facts": [macs, arithmetic, wraps, pairs, losses, facts, errors],
     }
     program = case.network.program
     layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
@@ -91,7 +93,7 @@ def measure_case(
     )
     weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(
-        op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors()),
+        op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors(), pairs.records()),
         outputs.records(),
         task.result(),
         gather_facts(case, facts.facts(), macs.counts(), wraps.channels()) if depth in ("facts", "full facts") else (),

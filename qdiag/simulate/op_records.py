@@ -8,7 +8,7 @@ from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.quantizer import QuantizerRecord
-from qdiag.core.measures.records import LossRecord, OpRecord
+from qdiag.core.measures.records import LossRecord, OpRecord, PairRecord
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.table import difference_to_runtime
 from qdiag.simulate.case import Case
@@ -22,11 +22,12 @@ def op_records(
     losses: Mapping[str, LossRecord],
     weights: Mapping[str, SimulatedWeights],
     arithmetic: Mapping[str, ErrorSums],
+    pairs: Mapping[str, PairRecord],
 ) -> tuple[OpRecord, ...]:
     """One record per layer whose output was ever a float tensor, in graph order.
 
     Args:
-        errors, losses, weights, arithmetic: of the paired pass, by layer; the weights of its quantized network.
+        errors, losses, weights, arithmetic, pairs: of the paired pass, by layer; the weights of its quantized network.
     """
     records: list[OpRecord] = []
     for layer in case.network.graph.layers:
@@ -38,6 +39,7 @@ def op_records(
                 range=seen.statistics.range if seen else None,
                 losses=losses.get(layer.name),
                 arithmetic=arithmetic.get(layer.name),
+                pairs=pairs.get(layer.name),
             )
             records.append(record)
     return tuple(records)

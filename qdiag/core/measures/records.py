@@ -78,6 +78,23 @@ LOSSES = tuple(field.name for field in fields(LossRecord) if field.name != "samp
 
 
 @dataclass(frozen=True, slots=True)
+class PairRecord:
+    """Sums of products of a layer whose kernel adds pairs of them in int16, on quantized reference inputs.
+
+    Attributes:
+        sum_count: sums that were looked at. saturated_count: of these, those in which a pair left int16.
+    """
+
+    sum_count: int
+    saturated_count: int
+
+    @property
+    def saturated_share(self) -> float:
+        """From 0 to 1; 0 without sums."""
+        return self.saturated_count / self.sum_count if self.sum_count else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class OpRecord:
     """One layer: an operation, what was folded and fused into it, and the error at its output.
 
@@ -102,6 +119,8 @@ class OpRecord:
             where it comes to the same, and where the scheme asks for that of none.
         source: the line of the user's code that calls it, `net.py:12: y = self.conv(x)`; empty where that is not known,
             and in results stored before it was kept.
+        pairs: of its sums, those in which pairs of products left int16; None where no input could drive one out, or
+            the kernel adds none, and in results stored before it was kept.
     """
 
     index: int
@@ -124,6 +143,7 @@ class OpRecord:
     groups: int = 1
     runtime_difference: str | None = None
     source: str = ""
+    pairs: PairRecord | None = None
 
     @property
     def is_quantized(self) -> bool:

@@ -19,7 +19,6 @@ Sources:
 """
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
-from qdiag.core.measures.records import OpRecord
 from qdiag.core.scheme import QuantScheme
 from qdiag.detectors.base import DetectionContext, finding, lowest
 
@@ -33,11 +32,10 @@ WIDE_BITS = 32
 def find(context: DetectionContext) -> Finding | None:
     """Layers whose sums are limited by the accumulator; the worst first."""
     scheme = context.measurement.scheme
-    adds_pairs = scheme.pair_saturation and not scheme.activations.signed
     sites = []
-    for record, facts in context.layers:
-        if record.losses is None or _adds_float_bias(scheme) or (adds_pairs and _is_one_product(record, facts.groups)):
-            continue
+    for record, _ in context.layers:
+        if record.losses is None or _adds_float_bias(scheme) or record.pairs is not None:
+            continue  # pairs that leave int16 are part of the saturation loss, see QD602
         saturation = record.losses.saturation
         if saturation.count and saturation.sqnr_db < SATURATION_DB:
             evidence = (
@@ -51,8 +49,3 @@ def find(context: DetectionContext) -> Finding | None:
 def _adds_float_bias(scheme: QuantScheme) -> bool:
     """The bias comes after the accumulator then, but is part of the sums that were measured; 32 bits hold the rest."""
     return scheme.bias == "float" and scheme.accumulator_bits >= WIDE_BITS
-
-
-def _is_one_product(record: OpRecord, groups: int) -> bool:
-    """Pairs are added in int16 there, and that is what its saturation loss holds (QD602)."""
-    return record.kind == "linear" or (record.kind == "conv" and groups == 1)

@@ -96,6 +96,7 @@ TERMS = {
     "rounding_sqnr": "rounding alone leaves an SQNR of {}",
     "same_sign": "{} of the weights of the median channel have the same sign",
     "saturated_fraction": "{} of the values lie at the bound",
+    "saturated_sums": "pairs leave int16 in {} of the sums",
     "saturation_sqnr": "saturation alone leaves the sums an SQNR of {}",
     "scale": "the scale is {}",
     "score_levels": "the scores span {}",

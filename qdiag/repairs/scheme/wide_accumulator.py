@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.simulate.arithmetic.saturating import saturating
+from qdiag.simulate.arithmetic.table import adds_narrowly
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 
@@ -16,7 +16,7 @@ _BITS = 32
 def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
     del sites
     scheme, settings = case.scheme, []
-    limited = [layer.name for layer in case.network.graph.layers if saturating(case.plan, layer) is not None]
+    limited = [layer.name for layer in case.network.graph.layers if adds_narrowly(case.plan, layer)]
     if scheme.accumulator_bits < _BITS:
         settings.append(f"accumulator_bits={_BITS}")
     if scheme.pair_saturation:

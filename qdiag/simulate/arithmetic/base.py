@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, fx
 
@@ -43,6 +43,22 @@ class Arithmetic(Protocol):
 
         Args:
             args, kwargs: of the node, plain tensors; activations as they were quantized where they were made.
+        """
+
+
+@runtime_checkable
+class AddsPairs(Protocol):
+    """The arithmetic of a layer whose products may be added in pairs of int16 first, where they saturate."""
+
+    @property
+    def may_lose_pairs(self) -> bool:
+        """The kernel adds pairs, as far as its quantizers tell."""
+
+    def lost_in_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """What int16 cuts off each sum of products, one number for each; None where no input could drive a pair out.
+
+        Args:
+            args, kwargs: see `Arithmetic.run`.
         """
 
 

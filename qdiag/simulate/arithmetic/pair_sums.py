@@ -87,20 +87,33 @@ def without_lost_pairs(op: LayerOp, x: Tensor, output: Tensor, source: Affine, w
     Args:
         x: the quantized input. source, weight: quantizers of the input and of the weight.
     """
+    lost = lost_by_layer(op, x, source, weight)
+    if lost is None:
+        return output
+    layer, _ = _parts_of(op)
+    rows = lost * (source.scale.to(x.device) * weight.scale.to(x.device))
+    axis = layer.channel_axis(output.ndim) or -1
+    positions = output.movedim(axis, -1)
+    return output - rows.view(positions.shape).movedim(-1, axis)
+
+
+def lost_by_layer(op: LayerOp, x: Tensor, source: Affine, weight: Affine) -> Tensor | None:
+    """What int16 cuts off the sums of a layer, integers, (positions, C); None where it can cut off nothing.
+
+    Args:
+        x: the quantized input. source, weight: quantizers of the input and of the weight.
+    """
     layer, simulated = _parts_of(op)
     integers = integer_weight(simulated, weight)
     if not bool(risky_pairs(paired(integers), source.quant_max).any()):
-        return output
-    scale = source.scale.to(x.device) * weight.scale.to(x.device)
+        return None
     lost = []
     for part in _parts(x, integers.shape[1]):
         patches = integer_patches(op.node, layer, part, tuple(simulated.shape[2:]), source)
         if patches is None:
-            return output
-        lost.append(lost_in_pairs(patches, integers) * scale)
-    rows, axis = torch.cat(lost), layer.channel_axis(output.ndim) or -1
-    positions = output.movedim(axis, -1)
-    return output - rows.view(positions.shape).movedim(-1, axis)
+            return None
+        lost.append(lost_in_pairs(patches, integers))
+    return torch.cat(lost)
 
 
 def sampled_pairs(op: LayerOp, x: Tensor, source: Affine, weight: Affine) -> tuple[Tensor, Tensor] | None:

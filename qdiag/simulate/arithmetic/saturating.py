@@ -18,7 +18,7 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.pair_sums import adds_pairs, sampled_pairs, without_lost_pairs
+from qdiag.simulate.arithmetic.pair_sums import adds_pairs, lost_by_layer, sampled_pairs, without_lost_pairs
 
 WIDE = 32
 """Bits of an accumulator that is taken as exact."""
@@ -67,6 +67,16 @@ class Saturating:
         if bool(((output < low) | (output > high)).any()):
             output = torch.maximum(torch.minimum(output, high), low)
         return output
+
+    @property
+    def may_lose_pairs(self) -> bool:
+        """See `AddsPairs`."""
+        return self.adds_pairs
+
+    def lost_in_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """See `AddsPairs`."""
+        del kwargs
+        return lost_by_layer(op, args[0], self.source, self.weight) if self.adds_pairs else None
 
     def sums(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
         """What the limits take away: with pairs, theirs at some output positions; otherwise the accumulator's."""

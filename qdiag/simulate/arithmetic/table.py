@@ -9,7 +9,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.scheme import RuntimeName
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.base import Arithmetic
+from qdiag.simulate.arithmetic.base import AddsPairs, Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.litert.choose import closing_of_litert, difference_to_litert, litert
 from qdiag.simulate.arithmetic.onnxruntime.arguments import difference_by_arguments
@@ -17,7 +17,7 @@ from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
 from qdiag.simulate.arithmetic.onnxruntime.differences import difference_to_onnxruntime
 from qdiag.simulate.arithmetic.pytorch.choose import difference_to_engine, of_engine
 from qdiag.simulate.arithmetic.rounded_operands import rounded_operands
-from qdiag.simulate.arithmetic.saturating import saturating
+from qdiag.simulate.arithmetic.saturating import WIDE, saturating
 from qdiag.simulate.arithmetic.shift_batchnorm import shift_batchnorm
 
 Choose = Callable[[QuantPlan, Layer], Arithmetic | None]
@@ -55,6 +55,14 @@ def arithmetic_of(plan: QuantPlan | None, layer: Layer) -> Arithmetic:
         return FAKE_QUANTIZED
     choose, _ = RUNTIMES.get(plan.scheme.arithmetic, (in_real_numbers, None))
     return choose(plan, layer) or in_real_numbers(plan, layer)
+
+
+def adds_narrowly(plan: QuantPlan, layer: Layer) -> bool:
+    """The layer's sums have a narrow accumulator, or pairs in int16 that the scheme asks for."""
+    arithmetic = arithmetic_of(plan, layer)
+    if isinstance(arithmetic, AddsPairs) and plan.scheme.pair_saturation and arithmetic.may_lose_pairs:
+        return True
+    return int(getattr(arithmetic, "accumulator_bits", WIDE)) < WIDE
 
 
 def closing_quantizer(plan: QuantPlan, layer: Layer) -> Quantizer | None:

@@ -1,20 +1,72 @@
-"""Layers of a plan whose kernels add pairs of products in int16, and may leave it."""
+"""Sums of products in which pairs leave int16, where a kernel adds pairs first."""
 
-from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.pytorch.fbgemm import FbgemmSums
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import fx
+
+from qdiag.core.graph import Layer
+from qdiag.core.measures.records import PairRecord
+from qdiag.plan import QuantPlan
+from qdiag.simulate.arithmetic.base import AddsPairs, LayerOp
 from qdiag.simulate.arithmetic.table import arithmetic_of
-from qdiag.simulate.case import Case
-from qdiag.simulate.passes.weights import simulated_weights
+from qdiag.simulate.passes.lanes import LOCAL, has_lanes, pick
+from qdiag.simulate.passes.network import Network
+from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
 
 
-def saturating_pairs(case: Case) -> tuple[str, ...]:
-    """By name: depthwise layers of fbgemm, whose weights and range of activations can drive a pair out of int16."""
-    found = []
-    for layer in case.network.graph.layers:
-        rule = arithmetic_of(case.plan, layer)
-        if not isinstance(rule, FbgemmSums):
-            continue
-        weights = simulated_weights(case.network, case.plan, layer)
-        if rule.can_saturate(LayerOp(case.network.node(layer.nodes[0]), layer, weights)):
-            found.append(layer.name)
-    return tuple(found)
+class PairObserver(LayerObserver):
+    """Adds up pairs once more, on the inputs of each layer alone, where weights and range could drive one out of int16.
+
+    Args:
+        batches: numbers of those that it looks at, from 0.
+    """
+
+    carried = ("_records",)
+
+    def __init__(self, network: Network, plan: QuantPlan, batches: Collection[int]) -> None:
+        self._network, self._plan, self._batches = network, plan, batches
+        self._batch_count = 0
+        self._looks = True
+        self._weights: dict[str, SimulatedWeights] = {}
+        self._records: dict[str, PairRecord] = {}
+
+    def begins_at(self, *, batch: int, sample: int) -> None:
+        """See `Collector`."""
+        del sample
+        self._batch_count = batch
+
+    def merge(self, later: "PairObserver") -> None:
+        """See `Collector`."""
+        for name, record in later._records.items():
+            self._add(name, record)
+
+    def begin(self, sample_count: int) -> None:
+        super().begin(sample_count)
+        self._looks = self._batch_count in self._batches
+        self._batch_count += 1
+
+    def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        arithmetic = arithmetic_of(self._plan, layer)
+        if not self._looks or not isinstance(arithmetic, AddsPairs):
+            return
+        if not arithmetic.may_lose_pairs or not has_lanes((args, kwargs)):
+            return
+        if layer.name not in self._weights:
+            self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)
+        op = LayerOp(node, layer, self._weights[layer.name])
+        lost = arithmetic.lost_in_pairs(op, *pick((args, kwargs), LOCAL))
+        if lost is not None:
+            self._add(layer.name, PairRecord(lost.numel(), int(torch.count_nonzero(lost))))
+
+    def _add(self, name: str, record: PairRecord) -> None:
+        before = self._records.get(name, PairRecord(0, 0))
+        self._records[name] = PairRecord(
+            before.sum_count + record.sum_count, before.saturated_count + record.saturated_count
+        )
+
+    def records(self) -> Mapping[str, PairRecord]:
+        """By layer, for those that have a pair which some input could drive out of int16."""
+        return self._records

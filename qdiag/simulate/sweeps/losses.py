@@ -18,7 +18,9 @@ from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
-from qdiag.simulate.arithmetic.onnxruntime.products import WeightedSums
+from qdiag.simulate.arithmetic.litert.products import WeightedSums as LitertSums
+from qdiag.simulate.arithmetic.onnxruntime.products import WeightedSums as OrtSums
+from qdiag.simulate.arithmetic.pytorch.products import WeightedSums as TorchSums
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands, rounded_operands
 from qdiag.simulate.arithmetic.saturating import Saturating, Sums, on_integers
 from qdiag.simulate.arithmetic.table import arithmetic_of, in_real_numbers
@@ -94,7 +96,7 @@ class LossObserver(LayerObserver):
         and the layer has none.
         """
         arithmetic = arithmetic_of(self._plan, layer)
-        if isinstance(arithmetic, WeightedSums):
+        if isinstance(arithmetic, OrtSums | LitertSums | TorchSums):
             return arithmetic.sums(op, *rounded)
         arithmetic = in_real_numbers(self._plan, layer)
         if not isinstance(arithmetic, FakeQuantized | Saturating | RoundedOperands):

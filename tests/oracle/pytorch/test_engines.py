@@ -16,7 +16,7 @@ from qdiag.core.scheme import QuantScheme, RuntimeName
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.table import arithmetic_of, difference_to_runtime
 from qdiag.simulate.case import Case
-from qdiag.simulate.facts.pairs import saturating_pairs
+from qdiag.simulate.facts.pairs import PairObserver
 from qdiag.simulate.passes.lanes import LOCAL, SIMULATED, Lane
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import paired_lanes
@@ -223,8 +223,12 @@ def test_settings_of_the_scheme_act(engine: RuntimeName) -> None:
 def test_depthwise_layers_that_may_saturate_are_named() -> None:
     """fbgemm adds pairs of their products in int16 on every processor; with 7 bits they fit."""
     batch, narrow = Batch((drawn(2, 3, 11, 9),)), replace(INT8, activations=replace(INT8.activations, bits=7))
-    found = [
-        saturating_pairs(opened(seeded(Images), batch, scheme, engine))
-        for scheme, engine in ((INT8, "fbgemm"), (narrow, "fbgemm"), (INT8, "qnnpack"))
-    ]
-    assert found == [("depthwise",), (), ()]
+    found = []
+    for scheme, engine in ((INT8, "fbgemm"), (narrow, "fbgemm"), (INT8, "qnnpack")):
+        case = opened(seeded(Images), batch, scheme, engine)  # type: ignore[arg-type]
+        seen = PairObserver(case.network, case.plan, {0})
+        LaneRunner(paired_lanes(case.network, case.plan), [seen]).run_batch(batch)
+        found.append(dict(seen.records()))
+    assert [set(one) for one in found] == [{"depthwise"}, set(), set()]
+    (record,) = found[0].values()
+    assert 0 < record.saturated_count < record.sum_count

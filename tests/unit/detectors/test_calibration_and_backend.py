@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from qdiag.config import load_preset
+from qdiag.core.measures.records import PairRecord
 from qdiag.core.measures.value_ranges.stored_range import StoredRange
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange
 from qdiag.detectors import detect
@@ -201,8 +202,13 @@ def pairs(**changed: object) -> QuantScheme:
     return replace(SCHEME, pair_saturation=True, **changed)  # type: ignore[arg-type]
 
 
+SATURATED = PairRecord(2000, 50)
+
+
 def test_pairs_that_saturate() -> None:
-    (found,) = detect(planted(healthy(pairs()), "body", {"losses": losses(saturation=sums(25.0))}))
+    record = {"losses": losses(saturation=sums(25.0)), "pairs": SATURATED}
+    (found,) = detect(planted(healthy(pairs()), "body", record))
+    assert found.sites[0].evidence[2].value == pytest.approx(2.5)
     assert found.code == "QD602"
     assert found.layers == ("body",)
     assert found.repairs[0] == "reduce_weight_bits"
@@ -210,14 +216,19 @@ def test_pairs_that_saturate() -> None:
 
 def test_pairs_that_saturate_seldom_and_then_by_much() -> None:
     rare = replace(sums(55.0), max_abs_error=0.8)
-    (found,) = detect(planted(healthy(pairs()), "body", {"losses": losses(saturation=rare)}))
+    (found,) = detect(planted(healthy(pairs()), "body", {"losses": losses(saturation=rare), "pairs": SATURATED}))
     assert found.code == "QD602"
     assert (found.sites[0].evidence[1].value, found.sites[0].evidence[1].threshold) == (pytest.approx(0.8), 0.5)
 
 
-def test_a_grouped_convolution_has_no_pairs() -> None:
+def test_sums_saturate_in_a_layer_without_pairs() -> None:
     context = planted(healthy(pairs()), "body", {"losses": losses(saturation=sums(25.0))}, {"groups": 16})
     assert codes(context) == ["QD601"]
+
+
+def test_depthwise_kernels_of_fbgemm_add_pairs_whatever_the_processor() -> None:
+    record = {"losses": losses(saturation=sums(25.0)), "pairs": SATURATED}
+    assert codes(planted(healthy(replace(SCHEME, arithmetic="fbgemm")), "body", record, {"groups": 16})) == ["QD602"]
 
 
 def test_pairs_of_signed_activations_fit() -> None:

@@ -80,12 +80,26 @@ class WeightedSums(Rule):
     def _limited(self, op: LayerOp, args: tuple[Any, ...], x: Tensor, total: Tensor) -> Tensor:
         """What pairs in int16 and the accumulator leave of the sums."""
         assert op.weights is not None and op.weights.integers is not None
-        weights = op.weights.integers
-        if self.adds_pairs and not _has_own_kernel(op, weights.weight):
-            zero_point = float(self.source.zero_point)
-            lost = lost_sums(op, args, x + zero_point, zero_point, weights.weight)
-            total = total if lost is None else total - lost
-        return accumulated(total, weights, magnitude(self.source), self.accumulator_bits)
+        lost = self._lost(op, args, x)
+        total = total if lost is None else total - lost
+        return accumulated(total, op.weights.integers, magnitude(self.source), self.accumulator_bits)
+
+    @property
+    def may_lose_pairs(self) -> bool:
+        """See `AddsPairs`."""
+        return self.adds_pairs
+
+    def lost_in_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """See `AddsPairs`."""
+        del kwargs
+        return self._lost(op, args, integers(args[0], self.source)) if self.adds_pairs else None
+
+    def _lost(self, op: LayerOp, args: tuple[Any, ...], x: Tensor) -> Tensor | None:
+        weights = op.weights.integers if op.weights is not None else None
+        if weights is None or not self.adds_pairs or _has_own_kernel(op, weights.weight):
+            return None
+        zero_point = float(self.source.zero_point)
+        return lost_sums(op, args, x + zero_point, zero_point, weights.weight)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.integers import along_channels, pieces
+from qdiag.simulate.arithmetic.integers import along_channels, integers, pieces
 from qdiag.simulate.arithmetic.kernel_pairs import lost_sums
 from qdiag.simulate.arithmetic.pytorch.products import WeightedSums
 from qdiag.simulate.arithmetic.pytorch.rule import zero_point
@@ -44,18 +44,30 @@ class FbgemmSums(WeightedSums):
         return torch.where(found.isfinite() | (found < 0.0), found, lowest)
 
     def total(self, op: LayerOp, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-        found = super().total(op, x, args, kwargs)
+        found, lost = super().total(op, x, args, kwargs), self._lost(op, x, args)
+        return found if lost is None else found - lost
+
+    @property
+    def may_lose_pairs(self) -> bool:
+        """See `AddsPairs`: depthwise kernels add pairs on every processor."""
+        return self.is_depthwise or self.adds_pairs
+
+    def lost_in_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """See `AddsPairs`."""
+        del kwargs
+        is_known = self.may_lose_pairs and op.weights is not None and op.weights.integers is not None
+        return self._lost(op, integers(args[0], self.source), args) if is_known else None
+
+    def _lost(self, op: LayerOp, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
         if self.is_depthwise and _has_own_kernel(op, args):
-            lost = self._lost_in_pairs(op, x, args)
-            return found if lost is None else found + lost
-        if self.adds_pairs:
-            assert op.weights is not None and op.weights.integers is not None
-            own, border = op.weights.integers.weight, zero_point(self.source)
-            offset = self._stored_zero_point.to(own.device)
-            shape = [-1 if axis == op.weights.integers.axis and offset.ndim else 1 for axis in range(own.ndim)]
-            lost = lost_sums(op, args, x + border, border, own + offset.view(shape))
-            return found if lost is None else found - lost
-        return found
+            return self._lost_by_rows(op, x, args)
+        if not self.adds_pairs:
+            return None
+        assert op.weights is not None and op.weights.integers is not None
+        own, border = op.weights.integers.weight, zero_point(self.source)
+        offset = self._stored_zero_point.to(own.device)
+        shape = [-1 if axis == op.weights.integers.axis and offset.ndim else 1 for axis in range(own.ndim)]
+        return lost_sums(op, args, x + border, border, own + offset.view(shape))
 
     def with_bias(self, op: LayerOp, total: Tensor) -> Tensor:
         values = total.float()
@@ -74,12 +86,6 @@ class FbgemmSums(WeightedSums):
         """Of the signed integers that torch's kernels take; those of a weight in uint8 lie 128 lower."""
         return self.weight.zero_point.cpu().float() - (128.0 if self.weight.quant_min >= 0 else 0.0)
 
-    def can_saturate(self, op: LayerOp) -> bool:
-        """Some input may drive a pair of products out of int16, in a depthwise kernel: on every processor."""
-        if op.weights is None or op.weights.integers is None or not self.is_depthwise:
-            return False
-        return _has_own_kernel(op, op.node.args) and float(self._reach(self._pairs(op)).max()) >= _INT16
-
     def _pairs(self, op: LayerOp) -> Tensor:
         """(C, K / 2, 2): weights as they are stored, row by row of the kernel."""
         assert op.weights is not None and op.weights.integers is not None
@@ -92,7 +98,7 @@ class FbgemmSums(WeightedSums):
         largest = float(self.source.quant_max - self.source.quant_min)
         return largest * torch.maximum(pairs.clamp(min=0.0).sum(2), -pairs.clamp(max=0.0).sum(2))
 
-    def _lost_in_pairs(self, op: LayerOp, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
+    def _lost_by_rows(self, op: LayerOp, x: Tensor, args: tuple[Any, ...]) -> Tensor | None:
         """What int16 cuts off the sums of two neighbours, row by row of the kernel; None where it can cut nothing."""
         assert op.weights is not None and op.weights.integers is not None
         pairs = self._pairs(op)
@@ -120,7 +126,7 @@ class FbgemmSums(WeightedSums):
                     column : column + (width - 1) * stride[1] + 1 : stride[1],
                 ]
                 total += seen * weight[channels, tap].view(1, -1, 1, 1)
-            lost[:, channels] += total.clamp(-_INT16, _INT16 - 1.0) - total
+            lost[:, channels] += total - total.clamp(-_INT16, _INT16 - 1.0)
         return lost
 
 
