@@ -16,6 +16,7 @@ from qdiag.onnx.load import finished
 from qdiag.onnx.quantized.strip import is_quantized, stripped
 
 _SHOWN = 8
+_CONTROL = ("IF", "WHILE", "CALL", "CALL_ONCE")
 
 
 def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> LitertNetwork:
@@ -59,6 +60,8 @@ def _check(source: LiteGraph, at: str) -> None:
     unknown = [operator for operator in source.operators if operator.kind not in OPERATORS]
     if unknown:
         hint = "cut the network before them, or convert it again without custom operators"
+        if any(operator.kind in _CONTROL for operator in unknown):
+            hint = "branches and loops are not measured: convert the network for one of its ways, with loops unrolled"
         raise LoadError(f"operators that are not read: {_by_kind(unknown, source)}", at=at, hint=hint)
     for place in source.inputs:
         tensor = source.tensors[place]

@@ -92,16 +92,25 @@ class _Reader:
         signature = [int(size) for size in _list(tensor.shapeSignature)] or list(shape)
         is_free = tuple(size < 0 for size in signature) if len(signature) == len(shape) else (False,) * len(shape)
         if kind not in _TYPES:
-            raise LoadError(f"the tensor {name} is of type {kind}, which is not read")
+            raise LoadError(
+                f"the tensor {name} is of type {kind}, which is not read",
+                hint="give the part of the network that computes with numbers",
+            )
         if tensor.sparsity is not None:
-            raise LoadError(f"the tensor {name} is stored sparsely, which is not read")
+            raise LoadError(
+                f"the tensor {name} is stored sparsely, which is not read",
+                hint="convert the network with dense weights: those that were pruned stay zero",
+            )
         dtype = np.dtype(_TYPES[kind])
         data = self._data(tensor, name, kind, dtype, shape)
         return LiteTensor(name, shape, is_free, dtype, data, self._quantization(tensor, name, shape))
 
     def _data(self, tensor: Any, name: str, kind: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array | None:
         if tensor.externalBuffer:
-            raise LoadError(f"the values of {name} stand in another file, which is not read")
+            raise LoadError(
+                f"the values of {name} stand in another file, which is not read",
+                hint="save the network with its tensors inside",
+            )
         buffer = self._model.buffers[tensor.buffer]
         raw = np.asarray(buffer.data if buffer.data is not None else [], dtype=np.uint8)
         if not raw.size and buffer.offset > 1:
@@ -124,7 +133,10 @@ class _Reader:
         if not scales.size:
             return None
         if stored.detailsType:
-            raise LoadError(f"the tensor {name} is quantized in blocks, which is not read")
+            raise LoadError(
+                f"the tensor {name} is quantized in blocks, which is not read",
+                hint="give the float network, and a scheme with `group_size` in it",
+            )
         zeros = np.asarray(_list(stored.zeroPoint), dtype=np.int64)
         zeros = zeros if zeros.size else np.zeros(scales.size, np.int64)
         if zeros.size == 1:

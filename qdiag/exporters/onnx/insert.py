@@ -14,7 +14,7 @@ from qdiag.capture.ops import kind_and_policy
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.errors import CaptureError
 from qdiag.exporters.onnx.graph import GraphWriter
-from qdiag.exporters.onnx.insertable import check_insertable
+from qdiag.exporters.onnx.insertable import check_insertable, stored_tensors, without_unread
 from qdiag.exporters.onnx.number_types import as_affine, fills_storage, storage
 from qdiag.exporters.onnx.package import onnx_package
 from qdiag.exporters.onnx.sites import kept_in_float
@@ -49,7 +49,7 @@ class _Inserting:
         self._network, self._plan = network, plan
         self._nodes: dict[str, fx.Node] = {node.name: node for node in network.program.graph.nodes}
         self._makers = {output: node for node in self._model.graph.node for output in node.output}
-        self._initializers = {one.name: one for one in self._model.graph.initializer}
+        self._initializers = stored_tensors(self._model.graph)
         check_insertable(self._model, network, plan)
         self._graph = GraphWriter()
         names = (*self._makers, *self._initializers, *(one.name for one in self._model.graph.input))
@@ -221,7 +221,7 @@ class _Inserting:
             written.append(node)
             for name in before:
                 written += self._following(name)
-        copies = [self._onnx.NodeProto.FromString(node.SerializeToString()) for node in written]
+        copies = [self._onnx.NodeProto.FromString(node.SerializeToString()) for node in without_unread(written, graph)]
         del graph.node[:]
         graph.node.extend(copies)
         used = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}

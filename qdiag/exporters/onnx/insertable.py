@@ -1,5 +1,6 @@
 """Whether quantizers can be put into an ONNX file: what is known of it before anything is put in."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,3 +36,16 @@ def check_insertable(model: Any, network: Network, plan: QuantPlan) -> None:
     for layer in network.graph.layers:
         if nodes[layer.nodes[0]].meta.get("folded_batchnorms"):
             raise CaptureError(f"a BatchNorm is folded into {layer.name}, and a node of its own in the file")
+
+
+def stored_tensors(graph: Any) -> dict[str, Any]:
+    """Initializers, and what `Constant` nodes hold, by name."""
+    nodes = [node for node in graph.node if node.op_type == "Constant"]
+    held = {node.output[0]: one.t for node in nodes for one in node.attribute if one.name == "value"}
+    return {**held, **{one.name: one for one in graph.initializer}}
+
+
+def without_unread(nodes: Sequence[Any], graph: Any) -> list[Any]:
+    """Nodes without the `Constant` ones that nothing reads any more."""
+    read = {name for node in nodes for name in node.input} | {one.name for one in graph.output}
+    return [node for node in nodes if node.op_type != "Constant" or read.intersection(node.output)]

@@ -26,11 +26,12 @@ from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
+from tests.networks.detectors import SIZE, onnx_detector
 from tests.networks.onnx_files import node, onnx_bytes, small_cnn
 from tests.processor import as_here
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+ort = pytest.importorskip("onnxruntime")
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -190,3 +191,42 @@ def test_the_format_takes_the_file_where_it_can(tmp_path: Path) -> None:
     experiment = opened(network(), tmp_path)
     written = QDQ_ONNX.write(experiment.subject, experiment.case)
     assert (written.graph, written.why_captured) == ("file", None)
+
+
+def test_constants_may_stand_in_nodes(tmp_path: Path) -> None:
+    """As torch writes what a module computes with: no node is left that nothing reads."""
+    model = onnx.ModelProto.FromString(network())
+    made = [
+        onnx.helper.make_node("Constant", [], [one.name], name=f"/{one.name}", value=one)
+        for one in model.graph.initializer
+    ]
+    nodes = [*made, *model.graph.node]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    content = model.SerializeToString()
+    case = opened(content, tmp_path).case
+    found, expected = (integers(insert_qdq(one, case.network, case.plan)) for one in (content, network()))
+    assert all(np.array_equal(found[layer], expected[layer]) for layer in expected)
+    written = onnx.ModelProto.FromString(insert_qdq(content, case.network, case.plan).content).graph
+    read = {name for one in written.node for name in one.input}
+    kept = [one.output[0] for one in written.node if one.op_type == "Constant"]
+    assert kept == ["low", "high", "shape"] and set(kept) <= read
+
+
+def test_a_detector_keeps_its_end(tmp_path: Path) -> None:
+    """What non-maximum suppression reads is quantized, and everything behind it is as it was."""
+    source = onnx_detector("gathered")
+    (tmp_path / "net.onnx").write_bytes(source)
+    data = batches_from([Batch((torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)),))])
+    subject = load_subject(tmp_path / "net.onnx")
+    case = begin(Session(), subject, Datasets(data, data, "the same"), load_preset("int8")).case
+    written = QDQ_ONNX.write(subject, case)
+    assert (written.graph, written.why_captured) == ("file", None)
+    before, after = (onnx.ModelProto.FromString(one).graph for one in (source, written.content))
+    assert [one.name for one in after.output] == [one.name for one in before.output]
+    ends = [{one.name: list(one.input) for one in graph.node} for graph in (before, after)]
+    assert ends[1]["places"] == ends[0]["places"] and ends[1]["nms"][2:] == ends[0]["nms"][2:]
+    makers = {name: one for one in after.node for name in one.output}
+    assert [makers[name].op_type for name in ends[1]["nms"][:2]] == ["DequantizeLinear"] * 2
+    run = ort.InferenceSession(written.content).run
+    assert [value.shape[1:] for value in run(None, {"x": np.zeros((1, 3, SIZE, SIZE), np.float32)})[:2]] == [(4,), (3,)]

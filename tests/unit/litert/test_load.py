@@ -2,6 +2,8 @@
 
 import builtins
 import re
+from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from qdiag.errors import CaptureError, DataError, LoadError
 from qdiag.litert.load import load_network
 from qdiag.litert.model import LiteQuantization
 from qdiag.litert.read import parse
-from qdiag.litert.serialize import serialized
+from qdiag.litert.serialize import packages, serialized
 from qdiag.loaders.models.formats import load_subject
 from tests.networks.litert_files import lite_bytes, lite_graph, op, quantization, small_cnn
 
@@ -158,3 +160,65 @@ def test_an_input_of_a_damaged_shape_is_not_made_up() -> None:
         network.zeros(8)
     with pytest.raises(CaptureError, match="more than is made up"):
         network.for_its_own_shape()
+
+
+def changed(change: Callable[[Any, Any], None]) -> bytes:
+    """The small network, changed as an object of the schema."""
+    schema, builder = packages()
+    model = schema.ModelT.InitFromPackedBuf(serialized(small_cnn()))
+    change(schema, model)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def two_entrances(schema: Any, model: Any) -> None:
+    model.subgraphs.append(schema.SubGraphT.InitFromObj(schema.SubGraph.GetRootAs(_packed(model.subgraphs[0]))))
+    second = copy(model.signatureDefs[0])
+    second.signatureKey, second.subgraphIndex = "train", 1
+    model.signatureDefs.append(second)
+
+
+def _packed(table: Any) -> bytes:
+    _, builder = packages()
+    builder.Finish(table.Pack(builder))
+    return bytes(builder.Output())
+
+
+def sparse(schema: Any, model: Any) -> None:
+    model.subgraphs[0].tensors[1].sparsity = schema.SparsityParametersT()
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "hint"),
+    [
+        (two_entrances, "the file holds several networks: serving_default, train", "a file of its own"),
+        (sparse, "the tensor stem/w is stored sparsely", "dense weights"),
+    ],
+)
+def test_what_is_not_read_says_what_to_do(change: Callable[[Any, Any], None], message: str, hint: str) -> None:
+    with pytest.raises(LoadError) as caught:
+        load_network(changed(change), "net.tflite")
+    assert caught.value.at == "net.tflite"
+    assert message in caught.value.message and hint in str(caught.value.hint)
+
+
+def test_two_entrances_to_one_network_are_read() -> None:
+    def named_twice(schema: Any, model: Any) -> None:
+        del schema
+        second = copy(model.signatureDefs[0])
+        second.signatureKey = "predict"
+        model.signatureDefs.append(second)
+
+    x = torch.randn(2, 3, 8, 8)
+    one, two = (
+        load_network(content, "net.tflite").eval() for content in (changed(named_twice), serialized(small_cnn()))
+    )
+    assert torch.equal(one(x), two(x))
+
+
+@pytest.mark.parametrize("kind", ["IF", "WHILE", "CALL_ONCE"])
+def test_control_flow_is_refused_by_the_tensor_that_it_gives(kind: str) -> None:
+    with pytest.raises(LoadError) as caught:
+        load_network(lite_bytes([op(kind, "x", "y")], {"x": (1, 4), "y": (1, 4)}), "net.tflite")
+    assert caught.value.message == f"operators that are not read: {kind} (y)"
+    assert "branches and loops are not measured" in str(caught.value.hint)
