@@ -80,8 +80,9 @@ def telling_hints() -> Iterator[None]:
     try:
         yield
     except QdiagError as error:
-        if error.hint and sys.version_info >= (3, 11):
-            error.add_note(f"hint: {error.hint}")
+        note = f"hint: {error.hint}"
+        if error.hint and sys.version_info >= (3, 11) and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         raise
 
 

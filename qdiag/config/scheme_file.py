@@ -18,7 +18,7 @@ from qdiag.config.scheme_text import scheme_toml
 from qdiag.config.toml_table import TomlTable, is_override, parse_toml, quoted, read_assignment, read_toml
 from qdiag.core.formats.stale_fields import stale_fields
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, telling_hints
 
 _Kind = TypeVar("_Kind", TensorScheme, LayerOverride, QuantScheme)
 
@@ -27,6 +27,7 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {
 }
 
 
+@telling_hints()
 def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
     """A scheme by name or file, with single fields replaced.
 

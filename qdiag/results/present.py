@@ -9,7 +9,7 @@ from qdiag.core.gate import GateResult
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.nearest import nearest_hint
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, telling_hints
 from qdiag.reading.words.causes import headline
 from qdiag.reading.words.compare import comparison_headline
 from qdiag.reading.words.gate import verdict_words
@@ -63,6 +63,7 @@ def first_page(result: Result) -> str:
     return page_of(result)
 
 
+@telling_hints()
 def frame(result: Result, table: str) -> Any:
     """See `Presented.to_pandas`.
 
@@ -77,6 +78,7 @@ def frame(result: Result, table: str) -> Any:
     return tables[table](result)
 
 
+@telling_hints()
 def figure(result: Result, picture: str | None) -> Any:
     """See `Presented.plot`.
 
@@ -119,5 +121,7 @@ def write_folder(result: Diagnosis, folder: str | Path) -> Path:
 def _source(result: Result) -> tuple[str, str]:
     """The model, and the samples in words."""
     measured = result.measurement if isinstance(result, Diagnosis) else result
-    drawn = "drawn " if measured.data.is_data_free else ""
-    return measured.model.source, count_noun(measured.data.measured_count, f"{drawn}sample")
+    data = measured.data
+    drawn = "drawn " if data.is_data_free else ""
+    same = ", which calibrate too" if data.calibrates_on_measured and not isinstance(result, RangeReport) else ""
+    return measured.model.source, count_noun(data.measured_count, f"{drawn}sample") + same

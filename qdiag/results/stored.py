@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
+from qdiag.errors import telling_hints
+
 if TYPE_CHECKING:  # the package root imports this file, and starts fast
     from qdiag.core.compare import Comparison
     from qdiag.core.diagnosis import Diagnosis
@@ -13,6 +15,7 @@ Stored = Union["Diagnosis", str, Path]
 """A diagnosis, or where it is stored."""
 
 
+@telling_hints()
 def load_diagnosis(path: str | Path) -> "Diagnosis":
     """A stored diagnosis: `diagnosis.json`, or the folder that `qdiag diagnose -o` or `found.report(folder)` wrote.
 
@@ -24,6 +27,7 @@ def load_diagnosis(path: str | Path) -> "Diagnosis":
     return read_diagnosis(path)
 
 
+@telling_hints()
 def compare(before: Stored, after: Stored, *, force: bool = False) -> "Comparison":
     """What got better and what got worse between two diagnoses: what `qdiag compare` prints.
 
@@ -41,6 +45,7 @@ def compare(before: Stored, after: Stored, *, force: bool = False) -> "Compariso
     return compare_diagnoses(one, other, source_before=source, source_after=its_source, force=force)
 
 
+@telling_hints()
 def gate(result: "Measurement | Stored", **limits: Any) -> "GateResult":
     """A result held against limits: what `qdiag gate` prints; `status` says how it ended, and `checks` why.
 

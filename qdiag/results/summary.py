@@ -8,10 +8,15 @@ from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.reading.diagnosis import read
 from qdiag.reading.labels import CHANGES_TITLE
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
-from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.numbers import count_noun, significant
 from qdiag.reading.words.task.harm import measured_harm_words
 
 _LAYERS_SHOWN = 5
+
+CALIBRATES_ON_MEASURED = (
+    "The {samples} that are measured also gave the ranges (no calibration samples were given): on other samples "
+    "quantization may cost more."
+)
 
 
 def diagnosis_summary(diagnosis: Diagnosis) -> str:
@@ -22,6 +27,7 @@ def diagnosis_summary(diagnosis: Diagnosis) -> str:
 def _diagnosis_lines(diagnosis: Diagnosis) -> Iterator[str]:
     reading = read(diagnosis)
     yield reading.headline
+    yield from _calibration_lines(diagnosis.measurement)
     for row in reading.suspects:
         yield f"{row.rank}. {row.line}" if row.cause.verdict != "cause" else f"{row.rank}. {row.verdict}: {row.line}"
     if reading.changes:
@@ -37,12 +43,19 @@ def _diagnosis_lines(diagnosis: Diagnosis) -> Iterator[str]:
 def measurement_summary(measurement: Measurement) -> str:
     """What the network lost, and its weakest layers."""
     rows = layer_rows(measurement.records)
-    lines = [measured_harm_words(measurement)]
+    lines = [measured_harm_words(measurement), *_calibration_lines(measurement)]
     if weakest(rows) is not None:
         lines.append("Weakest layers, local and propagated SQNR:")
         worst = [row for row in worst_first(rows, "local") if not row.is_float][:_LAYERS_SHOWN]
         lines += [f"  {row.record.name}: {row.local_db:.1f} dB, {row.propagated_db:.1f} dB" for row in worst]
     return "\n".join(lines)
+
+
+def _calibration_lines(measurement: Measurement) -> tuple[str, ...]:
+    """That ranges fit the measured samples better than others, where those calibrate."""
+    data = measurement.data
+    samples = count_noun(data.measured_count, "sample")
+    return (CALIBRATES_ON_MEASURED.format(samples=samples),) if data.calibrates_on_measured else ()
 
 
 def ranges_summary(report: RangeReport) -> str:

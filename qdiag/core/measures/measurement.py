@@ -16,6 +16,7 @@ from qdiag.core.presentation.presented import Presented
 from qdiag.core.scheme import QuantScheme
 
 SCHEMA_VERSION = 2
+SAME_SAMPLES = "the same {count} samples calibrate and are measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class DataInfo:
     batch_size: int
     seed: int
     digest: str
+
+    @property
+    def calibrates_on_measured(self) -> bool:
+        """The ranges come from the samples that are measured, and fit them better than they fit others."""
+        return self.split == SAME_SAMPLES.format(count=self.measured_count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from qdiag.errors import LoadError
+from qdiag.errors import LoadError, telling_hints
 from qdiag.loaders.missing import check_model
 from qdiag.loaders.models import checkpoint as model_checkpoint
 from qdiag.loaders.models import exported as model_exported
@@ -35,6 +35,7 @@ _PROGRAMS = ("torchscript", "exported_program", "onnx", "litert")
 """Formats whose files say what is computed."""
 
 
+@telling_hints()
 def load_subject(
     ref: str | Path,
     *,

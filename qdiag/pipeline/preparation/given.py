@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 
 from qdiag.batches import Datasets
 from qdiag.config import load_scheme
+from qdiag.core.measures.measurement import SAME_SAMPLES
 from qdiag.core.measures.task import TaskKind
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError, LoadError
@@ -54,7 +55,7 @@ def subject_of(
         arch, trust, kept: of a path, see `load_subject`.
 
     Raises:
-        LoadError: weights that are not finite, or not float32, or a file that cannot be read.
+        LoadError: weights that are not finite, or not float32, a file that cannot be read, or no model at all.
         ConfigError: `arch` or `trust` beside a model that is no path.
     """
     if isinstance(model, str | Path):
@@ -64,6 +65,11 @@ def subject_of(
     if isinstance(model, Subject):
         return model
     name = type(model).__name__
+    if not isinstance(model, nn.Module | ExportedProgram):
+        raise LoadError(
+            f"a value of type {name} is not a model",
+            hint="give an nn.Module, an ExportedProgram, or the path of a file",
+        )
     subject = Subject(model, "exported_program" if isinstance(model, ExportedProgram) else "module", name, name)
     check_finite(subject)
     _check_precision(model)
@@ -118,7 +124,7 @@ def datasets_of(
         words = f"all {count} samples measured, {NONE_TO_CALIBRATE}"
         return Datasets(measured, measured, words, calibrates=False)
     if calibration is None:
-        return Datasets(measured, measured, f"the same {count} samples calibrate and are measured")
+        return Datasets(measured, measured, SAME_SAMPLES.format(count=count))
     other = batches_from(calibration, source="calibration")
     return Datasets(other, measured, f"{other.sample_count} samples calibrate, {measured.sample_count} are measured")
 

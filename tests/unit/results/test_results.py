@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import qdiag
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateResult
-from qdiag.errors import ConfigError, DataError
+from qdiag.errors import ConfigError, DataError, QdiagError
 from qdiag.reading.words.causes import headline
+from qdiag.results.summary import CALIBRATES_ON_MEASURED
 from tests.diagnoses import diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.foreign import hostile
 from tests.measurements import measurement, range_report
@@ -159,6 +162,40 @@ def test_paths_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None:
         qdiag.measure(net, tmp_path / "none.npz")
     if sys.version_info >= (3, 11):
         assert caught.value.__notes__ == [f"hint: {caught.value.hint}"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no notes")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda found: qdiag.gate(found),
+        lambda found: qdiag.gate(found, max_dorp=1),
+        lambda found: found.to_pandas("layrs"),
+        lambda found: found.plot("layrs"),
+        lambda found: qdiag.compare("nowhere", found),
+        lambda found: qdiag.load_diagnosis("nowhere"),
+        lambda found: qdiag.load_scheme("in8"),
+        lambda found: qdiag.load_model("nowhere.pt2"),
+        lambda found: qdiag.measure(3, [torch.zeros(2, 3)]),
+    ],
+)
+def test_errors_of_every_public_function_carry_their_hint_once(
+    call: Callable[[Diagnosis], object],
+) -> None:
+    with pytest.raises(QdiagError) as caught:
+        call(diagnosis())
+    assert caught.value.hint
+    assert caught.value.__notes__ == [f"hint: {caught.value.hint}"]
+
+
+def test_what_calibrates_on_the_measured_samples_says_so() -> None:
+    torch.manual_seed(0)
+    net, images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.randn(6, 3, 8, 8)
+    same, apart = qdiag.measure(net, images), qdiag.measure(net, images, calibration=images + 1.0)
+    assert same.data.calibrates_on_measured and not apart.data.calibrates_on_measured
+    told = CALIBRATES_ON_MEASURED.format(samples="6 samples")
+    assert repr(same).splitlines()[0].endswith("on 6 samples, which calibrate too") and told in same.summary()
+    assert repr(apart).splitlines()[0].endswith("on 6 samples") and told not in apart.summary()
 
 
 def test_the_demo_is_repaired_from_python(tmp_path: Path) -> None:
