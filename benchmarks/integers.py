@@ -1,6 +1,7 @@
 """How many integers of `--arithmetic ort` differ from those of onnxruntime, and what it costs in float passes.
 
-The same for `tflite-ref`, `tflite` and `xnnpack`, and the kernels of LiteRT of these names, which take int16 too.
+The same for `tflite-ref`, `tflite` and `xnnpack`, and the kernels of LiteRT of these names, which take int16 too, and
+for `fbgemm` and `qnnpack`, and torch's quantized kernels.
 
     python benchmarks/integers.py --data FOLDER                      every network and scheme
     python benchmarks/integers.py --data FOLDER resnet20 mobilenet   some of them
@@ -8,7 +9,8 @@ The same for `tflite-ref`, `tflite` and `xnnpack`, and the kernels of LiteRT of 
     python benchmarks/integers.py --data FOLDER --arithmetic xnnpack --samples 20
 
 Each network is exported as QDQ ONNX, or as a LiteRT file, and run freely, from the same images, with every tensor of
-integers as an output.
+integers as an output; for torch its graph is run kernel by kernel. On a processor without VNNI pairs of products
+saturate in onnxruntime and fbgemm, and the simulation follows that (`pair_saturation`).
 FOLDER holds the real weights and images that tests marked `real` use. Five more networks have random weights, scaled by
 BatchNorms that saw the same images. One float pass is that of the eager module over
 the same images; both are processor time of one thread.
@@ -55,8 +57,13 @@ from qdiag.zoo.resnet import resnet18
 from tests.networks.convolutional import UNet
 from tests.networks.mobile import SqueezeExciteNet
 from tests.networks.sequence import Attention, VisionTransformer
+from tests.oracle.pytorch.engines import integers_of_torch
+from tests.processor import as_here
 
 _KERNELS = ("tflite-ref", "tflite", "xnnpack")
+_ENGINES = ("fbgemm", "qnnpack")
+Runs = Callable[[Batch], dict[str, Any]]
+"""Gives the integers of the runtime for a batch, by layer."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +116,17 @@ def schemes(arithmetic: RuntimeName) -> dict[str, QuantScheme]:
         return {name: load_preset(name) for name in ("int8", "tf-uint8", "int16x8")}
     int8 = load_preset("int8")
     signed = replace(int8.activations, signed=True)
-    return {
+    if arithmetic in _ENGINES:
+        per_tensor = replace(int8, weights=replace(int8.weights, granularity="per_tensor"))
+        found = {"int8": int8, "int8, weights per tensor": per_tensor}
+        return {name: as_here(one) for name, one in {**found, "tf-uint8": load_preset("tf-uint8")}.items()}
+    found = {
         "int8": int8,
         "int8, int8 activations": replace(int8, activations=signed),
         "int8, weights per tensor": replace(int8, weights=replace(int8.weights, granularity="per_tensor")),
         "tf-uint8": load_preset("tf-uint8"),
     }
+    return {name: as_here(one) for name, one in found.items()}
 
 
 class Integers(LayerObserver):
@@ -174,29 +186,51 @@ def written(case: Case, batch: Batch) -> tuple[LiteFile | QdqFile, DeployedNetwo
     return file, OnnxruntimeNetwork(file.content)
 
 
-def compare(case: Case, model: nn.Module) -> str:
-    observer, count, differing, most, places = Integers(case), 0, 0, 0, set[str]()
-    runner = LaneRunner([Lane(case.network, case.plan)], [observer])
-    plain = LaneRunner([Lane(case.network, case.plan)])
-    deployed: tuple[DeployedNetwork, dict[str, str]] | None = None
-    spent = [0.0, 0.0]
-    for batch in case.measured:
-        if deployed is None:
-            file, found = written(case, batch)
-            deployed = found, {layer: name for layer, name in file.integers.items() if name in found.tensors}
-        runner.run_batch(batch)
-        with torch.no_grad():
-            spent[0] += _seconds(lambda one=batch: model(*one.args))  # type: ignore[misc]
-        spent[1] += _seconds(lambda one=batch: plain.run_batch(one))  # type: ignore[misc]
+def of_file(case: Case, example: Batch) -> Runs:
+    """The integers of a file in its runtime."""
+    file, network = written(case, example)
+    names = {layer: name for layer, name in file.integers.items() if name in network.tensors}
+
+    def run(batch: Batch) -> dict[str, Any]:
         inputs = case.network.program.flatten_inputs(batch.args, batch.kwargs)
-        network, names = deployed
         given = {k: v.numpy() for k, v in inputs.items()}
         by_sample = [{k: v[i : i + 1] for k, v in given.items()} for i in range(batch.sample_count)]
         feeds = by_sample if network.batch_size else [given]
         runs = [network.run(one, list(names.values())).integers for one in feeds]
-        integers = {name: np.concatenate([run[name] for run in runs]) for name in names.values()}
-        for layer, name in names.items():
-            steps = np.abs(integers[name].astype(np.int32) - observer.found[layer].astype(np.int32))
+        return {layer: np.concatenate([run[name] for run in runs]) for layer, name in names.items()}
+
+    return run
+
+
+def of_torch(case: Case, engine: str) -> Runs:
+    """The integers of torch's kernels, at the zero points of the plan."""
+
+    def run(batch: Batch) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for layer, integers in integers_of_torch(case, batch, engine).items():
+            quantizer: Any = case.plan.layers[layer].output
+            found[layer] = integers.numpy().astype(np.int32) - (128 if quantizer.quant_min < 0 else 0)
+        return found
+
+    return run
+
+
+def compare(case: Case, model: nn.Module) -> str:
+    observer, count, differing, most, places = Integers(case), 0, 0, 0, set[str]()
+    runner = LaneRunner([Lane(case.network, case.plan)], [observer])
+    plain = LaneRunner([Lane(case.network, case.plan)])
+    runtime: Runs | None = None
+    spent = [0.0, 0.0]
+    for batch in case.measured:
+        if runtime is None:
+            arithmetic = case.scheme.arithmetic
+            runtime = of_torch(case, arithmetic) if arithmetic in _ENGINES else of_file(case, batch)
+        runner.run_batch(batch)
+        with torch.no_grad():
+            spent[0] += _seconds(lambda one=batch: model(*one.args))  # type: ignore[misc]
+        spent[1] += _seconds(lambda one=batch: plain.run_batch(one))  # type: ignore[misc]
+        for layer, integers in runtime(batch).items():
+            steps = np.abs(integers.astype(np.int32) - observer.found[layer].astype(np.int32))
             count, wrong, most = count + steps.size, int((steps > 0).sum()), max(most, int(steps.max()))
             differing += wrong
             if wrong:
@@ -216,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*NETWORKS, *MADE, []])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--arithmetic", choices=["float", "ort", *_KERNELS], default="ort")
+    parser.add_argument("--arithmetic", choices=["float", "ort", *_KERNELS, *_ENGINES], default="ort")
     parser.add_argument("--samples", type=int, help="at most so many of each network")
     options = parser.parse_args()
     arithmetic: RuntimeName = options.arithmetic

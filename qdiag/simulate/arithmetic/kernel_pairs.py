@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.pair_sums import lost_in_pairs, paired, risky_pairs
+from qdiag.simulate.arithmetic.pair_sums import INT16_MAX, INT16_MIN, lost_in_pairs, paired, risky_pairs
 
 _CHUNK = 1 << 24
 """Elements of the rows that are held at once."""
@@ -29,8 +29,8 @@ def lost_sums(op: LayerOp, args: tuple[Any, ...], stored: Tensor, zero_point: fl
     assert op.layer is not None
     groups, is_transposed = op.layer.groups, op.layer.weight_axis == 1
     # a transposed convolution has the input channels first, so that both kinds are cut into groups along the first axis
-    rows = [_rows(one, is_transposed) for one in weight.chunk(groups, 0)]
-    if not any(bool(risky_pairs(paired(one), 255.0).any()) for one in rows):
+    rows = torch.stack([_rows(one, is_transposed) for one in weight.chunk(groups, 0)])
+    if not bool(risky_pairs(paired(rows.flatten(0, 1)), 255.0).any()):
         return None
     if op.layer.kind == "linear":
         return lost_in_pairs(stored.reshape(-1, stored.shape[-1]), rows[0]).view(*stored.shape[:-1], -1)
@@ -39,6 +39,9 @@ def lost_sums(op: LayerOp, args: tuple[Any, ...], stored: Tensor, zero_point: fl
     lost = []
     for part in _parts(stored, weight[0].numel() * groups):
         padded = geometry.padded(part, zero_point)
+        if padded.shape[1] == groups:
+            lost.append(_on_single_channels(geometry.windows(padded), rows))
+            continue
         found = [
             _on_group(geometry.windows(one), group) for one, group in zip(padded.chunk(groups, 1), rows, strict=True)
         ]
@@ -93,6 +96,27 @@ def _on_group(windows: Tensor, rows: Tensor) -> Tensor:
     outputs = windows.shape[: (windows.ndim - 2) // 2 + 1]
     lost = lost_in_pairs(windows.reshape(-1, rows.shape[1]), rows)
     return lost.view(*outputs, -1).movedim(-1, 1)
+
+
+def _on_single_channels(windows: Tensor, rows: Tensor) -> Tensor:
+    """The same of all groups at once, where each reads one channel.
+
+    Args:
+        rows: (groups, filters, taps).
+    """
+    groups, filters, taps = rows.shape
+    values = windows.flatten((windows.ndim - 2) // 2 + 1, -2)  # (N, outputs..., taps, groups)
+    pairs = paired(rows.flatten(0, 1))
+    risky = risky_pairs(pairs, float(values.amax()) if values.numel() else 0.0)
+    lost = values.new_zeros(*values.shape[:-2], groups * filters)
+    for at in torch.nonzero(risky.any(0)).flatten().tolist():
+        chosen = torch.nonzero(risky[:, at]).flatten()
+        sources = chosen // filters
+        total = values[..., 2 * at, :].index_select(-1, sources) * pairs[chosen, at, 0]
+        if 2 * at + 1 < taps:
+            total += values[..., 2 * at + 1, :].index_select(-1, sources) * pairs[chosen, at, 1]
+        lost[..., chosen] += total - total.clamp(INT16_MIN, INT16_MAX)
+    return lost.movedim(-1, 1)
 
 
 def _rows(weight: Tensor, is_transposed: bool) -> Tensor:
