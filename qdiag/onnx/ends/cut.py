@@ -72,7 +72,8 @@ def cut(
         LoadError: layers with weights stand behind the cut, or nothing is left before it.
     """
     left_out, behind = list[LeftOut](), list[Step[Value]]()
-    gone, made, from_data = set[Value](), dict[Value, Step[Value]](), set(inputs)
+    gone, made, from_data = set[Value](), set[Value](), set(inputs)
+    origins = dict[Value, _Origin[Value]]()
     for step in steps:
         is_behind = any(value in gone for value in step.reads)
         is_sampled = any(value in from_data for value in step.reads)
@@ -81,49 +82,60 @@ def cut(
             behind.append(step)
             gone.update(step.gives)
             continue
-        made.update(dict.fromkeys(step.gives, step))
+        made.update(step.gives)
+        origins.update((value, _origin(step, value, origins)) for value in step.gives)
         if is_sampled and not step.is_size:
             from_data.update(step.gives)
     if not behind:
         return None
-    layers = [step for step in behind if any(weight not in from_data | gone for weight in step.weights)]
+    _check_weights(behind, from_data | gone)
+    computed = made & from_data
+    kept = [output for output in outputs if output in from_data]
+    taken = {origins[value].value if value in origins else value for value in kept}
+    found = dict[Value, _Origin[Value]]()
+    for value in (value for step in behind for value in step.reads if value in computed and value in floats):
+        own = origins.get(origins[value].whole)
+        if own is None or own.value not in computed or own.value in taken:
+            continue
+        if own.value not in found or own.depth < found[own.value].depth:
+            found[own.value] = own
+    if not found and not taken & computed:
+        raise LoadError(
+            f"nothing is left before {behind[0].shown}, which chooses among the inputs of the network",
+            hint="give the network whose results it chooses from",
+        )
+    given = (*dict.fromkeys(kept), *(origin.whole for origin in found.values()))
+    return Cut(tuple(left_out), frozenset(gone), given)
+
+
+@dataclass(frozen=True)
+class _Origin(Generic[Value]):
+    """What a value is another shape or order of.
+
+    Attributes:
+        value: that value. depth: how many operations stand between.
+        whole: the last one on the way that has its axis of samples.
+    """
+
+    value: Value
+    depth: int
+    whole: Value
+
+
+def _origin(step: Step[Value], value: Value, known: Mapping[Value, _Origin[Value]]) -> _Origin[Value]:
+    if not (step.is_move or step.is_sample) or not step.reads:
+        return _Origin(value, 0, value)
+    source = step.reads[0]
+    before = known.get(source, _Origin(source, 0, source))
+    has_samples = before.whole == source and not step.is_sample
+    return _Origin(before.value, before.depth + 1, value if has_samples else before.whole)
+
+
+def _check_weights(behind: Sequence[Step[Value]], computed: Collection[Value]) -> None:
+    layers = [step for step in behind if any(weight not in computed for weight in step.weights)]
     if layers:
         raise LoadError(
             f"layers with weights stand behind {behind[0].shown}: {listed([one.shown for one in layers], _SHOWN)}",
             hint="how many values they get depends on the data, which is not measured: cut the file into the part "
             "before and the part behind, for ONNX with onnx.utils.extract_model, and measure each by itself",
         )
-    kept = [output for output in outputs if output in from_data]
-    taken = {_root(value, made)[0] for value in kept}
-    found = dict[Value, Value]()
-    read = [value for step in behind for value in step.reads if value in from_data and value in floats]
-    for value in (_with_samples(value, made) for value in read):
-        root, depth = _root(value, made)
-        if root in made and root not in taken and (root not in found or depth < _root(found[root], made)[1]):
-            found[root] = value
-    if not found and not any(root in made and root in from_data for root in taken):
-        raise LoadError(
-            f"nothing is left before {behind[0].shown}, which chooses among the inputs of the network",
-            hint="give the network whose results it chooses from",
-        )
-    return Cut(tuple(left_out), frozenset(gone), (*dict.fromkeys(kept), *found.values()))
-
-
-def _root(value: Value, made: Mapping[Value, Step[Value]]) -> tuple[Value, int]:
-    """The value that this one is in another shape or order, and how many operations stand between."""
-    depth = 0
-    while _is_same(value, made):
-        value, depth = made[value].reads[0], depth + 1
-    return value, depth
-
-
-def _with_samples(value: Value, made: Mapping[Value, Step[Value]]) -> Value:
-    """The value that a sample was taken out of; the value itself where none was."""
-    found = value
-    while _is_same(value, made):
-        found, value = made[value].reads[0] if made[value].is_sample else found, made[value].reads[0]
-    return found
-
-
-def _is_same(value: Value, made: Mapping[Value, Step[Value]]) -> bool:
-    return value in made and (made[value].is_move or made[value].is_sample) and bool(made[value].reads)

@@ -170,3 +170,35 @@ def test_the_runtime_computes_the_same_integers_with_the_end_and_without(integer
     assert all(np.array_equal(*pair) for pair in zip(whole, part, strict=True))
     operations = OnnxruntimeNetwork(integers["gathered"]).operations()
     assert {one.op for one in operations.floating}.isdisjoint({"NonMaxSuppression", "Gather"})
+
+
+def test_a_damaged_file_whose_nodes_read_each_other_ends() -> None:
+    """No order of its nodes computes it, and no search goes round."""
+    nodes = [
+        node("Reshape", "b x", "a"),
+        node("Reshape", "a x", "b"),
+        node("NonMaxSuppression", "a b", "y", "nms"),
+    ]
+    with pytest.raises(LoadError):
+        load_network(onnx_bytes(nodes, {"x": ("float32", [1, CELLS, 4])}), "net.onnx")
+
+
+def test_a_sample_is_not_taken_out_of_its_axis() -> None:
+    """Exporters that saw one sample write `boxes[0]`: the output has all of them."""
+    model = onnx.load_from_string(onnx_detector("indices"))
+    suppression = model.graph.node.pop()
+    model.graph.node.extend(
+        [
+            node("Gather", "boxes first", "image", "image", axis=0),
+            node("Unsqueeze", "image axis", "images", "images"),
+            node("NonMaxSuppression", "images scores most iou least", "selected", "nms"),
+        ]
+    )
+    assert suppression.op_type == "NonMaxSuppression"
+    for name, value in (("first", np.asarray(0, np.int64)), ("axis", np.asarray([0], np.int64))):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    found = load_network(model.SerializeToString(), "net.onnx").eval()(torch.from_numpy(images(3)))
+    assert {name: tuple(value.shape) for name, value in found.items()} == {
+        "boxes": (3, CELLS, 4),
+        "scores": (3, CLASSES, CELLS),
+    }
