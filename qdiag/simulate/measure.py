@@ -20,6 +20,7 @@ from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.facts.pairs import PairObserver
 from qdiag.simulate.facts.wraps import WrapObserver
 from qdiag.simulate.op_records import op_records
+from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import SIMULATED
 from qdiag.simulate.passes.observer import LayerObserver
@@ -63,11 +64,12 @@ def measure_case(
     progress: Progress,
     processes: Processes = ONE,
     kept: KeptOutputs | None = None,
+    simulated: KeptOutputs | None = None,
 ) -> Measured:
     """The paired pass over the measured data.
 
     Args:
-        kept: takes what the float network gives, for passes that follow.
+        kept: takes what the float network gives, for passes that follow. simulated: the same of the quantized one.
     """
     some = spread_over(case.measured, SHAPE_SAMPLES) if depth == "facts" else None
     errors, facts = ErrorObserver(case.plan), FactObserver(some)
@@ -88,8 +90,19 @@ def measure_case(
     runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])
     sinks: dict[int, list[BatchSink]] = {SIMULATED: [outputs, task]}
     batches = case.measured
+    lanes = None
+    if simulated is not None and kept is not None and processes.count == 1:
+        lanes = LaneOutputs({SIMULATED: simulated}, kept, is_read=False)
     run_batches(
-        runner, batches, progress, stage="simulate", sinks=sinks, beside=[reference], processes=processes, kept=kept
+        runner,
+        batches,
+        progress,
+        stage="simulate",
+        sinks=sinks,
+        beside=[reference],
+        processes=processes,
+        kept=kept,
+        lanes=lanes,
     )
     weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(

@@ -28,7 +28,7 @@ from qdiag.simulate.passes.sinks import ReferenceOutputs
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.simulate.selectors import with_names
 from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, return_freed_memory, surroundings
-from qdiag.simulate.task.score_cases import Effort, score_cases
+from qdiag.simulate.task.score_cases import Effort, Held, score_cases
 from qdiag.simulate.task.scoring import Scored
 from qdiag.simulate.task.tasks import Tasks
 
@@ -52,7 +52,7 @@ class Session:
         watch: times the stages of one result.
         mean_inputs: what layers read on the mean. observed: what was seen of networks.
         scored: networks that were scored already, by their case.
-        references: what float networks gave for the measured data.
+        references: what float networks gave for the measured data. simulated: the same of the quantized network.
         is_brief: networks are observed for their quantizers alone: figures that are only shown are left out.
     """
 
@@ -66,6 +66,7 @@ class Session:
     observed: Observed = field(default_factory=Observed)
     scored: ByIdentity[Scored] = field(default_factory=ByIdentity)
     references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
+    simulated: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     is_brief: bool = False
 
     @property
@@ -191,22 +192,28 @@ class Session:
         # more networks will be measured beside this one where detectors look at it
         is_first = depth in ("facts", "full facts")
         kept = self.references.of(case.network, case.measured, self.processes) if is_first else None
+        own = self.simulated.of(case.plan, case.measured) if is_first else None
         if case.tasks.key is None:
-            return measure_case(case, depth, self.progress, self.processes, kept)
+            return measure_case(case, depth, self.progress, self.processes, kept, own)
         return self.passes.finished(
             f"measure {depth}",
             MEASURED,
-            lambda: measure_case(case, depth, self.progress, self.processes, kept),
+            lambda: measure_case(case, depth, self.progress, self.processes, kept, own),
             batches=[case.measured, case.calibration],
             depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key)),
         )
 
-    def score(self, cases: Sequence[Case], stage: str) -> tuple[list[Scored], Effort]:
-        """The score of each case on its measured data, beside the float network; see `score_cases`. Each case once."""
+    def score(
+        self, cases: Sequence[Case], stage: str, variants: ReferenceOutputs | None = None
+    ) -> tuple[list[Scored], Effort]:
+        """The score of each case on its measured data, beside the float network; see `score_cases`. Each case once.
+
+        Args:
+            variants: what these networks gave for some of the data, and take what they give for others.
+        """
         new = list({id(case): case for case in cases if self.scored.get(case) is None}.values())
-        found, effort = (
-            score_cases(new, self.passes, self.progress, self.references, stage=stage) if new else ([], Effort())
-        )
+        held = Held(self.references, self.simulated if variants is None else variants, variants is not None)
+        found, effort = score_cases(new, self.passes, self.progress, held, stage=stage) if new else ([], Effort())
         for case, one in zip(new, found, strict=True):
             self.scored.put(case, one)
         known = [self.scored.get(case) for case in cases]

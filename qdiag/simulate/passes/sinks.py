@@ -14,6 +14,7 @@ from qdiag.core.by_identity import ByIdentity
 from qdiag.distributed.collector import Collector
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import SimulationError
+from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.lanes import REFERENCE, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.spread import SpreadBatches, identity, spread_over
@@ -122,14 +123,14 @@ class KeptOutputs:
 
 
 class ReferenceOutputs:
-    """The outputs of float networks, for as long as these live."""
+    """The outputs of networks, by the network or by its plan, for as long as these live."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._room = [most_bytes]
         self._known: ByIdentity[dict[tuple[int, int], tuple[Batches, dict[int, Outputs], list[int]]]] = ByIdentity()
 
-    def of(self, network: Network, batches: Batches, processes: Processes = ONE) -> KeptOutputs:
-        """What is held of a network on a data set, or on some batches of it.
+    def of(self, network: Network | QuantPlan, batches: Batches, processes: Processes = ONE) -> KeptOutputs:
+        """What is held of a network, or of one under a plan, on a data set, or on some batches of it.
 
         Args:
             processes: that divide the batches of a pass; each holds those that it runs, which are others of a data set

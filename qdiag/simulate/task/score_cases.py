@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import Processes
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.pass_cache import Codec, PassKeeper
@@ -47,15 +48,26 @@ class Effort:
         )
 
 
+@dataclass(frozen=True)
+class Held:
+    """What need not be computed again. Neither groups of cases nor what is counted depend on it.
+
+    Attributes:
+        references: what float networks gave. variants: what quantized networks gave, by their plan.
+        is_kept: variants also take what is new.
+    """
+
+    references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
+    variants: ReferenceOutputs = field(default_factory=ReferenceOutputs)
+    is_kept: bool = False
+
+
 def score_cases(
-    cases: Sequence[Case], passes: PassKeeper, progress: Progress, references: ReferenceOutputs, *, stage: str
+    cases: Sequence[Case], passes: PassKeeper, progress: Progress, held: Held, *, stage: str
 ) -> tuple[list[Scored], Effort]:
     """The score of each case on its measured data, in their order, each against the untreated float network.
 
     Cases in their order share work best when neighbours differ late in the network.
-
-    Args:
-        references: what the float network gave for the batches, where it ran over them already.
     """
     scored: dict[int, Scored] = {}
     effort = Effort()
@@ -67,7 +79,7 @@ def score_cases(
         for start in range(0, len(members), size):
             chosen = members[start : start + size]
             told = f"{stage} {start + 1}/{len(cases)}"
-            found, one = _one_pass([cases[i] for i in chosen], passes, progress, references, told)
+            found, one = _one_pass([cases[i] for i in chosen], passes, progress, held, told)
             scored.update(zip(chosen, found, strict=True))
             effort = effort + one
     return [scored[i] for i in range(len(cases))], effort
@@ -81,16 +93,16 @@ def variants_at_once(case: Case) -> int:
 
 
 def _one_pass(
-    cases: Sequence[Case], passes: PassKeeper, progress: Progress, references: ReferenceOutputs, stage: str
+    cases: Sequence[Case], passes: PassKeeper, progress: Progress, held: Held, stage: str
 ) -> tuple[list[Scored], Effort]:
     """One pass, or what is kept of the same one: then its effort counts as that of this run, which it would be."""
     tasks = cases[0].tasks
     if tasks.key is None:
-        return _run_pass(cases, progress, references, stage, passes.processes)
+        return _run_pass(cases, progress, held, stage, passes.processes)
     return passes.finished(
         "score",
         _codec(tasks),
-        lambda: _run_pass(cases, progress, references, stage, passes.processes),
+        lambda: _run_pass(cases, progress, held, stage, passes.processes),
         batches=[cases[0].measured],
         depends_on=(cases[0].origin, repr(tasks.key), *(part for case in cases for part in (case.network, case.plan))),
     )
@@ -105,18 +117,27 @@ def _codec(tasks: Tasks) -> Codec[tuple[list[Scored], Effort]]:
 
 
 def _run_pass(
-    cases: Sequence[Case], progress: Progress, references: ReferenceOutputs, stage: str, processes: Processes
+    cases: Sequence[Case], progress: Progress, held: Held, stage: str, processes: Processes
 ) -> tuple[list[Scored], Effort]:
     measured = cases[0].measured
-    kept = references.of(cases[0].origin, measured, processes)
+    kept = held.references.of(cases[0].origin, measured, processes)
     first = [] if kept.is_complete else [Lane(cases[0].origin)]
     runner = LaneRunner([*first, *(Lane(case.network, case.plan) for case in cases)], uncounted=len(first))
     network, tasks = cases[0].network, cases[0].tasks
     layouts, reference = output_layouts(network.program, network.graph), ReferenceTallies(tasks)
     boards = [Scoreboard(network.program.output_names, layouts, tasks, reference) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=len(first))}
+    lanes = None
+    if processes.count == 1:
+        own = {lane: held.variants.of(case.plan, measured) for lane, case in enumerate(cases, start=len(first))}
+        lanes = LaneOutputs(own, kept, is_kept=held.is_kept)
+    beside = [reference]
     run_batches(
-        runner, measured, progress, stage=stage, sinks=sinks, beside=[reference], processes=processes, kept=kept
+        runner, measured, progress, stage=stage, sinks=sinks, beside=beside, processes=processes, kept=kept, lanes=lanes
     )
-    effort = Effort(1, len(cases), runner.computed_count, runner.reused_count)
+    # every batch has the same operations: what was not run counts as well, as in a run that finds other passes kept
+    count = boards[0].batch_count
+    ran = lanes.run_count if lanes is not None else count
+    computed, reused = (round(n * count / max(ran, 1)) for n in (runner.computed_count, runner.reused_count))
+    effort = Effort(1, len(cases), computed, reused)
     return [board.scored() for board in boards], effort

@@ -49,7 +49,7 @@ class Scored:
 class Scoreboard(Collector):
     """Collects the outputs of one variant, on their device: no batch waits for what another one adds up."""
 
-    carried = ("_noise", "_signal", "_largest")
+    carried = ("_noise", "_signal", "_largest", "batch_count")
 
     names: tuple[str, ...]
     layouts: tuple[OutputLayout, ...]
@@ -58,6 +58,7 @@ class Scoreboard(Collector):
     _noise: dict[Place, list[Tensor]] = field(default_factory=dict)
     _signal: dict[Place, list[Tensor]] = field(default_factory=dict)
     _largest: dict[Place, Tensor] = field(default_factory=dict)
+    batch_count: int = 0
 
     def __post_init__(self) -> None:
         self._outputs = OutputErrors(self.names, self.layouts, self.tasks.whole)
@@ -74,6 +75,7 @@ class Scoreboard(Collector):
 
     def merge(self, later: "Scoreboard") -> None:
         """See `Collector`."""
+        self.batch_count += later.batch_count
         add_by_name(self._noise, later._noise)
         add_by_name(self._signal, later._signal)
         for at, ends in later._largest.items():
@@ -81,6 +83,7 @@ class Scoreboard(Collector):
 
     def add(self, batch: Batch, *, reference: tuple[Any, ...], simulated: tuple[Any, ...]) -> None:
         """Adds the outputs of one batch."""
+        self.batch_count += 1
         self._outputs.add(batch, reference=reference, simulated=simulated)
         self._task.add(batch, reference=reference, simulated=simulated)
         count = batch.sample_count

@@ -8,6 +8,7 @@ from qdiag.distributed.collector import Collector
 from qdiag.distributed.divided import divided
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.simulate.passes.batchwise.heads import Heads
+from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.threads import run_in_threads, thread_count
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs, collectors_of, hand_over, reference_of
@@ -23,6 +24,7 @@ def run_batches(
     beside: Sequence[Collector] = (),
     processes: Processes = ONE,
     kept: KeptOutputs | None = None,
+    lanes: LaneOutputs | None = None,
 ) -> None:
     """Runs all batches, handing the outputs of each to the sinks of each lane.
 
@@ -32,16 +34,22 @@ def run_batches(
     Args:
         beside: collectors that the sinks share.
         kept: outputs of the reference, in place of those of the first lane where they are held; others are added.
+        lanes: the same of all lanes that receive outputs, where one process runs all batches.
     """
     heads = Heads(runner.observers, beside, sinks or {}, runner.effort)
     if processes.count == 1 and (threads := thread_count(runner, heads, batches)) > 1:
-        run_in_threads(runner, heads, batches, progress, stage, kept, threads)
+        run_in_threads(runner, heads, batches, progress, stage, kept, lanes, threads)
         return
     collectors = collectors_of(heads.all) if processes.count > 1 else ()
     count = 0
     with divided(batches, progress, stage, collectors, processes) as own:
         for count, batch in enumerate(own, 1):
-            outputs = runner.run_batch(batch)
+            known = lanes.get(count - 1) if lanes is not None else None
+            outputs = known if known is not None else runner.run_batch(batch)
+            if lanes is not None and known is None:
+                lanes.ran(count - 1, outputs)
             hand_over(batch, outputs, reference_of(outputs, kept, count - 1), heads.sinks)
         if kept is not None:
             kept.ended(count)
+        if lanes is not None:
+            lanes.ended(count)

@@ -14,6 +14,7 @@ from qdiag.batches import Batch, Batches
 from qdiag.core.progress import Progress
 from qdiag.distributed.threads import by_turns
 from qdiag.simulate.passes.batchwise.heads import Heads
+from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.lanes import REFERENCE, pick
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.sinks import KeptOutputs, hand_over
@@ -24,11 +25,12 @@ MOST_THREADS = 2
 
 @dataclass(frozen=True)
 class _Done:
-    """A batch that was run: what was collected of it, and what the float network gave where nobody holds that yet."""
+    """A batch that was run: what was collected of it, and what the networks gave where nobody holds that yet."""
 
     sample_count: int
     heads: Heads
     reference: tuple[Any, ...] | None
+    outputs: tuple[Any, ...] | None
 
 
 def thread_count(runner: LaneRunner, heads: Heads, batches: Batches) -> int:
@@ -45,6 +47,7 @@ def run_in_threads(
     progress: Progress,
     stage: str,
     kept: KeptOutputs | None,
+    lanes: LaneOutputs | None,
     threads: int,
 ) -> None:
     """Runs all batches; then the heads hold what one thread would have collected.
@@ -58,16 +61,20 @@ def run_in_threads(
         batch, samples_before = given
         own = pristine.copied()
         own.begin_at(number, samples_before)
-        outputs = runner.beside(own.observers, own.effort).run_batch(batch)
+        held = lanes.get(number) if lanes is not None else None
+        outputs = held if held is not None else runner.beside(own.observers, own.effort).run_batch(batch)
         known = kept.get(number) if kept is not None else None
         reference = known if known is not None else pick(outputs, REFERENCE)
         hand_over(batch, outputs, reference, own.sinks)
-        return _Done(batch.sample_count, own, reference if known is None and kept is not None else None)
+        new = outputs if lanes is not None and held is None else None
+        return _Done(batch.sample_count, own, reference if known is None and kept is not None else None, new)
 
     def add(done: _Done) -> None:
         nonlocal count
         if kept is not None and done.reference is not None:
             kept.keep(count, done.reference)
+        if lanes is not None and done.outputs is not None:
+            lanes.ran(count, done.outputs)
         count += 1
         heads.merge(done.heads)
         progress.advance(done.sample_count)
@@ -76,6 +83,8 @@ def run_in_threads(
     by_turns(_placed(batches), run, add, threads)
     if kept is not None:
         kept.ended(count)
+    if lanes is not None:
+        lanes.ended(count)
     progress.finish()
 
 

@@ -1,0 +1,62 @@
+"""What lanes gave for each batch, kept so that no sample runs twice where the same networks are scored on more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from qdiag.simulate.passes.lanes import Lanes, pick
+from qdiag.simulate.passes.sinks import KeptOutputs, Outputs
+
+
+@dataclass
+class LaneOutputs:
+    """Of the lanes of one pass.
+
+    Attributes:
+        by_lane: what is held of each lane that receives outputs. reference: the same of the float network.
+        is_read: batches whose outputs are all held are not run again, except the first where that would leave none.
+        is_kept: new outputs are held.
+        run_count: batches that were really run.
+    """
+
+    by_lane: Mapping[int, KeptOutputs]
+    reference: KeptOutputs
+    is_read: bool = True
+    is_kept: bool = True
+    run_count: int = 0
+
+    def __post_init__(self) -> None:
+        # operations are counted where they run
+        self._runs_first = all(one.is_complete for one in self.by_lane.values())
+
+    def get(self, position: int) -> Outputs | None:
+        """The outputs of all lanes for the batch at this position of the pass; None where one is not held."""
+        if not self.is_read or (position == 0 and self._runs_first) or self.reference.get(position) is None:
+            return None
+        rows = {lane: kept.get(position) for lane, kept in self.by_lane.items()}
+        held = {lane: row for lane, row in rows.items() if row is not None}
+        if not held or len(held) < len(rows):
+            return None
+        return tuple(_joined(dict(zip(held, values, strict=True))) for values in zip(*held.values(), strict=True))
+
+    def ran(self, position: int, outputs: Outputs) -> None:
+        """A batch was run."""
+        self.run_count += 1
+        for lane, kept in self.by_lane.items() if self.is_kept else ():
+            if kept.get(position) is None:
+                kept.keep(position, pick(outputs, lane))
+
+    def ended(self, count: int) -> None:
+        """There were so many batches in the pass."""
+        for kept in self.by_lane.values() if self.is_kept else ():
+            kept.ended(count)
+
+
+def _joined(by_lane: dict[int, Any]) -> Any:
+    """One output as the pass gives it; lanes that nobody reads have none."""
+    first = next(iter(by_lane.values()))
+    if not isinstance(first, Tensor):
+        return first
+    return Lanes([by_lane.get(lane) for lane in range(max(by_lane) + 1)])
