@@ -91,9 +91,9 @@ class Bench:
             return None, f"it failed: {first_line(error)}"
         return treatment, None
 
-    def score(self, cases: Sequence[Case], stage: str) -> list[Scored]:
-        """Scores on the measured data, of each case once."""
-        found, effort = self.session.score(cases, stage)
+    def score(self, cases: Sequence[Case], stage: str, *, keeps: bool = False) -> list[Scored]:
+        """Scores on the measured data, of each case once; see `Session.score`."""
+        found, effort = self.session.score(cases, stage, keeps=keeps)
         self.effort = self.effort + effort
         return found
 

@@ -13,9 +13,12 @@ from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.task.scoring import Scored, recovery
 
 FEW = 32
-"""Samples that rule candidates out. There have to be four times as many in all, since those that stay run twice."""
-_DOUBT = 2.0
-"""95 % intervals are taken so many times as wide: to four standard errors."""
+"""Samples of the first round; each round after it has twice as many, those before among them."""
+_DOUBT = 1.5
+"""95 % intervals are taken so many times as wide: to three standard errors."""
+_UNHELD = 4
+"""Times as many samples as in the first round there have to be where outputs are too many to be held: then candidates
+that stay run twice."""
 
 
 def worth_all_samples(bench: Bench, attempts: Sequence[Attempt], before: Case, stage: str) -> list[Attempt]:
@@ -24,19 +27,27 @@ def worth_all_samples(bench: Bench, attempts: Sequence[Attempt], before: Case, s
     Left out are those that make the error at the output larger, and those that give less back than another one, by that
     error and by the figure that judges, both beyond doubt. What was refused stays.
     """
-    made = [attempt for attempt in attempts if attempt.treatment is not None]
-    if bench.is_exhaustive or len(made) < 2 or bench.case.measured.sample_count < 4 * FEW:
-        return list(attempts)
-    cases = [on_some(attempt.treatment.case, FEW) for attempt in made if attempt.treatment is not None]
-    first, *scores = bench.score([on_some(before, FEW), *cases], f"{stage}, on some samples")
-    gains = [recovery(before=first, after=score) for score in scores]
-    leader = scores[max(range(len(gains)), key=lambda i: _merit(gains[i]))]
-    out = {
-        id(attempt)
-        for attempt, score, gained in zip(made, scores, gains, strict=True)
-        if _is_worse(gained) or (score is not leader and _is_beaten(score, leader))
-    }
-    return [attempt for attempt in attempts if id(attempt) not in out]
+    count, samples, left = bench.case.measured.sample_count, FEW, list(attempts)
+    while not bench.is_exhaustive and samples < count:
+        if bench.session.simulated.is_full and (samples > FEW or count < _UNHELD * FEW):
+            break
+        cases = {id(a): on_some(a.treatment.case, samples) for a in left if a.treatment is not None}
+        if len(cases) < 2:
+            break
+        told = f"{stage}, on some samples"
+        first, *scores = bench.score([on_some(before, samples)], told) + bench.score(
+            list(cases.values()), told, keeps=True
+        )
+        gains = [recovery(before=first, after=score) for score in scores]
+        leader = scores[max(range(len(gains)), key=lambda i: _merit(gains[i]))]
+        out = {
+            key
+            for key, score, gained in zip(cases, scores, gains, strict=True)
+            if _is_worse(gained) or (score is not leader and _is_beaten(score, leader))
+        }
+        left = [attempt for attempt in left if id(attempt) not in out]
+        samples *= 2
+    return left
 
 
 def _merit(gained: Recovery) -> tuple[bool, float, float]:

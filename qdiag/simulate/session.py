@@ -52,7 +52,7 @@ class Session:
         watch: times the stages of one result.
         mean_inputs: what layers read on the mean. observed: what was seen of networks.
         scored: networks that were scored already, by their case.
-        references: what float networks gave for the measured data. simulated: the same of the quantized network.
+        references: what float networks gave for the measured data. simulated: the same of quantized networks.
         is_brief: networks are observed for their quantizers alone: figures that are only shown are left out.
     """
 
@@ -203,16 +203,14 @@ class Session:
             depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key)),
         )
 
-    def score(
-        self, cases: Sequence[Case], stage: str, variants: ReferenceOutputs | None = None
-    ) -> tuple[list[Scored], Effort]:
+    def score(self, cases: Sequence[Case], stage: str, *, keeps: bool = False) -> tuple[list[Scored], Effort]:
         """The score of each case on its measured data, beside the float network; see `score_cases`. Each case once.
 
         Args:
-            variants: what these networks gave for some of the data, and take what they give for others.
+            keeps: what these networks give is held, so that they run on new samples alone where more are added.
         """
         new = list({id(case): case for case in cases if self.scored.get(case) is None}.values())
-        held = Held(self.references, self.simulated if variants is None else variants, variants is not None)
+        held = Held(self.references, self.simulated, keeps)
         found, effort = score_cases(new, self.passes, self.progress, held, stage=stage) if new else ([], Effort())
         for case, one in zip(new, found, strict=True):
             self.scored.put(case, one)

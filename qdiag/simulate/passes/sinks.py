@@ -126,8 +126,13 @@ class ReferenceOutputs:
     """The outputs of networks, by the network or by its plan, for as long as these live."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._room = [most_bytes]
+        self._room, self._most_bytes = [most_bytes], most_bytes
         self._known: ByIdentity[dict[tuple[int, int], tuple[Batches, dict[int, Outputs], list[int]]]] = ByIdentity()
+
+    @property
+    def is_full(self) -> bool:
+        """As good as: what comes may find no place."""
+        return self._room[0] < self._most_bytes // 4
 
     def of(self, network: Network | QuantPlan, batches: Batches, processes: Processes = ONE) -> KeptOutputs:
         """What is held of a network, or of one under a plan, on a data set, or on some batches of it.

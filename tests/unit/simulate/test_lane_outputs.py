@@ -8,11 +8,9 @@ import torch
 from torch import nn
 
 from qdiag.batches import Batch
-from qdiag.core.progress import NoProgress
 from qdiag.loaders.data.sources import batches_from
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.passes.runner import LaneRunner
-from qdiag.simulate.passes.sinks import ReferenceOutputs
 from qdiag.simulate.session import Session
 from qdiag.simulate.task.score_cases import Effort
 from qdiag.simulate.task.scoring import Scored
@@ -40,8 +38,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def scored(session: Session, case: Case, held: ReferenceOutputs | None = None) -> tuple[Scored, Effort]:
-    (one,), effort = session.score([case], "quantized network", held)
+def scored(session: Session, case: Case, *, keeps: bool = False) -> tuple[Scored, Effort]:
+    (one,), effort = session.score([case], "quantized network", keeps=keeps)
     return one, effort
 
 
@@ -63,17 +61,14 @@ def test_after_the_paired_pass_the_quantized_network_is_not_run_again(case: Case
 
 
 def test_no_sample_runs_twice_where_more_are_added(case: Case, runs: list[int]) -> None:
-    session, held = Session(progress=NoProgress()), ReferenceOutputs()
+    session = Session()
     session.measure(case, "facts")
     other = replace(case, plan=replace(case.plan))
     runs.clear()
-    few, _ = scored(session, on_some(other, 32), held)
+    few, _ = scored(session, on_some(other, 32), keeps=True)
     assert few.score.task.sample_count == 32 and runs == [16, 16]
-    found, effort = scored(session, other, held)
+    found, effort = scored(session, other)
     assert runs == [16] * 7
     apart, effort_apart = scored(Session(), replace(case))
     check_same(found, apart)
     assert effort == effort_apart
-    runs.clear()
-    scored(session, on_some(other, 32))
-    assert runs == [16, 16], "held is what was asked for, and for as long as its owner keeps it"
