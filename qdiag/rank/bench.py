@@ -22,12 +22,22 @@ from qdiag.simulate.task.scoring import Scored, float_cost
 
 @dataclass(frozen=True)
 class Attempt:
-    """A repair applied to a suspect of a case; `treatment` is None when it was refused."""
+    """A repair applied to a suspect of a case; `treatment` is None when it was refused.
+
+    Attributes:
+        layers, cost: of one that was refused for what it costs the float network.
+    """
 
     suspect: Suspect
     repair: str
     treatment: Treatment | None
     refused: str | None = None
+    layers: tuple[str, ...] = ()
+    cost: FloatCost | None = None
+
+
+Treated = tuple[Treatment | None, str | None] | tuple[None, str, tuple[str, ...], FloatCost]
+"""What comes after suspect and repair in an `Attempt`."""
 
 
 @dataclass
@@ -48,7 +58,7 @@ class Bench:
     raises: bool = False
     is_exhaustive: bool = True
     effort: Effort = field(default_factory=Effort)
-    _applied: dict[object, tuple[Treatment | None, str | None]] = field(default_factory=dict)
+    _applied: dict[object, Treated] = field(default_factory=dict)
     _costs: ByIdentity[FloatCost] = field(default_factory=ByIdentity)
 
     @property
@@ -73,12 +83,15 @@ class Bench:
             self._applied[key] = self._treated(repair, case, sites, context)
         return Attempt(suspect, repair, *self._applied[key])
 
-    def _treated(
-        self, repair: str, case: Case, sites: Sequence[FindingSite], context: RepairContext
-    ) -> tuple[Treatment | None, str | None]:
+    def _treated(self, repair: str, case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treated:
         if repair not in self.repairs:
             return None, "this version has no such repair"
         try:
+            if (in_float := self.repairs[repair].in_float) is not None and not self.is_exhaustive:
+                network, layers = in_float(case, sites)
+                cost = float_cost(self.score([network], "float networks")[0])
+                if (too_much := costs_too_much(cost)) is not None:
+                    return None, too_much, layers, cost
             treatment = self.repairs[repair].apply(case, sites, context)
             check_given(case, treatment.case)
         except RepairRefused as refusal:

@@ -88,7 +88,7 @@ def _with_checkpoint_costs(bench: Bench, attempts: Sequence[Attempt], trials: Se
 def _trial(bench: Bench, attempt: Attempt, after: Scored | None, cost: FloatCost | None) -> Trial:
     layers = tuple(site.layer for site in attempt.suspect.sites)
     if attempt.treatment is None or after is None:
-        return Trial(attempt.repair, layers, refused=attempt.refused)
+        return Trial(attempt.repair, attempt.layers or layers, refused=attempt.refused, float_cost=attempt.cost)
     treatment = attempt.treatment
     too_much = costs_too_much(cost)
     if too_much is not None:

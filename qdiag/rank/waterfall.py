@@ -62,6 +62,7 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
     Only repairs that keep the scheme. Points of accuracy (or agreement) decide; where no repair moves those, less noise
     at the output lets the sequence go on, because two faults can each hide what the repair of the other gives. When the
     suspects are through, repairs of the whole network have their turn: no finding speaks for them, but they may help.
+    The sequence ends where the float network itself is no better beyond noise, since no repair can gain points then.
     """
     steps: list[Step] = []
     rounds: list[list[tuple[Suspect, Sequence[str]]]] = [
@@ -70,7 +71,7 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
     ]
     for left in rounds:
         while left and len(steps) < MOST_STEPS:
-            best = _best_step(bench, left, steps)
+            best = None if _is_as_good_as_float(bench, steps) else _best_step(bench, left, steps)
             if best is None:
                 break
             steps.append(best)
@@ -100,6 +101,12 @@ def needed_steps(bench: Bench, steps: Sequence[Step]) -> list[bool]:
 def suspects_steps(steps: Sequence[Step]) -> Sequence[Step]:
     """The steps that a finding asks for; those of the whole network come after them."""
     return [step for step in steps if step.suspect.code]
+
+
+def _is_as_good_as_float(bench: Bench, steps: Sequence[Step]) -> bool:
+    """With these steps; of figures that hold the network against float itself, any loss is one beyond noise."""
+    judged = (steps[-1].after if steps else bench.base).score.task.judged
+    return not bench.is_exhaustive and judged is not None and judged.loss_interval.low <= 0.0
 
 
 def _everywhere(case: Case) -> Suspect:

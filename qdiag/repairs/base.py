@@ -92,12 +92,15 @@ class Repair:
         ways: how else it can be made, the one that changes most first, each with a word on the room that it leaves
             under bounds; for callers that can refuse one and take the next.
         everywhere: it as a change of the scheme itself; for repairs that are measured for the whole network too.
+        in_float: the float network with it, and the layers that it changes, before any range is observed; for repairs
+            that as a rule cost the float network too much. Raises as `apply` does.
     """
 
     name: str
     apply: Apply
     ways: Ways | None = None
     everywhere: Callable[[Case], WholeChange | None] | None = None
+    in_float: Callable[[Case, Sequence[FindingSite]], tuple[Case, tuple[str, ...]]] | None = None
 
     @property
     def traits(self) -> RepairTraits:

@@ -87,6 +87,12 @@ def with_clamps(session: Session, case: Case, clamps: Mapping[str, Clamp]) -> Ca
     return _planned(session, replace(case, network=network, clamps=merged), recalibrate=True)
 
 
+def in_float_with_clamps(case: Case, clamps: Mapping[str, Clamp]) -> Case:
+    """The float network of this case with other bounds at some fused clamps."""
+    merged = {**case.clamps, **clamps}
+    return without_quantizers(replace(case, network=_with_clamps(case.network, merged), clamps=merged))
+
+
 def with_observations(session: Session, case: Case, observations: Mapping[str, Observation]) -> Case:
     """The case with other observations for some layers."""
     return _planned(session, replace(case, observations={**case.observations, **observations}), recalibrate=False)

@@ -12,20 +12,30 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate.case import Case
-from qdiag.simulate.changes import with_clamps
+from qdiag.simulate.changes import in_float_with_clamps, with_clamps
 
-_RELU6 = (0.0, 6.0)
+_RELU6, _RELU = (0.0, 6.0), (0.0, math.inf)
 
 
-def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+def _chosen(case: Case, sites: Sequence[FindingSite]) -> tuple[str, ...]:
     """ReLU6 at the layers of the sites, fused or alone; everywhere when there are none."""
     relu6 = [layer.name for layer in case.network.graph.layers if layer.clamp == _RELU6]
     wanted = {site.layer for site in sites}
     chosen = tuple(name for name in relu6 if name in wanted or not wanted)
     if not chosen:
         raise RepairRefused("no ReLU6 is there", at=", ".join(sorted(wanted)) or None)
-    treated = with_clamps(context.session, case, dict.fromkeys(chosen, (0.0, math.inf)))
+    return chosen
+
+
+def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+    chosen = _chosen(case, sites)
+    treated = with_clamps(context.session, case, dict.fromkeys(chosen, _RELU))
     return Treatment(treated, chosen, moves_float=True)
 
 
-REPLACE_RELU6 = Repair("replace_relu6", _apply)
+def _in_float(case: Case, sites: Sequence[FindingSite]) -> tuple[Case, tuple[str, ...]]:
+    chosen = _chosen(case, sites)
+    return in_float_with_clamps(case, dict.fromkeys(chosen, _RELU)), chosen
+
+
+REPLACE_RELU6 = Repair("replace_relu6", _apply, in_float=_in_float)

@@ -1,18 +1,21 @@
 """Repairs tried alone, beside their placebos; what is refused, and why."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Trial
 from qdiag.errors import RepairRefused, SimulationError
 from qdiag.rank.bench import Bench
 from qdiag.rank.claim import is_claim
 from qdiag.rank.trials import run_trials
 from qdiag.rank.waterfall import build_waterfall
-from qdiag.repairs.base import Repair, Treatment
+from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.simulate import session as session_module
 from qdiag.simulate.case import Case
+from qdiag.simulate.changes import without_quantizers
 from tests.cases import assert_untouched, snapshot
 from tests.unit.rank.shifted import (
     GOOD,
@@ -161,3 +164,23 @@ def test_nothing_is_applied_or_measured_twice(faulty: Case, monkeypatch: pytest.
     assert step.gained == found[0][1][0].recovery
     # on top of the first step, the other suspect's repair is applied to what it left
     assert applied == [GOOD, OTHER, GOOD, GOOD] and len(measured) == 4
+
+
+def test_what_spoils_the_float_network_is_known_before_it_is_applied(faulty: Case) -> None:
+    spoiling, applied = reweigh(OTHER, -1.0), list[str]()
+
+    def apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> Treatment:
+        applied.append(OTHER)
+        return spoiling.apply(case, sites, context)
+
+    def in_float(case: Case, sites: Sequence[FindingSite]) -> tuple[Case, tuple[str, ...]]:
+        return without_quantizers(spoiling.apply(case, sites, RepairContext()).case), ("3",)
+
+    one = suspect("1", OTHER)
+    rows = []
+    for is_exhaustive in (False, True):
+        bench = replace(bench_of(faulty, [one], Repair(OTHER, apply, in_float=in_float)), is_exhaustive=is_exhaustive)
+        ((_, (trial,)),) = run_trials(bench, [one])
+        rows.append(trial)
+        assert applied == ([OTHER] if is_exhaustive else [])
+    assert rows[0] == rows[1] and rows[0].layers == ("3",) and rows[0].refused is not None

@@ -1,5 +1,7 @@
 """Repairs on top of one another, and which of them the sequence needs; changes of scheme beside it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -202,3 +204,19 @@ def test_what_helps_without_a_finding_is_said_and_can_be_run() -> None:
         "# net.fixed.pt: its float network has a top-1 of 100.0 %, as before",
         "qdiag repair net.pt --with equalize --float-bound 2 -o net.fixed.pt",
     )
+
+
+def test_the_sequence_ends_where_float_is_no_better_beyond_noise() -> None:
+    case = shifted_case({"1": [9.0, 0.0, 0.0, 0.0], "3": [0.02, 0.0, 0.0, 0.0]})
+    suspects = [suspect("1", GOOD), suspect("3", GOOD, code="QD101")]
+    tried = []
+    for is_exhaustive in (False, True):
+        bench = replace(bench_of(case, suspects, unshift()), is_exhaustive=is_exhaustive)
+        trials = [(found, order_trials(own)) for found, own in run_trials(bench, suspects)]
+        before = bench.effort.variant_count
+        steps = build_waterfall(bench, trials)
+        tried.append(bench.effort.variant_count - before)
+        assert [step.suspect for step in steps] == suspects[:1]
+        judged = steps[-1].after.score.task.judged
+        assert judged is not None and judged.loss_interval.low <= 0.0
+    assert tried[0] == 0 < tried[1]
