@@ -203,5 +203,13 @@ def fused_notes(ranking: Ranking) -> tuple[str, ...]:
 def sample_notes(ranking: Ranking, bits: Sequence[BitsPoint]) -> tuple[str, ...]:
     """On how many samples figures were measured that no verdict depends on, where these are not all."""
     whole = ranking.before.task.sample_count
+    found, few = list[str](), dict[int, list[str]]()
+    for cause in ranking.causes:
+        for trial in cause.trials:
+            count = trial.after.task.sample_count if trial.after is not None and not trial.first else whole
+            if count < whole:
+                few.setdefault(count, []).append(f"{trial.repair} of {cause.code}")
+    for count, names in sorted(few.items()):
+        found.append(f"ruled out on {count} of {whole} samples, and measured on no more: {listed(names)}")
     count = min((point.score.task.sample_count for point in bits), default=whole)
-    return (f"other widths: measured on {count} of {whole} samples",) if count < whole else ()
+    return (*found, f"other widths: measured on {count} of {whole} samples") if count < whole else tuple(found)

@@ -60,6 +60,7 @@ class Bench:
     effort: Effort = field(default_factory=Effort)
     _applied: dict[object, Treated] = field(default_factory=dict)
     _costs: ByIdentity[FloatCost] = field(default_factory=ByIdentity)
+    _floats: ByIdentity[Case] = field(default_factory=ByIdentity)
 
     @property
     def session(self) -> Session:
@@ -155,9 +156,13 @@ class Bench:
     def _written(self, treatment: Treatment, held: Mapping[str, Tensor]) -> Case:
         """The float network that a checkpoint with this treatment holds; what is held is written after all others."""
         if treatment.moves_float:
-            return without_quantizers(treatment.case)
+            return self.in_float(treatment)
         changes = {**held, **treatment.tensors}
         return without_quantizers(with_tensors(self.session, treatment.case, changes, recalibrate=False))
+
+    def in_float(self, treatment: Treatment) -> Case:
+        """The float network of a treated case; always the same object."""
+        return self._floats.once(treatment, lambda: without_quantizers(treatment.case))
 
     def _row(self, attempt: Attempt, stage: str) -> tuple[Attempt, Scored | None, FloatCost | None]:
         if attempt.treatment is None:

@@ -92,31 +92,43 @@ def _may_gain(trial: Trial) -> bool:
     recovery = trial.credited
     assert recovery is not None
     judged = trial.after.task.judged if trial.after is not None else None
+    if recovery.db_interval.high < 0.0:
+        return False  # with more noise at the output, what comes back does so by chance
     if recovery.has_task and judged is not None:
         return recovery.recovered_task > 0.0 and recovery.recovered_task >= judged.small
     return recovery.recovered_db >= GAIN_LIMIT_DB
 
 
 def order_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Those that keep the scheme, best first; then the changes of scheme, best first; then refused ones."""
+    """Those that keep the scheme, best first; then the changes of scheme, best first; then refused ones.
 
-    def rank(trial: Trial) -> tuple[bool, bool, float, float]:
+    What a few samples ruled out comes after what was measured on all of them.
+    """
+
+    def rank(trial: Trial) -> tuple[bool, bool, int, float, float]:
         if trial.recovery is None:
-            return (True, True, 0.0, 0.0)
+            return (True, True, 0, 0.0, 0.0)
         points = trial.recovery.recovered_task if trial.recovery.has_task else 0.0
-        return (False, not trial.keeps_scheme, -points, -_number(trial.recovery.recovered_db))
+        count = trial.after.task.sample_count if trial.after is not None else 0
+        return (False, not trial.keeps_scheme, -count, -points, -_number(trial.recovery.recovered_db))
 
     return tuple(sorted(trials, key=rank))
 
 
+def on_most_samples(trials: Sequence[Trial]) -> list[Trial]:
+    """Without those that fewer samples ruled out than others were measured on."""
+    most = max((t.after.task.sample_count for t in trials if t.after is not None), default=0)
+    return [t for t in trials if t.after is None or t.after.task.sample_count == most]
+
+
 def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
     """To sort suspects by, larger is stronger: gained within the scheme or not, points beyond noise, all points, dB."""
-    measured = [t for t in trials if t.recovery is not None]
+    measured = on_most_samples([t for t in trials if t.recovery is not None])
     own = [t for t in measured if t.keeps_scheme and t.recovery is not None and is_gain(t.recovery)]
     recoveries = [recovery for t in own or measured if (recovery := t.credited) is not None]
     if not recoveries:
         return (False, 0.0, 0.0, 0.0)
-    points = max((r.recovered_task for r in recoveries if r.has_task), default=0.0)
+    points = max((r.recovered_task for r in recoveries if r.has_task and not r.db_interval.high < 0.0), default=0.0)
     sure = max((r.recovered_task for r in recoveries if r.has_task and is_gain(r)), default=0.0)
     decibels = max(_number(r.recovered_db) for r in recoveries)
     return (bool(own), sure, points, decibels)

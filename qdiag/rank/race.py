@@ -4,13 +4,14 @@ Correct answers are 0 or 1, and a few of them tell little. The error at the outp
 that it tells what a repair does to it from a few: where it grows beyond doubt, nothing is gained on all samples either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
-from qdiag.core.causes.score import Recovery
+from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.core.measures.task import Interval
-from qdiag.rank.bench import Attempt, Bench
+from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.simulate.case import Case, on_some
-from qdiag.simulate.task.scoring import Scored, recovery
+from qdiag.simulate.task.scoring import Scored, float_cost, recovery
 
 FEW = 32
 """Samples of the first round; each round after it has twice as many, those before among them."""
@@ -21,33 +22,65 @@ _UNHELD = 4
 that stay run twice."""
 
 
-def worth_all_samples(bench: Bench, attempts: Sequence[Attempt], before: Case, stage: str) -> list[Attempt]:
-    """The attempts that may be the one which gives most back over `before`.
+@dataclass(frozen=True)
+class Few:
+    """What an attempt and the case before it were on the samples that ruled it out; `cost` as in `Trial.float_cost`."""
 
-    Left out are those that make the error at the output larger, and those that give less back than another one, by that
-    error and by the figure that judges, both beyond doubt. What was refused stays.
+    before: Scored
+    after: Scored
+    cost: FloatCost | None
+    is_worse: bool
+
+
+def worth_all_samples(bench: Bench, attempts: Sequence[Attempt], before: Case, stage: str) -> list[Attempt]:
+    """The attempts that may be the one which gives most back over `before`; what was refused stays."""
+    out = ruled_out(bench, attempts, before, stage, rivals=lambda attempt: 0)
+    return [attempt for attempt in attempts if id(attempt) not in out]
+
+
+def ruled_out(
+    bench: Bench,
+    attempts: Sequence[Attempt],
+    before: Case,
+    stage: str,
+    *,
+    rivals: Callable[[Attempt], Hashable],
+    with_costs: bool = False,
+) -> dict[int, Few]:
+    """Attempts that few samples rule out, by their id.
+
+    Out are those that make the error at the output larger, and those that give less back than a rival, by that error
+    and by the figure that judges, both beyond doubt.
+
+    Args:
+        rivals: equal for attempts of which only the best one is wanted.
+        with_costs: what an attempt costs the float network is measured too, and one that costs too much beats nobody.
     """
-    count, samples, left = bench.case.measured.sample_count, FEW, list(attempts)
+    count, samples, out = bench.case.measured.sample_count, FEW, dict[int, Few]()
     while not bench.is_exhaustive and samples < count:
         if bench.session.simulated.is_full and (samples > FEW or count < _UNHELD * FEW):
             break
-        cases = {id(a): on_some(a.treatment.case, samples) for a in left if a.treatment is not None}
-        if len(cases) < 2:
+        left = {id(a): (a, a.treatment) for a in attempts if a.treatment is not None and id(a) not in out}
+        if len(left) < 2:
             break
-        told = f"{stage}, on some samples"
-        first, *scores = bench.score([on_some(before, samples)], told) + bench.score(
-            list(cases.values()), told, keeps=True
-        )
-        gains = [recovery(before=first, after=score) for score in scores]
-        leader = scores[max(range(len(gains)), key=lambda i: _merit(gains[i]))]
-        out = {
-            key
-            for key, score, gained in zip(cases, scores, gains, strict=True)
-            if _is_worse(gained) or (score is not leader and _is_beaten(score, leader))
-        }
-        left = [attempt for attempt in left if id(attempt) not in out]
+        told, size = f"{stage}, on some samples", samples
+        floats = {key: bench.in_float(t) for key, (_, t) in left.items() if with_costs and t.moves_float}
+        cases = [on_some(case, size) for case in (*(t.case for _, t in left.values()), *floats.values())]
+        (first,), scored = bench.score([on_some(before, size)], told), bench.score(cases, told, keeps=True)
+        scores = dict(zip(left, scored[: len(left)], strict=True))
+        costs = {key: float_cost(one) for key, one in zip(floats, scored[len(left) :], strict=True)}
+        gains = {key: recovery(before=first, after=score) for key, score in scores.items()}
+        leaders: dict[Hashable, int] = {}
+        for key in sorted(gains, key=lambda key: _merit(gains[key])):
+            if costs_too_much(costs.get(key)) is None:
+                leaders[rivals(left[key][0])] = key
+        for key, (attempt, _) in left.items():
+            leader = leaders.get(rivals(attempt), key)
+            is_worse = _is_worse(gains[key])
+            if is_worse or (leader != key and _is_beaten(scores[key], scores[leader])):
+                out[key] = Few(first, scores[key], costs.get(key), is_worse)
         samples *= 2
-    return left
+    return out
 
 
 def _merit(gained: Recovery) -> tuple[bool, float, float]:

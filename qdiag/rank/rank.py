@@ -9,7 +9,7 @@ from qdiag.core.causes.lost_outputs import lost_outputs
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial, Verdict
 from qdiag.core.causes.score import Score
 from qdiag.rank.bench import Bench
-from qdiag.rank.claim import is_claim, order_trials, strength, verdict_on
+from qdiag.rank.claim import is_claim, on_most_samples, order_trials, strength, verdict_on
 from qdiag.rank.harm import harm_notes
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
@@ -81,7 +81,7 @@ def rank_network(
         findings=tuple(findings),
         causes=_causes(base.score, ordered, steps, needed),
         waterfall=tuple(step.record() for step in steps),
-        way_around=way_around(around, [trial for _, trials in ordered for trial in trials]),
+        way_around=way_around(around, [trial for _, trials in ordered for trial in on_most_samples(trials)]),
         pass_count=bench.effort.pass_count,
         variant_count=bench.effort.variant_count,
         notes=harm_notes(base.score, harm),

@@ -5,19 +5,21 @@ from dataclasses import replace
 
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Placebo, Trial
-from qdiag.core.causes.repair_traits import TRAITS
+from qdiag.core.causes.repair_traits import TRAITS, keeps_scheme
 from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.claim import is_claim, order_trials
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.own_layers import own_cases, with_own_gains
 from qdiag.rank.placebo import placebo_sites, shares_layers
+from qdiag.rank.race import Few, ruled_out
 from qdiag.rank.suspects import Suspect
 from qdiag.simulate.facts.bias import new_overflows
 from qdiag.simulate.task.scoring import Scored, recovery
 
 _PROVED = "a better repair of these layers has one"
 _SAME_LAYERS = "elsewhere it changes these layers too"
+_FEW = "{} of {} samples ruled it out"
 
 
 def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial]]]:
@@ -27,6 +29,24 @@ def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect,
         Per suspect: its trials, in the order of its repairs.
     """
     attempts = [bench.apply(s, repair, bench.case, s.sites) for s in suspects for repair in s.repairs]
+    few = ruled_out(bench, attempts, bench.case, "repairs", rivals=_rivals, with_costs=True)
+    known = _measured(bench, [attempt for attempt in attempts if id(attempt) not in few])
+    proved = {_rivals(attempt) for attempt in attempts if id(attempt) in known and is_claim(known[id(attempt)])}
+    # without a proof among its rivals, what is not worse than nothing may be one
+    again = [a for a in attempts if id(a) in few and not few[id(a)].is_worse and _rivals(a) not in proved]
+    if again:
+        known = _measured(bench, [a for a in attempts if id(a) not in few or a in again])
+    told = [(a, known[id(a)] if id(a) in known else _ruled_out(bench, a, few[id(a)])) for a in attempts]
+    return [(suspect, [trial for attempt, trial in told if attempt.suspect is suspect]) for suspect in suspects]
+
+
+def _rivals(attempt: Attempt) -> tuple[int, bool]:
+    """Of one suspect, those that keep the scheme, and the others: one proof of each kind is enough for a verdict."""
+    return id(attempt.suspect), bool(keeps_scheme(attempt.repair))
+
+
+def _measured(bench: Bench, attempts: Sequence[Attempt]) -> dict[int, Trial]:
+    """Trials on all samples, by the attempt's id."""
     rows = bench.score_attempts(attempts, "repairs", beside=[bench.case])
     trials, scores = [_trial(bench, *row) for row in rows], [after for _, after, _ in rows]
     trials = with_own_gains(bench, attempts, trials, scores, own_cases(bench, attempts, trials))
@@ -36,8 +56,28 @@ def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect,
     else:
         trials = _with_needed_placebos(bench, attempts, trials, scores)
     trials = _with_checkpoint_costs(bench, attempts, trials)
-    own = list(zip(attempts, trials, strict=True))
-    return [(suspect, [trial for attempt, trial in own if attempt.suspect is suspect]) for suspect in suspects]
+    return {id(attempt): trial for attempt, trial in zip(attempts, trials, strict=True)}
+
+
+def _ruled_out(bench: Bench, attempt: Attempt, few: Few) -> Trial:
+    """What an attempt was on the samples that ruled it out; all of them tell what costs the float network too much."""
+    assert attempt.treatment is not None
+    treatment, cost = attempt.treatment, few.cost
+    if costs_too_much(cost) is not None:
+        bench.measure_costs([attempt], "float networks")
+        cost = bench.cost(attempt)
+    if (too_much := costs_too_much(cost)) is not None:
+        return Trial(attempt.repair, treatment.layers, refused=too_much, float_cost=cost)
+    return Trial(
+        attempt.repair,
+        treatment.layers,
+        after=few.after.score,
+        recovery=recovery(before=few.before, after=few.after),
+        float_cost=cost,
+        no_placebo=_FEW.format(few.after.score.task.sample_count, bench.case.measured.sample_count),
+        settings=treatment.settings,
+        costs=treatment.costs,
+    )
 
 
 def _gives_something(recovery: Recovery) -> bool:

@@ -9,7 +9,7 @@ from qdiag.core.causes.findings import FindingSite
 from qdiag.core.causes.ranking import Trial
 from qdiag.errors import RepairRefused, SimulationError
 from qdiag.rank.bench import Bench
-from qdiag.rank.claim import is_claim
+from qdiag.rank.claim import is_claim, order_trials
 from qdiag.rank.trials import run_trials
 from qdiag.rank.waterfall import build_waterfall
 from qdiag.repairs.base import Repair, RepairContext, Treatment
@@ -19,7 +19,9 @@ from qdiag.simulate.changes import without_quantizers
 from tests.cases import assert_untouched, snapshot
 from tests.unit.rank.shifted import (
     GOOD,
+    HARMFUL,
     OTHER,
+    SAMPLES,
     bench_of,
     everywhere,
     failing,
@@ -184,3 +186,28 @@ def test_what_spoils_the_float_network_is_known_before_it_is_applied(faulty: Cas
         rows.append(trial)
         assert applied == ([OTHER] if is_exhaustive else [])
     assert rows[0] == rows[1] and rows[0].layers == ("3",) and rows[0].refused is not None
+
+
+def test_a_few_samples_rule_out_what_makes_the_output_worse_and_what_a_rival_beats(faulty: Case) -> None:
+    one = suspect("1", GOOD, OTHER, HARMFUL)
+    half = Repair(OTHER, shift(OTHER, by=4.0).apply)
+    trials = {}
+    for is_exhaustive in (False, True):
+        bench = replace(bench_of(faulty, [one], unshift(), half, shift()), is_exhaustive=is_exhaustive)
+        ((_, found),) = run_trials(bench, [one])
+        trials[is_exhaustive] = {trial.repair: trial for trial in found}
+    some, whole = trials[False], trials[True]
+    counts = {name: trial.after.task.sample_count for name, trial in some.items() if trial.after is not None}
+    assert counts[GOOD] == SAMPLES and counts[HARMFUL] < SAMPLES and counts[OTHER] < SAMPLES
+    assert some[GOOD] == whole[GOOD] and is_claim(some[GOOD])
+    assert some[HARMFUL].no_placebo == f"{counts[HARMFUL]} of {SAMPLES} samples ruled it out"
+    assert {trial.after.task.sample_count for trial in whole.values() if trial.after is not None} == {SAMPLES}
+    assert order_trials(list(some.values()))[0].repair == GOOD
+
+
+def test_without_a_proof_what_a_rival_beat_is_measured_on_all_samples(faulty: Case) -> None:
+    one = suspect("1", GOOD, OTHER)
+    bench = replace(bench_of(faulty, [one], everywhere(GOOD, tells=False), shift(OTHER, by=4.0)), is_exhaustive=False)
+    ((_, found),) = run_trials(bench, [one])
+    assert not any(map(is_claim, found)), "the placebo recovers as much"
+    assert {trial.after.task.sample_count for trial in found if trial.after is not None} == {SAMPLES}
