@@ -53,6 +53,7 @@ class Session:
         mean_inputs: what layers read on the mean. observed: what was seen of networks.
         scored: networks that were scored already, by their case.
         references: what float networks gave for the measured data. simulated: the same of quantized networks.
+        operations: how many one batch takes, by graph.
         is_brief: networks are observed for their quantizers alone: figures that are only shown are left out.
     """
 
@@ -67,6 +68,7 @@ class Session:
     scored: ByIdentity[Scored] = field(default_factory=ByIdentity)
     references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     simulated: ReferenceOutputs = field(default_factory=ReferenceOutputs)
+    operations: ByIdentity[int] = field(default_factory=ByIdentity)
     is_brief: bool = False
 
     @property
@@ -210,7 +212,7 @@ class Session:
             keeps: what these networks give is held, so that they run on new samples alone where more are added.
         """
         new = list({id(case): case for case in cases if self.scored.get(case) is None}.values())
-        held = Held(self.references, self.simulated, keeps)
+        held = Held(self.references, self.simulated, keeps, self.operations)
         found, effort = score_cases(new, self.passes, self.progress, held, stage=stage) if new else ([], Effort())
         for case, one in zip(new, found, strict=True):
             self.scored.put(case, one)

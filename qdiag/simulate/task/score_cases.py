@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 
 from qdiag.capture.outputs.layout import output_layouts
+from qdiag.core.by_identity import ByIdentity
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import Processes
 from qdiag.simulate.case import Case
@@ -55,11 +56,13 @@ class Held:
     Attributes:
         references: what float networks gave. variants: what quantized networks gave, by their plan.
         is_kept: variants also take what is new.
+        operations: how many one batch takes, by graph, where it was run already.
     """
 
     references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     variants: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     is_kept: bool = False
+    operations: ByIdentity[int] = field(default_factory=ByIdentity)
 
 
 def score_cases(
@@ -127,10 +130,11 @@ def _run_pass(
     layouts, reference = output_layouts(network.program, network.graph), ReferenceTallies(tasks)
     boards = [Scoreboard(network.program.output_names, layouts, tasks, reference) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=len(first))}
-    lanes = None
+    lanes, known = None, None
     if processes.count == 1:
         own = {lane: held.variants.of(case.plan, measured) for lane, case in enumerate(cases, start=len(first))}
-        lanes = LaneOutputs(own, kept, is_kept=held.is_kept)
+        known = held.operations.get(network.program.graph) if len(cases) == 1 else None
+        lanes = LaneOutputs(own, kept, is_kept=held.is_kept, runs_one=known is None)
     beside = [reference]
     run_batches(
         runner, measured, progress, stage=stage, sinks=sinks, beside=beside, processes=processes, kept=kept, lanes=lanes
@@ -138,6 +142,10 @@ def _run_pass(
     # every batch has the same operations: what was not run counts as well, as in a run that finds other passes kept
     count = boards[0].batch_count
     ran = lanes.run_count if lanes is not None else count
+    if not ran and known is not None:
+        return [boards[0].scored()], Effort(1, 1, known * count, 0)
     computed, reused = (round(n * count / max(ran, 1)) for n in (runner.computed_count, runner.reused_count))
     effort = Effort(1, len(cases), computed, reused)
+    for case in cases if processes.count == 1 else ():
+        held.operations.put(case.network.program.graph, (computed + reused) // (len(cases) * max(count, 1)))
     return [board.scored() for board in boards], effort

@@ -67,8 +67,11 @@ def test_no_sample_runs_twice_where_more_are_added(case: Case, runs: list[int]) 
     runs.clear()
     few, _ = scored(session, on_some(other, 32), keeps=True)
     assert few.score.task.sample_count == 32 and runs == [16, 16]
-    found, effort = scored(session, other)
+    found, effort = scored(session, other, keeps=True)
     assert runs == [16] * 7
+    again, effort_again = scored(session, replace(other))
+    check_same(again, found)
+    assert runs == [16] * 7 and effort_again == effort, "nothing is left to be run"
     apart, effort_apart = scored(Session(), replace(case))
     check_same(found, apart)
     assert effort == effort_apart

@@ -16,7 +16,8 @@ class LaneOutputs:
 
     Attributes:
         by_lane: what is held of each lane that receives outputs. reference: the same of the float network.
-        is_read: batches whose outputs are all held are not run again, except the first where that would leave none.
+        is_read: batches whose outputs are all held are not run again.
+        runs_one: the first is, where that would leave none: operations are counted where they run.
         is_kept: new outputs are held.
         run_count: batches that were really run.
     """
@@ -25,11 +26,11 @@ class LaneOutputs:
     reference: KeptOutputs
     is_read: bool = True
     is_kept: bool = True
+    runs_one: bool = True
     run_count: int = 0
 
     def __post_init__(self) -> None:
-        # operations are counted where they run
-        self._runs_first = all(one.is_complete for one in self.by_lane.values())
+        self._runs_first = self.runs_one and all(one.is_complete for one in self.by_lane.values())
 
     def get(self, position: int) -> Outputs | None:
         """The outputs of all lanes for the batch at this position of the pass; None where one is not held."""
