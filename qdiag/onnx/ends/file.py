@@ -15,10 +15,14 @@ def cut_file(model: Any, at: str) -> Any:
     Raises:
         LoadError: the file cannot be read, or not be cut.
     """
-    if not _kinds(model.graph).intersection(ENDS):
+    kinds = _kinds(model.graph).union(node.op_type for function in model.functions for node in function.node)
+    if not kinds.intersection(ENDS):
         return model
     import onnx
+    import onnx.inliner
 
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
     found = cut_of(parse(model.SerializeToString(), at))
     if found is None:
         return model

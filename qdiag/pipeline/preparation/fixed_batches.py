@@ -55,8 +55,10 @@ class FixedBatches(RewrittenBatches):
     def __iter__(self) -> Iterator[Batch]:
         if self.sample_count == 0:
             raise DataError(
-                f"{self.inner.sample_count} samples, but the network takes batches of exactly {self.size}",
-                hint="give more samples, or a network (or a saved program) that takes any batch size",
+                f"{self.inner.sample_count} samples to calibrate or to measure, but the network takes batches of "
+                f"exactly {self.size}",
+                hint=f"give more samples, so that each part of them has {self.size} at least, or a network (or a saved "
+                "program) that takes any batch size",
             )
         yield from _regrouped(self.inner, self.size)
 

@@ -121,6 +121,24 @@ def test_a_suppression_inside_of_a_branch() -> None:
     }
 
 
+def test_a_suppression_inside_of_a_function() -> None:
+    """Functions that a file defines itself are replaced by their bodies, here and in the runtime."""
+    model = onnx.load_from_string(onnx_detector("indices"))
+    suppression = model.graph.node.pop()
+    names = list(suppression.input)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    function = onnx.helper.make_function("own", "Chosen", names, ["selected"], [suppression], opsets)
+    model.functions.append(function)
+    model.opset_import.append(onnx.helper.make_opsetid("own", 1))
+    model.graph.node.append(node("Chosen", " ".join(names), "selected", "chosen", domain="own"))
+    content, x = model.SerializeToString(), images(2)
+    found = load_network(content, "net.onnx").eval()(torch.from_numpy(x))
+    outputs = OnnxruntimeNetwork(content).run({"x": x}).outputs
+    assert list(found) == list(outputs) == ["boxes", "scores"]
+    for own, expected in zip(found.values(), outputs.values(), strict=True):
+        np.testing.assert_allclose(own.numpy(), expected, rtol=0.0, atol=1e-5)
+
+
 def test_layers_behind_the_cut_are_refused_by_name() -> None:
     with pytest.raises(LoadError, match=r"behind NonMaxSuppression \(nms\): MatMul \(refine\)") as caught:
         load_network(onnx_detector("refined"), "net.onnx")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import qdiag
 from qdiag.batches import Batch, Datasets, sample_axis
 from qdiag.cli.app import run
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, DataError
 from qdiag.loaders.data.arguments import Zeros, parse_argument, with_arguments
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.preparation.fixed_batches import chosen, in_batches_of
@@ -69,6 +69,16 @@ def test_batches_are_cut_and_joined_along_the_right_axes() -> None:
     found = list(fixed)
     assert [b.sample_count for b in found] == [4, 4]
     assert torch.equal(torch.cat([b.args[1] for b in found], 1), torch.cat([state, draw(2, 3, 3, seed=2)], 1)[:, :8])
+
+
+def test_fewer_samples_than_the_one_batch_size_are_refused_with_what_to_do() -> None:
+    """A few of the samples calibrate, so that many samples may still be too few."""
+    calibration, evaluation = (batches_from([Batch((draw(count, 4),))]) for count in (2, 8))
+    fixed = in_batches_of(Datasets(calibration, evaluation, ""), 4)
+    assert [batch.sample_count for batch in fixed.evaluation] == [4, 4]
+    with pytest.raises(DataError, match=r"2 samples to calibrate or to measure, but .* batches of exactly 4") as caught:
+        list(fixed.calibration)
+    assert "each part of them has 4 at least" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])
