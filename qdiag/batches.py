@@ -50,12 +50,21 @@ def sample_axis(tensor: Tensor, count: int) -> int | None:
 
 
 def not_accepted(batch: Batch, error: Exception) -> DataError:
-    """What to say when a network fails on a batch: nearly always the batch has another shape than it takes."""
+    """What to say when a network fails on a batch: nearly always the batch has another shape or type than it takes."""
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
-    return DataError(
-        f"the network does not accept inputs of shape {shapes}",
-        hint="check `input_shape`, `crop`, the channels and the names of the arrays",
-    )
+    types = sorted({str(t.dtype).removeprefix("torch.") for t in batch.tensors} - {"float32"})
+    typed = f" and of type {' and '.join(types)}" if types else ""
+    checked = "the channels, the size and the names" if batch.kwargs else "the channels and the size"
+    hint = f"check {checked} of the inputs; `crop` and `resize` change the size of images"
+    if any(t.ndim == 4 and t.shape[3] <= _CHANNELS < t.shape[1] for t in batch.tensors):
+        hint = "the channels may stand last: images are (samples, channels, height, width)"
+    elif types:
+        hint = f"where the network takes floats, store the values as float32; {hint}"
+    return DataError(f"the network does not accept inputs of shape {shapes}{typed}", hint=hint)
+
+
+_CHANNELS = 4
+"""Channels that an image has at most."""
 
 
 class Batches(Protocol):

@@ -28,13 +28,20 @@ def first_line(error: BaseException, *, with_type: bool = True) -> str:
     """What a foreign exception says, as one line: torch's messages are often a page long.
 
     Args:
-        with_type: the name of the exception stands before it; it stands alone where there is no message.
+        with_type: the name of the exception stands behind it; it stands alone where there is no message.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = type(error).__name__
     if not lines:
         return kind
-    return (f"{kind}: {lines[0]}" if with_type else lines[0])[:_CHARACTERS_AT_MOST]
+    line = lines[0][:_CHARACTERS_AT_MOST]
+    return f"{line} ({kind})" if with_type else line
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whichever device; torch says so in several ways."""
+    told = ("out of memory", "allocate memory", "not enough memory", "bad_alloc")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in told)
 
 
 class QdiagError(Exception):

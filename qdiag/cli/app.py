@@ -14,15 +14,17 @@ from qdiag.cli.help.command import PlainCommand, PlainGroup
 from qdiag.cli.help.docstring import docstring_of
 from qdiag.cli.help.paragraphs import flowing
 from qdiag.cli.options.roles import guarded
+from qdiag.cli.parameters import no_options_left
 from qdiag.cli.process import launched_count, let_the_other_speak
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
 from qdiag.cli.waiting.clock import start_clock
-from qdiag.errors import ConfigError, Left, QdiagError, WriteError, first_line
+from qdiag.errors import ConfigError, Left, QdiagError, WriteError, first_line, is_out_of_memory
 from qdiag.files.refusal import refusal
 
 EXIT_CANNOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
 _PATH_SHOWN = 200
+_LESS_MEMORY = "use smaller inputs; `batch_size=1` takes one sample at a time"
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("check", "qdiag.cli.commands.check", "CHECK_EPILOG"),
@@ -124,7 +126,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     What was done, but could not be printed, is not done: 2.
     """
     start_clock(with_process=argv is None)
-    with guarded_streams() as (out, _):
+    with guarded_streams() as (out, _), no_options_left():
         code = _run(list(sys.argv[1:] if argv is None else argv))
         out.flush()
         if out.failure is not None and not out.is_unread:
@@ -168,6 +170,9 @@ def _run(arguments: list[str]) -> int:
             traceback.print_exc()
         if isinstance(error, OSError) and error.filename is not None and error.strerror:
             _print_error(QdiagError(f"this path cannot be used: {refusal(error)}", at=_shown(str(error.filename))))
+            return EXIT_CANNOT_JUDGE
+        if is_out_of_memory(error):
+            _print_error(QdiagError("the memory is too small for this", hint=_LESS_MEMORY))
             return EXIT_CANNOT_JUDGE
         hint = "run it again with --debug and report what it says"
         told = QdiagError(f"qdiag itself failed: {first_line(error)}", hint=hint)

@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.text import Span, Text
 
-from qdiag.cli.parameters import as_options
+from qdiag.cli.parameters import as_advice, as_options
 from qdiag.cli.process import launched_rank, speaks_for
 from qdiag.core.printable import is_printable, printable
 from qdiag.errors import ConfigError, QdiagError
@@ -132,7 +132,7 @@ def print_error(error: QdiagError) -> None:
     if error.at:
         console.print(Text.assemble(("  where: ", "bold"), as_options(error.at)), soft_wrap=True)
     if error.hint:
-        console.print(Text.assemble(("  hint:  ", "bold"), as_options(error.hint)), soft_wrap=True)
+        console.print(Text.assemble(("  hint:  ", "bold"), as_advice(error.hint)), soft_wrap=True)
     if _has_more_to_say(error):
         console.print(Text("  more:  --debug shows what the library beneath says of it", style="dim"), soft_wrap=True)
     if error.process:

@@ -111,5 +111,5 @@ def _holds_diagnosis(text: str) -> bool:
     try:
         plain = json.loads(text)
     except (ValueError, RecursionError):
-        raise LoadError("not JSON", hint=_HINT) from None
+        raise LoadError("this is no JSON", hint=_HINT) from None
     return isinstance(plain, dict) and "measurement" in plain

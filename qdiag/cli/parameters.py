@@ -1,13 +1,21 @@
 """The library names its parameters, in backticks; here they become the options that give them."""
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from qdiag.core.gate import GateResult
 
-_OTHER_NAMES = {"repairs": "--with", "overrides": "--set", "assumed_eps": "--eps", "min_change_db": "--min-change"}
+_OTHER_NAMES = {
+    "repairs": "--with",
+    "overrides": "--set",
+    "assumed_eps": "--eps",
+    "min_change_db": "--min-change",
+    "arguments": "--arg",
+}
 _SAME_NAMES = (
     "accept", "allow", "allow_few_samples", "arch", "baseline", "batch_size", "bits", "crop", "data",
     "float_bound", "force", "in_place", "input_shape", "key", "layers", "learning_rate", "loss", "max_drop",
@@ -15,23 +23,70 @@ _SAME_NAMES = (
     "min_metric", "min_sqnr", "no_new_causes", "part", "refit_blocks", "refit_separable", "resize", "scheme",
     "strict", "submodule", "tolerance", "tolerance_db", "tolerance_metric", "train_batch", "trust",
     "update_baseline",
-    "quantized", "max_differing", "max_sqnr_gap",
+    "quantized", "max_differing", "max_sqnr_gap", "task", "output", "metric", "mean", "std", "pixel_scale",
 )  # fmt: skip
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES} | _OTHER_NAMES
 """Options by the names of parameters."""
 
+_taken: list[frozenset[str]] = []
+"""The options of the command that runs; none while no command runs, and then every option is named."""
+_CLAUSE, _WAY = "; ", ", or "
+_VERBS = ("give ", "use ", "add ", "set ")
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`]*))?`")
 
 
+def options_are(taken: Iterable[str]) -> None:
+    """From now on a command runs that has these options, and no others are named."""
+    _taken[:] = [frozenset(taken)]
+
+
+@contextmanager
+def no_options_left() -> Iterator[None]:
+    """Around a command; once it is done, none runs."""
+    try:
+        yield
+    finally:
+        _taken.clear()
+
+
 def as_options(text: str) -> str:
-    """`arch=zoo:resnet18` in backticks becomes --arch zoo:resnet18; other words in backticks stay as they are."""
+    """`arch=zoo:resnet18` in backticks becomes --arch zoo:resnet18; other words in backticks stay as they are.
+
+    A parameter for which the command that runs has no option becomes plain words: the batch size.
+    """
     return _PARAMETER.sub(_option, text)
+
+
+def as_advice(hint: str) -> str:
+    """As `as_options`, without the clauses of a hint that name what the command cannot be told, if others are left."""
+    kept = [told for clause in hint.split(_CLAUSE) if (told := _possible(clause))]
+    return as_options(_CLAUSE.join(kept) if kept else hint)
+
+
+def _possible(clause: str) -> str:
+    """What is left of `give this, or that`, or nothing."""
+    ways = clause.split(_WAY)
+    kept = [way for way in ways if _can_tell(way)]
+    if kept and kept[0] != ways[0] and ways[0].startswith(_VERBS):
+        kept[0] = f"{ways[0].split()[0]} {kept[0]}"
+    return _WAY.join(kept)
+
+
+def _can_tell(clause: str) -> bool:
+    return all(name not in OPTIONS or _is_taken(OPTIONS[name]) for name, _ in _PARAMETER.findall(clause))
+
+
+def _is_taken(option: str) -> bool:
+    return not _taken or option in _taken[0]
 
 
 def _option(found: re.Match[str]) -> str:
     name, value = found.groups()
     if name not in OPTIONS:
         return found.group()
+    if not _is_taken(OPTIONS[name]):
+        plain = name.replace("_", " ")
+        return f"the {plain}" if value is None else f"the {plain} {value}"
     return OPTIONS[name] if value is None else f"{OPTIONS[name]} {value}"
 
 

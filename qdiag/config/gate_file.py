@@ -1,6 +1,5 @@
 """Limits of a gate: `pyproject.toml` < `qdiag.toml` < environment < command line."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from qdiag.config.gate_keys import (
     number,
 )
 from qdiag.config.toml_table import read_toml
-from qdiag.core.nearest import nearest_hint
+from qdiag.core.nearest import nearest, nearest_hint
 from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.errors import ConfigError
 
@@ -101,7 +100,7 @@ def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
     own = _own_table(top, path) if is_project else top
     header = f"[tool.qdiag.{_TABLE}]" if is_project else f"[{_TABLE}]"
     for key in own:
-        if key != _TABLE and (not is_project or difflib.get_close_matches(key, [_TABLE], cutoff=0.6)):
+        if key != _TABLE and (not is_project or nearest(key, [_TABLE])):
             raise ConfigError(f"unknown table or key {key}", at=str(path), hint=f"limits stand in {header}")
     table = own.get(_TABLE)
     if table is None:
@@ -155,7 +154,7 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
         if variable not in known:
-            hint = nearest_hint(variable, tuple(known), f"known: {', '.join(sorted(known))}", cutoff=0.6)
+            hint = nearest_hint(variable, tuple(known), f"known: {', '.join(sorted(known))}")
             raise ConfigError(f"unknown variable {variable}", at="environment", hint=hint)
         if not text.strip():
             raise ConfigError(f"{variable} is empty", at="environment", hint="set it, or take it away")

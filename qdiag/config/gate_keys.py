@@ -1,12 +1,12 @@
 """The settings of a gate: one flat name each, the same in files, in the environment and on the command line."""
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from qdiag.core.causes.codes import CODES
+from qdiag.core.causes.near_codes import codes_hint
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError
 
@@ -52,7 +52,7 @@ Settings = Mapping[str, Setting]
 
 def nearest_error(name: str, origin: str, known: tuple[str, ...] = NAMES) -> ConfigError:
     """For a key that does not exist."""
-    hint = nearest_hint(name, known, f"known keys: {', '.join(known)}", cutoff=0.6)
+    hint = nearest_hint(name, known, f"known keys: {', '.join(known)}")
     return ConfigError(f"unknown key {name}", at=origin, hint=hint)
 
 
@@ -113,11 +113,7 @@ def codes(setting: Setting, name: str) -> tuple[str, ...]:
     found = [word.strip().upper() for word in words if word.strip()]
     for code in found:
         if code not in known:
-            near = difflib.get_close_matches(code, known, n=1, cutoff=0.6)
-            question = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(
-                f"no finding has the code {code}", at=setting.origin, hint=f"{question}known: {', '.join(known)}"
-            )
+            raise ConfigError(f"no finding has the code {code}", at=setting.origin, hint=codes_hint(code))
     return tuple(dict.fromkeys(found))
 
 

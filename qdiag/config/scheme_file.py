@@ -1,6 +1,5 @@
 """From a preset's name, a TOML file and `--set` options to one checked scheme."""
 
-import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from qdiag.config.scheme_keys import SECTIONS, refuse_unknown
 from qdiag.config.scheme_text import scheme_toml
 from qdiag.config.toml_table import TomlTable, is_override, parse_toml, quoted, read_assignment, read_toml
 from qdiag.core.formats.stale_fields import stale_fields
+from qdiag.core.nearest import nearest
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 from qdiag.errors import ConfigError, telling_hints
 
@@ -198,7 +198,7 @@ def _expectation(error: Any) -> str:
 def _did_you_mean(error: Any) -> str | None:
     """Of a fixed set of words, the nearest to the one that was given."""
     known = re.findall(r"'([^']*)'", error.get("ctx", {}).get("expected", ""))
-    near = difflib.get_close_matches(str(error["input"]), known, n=1, cutoff=0.5)
+    near = nearest(str(error["input"]), known)
     return f"did you mean {near[0]}?" if near else None
 
 
@@ -212,7 +212,7 @@ def _toml(value: Any) -> str:
 
 def _unknown_scheme(name: str, at: str = "`scheme`") -> ConfigError:
     names = preset_names()
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = nearest(name, names)
     question = f"did you mean {near[0]}? " if near else ""
     return ConfigError(
         f"no scheme is called {name}",

@@ -1,11 +1,11 @@
 """Keys that the file of a scheme may have, and which one was meant where there is no such key."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import fields
 
 from qdiag.config.layer_keys import LAYERS, layer_keys, split_layer_key
 from qdiag.config.toml_table import TomlTable, is_override
+from qdiag.core.nearest import nearest
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import ConfigError
 
@@ -40,10 +40,10 @@ def refuse_unknown(table: TomlTable) -> None:
 
 
 def _nearest(key: str, known: Sequence[str]) -> str | None:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    near = nearest(key, known)
     if near:
         return near[0]
     leaf = key.rpartition(".")[2]
     by_leaf = {k.rpartition(".")[2]: k for k in reversed(known)}
-    near = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.75)
+    near = nearest(leaf, by_leaf)
     return by_leaf[near[0]] if near else None

@@ -23,6 +23,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PART = re.compile(r'("(?:[^"\\]|\\.)*")|([^."]+)')
 _ASSIGNMENT = re.compile(r"""((?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'=])*)=(.*)""", re.DOTALL)
 """A key, in which parts in quotes may hold an equals sign, and a value."""
+_TOML = "give the path of a text file in TOML; `qdiag schemes` shows where working examples lie"
 _OVERRIDES = "`overrides="
 """How the place of an assignment begins, which is no file."""
 
@@ -83,9 +84,9 @@ def read_toml(path: Path) -> TomlTable:
     try:
         text = read_text(path, SETTINGS_BYTES_MAX)
     except FileNotFoundError:
-        raise ConfigError("no such file", at=str(path)) from None
+        raise ConfigError("no such file", at=str(path), hint=_TOML) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {refusal(error)}", at=str(path)) from error
+        raise ConfigError(f"it cannot be read: {refusal(error)}", at=str(path), hint=_TOML) from error
     return _table(text, str(path), hint="`qdiag schemes` shows where working examples lie")
 
 
@@ -108,7 +109,7 @@ def read_assignment(text: str) -> TomlTable:
     origin, match = f"{_OVERRIDES}{text}`", _ASSIGNMENT.fullmatch(text)
     key, value = (part.strip() for part in match.groups()) if match else ("", "")
     if not key:
-        raise ConfigError("not of the form key=value", at=origin, hint="for example `overrides=weights.bits=4`")
+        raise ConfigError("this is not of the form key=value", at=origin, hint="for example `overrides=weights.bits=4`")
     try:
         tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):
@@ -124,7 +125,7 @@ def _table(text: str, origin: str, hint: str) -> TomlTable:
         raise ConfigError("its tables or lists lie too deep in each other", at=origin, hint=hint) from None
     except ValueError as error:  # tomllib's own, and Python's for numbers of thousands of digits
         fact, place = toml_fault(error)
-        raise ConfigError(f"not valid TOML: {fact}", at=f"{origin}{place}", hint=hint) from None
+        raise ConfigError(f"this is not valid TOML: {fact}", at=f"{origin}{place}", hint=hint) from None
     return TomlTable(leaves, dict.fromkeys(leaves, origin))
 
 

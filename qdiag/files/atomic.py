@@ -74,7 +74,7 @@ def append_file(target: str | Path, content: str) -> None:
         with found.path.open("ab") as file:
             file.write(content.encode("utf-8", "replace"))
     except OSError as error:
-        raise WriteError(f"cannot be written: {refusal(error)}", at=str(target)) from error
+        raise WriteError(f"it cannot be written: {refusal(error)}", at=str(target)) from error
 
 
 def remove_file(path: Path, *, over_input: bool = False) -> None:
@@ -90,7 +90,7 @@ def remove_file(path: Path, *, over_input: bool = False) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot be deleted: {refusal(error)}", at=str(path)) from error
+        raise WriteError(f"it cannot be deleted: {refusal(error)}", at=str(path)) from error
 
 
 def write_stdout(data: bytes) -> None:
@@ -105,7 +105,7 @@ def write_stdout(data: bytes) -> None:
         stream.buffer.write(data)
         stream.buffer.flush()
     except OSError as error:
-        raise WriteError(f"cannot be written: {refusal(error)}", at="standard output") from error
+        raise WriteError(f"it cannot be written: {refusal(error)}", at="standard output") from error
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def _replacing(target: str | Path, *, over_input: bool) -> Iterator[Path]:
     """The one place that writes: a temporary file, which takes the place of `target` or is poured into it."""
     found = check_writable(target, over_input=over_input)
     if found is None:
-        raise WriteError("is standard output, not a file", at=str(target))
+        raise WriteError("this is standard output, not a file", at=str(target))
     path = found.path
     temporary: Path | None = None
     try:
@@ -133,7 +133,7 @@ def _replacing(target: str | Path, *, over_input: bool) -> Iterator[Path]:
         forget(path)  # a saver reads back what it wrote
         temporary = None
     except OSError as error:
-        raise WriteError(f"cannot be written: {refusal(error)}", at=str(target)) from error
+        raise WriteError(f"it cannot be written: {refusal(error)}", at=str(target)) from error
     finally:
         if temporary is not None:  # it failed, or somebody pressed Ctrl-C
             temporary.unlink(missing_ok=True)

@@ -39,7 +39,7 @@ def whole_files(target: Path, beside: Path, *, over_input: bool = False) -> Iter
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise WriteError(f"cannot be written: {refusal(error)}", at=str(target)) from error
+        raise WriteError(f"it cannot be written: {refusal(error)}", at=str(target)) from error
 
 
 def _settle(written: Path, new: Path) -> None:

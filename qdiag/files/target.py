@@ -57,22 +57,22 @@ def check_writable(target: str | Path, *, over_input: bool = False) -> Target | 
     except FileNotFoundError:
         mode = None
     except (OSError, ValueError) as error:
-        raise WriteError(f"cannot be written: {_reason(error)}", at=str(path)) from error
+        raise WriteError(f"it cannot be written: {_reason(error)}", at=str(path)) from error
     if mode is not None and stat.S_ISDIR(mode):
         raise WriteError(
-            "is a folder, not a file", at=str(path), hint=f"give a file name, such as {path / 'sqnr.json'}"
+            "this is a folder, not a file", at=str(path), hint="give the name of a file, in this folder or elsewhere"
         )
     if mode is not None and stat.S_ISSOCK(mode):
-        raise WriteError("is a socket, and no file can be written to one", at=str(path))
+        raise WriteError("this is a socket, and no file can be written to one", at=str(path))
     final, is_descriptor = _followed(path)
     if is_descriptor or (mode is not None and not stat.S_ISREG(mode)):
         if not os.access(path, os.W_OK):
-            raise WriteError("no permission to write to it", at=str(path))
+            raise WriteError("there is no permission to write to it", at=str(path))
         return Target(path, is_stream=True)
     if not final.parent.is_dir():
         raise WriteError("the folder does not exist", at=str(final.parent), hint=f"create it: mkdir -p {final.parent}")
     if not os.access(final.parent, os.W_OK):
-        raise WriteError("no permission to write into the folder", at=str(final.parent))
+        raise WriteError("there is no permission to write into the folder", at=str(final.parent))
     return Target(final, is_stream=False)
 
 
@@ -99,7 +99,7 @@ def _followed(path: Path) -> tuple[Path, bool]:
         if not path.is_symlink():
             return path, False
         path = Path(os.path.normpath(path.parent.resolve() / path.readlink()))
-    raise WriteError("cannot be written: its symbolic links lead in a circle", at=str(path))
+    raise WriteError("it cannot be written: its symbolic links lead in a circle", at=str(path))
 
 
 def _reason(error: Exception) -> str:

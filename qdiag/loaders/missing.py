@@ -1,8 +1,9 @@
 """Paths that lead nowhere, found before anything large is imported."""
 
-import difflib
+from collections.abc import Collection
 from pathlib import Path
 
+from qdiag.core.nearest import nearest
 from qdiag.errors import DataError, LoadError
 from qdiag.loaders.python_ref import is_python_ref
 
@@ -12,7 +13,11 @@ MODELS_HINT = (
     "a model is a .pt2 of torch.export.save, TorchScript, a file of torch.save, .safetensors, .onnx, .tflite, "
     "./file.py:factory, package.module:factory or zoo:NAME"
 )
+_MODEL_SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".ckpt", ".bin", ".safetensors", ".onnx", ".tflite")
 DATA_HINT = "data is an image folder, arrays (.npz, .npy, .pt, .safetensors), or ./file.py:factory that yields batches"
+
+
+SOUNDS_HINT = "make features of them with a function: ./file.py:factory yields batches of what the network takes"
 
 
 def is_architecture_ref(reference: str) -> bool:
@@ -25,16 +30,27 @@ def check_model(reference: str) -> None:
     path = Path(reference)
     if path.exists() or is_architecture_ref(reference):
         return
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        names = []
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    hint = f"did you mean {path.parent / close[0]}?" if close else MODELS_HINT
-    raise LoadError("no such file", at=reference, hint=hint)
+    raise LoadError("no such file", at=reference, hint=_near_hint(path, MODELS_HINT, among=_MODEL_SUFFIXES))
 
 
 def check_data(reference: str) -> None:
     """Raises DataError where neither a file, a folder nor code is named."""
+    if not reference.strip():
+        raise DataError("the path of the data is empty", at="`data`", hint=DATA_HINT)
     if not Path(reference).exists() and not is_python_ref(reference):
-        raise DataError("no such file or folder", at=reference, hint=DATA_HINT)
+        raise DataError("no such file or folder", at=reference, hint=_near_hint(Path(reference), DATA_HINT))
+
+
+def _near_hint(path: Path, otherwise: str, among: Collection[str] = ()) -> str:
+    """A file beside it that is spelled nearly so, the ending apart; or that has the same name and another ending.
+
+    Args:
+        among: endings that files may have; any by default.
+    """
+    try:
+        beside = [entry for entry in path.parent.iterdir() if not among or entry.suffix in among]
+    except OSError:
+        beside = []
+    stems = {entry.stem: entry for entry in beside if path.suffix == entry.suffix or path.stem == entry.stem}
+    near = nearest(path.stem, sorted(stems))
+    return f"did you mean {stems[near[0]]}?" if near else otherwise

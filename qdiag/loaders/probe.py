@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from qdiag.errors import LoadError, QdiagError
+from qdiag.errors import LoadError, QdiagError, is_out_of_memory
 
 SECONDS_MAX, BYTES_PER_SECOND = 120.0, 10 << 20
 """Time that a reader may take: so much, and a second more for every 10 MiB."""
@@ -135,9 +135,7 @@ def _limit_memory(extra: int) -> None:
 
 def _is_of_memory(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, MemoryError) or any(
-            words in str(error) for words in ("can't allocate memory", "bad_alloc", "Cannot allocate memory")
-        ):
+        if is_out_of_memory(error):
             return True
         error = error.__cause__
     return False

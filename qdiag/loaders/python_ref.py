@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from qdiag.core.listed import listed
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError, LoadError
+from qdiag.files.code_failure import code_failure
 
 _NAME = r"[A-Za-z_]\w*"
 _REFERENCE = re.compile(rf"(?P<place>.+\.py|{_NAME}(\.{_NAME})*):(?P<name>{_NAME}(\.{_NAME})*)")
@@ -29,11 +30,12 @@ def is_python_ref(reference: str) -> bool:
     return _REFERENCE.fullmatch(reference) is not None
 
 
-def load_object(reference: str) -> object:
+def load_object(reference: str, suits: Callable[[object], bool] = callable) -> object:
     """The object that a reference names; its module is executed.
 
     Args:
         reference: `package.module:name` or `./file.py:name`; the name may be dotted (`Net.tiny`).
+        suits: which objects the hint may name where there is none of that name.
 
     Raises:
         ConfigError: another form of reference.
@@ -46,7 +48,7 @@ def load_object(reference: str) -> object:
     found: object = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     for name in names:
         if not hasattr(found, name):
-            raise LoadError(f"no {name!r} in it", at=reference, hint=_nearest(name, found))
+            raise LoadError(f"no {name!r} in it", at=reference, hint=_nearest(name, found, suits))
         found = getattr(found, name)
     return found
 
@@ -155,13 +157,23 @@ def _is_in(folder: Path, name: str) -> bool:
 
 
 def _failed(at: str, error: BaseException) -> LoadError:
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    line = "" if last is None else f" ({Path(last.tb_frame.f_code.co_filename).name}, line {last.tb_lineno})"
-    return LoadError(f"running it failed: {type(error).__name__}: {error}{line}", at=at)
+    hint = f"run it alone first: python {at}" if at.endswith(".py") else f"run it alone first: python -m {at}"
+    if isinstance(error, ModuleNotFoundError):
+        hint = "install it, or run qdiag from the folder where it lies"
+    return LoadError(f"running this code failed: {code_failure(error)}", at=at, hint=hint)
 
 
-def _nearest(name: str, holder: object) -> str | None:
-    names = [known for known in dir(holder) if not known.startswith("_")]
-    return nearest_hint(name, names, f"it has {listed(names, 8)}") if names else None
+def _nearest(name: str, holder: object, suits: Callable[[object], bool]) -> str:
+    """The names of what is defined there; what a module imports from elsewhere is not meant."""
+    known = {known: value for known, value in vars(holder).items() if not known.startswith("_") and suits(value)}
+    if isinstance(holder, ModuleType):
+        known = {one: value for one, value in known.items() if _is_of(value, holder)}
+    names = sorted(known)
+    return nearest_hint(
+        name, names, f"it defines {listed(names, 8)}" if names else "it defines nothing that could be meant"
+    )
+
+
+def _is_of(value: object, module: ModuleType) -> bool:
+    home = getattr(value, "__module__", None) or ""
+    return f"{home}.".startswith(f"{module.__name__}.")

@@ -37,6 +37,7 @@ SAVERS: tuple[tuple[ModelLoader, ModelSaver[Any]], ...] = (
     (model_litert.LOADER, litert.SAVER),
 )
 """Who tells a format apart, and who writes it back; the first that matches."""
+_REPORT = "nothing was replaced; please report this"
 
 
 def save_subject(
@@ -184,11 +185,12 @@ def _fitted(
     for name, value in changes.items():
         if name not in names:
             raise WriteError(
-                f"it holds no tensor {name}", at=str(source), hint="a frozen program has its weights in its code"
+                f"this file holds no tensor {name}", at=str(source), hint="a frozen program has its weights in its code"
             )
         old = stored[names[name]]
         if old.shape != value.shape:
-            raise WriteError(f"{name} has shape {tuple(old.shape)}, not {tuple(value.shape)}", at=str(source))
+            told = f"{name} has shape {tuple(old.shape)} in this file, not {tuple(value.shape)}"
+            raise WriteError(told, at=str(source), hint="repair the file that the network was read from")
         new = value.detach().to(old.dtype)
         for other, tensor in stored.items():
             if other == names[name] or _is_same_memory(tensor, old):
@@ -206,9 +208,8 @@ def _write(saver: ModelSaver[Any], content: Any, file: ModelFile, part: Path) ->
     except (QdiagError, OSError):
         raise
     except Exception as error:
-        raise WriteError(
-            f"its content cannot be written: {type(error).__name__}: {error}", at=str(file.path)
-        ) from error
+        hint = "save the network in another format, and repair that file"
+        raise WriteError("the changes cannot be written in this format", at=str(file.path), hint=hint) from error
 
 
 def _check(saver: ModelSaver[Any], content: Any, part: Path, target: Path, trust: bool, key: str | None) -> None:
@@ -216,11 +217,12 @@ def _check(saver: ModelSaver[Any], content: Any, part: Path, target: Path, trust
     try:
         written = saver.leaves(saver.read(peek(part, key), trust))
     except LoadError as error:
-        raise WriteError(f"what was written cannot be read back: {error.message}", at=str(target)) from error
+        told = f"what was written cannot be read back: {error.message}"
+        raise WriteError(told, at=str(target), hint=_REPORT) from error
     meant = saver.leaves(content)
     wrong = sorted(meant.keys() ^ written.keys()) or [n for n, x in meant.items() if not _is_equal(x, written[n])]
     if wrong:
-        raise WriteError(f"what was written reads back differently: {wrong[0]}", at=str(target))
+        raise WriteError(f"what was written reads back differently: {wrong[0]}", at=str(target), hint=_REPORT)
 
 
 def _is_equal(a: Tensor, b: Tensor) -> bool:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
-from qdiag.errors import ConfigError, QdiagError, first_line
+from qdiag.errors import ConfigError, QdiagError
+from qdiag.files.code_failure import code_failure
 from qdiag.simulate.task.classes import check_labels, class_numbers
 from qdiag.simulate.task.masks import MeanIoU, Positions, PositionShare, masks_of
 from qdiag.simulate.task.numbers import PSNR, MeanError, errors_of
@@ -112,7 +113,7 @@ def _user(function: Callable[..., Any]) -> Callable[[Outputs, Batch, Outputs], T
             raise
         except Exception as error:
             hint = "the data has no labels: targets is None" if batch.labels is None else None
-            raise ConfigError(f"the loss failed: {first_line(error)}", at="`loss`", hint=hint) from error
+            raise ConfigError(f"the loss failed: {code_failure(error)}", at="`loss`", hint=hint) from error
         if not isinstance(value, Tensor) or not value.is_floating_point():
             raise ConfigError(
                 f"the loss returned {type(value).__name__}", at="`loss`", hint="return a tensor, one number or (N,)"

@@ -140,7 +140,7 @@ def _copied(path: Path, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot be made: {refusal(error)}", at=str(folder)) from error
+        raise WriteError(f"it cannot be made: {refusal(error)}", at=str(folder)) from error
     write_file(folder / path.name, path.read_bytes())
     return folder / path.name
 

@@ -1,6 +1,5 @@
 """`qdiag explain`: what does a code mean?"""
 
-import difflib
 import re
 from collections.abc import Iterator
 from inspect import cleandoc
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from qdiag.cli.console import stdout_console
 from qdiag.core.causes.codes import CODES, Code
+from qdiag.core.causes.near_codes import codes_hint
 from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.detectors import DETECTORS, Detector
 from qdiag.errors import ConfigError
@@ -24,10 +24,13 @@ EXPLAIN_EPILOG = """
 All codes:  [cyan]qdiag explain[/]
 
 One page, by its code or by its name:  [cyan]qdiag explain QD301[/]
+
+Codes by a word of their title or page:  [cyan]qdiag explain dead[/]
 """
 
 _WIDTH = 100
 """Columns of a page at most: longer lines are hard to read."""
+_ONE_PAGE = "qdiag explain CODE prints the page of one code."
 _TAKEN_IN = (
     "Where this finding is reported in place of others at the same layers, their repairs are tried too, and where "
     "another one is reported in place of it, its repairs are tried there."
@@ -39,7 +42,7 @@ CodeArgument = Annotated[
     typer.Argument(
         metavar="[CODE]",
         show_default=False,
-        help="A code such as QD301, or its name. Without it, all codes are listed.",
+        help="A code such as QD301, its name, or words to look for. Without it, all codes are listed.",
     ),
 ]
 
@@ -56,22 +59,41 @@ def explain(code: CodeArgument = None) -> None:
     if code is None:
         _print_list(console)
     else:
-        _print_page(console, find_code(code))
+        _print_found(console, code)
 
 
 def find_code(text: str) -> Code:
     """The code of that name, in either case, or of that slug.
 
     Raises:
-        ConfigError: there is none; names the nearest.
+        ConfigError: there is none; names those that are near.
     """
     wanted = text.strip().lower().replace("-", "_")
-    names = {name.lower(): code for code in CODES for name in (code.code, code.slug)}
+    names = {name.lower(): code for code in CODES for name in (code.code, code.code[2:], code.slug)}
     if wanted in names:
         return names[wanted]
-    near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
-    guess = f"did you mean {names[near[0]].code} ({names[near[0]].slug})? " if near else ""
-    raise ConfigError(f"no finding is called {text!r}", at="CODE", hint=f"{guess}qdiag explain lists all of them")
+    raise ConfigError(f"no finding is called {text!r}", at="CODE", hint=codes_hint(text))
+
+
+def search(text: str) -> tuple[list[Code], list[Code]]:
+    """Codes by words: those whose title or name has all of them, and the others whose page has.
+
+    A word also finds longer ones that begin with it: `channel` finds `channels`. Pages that have the words side by side
+    come first.
+    """
+    given = re.findall(r"[a-z0-9]+", text.lower())
+    words = [re.compile(rf"\b{word}") for word in given]
+    phrase = re.compile(r"\b" + r"\W+".join(given))
+    titles: list[Code] = []
+    pages: list[tuple[bool, Code]] = []
+    for code in CODES if words else ():
+        title = f"{code.slug} {code.title}".lower().replace("_", " ")
+        page = " ".join([title, page_of(code).lower(), *_detector(code).REPAIRS]).replace("_", " ")
+        if all(word.search(title) for word in words):
+            titles.append(code)
+        elif all(word.search(page) for word in words):
+            pages.append((phrase.search(page) is None, code))
+    return titles, [code for _, code in sorted(pages, key=lambda found: found[0])]
 
 
 def page_of(code: Code) -> str:
@@ -83,17 +105,46 @@ def _detector(code: Code) -> Detector:
     return next(detector for detector in DETECTORS if code.code == detector.CODE)
 
 
+def _print_found(console: Console, text: str) -> None:
+    try:
+        code = find_code(text)
+    except ConfigError:
+        titles, pages = ([], []) if re.match(r"(?i)qd\d", text.strip()) else search(text)
+        if not titles and not pages:
+            raise
+    else:
+        _print_page(console, code)
+        return
+    for heading, found in (("Titles with", titles), ("Pages with", pages)):
+        if found:
+            table = _table()
+            for one in found:
+                _add_row(table, one)
+            console.print(Text(f"{heading} {text.strip()!r}", style="bold"))
+            console.print(table)
+            console.print()
+    console.print(_ONE_PAGE, style="dim")
+
+
+def _table() -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+
+
+def _add_row(table: Table, code: Code) -> None:
+    table.add_row(Text(f"  {code.code}", style="cyan"), code.title, Text(code.slug, style="dim"))
+
+
 def _print_list(console: Console) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table = _table()
     family = ""
     for code in CODES:
         if code.family != family:
             family = code.family
             table.add_row(Text(family, style="bold"))
-        table.add_row(Text(f"  {code.code}", style="cyan"), code.title, Text(code.slug, style="dim"))
+        _add_row(table, code)
     console.print(table)
     console.print()
-    console.print("qdiag explain CODE prints the page of one code.", style="dim")
+    console.print(_ONE_PAGE, style="dim")
 
 
 def _print_page(console: Console, code: Code) -> None:

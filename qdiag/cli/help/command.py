@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from qdiag.cli.help.lines import rendered
 from qdiag.cli.help.screen import first_screen, full_screen, group_screen
 from qdiag.cli.help.usage import USAGE_ERRORS, no_such_command, too_many_words, usage_error
+from qdiag.cli.parameters import options_are
 
 PANELS: Sequence[tuple[str, Sequence[str]]] = (
     ("Begin", ("demo", "check", "diagnose")),
@@ -55,6 +56,7 @@ class PlainCommand(TyperCommand):
             ConfigError: an option or a value that the command does not take.
         """
         ctx.allow_extra_args = True  # told below, in words of our own
+        options_are(option for param in self.get_params(ctx) for option in (*param.opts, *param.secondary_opts))
         with _told(ctx):
             rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:

@@ -69,7 +69,7 @@ def too_many_words(rest: Sequence[str], ctx: Any) -> ConfigError:
 def _no_such_option(name: str, ctx: Any) -> ConfigError:
     known = [option for param in _params(ctx) for option in (*param.opts, *param.secondary_opts)]
     known = [option for option in known if option.startswith("-")]
-    hint = nearest_hint(name, known, _help_hint(ctx), cutoff=0.6)
+    hint = nearest_hint(name, known, _help_hint(ctx))
     return ConfigError(f"{ctx.command_path} has no option {name}", hint=hint)
 
 

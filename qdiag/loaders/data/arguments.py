@@ -13,6 +13,7 @@ from qdiag.errors import ConfigError
 _ZEROS = re.compile(r"zeros\(\s*(?P<sizes>(?:N|[0-9]{1,9})(?:\s*,\s*(?:N|[0-9]{1,9}))*)\s*,?\s*\)")
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 _VALUES_MAX = 1 << 28
+_AT = "`arguments`"
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ def parse_argument(text: str) -> tuple[str, Value]:
     name, equals, value = text.partition("=")
     name, value = name.strip(), value.strip()
     if not equals or not name.isidentifier() or not value:
-        raise ConfigError(f"{text!r} is no argument", hint="write NAME=VALUE, such as sr=16000 or state=zeros(2,N,128)")
+        raise ConfigError(
+            f"{text!r} is no argument",
+            at=_AT,
+            hint="write NAME=VALUE, such as sr=16000 or state=zeros(2,N,128)",
+        )
     match = _ZEROS.fullmatch(value)
     if match is not None:
         sizes = tuple(None if size.strip() == "N" else int(size) for size in match["sizes"].split(","))
         if torch.Size(size or 1 for size in sizes).numel() > _VALUES_MAX:
-            raise ConfigError(f"{text!r} asks for more than {_VALUES_MAX} values", hint="check the sizes")
+            raise ConfigError(f"{text!r} asks for more than {_VALUES_MAX} values", at=_AT, hint="check the sizes")
         return name, Zeros(sizes)
     if value.lower() in _WORDS:
         return name, _WORDS[value.lower()]
@@ -67,7 +72,7 @@ def with_arguments(datasets: Datasets, texts: Sequence[str]) -> Datasets:
     names = [name for name, _ in pairs]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ConfigError(f"the argument {twice[0]} is given twice", hint="leave one away")
+        raise ConfigError(f"the argument {twice[0]} is given twice", at=_AT, hint="leave one away")
     arguments = tuple(pairs)
     calibration = _ArgumentBatches(datasets.calibration, arguments)
     is_same = datasets.evaluation is datasets.calibration

@@ -73,7 +73,7 @@ def _batch(item: object, at: str) -> tuple[Batch, object]:
         return inner, labels
     if isinstance(item, (tuple, list)):
         raise DataError(f"a {type(item).__name__} of {len(item)} is no batch", at=at, hint=_HINT)
-    raise DataError(f"a {type(item).__name__} is no batch", at=at, hint=_HINT)
+    raise DataError(f"an object of type {type(item).__name__} is no batch", at=at, hint=_HINT)
 
 
 def _from_mapping(item: Mapping[Any, object], at: str) -> tuple[Batch, object]:
@@ -100,7 +100,7 @@ def _tensor(value: object, at: str) -> Any:
             raise DataError(f"an array of type {value.dtype} is no input", at=at, hint="give numbers") from error
     if isinstance(value, Tensor) or any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(value)):
         return value
-    raise DataError(f"a {type(value).__name__} is no input", at=at, hint=_HINT)
+    raise DataError(f"an object of type {type(value).__name__} is no input", at=at, hint=_HINT)
 
 
 def rows(batch: Batch, indices: Sequence[int]) -> Batch:

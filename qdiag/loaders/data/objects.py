@@ -11,12 +11,13 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError
+from qdiag.files.code_failure import code_failure
 from qdiag.loaders.data.arrays import ArraySamples
 from qdiag.loaders.data.batch import as_batch
 from qdiag.loaders.data.checks import check_finite, check_label_count, numbered
 from qdiag.loaders.data.input_array import open_input
 from qdiag.loaders.data.samples import Hash, Reading, SampleSet
-from qdiag.loaders.data.stream import survey
+from qdiag.loaders.data.stream import ALONE, survey
 from qdiag.loaders.targets.collate import collated, has_float_labels
 from qdiag.loaders.targets.given import as_targets
 from qdiag.numerics.tensor_bytes import tensor_bytes
@@ -64,7 +65,7 @@ class DatasetSamples:
         except DataError as error:
             raise DataError(error.message, at=at, hint=error.hint) from error
         except Exception as error:
-            raise DataError(f"reading samples failed: {type(error).__name__}: {error}", at=at) from error
+            raise DataError(f"reading samples failed: {code_failure(error)}", at=at, hint=ALONE) from error
         batch = as_batch(item, at, keeps_floats=self.keeps_floats)
         return batch if self.labels is None else replace(batch, labels=target_rows(self.labels, indices))
 
@@ -151,7 +152,7 @@ def _dataset_samples(dataset: Dataset[Any], source: str) -> DatasetSamples:
     try:
         keeps_floats = has_float_labels(dataset, count)
     except Exception as error:
-        raise DataError(f"reading samples failed: {type(error).__name__}: {error}", at=source) from error
+        raise DataError(f"reading samples failed: {code_failure(error)}", at=source, hint=ALONE) from error
     return replace(found, is_labelled=first.labels is not None, keeps_floats=keeps_floats)
 
 
@@ -169,7 +170,7 @@ def _factory_samples(factory: Callable[[], object], source: str) -> SampleSet:
     try:
         made = factory()
     except Exception as error:
-        raise DataError(f"the factory failed: {type(error).__name__}: {error}", at=source) from error
+        raise DataError(f"the factory failed: {code_failure(error)}", at=source, hint=ALONE) from error
     if isinstance(made, Iterable) and not isinstance(made, (Tensor, np.ndarray, tuple, Dataset)):
         return survey(cast("Callable[[], Iterable[object]]", factory), source)
     if callable(made):

@@ -9,6 +9,7 @@ from qdiag.batches import Batches, Datasets
 from qdiag.errors import ConfigError, DataError
 from qdiag.files.read import check_regular, open_regular
 from qdiag.files.refusal import refusal
+from qdiag.loaders.archive import zip_names
 from qdiag.loaders.data import factory as data_factory
 from qdiag.loaders.data import npy as data_npy
 from qdiag.loaders.data import npz as data_npz
@@ -20,8 +21,9 @@ from qdiag.loaders.data.samples import Reader, Reading, Selection, StoredData
 from qdiag.loaders.data.split import RangeUse, SplitWishes, split_apart, split_stored
 from qdiag.loaders.images import folder as data_folder
 from qdiag.loaders.images.preprocessing import Preprocessing
-from qdiag.loaders.missing import DATA_HINT, check_data
+from qdiag.loaders.missing import DATA_HINT, SOUNDS_HINT, check_data
 
+_AGAIN = "copy or write it again"
 READERS: tuple[Reader, ...] = (
     data_folder.READER,
     data_npz.READER,
@@ -122,7 +124,7 @@ def read_stored(reference: str, reading: Reading) -> StoredData:
     for reader in READERS:
         if reader.matches(path):
             return reader.read(path, reading)
-    raise DataError(f"unknown or damaged data: {_what(path)}", at=reference, hint=DATA_HINT)
+    raise _unknown(path)
 
 
 def batches_from(data: object, batch_size: int = 16, source: str | None = None) -> Batches:
@@ -160,9 +162,19 @@ def _check_readable(path: Path) -> None:
         raise DataError(f"it cannot be opened: {refusal(error)}", at=str(path)) from error
 
 
-def _what(path: Path) -> str:
+def _unknown(path: Path) -> DataError:
+    """What a file is that no reader takes."""
     with open_regular(path) as file:
         start = file.read(4)
+    at = str(path)
     if not start:
-        return "the file is empty"
-    return "a zip file cut short" if start == b"PK\x03\x04" else f"the file starts with {start!r}"
+        return DataError("the file is empty", at=at, hint=_AGAIN)
+    if start[:2] == b"PK" and zip_names(path):
+        return DataError("this archive holds no arrays", at=at, hint=DATA_HINT)
+    if start == b"PK\x03\x04":
+        return DataError("this archive is cut short or damaged", at=at, hint=_AGAIN)
+    if start == b"PK\x05\x06":
+        return DataError("this archive is empty", at=at, hint=_AGAIN)
+    if start == b"RIFF":
+        return DataError("sound files are not read", at=at, hint=SOUNDS_HINT)
+    return DataError(f"these data have no known format: the file starts with {start!r}", at=at, hint=DATA_HINT)

@@ -9,12 +9,15 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.errors import DataError, QdiagError
+from qdiag.files.code_failure import code_failure
 from qdiag.loaders.data.batch import as_batch, joined, rows
 from qdiag.loaders.data.checks import check_finite, numbered
 from qdiag.loaders.data.samples import Hash
 from qdiag.numerics.tensor_bytes import tensor_bytes
 from qdiag.targets import NO_TARGETS, structure_of_targets, target_bytes
 
+ALONE = "run that code in Python first, without qdiag"
+"""What to do about code of the user that fails."""
 _PROBES = 64
 """Values of each tensor that tell whether a batch is the one of the first pass."""
 _REPEAT_HINT = (
@@ -159,7 +162,7 @@ def opened(open_stream: Callable[[], Iterable[object]], source: str) -> Iterator
     except QdiagError:
         raise
     except Exception as error:
-        raise DataError(f"opening the data failed: {type(error).__name__}: {error}", at=source) from error
+        raise DataError(f"opening the data failed: {code_failure(error)}", at=source, hint=ALONE) from error
     number, branch_count = 0, None
     while True:
         try:
@@ -169,7 +172,7 @@ def opened(open_stream: Callable[[], Iterable[object]], source: str) -> Iterator
         except QdiagError:
             raise
         except Exception as error:
-            raise DataError(f"reading batch {number} failed: {type(error).__name__}: {error}", at=source) from error
+            raise DataError(f"reading batch {number} failed: {code_failure(error)}", at=source, hint=ALONE) from error
         batch = as_batch(item, f"{source}, batch {number}", branch_count=branch_count)
         if number == 0 and isinstance(batch.labels, tuple):
             branch_count = len(batch.labels)

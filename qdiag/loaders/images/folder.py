@@ -13,9 +13,11 @@ from qdiag.loaders.data.samples import Reader, Reading, StoredData
 from qdiag.loaders.images.images import SUFFIXES, ImageSamples
 from qdiag.loaders.images.labels_csv import LABELS_FILE, labels_of, read_labels_csv
 from qdiag.loaders.images.targets_path import IMAGES_FOLDER, MASKS_FOLDER, targets_path
+from qdiag.loaders.missing import SOUNDS_HINT
 from qdiag.loaders.targets.boxes import read_boxes
 from qdiag.loaders.targets.masks import mask_files
 
+_SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 _SPLIT_FOLDERS = ("calib", "eval")
 
 
@@ -132,6 +134,8 @@ def _refuse_empty(path: Path, folders: list[str]) -> None:
     deeper = next((f"{name}/{inner}" for name in folders for inner in _folders(path / name)), None)
     if deeper is not None:
         hint = f"the images may lie deeper ({deeper}/): give the folder above them"
+    elif any(entry.suffix.lower() in _SOUNDS for entry in path.iterdir()):
+        hint = f"sound files are not read: {SOUNDS_HINT}"
     else:
         hint = f"images end in {', '.join(sorted(SUFFIXES))}"
     raise DataError("no images in this folder", at=str(path), hint=hint)

@@ -141,7 +141,9 @@ def _opened(path: Path, what: str, read: Callable[[Image.Image], _Read]) -> _Rea
     except DataError as error:
         raise DataError(error.message, at=str(path), hint=error.hint) from error
     except FileNotFoundError as error:
-        raise DataError(f"the {what} does not exist", at=str(path)) from error
+        raise DataError(
+            f"the {what} does not exist", at=str(path), hint="check the paths in the list and where its folder lies"
+        ) from error
     except Exception as error:  # each of Pillow's formats has its own way to fail
         raise DataError(
             f"the {what} cannot be read: {_fact(error)}", at=str(path), hint="replace or remove the file"

@@ -51,7 +51,7 @@ def read_labels_csv(path: Path) -> list[LabelRow]:
             reader.fieldnames = columns
             if "file" not in columns:
                 raise DataError(
-                    f"no column named file among {', '.join(columns) or 'none'}",
+                    f"no column named file among {', '.join(columns)}" if columns else "the file is empty",
                     at=str(path),
                     hint="the columns are file,label and, if wanted, split (calib or eval)",
                 )
@@ -95,7 +95,7 @@ def _why(error: Exception) -> str:
 def _row(fields: dict[str, str | None], wanted: Sequence[str], at: str) -> LabelRow:
     file = (fields["file"] or "").strip()
     if not file:
-        raise DataError("no file is named", at=at)
+        raise DataError("no file is named", at=at, hint="write the path of an image into the column file")
     if PurePosixPath(file).is_absolute() or PureWindowsPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
         raise DataError(f"{file} lies outside the folder", at=at, hint="paths start at the folder of labels.csv")
     return LabelRow(file, _label(fields, wanted, at), _split(fields, at))
@@ -126,7 +126,7 @@ def _class_number(text: str, at: str) -> int:
         label = int(text)
     except ValueError:
         raise DataError(
-            f"label {text[:60]!r} is not a whole number",
+            f"label {text[:60]!r} is not a whole number" if text else "the image has no label",
             at=at,
             hint="class numbers start at 0; call a column of floats target, and a column of texts text",
         ) from None

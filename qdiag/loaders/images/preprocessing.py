@@ -59,10 +59,14 @@ class Preprocessing:
             raise ConfigError(f"interpolation = {self.interpolation}", hint="use bilinear or bicubic")
         if self.channels not in (None, 1, 3):
             raise ConfigError(f"channels = {self.channels}", hint="use 1 (grey) or 3")
-        for name, values in (("mean", self.mean), ("std", self.std)):
+        for name, values in (("`mean`", self.mean), ("`std`", self.std)):
             self._check_per_channel(name, values)
         if self.std is not None and min(self.std) <= 0.0:
-            raise ConfigError(f"std = {_numbers(self.std)}", hint="use positive numbers")
+            raise ConfigError(
+                f"{_numbers(self.std)} holds a number that is not positive",
+                at="`std`",
+                hint="pixels are divided by it: use positive numbers",
+            )
 
     def _check_per_channel(self, name: str, values: tuple[float, ...] | None) -> None:
         if values is None:
@@ -70,13 +74,16 @@ class Preprocessing:
         allowed = (1, self.channels) if self.channels else (1, 3)
         if len(values) not in allowed:
             raise ConfigError(
-                f"{name} has {len(values)} values", hint=f"give {' or '.join(map(str, sorted(set(allowed))))}"
+                f"{len(values)} values are given",
+                at=name,
+                hint=f"give {' or '.join(map(str, sorted(set(allowed))))}, one for each channel or one for all",
             )
         top = 255.0 * self.scale
         if not all(abs(value) <= top * (1.0 + 1e-6) for value in values):
             raise ConfigError(
-                f"{name} = {_numbers(values)} lies outside the scaled values, 0 to {top:g}",
-                hint="divide it by 255, or set scale to 1 as well",
+                f"{_numbers(values)} lies outside the scaled pixels, 0 to {top:g}",
+                at=name,
+                hint="divide it by 255, or set `pixel_scale` to 1 as well",
             )
 
     def override(self, **changes: Any) -> "Preprocessing":
@@ -124,7 +131,7 @@ class Preprocessing:
         `1/scale` gives bit for bit what `x / 255` gives.
         """
         channels = images.shape[-1]
-        for name, numbers in (("mean", self.mean), ("std", self.std)):
+        for name, numbers in (("`mean`", self.mean), ("`std`", self.std)):
             if numbers is not None and len(numbers) not in (1, channels):
                 raise DataError(f"{name} has {len(numbers)} values and the images have {channels} channel(s)")
         if self.channel_order == "bgr" and channels == 3:

@@ -9,7 +9,8 @@ from torch import nn
 
 from qdiag import zoo
 from qdiag.core.nearest import nearest_hint
-from qdiag.errors import ConfigError, LoadError, first_line
+from qdiag.errors import ConfigError, LoadError
+from qdiag.files.code_failure import code_failure
 from qdiag.loaders.missing import ZOO, is_architecture_ref
 from qdiag.loaders.models.file import LoadedModel
 from qdiag.loaders.python_ref import load_object, parse_query
@@ -59,18 +60,32 @@ def build_architecture(reference: str, tensor_names: Iterable[str] | None = None
 
 
 def _call(name: str, arguments: Mapping[str, object]) -> object:
-    found = load_object(name)
+    found = load_object(name, suits=_may_build)
     if isinstance(found, nn.Module):
         if arguments:
             raise ConfigError("it is a network already and takes no arguments", at=name)
         return copy.deepcopy(found)  # it belongs to the module that we imported, and may be in use there
     if not callable(found):
-        raise LoadError(f"it is a {type(found).__name__}, not a function that builds a network", at=name)
+        raise LoadError(
+            f"this is an object of type {type(found).__name__}, not a function that builds a network",
+            at=name,
+            hint="name a function or a class that gives an nn.Module",
+        )
     _check_arguments(name, found, arguments)
     try:
         return found(**arguments)
     except (Exception, SystemExit) as error:
-        raise LoadError(f"building the network failed: {first_line(error)}", at=name) from error
+        hint = "call it in Python first, without qdiag"
+        raise LoadError(f"building the network failed: {code_failure(error)}", at=name, hint=hint) from error
+
+
+def _may_build(found: object) -> bool:
+    """Whether it looks like what `arch` can name: a network, its class, or a function."""
+    return (
+        isinstance(found, nn.Module)
+        or (inspect.isclass(found) and issubclass(found, nn.Module))
+        or inspect.isfunction(found)
+    )
 
 
 def _check_arguments(name: str, factory: Callable[..., object], arguments: Mapping[str, object]) -> None:

@@ -16,7 +16,8 @@ from typing import BinaryIO
 import torch
 from torch import nn
 
-from qdiag.errors import LoadError, UntrustedError, first_line
+from qdiag.errors import LoadError, UntrustedError
+from qdiag.files.code_failure import code_failure
 from qdiag.files.read import open_regular
 from qdiag.loaders.models.architecture import build_architecture, need_arch
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
@@ -127,7 +128,7 @@ def _explained(file: ModelFile) -> Iterator[None]:
             "or save model.state_dict() and give the network with `arch=./net.py:factory`",
         ) from error
     except (Exception, SystemExit) as error:
-        raise LoadError(f"executing the pickle failed: {first_line(error)}", at=file.at, hint=_FAILED_HINT) from error
+        raise LoadError(f"executing the pickle failed: {code_failure(error)}", at=file.at, hint=_FAILED_HINT) from error
     finally:
         if folder in sys.path:
             sys.path.remove(folder)

@@ -1,10 +1,10 @@
 """One part of a network, by its path."""
 
-import difflib
 from dataclasses import replace
 
 from torch import nn
 
+from qdiag.core.nearest import nearest
 from qdiag.errors import LoadError
 from qdiag.subject import Subject
 
@@ -32,7 +32,7 @@ def take_submodule(subject: Subject, path: str) -> Subject:
 
 def _nearest(path: str, root: nn.Module) -> str:
     names = [name for name, _ in root.named_modules() if name]
-    close = difflib.get_close_matches(path, names, n=3, cutoff=0.5)
+    close = nearest(path, names, at_most=3)
     if close:
         return f"did you mean {' or '.join(close)}?"
     children = [name for name, _ in root.named_children()]

@@ -104,7 +104,7 @@ def format_of(path: str) -> IntegerFormat:
         if path.lower().endswith(suffix):
             return found
     endings = " or ".join(FORMATS)
-    raise ConfigError(f"{path} names no format of integer files", at="`output`", hint=f"end the name in {endings}")
+    raise ConfigError("the name says no format of integer files", at=str(path), hint=f"end the name in {endings}")
 
 
 def format_for(runtime: str) -> IntegerFormat:

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.core.graph import CONSTANT, Layer
-from qdiag.errors import QdiagError, SimulationError
+from qdiag.errors import QdiagError, SimulationError, is_out_of_memory
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
@@ -229,7 +229,6 @@ class LaneRunner(fx.Interpreter):
 
 def _failure(node: fx.Node, where: str, error: Exception) -> SimulationError:
     """What is said of an operation that torch does not compute."""
-    no_memory = ("out of memory", "allocate memory", "not enough memory")
-    if isinstance(error, MemoryError) or any(words in str(error) for words in no_memory):
+    if is_out_of_memory(error):
         return SimulationError(f"the memory is too small for {node.target}", at=where, hint="give `batch_size=1`")
     return SimulationError(f"{node.target} failed", at=where)

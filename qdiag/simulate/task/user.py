@@ -12,6 +12,7 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.errors import ConfigError, QdiagError, first_line
+from qdiag.files.code_failure import code_failure
 from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.meters.groups import group_figure, group_gain
@@ -50,9 +51,9 @@ def user_task(request: MetricRequest) -> "UserFunction | UserMeter":
     name = getattr(function, "__name__", type(function).__name__)
     is_meter = all(hasattr(function, method) for method in ("update", "compute"))
     if not is_meter and not callable(function):
-        raise ConfigError(f"{name} is not a function", at="metric", hint="give fn(outputs, targets)")
+        raise ConfigError(f"{name} is not a function", at="`metric`", hint="give fn(outputs, targets)")
     if is_meter and not isinstance(function, type) and not hasattr(function, "reset"):
-        raise ConfigError(f"{name} has update and compute, but no reset", at="metric", hint="add reset()")
+        raise ConfigError(f"{name} has update and compute, but no reset", at="`metric`", hint="add reset()")
     higher, limit = request.higher_is_better, request.limit
     if higher is None:
         # torchmetrics says None where a metric has no direction
@@ -212,4 +213,4 @@ def _called(name: str, labels: object, call: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         hint = "the data has no labels: labels is None" if labels is None else None
-        raise ConfigError(f"the metric failed: {first_line(error)}", at=name, hint=hint) from error
+        raise ConfigError(f"the metric failed: {code_failure(error)}", at=name, hint=hint) from error

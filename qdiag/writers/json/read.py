@@ -20,6 +20,8 @@ class _Versioned(Protocol):
 
 _Result = TypeVar("_Result", bound=_Versioned)
 
+_IN_FOLDERS = "diagnosis.json"
+"""What is looked for where a folder is given."""
 _ANEW = "measure it anew; what was edited by hand is no evidence"
 
 
@@ -35,11 +37,13 @@ def read_stored(path: Path, parse: Callable[[str], _Read], hint: str) -> _Read:
     try:
         text = read_text(path, RESULT_BYTES_MAX)
     except UnicodeDecodeError:
-        raise LoadError("not a text file", at=str(path), hint=hint) from None
+        raise LoadError("this is not a text file", at=str(path), hint=hint) from None
     except OSError as error:
         from qdiag.files.refusal import refusal
 
-        raise LoadError(f"cannot be read: {refusal(error)}", at=str(path), hint=hint) from None
+        if path.name == _IN_FOLDERS and not path.exists() and path.parent.is_dir():
+            raise LoadError(f"there is no {path.name} in this folder", at=str(path.parent), hint=hint) from None
+        raise LoadError(f"it cannot be read: {refusal(error)}", at=str(path), hint=hint) from None
     try:
         return parse(text)
     except LoadError as error:
@@ -90,13 +94,13 @@ def read_json(text: str, adapter: "TypeAdapter[_Result]", what: str, newest: int
         first: Any = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LoadError(
-            f"not a {what} written by qdiag: {_expected(str(first['type']))}", at=where or None, hint=hint
+            f"this is not a {what} written by qdiag: {_expected(str(first['type']))}", at=where or None, hint=hint
         ) from None
     except ConfigError as error:
         raise LoadError(f"the stored scheme makes no sense: {error}", at="scheme") from None
     _check_version(result.schema_version, newest)
     for where, found in wrong_types(result, plain):
-        raise LoadError(f"not a {what} written by qdiag: {found} instead of what stands there", at=where, hint=hint)
+        raise LoadError(f"this is not a {what} written by qdiag: {found} instead of this value", at=where, hint=hint)
     for where, contradiction in contradictions(result):
         raise contradicting(what, where, contradiction)
     return result
@@ -139,11 +143,11 @@ def _parsed(text: str, what: str, hint: str | None) -> object:
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except RecursionError:
-        raise LoadError(f"not a {what} written by qdiag: nested too deeply", hint=hint) from None
+        raise LoadError(f"this is not a {what} written by qdiag: it is nested too deeply", hint=hint) from None
     except ValueError as error:
         from qdiag.files.refusal import refusal
 
-        raise LoadError(f"not a {what} written by qdiag: not JSON ({refusal(error)})", hint=hint) from None
+        raise LoadError(f"this is not a {what} written by qdiag: it is no JSON ({refusal(error)})", hint=hint) from None
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

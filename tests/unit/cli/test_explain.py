@@ -58,7 +58,23 @@ def test_an_unknown_code_names_the_nearest(capsys: pytest.CaptureFixture[str]) -
 def test_a_word_like_no_code() -> None:
     with pytest.raises(ConfigError) as caught:
         find_code("zzz")
-    assert caught.value.hint == "qdiag explain lists all of them"
+    assert caught.value.hint == "`qdiag explain` lists all codes"
+
+
+@pytest.mark.parametrize("text", ["QD999", "QD9", "qd9xx", "999"])
+def test_a_number_that_is_no_code_names_the_family(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", text]) == 2
+    assert "QD9xx, numerics: QD901, QD902, QD903; `qdiag explain` lists all codes" in capsys.readouterr().err
+
+
+def test_words_find_titles_and_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "dead"]) == 0
+    titles, _, pages = capsys.readouterr().out.partition("Pages with 'dead'")
+    assert "QD301" in titles
+    assert "QD107" in pages
+    assert "QD601" not in titles + pages
+    assert run(["explain", "zero variance"]) == 0
+    assert "QD301" in capsys.readouterr().out
 
 
 def test_torch_is_not_loaded() -> None:

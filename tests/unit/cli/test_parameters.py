@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from qdiag.cli.app import make_app
-from qdiag.cli.parameters import OPTIONS, as_options, gate_with_options
+from qdiag.cli.parameters import OPTIONS, as_advice, as_options, gate_with_options, no_options_left, options_are
 from qdiag.core.gate import GateCheck, GateResult
 
 LIBRARY = Path(__file__).parents[3] / "qdiag"
@@ -80,3 +80,20 @@ def test_reasons_of_a_gate_name_options() -> None:
     checks = (GateCheck("max_drop", "fail", reason="`allow_few_samples` lets it pass"), GateCheck("max_drop", "pass"))
     told = gate_with_options(GateResult("x", checks, strict=False))
     assert [check.reason for check in told.checks] == ["--allow-few-samples lets it pass", ""]
+
+
+@pytest.mark.parametrize(
+    ("hint", "told"),
+    [
+        ("check the size; `crop` changes it", "check the size"),
+        ("give `arch=./net.py:factory`, or `trust`", "give --arch ./net.py:factory"),
+        ("give `trust`, or `arch=./net.py:factory`", "give --arch ./net.py:factory"),
+        ("give `batch_size=1`", "give the batch size 1"),
+        ("`arch` says how", "--arch says how"),
+    ],
+)
+def test_a_command_names_only_options_that_it_has(hint: str, told: str) -> None:
+    with no_options_left():
+        options_are(["--arch"])
+        assert as_advice(hint) == told
+    assert as_options("`trust`") == "--trust"

@@ -161,7 +161,7 @@ def test_nothing_is_nothing(tmp_path: Path) -> None:
         ("[gate]\nmax_metric_dorp = 1", ("did you mean max_metric_drop?",)),
         ("[gate]\nmax_drop = { fail = 1, warn = 2 }", ("nobody would ever be warned",)),
         ("[gate]\nmin_sqnr = 20\nwarn_sqnr = 10", ("nobody would ever be warned",)),
-        ("[gate]\nforbid = ['QD31']", ("no finding has the code QD31", "did you mean QD30")),
+        ("[gate]\nforbid = ['QD31']", ("no finding has the code QD31", "QD301, QD302")),
         ("[gate]\nforbid = [301]", ("a list of codes",)),
         ("[gate]\nstrict = 'maybe'", ("true or false",)),
         ("[gate]\nstrict = { fail = true }", ("has no levels",)),

@@ -124,7 +124,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_p
         ("weights.element=e4m4", f"weights.element = e4m4: one of {ELEMENTS} is needed"),
         ("weights.element=e4m3", "element = e4m3 with type = affine"),
         ("weights=4", "weights = 4 is not a table"),
-        ("bits", "not of the form key=value"),
+        ("bits", "this is not of the form key=value"),
         ("weights.bits=1", "bits = 1"),
         ("weights.granularity=per_group", "granularity = per_group and group_size go together"),
         ("activations.granularity=per_channel", "activations.granularity = per_channel"),
@@ -158,11 +158,11 @@ def test_an_unknown_scheme_names_the_nearest_and_all() -> None:
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "absent.toml")).message == "no such file"
     (tmp_path / "broken.toml").write_text("bias = \n")
-    assert refusal(str(tmp_path / "broken.toml")).message.startswith("not valid TOML")
+    assert refusal(str(tmp_path / "broken.toml")).message.startswith("this is not valid TOML")
     (tmp_path / "loop.toml").write_text('base = "loop.toml"\n')
     assert refusal(str(tmp_path / "loop.toml")).message == "base leads back to this file"
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    assert refusal(str(tmp_path / "binary.toml")).message.startswith("cannot be read")
+    assert refusal(str(tmp_path / "binary.toml")).message.startswith("it cannot be read")
     (tmp_path / "range.toml").write_text("[weights]\nbits = 40\n")
     error = refusal(str(tmp_path / "range.toml"))
     assert (error.message, error.at) == ("bits = 40", f"{tmp_path / 'range.toml'}: weights.bits")

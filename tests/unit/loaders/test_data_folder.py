@@ -197,12 +197,12 @@ def test_zero_padded_class_numbers_are_fine(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "at"),
     [
-        ("", "no column named file", "labels.csv"),
+        ("", "the file is empty", "labels.csv"),
         ("name,label\na.png,1\n", "no column named file among name, label", "labels.csv"),
         ("file,label\n", "lists no images", "labels.csv"),
         ("file,label\na.png,cat\n", "label 'cat' is not a whole number", "labels.csv, line 2"),
         ("file,label\na.png,1.5\n", "label '1.5' is not a whole number", "labels.csv, line 2"),
-        ("file,label\na.png\n", "label '' is not a whole number", "labels.csv, line 2"),
+        ("file,label\na.png\n", "the image has no label", "labels.csv, line 2"),
         ("file,label\na.png,1\nb.png,-3\n", "label -3 is negative", "labels.csv, line 3"),
         ("file,label,split\na.png,1,train\n", "split 'train' is neither calib nor eval", "labels.csv, line 2"),
         ("file,label\n../a.png,1\n", "lies outside the folder", "labels.csv, line 2"),

@@ -45,7 +45,7 @@ def with_member(name: str, content: bytes) -> bytes:
     [
         (with_member("notes.txt", b"hello"), "its member notes.txt is no array"),
         (with_member("x.npy", b"hello"), "its member x is no array|cannot be read"),
-        (GOOD[:-40], "unknown or damaged data|cannot be read"),
+        (GOOD[:-40], "cut short or damaged|cannot be read"),
         (GOOD.replace(b"PK\x01\x02", b"PK\x01\x03", 1), "the archive cannot be read"),
         (GOOD.replace(b"PK\x03\x04", b"PK\x03\x05", 1), "the archive is damaged"),
     ],

@@ -182,15 +182,15 @@ def with_nan() -> list[torch.Tensor]:
         ([(INPUTS, LABELS[:3])], "3 labels for 30 samples"),
         ((INPUTS, LABELS[:3]), "3 labels for 30 samples"),
         ([(INPUTS, INPUTS, LABELS)], "a tuple of 3 is no batch"),
-        (["image.png"], "a str is no batch"),
+        (["image.png"], "an object of type str is no batch"),
         ([{"x": INPUTS, "labels": LABELS, "y": LABELS}], "both labels and y could be the labels"),
         ([({"x": INPUTS, "y": LABELS}, LABELS)], "labels both among the inputs and beside them"),
-        ([{"x": "text"}], "a str is no input"),
+        ([{"x": "text"}], "an object of type str is no input"),
         ([(INPUTS, "cat")], "labels of type str"),
         ([np.array(["a", "b"])], "array of type <U1 is no input"),
         ([Batch(())], "a batch without tensors"),
-        (failing, "reading batch 1 failed: RuntimeError: disk on fire"),
-        (lambda: 1 / 0, "the factory failed: ZeroDivisionError"),
+        (failing, "reading batch 1 failed: disk on fire"),
+        (lambda: 1 / 0, "the factory failed: division by zero"),
         (lambda: len, "the factory returns another function"),
         (with_nan(), r"NaN in sample 17 \(1 values"),
         (3, "an object of type int holds no data"),
@@ -249,7 +249,7 @@ def test_a_factory_is_called_once_per_pass(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("broken", "ValueError: no such camera"), ("batch", "batch"), ("calls", "an object of type int holds no data")],
+    [("broken", "no such camera"), ("batch", "batch"), ("calls", "an object of type int holds no data")],
 )
 def test_factories_that_cannot_be_used(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "net.py").write_text(FACTORY.format(classes=5))
@@ -270,9 +270,18 @@ def test_nothing_there(reference: str) -> None:
         open_datasets(DataRequest(reference))
 
 
-@pytest.mark.parametrize("content", [b"", b"hello world", b"\x00" * 64, b"PK\x03\x04" + b"\x00" * 60])
-def test_files_of_no_known_format(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        (b"", "the file is empty", "write it again"),
+        (b"hello world", "these data have no known format", ".npz"),
+        (b"\x00" * 64, "these data have no known format", ".npz"),
+        (b"PK\x03\x04" + b"\x00" * 60, "this archive is cut short or damaged", "write it again"),
+        (b"RIFF" + b"\x00" * 60, "sound files are not read", "make features"),
+    ],
+)
+def test_files_of_no_known_format(tmp_path: Path, content: bytes, message: str, hint: str) -> None:
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(DataError, match="unknown or damaged data") as refusal:
+    with pytest.raises(DataError, match=message) as refusal:
         open_datasets(DataRequest(str(tmp_path / "a.npz")))
-    assert ".npz" in (refusal.value.hint or "")
+    assert hint in (refusal.value.hint or "")

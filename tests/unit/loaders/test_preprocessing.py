@@ -127,15 +127,15 @@ def test_a_crop_larger_than_the_image_is_refused() -> None:
         ({"resize": -1}, "resize = -1"),
         ({"resize": 100, "crop": 224}, "crop = 224 is larger than resize = 100"),
         ({"scale": 0.0}, "scale = 0"),
-        ({"mean": (0.5, 0.5)}, "mean has 2 values"),
-        ({"mean": (123.68, 116.779, 103.939)}, "lies outside the scaled values, 0 to 1"),
-        ({"std": (58.4, 57.1, 57.4)}, "lies outside the scaled values, 0 to 1"),
-        ({"std": (0.5, 0.0, 0.5)}, r"std = \(0.5, 0, 0.5\)"),
+        ({"mean": (0.5, 0.5)}, "mean`: 2 values are given"),
+        ({"mean": (123.68, 116.779, 103.939)}, "lies outside the scaled pixels, 0 to 1"),
+        ({"std": (58.4, 57.1, 57.4)}, "lies outside the scaled pixels, 0 to 1"),
+        ({"std": (0.5, 0.0, 0.5)}, r"holds a number that is not positive"),
         ({"mean": (float("nan"),)}, "mean"),
         ({"channel_order": "grb"}, "channel_order = grb"),
         ({"interpolation": "area"}, "interpolation = area"),
         ({"channels": 2}, "channels = 2"),
-        ({"channels": 1, "mean": (0.1, 0.2, 0.3)}, "mean has 3 values"),
+        ({"channels": 1, "mean": (0.1, 0.2, 0.3)}, "mean`: 3 values are given"),
         ({"corp": 224}, "unknown preprocessing field 'corp'"),
     ],
 )
@@ -154,7 +154,7 @@ def test_unknown_names_get_the_nearest_known_one() -> None:
 
 
 def test_three_means_do_not_fit_one_channel() -> None:
-    with pytest.raises(DataError, match="mean has 3 values and the images have 1"):
+    with pytest.raises(DataError, match="`mean` has 3 values and the images have 1"):
         PRESETS["cifar10"].apply_batch(np.zeros((1, 4, 4, 1), dtype=np.uint8))
 
 

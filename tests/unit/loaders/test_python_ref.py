@@ -64,13 +64,13 @@ def test_a_missing_name_gives_the_nearest(tmp_path: Path) -> None:
     assert caught.value.hint == "did you mean make_network?"
     with pytest.raises(LoadError) as caught:
         load_object(f"{tmp_path}/net.py:zzz")
-    assert caught.value.hint == "it has make_network"
+    assert caught.value.hint == "it defines make_network"
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("raise ValueError('bad luck')", r"ValueError: bad luck \(net.py, line 1\)"),
+        ("raise ValueError('bad luck')", r"bad luck \(ValueError, line 1 of net.py\)"),
         ("import no_such_module_anywhere", "no_such_module_anywhere"),
         ("def broken(:", "SyntaxError"),
         ("import sys\nsys.exit(3)", "SystemExit"),

@@ -101,7 +101,7 @@ def test_refusals_and_failures_are_rows_and_the_others_go_on(faulty: Case) -> No
     assert [trial.refused for trial in refused] == [
         "no pair of layers here",
         "it failed: 1: sums failed",
-        "it failed: IndexError: list index out of range",
+        "it failed: list index out of range (IndexError)",
         "it failed: MemoryError",
     ]
     assert all(trial.after is None and trial.recovery is None for trial in refused)

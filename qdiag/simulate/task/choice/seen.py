@@ -60,7 +60,7 @@ def named_output(outputs: Sequence[Output], name: str) -> Output:
     for output in outputs:
         if output.name == name:
             return output
-    raise ConfigError(f"no float output is called {name!r}", at="output", hint=f"the outputs are {_listed(outputs)}")
+    raise ConfigError(f"no float output is called {name!r}", at="`output`", hint=f"the outputs are {_listed(outputs)}")
 
 
 def no_fit(seen: Seen, kind: str | None = None) -> ConfigError:
@@ -72,16 +72,16 @@ def no_fit(seen: Seen, kind: str | None = None) -> ConfigError:
     else:
         labels = _words_of(seen.labels, seen.kind_of_labels)
     what = f"no output fits the task {kind}" if kind else f"the labels, {labels}, fit no output"
-    way = "choose the task and the output, or give a metric of your own"
+    way = "choose the task with `task` and the output with `output`, or give a metric of your own with `metric`"
     if seen.kind_of_labels == "boxes":
         way = (
             "the float network has to find some of the true boxes of the first batch, which are x0, y0, x1, y1 in the "
-            "unit of its own boxes, with classes counted from 0; or give a metric of your own"
+            "unit of its own boxes, with classes counted from 0; or give a metric of your own with `metric`"
         )
     hint = f"the outputs are {_listed(seen.outputs)}; {way}"
     if seen.kind_of_labels == "mask" and not kind:
         hint = f"the largest class in the masks is {seen.label_values().highest_class}; {hint}"
-    return ConfigError(what, at="task", hint=hint)
+    return ConfigError(what, at="`task`", hint=hint)
 
 
 def _listed(outputs: Sequence[Output]) -> str:
