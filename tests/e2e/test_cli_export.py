@@ -105,7 +105,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     wrong: dict[tuple[str, ...], str] = {
         (): "it is not said where the file is to be written",
         ("-o", str(there)): "there is such a file already",
-        ("-o", str(tmp_path / "net.int8")): "names no format of integer files",
+        ("-o", str(tmp_path / "net.int8")): "says no format of integer files",
         (*out, "--with", "fuse_branches"): "gives a network of other layers",
         (*out, "--with", "replace_relu6"): "ReLU6 is code, not weights",
         (*out, "--with", "unknown"): "there is no repair 'unknown'",

@@ -14,7 +14,7 @@ from qdiag.core.nearest import nearest, nearest_hint
         ("powerof2", ["affine", "power_of_two"], ["power_of_two"]),
         ("backbone.7", ["backbone", "head"], ["backbone"]),
         ("mobilenet", ["resnet18", "mobilenet_v1"], ["mobilenet_v1"]),
-        ("nope", ["xnor", "int8", "none"], []),
+        ("nope", ["xnor", "int8"], []),
         ("x", ["y"], []),
         ("", ["a", "b"], []),
         ("a" * 5000, ["cat"], []),

@@ -157,5 +157,5 @@ def test_a_file_of_another_network(experiment: Experiment, content: bytes) -> No
 def test_formats() -> None:
     assert format_of("some/INT8.ONNX") is QDQ_ONNX
     assert format_for("ort") is QDQ_ONNX
-    with pytest.raises(ConfigError, match="names no format of integer files"):
+    with pytest.raises(ConfigError, match="says no format of integer files"):
         format_of("int8.bin")

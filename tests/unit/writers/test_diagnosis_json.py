@@ -143,7 +143,7 @@ def test_a_folder_stands_for_its_diagnosis(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="there is no diagnosis.json in this folder") as caught:
+    with pytest.raises(LoadError, match=r"there is no diagnosis\.json in this folder") as caught:
         read_diagnosis(tmp_path)
     assert caught.value.at == str(tmp_path)
     binary = tmp_path / "net.pt"
