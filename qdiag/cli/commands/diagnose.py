@@ -73,7 +73,7 @@ SensitivityOption = Annotated[
         "few drawn at random.",
     ),
 ]
-NoSensitivityOption = Annotated[bool, run_option("--no-sensitivity", help="Quantize no layer alone.")]
+NoSensitivityOption = Annotated[bool, run_option("--no-sensitivity", help="Do not measure each layer alone.")]
 LossesOption = Annotated[
     Literal["some", "full"],
     run_option(

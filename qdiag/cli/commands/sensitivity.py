@@ -56,7 +56,7 @@ def sensitivity(
     *,
     run: RunOptions,
 ) -> None:
-    """Quantize each layer alone, and all but it.
+    """Quantize each layer alone, then all layers but that one.
 
     The table has the SQNR at the output for both, and what the task loses. Layers share what comes before
     them, so that a sweep over L layers costs about L/2 passes each.

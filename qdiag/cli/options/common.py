@@ -35,6 +35,25 @@ QuantizedOption = Annotated[
     ),
     Reads(check=check_model),
 ]
+VerifiedOption = Annotated[
+    str | None,
+    model_option(
+        "--quantized",
+        metavar="FILE",
+        help="Verify this ONNX or LiteRT file of integers, which was made from MODEL. Without it, the file that "
+        "qdiag export would write is made and verified.",
+    ),
+    Reads(check=check_model),
+]
+WrittenAgainOption = Annotated[
+    str | None,
+    model_option(
+        "--quantized",
+        metavar="FILE",
+        help="Take the scales of this quantized ONNX or LiteRT file, which was made from MODEL, in place of a scheme.",
+    ),
+    Reads(check=check_model),
+]
 ArchOption = Annotated[
     str | None,
     model_option(

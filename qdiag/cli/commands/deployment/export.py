@@ -10,7 +10,7 @@ import typer
 from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.json_file import write_result
-from qdiag.cli.options.common import JsonOption, QuantizedOption
+from qdiag.cli.options.common import JsonOption, WrittenAgainOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import output_option, repair_option
@@ -94,7 +94,7 @@ def export(
     model: ModelOptions,
     data: DataOptions,
     scheme: SchemeOptions,
-    quantized: QuantizedOption = None,
+    quantized: WrittenAgainOption = None,
     output: ExportedOption = None,
     for_: ForOption = None,
     force: ReplaceOption = False,

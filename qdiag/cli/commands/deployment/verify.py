@@ -8,7 +8,7 @@ import typer
 from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.json_file import write_result
-from qdiag.cli.options.common import JsonOption, OrderOption, QuantizedOption, TopOption
+from qdiag.cli.options.common import JsonOption, OrderOption, TopOption, VerifiedOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
 from qdiag.cli.options.panels import run_option
@@ -89,7 +89,7 @@ def verify(
     data: DataOptions,
     scheme: SchemeOptions,
     task: TaskOptions,
-    quantized: QuantizedOption = None,
+    quantized: VerifiedOption = None,
     runtime: RuntimeOption = None,
     max_differing: MaxDifferingOption = 1.0,
     max_sqnr_gap: MaxGapOption = 1.0,
@@ -100,7 +100,7 @@ def verify(
     *,
     run: RunOptions,
 ) -> None:
-    """Compare a network in float, simulated, and deployed.
+    """Compare the float, the simulated and the deployed network.
 
     The deployed network is the file of --quantized, or what qdiag export would write. It runs in its
     runtime, and every integer tensor of it is compared with the simulation.

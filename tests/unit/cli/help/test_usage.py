@@ -1,12 +1,17 @@
-"""Command lines that cannot be read: what is said, by walking all options of all commands with wrong values."""
+"""Command lines and files that cannot be read: what is said, by walking all options of all commands with wrong values,
+and all readers with files that are broken in the ways in which files break."""
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
 from qdiag.cli.app import COMMANDS, make_app, run
+from tests import broken_files
 from tests.foreign import FOREIGN_PHRASES
 
 Capture = pytest.CaptureFixture[str]
@@ -55,6 +60,73 @@ def test_every_option_of_every_command_is_told_plainly(capsys: Capture) -> None:
         assert words[0].split("=")[0] in text, "the option is named"
         walked += 1
     assert walked > 900
+
+
+def told_of(path: Path, words: list[str], capsys: Capture) -> None:
+    """What is wrong with a file, where, and what to do: all three, and no option that the command does not have."""
+    text = told(words, capsys)
+    assert " where: " in text, text
+    assert " hint: " in text, text
+    assert "qdiag itself failed" not in text
+    has = {option for param in APP.commands[words[0]].params for option in param.opts}
+    hint = text.partition(" hint: ")[2]
+    if "qdiag " not in hint:  # a whole command may have options of its own
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", hint)) <= has, text
+    assert path.name[:100] in text or path.parent.name in text or "--" in text, text
+
+
+@pytest.mark.parametrize(
+    ("broken", "lines", "least"),
+    [
+        (broken_files.broken_models, ["bn {}"], 50),
+        (broken_files.broken_arrays, [f"sqnr {broken_files.MODEL} --quiet --data {{}}"], 50),
+        (broken_files.broken_folders, [f"sqnr {broken_files.MODEL} --quiet --data {{}}"], 16),
+        (
+            broken_files.broken_settings,
+            [f"sqnr {broken_files.MODEL} --quiet --input-shape 1,3,8,8 --scheme {{}}", "gate nowhere.json --config {}"],
+            10,
+        ),
+        (broken_files.broken_results, ["gate {} --max-drop 1", "compare {} {}", "report {} -o out"], 15),
+    ],
+)
+def test_every_reader_tells_broken_files_plainly(
+    broken: Callable[[Path], Iterator[Path]],
+    lines: list[str],
+    least: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    walked = 0
+    for path in broken(tmp_path):
+        for line in lines:
+            told_of(path, line.replace("{}", path.relative_to(tmp_path).as_posix()).split(), capsys)
+        walked += 1
+    assert walked >= least
+
+
+def test_a_file_that_may_not_be_read_is_told_plainly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    really_open = os.open
+
+    def closed(name: Any, *arguments: Any, **keywords: Any) -> int:
+        if Path(str(name)).stem == "x":
+            raise PermissionError(13, "Permission denied", name)
+        return really_open(name, *arguments, **keywords)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("qdiag.files.read.os.open", closed)  # whoever is root may read everything
+    model = broken_files.MODEL
+    for suffix, line in {
+        ".pt": "bn x.pt",
+        ".npz": f"sqnr {model} --data x.npz",
+        ".toml": f"sqnr {model} --input-shape 1,3,8,8 --scheme x.toml",
+        ".json": "compare x.json x.json",
+    }.items():
+        (tmp_path / f"x{suffix}").write_bytes(b"x")
+        assert "its permissions do not allow it where: x" in told(line.split(), capsys)
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
