@@ -169,8 +169,8 @@ def _run(arguments: list[str]) -> int:
         if is_debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.filename is not None and error.strerror:
-            told = f"this path cannot be used: {refusal(error)}"
-            _print_error(QdiagError(told, at=_shown(str(error.filename)), hint="give another path"))
+            fact = f"this path cannot be used: {refusal(error)}"
+            _print_error(QdiagError(fact, at=_shown(str(error.filename)), hint="give another path"))
             return EXIT_CANNOT_JUDGE
         if is_out_of_memory(error):
             _print_error(QdiagError("the memory is too small for this", hint=_LESS_MEMORY))
