@@ -50,6 +50,7 @@ def export_program(model: nn.Module | ExportedProgram, example: Batch) -> Export
     if isinstance(model, OnnxNetwork):
         kind = "litert" if isinstance(model, LitertNetwork) else "onnx"
         routes = [(kind, partial(_of_onnx, free=True)), (f"{kind}, static batch", partial(_of_onnx, free=False))]
+        routes = routes if model.batch_size is None else routes[1:]
     elif isinstance(model, torch.jit.ScriptModule):
         routes = [("torchscript", _convert), ("torchscript, frozen", _freeze)]
     else:
@@ -95,8 +96,6 @@ def _exported(model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedPro
 def _of_onnx(model: nn.Module, example: Batch, *, free: bool) -> ExportedProgram:
     """The file is a graph already: no tracer is needed."""
     assert isinstance(model, OnnxNetwork)
-    if free and model.batch_size is not None:
-        raise CaptureError("the file allows one batch size")
     return model.exported(example.args, dict(example.kwargs), has_free_batch=free)
 
 

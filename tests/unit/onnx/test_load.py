@@ -149,7 +149,7 @@ def test_one_batch_size_where_the_file_says_so() -> None:
     from qdiag.subject import Subject
 
     program = capture(Subject(network, "onnx", "net.onnx", "ONNX"), Batch((torch.zeros(1, 3),)))
-    assert (program.route, program.batch_size) == ("onnx, static batch", 1)
+    assert (program.route, program.batch_size, program.skipped) == ("onnx, static batch", 1, ())
 
 
 def with_external(folder: Path, location: str) -> Path:
