@@ -15,7 +15,8 @@ scaled up to 32 x 32. 1,297 images trained it, 100 calibrate, 400 are measured."
 """What is measured: to be said before."""
 
 DEMO_FAULT = """\
-What is wrong with it: 8 channels of its depthwise layers (blocks 0, 1, 2 and 5) are dead. Only zeros reach them, the \
+What is wrong with it: 8 channels of its depthwise layers (blocks 0, 1, 2 and 5) are dead. (Ten channels of other \
+layers are dead too, but their folded weights are no larger than those of live channels.) Only zeros reach them, the \
 variance in their BatchNorm has decayed to nothing (below 1e-12), and so their gain gamma / sqrt(variance + eps) is \
 set by eps alone: up to 38, against 0.15 at most for the median of a layer's live channels. Folded into the kernel, \
 that gain makes weights that multiply zeros 77 to 114 times larger than any that matters, and a scale shared by the \

@@ -65,7 +65,7 @@ def checked(
     status: GateStatus,
     needed: int | None,
 ) -> GateCheck:
-    """A check with its figure; where it is undecided, the samples that would settle it, None when none would."""
+    """A check with its figure; where it is undecided, the samples that would decide it, None when none would."""
     reason = "" if interval is not None else NO_INTERVAL
     if status == "undecided":
         reason = (

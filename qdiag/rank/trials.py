@@ -17,7 +17,7 @@ from qdiag.rank.suspects import Suspect
 from qdiag.simulate.facts.bias import new_overflows
 from qdiag.simulate.task.scoring import Scored, recovery
 
-_PROVED = "a better repair of these layers has one"
+_PROVED = "measured beside another repair of these layers, which recovers as much or more"
 _SAME_LAYERS = "elsewhere it changes these layers too"
 _FEW = "{} of {} samples ruled it out"
 

@@ -113,7 +113,7 @@ def test_the_table_says_what_why_and_what_to_do(folder: Path, capsys: pytest.Cap
     assert "qdiag fix-bn net.safetensors" in out
     assert out.splitlines()[-1] == "The gate failed: 1 of 1 check."
     assert run(["gate", "repaired.json", "--max-drop", "1", "--allow-few-samples"]) == 0
-    assert "more samples would settle it" in capsys.readouterr().out
+    assert "more samples would decide it" in capsys.readouterr().out
 
 
 def test_without_a_threshold_the_hint_shows_how_to_set_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

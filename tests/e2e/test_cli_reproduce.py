@@ -50,8 +50,8 @@ def test_figures_and_expectations_are_printed_and_written(
     words = " ".join(text.split())
     assert "stripes.npz: 3 x 8 x 8, 3 classes" in words and "2 seeds (0, 1)" in words
     assert "29 are trained on (shifted at random), of which 29 calibrate; 7 choose the best epoch; 24" in words
-    assert "of 2 expectations, 1 came out, 1 did not come out" in words
-    assert "did not come out: Training recovers more than a point with 4 bits per channel." in words
+    assert "of 2 expectations, 1 confirmed, 1 not confirmed" in words
+    assert "not confirmed: Training recovers more than a point with 4 bits per channel." in words
     assert "The small network loses only 0.2 points there" in words
     assert text.splitlines()[-1].endswith("qdiag reproduce qat --data stripes.npz --samples 60 --epochs 2 --seeds 2")
     out = tmp_path / "out"

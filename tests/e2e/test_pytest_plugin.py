@@ -57,7 +57,7 @@ def test_a_network_that_does_not_fails_with_its_weakest_layers() -> None:
 
 
 def test_too_few_samples_are_a_skip_and_with_strict_a_failure() -> None:
-    with pytest.raises(pytest.skip.Exception, match="more samples would settle it"):
+    with pytest.raises(pytest.skip.Exception, match="more samples would decide it"):
         assert_quantizes(Line(ruined=False), labelled(20), allow_few_samples=True)
     with pytest.raises(pytest.fail.Exception, match="cannot even exclude 2 pp"):
         assert_quantizes(Line(ruined=False), labelled(20))

@@ -28,6 +28,8 @@ def float_change_lines(change: FloatChange, bound: float) -> Lines:
         Text(
             f"output moved by {change.max_abs_delta:.1e} at most, {change.relative_delta:.1e} of its largest value "
             f"(bound {bound:.0e})"
+            if change.max_abs_delta != 0.0
+            else "output unchanged, to the last bit"
         ),
     )
     for figure in change.task.figures:
@@ -80,14 +82,17 @@ def _quantized_text(old: Figure, new: Figure, *, is_own: bool) -> Text:
 
 
 def _distance_words(figure: Figure) -> str:
-    """`0.6 pp below float (95 %: -1.0 to 2.2)`; above it, the interval the other way round."""
+    """`0.6 pp below float (95 %: -1.0 to 2.2)`; above it, the interval the other way round; `as float`."""
     criterion, loss, interval = figure.criterion, figure.loss, figure.loss_interval
     is_above = loss < 0.0 if criterion.higher_is_better else loss > 0.0
     if loss < 0.0:
         interval = Interval(-interval.high, -interval.low)
     bounds = bounds_words(criterion, interval)
+    behind = f" ({bounds})" if bounds else ""
+    if loss == 0.0:
+        return f"as float{behind}"
     side = "above" if is_above else "below"
-    return f"{change_words(criterion, abs(loss))} {side} float" + (f" ({bounds})" if bounds else "")
+    return f"{change_words(criterion, abs(loss))} {side} float{behind}"
 
 
 def harmless_words(before: Figure) -> str:

@@ -1,5 +1,7 @@
 """What `qdiag fix-bn` prints: the proof above, one row per BatchNorm below, and the reasons of refusals."""
 
+import math
+
 from rich.console import Console
 from rich.text import Text
 
@@ -8,6 +10,7 @@ from qdiag.cli.tables.repair import print_end, print_head
 from qdiag.cli.tables.sqnr_header import Lines
 from qdiag.core.causes.repair import ModelRepair
 from qdiag.core.causes.repair_traits import TRAITS
+from qdiag.reading.words.numbers import count_noun
 
 _METHOD_WORDS = {
     "mean": "mean: the variance of a dead channel becomes the mean variance of its layer's live channels",
@@ -21,7 +24,21 @@ def print_fix(console: Console, fix: ModelRepair, *, is_dry_run: bool = False) -
     if fix.batchnorms:
         console.print()
         print_batchnorms(console, fix)
+        if range_words(fix):
+            console.print(Text(range_words(fix)))
     print_end(console, fix, _last_line(fix, is_dry_run))
+
+
+def range_words(fix: ModelRepair) -> str:
+    """In how many of the BatchNorms the repair makes the range of the folded weight smaller; empty where unknown."""
+    known = [row for row in fix.batchnorms if not math.isnan(row.folded_max_abs_before + row.folded_max_abs_after)]
+    if not known:
+        return ""
+    smaller = sum(row.folded_max_abs_after < row.folded_max_abs_before for row in known)
+    if smaller == len(known):
+        return ""
+    words = f"The repair makes the largest folded weight smaller in {smaller} of {count_noun(len(known), 'BatchNorm')}."
+    return f"{words} In the others the weights of dead channels are no larger than those of live ones, and do no harm."
 
 
 def _head_lines(fix: ModelRepair) -> Lines:

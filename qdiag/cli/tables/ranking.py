@@ -77,6 +77,8 @@ def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = 
         reasons, where = list(trial_remarks(ranking)), lost_most_words(ranking.before)
         if where and any("SQNR" in str(column.header) for column in table.columns):
             reasons.append(f"The SQNR that is recovered is that{where}, which had lost most.")
+        if any(_has_no_placebo(row) for row in rows):
+            reasons.append(f"A dash under {PLACEBO}: no placebo was measured for this repair.")
         if reasons:
             console.print()
         for reason in reasons:
@@ -177,8 +179,13 @@ def _decibels(row: _Row) -> Text:
 
 def _placebo(row: _Row) -> Text:
     if row.trial is None or row.trial.placebo is None:
-        return Text("-" if row.trial is not None and row.trial.recovers is not None else "")
+        return Text("-" if _has_no_placebo(row) else "")
     return _number(row.trial.placebo)
+
+
+def _has_no_placebo(row: _Row) -> bool:
+    """A repair that was measured, and no placebo beside it."""
+    return row.trial is not None and row.trial.placebo is None and row.trial.recovers is not None
 
 
 def _number(amount: Amount | None) -> Text:

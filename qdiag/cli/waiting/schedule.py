@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-START, OTHER = "start", "preparing"
+START, OTHER = "start of the program", "preparing"
 """Time before the first stage, and between stages."""
 _OVERTIME = 0.1
 """Of what a stage took already: what is left of one that takes longer than was expected."""

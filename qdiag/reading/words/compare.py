@@ -26,7 +26,7 @@ def comparison_headline(comparison: Comparison) -> str:
     """One sentence: better, worse, or neither beyond noise."""
     judged = comparison.task.judged
     if judged is None:
-        return "Nothing to say about a task: no figure was measured in both."
+        return "No figure of a task was measured in both."
     criterion, change = judged.criterion, judged.quantized
     network = "the quantized network with the float one" if criterion.is_against_float else "the quantized network"
     values = f"{value_words(criterion, change.before)} → {value_words(criterion, change.after)}"
@@ -111,7 +111,7 @@ def matching_words(comparison: Comparison) -> Iterator[str]:
     renamed = [layer for layer in comparison.layers if layer.is_renamed and layer.matched_by != "fused block"]
     if renamed:
         first = f"{renamed[0].name_before} → {renamed[0].name}"
-        yield f"{count_noun(len(renamed), 'layer')} renamed, told by shape and place{_doubt(renamed)}; first {first}"
+        yield f"{count_noun(len(renamed), 'layer')} renamed, matched by shape and place{_doubt(renamed)}; first {first}"
     for lone, words in ((comparison.missing, "gone"), (comparison.new, "new")):
         inner = [layer.name for layer in lone if layer.block is not None]
         others = [layer.name for layer in lone if layer.block is None]

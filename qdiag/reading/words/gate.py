@@ -128,16 +128,16 @@ def _digits(check: GateCheck, value: float) -> str:
 
 
 def samples_words(check: GateCheck) -> str:
-    """`about 1,400 more samples would settle it`; empty where that is not known."""
+    """`about 1,400 more samples would decide it`; empty where that is not known."""
     if check.samples_needed is None:
         return ""
     digits = max(0, len(str(check.samples_needed)) - 2)
     rounded = math.ceil(check.samples_needed / 10**digits) * 10**digits
-    return f"about {rounded:,} more samples would settle it"
+    return f"about {rounded:,} more samples would decide it"
 
 
 def detail_words(check: GateCheck) -> str:
-    """Why, where, and what would settle it: what stands beside the figures."""
+    """Why, where, and what would decide it: what stands beside the figures."""
     parts = []
     if check.code is not None and check.status not in ("pass", "cannot_judge"):
         parts.append(cause_title(check.code))

@@ -28,7 +28,7 @@ def with_top1(counts: PairedCounts) -> Measurement:
     [
         (PairedCounts(80, 6, 2, 12), "4.0 pp below float"),
         (PairedCounts(80, 2, 6, 12), "4.0 pp above float"),
-        (PairedCounts(80, 3, 3, 14), "0.0 pp below float"),
+        (PairedCounts(80, 3, 3, 14), "as float"),
     ],
 )
 def test_a_network_above_float_is_said_to_be_above(counts: PairedCounts, words: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from qdiag.cli.tables.fix_bn import print_fix
+from qdiag.cli.tables.fix_bn import print_fix, range_words
 from qdiag.core.causes.repair import ChannelFix, FloatChange, LayerFix, ModelRepair, RepairStep
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import ModelInfo, OutputRecord
@@ -94,3 +94,16 @@ def test_harmless_channels_are_called_so() -> None:
     assert "Harmless here: before the repair the drop was 0.0 pp" in shown
     shown = text(replace(result(channel(3)), before=few, after=few))
     assert "Harmless" not in shown and "Too few samples to be sure" in shown
+
+
+def test_it_is_said_which_dead_channels_set_no_range() -> None:
+    """Of two BatchNorms the repair changes the largest folded weight of one."""
+    found = result(channel(3))
+    (step,) = found.steps
+    (layer,) = step.batchnorms
+    smaller = replace(layer, folded_max_abs_before=104.0, folded_max_abs_after=0.9)
+    same = replace(layer, name="pw_bn", folded_max_abs_before=1.75, folded_max_abs_after=1.75)
+    assert range_words(replace(found, steps=(replace(step, batchnorms=(smaller,)),))) == ""
+    words = range_words(replace(found, steps=(replace(step, batchnorms=(smaller, same)),)))
+    assert words.startswith("The repair makes the largest folded weight smaller in 1 of 2 BatchNorms. In the others")
+    assert range_words(found) == "", "what is not known is not told"

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 GONE = (
     *("blame", "blamed", "buries", "culprit", "cure", "gives back", "gone on with", "heal", "heals", "lane", "lanes"),
     *("at stake", "as loud", "kill", "kills", "next to nothing", "speaks up", "swallows", "twin", "twins", "victim"),
-    *("victims", "way around", "ways around", "workshop"),
+    *("victims", "way around", "ways around", "workshop", "what judges", "would settle it", "came out", "come out"),
+    *("nothing found", "nothing to judge by", "there is no room for", "told by shape"),
 )
 """Each had a meaning that only a reader of the code could know."""
 _FOUND = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, GONE))})(?!\w)", re.IGNORECASE)

@@ -7,8 +7,9 @@ import typer
 
 from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.options.common import DebugOption, QuietOption
+from qdiag.cli.options.diagnosis import DiagnosisArgument
 from qdiag.cli.options.panels import output_option
-from qdiag.cli.options.roles import Reads, Writes, itself, result_files
+from qdiag.cli.options.roles import Reads, Writes, itself
 from qdiag.errors import ConfigError
 
 OVERLAY_EPILOG = """
@@ -22,16 +23,6 @@ Figures at the nodes of an ONNX file, for Netron:  [cyan]qdiag overlay reports/r
 
 0 The file was written;  2 The usage is wrong, there is no diagnosis, or it is of another network.
 """
-
-DiagnosisArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DIAGNOSIS",
-        show_default=False,
-        help="A stored diagnosis.json, or the folder that `qdiag diagnose -o` wrote.",
-    ),
-    Reads(result_files),
-]
 
 
 def overlay(

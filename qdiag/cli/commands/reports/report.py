@@ -8,6 +8,7 @@ import typer
 
 from qdiag.cli.console import stdout_console
 from qdiag.cli.options.common import DebugOption, QuietOption
+from qdiag.cli.options.diagnosis import DiagnosisArgument
 from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, redrawn_files, result_files
 from qdiag.cli.waiting.watched_run import make_progress, run_stage, shown, tell_times
@@ -41,15 +42,6 @@ class ReportFormat(str, Enum):
     SVG = "svg"
 
 
-DiagnosisArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DIAGNOSIS",
-        show_default=False,
-        help="A stored diagnosis.json, or the folder that `qdiag diagnose -o` wrote.",
-    ),
-    Reads(result_files),
-]
 FolderOption = Annotated[
     Path,
     output_option(

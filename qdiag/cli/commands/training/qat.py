@@ -44,7 +44,7 @@ QAT_EPILOG = """
 
 Train for 4-bit weights:  [cyan]qdiag qat net.pt2 --train-data train/ --data val/ --scheme w4a8 -o out.pt2[/]
 
-Measure what came out:  [cyan]qdiag sqnr out.pt2 --data val/ --scheme out.scheme.toml[/]
+Measure the trained network:  [cyan]qdiag sqnr out.pt2 --data val/ --scheme out.scheme.toml[/]
 
 Remove what stands between depthwise and pointwise convolutions, then train:
 [cyan]qdiag qat net.pt2 --refit-separable b --train-data train/ --data val/ -o out.pt2[/]

@@ -32,7 +32,7 @@ On images of your own, within 8 minutes:
 
 [bold]Exit codes[/]
 
-0 The experiment was run, whatever came out;  2 The usage is wrong, or the data cannot be used;  130 The command
+0 The experiment was run, whatever the result;  2 The usage is wrong, or the data cannot be used;  130 The command
 was interrupted: the same command goes on with the next seed.
 """
 
@@ -125,7 +125,7 @@ def reproduce(
     """Repeat a published experiment on a small scale.
 
     Small networks are trained, quantized and measured, seed by seed, and the tables show means and
-    spreads beside the published figures, what was expected, and whether it came out.
+    spreads beside the published figures, what was expected, and whether it was confirmed.
 
     For each seed the images are divided anew: some are trained on, some choose the best epoch, and others
     are measured. A published network, which takes days, is never repeated: small networks on small images

@@ -10,7 +10,7 @@ from qdiag.reading.words.numbers import UNKNOWN, count_noun, number
 from qdiag.reading.words.reproductions import WORDS
 from qdiag.reading.words.reproductions.base import ColumnWords, ExperimentWords
 
-OUTCOME_WORDS: dict[Outcome, str] = {"holds": "came out", "fails": "did not come out", "undecided": "not decided"}
+OUTCOME_WORDS: dict[Outcome, str] = {"holds": "confirmed", "fails": "not confirmed", "undecided": "not decided"}
 
 
 def words_of(result: Reproduction) -> ExperimentWords:

@@ -23,7 +23,7 @@ def sweep_words(sweep: Sensitivity) -> str:
         return f"Measured{on}." if on else ""
     measured, left = len(sweep.most_sensitive), count_noun(sweep.estimated_count, "layer")
     seen = sweep.estimate_sample_count
-    behind = f", made on {count_noun(seen, 'sample')}" if seen is not None and seen < whole else ""
+    behind = f", made on {count_noun(seen, 'sample')}," if seen is not None and seen < whole else ""
     return (
         f"{measured} layers were measured{on}: those that the estimate{behind} puts on top, and some drawn at random. "
         f"Of {left} there is the estimate alone."

@@ -31,7 +31,7 @@ def test_every_second_belongs_to_one_stage(clock: Clock) -> None:
         schedule.leave()
         schedule.leave()
         clock.now_s += 0.25
-    assert schedule.times() == {"start": 3.0, "capture": 5.5, "preparing": 0.75, "rank": 6.0}
+    assert schedule.times() == {"start of the program": 3.0, "capture": 5.5, "preparing": 0.75, "rank": 6.0}
     assert sum(schedule.times().values()) == schedule.gone_s == 15.25
 
 
@@ -79,7 +79,7 @@ def test_a_stage_that_takes_longer_goes_on_by_what_is_counted(clock: Clock) -> N
 
 def test_a_pass_with_the_name_of_its_stage_is_named_once(clock: Clock) -> None:
     schedule = Schedule(clock=clock)
-    assert schedule.words() == "start"
+    assert schedule.words() == "start of the program"
     schedule.enter("train")
     schedule.begin_pass("train, epoch 2 of 3", 64)
     schedule.advance(32)
