@@ -121,7 +121,7 @@ def test_its_concat_is_the_first_cause_and_splitting_it_the_first_repair(name: s
 @pytest.mark.parametrize("name", SICK)
 def test_the_printed_command_repairs_it(name: str) -> None:
     found = diagnosis(name, is_sick=True)
-    (line,) = commands(found)
+    _, line = commands(found)
     assert "split_concats=" in line
     settings = [setting for step in found.ranking.waterfall for setting in step.settings]
     assert all(setting in line for setting in settings)

@@ -145,11 +145,12 @@ def _shown(name: str, text: str) -> str:
 def _commands_in(name: str, text: str) -> list[str]:
     """Lines of commands, and comments among them."""
     if name == "terminal":
-        return [line[2:] for line in text.splitlines() if re.match(r"  (qdiag|#) ", line)]
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        return [line[2:] for line in text.splitlines() if re.match(r"  (qdiag[ .]|# )", line)]
+    blocks = re.findall(r"```(?:sh|python)\n(.*?)```", text, re.DOTALL)
     if name == "html":
         blocks = [
-            html.unescape(block) for block in re.findall(r"<pre tabindex=\"0\"><code>(.*?)</code>", text, re.DOTALL)
+            html.unescape(re.sub("<[^>]*>", "", block))
+            for block in re.findall(r"<pre tabindex=\"0\"><code>(.*?)</code>", text, re.DOTALL)
         ]
     return [line for block in blocks for line in block.replace(" \\\n    ", " ").splitlines()]
 

@@ -211,8 +211,10 @@ def _print_rest(console: Console, reading: Reading) -> None:
     diagnosis, task = reading.diagnosis, reading.diagnosis.ranking.before.task
     if reading.changes:
         console.print()
-        lines = [(f"  {row.title}, {row.tried.where}", Text(_change_words(row))) for row in reading.changes]
-        console.print(header_grid((CHANGES_TITLE.lower(), Text("")), *lines))
+        console.print(Text(CHANGES_TITLE.lower(), style="bold"))
+        for row in reading.changes:
+            console.print(Padding(Text(f"{row.title}, {row.tried.where}"), (0, 0, 0, 2)))
+            console.print(Padding(Text(_change_words(row)), (0, 0, 0, 4)))
     if reading.untried:
         console.print()
         console.print(Text(f"{UNTRIED_TITLE}:", style="bold"))

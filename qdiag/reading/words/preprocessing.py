@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, PreprocessingTrial
+from qdiag.reading.words.commands.in_python import is_of_objects
 from qdiag.reading.words.commands.repairing import model_and_options
 from qdiag.reading.words.commands.shell import as_argument, command_line
 from qdiag.reading.words.numbers import significant
@@ -30,6 +31,8 @@ def preprocessing_command(diagnosis: Diagnosis) -> str | None:
     """The same diagnosis with the preprocessing that fits; None where none is known."""
     check = diagnosis.measurement.preprocessing
     if check is None or not check.is_doubtful or check.better is None:
+        return None
+    if is_of_objects(diagnosis):
         return None
     model, options = model_and_options(diagnosis, None, None)
     return command_line(["diagnose", as_argument(model), *_replaced(options, check.better)])

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from qdiag.core.listed import listed
 from qdiag.core.printable import printable
+from qdiag.reading.words.commands.in_python import is_call
 from qdiag.reading.words.commands.shell import wrapped
 from qdiag.reading.words.layers import shorten
 
@@ -61,7 +62,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def shell(lines: Sequence[str]) -> str:
-    """Commands to be copied, wrapped as a shell goes on."""
+    """Commands to be copied, wrapped as a shell goes on; or calls in Python."""
+    if any(map(is_call, lines)):
+        return fenced(lines, "python")
     return fenced([part for line in lines for part in wrapped(printable(line), _COLUMNS).split("\n")], "sh")
 
 

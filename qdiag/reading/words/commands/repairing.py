@@ -12,6 +12,7 @@ from qdiag.core.causes.score import FloatCost
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.reading.words.commands.deployed import file_commands
+from qdiag.reading.words.commands.in_python import change_calls, is_of_objects, repair_calls
 from qdiag.reading.words.commands.shell import as_argument, command_line, option, quoted
 from qdiag.reading.words.commands.steps import Step, last_ones_last, steps_of
 from qdiag.reading.words.task.float_cost import checkpoint_words
@@ -51,6 +52,8 @@ def commands(
     ranking = ranking_of(source)
     if ranking.harm.verdict != "harmed":
         return ()
+    if isinstance(source, Diagnosis) and model_source is None and is_of_objects(source):
+        return repair_calls(ranking)
     model, words = model_and_options(source, model_source, options)
     if isinstance(source, Diagnosis) and source.measurement.deployed is not None:
         return file_commands(source, model, words)
@@ -106,6 +109,8 @@ def takes_scheme_files(diagnosis: Diagnosis) -> bool:
 
 def scheme_words(lines: Sequence[str]) -> str:
     """What the commands do not write; empty where they write all of it."""
+    if any(line.startswith("qdiag.measure(") for line in lines):
+        return f"The values of `overrides` change the scheme. {NOT_WRITTEN}"
     if not any(line.startswith("qdiag sqnr ") for line in lines):
         return ""
     if any(" --set" in line for line in lines):
@@ -117,6 +122,8 @@ def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:
     """How to measure a change of scheme by itself; empty where no setting of the scheme makes it so."""
     if not trial.settings:
         return ()
+    if is_of_objects(diagnosis):
+        return change_calls(trial)
     model, words = model_and_options(diagnosis, None, None)
     file = diagnosis.scheme_file if trial == diagnosis.ranking.way_around else ""
     return (command_line(["sqnr", as_argument(model), *_under(words, trial.settings, file)]),)

@@ -6,7 +6,7 @@ from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.score import Score
 from qdiag.reading.words.task.harm import cost_words
 
-_WRITING, _WRITING_FILES = ("qdiag fix-bn ", "qdiag repair "), " --repaired "
+_WRITING, _WRITING_FILES = ("qdiag fix-bn ", "qdiag repair ", "qdiag.repair("), " --repaired "
 """Commands that write a repaired network, or a quantized file; whatever else is proposed measures it, or says what no
 command writes."""
 _CHECKING = "qdiag verify "
