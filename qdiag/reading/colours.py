@@ -1,7 +1,8 @@
 """The colours of layers on a graph: the same in the report and in the files for other viewers.
 
 Nine classes of a diverging scale that people with red-green blindness can tell apart (ColorBrewer, RdYlBu, Brewer and
-Harrower 2003), cut down to those that dark text can be read on.
+Harrower 2003), cut down to those that dark text can be read on; the last one lies between two of its blues, so that
+neighbours can be told apart.
 """
 
 import math
@@ -29,7 +30,7 @@ DECIBEL_SHADES = (
     Shade("#fdae61", "10 to 20 dB"),
     Shade("#fee090", "20 to 30 dB"),
     Shade("#e0f3f8", "30 to 40 dB"),
-    Shade("#abd9e9", "40 dB and above"),
+    Shade("#82b9da", "40 dB and above"),
 )
 UNKNOWN_SHADE = Shade("#e6e6e6", "not measured")
 EXACT_SHADE = Shade("#d9ead3", "exact")

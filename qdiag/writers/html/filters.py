@@ -12,6 +12,7 @@ from qdiag.core.printable import printable
 from qdiag.reading.layers.columns import LayerColumn
 from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.bn import dead_sentence
+from qdiag.reading.words.commands.shell import option_groups
 from qdiag.reading.words.layers import arithmetic_words, tensor_scheme_words
 from qdiag.reading.words.numbers import significant
 from qdiag.reading.words.size import size_words
@@ -206,6 +207,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "slug": slug,
     "signed_change": signed_change,
     "thousands": thousands,
+    "option_groups": option_groups,
     "typeset": typeset,
     "unbroken": unbroken,
     "value": value,

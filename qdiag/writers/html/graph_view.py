@@ -86,7 +86,8 @@ def _mode(shown: Shown, layers: Sequence[LayerView], diagnosis: Diagnosis) -> Js
     known = {colour.layer: colour for colour in layer_colours(diagnosis, shown)}
     found = [known.get(layer.record.name) for layer in layers]
     shades = [colour.shade if colour is not None else UNKNOWN_SHADE for colour in found]
-    used = [shade for shade in (_VERDICT_LEGEND if shown == "cause" else _DECIBEL_LEGEND) if shade in shades]
+    scale = _VERDICT_LEGEND if shown == "cause" else _DECIBEL_LEGEND
+    used = [shade for shade in scale if shade in shades or shade in DECIBEL_SHADES]
     return {
         "key": shown,
         "title": _TITLES[shown],

@@ -185,7 +185,7 @@ class SqnrChart {
     const left = i < this.layers.length / 2;
     const words = `${shorten(this.layers[i].short, 28)} ${decibel(value)}`;
     const text = { x: this.x(i) + (left ? 11 : -11), y: this.box.bottom - 5, "text-anchor": left ? "start" : "end" };
-    group.append(svg("circle", { cx: this.x(i), cy: at, r: 7 }), svg("text", text, words));
+    group.append(svg("path", { d: "M0-8.5L8.5 0L0 8.5L-8.5 0Z", transform: `translate(${this.x(i)} ${at})` }), svg("text", text, words));
     return group;
   }
 

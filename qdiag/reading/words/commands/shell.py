@@ -34,7 +34,7 @@ def wrapped(line: str, width: int) -> str:
     is_plain = '"\'"' not in line and "$'" not in line  # quotes in quotes are left as they are
     if len(line) <= width or line.startswith("#") or _IS_WINDOWS or not is_plain:
         return line
-    parts = _OPTION.split(line)
+    parts = option_groups(line)
     lines = [parts[0]]
     for part in parts[1:]:
         if len(lines[-1]) + len(part) + len(_GOES_ON) + 1 <= width:
@@ -42,6 +42,11 @@ def wrapped(line: str, width: int) -> str:
         else:
             lines.append(f"{_INDENT}{part}")
     return f"{_GOES_ON}\n".join(lines)
+
+
+def option_groups(line: str) -> list[str]:
+    """The pieces of a command that belong together: its name with what it works on, and each option with its values."""
+    return [line] if line.startswith("#") else _OPTION.split(line)
 
 
 def _near(word: str) -> str:
