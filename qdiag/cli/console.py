@@ -69,11 +69,6 @@ class PrintableConsole(Console):
     """
 
     @property
-    def is_for_results(self) -> bool:
-        """It writes to standard output, and not into a text."""
-        return not self.stderr and self._file is None
-
-    @property
     def file(self) -> IO[str]:
         return super().file if self.stderr or self._file is not None else results_stream()
 
@@ -151,15 +146,10 @@ def remark(text: str, *, quiet: bool) -> None:
         stderr_console().print(Text(text, style="dim"), soft_wrap=True)
 
 
-def _asked_width(console: Console) -> bool:
-    """The output is a file whose width the environment gives."""
-    return isinstance(console, PrintableConsole) and console.is_for_results and "COLUMNS" in os.environ
-
-
 def print_commands(console: Console, title: str, lines: Sequence[str]) -> None:
-    """To be copied: where the output has a width, wrapped as a shell goes on; in files one line each."""
+    """To be copied: in a terminal wrapped as a shell goes on, elsewhere one line each."""
     console.print(Text(title, style="bold"))
     for line in lines:
-        told = wrapped(line, console.width - 2) if console.is_terminal or _asked_width(console) else line
+        told = wrapped(line, console.width - 2) if console.is_terminal else line
         for part in told.splitlines():
             console.print(Text(f"  {part}"), soft_wrap=True)

@@ -36,7 +36,7 @@ def test_one_command_makes_the_table_and_the_files(tmp_path: Path, capsys: pytes
     captured = capsys.readouterr()
     result = from_json(files[0].read_text(encoding="utf-8"))
     weakest = min(result.records, key=lambda record: record.local.sqnr_db)
-    assert f">> {weakest.name}" in captured.out
+    assert f">! {weakest.name}" in captured.out, "the lowest, and far below what is expected"
     assert top1_of(result.task) is not None
     assert top1_of(result.task).drop_pp > 40.0
     assert list(pd.read_csv(files[1])["layer"]) == [record.name for record in result.records]

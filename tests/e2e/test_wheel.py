@@ -101,7 +101,7 @@ def test_the_demo_tells_the_story_and_its_commands_carry_on(
     _check_diagnosis(found)
     story = ("Quantization costs", "1. QD301", "To repair it:", "For contrast, int8", "What is wrong with it", "Open")
     assert sorted(story, key=text.index) == list(story), "the verdict first, then why, then what to do"
-    assert "The files in" in text
+    assert "Open these" in text
     named = re.findall(r"^  (made/for it/\S+)  ", text, re.MULTILINE)
     assert len(named) >= 4
     assert [name for name in named if not Path(name).exists()] == []

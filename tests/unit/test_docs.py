@@ -124,8 +124,8 @@ def test_the_table_of_layers_is_that_of_the_example() -> None:
     columns = ("local_sqnr_db", "propagated_sqnr_db", "drop_db", "expected_sqnr_db")
     shown = 0
     for line in (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").splitlines():
-        words = line.removeprefix(">>").removeprefix(" !").split()
-        if words and words[0] in rows and line[:3] in (">> ", " ! ", "   "):
+        words = line.removeprefix(">>").removeprefix(">!").removeprefix(" !").split()
+        if words and words[0] in rows and line[:3] in (">> ", ">! ", " ! ", "   "):
             row = rows[words[0]]
             assert words[-4:] == [f"{float(row[c]):.1f}" if row[c] else "-" for c in columns]
             shown += 1

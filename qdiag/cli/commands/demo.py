@@ -98,9 +98,9 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
         console.print(contrast_line(contrast))
     console.print()
     _tell(console, DEMO_FAULT)
-    console.print(Text(f"The files in {out}:", style="bold"), soft_wrap=True)
+    console.print(Text("Open these:", style="bold"))
     for name, what in _FILES:
-        console.print(Text(f"  {name:14}  {what}"), soft_wrap=True)
+        console.print(Text(f"  {out / name!s:{len(str(out)) + 15}}  {what}"), soft_wrap=True)
     console.print()
     print_commands(console, "Repair it, see what that changed, and let CI guard it:", next_commands(result, model, out))
     tell_times(session.progress, quiet=run.quiet)
