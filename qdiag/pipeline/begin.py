@@ -133,6 +133,13 @@ def under_scheme(session: Session, experiment: Experiment, scheme: QuantScheme) 
     return replace(experiment, case=with_scheme(session, case, with_names(scheme, case.network.graph)))
 
 
+def check_quantized(case: Case) -> None:
+    """Raises `ConfigError` where the scheme leaves the whole network in float."""
+    if not case.plan.quantized_count:
+        hint = "set weights.bits or activations.bits below 32, or take a layer out of float_layers"
+        raise ConfigError("nothing would be quantized", at=case.scheme.name, hint=hint)
+
+
 def measurement_of(session: Session, experiment: Experiment, measured: Measured) -> Measurement:
     """The measurement with where it comes from, and what a careful reader should know."""
     left_in_float, float_share = float_ops(experiment.case, measured.mac_counts)

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from qdiag.core.measures.measurement import Measurement
-from qdiag.errors import ConfigError
-from qdiag.pipeline.begin import Experiment, measurement_of
+from qdiag.pipeline.begin import Experiment, check_quantized, measurement_of
 from qdiag.pipeline.notes import overflow_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.simulate.facts.bias import overflowing_biases
@@ -21,10 +20,7 @@ def measure_experiment(session: Session, experiment: Experiment, *, with_losses:
         QdiagError: the data or the scheme cannot be used; says what, where and what to do.
     """
     case = experiment.case
-    if not case.plan.quantized_count:
-        raise ConfigError(
-            "nothing would be quantized", at=case.scheme.name, hint="lower weights.bits or activations.bits"
-        )
+    check_quantized(case)
     with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
         measured = session.measure(case, "losses" if with_losses else "errors")
     found = measurement_of(session, experiment, measured)

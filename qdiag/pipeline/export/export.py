@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from qdiag.core.causes.repair import FLOAT_BOUND
 from qdiag.core.measures.deployed.export import ExportReport
 from qdiag.core.measures.deployed.operations import RuntimeOperations
-from qdiag.errors import ConfigError, LoadError
+from qdiag.errors import LoadError
 from qdiag.numerics.quantizers.affine import Affine
-from qdiag.pipeline.begin import Experiment
+from qdiag.pipeline.begin import Experiment, check_quantized
 from qdiag.pipeline.export.formats import IntegerFormat, WrittenFile
 from qdiag.pipeline.export.repaired import WantedRepair, repaired_case
 from qdiag.pipeline.preparation.inputs import naming
@@ -44,10 +44,7 @@ def export_experiment(
         ConfigError: nothing would be quantized, a repair that no file can hold, numbers that the format has not.
         CaptureError: operations that the format has not; names all of them.
     """
-    if not experiment.case.plan.quantized_count:
-        raise ConfigError(
-            "nothing would be quantized", at=experiment.case.scheme.name, hint="lower weights.bits or activations.bits"
-        )
+    check_quantized(experiment.case)
     session.expect_passes(experiment.case, {"repair": 2.5 * len(repairs), "write": 1.0, "optimize": 0.5})
     with session.watch.stage("repair"), naming(experiment.datasets.evaluation):
         case, steps = repaired_case(session, experiment, repairs, float_bound=float_bound)
