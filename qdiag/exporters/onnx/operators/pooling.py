@@ -13,22 +13,35 @@ def _each(value: Any, axes: int) -> list[int]:
 
 
 def _window(call: Call, axes: int) -> dict[str, Any]:
-    kernel = _each(call.get("kernel_size"), axes)
-    stride = call.get("stride")
-    return {
-        "kernel_shape": kernel,
-        "strides": _each(stride, axes) if stride not in (None, []) else kernel,
-        "pads": _each(call.get("padding", 0), axes) * 2,
-        "ceil_mode": int(bool(call.get("ceil_mode", False))),
-    }
+    """Kernel, strides and padding; where sizes are rounded up, the end of each axis is padded with what is missing.
+
+    ONNX keeps a window that would begin in the padding, which torch leaves out, and has no such padding to count.
+    """
+    kernel, stride = _each(call.get("kernel_size"), axes), call.get("stride")
+    strides = _each(stride, axes) if stride not in (None, []) else kernel
+    pads = _each(call.get("padding", 0), axes) * 2
+    if call.get("ceil_mode", False):
+        dilation = _each(call.get("dilation", 1), axes) if call.has("dilation") else [1] * axes
+        first = call.example()
+        given = list((first[0] if isinstance(first, list) else first).shape[-axes:])
+        each = zip(call.shape("self")[-axes:], kernel, strides, dilation, pads, given, strict=False)
+        pads[axes:] = [max(0, (o - 1) * s + d * (k - 1) + 1 - i - p) for i, k, s, d, p, o in each]
+    return {"kernel_shape": kernel, "strides": strides, "pads": pads}
 
 
 def _avg_pool(axes: int) -> Writer:
     def write(call: Call) -> str:
         if call.has("divisor_override"):
             raise call.error("with a divisor of its own is not written")
-        counted = int(bool(call.get("count_include_pad", True)))
-        return call.add("AveragePool", call.tensor("self"), **_window(call, axes), count_include_pad=counted)
+        counted, window, x = bool(call.get("count_include_pad", True)), _window(call, axes), call.tensor("self")
+        before, after = window["pads"][:axes], window["pads"][axes:]
+        if counted and after != before:  # torch counts its own padding, and not what a size that is rounded up adds
+            own = [0] * (len(call.shape("self")) - axes)
+            kept = list(map(min, before, after))
+            x = call.moved(x, "Pad", call.graph.integers([*own, *before, *own, *kept]), suffix="/padded")
+            window["pads"] = [0] * axes + [a - k for a, k in zip(after, kept, strict=True)]
+            counted = False
+        return call.add("AveragePool", x, **window, count_include_pad=int(counted))
 
     return write
 

@@ -11,15 +11,19 @@ from qdiag.exporters.onnx.operators.kind import Writer
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-def _scales(call: Call) -> tuple[str, ...]:
-    """Inputs of Resize behind the tensor: its factors, or its sizes where torch was told those."""
+def _scales(call: Call) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Inputs of Resize behind the tensor, and attributes: its factors; sizes where a factor in float32 gives others."""
     own, out = call.shape("self" if call.has("self") else "input"), call.shape()
     if call.has("scale_factors"):
         factors = [float(f) for f in call.get("scale_factors")]
     else:
         factors = [o / i for o, i in zip(out[2:], own[2:], strict=True)]
     values = np.array([1.0, 1.0, *factors], np.float32)
-    return "", call.graph.constant(f"factors_{'_'.join(f'{f:g}' for f in factors)}", values)
+    if not call.has("scale_factors") and any(
+        int(float(f) * i) != o for f, i, o in zip(values[2:], own[2:], out[2:], strict=True)
+    ):
+        return ("", "", call.graph.integers(out[2:])), {"axes": list(range(2, len(out)))}
+    return ("", call.graph.constant(f"factors_{'_'.join(f'{f:g}' for f in factors)}", values)), {}
 
 
 def _input(call: Call) -> str:
@@ -28,14 +32,9 @@ def _input(call: Call) -> str:
 
 def _nearest(mode: str, coordinates: str) -> Writer:
     def write(call: Call) -> str:
-        return call.moved(
-            _input(call),
-            "Resize",
-            *_scales(call),
-            mode="nearest",
-            coordinate_transformation_mode=coordinates,
-            nearest_mode=mode,
-        )
+        scales, more = _scales(call)
+        more |= {"coordinate_transformation_mode": coordinates, "nearest_mode": mode}
+        return call.moved(_input(call), "Resize", *scales, mode="nearest", **more)
 
     return write
 
@@ -44,10 +43,9 @@ def _smooth(mode: str) -> Writer:
     def write(call: Call) -> str:
         aligned = bool(call.get("align_corners", False))
         coordinates = "align_corners" if aligned else "pytorch_half_pixel"
-        more: dict[str, Any] = {"cubic_coeff_a": -0.75} if mode == "cubic" else {}
-        return call.add(
-            "Resize", _input(call), *_scales(call), mode=mode, coordinate_transformation_mode=coordinates, **more
-        )
+        scales, more = _scales(call)
+        more |= {"cubic_coeff_a": -0.75} if mode == "cubic" else {}
+        return call.add("Resize", _input(call), *scales, mode=mode, coordinate_transformation_mode=coordinates, **more)
 
     return write
 
