@@ -76,7 +76,7 @@ def _ruled_out(bench: Bench, attempt: Attempt, few: Few) -> Trial:
         float_cost=cost,
         no_placebo=_FEW.format(few.after.score.task.sample_count, bench.case.measured.sample_count),
         settings=treatment.settings,
-        costs=treatment.costs,
+        costs=(*treatment.costs, *new_overflows(bench.case, treatment.case)),
     )
 
 
