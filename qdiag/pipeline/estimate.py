@@ -17,7 +17,7 @@ from qdiag.distributed.threads import shared_out
 from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
 from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
-from qdiag.simulate.measure import LOSS_SAMPLES
+from qdiag.simulate.measure import LOSS_SAMPLES, SHAPE_SAMPLES
 from qdiag.simulate.passes.batchwise.heads import Heads
 from qdiag.simulate.passes.batchwise.threads import thread_count
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
@@ -30,6 +30,8 @@ from qdiag.simulate.task.tasks import ReferenceTallies
 
 EXAMINE = 10.5
 """Passes of the captured float network: the paired pass takes 5, and what detectors look at as much again."""
+_SHAPES = 2.2
+"""Of these, percentiles, moments and errors per channel, over the samples that they are taken of."""
 LOSSES = 9.0
 """The five losses, over the samples that they are measured on."""
 _REPAIRS = 36
@@ -106,7 +108,8 @@ def estimate(
     times, count = _times(session, case), max(case.measured.sample_count, 1)
     is_full = options.is_exhaustive or options.full_losses
     losses = LOSSES * (1.0 if is_full else min(LOSS_SAMPLES / count, 1.0))
-    healthy = {"simulate": (EXAMINE + losses) * times.float_s}
+    shapes = 0.0 if is_full else _SHAPES * (1.0 - min(SHAPE_SAMPLES / count, 1.0))
+    healthy = {"simulate": (EXAMINE - shapes + losses) * times.float_s}
     harmed = dict(healthy)
     shown = 1.0 if options.is_exhaustive else min(SHOWN_SAMPLES / count, 1.0)
     if options.with_sensitivity:
@@ -136,7 +139,7 @@ def _sensitivity_s(times: _Times, case: Case, options: DiagnoseOptions) -> float
         return _BACKWARD * times.float_s + _alone_s(times, case, layers)
     alone_s = times.of(TOP + SAMPLED, 0, share=_ALONE_ON_TOP)
     share = min(ALONE_SAMPLES[0] / count, 1.0)
-    return times.of(1, 0) + _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0) + share * alone_s
+    return times.score_s + _BACKWARD * times.float_s * min(ESTIMATE_SAMPLES / count, 1.0) + share * alone_s
 
 
 def estimate_sweep(session: Session, case: Case, options: SensitivityOptions) -> Estimate:
