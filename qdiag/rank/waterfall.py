@@ -138,7 +138,9 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
     attempts = [bench.apply(suspect, repair, case, suspect.sites) for suspect, repairs in left for repair in repairs]
     found: list[Step] = []
     stage = f"step {len(steps) + 1}"
-    hopeful = worth_all_samples(bench, attempts, case, stage) if steps else attempts
+    hopeful = (
+        worth_all_samples(bench, attempts, case, stage) if steps else [a for a in attempts if _may_begin(bench, a)]
+    )
     made = [(attempt, attempt.treatment) for attempt in hopeful if attempt.treatment is not None]
     for (attempt, treatment), after in zip(made, bench.score([t.case for _, t in made], stage), strict=True):
         gained = recovery(before=current, after=after)
@@ -167,6 +169,12 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
             return told
         best = best or told
     return best
+
+
+def _may_begin(bench: Bench, attempt: Attempt) -> bool:
+    """Unless a few samples ruled it out where it was tried alone."""
+    is_known = attempt.treatment is not None and bench.session.scored.get(attempt.treatment.case) is not None
+    return is_known or not attempt.suspect.code
 
 
 def _spoils_float(step: Step) -> bool:
