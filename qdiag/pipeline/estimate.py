@@ -34,10 +34,12 @@ _SHAPES = 2.2
 """Of these, percentiles, moments and errors per channel, over the samples that they are taken of."""
 LOSSES = 9.0
 """The five losses, over the samples that they are measured on."""
-_REPAIRS = 36
-"""Networks that a harmed network's repairs, placebos and sequence take as a rule; a healthy one takes few."""
-_OBSERVED = 20.0
-"""Of repaired networks whose ranges move, over the calibration samples: a dozen, with what a closer look takes."""
+_REPAIRS, _ALL_REPAIRS = 26, 36
+"""Networks that a harmed network's repairs, placebos and sequence take as a rule, with what rounds of few samples save
+and without; a healthy one takes few."""
+_OBSERVED, _ALL_OBSERVED = 9.0, 20.0
+"""Of repaired networks whose ranges move, over the calibration samples, with what a closer look takes: as many as the
+sequence needs until float is no better, and all."""
 _SEARCH_S = 0.08
 """For each layer: ranges with the least error, which are looked for without any pass over the data."""
 _BACKWARD = 9.0
@@ -116,8 +118,9 @@ def estimate(
         healthy["sensitivity"] = harmed["sensitivity"] = _sensitivity_s(times, case, options)
     layers = len(case.network.graph.layers)
     healthy["rank"] = shown * times.of(_PARTS, 0)
-    observed_s = _OBSERVED * times.float_s * case.calibration.sample_count / count
-    harmed["rank"] = healthy["rank"] + times.of(_REPAIRS, 0) + observed_s + _SEARCH_S * layers
+    repairs, observed = (_ALL_REPAIRS, _ALL_OBSERVED) if options.is_exhaustive else (_REPAIRS, _OBSERVED)
+    observed_s = observed * times.float_s * case.calibration.sample_count / count
+    harmed["rank"] = healthy["rank"] + times.of(repairs, 0) + observed_s + _SEARCH_S * layers
     if options.with_bits:
         widths = len(schemes_at(case.scheme)) if options.is_exhaustive else _WIDTHS
         healthy["bits"] = harmed["bits"] = shown * times.of(widths, 0)
