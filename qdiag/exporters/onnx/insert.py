@@ -13,8 +13,9 @@ from torch import fx
 from qdiag.capture.ops import kind_and_policy
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.errors import CaptureError
+from qdiag.exporters.onnx.file_numbers import quantize_numbers
 from qdiag.exporters.onnx.graph import GraphWriter
-from qdiag.exporters.onnx.insertable import check_insertable, stored_tensors, without_unread
+from qdiag.exporters.onnx.insertable import check_insertable, is_valid, stored_tensors, without_unread
 from qdiag.exporters.onnx.number_types import as_affine, fills_storage, storage
 from qdiag.exporters.onnx.package import onnx_package
 from qdiag.exporters.onnx.sites import kept_in_float
@@ -45,7 +46,7 @@ class _Inserting:
     def __init__(self, content: bytes, network: Network, plan: QuantPlan) -> None:
         self._onnx = onnx_package()
         self._model = self._onnx.ModelProto.FromString(content)
-        self._was_valid = self._is_valid()
+        self._was_valid = is_valid(self._model, self._onnx.checker)
         self._network, self._plan = network, plan
         self._nodes: dict[str, fx.Node] = {node.name: node for node in network.program.graph.nodes}
         self._makers = {output: node for node in self._model.graph.node for output in node.output}
@@ -60,14 +61,6 @@ class _Inserting:
         self._first: list[Any] = []
         self._integers: dict[str, str] = {}
 
-    def _is_valid(self) -> bool:
-        """Runtimes take files that the checker does not: such a file may stay so."""
-        try:
-            self._onnx.checker.check_model(self._model)
-        except self._onnx.checker.ValidationError:
-            return False
-        return True
-
     def file(self) -> QdqFile:
         for layer in self._network.graph.sites:
             self._site(layer)
@@ -76,11 +69,18 @@ class _Inserting:
         for layer in self._network.graph.layers:
             if layer.weight is not None:
                 self._weights(layer)
+        self._numbers()
         self._write()
         if self._was_valid:
             self._onnx.checker.check_model(self._model)
         content: bytes = self._model.SerializeToString()
         return QdqFile(content, self._integers)
+
+    def _numbers(self) -> None:
+        start, made = len(self._graph.nodes), self._graph.quantizers
+        quantizers = {name: made[nodes[0][2]] for name, nodes in self._behind.items()}
+        quantize_numbers(self._graph, self._model.graph.node, self._initializers, quantizers)
+        self._first += self._graph.nodes[start:]
 
     def _tensor(self, node: fx.Node, layer: str) -> str:
         name = node.meta.get(TENSOR_NAME)

@@ -16,6 +16,15 @@ _GRAPH, _GRAPHS, _EXTERNAL = 5, 10, 1
 """Types of attributes, and where a tensor is stored, as the format counts them."""
 
 
+def is_valid(model: Any, checker: Any) -> bool:
+    """Runtimes take files that the checker does not: such a file may stay so."""
+    try:
+        checker.check_model(model)
+    except checker.ValidationError:
+        return False
+    return True
+
+
 def check_insertable(model: Any, network: Network, plan: QuantPlan) -> None:
     """Raises `CaptureError` for a file that cannot hold the plan node by node; says why.
 

@@ -230,3 +230,25 @@ def test_a_detector_keeps_its_end(tmp_path: Path) -> None:
     assert [makers[name].op_type for name in ends[1]["nms"][:2]] == ["DequantizeLinear"] * 2
     run = ort.InferenceSession(written.content).run
     assert [value.shape[1:] for value in run(None, {"x": np.zeros((1, 3, SIZE, SIZE), np.float32)})[:2]] == [(4,), (3,)]
+
+
+@pytest.mark.parametrize("in_nodes", [True, False])
+def test_numbers_become_integers_beside_quantized_tensors(tmp_path: Path, in_nodes: bool) -> None:
+    """Else onnxruntime adds and multiplies in float what the plan has in integers."""
+    weight = np.random.default_rng(0).standard_normal((6, 3, 3, 3)).astype(np.float32)
+    numbers = {"half": np.asarray(0.5, np.float32), "less": np.asarray(-3.0, np.float32)}
+    nodes = [
+        node("Conv", "x w", "a", "stem", pads=[1, 1, 1, 1]),
+        node("Mul", "a half", "b", "scaled"),
+        node("Add", "less b", "y", "moved"),
+    ]
+    if in_nodes:
+        made = [node("Constant", "", name, value=onnx.numpy_helper.from_array(one)) for name, one in numbers.items()]
+        nodes, numbers = [*made, *nodes], {}
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 3, 8, 8])}, {"w": weight, **numbers})
+    case = opened(content, tmp_path).case
+    inserted = insert_qdq(content, case.network, case.plan)
+    operations = OnnxruntimeNetwork(inserted.content).operations()
+    assert (dict(operations.integer), operations.floating) == ({"QLinearConv": 1, "QLinearMul": 1, "QLinearAdd": 1}, ())
+    ours, theirs = integers(inserted), integers(write_qdq(case.network, case.plan, Batch((IMAGES,))))
+    assert all(np.array_equal(ours[layer], theirs[layer]) for layer in theirs)
