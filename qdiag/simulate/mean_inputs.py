@@ -17,7 +17,8 @@ from qdiag.core.by_identity import ByIdentity
 from qdiag.core.graph import Layer
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import ONE, Processes
-from qdiag.numerics.layout import dense
+from qdiag.numerics.layout import dense, flat_alike
+from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
@@ -29,6 +30,8 @@ from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.weights import SimulatedWeights
 
+_PIECE = 1 << 16
+"""Elements of an image that are quantized and added at a time: 256 KiB."""
 _LARGEST = 1 << 22
 """Elements of an image that is kept; layers that read larger ones are computed sample by sample."""
 
@@ -123,8 +126,7 @@ class _Inputs(LayerObserver):
             self._leave_out(layer.name)
             return
         source = self._plan.layers[layer.inputs[0]].output if layer.inputs else None
-        x = x if source is None else source.fake_quantize(dense(x))
-        total = x.sum(0, keepdim=True).double()
+        total = (x.sum(0, keepdim=True) if source is None else quantized_sum(dense(x), source)).double()
         self._sums[layer.name] = total if known is None else known + total
         rest = {key: value for key, value in pick(((), kwargs), REFERENCE)[1].items() if key != "bias"}
         self._calls[layer.name] = node, layer, tuple(others), rest
@@ -153,3 +155,18 @@ class _Inputs(LayerObserver):
             image = (total / max(self._count, 1)).float().to(self._device)
             found[name] = MeanInput(node, layer, image, others, kwargs)
         return found
+
+
+def quantized_sum(images: Tensor, quantizer: Quantizer) -> Tensor:
+    """Sum over the first axis of quantized images, (1, ...); on a CPU piece by piece, so that none leaves the cache."""
+    if images.device.type != "cpu" or not images.numel():
+        return quantizer.fake_quantize(images).sum(0, keepdim=True)
+    total = torch.zeros_like(images[:1])
+    (flat,), (added,) = flat_alike(images), flat_alike(total)
+    for start in range(0, added.numel(), _PIECE):
+        part = added[start : start + _PIECE]
+        piece = torch.empty_like(part)
+        for row in flat.view(images.shape[0], -1):
+            quantizer.fake_quantize_chunk(row[start : start + _PIECE], piece)
+            part += piece
+    return total
