@@ -145,6 +145,29 @@ def test_layers_without_a_rule_are_named() -> None:
         assert all(abs(ours[name] - theirs[name]).max() <= 1 for name in ours)  # as they are computed in float
 
 
+class InFloat(nn.Module):
+    """One operation of float32 for each value, between DEQUANTIZE and QUANTIZE in files that are written here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.slopes = nn.PReLU(8)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = 2.0 * self.stem(x)
+        return x.abs(), -x, self.slopes(x), torch.sqrt(x.abs()), F.hardsigmoid(x)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_one_operation_in_float_gives_the_same_integers(kernels: RuntimeName) -> None:
+    """Though a note names them: other files have kernels of int8 for some of them."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 16, 16)
+    network, plan = planned(InFloat(), x, load_preset("int8"))
+    found = differing(network, plan, write_lite(network, plan, Batch((x,))), x, kernels)
+    assert len(found) == 9 and not any(found.values()), found
+
+
 def test_a_bias_that_wraps_does_so_in_every_kernel() -> None:
     """A dead channel whose bias does not fit int32."""
     torch.manual_seed(0)
