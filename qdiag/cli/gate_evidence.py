@@ -36,6 +36,11 @@ def is_stored(source: str) -> bool:
         return False
 
 
+def is_model(source: str) -> bool:
+    """Whether something is there that could be a model: a path, or a reference to code."""
+    return Path(source).exists() or ":" in source
+
+
 def read_evidence(source: str) -> GateEvidence:
     """A diagnosis or a measurement, without torch.
 
@@ -73,7 +78,7 @@ def measure_evidence(
     Raises:
         QdiagError: the model or the data cannot be used.
     """
-    if not Path(model.model).exists() and ":" not in model.model:
+    if not is_model(model.model):
         raise LoadError("no such file or folder", at=model.model, hint=_HINT)
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment

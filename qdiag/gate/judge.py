@@ -19,6 +19,15 @@ from qdiag.gate.metric import metric_checks
 from qdiag.gate.percent import notes_on_losses
 
 
+def check_thresholds(thresholds: Thresholds) -> None:
+    """Raises `ConfigError` where no threshold is set."""
+    if thresholds.is_empty:
+        raise ConfigError(
+            "no threshold is set, and a gate without one would let everything pass",
+            hint="give `max_drop=1`, `min_sqnr=20`, ..., or a table [gate] in qdiag.toml",
+        )
+
+
 def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | None = None) -> GateResult:
     """Every threshold, judged.
 
@@ -27,11 +36,7 @@ def judge(evidence: GateEvidence, thresholds: Thresholds, baseline: Baseline | N
     Raises:
         ConfigError: no threshold is set: such a gate would let everything pass.
     """
-    if thresholds.is_empty:
-        raise ConfigError(
-            "no threshold is set, and a gate without one would let everything pass",
-            hint="give `max_drop=1`, `min_sqnr=20`, ..., or a table [gate] in qdiag.toml",
-        )
+    check_thresholds(thresholds)
     measurement = evidence.measurement
     checks = tuple(_checks(evidence, thresholds, baseline))
     now = fingerprints(measurement)

@@ -123,6 +123,14 @@ def test_without_a_threshold_the_hint_shows_how_to_set_one(folder: Path, capsys:
     assert "--max-drop 1" in err
 
 
+def test_without_a_threshold_no_model_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qdiag.cli.commands.gate.measure_evidence", lambda *_, **__: pytest.fail("it was measured"))
+    assert run(["gate", "zoo:resnet18"]) == 2
+    assert "no threshold is set" in capsys.readouterr().err
+
+
 def test_harm_that_no_limit_looks_at_is_said_everywhere(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

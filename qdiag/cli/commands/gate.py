@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from qdiag.cli.console import remark, stdout_console
-from qdiag.cli.gate_evidence import is_stored, measure_evidence, read_evidence
+from qdiag.cli.gate_evidence import is_model, is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
 from qdiag.cli.inputs import ModelOptions
 from qdiag.cli.options import common
@@ -31,7 +31,7 @@ from qdiag.files.atomic import STDOUT, check_writable, write_file
 from qdiag.files.register import declare_outputs
 from qdiag.gate.baseline import make_baseline
 from qdiag.gate.evidence import GateEvidence, why_unusable
-from qdiag.gate.judge import judge, unreadable
+from qdiag.gate.judge import check_thresholds, judge, unreadable
 
 if TYPE_CHECKING:
     from qdiag.core.baseline import Baseline
@@ -155,6 +155,8 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, update: _Upd
                 at=path,
                 hint="give limits, or --accept",
             )
+        if not update.is_asked and not is_stored(target.model.model) and is_model(target.model.model):
+            check_thresholds(thresholds)  # before the model is measured for nothing
         evidence = _evidence(target, settings)
         judged = (
             None
