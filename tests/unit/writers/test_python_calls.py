@@ -50,7 +50,7 @@ def test_repairs_and_changes_of_the_scheme_are_calls_of_the_package() -> None:
 def test_no_surface_proposes_a_command_that_cannot_be_run() -> None:
     found = of_objects()
     own, change = read(found).proposals
-    assert own.heading == "To repair it:" and "`overrides`" in own.remarks[-1]
+    assert own.heading == "To repair it:" and "of overrides change" in own.remarks[-1]
     (_, line) = change.commands
     assert bound(line).arguments["overrides"] == ['weights.granularity="per_channel"']
     report = markdown_report(found)

@@ -110,7 +110,7 @@ def takes_scheme_files(diagnosis: Diagnosis) -> bool:
 def scheme_words(lines: Sequence[str]) -> str:
     """What the commands do not write; empty where they write all of it."""
     if any(line.startswith("qdiag.measure(") for line in lines):
-        return f"The values of `overrides` change the scheme. {NOT_WRITTEN}"
+        return f"The values of overrides change the scheme. {NOT_WRITTEN}"
     if not any(line.startswith("qdiag sqnr ") for line in lines):
         return ""
     if any(" --set" in line for line in lines):
