@@ -35,6 +35,8 @@ _TAKEN_IN = (
     "Where this finding is reported in place of others at the same layers, their repairs are tried too, and where "
     "another one is reported in place of it, its repairs are tried there."
 )
+_WORDS = re.compile(r"(?!(?i:qd\d))[A-Za-z0-9_-]{3,}( [A-Za-z0-9_-]{3,})*")
+"""What is looked for in pages: words of three letters at least, and no code."""
 _ENTRY = re.compile(r"^(\w+(?: \[[^\]]*\])?): (.*)$", re.DOTALL)
 
 CodeArgument = Annotated[
@@ -109,7 +111,7 @@ def _print_found(console: Console, text: str) -> None:
     try:
         code = find_code(text)
     except ConfigError:
-        titles, pages = ([], []) if re.match(r"(?i)qd\d", text.strip()) else search(text)
+        titles, pages = search(text) if _WORDS.fullmatch(text.strip()) else ([], [])
         if not titles and not pages:
             raise
     else:
