@@ -30,6 +30,7 @@ from qdiag.simulate.surroundings import versions
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
 
+_FLOAT_DIGITS = 2.0**-20
 _SIMULATED = 1
 
 
@@ -142,11 +143,16 @@ def _beside(given: Any, reference: Any) -> Any:
 
 
 def _equal_samples(simulated: tuple[Any, ...], deployed: tuple[Any, ...], count: int) -> int:
-    """Samples whose outputs are the same numbers in both; all or none where an output has no axis of samples."""
+    """Samples whose outputs are the same in both; all or none where an output has no axis of samples.
+
+    Runtimes turn the last integers into float32 in different orders, so that equal integers may come out as numbers
+    that differ in their last digits; one step of 16-bit integers is sixteen times as much as `_FLOAT_DIGITS`.
+    """
     equal = torch.ones(count, dtype=torch.bool)
     for one, other in zip(simulated, deployed, strict=True):
         if isinstance(one, Tensor) and isinstance(other, Tensor):
-            same = one == other
+            floats = one.is_floating_point() and one.dtype == other.dtype
+            same = torch.isclose(one, other, rtol=_FLOAT_DIGITS, atol=0.0) if floats else one == other
             has_samples = one.ndim > 0 and one.shape[0] == count
             equal &= same.reshape(count, -1).all(1).cpu() if has_samples else bool(same.all())
     return int(equal.sum())

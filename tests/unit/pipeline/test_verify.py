@@ -81,6 +81,16 @@ def test_a_file_that_is_the_plan(experiment: Experiment, content: bytes) -> None
     assert (result.uncompared, result.fallen_back, result.breaches, result.exit_code) == ((), (), (), 0)
 
 
+def test_outputs_that_differ_in_their_last_digit_are_equal(experiment: Experiment, content: bytes) -> None:
+    """The last scale is the next float32: every integer is the same, and hardly any number."""
+    model = onnx.ModelProto.FromString(content)
+    last = next(node for node in model.graph.node if model.graph.output[0].name in node.output)
+    assert last.op_type == "DequantizeLinear"
+    result = verified(experiment, edited(content, last.input[1], lambda old: np.nextafter(old, np.float32(1e9))))
+    assert (result.differing_count, result.equal_count, result.sample_count) == (0, 8, 8)
+    assert result.simulated != result.deployed
+
+
 def test_other_weights_in_the_file(experiment: Experiment, content: bytes) -> None:
     """The weights of the last layer have the other sign: the layers before it are equal, it is not."""
     other = edited(content, "fc.weight_quantized", lambda old: np.clip(-old.astype(int), -128, 127))

@@ -89,7 +89,8 @@ class Verification:
         layers: in graph order, whose integers were compared. uncompared: the others that the plan quantizes.
         simulated, deployed: errors at the outputs, against the float network.
         simulated_task, deployed_task: figures of both, each beside the float network's.
-        sample_count: samples that were run. equal_count: those whose outputs are the same in both, bit for bit.
+        sample_count: samples that were run. equal_count: those whose outputs are the same in both, but for the
+            last digits of float32 (2^-20 of a value).
         size: of the network in float and under the plan.
         file: what was read from the file of `source`; None where a diagnosis holds it beside this.
         adds_pairs: the runtime adds products in pairs of int16 on this processor, see `QuantScheme.pair_saturation`.
