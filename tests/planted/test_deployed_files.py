@@ -212,7 +212,7 @@ def test_the_repaired_file_is_written_and_run(tmp_path: Path) -> None:
     assert again.task.judged is not None and run.simulated_task.judged is not None
     assert again.task.judged.simulated == run.simulated_task.judged.simulated
     for surface in (markdown_report(result), html_report(result)):
-        assert "fixed.onnx" in surface and "To check the repaired file in its runtime" in surface
+        assert "fixed.onnx" in surface and "To measure the repaired file" in surface
     with pytest.raises(WriteError, match="such a file already"):
         qdiag.diagnose(tmp_path / "net.onnx", x, task="classify", **paths)
 

@@ -178,7 +178,7 @@ def test_a_file_of_python_gives_the_architecture(tmp_path: Path) -> None:
     assert load_subject(tmp_path / "head.pt", arch=f"{arch}:head?size=5").format == "checkpoint"
     for name, message in (
         ("haed", "no 'haed' in it"),
-        ("number", "it is a int"),
+        ("number", "this is an object of type int, not a function that builds a network"),
         ("text", "of type str, not an nn.Module"),
         ("broken", "no such luck"),
     ):

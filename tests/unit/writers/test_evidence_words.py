@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3] / "qdiag"
 NAMES = sorted(
     {
         name
-        for room in ("detectors", "repairs")
+        for room in ("detectors", "repairs", "simulate")
         for path in (ROOT / room).rglob("*.py")
         for name in re.findall(r'Evidence\(\s*"([a-z0-9_]+)"', path.read_text(encoding="utf-8"))
     }

@@ -11,7 +11,9 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.diagnosis import read
 from qdiag.reading.words.commands.in_python import GIVEN, is_of_objects
 from qdiag.reading.words.commands.repairing import commands
+from qdiag.reading.words.task.afterwards import repair_heading
 from qdiag.writers.markdown.report import markdown_report
+from tests.deployed_diagnosis import deployed_diagnosis
 from tests.diagnoses import diagnosis
 
 
@@ -55,6 +57,22 @@ def test_no_surface_proposes_a_command_that_cannot_be_run() -> None:
     assert bound(line).arguments["overrides"] == ['weights.granularity="per_channel"']
     report = markdown_report(found)
     assert "```python\n" in report and "qdiag sqnr Detector" not in report and "qdiag fix-bn" not in report
+
+
+def test_a_quantized_file_is_repaired_and_measured_by_calls() -> None:
+    found = deployed_diagnosis()
+    data = replace(found.measurement.data, source="tensors")
+    found = replace(found, measurement=replace(found.measurement, data=data), options=(), repaired_file="")
+    given, repair, measure = commands(found)
+    assert given == GIVEN
+    source = found.measurement.deployed.source if found.measurement.deployed is not None else ""
+    taken = bound(repair).arguments
+    assert (taken["model"], taken["batches"], taken["quantized"]) == ("model", "data", source)
+    assert taken["repaired"] == bound(measure).arguments["quantized"] != source
+    assert repair_heading(None, commands(found)) == "To repair it:"
+    (_, alone) = commands(replace(found, repaired_file="fixed.onnx"))
+    assert bound(alone).arguments["quantized"] == "fixed.onnx"
+    assert repair_heading(None, (GIVEN, alone)) == "To measure the repaired file:"
 
 
 @pytest.mark.parametrize("source", ["photos/", "data/eval.npz"])

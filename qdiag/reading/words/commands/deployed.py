@@ -1,9 +1,9 @@
 """The commands that write a repaired quantized file and check it."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.words.commands.file_names import changes_file, fixed_file
 from qdiag.reading.words.commands.shell import as_argument, command_line
 
 _VALUES_OF_SCHEMES = ("--set", "--arithmetic")
@@ -18,14 +18,12 @@ def file_commands(diagnosis: Diagnosis, model: str, words: Sequence[str]) -> tup
     Args:
         model, words: the model, and options that say which data and file.
     """
-    ranking, file = diagnosis.ranking, diagnosis.measurement.deployed
-    has_way = ranking.way_around is not None and bool(ranking.way_around.settings)
-    if file is None or not (ranking.waterfall or has_way):
+    file = diagnosis.measurement.deployed
+    if file is None or not changes_file(diagnosis.ranking):
         return ()
     if diagnosis.repaired_file:
         return (_check(model, words, diagnosis.repaired_file),)
-    path = PurePath(file.source)
-    target = str(path.with_name(f"{path.stem}.fixed{path.suffix}"))
+    target = fixed_file(file.source)
     short = ["--no-sensitivity", "--no-bits"]
     repair = command_line(["diagnose", as_argument(model), *words, *short, "--repaired", as_argument(target)])
     return (repair, _check(model, words, target))

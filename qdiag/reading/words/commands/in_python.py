@@ -7,10 +7,11 @@ from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.causes.repair import FLOAT_BOUND
 from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.words.commands.file_names import changes_file, fixed_file
 from qdiag.reading.words.commands.steps import Step, last_ones_last, steps_of
 
 GIVEN = "# model, data and scheme are what qdiag.diagnose was given"
-CALLS = ("qdiag.repair(", "qdiag.measure(")
+CALLS = ("qdiag.repair(", "qdiag.measure(", "qdiag.diagnose(")
 _OBJECT = "module"
 """Format of a model that was an object."""
 
@@ -52,6 +53,18 @@ def repair_calls(ranking: Ranking) -> tuple[str, ...]:
     if settings:
         lines.append(_measuring(settings))
     return (GIVEN, *lines) if lines else ()
+
+
+def file_calls(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """What writes a repaired quantized file, and what measures it; that alone where it was written already."""
+    file = diagnosis.measurement.deployed
+    if file is None or not changes_file(diagnosis.ranking):
+        return ()
+    target = diagnosis.repaired_file or fixed_file(file.source)
+    check = f"qdiag.measure(model, data, quantized={target!r})"
+    if diagnosis.repaired_file:
+        return (GIVEN, check)
+    return (GIVEN, f"qdiag.diagnose(model, data, quantized={file.source!r}, repaired={target!r})", check)
 
 
 def change_calls(trial: Trial) -> tuple[str, ...]:

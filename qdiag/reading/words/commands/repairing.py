@@ -12,7 +12,7 @@ from qdiag.core.causes.score import FloatCost
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
 from qdiag.reading.words.commands.deployed import file_commands
-from qdiag.reading.words.commands.in_python import change_calls, is_of_objects, repair_calls
+from qdiag.reading.words.commands.in_python import change_calls, file_calls, is_of_objects, repair_calls
 from qdiag.reading.words.commands.shell import as_argument, command_line, option, quoted
 from qdiag.reading.words.commands.steps import Step, last_ones_last, steps_of
 from qdiag.reading.words.task.float_cost import checkpoint_words
@@ -53,7 +53,7 @@ def commands(
     if ranking.harm.verdict != "harmed":
         return ()
     if isinstance(source, Diagnosis) and model_source is None and is_of_objects(source):
-        return repair_calls(ranking)
+        return repair_calls(ranking) if source.measurement.deployed is None else file_calls(source)
     model, words = model_and_options(source, model_source, options)
     if isinstance(source, Diagnosis) and source.measurement.deployed is not None:
         return file_commands(source, model, words)

@@ -6,10 +6,10 @@ from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.score import Score
 from qdiag.reading.words.task.harm import cost_words
 
-_WRITING, _WRITING_FILES = ("qdiag fix-bn ", "qdiag repair ", "qdiag.repair("), " --repaired "
+_WRITING, _WRITING_FILES = ("qdiag fix-bn ", "qdiag repair ", "qdiag.repair("), (" --repaired ", ", repaired=")
 """Commands that write a repaired network, or a quantized file; whatever else is proposed measures it, or says what no
 command writes."""
-_CHECKING = "qdiag verify "
+_CHECKING, _MEASURING_FILES = "qdiag verify ", ", quantized="
 
 
 def leaves_harm(after: Score | None) -> bool:
@@ -40,6 +40,8 @@ def repair_heading(after: Score | None, lines: Sequence[str]) -> str:
     """
     if not writes_something(lines) and any(line.startswith(_CHECKING) for line in lines):
         return "To check the repaired file in its runtime:"
+    if not writes_something(lines) and any(_MEASURING_FILES in line for line in lines):
+        return "To measure the repaired file:"
     if not writes_something(lines):
         return "To measure it under the scheme that repairs it:"
     return "To repair a part of it:" if leaves_harm(after) else "To repair it:"
@@ -47,7 +49,7 @@ def repair_heading(after: Score | None, lines: Sequence[str]) -> str:
 
 def writes_something(lines: Sequence[str]) -> bool:
     """One of the commands writes a repaired network, or a repaired quantized file."""
-    return any(line.startswith(_WRITING) or _WRITING_FILES in line for line in lines)
+    return any(line.startswith(_WRITING) or any(word in line for word in _WRITING_FILES) for line in lines)
 
 
 def still_words(after: Score | None) -> str:
