@@ -14,7 +14,7 @@ from qdiag.cli.help.command import PlainCommand, PlainGroup
 from qdiag.cli.help.docstring import docstring_of
 from qdiag.cli.help.paragraphs import flowing
 from qdiag.cli.options.roles import guarded
-from qdiag.cli.parameters import no_options_left
+from qdiag.cli.parameters import one_command
 from qdiag.cli.process import launched_count, let_the_other_speak
 from qdiag.cli.streams import close_quietly, guarded_streams, open_descriptors
 from qdiag.cli.waiting.clock import start_clock
@@ -126,7 +126,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     What was done, but could not be printed, is not done: 2.
     """
     start_clock(with_process=argv is None)
-    with guarded_streams() as (out, _), no_options_left():
+    with guarded_streams() as (out, _), one_command():
         code = _run(list(sys.argv[1:] if argv is None else argv))
         out.flush()
         if out.failure is not None and not out.is_unread:

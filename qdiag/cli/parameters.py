@@ -28,25 +28,28 @@ _SAME_NAMES = (
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES} | _OTHER_NAMES
 """Options by the names of parameters."""
 
-_taken: list[frozenset[str]] = []
-"""The options of the command that runs; none while no command runs, and then every option is named."""
+_commands: list[frozenset[str] | None] = []
+"""The options of the command that runs, None before it is known which one does; nothing while none runs, and then every
+option is named."""
 _CLAUSE, _WAY = "; ", ", or "
 _VERBS = ("give ", "use ", "add ", "set ")
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`]*))?`")
 
 
 def options_are(taken: Iterable[str]) -> None:
-    """From now on a command runs that has these options, and no others are named."""
-    _taken[:] = [frozenset(taken)]
+    """From now on the command that runs has these options, and no others are named; nothing where none runs."""
+    if _commands:
+        _commands[-1] = frozenset(taken)
 
 
 @contextmanager
-def no_options_left() -> Iterator[None]:
-    """Around a command; once it is done, none runs."""
+def one_command() -> Iterator[None]:
+    """Around a command line; what is only parsed, for its help or in a test, runs no command."""
+    _commands.append(None)
     try:
         yield
     finally:
-        _taken.clear()
+        _commands.pop()
 
 
 def as_options(text: str) -> str:
@@ -77,7 +80,8 @@ def _can_tell(clause: str) -> bool:
 
 
 def _is_taken(option: str) -> bool:
-    return not _taken or option in _taken[0]
+    taken = _commands[-1] if _commands else None
+    return taken is None or option in taken
 
 
 def _option(found: re.Match[str]) -> str:

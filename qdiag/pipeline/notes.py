@@ -210,6 +210,6 @@ def sample_notes(ranking: Ranking, bits: Sequence[BitsPoint]) -> tuple[str, ...]
             if count < whole:
                 few.setdefault(count, []).append(f"{trial.repair} of {cause.code}")
     for count, names in sorted(few.items()):
-        found.append(f"ruled out on {count} of {whole} samples, and measured on no more: {listed(names)}")
+        found.append(f"repairs ruled out on {count} of {whole} samples and not measured on the others: {listed(names)}")
     count = min((point.score.task.sample_count for point in bits), default=whole)
-    return (*found, f"other widths: measured on {count} of {whole} samples") if count < whole else tuple(found)
+    return (*found, f"other widths were measured on {count} of {whole} samples") if count < whole else tuple(found)

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from qdiag.cli.app import make_app
-from qdiag.cli.parameters import OPTIONS, as_advice, as_options, gate_with_options, no_options_left, options_are
+from qdiag.cli.parameters import OPTIONS, as_advice, as_options, gate_with_options, one_command, options_are
 from qdiag.core.gate import GateCheck, GateResult
 
 LIBRARY = Path(__file__).parents[3] / "qdiag"
@@ -93,7 +93,17 @@ def test_reasons_of_a_gate_name_options() -> None:
     ],
 )
 def test_a_command_names_only_options_that_it_has(hint: str, told: str) -> None:
-    with no_options_left():
+    with one_command():
         options_are(["--arch"])
         assert as_advice(hint) == told
     assert as_options("`trust`") == "--trust"
+
+
+def test_what_is_only_parsed_leaves_every_option_to_be_named() -> None:
+    options_are(["--arch"])
+    assert as_options("`max_drop=1`") == "--max-drop 1"
+    with one_command():
+        assert as_options("`max_drop=1`") == "--max-drop 1", "it is not known yet which command runs"
+        options_are(["--arch"])
+        assert as_options("`max_drop=1`") == "the max drop 1"
+    assert as_options("`max_drop=1`") == "--max-drop 1"

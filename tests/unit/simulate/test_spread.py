@@ -66,7 +66,7 @@ def test_losses_and_layers_say_on_how_many_they_were_measured(deep: nn.Module, i
     assert (sweep.estimated_count, measured) == ((0, {192}) if is_exhaustive else (3, {32}))
     assert sweep.estimate_sample_count == (192 if is_exhaustive else 32)
     assert {point.score.task.sample_count for point in found.bits if point.bits != 8} == {192 if is_exhaustive else 64}
-    assert ("other widths: measured on 64 of 192 samples" in found.notes) == (not is_exhaustive)
+    assert ("other widths were measured on 64 of 192 samples" in found.notes) == (not is_exhaustive)
     widths = [point.bits for point in found.bits]
     assert widths == ([4, 5, 6, 7, 8, 10, 12, 16] if is_exhaustive else [4, 5, 6, 7, 8])
     assert all(row.fisher == row.fisher for row in sweep.rows)
