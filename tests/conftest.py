@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks.forking import LIGHT, Forks
+
 
 def pytest_sessionstart() -> None:
     """No garbage is looked for until the tests are collected: all that is made until then stays."""
@@ -79,6 +81,15 @@ def denormals_are_numbers() -> Iterator[None]:
 def only_new_objects_collected() -> None:
     """The garbage collector leaves what is older than the test alone: among all that was imported it takes long."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Processes of commands on stored results, which do without a start of Python and their imports, a second each."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("QDIAG_", "GITHUB_"))}
+    made = Forks(LIGHT, variables)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import yaml
 from qdiag.config.gate_file import read_gate_file
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import diagnosis, healthy_diagnosis
+from tests.forks.forking import Forks
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,18 +34,23 @@ SNIPPETS = [yaml.safe_load(text) for text in blocks("yaml")]
 GITHUB, WITH_ACTION, GITLAB, PRE_COMMIT = SNIPPETS
 
 
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    return {name: diagnosis_to_json(made) for name, made in (("bad", diagnosis()), ("good", healthy_diagnosis()))}
+
+
 @pytest.fixture
-def job(tmp_path: Path) -> Path:
+def job(texts: dict[str, str], tmp_path: Path, forks: Forks) -> Path:
     """A folder as a job finds it: programs that stand in for what needs a network, and two results."""
-    for name, make in (("good", healthy_diagnosis), ("bad", diagnosis)):
+    for name, text in texts.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "diagnosis.json").write_text(diagnosis_to_json(make()), encoding="utf-8")
+        (tmp_path / name / "diagnosis.json").write_text(text, encoding="utf-8")
     programs = tmp_path / "bin"
     programs.mkdir()
     stubs = {
         # `diagnose` is another test's business: here it puts down the result that STUB names
         "qdiag": f'if [ "$1" = diagnose ]; then mkdir -p reports && cp -r "$STUB" reports/run1; exit 0; fi\n'
-        f'exec "{sys.executable}" -m qdiag "$@"',
+        f'exec {forks.program} "$@"',
         "python": f'if [ "$2" = pip ]; then shift 2; echo "$@" >> pip.log; exit 0; fi\nexec "{sys.executable}" "$@"',
         "pip": 'echo "$@" >> pip.log',
         "gh": 'echo "$@" >> gh.log',

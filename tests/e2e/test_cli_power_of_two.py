@@ -47,8 +47,11 @@ def diagnosed(net: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
     """Diagnoses of the same network: a folder, and a file."""
     folder = tmp_path_factory.mktemp("diagnosed")
     powers, affine = folder / "powers", folder / "affine.json"
-    assert run(["diagnose", *net, *FOUR_BITS, "-o", str(powers), "--plots", "png", "-q"]) == 0
-    assert run(["diagnose", *net, "--set", "weights.bits=4", "--json", str(affine), "-q"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdiag.writers.plots.pictures.LAYERS_DRAWN", 1)
+        assert run(["diagnose", *net, *FOUR_BITS, "-o", str(powers), "--plots", "png", "-q"]) == 0
+    fast = ["--no-bits", "--no-sensitivity", "-q"]
+    assert run(["diagnose", *net, "--set", "weights.bits=4", "--json", str(affine), *fast]) == 0
     return {"powers": powers, "affine": affine}
 
 
@@ -134,7 +137,13 @@ def test_a_diagnosis_with_its_report(diagnosed: dict[str, Path]) -> None:
     assert list((folder / "plots").iterdir())
 
 
-def test_what_reads_a_stored_diagnosis(diagnosed: dict[str, Path], tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.usefixtures("one_layer_drawn")
+def test_what_reads_a_stored_diagnosis(
+    diagnosed: dict[str, Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the pictures are those that `diagnosed` has drawn: here it is asked for which ones a report has
+    monkeypatch.setattr("qdiag.writers.plots.pictures.settle_layout", lambda figure: None)
+    monkeypatch.setattr("qdiag.writers.plots.pictures.figure_bytes", lambda figure, kind: b"picture")
     powers, affine = (str(diagnosed[name]) for name in ("powers", "affine"))
     assert run(["gate", powers, "--min-sqnr", "-20"]) == 0
     assert run(["gate", powers, "--min-sqnr", "40"]) == 1

@@ -69,10 +69,15 @@ def test_a_whole_report_is_drawn_without_torch(stored: Path, tmp_path: Path) -> 
         "assert run(line) == 0 and 'matplotlib' not in sys.modules\n"  # pictures are files where they are asked for
         "from qdiag.writers.plots import pictures\n"
         "pictures.LAYERS_DRAWN = 1\n"
-        "formats = ['md', 'html', 'csv', 'png', 'svg']\n"
+        "formats = ['md', 'html', 'csv', 'png']\n"
         "code = run([*line, *(word for name in formats for word in ('--format', name))])\n"
+        "every = pictures.report_pictures\n"
+        "pictures.report_pictures = lambda found: every(found)[:1]\n"  # what is drawn is the same in both formats
+        "code = code or run([*line, '--format', 'svg'])\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+    drawn = {path.suffix for path in (tmp_path / "whole" / "plots").iterdir()}
     assert (tmp_path / "whole" / "plots" / "sqnr.png").is_file()
+    assert drawn == {".png", ".svg"}

@@ -1,13 +1,13 @@
 """Runs that are killed, interrupted and started again: no corrupt file, and the diagnosis of an undisturbed run."""
 
 import csv
-import json
 import os
 import random
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,72 +20,26 @@ from qdiag.cli.app import run
 from qdiag.files.cache_folder import FolderCache
 from qdiag.writers.json.diagnosis import read_diagnosis
 from tests.e2e.measuring import make_inputs
+from tests.forks.forking import Forks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked and killed")
 
 KILLS = 20
 
-NURSERY = """
-import contextlib, json, os, sys
+IMPORTS = """
+import contextlib, os, sys
 import matplotlib.pyplot, torch, qdiag.pipeline.diagnose, qdiag.writers.report_dir
 from qdiag.cli.app import run
 from qdiag.cli.process import prepare_process
 from qdiag.writers.plots import pictures
 
-pictures.LAYERS_DRAWN = 1
+every = pictures.report_pictures
+pictures.report_pictures = lambda diagnosis: every(diagnosis)[:3]
 prepare_process()
 with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-    assert run([*sys.argv[1:], "-q", "--no-cache"]) == 0
-print("ready", flush=True)
-for line in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 99
-        try:
-            code = run(json.loads(line))
-        finally:
-            os._exit(code)
-    print(pid, flush=True)
-    sys.stdin.readline()  # until asked for, a process that has ended keeps its number: no other can be hit
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    assert run([*{line!r}, "-q", "--no-cache"]) == 0
 """
-"""Forks a process per command line, so that torch, and what it imports when it exports, is imported once.
-
-Its arguments are a command line that is run before, for the sake of those imports.
-"""
-
-
-class Nursery:
-    """Command lines, each in a process of its own that may be killed."""
-
-    def __init__(self, cache: Path, first: list[str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", NURSERY, *first],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(cache),
-        )
-        assert self._line() == "ready"
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def _ask(self, line: str) -> int:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return int(self._line())
-
-    def start(self, line: list[str]) -> int:
-        """The number of the process."""
-        return self._ask(json.dumps(line))
-
-    def exit_code(self) -> int:
-        """Of the process that was started last, once it has ended."""
-        return self._ask("")
+"""A command line is run before the first fork, for the sake of what it imports when it exports the network."""
 
 
 def environment(cache: Path) -> dict[str, str]:
@@ -103,13 +57,12 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*words, "--scheme", "tf-uint8", "--device", "cpu"]
 
 
-@pytest.fixture
-def nursery(tmp_path: Path, line: list[str]) -> Iterator[Nursery]:
-    made = Nursery(tmp_path / "cache", ["sqnr", *line[1:]])
-    with made.process:
-        yield made
-        assert made.process.stdin is not None
-        made.process.stdin.close()
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, line: list[str]) -> Iterator[Forks]:
+    """Processes that have imported torch already."""
+    made = Forks(IMPORTS.format(line=["sqnr", *line[1:]]), environment(tmp_path_factory.mktemp("unused")))
+    yield made
+    made.close()
 
 
 def wait(until: float, file: Path) -> float | None:
@@ -155,20 +108,22 @@ def without_times(path: Path) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, line: list[str], tmp_path: Path) -> None:
+def test_a_run_killed_twenty_times_gives_the_same_diagnosis(runs: Forks, line: list[str], tmp_path: Path) -> None:
     whole, out, cache = tmp_path / "whole.json", tmp_path / "out", tmp_path / "cache"
+    variables = environment(cache)
     started = time.monotonic()
-    nursery.start([*line, "--no-cache", "-q", "--json", str(whole)])
-    assert nursery.exit_code() == 0
+    assert runs.run([*line, "--no-cache", "-q", "--json", whole], tmp_path, variables=variables).returncode == 0
     longest = time.monotonic() - started
     assert not cache.exists()
     draw, killed, looked_at = random.Random(20), 0, 0.0
     for _ in range(2 * KILLS):
         started = time.monotonic()
-        pid = nursery.start([*line, "-q", "--plots", "png", "-o", str(out)])
+        with Path(os.devnull).open("r+") as nowhere:
+            streams = [nowhere.fileno()] * 2 + [2]
+            made = runs.start([*line, "-q", "--plots", "png", "-o", out], tmp_path, streams, variables=variables)
         drawing = wait(started + draw.uniform(0.0, 1.2 * longest), out / "diagnosis.json")
-        os.kill(pid, signal.SIGKILL)
-        killed += nursery.exit_code() == -signal.SIGKILL
+        os.kill(made.number, signal.SIGKILL)
+        killed += made.exit_code() == -signal.SIGKILL
         longest = drawing - started if drawing else longest  # kept passes make the later runs shorter
         now = time.time()
         check_outputs(out, since=looked_at)
@@ -179,9 +134,8 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, li
             break
     assert killed == KILLS
     (out / "diagnosis.json").unlink(missing_ok=True)
-    nursery.start([*line, "-q", "--plots", "png", "-o", str(out)])
-    assert nursery.exit_code() == 0
-    assert check_outputs(out) > 10
+    assert runs.run([*line, "-q", "--plots", "png", "-o", out], tmp_path, variables=variables).returncode == 0
+    assert check_outputs(out) > 6
     assert without_times(out / "diagnosis.json") == without_times(whole)
     assert FolderCache(cache).use().pass_count > 10
 
@@ -189,7 +143,7 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(nursery: Nursery, li
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_who_stops_a_run_is_told_how_to_go_on(
-    line: list[str], tmp_path: Path, number: signal.Signals, code: int
+    runs: Forks, line: list[str], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     cache, target = tmp_path / "cache", tmp_path / "out.json"
     program = (
@@ -198,15 +152,19 @@ def test_who_stops_a_run_is_told_how_to_go_on(
         "from qdiag.cli.app import main\n"
         "main()"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *line, "--json", str(target)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(cache),
-    )  # fmt: skip
-    while not list(cache.glob("*.pass")) and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said, Path(os.devnull).open() as nothing:
+        streams = nothing.fileno(), printed.fileno(), said.fileno()
+        words = [*line, "--json", target]
+        process = runs.start(words, tmp_path, streams, code=program, variables=environment(cache))
+        until = time.monotonic() + 120.0
+        while not list(cache.glob("*.pass")) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(process.number, number)
+        returned = process.exit_code()
+        printed.seek(0)
+        said.seek(0)
+        out, err = printed.read().decode(), said.read().decode()
+    assert returned == code, err
     assert out == ""
     assert re.search(r"run the same command again to go on: \d+ finished pass(es)? kept", err)
     assert "Traceback" not in err

@@ -1,4 +1,7 @@
-"""Standard output that is closed, full, unread or in another encoding: no file is lost, the error is clear."""
+"""Standard output that is closed, full, unread or in another encoding: no file is lost, the error is clear.
+
+Of each kind, some command lines start the program as a user does; the others are forked, which takes a tenth of it.
+"""
 
 import json
 import os
@@ -10,20 +13,29 @@ import pytest
 
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import diagnosis, healthy_diagnosis
+from tests.forks.forking import Forks
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full and a shell")
 
 
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    return {name: diagnosis_to_json(made) for name, made in (("bad", diagnosis()), ("good", healthy_diagnosis()))}
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name, made in (("bad", diagnosis()), ("good", healthy_diagnosis())):
-        (tmp_path / f"{name}.json").write_text(diagnosis_to_json(made), encoding="utf-8")
+def folder(texts: dict[str, str], tmp_path: Path) -> Path:
+    for name, text in texts.items():
+        (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
     return tmp_path
 
 
-def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+STARTED = f"{sys.executable} -m qdiag"
+
+
+def shell(line: str, folder: Path, program: str = STARTED, **variables: str) -> subprocess.CompletedProcess[bytes]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("QDIAG_", "GITHUB_", "PYTHONIO", "LC_"))}
-    environment |= {"QDIAG": f"{sys.executable} -m qdiag", "PYTHONPATH": os.pathsep.join(sys.path), **variables}
+    environment |= {"QDIAG": program, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
     return subprocess.run(["bash", "-c", line], cwd=folder, env=environment, capture_output=True, check=False)
 
 
@@ -44,8 +56,10 @@ WAYS = {
         ("report good.json -o out --format md", "out/report.md"),
     ],
 )
-def test_the_files_are_there_and_the_error_is_clear(line: str, written: str, way: str, folder: Path) -> None:
-    done = shell(f"$QDIAG {line} {way}", folder)
+def test_the_files_are_there_and_the_error_is_clear(
+    line: str, written: str, way: str, folder: Path, forks: Forks
+) -> None:
+    done = shell(f"$QDIAG {line} {way}", folder, STARTED if line.startswith("report") else forks.program)
     assert (folder / written).stat().st_size > 100
     assert done.returncode == 2, done.stderr
     error = done.stderr.decode()
@@ -57,14 +71,14 @@ def test_the_files_are_there_and_the_error_is_clear(line: str, written: str, way
 
 
 @pytest.mark.parametrize("line", ["compare bad.json good.json --json out.json", "schemes"])
-def test_a_reader_that_leaves_early_costs_nothing(line: str, folder: Path) -> None:
-    done = shell(f"$QDIAG {line} | true; exit ${{PIPESTATUS[0]}}", folder)
+def test_a_reader_that_leaves_early_costs_nothing(line: str, folder: Path, forks: Forks) -> None:
+    done = shell(f"$QDIAG {line} | true; exit ${{PIPESTATUS[0]}}", folder, forks.program)
     assert (done.returncode, done.stderr) == (0, b"")
     assert line == "schemes" or (folder / "out.json").stat().st_size > 100
 
 
-def test_a_failed_gate_stays_failed(folder: Path) -> None:
-    done = shell("$QDIAG gate bad.json --max-drop 1 --json out.json > /dev/full", folder)
+def test_a_failed_gate_stays_failed(folder: Path, forks: Forks) -> None:
+    done = shell("$QDIAG gate bad.json --max-drop 1 --json out.json > /dev/full", folder, forks.program)
     assert done.returncode == 1
     assert json.loads((folder / "out.json").read_text())["exit_code"] == 1
 
@@ -93,8 +107,9 @@ def test_a_closed_standard_error_costs_nothing(folder: Path) -> None:
         "gate missing-→.json",
     ],
 )
-def test_other_encodings(line: str, encoding: str, folder: Path) -> None:
-    done = shell(f"$QDIAG {line}", folder, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+def test_other_encodings(line: str, encoding: str, folder: Path, forks: Forks) -> None:
+    program = STARTED if line == "schemes" and encoding in ("ascii", "koi8-r") else forks.program
+    done = shell(f"$QDIAG {line}", folder, program, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
     assert done.returncode == (2 if "missing" in line else 0), done.stderr
     text = (done.stdout + done.stderr).decode(encoding)
     assert text.strip()
