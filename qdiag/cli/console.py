@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import accumulate
 from typing import IO, Any, Protocol
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.text import Span, Text
@@ -119,19 +120,46 @@ def stderr_console() -> Console:
 
 
 def print_error(error: QdiagError) -> None:
-    """What, where and what to do, unwrapped so that paths can be copied; of several processes, one says it."""
+    """What, where and what to do; of several processes, one says it."""
     if not speaks_for(error.process):
         return
     console = stderr_console()
-    console.print(Text.assemble(("error: ", "bold red"), as_options(error.message)), soft_wrap=True)
+    print_flowing(console, Text(as_options(error.message)), ("error: ", "bold red"))
     if error.at:
-        console.print(Text.assemble(("  where: ", "bold"), as_options(error.at)), soft_wrap=True)
+        print_flowing(console, Text(as_options(error.at)), ("  where: ", "bold"))
     if error.hint:
-        console.print(Text.assemble(("  hint:  ", "bold"), as_advice(error.hint)), soft_wrap=True)
+        print_flowing(console, Text(as_advice(error.hint)), ("  hint:  ", "bold"))
     if _has_more_to_say(error):
-        console.print(Text("  more:  --debug shows what the library beneath says of it", style="dim"), soft_wrap=True)
+        print_flowing(console, Text("--debug shows what the library beneath says of it"), ("  more:  ", "dim"))
     if error.process:
-        console.print(Text.assemble(("  process: ", "bold"), str(error.process)), soft_wrap=True)
+        print_flowing(console, Text(str(error.process)), ("  process: ", "bold"))
+
+
+def print_flowing(console: Console, text: Text, label: tuple[str, str] | None = None) -> None:
+    """A sentence: in a terminal broken between words, elsewhere one line, which can be searched.
+
+    A word that is longer than a line stays whole, since it is a path that is to be copied.
+
+    Args:
+        label: what the first line begins with, and its style; the others stand below the sentence.
+    """
+    indent, shown = len(label[0]) if label else 0, _printable_text(text)
+    for i, line in enumerate(_broken(shown, console.width - indent) if console.is_terminal else [shown]):
+        head = label if label and i == 0 else " " * indent
+        console.print(Text.assemble(head, line), soft_wrap=True)
+
+
+def _broken(text: Text, width: int) -> Iterable[Text]:
+    """Lines of at most `width` columns, as far as no word is longer."""
+    offsets, start = [], 0
+    for word in re.finditer(r"\S+", text.plain):
+        if word.start() > start and cell_len(text.plain[start : word.end()]) > width:
+            start = word.start()
+            offsets.append(start)
+    lines = text.divide(offsets)
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def _has_more_to_say(error: QdiagError) -> bool:
@@ -141,15 +169,14 @@ def _has_more_to_say(error: QdiagError) -> bool:
 
 
 def remark(text: str, *, quiet: bool) -> None:
-    """One line on stderr, of the first process alone where several run."""
+    """One sentence on stderr, of the first process alone where several run."""
     if not quiet and not launched_rank():
-        stderr_console().print(Text(text, style="dim"), soft_wrap=True)
+        print_flowing(stderr_console(), Text(text, style="dim"))
 
 
 def print_commands(console: Console, title: str, lines: Sequence[str]) -> None:
-    """To be copied: in a terminal wrapped as a shell goes on, elsewhere one line each."""
+    """To be copied: wrapped as a shell goes on, as wide as the terminal or the file."""
     console.print(Text(title, style="bold"))
     for line in lines:
-        told = wrapped(line, console.width - 2) if console.is_terminal else line
-        for part in told.splitlines():
+        for part in wrapped(line, console.width - 2).splitlines():
             console.print(Text(f"  {part}"), soft_wrap=True)

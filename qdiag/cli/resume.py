@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from rich.text import Text
 
-from qdiag.cli.console import remark, stderr_console
+from qdiag.cli.console import print_flowing, remark, stderr_console
 from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -38,7 +38,7 @@ def resumable(*, no_cache: bool, quiet: bool) -> Iterator[FolderCache | None]:
         yield cache
     except KeyboardInterrupt:
         # a bar that was being drawn left the cursor in its line
-        stderr_console().print(Text(_how_to_go_on(cache)), soft_wrap=True)
+        print_flowing(stderr_console(), Text(_how_to_go_on(cache)))
         if stopped_by:
             raise SystemExit(EXIT_TERMINATED) from None
         raise

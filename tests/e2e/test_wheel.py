@@ -107,7 +107,7 @@ def test_the_demo_tells_the_story_and_its_commands_carry_on(
     assert [name for name in named if not Path(name).exists()] == []
 
     _, _, tail = text.partition("Repair it, see what that changed")
-    lines = [line.strip() for line in tail.splitlines() if line.startswith("  qdiag ")]
+    lines = [line.strip() for line in tail.replace(" \\\n", " ").splitlines() if line.startswith("  qdiag ")]
     said = [re.search(r"# .*exit code (\d)", line) for line in lines]
     codes = {}
     for line, comment in zip(lines, said, strict=True):

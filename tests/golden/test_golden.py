@@ -32,7 +32,7 @@ def table(result: Measurement, width: int, order: Order = "worst", top: int | No
 
 def test_table_worst_first(check_golden: Check) -> None:
     text = table(measurement(), 120)
-    rows = text[text.index("layer ") :].splitlines()
+    rows = text[text.index("\nlayer ") + 1 :].splitlines()
     assert rows[2].startswith(">! blocks.0.dw")
     assert text.count(">! blocks.0.dw") == 1
     check_golden("table_worst.txt", text)
@@ -40,7 +40,7 @@ def test_table_worst_first(check_golden: Check) -> None:
 
 def test_table_in_graph_order_with_losses(check_golden: Check) -> None:
     text = table(measurement(small_records(with_losses=True)), 160, "graph")
-    rows = text[text.index("layer ") :].splitlines()[2 : 2 + len(small_records())]
+    rows = text[text.index("\nlayer ") + 1 :].splitlines()[2 : 2 + len(small_records())]
     assert [row[3:].split()[0] for row in rows] == [record.name for record in small_records()]
     check_golden("table_graph_losses.txt", text)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
@@ -99,8 +100,10 @@ def demo(run: RunOptions, out: OutOption = Path("reports/demo"), plots: PlotsOpt
     console.print()
     _tell(console, DEMO_FAULT)
     console.print(Text("Open these:", style="bold"))
+    files = Table.grid(padding=(0, 2))
     for name, what in _FILES:
-        console.print(Text(f"  {out / name!s:{len(str(out)) + 15}}  {what}"), soft_wrap=True)
+        files.add_row(Text(f"  {out / name}", no_wrap=True), Text(what))
+    console.print(files)
     console.print()
     print_commands(console, "Repair it, see what that changed, and let CI guard it:", next_commands(result, model, out))
     tell_times(session.progress, quiet=run.quiet)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.console import print_flowing
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.core.causes.repair import LayerFix, ModelRepair
 from qdiag.core.listed import listed
@@ -14,6 +15,7 @@ from qdiag.core.measures.measurement import Measurement
 
 _CHANNELS_AT_MOST = 6
 _REFUSALS_AT_MOST = 8
+_NO_LAYER = "it is not known without the layer that takes the BatchNorm in"
 
 
 def print_batchnorms(console: Console, fix: ModelRepair) -> None:
@@ -21,25 +23,41 @@ def print_batchnorms(console: Console, fix: ModelRepair) -> None:
     console.print(fit_table(console, Column("BatchNorm", lambda row: Text(row.name)), _columns(fix), fix.batchnorms))
     console.print()
     for line in _refusal_lines(fix):
-        console.print(line, soft_wrap=True)
+        print_flowing(console, line)
 
 
 def _columns(fix: ModelRepair) -> list[Column[LayerFix]]:
     columns: list[Column[LayerFix]] = [
-        Column("folds into", lambda row: Text(row.folds_into or "-", style="dim"), 30, is_left=True),
+        Column(
+            "folds into",
+            lambda row: Text(row.folds_into or "-", style="dim"),
+            30,
+            is_left=True,
+            dash="no layer takes the BatchNorm in",
+        ),
         Column("dead\nof all", lambda row: Text(f"{len(row.channels)}/{row.channel_count}"), 100),
         Column("channels", lambda row: Text(_channels(row)), 40, is_left=True),
-        Column("largest |gain|\nbefore → after", _pair(lambda r: (r.gain_max_abs_before, r.gain_max_abs_after)), 80),
+        Column(
+            "largest |gain|\nbefore → after",
+            _pair(lambda r: (r.gain_max_abs_before, r.gain_max_abs_after)),
+            80,
+            dash=_NO_LAYER,
+        ),
         Column(
             "largest |folded weight|\nbefore → after",
             _pair(lambda r: (r.folded_max_abs_before, r.folded_max_abs_after)),
             90,
+            dash=_NO_LAYER,
         ),
     ]
     if fix.refused_channels:
         columns.insert(2, Column("refused", lambda row: Text(str(row.refused_count), style="yellow"), 95))
     if fix.before is not None and fix.after is not None:
-        columns.append(Column("local SQNR, dB\nbefore → after", _local(fix.before, fix.after), 85))
+        columns.append(
+            Column(
+                "local SQNR, dB\nbefore → after", _local(fix.before, fix.after), 85, dash="the layer was not measured"
+            )
+        )
     return columns
 
 

@@ -18,6 +18,9 @@ _TOP_WORST = 25
 _LOUD_BITS = 1.0
 """From here on a cost is a headline."""
 _CERTAINTY_MARKS = {"certain": "", "likely": " ~", "guess": " ?"}
+_NO_LAYER = "no layer takes the BatchNorm in"
+_NO_GAIN = "the BatchNorm was not judged"
+_NO_LIVE = "there is no other live channel with weights, or no layer takes the BatchNorm in"
 
 
 def print_audit(console: Console, audit: BatchNormAudit, order: Order, top: int | None) -> None:
@@ -91,15 +94,15 @@ def _ordered(audit: BatchNormAudit, order: Order, top: int | None) -> tuple[list
 
 def _columns(rows: Sequence[BatchNormRecord]) -> list[Column[BatchNormRecord]]:
     columns = [
-        Column("folds into", _layer, 60, is_left=True),
+        Column("folds into", _layer, 60, is_left=True, dash=_NO_LAYER),
         Column("channels", lambda r: Text(str(r.channels)), 65),
         Column("dead", lambda r: _count(len(r.dead), "bold red"), 100),
-        Column("gain\nmedian", lambda r: _number(r.gain_median_abs), 85),
-        Column("gain\nmax", lambda r: _number(r.gain_max_abs), 95),
-        Column("dead/live\nrange", _blowup, 92),
-        Column("widest\nchannel", lambda r: Text("-" if r.scale_channel is None else str(r.scale_channel)), 70),
-        Column("costs\nbits", _cost, 100),
-        Column("median left\nbits", lambda r: _number(r.median_effective_bits, "{:.1f}"), 95),
+        Column("gain\nmedian", lambda r: _number(r.gain_median_abs), 85, dash=_NO_GAIN),
+        Column("gain\nmax", lambda r: _number(r.gain_max_abs), 95, dash=_NO_GAIN),
+        Column("dead/live\nrange", _blowup, 92, dash="no layer takes the BatchNorm in, or no channel is live"),
+        Column("widest\nchannel", _widest, 70, dash=_NO_LAYER),
+        Column("costs\nbits", _cost, 100, dash="there are no other channels, or no layer takes the BatchNorm in"),
+        Column("median left\nbits", lambda r: _number(r.median_effective_bits, "{:.1f}"), 95, dash=_NO_LIVE),
     ]
     if any(row.outliers for row in rows):
         columns.insert(3, Column("live\noutliers", lambda r: _count(len(r.outliers), "yellow"), 75))
@@ -116,6 +119,10 @@ def _layer(record: BatchNormRecord) -> Text:
         return Text("-", style="dim")
     place = "" if pair.direction.endswith("->bn") else " (after it)"
     return Text(f"{pair.name}{place}{_CERTAINTY_MARKS[pair.certainty]}")
+
+
+def _widest(record: BatchNormRecord) -> Text:
+    return Text("-" if record.scale_channel is None else str(record.scale_channel))
 
 
 def _count(count: int, style: str) -> Text:

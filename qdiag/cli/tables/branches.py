@@ -31,6 +31,10 @@ from qdiag.reading.words.task.figures import recovery_words, score_words
 
 _TOP_WORST = 25
 _VERDICT_AT_MOST = 30
+_UNFUSED = "the block was not fused, or the scheme leaves it in float"
+_UNMEASURED = "the output of the block was not measured in that network"
+_NO_NORM = "no BatchNorm ends the branch"
+_NO_WEIGHT = "no single convolution computes it"
 
 
 def print_branches(console: Console, report: BranchesReport, order: Order, top: int | None) -> None:
@@ -121,12 +125,12 @@ def _moved(block: BranchBlock) -> Text:
 
 
 _BLOCK_COLUMNS: list[Column[BranchBlock]] = [
-    Column("C1\ndB", lambda block: _condition(block.c1), 98),
-    Column("C2\ndB", lambda block: _condition(block.c2), 97),
-    Column("as read\ndB", lambda block: _sqnr(block.before), 94),
-    Column("fused\ndB", lambda block: _sqnr(block.after), 95),
-    Column("sum over\nbranches", lambda block: _figure(block.variance_inflation), 60),
-    Column("fusion\nmoved", _moved, 50),
+    Column("C1\ndB", lambda block: _condition(block.c1), 98, dash=_UNFUSED),
+    Column("C2\ndB", lambda block: _condition(block.c2), 97, dash=_UNFUSED),
+    Column("as read\ndB", lambda block: _sqnr(block.before), 94, dash=_UNMEASURED),
+    Column("fused\ndB", lambda block: _sqnr(block.after), 95, dash=_UNMEASURED),
+    Column("sum over\nbranches", lambda block: _figure(block.variance_inflation), 60, dash="no branch varies"),
+    Column("fusion\nmoved", _moved, 50, dash="the block was not fused"),
     Column("verdict", _verdict, 99, is_left=True),
 ]
 
@@ -168,23 +172,25 @@ def _is_at_fault(row: _Row) -> bool:
 
 def _branch_columns(rows: Sequence[_Row]) -> list[Column[_Row]]:
     found: list[Column[_Row]] = [
-        Column("alpha\nmax", lambda row: _of_norm(row, lambda norm: norm.gain_max_abs), 99),
-        Column("alpha\nrange", lambda row: _of_norm(row, lambda norm: norm.gain_range), 70),
-        Column("alpha\nstd", lambda row: _of_norm(row, lambda norm: norm.gain_std), 72),
-        Column("weight\nmin", lambda row: _of_weight(row, lambda weight: weight.min), 91),
-        Column("weight\nmax", lambda row: _of_weight(row, lambda weight: weight.max), 92),
-        Column("weight\nstd", lambda row: _of_weight(row, lambda weight: weight.std), 93),
-        Column("output\nvariance", lambda row: _variance(row), 94),
+        Column("alpha\nmax", lambda row: _of_norm(row, lambda norm: norm.gain_max_abs), 99, dash=_NO_NORM),
+        Column("alpha\nrange", lambda row: _of_norm(row, lambda norm: norm.gain_range), 70, dash=_NO_NORM),
+        Column("alpha\nstd", lambda row: _of_norm(row, lambda norm: norm.gain_std), 72, dash=_NO_NORM),
+        Column("weight\nmin", lambda row: _of_weight(row, lambda weight: weight.min), 91, dash=_NO_WEIGHT),
+        Column("weight\nmax", lambda row: _of_weight(row, lambda weight: weight.max), 92, dash=_NO_WEIGHT),
+        Column("weight\nstd", lambda row: _of_weight(row, lambda weight: weight.std), 93, dash=_NO_WEIGHT),
+        Column("output\nvariance", _variance, 94, dash="the output was not measured"),
     ]
     if any(row.block.alignment is not None for row in rows):
         found.append(Column("beta\ndistance", _beta, 85))
     if any(row.branch is not None and not math.isnan(row.branch.without_sqnr_db) for row in rows):
-        found.append(Column("C1 dB\nwithout", _without, 80))
+        found.append(Column("C1 dB\nwithout", _without, 80, dash="the scheme leaves the weight in float"))
     return found
 
 
 def _of_norm(row: _Row, figure: Callable[[NormFigures], float]) -> Text:
     norm = row.branch.norm if row.branch is not None else row.block.norm
+    if norm is None and row.branch is None:
+        return Text("")  # most blocks have none behind their sum
     return _figure(math.nan if norm is None else figure(norm))
 
 
@@ -235,6 +241,6 @@ def _repair_columns(report: BranchesReport) -> list[Column[BranchRepair]]:
 
     return [
         Column("layers", lambda repair: Text(str(len(repair.layers))), 60),
-        Column("comes to", result, 95, is_left=True),
+        Column("comes to", result, 95, is_left=True, dash="the repair was not measured"),
         Column("recovers", gain, 94, is_left=True),
     ]

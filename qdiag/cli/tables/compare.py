@@ -10,12 +10,15 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid
+from qdiag.core.causes.ranking import Verdict
 from qdiag.core.compare import CauseChange, Comparison, LayerChange, RunSummary
 from qdiag.core.measures.task_change import Change
 from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
 from qdiag.reading.words.compare import (
     CAUSE_STATUS_WORDS,
     CERTAINTY_MARKS,
+    NO_SQNR,
+    NOT_SET,
     cause_counts,
     cause_layers,
     comparison_headline,
@@ -60,7 +63,7 @@ def _header(comparison: Comparison) -> Iterator[tuple[str, Text]]:
         yield "" if i else "FORCED", Text(reason, style="bold yellow")
     shown = comparison.differences[:_DIFFERENCES_SHOWN]
     for i, difference in enumerate(shown):
-        words = f"{difference.name} {difference.before or '-'} → {difference.after or '-'}"
+        words = f"{difference.name} {difference.before or NOT_SET} → {difference.after or NOT_SET}"
         yield "" if i else "differs", Text(words, style="dim")
     if len(comparison.differences) > len(shown):
         yield "", Text(f"and {len(comparison.differences) - len(shown)} more settings (--json has all)", style="dim")
@@ -101,13 +104,16 @@ def _cause_columns() -> list[Column[CauseChange]]:
     return [
         Column("", lambda c: Text(CAUSE_STATUS_WORDS[c.status], style=_CAUSE_STYLES[c.status]), 100, is_left=True),
         Column("layers", lambda c: Text(cause_layers(c)), 60, is_left=True),
-        Column(
-            "before", lambda c: Text(VERDICT_WORDS[c.verdict_before] if c.verdict_before else "-"), 40, is_left=True
-        ),
-        Column("after", lambda c: Text(VERDICT_WORDS[c.verdict_after] if c.verdict_after else "-"), 40, is_left=True),
-        Column("repair recovers,\nbefore", lambda c: Text(given_back(c)[0]), 80),
-        Column("repair recovers,\nafter", lambda c: Text(given_back(c)[1]), 80),
+        Column("before", lambda c: _verdict(c.verdict_before), 40, is_left=True),
+        Column("after", lambda c: _verdict(c.verdict_after), 40, is_left=True),
+        Column("recovers,\nbefore", lambda c: Text(given_back(c)[0]), 80, title="what the repair recovers, before"),
+        Column("recovers,\nafter", lambda c: Text(given_back(c)[1]), 80, title="what the repair recovers, after"),
     ]
+
+
+def _verdict(verdict: Verdict | None) -> Text:
+    """Empty where the finding was not made."""
+    return Text(VERDICT_WORDS[verdict] if verdict else "")
 
 
 def _print_layers(console: Console, comparison: Comparison, top: int) -> None:
@@ -125,12 +131,12 @@ def _print_layers(console: Console, comparison: Comparison, top: int) -> None:
 
 def _layer_columns(rows: Sequence[LayerChange]) -> list[Column[LayerChange]]:
     columns: list[Column[LayerChange]] = [
-        Column("local\nbefore", lambda r: Text(decibels(r.local_before_db)), 60),
-        Column("local\nafter", lambda r: Text(decibels(r.local_after_db)), 70),
-        Column("local\nchange dB", lambda r: _change(r.local_change_db, r.local), 100),
-        Column("propagated\nbefore", lambda r: Text(decibels(r.propagated_before_db)), 55),
-        Column("propagated\nafter", lambda r: Text(decibels(r.propagated_after_db)), 65),
-        Column("propagated\nchange dB", lambda r: _change(r.propagated_change_db, r.propagated), 95),
+        Column("local\nbefore", lambda r: Text(decibels(r.local_before_db)), 60, dash=NO_SQNR),
+        Column("local\nafter", lambda r: Text(decibels(r.local_after_db)), 70, dash=NO_SQNR),
+        Column("local\nchange dB", lambda r: _change(r.local_change_db, r.local), 100, dash=NO_SQNR),
+        Column("propagated\nbefore", lambda r: Text(decibels(r.propagated_before_db)), 55, dash=NO_SQNR),
+        Column("propagated\nafter", lambda r: Text(decibels(r.propagated_after_db)), 65, dash=NO_SQNR),
+        Column("propagated\nchange dB", lambda r: _change(r.propagated_change_db, r.propagated), 95, dash=NO_SQNR),
         Column("verdict", lambda r: Text(layer_verdict(r), style=_STYLES[r.verdict]), 98, is_left=True),
     ]
     if any(row.is_renamed for row in rows):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +31,7 @@ class Column(Generic[T]):
         importance: the column with the lowest one goes first when space is short.
         wraps: of the name column: long names go on in a further line; otherwise their middle is left out.
         title: what it is called where it is left out; its header where that says enough.
+        dash: what a dash in it stands for, which is said above the table where one is shown.
     """
 
     header: str
@@ -39,8 +40,33 @@ class Column(Generic[T]):
     is_left: bool = False
     wraps: bool = False
     title: str = ""
+    dash: str = "it is not defined"
 
 
+@dataclass(frozen=True)
+class FittedTable:
+    """A table, what its dashes stand for above it, and below it the columns that were left out.
+
+    Attributes:
+        headers: of the columns that are shown, beside that of the name.
+    """
+
+    table: Table
+    headers: tuple[str, ...]
+    legend: str
+    caption: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.legend:
+            yield Text(self.legend, style="dim")
+            yield Text()
+        yield self.table
+        if self.caption:
+            yield Text(self.caption, style="dim")
+
+
+_DASH = "-"
+_UNITS = ("dB", "%", "bits", "pp")
 _SPACE = 3  # two of padding, one that the box puts between columns
 _NAME_AT_LEAST = 14
 _WRAPPED_AT_LEAST = 35
@@ -48,7 +74,7 @@ _WRAPPED_AT_LEAST = 35
 
 def fit_table(
     console: Console, name: Column[T], columns: Sequence[Column[T]], rows: Sequence[T], *, elsewhere: str = "--json"
-) -> Table:
+) -> FittedTable:
     """The name column, and as many of the others as fit beside it; a line below names those that did not.
 
     Args:
@@ -70,15 +96,7 @@ def fit_table(
     room = max(console.width - sum(widths[k] for k in kept), _NAME_AT_LEAST)
     left_out = [column.title or " ".join(column.header.split()) for i, column in enumerate(columns) if i not in kept]
     needed = sum(widths) + min(widest, wanted) + _SPACE
-    table = Table(
-        caption=_caption(left_out, needed, elsewhere) if left_out else None,
-        caption_style="dim",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1),
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     table.add_column(name.header, no_wrap=True)
     for i in sorted(kept):
         table.add_column(columns[i].header, justify="left" if columns[i].is_left else "right", no_wrap=True)
@@ -86,7 +104,27 @@ def fit_table(
         plain = printable(text.plain)
         plain = _wrapped(plain, room - _SPACE) if name.wraps else shorten(plain, room - _SPACE)
         table.add_row(OwnLines(plain, style=text.style), *(cells[i][r] for i in sorted(kept)))
-    return table
+    dashed = [columns[i] for i in sorted(kept) if any(cell.plain == _DASH for cell in cells[i])]
+    return FittedTable(
+        table,
+        headers=tuple(columns[i].header for i in sorted(kept)),
+        legend=_legend(dashed),
+        caption=_caption(left_out, needed, elsewhere) if left_out else "",
+    )
+
+
+def _legend(dashed: Sequence[Column[T]]) -> str:
+    """`A dash under drop: no measured layer feeds this one.`, and what dashes elsewhere stand for."""
+    under: dict[str, list[str]] = {}
+    for column in dashed:
+        words = (column.title or " ".join(column.header.split())).split()
+        name = " ".join(words[:-1] if len(words) > 1 and words[-1] in _UNITS else words)
+        under.setdefault(column.dash, []).append(name)
+    return " ".join(f"A dash under {_and(names)}: {words}." for words, names in under.items())
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _caption(left_out: Sequence[str], needed: int, elsewhere: str) -> str:

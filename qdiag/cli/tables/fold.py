@@ -20,6 +20,9 @@ from qdiag.reading.words.layers import tensor_scheme_words
 from qdiag.reading.words.numbers import significant
 
 _TOP_WORST = 25
+_KEPT = "the BatchNorm was not folded"
+_NO_GAIN = "the BatchNorm holds no statistics"
+_TWO_LAYERS = "there is no quantizer before the activation to compare with"
 
 _Row = TypeVar("_Row", BatchNormFold, ClampSite)
 
@@ -107,23 +110,25 @@ def _range(quantizer: QuantizerRecord | None) -> Text:
 
 
 _NORM_COLUMNS: list[Column[BatchNormFold]] = [
-    Column("goes into", _layer, 100, is_left=True),
-    Column("which is a", lambda norm: Text(layer_words(norm) if norm.is_folded else ""), 70, is_left=True),
-    Column("and stands", lambda norm: Text(side_words(norm) if norm.is_folded else ""), 80, is_left=True),
-    Column("gain\nmin", lambda norm: _figure(norm.gain_min_abs), 50),
-    Column("gain\nmax", lambda norm: _figure(norm.gain_max_abs), 60),
-    Column("weight\nbefore", lambda norm: _figure(norm.weight_max_abs), 65),
-    Column("weight\nfolded", lambda norm: _figure(norm.folded_max_abs), 66),
-    Column("output\nchange", lambda norm: _figure(norm.max_abs_delta, "{:.1e}"), 90),
-    Column("over its\nlargest", lambda norm: _figure(norm.relative_delta, "{:.1e}"), 95),
+    Column("folds into", _layer, 100, is_left=True, dash="no neighbouring layer takes the BatchNorm in"),
+    Column("its kind", lambda norm: Text(layer_words(norm) if norm.is_folded else ""), 70, is_left=True),
+    Column("its place", lambda norm: Text(side_words(norm) if norm.is_folded else ""), 80, is_left=True),
+    Column("gain\nmin", lambda norm: _figure(norm.gain_min_abs), 50, dash=_NO_GAIN),
+    Column("gain\nmax", lambda norm: _figure(norm.gain_max_abs), 60, dash=_NO_GAIN),
+    Column("weight\nbefore", lambda norm: _figure(norm.weight_max_abs), 65, dash=_KEPT),
+    Column("weight\nfolded", lambda norm: _figure(norm.folded_max_abs), 66, dash=_KEPT),
+    Column("output\nchange", lambda norm: _figure(norm.max_abs_delta, "{:.1e}"), 90, dash=_KEPT),
+    Column("relative\nchange", lambda norm: _figure(norm.relative_delta, "{:.1e}"), 95, dash=_KEPT),
 ]
 _CLAMP_COLUMNS: list[Column[ClampSite]] = [
     Column("operation", lambda site: Text(site.operation), 75, is_left=True),
     Column("activation", lambda site: Text(site.activation), 95, is_left=True),
     Column("bounds", lambda site: Text(bounds_words(site)), 50, is_left=True),
     Column("one\nquantizer", lambda site: _yes(site.is_shared), 100, is_left=True),
-    Column("its range", lambda site: _range(site.quantizer), 70, is_left=True),
-    Column("range before\nthe clamp", lambda site: _range(site.between), 60, is_left=True),
-    Column("step before\nover shared", lambda site: _figure(site.step_over_shared), 90),
-    Column("clamp\nis free", lambda site: _yes(site.is_free), 65, is_left=True),
+    Column(
+        "its range", lambda site: _range(site.quantizer), 70, is_left=True, dash="the scheme leaves the output in float"
+    ),
+    Column("range before\nthe clamp", lambda site: _range(site.between), 60, is_left=True, dash=_TWO_LAYERS),
+    Column("step before\nover shared", lambda site: _figure(site.step_over_shared), 90, dash=_TWO_LAYERS),
+    Column("clamp\nis free", lambda site: _yes(site.is_free), 65, is_left=True, dash="no quantizer is shared"),
 ]

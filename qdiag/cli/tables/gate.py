@@ -6,7 +6,7 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
-from qdiag.reading.words.commands.shell import as_told
+from qdiag.reading.words.commands.shell import as_told, wrapped
 from qdiag.reading.words.gate import (
     STATUS_WORDS,
     bounds_words,
@@ -49,7 +49,7 @@ def print_gate(console: Console, result: GateResult) -> None:
     for cause in result.causes:
         _say(console, "cause", named_cause_words(cause), "bold")
     for command in result.commands:
-        console.print(Text.assemble((f"{'repair':{_WORD}}", "bold"), as_told(command)), soft_wrap=True)  # to be copied
+        _print_command(console, as_told(command))
     if harm_line(result):
         _say(console, "network", harm_line(result), "bold yellow" if result.is_harm_overlooked else "dim")
     for note in result.notes:
@@ -67,6 +67,13 @@ def _say(console: Console, word: str, text: str, style: str) -> None:
     grid.add_column(overflow="fold")
     grid.add_row(Text(word, style), Text(text))
     console.print(grid)
+
+
+def _print_command(console: Console, command: str) -> None:
+    """To be copied, and for that wrapped in a terminal as a shell goes on."""
+    lines = wrapped(command, console.width - _WORD).splitlines() if console.is_terminal else [command]
+    for i, line in enumerate(lines):
+        console.print(Text.assemble((f"{'' if i else 'repair':{_WORD}}", "bold"), line), soft_wrap=True)
 
 
 def _head(result: GateResult) -> str:

@@ -20,6 +20,7 @@ from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.reading.words.numbers import percent, significant
 
+_NO_VALUE = "no value is finite"
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 
 
@@ -75,16 +76,16 @@ def _median_bits(row: RangeRecord) -> Text:
 
 
 _COLUMNS: list[Column[RangeRecord]] = [
-    Column("min", _number(lambda t: t.min), 100),
-    Column("0.1 %", _number(_percentile(_LOW)), 70),
-    Column("median", _number(_percentile(_MEDIAN)), 60),
-    Column("99.9 %", _number(_percentile(_HIGH)), 70),
-    Column("max", _number(lambda t: t.max), 100),
-    Column("mean", _number(lambda t: t.mean), 40),
-    Column("std", _number(lambda t: t.std), 50),
-    Column("kurtosis", _number(lambda t: t.kurtosis), 65),
-    Column("zeros\n%", lambda row: Text(percent(row.tensor.zero_fraction)), 45),
-    Column("spread\nbits", _spread, 90),
+    Column("min", _number(lambda t: t.min), 100, dash=_NO_VALUE),
+    Column("0.1 %", _number(_percentile(_LOW)), 70, dash=_NO_VALUE),
+    Column("median", _number(_percentile(_MEDIAN)), 60, dash=_NO_VALUE),
+    Column("99.9 %", _number(_percentile(_HIGH)), 70, dash=_NO_VALUE),
+    Column("max", _number(lambda t: t.max), 100, dash=_NO_VALUE),
+    Column("mean", _number(lambda t: t.mean), 40, dash=_NO_VALUE),
+    Column("std", _number(lambda t: t.std), 50, dash=_NO_VALUE),
+    Column("kurtosis", _number(lambda t: t.kurtosis), 65, dash="all values are equal, or none is finite"),
+    Column("zeros\n%", lambda row: Text(percent(row.tensor.zero_fraction)), 45, dash=_NO_VALUE),
+    Column("spread\nbits", _spread, 90, dash="the median channel is zero everywhere"),
 ]
 _QUANTIZED: list[Column[RangeRecord]] = [
     Column("quantized", _quantized, 96),

@@ -49,6 +49,7 @@ _VERDICT_STYLES: dict[Verdict, str] = {
     "untested": "dim",
     "harmless": "green",
 }
+_NO_PLACEBO = "no placebo was measured for this repair"
 _TRIALS_SHOWN = 4
 _FUSED_SHOWN = 6
 """What fusion does, and what repairs it then."""
@@ -75,10 +76,8 @@ def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = 
         table = fit_table(console, name, _columns(ranking), rows, elsewhere=elsewhere)
         console.print(table)
         reasons, where = list(trial_remarks(ranking)), lost_most_words(ranking.before)
-        if where and any("SQNR" in str(column.header) for column in table.columns):
+        if where and any("SQNR" in header for header in table.headers):
             reasons.append(f"The SQNR that is recovered is that{where}, which had lost most.")
-        if any(_has_no_placebo(row) for row in rows):
-            reasons.append(f"A dash under {PLACEBO}: no placebo was measured for this repair.")
         if reasons:
             console.print()
         for reason in reasons:
@@ -159,7 +158,7 @@ def _columns(ranking: Ranking) -> list[Column[_Row]]:
         found.append(Column("\n95 %", _interval, 70, title="95 % interval of what is recovered"))
     found.append(Column(f"{RECOVERS}\nSQNR dB", _decibels, 94 if criterion is None else 60))
     first, _, last = PLACEBO.partition(" ")
-    found.append(Column(f"{first}\n{last} {unit}".rstrip(), _placebo, 80))
+    found.append(Column(f"{first}\n{last} {unit}".rstrip(), _placebo, 80, title=PLACEBO, dash=_NO_PLACEBO))
     found.append(Column(f"\n{VERDICT}", _verdict, 90, is_left=True))
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.console import print_flowing
 from qdiag.cli.parameters import as_options
 from qdiag.cli.tables.batchnorm_rows import print_batchnorms
 from qdiag.cli.tables.change_lines import float_change_lines, harmless_words, quantized_lines
@@ -29,9 +30,8 @@ def print_repair(console: Console, repair: ModelRepair) -> None:
     console.print()
     for step in repair.steps:
         if step.refused is not None:
-            console.print(
-                Text.assemble((f"refused {step.repair}: ", "yellow"), as_options(step.refused)), soft_wrap=True
-            )
+            refused = Text.assemble((f"{step.repair} was refused: ", "yellow"), as_options(step.refused))
+            print_flowing(console, refused)
     if repair.batchnorms:
         print_batchnorms(console, repair)
     print_end(console, repair, _last_line(repair))
@@ -48,8 +48,8 @@ def print_end(console: Console, repair: ModelRepair, last_line: str) -> None:
     if judged is not None and not judged.criterion.is_against_float:
         harmless = harmless_words(judged)
         if harmless:
-            console.print(Text(harmless), soft_wrap=True)
-    console.print(Text(last_line), soft_wrap=True)
+            print_flowing(console, Text(harmless))
+    print_flowing(console, Text(last_line))
 
 
 def _proof(repair: ModelRepair) -> Lines:
@@ -72,13 +72,23 @@ def _moved(step: RepairStep) -> Text:
     return Text("-" if math.isnan(step.relative_delta) else f"{step.relative_delta:.1e}")
 
 
+def _headroom(step: RepairStep) -> Text:
+    return Text("-" if step.headroom is None else f"{step.headroom:g} x")
+
+
+def _layers(step: RepairStep) -> Text:
+    return Text(shorten(listed(step.layers, 1), _NAMES_WIDTH) or "-", "dim")
+
+
 _COLUMNS: list[Column[RepairStep]] = [
     Column("", lambda s: Text("made", "green") if s.refused is None else Text("refused", "yellow"), 100, is_left=True),
     Column("what it does", lambda step: Text(repair_title(step.repair)), 30, is_left=True),
     Column("tensors\nchanged", lambda step: Text(str(len(step.tensors))), 80),
-    Column("float output change\nover largest value", _moved, 90),
-    Column("values may grow\nbefore a bound", lambda s: Text("-" if s.headroom is None else f"{s.headroom:g} x"), 50),
-    Column("layers", lambda step: Text(shorten(listed(step.layers, 1), _NAMES_WIDTH) or "-", "dim"), 60, is_left=True),
+    Column(
+        "float output change\nover largest value", _moved, 90, dash="the repair was refused, or the network was not run"
+    ),
+    Column("values may grow\nbefore a bound", _headroom, 50, dash="no bound limits the values"),
+    Column("layers", _layers, 60, is_left=True, dash="no layer was changed"),
 ]
 
 

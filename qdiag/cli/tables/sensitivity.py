@@ -14,6 +14,7 @@ from qdiag.core.measures.task import Criterion
 from qdiag.reading.words.numbers import UNKNOWN, number, significant
 from qdiag.reading.words.task.figures import digits, level, noun, score_words
 
+_UNMEASURED = "the layer was not measured in this way"
 _PART_WORDS = {"both": "weights and activations", "weights": "weights", "activations": "activations"}
 
 
@@ -55,15 +56,19 @@ def _columns(sensitivity: Sensitivity, criterion: Criterion | None) -> list[Colu
     found: list[Column[SensitivityRow]] = []
     title = f"{noun(criterion)} {criterion.unit}".rstrip() if criterion is not None else ""
     if any(row.alone for row in sensitivity.rows):
-        found.append(Column("alone\nSQNR dB", lambda row: _decibels(row.alone), 95))
+        found.append(Column("alone\nSQNR dB", lambda row: _decibels(row.alone), 95, dash=_UNMEASURED))
         if criterion is not None:
-            found.append(Column(f"alone\n{title}", lambda row: _value(row.alone, criterion), 94))
+            found.append(Column(f"alone\n{title}", lambda row: _value(row.alone, criterion), 94, dash=_UNMEASURED))
     if any(row.all_but for row in sensitivity.rows):
-        found.append(Column("without it\nSQNR dB", lambda row: _decibels(row.all_but), 80))
+        found.append(Column("without it\nSQNR dB", lambda row: _decibels(row.all_but), 80, dash=_UNMEASURED))
         if criterion is not None:
-            found.append(Column(f"without it\n{title}", lambda row: _value(row.all_but, criterion), 81))
+            found.append(
+                Column(f"without it\n{title}", lambda row: _value(row.all_but, criterion), 81, dash=_UNMEASURED)
+            )
     if any(not math.isnan(row.fisher) for row in sensitivity.rows):
-        found.append(Column("estimate\nFisher", lambda row: Text(_estimate(row.fisher)), 60))
+        found.append(
+            Column("estimate\nFisher", lambda row: Text(_estimate(row.fisher)), 60, dash="the layer has no estimate")
+        )
     return found
 
 

@@ -132,7 +132,7 @@ def _columns(
         return text
 
     columns = [
-        Column(_header(column), cell(column), column.importance, is_left=column.is_words)
+        Column(_header(column), cell(column), column.importance, is_left=column.is_words, dash=column.dash)
         for column in layer_columns(entries, with_losses=True)
     ]
     return Column(LAYER, name), columns

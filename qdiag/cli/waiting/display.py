@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from qdiag.cli.console import forget, put_aside, stderr_console
+from qdiag.cli.console import forget, print_flowing, put_aside, stderr_console
 from qdiag.cli.waiting.schedule import Schedule
 from qdiag.cli.waiting.words import duration
 from qdiag.errors import ConfigError
@@ -129,7 +129,7 @@ class Lines(Silence):
 
     def _say(self, line: str) -> None:
         self._said_s = time.monotonic()
-        self._console.print(Text(line, style="dim"), soft_wrap=True)
+        print_flowing(self._console, Text(line, style="dim"))
 
 
 def make_display(schedule: Schedule, *, quiet: bool = False, verbose: bool = False) -> Display:

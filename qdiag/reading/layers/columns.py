@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from qdiag.core.measures.records import LOSSES
 from qdiag.reading.layers.entry import LayerEntry
-from qdiag.reading.words.numbers import decibels, percent
+from qdiag.reading.words.numbers import NOTHING, decibels, percent
 
 LAYER = "layer"
 TABLE_WORDS = (
@@ -28,6 +28,7 @@ class LayerColumn:
         value: what is sorted by; NaN where nothing is known. None of columns of words.
         words: what stands in the table.
         is_worst_high: the highest value is the worst.
+        dash: what a dash in it stands for.
     """
 
     label: str
@@ -36,6 +37,7 @@ class LayerColumn:
     words: Callable[[LayerEntry], str]
     value: Callable[[LayerEntry], float] | None = None
     is_worst_high: bool = False
+    dash: str = "it is not defined"
 
     @property
     def is_words(self) -> bool:
@@ -55,6 +57,12 @@ def layer_columns(entries: Sequence[LayerEntry], *, with_losses: bool = False) -
 def column_title(column: LayerColumn) -> str:
     """`local [dB]`."""
     return f"{column.label} [{column.unit}]" if column.unit else column.label
+
+
+def dash_words(columns: Sequence[LayerColumn], entries: Sequence[LayerEntry]) -> str:
+    """What the dashes in a table stand for; empty where it has none."""
+    dashed = [column for column in columns if any(column.words(entry) == NOTHING for entry in entries)]
+    return " ".join(f"A dash under {column.label}: {column.dash}." for column in dashed)
 
 
 def _weight_db(entry: LayerEntry) -> float:
@@ -96,13 +104,24 @@ def _loss(name: str) -> LayerColumn:
     return LayerColumn(name, "dB", 70, _known(decibels, value), value)
 
 
+_UNSEEN = "no finite value was measured"
 _COLUMNS = (
     LayerColumn("operation", "", 50, lambda e: e.op),
     LayerColumn("weight", "dB", 60, _known(decibels, _weight_db), _weight_db),
-    LayerColumn("local", "dB", 100, lambda e: decibels(e.row.local_db), lambda e: e.row.local_db),
-    LayerColumn("propagated", "dB", 99, lambda e: decibels(e.row.propagated_db), lambda e: e.row.propagated_db),
-    LayerColumn("drop", "dB", 80, lambda e: decibels(e.row.drop_db), lambda e: e.row.drop_db, is_worst_high=True),
-    LayerColumn("expected", "dB", 90, _expected, lambda e: e.record.expected_sqnr_db),
+    LayerColumn("local", "dB", 100, lambda e: decibels(e.row.local_db), lambda e: e.row.local_db, dash=_UNSEEN),
+    LayerColumn(
+        *("propagated", "dB", 99, lambda e: decibels(e.row.propagated_db), lambda e: e.row.propagated_db),
+        dash=_UNSEEN,
+    ),
+    LayerColumn(
+        *("drop", "dB", 80, lambda e: decibels(e.row.drop_db), lambda e: e.row.drop_db),
+        is_worst_high=True,
+        dash="no measured layer feeds this one, or one of the two SQNR is not finite",
+    ),
+    LayerColumn(
+        *("expected", "dB", 90, _expected, lambda e: e.record.expected_sqnr_db),
+        dash="the float output is zero everywhere",
+    ),
     LayerColumn(
         *("bias fraction", "%", 30, lambda e: percent(e.record.local.bias_fraction)),
         value=lambda e: e.record.local.bias_fraction,

@@ -7,7 +7,7 @@ from qdiag.core.compare import CauseChange, CauseStatus, Comparison, LayerChange
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
 from qdiag.core.measures.task_change import FigureChange, ValueChange, difference
-from qdiag.reading.words.numbers import count_noun, number
+from qdiag.reading.words.numbers import UNKNOWN, count_noun, number
 from qdiag.reading.words.task.figures import change_words as change_amount
 from qdiag.reading.words.task.figures import digits, value_words
 
@@ -20,6 +20,9 @@ CAUSE_STATUS_WORDS: dict[CauseStatus, str] = {
 """Of `CauseChange.status`."""
 CERTAINTY_MARKS = {"certain": "", "likely": " ~", "guess": " ?"}
 """Behind the name of a renamed layer."""
+NO_SQNR = "one of the two networks has no finite SQNR there"
+"""What a dash stands for in place of decibels."""
+NOT_SET = "not set"
 
 
 def comparison_headline(comparison: Comparison) -> str:
@@ -184,9 +187,9 @@ def _plain(before: float, after: float) -> tuple[str, str, str]:
 
 
 def _signed_amount(criterion: Criterion | None, change: float) -> str:
-    """`+65.8 pp`; `-` where it is not defined."""
+    """`+65.8 pp`; in words where it is not known."""
     unit = criterion.change_unit if criterion is not None else "dB"
-    return "-" if math.isnan(change) else f"{_signed_digits(criterion, change)} {unit}".rstrip()
+    return UNKNOWN if math.isnan(change) else f"{_signed_digits(criterion, change)} {unit}".rstrip()
 
 
 def _signed_digits(criterion: Criterion | None, change: float) -> str:

@@ -57,7 +57,7 @@ def size_rows(before: NetworkSize | None, after: NetworkSize | None) -> Iterator
     if before is None or after is None or before.reference != after.reference:
         yield from _byte_rows("float ", [None if size is None else size.reference for size in sizes])
     ratios = [UNKNOWN if size is None else f"{size.compression:.2f} x" for size in (before, after)]
-    yield "compression", ratios[0], ratios[1], ""
+    yield "compression", ratios[0], ratios[1], "none" if ratios[0] == ratios[1] else ""
 
 
 def _byte_rows(kind: str, networks: Sequence[NetworkBytes | None]) -> Iterator[tuple[str, str, str, str]]:

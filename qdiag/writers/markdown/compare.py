@@ -7,6 +7,7 @@ from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
 from qdiag.reading.words.compare import (
     CAUSE_STATUS_WORDS,
     CERTAINTY_MARKS,
+    NO_SQNR,
     cause_counts,
     cause_layers,
     comparison_headline,
@@ -70,7 +71,7 @@ def _causes(comparison: Comparison) -> Iterator[str]:
             CAUSE_STATUS_WORDS[cause.status],
             f"{plain(cause.code)} {plain(cause_title(cause.code))}",
             plain(cause_layers(cause)),
-            *(VERDICT_WORDS[verdict] if verdict else "-" for verdict in (cause.verdict_before, cause.verdict_after)),
+            *(VERDICT_WORDS[verdict] if verdict else "" for verdict in (cause.verdict_before, cause.verdict_after)),
             *given_back(cause),
         )
         for cause in claimed
@@ -83,6 +84,8 @@ def _layers(comparison: Comparison, shown: int) -> Iterator[str]:
     if not changed:
         return
     rows = [_layer(layer) for layer in (changed[:shown] if shown else changed)]
+    if any("-" in row for row in rows):
+        yield from (f"A dash stands where {NO_SQNR}.", "")
     header = ("layer", "local dB", "after", "change", "propagated dB", "after", "change")
     yield from _table((*header, ""), rows, numbers=True, words_at=len(header))
     if len(rows) < len(changed):

@@ -9,7 +9,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import LOSSES, OpRecord
 from qdiag.core.printable import printable
-from qdiag.reading.layers.columns import LAYER, TABLE_WORDS, column_title, layer_columns
+from qdiag.reading.layers.columns import LAYER, TABLE_WORDS, column_title, dash_words, layer_columns
 from qdiag.reading.layers.entry import shown_entries, shown_title, worst_layers
 from qdiag.reading.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from qdiag.reading.words.layer_row import layer_rows, worst_first
@@ -29,7 +29,8 @@ def layers_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         (str(entry.record.index), code(entry.record.name), *(text(column.words(entry)) for column in columns))
         for entry in entries
     ]
-    intro = f"{TABLE_WORDS} All {len(diagnosis.measurement.records)} layers are in [layers.csv](layers.csv)."
+    everywhere = f"All {len(diagnosis.measurement.records)} layers are in [layers.csv](layers.csv)."
+    intro = " ".join(filter(None, (TABLE_WORDS, dash_words(columns, entries), everywhere)))
     own = [
         fold(f"Channels and outputs of {_html(entry.record)}", images)
         for entry in entries

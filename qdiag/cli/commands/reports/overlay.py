@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.text import Text
 
-from qdiag.cli.console import remark, stdout_console
+from qdiag.cli.console import print_flowing, remark, stdout_console
 from qdiag.cli.options.common import DebugOption, QuietOption
 from qdiag.cli.options.diagnosis import DiagnosisArgument
 from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, itself
 from qdiag.errors import ConfigError
+from qdiag.reading.words.numbers import count_noun
 
 OVERLAY_EPILOG = """
 [bold]Examples[/]
@@ -83,7 +85,7 @@ def overlay(
 
         colours = layer_colours(found, shown)
         write_file(target, node_data(colours))
-        told = f"{len(colours)} layers"
+        told = f"Wrote {target} with the colours of {count_noun(len(colours), 'layer')}."
     else:
         from qdiag.onnx.annotate import annotated
         from qdiag.reading.node_words import node_words
@@ -91,7 +93,7 @@ def overlay(
         words = node_words(found)
         content, left = annotated(model.read_bytes(), words, str(model))
         write_file(target, content)
-        told = f"{len(words) - len(left)} of {len(words)} layers"
+        told = f"Wrote {target}, which describes {len(words) - len(left)} of {count_noun(len(words), 'layer')}."
         if left:
             remark(f"No node of the file has the name of {len(left)} layers: {', '.join(left[:5])}", quiet=quiet)
-    stdout_console().print(f"{target}: {told}", markup=False, highlight=False, soft_wrap=True)
+    print_flowing(stdout_console(), Text(told))

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.console import print_flowing
 from qdiag.cli.options.common import Order
 from qdiag.cli.parameters import as_options
 from qdiag.cli.tables.fit import Column, fit_table
@@ -51,13 +52,13 @@ def print_verification(console: Console, result: Verification, order: Order, top
     if len(rows) > len(shown):
         console.print(Text(f"{len(rows) - len(shown)} more layers differ; --top 0 shows all", "dim"))
     for line in uncompared_words(result):
-        console.print(Text(line), soft_wrap=True)
+        print_flowing(console, Text(line))
     for breach in result.breaches:
-        console.print(Text.assemble(("failed: ", "bold red"), as_options(breach_words(breach, result))), soft_wrap=True)
+        print_flowing(console, Text(as_options(breach_words(breach, result))), ("failed: ", "bold red"))
     if not result.breaches:
         passed = ("Passed", "bold green"), ": the runtime computes what the simulation says, within the limits."
-        console.print(Text.assemble(*passed), soft_wrap=True)
-    console.print(Text(as_options(harm_words(result))), soft_wrap=True)
+        print_flowing(console, Text.assemble(*passed))
+    print_flowing(console, Text(as_options(harm_words(result))))
 
 
 def _header(result: Verification) -> Lines:

@@ -5,6 +5,7 @@ import math
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.console import print_flowing
 from qdiag.cli.tables.change_lines import quantized_lines
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import Lines, data_lines, header_grid, model_lines, size_lines
@@ -13,6 +14,9 @@ from qdiag.core.causes.training import EpochRecord, ModelTraining
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.figures import from_to, value_words
 from qdiag.reading.words.trials.training import minutes_words
+
+_UNTRAINED = "epoch 0 is the network before the training"
+_UNMEASURED = "it was not measured"
 
 
 def print_training(console: Console, training: ModelTraining) -> None:
@@ -24,7 +28,7 @@ def print_training(console: Console, training: ModelTraining) -> None:
         fit_table(console, Column("epoch", lambda row: Text(str(row.epoch))), _columns(record.best), record.epochs)
     )
     console.print()
-    console.print(Text(_last_line(training)), soft_wrap=True)
+    print_flowing(console, Text(_last_line(training)))
 
 
 def _lines(training: ModelTraining) -> Lines:
@@ -56,12 +60,14 @@ def _lines(training: ModelTraining) -> Lines:
 def _columns(best: int) -> list[Column[EpochRecord]]:
     return [
         Column("", lambda row: Text("kept" if row.epoch == best else "", style="green"), 100, is_left=True),
-        Column("training\nloss", lambda row: _number(row.training_loss), 80),
-        Column("loss", lambda row: _number(row.loss), 90),
-        Column("of float", lambda row: _number(row.float_loss), 60),
-        Column("quantized", lambda row: _figure(row), 100),
-        Column("float", lambda row: _figure(row, is_float=True), 70),
-        Column("learning\nrate", lambda row: Text(f"{row.learning_rate:.1e}" if row.epoch else "-"), 40),
+        Column("training\nloss", lambda row: _number(row.training_loss), 80, dash=_UNTRAINED),
+        Column("loss", lambda row: _number(row.loss), 90, dash=_UNMEASURED),
+        Column("of float", lambda row: _number(row.float_loss), 60, dash=_UNMEASURED),
+        Column("quantized", lambda row: _figure(row), 100, dash=_UNMEASURED),
+        Column("float", lambda row: _figure(row, is_float=True), 70, dash=_UNMEASURED),
+        Column(
+            "learning\nrate", lambda row: Text(f"{row.learning_rate:.1e}" if row.epoch else "-"), 40, dash=_UNTRAINED
+        ),
         Column("time", lambda row: Text(f"{row.seconds:.1f} s"), 50),
     ]
 
