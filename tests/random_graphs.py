@@ -11,10 +11,9 @@ from random import Random
 import numpy as np
 
 from qdiag.config import load_preset
-from qdiag.core.graph import Layer
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import QdiagError
-from qdiag.simulate.arithmetic.table import difference_to_runtime
+from qdiag.simulate.runtime_differences import runtime_differences
 from tests.deployed import Exported, export
 from tests.networks.random_graph import RandomGraph
 from tests.processor import as_here
@@ -45,9 +44,9 @@ def written(seed: int, size: int = 8) -> Exported:
 def unexplained(exported: Exported) -> dict[str, str]:
     """By layer with other integers: how many; layers behind one that a note names, and these, are left out."""
     case, told = exported.case, set[str]()
-    runtime, found = exported.integers(), {}
+    runtime, reasons, found = exported.integers(), runtime_differences(case), {}
     for layer in case.network.graph.layers:
-        if told & set(layer.inputs) or _is_told(exported, layer):
+        if told & set(layer.inputs) or layer.name in reasons:
             told.add(layer.name)
         elif layer.name in runtime:
             own = exported.simulated[layer.name].astype(int)
@@ -59,11 +58,6 @@ def unexplained(exported: Exported) -> dict[str, str]:
                 found[layer.name] = f"{kinds}: {int((steps > 0).sum())} of {steps.size}, by {int(steps.max())} at most"
                 told.add(layer.name)
     return found
-
-
-def _is_told(exported: Exported, layer: Layer) -> bool:
-    case = exported.case
-    return difference_to_runtime(case.plan, layer, case.network.node(layer.nodes[0])) is not None
 
 
 def main() -> None:

@@ -32,15 +32,16 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         )
     dropped = original.evaluation.sample_count - result.data.measured_count
     if dropped:
-        notes.append(f"{dropped} samples were left over: the network takes batches of exactly {result.data.batch_size}")
+        who = "1 sample was" if dropped == 1 else f"{dropped} samples were"
+        notes.append(f"{who} left over: the network takes batches of exactly {result.data.batch_size}")
     nonfinite = [r.name for r in result.records if r.local.reference_nonfinite_count]
     if nonfinite:
-        notes.append(f"the float network makes NaN or Inf in {len(nonfinite)} layers, first in {nonfinite[0]}")
+        notes.append(f"the float network makes NaN or Inf in {_layers(nonfinite)}")
     produced = [
         r.name for r in result.records if r.propagated.simulated_nonfinite_count > r.local.reference_nonfinite_count
     ]
     if produced:
-        notes.append(f"quantization makes NaN or Inf in {len(produced)} layers, first in {produced[0]}")
+        notes.append(f"quantization makes NaN or Inf in {_layers(produced)}")
     for record in result.records:
         if record.kind == "input" and record.clipped_fraction > _CLIPPED_INPUT_FRACTION:
             share = 100.0 * record.clipped_fraction
@@ -87,6 +88,11 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         notes.append(f"{words} in float, and QD104, QD105, QD601 and QD602 do not apply there")
     notes += _lost_pairs(result.records) + _stored_signs(result.records) + _runtime_differences(result)
     return (*notes, *(note for note in map(_undefined, result.task.figures) if note))
+
+
+def _layers(names: Sequence[str]) -> str:
+    """`3 layers, first in conv`; the one where there is one alone."""
+    return names[0] if len(names) == 1 else f"{len(names)} layers, first in {names[0]}"
 
 
 def _lost_pairs(records: Sequence[OpRecord]) -> list[str]:

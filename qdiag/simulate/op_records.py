@@ -10,10 +10,10 @@ from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import LossRecord, OpRecord, PairRecord
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.table import difference_to_runtime
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.paired import LayerErrors
 from qdiag.simulate.passes.weights import SimulatedWeights, weight_record
+from qdiag.simulate.runtime_differences import runtime_differences
 
 
 def op_records(
@@ -29,7 +29,7 @@ def op_records(
     Args:
         errors, losses, weights, arithmetic, pairs: of the paired pass, by layer; the weights of its quantized network.
     """
-    records: list[OpRecord] = []
+    records, differences = list[OpRecord](), runtime_differences(case)
     for layer in case.network.graph.layers:
         if layer.name in errors:
             seen = case.observations.get(layer.name)
@@ -38,6 +38,7 @@ def op_records(
                 record,
                 range=seen.statistics.range if seen else None,
                 losses=losses.get(layer.name),
+                runtime_difference=differences.get(layer.name),
                 arithmetic=arithmetic.get(layer.name),
                 pairs=pairs.get(layer.name),
             )
@@ -63,7 +64,6 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         operands=tuple(one.record() for one in case.plan.layers[layer.name].operands if one is not None),
         skip_reason=case.plan.layers[layer.name].skip_reason,
         groups=layer.groups,
-        runtime_difference=difference_to_runtime(case.plan, layer, case.network.node(layer.nodes[0])),
         source=layer.source,
     )
 

@@ -27,7 +27,7 @@ def _gemm(call: Call) -> Value:
     if alpha != 1.0:
         product = scope.call(aten.mul.Tensor, product, alpha)
     c = call.optional(2)
-    if c is None or beta == 0.0:
+    if c is None:
         return product
     return scope.call(aten.add.Tensor, product, c if beta == 1.0 else scope.call(aten.mul.Tensor, c, beta))
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from qdiag.onnx.call import Call, Operator
-from qdiag.onnx.reset_first import GRU_RESET_FIRST
+from qdiag.onnx.steps.reset_first import GRU_RESET_FIRST
 from qdiag.onnx.values import Handle, Value
 
 aten = torch.ops.aten

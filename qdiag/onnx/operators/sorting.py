@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from qdiag.onnx.call import Call, Operator
+from qdiag.onnx.steps.running_sum import RUNNING_SUM
 from qdiag.onnx.values import Value
 
 aten = torch.ops.aten
@@ -19,15 +20,10 @@ def _top_k(call: Call) -> "tuple[Value, ...]":
     return scope.pick(found, 0), scope.pick(found, 1)
 
 
-def _cumsum(call: Call) -> Value:
-    scope, x = call.scope, call.x()
+def _running_sum(call: Call) -> Value:
     axis = (call.ints(1) or [0])[0]
-    if call.attribute("reverse", 0):
-        x = scope.call(aten.flip.default, x, [axis])
-    total = scope.call(aten.cumsum.default, x, axis)
-    if call.attribute("exclusive", 0):
-        total = scope.call(aten.sub.Tensor, total, x)
-    return scope.call(aten.flip.default, total, [axis]) if call.attribute("reverse", 0) else total
+    exclusive, reverse = (bool(call.attribute(name, 0)) for name in ("exclusive", "reverse"))
+    return call.scope.call(RUNNING_SUM, call.x(), axis, exclusive, reverse)
 
 
 def _triangle(call: Call) -> Value:
@@ -51,7 +47,7 @@ def _one_hot(call: Call) -> Value:
 
 OPERATORS: Mapping[str, Operator] = {
     "TopK": _top_k,
-    "CumSum": _cumsum,
+    "CumSum": _running_sum,
     "Trilu": _triangle,
     "OneHot": _one_hot,
 }

@@ -10,10 +10,10 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.deployed.verification import LayerAgreement, UncomparedLayer
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.runtimes.base import Array, DeployedNetwork, IntegerTensor
-from qdiag.simulate.arithmetic.table import difference_to_runtime
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.lanes import Lanes
 from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.runtime_differences import runtime_differences
 
 _UINT8_SHIFT = 128
 NO_INTEGERS = "its numbers are no integers at one scale"
@@ -48,6 +48,7 @@ class IntegerComparison(LayerObserver):
         uneven: Collection[str] = (),
     ) -> None:
         self._case, self._lane, self._uneven = case, lane, frozenset(uneven)
+        self._reasons = runtime_differences(case)
         self._seen: dict[str, Array] = {}
         self._counts: dict[str, _Counts] = {}
         self._uncompared: dict[str, str] = {}
@@ -107,7 +108,7 @@ class IntegerComparison(LayerObserver):
         uneven = [name for name in layer.inputs if name in self._uneven]
         if uneven:
             return f"{READS_OTHERWISE} {uneven[0]}"
-        return difference_to_runtime(self._case.plan, layer, self._case.network.node(layer.nodes[0]))
+        return self._reasons.get(layer.name)
 
     def uncompared(self) -> tuple[UncomparedLayer, ...]:
         """The others that have a quantizer."""

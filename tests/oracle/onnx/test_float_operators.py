@@ -133,3 +133,59 @@ def test_integers_that_no_convolution_gives_are_resized_in_float(factor: float, 
     (found,) = LaneRunner([Lane(case.network), Lane(case.network, case.plan)]).run_batch(next(iter(case.measured)))
     np.testing.assert_array_equal(found.tensors[1].numpy(), expected)
     assert len(np.unique(expected)) > 40
+
+
+def pair(x: str, output: str, numbers: str) -> list[Any]:
+    """A quantizer, whose scale and zero point are named by a letter."""
+    names = f"{numbers}s {numbers}z"
+    quantize = node("QuantizeLinear", f"{x} {names}", f"{output}_q", f"{output}_quantize")
+    return [quantize, node("DequantizeLinear", f"{output}_q {names}", output, f"{output}_dequantize")]
+
+
+def numbers_of(name: str, scale: float, kind: type) -> dict[str, Array]:
+    zero_point = 128 if kind is np.uint8 else 0
+    return {f"{name}s": np.asarray(scale, np.float32), f"{name}z": np.asarray(zero_point, kind)}
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+@pytest.mark.parametrize("exclusive", [0, 1])
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_a_running_sum(reverse: int, exclusive: int, kind: type) -> None:
+    constants = numbers_of("a", 0.0173, kind) | numbers_of("b", 0.0913, kind) | {"axis": np.asarray(2, np.int64)}
+    made = node("CumSum", "v axis", "c", "sum", exclusive=exclusive, reverse=reverse)
+    nodes = [*pair("x", "v", "a"), made, *pair("c", "y", "b")]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 5, 40])}, constants)
+    found = compared(content, [{"x": normal(4, 5, 40)} for _ in range(3)])
+    assert found.counts == {"input:x": 2400, "sum": 2400}
+    assert not found.differing
+    assert not found.reasons
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta", "bias", "is_exact"),
+    [
+        *((1.0, 1.0, "", True), (1.0, 0.5, "", True), (1.0, 1.0, "integers", True), (1.0, 1.0, "float", True)),
+        *((2.0, 1.0, "", False), (0.7, 1.0, "integers", False), (1.0, 0.5, "integers", False)),
+        *((1.0, 0.0, "integers", False), (2.0, 0.5, "float", False)),
+    ],
+)
+def test_a_product_with_factors(alpha: float, beta: float, bias: str, is_exact: bool) -> None:
+    """What onnxruntime does in float, or in another kernel, has a reason."""
+    constants = numbers_of("a", 0.0173, np.uint8) | numbers_of("b", 0.0413, np.uint8)
+    constants |= {"wq": RNG.integers(-127, 128, (7, 6)).astype(np.int8), "ws": np.asarray(0.007, np.float32)}
+    constants["wz"] = np.asarray(0, np.int8)
+    nodes = [*pair("x", "v", "a"), node("DequantizeLinear", "wq ws wz", "w", "weight")]
+    if bias == "integers":
+        constants |= {"iq": RNG.integers(-3000, 3000, 7).astype(np.int32), "iz": np.asarray(0, np.int32)}
+        constants["is"] = np.asarray(np.float32(0.0173) * np.float32(0.007))
+        nodes.append(node("DequantizeLinear", "iq is iz", "bias", "bias"))
+    elif bias:
+        constants["bias"] = normal(7)
+    names = "v w bias" if bias else "v w"
+    nodes += [node("Gemm", names, "c", "gemm", transB=1, alpha=alpha, beta=beta), *pair("c", "y", "b")]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 6])}, constants)
+    found = compared(content, [{"x": normal(300, 6)} for _ in range(3)])
+    (last,) = set(found.counts) - {"input:x"}
+    assert last.startswith("gemm")
+    assert set(found.reasons) == (set() if is_exact else {last})
+    assert set(found.differing) <= set(found.reasons)

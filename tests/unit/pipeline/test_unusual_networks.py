@@ -183,7 +183,7 @@ def test_a_graph_frozen_at_a_batch_size_is_measured_there() -> None:
     result = qdiag.measure(build("FrozenBatch"), [torch.randn(5, 3, 8, 8), torch.randn(4, 3, 8, 8)])
     assert result.capture.batch_size == result.data.batch_size == 2
     assert result.data.measured_count == 8
-    assert any("1 samples were left over: the network takes batches of exactly 2" in note for note in result.notes)
+    assert any("1 sample was left over: the network takes batches of exactly 2" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("before", [1, 2, 48])

@@ -10,9 +10,10 @@ _SAME_IN_FLOAT = frozenset(
     (
         *("add", "sub", "rsub", "mul", "div", "neg", "abs", "maximum", "minimum", "square", "concat", "clamp", "sign"),
         *("leaky_relu", "prelu", "_prelu_kernel", "threshold", "hardshrink", "softshrink", "reciprocal"),
+        "running_sum",
     )
 )
-"""One operation of float32 for each value, or none: every processor rounds it alike."""
+"""One operation of float32 for each value, or none, or sums in a known order: every processor rounds it alike."""
 
 
 def difference_to_onnxruntime(plan: QuantPlan, layer: Layer) -> str | None:
