@@ -37,7 +37,7 @@ def readable_name(node: fx.Node, kind: str, weight_name: str | None) -> str:
 def output_name(layer: str, operation: str, index: int) -> str:
     """Of a further output of a layer: `lstm.h_n`, `split[1]`."""
     states = {"lstm": ("", "h_n", "c_n"), "gru": ("", "h_n"), "rnn_tanh": ("", "h_n"), "rnn_relu": ("", "h_n")}
-    names = states.get(operation.removesuffix("_reset_first"), ())
+    names = states.get(operation.removesuffix("_reset_first").removesuffix("_peepholes"), ())
     return f"{layer}.{names[index]}" if index < len(names) and names[index] else f"{layer}[{index}]"
 
 

@@ -6,6 +6,7 @@ from qdiag.onnx.call import Operator
 from qdiag.onnx.operators import (
     activations,
     arithmetic,
+    attention,
     audio,
     comparisons,
     convolutions,
@@ -24,6 +25,7 @@ from qdiag.onnx.operators import (
 OPERATORS: Mapping[str, Operator] = {
     **activations.OPERATORS,
     **arithmetic.OPERATORS,
+    **attention.OPERATORS,
     **audio.OPERATORS,
     **comparisons.OPERATORS,
     **convolutions.OPERATORS,

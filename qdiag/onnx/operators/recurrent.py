@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from qdiag.onnx.call import Call, Operator
+from qdiag.onnx.steps.peepholes import LSTM_PEEPHOLES
 from qdiag.onnx.steps.reset_first import GRU_RESET_FIRST
 from qdiag.onnx.values import Handle, Value
 
@@ -33,6 +34,8 @@ def _recurrent(call: Call) -> "tuple[Value, ...]":
         target = aten.rnn_relu.input
     if kind == "GRU" and not call.attribute("linear_before_reset", 0):
         target = GRU_RESET_FIRST
+    if kind == "LSTM" and call.has(7):
+        target = LSTM_PEEPHOLES
     start: Any = states if kind == "LSTM" else states[0]
     found = scope.call(target, x, start, parameters, call.has(3), 1, 0.0, False, directions == 2, False)
     return _arranged(call, found, directions, hidden, len(states))
@@ -43,15 +46,15 @@ def _check(call: Call, kind: str, directions: int) -> None:
     given = [str(a).capitalize() for a in call.attribute("activations", plain)]
     if given != plain and not (kind == "RNN" and set(given) == {"Relu"}):
         raise call.error(f"the activations {given} are not computed")
-    if call.attribute("clip") or call.attribute("input_forget", 0) or call.has(7):
-        raise call.error("clipping, coupled gates and peepholes are not computed")
+    if call.attribute("clip") or call.attribute("input_forget", 0):
+        raise call.error("clipping and coupled gates are not computed")
     lengths = call.has(4)
     if lengths:
         raise call.error("sequences of different lengths (sequence_lens) are not computed")
 
 
 def _parameters(call: Call, kind: str, direction: int, hidden: int) -> list[Handle]:
-    """Weights of input and state, and both biases, of one direction."""
+    """Weights of input and state, both biases, and weights of the cell, of one direction."""
     scope, gates = call.scope, len(_ORDER[kind])
     found = []
     for place in (1, 2):
@@ -62,6 +65,8 @@ def _parameters(call: Call, kind: str, direction: int, hidden: int) -> list[Hand
         for start in (0, gates * hidden):
             half = scope.call(aten.slice.Tensor, both, 0, start, start + gates * hidden)
             found.append(_ordered(call, half, kind, hidden))
+    if kind == "LSTM" and call.has(7):
+        found.append(scope.call(aten.select.int, call.x(7), 0, direction))
     return found
 
 

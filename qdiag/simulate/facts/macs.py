@@ -7,7 +7,7 @@ from torch import Tensor, fx
 from qdiag.capture.ops import has_weight, kind_and_policy, operation_name
 from qdiag.simulate.arithmetic.einsum_axes import multiplication_count
 
-_RECURRENT = ("lstm", "gru", "gru_reset_first", "rnn_tanh", "rnn_relu")
+_RECURRENT = ("lstm", "lstm_peepholes", "gru", "gru_reset_first", "rnn_tanh", "rnn_relu")
 
 
 def mac_count(node: fx.Node, operands: Sequence[Tensor], output: Tensor) -> int:

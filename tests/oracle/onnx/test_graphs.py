@@ -61,6 +61,27 @@ def test_a_gru_that_resets_before_the_product(way: str, is_plain: bool) -> None:
     assert (first(**given)["o"] - second(**given)["o"]).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("way", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("is_plain", [True, False], ids=["plain", "with biases and states"])
+def test_an_lstm_whose_gates_see_the_cell(way: str, is_plain: bool) -> None:
+    directions = 2 if way == "bidirectional" else 1
+    constants = {"w": f(directions, 20, 3), "r": f(directions, 20, 5), "p": f(directions, 15)}
+    inputs = {"x": ("float32", ["N", 4, 3])}
+    states = ("h", "c")
+    if not is_plain:
+        constants["b"] = f(directions, 40)
+        inputs |= dict.fromkeys(states, ("float32", [directions, "N", 5]))
+    names = "t w r - - - - p" if is_plain else "t w r b - h c p"
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        node("LSTM", names, "o hn cn", "lstm", hidden_size=5, direction=way),
+    ]
+    content = onnx_bytes(nodes, inputs, constants, ["o", "hn", "cn"])
+    feeds = [{"x": f(n, 4, 3)} | ({} if is_plain else {s: f(directions, n, 5) for s in states}) for n in COUNTS]
+    program = compared(content, feeds, 5e-6)
+    assert "lstm_peepholes" in [operation_name(one) for one in program.graph.nodes if one.op == "call_function"]
+
+
 def test_a_recurrent_layer_with_states() -> None:
     constants = {"w": f(1, 20, 3), "r": f(1, 20, 5)}
     inputs = {"x": ("float32", ["N", 4, 3]), "h": ("float32", [1, "N", 5]), "c": ("float32", [1, "N", 5])}
