@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.core.causes.ranking import Harm, Ranking
 from qdiag.core.causes.score import Score
-from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.diagnosis import BitsPoint, Diagnosis, RepairedNetwork
 from qdiag.core.measures.bn import BatchNormAudit
 from qdiag.core.measures.facts import BiasFacts, LayerFacts, WeightFacts
 from qdiag.core.measures.float_ops import FloatOp, FloatShare
@@ -48,7 +48,9 @@ def diagnosis() -> Diagnosis:
         variant_count=17,
         notes=("2 layers were left out of the placebo: they have findings of their own",),
     )
-    return _diagnosis(_measured(mobile_records(harmed=True), before), ranking, batchnorms(), with_sweeps=True)
+    found = _diagnosis(_measured(mobile_records(harmed=True), before), ranking, batchnorms(), with_sweeps=True)
+    records = (replace(record, range=None, losses=None) for record in mobile_records(harmed=False))
+    return replace(found, repaired_network=RepairedNetwork(32, tuple(records)))
 
 
 def repaired_diagnosis() -> Diagnosis:

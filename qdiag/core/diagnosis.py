@@ -11,6 +11,7 @@ from qdiag.core.measures.deployed.edit import FileEdit
 from qdiag.core.measures.deployed.verification import Verification
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.measurement import Measurement, StageTime
+from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.presentation.presented import PresentedDiagnosis
 
@@ -23,6 +24,22 @@ class BitsPoint:
 
     bits: int
     score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedNetwork:
+    """The quantized network after the last repair of the sequence; without any, after the change of scheme that helps.
+
+    Attributes:
+        sample_count: on how many of the measured samples.
+        records: of its layers, each against the float network with the same repairs, whose weights may be others than
+            those of the float network that was given. Ranges are without their histograms.
+        settings: values of `--set` that make the change of scheme; empty where the repairs of the sequence were made.
+    """
+
+    sample_count: int
+    records: tuple[OpRecord, ...]
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -47,6 +64,8 @@ class Diagnosis(PresentedDiagnosis):
             not. repaired_scheme_file: the same of what the proposed repairs change of the scheme.
         repaired_file: where the quantized file with its repairs was written; empty where it was not.
         repaired_run: that file run in its runtime beside the repaired network.
+        repaired_network: layer by layer what is left after the repairs; None where nothing helps, and in results stored
+            before it was kept.
     """
 
     measurement: Measurement
@@ -68,6 +87,7 @@ class Diagnosis(PresentedDiagnosis):
     repaired_scheme_file: str = ""
     repaired_file: str = ""
     repaired_run: Verification | None = None
+    repaired_network: RepairedNetwork | None = None
 
     def layer_facts(self, name: str) -> LayerFacts:
         """The facts of one layer.

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from qdiag.config import change_scheme
 from qdiag.core.causes.harm import harm_of
+from qdiag.core.causes.ranking import Ranking
 from qdiag.core.causes.score import Score
-from qdiag.core.diagnosis import BitsPoint, Diagnosis
+from qdiag.core.diagnosis import BitsPoint, Diagnosis, RepairedNetwork
 from qdiag.core.formats.low_bits import LOW_BITS
 from qdiag.core.formats.other_widths import BITS, left_out_widths, schemes_at
 from qdiag.core.measures.bn import BatchNormAudit
@@ -28,6 +30,7 @@ from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
+from qdiag.simulate.measure import LOSS_SAMPLES
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
@@ -99,6 +102,7 @@ def diagnose_experiment(
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, brief)
         how = {"raises": options.raises, "is_exhaustive": options.is_exhaustive}
         ranking, repaired = rank_network(case, findings, REPAIRS, context, **how)
+        layers = _repaired_network(brief, case, repaired, ranking, is_exhaustive=options.is_exhaustive)
         ranking = with_fused_suspects(session, case, measurement, ranking, blocks, raises=options.raises)
     trainings = ranked_trainings(session, experiment, ranking, repaired, options.training)
     bits = tuple[BitsPoint, ...]()
@@ -120,7 +124,27 @@ def diagnose_experiment(
         blocks=block_layers(blocks, measurement.records),
         trainings=trainings,
         verification=verification,
+        repaired_network=layers,
     )
+
+
+def _repaired_network(
+    session: Session, case: Case, repaired: Case, ranking: Ranking, *, is_exhaustive: bool
+) -> RepairedNetwork | None:
+    """Its layers, on some samples; with the change of scheme that helps where no repair within the scheme does.
+
+    Args:
+        case: untreated. repaired: after the last step of the sequence; `case` without one.
+    """
+    settings = ranking.way_around.settings if ranking.way_around is not None and not ranking.waterfall else ()
+    if settings:
+        repaired = with_scheme(session, case, change_scheme(case.scheme, settings))
+    if repaired is case:
+        return None
+    shown = repaired if is_exhaustive else on_some(repaired, LOSS_SAMPLES)
+    records = session.measure(shown, stage="repaired network").records
+    brief = (replace(r, range=replace(r.range, histogram=None) if r.range is not None else None) for r in records)
+    return RepairedNetwork(shown.measured.sample_count, tuple(brief), settings)
 
 
 def open_ledger(session: Session, case: Case, options: DiagnoseOptions) -> None:

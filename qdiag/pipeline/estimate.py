@@ -32,6 +32,8 @@ EXAMINE = 10.5
 """Passes of the captured float network: the paired pass takes 5, and what detectors look at as much again."""
 _SHAPES = 2.2
 """Of these, percentiles, moments and errors per channel, over the samples that they are taken of."""
+_REPAIRED = 4.0
+"""Of the repaired network, its layers, over the samples that they are measured on."""
 LOSSES = 9.0
 """The five losses, over the samples that they are measured on."""
 _REPAIRS, _ALL_REPAIRS = 26, 36
@@ -121,6 +123,7 @@ def estimate(
     repairs, observed = (_ALL_REPAIRS, _ALL_OBSERVED) if options.is_exhaustive else (_REPAIRS, _OBSERVED)
     observed_s = observed * times.float_s * case.calibration.sample_count / count
     harmed["rank"] = healthy["rank"] + times.of(repairs, 0) + observed_s + _SEARCH_S * layers
+    harmed["rank"] += _REPAIRED * times.float_s * (1.0 if options.is_exhaustive else min(LOSS_SAMPLES / count, 1.0))
     if options.with_bits:
         widths = len(schemes_at(case.scheme)) if options.is_exhaustive else _WIDTHS
         healthy["bits"] = harmed["bits"] = shown * times.of(widths, 0)

@@ -39,6 +39,7 @@ CAUSE_SHADE = Shade("#f46d43", "cause")
 SUSPECT_SHADE = Shade("#fee090", "suspected, not a cause here")
 UNTRIED_SHADE = Shade("#fff7d6", "found, no repair tests it")
 QUIET_SHADE = Shade("#eef3f6", "no finding")
+RANGE_SHADE = Shade("#eef3f6", "from its least to its largest value")
 
 
 def decibel_shade(decibels: float) -> Shade:

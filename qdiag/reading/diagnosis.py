@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from qdiag.core.causes.ranking import HarmState
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.figures import FigureRow, figure_rows
+from qdiag.reading.layers.repaired import repaired_words
 from qdiag.reading.method import effort_words, notes_of
 from qdiag.reading.proposals import Proposal, again_proposal, proposals, training_proposal
 from qdiag.reading.scheme_changes import ChangeRow, change_rows
@@ -24,6 +25,7 @@ class Reading:
         headline: what quantization costs, and why, in one to three sentences.
         untried: findings that belong to no suspect.
         proposals: the repairs, then the change of scheme that recovers most. again: to look again with other inputs.
+        repaired_layers: what the repairs of the sequence make of the weakest layers.
         training: what training recovers, in sentences. training_proposal: how to train so.
         effort: what was tried for it.
     """
@@ -36,6 +38,7 @@ class Reading:
     suspects: tuple[SuspectRow, ...]
     untried: tuple[FindingRow, ...]
     sequence: SequenceRows
+    repaired_layers: str
     changes: tuple[ChangeRow, ...]
     proposals: tuple[Proposal, ...]
     again: Proposal | None
@@ -57,6 +60,7 @@ def read(diagnosis: Diagnosis) -> Reading:
         suspects=suspect_rows(ranking),
         untried=tuple(map(finding_row, untried_findings(ranking))),
         sequence=sequence_rows(ranking),
+        repaired_layers=repaired_words(diagnosis),
         changes=change_rows(diagnosis),
         proposals=proposals(diagnosis),
         again=again_proposal(diagnosis),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.layers.repaired import repaired_words
 from qdiag.reading.suspects import TrialRow, trial_row
 from qdiag.reading.words.commands.repairing import way_around_commands
 from qdiag.reading.words.evidence import evidence_words
@@ -17,11 +18,13 @@ class ChangeRow:
     Attributes:
         costs: what it costs the user, a phrase each.
         commands: how to measure it by itself; empty where it recovers nothing, or no setting makes it so.
+        repaired_layers: what the change that helps most makes of the weakest layers; empty where that is not known.
     """
 
     tried: TrialRow
     costs: tuple[str, ...]
     commands: tuple[str, ...]
+    repaired_layers: str = ""
 
     @property
     def title(self) -> str:
@@ -39,7 +42,10 @@ def change_rows(diagnosis: Diagnosis) -> tuple[ChangeRow, ...]:
         lines = way_around_commands(diagnosis, trial) if trial.helps else ()
         new = tuple(line for line in lines if line not in seen)
         seen.update(new)
-        rows.append(ChangeRow(trial_row(trial, diagnosis.ranking), tuple(map(evidence_words, trial.costs)), new))
+        row = trial_row(trial, diagnosis.ranking)
+        is_best = trial is diagnosis.ranking.way_around
+        after = repaired_words(diagnosis, change=f"{row.title} ({row.where})") if is_best else ""
+        rows.append(ChangeRow(row, tuple(map(evidence_words, trial.costs)), new, after))
     return tuple(rows)
 
 

@@ -83,6 +83,8 @@ def _remainder(reading: Reading, places: _Places) -> Iterator[Statement]:
     ranking, sentence = reading.diagnosis.ranking, reading.sequence.remainder_sentence
     if reading.sequence.steps and sentence:
         yield Statement("remainder", sentence, ("/ranking/remainder", *places.of(ranking.repaired)))
+    if reading.repaired_layers:
+        yield Statement("repaired-layers", reading.repaired_layers, ("/repaired_network",))
     for i, (part, words) in enumerate(zip(ranking.parts, reading.sequence.parts, strict=True), 1):
         yield Statement(f"part-{i}", words, places.of(part))
 
@@ -93,6 +95,8 @@ def _changes(reading: Reading, places: _Places) -> Iterator[Statement]:
         recovers = tried.recovers.full if tried.recovers is not None else "an amount that is not known"
         text = f"Another scheme, {row.title} at {tried.where}, recovers {recovers}"
         yield Statement(f"change-{i}", f"{text}; the network then has {tried.afterwards}.", places.of(tried.trial))
+        if row.repaired_layers:
+            yield Statement(f"change-{i}-layers", row.repaired_layers, ("/repaired_network",))
 
 
 def _proposals(reading: Reading, places: _Places) -> Iterator[Statement]:

@@ -65,11 +65,13 @@ def measure_case(
     processes: Processes = ONE,
     kept: KeptOutputs | None = None,
     simulated: KeptOutputs | None = None,
+    stage: str = "simulate",
 ) -> Measured:
     """The paired pass over the measured data.
 
     Args:
         kept: takes what the float network gives, for passes that follow. simulated: the same of the quantized one.
+        stage: what the pass is called while it goes on.
     """
     some = spread_over(case.measured, SHAPE_SAMPLES) if depth == "facts" else None
     errors, facts = ErrorObserver(case.plan), FactObserver(some)
@@ -97,7 +99,7 @@ def measure_case(
         runner,
         batches,
         progress,
-        stage="simulate",
+        stage=stage,
         sinks=sinks,
         beside=[reference],
         processes=processes,

@@ -185,7 +185,7 @@ class Session:
         parts = (datasets.calibration, datasets.evaluation, tasks)
         return Case(program, network, network, scheme, plan, seen, *parts, stored=stored or {})
 
-    def measure(self, case: Case, depth: Depth = "errors") -> Measured:
+    def measure(self, case: Case, depth: Depth = "errors", *, stage: str = "simulate") -> Measured:
         """The errors at every layer and output on the measured data, and the task, in one paired pass.
 
         A pass with a metric of the user's own is never kept, because that code may change unnoticed.
@@ -196,11 +196,11 @@ class Session:
         kept = self.references.of(case.network, case.measured, self.processes) if is_first else None
         own = self.simulated.of(case.plan, case.measured) if is_first else None
         if case.tasks.key is None:
-            return measure_case(case, depth, self.progress, self.processes, kept, own)
+            return measure_case(case, depth, self.progress, self.processes, kept, own, stage)
         return self.passes.finished(
             f"measure {depth}",
             MEASURED,
-            lambda: measure_case(case, depth, self.progress, self.processes, kept, own),
+            lambda: measure_case(case, depth, self.progress, self.processes, kept, own, stage),
             batches=[case.measured, case.calibration],
             depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key)),
         )

@@ -388,6 +388,34 @@ def test_the_graph_is_coloured_walked_and_opened(open_report: Open) -> None:
     assert box["y"] + box["height"] <= frame["y"] + frame["height"] + 1
 
 
+def test_float_quantized_and_repaired_network_stay_in_step(open_report: Open) -> None:
+    """The same boxes, place, zoom and layer; figures and colours of another network."""
+    page = open_report(diagnosis())
+    graph = page.locator("[data-graph]")
+    graph.locator("[data-graph-zoom=in]").click()
+    graph.get_by_label("propagated SQNR").check()
+    moved, name = "graph.querySelector('svg.network > g')", "graph.querySelector('.box.chosen text')"
+    shown = f"graph => [{moved}.getAttribute('transform'), {name}.textContent]"
+    place, before = graph.evaluate(shown), graph.locator(".box.chosen .words").text_content() or ""
+    fill = graph.locator(".box.chosen rect").get_attribute("fill")
+    graph.get_by_label("Repaired", exact=True).check()
+    assert graph.evaluate(shown) == place
+    after = graph.locator(".box.chosen .words").text_content() or ""
+    assert after.startswith(f"{before.removesuffix(' dB')} → ")
+    assert graph.locator(".box.chosen rect").get_attribute("fill") != fill
+    assert "on 32 of 500 samples" in graph.locator("[data-graph-note]").inner_text()
+    graph.get_by_label("Float", exact=True).check()
+    assert graph.evaluate(shown) == place
+    assert " to " in (graph.locator(".box.chosen .words").text_content() or "")
+    assert graph.locator("[data-modes]").is_hidden()
+    graph.get_by_label("Quantized", exact=True).check()
+    assert graph.locator(".box.chosen .words").text_content() == before, "what colours the layers is kept"
+    graph.locator("svg.network").focus()
+    page.keyboard.press("Enter")
+    assert "repaired: " in page.locator("#panel .number.local").inner_text()
+    assert page.locator("svg.sqnr .line.ghost").count() == 1
+
+
 def test_both_runs_show_the_same_place_of_the_graph(open_report: Open) -> None:
     page = open_report(diagnosis(), repaired_diagnosis())
     before = page.locator("[data-run=before] [data-graph]")
@@ -399,4 +427,4 @@ def test_both_runs_show_the_same_place_of_the_graph(open_report: Open) -> None:
     after = page.locator("[data-run=after] [data-graph]")
     assert after.locator("svg.network > g").get_attribute("transform") == place
     assert (after.locator(".box.chosen title").text_content() or "").split("\n")[0] == chosen.split("\n")[0]
-    assert after.locator("input:checked").input_value() == "propagated"
+    assert after.locator("[data-modes] input:checked").input_value() == "propagated"

@@ -34,7 +34,6 @@ from qdiag.reading.diagnosis import Reading, read
 from qdiag.reading.labels import AS_IT_IS, CHANGES_TITLE, PLACEBO, RECOVERS, SEQUENCE_TITLE, UNTRIED_TITLE, VERDICT
 from qdiag.reading.proposals import Proposal
 from qdiag.reading.scheme_changes import ChangeRow
-from qdiag.reading.sequence import SequenceRows
 from qdiag.reading.suspects import FindingRow, SuspectRow, TrialRow
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.choice import counts_no_answers
@@ -84,7 +83,7 @@ def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = 
             console.print(Text(reason, style="dim"))
     if reading.sequence.steps:
         console.print()
-        console.print(header_grid(*_sequence(reading.sequence)))
+        console.print(header_grid(*_sequence(reading)))
     elif reading.sequence.parts:
         console.print()
         for sentence in reading.sequence.parts:
@@ -197,11 +196,12 @@ def _verdict(row: _Row) -> Text:
     return Text(row.suspect.verdict, style=_VERDICT_STYLES[row.suspect.cause.verdict])
 
 
-def _sequence(rows: SequenceRows) -> Iterator[tuple[str, Text]]:
+def _sequence(reading: Reading) -> Iterator[tuple[str, Text]]:
+    rows = reading.sequence
     yield SEQUENCE_TITLE.lower(), Text(f"{AS_IT_IS}: {rows.before}")
     for i, row in enumerate(rows.steps, 1):
         yield "", Text(f"{i}. {row.suspect} → {row.repair}: {row.afterwards}, recovers {row.recovers.words}")
-    for sentence in (rows.remainder_sentence, *rows.parts):
+    for sentence in (rows.remainder_sentence, reading.repaired_layers, *rows.parts):
         if sentence:
             yield "", Text(sentence)
 
@@ -214,6 +214,8 @@ def _print_rest(console: Console, reading: Reading) -> None:
         for row in reading.changes:
             console.print(Padding(Text(f"{row.title}, {row.tried.where}"), (0, 0, 0, 2)))
             console.print(Padding(Text(_change_words(row)), (0, 0, 0, 4)))
+            if row.repaired_layers:
+                console.print(Padding(Text(row.repaired_layers), (0, 0, 0, 4)))
     if reading.untried:
         console.print()
         console.print(Text(f"{UNTRIED_TITLE}:", style="bold"))

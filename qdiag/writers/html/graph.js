@@ -1,6 +1,6 @@
 // The network as a graph. Boxes and lines stand where Python put them; here they are drawn, coloured, moved and chosen.
 // What is looked at (colours, zoom, place, chosen layer) is shared by all runs of the page, so that they stay in step.
-const looking = { mode: "local", zoom: 1, x: 0, y: 0, name: null, isPlaced: false };
+const looking = { state: "quantized", mode: "local", zoom: 1, x: 0, y: 0, name: null, isPlaced: false };
 const GRAPH_ZOOM = { least: 0.04, most: 2.5 };
 const OVERVIEW_WIDTH = 46;
 
@@ -9,11 +9,13 @@ class NetworkGraph {
     Object.assign(this, { part, run, graph: run.graph, current: 0 });
     this.stage = part.querySelector("[data-stage]");
     this.overview = part.querySelector("[data-overview]");
+    this.states = part.querySelector("[data-states]");
     this.modes = part.querySelector("[data-modes]");
+    this.note = part.querySelector("[data-graph-note]");
     this.legend = part.querySelector("[data-legend]");
     this.readout = part.querySelector("[data-graph-readout]");
     this.neighbours();
-    this.fillModes();
+    this.fillStates();
     this.build();
     part.addEventListener("click", (event) => {
       const button = event.target.closest("[data-graph-zoom]");
@@ -28,24 +30,6 @@ class NetworkGraph {
       this.below[from].push(to);
       this.above[to].push(from);
     }
-  }
-
-  fillModes() {
-    this.modes.append(...this.graph.modes.map((mode) => html("label", {},
-      html("input", {
-        type: "radio", name: `graph-${this.run.key}`, value: mode.key, autocomplete: "off",
-        onchange: () => this.choose(mode.key),
-      }),
-      html("span", { title: mode.title }, mode.title.split(":")[0]))));
-  }
-
-  choose(key) {
-    looking.mode = key;
-    this.paint();
-  }
-
-  mode() {
-    return this.graph.modes.find((mode) => mode.key === looking.mode) || this.graph.modes[0];
   }
 
   build() {
@@ -161,9 +145,9 @@ class NetworkGraph {
     const layer = this.run.layers[this.current];
     const mode = this.mode();
     const words = mode.words[this.current] || mode.legend[mode.shades[this.current]][1];
-    this.readout.textContent = `${layer.name} · ${layer.op} · ${words}`;
+    this.readout.textContent = `${layer.name} · ${layer.op} · ${this.state().title.toLowerCase()}: ${words}`;
     this.picture.setAttribute("aria-valuenow", this.current + 1);
-    this.picture.setAttribute("aria-valuetext", `${layer.name}, ${layer.op}, ${mode.title} ${words}`);
+    this.picture.setAttribute("aria-valuetext", `${layer.name}, ${layer.op}, ${this.state().title}, ${mode.title} ${words}`);
     const joined = (edge) => edge.includes(this.current);
     this.boxes.forEach((one, i) => one.box.classList.toggle("chosen", i === this.current));
     this.graph.edges.forEach((edge, i) => this.paths[i].classList.toggle("chosen", joined(edge)));
@@ -177,15 +161,15 @@ class NetworkGraph {
 
   paint() {
     const mode = this.mode();
-    for (const input of this.modes.querySelectorAll("input")) input.checked = input.value === mode.key;
+    this.markChoices(mode);
     this.boxes.forEach(({ rect, words, title, name }, i) => {
       const [fill, label] = mode.legend[mode.shades[i]];
       rect.setAttribute("fill", fill);
       this.marks[i].setAttribute("fill", fill);
       words.textContent = mode.words[i];
-      title.textContent = `${name}\n${mode.title}: ${mode.words[i] || label}`;
+      title.textContent = `${name}\n${this.state().title}, ${mode.title}: ${mode.words[i] || label}`;
     });
-    this.legend.replaceChildren(html("span", {}, `${mode.title}:`), ...mode.legend.map(([fill, label]) =>
+    this.legend.replaceChildren(html("span", {}, `${mode.title[0].toUpperCase()}${mode.title.slice(1)}:`), ...mode.legend.map(([fill, label]) =>
       html("span", { class: "swatch" }, svg("svg", { width: 14, height: 14, "aria-hidden": "true" },
         svg("rect", { width: 14, height: 14, rx: 3, fill })), label)));
     this.say();

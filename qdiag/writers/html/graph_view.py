@@ -1,7 +1,7 @@
 """The network as a graph for the page: where the boxes stand, and what colours them, as JSON that stays small."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qdiag.core.diagnosis import Diagnosis
@@ -10,12 +10,17 @@ from qdiag.reading.colours import (
     DECIBEL_SHADES,
     EXACT_SHADE,
     QUIET_SHADE,
+    RANGE_SHADE,
     SUSPECT_SHADE,
     UNKNOWN_SHADE,
     UNTRIED_SHADE,
+    Shade,
 )
+from qdiag.reading.labels import FLOAT, QUANTIZED, REPAIRED
 from qdiag.reading.layer_colours import SHOWN, LayerColour, Shown, layer_colours
-from qdiag.writers.html.layer_view import LayerView
+from qdiag.reading.layers.repaired import repaired_title, with_repairs
+from qdiag.writers.html.filters import capitalize_first, typeset
+from qdiag.writers.html.layer_view import LayerView, range_words
 from qdiag.writers.layout.layout import BOX_HEIGHT, Point, lay_out
 
 _CHARACTER_PX = 6.7
@@ -30,6 +35,13 @@ _TITLES: Mapping[Shown, str] = {
     "sensitivity": "sensitivity: SQNR of the output with this layer alone quantized",
     "cause": "causes and findings",
 }
+
+_OF_REPAIRED: tuple[Shown, ...] = ("local", "propagated")
+_STATE_TITLES = {"float": FLOAT, "quantized": QUANTIZED, "repaired": REPAIRED}
+_FLOAT_NOTE = "The float network: each layer with the range of its output on the calibration data."
+_QUANTIZED_NOTE = "The quantized network as it is."
+_SAME_DB = 0.5
+"""Differences below that come from the samples: few of them are run through the repaired network."""
 
 Json = dict[str, Any]
 
@@ -56,10 +68,31 @@ def graph_payload(layers: Sequence[LayerView], diagnosis: Diagnosis) -> Json:
         ],
         "edges": [list(edge) for edge in edges],
         "lines": [_path(route) for route in drawn.routes],
-        "modes": [
-            _mode(shown, layers, diagnosis) for shown in SHOWN if shown != "sensitivity" or diagnosis.sensitivity
-        ],
+        "states": list(_states(layers, diagnosis)),
     }
+
+
+def _states(layers: Sequence[LayerView], diagnosis: Diagnosis) -> Iterator[Json]:
+    """The float, the quantized and the repaired network, each with what may be shown of it."""
+    yield _state("float", _FLOAT_NOTE, [_ranges(layers)])
+    shown = [one for one in SHOWN if one != "sensitivity" or diagnosis.sensitivity]
+    yield _state("quantized", _QUANTIZED_NOTE, [_mode(one, layers, diagnosis) for one in shown])
+    after = with_repairs(diagnosis)
+    if after is not None:
+        modes = [_mode(one, layers, after, before=diagnosis) for one in _OF_REPAIRED]
+        yield _state("repaired", repaired_title(diagnosis), modes)
+
+
+def _state(key: str, note: str, modes: Sequence[Json]) -> Json:
+    return {"key": key, "title": capitalize_first(_STATE_TITLES[key]), "note": note, "modes": list(modes)}
+
+
+def _ranges(layers: Sequence[LayerView]) -> Json:
+    """Of the float outputs, on the calibration data."""
+    ranges = [layer.record.range for layer in layers]
+    shades = [RANGE_SHADE if own is not None else UNKNOWN_SHADE for own in ranges]
+    words = [typeset(range_words(own.min, own.max)) if own is not None else "\N{EN DASH}" for own in ranges]
+    return _coloured("range", "range of the output", (RANGE_SHADE, UNKNOWN_SHADE), shades, words)
 
 
 def shortened(label: str) -> str:
@@ -81,26 +114,52 @@ def _path(route: Sequence[Point]) -> str:
     return "".join(parts)
 
 
-def _mode(shown: Shown, layers: Sequence[LayerView], diagnosis: Diagnosis) -> Json:
-    """Colours and figures of all layers, and what the colours stand for."""
+def _mode(shown: Shown, layers: Sequence[LayerView], diagnosis: Diagnosis, before: Diagnosis | None = None) -> Json:
+    """Colours and figures of all layers, and what the colours stand for.
+
+    Args:
+        before: whose figures stand before those of the diagnosis.
+    """
     known = {colour.layer: colour for colour in layer_colours(diagnosis, shown)}
+    earlier = {colour.layer: colour for colour in layer_colours(before, shown)} if before is not None else {}
     found = [known.get(layer.record.name) for layer in layers]
     shades = [colour.shade if colour is not None else UNKNOWN_SHADE for colour in found]
     scale = _VERDICT_LEGEND if shown == "cause" else _DECIBEL_LEGEND
+    in_float = {record.name for record in diagnosis.measurement.records if not record.is_quantized}
+    words = []
+    for layer, colour in zip(layers, found, strict=True):
+        name, is_float = layer.record.name, layer.record.name in in_float
+        if before is None:
+            words.append(_words(shown, colour, is_float=is_float))
+        else:
+            words.append(_from_to(shown, earlier.get(name), colour, is_float=(layer.row.is_float, is_float)))
+    return _coloured(shown, _TITLES[shown], scale, shades, words)
+
+
+def _coloured(key: str, title: str, scale: Sequence[Shade], shades: Sequence[Shade], words: Sequence[str]) -> Json:
+    """The legend has what is used, and all decibels where it has any."""
     used = [shade for shade in scale if shade in shades or shade in DECIBEL_SHADES]
     return {
-        "key": shown,
-        "title": _TITLES[shown],
+        "key": key,
+        "title": title,
         "legend": [[shade.fill, shade.label] for shade in used],
         "shades": [used.index(shade) for shade in shades],
-        "words": [_words(shown, layer, colour) for layer, colour in zip(layers, found, strict=True)],
+        "words": list(words),
     }
 
 
-def _words(shown: Shown, layer: LayerView, colour: LayerColour | None) -> str:
+def _from_to(shown: Shown, first: LayerColour | None, last: LayerColour | None, *, is_float: tuple[bool, bool]) -> str:
+    """`3.8 → 42.6 dB`; once where both are about the same."""
+    old, new = (_words(shown, one, is_float=own) for one, own in zip((first, last), is_float, strict=True))
+    if old == new or (first is not None and last is not None and abs(last.value - first.value) < _SAME_DB):
+        return new
+    return f"{old.removesuffix(' dB')} \N{RIGHTWARDS ARROW} {new}"
+
+
+def _words(shown: Shown, colour: LayerColour | None, *, is_float: bool) -> str:
     """What stands in the box."""
     if colour is None:
-        return "in float" if layer.row.is_float else "\N{EN DASH}"
+        return "in float" if is_float else "\N{EN DASH}"
     if shown == "cause":
         return " ".join(colour.codes)
     return f"{colour.value:.1f} dB".replace("-", "\N{MINUS SIGN}") if math.isfinite(colour.value) else "exact"

@@ -69,9 +69,15 @@ function redraw() {
   drawPanel();
 }
 
+// What arrives in the repaired network, as a run of the chart; nothing where none was measured.
+function repairedLayers(run) {
+  const layers = run.layers.filter((layer) => layer.after).map((layer) => ({ name: layer.name, propagated: layer.after.propagated }));
+  return layers.length ? { layers } : undefined;
+}
+
 for (const part of document.querySelectorAll(".run[data-run]")) {
   const run = runs.get(part.dataset.run);
-  const other = DATA.runs.find((one) => one !== run);
+  const other = DATA.runs.find((one) => one !== run) || repairedLayers(run);
   views.set(run.key, {
     chart: new SqnrChart(part.querySelector("[data-chart]"), run, other),
     graph: new NetworkGraph(part.querySelector("[data-graph]"), run),

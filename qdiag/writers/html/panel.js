@@ -66,7 +66,9 @@ function fillPanel() {
     ...pictures(layer),
     neighbours("Reads", layer.inputs),
     neighbours("Read by", layer.readers),
-    html("dl", { class: "facts" }, layer.facts.flatMap(([label, text]) => [html("dt", {}, label), html("dd", {}, text)])),
+    facts(layer.facts),
+    ...(layer.after && layer.after.facts.length ? [html("h3", {}, "What the repairs change here"), facts(layer.after.facts)] : []),
+    layer.after ? html("p", { class: "quiet" }, run.repaired) : null,
   ].filter(Boolean));
   drawPanel();
   markRows();
@@ -83,12 +85,17 @@ function drawPanel() {
 
 function numbers(layer) {
   const tile = (key, value, words) =>
-    html("div", { class: `number ${key}` }, html("b", {}, decibel(value)), html("span", {}, words));
+    html("div", { class: `number ${key}` }, html("b", {}, decibel(value)), html("span", {}, words),
+      layer.after && key in layer.after ? html("span", { class: "after" }, `repaired: ${decibel(layer.after[key])}`) : null);
   return html("div", { class: "numbers" },
     tile("local", layer.local, "local SQNR"),
     tile("propagated", layer.propagated, "propagated"),
     tile("expected", layer.expected, "expected from the range"),
     tile("drop", layer.drop, "drop against its inputs"));
+}
+
+function facts(rows) {
+  return html("dl", { class: "facts" }, rows.flatMap(([label, text]) => [html("dt", {}, label), html("dd", {}, text)]));
 }
 
 function findings(layer) {

@@ -8,14 +8,17 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.bn import BatchNormRecord
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.measures.records import LossRecord
+from qdiag.reading.layers.repaired import repaired_title, with_repairs
 from qdiag.reading.words.bn import cost_sentence
 from qdiag.reading.words.layer_row import weakest
 from qdiag.writers.html.graph_view import graph_payload
-from qdiag.writers.html.layer_view import LayerView, fact_words
+from qdiag.writers.html.layer_view import LayerView, fact_words, layer_views
 
 _LEVELS_DRAWN = 64
 """The page draws no more of them: see `pictures.js`."""
 _BINS_AT_MOST = 96
+_CHANGED = ("Weight", "Weight SQNR", "What it multiplies", "Quantizer", "In float")
+"""What repairs change of a layer; other words differ with the samples that were looked at."""
 
 Json = dict[str, Any]
 
@@ -34,15 +37,34 @@ def run_payload(key: str, title: str, layers: Sequence[LayerView], diagnosis: Di
     for layer in layers:
         for name in layer.record.inputs:
             readers.setdefault(name, []).append(layer.record.name)
+    after = with_repairs(diagnosis)
+    repaired = {layer.record.name: layer for layer in layer_views(after)} if after is not None else {}
     return {
         "key": key,
         "title": title,
         "weakest": worst.record.name if worst else None,
         "graph": graph_payload(layers, diagnosis),
+        "repaired": repaired_title(diagnosis),
         "layers": [
             _layer(layer, readers.get(layer.record.name, []), norms.get(layer.record.name), whiskers)
+            | {"after": _after(layer, repaired.get(layer.record.name))}
             for layer in layers
         ],
+    }
+
+
+def _after(layer: LayerView, repaired: LayerView | None) -> Json | None:
+    """The same layer in the repaired network: its figures, and what is said of it in other words than before."""
+    if repaired is None:
+        return None
+    known = dict(fact_words(layer))
+    changed = [
+        (label, words) for label, words in fact_words(repaired) if label in _CHANGED and known.get(label) != words
+    ]
+    return {
+        "local": short_number(repaired.row.local_db),
+        "propagated": short_number(repaired.row.propagated_db),
+        "facts": changed,
     }
 
 

@@ -29,7 +29,8 @@ from qdiag.writers.html.view import RunView, run_view
 from qdiag.writers.plain_json import shown
 
 _STYLES = ("style.css", "sections.css", "charts.css", "graph.css", "print.css")
-_SCRIPTS = ("core.js", "sqnr.js", "sqnr_cursor.js", "pictures.js", "panel.js", "graph.js", "table.js", "main.js")
+_CHARTS = ("core.js", "sqnr.js", "sqnr_cursor.js", "pictures.js", "panel.js")
+_SCRIPTS = (*_CHARTS, "graph.js", "graph_states.js", "table.js", "main.js")
 _CHANNELS_AT_MOST = 256
 """Channels drawn for one tensor; beyond that neighbours share a line, which a screen could not tell apart anyway."""
 _LINES_AT_MOST = 60_000

@@ -109,7 +109,8 @@ def sequence_section(reading: Reading, links: Sequence[PictureLink]) -> str:
         rows.append(("", f"**{sequence.remainder_label}**", "", "", text(sequence.remainder.words)))
         rows.append(("", FLOAT, "", text(sequence.reference), ""))
     header = ("step #", REPAIR, LAYERS, AFTERWARDS, f"{RECOVERS} over the step before")
-    return section(SEQUENCE_TITLE, SEQUENCE_METHOD, table(header, rows), *pictures_of(links, "causes"))
+    layers = text(reading.repaired_layers)
+    return section(SEQUENCE_TITLE, SEQUENCE_METHOD, table(header, rows), layers, *pictures_of(links, "causes"))
 
 
 def changes_section(reading: Reading) -> str:
@@ -119,7 +120,8 @@ def changes_section(reading: Reading) -> str:
     lines = [part for row in reading.changes for line in row.commands for part in (_comment(row), line)]
     header = ("scheme change", "where", RECOVERS, AFTERWARDS, COSTS)
     rows = map(_change_row, reading.changes)
-    return section(CHANGES_TITLE, CHANGES_METHOD, table(header, rows), shell(lines) if lines else "")
+    layers = [text(row.repaired_layers) for row in reading.changes if row.repaired_layers]
+    return section(CHANGES_TITLE, CHANGES_METHOD, table(header, rows), *layers, shell(lines) if lines else "")
 
 
 def _change_row(row: ChangeRow) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,14 @@ from qdiag.writers.html.layer_view import layer_views
 from qdiag.writers.html.report import html_report
 from tests.diagnoses import diagnosis, healthy_diagnosis
 
+
+def modes_of(graph: dict[str, Any], state: str) -> dict[str, Any]:
+    """What may colour the layers of one of the networks."""
+    [found] = [one for one in graph["states"] if one["key"] == state]
+    return {mode["key"]: mode for mode in found["modes"]}
+
+
+DASH = "\N{EN DASH}"
 SHADES = {*DECIBEL_SHADES, CAUSE_SHADE, SUSPECT_SHADE, UNTRIED_SHADE, QUIET_SHADE, EXACT_SHADE, UNKNOWN_SHADE}
 
 
@@ -63,7 +72,7 @@ def test_every_layer_is_a_box_with_its_own_colour_and_figure() -> None:
     layers = layer_views(diagnosis())
     graph = graph_payload(layers, diagnosis())
     assert len(graph["boxes"]) == len(layers)
-    modes = {mode["key"]: mode for mode in graph["modes"]}
+    modes = modes_of(graph, "quantized")
     assert list(modes) == ["local", "propagated", "sensitivity", "cause"]
     for i, layer in enumerate(layers):
         fill, label = modes["local"]["legend"][modes["local"]["shades"][i]]
@@ -79,7 +88,52 @@ def test_every_layer_is_a_box_with_its_own_colour_and_figure() -> None:
 def test_sensitivity_is_offered_where_it_was_measured() -> None:
     found = replace(healthy_diagnosis(), sensitivity=None)
     graph = graph_payload(layer_views(found), found)
-    assert "sensitivity" not in [mode["key"] for mode in graph["modes"]]
+    assert "sensitivity" not in modes_of(graph, "quantized")
+
+
+def test_the_repaired_network_is_shown_in_step_where_there_is_one() -> None:
+    found = diagnosis()
+    assert found.repaired_network is not None
+    layers = layer_views(found)
+    graph = graph_payload(layers, found)
+    assert [state["key"] for state in graph["states"]] == ["float", "quantized", "repaired"]
+    before, modes = modes_of(graph, "quantized"), modes_of(graph, "repaired")
+    after = {record.name: record for record in found.repaired_network.records}
+    changed = 0
+    for i, layer in enumerate(layers):
+        decibels = after[layer.record.name].local.sqnr_db
+        shade = decibel_shade(math.nan if layer.row.is_float else decibels)
+        assert modes["local"]["legend"][modes["local"]["shades"][i]] == [shade.fill, shade.label]
+        old, new = before["local"]["words"][i], modes["local"]["words"][i]
+        if layer.row.is_float or abs(decibels - layer.row.local_db) < 0.5:
+            assert "→" not in new
+        else:
+            changed += 1
+            assert new == f"{old.removesuffix(' dB')} → {decibels:.1f} dB"
+    assert changed
+    assert "on 32 of 500 samples" in graph["states"][2]["note"]
+    healthy = graph_payload(layer_views(healthy_diagnosis()), healthy_diagnosis())
+    assert [state["key"] for state in healthy["states"]] == ["float", "quantized"]
+
+
+def test_a_layer_that_the_repaired_network_keeps_in_float_or_has_not_is_said_to_be_so() -> None:
+    found = diagnosis()
+    assert found.repaired_network is not None
+    first, second, *others = found.repaired_network.records
+    kept = replace(first, quantizer=None, weight=None, operands=())
+    network = replace(found.repaired_network, records=(kept, *others), settings=("layers.x.weights.bits=32",))
+    found = replace(found, repaired_network=network)
+    words = modes_of(graph_payload(layer_views(found), found), "repaired")["local"]["words"]
+    assert words[0].endswith("→ in float") and words[1].endswith(f"→ {DASH}")
+    assert second.name not in [record.name for record in network.records]
+
+
+def test_the_float_network_is_shown_by_its_ranges() -> None:
+    found = diagnosis()
+    words = modes_of(graph_payload(layer_views(found), found), "float")["range"]["words"]
+    for record, told in zip(found.measurement.records, words, strict=True):
+        expected = f"{record.range.min:.3g} to {record.range.max:.3g}" if record.range else DASH
+        assert told == expected.replace("-", "\N{MINUS SIGN}")
 
 
 def test_a_long_name_keeps_its_end() -> None:

@@ -1,0 +1,78 @@
+"""The layers of the repaired network beside those of the quantized one as it is."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from qdiag.core.causes.repair_traits import repair_title
+from qdiag.core.diagnosis import Diagnosis, RepairedNetwork
+from qdiag.core.listed import listed
+from qdiag.core.measures.records import OpRecord
+from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
+from qdiag.reading.words.numbers import EXACT, count_noun, number
+
+_TOLD = 3
+
+
+def with_repairs(diagnosis: Diagnosis) -> Diagnosis | None:
+    """The diagnosis with the layers of the repaired network in place of those as they are; None without that one."""
+    found = diagnosis.repaired_network
+    if found is None:
+        return None
+    return replace(diagnosis, measurement=replace(diagnosis.measurement, records=found.records))
+
+
+def repaired_on(diagnosis: Diagnosis) -> str:
+    """`on 32 of 400 samples`; empty where the repaired network was measured on all of them, or not at all."""
+    found, whole = diagnosis.repaired_network, diagnosis.measurement.data.measured_count
+    return f"on {found.sample_count} of {count_noun(whole, 'sample')}" if found and found.sample_count < whole else ""
+
+
+def repaired_title(diagnosis: Diagnosis) -> str:
+    """What was done to the repaired network, and on how many samples its layers were measured, in sentences."""
+    found, ranking = diagnosis.repaired_network, diagnosis.ranking
+    if found is None:
+        return ""
+    if found.settings:
+        way = ranking.way_around
+        done = f"With another scheme: {repair_title(way.repair)}" if way is not None else "With another scheme"
+    else:
+        done = f"After the repair sequence: {listed([repair_title(step.repair) for step in ranking.waterfall], 3)}"
+    on = repaired_on(diagnosis)
+    return f"{done}. Each layer is measured beside the repaired float network{f', {on}' if on else ''}."
+
+
+def repaired_words(diagnosis: Diagnosis, *, change: str = "") -> str:
+    """What the repairs of the sequence make of the weakest layers, in one or two sentences; empty where none is made.
+
+    Args:
+        change: the change of scheme that was made in place of the sequence, of which this is then said.
+    """
+    found = diagnosis.repaired_network
+    if found is None or bool(found.settings) != bool(change):
+        return ""
+    told = list(_changes(diagnosis, found))
+    if not told:
+        return ""
+    opening = ", ".join(filter(None, (f"With {change}" if change else "After these repairs", repaired_on(diagnosis))))
+    where = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else told[0]
+    sentence = f"{opening}, the local SQNR changes {where}."
+    last = weakest(layer_rows(found.records))
+    return f"{sentence} The weakest layer is then {last.record.name} with {_db(last.record)} dB." if last else sentence
+
+
+def _changes(diagnosis: Diagnosis, found: RepairedNetwork) -> Iterator[str]:
+    """Of the layers that were weakest, weakest first."""
+    after = {record.name: record for record in found.records}
+    known = [row for row in worst_first(layer_rows(diagnosis.measurement.records)) if not row.is_float]
+    lost = [row.record for row in known if not (math.isnan(row.local_db) or row.local_db == math.inf)]
+    for record in [record for record in lost if record.name in after][:_TOLD]:
+        yield f"from {_db(record)} to {_with_unit(after[record.name])} at {record.name}"
+
+
+def _db(record: OpRecord) -> str:
+    return number(record.local.sqnr_db)
+
+
+def _with_unit(record: OpRecord) -> str:
+    return EXACT if record.local.sqnr_db == math.inf else f"{_db(record)} dB"
