@@ -12,6 +12,8 @@ from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
 from qdiag.reading.words.numbers import EXACT, count_noun, number
 
 _TOLD = 3
+SAME_DB = 0.5
+"""Smaller differences are not told: few samples are run through the repaired network."""
 
 
 def with_repairs(diagnosis: Diagnosis) -> Diagnosis | None:
@@ -64,10 +66,11 @@ def repaired_words(diagnosis: Diagnosis, *, change: str = "") -> str:
 def _changes(diagnosis: Diagnosis, found: RepairedNetwork) -> Iterator[str]:
     """Of the layers that were weakest, weakest first."""
     after = {record.name: record for record in found.records}
-    known = [row for row in worst_first(layer_rows(diagnosis.measurement.records)) if not row.is_float]
-    lost = [row.record for row in known if not (math.isnan(row.local_db) or row.local_db == math.inf)]
-    for record in [record for record in lost if record.name in after][:_TOLD]:
-        yield f"from {_db(record)} to {_with_unit(after[record.name])} at {record.name}"
+    known = [row.record for row in worst_first(layer_rows(diagnosis.measurement.records)) if not row.is_float]
+    pairs = [(record, after[record.name]) for record in known if record.name in after]
+    changed = [pair for pair in pairs if abs(pair[1].local.sqnr_db - pair[0].local.sqnr_db) >= SAME_DB]
+    for before, now in changed[:_TOLD]:
+        yield f"from {_db(before)} to {_with_unit(now)} at {before.name}"
 
 
 def _db(record: OpRecord) -> str:

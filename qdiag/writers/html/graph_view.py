@@ -18,7 +18,7 @@ from qdiag.reading.colours import (
 )
 from qdiag.reading.labels import FLOAT, QUANTIZED, REPAIRED
 from qdiag.reading.layer_colours import SHOWN, LayerColour, Shown, layer_colours
-from qdiag.reading.layers.repaired import repaired_title, with_repairs
+from qdiag.reading.layers.repaired import SAME_DB, repaired_title, with_repairs
 from qdiag.writers.html.filters import capitalize_first, typeset
 from qdiag.writers.html.layer_view import LayerView, range_words
 from qdiag.writers.layout.layout import BOX_HEIGHT, Point, lay_out
@@ -40,8 +40,6 @@ _OF_REPAIRED: tuple[Shown, ...] = ("local", "propagated")
 _STATE_TITLES = {"float": FLOAT, "quantized": QUANTIZED, "repaired": REPAIRED}
 _FLOAT_NOTE = "The float network: each layer with the range of its output on the calibration data."
 _QUANTIZED_NOTE = "The quantized network as it is."
-_SAME_DB = 0.5
-"""Differences below that come from the samples: few of them are run through the repaired network."""
 
 Json = dict[str, Any]
 
@@ -151,7 +149,7 @@ def _coloured(key: str, title: str, scale: Sequence[Shade], shades: Sequence[Sha
 def _from_to(shown: Shown, first: LayerColour | None, last: LayerColour | None, *, is_float: tuple[bool, bool]) -> str:
     """`3.8 → 42.6 dB`; once where both are about the same."""
     old, new = (_words(shown, one, is_float=own) for one, own in zip((first, last), is_float, strict=True))
-    if old == new or (first is not None and last is not None and abs(last.value - first.value) < _SAME_DB):
+    if old == new or (first is not None and last is not None and abs(last.value - first.value) < SAME_DB):
         return new
     return f"{old.removesuffix(' dB')} \N{RIGHTWARDS ARROW} {new}"
 
