@@ -14,6 +14,8 @@ _SHARES = torch.linspace(0.01, 1.0, 100)
 """Candidate ranges, as shares of the whole one."""
 _SIDE_SHARES = torch.linspace(0.3, 1.0, 36)
 """Then each end of an affine range alone, as shares of what the first search found."""
+_AT_ONCE = 2**16
+"""Values that are quantized at once: small layers take longer to call torch for each candidate than to compute."""
 
 
 class MeanSquaredError(RangeCalibrator):
@@ -43,14 +45,21 @@ def _search(
     by_row = replace(scheme, granularity="per_channel", group_size=None)  # rows are groups already
 
     def noise(candidate_low: Tensor, candidate_high: Tensor) -> Tensor:
-        quantizer = QUANTIZERS[scheme.type].from_range(candidate_low, candidate_high, by_row, channel_axis=0)
-        error = (values.float() - quantizer.fake_quantize(values.float())).double().square()
-        return (error if counts is None else error * counts).sum(1)
+        """Of candidates (S, R), shape (S, R)."""
+        count = candidate_low.numel()
+        quantizer = QUANTIZERS[scheme.type].from_range(
+            candidate_low.reshape(count), candidate_high.reshape(count), by_row, channel_axis=0
+        )
+        same = values.float().expand(len(candidate_low), *values.shape)
+        quantized = quantizer.fake_quantize(same.reshape(count, values.shape[1])).view(same.shape)
+        error = (same - quantized).double().square()
+        return (error if counts is None else error * counts).sum(2)
 
-    low, high = _best(noise, low, high, _SHARES, move_low=True, move_high=True)
+    together = max(1, _AT_ONCE // max(values.numel(), 1))
+    low, high = _best(noise, low, high, _SHARES, together, move_low=True, move_high=True)
     if not scheme.symmetric:
-        low, high = _best(noise, low, high, _SIDE_SHARES, move_low=True, move_high=False)
-        low, high = _best(noise, low, high, _SIDE_SHARES, move_low=False, move_high=True)
+        low, high = _best(noise, low, high, _SIDE_SHARES, together, move_low=True, move_high=False)
+        low, high = _best(noise, low, high, _SIDE_SHARES, together, move_low=False, move_high=True)
     return low, high
 
 
@@ -59,16 +68,23 @@ def _best(
     low: Tensor,
     high: Tensor,
     shares: Tensor,
+    together: int,
     *,
     move_low: bool,
     move_high: bool,
 ) -> tuple[Tensor, Tensor]:
-    best_low, best_high, least = low, high, noise(low, high)
-    for share in shares.tolist():
-        new_low = low * share if move_low else low
-        new_high = high * share if move_high else high
-        new = noise(new_low, new_high)
+    """The first of the best candidates of each row; the range as it is comes before all shares of it."""
+    best_low, best_high, least = low, high, noise(low[None], high[None])[0]
+    for some in shares.split(together):
+        lows, highs = (
+            end * some.to(end)[:, None] if moves else end.expand(len(some), -1)
+            for end, moves in ((low, move_low), (high, move_high))
+        )
+        new, number = noise(lows, highs).min(0)
         better = new < least
-        best_low, best_high = torch.where(better, new_low, best_low), torch.where(better, new_high, best_high)
+        best_low, best_high = (
+            torch.where(better, ends.gather(0, number[None])[0], best)
+            for ends, best in ((lows, best_low), (highs, best_high))
+        )
         least = torch.minimum(least, new)
     return best_low, best_high

@@ -70,14 +70,26 @@ class DatasetSamples:
         return batch if self.labels is None else replace(batch, labels=target_rows(self.labels, indices))
 
     def update_digest(self, digest: Hash, indices: Sequence[int]) -> None:
+        stored = _only_tensor(self.dataset)
         for index in indices:
-            batch = self._load([index])
-            for tensor in batch.tensors:
+            if stored is None:
+                batch = self._load([index])
+                tensors, labels = batch.tensors, batch.labels
+            else:  # what the lines above give, without a batch made of each row
+                labels = None if self.labels is None else target_rows(self.labels, [index])
+                tensors = [stored[index : index + 1]]
+            for tensor in tensors:
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
                 digest.update(tensor_bytes(tensor).numpy().tobytes())
-            if batch.labels is not None:
-                for part in target_bytes(batch.labels):
+            if labels is not None:
+                for part in target_bytes(labels):
                     digest.update(part)
+
+
+def _only_tensor(dataset: Dataset[Any]) -> Tensor | None:
+    """The inputs that a data set holds as one tensor, and nothing beside them."""
+    plain = isinstance(dataset, TensorDataset) and type(dataset).__getitem__ is TensorDataset.__getitem__
+    return dataset.tensors[0] if isinstance(dataset, TensorDataset) and plain and len(dataset.tensors) == 1 else None
 
 
 def samples_of(data: object, source: str | None = None) -> SampleSet:

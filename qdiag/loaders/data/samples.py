@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -144,6 +145,11 @@ class Selection:
         return self.samples.name(self.indices[position])
 
     def digest(self) -> str:
+        """See `Batches`. The samples are read for it once: parts of these ask for it too."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         digest = hashlib.sha256(f"{self.preprocessing}\n{self.sample_count}\n".encode())
         self.samples.update_digest(digest, self.indices)
         return digest.hexdigest()
