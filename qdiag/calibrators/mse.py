@@ -75,7 +75,7 @@ def _best(
 ) -> tuple[Tensor, Tensor]:
     """The first of the best candidates of each row; the range as it is comes before all shares of it."""
     best_low, best_high, least = low, high, noise(low[None], high[None])[0]
-    for some in shares.split(together):
+    for some in torch.split(shares, together):
         lows, highs = (
             end * some.to(end)[:, None] if moves else end.expand(len(some), -1)
             for end, moves in ((low, move_low), (high, move_high))

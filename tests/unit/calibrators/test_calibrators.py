@@ -104,6 +104,21 @@ def test_mse_of_weights_is_as_good_as_an_exhaustive_search_per_channel() -> None
         assert float(achieved[channel]) <= 1.03 * best
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("is_symmetric", [False, True])
+def test_mse_finds_the_same_range_however_many_candidates_are_tried_at_once(
+    bits: int, is_symmetric: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheme = with_calibrator("mse", bits=bits, symmetric=is_symmetric, granularity="per_channel")
+    rows = heavy_tailed(5 * 400).view(5, 400) + torch.arange(5.0).view(5, 1)
+    found = []
+    for at_once in (1, 3 * 2000, 2**20):  # one by one, three by three, all
+        monkeypatch.setattr("qdiag.calibrators.mse._AT_ONCE", at_once)
+        found.append(torch.stack(CALIBRATORS["mse"].weight_range(rows, scheme)))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert bits == 8 or not torch.equal(found[0], torch.stack([rows.amin(1), rows.amax(1)]))
+
+
 def migacz(counts: np.ndarray, levels: int) -> int:
     """A literal, slow reading of the slides: every candidate, bin by bin."""
     best, chosen = np.inf, len(counts)
