@@ -104,4 +104,5 @@ class _Teller(pickle.Pickler):
         storage = self._storages.setdefault(value.untyped_storage().data_ptr(), len(self._storages))
         content = b"" if id(value) in self._shapes_alone else value.detach().cpu().contiguous().numpy().tobytes()
         kind = (type(value).__name__, str(value.dtype), tuple(value.shape), value.stride(), value.storage_offset())
-        return str, (repr((kind, value.requires_grad, storage, content)),)
+        needs_gradient = value.requires_grad and id(value) not in self._shapes_alone  # of parameters: no matter
+        return str, (repr((kind, needs_gradient, storage, content)),)

@@ -17,7 +17,13 @@ from tests.planted.tasks import preset
 from tests.planted.tasks.files import TaskFiles, write_program, write_task_files
 from tests.planted.tasks.registry import FAULTY, HEALTHY
 
+FEW, FEW_OF_DETECTORS = 48, 24
+"""Samples: each fault costs so much that these show it; `tests/planted/tasks` diagnoses with more."""
 FAST = ("--no-bits", "--no-sensitivity", "--quiet")
+
+
+def write_few(name: str, folder: Path) -> TaskFiles:
+    return write_task_files(name, folder, sample_count=FEW_OF_DETECTORS if "detector" in name else FEW)
 
 
 def _measured(arguments: Sequence[str], path: Path) -> Figure:
@@ -58,7 +64,7 @@ def test_the_printed_commands_repair_it(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files = write_task_files(name, tmp_path)
+    files = write_few(name, tmp_path)
     assert run(["diagnose", *files.by_weights, "--metric", files.metric, *FAST, "--out", "found"]) == 0
     text = capsys.readouterr().out
     found = read_diagnosis(tmp_path / "found")
@@ -86,7 +92,7 @@ def test_nothing_is_proposed_for_a_healthy_twin(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files = write_task_files(name, tmp_path)
+    files = write_few(name, tmp_path)
     assert run(["diagnose", *files.by_weights, "--metric", files.metric, *FAST]) == 0
     text = capsys.readouterr().out
     found = (

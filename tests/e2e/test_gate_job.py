@@ -53,7 +53,7 @@ def test_a_good_checkpoint_passes(job: Path) -> None:
 def test_a_broken_one_fails_and_layer_and_cause_are_named_and_its_repair_passes(
     job: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = ["--samples", "200", "--no-sensitivity", "--no-bits", "--scheme", "tf-uint8"]
+    few = ["--samples", "100", "--no-sensitivity", "--no-bits", "--scheme", "tf-uint8"]
     assert run(["diagnose", str(demo_model_path()), *DATA, *few, "--json", "run1.json", "--quiet"]) == 0
     capsys.readouterr()
     assert run(["gate", "run1.json", *LIMITS, "--forbid", "QD301", *FILES]) == 1

@@ -261,6 +261,7 @@ def test_a_report_is_drawn_again_beside_its_diagnosis(stored: Path) -> None:
     assert (stored / "new" / "report.md").exists()
 
 
+@pytest.mark.usefixtures("one_picture_drawn")
 def test_pictures_of_an_earlier_report_are_deleted_only_where_nothing_was_read(stored: Path, capsys: Capture) -> None:
     plots = stored / "out" / "plots"
     plots.mkdir(parents=True)

@@ -92,7 +92,7 @@ class VisionTransformer(nn.Module):
 
 
 class LstmNet(nn.Module):
-    """Sequences (N, 12, 6) through a linear layer, two LSTM layers and a classifier of the last step."""
+    """Sequences (N, 7, 6) through a linear layer, two LSTM layers and a classifier of the last step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class LstmNet(nn.Module):
 
 
 class GruNet(nn.Module):
-    """Token numbers (N, 12), integers, through an embedding, a bidirectional GRU and a classifier."""
+    """Token numbers (N, 7), integers, through an embedding, a bidirectional GRU and a classifier."""
 
     def __init__(self) -> None:
         super().__init__()

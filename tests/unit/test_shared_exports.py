@@ -92,7 +92,6 @@ def test_what_export_sees_makes_another_program(real: Counted, shared: SharedExp
     functional = Net(4, 2.0)
     functional.forward = lambda x: x  # type: ignore[method-assign]
     models = [Net(4, 2.0), Net(5, 2.0), Net(4, 3.0), Net(4, 2.0).train(False), Net(4, 2.0).double(), functional]
-    models[0].layer.weight.requires_grad_(False)
     for model in models:
         example = Batch((x.to(next(model.parameters()).dtype),))
         shared(model, example, dynamic=True)
@@ -101,3 +100,16 @@ def test_what_export_sees_makes_another_program(real: Counted, shared: SharedExp
     assert real.count == 3 * len(models)
     shared(functional, Batch((x,)), dynamic=True)
     assert real.count == 3 * len(models) + 1, "functions of a test cannot be told, and are not shared"
+
+
+def test_what_needs_a_gradient_makes_no_other_program(real: Counted, shared: SharedExports) -> None:
+    frozen = Net(4, 2.0).requires_grad_(False)
+    example = Batch((torch.ones(2, 3),))
+    graphs = [real(model, example, dynamic=True).graph for model in (Net(4, 2.0), frozen)]
+    assert str(graphs[0]) == str(graphs[1])
+    assert real.count == 2
+    assert shared(Net(4, 2.0), example, dynamic=True).state_dict["layer.weight"].requires_grad
+    found = shared(frozen, example, dynamic=True)
+    assert real.count == 3
+    assert not found.state_dict["layer.weight"].requires_grad
+    assert found.state_dict["layer.weight"] is frozen.layer.weight

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.planted.tasks.registry import TASK_NETWORKS
-from tests.planted.tasks.task_network import TaskNetwork
+from tests.planted.tasks.task_network import Samples, TaskNetwork
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,10 +59,15 @@ class TaskFiles:
         return (str(self.weights), "--arch", self.architecture, "--data", str(self.data))
 
 
-def write_task_files(network: TaskNetwork | str, folder: Path) -> TaskFiles:
-    """Writes a planted network and its data into a folder that exists."""
+def write_task_files(network: TaskNetwork | str, folder: Path, *, sample_count: int | None = None) -> TaskFiles:
+    """Writes a planted network and its data into a folder that exists.
+
+    Args:
+        sample_count: how many to measure on; all where it is None.
+    """
     network = TASK_NETWORKS[network] if isinstance(network, str) else network
     model, data = network.build(), network.data()
+    measured = Samples(data.measured.inputs[:sample_count], data.measured.targets[:sample_count])
     code = folder / f"{network.name}.py"
     code.write_text(_CODE.format(name=network.name, root=str(ROOT)), encoding="utf-8")
     files = TaskFiles(
@@ -74,8 +79,8 @@ def write_task_files(network: TaskNetwork | str, folder: Path) -> TaskFiles:
         unlabelled=folder / f"{network.name}_unlabelled.npz",
     )
     torch.save(model.state_dict(), files.weights)
-    inputs = {"calib_inputs": data.calibration.inputs.numpy(), "eval_inputs": data.measured.inputs.numpy()}
-    targets = _arrays("calib_targets", data.calibration.targets) | _arrays("eval_targets", data.measured.targets)
+    inputs = {"calib_inputs": data.calibration.inputs.numpy(), "eval_inputs": measured.inputs.numpy()}
+    targets = _arrays("calib_targets", data.calibration.targets) | _arrays("eval_targets", measured.targets)
     np.savez(files.data, **inputs, **targets)
     np.savez(files.unlabelled, **inputs)
     return files

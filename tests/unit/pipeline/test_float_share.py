@@ -16,7 +16,8 @@ from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from tests.diagnoses import doubtful_diagnosis
 
-SEQUENCES = torch.randn(48, 10, 8, generator=torch.Generator().manual_seed(0))
+STEPS = 3
+SEQUENCES = torch.randn(48, STEPS, 8, generator=torch.Generator().manual_seed(0))
 
 
 class Recurrent(nn.Module):
@@ -41,12 +42,12 @@ def test_shares_of_a_recurrence(kind: type[nn.RNNBase], gates: int, layers: int,
     head = 16 * directions * 5
     (op,) = result.measurement.float_ops
     assert op.weight_fraction == pytest.approx(recurrent / (recurrent + head))
-    assert result.layer_facts("rnn").mac_count == 10 * recurrent
+    assert result.layer_facts("rnn").mac_count == STEPS * recurrent
     assert result.layer_facts("head").mac_count == head
     console = Console(file=io.StringIO(), width=200)
     print_ranking(console, result)
     assert isinstance(console.file, io.StringIO)
-    weights, products = 100 * recurrent / (recurrent + head), 100 * 10 * recurrent / (10 * recurrent + head)
+    weights, products = 100 * recurrent / (recurrent + head), 100 * STEPS * recurrent / (STEPS * recurrent + head)
     told = f"1 operation not quantized, with {weights:.0f} % of the weights and {products:.0f} % of the multiplications"
     assert told in console.file.getvalue()
     share = result.measurement.float_share
