@@ -17,7 +17,7 @@ from qdiag.onnx.load import load_network
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.verify.verify import with_arithmetic
 from qdiag.simulate.arithmetic.base import LayerOp
-from qdiag.simulate.arithmetic.onnxruntime.norms import BatchNormalization
+from qdiag.simulate.arithmetic.onnxruntime.norms import BatchNormalization, LayerNormalization
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
@@ -78,6 +78,25 @@ def test_a_batch_norm_is_that_of_onnxruntime_bit_for_bit() -> None:
     np.testing.assert_array_equal(found.numpy(), expected)
     plain = torch.ops.aten.batch_norm.default(*numbers, False, 0.1, 1e-5, False)
     assert (plain.numpy() != expected).any(), "torch rounds otherwise"
+
+
+@pytest.mark.parametrize("has_bias", [True, False], ids=["with a shift", "without one"])
+@pytest.mark.parametrize("shape", [(1,), (3,), (7,), (8,), (11,), (13,), (15,), (72,), (100,), (768,), (4, 6)])
+def test_a_layer_norm_is_that_of_onnxruntime_bit_for_bit(shape: tuple[int, ...], has_bias: bool) -> None:
+    """Far from zero and narrow, where the steps of the sums show most."""
+    x, constants = normal(64, *shape, scale=0.01) + np.float32(0.3), {"w": 1.0 + normal(*shape), "b": normal(*shape)}
+    if not has_bias:
+        del constants["b"]
+    made = node("LayerNormalization", " ".join(("x", *constants)), "y", axis=1, epsilon=1e-6)
+    content = onnx_bytes([made], {"x": ("float32", list(x.shape))}, constants)
+    expected = ort.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    norm = torch.fx.Graph().call_function(torch.ops.aten.layer_norm.default, ())
+    weight, bias = (torch.from_numpy(constants[n]) if n in constants else None for n in "wb")
+    rule: Any = LayerNormalization
+    arguments = (torch.from_numpy(x), list(shape), weight, bias, 1e-6)
+    np.testing.assert_array_equal(rule.on_integers(None, LayerOp(norm), arguments, {}).numpy(), expected)
+    plain = torch.ops.aten.layer_norm.default(*arguments)
+    assert (len(shape) == 1 and shape[0] < 3) or (plain.numpy() != expected).any(), "torch rounds otherwise"
 
 
 @pytest.mark.parametrize("form", ["QDQ", "QOperator"])

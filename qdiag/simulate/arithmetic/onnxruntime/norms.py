@@ -1,5 +1,6 @@
 """LayerNormalization and BatchNormalization, float kernels between DequantizeLinear and QuantizeLinear."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,22 +12,74 @@ from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
 
 _EPSILON_PLACES = {"batch_norm": 7, "_native_batch_norm_legit_no_training": 6}
+_WIDE = 8
+"""Values that one register holds."""
 BATCH_NORMS = tuple(_EPSILON_PLACES)
 """Operations with statistics of training."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerNormalization(Rule):
-    """Means and variances of float32 values that are added up in float64."""
+    """Over n values, in float32: `i = f32(1 / f32(sqrt(v + eps)))`, `y = fma(f32(f32(x - m) i), w, b)`.
+
+    The mean is added up in float64. `v` is the sum of the squares of what is left of the mean, over n: with fused
+    multiply-adds in one register of eight values, whose halves are added to each other, and then those that are left
+    over, four of them as products and up to three by multiply-adds. Fewer than eight values are taken one by one, each
+    with the mean so far, and `y = f32(f32(f32(x - m) / f32(sqrt(v + eps))) w) + b`.
+    """
 
     name: ClassVar[str] = "layer_normalization"
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        if operation_name(op.node) != "layer_norm":
+        if operation_name(op.node) != "layer_norm" or kwargs:
             return None
-        exact = [one.double() if isinstance(one, Tensor) else one for one in args]
-        found: Tensor = op.node.target(*exact, **kwargs)  # type: ignore[operator]
-        return found.to(args[0].dtype)
+        given = dict(zip(("x", "shape", "weight", "bias", "epsilon"), args, strict=False))
+        x: Tensor = given["x"]
+        rows, epsilon = x.reshape(-1, math.prod(given["shape"])), float(given.get("epsilon", 1e-5))
+        weight, bias = given.get("weight"), given.get("bias")
+        weight = torch.ones_like(rows[0]) if weight is None else weight.flatten()
+        bias = torch.zeros_like(rows[0]) if bias is None else bias.flatten()
+        if rows.shape[1] < _WIDE:
+            mean, variance = _one_by_one(rows)
+            deviation = torch.sqrt((variance + epsilon).double()).float()
+            found: Tensor = (rows - mean) / deviation * weight + bias
+        else:
+            left = rows - rows.double().mean(1, keepdim=True).float()
+            deviation = torch.sqrt((_mean_square(left) + epsilon).double()).float()
+            found = fused(left * (1.0 / deviation), weight, bias)
+        return found.view(x.shape)
+
+
+def fused(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """`a b + c` of float32, rounded once."""
+    return a.double().mul(b.double()).add(c.double()).float()
+
+
+def _mean_square(x: Tensor) -> Tensor:
+    """Of each row, (rows, 1)."""
+    count = x.shape[1]
+    whole = count // _WIDE * _WIDE
+    register = torch.zeros_like(x[:, :_WIDE])
+    for at in range(0, whole, _WIDE):
+        register = fused(x[:, at : at + _WIDE], x[:, at : at + _WIDE], register)
+    while register.shape[1] > 1:
+        register = register[:, : register.shape[1] // 2] + register[:, register.shape[1] // 2 :]
+    total, products = register, whole + (count - whole) // 4 * 4
+    for at in range(whole, count):
+        one = x[:, at : at + 1]
+        total = total + one * one if at < products else fused(one, one, total)
+    return total / count
+
+
+def _one_by_one(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each row, (rows, 1), by Welford's recurrence."""
+    mean, total = torch.zeros_like(x[:, :1]), torch.zeros_like(x[:, :1])
+    for place in range(x.shape[1]):
+        value = x[:, place : place + 1]
+        before = value - mean
+        mean = mean + before / float(place + 1)
+        total = total + before * (value - mean)
+    return mean, total / float(x.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
