@@ -119,6 +119,56 @@ def broken_settings(folder: Path) -> Iterator[Path]:
     yield from _nowhere(folder, ".toml")
 
 
+def broken_schemes(folder: Path) -> Iterator[Path]:
+    """Schemes that are TOML, each with one value that is wrong by itself or beside another one."""
+    low = "[weights]\ngranularity = 'per_tensor'\n"
+    step = "type = 'linear'\nstep = 0.5\nrange = [-1.0, 1.0]\n"
+    for i, content in enumerate(
+        [
+            *(f"[weights]\nbits = {value}\n" for value in ("99", "1", "-1", "8.5", "true", "'8'", "nan", "[8]")),
+            *(f"[weights]\ncalibrator = {value}\n" for value in ("'moving_average'", "'entropy'", "'minmx'", "3")),
+            *(f"[weights]\ngranularity = {value}\n" for value in ("'per_group'", "'per_chanel'", "false")),
+            *(f"[weights]\ntype = {value}\n" for value in ("'flaot'", "'linear'", "'binary'", "'afine'", "8")),
+            *(f"[weights]\nrange = {value}\n" for value in ("[1.0, -1.0]", "[1.0]", "[1.0, inf]", "[1.0, 2.0, 3.0]")),
+            *(f"[activations]\n{line}\n" for line in ("granularity = 'per_channel'", "type = 'ternary'", "bits = 0")),
+            *(
+                f"{line}\n"
+                for line in ("accumulator_bits = 3", "bias = 'int7'", "arithmetic = 'ortt'", "float_layers = 3")
+            ),
+            *(f"{low}{line}\n" for line in ("center = true", "stochastic_seed = 1", "step = 0.5", "group_size = 0")),
+            *(f"{low}{line}\n" for line in ("percentile = 3", "averaging_constant = 2.0", "element = 'e4m3'")),
+            *(
+                f"{low}{step}{line}\n"
+                for line in ("bits = 2", "calibrator = 'mse'", "granularity = 8", "group_size = 4")
+            ),
+            *(f"{low}type = 'ternary'\nbits = 2\n{line}\n" for line in ("calibrator = 'mse'", "scale = 'e8m0'")),
+            "[layers.head]\nbits = 4\n",
+            "[layers.head.weights]\nbits = 99\n",
+            "[layers]\nhead = 4\n",
+            "base = 'itn8'\n",
+            "base = 8\n",
+            "base = 'other.toml'\n",
+            "name = 3\n",
+        ]
+    ):
+        (folder / f"scheme{i}.toml").write_text(content, encoding="utf-8")
+        yield folder / f"scheme{i}.toml"
+
+
+def broken_gates(folder: Path) -> Iterator[Path]:
+    """Limits that are TOML, each with one value that is wrong."""
+    for i, line in enumerate(
+        [
+            *(f"max_drop = {value}" for value in ("'x'", "true", "nan", "[1]", "'1 %%'")),
+            *("max_dorp = 1", "max_drop.wran = 1", "forbid.warn = 1", "tolerance = -1", "min_accuracy = 0.9"),
+            *("forbid = 3", "forbid = ['QD999']", "forbid = 'QD31'", "baseline = 3", "allow = 3", "allow.head = 'x'"),
+            *("allow.'*' = -inf", "min_sqnr = '3 %'", "fail_on_undecided = 'maybe'", "max_size = 'x'"),
+        ]
+    ):
+        (folder / f"gate{i}.toml").write_text(f"[gate]\n{line}\n", encoding="utf-8")
+        yield folder / f"gate{i}.toml"
+
+
 def broken_results(folder: Path) -> Iterator[Path]:
     """Stored diagnoses: no JSON, other JSON, values that are missing or of other types."""
     from qdiag.writers.json.diagnosis import diagnosis_to_json

@@ -29,6 +29,7 @@ FILE_NAMES = ("pyproject.toml", "qdiag.toml")
 """Looked for in the working directory; keys of the second replace those of the first."""
 
 _TABLE = "gate"
+_PATH_HINT = 'for example baseline = "reports/main"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
     baseline = settings.get("baseline")
     if baseline is not None:  # meant from the file, as every relative path in a configuration file
         if not isinstance(baseline.value, str):
-            raise ConfigError(f"baseline = {baseline.value!r}: a path is needed", at=baseline.origin)
+            raise ConfigError(f"baseline = {baseline.value!r}: a path is needed", at=baseline.origin, hint=_PATH_HINT)
         settings["baseline"] = Setting(str(path.parent / baseline.value), baseline.origin)
     return settings
 
@@ -139,7 +140,7 @@ def _from_key(key: str, value: Any, origin: str) -> Settings:
     if key == "allow":
         return {f"{ALLOW}{pattern}": Setting(db, f"{origin}.{pattern}") for pattern, db in value.items()}
     if key not in LEVELS:
-        raise ConfigError(f"{key} has no levels", at=origin)
+        raise ConfigError(f"{key} has no levels", at=origin, hint=f"write {key} = and its value")
     names = {"fail": key, "warn": LEVELS[key]}
     for level in value:
         if level not in names:

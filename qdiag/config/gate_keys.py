@@ -50,6 +50,9 @@ Settings = Mapping[str, Setting]
 """By name; allowances as `allow.PATTERN`."""
 
 
+_NUMBER_HINT = "write for example 1.0, without quotes in a file"
+
+
 def nearest_error(name: str, origin: str, known: tuple[str, ...] = NAMES) -> ConfigError:
     """For a key that does not exist."""
     hint = nearest_hint(name, known, f"known keys: {', '.join(known)}")
@@ -67,22 +70,24 @@ def number(setting: Setting, name: str) -> float:
         try:
             value = float(_without_sign(value) if is_percent(setting) and _may_be_percent(name) else value)
         except ValueError:
-            raise ConfigError(f"{name} = {setting.value}: a number is needed", at=setting.origin) from None
+            raise ConfigError(
+                f"{name} = {setting.value}: a number is needed", at=setting.origin, hint=_NUMBER_HINT
+            ) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{name} = {value!r}: a number is needed", at=setting.origin)
+        raise ConfigError(f"{name} = {value!r}: a number is needed", at=setting.origin, hint=_NUMBER_HINT)
     exempts = name.startswith(ALLOW) and value == -math.inf
     if exempts and not name.removeprefix(ALLOW).strip("*?"):
         raise ConfigError(
             f"{name.removeprefix(ALLOW)} = -inf exempts every layer", at=setting.origin, hint="leave the limit away"
         )
     if math.isnan(value) or (math.isinf(value) and not exempts):
-        raise ConfigError(f"{name} = {value}: a finite number is needed", at=setting.origin)
+        raise ConfigError(f"{name} = {value}: a finite number is needed", at=setting.origin, hint=_NUMBER_HINT)
     least = 0.0 if is_percent(setting) else 1.0
     if name in PERCENT_OF_ALL and not (value == 0.0 or least <= value <= 100.0):
         hint = "write 70 for 70 %" + (f", or '{value:g}%' if that is meant" if 0.0 < value < 1.0 else "")
         raise ConfigError(f"{name} = {value:g}: percent are needed", at=setting.origin, hint=hint)
     if name.removeprefix("warn_").startswith("tolerance") and value < 0.0:
-        raise ConfigError(f"{name} = {value:g}: a tolerance is not negative", at=setting.origin)
+        raise ConfigError(f"{name} = {value:g}: a tolerance is not negative", at=setting.origin, hint="use 0 or more")
     return float(value)
 
 
@@ -108,7 +113,9 @@ def codes(setting: Setting, name: str) -> tuple[str, ...]:
     value = setting.value
     words = value.split(",") if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-        raise ConfigError(f'{name} = {value!r}: a list of codes is needed, such as ["QD301"]', at=setting.origin)
+        raise ConfigError(
+            f"{name} = {value!r}: a list of codes is needed", at=setting.origin, hint='for example ["QD301"]'
+        )
     known = tuple(code.code for code in CODES)
     found = [word.strip().upper() for word in words if word.strip()]
     for code in found:
@@ -128,4 +135,8 @@ def flag(setting: Setting, name: str) -> bool:
         return True
     if value in (False, "0", "false", "no", "off", ""):
         return False
-    raise ConfigError(f"{name} = {setting.value!r}: true or false is needed", at=setting.origin)
+    raise ConfigError(
+        f"{name} = {setting.value!r}: true or false is needed",
+        at=setting.origin,
+        hint="write true or false, without quotes in a file",
+    )

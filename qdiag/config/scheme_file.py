@@ -90,7 +90,9 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
     base = table.values.get("base")
     if base is not None:
         if not isinstance(base, str):
-            raise ConfigError("base must be text, the name of a scheme", at=f"{path}: base")
+            raise ConfigError(
+                "base must be text, the name of a scheme", at=f"{path}: base", hint='for example base = "int8"'
+            )
         inherited = _read(_base_of(path, base), (*seen, identity))
         table = _over(table.without("base"), inherited.without("name"))
     default_name = TomlTable({"name": ref if is_preset else path.stem}, {"name": str(path)})
@@ -171,7 +173,9 @@ def _validate(kind: type[_Kind], values: dict[str, Any], table: TomlTable, ref: 
         origin = table.origins.get(key, ref)
         at = origin if is_override(origin) else f"{origin}: {key}"
         raise ConfigError(
-            f"{key} = {_toml(first['input'])}: {_expectation(first)}", at=at, hint=_did_you_mean(first)
+            f"{key} = {_toml(first['input'])}: {_expectation(first)}",
+            at=at,
+            hint=_did_you_mean(first) or _HINTS.get(first["type"], _EXAMPLES),
         ) from None
     except ConfigError as error:
         raise _ContradictionError(error.message, at=error.at or section, hint=error.hint) from None
@@ -187,6 +191,18 @@ _TYPE_WORDS = {
     "missing": "two numbers are needed",
     "too_long": "two numbers are needed",
 }
+
+_HINTS = {
+    "int_type": "write for example 8, without quotes or a point",
+    "int_from_float": "write for example 8, without quotes or a point",
+    "float_type": "write for example 99.99, without quotes",
+    "bool_type": "write it without quotes",
+    "string_type": "put it in quotes",
+    "tuple_type": 'write it in brackets, for example [-4.0, 4.0] or ["head"]',
+    "missing": "write for example [-4.0, 4.0]",
+    "too_long": "write for example [-4.0, 4.0]",
+}
+_EXAMPLES = "`qdiag schemes` lists schemes with all their fields"
 
 
 def _expectation(error: Any) -> str:

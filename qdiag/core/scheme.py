@@ -109,7 +109,7 @@ class QuantScheme:
         _check_weights(self.weights)
         _check_activations(self.activations)
         if not 8 <= self.accumulator_bits <= 64:
-            raise ConfigError(f"accumulator_bits = {self.accumulator_bits}", hint="use 8 to 64")
+            raise ConfigError(f"accumulator_bits = {self.accumulator_bits} is out of range", hint="use 8 to 64")
         for pattern in dict.fromkeys(override.pattern for override in self.layers):
             at = f"layers.{json.dumps(pattern, ensure_ascii=False)}"
             same = [override for override in self.layers if override.pattern == pattern]
@@ -180,7 +180,7 @@ def _changed(base: TensorScheme, changes: Sequence[TensorChange], *, at: str) ->
 def _check_weights(scheme: TensorScheme, *, at: str | None = None) -> None:
     if scheme.calibrator in ("moving_average", "entropy"):
         raise ConfigError(
-            f"weights.calibrator = {scheme.calibrator}",
+            f"weights.calibrator = {scheme.calibrator} is not possible",
             at=at,
             hint="weights do not move and are few: use minmax, percentile or mse",
         )
@@ -189,25 +189,25 @@ def _check_weights(scheme: TensorScheme, *, at: str | None = None) -> None:
 def _check_activations(scheme: TensorScheme, *, at: str | None = None) -> None:
     if scheme.calibrator == "entropy" and scheme.type != "affine":
         raise ConfigError(
-            f"activations.calibrator = entropy with type = {scheme.type}",
+            f"activations.calibrator = entropy with type = {scheme.type} is not possible",
             at=at,
             hint="its threshold is made for even steps: use minmax, percentile or mse",
         )
     if scheme.type == "ternary" and not scheme.is_float:
         raise ConfigError(
-            "activations.type = ternary",
+            "activations.type = ternary is not possible",
             at=at,
             hint="its threshold and scale are means of the values: it is a format of weights; use affine with bits = 2",
         )
     if scheme.type == "binary" and (scheme.scale_name != "none" or scheme.center or scheme.stochastic_seed is not None):
         raise ConfigError(
-            "activations.type = binary with scale, center or stochastic_seed",
+            "activations.type = binary with scale, center or stochastic_seed is not possible",
             at=at,
             hint="these are means or draws of weights: leave them out, activations become +1 and -1",
         )
     if scheme.granularity != "per_tensor" and scheme.type != "block_float":
         raise ConfigError(
-            f"activations.granularity = {scheme.granularity}",
+            f"activations.granularity = {scheme.granularity} is not possible",
             at=at,
             hint="backends keep one scale per activation tensor: use per_tensor, or type = block_float",
         )

@@ -74,14 +74,19 @@ class TensorScheme:
                 "narrow_range without signed", hint="only signed integers have a lowest value to leave out"
             )
         if self.group_size is not None and self.group_size < 1:
-            raise ConfigError(f"group_size = {self.group_size}", hint="use 1 or more weights per group")
+            raise ConfigError(f"group_size = {self.group_size} is out of range", hint="use 1 or more weights per group")
         if not 50.0 < self.percentile <= 100.0:
-            raise ConfigError(f"percentile = {self.percentile}", hint="use more than 50 and at most 100")
+            raise ConfigError(
+                f"percentile = {self.percentile} is out of range", hint="use more than 50 and at most 100"
+            )
         if not 0.0 < self.averaging_constant <= 1.0:
-            raise ConfigError(f"averaging_constant = {self.averaging_constant}", hint="use more than 0 and at most 1")
+            raise ConfigError(
+                f"averaging_constant = {self.averaging_constant} is out of range", hint="use more than 0 and at most 1"
+            )
         if self.range is not None and not -math.inf < self.range[0] < self.range[1] < math.inf:
             raise ConfigError(
-                f"range = {list(self.range)}", hint="give two finite numbers, the lower one first, such as [-4.0, 4.0]"
+                f"range = {list(self.range)} is no range",
+                hint="give two finite numbers, the lower one first, such as [-4.0, 4.0]",
             )
         check_channel_ranges(self)
         check_low_bits(self)
@@ -187,6 +192,10 @@ class TensorChange:
         return replace(base, **stale_fields(own, values), **values)
 
 
+def _impossible(what: str, hint: str) -> ConfigError:
+    return ConfigError(f"{what} is not possible", hint=hint)
+
+
 def _check_float_fields(scheme: TensorScheme) -> None:
     """Element, scale and saturation go together with each other and with the rest.
 
@@ -196,9 +205,9 @@ def _check_float_fields(scheme: TensorScheme) -> None:
     if scheme.type not in FLOAT_TYPES:
         for name, value in (("element", scheme.element), ("scale", scheme.scale)):
             if value is not None and not (name == "scale" and scheme.type in LOW_BITS):
-                raise ConfigError(f"{name} = {value} with type = {scheme.type}", hint="use type = float or block_float")
+                raise _impossible(f"{name} = {value} with type = {scheme.type}", "use type = float or block_float")
         if not scheme.saturate:
-            raise ConfigError(f"saturate = false with type = {scheme.type}", hint="use type = float")
+            raise _impossible(f"saturate = false with type = {scheme.type}", "use type = float")
     elif not scheme.is_float:
         _check_element(scheme)
         _check_scale(scheme)
@@ -207,13 +216,13 @@ def _check_float_fields(scheme: TensorScheme) -> None:
 def _check_element(scheme: TensorScheme) -> None:
     if scheme.element is None and scheme.bits not in USUAL_FORMATS:
         widths = ", ".join(map(str, USUAL_FORMATS))
-        raise ConfigError(f"bits = {scheme.bits} with type = {scheme.type}", hint=f"floats here have {widths} bits")
+        raise _impossible(f"bits = {scheme.bits} with type = {scheme.type}", f"floats here have {widths} bits")
     if scheme.float_format.bits != scheme.bits:
         element, bits = scheme.element, scheme.float_format.bits
-        raise ConfigError(f"bits = {scheme.bits} with element = {element}", hint=f"{element} has {bits}: set both")
+        raise _impossible(f"bits = {scheme.bits} with element = {element}", f"{element} has {bits}: set both")
     if not scheme.saturate and (scheme.is_block or scheme.float_format.specials == "none"):
         what = "type = block_float" if scheme.is_block else f"element = {scheme.float_format.name}"
-        raise ConfigError(f"saturate = false with {what}", hint="it has no other way: leave saturate out")
+        raise _impossible(f"saturate = false with {what}", "it has no other way: leave saturate out")
 
 
 def _check_scale(scheme: TensorScheme) -> None:
@@ -221,19 +230,19 @@ def _check_scale(scheme: TensorScheme) -> None:
     name = scheme.scale_name
     if name not in allowed[scheme.is_block]:
         known = ", ".join(allowed[scheme.is_block])
-        raise ConfigError(f"scale = {name} with type = {scheme.type}", hint=f"use one of {known}")
+        raise _impossible(f"scale = {name} with type = {scheme.type}", f"use one of {known}")
     if scheme.is_block and scheme.granularity != "per_group":
-        raise ConfigError(
+        raise _impossible(
             f"granularity = {scheme.granularity} with type = block_float",
-            hint="set granularity = per_group, and group_size to the values of a block: 32 in MX, 16 in NVFP4",
+            "set granularity = per_group, and group_size to the values of a block: 32 in MX, 16 in NVFP4",
         )
     if name == "none" and scheme.granularity != "per_tensor":
-        raise ConfigError(f"scale = none with granularity = {scheme.granularity}", hint="use granularity = per_tensor")
+        raise _impossible(f"scale = none with granularity = {scheme.granularity}", "use granularity = per_tensor")
     if scheme.is_block and scheme.calibrator in ("mse", "entropy"):
         hint = "scales of blocks are made of the values in them: use minmax"
-        raise ConfigError(f"calibrator = {scheme.calibrator} with type = block_float", hint=hint)
+        raise _impossible(f"calibrator = {scheme.calibrator} with type = block_float", hint)
     has_range = (name == "float32" and not scheme.is_block) or name == "e4m3"
     if not has_range and (scheme.calibrator != "minmax" or scheme.range is not None):
         what = f"range = {list(scheme.range)}" if scheme.range is not None else f"calibrator = {scheme.calibrator}"
         kind = "" if scheme.type == "float" else f" and type = {scheme.type}"
-        raise ConfigError(f"{what} with scale = {name}{kind}", hint="no range is needed there: leave it out")
+        raise _impossible(f"{what} with scale = {name}{kind}", "no range is needed there: leave it out")

@@ -11,7 +11,7 @@ from qdiag.errors import ConfigError
 from qdiag.files.atomic import write_file
 from qdiag.files.folder import make_folder
 from qdiag.reading.words.causes import repair_title
-from qdiag.reading.words.commands.repairing import plan_settings, takes_scheme_files
+from qdiag.reading.words.commands.repairing import leaves_all_in_float, plan_settings, takes_scheme_files
 
 CHANGE_FILE, REPAIRS_FILE = "scheme.toml", "repaired_scheme.toml"
 
@@ -40,7 +40,7 @@ def scheme_texts(diagnosis: Diagnosis) -> dict[str, str]:
     if not takes_scheme_files(diagnosis):
         return {}
     ranking, texts = diagnosis.ranking, dict[str, str]()
-    if ranking.way_around is not None:
+    if ranking.way_around is not None and not leaves_all_in_float(diagnosis, ranking.way_around):
         title = repair_title(ranking.way_around.repair)
         texts[CHANGE_FILE] = _text(diagnosis, ranking.way_around.settings, title)
     texts[REPAIRS_FILE] = _text(diagnosis, plan_settings(ranking), "what the proposed repairs change of it")

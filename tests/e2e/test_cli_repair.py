@@ -118,7 +118,7 @@ def test_a_repair_that_moves_the_float_output_is_a_row(tmp_path: Path, capsys: p
     base = ["repair", MODEL, "-o", str(fixed), *DATA, "--float-bound", "0"]
     assert run([*base, "--with", "equalize"]) == 1
     out = capsys.readouterr().out
-    assert "refused equalize: it moves the float output by" in out
+    assert "equalize was refused: it moves the float output by" in out
     assert "No repair was made: nothing written." in out
     assert not fixed.exists()
 

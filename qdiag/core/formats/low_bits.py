@@ -24,9 +24,11 @@ def check_low_bits(scheme: "TensorScheme") -> None:
         ConfigError: fields that contradict each other.
     """
     if scheme.step is not None and not 0.0 < scheme.step < math.inf:
-        raise ConfigError(f"step = {scheme.step:g}", hint="use a finite number above 0, the distance of two values")
+        raise ConfigError(f"step = {scheme.step:g} is no distance of two values", hint="use a finite number above 0")
     if scheme.stochastic_seed is not None and not 0 <= scheme.stochastic_seed < _SEEDS:
-        raise ConfigError(f"stochastic_seed = {scheme.stochastic_seed}", hint="use a whole number from 0 to 2^63 - 1")
+        raise ConfigError(
+            f"stochastic_seed = {scheme.stochastic_seed} is out of range", hint="use a whole number from 0 to 2^63 - 1"
+        )
     if not scheme.is_float:
         _check_width(scheme)
     if scheme.type in LOW_BITS:
@@ -41,11 +43,13 @@ def _check_width(scheme: "TensorScheme") -> None:
     if own is not None and scheme.bits != own:
         what = "1 bit" if own == 1 else f"{own} bits"
         raise ConfigError(
-            f"bits = {scheme.bits} with type = {scheme.type}", hint=f"{scheme.type} numbers have {what}: set both"
+            f"bits = {scheme.bits} with type = {scheme.type} is not possible",
+            hint=f"{scheme.type} numbers have {what}: set both",
         )
     if own is None and not 2 <= scheme.bits <= _MOST_BITS:
         raise ConfigError(
-            f"bits = {scheme.bits}", hint="use 2 to 16, 1 with type = binary, or 32 to leave the tensors in float"
+            f"bits = {scheme.bits} is out of range",
+            hint="use 2 to 16, 1 with type = binary, or 32 to leave the tensors in float",
         )
 
 
@@ -54,13 +58,16 @@ def _check_values(scheme: "TensorScheme") -> None:
     kind = scheme.type
     if scheme.granularity == "per_group" or scheme.group_size is not None:
         raise ConfigError(
-            f"{_granularity(scheme)} with type = {kind}", hint="use granularity = per_tensor or per_channel"
+            f"{_granularity(scheme)} with type = {kind} is not possible",
+            hint="use granularity = per_tensor or per_channel",
         )
     if scheme.scale is not None and scheme.scale not in _SCALES:
-        raise ConfigError(f"scale = {scheme.scale} with type = {kind}", hint="use float32 or none")
+        raise ConfigError(f"scale = {scheme.scale} with type = {kind} is not possible", hint="use float32 or none")
     if scheme.calibrator != "minmax" or scheme.range is not None:
         what = f"range = {list(scheme.range)}" if scheme.range is not None else f"calibrator = {scheme.calibrator}"
-        raise ConfigError(f"{what} with type = {kind}", hint="its values are not made of a range: leave it out")
+        raise ConfigError(
+            f"{what} with type = {kind} is not possible", hint="its values are not made of a range: leave it out"
+        )
 
 
 def _granularity(scheme: "TensorScheme") -> str:
@@ -72,11 +79,11 @@ def _granularity(scheme: "TensorScheme") -> str:
 def _check_owner(scheme: "TensorScheme") -> None:
     """A field that one format has and this one lacks."""
     if scheme.center and scheme.type != "binary":
-        raise ConfigError(f"center = true with type = {scheme.type}", hint="use type = binary")
+        raise ConfigError(f"center = true with type = {scheme.type} is not possible", hint="use type = binary")
     if scheme.stochastic_seed is not None and scheme.type != "binary":
-        raise ConfigError(f"stochastic_seed with type = {scheme.type}", hint="use type = binary")
+        raise ConfigError(f"stochastic_seed with type = {scheme.type} is not possible", hint="use type = binary")
     if scheme.step is not None and scheme.type != "linear":
-        raise ConfigError(f"step = {scheme.step} with type = {scheme.type}", hint="use type = linear")
+        raise ConfigError(f"step = {scheme.step} with type = {scheme.type} is not possible", hint="use type = linear")
 
 
 def _check_steps(scheme: "TensorScheme") -> None:
@@ -89,23 +96,27 @@ def _check_steps(scheme: "TensorScheme") -> None:
         )
     if scheme.calibrator != "minmax":
         raise ConfigError(
-            f"calibrator = {scheme.calibrator} with type = linear", hint="its range is given: leave it out"
+            f"calibrator = {scheme.calibrator} with type = linear is not possible",
+            hint="its range is given: leave it out",
         )
     if scheme.granularity != "per_tensor" or scheme.group_size is not None:
         raise ConfigError(
-            f"{_granularity(scheme)} with type = linear", hint="use granularity = per_tensor: it has one step"
+            f"{_granularity(scheme)} with type = linear is not possible",
+            hint="use granularity = per_tensor: it has one step",
         )
     ends = [bound / step for bound in bounds]
     if not all(math.isfinite(end) and abs(end - round(end)) <= 1e-6 for end in ends):
         raise ConfigError(
-            f"range = {list(bounds)} with step = {step}", hint="use multiples of the step: no integer stands for others"
+            f"range = {list(bounds)} with step = {step} is not possible",
+            hint="use multiples of the step: no integer stands for others",
         )
     if not round(ends[0]) <= 0 <= round(ends[1]):
-        raise ConfigError(f"range = {list(bounds)} with type = linear", hint="use a range that holds 0")
+        raise ConfigError(f"range = {list(bounds)} with type = linear is not possible", hint="use a range that holds 0")
     levels = round(ends[1]) - round(ends[0]) + 1
     if levels > 1 << scheme.bits:
         raise ConfigError(
-            f"bits = {scheme.bits} with {levels} values from {bounds[0]} to {bounds[1]} in steps of {step}",
+            f"bits = {scheme.bits} with {levels} values from {bounds[0]} to {bounds[1]} in steps of {step} "
+            "is not possible",
             hint=f"use {(levels - 1).bit_length()} bits, a wider step or a narrower range",
         )
 

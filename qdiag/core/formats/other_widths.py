@@ -47,7 +47,7 @@ def _at_bits(scheme: TensorScheme, bits: int) -> TensorScheme:
     if _is_kept(scheme):
         return scheme
     if scheme.is_block and bits > _WIDEST_BLOCK:
-        raise ConfigError(f"bits = {bits} with type = {scheme.type}")
+        raise ConfigError(f"bits = {bits} with type = {scheme.type} is not possible", hint="use 8 bits or fewer")
     return scheme.at_bits(bits)
 
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qdiag.errors import DataError
-from qdiag.loaders.archive import zip_names
+from qdiag.errors import DataError, LoadError
+from qdiag.loaders.archive import check_sums, zip_names
 from qdiag.loaders.data.arrays import array_data, holds_labels
 from qdiag.loaders.data.samples import Reader, Reading, StoredData
 from qdiag.loaders.probe import probe
@@ -48,10 +48,14 @@ def read(path: Path, reading: Reading) -> StoredData:
         DataError: a damaged file, objects other than these, or tensors that cannot be used.
     """
     try:
+        if zipfile.is_zipfile(path):
+            check_sums(path)
         probe(lambda: _load(path), byte_count=path.stat().st_size, at=str(path), error=DataError)
         content = _load(path)
     except DataError:
         raise
+    except LoadError as error:
+        raise DataError(error.message, at=error.at, hint=error.hint) from error
     except pickle.UnpicklingError as error:
         # torch's own message advises to turn the check off
         raise DataError("it is damaged, or holds objects other than tensors", at=str(path), hint=_HINT) from error

@@ -19,6 +19,7 @@ from torch import nn
 from qdiag.errors import LoadError, UntrustedError
 from qdiag.files.code_failure import code_failure
 from qdiag.files.read import open_regular
+from qdiag.loaders.archive import check_sums
 from qdiag.loaders.models.architecture import build_architecture, need_arch
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.models.quiet import quiet_torch, weights_only_forced
@@ -68,6 +69,8 @@ def read_content(file: ModelFile, trust: bool) -> object:
     if not file.members and not is_legacy(file):
         # torch.load would execute its first object before seeing that the file is none of its own.
         return _plain_pickle(file, trust)
+    if file.members:
+        check_sums(file.path)
     try:
         probe(lambda: _restricted(file), byte_count=file.byte_count, at=file.at)
         return _restricted(file)

@@ -133,7 +133,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_p
 )
 def test_a_bad_override_says_which_option_and_what_is_wrong(assignment: str, message: str) -> None:
     error = refusal("int8", assignment)
-    assert error.message == message
+    assert error.message.startswith(message)
     assert error.at == f"`overrides={assignment}`"
 
 
@@ -144,7 +144,7 @@ def test_the_nearest_number_format_is_named(assignment: str) -> None:
 
 def test_the_threshold_of_entropy_is_for_even_steps() -> None:
     error = refusal("tensorrt-int8", "activations.type=power_of_two")
-    assert error.message == "activations.calibrator = entropy with type = power_of_two"
+    assert error.message == "activations.calibrator = entropy with type = power_of_two is not possible"
     assert "percentile" in str(error.hint)
 
 
@@ -165,7 +165,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "binary.toml")).message.startswith("it cannot be read")
     (tmp_path / "range.toml").write_text("[weights]\nbits = 40\n")
     error = refusal(str(tmp_path / "range.toml"))
-    assert (error.message, error.at) == ("bits = 40", f"{tmp_path / 'range.toml'}: weights.bits")
+    assert (error.message, error.at) == ("bits = 40 is out of range", f"{tmp_path / 'range.toml'}: weights.bits")
 
 
 def test_a_range_may_be_given_by_hand() -> None:
@@ -215,8 +215,8 @@ def test_what_an_option_makes_meaningless_goes(preset: str, assignments: list[st
 
 def test_what_an_option_says_twice_still_contradicts() -> None:
     error = refusal("mxfp4", "weights.element=e4m3")
-    assert error.message == "bits = 4 with element = e4m3"
-    assert refusal("w4a16-g128", "activations.element=e4m3").message == "bits = 16 with element = e4m3"
+    assert error.message == "bits = 4 with element = e4m3 is not possible"
+    assert refusal("w4a16-g128", "activations.element=e4m3").message == "bits = 16 with element = e4m3 is not possible"
 
 
 def test_a_file_over_a_preset_of_another_format(tmp_path: Path) -> None:

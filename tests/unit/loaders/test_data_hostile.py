@@ -120,3 +120,16 @@ def test_a_label_beyond_64_bits_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_text(f"file,label\na.png,{2**70}\n")
     assert "line 2" in str(refusal(tmp_path).at)
+
+
+def test_values_that_are_not_those_that_were_saved(tmp_path: Path) -> None:
+    """torch's reader does not compare the checksum of a member with its content."""
+    path = tmp_path / "images.pt"
+    torch.save({"inputs": torch.arange(192.0).reshape(1, 3, 8, 8)}, path)
+    whole = path.read_bytes()
+    stored = torch.arange(192.0).numpy().tobytes()
+    path.write_bytes(whole.replace(stored, bytes(len(stored))))
+    assert float(torch.load(path)["inputs"].abs().max()) == 0.0, "torch reads zeros"
+    assert "its member images/data/0 is not what was saved" in refusal(path).message
+    path.write_bytes(whole)
+    assert open_datasets(DataRequest(str(path))).evaluation.sample_count == 1

@@ -15,7 +15,7 @@ import torch
 
 from qdiag.cli.app import run
 from qdiag.errors import LoadError
-from qdiag.loaders.archive import read_archive, root_of, write_archive
+from qdiag.loaders.archive import check_sums, read_archive, root_of, write_archive
 from qdiag.loaders.models import exported
 from qdiag.loaders.models.formats import load_subject
 from tests.unit.loaders import model_files as files
@@ -165,3 +165,26 @@ def test_a_file_that_changes_after_it_was_looked_through_is_not_read_again(
     monkeypatch.setattr(exported, "code_in_archive", change_behind)
     assert load_subject(program).format == "exported_program"
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("has_sums", [True, False])
+def test_weights_that_are_not_those_that_were_saved(
+    has_sums: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch's reader does not compare the checksum of a member with its content; where it stored none, nothing can."""
+    path, before = tmp_path / "net.pt", torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(has_sums)
+    try:
+        torch.save(files.trained_net().state_dict(), path)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    check_sums(path)
+    content = read_archive(path) if has_sums else {}
+    whole = path.read_bytes()
+    stored = max((value for name, value in content.items() if "/data/" in name), key=len, default=whole[700:900])
+    path.write_bytes(whole.replace(stored, bytes(len(stored))))
+    if has_sums:
+        assert run(["bn", str(path)]) == 2
+        assert "is not what was saved" in capsys.readouterr().err
+    else:
+        check_sums(path)

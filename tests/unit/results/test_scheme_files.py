@@ -12,6 +12,7 @@ from qdiag.cli.tables.ranking import print_ranking
 from qdiag.config import load_scheme
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.scheme import QuantScheme
+from qdiag.reading.proposals import proposals
 from qdiag.reading.words.causes import commands, way_around_commands
 from qdiag.reading.words.commands.repairing import plan_settings
 from qdiag.results.scheme_files import scheme_texts, write_scheme_files
@@ -92,3 +93,16 @@ def test_a_report_that_is_drawn_again_names_its_own_files(found: Diagnosis, tmp_
     text = (again / "report.md").read_text(encoding="utf-8")
     assert str(again / "scheme.toml") in text and str(tmp_path / "first") not in text
     assert (again / "scheme.toml").read_bytes() == (tmp_path / "first" / "scheme.toml").read_bytes()
+
+
+def test_a_scheme_that_leaves_nothing_quantized_is_not_proposed(tmp_path: Path) -> None:
+    found = diagnosis()
+    assert found.ranking.way_around is not None
+    names = tuple(record.name for record in found.measurement.records if record.is_quantized and record.kind != "input")
+    for layers, is_proposed in ((names, False), (names[1:], True)):
+        settings = (f"float_layers={list(layers)}".replace("'", '"'),)
+        way = replace(found.ranking.way_around, repair="keep_float", layers=layers, settings=settings)
+        changed = replace(found, ranking=replace(found.ranking, way_around=way), options=("--scheme", "tf-uint8"))
+        assert bool(way_around_commands(changed, way)) == is_proposed
+        assert ("scheme.toml" in scheme_texts(changed)) == is_proposed
+        assert any(proposal.change == way for proposal in proposals(changed)) == is_proposed

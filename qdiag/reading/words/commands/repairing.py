@@ -24,6 +24,7 @@ NOT_WRITTEN = "No command writes that into the network: whatever quantizes it ha
 NO_BIAS = "no layer has a bias of its own that could hold it; whatever quantizes the network has to add it"
 _SCHEME_VALUES, _SCHEME_FLAGS = ("--scheme", "--set", "--arithmetic"), ("--no-fold",)
 """Options whose place a file with the whole scheme takes."""
+_KEEP_FLOAT = "keep_float"
 _USUAL_METHOD = "mean"
 """Of `qdiag fix-bn`, where nobody says another one."""
 _BUILT_FORMATS = ("checkpoint", "safetensors")
@@ -119,14 +120,21 @@ def scheme_words(lines: Sequence[str]) -> str:
 
 
 def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:
-    """How to measure a change of scheme by itself; empty where no setting of the scheme makes it so."""
-    if not trial.settings:
+    """How to measure a change of scheme by itself; empty where no setting of the scheme makes it so, or where the
+    whole network would be in float."""
+    if not trial.settings or leaves_all_in_float(diagnosis, trial):
         return ()
     if is_of_objects(diagnosis):
         return change_calls(trial)
     model, words = model_and_options(diagnosis, None, None)
     file = diagnosis.scheme_file if trial == diagnosis.ranking.way_around else ""
     return (command_line(["sqnr", as_argument(model), *_under(words, trial.settings, file)]),)
+
+
+def leaves_all_in_float(diagnosis: Diagnosis, trial: Trial) -> bool:
+    """Nothing is quantized any more under this change: there would be nothing to measure."""
+    layers = [record for record in diagnosis.measurement.records if record.kind != "input" and record.is_quantized]
+    return trial.repair == _KEEP_FLOAT and {record.name for record in layers} <= set(trial.layers)
 
 
 def _is_plan(step: Step) -> bool:

@@ -86,6 +86,8 @@ def told_of(path: Path, words: list[str], capsys: Capture) -> None:
             [f"sqnr {broken_files.MODEL} --quiet --input-shape 1,3,8,8 --scheme {{}}", "gate nowhere.json --config {}"],
             10,
         ),
+        (broken_files.broken_schemes, [f"sqnr {broken_files.MODEL} --quiet --input-shape 1,3,8,8 --scheme {{}}"], 50),
+        (broken_files.broken_gates, ["gate nowhere.json --config {}"], 20),
         (broken_files.broken_results, ["gate {} --max-drop 1", "compare {} {}", "report {} -o out"], 15),
     ],
 )
