@@ -68,6 +68,7 @@ class StoredLayer:
         float_reason: why the layer computes in float; None when it does not.
         constants: other tensors that the layer reads and the file has as integers, by their names in the graph of the
             float network: as that has them, and as the integers stand for them. Scale and shift of a norm are such.
+        constant_quantizers: of those that have one scale, by the same names.
     """
 
     output: Affine | None
@@ -79,6 +80,7 @@ class StoredLayer:
     float_bias: Tensor | None = None
     float_reason: str | None = None
     constants: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    constant_quantizers: Mapping[str, Affine] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class LayerPlan:
         is_left_out: it stands behind a concat that is split, so it is no part of the network that runs in integers.
         stored_bias: integers of the bias that a file has for this layer.
         constants: in place of constants of the graph that the layer reads, by their names.
+        constant_quantizers: of those of `constants` whose integers a file has at one scale.
+        is_stored: a file computes the layer, with the operator that it has there; else it is written anew.
     """
 
     output: Quantizer | None = None
@@ -113,6 +117,8 @@ class LayerPlan:
     is_left_out: bool = False
     stored_bias: StoredBias | None = None
     constants: Mapping[str, Tensor] = field(default_factory=dict)
+    constant_quantizers: Mapping[str, Affine] = field(default_factory=dict)
+    is_stored: bool = False
 
     @property
     def skip_reason(self) -> str | None:

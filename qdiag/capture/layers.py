@@ -10,6 +10,7 @@ from qdiag.capture.channels import channels_last_of
 from qdiag.capture.low_bit import weight_format
 from qdiag.capture.naming import module_path, output_name, readable_name
 from qdiag.capture.ops import (
+    SQUARED_DIFFERENCE,
     clamp_bounds,
     convolution_groups,
     has_weight,
@@ -235,7 +236,8 @@ def shown_operation(node: fx.Node) -> str:
             return "relu"
         case (0.0, 6.0):
             return "relu6"
-    return "sign" if is_two_level(node) else operation_name(node)
+    kind = kind_and_policy(node)[0]
+    return kind if kind == SQUARED_DIFFERENCE or is_two_level(node) else operation_name(node)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 
 from qdiag.core.listed import listed
@@ -12,6 +13,7 @@ from qdiag.litert.network import LitertNetwork
 from qdiag.litert.operators import OPERATORS
 from qdiag.litert.read import parse
 from qdiag.litert.rewrite import needed, rewritten
+from qdiag.litert.scales import disregarded
 from qdiag.onnx.load import finished
 from qdiag.onnx.quantized.strip import is_quantized, stripped
 
@@ -44,6 +46,7 @@ def load_network(content: bytes, at: str, *, kept: Collection[str] = ()) -> Lite
         graph, integers = rewritten(source), None
         if is_quantized(graph):
             graph, integers = stripped(graph, "LiteRT")
+            integers = replace(integers, uneven=tuple(dict.fromkeys((*integers.uneven, *disregarded(source)))))
             kept = (*kept, *integers.outputs)
     except LoadError as error:
         error.at = error.at or at

@@ -21,6 +21,8 @@ TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 BEFORE = "_quantized"
 """Behind the name of a value that becomes integers, and of integers that become a value: the tensor has it without."""
 _TURNED = "channels first"
+_OWN = ("ChannelSlopes", "Linear", "Rsqrt", "SquaredDifference")
+"""Operators that ONNX does not have."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class Writer:
 
     def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], name: str, **attributes: Any) -> None:
         """One operation; `Linear` is a layer with a matrix of (outputs, inputs)."""
-        domain = LAYERS if op == "Linear" else ""
+        domain = LAYERS if op in _OWN else ""
         self.nodes.append(OnnxNode(op, domain, name, tuple(inputs), tuple(outputs), attributes))
 
     def unique(self, name: str) -> str:

@@ -82,7 +82,12 @@ class _Builder:
         bias = self.stored.bias(layer, weight)
         constants = self.stored.constants(layer) if reason is None else {}
         self.plans[layer.name] = LayerPlan(
-            output, shared, weight, reason, operands=operands, stored_bias=bias, constants=constants
+            *(output, shared, weight, reason),
+            operands=operands,
+            stored_bias=bias,
+            constants=constants,
+            constant_quantizers=self.stored.constant_quantizers(layer, constants),
+            is_stored=self.stored.is_stored(layer),
         )
 
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:

@@ -1,6 +1,6 @@
 """What a quantized file has for the layers of a plan, for as long as nothing is changed there."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import QuantScheme
+from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import StoredBias, StoredLayer
 from qdiag.simulate.passes.network import Network
@@ -55,6 +56,17 @@ class StoredLayers:
             return {}
         own = self.network.program.constants
         return {name: values for name, (before, values) in stored.constants.items() if _is_same(before, own[name])}
+
+    def constant_quantizers(self, layer: Layer, used: Collection[str]) -> dict[str, Affine]:
+        """Of those constants that are used."""
+        stored = self.layers.get(layer.name)
+        found = {} if stored is None else stored.constant_quantizers
+        return {name: quantizer for name, quantizer in found.items() if name in used}
+
+    def is_stored(self, layer: Layer) -> bool:
+        """The file computes the layer on integers."""
+        stored = self.layers.get(layer.name)
+        return stored is not None and stored.output is not None
 
     def float_reason(self, layer: Layer) -> str | None:
         """Why the file leaves a layer in float, where the scheme still says so too."""

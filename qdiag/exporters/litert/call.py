@@ -1,7 +1,7 @@
 """One node of the captured graph, as the writer of its operator sees it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +29,8 @@ class Ending:
         quantizer: of its output; None leaves it in float.
         is_float: the layer itself computes in float.
         adds_bias: the plan adds something to its bias.
+        is_stored: a quantized file has the layer as an operator of integers.
+        constants: quantizers of constants that it has beside weight and bias, by their nodes.
         weights: tensors of its weight and bias, given the order of axes of the weight, and the axis of its channels.
     """
 
@@ -37,6 +39,8 @@ class Ending:
     is_float: bool
     weights: Callable[[Sequence[int], int], tuple[int, int]] | None
     adds_bias: bool = False
+    is_stored: bool = False
+    constants: Mapping[str, Affine] = field(default_factory=dict)
 
 
 class Call:
@@ -84,6 +88,11 @@ class Call:
         read = [self._values(node.name) for node in self.node.all_input_nodes if node.target not in own]
         held = [one for one in read if isinstance(one, Held)]
         return self.ending.is_float or any(one.quantizer is None for one in held) or self.ending.quantizer is None
+
+    @property
+    def keeps_integers(self) -> bool:
+        """It was an operator of int8 in a file that was read, and stays one."""
+        return self.ending.is_stored and not self.is_float and self.build.kind == "int8"
 
     def shape(self, key: str | None = None) -> tuple[int, ...]:
         """Of an argument, or of the result, as the captured graph has it."""

@@ -206,7 +206,8 @@ class _Writing:
                 return write_weights(self._build, self._network, self._plan, layer, order, axis, source=integers)
 
         adds_bias = own.bias_shift is not None
-        return Ending(None if layer.kind == "clamp" else layer.clamp, quantizer, is_float, weights, adds_bias)
+        clamp = None if layer.kind == "clamp" else layer.clamp
+        return Ending(clamp, quantizer, is_float, weights, adds_bias, own.is_stored, own.constant_quantizers)
 
     def _note(self, layer: Layer | None, held: Held) -> None:
         if layer is not None and held.quantizer is not None:

@@ -29,6 +29,10 @@ def _prelu(call: Call) -> None:
     rank = len(call.tensor(0).shape)
     if slopes.ndim == rank and slopes.shape[0] != 1:
         call.needs_fixed_batch()
+    if slopes.shape[-1:] in ((slopes.size,), ()) and (rank == 2 or (rank == 4 and form == "first")):
+        each = call.writer.stored(call.tensor(1), lambda values: values.reshape(-1))
+        call.node("ChannelSlopes", [call.read(0, form), each], call.put(form))
+        return
 
     def moved(values: Array) -> Array:
         values = values.reshape((1,) * (rank - values.ndim) + values.shape)

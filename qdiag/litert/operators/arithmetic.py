@@ -41,8 +41,7 @@ def _two(op: str) -> Rule:
 
 def _squared_difference(call: Call) -> None:
     names, form = operands(call)
-    difference = call.step("Sub", names, "difference")
-    call.node("Mul", [difference, difference], call.put(form))
+    call.node("SquaredDifference", names, call.put(form))
 
 
 def unary(op: str) -> Rule:
@@ -61,12 +60,6 @@ def _square(call: Call) -> None:
     call.node("Mul", [x, x], call.put(form))
 
 
-def _rsqrt(call: Call) -> None:
-    form = call.form
-    root = call.step("Sqrt", [call.read(0, form)], "root")
-    call.node("Reciprocal", [root], call.put(form))
-
-
 OPERATORS: Mapping[str, Rule] = {
     "ADD": _two("Add"),
     "SUB": _two("Sub"),
@@ -78,7 +71,7 @@ OPERATORS: Mapping[str, Rule] = {
     "ADD_N": _two("Sum"),
     "SQUARED_DIFFERENCE": _squared_difference,
     "SQUARE": _square,
-    "RSQRT": _rsqrt,
+    "RSQRT": unary("Rsqrt"),
     "ABS": unary("Abs"),
     "CEIL": unary("Ceil"),
     "COS": unary("Cos"),

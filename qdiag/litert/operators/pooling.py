@@ -10,11 +10,27 @@ def _pool(op: str) -> Rule:
     """A mean over a window that lies over the border counts what is inside."""
 
     def run(call: Call) -> None:
-        window = window_of(call, int(call.option("filterHeight")), int(call.option("filterWidth")))
-        window.pop("dilations")
+        sizes = window_of(call, int(call.option("filterHeight")), int(call.option("filterWidth")))
+        sizes.pop("dilations")
+        window: dict[str, object] = {**sizes}
+        if op == "AveragePool":
+            window |= _rounded_up(call, **sizes)
         call.finished(op, [call.read(0, "first")], "first", **window)
 
     return run
+
+
+def _rounded_up(call: Call, strides: list[int], pads: list[int], kernel_shape: list[int]) -> dict[str, object]:
+    """A border that is wider at the end, as one of equal sides whose last window reaches beyond it, if that is one."""
+    before, after = pads[:2], pads[2:]
+    if before == after:
+        return {}
+    for size, k, step, first in zip(call.tensor(0).shape[1:3], kernel_shape, strides, before, strict=True):
+        count = -(-(size + 2 * first - k) // step) + 1
+        count -= (count - 1) * step >= size + first
+        if count != -(-size // step) or 2 * first > k:
+            return {}
+    return {"pads": before * 2, "ceil_mode": 1}
 
 
 def _reduced(op: str) -> Rule:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from qdiag.onnx.call import Call, Operator
+from qdiag.onnx.model import LAYERS
 from qdiag.onnx.values import Value
 
 aten = torch.ops.aten
@@ -49,6 +50,11 @@ def _prelu(call: Call) -> Value:
     positive = scope.call(aten.clamp_min.default, x, 0.0)
     negative = scope.call(aten.clamp_max.default, x, 0.0)
     return scope.call(aten.add.Tensor, positive, scope.call(aten.mul.Tensor, negative, slope))
+
+
+def _channel_slopes(call: Call) -> Value:
+    """A slope for each channel, or for all, in a vector."""
+    return call.scope.call(aten.prelu.default, call.x(0), call.x(1))
 
 
 def _elu(call: Call) -> Value:
@@ -135,6 +141,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Clip": _clip,
     "LeakyRelu": _leaky_relu,
     "PRelu": _prelu,
+    f"{LAYERS}.ChannelSlopes": _channel_slopes,
     "Elu": _elu,
     "Selu": _selu,
     "Celu": _celu,

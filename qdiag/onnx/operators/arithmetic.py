@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from qdiag.onnx.call import Call, Operator
+from qdiag.onnx.model import LAYERS
 from qdiag.onnx.samples import Samples
 from qdiag.onnx.values import Handle, Known, Value
 
 aten = torch.ops.aten
+_NO_REDUCTION = 0
 
 
 def operand(call: Call, index: int) -> Any:
@@ -89,6 +91,11 @@ def _mean(call: Call) -> Value:
     return total if len(call.inputs) == 1 else call.scope.call(aten.div.Tensor, total, float(len(call.inputs)))
 
 
+def _squared_difference(call: Call) -> Value:
+    """Of each pair of elements."""
+    return call.scope.call(aten.mse_loss.default, call.x(0), call.x(1), _NO_REDUCTION)
+
+
 OPERATORS: Mapping[str, Operator] = {
     "Add": _add,
     "Sub": _sub,
@@ -100,4 +107,5 @@ OPERATORS: Mapping[str, Operator] = {
     "Max": _all(aten.maximum.default),
     "Sum": _all(aten.add.Tensor),
     "Mean": _mean,
+    f"{LAYERS}.SquaredDifference": _squared_difference,
 }

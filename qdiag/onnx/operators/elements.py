@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from qdiag.onnx.call import Call, Operator
+from qdiag.onnx.model import LAYERS
 from qdiag.onnx.values import DTYPES, Value
 
 aten = torch.ops.aten
@@ -32,6 +33,7 @@ _PLAIN: Mapping[str, Any] = {
     "Sin": aten.sin.default,
     "Sinh": aten.sinh.default,
     "Sqrt": aten.sqrt.default,
+    f"{LAYERS}.Rsqrt": aten.rsqrt.default,
     "Tan": aten.tan.default,
 }
 

@@ -7,14 +7,16 @@ _MEAN = op("ReduceMean", "x")
 _CENTRED = op("Sub", "x", _MEAN)
 
 
-def _deviations() -> list[Op]:
-    squares = [op("Pow", _CENTRED, 2.0), op("Mul", _CENTRED, _CENTRED)]
-    return [op("Sqrt", op("Add", op("ReduceMean", square), Scalar("eps"))) for square in squares]
+def _variances() -> list[Op]:
+    own = op(f"{LAYERS}.SquaredDifference", "x", _MEAN)
+    squares = [op("Pow", _CENTRED, 2.0), op("Mul", _CENTRED, _CENTRED), own]
+    return [op("Add", op("ReduceMean", square), Scalar("eps")) for square in squares]
 
 
 _NORMAL = [
-    *(op("Div", _CENTRED, deviation) for deviation in _deviations()),
-    *(op("Mul", _CENTRED, op("Reciprocal", deviation)) for deviation in _deviations()),
+    *(op("Div", _CENTRED, op("Sqrt", variance)) for variance in _variances()),
+    *(op("Mul", _CENTRED, op("Reciprocal", op("Sqrt", variance))) for variance in _variances()),
+    *(op("Mul", _CENTRED, op(f"{LAYERS}.Rsqrt", variance)) for variance in _variances()),
 ]
 
 

@@ -25,7 +25,7 @@ class FileLayer:
         weight, bias: its integers, laid out as the layer has them; None where they are floats.
         weight_origin, bias_origin: names in the file, and the form there, see `OnnxGraph.forms`.
         arguments: what the integers of other constants stand for, by their places among the arguments of the first
-            operation.
+            operation. argument_quantizers: theirs, where they have one scale.
     """
 
     tensors: tuple[str, ...] = ()
@@ -35,6 +35,7 @@ class FileLayer:
     weight_origin: tuple[str, str] = ("", "")
     bias_origin: tuple[str, str] = ("", "")
     arguments: Mapping[int, Tensor] = field(default_factory=dict)
+    argument_quantizers: Mapping[int, Affine] = field(default_factory=dict)
 
     @property
     def tensor(self) -> str | None:
@@ -91,7 +92,7 @@ def file_layers(network: OnnxNetwork, program: Program, graph: OpGraph) -> FileL
             _constant(network, program, layer.bias),
             _origin(network, program, layer.weight),
             _origin(network, program, layer.bias),
-            _arguments(network, program, layer, nodes[layer.nodes[0]]),
+            *_arguments(network, program, layer, nodes[layer.nodes[0]]),
         )
     return FileLayers(layers, tuple(dict.fromkeys((*outputs.unplaced, *integers.uneven))))
 
@@ -157,16 +158,21 @@ def _constant(network: OnnxNetwork, program: Program, placeholder: str | None) -
     return StoredTensor(integers, Affine(*numbers, is_symmetric=quantizer.is_symmetric))
 
 
-def _arguments(network: OnnxNetwork, program: Program, layer: Layer, node: torch.fx.Node) -> dict[int, Tensor]:
+def _arguments(
+    network: OnnxNetwork, program: Program, layer: Layer, node: torch.fx.Node
+) -> tuple[dict[int, Tensor], dict[int, Affine]]:
     assert network.integers is not None
-    found = {}
+    found, quantizers = dict[int, Tensor](), dict[int, Affine]()
     for place, argument in enumerate(node.args):
         name = argument.name if isinstance(argument, torch.fx.Node) else ""
         if name in (layer.weight, layer.bias) or name not in program.constants:
             continue
-        if _origin(network, program, name)[0] in network.integers.constants:
+        stored = network.integers.constants.get(_origin(network, program, name)[0])
+        if stored is not None:
             found[place] = program.constants[name]
-    return found
+            if stored.quantizer.scale.numel() == 1:
+                quantizers[place] = stored.quantizer
+    return found, quantizers
 
 
 def _origin(network: OnnxNetwork, program: Program, placeholder: str | None) -> tuple[str, str]:

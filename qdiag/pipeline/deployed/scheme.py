@@ -125,6 +125,7 @@ def _stored(
     weight = constants[layer.weight] if layer.weight else None
     bias = constants[layer.bias] if layer.bias else None
     quantizer = _stored_weight(own.weight, weight)
+    arguments, quantizers = _stored_constants(network, layer, own)
     source = found[layer.inputs[0]].output if layer.inputs and layer.inputs[0] in found else None
     is_float = own.output is None and layer.kind not in (INPUT, CONSTANT)
     if layer.weight is not None:
@@ -139,21 +140,26 @@ def _stored(
         float_weight=weight,
         float_bias=bias,
         float_reason=IN_FLOAT if is_float else None,
-        constants=_stored_constants(network, layer, own),
+        constants=arguments,
+        constant_quantizers=quantizers,
     )
 
 
-def _stored_constants(network: Network, layer: Layer, own: FileLayer) -> dict[str, tuple[Tensor, Tensor]]:
+def _stored_constants(
+    network: Network, layer: Layer, own: FileLayer
+) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Affine]]:
     """Constants without a quantizer of their own that the layer reads at the same places as in the file."""
     sites = {one.nodes[0] for one in network.graph.sites if one.kind == CONSTANT}
-    node, found = network.node(layer.nodes[0]), {}
+    node, found, quantizers = network.node(layer.nodes[0]), {}, {}
     for place, values in own.arguments.items():
         argument = node.args[place] if place < len(node.args) else None
         name = argument.name if isinstance(argument, fx.Node) and argument.name not in sites else ""
         constant = network.program.constants.get(name)
         if constant is not None and constant.numel() == values.numel():
             found[name] = (constant, values.reshape(constant.shape).to(constant))
-    return found
+            if place in own.argument_quantizers:
+                quantizers[name] = own.argument_quantizers[place]
+    return found, quantizers
 
 
 def _stored_weight(stored: StoredTensor | None, weight: Tensor | None) -> StoredWeight | None:

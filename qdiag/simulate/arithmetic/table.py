@@ -11,6 +11,7 @@ from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import AddsPairs, Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
+from qdiag.simulate.arithmetic.litert.arguments import unknown_arguments
 from qdiag.simulate.arithmetic.litert.choose import closing_of_litert, difference_to_litert, litert
 from qdiag.simulate.arithmetic.onnxruntime.arguments import difference_by_arguments
 from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
@@ -35,6 +36,11 @@ RUNTIMES: Mapping[RuntimeName, tuple[Choose, Difference]] = {
     "qnnpack": (partial(of_engine, "qnnpack"), partial(difference_to_engine, "qnnpack")),
 }
 """The rules of a runtime, by the name that schemes have for it."""
+ARGUMENTS: Mapping[RuntimeName, Callable[[Arithmetic, fx.Node], str | None]] = {
+    "ort": lambda _, node: difference_by_arguments(node),
+    **dict.fromkeys(("tflite-ref", "tflite", "xnnpack"), unknown_arguments),
+}
+"""Says why integers may differ for the arguments of a node, although there is a rule for its operation."""
 CLOSINGS: Mapping[RuntimeName, Callable[[QuantPlan, Layer], Quantizer | None]] = {
     "tflite-ref": partial(closing_of_litert, "tflite-ref"),
     "tflite": partial(closing_of_litert, "tflite"),
@@ -81,10 +87,11 @@ def difference_to_runtime(plan: QuantPlan, layer: Layer, first: fx.Node | None =
     if runtime not in RUNTIMES:
         return None
     choose, difference = RUNTIMES[runtime]
-    found = difference(plan, layer)
-    if found is None and first is not None and choose(plan, layer) is not None and runtime == "ort":
-        return difference_by_arguments(first)
-    return found
+    found, by_arguments = difference(plan, layer), ARGUMENTS.get(runtime)
+    if found is not None or first is None or by_arguments is None:
+        return found
+    rule = choose(plan, layer)
+    return by_arguments(rule, first) if rule is not None else None
 
 
 def in_real_numbers(plan: QuantPlan | None, layer: Layer) -> Arithmetic:

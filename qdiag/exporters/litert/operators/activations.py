@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+from torch import fx
 
 from qdiag.exporters.litert.build import Held
 from qdiag.exporters.litert.call import Call, Write, bounds_of, clamp
@@ -87,8 +88,10 @@ def _hard_sigmoid(call: Call) -> Held:
 
 
 def _prelu(call: Call) -> Held:
-    """In float, in which the plan has the slopes."""
-    x = call.build.in_float(call.held("self"))
+    """In float, in which the plan has the slopes, but for what a file had in integers."""
+    source = call.node.args[1]
+    quantizer = call.ending.constants.get(source.name) if isinstance(source, fx.Node) and call.keeps_integers else None
+    x = call.held("self") if quantizer is not None else call.build.in_float(call.held("self"))
     slopes = call.build.in_float(call.held("weight"))
     values = call.build.tensors[slopes.place].data
     if values is None or values.size not in (1, call.shape()[1]):
@@ -98,6 +101,9 @@ def _prelu(call: Call) -> Held:
         if x.order != "last":
             raise call.error("of other values than images and vectors is not written")
     shape = (1,) * (len(call.shape()) - 2) + (values.size,)
+    if quantizer is not None:
+        held = call.build.operand(f"{call.name}/slopes", values.reshape(shape), x.order, quantizer)
+        return call.closed("PRELU", [x.place, held.place], x.order)
     alpha = call.build.constant(f"{call.name}/slopes", values.reshape(shape))
     result = call.build.value(f"{call.name}/float", call.build.shape(x), x.order, None)
     call.build.operator("PRELU", [x.place, alpha], [result.place])

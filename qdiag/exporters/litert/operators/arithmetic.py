@@ -38,7 +38,7 @@ def _two(kind: str, *, swapped: bool = False) -> Write:
 
 
 def _quotient(call: Call) -> Held:
-    """By a number: times its reciprocal, which has an integer kernel; else in float."""
+    """By a number: times its reciprocal, which has an integer kernel; else in float, if no file has it in integers."""
     other = call.get("other")
     if call.get("rounding_mode") is not None:
         raise call.error("that rounds is not written")
@@ -49,6 +49,8 @@ def _quotient(call: Call) -> Held:
             f"{call.name}/{number:g}", np.asarray(number, np.float32), x.order, number_quantizer(number)
         )
         return call.finished("MUL", [x.place, factor.place], x.order)
+    if call.keeps_integers:
+        return _two("DIV")(call)  # type: ignore[return-value]
     held = [value for value in (call.get("self"), other) if isinstance(value, Held)]
     order: Order = "last" if any(one.order == "last" and len(call.build.shape(one)) == 4 for one in held) else "plain"
     first, second = (_operand(call, key, order, is_float=True) for key in ("self", "other"))
@@ -63,15 +65,33 @@ def _file_shape(call: Call, order: Order) -> tuple[int, ...]:
 
 
 def _one_in_float(kind: str) -> Write:
-    """A function of each element that is computed in float."""
+    """A function of each element that is computed in float, but for what a file had in integers."""
 
     def write(call: Call) -> Held:
+        if call.keeps_integers:
+            x = call.held("self")
+            return call.closed(kind, [x.place], x.order)
         x = call.build.in_float(call.held("self"))
         made = call.build.value(f"{call.name}/float", call.build.shape(x), x.order, None)
         call.build.operator(kind, [x.place], [made.place])
         return made if call.ending.clamp is None else call.clamped(made)
 
     return write
+
+
+def _squared_difference(call: Call) -> Held:
+    """In float, but for what a file had in integers."""
+    if call.get("reduction", 1) != 0:
+        raise call.error("that is added up is not written")
+    held = [value for value in (call.get("self"), call.get("target")) if isinstance(value, Held)]
+    order: Order = "last" if any(one.order == "last" and len(call.build.shape(one)) == 4 for one in held) else "plain"
+    is_float = not call.keeps_integers
+    first, second = (_operand(call, key, order, is_float=is_float) for key in ("self", "target"))
+    if not is_float:
+        return call.closed("SQUARED_DIFFERENCE", [first.place, second.place], order)
+    made = call.build.value(f"{call.name}/float", _file_shape(call, order), order, None)
+    call.build.operator("SQUARED_DIFFERENCE", [first.place, second.place], [made.place])
+    return made if call.ending.clamp is None else call.clamped(made)
 
 
 def _exp(call: Call) -> Held | list[Held]:
@@ -132,5 +152,6 @@ OPERATORS: Mapping[str, Write] = {
     "neg": _one_in_float("NEG"),
     "sin": _one_in_float("SIN"),
     "cos": _one_in_float("COS"),
+    "mse_loss": _squared_difference,
     "cat": _concat,
 }

@@ -6,7 +6,8 @@ import numpy as np
 
 from qdiag.exporters.litert.build import TO_LAST, Held
 from qdiag.exporters.litert.call import Call, Write
-from qdiag.exporters.litert.operators.convolutions import VALID, bordered, padded, pair
+from qdiag.exporters.litert.operators.convolutions import SAME, VALID, bordered, padded, pair
+from qdiag.litert.call import same_padding
 
 
 def _mean_over(call: Call, axes: Sequence[int], *, keeps: bool) -> Held:
@@ -33,19 +34,27 @@ def _adaptive(call: Call) -> Held:
     return _mean_over(call, [2, 3], keeps=True)
 
 
-def _window(call: Call) -> tuple[list[int], list[int]]:
-    if len(call.shape("self")) != 4 or call.get("ceil_mode", False):
-        raise call.error("with these arguments is not written")
+def _window(call: Call, *, may_reach_beyond: bool = False) -> tuple[list[int], list[int]]:
     kernel, stride = pair(call.get("kernel_size")), call.get("stride")
-    return kernel, pair(stride) if stride not in (None, []) else kernel
+    steps = pair(stride) if stride not in (None, []) else kernel
+    if len(call.shape("self")) != 4 or (call.get("ceil_mode", False) and not may_reach_beyond):
+        raise call.error("with these arguments is not written")
+    return kernel, steps
 
 
 def _average(call: Call) -> Held:
     """Values stay at the quantizer of what is pooled, as the kernels ask, and are quantized again where it differs."""
-    kernel, stride = _window(call)
+    kernel, stride = _window(call, may_reach_beyond=True)
     x = call.build.in_order(call.held("self"), "last")
     pads, counts = pair(call.get("padding", 0)), bool(call.get("count_include_pad", True))
-    if any(pads) and counts:
+    if call.get("ceil_mode", False):
+        sizes = call.build.shape(x)[1:3]
+        same = [same_padding(*numbers)[0] for numbers in zip(sizes, kernel, stride, strict=True)]
+        places = [-(-size // step) for size, step in zip(sizes, stride, strict=True)]
+        if counts or same != pads or places != list(call.shape()[2:]):
+            raise call.error("with a size that is rounded up is not written")
+        kind = SAME
+    elif any(pads) and counts:
         x, kind = padded(call.build, x, [[0, 0], [pads[0]] * 2, [pads[1]] * 2, [0, 0]], call.name), VALID
     else:
         x, kind = bordered(call.build, x, pads, kernel, stride, [1, 1], call.name)

@@ -105,6 +105,13 @@ def _rsqrt(call: Call) -> str:
     return call.add("Reciprocal", call.add("Sqrt", call.tensor("self"), suffix="/root"))
 
 
+def _squared_difference(call: Call) -> str:
+    if call.get("reduction", 1) != 0:
+        raise call.error("that is added up is not written")
+    difference = call.add("Sub", call.tensor("self"), call.operand("target"), suffix="/difference")
+    return call.add("Mul", difference, difference)
+
+
 OPERATORS: Mapping[str, Writer] = {
     "add": _add,
     "sub": _sub,
@@ -115,6 +122,7 @@ OPERATORS: Mapping[str, Writer] = {
     "pow": _pow,
     "square": _square,
     "rsqrt": _rsqrt,
+    "mse_loss": _squared_difference,
     "maximum": _extreme("Max"),
     "minimum": _extreme("Min"),
     **{

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from qdiag.capture.ops import SQUARED_DIFFERENCE
 from qdiag.core.graph import INPUT, OUTPUT, Layer
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
@@ -9,14 +10,16 @@ from qdiag.numerics.quantizers.in_turn import InTurn
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.litert.clamps import clamped_anew
 from qdiag.simulate.arithmetic.litert.elementwise import Product, Sum
+from qdiag.simulate.arithmetic.litert.functions import FUNCTIONS
 from qdiag.simulate.arithmetic.litert.pooling import MEANS, Mean
 from qdiag.simulate.arithmetic.litert.products import ActivationProduct, weighted_sums
 from qdiag.simulate.arithmetic.litert.requantized import Concat, KernelsInTurn, Larger
 from qdiag.simulate.arithmetic.litert.resize import LinearResize
-from qdiag.simulate.arithmetic.litert.rule import LOWEST, Kernels, Rule, is_int16, is_known, lowest_of
+from qdiag.simulate.arithmetic.litert.rule import LOWEST, Kernels, Rule, is_int16, is_known, is_signed_byte, lowest_of
 from qdiag.simulate.arithmetic.litert.softmax import Softmax
+from qdiag.simulate.arithmetic.litert.stored import Function, Quotient, Slopes, SquaredDifference, Total
 from qdiag.simulate.arithmetic.litert.tables import OF_BYTES, TABLES, Table
-from qdiag.simulate.arithmetic.operands import operands_under
+from qdiag.simulate.arithmetic.operands import Operands, operands_under
 
 RULES: Mapping[str, type[Rule]] = {
     **dict.fromkeys(("add", "sub", "rsub"), Sum),
@@ -30,6 +33,14 @@ RULES: Mapping[str, type[Rule]] = {
     **dict.fromkeys(("cat", "concat"), Concat),
 }
 """By operation."""
+STORED_RULES: Mapping[str, type[Rule]] = {
+    **dict.fromkeys(FUNCTIONS, Function),
+    **dict.fromkeys(("prelu", "_prelu_kernel"), Slopes),
+    SQUARED_DIFFERENCE: SquaredDifference,
+    "sum": Total,
+    "div": Quotient,
+}
+"""Of operators that a file has in integers, whereas files that are written here have them in float."""
 _STORED = (Mean, LinearResize)
 """Rules in which the integers of the file count, whether they are signed or not."""
 _WITH_WEIGHTS = ("conv", "conv_transpose", "linear")
@@ -44,7 +55,10 @@ def litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Rule | None:
     operands = operands_under(plan, layer)
     if layer.kind in _WITH_WEIGHTS:
         return weighted_sums(kernels, plan, layer, operands, output)
-    rule = RULES.get(layer.ops[0] if layer.ops else layer.kind)
+    name = layer.ops[0] if layer.ops else layer.kind
+    if own.is_stored and name in STORED_RULES:
+        return _stored(kernels, plan, layer, operands, output)
+    rule = RULES.get(name)
     if rule is None or not all(is_known(one) for one in operands.by_node.values()):
         return None
     if (layer.ops[0] if layer.ops else "") in OF_BYTES and any(map(is_int16, (output, *operands.by_node.values()))):
@@ -55,6 +69,24 @@ def litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Rule | None:
     if rule is ActivationProduct and not lowest_of(plan):
         return None
     return rule(kernels, operands, output, lowest)
+
+
+def _stored(kernels: Kernels, plan: QuantPlan, layer: Layer, operands: Operands, output: Affine) -> Rule | None:
+    """The rule of an operator of a file of int8; None for other types, and where it reads something in float."""
+    own, name = plan.layers[layer.name], layer.ops[0]
+    rule = STORED_RULES[name]
+    if rule is Slopes:
+        operands = Operands({**operands.by_node, **own.constant_quantizers})
+    read = operands.by_node.values()
+    if not all(map(is_signed_byte, (output, *(one for one in read if one is not None)))):
+        return None
+    if rule is Quotient:
+        # by a number it is a product; the norm of an L2_NORMALIZATION has no integers
+        if len(operands.by_node) == 1:
+            return Product(kernels, operands, output)
+    elif None in read:
+        return None
+    return rule(kernels, operands, output)
 
 
 def closing_of_litert(kernels: Kernels, plan: QuantPlan, layer: Layer) -> Quantizer | None:

@@ -28,7 +28,7 @@ class Mean(Rule):
 
     Reference: `M(s_x / s_y)` shared by N, of `sum(q_x - z_x)`, twice rounded. The runtime's own kernel the same, but
     for a mean over an image that keeps its axes: `M(f32(s_x / f32(N s_y))) sum q_x + z_y - round(f32(f32(z_x s_x) /
-    s_y))`. XNNPACK: `round(f32(f32(sum(q_x - z_x) f32(f32(s_x / s_y) / N)) + z_y))`. Windows, everywhere: the sum of
+    s_y))`. XNNPACK: see `delegated_sum`, `r = f32(f32(s_x / s_y) f32(1 / N))`. Windows, everywhere: the sum of
     integers over their count, halves away from 0, quantized anew for an output at another scale.
     """
 
@@ -60,9 +60,9 @@ class Mean(Rule):
         return scaled(total, by, twice_rounded, self.output)
 
     def _in_float(self, total: Tensor, source: Affine, count: int) -> Tensor:
-        multiplier = number(source.scale) / number(self.output.scale) / number(float(count))
-        zero = float(self.zero(self.output))
-        steps = total.float().mul_(multiplier.to(total.device)).add_(zero).round_().sub_(zero)
+        zero, own = float(self.zero(source)), float(self.zero(self.output))
+        stored, share = total + zero * count, number(1.0) / number(float(count))
+        steps = delegated_sum(stored, zero * count, number(source.scale) / number(self.output.scale) * share, own)
         return steps.mul_(float(self.output.scale))
 
     def _with_bias(self, total: Tensor, source: Affine, count: int) -> Tensor:
@@ -78,9 +78,10 @@ class Mean(Rule):
         """(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)."""
         given = (*args[1:], *(None,) * (6 - len(args[1:])))
         kernel, stride, padding, ceil, counts, divisor = given[:6]
-        if x.ndim != 4 or ceil or divisor is not None or kwargs:
+        if x.ndim != 4 or divisor is not None or kwargs or (ceil and counts in (None, True)):
             return None
         window: dict[str, Any] = {"kernel_size": kernel, "stride": stride or None, "padding": padding or 0}
+        window["ceil_mode"] = bool(ceil)
         total = functional.avg_pool2d(x.double(), **window, divisor_override=1)
         ones = torch.ones(1, 1, *x.shape[2:], dtype=torch.float64, device=x.device)
         size = math.prod(kernel if len(kernel) == 2 else kernel * 2)
@@ -92,3 +93,13 @@ class Mean(Rule):
         steps = torch.div(stored + half, count, rounding_mode="trunc") - zero
         made = steps if source.key == self.output.key else requantized(steps, source, self.output, self.kernels)
         return made.float().mul_(float(self.output.scale))
+
+
+def delegated_sum(stored: Tensor, offset: float, ratio: Tensor, zero: float) -> Tensor:
+    """`round(f32(f32(sum q_x) r) + f32(z_y - f32(N z_x r)))` less `z_y`, as XNNPACK gives sums and means; float32.
+
+    Args:
+        stored: sums of stored integers. offset: `N z_x`. ratio: r, float32. zero: `z_y`.
+    """
+    bias = number(zero) - number(offset) * ratio
+    return stored.float().mul_(ratio.to(stored.device)).add_(bias.to(stored.device)).round_().sub_(zero)

@@ -93,6 +93,11 @@ def is_int16(quantizer: object) -> bool:
     return quantizer.quant_max == _INT16_MAX and quantizer.quant_min in (-_INT16_MAX - 1, -_INT16_MAX)
 
 
+def is_signed_byte(quantizer: object) -> bool:
+    """Integers of int8 at one scale."""
+    return isinstance(quantizer, Affine) and is_byte(quantizer) and quantizer.quant_min == LOWEST
+
+
 def is_known(quantizer: object) -> bool:
     """There are kernels for its integers."""
     return is_byte(quantizer) or is_int16(quantizer)

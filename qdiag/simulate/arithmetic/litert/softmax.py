@@ -70,7 +70,7 @@ def _in_integers(below: Tensor, source: Affine) -> Tensor:
     values, is_near = table[below], below <= furthest
     total = torch.where(is_near, shifted_down(values, _SUM_BITS), 0).sum(-1, keepdim=True)
     bits = torch.frexp(total.double()).exponent.to(torch.int64)
-    inverse = _reciprocal((total << (32 - bits)) - (1 << 31))
+    inverse = reciprocal((total << (32 - bits)) - (1 << 31))
     exponent = bits - 32 + _SUM_BITS + 31 - 8
     return torch.where(is_near, shifted_down(doubled_high(values, inverse), exponent), 0)
 
@@ -93,7 +93,7 @@ def _exp(raw: Tensor) -> Tensor:
     return torch.where(raw == 0, _ONE, found)
 
 
-def _reciprocal(raw: Tensor) -> Tensor:
+def reciprocal(raw: Tensor) -> Tensor:
     """`1 / (1 + x)` in 31 bits, of x from 0 to 1: three steps of Newton's."""
     total = raw + _ONE
     half = torch.div(total + torch.where(total >= 0, 1, -1), 2, rounding_mode="trunc")
