@@ -125,12 +125,15 @@ def _many() -> bytes:
 
 
 def test_operators_of_other_tools_come_to_the_same_integers(tmp_path: Any) -> None:
-    """0 of all integers differ from each of the three resolvers, and no note names a layer of them."""
+    """0 of all integers differ from each of the three resolvers, and no note names a layer of them.
+
+    But the one whose norm stands in the graph as values in float, which the rule does not read.
+    """
     data = [{name: _drawn(name, 24) for name in ("x", "p")}]
     for run in _verified(_many(), tmp_path, data):
         found = {one.layer: one.differing_count for one in run.layers if not one.layer.startswith("input")}
         assert len(found) == 17 and not any(found.values()), found
-        assert not run.uncompared and not [one for one in run.layers if one.reason is not None]
+        assert not run.uncompared and [one.layer for one in run.layers if one.reason is not None] == ["normal"]
 
 
 def test_every_operator_that_is_read_has_a_rule_or_a_reason() -> None:
