@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.first_imports import import_from_another_place
 from tests.forks.forking import LIGHT, Forks
 
 
 def pytest_sessionstart() -> None:
     """No garbage is looked for until the tests are collected: all that is made until then stays."""
     gc.disable()
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    import_from_another_place(session)
 
 
 def pytest_collection_finish() -> None:

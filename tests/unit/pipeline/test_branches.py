@@ -44,7 +44,7 @@ def _images() -> Tensor:
 
 
 def _measured(network: nn.Module, scheme: str = "tf-uint8") -> BranchesReport:
-    data = batches_from(_images(), 1)
+    data = batches_from(_images(), 4)
     with open_session() as session:
         subject = Subject(network, "module", "net", "net")
         return measure_branches(session, subject, Datasets(data, data, "the same"), load_scheme(scheme))
