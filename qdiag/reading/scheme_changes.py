@@ -52,13 +52,14 @@ def change_rows(diagnosis: Diagnosis) -> tuple[ChangeRow, ...]:
 def scheme_changes(ranking: Ranking) -> tuple[Trial, ...]:
     """For the whole network and at the layers of suspects, each once, the one that recovered most first.
 
-    Refused ones are left out: they stand with the cause that they were tried for.
+    Refused ones are left out: they stand with the cause that they were tried for. So are those that do not help, where
+    the network is not harmed: there is nothing that they fail to recover.
     """
     own = [trial for cause in ranking.causes for trial in cause.trials if not (trial.keeps_scheme or trial.first)]
     best = [ranking.way_around] if ranking.way_around else []
     first: dict[object, Trial] = {}
     for trial in (*best, *ranking.ways_around, *own):
-        if trial.recovery is not None:
+        if trial.recovery is not None and (trial.helps or ranking.harm.verdict == "harmed"):
             first.setdefault((trial.repair, trial.layers), trial)
     return tuple(sorted(first.values(), key=_gain, reverse=True))
 

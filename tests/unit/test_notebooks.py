@@ -26,6 +26,24 @@ def test_every_cell_runs_and_gives_what_is_stored(path: Path) -> None:
     assert str(FOLDER.parents[1]) not in before
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_site_has_a_page_of_each_with_all_that_its_cells_give(path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    from tools.site_notebooks import notebook_page, on_page_markdown
+
+    notebook = _read(path.read_text(encoding="utf-8"))
+    page = notebook_page(notebook, path.name)
+    for cell in code_cells(notebook):
+        assert "".join(cell["source"]) in page
+        for output in cell["outputs"]:
+            assert "".join(output.get("text") or output["data"]["text/plain"]).rstrip() in page
+    assert page.startswith("# ")
+    assert page.count("```") == 2 * (len(code_cells(notebook)) + sum(len(c["outputs"]) for c in code_cells(notebook)))
+    link = f"[a](notebooks/{path.name})"
+    assert on_page_markdown(link) == f"[a](notebooks/{path.stem}.md)"
+    assert on_page_markdown(page).endswith(f"[{path.name}]({path.name})\n"), "the file itself can be had too"
+
+
 def _read(text: str) -> dict[str, object]:
     import json
 

@@ -38,6 +38,8 @@ def repaired_title(diagnosis: Diagnosis) -> str:
     if found.settings:
         way = ranking.way_around
         done = f"With another scheme: {repair_title(way.repair)}" if way is not None else "With another scheme"
+    elif not ranking.waterfall:
+        done = "The repaired network"
     else:
         done = f"After the repair sequence: {listed([repair_title(step.repair) for step in ranking.waterfall], 3)}"
     on = repaired_on(diagnosis)

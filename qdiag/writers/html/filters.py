@@ -154,7 +154,7 @@ def where_and_gain(row: SuspectRow) -> str:
 
 def typeset(text: str, names: Iterable[str] = ()) -> str:
     """With true minus signs, and no line that ends between a figure and its unit."""
-    return unbroken(re.sub(r"(?<![\w.-])-(?=\d|inf)", MINUS, text), names)
+    return unbroken(re.sub(r"((?<![\w.-])|(?<=\de))-(?=\d|inf)", MINUS, text), names)
 
 
 def thousands(value: int) -> str:

@@ -8,9 +8,12 @@ from rich.console import Console
 
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.causes.ranking import Ranking
+from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.task import Interval
 from qdiag.reading.scheme_changes import scheme_changes
 from qdiag.reading.words.causes import repair_title
+from qdiag.results.summary import diagnosis_summary
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from tests.diagnoses import diagnosis
@@ -49,3 +52,21 @@ def test_each_change_stands_once_and_the_best_stands_first() -> None:
     assert gains == sorted(gains, reverse=True)
     refused = replace(changes[0], recovery=None, refused="no layer", layers=("alone",))
     assert ("alone",) not in {t.layers for t in scheme_changes(replace(ranking, ways_around=(refused,)))}
+
+
+def test_a_network_that_is_not_harmed_lists_only_changes_that_help() -> None:
+    ranking: Ranking = with_three_changes().ranking
+    healthy = replace(ranking, harm=replace(ranking.harm, verdict="healthy"))
+    changes = scheme_changes(healthy)
+    assert changes and all(trial.helps for trial in changes)
+    vain = [replace(trial, recovery=nothing(trial.recovery)) for trial in changes if trial.recovery is not None]
+    without = replace(healthy, way_around=None, ways_around=tuple(vain), causes=())
+    assert scheme_changes(without) == ()
+    assert scheme_changes(replace(without, harm=ranking.harm)), "of a harmed one they say what does not help"
+    assert "Scheme changes" not in diagnosis_summary(replace(diagnosis(), ranking=without))
+
+
+def nothing(recovery: Recovery) -> Recovery:
+    """As of a repair that changes no answer."""
+    none = Interval(-1.0, 1.0)
+    return replace(recovery, recovered_task=0.0, task_interval=none, recovered_db=0.0, db_interval=none, pairs=None)
