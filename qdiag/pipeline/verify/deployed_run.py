@@ -1,6 +1,7 @@
 """A file in its runtime, fed with the batches of the network that it was made from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,40 +11,51 @@ from torch import Tensor
 from qdiag.batches import Batch
 from qdiag.capture.program import Program
 from qdiag.errors import DataError
-from qdiag.runtimes.base import Array, DeployedNetwork
+from qdiag.runtimes.base import Array, DeployedNetwork, IntegerTensor
 
 
 class DeployedRun:
     """Gives outputs as the captured graph has them, and the integers that are wanted.
 
-    Inputs and outputs are matched by their names, or by their order where the names of the file are others.
+    Inputs are matched by their names, or by their order where the names of the file are others; outputs see
+    `paired_outputs`.
 
     Raises:
-        DataError: the file takes or gives another number of tensors than the network.
+        DataError: the file takes or gives other tensors than the network.
     """
 
     def __init__(self, program: Program, deployed: DeployedNetwork, integers: Sequence[str]) -> None:
         self._program, self._deployed, self._integers = program, deployed, tuple(integers)
-        self._outputs = _paired(program.output_names, deployed.outputs, "outputs")
+        self._outputs = paired_outputs(program.output_names, deployed)
+        self._asked = tuple(dict.fromkeys((*self._integers, *self._outputs.dequantized.values())))
 
     def __call__(self, batch: Batch, reference: tuple[Any, ...]) -> tuple[tuple[Any, ...], Mapping[str, Array]]:
         """Flat outputs in the order of the graph, and integers by their names in the file."""
         flat = self._program.flatten_inputs(batch.args, batch.kwargs)
         tensors = {name: value.cpu() for name, value in flat.items() if isinstance(value, Tensor)}
-        names = _paired(tuple(tensors), self._deployed.inputs, "inputs")
+        names = _paired(tuple(tensors), self._deployed.inputs)
         inputs = {
             names[name]: (value.float() if value.is_floating_point() else value).contiguous().numpy()
             for name, value in tensors.items()
         }
-        found = [self._deployed.run(part, self._integers) for part in self._parts(inputs)]
+        found = [self._deployed.run(part, self._asked) for part in self._parts(inputs)]
         outputs = {name: np.concatenate([part.outputs[name] for part in found]) for name in self._deployed.outputs}
-        integers = {name: np.concatenate([part.integers[name] for part in found]) for name in self._integers}
+        integers = {name: np.concatenate([part.integers[name] for part in found]) for name in self._asked}
         given = iter(self._program.output_names)
-        ordered = []
-        for one in reference:
-            name = self._outputs[next(given)] if isinstance(one, Tensor) else ""
-            ordered.append(_like(one, outputs[name], name) if isinstance(one, Tensor) else one)
-        return tuple(ordered), integers
+        ordered = [
+            self._output(one, next(given), outputs, integers) if isinstance(one, Tensor) else one for one in reference
+        ]
+        return tuple(ordered), {name: integers[name] for name in self._integers}
+
+    def _output(
+        self, reference: Tensor, name: str, outputs: Mapping[str, Array], integers: Mapping[str, Array]
+    ) -> Tensor:
+        """An output of the network as the file has it."""
+        stored = self._outputs.dequantized.get(name)
+        if stored is None:
+            own = self._outputs.given[name]
+            return _like(reference, outputs[own], own)
+        return _like(reference, _values(integers[stored], self._deployed.tensors[stored]), stored)
 
     def _parts(self, inputs: Mapping[str, Array]) -> list[dict[str, Array]]:
         """The batch as a whole, or in parts of the one size that the file takes."""
@@ -74,12 +86,70 @@ def _like(reference: Tensor, output: Array, name: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(output)).reshape(reference.shape).to(reference.dtype)
 
 
-def _paired(ours: tuple[str, ...], theirs: tuple[str, ...], what: str) -> dict[str, str]:
+def _values(integers: Array, tensor: IntegerTensor) -> Array:
+    """What integers of a file stand for, float32."""
+    scale, zero_point = tensor.scale, tensor.zero_point
+    if tensor.axis is not None and scale.ndim:
+        shape = [1] * integers.ndim
+        shape[tensor.axis] = -1
+        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
+    return (integers.astype(np.int64) - zero_point).astype(np.float32) * scale
+
+
+@dataclass(frozen=True)
+class PairedOutputs:
+    """Where a file has each output of a network.
+
+    Attributes:
+        given: by output of the network, that of the file. dequantized: the tensor of integers that stands for it, where
+            the file computes it and does not give it out.
+    """
+
+    given: Mapping[str, str]
+    dequantized: Mapping[str, str]
+
+
+def paired_outputs(ours: tuple[str, ...], deployed: DeployedNetwork) -> PairedOutputs:
+    """By their names; by the names of what the file makes integers of, and of what it makes of these; else by order.
+
+    A file may end elsewhere than the network that it was made from, for instance where one of the two has a
+    non-maximum suppression.
+
+    Raises:
+        DataError: the file has no such tensor; says which.
+    """
+    theirs = deployed.outputs
+    if set(ours) <= set(theirs):
+        return PairedOutputs({name: name for name in ours}, {})
+    integers = {one: tensor for tensor in deployed.tensors.values() for one in tensor.floats}
+    given, dequantized = dict[str, str](), dict[str, str]()
+    for name in ours:
+        tensor = integers.get(name)
+        own = [one for one in (name, *(tensor.floats if tensor is not None else ())) if one in theirs]
+        if own:
+            given[name] = own[0]
+        elif tensor is not None:
+            dequantized[name] = tensor.name
+    missing = [name for name in ours if name not in given and name not in dequantized]
+    if not missing:
+        return PairedOutputs(given, dequantized)
+    if len(ours) == len(theirs) and all(theirs[ours.index(name)] == own for name, own in given.items()):
+        return PairedOutputs(dict(zip(ours, theirs, strict=True)), {})
+    raise DataError(
+        f"the network has the outputs {', '.join(ours)}, and the file {', '.join(theirs)}: it has no tensor for "
+        f"{', '.join(missing)}",
+        hint="give the network that the file was made from; where one of them ends earlier, before a non-maximum "
+        "suppression for instance, cut the other one there: onnx.utils.extract_model",
+    )
+
+
+def _paired(ours: tuple[str, ...], theirs: tuple[str, ...]) -> dict[str, str]:
+    """Inputs of the file, by those of the network."""
     if set(ours) <= set(theirs):
         return {name: name for name in ours}
     if len(ours) != len(theirs):
         raise DataError(
-            f"the network has the {what} {', '.join(ours)}, and the file {', '.join(theirs)}",
+            f"the network has the inputs {', '.join(ours)}, and the file {', '.join(theirs)}",
             hint="give the network that the file was made from",
         )
     return dict(zip(ours, theirs, strict=True))

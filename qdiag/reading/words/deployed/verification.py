@@ -91,8 +91,10 @@ def _rules_of(result: Verification) -> str:
 def sample_agreement(result: Verification) -> str:
     """`outputs equal on all 64 samples`."""
     if result.equal_count == result.sample_count:
-        return f"outputs equal on all {result.sample_count} samples"
-    return f"outputs equal on {result.equal_count} of {result.sample_count} samples"
+        return (
+            f"outputs equal on {'all ' if result.sample_count > 1 else ''}{count_noun(result.sample_count, 'sample')}"
+        )
+    return f"outputs equal on {result.equal_count} of {count_noun(result.sample_count, 'sample')}"
 
 
 def sqnr_words(result: Verification) -> str:
@@ -116,7 +118,7 @@ def _figure_words(simulated: Figure, deployed: Figure) -> str:
     parts.append(f"{value_words(criterion, simulated.simulated)} simulated")
     parts.append(f"{value_words(criterion, deployed.simulated)} deployed")
     name = f"{criterion.name} with float" if criterion.is_against_float else criterion.name
-    return f"{name} {', '.join(parts)}, {simulated.sample_count} samples"
+    return f"{name} {', '.join(parts)}, {count_noun(simulated.sample_count, 'sample')}"
 
 
 def uncompared_words(result: Verification) -> Iterator[str]:

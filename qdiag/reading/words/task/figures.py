@@ -8,7 +8,7 @@ import math
 from qdiag.core.causes.ranking import Trial
 from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.task import Criterion, Figure, Interval, TaskResult
-from qdiag.reading.words.numbers import UNKNOWN, number
+from qdiag.reading.words.numbers import UNKNOWN, count_noun, number
 from qdiag.reading.words.task.places import weakest_words
 
 WEAKEST_SQNR = "weakest output SQNR"
@@ -86,7 +86,7 @@ def figure_parts(figure: Figure) -> tuple[str, str, str]:
 
     `top-1 76.4 % → 9.0 %, `, `drop 67.4 pp`, ` (95 %: 63.0 to 71.3), 500 samples`.
     """
-    criterion, samples = figure.criterion, f"{figure.sample_count} samples"
+    criterion, samples = figure.criterion, count_noun(figure.sample_count, "sample")
     if criterion.is_against_float:
         value = value_words(criterion, figure.simulated)
         if figure.counts is not None:
