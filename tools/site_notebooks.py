@@ -4,6 +4,7 @@ Cells stand as they are, each with what it printed or gave; links to the files l
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 _SUFFIX = ".ipynb"
+_LEADS_OUT = re.compile(r"\[([^\]]*)\]\(\.\./\.\./[^)]*\)")
+"""Links to what is no part of the site."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -37,7 +40,7 @@ def notebook_page(notebook: dict[str, Any], name: str) -> str:
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            found.append(source)
+            found.append(_LEADS_OUT.sub(r"\1", source))
             continue
         found.append(f"```python\n{source}\n```")
         for output in cell["outputs"]:

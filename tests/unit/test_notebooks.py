@@ -38,6 +38,7 @@ def test_the_site_has_a_page_of_each_with_all_that_its_cells_give(path: Path) ->
         for output in cell["outputs"]:
             assert "".join(output.get("text") or output["data"]["text/plain"]).rstrip() in page
     assert page.startswith("# ")
+    assert "](../../" not in page, "leads out of the site"
     assert page.count("```") == 2 * (len(code_cells(notebook)) + sum(len(c["outputs"]) for c in code_cells(notebook)))
     link = f"[a](notebooks/{path.name})"
     assert on_page_markdown(link) == f"[a](notebooks/{path.stem}.md)"
