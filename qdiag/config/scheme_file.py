@@ -14,7 +14,16 @@ from qdiag.config.layer_keys import LAYERS, override_tables, split_layer_key, wi
 from qdiag.config.presets import preset_names, preset_path
 from qdiag.config.scheme_keys import SECTIONS, refuse_unknown
 from qdiag.config.scheme_text import scheme_toml
-from qdiag.config.toml_table import TomlTable, is_override, parse_toml, quoted, read_assignment, read_toml
+from qdiag.config.toml_table import (
+    TomlTable,
+    dotted_key,
+    is_override,
+    key_parts,
+    parse_toml,
+    quoted,
+    read_assignment,
+    read_toml,
+)
 from qdiag.core.formats.stale_fields import stale_fields
 from qdiag.core.nearest import nearest
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
@@ -124,7 +133,18 @@ def _over(table: TomlTable, base: TomlTable) -> TomlTable:
         old, new = _fields(base, section), _fields(table, section)
         for name in stale_fields(old, new):
             base = base.without(f"{section}.{name}")
+    for section in _layer_sections(table):
+        *_, kind = key_parts(section)
+        old = _fields(base, kind) | _fields(base, section)
+        for name in stale_fields(old, _fields(table, section)):
+            base = base.without(f"{section}.{name}")
     return table.over(base)
+
+
+def _layer_sections(table: TomlTable) -> list[str]:
+    """`layers."conv1".weights` and the like, in which something is set."""
+    found = [parts[:-1] for parts in map(key_parts, table.values) if parts[0] == "layers" and parts[-2] in SECTIONS]
+    return list(dict.fromkeys(dotted_key(parts) for parts in found))
 
 
 def _fields(table: TomlTable, section: str) -> dict[str, Any]:

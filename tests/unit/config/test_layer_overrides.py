@@ -10,6 +10,7 @@ from torch import nn
 import qdiag
 from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.config import load_scheme
+from qdiag.config.scheme_file import change_scheme
 from qdiag.core.scheme import FormatName, LayerOverride, QuantScheme, TensorChange, TensorScheme
 from qdiag.errors import ConfigError
 from qdiag.reading.words.layers import override_lines
@@ -188,3 +189,14 @@ def test_contradictions_that_meet_at_one_layer_name_it() -> None:
     with pytest.raises(ConfigError, match="narrow_range without signed") as caught:
         qdiag.measure(net(), IMAGES, scheme=scheme)
     assert caught.value.at == "3"
+
+
+def test_another_type_of_a_layer_takes_what_only_the_former_one_has() -> None:
+    """Proposals replace the type of layers whose own table says more; the table of a scheme is treated alike."""
+    start = 'layers."a.0".weights.'
+    binary = load_scheme("int8", [f"{start}type=binary", f"{start}bits=1", f"{start}scale=float32"])
+    assert binary.weights_of("a.0").scale == "float32"
+    wide = change_scheme(binary, [f"{start}type=affine", f"{start}bits=8"])
+    assert (wide.weights_of("a.0").type, wide.weights_of("a.0").scale) == ("affine", None)
+    with pytest.raises(ConfigError, match="scale = float32 with type = affine"):
+        change_scheme(binary, [f"{start}type=affine", f"{start}bits=8", f"{start}scale=float32"])
