@@ -66,19 +66,22 @@ def resolve_device(name: str) -> torch.device:
 def engine_arithmetic() -> Iterator[None]:
     """Arithmetic of the passes; the process gets its own settings back.
 
-    No TF32 on a GPU: its ten-bit mantissa would add noise at 60 dB to the float reference. Denormal numbers count as
+    No TF32 on a GPU: its ten-bit mantissa would add noise at 60 dB to the float reference. Of cuDNN's algorithms only
+    those that give the same sums each time, so that a training comes out the same again. Denormal numbers count as
     zero on a CPU: dead BatchNorm channels make them by the million (down to 1e-45, at 760 dB below one), and each costs
     a hundred times an ordinary number. Threads that torch has already started keep their setting, so a process of its
     own, such as the CLI, says so before its first operation.
     """
     convolution, product = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    flushes = _flushes_denormals()
+    flushes, repeats = _flushes_denormals(), torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolution, product
+        torch.backends.cudnn.deterministic = repeats
         torch.set_flush_denormal(flushes)
 
 
