@@ -83,7 +83,9 @@ class RangeCalibrator(ABC):
         if missing and scheme.range is None:  # the last group of a channel has fewer weights, and zeros after them
             low, high = low.view(shape).clone(), high.view(shape).clone()
             low[:, -1], high[:, -1] = self.weight_range(groups[:, -1, :-missing], scheme)
-        return QUANTIZERS[scheme.type].from_range(low.view(shape), high.view(shape), scheme, channel_axis=axis)
+        # few numbers, which are read again and again: on a GPU each look would make the processor wait
+        low, high = torch.stack([low.view(shape), high.view(shape)]).cpu()
+        return QUANTIZERS[scheme.type].from_range(low, high, scheme, channel_axis=axis)
 
 
 def _of_channels(ranges: tuple[tuple[float, float], ...], units: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Gathers where the values of each channel lie, over batches."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from qdiag.numerics.channel_sums import column_extremes
 from qdiag.numerics.histogram import HistogramAccumulator
 from qdiag.numerics.layout import CHUNK_ELEMENTS
 from qdiag.numerics.moments import MomentAccumulator
+from qdiag.numerics.waiting import checks_at_the_end, side_by_side, waits
 
 _HALF = 256
 """Bins on each side of zero per channel: percentiles are good to 1/128 of the tensor's largest |value| or better."""
@@ -43,8 +45,8 @@ class ChannelObserver:
         """
         if self._axis >= x.ndim:
             return None
-        if self._is_glance and x.device.type == "cpu":
-            return self._glance(x)
+        if self._is_glance:
+            return self._glance_without_waiting(x) if waits(x) else self._glance(x)
         rows = x.movedim(self._axis, 0).reshape(x.shape[self._axis], -1)
         finite = torch.isfinite(rows)
         low = torch.where(finite, rows, math.inf).amin(1)
@@ -69,15 +71,32 @@ class ChannelObserver:
             finite = torch.isfinite(table)
             low = torch.where(finite, table, math.inf).amin(0)
             extremes = torch.stack([low, torch.where(finite, table, -math.inf).amax(0)])
+        self._take(extremes, table[:: max(1, table.shape[0] // _GLANCES)].T, is_finite=is_finite)
+        return extremes if is_finite else None
+
+    def _glance_without_waiting(self, x: Tensor) -> Tensor | None:
+        """The same figures on a GPU, where a table would be a copy, and nobody looks whether all is finite."""
+        others, checks = [i for i in range(x.ndim) if i != self._axis % x.ndim], checks_at_the_end(x)
+        if checks is not None:
+            extremes = torch.stack([x.amin(others), x.amax(others)])
+            checks.add(extremes)
+        else:
+            finite = torch.isfinite(x)
+            low = torch.where(finite, x, math.inf).amin(others)
+            extremes = torch.stack([low, torch.where(finite, x, -math.inf).amax(others)])
+        moved = x.movedim(self._axis, -1)
+        self._take(extremes, moved[_places(tuple(moved.shape[:-1]), x.device)].T, is_finite=checks is not None)
+        return extremes if checks is not None else None
+
+    def _take(self, extremes: Tensor, rows: Tensor, *, is_finite: bool) -> None:
+        """Extremes of a batch, (2, C), and its values at the positions of a glance, (C, n)."""
         if self._extremes is None:
-            self._extremes, self._moments = extremes, MomentAccumulator(table.shape[1])
+            self._extremes, self._moments = extremes, MomentAccumulator(extremes.shape[1])
         else:
             low = torch.minimum(self._extremes[0], extremes[0])
             self._extremes = torch.stack([low, torch.maximum(self._extremes[1], extremes[1])])
         if self._with_shape:
-            rows = table[:: max(1, table.shape[0] // _GLANCES)].T
             self._moments.add(rows, None if is_finite else torch.isfinite(rows))
-        return extremes if is_finite else None
 
     def merge(self, later: "ChannelObserver") -> None:
         """Adds what another one saw, which looked at the same channels as closely."""
@@ -86,7 +105,7 @@ class ChannelObserver:
         if self._extremes is None:
             self._extremes, self._moments, self._histogram = later._extremes, later._moments, later._histogram
             return
-        a, b = self._extremes.cpu(), later._extremes.cpu()
+        a, b = side_by_side(self._extremes, later._extremes)
         self._extremes = torch.stack([torch.minimum(a[0], b[0]), torch.maximum(a[1], b[1])])
         self._moments.merge(later._moments)
         self._histogram.merge(later._histogram)
@@ -108,6 +127,18 @@ class ChannelObserver:
             if self._is_glance
             else tuple(map(tuple, self._histogram.percentiles(PERCENTILES).clamp(low, high).tolist())),
         )
+
+
+@lru_cache(maxsize=256)
+def _places(shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, ...]:
+    """Indices into axes of these lengths: the positions of a glance, which are equally far apart in the flat order."""
+    count = math.prod(shape)
+    with torch.inference_mode(False):  # a caller's inference mode must not mark what outlives it
+        left, places = torch.arange(0, count, max(1, count // _GLANCES), device=device), []
+        for size in reversed(shape):
+            places.append(left % size)
+            left = left // size
+    return tuple(reversed(places))
 
 
 def _extremes(table: Tensor) -> Tensor:

@@ -8,10 +8,13 @@ from torch import Tensor
 
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.numerics.layout import flat_chunks
+from qdiag.numerics.waiting import checks_at_the_end, side_by_side, waits
 
 _FIELD_COUNT = 8
 _LARGEST = 5
 """Place of `max_abs_error`, the one field that is not added."""
+_MOST_UNADDED = 64
+"""Batches whose sums wait on a GPU until they are added up: one operation for all of them in place of one each."""
 _scratch = threading.local()
 
 
@@ -19,7 +22,8 @@ class ErrorAccumulator:
     """Sums over pairs (reference, simulated), for several simulated variants of one reference.
 
     Each chunk is summed in float32 by BLAS (again in float64 over the finite pairs where a sum is not finite), chunks
-    are added in float64. On a GPU the sums stay on the device until `sums` is called.
+    are added in float64. On a GPU the sums stay on the device until `sums` is called, and are those of float32 where a
+    pass asks at its end whether all was finite (`qdiag.numerics.waiting`).
 
     Args:
         variants: number of simulated tensors that come with each reference.
@@ -28,6 +32,7 @@ class ErrorAccumulator:
     def __init__(self, variants: int = 1) -> None:
         self._host = [[0.0] * _FIELD_COUNT for _ in range(variants)]
         self._device: list[Tensor | None] = [None] * variants
+        self._unadded: list[list[tuple[int, Tensor]]] = [[] for _ in range(variants)]
 
     def add(self, *, reference: Tensor, simulated: list[Tensor]) -> None:
         """Adds tensors of one shape."""
@@ -36,14 +41,20 @@ class ErrorAccumulator:
 
     def add_chunk(self, *, reference: Tensor, simulated: list[Tensor]) -> None:
         """Adds flat tensors of one length."""
-        if reference.device.type == "cpu":
+        if not waits(reference):
             power = float(torch.dot(reference, reference))
             for variant, x in enumerate(simulated):
                 self._add_host(variant, _fast_sums(reference, x, power) or _masked_sums(reference, x).tolist())
         else:
+            checks = checks_at_the_end(reference)
+            own_power = torch.dot(reference, reference) if checks is not None else None
             for variant, x in enumerate(simulated):
-                total, new = self._device[variant], _masked_sums(reference, x)
-                self._device[variant] = new if total is None else _merge(total, new)
+                if checks is not None and own_power is not None:
+                    new = _unread_sums(reference, x, own_power)
+                    checks.add(new)
+                    self._unadded[variant].append((reference.numel(), new))
+                else:
+                    self._add_device(variant, _masked_sums(reference, x))
 
     def _add_host(self, variant: int, new: list[float]) -> None:
         old = self._host[variant]
@@ -51,17 +62,32 @@ class ErrorAccumulator:
         merged[_LARGEST] = max(old[_LARGEST], new[_LARGEST])
         self._host[variant] = merged
 
+    def _add_device(self, variant: int, new: Tensor) -> None:
+        own = self._device[variant]
+        self._device[variant] = new if own is None else _merge(*side_by_side(own, new))
+
+    def _add_up(self, variant: int) -> None:
+        """What waits on a GPU."""
+        if self._unadded[variant]:
+            counts, sums = zip(*self._unadded[variant], strict=True)
+            self._unadded[variant] = []
+            self._add_device(variant, _added_up(sum(counts), torch.stack(sums)))
+
     def merge(self, later: "ErrorAccumulator") -> None:
         """Adds what another one added up, of as many variants."""
         for variant, (host, device) in enumerate(zip(later._host, later._device, strict=True)):
             self._add_host(variant, host)
-            own = self._device[variant]
             if device is not None:
-                self._device[variant] = device.cpu() if own is None else _merge(own.cpu(), device.cpu())
+                self._add_device(variant, device)
+            self._unadded[variant] += later._unadded[variant]
+            if len(self._unadded[variant]) > _MOST_UNADDED:
+                self._add_up(variant)
 
     def sums(self) -> list[ErrorSums]:
         """The totals of each variant."""
         result = []
+        for variant in range(len(self._host)):
+            self._add_up(variant)
         for host, device in zip(self._host, self._device, strict=True):
             v = host if device is None else device.tolist()
             result.append(ErrorSums(int(v[0]), v[1], v[2], v[3], v[4], v[5], int(v[6]), int(v[7])))
@@ -86,6 +112,24 @@ def _scratch_like(x: Tensor) -> Tensor:
         with torch.inference_mode(False):  # a caller's inference mode must not mark a buffer that outlives it
             buffer = _scratch.buffer = torch.empty(x.numel(), dtype=x.dtype)
     return buffer[: x.numel()]
+
+
+def _unread_sums(reference: Tensor, simulated: Tensor, power: Tensor) -> Tensor:
+    """Of finite pairs: power of the reference and of the error, product, sum of the error, its ends; (6,).
+
+    Nothing is read here. Some of them is not finite where a value is not.
+    """
+    error = torch.sub(simulated, reference)
+    products = torch.dot(error, error), torch.dot(reference, error)
+    return torch.stack([power, *products, error.sum(), *torch.aminmax(error)])
+
+
+def _added_up(count: int, unread: Tensor) -> Tensor:
+    """The eight sums of `count` finite pairs in float64, from (B, 6) of `_unread_sums`."""
+    power, error_power, product, error = unread[:, :4].double().sum(0)
+    largest = torch.maximum(-unread[:, 4].amin(), unread[:, 5].amax()).double()
+    none = torch.zeros_like(largest)
+    return torch.stack([none + count, power, error_power, power + product, error, largest, none, none])
 
 
 def _masked_sums(reference: Tensor, simulated: Tensor) -> Tensor:

@@ -6,17 +6,23 @@ merged, which is exact: the result depends only on the values, never on their or
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from qdiag.core.measures.ranges import Histogram
+from qdiag.numerics.waiting import side_by_side, waits
 
 HALF = 2048
 """Bins on each side of zero; the largest |value| ends in the upper half of them, so a bin is 1/1024 of it or finer."""
 _SMALLEST_EXPONENT = -126
 _PIECE = 1 << 15
 """Values that are counted at a time, so that what becomes of them stays in the cache."""
+_COPIES = 32
+"""Histograms that the threads of a GPU count into: many zeros would wait for one another at the bin of one."""
+_MOST_UNADDED = 1 << 18
+"""Counts of batches that are left apart on a GPU: one operation adds up all of them in place of one each."""
 
 
 class HistogramAccumulator:
@@ -33,6 +39,8 @@ class HistogramAccumulator:
         self._rows, self._half = rows, half
         self._exponent = torch.full((), _SMALLEST_EXPONENT, dtype=torch.int64)
         self._counts = torch.zeros(rows, 2 * half, dtype=torch.int64)
+        self._is_empty = True
+        self._unadded: list[tuple[Tensor, Tensor]] = []
 
     def add(self, values: Tensor, max_abs: Tensor, finite: Tensor | None = None) -> None:
         """Counts values.
@@ -43,21 +51,58 @@ class HistogramAccumulator:
                 so that the width does not depend on the sampling.
             finite: shape (rows, n), the values that count; None when all do.
         """
-        self._exponent = self._exponent.to(values.device)
-        self._counts = self._counts.to(values.device)
         # smallest e with max_abs < half * 2**e
         exponent = torch.frexp(max_abs.double() / self._half).exponent.long().clamp(min=_SMALLEST_EXPONENT)
+        if waits(values):
+            self._unadded.append((exponent, self._counted(values, exponent, finite)))
+            if len(self._unadded) * self._counts.numel() > _MOST_UNADDED:
+                self._add_up()
+            return
         exponent = torch.maximum(self._exponent, exponent)
-        if values.device.type != "cpu" or not torch.equal(exponent, self._exponent):
-            self._counts = self._widened(exponent - self._exponent)
-        self._exponent = exponent
-        if self._rows == 1 and finite is None and values.device.type == "cpu":
+        if not torch.equal(exponent, self._exponent):
+            self._counts = self._widened(self._counts, exponent - self._exponent)
+        self._exponent, self._is_empty = exponent, False
+        if self._rows == 1 and finite is None:
             for start in range(0, values.shape[1], _PIECE):
                 bins = self._finite_bins(values[0, start : start + _PIECE], int(exponent))
                 self._counts[0] += torch.bincount(bins, minlength=2 * self._half)
             return
         bins = self._bins(values, exponent)
         self._counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
+
+    def _counted(self, values: Tensor, exponent: Tensor, finite: Tensor | None) -> Tensor:
+        """Counts of values by themselves, (rows, 2 * half), without reading any."""
+        if self._rows > 1 or finite is not None:
+            bins = self._bins(values, exponent)
+            counts = bins.new_zeros(self._rows, 2 * self._half)
+            return counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
+        first = _first_bins(values.shape[1], self._half, values.device)
+        # numbers that turn out not to be finite are collected anew, and must not point beyond the memory
+        places = torch.ldexp(values[0].double(), -exponent).floor_().add_(first).nan_to_num_(0.0)
+        bins = places.clamp_(0, _COPIES * 2 * self._half - 1).long()
+        apart = bins.new_zeros(_COPIES * 2 * self._half).scatter_add_(0, bins, torch.ones_like(bins))
+        return apart.view(_COPIES, -1).sum(0, keepdim=True)
+
+    def _add_up(self) -> None:
+        """The counts of batches that were left apart on a GPU."""
+        if self._unadded:
+            exponents, counts = (torch.stack(parts) for parts in zip(*self._unadded, strict=True))
+            self._unadded, exponent = [], exponents.amax()
+            index = torch.arange(-self._half, self._half, device=counts.device).expand(len(counts), -1)
+            index = (index >> (exponent - exponents).clamp(max=62).unsqueeze(1)) + self._half
+            wide = torch.zeros_like(counts).scatter_add_(2, index.unsqueeze(1).expand_as(counts), counts)
+            self._join(exponent, wide.sum(0))
+
+    def _join(self, exponent: Tensor, counts: Tensor) -> None:
+        if self._is_empty:
+            self._exponent, self._counts, self._is_empty = exponent, counts, False
+            return
+        self._exponent, exponent = side_by_side(self._exponent, exponent)
+        self._counts, counts = side_by_side(self._counts, counts)
+        widest = torch.maximum(self._exponent, exponent)
+        self._counts = self._widened(self._counts, widest - self._exponent)
+        self._counts = self._counts + self._widened(counts, widest - exponent)
+        self._exponent = widest
 
     def _finite_bins(self, values: Tensor, exponent: int) -> Tensor:
         """Of values on a CPU that are all finite, and therefore inside the grid."""
@@ -72,27 +117,29 @@ class HistogramAccumulator:
 
     def merge(self, later: "HistogramAccumulator") -> None:
         """Adds what another one counted, of the same rows: exactly what one of both data would hold."""
-        for one in (self, later):
-            one._exponent, one._counts = one._exponent.cpu(), one._counts.cpu()
-        exponent = torch.maximum(self._exponent, later._exponent)
-        self._counts = self._widened(exponent - self._exponent) + later._widened(exponent - later._exponent)
-        self._exponent = exponent
+        self._unadded += later._unadded
+        if not later._is_empty:
+            self._join(later._exponent, later._counts)
+        if len(self._unadded) * self._counts.numel() > _MOST_UNADDED:
+            self._add_up()
 
-    def _widened(self, doublings: Tensor) -> Tensor:
+    def _widened(self, counts: Tensor, doublings: Tensor) -> Tensor:
         """Counts over bins 2**doublings times wider: floor(i / 2**d) is an arithmetic shift."""
-        index = torch.arange(-self._half, self._half, device=self._counts.device) >> doublings.clamp(max=62)
-        return torch.zeros_like(self._counts).scatter_add_(
-            1, (index + self._half).expand_as(self._counts), self._counts
-        )
+        index = torch.arange(-self._half, self._half, device=counts.device) >> doublings.clamp(max=62)
+        return torch.zeros_like(counts).scatter_add_(1, (index + self._half).expand_as(counts), counts)
 
     @property
     def bin_width(self) -> float:
+        self._add_up()
+        self._exponent = self._exponent.cpu()
         return math.ldexp(1.0, int(self._exponent))
 
     @property
     def counts(self) -> Tensor:
         """Counts so far, shape (rows, 2 * half), int64, on the CPU."""
-        return self._counts.cpu()
+        self._add_up()
+        self._counts = self._counts.cpu()
+        return self._counts
 
     def histogram(self) -> Histogram | None:
         """The first row between its first and last filled bin; None before any value came."""
@@ -115,3 +162,10 @@ class HistogramAccumulator:
         inside = counts.gather(1, index)
         share = torch.where(inside > 0, (wanted - cumulative.gather(1, index) + inside) / inside, 0.0)
         return (index - self._half + share).T * self.bin_width
+
+
+@lru_cache(maxsize=64)
+def _first_bins(count: int, half: int, device: torch.device) -> Tensor:
+    """Where the bin of zero of each of so many values lies: neighbours have histograms of their own."""
+    with torch.inference_mode(False):  # a caller's inference mode must not mark what outlives it
+        return torch.arange(count, dtype=torch.float64, device=device).remainder_(_COPIES).mul_(2 * half).add_(half)

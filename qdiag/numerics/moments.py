@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from qdiag.numerics.waiting import side_by_side, waits
+
 
 class MomentAccumulator:
     """Count, sums of the first four powers, and exact zeros, per row, in float64.
@@ -14,10 +16,13 @@ class MomentAccumulator:
     """
 
     def __init__(self, rows: int = 1) -> None:
-        self._sums = torch.zeros(6, rows, dtype=torch.float64)
+        self._sums, self._has_some = torch.zeros(6, rows, dtype=torch.float64), False
 
     def add(self, values: Tensor, finite: Tensor | None = None) -> None:
         """Adds values of shape (rows, n); `finite`, of the same shape, marks those that count."""
+        if waits(values):
+            self._take(_sums_together(values, finite))
+            return
         # written into numbers, because a comparison that gives truth values takes several times as long
         zeros = torch.eq(values, 0.0, out=torch.empty_like(values))
         if finite is None:
@@ -26,15 +31,23 @@ class MomentAccumulator:
         else:
             x, counts = torch.where(finite, values.double(), 0.0), finite.sum(1).double()
         found = [counts, *(_products(x) if x.shape[0] == 1 else _sums(x)), _counted(zeros)]
-        self._sums = self._sums.to(x.device) + torch.stack(found)
+        self._take(torch.stack(found))
+
+    def _take(self, new: Tensor) -> None:
+        # nothing is copied to a GPU, which would make the processor wait
+        self._sums = self._sums.to(new.device) + new if self._has_some else new
+        self._has_some = True
 
     def merge(self, later: "MomentAccumulator") -> None:
         """Adds what another one saw, of the same rows."""
-        self._sums = self._sums.cpu() + later._sums.cpu()
+        if later._has_some:
+            own, other = side_by_side(self._sums, later._sums)
+            self._sums, self._has_some = own + other if self._has_some else other, True
 
     @property
     def count(self) -> int:
         """Values so far, over all rows."""
+        self._sums = self._sums.cpu()
         return int(self._sums[0].sum())
 
     def mean(self) -> Tensor:
@@ -56,13 +69,21 @@ class MomentAccumulator:
         return self._row(5)
 
     def _row(self, power: int) -> Tensor:
-        sums = self._sums.cpu()
-        return sums[power] / sums[0]
+        self._sums = self._sums.cpu()
+        return self._sums[power] / self._sums[0]
 
     def _variance(self) -> Tensor:
         variance = (self._row(2) - self._row(1) ** 2).clamp(min=0.0)
         # what is left of a constant after cancellation in float64 is not a spread
         return torch.where(variance > 1e-14 * self._row(2), variance, 0.0)
+
+
+def _sums_together(values: Tensor, finite: Tensor | None) -> Tensor:
+    """All rows of the sums, (6, rows), in few operations, each of which has to be started on a GPU."""
+    x = values.double() if finite is None else torch.where(finite, values, 0.0).double()
+    square = x * x
+    ones = torch.ones_like(x) if finite is None else finite.double()
+    return torch.stack([ones, x, square, square * x, square * square, (values == 0.0).double()]).sum(2)
 
 
 def _products(x: Tensor) -> list[Tensor]:

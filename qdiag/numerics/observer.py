@@ -11,6 +11,7 @@ from qdiag.numerics.channel_observer import ChannelObserver
 from qdiag.numerics.histogram import HistogramAccumulator
 from qdiag.numerics.layout import dense, flat_alike, flat_chunks
 from qdiag.numerics.moments import MomentAccumulator
+from qdiag.numerics.waiting import checks_at_the_end, side_by_side, waits
 
 _STRIDES = (1, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191)
 """Primes: no channel count or row length divides them, so a stride visits all channels and columns alike."""
@@ -71,8 +72,10 @@ class TensorObserver:
         images = flat.view(image_count, -1) if x.ndim and x.shape[0] == image_count else flat.view(1, -1)
         by_channel = self._channels.update(x) if self._channels is not None else None
         extremes, is_finite = _extremes(flat) if by_channel is None else _outermost(by_channel), True
-        if x.device.type != "cpu" or not math.isfinite(float(extremes.sum())):
-            # a GPU is not asked whether all is finite: that would make it wait
+        checks = checks_at_the_end(x)
+        if checks is not None:
+            checks.add(extremes)
+        elif waits(x) or not math.isfinite(float(extremes.sum())):
             ok, is_finite = torch.isfinite(flat), False
             self._nonfinite = _plus(self._nonfinite, (~ok).sum())
             extremes = torch.stack([torch.where(ok, flat, math.inf).amin(), torch.where(ok, flat, -math.inf).amax()])
@@ -81,7 +84,8 @@ class TensorObserver:
         if with_shape:
             self._look_at_some(images, extremes, is_finite=is_finite)
         if self._options.averaging_constant is not None:
-            self._ends.append(torch.stack([_extremes(image) for image in images]))
+            by_image = torch.stack(torch.aminmax(images, dim=1), 1) if waits(x) else None
+            self._ends.append(torch.stack([_extremes(image) for image in images]) if by_image is None else by_image)
 
     def _look_at_some(self, images: Tensor, extremes: Tensor, *, is_finite: bool) -> None:
         """Histogram and moments of some values of each image, (N, K)."""
@@ -100,9 +104,10 @@ class TensorObserver:
             return
         self._count += later._count
         if later._nonfinite is not None:
-            self._nonfinite = later._nonfinite.cpu() + (0 if self._nonfinite is None else self._nonfinite.cpu())
-        theirs = later._extremes.cpu()
-        self._extremes = theirs if self._extremes is None else _wider(self._extremes.cpu(), theirs)
+            own = self._nonfinite
+            self._nonfinite = later._nonfinite if own is None else torch.add(*side_by_side(own, later._nonfinite))
+        theirs = later._extremes
+        self._extremes = theirs if self._extremes is None else _wider(*side_by_side(self._extremes, theirs))
         self._moments.merge(later._moments)
         self._histogram.merge(later._histogram)
         self._ends = [*self._ends, *later._ends]
@@ -132,6 +137,7 @@ class TensorObserver:
         """Everything seen so far as plain numbers; None when no finite value came."""
         if self._extremes is None:
             return None
+        self._extremes = self._extremes.cpu()
         low, high = self._extremes.tolist()
         nonfinite = int(self._nonfinite) if self._nonfinite is not None else 0
         if self._moments.count if self._options.with_shape else self._count > nonfinite:

@@ -14,6 +14,7 @@ from qdiag.core.measures.ranges import TensorRange
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.channel_sums import channel_table, column_sums, table_chunks
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.numerics.waiting import checks_at_the_end
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
 from qdiag.simulate.passes.observer import LayerObserver
@@ -114,10 +115,13 @@ class _ChannelErrors:
         """Values before the clamp; NaN and Inf count as no error. The signal and its error are taken after the clamp,
         the shift of the mean before it, where a bias acts."""
         tables = channel_table(reference, axis), channel_table(local, axis)
-        new = None
-        if tables[0] is not None and tables[1] is not None:
+        new, checks = None, checks_at_the_end(reference)
+        if checks is not None:
+            new = _unread_sums(reference, local, axis, clamp)
+            checks.add(new)
+        elif tables[0] is not None and tables[1] is not None:
             new = torch.stack([_table_sums(r, x, clamp) for r, x in table_chunks(tables[0], tables[1])]).sum(0)
-        if new is None or not bool(new.isfinite().all()):
+        if new is None or (checks is None and not bool(new.isfinite().all())):
             new = _all_sums(reference, local, axis, clamp)
         self._sums = new if self._sums is None else self._sums + new
         self._per_channel += reference.numel() // reference.shape[axis]
@@ -130,6 +134,7 @@ class _ChannelErrors:
 
     def mean_shift_fraction(self) -> float:
         """Share of the power of the error that a constant per channel explains, 0 to 1; 0 without noise."""
+        self._sums = self._sums.cpu() if self._sums is not None else None
         if self._sums is None or not float(self._sums[1].sum()) > 0.0:
             return 0.0
         shift, power = self._sums[0].square().sum() / self._per_channel, self._sums[1].sum()
@@ -153,6 +158,19 @@ def _table_sums(reference: Tensor, local: Tensor, clamp: tuple[float, float] | N
         signal = reference.clamp(*clamp)
         noise = column_sums(torch.clamp(local, *clamp, out=error).sub_(signal).square_())
     return torch.stack([shift, power, noise, column_sums(torch.mul(signal, signal, out=error))])
+
+
+def _unread_sums(reference: Tensor, local: Tensor, axis: int, clamp: tuple[float, float] | None) -> Tensor:
+    """The same of finite values in any layout, added up in float32; some sum is not finite where a value is not."""
+    others = [i for i in range(reference.ndim) if i != axis]
+    error = local - reference
+    rows = [error.sum(others), error.square_().sum(others)]
+    if clamp is not None:
+        reference = reference.clamp(*clamp)
+        error = torch.clamp(local, *clamp, out=error).sub_(reference).square_()
+    rows.append(error.sum(others) if clamp is not None else rows[1])
+    rows.append(torch.mul(reference, reference, out=error).sum(others))
+    return torch.stack(rows).double()
 
 
 def _all_sums(reference: Tensor, local: Tensor, axis: int, clamp: tuple[float, float] | None) -> Tensor:

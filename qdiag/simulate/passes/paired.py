@@ -9,6 +9,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.distributed.collector import add_by_name, merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
+from qdiag.numerics.waiting import waits
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, SIMULATED, Lane, Lanes
 from qdiag.simulate.passes.network import Network
@@ -72,7 +73,7 @@ class ErrorObserver(LayerObserver):
 
 def _clipped(reference: Tensor, low: float, high: float) -> float | Tensor:
     """How many values a quantizer clips rather than rounds; on a GPU the count stays there."""
-    if reference.device.type == "cpu":
+    if not waits(reference):
         smallest, largest = torch.aminmax(reference)
         # the common case costs one read; NaN compares false and is counted by the sums
         if not (float(smallest) < low or float(largest) > high):

@@ -68,9 +68,13 @@ class LaneRunner(fx.Interpreter):
     @property
     def fits_threads(self) -> bool:
         """Its operations can run in several threads at the same time: all are torch's own."""
-        is_plain = not any(lane.keeps_gradient or lane.closes for lane in self._lanes)
         targets = [node.target for node in self.network.program.graph.nodes if node.op == "call_function"]
-        return is_plain and self.network.device.type == "cpu" and all(map(is_known, targets))
+        return self.can_run_again and self.network.device.type == "cpu" and all(map(is_known, targets))
+
+    @property
+    def can_run_again(self) -> bool:
+        """A batch leaves nothing behind but what observers hold: no gradient."""
+        return not any(lane.keeps_gradient or lane.closes for lane in self._lanes)
 
     def beside(self, observers: Sequence[LayerObserver], effort: OperationCounts) -> "LaneRunner":
         """The same lanes for another thread, with what looks on and counts there."""

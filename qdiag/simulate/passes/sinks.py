@@ -15,7 +15,7 @@ from qdiag.distributed.collector import Collector
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import SimulationError
 from qdiag.plan import QuantPlan
-from qdiag.simulate.passes.lanes import REFERENCE, pick
+from qdiag.simulate.passes.lanes import pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.spread import SpreadBatches, identity, spread_over
 
@@ -148,14 +148,3 @@ class ReferenceOutputs:
         # the batches are held too, so that no others get their identity
         _, held, ends = rows.setdefault(identity(whole), (whole, {}, []))
         return KeptOutputs(held, ends, numbers, self._room)
-
-
-def reference_of(outputs: Outputs, kept: KeptOutputs | None, position: int) -> Outputs:
-    """The outputs of the float network: those that are kept, otherwise those of the first lane, which are kept then."""
-    known = kept.get(position) if kept is not None else None
-    if known is not None:
-        return known
-    reference: Outputs = pick(outputs, REFERENCE)
-    if kept is not None:
-        kept.keep(position, reference)
-    return reference

@@ -103,13 +103,15 @@ class RowTally(Collector):
 
     def merge(self, later: "RowTally") -> None:
         """See `Collector`."""
-        self._parts = [*(part.cpu() for part in self._parts), *later._parts]
+        self._parts = [*self._parts, *later._parts]
 
     def table(self) -> Table:
         """All rows, (N, K)."""
         if not self._parts:
             return np.zeros((0, 1))
-        joined: Table = torch.cat(self._parts).cpu().numpy().astype(np.float64)
+        is_together = len({part.device for part in self._parts}) == 1
+        parts = self._parts if is_together else [part.cpu() for part in self._parts]
+        joined: Table = torch.cat(parts).cpu().numpy().astype(np.float64)
         return joined
 
 
