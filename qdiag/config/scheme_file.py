@@ -10,21 +10,19 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from qdiag.config.culprits import culprits
+from qdiag.config.laid_over import laid_over
 from qdiag.config.layer_keys import LAYERS, override_tables, split_layer_key, with_quoted_patterns
 from qdiag.config.presets import preset_names, preset_path
 from qdiag.config.scheme_keys import SECTIONS, refuse_unknown
 from qdiag.config.scheme_text import scheme_toml
 from qdiag.config.toml_table import (
     TomlTable,
-    dotted_key,
     is_override,
-    key_parts,
     parse_toml,
     quoted,
     read_assignment,
     read_toml,
 )
-from qdiag.core.formats.stale_fields import stale_fields
 from qdiag.core.nearest import nearest
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorScheme
 from qdiag.errors import ConfigError, telling_hints
@@ -68,7 +66,7 @@ def _changed(table: TomlTable, ref: str, overrides: Sequence[str]) -> QuantSchem
         if "base" in change.values:
             raise ConfigError("base belongs into a TOML file", at=f"`overrides={text}`", hint="choose it with `scheme`")
         changes = change.over(changes)
-    scheme = _build(_over(changes, table), ref)
+    scheme = _build(laid_over(changes, table), ref)
     if changes.values and "name" not in changes.values:
         listed = ", ".join(f"{key}={_toml(value)}" for key, value in changes.values.items())
         scheme = replace(scheme, name=f"{scheme.name} ({listed})")
@@ -103,7 +101,7 @@ def _read(ref: str, seen: tuple[str, ...]) -> TomlTable:
                 "base must be text, the name of a scheme", at=f"{path}: base", hint='for example base = "int8"'
             )
         inherited = _read(_base_of(path, base), (*seen, identity))
-        table = _over(table.without("base"), inherited.without("name"))
+        table = laid_over(table.without("base"), inherited.without("name"))
     default_name = TomlTable({"name": ref if is_preset else path.stem}, {"name": str(path)})
     return table.over(default_name)
 
@@ -125,31 +123,6 @@ def _is_file(ref: str) -> bool:
         return Path(ref).is_file()
     except (OSError, ValueError):  # too long, or with a NUL: no name of a file
         return False
-
-
-def _over(table: TomlTable, base: TomlTable) -> TomlTable:
-    """These keys, and those of `base` that keep their meaning beside them."""
-    for section in SECTIONS:
-        old, new = _fields(base, section), _fields(table, section)
-        for name in stale_fields(old, new):
-            base = base.without(f"{section}.{name}")
-    for section in _layer_sections(table):
-        *_, kind = key_parts(section)
-        old = _fields(base, kind) | _fields(base, section)
-        for name in stale_fields(old, _fields(table, section)):
-            base = base.without(f"{section}.{name}")
-    return table.over(base)
-
-
-def _layer_sections(table: TomlTable) -> list[str]:
-    """`layers."conv1".weights` and the like, in which something is set."""
-    found = [parts[:-1] for parts in map(key_parts, table.values) if parts[0] == "layers" and parts[-2] in SECTIONS]
-    return list(dict.fromkeys(dotted_key(parts) for parts in found))
-
-
-def _fields(table: TomlTable, section: str) -> dict[str, Any]:
-    first = f"{section}."
-    return {key.removeprefix(first): value for key, value in table.values.items() if key.startswith(first)}
 
 
 class _ContradictionError(ConfigError):
