@@ -1,6 +1,9 @@
 """Arithmetic of two values, and functions of one."""
 
 from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
 
 from qdiag.litert.call import Call, Rule
 from qdiag.litert.model import Array
@@ -18,13 +21,22 @@ def operands(call: Call) -> tuple[list[str], Form]:
         tensor = call.tensor(index)
         if tensor.data is not None and own == rank and rank and tensor.shape[0] != 1:
             call.needs_fixed_batch()
-        if form == "first" and 0 < own < 4:
+        if tensor.data is not None and tensor.quantization is not None and tensor.data.size == 1 and rank:
+            names.append(
+                call.writer.stored(tensor, partial(_spread, call.output().shape[-1], form), "for each channel")
+            )
+        elif form == "first" and 0 < own < 4:
             names.append(call.writer.stored(tensor, _as_image, "channels first"))
         else:
             names.append(call.read(index, form))
     if any(call.tensor(i).data is None and ranks[i] < rank for i in range(len(ranks))):
         call.needs_fixed_batch()
     return names, form
+
+
+def _spread(channels: int, form: Form, values: Array) -> Array:
+    """One number of integers for each channel: it stays a tensor, with the scale that the file has for it."""
+    return np.tile(values.reshape(-1), channels).reshape((1, channels, 1, 1) if form == "first" else (channels,))
 
 
 def _as_image(values: Array) -> Array:

@@ -92,9 +92,12 @@ def _many() -> bytes:
             numbers[name] = at
 
     constant("slopes", rng.integers(-100, 100, (1, 1, c)).astype(np.int8), (0.01, 5))
+    constant("number", np.asarray(57, np.int8), (0.022, -7))
     constant("divisors", rng.integers(1, 128, c).astype(np.int8), (0.022, -7))
     for name, axes in (("image", [1, 2]), ("channels", [3]), ("rows", [1])):
         constant(name, np.asarray(axes, np.int32))
+    for kind in ("ADD", "MUL", "DIV", "SQUARED_DIFFERENCE"):
+        add(kind, "x number", f"{kind.lower()}/number", at=(0.017, -11))
     add("ABS", "x", "abs")
     add("ABS", "x", "abs/own", at=SCALES["x"])
     add("NEG", "x", "neg")
@@ -132,7 +135,7 @@ def test_operators_of_other_tools_come_to_the_same_integers(tmp_path: Any) -> No
     data = [{name: _drawn(name, 24) for name in ("x", "p")}]
     for run in _verified(_many(), tmp_path, data):
         found = {one.layer: one.differing_count for one in run.layers if not one.layer.startswith("input")}
-        assert len(found) == 17 and not any(found.values()), found
+        assert len(found) == 21 and not any(found.values()), found
         assert not run.uncompared and [one.layer for one in run.layers if one.reason is not None] == ["normal"]
 
 
