@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from rich.console import Console
 import qdiag
 from qdiag.cli.app import app
 from qdiag.cli.tables.ranking import print_ranking
+from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.config import preset_names
 from qdiag.reading.words.causes import commands as repair_commands
 from qdiag.reading.words.causes import headline
@@ -189,3 +191,26 @@ def test_the_python_example_prints_what_it_says(
     assert captured.err == ""
     assert captured.out.splitlines() == said
     assert len(said) >= 3
+
+
+def test_the_sentences_below_the_table_of_layers_are_those_of_the_example() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=120, highlight=False, color_system=None)
+    print_measurement(console, read_diagnosis(EXAMPLE).measurement, "graph", "local", None)
+    (block,) = (block for block in code_blocks(ROOT / "docs" / "metrics.md") if block.startswith("task "))
+    printed = " ".join(file.getvalue().split())
+    for paragraph in (block.split("\n\n")[0], block.split("\n\n")[-1]):
+        assert " ".join(paragraph.removeprefix("task").split()) in printed
+
+
+def test_the_table_in_the_page_on_notebooks_is_that_of_the_notebook() -> None:
+    """Whose cells are run by the tests of notebooks."""
+    (block,) = (b for b in code_blocks(ROOT / "docs" / "notebooks.md") if "best_repair" in b)
+    shown = json.loads((ROOT / "docs" / "notebooks" / "stored_diagnosis.ipynb").read_text(encoding="utf-8"))
+    texts = [
+        "".join(output["data"]["text/plain"])
+        for cell in shown["cells"]
+        for output in cell.get("outputs", ())
+        if "text/plain" in output.get("data", {})
+    ]
+    assert block.strip("\n") in texts

@@ -13,6 +13,7 @@ from qdiag.cli.tables.sqnr_header import header_grid, model_lines
 from qdiag.core.listed import listed
 from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.reading.words.bn import cost_sentence, costliest, dead_sentence
+from qdiag.reading.words.numbers import count_noun
 
 _TOP_WORST = 25
 _LOUD_BITS = 1.0
@@ -55,24 +56,29 @@ def _pairing_lines(audit: BatchNormAudit) -> list[tuple[str, Text]]:
 def _headline(audit: BatchNormAudit) -> Text:
     worst = costliest(audit)
     if worst is None or worst.range_cost is None:
-        return Text("no folded range is known: no BatchNorm has a layer that it folds into", style="bold")
+        return Text("No folded range is known: no BatchNorm has a layer that it folds into.", style="bold")
     if worst.range_cost.cost_bits < _LOUD_BITS:
         bits = worst.range_cost.cost_bits
-        return Text(f"in no layer does the widest channel cost the others more than {bits:.1f} bits", style="bold")
-    return Text(cost_sentence(worst), style="bold")
+        return Text(f"In no layer does the widest channel cost the others more than {bits:.1f} bits.", style="bold")
+    return Text(f"{cost_sentence(worst)}.", style="bold")
 
 
 def _summary(audit: BatchNormAudit) -> list[Text]:
-    lines = [Text(dead_sentence(audit))]
+    dead = dead_sentence(audit)
+    lines = [Text(f"{dead[:1].upper()}{dead[1:]}.")]
     outliers = [(record, found) for record in audit.records for found in record.outliers]
     if outliers:
         loud = sum(found.sets_range for _, found in outliers)
         noun = "channel" if len(outliers) == 1 else "channels"
         set_ = "sets" if loud == 1 else "set"
-        lines.append(Text(f"{len(outliers)} live {noun} with an outlying gain; {loud or 'none'} {set_} the live range"))
+        lines.append(
+            Text(f"{len(outliers)} live {noun} with an outlying gain; {loud or 'none'} {set_} the live range.")
+        )
     skipped = [record for record in audit.records if record.skip_reason]
     if skipped:
-        lines.append(Text(f"{len(skipped)} not judged, first {skipped[0].label}: {skipped[0].skip_reason}"))
+        first, others = skipped[0], len(skipped) - 1
+        more = f" {count_noun(others, 'other BatchNorm')} could not be judged either." if others else ""
+        lines.append(Text(f"{first.label} could not be judged: {first.skip_reason}.{more}"))
     notes: dict[str, list[str]] = {}
     for record in audit.records:
         for note in record.notes:

@@ -2,8 +2,8 @@
 
 What it means:
     Its weights are floats in the file, or its output is not quantized, so that a runtime computes it in float between
-    integers: slower, and with conversions around it. It costs no accuracy. It may be meant, as with an exclude list;
-    often a name in such a list, or a layer that a writer does not know, is behind it.
+    integers, which is slower and needs conversions around it. It costs no accuracy. It may be meant, as with an exclude
+    list. Often the reason is a name in such a list, or a layer that the writer does not know.
 
 How it is computed:
     mac_share [%]: multiplications of the layer, in percent of those of the network
@@ -12,8 +12,8 @@ Thresholds:
     At least 1 % of the multiplications; smaller layers are not reported.
 
 What helps:
-    The layer quantized like the others, unless it was left out because of what that costs: `qdiag sensitivity` on the
-    float network says so.
+    Quantize the layer like the others, unless it was left out because of what that costs: `qdiag sensitivity` on the
+    float network tells it.
 
 Sources:
     onnxruntime, `quantize_static` (`nodes_to_exclude`, `op_types_to_quantize`).

@@ -17,9 +17,9 @@ Thresholds:
     An overshoot of at least 20 %, or at most 50 % used (one bit), at an input of the network.
 
 What helps:
-    The file quantized again, calibrated on inputs that are prepared as the float network's. Calibrating these ranges
-    anew shows how much accuracy can be recovered. If the float network is wrong too, its inputs are at fault: look at
-    its accuracy first.
+    Quantize the file again, and calibrate it on inputs that are prepared as those of the float network. Calibrating
+    these ranges anew shows how much accuracy can be recovered. If the float network is wrong too, its inputs are at
+    fault: look at its accuracy first.
 
 Sources:
     onnxruntime, `CalibrationDataReader`; Xilinx/AI-Model-Zoo issue 4.

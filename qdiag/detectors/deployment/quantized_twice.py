@@ -6,14 +6,14 @@ What it means:
     second rounding adds its noise, and what the first one clipped stays clipped.
 
 How it is computed:
-    quantizers [quantizers]: that the values go through, one after the other
+    quantizers [quantizers]: how many the values go through, one after the other
     local_sqnr [dB]: SQNR of the layer alone, quantized, with its inputs as the float network gives them
 
 Thresholds:
     Two that round differently, and local SQNR below 28 dB, as for most other findings.
 
 What helps:
-    One quantizer, the same for all that move the values of a tensor.
+    Give all operations that only move the values of a tensor one and the same quantizer.
 
 Sources:
     NVIDIA TensorRT, "Working with quantized types" (Q/DQ placement); onnxruntime, QDQ propagation.

@@ -3,7 +3,8 @@
 What it means:
     Where all values of a tensor are positive, `scale = (maximum - minimum) / 255` needs a zero point below the lowest
     integer. A writer that does not widen the range to hold zero limits the zero point to the lowest integer: the
-    integers then reach from 0 to maximum - minimum, and the upper part of the values is clipped. Likewise below zero.
+    integers then reach from 0 to maximum - minimum, and the upper part of the values is clipped. The same happens below
+    zero.
 
 How it is computed:
     clipped_span [%]: how far the largest measured value lies beyond the range of the file, in percent of that range
@@ -15,7 +16,7 @@ Thresholds:
     their span to 20 %: the extremes of other data differ.
 
 What helps:
-    A range that is widened to hold 0, as every published scheme asks for.
+    Widen the range so that it holds 0, as every published scheme asks for.
 
 Sources:
     Jacob et al., arXiv 1712.05877, section 2.1; gemmlowp, doc/quantization.md ("zero must be exactly representable").

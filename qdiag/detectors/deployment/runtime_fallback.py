@@ -2,8 +2,8 @@
 
 What it means:
     The file quantizes the inputs of the layer, its weight and its output, in 8 bits, and the runtime has an integer
-    kernel for its kind. It dequantizes all the same and computes in float: because scales stand along another axis, or
-    because of something else that its kernel does not take. The layer is slower than it need be, and rounds as float
+    kernel for its kind. It dequantizes all the same and computes in float, because scales stand along another axis, or
+    because of something else that its kernel does not take. The layer is slower than it need be, and it rounds as float
     does.
 
 How it is computed:
@@ -15,8 +15,8 @@ Thresholds:
     None: a layer is computed in float or is not. It costs no accuracy by itself.
 
 What helps:
-    Scales, zero points and axes that the kernel of the runtime supports; `qdiag verify` lists what it computes with,
-    and `qdiag export` writes files that it computes with integers.
+    Use scales, zero points and axes that the kernel of the runtime supports. `qdiag verify` lists what the runtime
+    computes with, and `qdiag export` writes files that it computes with integers.
 
 Sources:
     onnxruntime, "Quantize ONNX models" (QDQ, S8S8 on x86), and its selectors and actions for QDQ.

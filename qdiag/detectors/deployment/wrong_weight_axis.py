@@ -17,7 +17,7 @@ Thresholds:
     fits to a fraction of a step, so the limits need not be exact.
 
 What helps:
-    Scales along the output channels, of the float weights.
+    Compute the scales of the float weights along the output channels.
 
 Sources:
     ONNX, DequantizeLinear (`axis`); onnxruntime, `quantize_static` with `per_channel` (axis 0 of Conv, 1 of MatMul).

@@ -17,7 +17,7 @@ Thresholds:
     mean_over_std at least 16 (four bits), beta_distance above 0.5 for every branch, channel_rounding below 28 dB.
 
 What helps:
-    Without training: 16-bit activations or float for the sum and the branches before it. In training: a BatchNorm
+    Without training, keep the sum and the branches before it in 16 bits or in float. In training, put a BatchNorm
     behind the sum (S4, QARepVGG), which removes the mean of every channel.
 
 Sources:

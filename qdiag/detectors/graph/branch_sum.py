@@ -17,9 +17,9 @@ Thresholds:
     have an inflation of 1, and k equal branches have one of k.
 
 What helps:
-    Without training: 16-bit activations or float for the sum and the branches before it. Fused into one convolution,
-    the block can be equalized with the layer after it: `qdiag branches` tries that. In training: a BatchNorm behind the
-    sum (S4, QARepVGG), which gives all channels the variance that they are meant to have.
+    Without training, keep the sum and the branches before it in 16 bits or in float. Fused into one convolution, the
+    block can be equalized with the layer after it, which `qdiag branches` tries. In training, put a BatchNorm behind
+    the sum (S4, QARepVGG): it gives all channels the variance that they are meant to have.
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3.

@@ -19,11 +19,11 @@ Thresholds:
     kernel with a centre, is looked at whether or not it was made from branches, because a fused layer does not say so.
 
 What helps:
-    The gain absorbed by the layer that makes the input of the branch, as far as the values of that layer may grow;
-    equalization, which moves it there with those of all other channels; a clipped range; per-channel weights; the layer
-    in float. In training: no BatchNorm on the identity (S2 of the source), or none on the 1x1 branch either and one
-    behind the sum (S4, QARepVGG). In a network that is not fused yet, qdiag looks for this in a fused copy, and tries
-    the repairs there; `qdiag branches` shows the branches.
+    Let the layer that makes the input of the branch absorb the gain, as far as the values of that layer may grow.
+    Equalization moves it there with the gains of all other channels. A clipped range, one weight scale per channel and
+    the layer in float help as well. In training, use no BatchNorm on the identity (S2 of the source), or none on the
+    1x1 branch either and one behind the sum (S4, QARepVGG). In a network that is not fused yet, qdiag looks for this in
+    a fused copy, and tries the repairs there. `qdiag branches` shows the branches.
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3; Ding et al., arXiv 2101.03697.

@@ -14,8 +14,8 @@ Thresholds:
     common where a sum is read by a ReLU and by the next sum.
 
 What helps:
-    One quantizer after the ReLU: remove what else reads the layer, or the quantizer between them. Where neither is
-    possible: 16-bit activations or float for the two layers.
+    Use one quantizer after the ReLU: remove what else reads the layer, or the quantizer between them. Where neither is
+    possible, keep the two layers in 16 bits or in float.
 
 Sources:
     Jacob et al., arXiv 1712.05877, section 2.4; Sheng et al., arXiv 1803.08607, section 2 (re-quantization).

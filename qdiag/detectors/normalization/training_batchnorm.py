@@ -12,8 +12,8 @@ Thresholds:
     One such BatchNorm is enough.
 
 What helps:
-    `model.eval()` before saving; for a network built without running statistics, a pass over training data that gathers
-    them. qdiag has no repair for it: what the statistics should be is not in the file.
+    Call `model.eval()` before saving. In a network that was built without running statistics, gather them by a pass
+    over training data. qdiag has no repair for it, because what the statistics should be is not in the file.
 
 Sources:
     Ioffe and Szegedy, arXiv 1502.03167, section 3.1; xilinx/brevitas issue 388.

@@ -3,7 +3,7 @@
 What it means:
     Backends fold BatchNorm into the layer before or after it. One that stays is computed on quantized values and
     quantized again, and the layer before it is quantized at a point where no activation function bounds it. Some cannot
-    be folded: the layer's output is read elsewhere, the next convolution pads with zeros, or there is no layer.
+    be folded, because the layer's output is read elsewhere, the next convolution pads with zeros, or there is no layer.
 
 How it is computed:
     local_sqnr [dB]: of the BatchNorm itself, as for any layer
@@ -15,8 +15,8 @@ Thresholds:
     signal's amplitude).
 
 What helps:
-    Folding, in eval mode and before calibration. Where that is impossible: 16-bit activations or float for this layer,
-    or another place for the BatchNorm.
+    Fold it, in evaluation mode and before calibration. Where that is impossible, keep this layer in 16 bits or in
+    float, or put the BatchNorm in another place.
 
 Sources:
     Jacob et al., arXiv 1712.05877, section 3.2; pytorch/ao issue 3917; apache/mxnet issue 15664 (0.720 to 0.677).

@@ -34,7 +34,7 @@ def dead_sentence(audit: BatchNormAudit) -> str:
     """How many channels are dead, and how many of them reach beyond the live ones."""
     count = audit.dead_count
     if count == 0:
-        return "no dead channel"
+        return "no channel is dead"
     norms = len({record.name for record in audit.records if record.dead})
     loud = {(r.name, d.channel) for r in audit.records for d in r.dead if d.sets_range}
     unpaired = {(r.name, d.channel) for r in audit.records for d in r.dead if math.isnan(d.range_over_live)} - loud

@@ -83,7 +83,7 @@ def test_weights_that_were_changed_on_the_way_are_its_own(tmp_path: Path, made: 
 def test_a_layer_that_was_replaced_is_named(tmp_path: Path) -> None:
     found = opened(tmp_path, quantized(changed(head=normal(weight("head"))), X, tmp_path)).deployed
     assert found is not None and found.file.other_weights == ("head",)
-    told = "weights that do not come from those of the network: head"
+    told = "these weights do not come from those of the network: head"
     assert told in deployed_lines(found.file)
 
 

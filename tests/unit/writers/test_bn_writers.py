@@ -56,7 +56,7 @@ def test_summary_of_dead_channels() -> None:
         "1 folds to weights no larger than the live ones and is harmless to the range"
     )
     healthy = replace(bn_audit(), records=bn_audit().records[1:])
-    assert dead_sentence(healthy) == "no dead channel"
+    assert dead_sentence(healthy) == "no channel is dead"
 
 
 def test_json_round_trip() -> None:

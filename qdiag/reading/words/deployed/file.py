@@ -31,13 +31,13 @@ def deployed_lines(file: DeployedFile | None) -> tuple[str, ...]:
             what = "a ReLU" if len(file.clamped) == 1 else f"{len(file.clamped)} ReLUs"
             lines.append(f"{what} that it leaves to the lowest integer, put back: {listed(file.clamped, _SHOWN)}")
     if file.other_weights:
-        lines.append(f"weights that do not come from those of the network: {listed(file.other_weights, _SHOWN)}")
+        lines.append(f"these weights do not come from those of the network: {listed(file.other_weights, _SHOWN)}")
     if file.only_float:
-        lines.append(f"not found in it, and in float here: {listed(file.only_float, _SHOWN)}")
+        lines.append(f"these layers were not found in it and are in float here: {listed(file.only_float, _SHOWN)}")
     if file.only_file:
-        lines.append(f"in it alone, and not simulated: {listed(file.only_file, _SHOWN)}")
+        lines.append(f"these layers are in it alone and are not simulated: {listed(file.only_file, _SHOWN)}")
     if file.unplaced:
-        lines.append(f"not simulated as it quantizes them: {listed(file.unplaced, _SHOWN)}")
+        lines.append(f"these layers are not simulated as it quantizes them: {listed(file.unplaced, _SHOWN)}")
     return tuple(lines)
 
 

@@ -70,7 +70,7 @@ def _step_sentences(shared: list[ClampSite]) -> Iterator[str]:
     if known:
         worst = max(known, key=lambda site: site.step_over_shared)
         middle = median(site.step_over_shared for site in known)
-        more = f", and {significant(middle)} times in the median of all" if len(known) > 1 else ""
+        more = f", and {significant(middle)} times as wide in the median of all activations" if len(known) > 1 else ""
         yield (
             f"With a quantizer before the activation, the steps at {worst.layer} would be "
             f"{significant(worst.step_over_shared)} times as wide{more}."
