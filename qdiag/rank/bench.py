@@ -8,16 +8,23 @@ from torch import Tensor
 
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.causes.findings import FindingSite
+from qdiag.core.causes.repair import FLOAT_BOUND
 from qdiag.core.causes.score import FloatCost
+from qdiag.core.measures.task import Figure
 from qdiag.errors import QdiagError, RepairRefused, first_line
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
 from qdiag.repairs.stored_weights import check_given
-from qdiag.simulate.case import Case
+from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.changes import with_tensors, without_quantizers
 from qdiag.simulate.session import Session
 from qdiag.simulate.task.score_cases import Effort
 from qdiag.simulate.task.scoring import Scored, float_cost
+
+FEW = 32
+"""Samples that may tell what a repair costs the float network, and of the first round among candidates."""
+DOUBT = 1.5
+"""95 % intervals are taken so many times as wide: to three standard errors."""
 
 
 @dataclass(frozen=True)
@@ -135,23 +142,51 @@ class Bench:
         *,
         beside: Sequence[Case] = (),
         held: Mapping[str, Tensor] | None = None,
+        on_all: bool = False,
     ) -> None:
         """Measures what attempts cost the float network, or the checkpoint that holds them.
 
         Args:
             beside: other cases that will be asked for, measured in the same passes.
             held: tensors of the steps before, by name in the model, which a checkpoint holds and their case does not.
+            on_all: on all samples, also where a few of them settle it.
         """
         treatments = {id(a.treatment): a.treatment for a in attempts if a.treatment is not None}
+        known = {key: self._costs.get(treatment) for key, treatment in treatments.items()}
         floats = {
             key: self._written(treatment, held or {})
             for key, treatment in treatments.items()
-            if (treatment.moves_float or treatment.tensors) and self._costs.get(treatment) is None
+            if (treatment.moves_float or treatment.tensors)
+            and ((cost := known[key]) is None or (on_all and cost.sample_count is not None))
         }
+        if not on_all and not self.is_exhaustive and not self.session.simulated.is_full:
+            few = {key: on_some(case, FEW) for key, case in floats.items()}
+            self.score(list(few.values()), f"{stage}, on some samples", keeps=True)
+            for key, case in few.items():
+                self.cost_on_some(treatments[key], self.score([case], stage)[0])
+            floats = {key: case for key, case in floats.items() if self._costs.get(treatments[key]) is None}
         self.score([*beside, *floats.values()], stage)
         for key, case in floats.items():
             cost = float_cost(self.score([case], stage)[0])
             self._costs.put(treatments[key], replace(cost, is_of_checkpoint=not treatments[key].moves_float))
+
+    def cost_on_some(self, treatment: Treatment, scored: Scored) -> FloatCost:
+        """What a treatment costs the float network, which was scored on some samples.
+
+        It is kept where these settle it: the outputs hold still and nothing is lost, or a checkpoint is far too bad.
+        """
+        count, judged = scored.score.task.sample_count, scored.score.task.judged
+        is_some = count < self.case.measured.sample_count
+        cost = replace(
+            float_cost(scored),
+            is_of_checkpoint=not treatment.moves_float,
+            sample_count=count if is_some else None,
+        )
+        is_still = cost.relative_delta <= FLOAT_BOUND and not cost.loss > 0.0
+        is_far = judged is not None and cost.is_of_checkpoint and _lowest_loss(judged) > cost.small
+        if is_some and (is_still or is_far):
+            self._costs.put(treatment, cost)
+        return cost
 
     def _written(self, treatment: Treatment, held: Mapping[str, Tensor]) -> Case:
         """The float network that a checkpoint with this treatment holds; what is held is written after all others."""
@@ -180,6 +215,10 @@ def spared_channels(suspects: Sequence[Suspect], treated: Suspect) -> dict[str, 
     for site in treated.sites:
         found.get(site.layer, set()).difference_update(site.channels)
     return {layer: frozenset(channels) for layer, channels in found.items() if channels}
+
+
+def _lowest_loss(judged: Figure) -> float:
+    return judged.loss + DOUBT * (judged.loss_interval.low - judged.loss)
 
 
 def costs_too_much(cost: FloatCost | None) -> str | None:

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 
 from qdiag.core.causes.score import FloatCost, Recovery
 from qdiag.core.measures.task import Interval
-from qdiag.rank.bench import Attempt, Bench, costs_too_much
+from qdiag.rank.bench import DOUBT, FEW, Attempt, Bench, costs_too_much
 from qdiag.simulate.case import Case, on_some
-from qdiag.simulate.task.scoring import Scored, float_cost, recovery
+from qdiag.simulate.task.scoring import Scored, recovery
 
-FEW = 32
-"""Samples of the first round; each round after it has twice as many, those before among them."""
-_DOUBT = 1.5
-"""95 % intervals are taken so many times as wide: to three standard errors."""
 _UNHELD = 4
 """Times as many samples as in the first round there have to be where outputs are too many to be held: then candidates
 that stay run twice."""
@@ -64,11 +60,15 @@ def ruled_out(
         if len(left) < 2:
             break
         told, size = f"{stage}, on some samples", samples
-        floats = {key: bench.in_float(t) for key, (_, t) in left.items() if with_costs and t.moves_float}
+        known = {key: cost for key, (attempt, _) in left.items() if (cost := bench.cost(attempt)) is not None}
+        moving = [(key, t) for key, (_, t) in left.items() if with_costs and t.moves_float and key not in known]
+        floats = {key: bench.in_float(t) for key, t in moving}
         cases = [on_some(case, size) for case in (*(t.case for _, t in left.values()), *floats.values())]
         (first,), scored = bench.score([on_some(before, size)], told), bench.score(cases, told, keeps=True)
         scores = dict(zip(left, scored[: len(left)], strict=True))
-        costs = {key: float_cost(one) for key, one in zip(floats, scored[len(left) :], strict=True)}
+        costs = dict(known)
+        for (key, treatment), one in zip(moving, scored[len(left) :], strict=True):
+            costs[key] = bench.cost_on_some(treatment, one)
         gains = {key: recovery(before=first, after=score) for key, score in scores.items()}
         leaders: dict[Hashable, int] = {}
         for key in sorted(gains, key=lambda key: _merit(gains[key])):
@@ -101,4 +101,4 @@ def _is_beaten(score: Scored, leader: Scored) -> bool:
 
 
 def _highest(value: float, interval: Interval) -> float:
-    return value + _DOUBT * (interval.high - value)
+    return value + DOUBT * (interval.high - value)

@@ -97,7 +97,10 @@ def _with_needed_placebos(
         if recovered is not None and is_gain(recovered):
             left.setdefault((id(attempts[i].suspect), bool(trials[i].keeps_scheme)), []).append(i)
     while left:
-        trials = _with_placebos(bench, attempts, trials, scores, [places[0] for places in left.values()])
+        chosen = [places[0] for places in left.values()]
+        trials = _with_whole_costs(bench, attempts, trials, chosen)
+        tested = [i for i in chosen if trials[i].recovery is not None]
+        trials = _with_placebos(bench, attempts, trials, scores, tested)
         for key, (first, *others) in list(left.items()):
             if is_claim(trials[first]):
                 for i in others:
@@ -108,6 +111,22 @@ def _with_needed_placebos(
             else:
                 del left[key]
     return trials
+
+
+def _with_whole_costs(
+    bench: Bench, attempts: Sequence[Attempt], trials: Sequence[Trial], chosen: Sequence[int]
+) -> list[Trial]:
+    """The trials, some of them with what they cost the float network on all samples, which may refuse them."""
+    result = list(trials)
+    bench.measure_costs([attempts[i] for i in chosen], "float networks", on_all=True)
+    for i in chosen:
+        cost, trial = bench.cost(attempts[i]), result[i]
+        too_much = costs_too_much(cost)
+        if too_much is not None:
+            result[i] = Trial(trial.repair, trial.layers, refused=too_much, float_cost=cost)
+        elif cost is not None:
+            result[i] = replace(trial, float_cost=cost)
+    return result
 
 
 def _with_checkpoint_costs(bench: Bench, attempts: Sequence[Attempt], trials: Sequence[Trial]) -> list[Trial]:

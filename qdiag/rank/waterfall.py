@@ -154,7 +154,7 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
 
     def priced(step: Step) -> Step:
         attempt = Attempt(step.suspect, step.repair, step.treatment)
-        bench.measure_costs([attempt], "checkpoints", held=held)
+        bench.measure_costs([attempt], "checkpoints", held=held, on_all=True)
         return replace(step, cost=bench.cost(attempt))
 
     # what a step costs the float network is measured where it may be chosen, best first

@@ -99,6 +99,7 @@ class FloatCost:
         small: a loss up to this is borne.
         is_of_checkpoint: of the checkpoint that holds the repair; in the trial itself the plan held it, and the float
             network stayed as it was.
+        sample_count: samples that settled it; None for all of them.
     """
 
     relative_delta: float
@@ -106,6 +107,7 @@ class FloatCost:
     unit: str = ""
     small: float = math.nan
     is_of_checkpoint: bool = False
+    sample_count: int | None = None
 
     @property
     def is_too_much(self) -> bool:

@@ -16,7 +16,8 @@ def float_words(cost: FloatCost | None, repair: str) -> str:
     if cost is None:
         held = repair in TRAITS and TRAITS[repair].must_be_last
         return "not measured: a checkpoint that holds the repair is another float network" if held else "unchanged"
-    moved = f"output moves by {cost.relative_delta:.2g} of its largest value"
+    some = f" on {cost.sample_count} samples" if cost.sample_count is not None else ""
+    moved = f"output moves by {cost.relative_delta:.2g} of its largest value{some}"
     if cost.is_of_checkpoint:
         moved = f"unchanged here; in a checkpoint that holds the repair, {moved}"
     if math.isnan(cost.loss):
