@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from qdiag.batches import Batch
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.formats.other_widths import schemes_at
 from qdiag.distributed.threads import shared_out
@@ -18,6 +19,7 @@ from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
 from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
 from qdiag.simulate.measure import LOSS_SAMPLES, SHAPE_SAMPLES
+from qdiag.simulate.passes.batch_rows import rows
 from qdiag.simulate.passes.batchwise.heads import Heads
 from qdiag.simulate.passes.batchwise.threads import thread_count
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
@@ -56,6 +58,8 @@ _WIDTHS = 4
 """Other widths until it is plain where the network begins to fail."""
 _PARTS = 2
 """Networks with quantized weights or activations alone, which the ranking of a healthy network takes."""
+_WARMING = 2
+"""Samples that run before anything is timed."""
 _REPORT_S, _REPORT_LAYER_S = 0.8, 0.02
 """Of the files of a report, and for each layer, without pictures."""
 
@@ -160,8 +164,19 @@ def _alone_s(times: _Times, case: Case, count: int) -> float:
     return times.of(count, math.ceil(count / variants_at_once(case)), share=_ALONE)
 
 
+def _two_batches(case: Case) -> list[Batch]:
+    """Two batches, the first cut short where the network takes that."""
+    batches = list(islice(case.measured, 2))
+    if len(batches) > 1 and case.program.batch_size is None:
+        batches[0] = rows(batches[0], range(min(_WARMING, batches[0].sample_count)))
+    return batches
+
+
 def _times(session: Session, case: Case) -> _Times:
-    """From the second of two batches; the figures of a task are made of both. Processes divide the samples."""
+    """From the second of two batches, the first of which warms up; the figures of a task are made of both.
+
+    Processes divide the samples.
+    """
     alone, beside = LaneRunner([Lane(case.origin)]), LaneRunner([Lane(case.origin), Lane(case.network, case.plan)])
     program = case.network.program
     layouts = output_layouts(program, case.network.graph)
@@ -170,7 +185,7 @@ def _times(session: Session, case: Case) -> _Times:
     samples = seen = 1
     threads = thread_count(beside, Heads((), (), {1: [board]}, beside.effort), case.measured)
     with session.untimed_stage("estimate the time"), shared_out(threads):
-        for batch in islice(case.measured, 2):
+        for batch in _two_batches(case):
             started = time.perf_counter()
             alone.run_batch(batch)
             float_s, samples = time.perf_counter() - started, batch.sample_count

@@ -22,7 +22,7 @@ TOP, SAMPLED = 8, 4
 """Layers that are measured exactly, where not all are: on top of the estimate, and drawn at random from the others."""
 ESTIMATE_SAMPLES = 32
 """Samples behind an estimate that only orders the layers."""
-ALONE_SAMPLES = (32, 128)
+ALONE_SAMPLES = (32, 64, 128)
 """Samples that layers are measured on by themselves: more of them where the fewer leave open whether a layer costs half
 of the loss, and then all."""
 DECIDED = 0.25
@@ -110,9 +110,11 @@ def _partial_sweep(
     top, rest = order[:TOP], order[TOP:]
     random.Random(session.seed).shuffle(rest)
     wanted, measured = {*top, *rest[:SAMPLED]}, dict[str, Score]()
+    cases = {name: alone(case, name, part) for name in names}
     while wanted:
         chosen = [name for name in names if name in wanted]
-        scored, _ = session.score([alone(looked_at, name, part) for name in chosen], "layers one by one")
+        some = [on_some(cases[name], ALONE_SAMPLES[0]) for name in chosen]
+        scored, _ = session.score(some, "layers one by one")
         measured |= {name: one.score for name, one in zip(chosen, scored, strict=True)}
         last = [name for name in order if name in measured][-2 * SAMPLED :]
         left = [name for name in order if name not in measured]
@@ -124,7 +126,8 @@ def _partial_sweep(
         if more.measured.sample_count == looked_at.measured.sample_count:
             continue
         near, looked_at = [name for name in near if _may_be_half(measured[name], quantized)], more
-        scored, _ = session.score([alone(more, name, part) for name in near], "layers one by one")
+        some = [replace(cases[name], measured=more.measured) for name in near]
+        scored, _ = session.score(some, "layers one by one", keeps=True)
         measured |= {name: one.score for name, one in zip(near, scored, strict=True)}
     return tuple(SensitivityRow(name, measured.get(name)) for name in names)
 
