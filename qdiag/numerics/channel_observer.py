@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from qdiag.core.measures.ranges import PERCENTILES, ChannelRanges
-from qdiag.numerics.channel_sums import column_extremes
+from qdiag.numerics.channel_sums import column_extremes, table_chunks
 from qdiag.numerics.histogram import HistogramAccumulator
-from qdiag.numerics.layout import CHUNK_ELEMENTS
 from qdiag.numerics.moments import MomentAccumulator
 from qdiag.numerics.waiting import checks_at_the_end, side_by_side, waits
 
@@ -145,8 +144,5 @@ def _extremes(table: Tensor) -> Tensor:
     """Smallest and largest value of each column of (rows, C), (2, C), by pieces that stay in the cache."""
     if not table.shape[0]:
         return table.new_full((2, table.shape[1]), math.nan)
-    # a multiple of 64 rows, which are laid side by side
-    rows = max(64, CHUNK_ELEMENTS // max(1, table.shape[1]) // 64 * 64)
-    pieces = (table[start : start + rows] for start in range(0, table.shape[0], rows))
-    pairs = torch.stack([torch.stack(column_extremes(piece)) for piece in pieces])
+    pairs = torch.stack([torch.stack(column_extremes(piece)) for (piece,) in table_chunks(table)])
     return torch.stack([pairs[:, 0].amin(0), pairs[:, 1].amax(0)])

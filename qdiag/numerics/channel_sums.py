@@ -24,8 +24,9 @@ def channel_table(x: Tensor, axis: int) -> Tensor | None:
 
 
 def table_chunks(*tables: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Some rows of each table at a time, as many as stay in the cache."""
-    rows = max(1, CHUNK_ELEMENTS // max(1, tables[0].shape[1]))
+    """Some rows of each table at a time: as many as stay in the cache, a multiple of those laid side by side."""
+    most = _SIDE_BY_SIDE[0]
+    rows = max(most, CHUNK_ELEMENTS // max(1, tables[0].shape[1]) // most * most)
     for start in range(0, tables[0].shape[0], rows):
         yield tuple(table[start : start + rows] for table in tables)
 

@@ -35,9 +35,13 @@ class ErrorAccumulator:
         self._unadded: list[list[tuple[int, Tensor]]] = [[] for _ in range(variants)]
 
     def add(self, *, reference: Tensor, simulated: list[Tensor]) -> None:
-        """Adds tensors of one shape."""
-        for reference_chunk, *simulated_chunks in flat_chunks(reference, *simulated):
-            self.add_chunk(reference=reference_chunk, simulated=simulated_chunks)
+        """Adds tensors of one shape; the reference itself among them has no error, and is not compared."""
+        places = [i for i, x in enumerate(simulated) if x is not reference]
+        for reference_chunk, *chunks in flat_chunks(reference, *(simulated[i] for i in places)):
+            others = dict(zip(places, chunks, strict=True))
+            self.add_chunk(
+                reference=reference_chunk, simulated=[others.get(i, reference_chunk) for i in range(len(simulated))]
+            )
 
     def add_chunk(self, *, reference: Tensor, simulated: list[Tensor]) -> None:
         """Adds flat tensors of one length."""
@@ -96,6 +100,8 @@ class ErrorAccumulator:
 
 def _fast_sums(reference: Tensor, simulated: Tensor, power: float) -> list[float] | None:
     """The eight sums of a chunk without NaN and Inf; None when it has some, or a square overflows."""
+    if simulated is reference and math.isfinite(power):
+        return [reference.numel(), power, 0.0, power, 0.0, 0.0, 0.0, 0.0]
     error = torch.sub(simulated, reference, out=_scratch_like(reference))
     error_power = float(torch.dot(error, error))
     if not (math.isfinite(power) and math.isfinite(error_power)):

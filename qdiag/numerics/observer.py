@@ -58,12 +58,13 @@ class TensorObserver:
                 options.channel_axis, is_glance=options.glance_at_channels, with_shape=options.with_shape
             )
 
-    def update(self, x: Tensor, *, image_count: int, with_shape: bool = True) -> None:
+    def update(self, x: Tensor, *, image_count: int, with_shape: bool = True, extremes: Tensor | None = None) -> None:
         """Adds one batch.
 
         Args:
             x: any shape, images along the first axis when its length is `image_count`.
             with_shape: to histogram and moments too; at least one batch has to be.
+            extremes: minimum and maximum of x, (2,), where they are known.
         """
         if not x.numel():
             return
@@ -71,7 +72,9 @@ class TensorObserver:
         (flat,) = flat_alike(x)
         images = flat.view(image_count, -1) if x.ndim and x.shape[0] == image_count else flat.view(1, -1)
         by_channel = self._channels.update(x) if self._channels is not None else None
-        extremes, is_finite = _extremes(flat) if by_channel is None else _outermost(by_channel), True
+        is_finite = True
+        if extremes is None:
+            extremes = _extremes(flat) if by_channel is None else _outermost(by_channel)
         checks = checks_at_the_end(x)
         if checks is not None:
             checks.add(extremes)

@@ -85,6 +85,9 @@ class Saturating:
             return Sums(*pairs)
         exact: Tensor = FAKE_QUANTIZED.run(op, args, kwargs)
         low, high = self.bounds(op, exact)
+        smallest, largest = torch.aminmax(exact) if exact.numel() else (low.max(), high.min())
+        if bool((smallest >= low.max()) & (largest <= high.min())):
+            return Sums(exact, exact)
         return Sums(exact, torch.maximum(torch.minimum(exact, high), low))
 
     def bounds(self, op: LayerOp, output: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.channel_sums import channel_table, column_sums, table_chunks
+from qdiag.numerics.layout import dense, flat_chunks
 from qdiag.numerics.observer import ObserverOptions, TensorObserver
 from qdiag.numerics.waiting import checks_at_the_end
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
@@ -50,6 +51,7 @@ class FactObserver(LayerObserver):
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
         self._inputs = WeightedInputs()
+        self._ends: list[Tensor] = []
 
     def merge(self, later: "FactObserver") -> None:
         """See `Collector`."""
@@ -81,13 +83,21 @@ class FactObserver(LayerObserver):
             errors = self._channels.setdefault(layer.name, _ChannelErrors())
             errors.add(reference, lanes.tensors[LOCAL], axis, layer.clamp)
         if layer.clamp is not None and math.isfinite(layer.clamp[1]):
-            at_bound = torch.count_nonzero(reference >= layer.clamp[1])
-            self._at_bound.setdefault(layer.name, _Share()).add(at_bound, reference.numel())
+            counts = [torch.count_nonzero(part >= layer.clamp[1]) for (part,) in flat_chunks(dense(reference))]
+            self._at_bound.setdefault(layer.name, _Share()).add(torch.stack(counts).sum(), reference.numel())
+
+    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+        """Minimum and maximum, while the values are in the cache."""
+        if lanes[REFERENCE].numel():
+            self._ends.append(torch.stack(torch.aminmax(lanes[REFERENCE])))
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
+        ends, self._ends = self._ends, []
         if lanes.reference.numel():
             observer = self._observers.setdefault(layer.name, TensorObserver(ObserverOptions(_SAMPLES_PER_IMAGE)))
-            observer.update(lanes.reference, image_count=self.sample_count, with_shape=self._looks)
+            pairs = torch.stack(ends)
+            extremes = torch.stack([pairs[:, 0].amin(), pairs[:, 1].amax()])
+            observer.update(lanes.reference, image_count=self.sample_count, with_shape=self._looks, extremes=extremes)
 
     def facts(self) -> dict[str, PassFacts]:
         """Layer name to its facts, for every layer that the pass met."""

@@ -5,6 +5,7 @@ alone, and what the clamp's upper bound (ReLU6) takes away. Saturation is measur
 quantized inputs and weights, without against with the backend's limits, or whatever else its arithmetic does to sums.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -15,6 +16,7 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LossRecord
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
+from qdiag.numerics.layout import dense
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
@@ -86,9 +88,10 @@ class LossObserver(LayerObserver):
         errors[1].add(reference=reference, simulated=[by_weight])
         if sums is not None:
             errors[2].add(reference=sums.unlimited, simulated=[sums.limited])
-        requantized = output.fake_quantize(reference.contiguous()) if output is not None else reference
+        requantized = output.fake_quantize(dense(reference)) if output is not None else reference
         errors[3].add(reference=reference, simulated=[requantized])
-        unbounded = exact.clamp(min=layer.clamp[0]) if layer.clamp is not None else exact
+        is_bounded = layer.clamp is not None and layer.clamp[1] != math.inf
+        unbounded = exact.clamp(min=layer.clamp[0]) if layer.clamp is not None and is_bounded else reference
         errors[4].add(reference=unbounded, simulated=[reference])
 
     def _sums(self, op: LayerOp, layer: Layer, rounded: tuple[tuple[Any, ...], dict[str, Any]]) -> Sums | None:
