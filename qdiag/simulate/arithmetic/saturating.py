@@ -83,7 +83,10 @@ class Saturating:
         pairs = sampled_pairs(op, args[0], self.source, self.weight) if self.adds_pairs else None
         if pairs is not None:
             return Sums(*pairs)
-        exact: Tensor = FAKE_QUANTIZED.run(op, args, kwargs)
+        return self.within_limits(op, FAKE_QUANTIZED.run(op, args, kwargs))
+
+    def within_limits(self, op: LayerOp, exact: Tensor) -> Sums:
+        """Sums of products in real units, without and with the limits of the accumulator."""
         low, high = self.bounds(op, exact)
         smallest, largest = torch.aminmax(exact) if exact.numel() else (low.max(), high.min())
         if bool((smallest >= low.max()) & (largest <= high.min())):

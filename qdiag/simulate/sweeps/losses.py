@@ -7,6 +7,7 @@ quantized inputs and weights, without against with the backend's limits, or what
 
 import math
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, fx
@@ -26,7 +27,7 @@ from qdiag.simulate.arithmetic.pytorch.products import WeightedSums as TorchSums
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands, rounded_operands
 from qdiag.simulate.arithmetic.saturating import Saturating, Sums, on_integers
 from qdiag.simulate.arithmetic.table import arithmetic_of, in_real_numbers
-from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, has_lanes, pick
+from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, has_lanes, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
@@ -47,6 +48,7 @@ class LossObserver(LayerObserver):
         self._looks = True
         self._errors: dict[str, _Losses] = {}
         self._weights: dict[str, SimulatedWeights] = {}
+        self._pending: _Pending | None = None
 
     def begins_at(self, *, batch: int, sample: int) -> None:
         """See `Collector`."""
@@ -76,16 +78,39 @@ class LossObserver(LayerObserver):
         reading = rounded_operands(self._plan, layer)
         if reading is not None:
             rounded = reading.rounded(op, rounded[0]), rounded[1]
+        if self._is_in_lanes(layer):
+            by_weight = run(quantized, *inputs) if weights is not None else None
+            self._pending = _Pending(layer.name, run(op, *rounded), by_weight, quantized)
+            return
         exact = run(op, *inputs)
         if not isinstance(exact, Tensor) or not exact.is_floating_point():
             return
-        reference = clamped(exact, layer)
-        output = self._plan.layers[layer.name].output
         sums = self._sums(quantized, layer, rounded)
+        by_input, by_weight = run(op, *rounded), run(quantized, *inputs) if weights is not None else None
+        self._add(layer, exact, by_input, by_weight, sums)
+
+    def _is_in_lanes(self, layer: Layer) -> bool:
+        """The lanes of the pass have the exact output and the sums of products when the layer is opened."""
+        arithmetics = arithmetic_of(self._plan, layer), in_real_numbers(self._plan, layer)
+        is_whole = len(layer.nodes) == 1 + (layer.clamp is not None)
+        return is_whole and all(isinstance(one, FakeQuantized) for one in arithmetics)
+
+    def opened(self, layer: Layer, lanes: Lanes) -> None:
+        """Compares, where the output of the layer's operation is at hand."""
+        pending, self._pending = self._pending, None
+        if pending is None or pending.layer != layer.name:
+            return
+        integers = on_integers(self._plan, layer)
+        sums = integers.within_limits(pending.op, lanes.tensors[LOCAL]) if integers is not None else None
+        self._add(layer, lanes.reference, pending.by_input, pending.by_weight, sums)
+
+    def _add(self, layer: Layer, exact: Tensor, by_input: Tensor, by_weight: Tensor | None, sums: Sums | None) -> None:
+        """Values before the clamp of the layer: exact, with its input quantized, with its weight quantized."""
+        reference, output = clamped(exact, layer), self._plan.layers[layer.name].output
         errors = self._errors.setdefault(layer.name, _Losses()).errors
-        errors[0].add(reference=reference, simulated=[clamped(run(op, *rounded), layer)])
-        by_weight = clamped(run(quantized, *inputs), layer) if weights is not None else reference
-        errors[1].add(reference=reference, simulated=[by_weight])
+        errors[0].add(reference=reference, simulated=[clamped(by_input, layer)])
+        other = clamped(by_weight, layer) if by_weight is not None else reference
+        errors[1].add(reference=reference, simulated=[other])
         if sums is not None:
             errors[2].add(reference=sums.unlimited, simulated=[sums.limited])
         requantized = output.fake_quantize(dense(reference)) if output is not None else reference
@@ -110,6 +135,20 @@ class LossObserver(LayerObserver):
     def records(self) -> dict[str, LossRecord]:
         """Layer name to its five losses."""
         return {name: LossRecord(*losses.sums(), self._sample_count) for name, losses in self._errors.items()}
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """What was computed before a layer ran: its output, not clamped, with one of input and weight quantized.
+
+    Attributes:
+        by_weight: None without weights. op: with the quantized weight.
+    """
+
+    layer: str
+    by_input: Tensor
+    by_weight: Tensor | None
+    op: LayerOp
 
 
 class _Losses:
