@@ -32,6 +32,14 @@ def test_every_figure_equals_numpy() -> None:
     assert sums.cosine == pytest.approx(np.dot(r, s) / np.linalg.norm(r) / np.linalg.norm(s), abs=1e-7)
 
 
+def test_the_reference_itself_has_the_sums_of_its_copy() -> None:
+    reference, other = pair()
+    accumulators = ErrorAccumulator(2), ErrorAccumulator(2)
+    for accumulator, same in zip(accumulators, (reference, reference.clone()), strict=True):
+        accumulator.add(reference=reference, simulated=[same, other])
+    assert accumulators[0].sums() == accumulators[1].sums()
+
+
 def test_the_reference_is_the_signal_not_the_simulated() -> None:
     """The trap of the field: with the operands swapped this figure would be -5.0 dB."""
     reference, simulated = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.5])
