@@ -1,8 +1,8 @@
 """Cost of runs on a GPU, as ratios to one float pass there in the same process, and how often they wait for it.
 
-    python benchmarks/cuda.py                      the default run, MobileNetV2 and ResNet-18 at 224 x 224, 512 images
-    python benchmarks/cuda.py --data FOLDER        whole diagnoses of MobileNetV1 0.75 too, 100 and 500 images
-    python benchmarks/cuda.py --where              the lines that wait, and the operations that take the time
+    python benchmarks/on_gpu.py                      the default run, MobileNetV2 and ResNet-18 at 224 x 224, 512 images
+    python benchmarks/on_gpu.py --data FOLDER        whole diagnoses of MobileNetV1 0.75 too, 100 and 500 images
+    python benchmarks/on_gpu.py --where              the lines that wait, and the operations that take the time
 
 A float pass is the user's own eager module under `torch.inference_mode`, with the settings of the passes (no TF32), the
 images on their way from memory included. A wait is an operation at which the processor stands still until the GPU has
