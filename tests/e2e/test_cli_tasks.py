@@ -16,6 +16,7 @@ from qdiag.writers.json.measurement import from_json
 from tests.planted.tasks import preset
 from tests.planted.tasks.files import TaskFiles, write_program, write_task_files
 from tests.planted.tasks.registry import FAULTY, HEALTHY
+from tests.wrapped_commands import on_one_line
 
 FEW, FEW_OF_DETECTORS = 48, 24
 """Samples: each fault costs so much that these show it; `tests/planted/tasks` diagnoses with more."""
@@ -66,7 +67,7 @@ def test_the_printed_commands_repair_it(
     monkeypatch.chdir(tmp_path)
     files = write_few(name, tmp_path)
     assert run(["diagnose", *files.by_weights, "--metric", files.metric, *FAST, "--out", "found"]) == 0
-    text = capsys.readouterr().out
+    text = on_one_line(capsys.readouterr().out)
     found = read_diagnosis(tmp_path / "found")
     harm = found.ranking.harm
     assert harm.verdict == "harmed"

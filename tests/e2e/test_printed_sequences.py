@@ -22,6 +22,7 @@ from qdiag.writers.json.measurement import from_json
 from qdiag.writers.markdown.report import markdown_report
 from tests.planted.tasks.files import write_task_files
 from tests.stored import read_back
+from tests.wrapped_commands import on_one_line
 
 FAST = ("--no-bits", "--no-sensitivity", "--quiet")
 Capture = pytest.CaptureFixture[str]
@@ -113,7 +114,7 @@ def test_a_checkpoint_for_the_quantized_network_alone_is_said_to_be_one_everywhe
     said = re.search(r"alone: its float network has a top-1 of ([\d.]+) % instead of 100.0 %", comment)
     assert said is not None
     page = html.unescape(re.sub("<[^>]+>", "", html_report(found)))
-    for surface in (terminal, markdown_report(found).replace(" \\\n    ", " "), page):
+    for surface in map(on_one_line, (terminal, markdown_report(found), page)):
         assert comment in surface and line in surface
     assert '"is_too_much": true' in Path("found.json").read_text(encoding="utf-8")
 
@@ -165,7 +166,7 @@ def test_a_repair_is_written_under_the_settings_of_the_step_before(capsys: Captu
 def test_a_repair_that_is_refused_is_exit_1(capsys: Capture) -> None:
     write_network("shifted", Path())
     words = ["repair", "./made.py:shifted", "--data", "data.npz", "-o", "fixed.pt", "--quiet"]
-    for name, reason in (("clip_idle_weights", "refused clip_idle_weights"), ("correct_bias", "--float-bound")):
+    for name, reason in (("clip_idle_weights", "clip_idle_weights was refused"), ("correct_bias", "--float-bound")):
         assert run([*words, "--with", name]) == 1
         said = capsys.readouterr().out
         assert reason in said and "No repair was made: nothing written." in said

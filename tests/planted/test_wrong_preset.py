@@ -19,6 +19,7 @@ from qdiag.reading.words.causes import headline
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.writers.json.diagnosis import read_diagnosis
 from tests.networks.prepared import draw_pictures, save_folder, save_program, trained_classifier
+from tests.wrapped_commands import on_one_line
 
 OWN = "imagenet-stats"
 PICTURES = draw_pictures(160, seed=2)
@@ -64,8 +65,9 @@ def test_the_printed_command_repairs_it(data: str, files: Path, capsys: pytest.C
     for report, verdict in (("report.md", f"**{headline(found)[:20]}"), ("report.html", f"<h1>{headline(found)[:20]}")):
         text = (out / report).read_text(encoding="utf-8")
         assert text.index("do not seem to be prepared") < text.index(verdict)
-    (command,) = [line.strip() for line in printed.splitlines() if line.strip().startswith("qdiag diagnose")]
-    assert command in (out / "report.md").read_text(encoding="utf-8").replace(" \\\n    ", " ")
+    lines = map(str.strip, on_one_line(printed).splitlines())
+    (command,) = [line for line in lines if line.startswith("qdiag diagnose")]
+    assert command in on_one_line((out / "report.md").read_text(encoding="utf-8"))
     again = files / f"again-{data}.json"
     assert run([*shlex.split(command)[1:], *FEW, "--json", str(again)]) == 0
     assert "do not seem to be prepared" not in capsys.readouterr().out

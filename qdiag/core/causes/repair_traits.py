@@ -47,6 +47,7 @@ class RepairTraits:
         mends_branches: `qdiag branches` tries it where a fused block quantizes badly.
         setting: what it is in the settings of other quantizers: a `format` of tensors, or a `range` of activations;
             None where these have no place for it.
+        leaves_float: the layers that it treats are not quantized any more.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RepairTraits:
     fix_bn_method: Method | None = None
     mends_branches: bool = False
     setting: Setting | None = None
+    leaves_float: bool = False
 
     @property
     def why_not_written(self) -> tuple[str, str] | None:
@@ -164,7 +166,16 @@ _TABLE = (
     RepairTraits("float_bias", "bias in float", False, "plan", "layer"),
     RepairTraits("wide_accumulator", "32-bit accumulator, no pair saturation", False, "plan", "network"),
     RepairTraits("reduce_weight_bits", "7-bit weights", False, "plan", "layer"),
-    RepairTraits("keep_float", "layers kept in float", False, "plan", "layer", mends_branches=True, setting="format"),
+    RepairTraits(
+        "keep_float",
+        "layers kept in float",
+        False,
+        "plan",
+        "layer",
+        mends_branches=True,
+        setting="format",
+        leaves_float=True,
+    ),
 )
 
 TRAITS: Mapping[str, RepairTraits] = {traits.name: traits for traits in _TABLE}

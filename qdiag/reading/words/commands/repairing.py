@@ -24,7 +24,6 @@ NOT_WRITTEN = "No command writes that into the network: whatever quantizes it ha
 NO_BIAS = "no layer has a bias of its own that could hold it; whatever quantizes the network has to add it"
 _SCHEME_VALUES, _SCHEME_FLAGS = ("--scheme", "--set", "--arithmetic"), ("--no-fold",)
 """Options whose place a file with the whole scheme takes."""
-_KEEP_FLOAT = "keep_float"
 _USUAL_METHOD = "mean"
 """Of `qdiag fix-bn`, where nobody says another one."""
 _BUILT_FORMATS = ("checkpoint", "safetensors")
@@ -134,7 +133,8 @@ def way_around_commands(diagnosis: Diagnosis, trial: Trial) -> tuple[str, ...]:
 def leaves_all_in_float(diagnosis: Diagnosis, trial: Trial) -> bool:
     """Nothing is quantized any more under this change: there would be nothing to measure."""
     layers = [record for record in diagnosis.measurement.records if record.kind != "input" and record.is_quantized]
-    return trial.repair == _KEEP_FLOAT and {record.name for record in layers} <= set(trial.layers)
+    traits = TRAITS.get(trial.repair)
+    return traits is not None and traits.leaves_float and {record.name for record in layers} <= set(trial.layers)
 
 
 def _is_plan(step: Step) -> bool:
