@@ -75,9 +75,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@$(INSTALL) --editable .
 	@touch $@
 
+# Not compiled: most of what the tools bring is never imported, and what is, Python compiles then and keeps.
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing qdiag and the development tools into $(VENV); torch is large, the first time takes minutes"
-	@$(INSTALL) --editable '.[dev]'
+	@$(INSTALL) --no-compile --editable '.[dev]'
 	@touch $(VENV)/.installed $@
 
 # The stamps above are newer than this link's target, so an existing environment is kept. A pip that cannot install
