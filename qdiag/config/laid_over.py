@@ -9,12 +9,9 @@ from qdiag.core.formats.stale_fields import stale_fields
 
 def laid_over(table: TomlTable, base: TomlTable) -> TomlTable:
     """These keys, and those of `base` that keep their meaning beside them."""
-    for section in SECTIONS:
-        old, new = _fields(base, section), _fields(table, section)
-        for name in stale_fields(old, new):
-            base = base.without(f"{section}.{name}")
-    for section in _layer_sections(table):
-        *_, kind = key_parts(section)
+    for section in (*SECTIONS, *_layer_sections(table)):
+        kind = key_parts(section)[-1]
+        # what a layer's own table leaves open is as in the table for all layers
         old = _fields(base, kind) | _fields(base, section)
         for name in stale_fields(old, _fields(table, section)):
             base = base.without(f"{section}.{name}")

@@ -1,4 +1,4 @@
-"""A pass on a GPU: each batch is collected as if all were finite, and anew where not (`qdiag.numerics.waiting`)."""
+"""A pass on a GPU: each batch is collected as if all values were finite, and again where some are not."""
 
 from collections.abc import Callable
 
