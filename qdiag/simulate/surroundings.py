@@ -66,11 +66,12 @@ def resolve_device(name: str) -> torch.device:
 def engine_arithmetic() -> Iterator[None]:
     """Arithmetic of the passes; the process gets its own settings back.
 
-    No TF32 on a GPU: its ten-bit mantissa would add noise at 60 dB to the float reference. cuDNN is told
-    to use algorithms that give the same sums each time, so that a training can be repeated exactly. Denormal numbers count as
-    zero on a CPU: dead BatchNorm channels make them by the million (down to 1e-45, at 760 dB below one), and each costs
-    a hundred times an ordinary number. Threads that torch has already started keep their setting, so a process of its
-    own, such as the CLI, says so before its first operation.
+    No TF32 on a GPU: its ten-bit mantissa would add noise at 60 dB to the float reference. cuDNN is told to use
+    algorithms that give the same sums each time, so that a training can be repeated exactly.
+
+    Denormal numbers count as zero on a CPU: dead BatchNorm channels make them by the million (down to 1e-45, at 760 dB
+    below one), and each costs a hundred times an ordinary number. Threads that torch has already started keep their
+    setting, so a process of its own, such as the CLI, says so before its first operation.
     """
     convolution, product = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     flushes, repeats = _flushes_denormals(), torch.backends.cudnn.deterministic
