@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor, fx
-from torch._ops import OpOverload
 
 from qdiag.capture.ops import clamp_bounds
 from qdiag.core.graph import Layer
 from qdiag.errors import CaptureError
+from qdiag.exporters.arguments import bound_arguments
 from qdiag.exporters.litert.build import TO_LAST, Builder, Held, Order
 from qdiag.numerics.quantizers.affine import Affine
 
@@ -61,7 +61,7 @@ class Call:
         self.ending = ending or Ending(None, None, is_float=False, weights=None)
         self._is_layer = ending is not None
         self._values, self._examples = values, examples
-        self._arguments = _bound(node)
+        self._arguments = bound_arguments(node)
 
     def error(self, what: str) -> CaptureError:
         """What the file cannot say, with the layer."""
@@ -200,19 +200,6 @@ def clamp(build: Builder, x: Held, bounds: tuple[float, float], name: str, quant
 def bounds_of(node: fx.Node) -> tuple[float, float] | None:
     """Of a clamp-type activation."""
     return clamp_bounds(node)
-
-
-def _bound(node: fx.Node) -> dict[str, Any]:
-    """Arguments of a node by name, with the defaults of its operator."""
-    if not isinstance(node.target, OpOverload):
-        return {str(i): value for i, value in enumerate(node.args)} | dict(node.kwargs)
-    found: dict[str, Any] = {}
-    for i, argument in enumerate(node.target._schema.arguments):
-        value = argument.default_value if argument.has_default_value() else None
-        if i < len(node.args):
-            value = node.args[i]
-        found[argument.name] = node.kwargs.get(argument.name, value)
-    return found
 
 
 def number_quantizer(value: float) -> Affine:

@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, fx
 
 from qdiag.batches import Batch
 from qdiag.capture.ops import clamp_bounds, operation_name
-from qdiag.capture.program import Program, Runner
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.errors import CaptureError, ConfigError
+from qdiag.exporters.example_values import example_values
 from qdiag.exporters.litert.build import TO_LAST, Builder, Held
 from qdiag.exporters.litert.call import Call, Ending
 from qdiag.exporters.litert.number_types import kind_of
@@ -72,33 +71,11 @@ def _check_operators(network: Network) -> None:
         )
 
 
-class _Recording(Runner):
-    """What every node gives for one batch, tensors without their values."""
-
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
-        self.seen: dict[str, Any] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        self.seen[n.name] = _told(value)
-        return value
-
-
-def _told(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return torch.empty(value.shape, dtype=value.dtype, device="meta")
-    return [_told(one) for one in value] if isinstance(value, list | tuple) else value
-
-
 class _Writing:
     def __init__(self, network: Network, plan: QuantPlan, example: Batch) -> None:
         self._network, self._plan, self._program = network, plan, network.program
         placed = network.placed(example)
-        recording = _Recording(self._program)
-        with torch.no_grad():
-            recording(placed.args, placed.kwargs)
-        self._examples = recording.seen
+        self._examples = example_values(self._program, placed)
         self._build = Builder(kind_of(plan))
         self._known: dict[str, Any] = {}
         self._layers: dict[str, Layer] = {node: layer for layer in network.graph.sites for node in layer.nodes}

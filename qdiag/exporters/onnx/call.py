@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, fx
-from torch._ops import OpOverload
 
 from qdiag.core.graph import Layer
 from qdiag.errors import CaptureError
+from qdiag.exporters.arguments import bound_arguments
 from qdiag.exporters.onnx.graph import GraphWriter
 
 
@@ -54,7 +54,7 @@ class Call:
     ) -> None:
         self.graph, self.name, self.layer = graph, name, layer
         self.node, self._values, self._examples = node, values, examples
-        self._arguments = _bound(node)
+        self._arguments = bound_arguments(node)
         self._weights, self._close = weights, close
         self.is_closed = False
 
@@ -141,16 +141,3 @@ class Call:
         """The tensor behind the clamp and the quantizer of the layer, for an operation that moves it afterwards."""
         self.is_closed = True
         return self._close(tensor)
-
-
-def _bound(node: fx.Node) -> dict[str, Any]:
-    """Arguments of a node by name, with the defaults of its operator."""
-    if not isinstance(node.target, OpOverload):
-        return {str(i): value for i, value in enumerate(node.args)} | dict(node.kwargs)
-    found: dict[str, Any] = {}
-    for i, argument in enumerate(node.target._schema.arguments):
-        value = argument.default_value if argument.has_default_value() else None
-        if i < len(node.args):
-            value = node.args[i]
-        found[argument.name] = node.kwargs.get(argument.name, value)
-    return found

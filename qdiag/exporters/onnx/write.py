@@ -10,12 +10,12 @@ from qdiag.batches import Batch, sample_axis
 from qdiag.capture.ops import clamp_bounds, operation_name
 from qdiag.core.graph import CONSTANT, Layer
 from qdiag.errors import CaptureError, ConfigError
+from qdiag.exporters.example_values import example_values
 from qdiag.exporters.onnx.call import Call, Named, Size, Value
 from qdiag.exporters.onnx.graph import GraphWriter
 from qdiag.exporters.onnx.model_file import TensorInfo, model_bytes
 from qdiag.exporters.onnx.number_types import NEEDED_OPSET, OPSET_OF_16_BITS, as_affine, storage
 from qdiag.exporters.onnx.operators import OPERATORS
-from qdiag.exporters.onnx.shapes import example_values
 from qdiag.exporters.onnx.sites import closed, kept_in_float
 from qdiag.exporters.onnx.weights import write_weights
 from qdiag.numerics.quantizers.affine import Affine
