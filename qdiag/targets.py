@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError
 from qdiag.numerics.tensor_bytes import tensor_bytes
 
@@ -66,7 +67,7 @@ def shape_of_targets(targets: Any) -> str:
     if isinstance(targets, Tensor):
         return f"{kind} {tuple(targets.shape)}"
     if isinstance(targets, list):
-        return f"{kind if kind != 'other' else 'entries'} of {len(targets)} samples"
+        return f"{kind if kind != 'other' else 'entries'} of {count_noun(len(targets), 'sample')}"
     if isinstance(targets, Mapping):
         return f"{{{', '.join(f'{name}: {shape_of_targets(branch)}' for name, branch in targets.items())}}}"
     if isinstance(targets, tuple):

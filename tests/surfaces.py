@@ -10,7 +10,6 @@ from qdiag.cli.console import PrintableConsole
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.cli.tables.sqnr import print_measurement
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measures.records import LOSSES
 from qdiag.reading.diagnosis import read
 from qdiag.reading.layers.columns import LAYER, LayerColumn, column_title, layer_columns
 from qdiag.reading.layers.entry import diagnosed_entries, measured_entries, worst_layers
@@ -99,12 +98,12 @@ def _assert_terminal_has(found: Diagnosis, columns: Sequence[LayerColumn]) -> No
     print_measurement(console, found.measurement, "graph", "local", 0)
     lines = file.getvalue().splitlines()
     measured = measured_entries(found.measurement.records)
-    known = layer_columns(measured, with_losses=True)
+    known = layer_columns(measured)
     at = next(i for i, line in enumerate(lines) if line.startswith("layer "))
     for column in known:
         for word in (*column.label.split(), column.unit):
             assert word in f"{lines[at - 1]} {lines[at]}", word
-    labels = [column.label for column in known if column.label not in LOSSES]
+    labels = [column.label for column in known]
     assert labels == [column.label for column in columns if column.label in labels]
     rows = lines[at + 2 : at + 2 + len(measured)]
     for entry, line in zip(measured, rows, strict=True):

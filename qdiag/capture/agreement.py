@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from qdiag.core.listed import count_noun
+
 TOLERANCE = 1e-3
 """Largest difference over the largest value of an output: rounding, with room for reordering."""
 _ROUNDING = 2e-7
@@ -29,7 +31,7 @@ def first_difference(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Di
         expected: flat outputs of the network. actual: those of its graph, in the same order.
     """
     if len(expected) != len(actual):
-        return Difference(0, f"{len(actual)} tensors come out instead of {len(expected)}")
+        return Difference(0, f"{count_noun(len(actual), 'tensor')} instead of {len(expected)} come out")
     level = max((_largest(a) for a in expected if a.is_floating_point() or a.is_complex()), default=0.0)
     for index, (a, b) in enumerate(zip(expected, actual, strict=True)):
         what = _difference(a, b, level)

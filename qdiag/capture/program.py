@@ -9,6 +9,7 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from qdiag.capture.fake_quantizers.operation import StoredOperation
+from qdiag.core.listed import count_noun
 from qdiag.core.measures.measurement import SkippedRoute
 from qdiag.errors import DataError
 
@@ -54,7 +55,7 @@ class Program:
             leaves = self._reordered(args, dict(kwargs))
         if len(leaves) != len(self.inputs):
             raise DataError(
-                f"the network takes {len(self.inputs)} inputs, the data gives {len(leaves)}",
+                f"the network takes {count_noun(len(self.inputs), 'input')}, the data gives {len(leaves)}",
                 hint="name the arrays of the data file after the arguments of forward",
             )
         return dict(zip(self.inputs, leaves, strict=True))

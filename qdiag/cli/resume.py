@@ -10,6 +10,7 @@ from typing import NoReturn
 from rich.text import Text
 
 from qdiag.cli.console import print_flowing, remark, stderr_console
+from qdiag.core.listed import count_noun
 from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -46,10 +47,11 @@ def resumable(*, no_cache: bool, quiet: bool) -> Iterator[FolderCache | None]:
         if is_main:
             signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
     if cache is not None and cache.problem is not None:
-        remark(f"finished passes could not be kept: {cache.problem}", quiet=quiet)
+        remark(f"Finished passes could not be kept: {cache.problem}", quiet=quiet)
     elif cache is not None and cache.used:
         passes = _passes(len(cache.used))
-        remark(f"{passes} of an earlier run used again; --no-cache measures everything anew", quiet=quiet)
+        were = "was" if len(cache.used) == 1 else "were"
+        remark(f"{passes} of an earlier run {were} used again; --no-cache measures everything anew.", quiet=quiet)
 
 
 def _open() -> FolderCache | None:
@@ -62,9 +64,11 @@ def _open() -> FolderCache | None:
 def _how_to_go_on(cache: FolderCache | None) -> str:
     count = len(cache.used | cache.stored) if cache is not None else 0
     if not count:
-        return "stopped; nothing was finished that could be kept"
-    return f"stopped; run the same command again to go on: {_passes(count)} kept (`qdiag cache clear` deletes them)"
+        return "The run was stopped. Nothing was finished that could be kept."
+    kept = f"{_passes(count)} {'is' if count == 1 else 'are'} kept"
+    kept = f"Run the same command again to go on: {kept}"
+    return f"The run was stopped. {kept} (`qdiag cache clear` deletes what is kept)."
 
 
 def _passes(count: int) -> str:
-    return f"{count} finished pass{'es' if count != 1 else ''}"
+    return count_noun(count, "finished pass")

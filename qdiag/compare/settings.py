@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 
 from qdiag.core.compare import Difference
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.listed import count_noun
 from qdiag.core.measures.change import same_criterion
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Criterion
@@ -49,7 +50,7 @@ def _data_obstacles(before: Measurement, after: Measurement) -> Iterator[str]:
         yield "each was measured on inputs drawn from its own network's statistics"
     else:
         words = [
-            f"{data.measured_count} samples of {data.source} (sha256 {data.digest[:_DIGEST_SHOWN]})"
+            f"{count_noun(data.measured_count, 'sample')} of {data.source} (sha256 {data.digest[:_DIGEST_SHOWN]})"
             for data in (first, second)
         ]
         yield f"they were measured on other data: {words[0]} before, {words[1]} after"

@@ -17,7 +17,7 @@ from qdiag.config.gate_keys import (
     nearest_error,
     number,
 )
-from qdiag.config.toml_table import read_toml
+from qdiag.config.toml_table import read_toml, toml_value
 from qdiag.core.nearest import nearest, nearest_hint
 from qdiag.core.thresholds import Allowance, Limit, Thresholds
 from qdiag.errors import ConfigError
@@ -109,14 +109,14 @@ def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
             raise ConfigError(f"no table {header}", at=str(path), hint=f"write {header} and, say, max_drop = 1.0")
         return {}
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{_TABLE} = {table!r} is not a table", at=str(path), hint=f"write {header}")
+        raise ConfigError(f"{_TABLE} = {toml_value(table)} is not a table", at=str(path), hint=f"write {header}")
     settings: dict[str, Setting] = {}
     for key, value in table.items():
         settings.update(_from_key(key.replace("-", "_"), value, f"{path}: {key}"))
     baseline = settings.get("baseline")
     if baseline is not None:  # meant from the file, as every relative path in a configuration file
         if not isinstance(baseline.value, str):
-            raise ConfigError(f"baseline = {baseline.value!r}: a path is needed", at=baseline.origin, hint=_PATH_HINT)
+            raise ConfigError("baseline is not a text: a path is needed", at=baseline.origin, hint=_PATH_HINT)
         settings["baseline"] = Setting(str(path.parent / baseline.value), baseline.origin)
     return settings
 
@@ -127,7 +127,7 @@ def _own_table(top: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     for name, header in (("tool", "[tool]"), ("qdiag", "[tool.qdiag]")):
         inner = table.get(name, {})
         if not isinstance(inner, Mapping):
-            raise ConfigError(f"{name} = {inner!r} is not a table", at=str(path), hint=f"write {header}")
+            raise ConfigError(f"{name} = {toml_value(inner)} is not a table", at=str(path), hint=f"write {header}")
         table = inner
     return table
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qdiag.config.toml_table import toml_value
 from qdiag.core.causes.codes import CODES
 from qdiag.core.causes.near_codes import codes_hint
 from qdiag.core.nearest import nearest_hint
@@ -74,7 +75,7 @@ def number(setting: Setting, name: str) -> float:
                 f"{name} = {setting.value}: a number is needed", at=setting.origin, hint=_NUMBER_HINT
             ) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{name} = {value!r}: a number is needed", at=setting.origin, hint=_NUMBER_HINT)
+        raise ConfigError(f"{name} = {toml_value(value)}: a number is needed", at=setting.origin, hint=_NUMBER_HINT)
     exempts = name.startswith(ALLOW) and value == -math.inf
     if exempts and not name.removeprefix(ALLOW).strip("*?"):
         raise ConfigError(
@@ -114,7 +115,7 @@ def codes(setting: Setting, name: str) -> tuple[str, ...]:
     words = value.split(",") if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise ConfigError(
-            f"{name} = {value!r}: a list of codes is needed", at=setting.origin, hint='for example ["QD301"]'
+            f"{name} = {toml_value(value)}: a list of codes is needed", at=setting.origin, hint='for example ["QD301"]'
         )
     known = tuple(code.code for code in CODES)
     found = [word.strip().upper() for word in words if word.strip()]
@@ -136,7 +137,7 @@ def flag(setting: Setting, name: str) -> bool:
     if value in (False, "0", "false", "no", "off", ""):
         return False
     raise ConfigError(
-        f"{name} = {setting.value!r}: true or false is needed",
+        f"{name} = {toml_value(setting.value)}: true or false is needed",
         at=setting.origin,
         hint="write true or false, without quotes in a file",
     )

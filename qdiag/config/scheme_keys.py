@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from qdiag.config.layer_keys import LAYERS, layer_keys, split_layer_key
-from qdiag.config.toml_table import TomlTable, is_override
+from qdiag.config.toml_table import TomlTable, is_override, toml_value
 from qdiag.core.nearest import nearest
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import ConfigError
@@ -32,7 +32,9 @@ def refuse_unknown(table: TomlTable) -> None:
         if key in (*SECTIONS, LAYERS):
             section = key if key != LAYERS else f'{LAYERS}."NAME".weights'
             raise ConfigError(
-                f"{key} = {value!r} is not a table", at=at, hint=f"write a section [{section}], or {section}.bits = 8"
+                f"{key} = {toml_value(value)} is not a table",
+                at=at,
+                hint=f"write a section [{section}], or {section}.bits = 8",
             )
         near = _nearest(key, known)
         hint = f"did you mean {near}?" if near else f"known keys: {', '.join(known)}"

@@ -1,11 +1,10 @@
 """A scheme as the text of a TOML file, which `load_scheme` reads as the same scheme again."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from qdiag.config.toml_table import quoted
+from qdiag.config.toml_table import quoted, toml_value
 from qdiag.core.scheme import QuantScheme, TensorScheme
 
 _SECTIONS = ("weights", "activations")
@@ -21,7 +20,7 @@ def scheme_toml(scheme: QuantScheme, comment: str = "") -> str:
     """
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
     own_names = [field.name for field in fields(QuantScheme) if field.name not in (*_SECTIONS, "layers")]
-    lines += [f"{name} = {_value(getattr(scheme, name))}" for name in own_names]
+    lines += [f"{name} = {toml_value(getattr(scheme, name))}" for name in own_names]
     for section in _SECTIONS:
         own = getattr(scheme, section)
         lines += _table(section, {field.name: getattr(own, field.name) for field in fields(TensorScheme)})
@@ -40,14 +39,4 @@ def scheme_toml(scheme: QuantScheme, comment: str = "") -> str:
 
 
 def _table(name: str, values: Mapping[str, Any]) -> list[str]:
-    return ["", f"[{name}]", *(f"{key} = {_value(value)}" for key, value in values.items() if value is not None)]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    return repr(value)
+    return ["", f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in values.items() if value is not None)]

@@ -75,6 +75,19 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def toml_value(value: object) -> str:
+    """A value as a TOML file writes it: `true`, `"text"`, `[1, 2]`, `{a = 1}`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{dotted_key([key])} = {toml_value(inner)}' for key, inner in value.items())}}}"
+    return str(value)
+
+
 def read_toml(path: Path) -> TomlTable:
     """A TOML file.
 

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
+from qdiag.core.listed import count_noun
 from qdiag.core.measures.change import FLOAT32, is_mean_of, mean_interval, numbers_of
 from qdiag.core.measures.counts import counts_figure, success_intervals, unspread_interval
 from qdiag.core.measures.outcomes import SampleOutcomes, pack_bits, unpack_bits
@@ -19,7 +20,7 @@ def of_task(task: TaskResult) -> Iterator[str]:
         yield "sample_count is negative"
     for figure in task.figures:
         if figure.sample_count != n:
-            yield f"{figure.criterion.name} counts {figure.sample_count} samples, and sample_count is {n}"
+            yield f"{figure.criterion.name} counts {count_noun(figure.sample_count, 'sample')}, and sample_count is {n}"
     kinds = [(figure.criterion.name, figure.criterion.is_against_float) for figure in task.figures]
     if len(set(kinds)) != len(kinds):
         yield "two figures have one name"
@@ -103,7 +104,7 @@ def of_figure(figure: Figure) -> Iterator[str]:
 def _of_counts(figure: Figure, counts: PairedCounts) -> Iterator[str]:
     criterion, n = figure.criterion, figure.sample_count
     if counts.sample_count != n:
-        yield f"counts of {counts.sample_count} samples, and sample_count is {n}"
+        yield f"counts of {count_noun(counts.sample_count, 'sample')}, and sample_count is {n}"
         return
     if criterion.is_against_float and (counts.simulated_only or counts.neither):
         yield "counts where the float network does not agree with itself"
@@ -119,7 +120,7 @@ def _of_counts(figure: Figure, counts: PairedCounts) -> Iterator[str]:
 def _of_outcomes(figure: Figure, outcomes: SampleOutcomes) -> Iterator[str]:
     n = figure.sample_count
     if outcomes.count != n:
-        yield f"outcomes of {outcomes.count} samples, and sample_count is {n}"
+        yield f"outcomes of {count_noun(outcomes.count, 'sample')}, and sample_count is {n}"
     elif outcomes.are_bits:
         yield from _of_bits(figure, outcomes)
     elif figure.counts is not None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from qdiag.core.baseline import MUST_MATCH, Baseline
+from qdiag.core.listed import count_noun
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.scheme import QuantScheme, TensorScheme
 
@@ -22,7 +23,7 @@ def fingerprints(measurement: Measurement) -> dict[str, str]:
         "scheme": scheme_digest(measurement.scheme),
         "weights": model.digest,
         "architecture": model.architecture,
-        "calibration": f"{data.calibration_count} samples, seed {data.seed}",
+        "calibration": f"{count_noun(data.calibration_count, 'sample')}, seed {data.seed}",
         **{f"version of {name}": version for name, version in measurement.versions.items()},
     }
     return dict(sorted(found.items()))

@@ -53,7 +53,7 @@ def audit_batchnorms(
         ConfigError: bits or eps that make no sense.
     """
     if not 2 <= bits <= 16:
-        raise ConfigError(f"{bits} bits", at="`bits`", hint="give 2 to 16")
+        raise ConfigError(f"bits = {bits} is outside 2 to 16", at="`bits`", hint="give 2 to 16")
     if not assumed_eps > 0.0:
         raise ConfigError(
             f"eps of {assumed_eps:g}", at="`assumed_eps`", hint="give what the network was trained with: 1e-5 or 1e-3"

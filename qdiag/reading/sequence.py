@@ -6,6 +6,7 @@ from qdiag.core.causes.ranking import Ranking, WaterfallStep
 from qdiag.reading.amount import Amount, amount_of, change_amount
 from qdiag.reading.labels import BETTER_THAN_FLOAT, NOT_RECOVERED
 from qdiag.reading.words.causes import repair_title, score_words, step_title
+from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.figures import reference_words
 
 
@@ -88,7 +89,7 @@ def _part_sentences(ranking: Ranking) -> list[str]:
         words = f"With only the {part.part} quantized, the network has {score_words(part.before, ranking.criterion)}"
         count = part.before.task.sample_count
         if count < ranking.before.task.sample_count:
-            words = f"On {count} samples, w{words[1:]}"
+            words = f"On {count_noun(count, 'sample')}, w{words[1:]}"
         if part.after is not None:
             words += f", and after these repairs {score_words(part.after, ranking.criterion)}"
         sentences.append(f"{words}.")

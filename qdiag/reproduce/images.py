@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from qdiag.batches import Batch, Batches, Datasets
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError
 from qdiag.loaders.data.sources import batches_from
 from qdiag.train.plain.pixels import Pixels, as_input
@@ -53,7 +54,8 @@ class ImageSet:
         """
         count = len(self.images)
         if count < _LEAST:
-            raise DataError(f"{count} images", at=self.source, hint=f"give at least {_LEAST}, with their labels")
+            words = f"there {'is' if count == 1 else 'are'} only {count_noun(count, 'image')}"
+            raise DataError(words, at=self.source, hint=f"give at least {_LEAST}, with their labels")
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         test = min(TEST_AT_MOST, int(_TEST_SHARE * count))
         judges = min(JUDGES_AT_MOST, int(_JUDGE_SHARE * (count - test)))

@@ -27,6 +27,7 @@ from qdiag.reading.layers.columns import LAYER, TABLE_WORDS, column_title, layer
 from qdiag.reading.layers.entry import LayerEntry, shown_entries, shown_title
 from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.causes import headline
+from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.choice import judged_words
 from qdiag.reading.words.task.harm import measured_harm_words
 from qdiag.results.pictures import pictures_of
@@ -83,7 +84,7 @@ def _first_words(result: Diagnosis | Measurement | RangeReport) -> str:
         return headline(result)
     if isinstance(result, Measurement):
         return measured_harm_words(result)
-    return f"Ranges of {result.model.source} on {result.data.measured_count} samples"
+    return f"Ranges of {result.model.source} on {count_noun(result.data.measured_count, 'sample')}"
 
 
 def _row(row: SuspectRow) -> tuple[str, ...]:

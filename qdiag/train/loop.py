@@ -76,7 +76,7 @@ class Training:
         self._size = update_size(self.case, self.settings, self.processes)
         if self.processes.count > 1 and self.samples.sample_count < self._size and self.case.program.batch_size:
             raise ConfigError(
-                f"{self.samples.sample_count} training samples, but an update takes {self._size}",
+                f"there are {self.samples.sample_count} samples to train on, and an update takes {self._size}",
                 hint="use fewer processes",
             )
         self._steps = step_count(self.samples, self._size)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from qdiag.batches import Batch
+from qdiag.core.listed import count_noun
 from qdiag.distributed.join import grouped
 from qdiag.distributed.processes import is_lost
 from qdiag.errors import ConfigError, QdiagError, SimulationError
@@ -51,7 +52,7 @@ class Processes:
         total = batch.sample_count
         if total < self.count:
             raise ConfigError(
-                f"{self.count} processes, but {total} samples in a batch",
+                f"{self.count} processes cannot share a batch of {count_noun(total, 'sample')}",
                 at="`train_batch`",
                 hint="use fewer processes",
             )

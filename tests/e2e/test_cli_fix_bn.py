@@ -48,7 +48,7 @@ def test_the_demo_network_is_repaired(method: str, tmp_path: Path, capsys: pytes
     changed = {name.rpartition(".")[2] for name in old if not torch.equal(old[name], new[name])}
     assert changed == {"running_var" if method == "mean" else "weight"}
     out = capsys.readouterr().out
-    assert "18 dead channels repaired in 8 BatchNorms" in out
+    assert "18 dead channels are repaired in 8 BatchNorms" in out
     assert "blocks.1.dw_bn" in out
     assert "Harmless" not in out
 
@@ -106,7 +106,7 @@ def test_in_place_and_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run([*base, "--in-place"]) == 0
     assert model.read_bytes() != original
     assert run([*base, "-o", str(other), "--force"]) == 0
-    assert "nothing to repair, nothing written" in capsys.readouterr().out
+    assert "nothing is repaired, and nothing is written" in capsys.readouterr().out
     assert other.read_bytes() == b"precious"
 
 
@@ -153,7 +153,7 @@ def test_every_format_is_repaired_and_proved(name: str, tmp_path: Path, capsys: 
     assert fix.float_change is not None
     assert fix.float_change.relative_delta < 1e-6
     assert fix.after is not None
-    assert "1 dead channel repaired in 1 BatchNorm" in capsys.readouterr().out
+    assert "1 dead channel is repaired in 1 BatchNorm" in capsys.readouterr().out
     arch = model_files.ARCH if name == "state dict" else None
     after = load_subject(fixed, arch=arch, trust=True).model
     variance = dict(after.named_buffers())["backbone.1.running_var"]
@@ -168,7 +168,7 @@ def test_a_frozen_program_has_no_batchnorm_left(tmp_path: Path, capsys: pytest.C
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.freeze(torch.jit.script(dead_net().eval())), str(source))
     assert run(["fix-bn", str(source), "-o", str(tmp_path / "fixed.pt"), "--no-proof"]) == 0
-    assert "nothing written" in capsys.readouterr().out
+    assert "nothing is written" in capsys.readouterr().out
     assert not (tmp_path / "fixed.pt").exists()
 
 
@@ -201,7 +201,7 @@ def test_harmless_dead_channels_stay_harmless(
 @pytest.mark.parametrize("name", ["resnet20_cifar10", "resnet56_cifar10"])
 def test_silent_on_healthy_networks(name: str, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fix-bn", str(real_data / f"{name}.safetensors"), "--dry-run"]) == 0
-    assert "No dead BatchNorm channel" in capsys.readouterr().out
+    assert "No BatchNorm channel is dead" in capsys.readouterr().out
 
 
 @pytest.mark.real

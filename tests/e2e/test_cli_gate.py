@@ -192,7 +192,7 @@ def test_a_baseline_is_written_compared_and_refused(folder: Path, capsys: pytest
     assert run(["gate", "good.json", *line]) == 2
     assert "--update-baseline" in capsys.readouterr().err
     assert run(["gate", "good.json", *line, "--update-baseline"]) == 0
-    assert "baseline written: base.json" in capsys.readouterr().err
+    assert "The baseline is written to base.json." in capsys.readouterr().err
     assert read_baseline(folder / "base.json").causes == ()
     first = (folder / "base.json").read_bytes()
     assert run(["gate", "good.json", *line, "--update-baseline"]) == 0

@@ -67,7 +67,7 @@ def test_a_batchnorm_is_repaired_whatever_its_tensors_are_called(folder: Path) -
     (audited,) = json.loads(run("bn", str(source), "--json", "-", "-q"))["records"]
     assert (audited["name"], audited["layer"]["name"]) == ("/bn", "/stem/Conv")
     data = ["--data", str(folder / "data.npz"), "--float-bound", "1"]
-    assert "1 dead channel repaired" in run("fix-bn", str(source), "-o", str(target), "--method", "mean", *data)
+    assert "1 dead channel is repaired" in run("fix-bn", str(source), "-o", str(target), "--method", "mean", *data)
     (repaired,) = (t for t in onnx.load(target).graph.initializer if t.name == numbers["bn.running_var"])
     assert np.isclose(onnx.numpy_helper.to_array(repaired)[3], np.delete(variance, 3).mean())
 

@@ -115,7 +115,7 @@ def test_where_nothing_is_gained_nothing_is_written(
     words[words.index("--json") : words.index("--json") + 2] = []
     assert run(words) == 1
     assert list(tmp_path.iterdir()) == []
-    assert "No epoch was better than the network as it was read: nothing written." in capsys.readouterr().out
+    assert "No epoch was better than the network as it was read, so nothing is written." in capsys.readouterr().out
 
 
 def test_a_loss_of_ones_own_learned_ranges_and_few_layers(

@@ -62,7 +62,7 @@ def test_a_planted_imbalance_is_repaired_and_written(
     assert run(["repair", model, "--with", "equalize", "-o", str(fixed), "--json", str(report), *planted]) == 0
     out = capsys.readouterr().out
     assert "ranges equalized across layers" in out
-    assert f"equalize: written to {fixed}" in out
+    assert f"The repaired network (equalize) is written to {fixed}." in out
     result = result_of(report)
     (step,) = result.steps
     assert (step.repair, step.refused, step.headroom) == ("equalize", None, None)
@@ -87,7 +87,7 @@ def test_a_planted_imbalance_is_repaired_and_written(
     assert run(again) == 1
     out = capsys.readouterr().out
     assert "as equal as they can be made" in out
-    assert "nothing written" in out
+    assert "nothing is written" in out
     assert not (tmp_path / "again.pt").exists()
 
 
@@ -119,7 +119,7 @@ def test_a_repair_that_moves_the_float_output_is_a_row(tmp_path: Path, capsys: p
     assert run([*base, "--with", "equalize"]) == 1
     out = capsys.readouterr().out
     assert "equalize was refused: it moves the float output by" in out
-    assert "No repair was made: nothing written." in out
+    assert "No repair was made, so nothing is written." in out
     assert not fixed.exists()
 
 
@@ -205,7 +205,7 @@ def test_the_format_that_was_read_is_written(
             torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, source)
             arch = ["--arch", code]
     assert run(["repair", str(source), "--with", "equalize", "-o", str(fixed), *arch, *planted]) == 0
-    assert "equalize: written to" in capsys.readouterr().out
+    assert "The repaired network (equalize) is written to" in capsys.readouterr().out
     subject = load_subject(str(fixed), arch=code if arch else None)
     assert subject.format == load_subject(str(source), arch=code if arch else None).format
     model = subject.model

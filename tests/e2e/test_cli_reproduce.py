@@ -83,7 +83,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_next_seed(
 
     small(stopping)
     assert run(line(data)) == 130
-    assert "run the same command again to go on: 1 finished pass kept" in " ".join(capsys.readouterr().err.split())
+    assert "Run the same command again to go on: 1 finished pass is kept" in " ".join(capsys.readouterr().err.split())
     assert run(line(data, "--json", str(tmp_path / "result.json"))) == 0
     assert ran == [0, 1, 1]
     stored: dict[str, Any] = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))

@@ -166,7 +166,7 @@ def test_who_stops_a_run_is_told_how_to_go_on(
         out, err = printed.read().decode(), said.read().decode()
     assert returned == code, err
     assert out == ""
-    assert re.search(r"run the same command again to go on: \d+ finished pass(es)? kept", err)
+    assert re.search(r"Run the same command again to go on: \d+ finished pass(es)? (is|are) kept", err)
     assert "Traceback" not in err
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
     assert not list(cache.glob(".*.part"))
@@ -179,9 +179,9 @@ def test_the_cache_can_be_looked_at_and_emptied(
     FolderCache(tmp_path / "cache").put("0" * 64, b"x" * 1000)
     (tmp_path / "cache" / "notes.txt").write_text("mine")
     assert run(["cache"]) == 0
-    assert "1 finished passes, 0.0 MB of at most 1074 MB" in capsys.readouterr().out
+    assert "1 finished pass, 0.0 MB of at most 1074 MB" in capsys.readouterr().out
     assert run(["cache", "clear"]) == 0
-    assert "left there: 1 files that are not ours" in capsys.readouterr().out
+    assert "1 file that qdiag did not write is left there" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["notes.txt"]
     assert run(["cache", "burn"]) == 2
 

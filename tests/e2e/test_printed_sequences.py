@@ -169,5 +169,5 @@ def test_a_repair_that_is_refused_is_exit_1(capsys: Capture) -> None:
     for name, reason in (("clip_idle_weights", "clip_idle_weights was refused"), ("correct_bias", "--float-bound")):
         assert run([*words, "--with", name]) == 1
         said = capsys.readouterr().out
-        assert reason in said and "No repair was made: nothing written." in said
+        assert reason in said and "No repair was made, so nothing is written." in said
         assert not Path("fixed.pt").exists()

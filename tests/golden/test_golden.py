@@ -43,6 +43,11 @@ def test_table_in_graph_order_with_losses(check_golden: Check) -> None:
     rows = text[text.index("\nlayer ") + 1 :].splitlines()[2 : 2 + len(small_records())]
     assert [row[3:].split()[0] for row in rows] == [record.name for record in small_records()]
     check_golden("table_graph_losses.txt", text)
+    narrow = table(measurement(small_records(with_losses=True)), 80, "graph")
+    head = narrow[narrow.index("The five losses") :].splitlines()
+    assert any(line.split() == ["layer", "dB", "dB", "dB", "dB", "dB"] for line in head)
+    assert any(line.split() == ["input", "weight", "saturation", "requantization", "clipping"] for line in head)
+    assert max(map(len, narrow.splitlines())) <= 80
 
 
 def test_table_of_a_deep_network_data_free_on_a_narrow_terminal(check_golden: Check) -> None:

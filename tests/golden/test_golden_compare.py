@@ -64,7 +64,7 @@ def table(comparison: Comparison, width: int, top: int | None = None) -> str:
 def test_table_of_a_repair(check_golden: Check) -> None:
     text = table(repair(), 160)
     assert text.index("blocks.0.dw") < text.index("blocks.1.dw") < text.index("blocks.1.pw")
-    assert "4 more layers changed: --top 0 shows all 29" in text
+    assert "4 more layers that changed are not shown; --top 0 shows all 29." in text
     check_golden("table_compare.txt", text)
 
 

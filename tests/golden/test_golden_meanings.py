@@ -67,7 +67,7 @@ def test_terms_are_those_of_the_glossary(request: pytest.FixtureRequest) -> None
 
 def test_columns_of_layers_and_verdicts_are_in_the_glossary() -> None:
     known = terms.terms_by_name()
-    columns = layer_columns(diagnosed_entries(diagnosis()), with_losses=False)
+    columns = layer_columns(diagnosed_entries(diagnosis()))
     assert {column.label for column in columns} - set(known) == {"operation", "findings"}
     assert set(terms.VERDICT_TERMS) == set(VERDICT_WORDS)
     assert set(terms.VERDICT_TERMS.values()) <= set(known)

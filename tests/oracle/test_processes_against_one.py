@@ -114,7 +114,7 @@ def test_all_processes_have_the_same_numbers_also_after_a_stop(found: list[dict[
 def test_the_first_process_prints_and_writes(launched: Path, found: list[dict[str, Any]]) -> None:
     text, errors = json.loads((launched / "printed.json").read_text())
     assert [one["code"] for one in found] == [0, 0] and [one["seeds differ"] for one in found] == [2, 2]
-    assert text.count("Trained: written to two.pth") == 1 and "in batches of 32 by 2 processes" in text
+    assert text.count("The trained network is written to two.pth") == 1 and "in batches of 32 by 2 processes" in text
     names = {path.name for path in launched.iterdir() if path.name.startswith("two")}
     assert names == {"two.pth", "two.scheme.toml"} and not (launched / "no.pth").exists()
     assert [one["differing"] for one in found] == ["ranks of process 1 differ from those of the first process"] * 2

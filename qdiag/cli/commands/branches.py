@@ -111,7 +111,7 @@ def branches(
 
         print_branches(stdout_console(), report, order, top)
     if out is not None:
-        remark(f"report: {out}/branches.json, {out}/branches.csv, {out}/plots", quiet=run.quiet)
+        remark(f"The result is in {out}/branches.json, {out}/branches.csv and {out}/plots.", quiet=run.quiet)
     tell_times(session.progress, quiet=run.quiet)
 
 

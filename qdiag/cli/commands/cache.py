@@ -7,6 +7,7 @@ import typer
 from qdiag.cli.console import stdout_console
 from qdiag.cli.options.common import DebugOption
 from qdiag.files.cache_folder import FolderCache, cache_folder, cache_limit
+from qdiag.reading.words.numbers import count_noun
 
 CACHE_EPILOG = """
 [bold]Examples[/]
@@ -36,12 +37,13 @@ def cache(action: ActionArgument = "info", debug: DebugOption = False) -> None:
     found = FolderCache(cache_folder(), cache_limit())
     use = found.clear() if action == "clear" else found.use()
     console = stdout_console()
-    amount = f"{use.pass_count} finished passes, {use.used_bytes / 1e6:.1f} MB"
+    amount = f"{count_noun(use.pass_count, 'finished pass')}, {use.used_bytes / 1e6:.1f} MB"
     if action == "clear":
-        lines = [f"deleted from {found.folder}: {amount}"]
+        lines = [f"{amount} {'was' if use.pass_count == 1 else 'were'} deleted from {found.folder}"]
         if use.foreign_count:
-            lines.append(f"left there: {use.foreign_count} files that are not ours")
+            are = "file that qdiag did not write is" if use.foreign_count == 1 else "files that qdiag did not write are"
+            lines.append(f"{use.foreign_count} {are} left there")
     else:
-        lines = [str(found.folder), f"{amount} of at most {cache_limit() / 1e6:.0f} MB"]
+        lines = [f"{found.folder} holds {amount} of at most {cache_limit() / 1e6:.0f} MB"]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -166,7 +166,7 @@ def diagnose(
 def _repaired_words(result: "Diagnosis") -> str:
     """Where the repaired file is, or why there is none."""
     if result.repaired_file:
-        return f"repaired file: {result.repaired_file}"
+        return f"The repaired file is {result.repaired_file}."
     return next((f"{note[:1].upper()}{note[1:]}." for note in result.notes if note.startswith("no repaired file")), "")
 
 
@@ -174,7 +174,7 @@ def _report_words(out: Path | None, *, is_kept: bool) -> str:
     """Where the report is and what opens it, or how to get one."""
     if out is not None:
         view = command_line(["view", as_argument(str(out))])
-        return f"report: {out}/report.html, {out}/report.md; {view} opens it"
+        return f"The report is in {out}/report.html and {out}/report.md; {view} opens it."
     kept = ", which reads the finished passes from the cache" if is_kept else ""
     return f"For a report with every layer and plots, add -o reports/run1 to the same command{kept}."
 

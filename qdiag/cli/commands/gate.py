@@ -169,9 +169,12 @@ def _run(target: _Target, settings: GateSettings, files: GateFiles, update: _Upd
         raise
     if update.is_asked and (update.is_accepted or judged is None or judged.exit_code == EXIT_PASSED):
         _write_baseline(evidence, path)
-        remark(f"baseline written: {path}", quiet=target.run.quiet)
+        remark(f"The baseline is written to {path}.", quiet=target.run.quiet)
     elif update.is_asked:
-        remark(f"baseline not written, since the gate did not pass; --accept writes it: {path}", quiet=target.run.quiet)
+        remark(
+            f"The gate did not pass, so {path} is not written as a baseline; --accept writes it.",
+            quiet=target.run.quiet,
+        )
     if judged is None:
         return None
     write_gate(judged, files)

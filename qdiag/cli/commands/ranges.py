@@ -22,6 +22,7 @@ from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.config import DEFAULT_PRESET
+from qdiag.core.listed import count_noun
 
 RANGES_EPILOG = """
 [bold]Examples[/]
@@ -107,5 +108,6 @@ def ranges(
 
         named = any(record.tensor_name for record in report.records)
         names = "by the names of tensors" if named else "by the names of layers, since no ONNX file was read"
-        remark(f"written: {output}, ranges of {len(output_bounds(report))} outputs {names}", quiet=run.quiet)
+        count = count_noun(len(output_bounds(report)), "output")
+        remark(f"The ranges of {count} are written to {output}, {names}.", quiet=run.quiet)
     tell_times(session.progress, quiet=run.quiet)

@@ -7,7 +7,7 @@ from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.change import held_against
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import Figure, Interval
-from qdiag.reading.words.numbers import UNKNOWN, with_unit
+from qdiag.reading.words.numbers import UNKNOWN, count_noun, with_unit
 from qdiag.reading.words.task.figures import (
     bounds_words,
     change_words,
@@ -77,7 +77,7 @@ def _quantized_text(old: Figure, new: Figure, *, is_own: bool) -> Text:
         return Text(f"{what} {change}")
     new = held_against(old, new)
     return Text.assemble(
-        f"{criterion.name} ", (change, "bold"), f", {_distance_words(new)}, {new.sample_count} samples"
+        f"{criterion.name} ", (change, "bold"), f", {_distance_words(new)}, {count_noun(new.sample_count, 'sample')}"
     )
 
 
@@ -106,6 +106,7 @@ def harmless_words(before: Figure) -> str:
         return ""
     what = "drop" if before.criterion.higher_is_better else "rise"
     seen = f"before the repair the {what} was {change_words(before.criterion, before.loss)} ({bounds})"
+    samples = count_noun(before.sample_count, "sample")
     if interval.high > before.limit:
-        return f"Too few samples to be sure that it did harm or none: {seen}, on {before.sample_count} samples."
-    return f"Harmless here: {seen}, nothing that {before.sample_count} samples can tell from chance."
+        return f"Too few samples to be sure that it did harm or none: {seen}, on {samples}."
+    return f"Harmless here: {seen}, nothing that {samples} can tell from chance."

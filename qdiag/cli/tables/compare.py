@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.fit import Column, fit_table, more_words
 from qdiag.cli.tables.sqnr_header import header_grid
 from qdiag.core.causes.ranking import Verdict
 from qdiag.core.compare import CauseChange, Comparison, LayerChange, RunSummary
@@ -126,7 +126,7 @@ def _print_layers(console: Console, comparison: Comparison, top: int) -> None:
     console.print(fit_table(console, Column("layer", _layer_name), _layer_columns(shown), shown))
     console.print()
     if len(shown) < len(changed):
-        console.print(f"{len(changed) - len(shown)} more layers changed: --top 0 shows all {len(changed)}")
+        console.print(more_words(len(shown), len(changed), "changed"))
 
 
 def _layer_columns(rows: Sequence[LayerChange]) -> list[Column[LayerChange]]:

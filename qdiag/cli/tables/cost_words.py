@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from qdiag.cli.console import remark
 from qdiag.cli.waiting.clock import run_started_s
 from qdiag.cli.waiting.words import duration
+from qdiag.reading.words.numbers import count_noun
 
 if TYPE_CHECKING:
     from qdiag.pipeline.estimate import Estimate
@@ -26,7 +27,7 @@ def cost_words(cost: "Estimate", gone_s: float) -> str:
     Args:
         gone_s: what the run took until now.
     """
-    passes = f" ({cost.sample_count} samples, {cost.pass_s:.1f} s for a float pass)"
+    passes = f" ({count_noun(cost.sample_count, 'sample')}, {cost.pass_s:.1f} s for a float pass)"
     if cost.is_known:
         return f"about {duration(gone_s + cost.harmed_s)} in all, {duration(gone_s)} of which are over{passes}"
     more = duration(cost.harmed_s - cost.healthy_s)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qdiag.cli.console import OwnLines
+from qdiag.core.listed import count_noun
 from qdiag.core.printable import printable
 from qdiag.reading.words.layers import shorten
 
@@ -111,6 +112,19 @@ def fit_table(
         legend=_legend(dashed),
         caption=_caption(left_out, needed, elsewhere) if left_out else "",
     )
+
+
+def more_words(shown: int, count: int, verb: str = "") -> str:
+    """That some layers of a table are not shown, and what shows them.
+
+    Args:
+        verb: of several layers, what all of them do.
+    """
+    rest = count - shown
+    ending = "s" if rest == 1 and not verb.endswith("ed") else ""
+    that = f" that {verb}{ending}" if verb else ""
+    are = "is" if rest == 1 else "are"
+    return f"{count_noun(rest, 'more layer')}{that} {are} not shown; --top 0 shows all {count}."
 
 
 def _legend(dashed: Sequence[Column[T]]) -> str:

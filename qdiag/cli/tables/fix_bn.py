@@ -50,13 +50,15 @@ def _head_lines(fix: ModelRepair) -> Lines:
 
 def _last_line(fix: ModelRepair, is_dry_run: bool) -> str:
     if not fix.batchnorms:
-        return "No dead BatchNorm channel: nothing to repair, nothing written."
+        return "No BatchNorm channel is dead, so nothing is repaired, and nothing is written."
     if not fix.fixed_count:
-        return f"{_count(fix.dead_count)} found, none repaired: nothing written."
-    counts = f"{_count(fix.fixed_count)} repaired in {_layers(fix)}"
+        found = f"{_count(fix.dead_count)} {'was' if fix.dead_count == 1 else 'were'} found"
+        return f"{found}, and none is repaired, so nothing is written."
     if is_dry_run:
         return f"{_count(fix.fixed_count)} would be repaired in {_layers(fix)}; --dry-run writes nothing."
-    return f"{counts}, written to {fix.written_to}" if fix.written_to else f"{counts}, not written"
+    are = "is" if fix.fixed_count == 1 else "are"
+    end = f"written to {fix.written_to}" if fix.written_to else "not written"
+    return f"{_count(fix.fixed_count)} {are} repaired in {_layers(fix)}. The repaired network is {end}."
 
 
 def _count(number: int) -> str:

@@ -20,6 +20,7 @@ from qdiag.reading.words.gate import (
     shown_checks,
     verdict_words,
 )
+from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.size import size_words
 
 _WORD = 13
@@ -83,7 +84,7 @@ def _head(result: GateResult) -> str:
     if result.scheme:
         parts.append(result.scheme)
     if result.data is not None:
-        parts.append(f"{result.data.measured_count} samples of {result.data.source}")
+        parts.append(f"{count_noun(result.data.measured_count, 'sample')} of {result.data.source}")
     return ": ".join([parts[0], ", ".join(parts[1:])]) if parts[1:] else parts[0]
 
 

@@ -94,6 +94,7 @@ _COLUMNS: list[Column[RepairStep]] = [
 
 def _last_line(repair: ModelRepair) -> str:
     if not repair.made:
-        return "No repair was made: nothing written."
-    words = ", ".join(step.repair for step in repair.made)
-    return f"{words}: written to {repair.written_to}" if repair.written_to else f"{words}: not written"
+        return "No repair was made, so nothing is written."
+    names = ", ".join(step.repair for step in repair.made)
+    end = f"is written to {repair.written_to}" if repair.written_to else "is not written"
+    return f"The repaired network ({names}) {end}."

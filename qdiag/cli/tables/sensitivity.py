@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.fit import Column, fit_table, more_words
 from qdiag.cli.tables.sqnr_header import data_lines, header_grid, judged_lines, model_lines, size_lines
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.sensitivity import Sensitivity, SensitivityRow
@@ -37,11 +37,11 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
     console.print(header_grid(*header))
     console.print()
     rows = ordered(sensitivity)
-    shown = rows if top is None else rows[:top]
+    shown = rows[:top] if top else rows
     columns = _columns(sensitivity, criterion)
     console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), columns, shown))
     if len(shown) < len(rows):
-        console.print(Text(f"{len(rows) - len(shown)} more layers; --top N shows more.", style="dim"))
+        console.print(Text(more_words(len(shown), len(rows)), style="dim"))
 
 
 def ordered(sensitivity: Sensitivity) -> Sequence[SensitivityRow]:

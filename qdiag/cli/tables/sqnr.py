@@ -8,10 +8,10 @@ from rich.text import Text
 
 from qdiag.cli.console import print_commands
 from qdiag.cli.options.common import Order, SortKey
-from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.fit import Column, fit_table, more_words
 from qdiag.cli.tables.sqnr_header import sqnr_header
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest_output
-from qdiag.reading.layers.columns import LAYER, LayerColumn, layer_columns
+from qdiag.reading.layers.columns import LAYER, LOSS_WORDS, LayerColumn, layer_columns, loss_columns
 from qdiag.reading.layers.entry import LayerEntry, measured_entries
 from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, weakest, worst_first
 from qdiag.reading.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
@@ -40,11 +40,18 @@ def print_measurement(
     console.print()
     console.print(Text(legend(sort), style="dim"))
     console.print()
-    name, columns = _columns(entries, worst)
-    console.print(fit_table(console, name, columns, [by_name[row.record.name] for row in shown]))
+    in_order = [by_name[row.record.name] for row in shown]
+    name, columns = _name(worst), _columns(layer_columns(entries), worst)
+    console.print(fit_table(console, name, columns, in_order))
     console.print()
+    with_losses = [entry for entry in in_order if entry.record.losses is not None]
+    if with_losses:
+        console.print(Text(LOSS_WORDS, style="dim"))
+        console.print()
+        console.print(fit_table(console, name, _columns(loss_columns(), worst), with_losses))
+        console.print()
     if len(shown) < len(ordered):
-        console.print(f"{len(ordered) - len(shown)} more layers: --top 0 shows all {len(ordered)}")
+        console.print(more_words(len(shown), len(ordered)))
     for line in footer_lines(measurement, rows):
         console.print(line)
     step = next_step(measurement, rows)
@@ -116,26 +123,29 @@ def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> 
     )
 
 
-def _columns(
-    entries: Sequence[LayerEntry], worst: LayerRow | None
-) -> tuple[Column[LayerEntry], list[Column[LayerEntry]]]:
+def _name(worst: LayerRow | None) -> Column[LayerEntry]:
+    """Layers by their names, with the mark before each."""
+
     def name(entry: LayerEntry) -> Text:
         is_worst = entry.row is worst
         is_low = entry.row.is_below_expected
         sign = (">!" if is_low else ">>") if is_worst else " !" if is_low else "  "
         return Text(f"{sign} {entry.record.name}", style="bold red" if is_worst else "")
 
+    return Column(LAYER, name)
+
+
+def _columns(columns: Sequence[LayerColumn], worst: LayerRow | None) -> list[Column[LayerEntry]]:
     def cell(column: LayerColumn) -> Callable[[LayerEntry], Text]:
         def text(entry: LayerEntry) -> Text:
             return Text(column.words(entry), style=_style(column.label, entry, is_worst=entry.row is worst))
 
         return text
 
-    columns = [
+    return [
         Column(_header(column), cell(column), column.importance, is_left=column.is_words, dash=column.dash)
-        for column in layer_columns(entries, with_losses=True)
+        for column in columns
     ]
-    return Column(LAYER, name), columns
 
 
 def _header(column: LayerColumn) -> str:

@@ -127,7 +127,8 @@ def _checked_lines(capture: CaptureInfo) -> Lines:
     """On what the graph was compared with the network, and what was found out about both."""
     if capture.checked_sample_count:
         sizes = ", ".join(map(str, capture.checked_batch_sizes))
-        yield "", Text(f"agrees with the network on {capture.checked_sample_count} samples, in batches of {sizes}")
+        samples = count_noun(capture.checked_sample_count, "sample")
+        yield "", Text(f"agrees with the network on {samples}, in batches of {sizes}")
     for doubt in capture.doubts:
         yield "", Text(f"follows one way, which was the network's on all samples: {doubt}")
     if capture.batch_size is not None:

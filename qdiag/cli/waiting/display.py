@@ -15,6 +15,7 @@ from qdiag.cli.console import forget, print_flowing, put_aside, stderr_console
 from qdiag.cli.waiting.schedule import Schedule
 from qdiag.cli.waiting.words import duration
 from qdiag.errors import ConfigError
+from qdiag.reading.words.numbers import count_noun
 
 LINE_EVERY_S = 25.0
 """In a log: many CI systems take a job for dead that says nothing for long, and somebody who reads it does as well."""
@@ -112,7 +113,7 @@ class Lines(Silence):
 
     def pass_is_over(self, name: str, steps: int, seconds: float) -> None:
         if self._names_passes:
-            counted = f", {steps} samples" if steps else ""
+            counted = f", {count_noun(steps, 'sample')}" if steps else ""
             self._say(f"{name}{counted}: {seconds:.1f} s")
 
     def line(self) -> str:

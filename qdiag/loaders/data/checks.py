@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError
 from qdiag.targets import target_counts
 
@@ -100,7 +101,7 @@ def check_label_count(targets: Any, sample_count: int, *, at: str) -> None:
     for place, count in target_counts(targets):
         if count != sample_count:
             raise DataError(
-                f"{count} labels{f' in {place}' if place else ''} for {sample_count} samples",
+                f"there are {count} labels{f' in {place}' if place else ''} for {count_noun(sample_count, 'sample')}",
                 at=at,
                 hint="give one label per sample, in the same order",
             )
@@ -126,7 +127,10 @@ def check_batch(batch: Batch, expected_shape: Sequence[int], *, at: str | None =
         raise DataError(message, at=at, hint="the first axis counts samples: store (N, ...) arrays")
     if len(got) == 3 and got[0] != expected[0]:
         nhwc = got[2] == expected[0]
-        message = f"inputs have {got[0]} channel(s), the network takes {expected[0]}; one input is {_shape(got)}"
+        message = (
+            f"inputs have {count_noun(got[0], 'channel')}, and the network takes {expected[0]}; "
+            f"one input is {_shape(got)}"
+        )
         hint = (
             "the channels are last: store floats as (N, C, H, W), or pixels as uint8"
             if nhwc

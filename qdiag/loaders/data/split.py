@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qdiag.batches import Datasets
+from qdiag.core.listed import count_noun
 from qdiag.loaders.data.samples import SampleSet, Selection, StoredData
 
 RangeUse = Literal["all", "repairs", "none"]
@@ -78,7 +79,7 @@ def split_one(samples: SampleSet, wishes: SplitWishes) -> Datasets:
     if wishes.ranges == "none":
         evaluation = _capped(count, wishes.samples, wishes.seed)
         seed = f", seed {wishes.seed}" if len(evaluation) < count else ""
-        words = f"{_of(len(evaluation), samples)} samples measured{seed}, {NONE_TO_CALIBRATE}"
+        words = f"{_samples(len(evaluation), samples)} measured{seed}, {NONE_TO_CALIBRATE}"
         return _datasets(samples, order[: wishes.calib_samples], samples, evaluation, words, wishes)
     if count < _SHARED_BELOW:
         evaluation = _capped(count, wishes.samples, wishes.seed)
@@ -89,7 +90,8 @@ def split_one(samples: SampleSet, wishes: SplitWishes) -> Datasets:
     calib_count = max(1, min(wishes.calib_samples, int(count * wishes.calib_share)))
     rest = order[calib_count:]
     evaluation = sorted(rest[: wishes.samples])
-    words = f"{calib_count} of {count} samples {wishes.use}, {len(evaluation)} others measured, seed {wishes.seed}"
+    others = count_noun(len(evaluation), "other")
+    words = f"{calib_count} of {count} samples {wishes.use}, {others} measured, seed {wishes.seed}"
     return _datasets(samples, order[:calib_count], samples, evaluation, words, wishes)
 
 
@@ -106,7 +108,15 @@ def _capped(count: int, cap: int | None, seed: int) -> list[int]:
 
 
 def _of(count: int, samples: SampleSet) -> str:
-    return f"all {count}" if count == samples.sample_count else f"{count} of {samples.sample_count}"
+    if count != samples.sample_count:
+        return f"{count} of {samples.sample_count}"
+    return f"all {count}" if count > 1 else "the one sample"
+
+
+def _samples(count: int, samples: SampleSet) -> str:
+    """The same with the noun behind it."""
+    of = _of(count, samples)
+    return of if of.endswith("sample") else f"{of} samples"
 
 
 def _datasets(

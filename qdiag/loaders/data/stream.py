@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from qdiag.batches import Batch
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError, QdiagError
 from qdiag.files.code_failure import code_failure
 from qdiag.loaders.data.batch import as_batch, joined, rows
@@ -99,7 +100,9 @@ class StreamSamples:
             yield batch if self.label_dtype is None else replace(batch, labels=batch.labels.to(self.label_dtype))
         if count != len(self.fingerprints):
             raise DataError(
-                f"{count} batches, but {len(self.fingerprints)} in the first pass", at=self.source, hint=_REPEAT_HINT
+                f"the data gave {count_noun(count, 'batch')} now, and {len(self.fingerprints)} in the first pass",
+                at=self.source,
+                hint=_REPEAT_HINT,
             )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from qdiag.core.listed import count_noun
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError, DataError
 from qdiag.loaders.images import pixels
@@ -133,7 +134,10 @@ class Preprocessing:
         channels = images.shape[-1]
         for name, numbers in (("`mean`", self.mean), ("`std`", self.std)):
             if numbers is not None and len(numbers) not in (1, channels):
-                raise DataError(f"{name} has {len(numbers)} values and the images have {channels} channel(s)")
+                raise DataError(
+                    f"{name} has {count_noun(len(numbers), 'value')}, and the images have "
+                    f"{count_noun(channels, 'channel')}"
+                )
         if self.channel_order == "bgr" and channels == 3:
             images = images[..., ::-1]
         values = np.array(images.transpose(0, 3, 1, 2), dtype=np.float32, order="C")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError
 from qdiag.loaders.data.checks import class_labels
 from qdiag.loaders.targets.given import LABEL_NAMES, as_targets, sample_targets, texts_of
@@ -75,7 +76,8 @@ def _divided(branches: Mapping[str, Any], root: str, count: int) -> list[Any]:
     if not isinstance(counts, Tensor) or counts.ndim != 1 or counts.is_floating_point() or bool((counts < 0).any()):
         raise DataError(f"array {root}.{COUNTS} holds no counts", hint="store whole numbers from 0, one per sample")
     if len(counts) != count:
-        raise DataError(f"{len(counts)} counts in {root}.{COUNTS} for {count} samples", hint="give one per sample")
+        words = f"{root}.{COUNTS} has {count_noun(len(counts), 'count')} for {count_noun(count, 'sample')}"
+        raise DataError(words, hint="give one per sample")
     sizes = counts.tolist()
     parts: dict[str, list[Any]] = {}
     for name, rows in branches.items():
@@ -83,7 +85,7 @@ def _divided(branches: Mapping[str, Any], root: str, count: int) -> list[Any]:
             continue
         if len(rows) != sum(sizes):
             raise DataError(
-                f"{len(rows)} rows in {root}.{name}, but {root}.{COUNTS} adds up to {sum(sizes)}",
+                f"{root}.{name} has {count_noun(len(rows), 'row')}, but {root}.{COUNTS} adds up to {sum(sizes)}",
                 hint="store the rows of all samples one after another",
             )
         ends = np.cumsum(sizes).tolist()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError
 from qdiag.loaders.data.checks import class_labels
 
@@ -194,5 +195,6 @@ def _with_boxes(entry: dict[str, Any], at: str) -> dict[str, Any]:
     if isinstance(labels, Tensor) and labels.numel() == 0 and labels.is_floating_point():
         labels = entry["labels"] = labels.long()
     if isinstance(boxes, Tensor) and isinstance(labels, Tensor) and labels.ndim and len(labels) != len(boxes):
-        raise DataError(f"{len(labels)} labels for {len(boxes)} boxes", at=at, hint="give one label per box")
+        words = f"there {'is' if len(labels) == 1 else 'are'} {count_noun(len(labels), 'label')} for {len(boxes)} boxes"
+        raise DataError(words, at=at, hint="give one label per box")
     return entry

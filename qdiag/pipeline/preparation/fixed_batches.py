@@ -9,6 +9,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch, Datasets, RewrittenBatches, batches_between
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError
 from qdiag.loaders.data.reread import are_full
 from qdiag.onnx.network import OnnxNetwork
@@ -55,8 +56,9 @@ class FixedBatches(RewrittenBatches):
     def __iter__(self) -> Iterator[Batch]:
         if self.sample_count == 0:
             raise DataError(
-                f"{self.inner.sample_count} samples to calibrate or to measure, but the network takes batches of "
-                f"exactly {self.size}",
+                f"the network takes batches of exactly {self.size}, and there "
+                f"{'is' if self.inner.sample_count == 1 else 'are'} {count_noun(self.inner.sample_count, 'sample')} to "
+                "calibrate or to measure",
                 hint=f"give more samples, so that each part of them has {self.size} at least, or a network (or a saved "
                 "program) that takes any batch size",
             )

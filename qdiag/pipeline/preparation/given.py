@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 
 from qdiag.batches import Datasets
 from qdiag.config import load_scheme
+from qdiag.core.listed import count_noun
 from qdiag.core.measures.measurement import SAME_SAMPLES
 from qdiag.core.measures.task import TaskKind
 from qdiag.core.scheme import QuantScheme
@@ -121,12 +122,14 @@ def datasets_of(
     measured = batches_from(batches)
     count = measured.sample_count
     if ranges == "none":
-        words = f"all {count} samples measured, {NONE_TO_CALIBRATE}"
+        words = f"all {count_noun(count, 'sample')} measured, {NONE_TO_CALIBRATE}"
         return Datasets(measured, measured, words, calibrates=False)
     if calibration is None:
         return Datasets(measured, measured, SAME_SAMPLES.format(count=count))
     other = batches_from(calibration, source="calibration")
-    return Datasets(other, measured, f"{other.sample_count} samples calibrate, {measured.sample_count} are measured")
+    calibrate = "sample calibrates" if other.sample_count == 1 else "samples calibrate"
+    are = "is" if count == 1 else "are"
+    return Datasets(other, measured, f"{other.sample_count} {calibrate}, {count} {are} measured")
 
 
 def training_datasets_of(batches: object, training: object | None, seed: int) -> Datasets:

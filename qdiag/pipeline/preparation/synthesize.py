@@ -15,6 +15,7 @@ from qdiag.batches import Batch, Datasets, not_accepted
 from qdiag.capture.capture import capture
 from qdiag.capture.program import Program, Runner
 from qdiag.capture.state import restored
+from qdiag.core.listed import count_noun
 from qdiag.core.progress import Progress
 from qdiag.errors import QdiagError
 from qdiag.loaders.data.sources import batches_from
@@ -88,12 +89,13 @@ def synthesize_datasets(
     if program is not None and norms:
         shaped = [_shaped(program, norms, part, session.progress) for part in _parts(noise, program.batch_size)]
         noise = torch.cat(shaped)[: len(noise)]
-        how = f"drawn to match the statistics of {len(norms)} BatchNorms ({STEPS} steps)"
+        how = f"drawn to match the statistics of {count_noun(len(norms), 'BatchNorm')} ({STEPS} steps)"
     source = f"{how}, seed {session.seed}"
     return Datasets(
         DrawnBatches(noise[measured:], batch_size, source),
         DrawnBatches(noise[:measured], batch_size, source),
-        f"{calibration} drawn inputs calibrate, {measured} others are measured",
+        f"{calibration} drawn {'input calibrates' if calibration == 1 else 'inputs calibrate'}, "
+        f"{measured} {'other is' if measured == 1 else 'others are'} measured",
     )
 
 

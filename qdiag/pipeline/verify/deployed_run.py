@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qdiag.batches import Batch
 from qdiag.capture.program import Program
+from qdiag.core.listed import count_noun
 from qdiag.errors import DataError
 from qdiag.runtimes.base import Array, DeployedNetwork, IntegerTensor
 
@@ -64,7 +65,8 @@ class DeployedRun:
             return [dict(inputs)]
         if count % size:
             raise DataError(
-                f"the file takes {size} samples at once, and a batch has {count}", hint="choose a batch size that fits"
+                f"the file takes {count_noun(size, 'sample')} at once, and a batch has {count}",
+                hint="choose a batch size that fits",
             )
         return [
             {name: value[start : start + size] if value.ndim else value for name, value in inputs.items()}

@@ -15,6 +15,12 @@ TABLE_WORDS = (
     "minus its own. Expected: what rounding of its output alone would give."
 )
 """Above or below every table of layers in a report."""
+LOSS_WORDS = (
+    "The five losses, as SQNR of the layer's output with one source of noise at a time, on float inputs: its input is "
+    "quantized, its weight and bias are, its sums are limited to the accumulator, its output is rounded, or a clamp "
+    "bounds its float output."
+)
+"""Above a table of `loss_columns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +50,15 @@ class LayerColumn:
         return self.value is None
 
 
-def layer_columns(entries: Sequence[LayerEntry], *, with_losses: bool = False) -> tuple[LayerColumn, ...]:
-    """Those that say something of at least one of the layers.
-
-    Args:
-        with_losses: the five losses in dB as well, for a surface that has no other place for them.
-    """
-    columns = [*_COLUMNS, *(map(_loss, LOSSES) if with_losses else ()), _NONFINITE, _FINDINGS]
+def layer_columns(entries: Sequence[LayerEntry]) -> tuple[LayerColumn, ...]:
+    """Those that say something of at least one of the layers."""
+    columns = [*_COLUMNS, _NONFINITE, _FINDINGS]
     return tuple(column for column in columns if column.label in _ALWAYS or any(map(column.words, entries)))
+
+
+def loss_columns() -> tuple[LayerColumn, ...]:
+    """The five losses in dB, for a table of their own."""
+    return tuple(map(_loss, LOSSES))
 
 
 def column_title(column: LayerColumn) -> str:
@@ -101,7 +108,9 @@ def _loss(name: str) -> LayerColumn:
         losses = entry.record.losses
         return losses.by_name[name].sqnr_db if losses is not None else math.nan
 
-    return LayerColumn(name, "dB", 70, _known(decibels, value), value)
+    return LayerColumn(
+        name, "dB", 70, lambda entry: decibels(value(entry)), value, dash="there is nothing to lose there"
+    )
 
 
 _UNSEEN = "no finite value was measured"

@@ -2,6 +2,8 @@
 
 import math
 
+from qdiag.core.listed import count_noun as count_noun  # words of counts belong to what is shown as well
+
 UNKNOWN = "not known"
 NOTHING, EXACT = "-", "exact"
 """In cells of a table: what is not defined, and an SQNR without noise."""
@@ -21,11 +23,6 @@ def number(value: float, decimals: int = 1) -> str:
 def with_unit(value: float, unit: str, decimals: int = 1) -> str:
     """`67.4 pp`; NaN has no unit."""
     return UNKNOWN if math.isnan(value) else f"{number(value, decimals)} {unit}".rstrip()
-
-
-def count_noun(count: int, noun: str) -> str:
-    """`1 layer`, `3 layers`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def significant(value: float) -> str:

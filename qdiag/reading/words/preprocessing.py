@@ -8,7 +8,7 @@ from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, Pre
 from qdiag.reading.words.commands.in_python import is_of_objects
 from qdiag.reading.words.commands.repairing import model_and_options
 from qdiag.reading.words.commands.shell import as_argument, command_line
-from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.numbers import count_noun, significant
 
 _PIXEL_OPTIONS = ("--preset", "--mean", "--std", "--pixel-scale", "--channel-order")
 """What a preset or a scale takes the place of."""
@@ -54,7 +54,8 @@ def _better_words(check: PreprocessingCheck) -> str:
     if top1 is None:
         return f"{fits}."
     now, then = f"{check.float_percent:.0f} %", f"{top1.reference_percent:.0f} %"
-    return f"{fits}. On {check.labelled_count} samples float top-1 is {now} now and {then} then: no clear difference."
+    samples = count_noun(check.labelled_count, "sample")
+    return f"{fits}. On {samples} float top-1 is {now} now and {then} then, which is no clear difference."
 
 
 def _norm_words(norm: NormInput) -> str:
@@ -65,7 +66,7 @@ def _norm_words(norm: NormInput) -> str:
 
 
 def _level_words(check: PreprocessingCheck) -> str:
-    return f"On {check.labelled_count} samples float top-1 is {check.float_percent:.0f} %"
+    return f"On {count_noun(check.labelled_count, 'sample')} float top-1 is {check.float_percent:.0f} %"
 
 
 def _option_words(trial: PreprocessingTrial) -> list[str]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from qdiag.batches import Batch
+from qdiag.core.listed import count_noun
 from qdiag.core.measures.task import AGREEMENT, Criterion, Figure
 from qdiag.errors import TargetError
 from qdiag.simulate.task.base import Gain, RowTask, Table
@@ -105,5 +106,5 @@ def check_labels(labels: Tensor, classes: int) -> None:
         raise TargetError(
             f"label {int(labels[wrong][0])} is outside 0 to {classes - 1}",
             sample=int(wrong.nonzero()[0, 0]),
-            hint=f"the network has {classes} classes, counted from 0",
+            hint=f"the network has {count_noun(classes, 'class')}, counted from 0",
         )

@@ -134,7 +134,7 @@ def masks_of(batch: Batch, answers: Tensor, positions: Positions) -> Tensor:
         raise TargetError(
             f"class {int(flat[wrong][0].max())} in a mask is outside 0 to {classes - 1}",
             sample=int(wrong.nonzero()[0, 0]),
-            hint=f"the network has {classes} classes, counted from 0; positions with {IGNORED} are ignored",
+            hint=f"the network has {classes} classes, which are counted from 0; positions with {IGNORED} are ignored",
         )
     return flat.to(answers.device)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from qdiag.batches import Batch
+from qdiag.core.listed import count_noun
 from qdiag.core.measures.task import Criterion, Figure
 from qdiag.errors import ConfigError, QdiagError, first_line
 from qdiag.files.code_failure import code_failure
@@ -92,7 +93,7 @@ class UserFunction(RowTask):
             return torch.stack([scores, torch.tensor(float(count), dtype=torch.float64)]).unsqueeze(0)
         shape = tuple(scores.shape)
         raise ConfigError(
-            f"the metric returned shape {shape} for a batch of {count} samples",
+            f"the metric returned shape {shape} for a batch of {count_noun(count, 'sample')}",
             at=name,
             hint=_RETURN_HINT,
         )

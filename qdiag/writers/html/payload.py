@@ -11,6 +11,7 @@ from qdiag.core.measures.records import LossRecord
 from qdiag.reading.layers.repaired import repaired_title, with_repairs
 from qdiag.reading.words.bn import cost_sentence
 from qdiag.reading.words.layer_row import weakest
+from qdiag.reading.words.numbers import count_noun
 from qdiag.writers.html.graph_view import graph_payload
 from qdiag.writers.html.layer_view import LayerView, fact_words, layer_views
 
@@ -101,7 +102,7 @@ def _layer(layer: LayerView, readers: list[str], norm: BatchNormRecord | None, w
         "weights": _whiskers(weight.channel_min, weight.channel_max, whiskers) if weight else None,
         "channels": _whiskers(channels.min, channels.max, whiskers) if channels else None,
         "losses": _losses(losses) if losses else None,
-        "losses_on": f", on {losses.sample_count} samples" if losses and losses.sample_count else "",
+        "losses_on": f", on {count_noun(losses.sample_count, 'sample')}" if losses and losses.sample_count else "",
         "norm": _norm(norm, whiskers) if norm and norm.gain else None,
     }
 

@@ -19,7 +19,7 @@ from qdiag.reading.words.gate import (
     shown_checks,
     verdict_words,
 )
-from qdiag.reading.words.numbers import number
+from qdiag.reading.words.numbers import count_noun, number
 from qdiag.reading.words.size import size_words
 from qdiag.writers.markdown.github_text import code, plain, within
 from qdiag.writers.markdown.text import fenced
@@ -126,7 +126,7 @@ def _provenance(result: GateResult) -> Iterator[str]:
     if result.scheme:
         items.append(f"scheme {plain(result.scheme)}")
     if result.data is not None:
-        items.append(f"{result.data.measured_count} samples of {code(result.data.source)}")
+        items.append(f"{count_noun(result.data.measured_count, 'sample')} of {code(result.data.source)}")
     items += [f"size: {plain(words)}" for words in size_words(result.size)]
     prints = result.fingerprints
     items += [f"digest of {name} {code(prints[name][:16])}" for name in ("weights", "data", "scheme") if name in prints]

@@ -55,7 +55,9 @@ def test_the_proof_and_the_table() -> None:
     assert "top-1 9.0 % → 9.0 %, 67.4 pp below float" in shown
     assert "2/24" in shown
     assert "38 → 0.9" in shown
-    assert shown.rstrip().endswith("2 dead channels repaired in 1 BatchNorm, written to fixed.pt2")
+    assert shown.rstrip().endswith(
+        "2 dead channels are repaired in 1 BatchNorm. The repaired network is written to fixed.pt2."
+    )
     assert "Harmless" not in shown
     assert "refused" not in shown
 
@@ -71,17 +73,17 @@ def test_refusals_are_rows_with_reasons() -> None:
     shown = text(result(channel(3), *(channel(i, f"reason {i}") for i in range(4, 20))))
     assert "refused blocks.0.dw_bn[4]: reason 4" in shown
     assert "and 8 more refusals" in shown
-    assert "1 dead channel repaired" in shown
+    assert "1 dead channel is repaired" in shown
     alike = text(result(*(channel(i, "one reason") for i in range(10))))
     assert "blocks.0.dw_bn[5] and 4 more: one reason" in alike
-    assert "10 dead channels found, none repaired: nothing written." in alike
+    assert "10 dead channels were found, and none is repaired, so nothing is written." in alike
 
 
 def test_what_was_not_proved_is_said() -> None:
     bare = replace(result(channel(3)), float_change=None, before=None, after=None, unproved="no network")
     assert "none: no network" in text(bare)
     assert "1 dead channel would be repaired in 1 BatchNorm; --dry-run writes nothing." in text(bare, is_dry_run=True)
-    assert "No dead BatchNorm channel: nothing to repair" in text(
+    assert "No BatchNorm channel is dead, so nothing is repaired" in text(
         replace(bare, steps=(RepairStep("reset_variance_mean"),))
     )
 

@@ -26,12 +26,14 @@ def test_losses_figures_and_what_was_written() -> None:
     rows = [line.split() for line in text.splitlines() if line[:2] in ("0 ", "1 ", "2 ")]
     assert [row[0] for row in rows] == ["0", "1", "2"] and rows[1][1] == "kept"
     assert rows[0][1:4] == ["-", "0.75", "0.14"] and "5.0e-04" in rows[1] and "61.0" in rows[1]
-    assert text.rstrip().endswith("Trained: written to trained.pt2, to be used under trained.scheme.toml")
+    assert text.rstrip().endswith(
+        "The trained network is written to trained.pt2, for the scheme in trained.scheme.toml."
+    )
 
 
 def test_a_training_without_a_gain() -> None:
     text = printed(training(has_gained=False))
-    assert "No epoch was better than the network as it was read: nothing written." in text
+    assert "No epoch was better than the network as it was read, so nothing is written." in text
     assert "is kept" not in text and training(has_gained=False).exit_code == 1
 
 
@@ -57,7 +59,7 @@ def test_what_was_rewritten_before() -> None:
     same = replace(found, after=found.before)
     assert "the trained network, quantized, is no better than the quantized network as it was read" in printed(same)
     text = printed(refitted(has_gained=False))
-    assert "No epoch was better than the rewritten network before training: nothing written." in text
+    assert "No epoch was better than the rewritten network before training, so nothing is written." in text
 
 
 def test_a_rewritten_network_without_labels_has_the_sqnr() -> None:

@@ -146,7 +146,7 @@ def test_nothing_is_nothing(tmp_path: Path) -> None:
         ("[gate]\nmax_drop = { fial = 1 }", ("unknown key fial", "did you mean fail?")),
         ("[gat]\nmax_drop = 1", ("unknown table or key gat", "[gate]")),
         ("gate = 3", ("is not a table",)),
-        ("[gate]\nmax_drop = true", ("a number is needed",)),
+        ("[gate]\nmax_drop = true", ("max_drop = true: a number is needed",)),
         ("[gate]\nmax_drop = nan", ("a finite number",)),
         ("[gate]\nmin_accuracy = 0.7", ("percent are needed", "70 %")),
         ("[gate]\nmin_accuracy = 170", ("percent are needed",)),

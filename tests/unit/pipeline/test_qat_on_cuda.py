@@ -80,7 +80,7 @@ def test_torchrun_trains_on_a_gpu(tmp_path: Path) -> None:
         line = [sys.executable, "-m", *launch, "qdiag", *words, "-o", f"{name}.pth"]
         done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Trained: written to") == 1
+        assert done.stdout.count("The trained network is written to") == 1
         found.append(torch.load(tmp_path / f"{name}.pth")["model"])
     one, other = found
     assert all(torch.equal(value, other[name]) for name, value in one.items())

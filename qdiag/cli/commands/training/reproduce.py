@@ -156,7 +156,10 @@ def reproduce(
 
         print_reproduction(stdout_console(), result)
     if out is not None:
-        remark(f"report: {out}/report.html, {out}/report.md, {out}/result.json, {out}/plots", quiet=run.quiet)
+        remark(
+            f"The report is in {out}/report.html and report.md, the figures in result.json and plots beside them.",
+            quiet=run.quiet,
+        )
     tell_times(session.progress, quiet=run.quiet)
 
 

@@ -6,7 +6,7 @@ from rich.text import Text
 from qdiag.cli.console import print_flowing
 from qdiag.cli.options.common import Order
 from qdiag.cli.parameters import as_options
-from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.fit import Column, fit_table, more_words
 from qdiag.cli.tables.sqnr_header import (
     Lines,
     capture_lines,
@@ -50,7 +50,7 @@ def print_verification(console: Console, result: Verification, order: Order, top
         console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), _COLUMNS, shown))
         console.print()
     if len(rows) > len(shown):
-        console.print(Text(f"{len(rows) - len(shown)} more layers differ; --top 0 shows all", "dim"))
+        console.print(Text(more_words(len(shown), len(rows), "differ"), "dim"))
     for line in uncompared_words(result):
         print_flowing(console, Text(line))
     for breach in result.breaches:

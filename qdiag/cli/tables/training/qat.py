@@ -88,8 +88,8 @@ def _figure(row: EpochRecord, *, is_float: bool = False) -> Text:
 def _last_line(training: ModelTraining) -> str:
     if training.after is None:
         if training.refit is not None:
-            return "No epoch was better than the rewritten network before training: nothing written."
-        return "No epoch was better than the network as it was read: nothing written."
+            return "No epoch was better than the rewritten network before training, so nothing is written."
+        return "No epoch was better than the network as it was read, so nothing is written."
     if training.written_to is None:
-        return "Trained: not written."
-    return f"Trained: written to {training.written_to}, to be used under {training.scheme_written_to}"
+        return "The trained network is not written."
+    return f"The trained network is written to {training.written_to}, for the scheme in {training.scheme_written_to}."

@@ -32,5 +32,5 @@ def change_words(edit: FileEdit) -> str:
 
 def _numbers(one: QuantizerRecord) -> str:
     if one.scale is None:
-        return f"{one.bits} bits"
-    return f"{one.bits} bits, scale {significant(one.scale)}, zero point {one.zero_point}"
+        return count_noun(one.bits, "bit")
+    return f"{count_noun(one.bits, 'bit')}, scale {significant(one.scale)}, zero point {one.zero_point}"

@@ -95,7 +95,7 @@ def run_lines(result: Reproduction) -> tuple[tuple[str, str], ...]:
     diverged = diverged_words(result)
     threads, torch = count_noun(run.threads, "thread"), result.versions.get("torch", "?")
     return (
-        ("images", f"{images.source}: {shape}, {images.class_count} classes"),
+        ("images", f"{images.source}: {shape}, {count_noun(images.class_count, 'class')}"),
         (
             "division",
             f"{images.train_count:,} are trained on ({mirrored}), of which {images.calibration_count} calibrate; "

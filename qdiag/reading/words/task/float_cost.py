@@ -7,7 +7,7 @@ from qdiag.core.causes.repair import FLOAT_BOUND
 from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import FloatCost
 from qdiag.core.measures.task import Figure
-from qdiag.reading.words.numbers import number
+from qdiag.reading.words.numbers import count_noun, number
 from qdiag.reading.words.task.figures import loss_words, value_words
 
 
@@ -16,7 +16,7 @@ def float_words(cost: FloatCost | None, repair: str) -> str:
     if cost is None:
         held = repair in TRAITS and TRAITS[repair].must_be_last
         return "not measured: a checkpoint that holds the repair is another float network" if held else "unchanged"
-    some = f" on {cost.sample_count} samples" if cost.sample_count is not None else ""
+    some = f" on {count_noun(cost.sample_count, 'sample')}" if cost.sample_count is not None else ""
     moved = f"output moves by {cost.relative_delta:.2g} of its largest value{some}"
     if cost.is_of_checkpoint:
         moved = f"unchanged here; in a checkpoint that holds the repair, {moved}"

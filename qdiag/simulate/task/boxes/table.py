@@ -102,7 +102,7 @@ def _truth(number: int, entry: Mapping[str, Any], classes: int) -> Truth:
         raise TargetError(
             f"the class {wrong[0]} of a true box is {known}",
             sample=number,
-            hint=f"the network has {classes} classes, counted from 0" if classes else "classes are counted from 0",
+            hint=f"{f'the network has {classes} classes, which' if classes else 'classes'} are counted from 0",
         )
     crowds = entry.get("iscrowd")
     if crowds is None:
