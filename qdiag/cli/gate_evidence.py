@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.task import TaskOptions
+from qdiag.cli.options.words import without_scheme
 from qdiag.cli.run import RunOptions, running
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
@@ -90,7 +91,8 @@ def measure_evidence(
         if causes_for is None:
             session.expect_passes(experiment.case, {"simulate": PAIRED})
             return GateEvidence(model.model, measure_experiment(session, experiment))
-        options = DiagnoseOptions(with_sensitivity=False, with_bits=False, words=causes_for)
+        words = causes_for if experiment.deployed is None else without_scheme(causes_for)
+        options = DiagnoseOptions(with_sensitivity=False, with_bits=False, words=words)
         if not run.quiet:
             with session.watch.told("estimate the time"):
                 session.expect(estimate(session, experiment.case, options).harmed)

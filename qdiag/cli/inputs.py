@@ -12,6 +12,7 @@ from qdiag.cli.options.common import (
     TrustOption,
 )
 from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.given import was_given
 from qdiag.cli.options.parse import parse_numbers, parse_shape
 from qdiag.cli.options.scheme import DEFAULTS
 from qdiag.cli.options.task import TaskOptions
@@ -150,15 +151,28 @@ def open_experiment(
         ranges = "repairs" if repairs else "none" if all(one.startswith(_RULES) for one in changes) else "all"
         if scheme.arithmetic != "float":
             changes = (*changes, f"arithmetic={scheme.arithmetic}")
-        if replace(scheme, name="") not in [replace(load_scheme(name, changes), name="") for name in DEFAULTS]:
-            raise ConfigError(
-                "a scheme, and a file that is quantized already",
-                hint="leave --scheme away: the file says what is quantized, and how",
-            )
+        check_no_scheme(scheme, changes)
     else:
         changes = ()
     datasets = open_data(data, model, subject, session, ranges)
     return begin(session, subject, datasets, scheme, (task or TaskOptions()).request, file, changes)
+
+
+def check_no_scheme(scheme: QuantScheme, changes: "Sequence[str]" = ()) -> None:
+    """A quantized file is measured: it says what a scheme would.
+
+    Args:
+        scheme: after all options. changes: values of `--set`, which may stand beside a file.
+
+    Raises:
+        ConfigError: a scheme was given as well.
+    """
+    usual = [replace(load_scheme(name, changes), name="") for name in DEFAULTS]
+    if was_given("scheme") or replace(scheme, name="") not in usual:
+        raise ConfigError(
+            "a scheme, and a file that is quantized already",
+            hint="leave --scheme away: the file says what is quantized, and how",
+        )
 
 
 def preprocessing_of(options: DataOptions) -> "Preprocessing | None":

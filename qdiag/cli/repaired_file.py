@@ -41,18 +41,25 @@ def target_of(model: str, output: Path | None, *, in_place: bool, or_else: str =
     return output
 
 
-def check_quantized_target(experiment: "Experiment", target: Path | None, *, force: bool) -> None:
-    """What would stop a repaired quantized file is found before the long run.
+def check_quantized_target(target: Path | None, *, force: bool) -> None:
+    """What would stop the writing of a repaired quantized file is found before anything is read.
 
     Raises:
-        ConfigError: no quantized file is diagnosed. WriteError: the place cannot be written, or is taken.
+        WriteError: the place cannot be written, or is taken.
     """
-    if target is None:
-        return
-    if experiment.deployed is None:
+    if target is not None:
+        check_writable(target)
+        check_new(target, force=force)
+
+
+def check_is_deployed(experiment: "Experiment", target: Path | None) -> None:
+    """A repaired quantized file is wanted, and a quantized file is diagnosed.
+
+    Raises:
+        ConfigError: none is.
+    """
+    if target is not None and experiment.deployed is None:
         raise ConfigError("no quantized file is given", at="--repaired", hint="give it with --quantized, or as MODEL")
-    check_writable(target)
-    check_new(target, force=force)
 
 
 def save_repaired(

@@ -139,7 +139,9 @@ class _Reader:
                 renamed[name] = self._constant(name, _constant_of(node))
             else:
                 nodes.append(self._node(node, renamed))
-        inputs = [_input(value) for value in graph.inputs if value.name not in graph.initializers]
+        # what loops hand to their bodies need not have a type, and no loop is run
+        taken = graph.inputs if self._depth == 1 else ()
+        inputs = [_input(value) for value in taken if value.name not in graph.initializers]
         outputs = tuple(renamed.get(str(value.name), str(value.name)) for value in graph.outputs)
         self._depth -= 1
         return OnnxGraph(tuple(nodes), tuple(inputs), outputs, {}, self._opset)

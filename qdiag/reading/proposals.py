@@ -7,13 +7,16 @@ from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.reading.words.commands.repairing import commands, scheme_words, way_around_commands
+from qdiag.reading.words.commands.runtime import runtime_commands
 from qdiag.reading.words.commands.training import training_commands
+from qdiag.reading.words.deployed.rules import doubt_words, no_better_words
 from qdiag.reading.words.evidence import evidence_words
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.preprocessing import preprocessing_command
 from qdiag.reading.words.task.afterwards import afterwards_words, repair_heading
 
 AGAIN_HEADING = "To look again with other inputs:"
+RUNTIME_HEADING = "To diagnose it by the rules of its runtime:"
 TRAINING_HEADING = "To train it:"
 CHANGE_HEADING, OTHER_CHANGE_HEADING = "To measure it with {}:", "Or, to measure it with {}:"
 
@@ -40,7 +43,10 @@ class Proposal:
 
 
 def proposals(diagnosis: Diagnosis) -> tuple[Proposal, ...]:
-    """The repairs within the scheme, then the change of scheme that recovers most; each only where it helps."""
+    """The repairs within the scheme, then the change of scheme that recovers most; each only where it helps.
+
+    Last, of a quantized file, the same diagnosis by the rules of its runtime, where that computes something else.
+    """
     ranking, found = diagnosis.ranking, list[Proposal]()
     lines = commands(diagnosis)
     if lines:
@@ -54,6 +60,10 @@ def proposals(diagnosis: Diagnosis) -> tuple[Proposal, ...]:
         told = (cost_sentence(way), *_remarks(afterwards_words(way.after), around))
         remarks = tuple(sentence for sentence in told if sentence and sentence not in known)
         found.append(Proposal(heading, around, remarks, way))
+    runtime, run = runtime_commands(diagnosis), diagnosis.verification
+    if runtime and run is not None:
+        sentences = (doubt_words(run), no_better_words(diagnosis))
+        found.append(Proposal(RUNTIME_HEADING, runtime, tuple(filter(None, sentences))))
     return tuple(found)
 
 

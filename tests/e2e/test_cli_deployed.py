@@ -14,6 +14,7 @@ pytest.importorskip("onnxruntime")
 from qdiag.cli.app import app
 from qdiag.errors import ConfigError, WriteError
 from tests.networks.quantized_files import float_cnn, quantized
+from tests.wrapped_commands import on_one_line
 
 X = np.random.default_rng(1).standard_normal((12, 3, 8, 8)).astype(np.float32)
 
@@ -84,6 +85,9 @@ def test_the_check_shows_how_the_file_was_matched(folder: Path) -> None:
 def test_what_contradicts_a_quantized_file_is_refused(folder: Path) -> None:
     arguments = ("net.onnx", "--quantized", "int8.onnx", "--scheme", "tensorrt-int8")
     assert "a scheme, and a file that is quantized already" in refused(folder, "sqnr", *arguments)
+    usual = ("net.onnx", "--quantized", "int8.onnx", "--scheme", "int8")
+    assert "a scheme, and a file that is quantized already" in refused(folder, "sqnr", *usual)  # the default
+    assert "a scheme, and a file that is quantized already" in refused(folder, "rank", "int8.onnx", "--scheme", "int8")
     assert "net.onnx is not quantized" in refused(folder, "sqnr", "net.onnx", "--quantized", "net.onnx")
     told = refused(folder, "diagnose", "net.onnx", "--repaired", "fixed.onnx")
     assert "no quantized file" in told and not (folder / "fixed.onnx").exists()
@@ -110,3 +114,21 @@ def test_a_diagnosis_is_told_where_no_repair_helps(folder: Path) -> None:
     assert "No repaired file is written: no repair that a file can hold recovered anything." in shown
     assert "Nothing to repair" in shown or "No harm" in shown
     assert not (folder / "fixed.onnx").exists()
+
+
+def test_the_first_look_at_a_quantized_file_leads_to_commands_that_can_be_run(folder: Path) -> None:
+    file = str(folder / "int8.onnx")
+    shown = on_one_line(CliRunner().invoke(app, ["check", file]).output)
+    assert f"qdiag diagnose FLOAT.onnx --data photos/ --quantized {file} -o reports/run1" in shown
+    assert f"qdiag diagnose {file} --data photos/ -o reports/run1" in shown and "--scheme" not in shown
+    error = CliRunner().invoke(app, ["check", file, "--scheme", "int8"]).exception
+    assert isinstance(error, ConfigError) and "a scheme, and a file" in str(error)
+    shown = on_one_line(invoked(folder, "sqnr", ("int8.onnx",)).output)
+    assert "--scheme" not in shown
+
+
+def test_changes_of_a_quantized_file_are_taken_by_every_command(folder: Path) -> None:
+    change = ("--set", "layers.head.weights.bits=4")
+    assert "weights.bits=4" in run(folder, "sensitivity", "int8.onnx", *change, "--estimate-only")
+    shown = run(folder, "export", "int8.onnx", *change, "-o", str(folder / "out.onnx"))
+    assert "weights.bits=4" in shown and (folder / "out.onnx").exists()

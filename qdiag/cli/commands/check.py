@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_subject
+from qdiag.cli.inputs import ModelOptions, check_no_scheme, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
@@ -45,14 +45,21 @@ def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
     with running(replace(run, no_cache=True)) as session:
+        from qdiag.pipeline.deployed.plan import is_integer_file
         from qdiag.pipeline.operations.check import check_subject
 
-        result = check_subject(session, open_subject(model), resolved, parse_shape(model.input_shape))
+        subject = open_subject(model)
+        is_quantized = is_integer_file(subject)
+        if is_quantized:
+            check_no_scheme(resolved, scheme.settings)
+        result = check_subject(session, subject, resolved, parse_shape(model.input_shape))
     write_result(json, result)
     if not stdout_is_taken:
         from qdiag.cli.tables.operations.check import print_check
 
-        words = option_words(replace(model, input_shape=None), DataOptions(data="photos/"), scheme)
-        line = command_line(["diagnose", as_argument(model.model), *words, "-o", "reports/run1"])
-        print_check(stdout_console(), result, [line])
+        about = replace(model, input_shape=None), DataOptions(data="photos/"), scheme, None
+        own = [as_argument(model.model), *option_words(*about, is_quantized=is_quantized)]
+        starts = [["FLOAT.onnx", *option_words(*about, model.model)], own] if is_quantized else [own]
+        lines = [command_line(["diagnose", *words, "-o", "reports/run1"]) for words in starts]
+        print_check(stdout_console(), result, lines)
     tell_times(session.progress, quiet=run.quiet)

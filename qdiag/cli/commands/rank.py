@@ -54,14 +54,14 @@ def rank(
     """
     stdout_is_taken = check_single_stdout(json, None)
     resolved = scheme.resolved
-    words = option_words(model, data, scheme, task)
     with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
+        experiment = open_experiment(session, model, data, resolved, task, None, scheme.set_ or ())
+        words = option_words(model, data, scheme, task, is_quantized=experiment.deployed is not None)
         options = DiagnoseOptions(
             with_sensitivity=False, with_bits=False, raises=run.debug, words=words, is_exhaustive=exhaustive
         )
-        experiment = open_experiment(session, model, data, resolved, task)
         result, _ = run_diagnosis(session, experiment, options, run)
         session.processes.leave_to_first()
         write_diagnosis(session, result, None, json)

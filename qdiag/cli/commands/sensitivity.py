@@ -76,7 +76,7 @@ def sensitivity(
         from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity
 
         options = SensitivityOptions(part, with_exact=not estimate_only, with_all_but=all_but)
-        experiment = open_experiment(session, model, data, resolved, task, repairs=False)
+        experiment = open_experiment(session, model, data, resolved, task, None, scheme.set_ or (), repairs=False)
         if not run.quiet:
             from qdiag.pipeline.estimate import estimate_sweep
 

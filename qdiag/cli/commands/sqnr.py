@@ -113,7 +113,8 @@ def sqnr(
 
             save_figure(sqnr_figure(measurement), plot)
     if not stdout_is_taken:
-        words = option_words(model, data, scheme, task, quantized)
+        is_quantized = measurement.deployed is not None
+        words = option_words(model, data, scheme, task, quantized, is_quantized=is_quantized)
         diagnose = command_line(["diagnose", as_argument(model.model), *words])
         print_measurement(stdout_console(), measurement, order, sort, top, diagnose)
     tell_times(session.progress, quiet=run.quiet)

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from qdiag.cli.help.lines import rendered
 from qdiag.cli.help.screen import first_screen, full_screen, group_screen
 from qdiag.cli.help.usage import USAGE_ERRORS, no_such_command, too_many_words, usage_error
+from qdiag.cli.options.given import options_given
 from qdiag.cli.parameters import options_are
 
 PANELS: Sequence[tuple[str, Sequence[str]]] = (
@@ -59,6 +60,8 @@ class PlainCommand(TyperCommand):
         options_are(option for param in self.get_params(ctx) for option in (*param.opts, *param.secondary_opts))
         with _told(ctx):
             rest = super().parse_args(ctx, args)
+        sources = ((param.name, ctx.get_parameter_source(param.name)) for param in self.params)
+        options_given(name for name, source in sources if source is not None and source.name == "COMMANDLINE")
         if rest and not ctx.resilient_parsing:
             raise too_many_words(rest, ctx)
         return rest

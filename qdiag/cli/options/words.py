@@ -14,8 +14,14 @@ def option_words(
     scheme: SchemeOptions,
     task: TaskOptions | None = None,
     quantized: str | None = None,
+    *,
+    is_quantized: bool = False,
 ) -> tuple[str, ...]:
-    """Words that lead another command to the same network, data, scheme and task; defaults are left out."""
+    """Words that lead another command to the same network, data, scheme and task; defaults are left out.
+
+    Args:
+        is_quantized: the model is a quantized file itself, which says what a scheme would.
+    """
     task = task or TaskOptions()
     pairs: list[tuple[str, object]] = [
         ("--arch", model.arch),
@@ -37,7 +43,7 @@ def option_words(
         ("--batch-size", data.batch_size if data.batch_size != DataOptions().batch_size else None),
         ("--seed", data.seed if data.seed != DataOptions().seed else None),
         ("--quantized", quantized),
-        ("--scheme", scheme.scheme if quantized is None else None),
+        ("--scheme", scheme.scheme if quantized is None and not is_quantized else None),
         ("--task", task.task),
         ("--output", task.judged_output),
         ("--metric", task.metric),
@@ -54,6 +60,14 @@ def option_words(
     if scheme.no_fold:
         words.append("--no-fold")
     return tuple(words)
+
+
+def without_scheme(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words of `option_words` for a model that turned out to be a quantized file itself."""
+    if "--scheme" not in words:
+        return words
+    place = words.index("--scheme")
+    return (*words[:place], *words[place + 2 :])
 
 
 def _plain(value: object) -> str:

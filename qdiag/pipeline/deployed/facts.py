@@ -22,11 +22,12 @@ def deployed_file(
     *,
     reference: Reference,
     other_weights: tuple[str, ...] = (),
+    left_out: tuple[str, ...] = (),
 ) -> DeployedFile:
     """The file beside the float network.
 
     Args:
-        stored: what it has, by layer of the float network. other_weights: see `DeployedFile`.
+        stored: what it has, by layer of the float network. other_weights, left_out: see `DeployedFile`.
     """
     layers = [layer for layer in network.graph.sites if layer.name in match.pairs]
     return DeployedFile(
@@ -42,6 +43,7 @@ def deployed_file(
         other_weights=other_weights,
         by_weights=sum(way == "weights" for way in match.ways.values()),
         by_place=sum(way == "place" for way in match.ways.values()),
+        left_out=left_out,
     )
 
 

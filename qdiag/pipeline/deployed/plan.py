@@ -93,5 +93,6 @@ def plan_of_file(file: CapturedFile, network: Network | None, *, is_float: bool 
         *(file.subject.source, model.integers, found, match, target, plan.stored),
         other_weights=likeness.other if likeness is not None else (),
         reference="dequantized" if network is None else "float" if is_float else "quantized",
+        left_out=tuple(f"{one.kind} ({one.name})" for one in model.left_out if one.is_first),
     )
     return DeployedPlan(plan, facts, file, found, match)

@@ -7,8 +7,9 @@ from qdiag.core.measures.deployed.verification import Verification
 from qdiag.core.measures.task import Figure
 from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.deployed.operations import float_words, integer_words
+from qdiag.reading.words.deployed.rules import no_better_words, rules_words
 from qdiag.reading.words.deployed.tables import LayerLine, edit_rows, figure_lines, layer_lines
-from qdiag.reading.words.deployed.verification import integer_agreement, rules_words, uncompared_words
+from qdiag.reading.words.deployed.verification import integer_agreement, uncompared_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def deployed_view(diagnosis: Diagnosis) -> DeployedView | None:
     again = _view(diagnosis.repaired_file, file.encoding, diagnosis.repaired_run)
     has_run = diagnosis.repaired_run is not None
     edits = edit_rows(diagnosis.file_edits)
+    again = replace(again, agreement="; ".join(filter(None, (again.agreement, no_better_words(diagnosis).rstrip(".")))))
     return replace(own, edits=edits, lines=deployed_lines(file), repaired=again if has_run else None)
 
 

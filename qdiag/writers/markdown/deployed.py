@@ -3,8 +3,9 @@
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.deployed.verification import Verification
 from qdiag.reading.words.deployed.operations import float_words, integer_words
+from qdiag.reading.words.deployed.rules import no_better_words, rules_words
 from qdiag.reading.words.deployed.tables import FIGURE_HEADER, LAYER_HEADER, figure_lines, layer_lines
-from qdiag.reading.words.deployed.verification import integer_agreement, rules_words, uncompared_words
+from qdiag.reading.words.deployed.verification import integer_agreement, uncompared_words
 from qdiag.writers.markdown.text import code, section, table, text
 
 _ROWS = 8
@@ -14,7 +15,8 @@ def deployed_section(diagnosis: Diagnosis) -> str:
     """The file in its runtime beside the simulation, and the repaired one; nothing where they were not run."""
     file = diagnosis.measurement.deployed
     runs = ((file.source if file is not None else "", diagnosis.verification), *_repaired(diagnosis))
-    return "\n\n".join(_section(path, run) for path, run in runs if run is not None and file is not None)
+    sections = [_section(path, run) for path, run in runs if run is not None and file is not None]
+    return "\n\n".join((*sections, *filter(None, (text(no_better_words(diagnosis)),))))
 
 
 def _repaired(diagnosis: Diagnosis) -> tuple[tuple[str, Verification | None], ...]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -77,9 +78,26 @@ def test_one_error_lists_every_operator_that_is_missing() -> None:
     assert error.at == "net.onnx" and "extract_model" in str(error.hint)
 
 
-def onnx_bytes_graph(nodes: list[Any]) -> Any:
-    import onnx
+@pytest.mark.parametrize("op", ["Loop", "Scan"])
+def test_a_loop_is_refused_by_the_names_of_its_node_and_of_what_it_runs(op: str) -> None:
+    """What stands in its body is named as well, where that is not read either."""
+    keep = [] if op == "Scan" else [node("Identity", "go", "still")]
+    state = ["i", "go", "s"] if op == "Loop" else ["s", "row"]
+    nodes = [node("Foo", "s", "more", "inside", domain="com.acme"), *keep]
+    body = onnx.helper.make_graph(
+        nodes, "body", [onnx.helper.make_empty_tensor_value_info(name) for name in state],
+        [onnx.helper.make_empty_tensor_value_info(name) for name in (["still", "more"] if keep else ["more"])],
+    )  # fmt: skip
+    more = {"num_scan_inputs": 1} if op == "Scan" else {}
+    inputs = "count go h" if op == "Loop" else "h x"
+    constants = {"count": np.asarray(3), "go": np.asarray(True)}
+    nodes = [node("Relu", "x", "h", "relu"), node(op, inputs, "y", "/decoder/loop", body=body, **more)]
+    error = refused(nodes, constants=constants)
+    assert error.message == f"operators that are not read: {op} (/decoder/loop), com.acme.Foo (inside)"
+    assert error.at == "net.onnx" and "cut the network before them at h, " in str(error.hint)
 
+
+def onnx_bytes_graph(nodes: list[Any]) -> Any:
     return onnx.ModelProto.FromString(onnx_bytes(nodes, {}, outputs=("nz",))).graph
 
 

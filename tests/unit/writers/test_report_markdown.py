@@ -205,8 +205,4 @@ def test_a_quantized_file_is_told_with_its_run() -> None:
     assert "- not compared: head (the file holds no integers of it)" in body
     assert "scale 0.0117, zero point 40 → 8 bits, scale 0.0059, zero point 128" in report
     assert "in its runtime" not in markdown_report(ALL["harmed"])
-    run = ALL["deployed"].verification
-    assert run is not None and "the arithmetic ort" not in report  # 0.3 % are few
-    layers = tuple(replace(layer, differing_count=layer.count // 2) for layer in run.layers)
-    many = replace(ALL["deployed"], verification=replace(run, layers=layers))
-    assert "simulated with the arithmetic ort, it follows the rules of this one" in markdown_report(many)
+    assert "simulated with the arithmetic ort, it follows the rules of this one" in report

@@ -134,7 +134,7 @@ def export(
         resolved, steps = _proposed(diagnosis)
     check_wanted(steps)
     with running(run, seed=data.seed) as session:
-        experiment = open_experiment(session, model, data, resolved, None, quantized)
+        experiment = open_experiment(session, model, data, resolved, None, quantized, scheme.set_ or ())
         exit_code = 0
         if form is not None:
             exported = export_experiment(session, experiment, form, steps, float_bound=float_bound)

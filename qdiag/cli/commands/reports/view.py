@@ -22,6 +22,8 @@ VIEW_EPILOG = """
 0 The report was opened;  2 There is no report, or no browser was found; the path is printed all the same.
 """
 _PAGE = "report.html"
+_OF_REPORTS = (".html", ".json", ".md", ".csv", ".png", ".svg", ".toml")
+"""How files end that stand in the folder of a report."""
 
 FolderArgument = Annotated[
     Path,
@@ -51,6 +53,12 @@ def _page_of(given: Path) -> Path:
     Raises:
         LoadError: there is none; says how to draw it.
     """
+    if given.is_file() and given.suffix not in _OF_REPORTS:
+        raise LoadError(
+            "this is no file of a report",
+            at=str(given),
+            hint="name the folder of a report; `qdiag diagnose MODEL --data PATH -o DIR` writes one",
+        )
     folder = given if given.is_dir() else given.parent
     page = given if given.name == _PAGE else folder / _PAGE
     if page.is_file():

@@ -21,6 +21,10 @@ from qdiag.core.measures.operations.model_check import ModelCheck, OperationCoun
 from qdiag.reading.words.numbers import significant
 from qdiag.reading.words.operations.model_check import form_words, next_words, task_words, verdict_words
 
+BESIDE_FLOAT = (
+    "It is quantized itself. Next, with data of your own, beside the float network that it was made from, or alone, "
+    "where what rounding the weights cost is not seen:"
+)
 _FUSED_SHOWN = 3
 
 
@@ -34,7 +38,7 @@ def print_check(console: Console, check: ModelCheck, commands: Sequence[str]) ->
     console.print(Text(task_words(check)))
     console.print(Text(f"{next_words(check)} Options: --task, --output, --targets, --metric."))
     console.print()
-    print_commands(console, "Next, with data of your own:", commands)
+    print_commands(console, BESIDE_FLOAT if len(commands) > 1 else "Next, with data of your own:", commands)
 
 
 def _header(check: ModelCheck) -> Lines:

@@ -51,6 +51,8 @@ class DeployedFile:
         other_weights: layers whose weights do not come from those of the float network.
         by_weights, by_place: how many layers were found by their weights, and by what stands around them; the others
             by their names.
+        left_out: operators of the file, as `KIND (NAME)`, at which the part of it ends that is read and run, because
+            how many results they give depends on the data.
     """
 
     source: str
@@ -65,6 +67,7 @@ class DeployedFile:
     other_weights: tuple[str, ...] = ()
     by_weights: int = 0
     by_place: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def ranges_in(file: DeployedFile | None, layer: str) -> frozenset[Literal["weight", "output"] | None]:

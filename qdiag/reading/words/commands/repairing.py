@@ -205,6 +205,8 @@ def _own_options(diagnosis: Diagnosis) -> list[str]:
         words += ["--arch", measurement.model.architecture]
     if not measurement.data.is_data_free:
         words += ["--data", measurement.data.source]
+    if measurement.deployed is not None:
+        return [*words, "--quantized", measurement.deployed.source]
     return [*words, "--scheme", measurement.scheme.name]
 
 

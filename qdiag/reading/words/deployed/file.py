@@ -30,6 +30,10 @@ def deployed_lines(file: DeployedFile | None) -> tuple[str, ...]:
         if file.clamped:
             what = "a ReLU" if len(file.clamped) == 1 else f"{len(file.clamped)} ReLUs"
             lines.append(f"{what} that it leaves to the lowest integer, put back: {listed(file.clamped, _SHOWN)}")
+    if file.left_out and file.reference != "dequantized":  # of a file alone the end of the network is told
+        lines.append(
+            f"it is run up to {listed(file.left_out, _SHOWN)}, because how many results that gives depends on the data"
+        )
     if file.other_weights:
         lines.append(f"these weights do not come from those of the network: {listed(file.other_weights, _SHOWN)}")
     if file.only_float:

@@ -2,10 +2,10 @@
 
 from qdiag.core.measures.deployed.verification import Verification
 from qdiag.reading.words.deployed.operations import integer_words
+from qdiag.reading.words.deployed.rules import rules_words
 from qdiag.reading.words.deployed.verification import (
     integer_agreement,
     percent_words,
-    rules_words,
     sqnr_words,
     task_words,
 )

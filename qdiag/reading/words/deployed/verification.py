@@ -13,7 +13,6 @@ from qdiag.reading.words.task.figures import change_words, value_words
 from qdiag.reading.words.task.harm import cost_words, state_words
 
 _LISTED_AT_MOST = 6
-_MANY_PERCENT = 1.0
 INHERITED = "an input differs already"
 _UNKNOWN = "no reason is known"
 
@@ -70,22 +69,6 @@ def pair_words(result: Verification) -> tuple[str, ...]:
         "on this processor (x86 without VNNI) its kernels add products in pairs of int16, which saturate: on another "
         "one its integers may be others",
     )
-
-
-def rules_words(result: Verification) -> tuple[str, ...]:
-    """What makes integers equal where the simulation does not follow the runtime; nothing where it does."""
-    if result.scheme.arithmetic != "float" or not result.differing_percent > _MANY_PERCENT:
-        return ()
-    if result.adds_pairs and not result.scheme.pair_saturation and not result.scheme.activations.signed:
-        return (*pair_words(result), "simulated with the arithmetic ort and pair_saturation, it follows these rules")
-    return (
-        "the simulation rounds as integer runtimes have in common, and differences add up over the layers; simulated "
-        f"with the arithmetic {_rules_of(result)}, it follows the rules of this one",
-    )
-
-
-def _rules_of(result: Verification) -> str:
-    return "ort" if result.operations.runtime.startswith("onnxruntime") else "xnnpack, tflite or tflite-ref"
 
 
 def sample_agreement(result: Verification) -> str:
