@@ -74,7 +74,7 @@ class TensorObserver:
         by_channel = self._channels.update(x) if self._channels is not None else None
         is_finite = True
         if extremes is None:
-            extremes = _extremes(flat) if by_channel is None else _outermost(by_channel)
+            extremes = _extremes(flat) if by_channel is None else outermost(by_channel)
         checks = checks_at_the_end(x)
         if checks is not None:
             checks.add(extremes)
@@ -171,10 +171,10 @@ def _extremes(flat: Tensor) -> Tensor:
     pairs = [torch.stack(torch.aminmax(chunk)) for (chunk,) in flat_chunks(flat)]
     if len(pairs) == 1:
         return pairs[0]
-    return _outermost(torch.stack(pairs, 1))
+    return outermost(torch.stack(pairs, 1))
 
 
-def _outermost(pairs: Tensor) -> Tensor:
+def outermost(pairs: Tensor) -> Tensor:
     """Smallest of the first row and largest of the second one, of (2, N), shape (2,)."""
     return torch.stack([pairs[0].amin(), pairs[1].amax()])
 

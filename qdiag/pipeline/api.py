@@ -150,8 +150,9 @@ def measure(
     request = request_of(task, output, metric)
     with telling_hints(), open_session(device=device, progress=progress) as session, own_randomness():
         given = ModelRequest(model, scheme, arch, trust, quantized, overrides)
-        experiment = open_given(session, given, batches, calibration, preset, request, ranges_of_file="none")
-        return measure_experiment(session, experiment, with_losses=with_losses)
+        brief = replace(session, with_channels=False)
+        experiment = open_given(brief, given, batches, calibration, preset, request, ranges_of_file="none")
+        return measure_experiment(brief, experiment, with_losses=with_losses)
 
 
 def ranges(

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import Tensor
 
 from qdiag.batches import Batches
@@ -15,9 +17,9 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.distributed.collector import merge_by_name
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import CalibrationError
-from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.numerics.observer import ObserverOptions, TensorObserver, outermost
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
-from qdiag.simulate.passes.lanes import Lane, Lanes
+from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.runner import LaneRunner
@@ -31,6 +33,8 @@ SAMPLES_TO_CALIBRATE = 65536
 Look = tuple[bool, float | None]
 """How closely a layer is looked at: closely enough to choose a range from a histogram, and the weight of a new image in
 moving averages, None without any."""
+Channels = Literal["all", "some", "none"]
+"""How closely channels are looked at: every element; some positions, see `ChannelObserver`; not at all."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def observe_network(
     scheme: QuantScheme,
     progress: Progress,
     *,
-    glance: bool = True,
+    channels: Channels = "some",
     names: Collection[str] | None = None,
     with_shape: bool = True,
     processes: Processes = ONE,
@@ -57,7 +61,7 @@ def observe_network(
 
     Args:
         scheme: its calibrators of activations decide how closely to look at each layer.
-        glance: the channels are looked at at some positions only, see `ChannelObserver`.
+        channels: how closely they are looked at.
         names: of the layers to look at; None looks at all.
         with_shape: also at what no calibrator reads: moments, and histograms that are only shown.
 
@@ -67,7 +71,7 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    observer = _Ranges(scheme, glance=glance, names=names, with_shape=with_shape)
+    observer = _Ranges(scheme, channels, names=names, with_shape=with_shape)
     run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate", processes=processes)
     return observer.observations()
 
@@ -76,21 +80,38 @@ class _Ranges(LayerObserver):
     sees_constants = True
     carried = ("_observers", "_shapes")
 
-    def __init__(self, scheme: QuantScheme, *, glance: bool, names: Collection[str] | None, with_shape: bool) -> None:
-        self._scheme = scheme
-        self._glance, self._with_shape = glance, with_shape
+    def __init__(
+        self, scheme: QuantScheme, channels: Channels, *, names: Collection[str] | None, with_shape: bool
+    ) -> None:
+        self._scheme, self._by_channel, self._with_shape = scheme, channels, with_shape
         self._names = frozenset(names) if names is not None else None
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._ends: list[Tensor] = []
 
     def merge(self, later: "_Ranges") -> None:
         """See `Collector`."""
         merge_by_name(self._observers, later._observers)
         self._shapes = later._shapes | self._shapes
 
+    def begin(self, sample_count: int) -> None:
+        super().begin(sample_count)
+        self._ends = []
+
+    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+        """Minimum and maximum while the values are in the cache, where those of channels do not tell them."""
+        if self._by_channel == "none" and self._sees(layer) and lanes[REFERENCE].numel():
+            self._ends.append(torch.stack(torch.aminmax(lanes[REFERENCE])))
+
     def closed(self, layer: Layer, lanes: Lanes) -> None:
-        if self._names is None or layer.name in self._names:
-            self._observer(layer, lanes.reference).update(lanes.reference, image_count=self.sample_count)
+        ends, self._ends = self._ends, []
+        if self._sees(layer):
+            observer = self._observer(layer, lanes.reference)
+            extremes = outermost(torch.stack(ends, 1)) if ends else None
+            observer.update(lanes.reference, image_count=self.sample_count, extremes=extremes)
+
+    def _sees(self, layer: Layer) -> bool:
+        return self._names is None or layer.name in self._names
 
     def _observer(self, layer: Layer, tensor: Tensor) -> TensorObserver:
         if layer.name not in self._observers:
@@ -100,8 +121,8 @@ class _Ranges(LayerObserver):
                 ObserverOptions(
                     samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
                     averaging_constant=averaging_constant,
-                    channel_axis=layer.channel_axis(tensor.ndim),
-                    glance_at_channels=self._glance,
+                    channel_axis=None if self._by_channel == "none" else layer.channel_axis(tensor.ndim),
+                    glance_at_channels=self._by_channel == "some",
                     with_shape=self._with_shape,
                     with_histogram=self._with_shape or calibrates,
                 )

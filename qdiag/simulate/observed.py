@@ -12,7 +12,7 @@ from torch import fx
 from qdiag.batches import Batches
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.scheme import QuantScheme
-from qdiag.simulate.calibrate import Look, Observation, look_at
+from qdiag.simulate.calibrate import Channels, Look, Observation, look_at
 from qdiag.simulate.passes.network import Network
 
 Watch = Callable[[Collection[str]], Mapping[str, Observation]]
@@ -28,7 +28,7 @@ class _Seen:
     """
 
     batches: Batches
-    glance: bool
+    channels: Channels
     with_shape: bool
     layers: dict[tuple[str, Look], Observation | None] = field(default_factory=dict)
     answers: list[tuple[QuantScheme, Mapping[str, Observation]]] = field(default_factory=list)
@@ -47,16 +47,17 @@ class Observed:
         scheme: QuantScheme,
         watch: Watch,
         *,
-        glance: bool,
+        channels: Channels,
         with_shape: bool = True,
     ) -> Mapping[str, Observation]:
         """Every layer as closely as the scheme's calibrators need; what was not seen yet is watched in one pass.
 
         Args:
+            channels: how closely they have to be looked at.
             with_shape: what no calibrator reads is wanted too.
         """
-        whole = self._of_data(network, batches, glance, True)
-        own = whole if with_shape else self._of_data(network, batches, glance, False)
+        whole = self._of_data(network, batches, channels, True)
+        own = whole if with_shape else self._of_data(network, batches, channels, False)
         known = [whole] if own is whole else [own, whole]
         for asked, answer in (answer for one in known for answer in one.answers):
             if asked == scheme:
@@ -78,17 +79,17 @@ class Observed:
             return
         moved = moved_sites(network, like)
         for one in known:
-            own = self._of_data(network, one.batches, one.glance, one.with_shape).layers
+            own = self._of_data(network, one.batches, one.channels, one.with_shape).layers
             for (name, look), row in one.layers.items():
                 if name not in moved:
                     own.setdefault((name, look), row)
 
-    def _of_data(self, network: Network, batches: Batches, glance: bool, with_shape: bool) -> _Seen:
+    def _of_data(self, network: Network, batches: Batches, channels: Channels, with_shape: bool) -> _Seen:
         known = self._seen.once(network, list)
         for one in known:
-            if one.batches is batches and (one.glance, one.with_shape) == (glance, with_shape):
+            if one.batches is batches and (one.channels, one.with_shape) == (channels, with_shape):
                 return one
-        known.append(_Seen(batches, glance, with_shape))
+        known.append(_Seen(batches, channels, with_shape))
         return known[-1]
 
 

@@ -15,7 +15,7 @@ from qdiag.core.stopwatch import Stopwatch
 from qdiag.distributed.join import joined
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.plan import QuantPlan, StoredLayer
-from qdiag.simulate.calibrate import Observation, observe_network
+from qdiag.simulate.calibrate import Channels, Observation, observe_network
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
 from qdiag.simulate.mean_inputs import MeanInputs
@@ -55,6 +55,7 @@ class Session:
         references: what float networks gave for the measured data. simulated: the same of quantized networks.
         operations: how many one batch takes, by graph.
         is_brief: networks are observed for their quantizers alone: figures that are only shown are left out.
+        with_channels: they are observed by channel too, which detectors and repairs read.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -70,6 +71,7 @@ class Session:
     simulated: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     operations: ByIdentity[int] = field(default_factory=ByIdentity)
     is_brief: bool = False
+    with_channels: bool = True
 
     @property
     def processes(self) -> Processes:
@@ -124,6 +126,7 @@ class Session:
             glance: the channels are looked at at some positions only, see `ChannelObserver`.
         """
         with_shape = not self.is_brief or not glance
+        channels: Channels = "all" if not glance else "some" if self.with_channels else "none"
 
         def watch(names: Collection[str]) -> Mapping[str, Observation]:
             return self.passes.finished(
@@ -134,16 +137,16 @@ class Session:
                     batches,
                     scheme,
                     self.progress,
-                    glance=glance,
+                    channels=channels,
                     names=names,
                     with_shape=with_shape,
                     processes=self.processes,
                 ),
                 batches=[batches],
-                depends_on=(network, scheme, tuple(names), with_shape),
+                depends_on=(network, scheme, tuple(names), with_shape, channels),
             )
 
-        return self.observed.of(network, batches, scheme, watch, glance=glance, with_shape=with_shape)
+        return self.observed.of(network, batches, scheme, watch, channels=channels, with_shape=with_shape)
 
     def plan(
         self,

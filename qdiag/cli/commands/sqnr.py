@@ -1,5 +1,7 @@
 """`qdiag sqnr`: where does the signal get lost?"""
 
+from dataclasses import replace
+
 from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, open_experiment
 from qdiag.cli.options.common import (
@@ -95,9 +97,10 @@ def sqnr(
         from qdiag.pipeline.sqnr import measure_experiment
         from qdiag.simulate.session import PAIRED, WITH_LOSSES
 
-        experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or (), repairs=False)
+        brief = replace(session, with_channels=False)
+        experiment = open_experiment(brief, model, data, resolved, task, quantized, scheme.set_ or (), repairs=False)
         session.expect_passes(experiment.case, {"simulate": WITH_LOSSES if losses else PAIRED})
-        measurement = measure_experiment(session, experiment, with_losses=losses)
+        measurement = measure_experiment(brief, experiment, with_losses=losses)
         session.processes.leave_to_first()
         if json is not None:
             from qdiag.writers.json.measurement import to_json

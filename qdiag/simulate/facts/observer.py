@@ -14,7 +14,7 @@ from qdiag.core.measures.ranges import TensorRange
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.channel_sums import channel_table, column_sums, table_chunks
 from qdiag.numerics.layout import dense, flat_chunks
-from qdiag.numerics.observer import ObserverOptions, TensorObserver
+from qdiag.numerics.observer import ObserverOptions, TensorObserver, outermost
 from qdiag.numerics.waiting import checks_at_the_end
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
@@ -95,8 +95,7 @@ class FactObserver(LayerObserver):
         ends, self._ends = self._ends, []
         if lanes.reference.numel():
             observer = self._observers.setdefault(layer.name, TensorObserver(ObserverOptions(_SAMPLES_PER_IMAGE)))
-            pairs = torch.stack(ends)
-            extremes = torch.stack([pairs[:, 0].amin(), pairs[:, 1].amax()])
+            extremes = outermost(torch.stack(ends, 1))
             observer.update(lanes.reference, image_count=self.sample_count, with_shape=self._looks, extremes=extremes)
 
     def facts(self) -> dict[str, PassFacts]:

@@ -9,6 +9,7 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.distributed.collector import add_by_name, merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
+from qdiag.numerics.quantizers.base import Clamp
 from qdiag.numerics.waiting import waits
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, SIMULATED, Lane, Lanes
@@ -47,7 +48,7 @@ class ErrorObserver(LayerObserver):
         errors = self._errors.setdefault(layer.name, ErrorAccumulator(2))
         errors.add_chunk(reference=reference, simulated=[lanes[LOCAL], lanes[SIMULATED]])
         quantizer = self._quantizers[layer.name]
-        if quantizer is not None:
+        if quantizer is not None and not _holds(quantizer.clip_bounds, layer.clamp):
             clipped = _clipped(reference, *quantizer.clip_bounds)
             self._clipped[layer.name] = self._clipped.get(layer.name, 0.0) + clipped
 
@@ -69,6 +70,11 @@ class ErrorObserver(LayerObserver):
                 clipped = int(self._clipped.get(name, 0.0))
                 found[name] = LayerErrors(local, propagated, clipped, self._shapes[name])
         return found
+
+
+def _holds(bounds: Clamp, clamp: Clamp | None) -> bool:
+    """What is clamped cannot leave the bounds of the quantizer."""
+    return clamp is not None and bounds[0] <= clamp[0] and clamp[1] <= bounds[1]
 
 
 def _clipped(reference: Tensor, low: float, high: float) -> float | Tensor:

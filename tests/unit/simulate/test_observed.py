@@ -82,3 +82,25 @@ def test_nothing_is_taken_over_from_another_graph() -> None:
     names = {site.name for site in one.network.graph.sites}
     assert moved_sites(one.network, one.network) == frozenset()
     assert moved_sites(one.network, other.network) == names
+
+
+def test_without_channels_the_figures_of_tensors_are_the_same() -> None:
+    images = torch.randn(3, 2, 512, 512, generator=torch.Generator().manual_seed(1))
+    images[1, 0, 5, 7], images[2, 1, 500, 3] = 9.0, -9.5
+    case = open_test_case(nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU6()).eval(), images)
+    alone = Session(with_channels=False).observe(case.network, case.calibration, case.scheme)
+    assert {name: repr(one.statistics) for name, one in alone.items()} == {
+        name: repr(one.statistics) for name, one in case.observations.items()
+    }
+    assert (alone["input:input"].statistics.range.min, alone["input:input"].statistics.range.max) == (-9.5, 9.0)
+    assert all(one.channels is None for one in alone.values())
+    assert all(one.channels is not None for one in case.observations.values())
+
+
+def test_what_was_seen_without_channels_is_looked_at_again_with_them(watched: list[set[str]]) -> None:
+    session, case = Session(with_channels=False), open_test_case(chain(), X)
+    session.observe(case.network, case.calibration, case.scheme)
+    watched.clear()
+    seen = replace(session, with_channels=True).observe(case.network, case.calibration, case.scheme)
+    assert len(watched) == 1
+    assert all(one.channels is not None for one in seen.values())
