@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,13 +23,16 @@ from qdiag.loaders.targets.masks import class_numbers
 from qdiag.targets import kind_of_targets, target_rows
 
 _Read = TypeVar("_Read")
+_Pixels = tuple[NDArray[np.uint8], tuple[int, int]]
+_MOST_BYTES = 1 << 25
+"""Of prepared images that are kept for passes that follow: 220 of 224 x 224."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
 class ImageSamples:
-    """Images that are opened when a batch needs them; never more than two batches are held.
+    """Images that are opened when a batch needs them; two batches are held, and the first prepared images as bytes.
 
     Attributes:
         root: the folder. files: paths below it.
@@ -44,6 +47,7 @@ class ImageSamples:
     labels: Any
     how: Preprocessing
     masks: tuple[Path, ...] = ()
+    _kept: dict[int, _Pixels] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def sample_count(self) -> int:
@@ -104,10 +108,16 @@ class ImageSamples:
     def _mask(self, index: int) -> NDArray[Any]:
         return _opened(self.masks[index], "mask", lambda image: moved_mask(class_numbers(image), self.how))
 
-    def _pixels(self, index: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """The image, and its height and width before preprocessing."""
+    def _pixels(self, index: int) -> _Pixels:
+        """The image, and its height and width before preprocessing; where there is room it is kept for other passes."""
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
         path = self.root / self.files[index]
-        return _opened(path, "image", lambda image: (self.how.pixels(image), (image.height, image.width)))
+        found = _opened(path, "image", lambda image: (self.how.pixels(image), (image.height, image.width)))
+        if (len(self._kept) + 1) * found[0].nbytes <= _MOST_BYTES:
+            self._kept[index] = found[0].copy(), found[1]  # a crop is a view of the whole image
+        return found
 
     def _refuse_sizes(
         self, name: Callable[[int], str], first: int, size: tuple[Any, ...], other: int, other_size: tuple[Any, ...]

@@ -3,6 +3,7 @@
 import gc
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from qdiag.errors import DataError
 from qdiag.loaders.data.samples import Reading
 from qdiag.loaders.data.sources import DataRequest, open_datasets, read_stored
 from qdiag.loaders.data.split import seeded_order
+from qdiag.loaders.images import images
 from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing
 
 RNG = np.random.default_rng(2)
@@ -88,6 +90,23 @@ def test_grey_images_reach_three_channels_or_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("only_new_objects_collected")
+def test_images_are_decoded_once_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(4):
+        save(tmp_path / f"{index}.png")
+    monkeypatch.setattr(images, "_MOST_BYTES", 2 * 8 * 10 * 3)
+    opened, read = list[str](), images._opened
+
+    def reading(path: Path, *more: Any) -> Any:
+        opened.append(path.name)
+        return read(path, *more)
+
+    monkeypatch.setattr(images, "_opened", reading)
+    batches = open_datasets(DataRequest(str(tmp_path))).evaluation
+    passes = [torch.cat([batch.args[0] for batch in batches]) for _ in range(3)]
+    assert torch.equal(passes[0], passes[1]) and torch.equal(passes[0], passes[2])
+    assert sorted(opened.count(f"{index}.png") for index in range(4)) == [1, 1, 3, 3]
+
+
 def test_batches_are_freed_as_the_pass_goes_on(tmp_path: Path) -> None:
     for index in range(12):
         save(tmp_path / f"{index:02}.png")
