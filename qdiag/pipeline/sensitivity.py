@@ -22,11 +22,13 @@ TOP, SAMPLED = 8, 4
 """Layers that are measured exactly, where not all are: on top of the estimate, and drawn at random from the others."""
 ESTIMATE_SAMPLES = 32
 """Samples behind an estimate that only orders the layers."""
-ALONE_SAMPLES = (32, 64, 128)
+ALONE_SAMPLES = (32, 64, 128, 256)
 """Samples that layers are measured on by themselves: more of them where the fewer leave open whether a layer costs half
 of the loss, and then all."""
 DECIDED = 0.25
-"""Of the loss: so far from half of it, and beyond noise, a layer is told from one that costs half."""
+"""Of the loss: so far from half of it a layer is told from one that costs half, where no figure of the task judges."""
+DOUBT = 1.5
+"""95 % intervals are taken so many times as wide, to three standard errors, where one judges."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ def _may_be_half(score: Score, quantized: Score) -> bool:
     judged, whole = score.task.judged, quantized.task.judged
     if judged is None or whole is None or not math.isfinite(whole.loss):
         return abs(share_of_loss(score, quantized) - 0.5) <= DECIDED
-    doubt = (judged.loss_interval.high - judged.loss) / whole.loss
-    return whole.loss > whole.limit and abs(judged.loss / whole.loss - 0.5) <= max(DECIDED, doubt)
+    doubt = DOUBT * (judged.loss_interval.high - judged.loss) / whole.loss
+    return whole.loss > whole.limit and not abs(judged.loss / whole.loss - 0.5) > doubt
 
 
 def sweep(

@@ -23,6 +23,8 @@ from qdiag.simulate.task.scoring import Scored, float_cost
 
 FEW = 32
 """Samples that may tell what a repair costs the float network, and of the first round among candidates."""
+EQUAL = FLOAT_BOUND / 10.0
+"""Largest |change| of a float output over its largest |value| on a few samples, up to which all of them are not run."""
 DOUBT = 1.5
 """95 % intervals are taken so many times as wide: to three standard errors."""
 
@@ -118,6 +120,10 @@ class Bench:
         self.effort = self.effort + effort
         return found
 
+    def is_run(self, case: Case) -> bool:
+        """What the network gives is held for all of its samples, so that a pass runs no batch of it."""
+        return self.session.simulated.of(case.plan, case.measured).is_complete
+
     def score_attempts(
         self, attempts: Sequence[Attempt], stage: str, *, beside: Sequence[Case] = ()
     ) -> list[tuple[Attempt, Scored | None, FloatCost | None]]:
@@ -149,7 +155,7 @@ class Bench:
         Args:
             beside: other cases that will be asked for, measured in the same passes.
             held: tensors of the steps before, by name in the model, which a checkpoint holds and their case does not.
-            on_all: on all samples, also where a few of them settle it.
+            on_all: on all samples, also where a few of them settle it, unless the outputs stay as good as equal.
         """
         treatments = {id(a.treatment): a.treatment for a in attempts if a.treatment is not None}
         known = {key: self._costs.get(treatment) for key, treatment in treatments.items()}
@@ -157,7 +163,7 @@ class Bench:
             key: self._written(treatment, held or {})
             for key, treatment in treatments.items()
             if (treatment.moves_float or treatment.tensors)
-            and ((cost := known[key]) is None or (on_all and cost.sample_count is not None))
+            and ((cost := known[key]) is None or (on_all and cost.sample_count is not None and not _is_equal(cost)))
         }
         if not on_all and not self.is_exhaustive and not self.session.simulated.is_full:
             few = {key: on_some(case, FEW) for key, case in floats.items()}
@@ -215,6 +221,10 @@ def spared_channels(suspects: Sequence[Suspect], treated: Suspect) -> dict[str, 
     for site in treated.sites:
         found.get(site.layer, set()).difference_update(site.channels)
     return {layer: frozenset(channels) for layer, channels in found.items() if channels}
+
+
+def _is_equal(cost: FloatCost) -> bool:
+    return cost.relative_delta <= EQUAL and not cost.loss > 0.0
 
 
 def _lowest_loss(judged: Figure) -> float:

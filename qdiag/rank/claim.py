@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from qdiag.core.causes.ranking import Harm, HarmState, Trial, Verdict
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import GAIN_LIMIT_DB
 from qdiag.rank.harm import is_gain, is_gain_in_db
 
@@ -71,7 +72,7 @@ def verdict_on(
         )
     if any(is_gain(recovery) for recovery in credited):
         return "undecided", "the same repair elsewhere recovers as much"
-    if any(_may_gain(trial) for trial in measured):
+    if any(_may_gain(trial) for trial in _telling(measured)):
         return "undecided", "what its repair recovers is within the noise of these samples"
     if quieter >= MUCH_DB:
         return "undecided", f"its repair recovers {quieter:.1f} dB at the output, and no accuracy beyond noise"
@@ -86,6 +87,12 @@ def _why_untested(trials: Sequence[Trial]) -> str:
     if any(trial.refused is None for trial in trials):
         return "no repair could be measured"
     return "its repair was refused" if len(trials) == 1 else "all its repairs were refused"
+
+
+def _telling(trials: Sequence[Trial]) -> Sequence[Trial]:
+    """Of repairs that gain nothing, the suspect's layers in float, where these were tried: none recovers more."""
+    in_float = [t for t in on_most_samples(trials) if t.repair in TRAITS and TRAITS[t.repair].leaves_float]
+    return in_float or trials
 
 
 def _may_gain(trial: Trial) -> bool:
@@ -125,7 +132,9 @@ def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
     """To sort suspects by, larger is stronger: gained within the scheme or not, points beyond noise, all points, dB."""
     measured = on_most_samples([t for t in trials if t.recovery is not None])
     own = [t for t in measured if t.keeps_scheme and t.recovery is not None and is_gain(t.recovery)]
-    recoveries = [recovery for t in own or measured if (recovery := t.credited) is not None]
+    is_any = any(t.recovery is not None and is_gain(t.recovery) for t in measured)
+    told = own or (measured if is_any else _telling(measured))
+    recoveries = [recovery for t in told if (recovery := t.credited) is not None]
     if not recoveries:
         return (False, 0.0, 0.0, 0.0)
     points = max((r.recovered_task for r in recoveries if r.has_task and not r.db_interval.high < 0.0), default=0.0)

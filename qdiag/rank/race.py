@@ -6,10 +6,15 @@ that it tells what a repair does to it from a few: where it grows beyond doubt, 
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
+
+from qdiag.core.causes.harm import harm_of
+from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import FloatCost, Recovery
-from qdiag.core.measures.task import Interval
-from qdiag.rank.bench import DOUBT, FEW, Attempt, Bench, costs_too_much
+from qdiag.rank.bench import FEW, Attempt, Bench, costs_too_much
+from qdiag.rank.settled import highest, is_settled
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.task.scoring import Scored, recovery
 
@@ -17,15 +22,26 @@ _UNHELD = 4
 """Times as many samples as in the first round there have to be where outputs are too many to be held: then candidates
 that stay run twice."""
 
+MARGIN_DB = 0.5
+"""Of two repairs, the one with so much more noise at the output beyond doubt, which leaves harm, is not the better one
+unless the figure that judges says so."""
+Reason = Literal["worse", "beaten", "equal", "hopeless"]
+
 
 @dataclass(frozen=True)
 class Few:
-    """What an attempt and the case before it were on the samples that ruled it out; `cost` as in `Trial.float_cost`."""
+    """What an attempt and the case before it were on the samples that ruled it out; `cost` as in `Trial.float_cost`.
+
+    Attributes:
+        reason: it makes the error at the output larger; it gives less back than a rival; it gives the very outputs of
+            a rival, `twin` by its id; float at its layers gains nothing either.
+    """
 
     before: Scored
     after: Scored
     cost: FloatCost | None
-    is_worse: bool
+    reason: Reason
+    twin: int | None = None
 
 
 def worth_all_samples(bench: Bench, attempts: Sequence[Attempt], before: Case, stage: str) -> list[Attempt]:
@@ -46,11 +62,13 @@ def ruled_out(
     """Attempts that few samples rule out, by their id.
 
     Out are those that make the error at the output larger, and those that give less back than a rival, by that error
-    and by the figure that judges, both beyond doubt.
+    and by the figure that judges, both beyond doubt, or by much of that error where the figure says no better; and
+    those that give the very outputs of a rival.
 
     Args:
         rivals: equal for attempts of which only the best one is wanted.
-        with_costs: what an attempt costs the float network is measured too, and one that costs too much beats nobody.
+        with_costs: for trials alone: what an attempt costs the float network is measured too, and one that costs too
+            much beats nobody; and out are those at layers that gain nothing in float, which all samples tell.
     """
     count, samples, out = bench.case.measured.sample_count, FEW, dict[int, Few]()
     while not bench.is_exhaustive and samples < count:
@@ -64,23 +82,57 @@ def ruled_out(
         moving = [(key, t) for key, (_, t) in left.items() if with_costs and t.moves_float and key not in known]
         floats = {key: bench.in_float(t) for key, t in moving}
         cases = [on_some(case, size) for case in (*(t.case for _, t in left.values()), *floats.values())]
-        (first,), scored = bench.score([on_some(before, size)], told), bench.score(cases, told, keeps=True)
+        (first,), scored = bench.score([on_some(before, size)], told), _scored(bench, cases, told)
         scores = dict(zip(left, scored[: len(left)], strict=True))
         costs = dict(known)
         for (key, treatment), one in zip(moving, scored[len(left) :], strict=True):
             costs[key] = bench.cost_on_some(treatment, one)
         gains = {key: recovery(before=first, after=score) for key, score in scores.items()}
         leaders: dict[Hashable, int] = {}
-        for key in sorted(gains, key=lambda key: _merit(gains[key])):
+        for key in sorted(gains, key=lambda key: _merit(gains[key]), reverse=True):
             if costs_too_much(costs.get(key)) is None:
-                leaders[rivals(left[key][0])] = key
-        for key, (attempt, _) in left.items():
-            leader = leaders.get(rivals(attempt), key)
-            is_worse = _is_worse(gains[key])
-            if is_worse or (leader != key and _is_beaten(scores[key], scores[leader])):
-                out[key] = Few(first, scores[key], costs.get(key), is_worse)
+                leaders.setdefault(rivals(left[key][0]), key)
+        before_it = {key: leaders.get(rivals(attempt), key) for key, (attempt, _) in left.items()}
+        reasons: dict[int, Reason] = {}
+        for key, leader in before_it.items():
+            reason = _reason(gains[key], scores[key], scores[leader] if leader != key else None)
+            reasons |= {key: reason} if reason is not None else {}
+        if with_costs and samples == FEW:
+            rows = [(attempt, gains[key], reasons.get(key)) for key, (attempt, _) in left.items()]
+            reasons |= dict.fromkeys(_hopeless(bench, rows, before), "hopeless")
+        for key, reason in reasons.items():
+            twin = before_it[key] if reason == "equal" else None
+            out[key] = Few(first, scores[key], costs.get(key), reason, twin)
         samples *= 2
     return out
+
+
+def _hopeless(bench: Bench, rows: Sequence[tuple[Attempt, Recovery, Reason | None]], before: Case) -> list[int]:
+    """Attempts at the layers of a suspect that gains nothing with these layers in float, which all samples tell.
+
+    That is the most that any repair of them can recover. Suspects of which an attempt gains beyond doubt are left
+    alone.
+
+    Args:
+        rows: attempts, what they gain on a few samples, and why these rule them out.
+    """
+    known = {id(a.suspect) for a, gained, _ in rows if gained.is_gain and is_settled(gained)}
+    in_float = [(a, reason) for a, _, reason in rows if TRAITS[a.repair].leaves_float and id(a.suspect) not in known]
+    left = [a for a, _, reason in rows if reason is None]
+    others = {id(f): [a for a in left if a.suspect is f.suspect and a is not f] for f, _ in in_float}
+    asked = [(f, f.treatment.case) for f, reason in in_float if f.treatment and reason is None and others[id(f)]]
+    (base,), found = bench.score([before], "repairs"), bench.score([case for _, case in asked], "repairs", keeps=True)
+    vain = [f for f, reason in in_float if reason == "worse"]
+    vain += [f for (f, _), one in zip(asked, found, strict=True) if not recovery(before=base, after=one).is_gain]
+    return [id(attempt) for f in vain for attempt in others[id(f)]]
+
+
+def _scored(bench: Bench, cases: Sequence[Case], stage: str) -> list[Scored]:
+    """On some samples; those that were run on all of them apart from the others, so that they do not run again."""
+    is_known = [bench.is_run(case) for case in cases]
+    for known in (True, False):
+        bench.score([case for case, one in zip(cases, is_known, strict=True) if one is known], stage, keeps=True)
+    return bench.score(cases, stage)
 
 
 def _merit(gained: Recovery) -> tuple[bool, float, float]:
@@ -89,16 +141,37 @@ def _merit(gained: Recovery) -> tuple[bool, float, float]:
 
 def _is_worse(gained: Recovery) -> bool:
     """More noise at the output, which no gain has."""
-    return _highest(gained.recovered_db, gained.db_interval) < 0.0
+    return highest(gained.recovered_db, gained.db_interval) < 0.0
+
+
+def _reason(gained: Recovery, score: Scored, leader: Scored | None) -> Reason | None:
+    """Why an attempt is out; None where it is not."""
+    if _is_worse(gained):
+        return "worse"
+    if leader is None:
+        return None
+    if _is_equal(score, leader):
+        return "equal"
+    return "beaten" if _is_beaten(score, leader) else None
 
 
 def _is_beaten(score: Scored, leader: Scored) -> bool:
-    """More noise than with the leader, and a worse figure where one judges."""
+    """More noise than with the leader, and a worse figure where one judges; with much more noise and harm that is left,
+    no better one: where both leave none, noise does not tell which is better.
+    """
     beside = recovery(before=leader, after=score)
-    if beside.has_task and not _highest(beside.recovered_task, beside.task_interval) < 0.0:
+    is_much = beside.has_task and highest(beside.recovered_db, beside.db_interval) < -MARGIN_DB
+    if is_much and not beside.recovered_task > 0.0 and harm_of(score.score).verdict == "harmed":
+        return True
+    if beside.has_task and not highest(beside.recovered_task, beside.task_interval) < 0.0:
         return False
     return _is_worse(beside)
 
 
-def _highest(value: float, interval: Interval) -> float:
-    return value + DOUBT * (interval.high - value)
+def _is_equal(score: Scored, leader: Scored) -> bool:
+    """The same noise and answers in each sample: two ways to the same network."""
+    one, other = score.tables, leader.tables
+    if one is None or other is None or not np.array_equal(one[1], other[1], equal_nan=True):
+        return False
+    noise = leader.noise
+    return score.noise.keys() == noise.keys() and all(np.array_equal(x, noise[at]) for at, x in score.noise.items())

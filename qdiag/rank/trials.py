@@ -1,6 +1,6 @@
 """Repairs tried alone: each applied to one suspect, on a copy, all of them measured in shared passes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from qdiag.core.causes.findings import FindingSite
@@ -12,14 +12,20 @@ from qdiag.rank.claim import is_claim, order_trials
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.own_layers import own_cases, with_own_gains
 from qdiag.rank.placebo import placebo_sites, shares_layers
-from qdiag.rank.race import Few, ruled_out
+from qdiag.rank.race import Few, Reason, ruled_out
 from qdiag.rank.suspects import Suspect
+from qdiag.simulate.case import Case
 from qdiag.simulate.facts.bias import new_overflows
 from qdiag.simulate.task.scoring import Scored, recovery
 
 _PROVED = "measured beside another repair of these layers, which recovers as much or more"
 _SAME_LAYERS = "elsewhere it changes these layers too"
-_FEW = "{} of {} samples ruled it out"
+_FEW: dict[Reason, str] = {
+    "worse": "{} of {} samples ruled it out",
+    "beaten": "{} of {} samples ruled it out",
+    "equal": "on {} of {} samples its outputs are those of another repair of these layers",
+    "hopeless": "measured on {} of {} samples: float at these layers recovers nothing",
+}
 
 
 def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial]]]:
@@ -33,10 +39,11 @@ def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect,
     known = _measured(bench, [attempt for attempt in attempts if id(attempt) not in few])
     proved = {_rivals(attempt) for attempt in attempts if id(attempt) in known and is_claim(known[id(attempt)])}
     # without a proof among its rivals, what is not worse than nothing may be one
-    again = [a for a in attempts if id(a) in few and not few[id(a)].is_worse and _rivals(a) not in proved]
+    beaten = [a for a in attempts if id(a) in few and few[id(a)].reason == "beaten"]
+    again = [a for a in beaten if _rivals(a) not in proved]
     if again:
         known = _measured(bench, [a for a in attempts if id(a) not in few or a in again])
-    told = [(a, known[id(a)] if id(a) in known else _ruled_out(bench, a, few[id(a)])) for a in attempts]
+    told = [(a, known[id(a)] if id(a) in known else _ruled_out(bench, a, few[id(a)], known)) for a in attempts]
     return [(suspect, [trial for attempt, trial in told if attempt.suspect is suspect]) for suspect in suspects]
 
 
@@ -52,15 +59,18 @@ def _measured(bench: Bench, attempts: Sequence[Attempt]) -> dict[int, Trial]:
     trials = with_own_gains(bench, attempts, trials, scores, own_cases(bench, attempts, trials))
     if bench.is_exhaustive:
         gaining = [i for i, trial in enumerate(trials) if trial.recovery and _gives_something(trial.recovery)]
-        trials = _with_placebos(bench, attempts, trials, scores, gaining)
+        trials = _with_placebos(bench, attempts, trials, gaining)
     else:
-        trials = _with_needed_placebos(bench, attempts, trials, scores)
+        trials = _with_needed_placebos(bench, attempts, trials)
     trials = _with_checkpoint_costs(bench, attempts, trials)
     return {id(attempt): trial for attempt, trial in zip(attempts, trials, strict=True)}
 
 
-def _ruled_out(bench: Bench, attempt: Attempt, few: Few) -> Trial:
-    """What an attempt was on the samples that ruled it out; all of them tell what costs the float network too much."""
+def _ruled_out(bench: Bench, attempt: Attempt, few: Few, known: Mapping[int, Trial]) -> Trial:
+    """What an attempt was on the samples that ruled it out; all of them tell what costs the float network too much.
+
+    Of one whose outputs are those of another attempt: what that one was.
+    """
     assert attempt.treatment is not None
     treatment, cost = attempt.treatment, few.cost
     if costs_too_much(cost) is not None:
@@ -68,13 +78,15 @@ def _ruled_out(bench: Bench, attempt: Attempt, few: Few) -> Trial:
         cost = bench.cost(attempt)
     if (too_much := costs_too_much(cost)) is not None:
         return Trial(attempt.repair, treatment.layers, refused=too_much, float_cost=cost)
+    twin = known.get(few.twin) if few.twin is not None else None
+    is_known = twin is not None and twin.after is not None
     return Trial(
         attempt.repair,
         treatment.layers,
-        after=few.after.score,
-        recovery=recovery(before=few.before, after=few.after),
+        after=twin.after if twin is not None and is_known else few.after.score,
+        recovery=twin.recovery if twin is not None and is_known else recovery(before=few.before, after=few.after),
         float_cost=cost,
-        no_placebo=_FEW.format(few.after.score.task.sample_count, bench.case.measured.sample_count),
+        no_placebo=_FEW[few.reason].format(few.after.score.task.sample_count, bench.case.measured.sample_count),
         settings=treatment.settings,
         costs=(*treatment.costs, *new_overflows(bench.case, treatment.case)),
     )
@@ -84,9 +96,7 @@ def _gives_something(recovery: Recovery) -> bool:
     return is_gain(recovery) or is_gain_in_db(recovery)
 
 
-def _with_needed_placebos(
-    bench: Bench, attempts: Sequence[Attempt], trials: list[Trial], scores: Sequence[Scored | None]
-) -> list[Trial]:
+def _with_needed_placebos(bench: Bench, attempts: Sequence[Attempt], trials: list[Trial]) -> list[Trial]:
     """Of each suspect the best repair that gained has its placebo, among those that keep the scheme and among others;
     where that gains as much, the next best. One proof of each kind is enough for a verdict.
     """
@@ -100,7 +110,7 @@ def _with_needed_placebos(
         chosen = [places[0] for places in left.values()]
         trials = _with_whole_costs(bench, attempts, trials, chosen)
         tested = [i for i in chosen if trials[i].recovery is not None]
-        trials = _with_placebos(bench, attempts, trials, scores, tested)
+        trials = _with_placebos(bench, attempts, trials, tested)
         for key, (first, *others) in list(left.items()):
             if is_claim(trials[first]):
                 for i in others:
@@ -164,11 +174,7 @@ def _trial(bench: Bench, attempt: Attempt, after: Scored | None, cost: FloatCost
 
 
 def _with_placebos(
-    bench: Bench,
-    attempts: Sequence[Attempt],
-    trials: Sequence[Trial],
-    scores: Sequence[Scored | None],
-    chosen: Sequence[int],
+    bench: Bench, attempts: Sequence[Attempt], trials: Sequence[Trial], chosen: Sequence[int]
 ) -> list[Trial]:
     """Some trials beside the same repair elsewhere.
 
@@ -176,7 +182,7 @@ def _with_placebos(
         chosen: their places in `trials`.
     """
     drawn: dict[int, tuple[FindingSite, ...]] = {}
-    placebos: list[Attempt] = []
+    pairs: list[tuple[Case, Case]] = []
     result = list(trials)
     for i in chosen:
         attempt, trial = attempts[i], trials[i]
@@ -195,14 +201,14 @@ def _with_placebos(
         if shares_layers(traits, trial.layers, placebo.treatment.layers):
             result[i] = replace(trial, no_placebo=_SAME_LAYERS)
             continue
+        assert attempt.treatment is not None
         drawn[i] = sites
-        placebos.append(placebo)
-    measured = bench.score([p.treatment.case for p in placebos if p.treatment is not None], "placebos")
-    for (i, sites), score in zip(drawn.items(), measured, strict=True):
-        after = scores[i]
-        assert after is not None
+        pairs.append((placebo.treatment.case, attempt.treatment.case))
+    measured = bench.score([case for case, _ in pairs], "placebos")
+    for (i, sites), (_, treated), there in zip(drawn.items(), pairs, measured, strict=True):
+        (after,) = bench.score([treated], "repairs")
         elsewhere = Placebo(
-            sites, recovery(before=bench.base, after=score), over_placebo=recovery(before=score, after=after)
+            sites, recovery(before=bench.base, after=there), over_placebo=recovery(before=there, after=after)
         )
         result[i] = replace(result[i], placebo=elsewhere)
     return result

@@ -1,5 +1,6 @@
 """Repairs on top of one another: the table of the papers, each row measured on top of the ones before."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,7 @@ from qdiag.rank.bench import Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.placebo import placebo_sites
 from qdiag.rank.race import worth_all_samples
+from qdiag.rank.settled import settled
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Treatment
 from qdiag.simulate.case import Case
@@ -91,11 +93,15 @@ def needed_steps(bench: Bench, steps: Sequence[Step]) -> list[bool]:
     own = suspects_steps(steps)
     if len(own) < 2:
         return [False] * len(steps)
-    cases = [_without(bench, own, i) for i in range(len(own))]
-    scores = iter(bench.score([case for case in cases if case is not None], "sequence without each step"))
-    last = own[-1].after
-    needed = [case is not None and is_gain(recovery(before=next(scores), after=last)) for case in cases]
+    cases, last = [_without(bench, own, i) for i in range(len(own))], own[-1].treatment.case
+    pairs = [(case, last) for case in cases if case is not None]
+    found = iter(settled(bench, pairs, "sequence without each step"))
+    needed = [case is not None and is_gain(_between(*next(found))) for case in cases]
     return needed + [False] * (len(steps) - len(own))
+
+
+def _between(before: Scored, after: Scored) -> Recovery:
+    return recovery(before=before, after=after)
 
 
 def suspects_steps(steps: Sequence[Step]) -> Sequence[Step]:
@@ -126,9 +132,19 @@ def _after(left: Sequence[tuple[Suspect, Sequence[str]]], step: Step) -> list[tu
 
 
 def _candidates(trials: Sequence[Trial]) -> list[str]:
-    """The repairs that keep the scheme and were not refused, best first (`trials` are in that order)."""
-    usable = [t.repair for t in trials if t.recovery is not None and t.keeps_scheme]
-    return usable[:CANDIDATES_PER_SUSPECT]
+    """The repairs that keep the scheme and were not refused, best first (`trials` are in that order).
+
+    Points within noise put none before another, decibels do: few samples tell them as well as all do.
+    """
+    usable = [(t, t.recovery) for t in trials if t.recovery is not None and t.keeps_scheme]
+
+    def place(row: tuple[Trial, Recovery]) -> tuple[int, bool, float]:
+        trial, found = row
+        count = trial.after.task.sample_count if trial.after is not None else 0
+        is_ordered = is_gain(found) or math.isnan(found.recovered_db)
+        return -count, not is_gain(found), 0.0 if is_ordered else -found.recovered_db
+
+    return [trial.repair for trial, _ in sorted(usable, key=place)][:CANDIDATES_PER_SUSPECT]
 
 
 def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], steps: Sequence[Step]) -> Step | None:
@@ -152,9 +168,9 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
         points = step.gained.recovered_task if step.gained.has_task else 0.0
         return (is_gain(step.gained), points if is_gain(step.gained) else 0.0, step.gained.recovered_db)
 
-    def priced(step: Step) -> Step:
+    def priced(step: Step, *, on_all: bool = False) -> Step:
         attempt = Attempt(step.suspect, step.repair, step.treatment)
-        bench.measure_costs([attempt], "checkpoints", held=held, on_all=True)
+        bench.measure_costs([attempt], "checkpoints", held=held, on_all=on_all)
         return replace(step, cost=bench.cost(attempt))
 
     # what a step costs the float network is measured where it may be chosen, best first
@@ -166,9 +182,9 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
         if costs_too_much(told.cost):
             continue
         if not _spoils_float(told):
-            return told
+            return priced(told, on_all=True)
         best = best or told
-    return best
+    return priced(best, on_all=True) if best is not None else None
 
 
 def _may_begin(bench: Bench, attempt: Attempt) -> bool:
