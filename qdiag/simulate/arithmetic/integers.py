@@ -108,16 +108,24 @@ def wrapped(total: Tensor, bits: int = 32) -> Tensor:
     return torch.remainder(total + half, 2.0 * half).sub_(half)
 
 
-def accumulated(total: Tensor, weights: IntegerWeights, largest: float, bits: int) -> Tensor:
+def accumulated(op: LayerOp, total: Tensor, largest: float, bits: int) -> Tensor:
     """What an accumulator of so many bits leaves of the sums: one of 32 bits wraps, a narrower one saturates.
 
     Args:
-        total: the sums as they are. largest: of the integers that the weights are multiplied with.
+        total: the sums as they are, which may be changed.
+        largest: of the integers that the weights are multiplied with.
     """
-    limit = float(1 << (bits - 1))
+    assert op.layer is not None and op.weights is not None and op.weights.integers is not None
+    limit, weights = float(1 << (bits - 1)), op.weights.integers
     if largest_total(weights, largest) < limit:
         return total
-    return total.clamp(-limit, limit - 1.0) if bits < ACCUMULATOR_BITS else wrapped(total.double(), ACCUMULATOR_BITS)
+    if bits < ACCUMULATOR_BITS:
+        return total.clamp(-limit, limit - 1.0)
+    axis = op.layer.channel_axis(total.ndim)
+    if axis is None:
+        return wrapped(total.double(), ACCUMULATOR_BITS)
+    channels, total = weights.beyond(limit, largest), total.double()
+    return total.index_copy_(axis, channels, wrapped(total.index_select(axis, channels), ACCUMULATOR_BITS))
 
 
 def along_channels(numbers: Tensor, values: Tensor, op: LayerOp) -> Tensor:

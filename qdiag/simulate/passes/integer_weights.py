@@ -6,6 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from qdiag.simulate.arithmetic.weight_pairs import WeightPairs, weight_pairs
+
 HALF = 16.0
 """Weights are cut at this multiple, where the sums of whole ones would leave what float32 holds exactly."""
 
@@ -17,12 +19,15 @@ class IntegerWeights:
     Attributes:
         weight: less their zero point, float32, shape and layout of the weight.
         bias: (C,) at scale `scale_in * scale_w`, limited to the width of its integer, float64.
-        axis: of the output channels in the weight.
+        axis: of the output channels in the weight. groups: that these are divided into.
+        offset: what makes the weight the signed bytes that kernels read, to broadcast with it.
     """
 
     weight: Tensor
     bias: Tensor | None
-    axis: int = 0
+    axis: int
+    groups: int
+    offset: Tensor
 
     @cached_property
     def largest_sum(self) -> float:
@@ -35,8 +40,22 @@ class IntegerWeights:
         return max(map(self._largest_sum, self.halves))
 
     def _largest_sum(self, weight: Tensor) -> float:
-        rows = weight.movedim(self.axis, 0).flatten(1).abs()
-        return float(rows.sum(1, dtype=torch.float64).max()) if rows.numel() else 0.0
+        sums = self._channel_sums(weight)
+        return float(sums.max()) if sums.numel() else 0.0
+
+    def _channel_sums(self, weight: Tensor) -> Tensor:
+        return weight.movedim(self.axis, 0).flatten(1).abs().sum(1, dtype=torch.float64)
+
+    def beyond(self, limit: float, largest: float) -> Tensor:
+        """Output channels of which some sum, bias included, may reach a limit, given that of |x|."""
+        sums = self._channel_sums(self.weight) * largest
+        sums = sums.repeat(self.groups) if self.axis == 1 else sums
+        return (sums if self.bias is None else sums + self.bias.abs()).ge(limit).nonzero().flatten()
+
+    @cached_property
+    def pairs(self) -> WeightPairs:
+        """Neighbours whose products with bytes can leave int16."""
+        return weight_pairs(self.weight + self.offset, self.groups, is_transposed=self.axis == 1)
 
     @cached_property
     def largest_bias(self) -> float:

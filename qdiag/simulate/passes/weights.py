@@ -21,6 +21,8 @@ from qdiag.simulate.passes.integer_weights import IntegerWeights
 from qdiag.simulate.passes.network import Network, place
 
 _LEAST_STORED = 16
+_SIGN = 128
+"""So much higher kernels of signed bytes store what a scheme stores in unsigned ones."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     integers = None
     is_added_alone = bias is None or integer is not None or plan.scheme.arithmetic == "fbgemm"
     if plan.scheme.arithmetic != "float" and operands is not None and is_added_alone:
-        integers = _integers(layer_plan.weight.to(weight.device), weight, integer, network.device, layer.weight_axis)
+        integers = _integers(layer_plan.weight.to(weight.device), weight, integer, network.device, layer)
     return SimulatedWeights(simulated, bias, integers)
 
 
@@ -111,11 +113,13 @@ def bias_made_integer(bias: Tensor, scale: Tensor) -> Tensor:
 
 
 def _integers(
-    quantizer: Quantizer, weight: Tensor, bias: Tensor | None, device: torch.device, axis: int
+    quantizer: Quantizer, weight: Tensor, bias: Tensor | None, device: torch.device, layer: Layer
 ) -> IntegerWeights:
     assert isinstance(quantizer, Affine), "its operands are integers"
     zero_point = quantizer.per_unit(quantizer.zero_point, weight.ndim)
-    return IntegerWeights(place(quantizer.quantize(weight).float() - zero_point, device), bias, axis)
+    integers = place(quantizer.quantize(weight).float() - zero_point, device)
+    signed = place(zero_point.float(), device) - (float(_SIGN) if quantizer.quant_min >= 0 else 0.0)
+    return IntegerWeights(integers, bias, layer.weight_axis, layer.groups, signed)
 
 
 def bias_scale(source: Affine, weight: Affine, *, groups: int, axis: int, device: torch.device) -> Tensor:

@@ -120,7 +120,7 @@ class WeightedSums(Rule):
 
     def _limited(self, op: LayerOp, total: Tensor) -> Tensor:
         assert op.weights is not None and op.weights.integers is not None
-        return accumulated(total, op.weights.integers, magnitude(self.source), self.accumulator_bits)
+        return accumulated(op, total, magnitude(self.source), self.accumulator_bits)
 
 
 @dataclass(frozen=True, eq=False)

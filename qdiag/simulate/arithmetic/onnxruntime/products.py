@@ -22,7 +22,7 @@ from qdiag.simulate.arithmetic.integers import (
     largest_total,
     magnitude,
 )
-from qdiag.simulate.arithmetic.kernel_pairs import lost_sums
+from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_sums, subtract_lost
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule, number, requantized
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.saturating import Sums
@@ -64,7 +64,8 @@ class WeightedSums(Rule):
         """The sums as they are and as the accumulator leaves them, real units, float64."""
         x, total = self._total(op, args, kwargs)
         scale = along_channels(self.source.scale.double().cpu() * self.weight.scale.double().cpu(), total, op)
-        return Sums(total.double() * scale, self._limited(op, args, x, total).double() * scale)
+        exact = total.double() * scale
+        return Sums(exact, self._limited(op, args, x, total).double() * scale)
 
     def can_wrap(self, op: LayerOp) -> bool:
         """Some input may drive a sum out of the accumulator, and to its other end."""
@@ -78,11 +79,11 @@ class WeightedSums(Rule):
         return x, exact_sums(op, x, args, kwargs, magnitude(self.source))
 
     def _limited(self, op: LayerOp, args: tuple[Any, ...], x: Tensor, total: Tensor) -> Tensor:
-        """What pairs in int16 and the accumulator leave of the sums."""
+        """What pairs in int16 and the accumulator leave of the sums, which are changed in place."""
         assert op.weights is not None and op.weights.integers is not None
-        lost = self._lost(op, args, x)
-        total = total if lost is None else total - lost
-        return accumulated(total, op.weights.integers, magnitude(self.source), self.accumulator_bits)
+        if self._has_pairs(op):
+            subtract_lost(total, op, args, x, self._bytes)
+        return accumulated(op, total, magnitude(self.source), self.accumulator_bits)
 
     @property
     def may_lose_pairs(self) -> bool:
@@ -91,15 +92,19 @@ class WeightedSums(Rule):
 
     def lost_in_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         """See `AddsPairs`."""
-        del kwargs
-        return self._lost(op, args, integers(args[0], self.source)) if self.adds_pairs else None
-
-    def _lost(self, op: LayerOp, args: tuple[Any, ...], x: Tensor) -> Tensor | None:
-        weights = op.weights.integers if op.weights is not None else None
-        if weights is None or not self.adds_pairs or _has_own_kernel(op, weights.weight):
+        if op.weights is None or op.weights.integers is None or not self._has_pairs(op):
             return None
-        zero_point = float(self.source.zero_point)
-        return lost_sums(op, args, x + zero_point, zero_point, weights.weight)
+        x, total = self._total(op, args, kwargs)
+        return lost_sums(total, op, args, x, self._bytes)
+
+    @property
+    def _bytes(self) -> Bytes:
+        return Bytes(float(self.source.zero_point), float(self.source.quant_max))
+
+    def _has_pairs(self, op: LayerOp) -> bool:
+        """A depthwise convolution with one filter for each channel has a kernel of its own, whose sums are exact."""
+        assert op.layer is not None and op.weights is not None and op.weights.weight is not None
+        return self.adds_pairs and not (op.layer.is_depthwise and op.weights.weight.shape[0] == op.layer.groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +138,3 @@ def weighted_sums(plan: QuantPlan, layer: Layer, operands: Operands, output: Aff
         accumulator_bits=min(scheme.accumulator_bits, ACCUMULATOR_BITS),
         adds_pairs=scheme.pair_saturation and found[0].quant_min >= 0 > found[1].quant_min,
     )
-
-
-def _has_own_kernel(op: LayerOp, weight: Tensor) -> bool:
-    """A depthwise convolution with one filter for each channel, whose sums are exact."""
-    assert op.layer is not None
-    return op.layer.is_depthwise and weight.shape[0] == op.layer.groups

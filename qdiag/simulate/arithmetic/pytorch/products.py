@@ -79,7 +79,7 @@ class WeightedSums(Rule):
     def limited(self, op: LayerOp, total: Tensor) -> Tensor:
         """What the accumulator leaves of the sums."""
         assert op.weights is not None and op.weights.integers is not None
-        return accumulated(total, op.weights.integers, magnitude(self.source), self.accumulator_bits)
+        return accumulated(op, total, magnitude(self.source), self.accumulator_bits)
 
     def multiplier(self, layer: Layer) -> Tensor:
         """What the sums of each output channel are multiplied with, float32."""
