@@ -83,6 +83,18 @@ def test_more_than_8_bits_are_exact_but_for_float_sums_that_are_named(activation
     assert all(found[name] <= max(2.0, 0.002 * sizes[name]) for name in named), "where a sum lies half-way"
 
 
+def test_zero_points_of_weights_count_in_pairs() -> None:
+    """A kernel multiplies the integers as they are stored, and subtracts what the zero point makes of them later."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 1)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1
+    weights = TensorScheme(symmetric=False, signed=True, granularity="per_tensor")
+    found = differing_alone(export(model, ((X,),), as_here(replace(INT8, weights=weights))))
+    assert found == dict.fromkeys(found, 0)
+
+
 def test_16_bit_weights_have_no_pairs() -> None:
     """onnxruntime computes such a layer in float, and what adds pairs takes bytes."""
     weights = replace(INT8.weights, bits=16)
