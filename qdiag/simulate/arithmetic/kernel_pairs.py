@@ -79,7 +79,7 @@ class _Geometry:
         )
         extra = _each(_argument(args, op, "output_padding", 7 if _is_general(op) else 5, 0), axes)
         spans = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        self._kernel, self._dilation, self._spans = kernel, dilation, spans
+        self._kernel, self._dilation = kernel, dilation
         self._stride = [1] * axes if is_transposed else stride
         self._gaps = stride if is_transposed else [1] * axes
         if is_transposed:
