@@ -9,9 +9,12 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.records import OpRecord
 from qdiag.errors import ConfigError
 from qdiag.reading.colours import Shade, decibel_shade, verdict_shade
+from qdiag.reading.layers.repaired import with_repairs
 
-Shown = Literal["local", "propagated", "sensitivity", "cause"]
+Shown = Literal["local", "propagated", "sensitivity", "cause", "repaired"]
 SHOWN: tuple[Shown, ...] = get_args(Shown)
+OF_QUANTIZED: tuple[Shown, ...] = ("local", "propagated", "sensitivity", "cause")
+"""What there is to show of the quantized network as it is."""
 
 _RANKS = {"cause": 2.0, "": 1.0}
 
@@ -35,8 +38,15 @@ def layer_colours(diagnosis: Diagnosis, shown: Shown) -> tuple[LayerColour, ...]
     """Of every layer for which the figure is known, in graph order.
 
     Raises:
-        ConfigError: the diagnosis has no sensitivities.
+        ConfigError: the diagnosis has no sensitivities, or no repaired network.
     """
+    if shown == "repaired":
+        after = with_repairs(diagnosis)
+        if after is None:
+            raise ConfigError(
+                "this diagnosis has no repaired network", at="`shown`", hint="choose what is shown of the quantized one"
+            )
+        return layer_colours(after, "local")
     alone = _sensitivities(diagnosis)
     if shown == "sensitivity" and not alone:
         raise ConfigError(

@@ -10,6 +10,7 @@ from qdiag.reading.words.numbers import with_unit
 _LABELS = {
     "local": "local SQNR",
     "propagated": "propagated SQNR",
+    "repaired": "local SQNR in the repaired network",
     "sensitivity": "output SQNR with this layer alone quantized",
 }
 
@@ -19,7 +20,9 @@ def node_words(diagnosis: Diagnosis) -> Mapping[str, Mapping[str, str]]:
     names = [record.name for record in diagnosis.measurement.records if record.ops]
     words: dict[str, dict[str, str]] = {name: {} for name in names}
     for shown in SHOWN:
-        if shown == "cause" or (shown == "sensitivity" and diagnosis.sensitivity is None):
+        if shown not in _LABELS or (shown == "sensitivity" and diagnosis.sensitivity is None):
+            continue
+        if shown == "repaired" and diagnosis.repaired_network is None:
             continue
         for colour in layer_colours(diagnosis, shown):
             if colour.layer in words:

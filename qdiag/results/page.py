@@ -23,8 +23,9 @@ from qdiag.reading.labels import (
     SUSPECT,
     VERDICT,
 )
-from qdiag.reading.layers.columns import LAYER, TABLE_WORDS, column_title, layer_columns
-from qdiag.reading.layers.entry import LayerEntry, shown_entries, shown_title
+from qdiag.reading.layers.columns import LAYER, column_title, layer_columns
+from qdiag.reading.layers.entry import shown_entries, shown_title
+from qdiag.reading.layers.repaired import table_words
 from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.causes import headline
 from qdiag.reading.words.numbers import count_noun
@@ -47,7 +48,7 @@ def page_of(result: Diagnosis | Measurement | RangeReport) -> str:
     if reading is not None and reading.suspects:
         parts += [_heading(CAUSES_TITLE), _table(_HEADER, map(_row, reading.suspects))]
     if reading is not None:
-        parts += [_heading(shown_title(reading.diagnosis)), _layers(shown_entries(reading.diagnosis))]
+        parts += [_heading(shown_title(reading.diagnosis)), _layers(reading.diagnosis)]
     return f'<div class="qdiag" style="max-width:70em">{"".join(parts)}</div>'
 
 
@@ -72,11 +73,12 @@ def _heading(words: str) -> str:
     return f'<p style="margin-top:1em"><strong>{_text(words)}</strong></p>'
 
 
-def _layers(entries: Sequence[LayerEntry]) -> str:
+def _layers(diagnosis: Diagnosis) -> str:
+    entries = shown_entries(diagnosis)
     columns = layer_columns(entries)
     header = ("#", LAYER, *map(column_title, columns))
     rows = ((str(e.record.index), e.record.name, *(column.words(e) for column in columns)) for e in entries)
-    return _table(header, rows) + f"<p>{_text(TABLE_WORDS)}</p>"
+    return _table(header, rows) + f"<p>{_text(table_words(diagnosis))}</p>"
 
 
 def _first_words(result: Diagnosis | Measurement | RangeReport) -> str:

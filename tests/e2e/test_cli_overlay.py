@@ -12,6 +12,7 @@ from qdiag.cli.app import run
 from qdiag.errors import ConfigError
 from qdiag.reading.colours import CAUSE_SHADE, decibel_shade
 from qdiag.reading.layer_colours import layer_colours
+from qdiag.reading.node_words import node_words
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from tests.diagnoses import diagnosis, healthy_diagnosis
 
@@ -84,6 +85,19 @@ def test_another_network_is_an_error(stored: Path, tmp_path: Path, capsys: pytes
 def test_wrong_usage(stored: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["overlay", str(stored), *options]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_colours_of_the_repaired_network(stored: Path, tmp_path: Path) -> None:
+    output, found = tmp_path / "layers.json", diagnosis()
+    assert run(["overlay", str(stored), "-o", str(output), "--show", "repaired"]) == 0
+    values = {layer: node["value"] for layer, node in json.loads(output.read_text())["results"].items()}
+    assert found.repaired_network is not None
+    for record in found.repaired_network.records:
+        if record.is_quantized:
+            assert values[record.name] == round(record.local.sqnr_db, 3)
+    assert node_words(found)["blocks.0.dw"]["local SQNR in the repaired network"].endswith(" dB")
+    with pytest.raises(ConfigError, match="no repaired network"):
+        layer_colours(replace(found, repaired_network=None), "repaired")
 
 
 def test_sensitivities_that_were_not_measured() -> None:

@@ -84,7 +84,7 @@ def names(page: "sync_api.Page") -> list[str]:
 
 
 def header(page: "sync_api.Page", column: str) -> "sync_api.Locator":
-    return page.locator(".run:not([hidden]) .layers thead th").filter(has_text=column)
+    return page.locator(".run:not([hidden]) .layers thead th").filter(has_text=re.compile(rf"{column}(?!,)"))
 
 
 def focused(page: "sync_api.Page") -> str:
@@ -272,7 +272,7 @@ def test_the_page_scrolls_and_no_box_in_it(open_report: Open) -> None:
     is_cut = "box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1"
     boxes = page.locator(".scroll, .command pre")
     assert boxes.evaluate_all(f"boxes => boxes.filter(box => {is_cut}).map(box => box.outerHTML.slice(0, 90))") == []
-    page.locator(".layers tbody tr").nth(60).scroll_into_view_if_needed()
+    page.locator(".layers tbody tr").nth(50).scroll_into_view_if_needed()
     head, bar = page.locator(".layers thead th").first.bounding_box(), page.locator(".bar").bounding_box()
     assert head is not None
     assert bar is not None
@@ -386,6 +386,41 @@ def test_the_graph_is_coloured_walked_and_opened(open_report: Open) -> None:
     box, frame = graph.locator(".box").last.bounding_box(), graph.locator("[data-stage]").bounding_box()
     assert box is not None and frame is not None
     assert box["y"] + box["height"] <= frame["y"] + frame["height"] + 1
+
+
+def test_the_whole_of_a_tall_network_stands_in_columns(open_report: Open) -> None:
+    page = open_report(long_diagnosis(300))
+    graph = page.locator("[data-graph]")
+    seen = "graph => [...graph.querySelectorAll('.box')].filter((box) => box.style.display !== 'none')"
+    assert graph.evaluate(f"graph => ({seen})(graph).length") < 100, "what is far out of sight is not laid out"
+    graph.locator("[data-graph-zoom=all]").click()
+    places = graph.evaluate(f"graph => ({seen})(graph).map((box) => box.getBoundingClientRect().toJSON())")
+    frame = graph.locator("svg.network").bounding_box()
+    assert frame is not None and len(places) == 300
+    assert len({round(place["x"]) for place in places}) > 5, "a line of boxes would be a pixel wide"
+    assert min(place["width"] for place in places) > 30
+    for place in places:
+        assert frame["x"] <= place["x"] <= place["right"] <= frame["x"] + frame["width"]
+        assert frame["y"] <= place["y"] <= place["bottom"] <= frame["y"] + frame["height"]
+    graph.locator("svg.network").focus()
+    page.keyboard.press("Home")
+    assert graph.evaluate(f"graph => ({seen})(graph).length") < 100
+    assert graph.locator(".box.chosen").bounding_box()["width"] > 50  # type: ignore[index]
+
+
+def test_the_first_rows_of_a_long_table_are_shown_until_more_are_asked_for(open_report: Open) -> None:
+    page = open_report(long_diagnosis(300))
+    rows, more = page.locator(".layers tbody tr:visible"), page.locator("[data-all-rows]")
+    assert (rows.count(), page.locator(".tools output").inner_text()) == (60, "60 of 300 layers")
+    page.locator("input[type=search]").fill("149")
+    assert rows.count() == 2
+    page.locator("input[type=search]").fill("")
+    assert rows.count() == 60
+    page.emulate_media(media="print")
+    assert rows.count() == 300
+    page.emulate_media(media="screen")
+    more.click()
+    assert rows.count() == 300 and more.is_hidden()
 
 
 def test_float_quantized_and_repaired_network_stay_in_step(open_report: Open) -> None:

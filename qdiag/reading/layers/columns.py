@@ -93,6 +93,10 @@ def _arithmetic_db(entry: LayerEntry) -> float:
     return entry.record.arithmetic.sqnr_db if entry.record.arithmetic is not None else math.nan
 
 
+def _repaired_db(entry: LayerEntry) -> float:
+    return entry.repaired.local.sqnr_db if entry.repaired is not None and not entry.row.is_float else math.nan
+
+
 def _known(words: Callable[[float], str], value: Callable[[LayerEntry], float]) -> Callable[[LayerEntry], str]:
     """Empty where nothing is known: a column of nothing else is left out."""
 
@@ -143,6 +147,7 @@ _COLUMNS = (
     ),
     LayerColumn("clipped", "%", 40, _known(percent, _clipped), _clipped, is_worst_high=True),
     LayerColumn("arithmetic", "dB", 97, _known(decibels, _arithmetic_db), _arithmetic_db),
+    LayerColumn("local, repaired", "dB", 70, _known(decibels, _repaired_db), _repaired_db),
     LayerColumn("alone", "dB", 65, _known(decibels, lambda e: e.alone_db), lambda e: e.alone_db),
 )
 _NONFINITE = LayerColumn(

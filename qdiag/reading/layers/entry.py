@@ -23,6 +23,7 @@ class LayerEntry:
         short: the name without the modules that all layers share. op: what the layer computes, in short words.
         channel_shift: share of the noise power that constant shifts of its channels make; NaN where it is not known.
         alone_db: SQNR of the weakest output with only this layer quantized; NaN where it was not measured.
+        repaired: the layer of the same name in the repaired network; None where there is none.
     """
 
     row: LayerRow
@@ -31,6 +32,7 @@ class LayerEntry:
     findings: tuple[LayerFinding, ...] = ()
     channel_shift: float = math.nan
     alone_db: float = math.nan
+    repaired: OpRecord | None = None
 
     @property
     def record(self) -> OpRecord:
@@ -52,12 +54,13 @@ def measured_entries(records: Sequence[OpRecord]) -> tuple[LayerEntry, ...]:
 
 
 def diagnosed_entries(diagnosis: Diagnosis) -> tuple[LayerEntry, ...]:
-    """One per record, in graph order, with findings, channel shifts and sensitivity."""
+    """One per record, in graph order, with findings, channel shifts, sensitivity, and what repairs make of it."""
     records = diagnosis.measurement.records
     shifts = {fact.layer: fact.mean_shift_fraction for fact in diagnosis.facts}
     swept = diagnosis.sensitivity.rows if diagnosis.sensitivity else ()
     alone = {row.layer: row.alone.output_sqnr_db for row in swept if row.alone is not None}
-    found = findings_by_layer(diagnosis)
+    found, after = findings_by_layer(diagnosis), diagnosis.repaired_network
+    repaired = {record.name: record for record in after.records} if after is not None else {}
     return tuple(
         LayerEntry(
             row=row,
@@ -66,6 +69,7 @@ def diagnosed_entries(diagnosis: Diagnosis) -> tuple[LayerEntry, ...]:
             findings=found.get(row.record.name, ()),
             channel_shift=shifts.get(row.record.name, math.nan),
             alone_db=alone.get(row.record.name, math.nan),
+            repaired=repaired.get(row.record.name),
         )
         for row, short in zip(layer_rows(records), _short(records), strict=True)
     )

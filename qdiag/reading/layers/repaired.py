@@ -8,6 +8,7 @@ from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis, RepairedNetwork
 from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
+from qdiag.reading.layers.columns import TABLE_WORDS
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
 from qdiag.reading.words.numbers import EXACT, count_noun, number
 
@@ -44,6 +45,15 @@ def repaired_title(diagnosis: Diagnosis) -> str:
         done = f"After the repair sequence: {listed([repair_title(step.repair) for step in ranking.waterfall], 3)}"
     on = repaired_on(diagnosis)
     return f"{done}. Each layer is measured beside the repaired float network{f', {on}' if on else ''}."
+
+
+def table_words(diagnosis: Diagnosis) -> str:
+    """Above or below every table of layers in a report: what its columns are."""
+    if diagnosis.repaired_network is None:
+        return TABLE_WORDS
+    on = repaired_on(diagnosis)
+    of_repaired = f"the local SQNR of the layer in the repaired network{f', {on}' if on else ''}"
+    return f"{TABLE_WORDS} Local, repaired: {of_repaired}."
 
 
 def repaired_words(diagnosis: Diagnosis, *, change: str = "") -> str:

@@ -32,6 +32,14 @@ def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
     frame["measured_max"] = [r.max if r else None for r in measured]
     frame["channel_shift_fraction"] = [known(own.mean_shift_fraction) if own else None for own in columns]
     frame["saturated_at_bound_fraction"] = [known(own.saturated_at_bound_fraction) if own else None for own in columns]
+    repaired = diagnosis.repaired_network
+    if repaired is not None:
+        after = {record.name: record for record in repaired.records}
+        frame["repaired_local_sqnr_db"] = [known(r.local.sqnr_db) if (r := after.get(name)) else None for name in names]
+        frame["repaired_propagated_sqnr_db"] = [
+            known(r.propagated.sqnr_db) if (r := after.get(name)) else None for name in names
+        ]
+        frame["repaired_sample_count"] = [repaired.sample_count if name in after else None for name in names]
     if diagnosis.sensitivity is not None:
         rows = {row.layer: row for row in diagnosis.sensitivity.rows}
         for kind in ("alone", "all_but"):

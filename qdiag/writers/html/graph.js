@@ -1,12 +1,12 @@
 // The network as a graph. Boxes and lines stand where Python put them; here they are drawn, coloured, moved and chosen.
 // What is looked at (colours, zoom, place, chosen layer) is shared by all runs of the page, so that they stay in step.
-const looking = { state: "quantized", mode: "local", zoom: 1, x: 0, y: 0, name: null, isPlaced: false };
+const looking = { state: "quantized", mode: "local", zoom: 1, x: 0, y: 0, name: null, isPlaced: false, isWhole: false };
 const GRAPH_ZOOM = { least: 0.04, most: 2.5 };
 const OVERVIEW_WIDTH = 46;
 
 class NetworkGraph {
   constructor(part, run) {
-    Object.assign(this, { part, run, graph: run.graph, current: 0 });
+    Object.assign(this, { part, run, graph: run.graph, current: 0, places: new GraphPlaces(run.graph), seen: new Map() });
     this.stage = part.querySelector("[data-stage]");
     this.overview = part.querySelector("[data-overview]");
     this.states = part.querySelector("[data-states]");
@@ -90,6 +90,7 @@ class NetworkGraph {
       if (event.type === "pointermove" && !event.buttons) return;
       const at = this.small.getBoundingClientRect();
       const y = ((event.clientY - at.top) / at.height) * this.graph.height;
+      this.unfold();
       this.move(looking.x, y - this.height / looking.zoom / 2);
     };
     this.small.addEventListener("pointerdown", jump);
@@ -118,7 +119,7 @@ class NetworkGraph {
   button(what) {
     if (what === "in") this.zoomBy(1.4);
     else if (what === "out") this.zoomBy(1 / 1.4);
-    else if (what === "all") this.fit();
+    else if (what === "all") this.whole();
     else this.select(this.nextFinding(), true);
   }
 
@@ -154,6 +155,7 @@ class NetworkGraph {
   }
 
   reveal(index) {
+    this.unfold();
     const [x, y] = this.graph.boxes[index];
     if (looking.zoom < 0.55) looking.zoom = 1;
     this.move(x - this.width / looking.zoom / 2, y - this.height / looking.zoom / 2);
@@ -196,6 +198,8 @@ class NetworkGraph {
     this.current = Math.max(0, index);
     this.paint();
     if (isPrint) return this.fit(false);
+    if (looking.isWhole) return this.fit();
+    this.stand(1);
     if (!looking.isPlaced) this.begin();
     else this.move(looking.x, looking.y);
   }
@@ -210,15 +214,8 @@ class NetworkGraph {
     this.select(Math.max(0, fault >= 0 ? fault : worst), true);
   }
 
-  fit(isKept = true) {
-    const before = { ...looking };
-    looking.zoom = clamp(Math.min(this.width / (this.graph.width + 16), this.height / (this.graph.height + 16)),
-      GRAPH_ZOOM.least, 1);
-    this.move((this.graph.width - this.width / looking.zoom) / 2, (this.graph.height - this.height / looking.zoom) / 2);
-    if (!isKept) Object.assign(looking, before);
-  }
-
   zoomBy(factor, x = this.width / 2, y = this.height / 2) {
+    this.unfold();
     const zoom = clamp(looking.zoom * factor, GRAPH_ZOOM.least, GRAPH_ZOOM.most);
     const [left, top] = [looking.x + x / looking.zoom - x / zoom, looking.y + y / looking.zoom - y / zoom];
     looking.zoom = zoom;
@@ -228,11 +225,12 @@ class NetworkGraph {
   // The graph cannot be moved out of sight; what fits is in the middle.
   move(x, y) {
     const within = (at, room, size) => (room >= size ? (size - room) / 2 : clamp(at, -12, size - room + 12));
-    looking.x = within(x, this.width / looking.zoom, this.graph.width);
-    looking.y = within(y, this.height / looking.zoom, this.graph.height);
+    looking.x = within(x, this.width / looking.zoom, this.places.width);
+    looking.y = within(y, this.height / looking.zoom, this.places.height);
+    this.show();
     this.moved.setAttribute("transform", `scale(${looking.zoom}) translate(${-looking.x} ${-looking.y})`);
-    const down = this.height / this.graph.height;
-    const across = OVERVIEW_WIDTH / this.graph.width;
+    const down = this.height / this.places.height;
+    const across = OVERVIEW_WIDTH / this.places.width;
     build(this.frame, {
       x: Math.max(0.5, looking.x * across), y: Math.max(0.5, looking.y * down),
       width: Math.min(OVERVIEW_WIDTH - 1, (this.width / looking.zoom) * across),

@@ -17,7 +17,7 @@ from qdiag.reading.colours import (
     Shade,
 )
 from qdiag.reading.labels import FLOAT, QUANTIZED, REPAIRED
-from qdiag.reading.layer_colours import SHOWN, LayerColour, Shown, layer_colours
+from qdiag.reading.layer_colours import OF_QUANTIZED, LayerColour, Shown, layer_colours
 from qdiag.reading.layers.repaired import SAME_DB, repaired_title, with_repairs
 from qdiag.writers.html.filters import capitalize_first, typeset
 from qdiag.writers.html.layer_view import LayerView, range_words
@@ -73,7 +73,7 @@ def graph_payload(layers: Sequence[LayerView], diagnosis: Diagnosis) -> Json:
 def _states(layers: Sequence[LayerView], diagnosis: Diagnosis) -> Iterator[Json]:
     """The float, the quantized and the repaired network, each with what may be shown of it."""
     yield _state("float", _FLOAT_NOTE, [_ranges(layers)])
-    shown = [one for one in SHOWN if one != "sensitivity" or diagnosis.sensitivity]
+    shown = [one for one in OF_QUANTIZED if one != "sensitivity" or diagnosis.sensitivity]
     yield _state("quantized", _QUANTIZED_NOTE, [_mode(one, layers, diagnosis) for one in shown])
     after = with_repairs(diagnosis)
     if after is not None:

@@ -19,6 +19,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.printable import printable
 from qdiag.reading import labels
 from qdiag.reading.layers import columns
+from qdiag.reading.layers.repaired import table_words
 from qdiag.reading.meanings import meanings
 from qdiag.reading.terms import VERDICT_TERMS, sections, terms_by_name
 from qdiag.reading.words.causes import VERDICT_WORDS
@@ -30,7 +31,7 @@ from qdiag.writers.plain_json import shown
 
 _STYLES = ("style.css", "sections.css", "charts.css", "graph.css", "print.css")
 _CHARTS = ("core.js", "sqnr.js", "sqnr_cursor.js", "pictures.js", "panel.js")
-_SCRIPTS = (*_CHARTS, "graph.js", "graph_states.js", "table.js", "main.js")
+_SCRIPTS = (*_CHARTS, "graph.js", "graph_places.js", "graph_states.js", "table.js", "main.js")
 _CHANNELS_AT_MOST = 256
 """Channels drawn for one tensor; beyond that neighbours share a line, which a screen could not tell apart anyway."""
 _LINES_AT_MOST = 60_000
@@ -63,6 +64,7 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
             verdict_words=VERDICT_WORDS,
             labels=labels,
             layer_table=columns,
+            table_words=table_words,
             meters=METERS,
             terms=terms_by_name(),
             glossary=sections(),

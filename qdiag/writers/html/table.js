@@ -1,4 +1,7 @@
 // The table of layers: sorted by its headings, narrowed by the filter, walked through with the arrow keys.
+// Of a long table only the first rows are laid out until a button or a filter asks for others (see sections.css).
+const ROWS_AT_FIRST = 60;
+
 class LayerTable {
   constructor(root, run) {
     Object.assign(this, { root, run });
@@ -7,6 +10,12 @@ class LayerTable {
     this.heads = [...root.querySelectorAll("thead th")];
     this.box = root.querySelector("input[type=search]");
     this.only = root.querySelector("input[type=checkbox]");
+    this.more = root.querySelector("[data-all-rows]");
+    this.isWhole = this.rows.length <= ROWS_AT_FIRST || !matchMedia("(scripting: enabled)").matches;
+    this.more.addEventListener("click", () => {
+      this.isWhole = true;
+      this.filter();
+    });
     this.heads.forEach((head, column) => {
       head.querySelector("button").addEventListener("click", () => this.sort(column));
     });
@@ -57,6 +66,9 @@ class LayerTable {
       const text = row.dataset.text.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word)) || (this.only.checked && !row.dataset.found);
     }
+    this.isCut = !this.isWhole && !words.length && !this.only.checked;
+    this.root.querySelector("table").classList.toggle("whole", !this.isCut);
+    this.more.parentElement.hidden = !this.isCut;
     const shown = this.shown();
     this.root.querySelector("output").textContent = `${shown.length} of ${this.rows.length} layers`;
     this.root.querySelector("[data-none]").hidden = shown.length > 0;
@@ -64,7 +76,7 @@ class LayerTable {
   }
 
   shown() {
-    return this.rows.filter((row) => !row.hidden);
+    return this.rows.filter((row, i) => !row.hidden && (!this.isCut || i < ROWS_AT_FIRST));
   }
 
   // One row at a time is in the order of the Tab key; 300 stops would be none.

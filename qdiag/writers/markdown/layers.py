@@ -9,8 +9,9 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.measures.records import LOSSES, OpRecord
 from qdiag.core.printable import printable
-from qdiag.reading.layers.columns import LAYER, TABLE_WORDS, column_title, dash_words, layer_columns
+from qdiag.reading.layers.columns import LAYER, column_title, dash_words, layer_columns
 from qdiag.reading.layers.entry import shown_entries, shown_title, worst_layers
+from qdiag.reading.layers.repaired import table_words
 from qdiag.reading.words.bn import channel_list, cost_sentence, costliest, dead_sentence
 from qdiag.reading.words.layer_row import layer_rows, worst_first
 from qdiag.reading.words.numbers import count_noun, number, significant
@@ -30,7 +31,7 @@ def layers_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
         for entry in entries
     ]
     everywhere = f"All {len(diagnosis.measurement.records)} layers are in [layers.csv](layers.csv)."
-    intro = " ".join(filter(None, (TABLE_WORDS, dash_words(columns, entries), everywhere)))
+    intro = " ".join(filter(None, (table_words(diagnosis), dash_words(columns, entries), everywhere)))
     own = [
         fold(f"Channels and outputs of {_html(entry.record)}", images)
         for entry in entries

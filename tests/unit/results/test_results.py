@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from qdiag.core.gate import GateResult
 from qdiag.errors import ConfigError, DataError, QdiagError
 from qdiag.reading.words.causes import headline
 from qdiag.results.summary import CALIBRATES_ON_MEASURED
+from qdiag.writers.markdown.report import markdown_report
 from tests.diagnoses import diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.foreign import hostile
 from tests.measurements import measurement, range_report
@@ -79,6 +81,23 @@ def test_tables_have_a_row_for_each_layer_suspect_and_trial() -> None:
     with pytest.raises(ConfigError) as caught:
         found.to_pandas("cause")
     assert caught.value.hint == "did you mean causes?"
+
+
+def test_tables_and_pages_have_the_figures_of_the_repaired_network() -> None:
+    found = diagnosis()
+    assert found.repaired_network is not None
+    table = found.to_pandas().set_index("layer")
+    for before, after in zip(found.measurement.records, found.repaired_network.records, strict=True):
+        row = table.loc[before.name]
+        assert row["local_sqnr_db"] == before.local.sqnr_db and row["repaired_local_sqnr_db"] == after.local.sqnr_db
+        assert row["repaired_propagated_sqnr_db"] == after.propagated.sqnr_db
+        assert row["repaired_sample_count"] == 32
+    for page in (found._repr_html_(), markdown_report(found)):
+        assert "local, repaired" in page
+        assert "the local SQNR of the layer in the repaired network, on 32 of 500 samples." in page
+    without = replace(found, repaired_network=None)
+    assert not [name for name in without.to_pandas() if name.startswith("repaired")]
+    assert "repaired [dB]" not in without._repr_html_()
 
 
 def test_pictures_are_asked_for_by_name() -> None:

@@ -11,8 +11,8 @@ from qdiag.cli.options.common import DebugOption, QuietOption
 from qdiag.cli.options.diagnosis import DiagnosisArgument
 from qdiag.cli.options.panels import output_option
 from qdiag.cli.options.roles import Reads, Writes, itself
+from qdiag.core.listed import count_noun, listed
 from qdiag.errors import ConfigError
-from qdiag.reading.words.numbers import count_noun
 
 OVERLAY_EPILOG = """
 [bold]Examples[/]
@@ -50,7 +50,7 @@ def overlay(
         Reads(itself),
     ] = None,
     shown: Annotated[
-        Literal["local", "propagated", "sensitivity", "cause"],
+        Literal["local", "propagated", "repaired", "sensitivity", "cause"],
         typer.Option("--show", help="Colour the layers in Model Explorer by this figure. Netron lists all of them."),
     ] = "local",
     quiet: QuietOption = False,
@@ -95,5 +95,6 @@ def overlay(
         write_file(target, content)
         told = f"Wrote {target}, which describes {len(words) - len(left)} of {count_noun(len(words), 'layer')}."
         if left:
-            remark(f"No node of the file has the name of {len(left)} layers: {', '.join(left[:5])}", quiet=quiet)
+            absent = f"No node of the file has the name of {count_noun(len(left), 'layer')}: {listed(left, 5)}."
+            remark(absent, quiet=quiet)
     print_flowing(stdout_console(), Text(told))
