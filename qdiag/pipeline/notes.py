@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from qdiag.batches import Datasets
 from qdiag.core.causes.ranking import Ranking
 from qdiag.core.diagnosis import BitsPoint
-from qdiag.core.listed import listed
+from qdiag.core.listed import count_noun, listed
 from qdiag.core.measures.branches import BranchBlock
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
@@ -45,7 +45,9 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     for record in result.records:
         if record.kind == "input" and record.clipped_fraction > _CLIPPED_INPUT_FRACTION:
             share = 100.0 * record.clipped_fraction
-            notes.append(f"{record.name}: {share:.1f} % of the values lie outside the calibrated range: other data?")
+            notes.append(
+                f"{record.name}: {share:.1f} % of the values lie outside the calibrated range; are these other data?"
+            )
     constant = [
         r.name
         for r in result.records
@@ -54,7 +56,8 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     if constant:
         one = f"1 layer was all zero on the calibration data, {constant[0]}"
         many = f"{len(constant)} layers were all zero on the calibration data, first {constant[0]}"
-        notes.append(f"{one if len(constant) == 1 else many}: scale set to 1")
+        scale = f"{one}, and its scale is" if len(constant) == 1 else f"{many}, and their scales are"
+        notes.append(f"{scale} set to 1")
     if constant_count:
         what = "1 constant operand is" if constant_count == 1 else f"{constant_count} constant operands are"
         notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")
@@ -179,8 +182,8 @@ def overflow_notes(channels: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
     count = sum(map(len, channels.values()))
     who = "1 bias is" if count == 1 else f"{count} biases are"
     return (
-        f"{who} larger than the integer of a bias can be, and limited to the largest one, in {listed(list(channels))}: "
-        "qdiag explain QD104",
+        f"{who} larger than the integer of a bias can be, and limited to the largest one, in {listed(list(channels))}; "
+        "qdiag explain QD104 says more",
     )
 
 
@@ -216,6 +219,12 @@ def sample_notes(ranking: Ranking, bits: Sequence[BitsPoint]) -> tuple[str, ...]
             if count < whole:
                 few.setdefault(count, []).append(f"{trial.repair} of {cause.code}")
     for count, names in sorted(few.items()):
-        found.append(f"repairs ruled out on {count} of {whole} samples and not measured on the others: {listed(names)}")
+        were = "repair was" if len(names) == 1 else "repairs were"
+        on = f"on {count} of {count_noun(whole, 'sample')}"
+        found.append(f"{len(names)} {were} ruled out {on} and not measured on the others: {listed(names)}")
     count = min((point.score.task.sample_count for point in bits), default=whole)
-    return (*found, f"other widths were measured on {count} of {whole} samples") if count < whole else tuple(found)
+    return (
+        (*found, f"other widths were measured on {count} of {count_noun(whole, 'sample')}")
+        if count < whole
+        else tuple(found)
+    )

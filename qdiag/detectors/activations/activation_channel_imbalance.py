@@ -16,7 +16,7 @@ Thresholds:
     for the median channel. Healthy layers have a spread of 0.4 to 3.5 bits.
 
 What helps:
-    Equalization moves the difference into the weights of the next layer, at no cost; 16-bit activations.
+    Equalization moves the difference into the weights of the next layer, at no cost. 16-bit activations help as well.
 
 Sources:
     Nagel et al., arXiv 1906.04721, section 4.1; Xiao et al., arXiv 2211.10438 (SmoothQuant).

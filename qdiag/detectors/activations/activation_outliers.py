@@ -18,7 +18,8 @@ Thresholds:
     outputs of healthy networks have 1.7 to 5.
 
 What helps:
-    Another calibrator for these layers: least squared error, percentile, entropy, each measured. 16-bit activations.
+    Use another calibrator for these layers: least squared error, percentile or entropy, each of which is measured.
+    16-bit activations help as well.
 
 Sources:
     Migacz, "8-bit Inference with TensorRT", GTC 2017; Wu et al., arXiv 2004.09602, section 5; onnxruntime issue 17235.

@@ -13,7 +13,7 @@ Thresholds:
     takes loses nothing more here.
 
 What helps:
-    8 bits for this activation; without a change of the format, training with the sign behind BatchNorm.
+    Use 8 bits for this activation. Without a change of the format, train with the sign behind BatchNorm.
 
 Sources:
     Rastegari et al., arXiv 1603.05279, section 3.2 (BatchNorm before the sign); Courbariaux et al., arXiv 1602.02830.

@@ -20,8 +20,8 @@ Thresholds:
     kurtosis below 3.
 
 What helps:
-    The logarithm or a root taken before the network, in preprocessing; 16 bits or float for the input. Clipping, where
-    the huge values carry no information.
+    Take the logarithm or a root before the network, in preprocessing, or keep the input in 16 bits or in float. Clip
+    the huge values where they carry no information.
 
 Sources:
     Wang et al., arXiv 1607.05666, section 1 (the range of speech in mel bands, and what compresses it); Gholami et al.,

@@ -16,8 +16,8 @@ Thresholds:
     A spread of at least 4 bits, and less than 15 dB for one channel.
 
 What helps:
-    Divide each channel by its own scale before the network, and multiply the first layer's weights by it: the same
-    float network, and each channel has all steps. Otherwise a 16-bit input.
+    Divide each channel by its own scale before the network, and multiply the first layer's weights by it: the float
+    network stays the same, and each channel has all steps. Otherwise use a 16-bit input.
 
 Sources:
     Krishnamoorthi, arXiv 1806.08342, section 2.1 (one range for a tensor); Nagel et al., arXiv 1906.04721, section 4.1.

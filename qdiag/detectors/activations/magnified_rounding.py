@@ -19,8 +19,8 @@ Thresholds:
     do, the list goes further back: the powers, and the layer that is squared, are listed too.
 
 What helps:
-    16-bit activations from the last multiplication by weights to the function, or that part of the network in float.
-    Where the function is near the input, compute it before the network's input is quantized.
+    Use 16-bit activations from the last multiplication by weights to the function, or keep that part of the network in
+    float. Where the function is near the input, compute it before the network's input is quantized.
 
 Sources:
     keunwoochoi/kapre issue 138: a network with its spectrogram inside loses its accuracy in full-integer form.

@@ -17,8 +17,8 @@ Thresholds:
     the lowest score widens the range little.
 
 What helps:
-    A mask value just below the lowest score, at no cost: the softmax of such a position is below half a step of its own
-    quantizer. The repair sets the lower end of the quantizer's range there; in the model, change the number.
+    Use a mask value just below the lowest score. It costs nothing: the softmax of such a position is below half a step
+    of its own quantizer. The repair sets the lower end of the quantizer's range there; in the model, change the number.
 
 Sources:
     microsoft/Olive pull request 1597 and pytorch/executorch pull request 8736 replace masks of the lowest float before

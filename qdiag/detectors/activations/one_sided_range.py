@@ -1,4 +1,4 @@
-"""Values of one sign under a symmetric quantizer: half of the levels are never used.
+"""Values of one sign use only half of the levels of a symmetric quantizer.
 
 What it means:
     A symmetric signed quantizer has as many levels below zero as above. After a ReLU nothing is below zero, and one bit
@@ -14,7 +14,7 @@ Thresholds:
     the backend's own choice and no fault. Four healthy networks under a symmetric scheme have 28 dB or more.
 
 What helps:
-    Affine activations, or unsigned ones after a ReLU, where the backend has them.
+    Use affine activations, or unsigned ones after a ReLU, where the backend has them.
 
 Sources:
     Wu et al., arXiv 2004.09602, section 3; Krishnamoorthi, arXiv 1806.08342, section 2.

@@ -17,8 +17,8 @@ Thresholds:
     at the bound are exact. Needs the losses to be measured (`--losses`).
 
 What helps:
-    ReLU in place of ReLU6, with training. Without training it is another network: MobileNetV1 falls from 76.4 to 65.6 %
-    in float. The repair is therefore measured in float first, and refused where it costs accuracy there.
+    Train the network with ReLU in place of ReLU6. Without training it is another network: MobileNetV1 falls from 76.4
+    to 65.6 % in float. The repair is therefore measured in float first, and refused where it costs accuracy there.
 
 Sources:
     Sheng et al., arXiv 1803.08607, sections 2 and 3.2.

@@ -24,9 +24,9 @@ Thresholds:
     input, QD208.
 
 What helps:
-    At an output of the network: the scales taken out of the last layer's weights, and multiplied back after the
-    network, where the output is read; or numbers of one size from training on. Within it, equalization does the same
-    with the next layer's weights. 16-bit activations, or float for the layer.
+    At an output of the network, take the scales out of the last layer's weights, and multiply them back after the
+    network, where the output is read; or train with numbers of one size. Within the network, equalization does the same
+    with the next layer's weights. 16-bit activations, or float for the layer, help as well.
 
 Sources:
     Nagel et al., arXiv 1906.04721, section 4.1 (scales moved between layers); ultralytics issue 25524 (scores beside

@@ -15,8 +15,8 @@ Thresholds:
     the limit for the lobe is fewer than 3 of them.
 
 What helps:
-    A range clipped by least squared error, 16-bit activations, or the function in float or as a table. One quantizer
-    after the whole function, not one inside it. Where training is possible: ReLU or hard-swish.
+    Clip the range by least squared error, use 16-bit activations, or compute the function in float or by a table. Put
+    one quantizer after the whole function, not one inside it. Where training is possible, use ReLU or hard-swish.
 
 Sources:
     NVIDIA/TensorRT issue 1114, ultralytics/yolov5 issue 2509 (SiLU: mAP 0.362 to 0.054, 0.316 when fused).

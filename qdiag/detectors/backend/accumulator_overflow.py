@@ -12,7 +12,7 @@ Thresholds:
     measured (`--losses`).
 
 What helps:
-    A wider accumulator where the backend has one; fewer bits for weights or activations.
+    Use a wider accumulator where the backend has one, or fewer bits for weights or activations.
 
 Sources:
     Sheng et al., arXiv 1803.08607, section 2 (saturation at run time); de Bruin et al., arXiv 2004.11783.

@@ -18,8 +18,8 @@ Thresholds:
     (`--losses`).
 
 What helps:
-    7 bits for weights or activations (`reduce_range`); signed activations under onnxruntime; a processor with VNNI, or
-    an ARM one.
+    Use 7 bits for weights or activations (`reduce_range`), or signed activations under onnxruntime. A processor with
+    VNNI, or an ARM one, has exact sums.
 
 Sources:
     pytorch issue 44939; onnxruntime issues 6004 and 14642; OpenVINO's `pot_saturation_issue`.

@@ -19,7 +19,7 @@ Thresholds:
     values. So are layers whose range is given, by the scheme or by the network: no calibration data chose it.
 
 What helps:
-    The same preprocessing for both; 64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show
+    Prepare both in the same way, and calibrate on 64 to 1,000 varied samples. Ranges taken from the measured data show
     how much accuracy can be recovered.
 
 Sources:

@@ -17,7 +17,7 @@ Thresholds:
     Layers whose range is given, by the scheme or by the network, are left out: no calibrator chose it.
 
 What helps:
-    The range from minimum to maximum.
+    Use the range from minimum to maximum.
 
 Sources:
     NVIDIA/TensorRT issue 3922 (entropy loses 10 to 20 %, min-max 1 %); onnxruntime issues 10571 and 10846.

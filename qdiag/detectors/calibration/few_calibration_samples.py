@@ -13,7 +13,7 @@ Thresholds:
     Fewer than 16 samples, and a reach of at least 10 %, where the range is not given by the scheme or the network.
 
 What helps:
-    64 to 1,000 varied samples to calibrate. Ranges taken from the measured data show how much accuracy can be
+    Calibrate on 64 to 1,000 varied samples. Ranges taken from the measured data show how much accuracy can be
     recovered.
 
 Sources:

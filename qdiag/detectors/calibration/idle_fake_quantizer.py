@@ -12,8 +12,8 @@ Thresholds:
     as for most other findings.
 
 What helps:
-    torch.ao.quantization.enable_fake_quant on the network, and some more training. Without training, more bits or
-    float for these layers.
+    Call torch.ao.quantization.enable_fake_quant on the network, and train it some more. Without training, use more bits
+    or float for these layers.
 
 Sources:
     torch.ao.quantization.fake_quantize.FakeQuantize; Jacob et al., arXiv 1712.05877, section 3.

@@ -22,7 +22,7 @@ Thresholds:
     on purpose. Outputs with fewer than 1,000 values, and all outputs where inputs were drawn, are left out.
 
 What helps:
-    A pass over training data with the observers on before saving. Without training: these ranges calibrated anew.
+    Pass over training data with the observers on before saving. Without training, calibrate these ranges anew.
 
 Sources:
     Jacob et al., arXiv 1712.05877, section 3.1; Nagel et al., arXiv 2106.08295, section 4.

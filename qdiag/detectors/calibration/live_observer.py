@@ -15,8 +15,8 @@ Thresholds:
         some of it.
 
 What helps:
-    torch.ao.quantization.disable_observer on the network, after a pass over varied training data, and the checkpoint
-    saved again. Calibrating these ranges anew shows how much accuracy can be recovered.
+    Call torch.ao.quantization.disable_observer on the network, after a pass over varied training data, and save the
+    checkpoint again. Calibrating these ranges anew shows how much accuracy can be recovered.
 
 Sources:
     torch.ao.quantization.fake_quantize.FakeQuantize.forward; Krishnamoorthi, arXiv 1806.08342, section 3.2.

@@ -20,8 +20,8 @@ Thresholds:
     show what the narrow one loses. Inputs of zeros do not count.
 
 What helps:
-    16-bit activations for the residual stream, or the adds in float (ViT in int8: top-1 from 0 to 78.5 % by the adds
-    alone).
+    Use 16-bit activations for the residual stream, or compute the adds in float (ViT in int8: top-1 from 0 to 78.5 % by
+    the adds alone).
 
 Sources:
     alibaba/TinyNeuralNetwork issue 204; Bondarenko et al., arXiv 2109.12948.

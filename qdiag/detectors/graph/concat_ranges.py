@@ -16,9 +16,10 @@ Thresholds:
     near zero, the limit is fewer than 3 of them.
 
 What helps:
-    At an output of the network, splitting the concat: every branch becomes an output with its own quantizer, and they
-    are joined after the network. This adds nothing to the integer network. 16-bit activations; the concat in float. In
-    the model, coordinates divided by the image size do as well, where all branches end in the same range.
+    At an output of the network, split the concat: every branch becomes an output with its own quantizer, and they are
+    joined after the network. This adds nothing to the integer network. 16-bit activations help as well, and so does the
+    concat in float. In the model, coordinates can be divided by the image size, where all branches then end in the same
+    range.
 
 Sources:
     ultralytics issue 25524 (RKNN: all scores 0; 558 after normalizing boxes); tensorflow issue 37544.

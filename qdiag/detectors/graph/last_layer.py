@@ -12,7 +12,7 @@ Thresholds:
     at least three layers with weights.
 
 What helps:
-    Float for this layer, as many backends do by default; 16-bit activations.
+    Keep this layer in float, as many backends do by default, or use 16-bit activations.
 
 Sources:
     Krishnamoorthi, arXiv 1806.08342, section 5; ultralytics/yolov5 issue 12598 (detection head).

@@ -15,8 +15,8 @@ Thresholds:
     Only where each layer was measured alone, as `qdiag diagnose` does unless it is told not to.
 
 What helps:
-    16-bit activations, or float, for these layers. The repairs are measured on all of them together, since with one
-    repaired the others lose as much.
+    Use 16-bit activations for these layers, or keep them in float. The repairs are measured on all of them together,
+    since with one repaired the others lose as much.
 
 Sources:
     Krishnamoorthi, arXiv 1806.08342, section 3.2; Wu et al., arXiv 2004.09602, section 6.1 (partial quantization).

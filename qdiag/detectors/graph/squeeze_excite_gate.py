@@ -18,7 +18,8 @@ Thresholds:
     causes the noise.
 
 What helps:
-    16-bit or float for the gate: a few hundred values per image. MobileNetV3-Small in int8 is unusable without that.
+    Keep the gate in 16 bits or in float: it has a few hundred values per image. MobileNetV3-Small in int8 is unusable
+    without that.
 
 Sources:
     openvinotoolkit/nncf 2926; Hu et al., arXiv 1709.01507 (the block).

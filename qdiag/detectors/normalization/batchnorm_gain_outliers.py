@@ -19,7 +19,8 @@ Thresholds:
     weights makes small folded weights. Where levels are uneven, the limit is fewer than 3 of them on each side of zero.
 
 What helps:
-    As for any channel that sets the range: a clipped range, equalization, per-channel weights, the layer in float.
+    What helps any channel that sets the range helps here: clip the range, equalize the layer, use one scale per
+    channel, or keep the layer in float.
 
 Sources:
     Sheng et al., arXiv 1803.08607, section 3; Chu et al., arXiv 2212.01593, section 3.

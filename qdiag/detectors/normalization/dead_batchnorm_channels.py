@@ -23,8 +23,8 @@ Thresholds:
     what they cost. One scale per channel makes dead channels harmless; then nothing is reported.
 
 What helps:
-    `qdiag fix-bn`: dead channels get the mean variance of the live ones (MobileNetV1 under uint8 per tensor: top-1 from
-    9.0 to 65.4 %, float unchanged), or are replaced by their constant. Or one scale per channel.
+    `qdiag fix-bn` gives dead channels the mean variance of the live ones (MobileNetV1 under uint8 per tensor: top-1
+    from 9.0 to 65.4 %, float unchanged), or replaces them by their constant. One scale per channel helps as well.
 
 Sources:
     Sheng et al., arXiv 1803.08607, section 3; pytorch/vision issue 648 (the harmless case).

@@ -11,7 +11,7 @@ Thresholds:
     Fewer than one.
 
 What helps:
-    Look at the reasons in the table of float operations; take part of the network with `--submodule`; check
+    Look at the reasons in the table of float operations, take part of the network with `--submodule`, or check
     `float_layers` of the scheme.
 
 Sources:

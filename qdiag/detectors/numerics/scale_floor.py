@@ -16,8 +16,8 @@ Thresholds:
     reported.
 
 What helps:
-    Calibration data on which the layer is not zero; masks as booleans, or applied after the softmax; padding left out
-    of the observed values.
+    Calibrate on data on which the layer is not zero. Write masks as booleans, or apply them after the softmax. Leave
+    padding out of the observed values.
 
 Sources:
     NVIDIA/TensorRT issue 1826; PINTO0309/onnx2tf issue 444 (padding with the lowest float).

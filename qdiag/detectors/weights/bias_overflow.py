@@ -25,8 +25,8 @@ Thresholds:
     outputs are 12, 5 and 11 steps instead of 0.
 
 What helps:
-    A larger scale for the weights of such a channel, which onnxruntime chooses by itself for int32 bias; a bias in
-    float. One scale for the whole weight hides the fault and may bring another (QD101).
+    Use a larger scale for the weights of such a channel, which onnxruntime chooses by itself for int32 bias, or keep
+    the bias in float. One scale for the whole weight hides the fault and may bring another (QD101).
 
 Sources:
     Jacob et al., arXiv 1712.05877, eq. 11; onnxruntime issue 21000 and pull requests 22020 and 25278.

@@ -17,7 +17,7 @@ Thresholds:
     coarse themselves: in a MobileNetV1 whose dead channels set the range, a step of 1.1 has 0.02 % of the noise.
 
 What helps:
-    The bias in float (or at a finer scale, where the backend has one).
+    Keep the bias in float, or at a finer scale where the backend has one.
 
 Sources:
     Jacob et al., arXiv 1712.05877, eq. 11; onnxruntime issue 11415.

@@ -19,9 +19,9 @@ Thresholds:
     28 dB. Without such channels it is 1.
 
 What helps:
-    Those weights clipped to the range of the others. What they multiply never moves, so the float network computes what
-    it did; a constant goes into the bias. Where training goes on, remove the channels. One scale per channel does not
-    help where every output channel reads them.
+    Clip those weights to the range of the others. What they multiply never moves, so the float network computes what it
+    did; a constant goes into the bias. Where training goes on, remove the channels. One scale per channel does not help
+    where every output channel reads them.
 
 Sources:
     Banner et al., arXiv 1810.05723, section 2 (what clipping costs is weighed by what is clipped); Nagel et al., arXiv

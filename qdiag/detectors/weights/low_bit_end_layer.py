@@ -15,7 +15,7 @@ Thresholds:
     Local SQNR below 20 dB (noise of a tenth of the amplitude), and at least three layers with weights.
 
 What helps:
-    8 bits for this layer, or float.
+    Keep this layer in 8 bits or in float.
 
 Sources:
     Courbariaux et al., arXiv 1602.02830, section 3 (the first layer on 8-bit inputs); Rastegari et al.,

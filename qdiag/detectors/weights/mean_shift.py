@@ -15,7 +15,7 @@ Thresholds:
     rounding of the output explains.
 
 What helps:
-    Bias correction, with the shift measured on the calibration data.
+    Correct the bias by the shift that is measured on the calibration data.
 
 Sources:
     Nagel et al., arXiv 1906.04721, section 4.2; Finkelstein et al., arXiv 1906.03193.

@@ -16,8 +16,8 @@ Thresholds:
     the weights are zero have no such median, and are left out.
 
 What helps:
-    A magnitude from weights that are clipped to three times the median first; 8 bits or float for the layer where the
-    large weight matters.
+    Compute the magnitude from weights that are clipped to three times the median first. Where the large weight matters,
+    keep the layer in 8 bits or in float.
 
 Sources:
     Rastegari et al., arXiv 1603.05279, equation 6 (the mean); Huber, Robust Statistics, section 1.3 (clipped means).

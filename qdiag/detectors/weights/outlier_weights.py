@@ -20,8 +20,8 @@ Thresholds:
     above 9: single outliers there are channels that set the range (QD101).
 
 What helps:
-    A range clipped by least squared error. Per-channel weights where only a few channels hold outliers. For
-    re-parameterized blocks, training with BatchNorm after the sum (QARepVGG).
+    Clip the range by least squared error. Weights with one scale per channel help where only a few channels hold
+    outliers. Train re-parameterized blocks with BatchNorm after the sum (QARepVGG).
 
 Sources:
     Chu et al., arXiv 2212.01593, section 3; Zhao et al., arXiv 1901.09504 (outlier channel splitting).

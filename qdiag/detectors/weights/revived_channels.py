@@ -13,7 +13,7 @@ Thresholds:
     28 dB. With one magnitude per channel such a channel stays as small as it was, and ternary weights make it zero.
 
 What helps:
-    One magnitude per channel, the mean of its |weights|; 8 bits for the layer.
+    Use one magnitude per channel, the mean of its |weights|, or keep the layer in 8 bits.
 
 Sources:
     Rastegari et al., arXiv 1603.05279, equation 6 (a magnitude per filter).

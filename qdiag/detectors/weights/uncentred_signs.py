@@ -14,8 +14,8 @@ Thresholds:
     that are drawn around zero, all have the same sign in 1 of 128 channels.
 
 What helps:
-    Weights centred over the input channels before the sign is taken, as networks that are trained with binary weights
-    do; 8 bits for the layer.
+    Centre the weights over the input channels before the sign is taken, as networks that are trained with binary
+    weights do, or keep the layer in 8 bits.
 
 Sources:
     Rastegari et al., arXiv 1603.05279 (its code centres and clamps the weights); Qin et al., arXiv 1909.10788, section

@@ -19,8 +19,8 @@ Thresholds:
     depthwise layers that cost a MobileNetV1 67 points.
 
 What helps:
-    Equalization, which scales channels to similar ranges and the weights of the next layer by the inverse; one scale
-    per channel.
+    Equalize the layer: channels are scaled to similar ranges, and the weights of the next layer by the inverse. One
+    scale per channel helps as well.
 
 Sources:
     Nagel et al., arXiv 1906.04721, section 4.1; Krishnamoorthi, arXiv 1806.08342, section 3.1.

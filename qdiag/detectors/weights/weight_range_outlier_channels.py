@@ -20,8 +20,9 @@ Thresholds:
     uneven, the limit is fewer than 3 of them on each side of zero.
 
 What helps:
-    One scale per channel, where the backend has it (MobileNetV1: from 9.0 to 76.2 % top-1). Otherwise a range clipped
-    by least squared error, or equalization with the layers beside it; the layer kept in float as the last resort.
+    Use one scale per channel, where the backend has it (MobileNetV1: from 9.0 to 76.2 % top-1). Otherwise clip the
+    range by least squared error, or equalize the layer with those beside it. Keep the layer in float as the last
+    resort.
 
 Sources:
     Krishnamoorthi, arXiv 1806.08342, sections 3 and 4; Nagel et al., arXiv 1906.04721, section 3.
