@@ -80,7 +80,7 @@ def measure_evidence(
         QdiagError: the model or the data cannot be used.
     """
     if not is_model(model.model):
-        raise LoadError("no such file or folder", at=model.model, hint=_HINT)
+        raise LoadError("there is no such file or folder", at=model.model, hint=_HINT)
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
         from qdiag.pipeline.estimate import estimate

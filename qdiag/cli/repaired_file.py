@@ -30,7 +30,7 @@ def target_of(model: str, output: Path | None, *, in_place: bool, or_else: str =
         if output is not None:
             raise ConfigError("-o and --in-place exclude each other", hint="leave one away")
         if not Path(model).is_file():
-            raise ConfigError("--in-place, but no file", at=model, hint="name the new file with -o")
+            raise ConfigError("--in-place needs a model that is a file", at=model, hint="name the new file with -o")
         check_writable(model, over_input=True)
         return Path(model)
     if output is None:

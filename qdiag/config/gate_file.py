@@ -102,11 +102,11 @@ def read_gate_file(path: Path, *, must_have_table: bool = False) -> Settings:
     header = f"[tool.qdiag.{_TABLE}]" if is_project else f"[{_TABLE}]"
     for key in own:
         if key != _TABLE and (not is_project or nearest(key, [_TABLE])):
-            raise ConfigError(f"unknown table or key {key}", at=str(path), hint=f"limits stand in {header}")
+            raise ConfigError(f"there is an unknown table or key {key}", at=str(path), hint=f"limits stand in {header}")
     table = own.get(_TABLE)
     if table is None:
         if must_have_table:
-            raise ConfigError(f"no table {header}", at=str(path), hint=f"write {header} and, say, max_drop = 1.0")
+            raise ConfigError(f"there is no table {header}", at=str(path), hint=f"write {header} and max_drop = 1.0")
         return {}
     if not isinstance(table, Mapping):
         raise ConfigError(f"{_TABLE} = {toml_value(table)} is not a table", at=str(path), hint=f"write {header}")
@@ -156,7 +156,7 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
             continue
         if variable not in known:
             hint = nearest_hint(variable, tuple(known), f"known: {', '.join(sorted(known))}")
-            raise ConfigError(f"unknown variable {variable}", at="environment", hint=hint)
+            raise ConfigError(f"there is an unknown variable {variable}", at="environment", hint=hint)
         if not text.strip():
             raise ConfigError(f"{variable} is empty", at="environment", hint="set it, or take it away")
         if known[variable] == "allow":

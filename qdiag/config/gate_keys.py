@@ -57,7 +57,7 @@ _NUMBER_HINT = "write for example 1.0, without quotes in a file"
 def nearest_error(name: str, origin: str, known: tuple[str, ...] = NAMES) -> ConfigError:
     """For a key that does not exist."""
     hint = nearest_hint(name, known, f"known keys: {', '.join(known)}")
-    return ConfigError(f"unknown key {name}", at=origin, hint=hint)
+    return ConfigError(f"there is an unknown key {name}", at=origin, hint=hint)
 
 
 def number(setting: Setting, name: str) -> float:

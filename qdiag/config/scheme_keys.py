@@ -38,7 +38,7 @@ def refuse_unknown(table: TomlTable) -> None:
             )
         near = _nearest(key, known)
         hint = f"did you mean {near}?" if near else f"known keys: {', '.join(known)}"
-        raise ConfigError(f"unknown key {key}", at=at, hint=hint)
+        raise ConfigError(f"there is an unknown key {key}", at=at, hint=hint)
 
 
 def _nearest(key: str, known: Sequence[str]) -> str | None:

@@ -97,7 +97,7 @@ def read_toml(path: Path) -> TomlTable:
     try:
         text = read_text(path, SETTINGS_BYTES_MAX)
     except FileNotFoundError:
-        raise ConfigError("no such file", at=str(path), hint=_TOML) from None
+        raise ConfigError("there is no such file", at=str(path), hint=_TOML) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"it cannot be read: {refusal(error)}", at=str(path), hint=_TOML) from error
     return _table(text, str(path), hint="`qdiag schemes` shows where working examples lie")

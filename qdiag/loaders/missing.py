@@ -30,7 +30,7 @@ def check_model(reference: str) -> None:
     path = Path(reference)
     if path.exists() or is_architecture_ref(reference):
         return
-    raise LoadError("no such file", at=reference, hint=_near_hint(path, MODELS_HINT, among=_MODEL_SUFFIXES))
+    raise LoadError("there is no such file", at=reference, hint=_near_hint(path, MODELS_HINT, among=_MODEL_SUFFIXES))
 
 
 def check_data(reference: str) -> None:
@@ -38,7 +38,7 @@ def check_data(reference: str) -> None:
     if not reference.strip():
         raise DataError("the path of the data is empty", at="`data`", hint=DATA_HINT)
     if not Path(reference).exists() and not is_python_ref(reference):
-        raise DataError("no such file or folder", at=reference, hint=_near_hint(Path(reference), DATA_HINT))
+        raise DataError("there is no such file or folder", at=reference, hint=_near_hint(Path(reference), DATA_HINT))
 
 
 def _near_hint(path: Path, otherwise: str, among: Collection[str] = ()) -> str:

@@ -48,7 +48,7 @@ def load_object(reference: str, suits: Callable[[object], bool] = callable) -> o
     found: object = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     for name in names:
         if not hasattr(found, name):
-            raise LoadError(f"no {name!r} in it", at=reference, hint=_nearest(name, found, suits))
+            raise LoadError(f"there is no {name!r} in it", at=reference, hint=_nearest(name, found, suits))
         found = getattr(found, name)
     return found
 
@@ -98,7 +98,7 @@ def _load_module(name: str) -> ModuleType:
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise LoadError("no such Python file", at=str(path), hint=_FORMS)
+        raise LoadError("there is no such Python file", at=str(path), hint=_FORMS)
     path = path.resolve()
     # One module per path: two files called net.py do not meet, and a class loaded twice stays one class.
     name = f"qdiag_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"

@@ -62,7 +62,7 @@ def build(
     for argument, value in (arguments or {}).items():
         if argument not in parameters:
             raise ConfigError(
-                f"no argument {argument!r}", at=f"zoo:{name}", hint=nearest_hint(argument, list(parameters))
+                f"it has no argument {argument!r}", at=f"zoo:{name}", hint=nearest_hint(argument, list(parameters))
             )
         kind = parameters[argument].annotation
         read[argument] = _read(argument, value, kind) if isinstance(value, str) else value

@@ -32,9 +32,9 @@ def as_batch(item: object, at: str, *, keeps_floats: bool = False, branch_count:
     """
     batch, labels = _batch(item, at)
     if not batch.tensors:
-        raise DataError("a batch without tensors", at=at, hint=_HINT)
+        raise DataError("there is a batch without tensors", at=at, hint=_HINT)
     if any(tensor.numel() == 0 for tensor in batch.tensors):
-        raise DataError("a batch with an empty tensor", at=at, hint="give at least one sample per batch")
+        raise DataError("there is a batch with an empty tensor", at=at, hint="give at least one sample per batch")
     if isinstance(item, Batch):
         targets = targets_of_batch(labels, at)
     else:
@@ -69,7 +69,7 @@ def _batch(item: object, at: str) -> tuple[Batch, object]:
             return Batch(tuple(_tensor(part, at) for part in inputs)), labels
         inner, known = _batch(inputs, at)
         if known is not None:
-            raise DataError("labels both among the inputs and beside them", at=at, hint="give them once")
+            raise DataError("there are labels both among the inputs and beside them", at=at, hint="give them once")
         return inner, labels
     if isinstance(item, (tuple, list)):
         raise DataError(f"a {type(item).__name__} of {len(item)} is no batch", at=at, hint=_HINT)

@@ -138,7 +138,9 @@ def _gain(values: NDArray[Any]) -> float:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
         rows = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-        raise DataError(f"NaN or Inf in sample {int(np.flatnonzero(rows)[0])}", hint="remove or repair such samples")
+        raise DataError(
+            f"there is NaN or Inf in sample {int(np.flatnonzero(rows)[0])}", hint="remove or repair such samples"
+        )
     if low >= 0.0 and high <= 1.0:
         return 255.0
     if low >= 0.0 and _PIXEL_TOP_MIN < high <= 255.0:

@@ -71,7 +71,7 @@ class DataRequest:
             ("batch_size", self.batch_size),
         ):
             if value is not None and value < 1:
-                raise ConfigError(f"{name} = {value}", hint="use at least 1")
+                raise ConfigError(f"{name} = {value} is too small", hint="use at least 1")
 
     @property
     def wishes(self) -> SplitWishes:

@@ -35,7 +35,7 @@ def read(path: Path, reading: Reading) -> StoredData:
     try:
         return _read(path, reading)
     except PermissionError as error:
-        raise DataError("no permission to read it", at=str(error.filename or path)) from error
+        raise DataError("there is no permission to read it", at=str(error.filename or path)) from error
 
 
 def _read(path: Path, reading: Reading) -> StoredData:
@@ -138,7 +138,7 @@ def _refuse_empty(path: Path, folders: list[str]) -> None:
         hint = f"sound files are not read: {SOUNDS_HINT}"
     else:
         hint = f"images end in {', '.join(sorted(SUFFIXES))}"
-    raise DataError("no images in this folder", at=str(path), hint=hint)
+    raise DataError("there are no images in this folder", at=str(path), hint=hint)
 
 
 READER = Reader("image folder", matches, read)

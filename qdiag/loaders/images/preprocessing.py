@@ -47,19 +47,21 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for name, size in (("resize", self.resize), ("crop", self.crop)):
             if size is not None and size < 1:
-                raise ConfigError(f"{name} = {size}", hint="use at least 1 pixel")
+                raise ConfigError(f"{name} = {size} is too small", hint="use at least 1 pixel")
         if self.resize is not None and self.crop is not None and self.crop > self.resize:
             raise ConfigError(
                 f"crop = {self.crop} is larger than resize = {self.resize}", hint="resize to at least the crop"
             )
         if not self.scale > 0.0:
-            raise ConfigError(f"scale = {self.scale:g}", hint="use a positive number such as 0.00392157 (1/255)")
+            raise ConfigError(
+                f"scale = {self.scale:g} is not positive", hint="use a positive number such as 0.00392157 (1/255)"
+            )
         if self.channel_order not in ("rgb", "bgr"):
-            raise ConfigError(f"channel_order = {self.channel_order}", hint="use rgb or bgr")
+            raise ConfigError(f"channel_order = {self.channel_order} is neither rgb nor bgr", hint="use rgb or bgr")
         if self.interpolation not in ("bilinear", "bicubic"):
-            raise ConfigError(f"interpolation = {self.interpolation}", hint="use bilinear or bicubic")
+            raise ConfigError(f"interpolation = {self.interpolation} is not supported", hint="use bilinear or bicubic")
         if self.channels not in (None, 1, 3):
-            raise ConfigError(f"channels = {self.channels}", hint="use 1 (grey) or 3")
+            raise ConfigError(f"channels = {self.channels} is not supported", hint="use 1 (grey) or 3")
         for name, values in (("`mean`", self.mean), ("`std`", self.std)):
             self._check_per_channel(name, values)
         if self.std is not None and min(self.std) <= 0.0:
@@ -96,7 +98,7 @@ class Preprocessing:
         names = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in names:
-                raise ConfigError(f"unknown preprocessing field {name!r}", hint=nearest_hint(name, names))
+                raise ConfigError(f"there is an unknown preprocessing field {name!r}", hint=nearest_hint(name, names))
         return dataclasses.replace(self, **changes)
 
     def describe(self) -> str:
@@ -196,7 +198,9 @@ def preset(name: str) -> Preprocessing:
     try:
         return PRESETS[name]
     except KeyError:
-        raise ConfigError(f"unknown preprocessing {name!r}", hint=nearest_hint(name, list(PRESETS))) from None
+        raise ConfigError(
+            f"there is an unknown preprocessing {name!r}", hint=nearest_hint(name, list(PRESETS))
+        ) from None
 
 
 def _numbers(values: tuple[float, ...]) -> str:

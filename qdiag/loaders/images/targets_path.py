@@ -23,7 +23,7 @@ def targets_path(path: Path, reading: Reading, *, may_have_masks: bool = True) -
     if reading.targets is not None:
         given = Path(reading.targets)
         if not given.exists():
-            raise DataError("no such file or folder", at=reading.targets, hint=_HINT)
+            raise DataError("there is no such file or folder", at=reading.targets, hint=_HINT)
         if not given.is_dir() and given.suffix.lower() != ".json":
             raise DataError("targets of images are a folder or a .json file", at=reading.targets, hint=_HINT)
         return given

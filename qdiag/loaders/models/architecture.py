@@ -98,7 +98,7 @@ def _check_arguments(name: str, factory: Callable[..., object], arguments: Mappi
     for argument in arguments:
         if argument not in known and not takes_any:
             hint = nearest_hint(argument, known, f"it takes {', '.join(known) or 'no arguments'}")
-            raise ConfigError(f"no argument {argument!r}", at=name, hint=hint)
+            raise ConfigError(f"it has no argument {argument!r}", at=name, hint=hint)
     try:
         signature.bind(**arguments)
     except TypeError as error:

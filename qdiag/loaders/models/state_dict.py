@@ -78,7 +78,7 @@ def _only_one(
     if len(found) > 1:
         names = ["/".join(inner[0]) for inner in found]
         which = listed(names, _SHOWN)
-        raise LoadError(f"several models in it, under {which}", at=at, hint=f"say which: `key={names[0]}`")
+        raise LoadError(f"there are several models in it, under {which}", at=at, hint=f"say which: `key={names[0]}`")
     return found[0] if found else None
 
 

@@ -79,4 +79,4 @@ def _targets(entries: list[Any]) -> Any:
         return default_collate([torch.as_tensor(e) for e in entries] if isinstance(first, (tuple, list)) else entries)
     except (RuntimeError, ValueError) as error:
         shapes = sorted({str(tuple(np.shape(entry))) for entry in entries})
-        raise DataError(f"targets of the shapes {' and '.join(shapes[:3])}", hint=_RAGGED_HINT) from error
+        raise DataError(f"there are targets of the shapes {' and '.join(shapes[:3])}", hint=_RAGGED_HINT) from error

@@ -88,7 +88,7 @@ def _branches(value: object, count: int, at: str) -> Any:
 
 def _entries(value: object, at: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise DataError(f"labels of type {type(value).__name__}", at=at, hint=_HINT)
+        raise DataError(f"there are labels of type {type(value).__name__}", at=at, hint=_HINT)
     found = [sample_targets(entry, f"{at}, targets of sample {index}") for index, entry in enumerate(value)]
     if not any(isinstance(entry, Tensor) for entry in found):
         return found
@@ -143,7 +143,7 @@ def _of_array(value: np.ndarray[Any, Any], at: str) -> Any:
     try:
         return torch.from_numpy(np.ascontiguousarray(value)) if value.ndim else torch.as_tensor(value.item())
     except TypeError as error:
-        raise DataError(f"labels of type {value.dtype}", at=at, hint=_HINT) from error
+        raise DataError(f"there are labels of type {value.dtype}", at=at, hint=_HINT) from error
 
 
 def texts_of(value: np.ndarray[Any, Any], at: str) -> list[str]:
@@ -174,7 +174,7 @@ def _entry(entry: object, at: str, depth: int) -> Any:
     if isinstance(entry, (list, tuple)):
         numbers = _as_tensor(entry, at)
         return numbers if numbers is not None else _type_of(entry)(_entry(part, at, depth + 1) for part in entry)
-    raise DataError(f"an object of type {type(entry).__name__} among the targets", at=at, hint=_HINT)
+    raise DataError(f"there is an object of type {type(entry).__name__} among the targets", at=at, hint=_HINT)
 
 
 def _is_empty(entry: object) -> bool:

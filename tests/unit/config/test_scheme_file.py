@@ -105,7 +105,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_p
     path = tmp_path / "typo.toml"
     path.write_text('[activations]\ncalibrater = "minmax"\n')
     error = refusal(str(path))
-    assert error.message == "unknown key activations.calibrater"
+    assert error.message == "there is an unknown key activations.calibrater"
     assert error.at == f"{path}: activations.calibrater"
     assert error.hint == "did you mean activations.calibrator?"
 
@@ -156,7 +156,7 @@ def test_an_unknown_scheme_names_the_nearest_and_all() -> None:
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
-    assert refusal(str(tmp_path / "absent.toml")).message == "no such file"
+    assert refusal(str(tmp_path / "absent.toml")).message == "there is no such file"
     (tmp_path / "broken.toml").write_text("bias = \n")
     assert refusal(str(tmp_path / "broken.toml")).message.startswith("this is not valid TOML")
     (tmp_path / "loop.toml").write_text('base = "loop.toml"\n')
