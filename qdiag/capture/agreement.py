@@ -31,7 +31,7 @@ def first_difference(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> Di
         expected: flat outputs of the network. actual: those of its graph, in the same order.
     """
     if len(expected) != len(actual):
-        return Difference(0, f"{count_noun(len(actual), 'tensor')} instead of {len(expected)} come out")
+        return Difference(0, f"{count_noun(len(actual), 'tensor')} in place of {len(expected)}")
     level = max((_largest(a) for a in expected if a.is_floating_point() or a.is_complex()), default=0.0)
     for index, (a, b) in enumerate(zip(expected, actual, strict=True)):
         what = _difference(a, b, level)

@@ -127,5 +127,5 @@ def test_each_process_has_its_own_samples() -> None:
     parts = [Processes(rank, 2).part(batch) for rank in (0, 1)]
     assert [part.labels.tolist() for part, _ in parts] == [[0, 2, 4], [1, 3]]
     assert [share for _, share in parts] == [0.6, 0.4]
-    with pytest.raises(ConfigError, match="6 processes, but 5 samples in a batch"):
+    with pytest.raises(ConfigError, match="6 processes cannot share a batch of 5 samples"):
         Processes(5, 6).part(batch)

@@ -100,8 +100,10 @@ def check_label_count(targets: Any, sample_count: int, *, at: str) -> None:
     """
     for place, count in target_counts(targets):
         if count != sample_count:
+            are = "is" if count == 1 else "are"
+            labels = f"{count_noun(count, 'label')}{f' in {place}' if place else ''}"
             raise DataError(
-                f"there are {count} labels{f' in {place}' if place else ''} for {count_noun(sample_count, 'sample')}",
+                f"there {are} {labels} for {count_noun(sample_count, 'sample')}",
                 at=at,
                 hint="give one label per sample, in the same order",
             )

@@ -35,7 +35,7 @@ def test_same(expected: list[torch.Tensor], actual: list[torch.Tensor]) -> None:
         ([X], [X + 0.1], 0, "a difference of 0.1 where"),
         ([1e5 * X, X], [1e5 * X, 0.5 * X], 1, "a difference of"),
         ([X], [X[:1]], 0, r"shape \(1, 5\) instead of \(4, 5\)"),
-        ([X, X], [X], 0, "1 tensors come out instead of 2"),
+        ([X, X], [X], 0, "1 tensor in place of 2"),
         ([torch.tensor([1.0, NAN])], [torch.tensor([1.0, 0.0])], 0, "NaN or infinity at other places"),
         ([torch.tensor([1.0, INF])], [torch.tensor([1.0, -INF])], 0, "NaN or infinity at other places"),
         ([torch.tensor([1.0, INF])], [torch.tensor([1.0, NAN])], 0, "NaN or infinity at other places"),

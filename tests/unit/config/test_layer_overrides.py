@@ -76,10 +76,10 @@ def test_granularity_and_group_size_may_come_apart() -> None:
     [
         (
             'layers."a.b".weights.bit=4',
-            'unknown key layers."a.b".weights.bit',
+            'there is an unknown key layers."a.b".weights.bit',
             'did you mean layers."a.b".weights.bits?',
         ),
-        ('layers."a.b".bais=float', 'unknown key layers."a.b".bais', 'did you mean layers."a.b".bias?'),
+        ('layers."a.b".bais=float', 'there is an unknown key layers."a.b".bais', 'did you mean layers."a.b".bias?'),
         ('layers."a.b".weights.bits="4"', 'layers."a.b".weights.bits = 4: a whole number is needed', None),
         (
             'layers."a.b".bias=int3',

@@ -113,7 +113,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_known_one(tmp_p
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("weights.bit=4", "unknown key weights.bit"),
+        ("weights.bit=4", "there is an unknown key weights.bit"),
         ("weights.bits='4'", "weights.bits = 4: a whole number is needed"),
         ("weights.bits=true", "weights.bits = true: a whole number is needed"),
         ("weights.bits=4.5", "weights.bits = 4.5: a whole number is needed"),

@@ -63,7 +63,7 @@ def test_labels_csv_gives_order_labels_and_split(tmp_path: Path) -> None:
     assert batch.labels is not None and batch.labels.tolist() == [7, 0]
     expected = PRESETS["none"].apply_batch(np.stack([pixels["x/a.png"], pixels["c.png"]]))
     assert torch.equal(batch.args[0], expected)
-    assert datasets.split == "the split column of labels.csv: all 1 to calibrate, all 2 measured"
+    assert datasets.split == "the split column of labels.csv: the one sample to calibrate, all 2 measured"
 
 
 def test_labels_csv_without_labels_or_with_one_part_only(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_folders_calib_and_eval_are_a_split_not_two_classes(tmp_path: Path) -> N
     for name in ("calib/cat/a.png", "eval/cat/b.png", "eval/dog/c.png"):
         save(tmp_path / name)
     datasets = open_datasets(DataRequest(str(tmp_path)))
-    assert datasets.split == "folders calib and eval: all 1 to calibrate, all 2 measured"
+    assert datasets.split == "folders calib and eval: the one sample to calibrate, all 2 measured"
     assert next(iter(datasets.evaluation)).labels is not None
 
 
@@ -252,7 +252,7 @@ def test_a_class_beyond_the_network_names_the_image(tmp_path: Path) -> None:
     ("shape", "words"),
     [
         ((1, 3, 8, 8), "inputs are 3x8x10, the network takes 3x8x8"),
-        ((1, 7, 8, 10), r"inputs have 3 channel\(s\), the network takes 7"),
+        ((1, 7, 8, 10), r"inputs have 3 channels, and the network takes 7"),
         ((1, 240), "one input has shape 3x8x10, the network takes 240"),
     ],
 )

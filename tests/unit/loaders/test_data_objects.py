@@ -145,7 +145,7 @@ class Growing:
     ("source", "words"),
     [
         (shuffled(), "batch 0 is not the one of the first pass"),
-        (Once(), "0 batches, but 4 in the first pass"),
+        (Once(), "gave 0 batches now, and 4 in the first pass"),
         (Growing(), "batch 1 is not the one of the first pass"),
     ],
 )

@@ -167,7 +167,7 @@ def with_nan(sample: int) -> list[Any]:
     ("given", "words"),
     [
         (["a", "b"], "2 labels for 3 samples"),
-        ([boxes_of(1)], "1 labels for 3 samples"),
+        ([boxes_of(1)], "1 label for 3 samples"),
         ({"mask": torch.zeros(3, 2, 2), "depth": torch.zeros(2)}, "2 labels in depth for 3 samples"),
         ((torch.zeros(3), ["a", "b"]), "2 labels in 1 for 3 samples"),
         (bad_boxes(), "3 labels for 2 boxes"),

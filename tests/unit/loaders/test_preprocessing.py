@@ -154,7 +154,7 @@ def test_unknown_names_get_the_nearest_known_one() -> None:
 
 
 def test_three_means_do_not_fit_one_channel() -> None:
-    with pytest.raises(DataError, match="`mean` has 3 values and the images have 1"):
+    with pytest.raises(DataError, match="`mean` has 3 values, and the images have 1 channel"):
         PRESETS["cifar10"].apply_batch(np.zeros((1, 4, 4, 1), dtype=np.uint8))
 
 

@@ -132,12 +132,12 @@ BOX_ARRAYS = ARRAYS["boxes"][0]
         ({"y.mask": MASKS, "y.depth": FLOATS[:2]}, "2 labels in depth for 9 samples"),
         ({"targets": FLOATS, "targets.mask": MASKS}, "both targets and targets.mask could be the labels"),
         ({"y": FLOATS, "targets.mask": MASKS}, "both targets and y could be the labels"),
-        ({**BOX_ARRAYS, "targets.counts": SIZES[:4]}, "4 counts in targets.counts for 9 samples"),
+        ({**BOX_ARRAYS, "targets.counts": SIZES[:4]}, "targets.counts has 4 counts for 9 samples"),
         ({**BOX_ARRAYS, "targets.counts": SIZES - 1}, "array targets.counts holds no counts"),
         ({**BOX_ARRAYS, "targets.counts": SIZES / 2}, "array targets.counts holds no counts"),
         (
             {**BOX_ARRAYS, "targets.labels": CLASSES[:5]},
-            "5 rows in targets.labels, but targets.counts adds up to 9",
+            "targets.labels has 5 rows, but targets.counts adds up to 9",
         ),
         ({"targets": np.where(FLOATS == 2.5, np.nan, FLOATS)}, r"NaN in the targets of x\[1\] \(1 values"),
         ({**BOX_ARRAYS, "targets.boxes": BOXES + np.inf}, r"Inf in the targets of x\[1\]"),
@@ -182,7 +182,7 @@ def test_trees_that_would_take_for_ever_are_refused(tmp_path: Path, make: Callab
 def test_boxes_without_labels_of_their_own_name_the_sample(tmp_path: Path) -> None:
     bad = [*PER_IMAGE[:4], {"boxes": torch.zeros(2, 4), "labels": torch.zeros(1)}, *PER_IMAGE[5:]]
     torch.save((torch.from_numpy(INPUTS), bad), tmp_path / "data")
-    with pytest.raises(DataError, match="1 labels for 2 boxes") as refusal:
+    with pytest.raises(DataError, match="1 label for 2 boxes") as refusal:
         everything(tmp_path / "data")
     assert refusal.value.at == f"{tmp_path / 'data'}, labels, targets of sample 4"
 

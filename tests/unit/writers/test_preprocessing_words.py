@@ -34,7 +34,7 @@ def test_what_the_statistics_alone_propose_does_not_claim_to_be_right_more_often
     trial = PreprocessingTrial((("preset", "tf"),), FITS, PairedCounts(50, 2, 5, 7))
     words = said(PreprocessingCheck(64, (OFF,), 55, 64, (trial,))) or ""
     assert "With --preset tf its mean is 0.1 standard deviations away, and its variance is 1 times as large." in words
-    assert "float top-1 is 86 % now and 81 % then: no clear difference" in words
+    assert "float top-1 is 86 % now and 81 % then, which is no clear difference" in words
     unlabelled = said(PreprocessingCheck(64, (OFF,), trials=(replace(trial, top1=None),))) or ""
     assert "With --preset tf its mean is 0.1" in unlabelled and "top-1" not in unlabelled
 
