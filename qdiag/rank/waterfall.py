@@ -80,7 +80,17 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
             left = _after(left, best)
     while steps and not is_gain(steps[-1].gained) and steps[-1].gained.has_task:
         steps.pop()  # the last ones only quieted the output, and no accuracy followed
-    return steps
+    # repairs of one kind in succession are one command, which writes one checkpoint: that of the last of them
+    ends = [i for i, step in enumerate(steps, 1) if i == len(steps) or steps[i].repair != step.repair]
+    return [_priced(bench, x, steps[: i - 1], on_all=i in ends) for i, x in enumerate(steps, 1)]
+
+
+def _priced(bench: Bench, step: Step, before: Sequence[Step], *, on_all: bool = False) -> Step:
+    """With what it and the steps before it cost the float network, on a few samples where these settle it."""
+    attempt = Attempt(step.suspect, step.repair, step.treatment)
+    held = before[-1].held if before else {}
+    bench.measure_costs([attempt], "checkpoints", held=held, on_all=on_all)
+    return replace(step, cost=bench.cost(attempt))
 
 
 def needed_steps(bench: Bench, steps: Sequence[Step]) -> list[bool]:
@@ -168,23 +178,18 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
         points = step.gained.recovered_task if step.gained.has_task else 0.0
         return (is_gain(step.gained), points if is_gain(step.gained) else 0.0, step.gained.recovered_db)
 
-    def priced(step: Step, *, on_all: bool = False) -> Step:
-        attempt = Attempt(step.suspect, step.repair, step.treatment)
-        bench.measure_costs([attempt], "checkpoints", held=held, on_all=on_all)
-        return replace(step, cost=bench.cost(attempt))
-
     # what a step costs the float network is measured where it may be chosen, best first
     best: Step | None = None
     for step in sorted(found, key=merit, reverse=True):
         if best is not None and not _recovers_as_much(step, best):
             continue
-        told = priced(step)
+        told = _priced(bench, step, steps)
         if costs_too_much(told.cost):
             continue
         if not _spoils_float(told):
-            return priced(told, on_all=True)
+            return told
         best = best or told
-    return priced(best, on_all=True) if best is not None else None
+    return best
 
 
 def _may_begin(bench: Bench, attempt: Attempt) -> bool:
