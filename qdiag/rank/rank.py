@@ -13,6 +13,7 @@ from qdiag.rank.claim import is_claim, on_most_samples, order_trials, strength, 
 from qdiag.rank.harm import harm_notes
 from qdiag.rank.network_wide import part_scores, ways_around
 from qdiag.rank.suspects import Suspect, suspects_of
+from qdiag.rank.together import build_together
 from qdiag.rank.trials import run_trials
 from qdiag.rank.unexplained import unexplained_suspect
 from qdiag.rank.waterfall import Step, build_waterfall, needed_steps, suspects_steps
@@ -67,7 +68,7 @@ def rank_network(
     base, harm = bench.base, harm_of(bench.base.score)
     ordered = [(suspect, order_trials(trials)) for suspect, trials in tried]
     is_worth_it = harm.verdict != "healthy" and bool(base.score.outputs)
-    steps = build_waterfall(bench, ordered) if is_worth_it else []
+    steps = build_waterfall(bench, ordered) or build_together(bench, ordered) if is_worth_it else []
     needed = needed_steps(bench, steps)
     late = unexplained_suspect(findings, base.score, ordered, steps[-1].after.score if steps else None)
     if late is not None:  # by changes of scheme, which no step of the sequence makes

@@ -93,7 +93,7 @@ class _Builder:
     def _output(self, layer: Layer, float_reason: str | None) -> tuple[Quantizer | None, str | None]:
         if layer.name not in self.observations:
             return None, None
-        if self.stored.has_output(layer) and (float_reason != BY_REQUEST or self._feeds_integers(layer)):
+        if self.stored.has_output(layer) and (not self._is_asked(layer, float_reason) or self._feeds_integers(layer)):
             return self.stored.output(layer), None
         if (float_reason is not None or layer.kind in (INPUT, CONSTANT)) and not self._feeds_integers(layer):
             return None, None
@@ -115,6 +115,11 @@ class _Builder:
             return None, None
         chosen = self._activation(layer.name, scheme)
         return as_torch_has_it(self.scheme.arithmetic, layer, scheme, chosen), None
+
+    def _is_asked(self, layer: Layer, float_reason: str | None) -> bool:
+        """The scheme, and not the file, wants it in float; of an input, a layer that reads it."""
+        readers = self.network.graph.consumers(layer.name) if layer.kind == INPUT else ()
+        return BY_REQUEST in (float_reason, *(_float_reason(reader, self.scheme) for reader in readers))
 
     def _operands(self, layer: Layer) -> tuple[Quantizer | None, ...]:
         """Of each operand, the quantizer that the layer which made it has in the scheme, if it is rounded here."""

@@ -155,6 +155,15 @@ FAULTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
 }
 
 
+def two_at_once() -> bytes:
+    """An input without levels, and weights that are all rounded to zero: either one alone leaves nothing."""
+    old = constants_of(healthy())
+    coarse = {"block.weight_scale": np.asarray(300.0 * old["block.weight_scale"], np.float32)}
+    zeros = {"block.weight_quantized": np.zeros_like(old["block.weight_quantized"])}
+    x = {"x_scale": np.asarray(200.0 * old["x_scale"], np.float32)}
+    return with_constants(healthy(), {**coarse, **zeros, **x})
+
+
 def diagnosis(content: bytes, folder: Path) -> Diagnosis:
     return diagnosed(content, folder)[0]
 
@@ -182,6 +191,19 @@ def test_a_fault_of_the_file_is_the_cause(tmp_path: Path, name: str) -> None:
     assert result.ranking.causes[0].code == code and result.ranking.causes[0].verdict == "cause"
     assert result.ranking.causes[0].layers[0] == layer
     assert result.file_edits
+
+
+def test_two_faults_that_each_ruin_the_network_are_both_causes(tmp_path: Path) -> None:
+    """No repair recovers anything alone, and the two together all of it."""
+    result = diagnosis(two_at_once(), tmp_path)
+    causes = {cause.code: cause.verdict for cause in result.ranking.causes}
+    assert causes["QD705"] == causes["QD506"] == "cause"
+    first, second = result.ranking.waterfall
+    assert not first.gained.is_gain and second.gained.is_gain
+    after, before = result.ranking.repaired, result.ranking.before.task.judged
+    assert after is not None and after.task.judged is not None and before is not None
+    assert after.task.judged.simulated > before.simulated + 30.0
+    assert {edit.tensor for edit in result.file_edits} >= {"x", "block.weight"}
 
 
 def test_the_repaired_file_is_proposed_and_then_its_check(tmp_path: Path) -> None:

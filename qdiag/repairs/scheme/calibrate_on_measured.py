@@ -18,6 +18,9 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     names = quantizer_owners(case, layers_of(case, sites))
     if not names:
         raise RepairRefused("no output here is quantized", at=", ".join(site.layer for site in sites) or None)
+    names = tuple(name for name in names if not case.plan.layers[name].is_stored)
+    if not names:
+        raise RepairRefused("these ranges are those of the quantized file, which no calibration data sets here")
     if case.measured is case.calibration or case.measured.digest() == case.calibration.digest():
         raise RepairRefused("the measured data is what the ranges were taken from")
     seen = context.session.observe(case.network, case.measured, case.scheme)

@@ -119,6 +119,18 @@ def test_what_a_repair_changes_is_no_longer_that_of_the_file(experiment: Experim
     assert 0 < off.abs().max() < 1e-5
 
 
+def test_an_input_that_floats_alone_read_is_no_longer_quantized(experiment: Experiment) -> None:
+    """What the file has there stays as long as a layer of integers reads it."""
+    case = experiment.case
+    (entry,) = (layer for layer in case.network.graph.layers if layer.kind == "input")
+    (reader,) = case.network.graph.consumers(entry.name)
+    after = with_scheme(Session(), case, replace(case.scheme, float_layers=(reader.name,)))
+    assert case.plan.layers[entry.name].output is not None
+    assert after.plan.layers[entry.name].output is None
+    kept = with_scheme(Session(), case, replace(case.scheme, float_layers=("head",)))
+    assert kept.plan.layers[entry.name].output is case.plan.layers[entry.name].output
+
+
 def test_the_simulation_gives_what_onnxruntime_gives(folder: Path, experiment: Experiment) -> None:
     """Integer kernels round ties otherwise, seldom; the file is run unoptimized, so in the arithmetic of the file."""
     measured = measure_experiment(Session(), experiment)
