@@ -17,9 +17,9 @@ LIGHT = (
     "qdiag.cli.commands.compare, qdiag.cli.commands.gate, qdiag.cli.commands.reports.report, "
     "qdiag.cli.commands.explain, qdiag.cli.commands.lists.schemes, qdiag.writers.report_dir, qdiag.cli.tables.gate, "
     "qdiag.cli.tables.compare, qdiag.compare.diagnoses, qdiag.writers.ci.junit, qdiag.writers.json.diagnosis, "
-    "qdiag.writers.markdown.report"
+    "qdiag.writers.markdown.report; qdiag.writers.json.diagnosis._adapter()"
 )
-"""What commands on stored results import, which is neither torch nor NumPy."""
+"""What commands on stored results import, which is neither torch nor NumPy, and what reads results made ready."""
 
 
 class Forked:
