@@ -216,7 +216,7 @@ def many_layers(count: int) -> GateResult:
 
 
 def test_comments_and_summaries_stay_under_their_limits(tmp_path: Path) -> None:
-    huge = many_layers(8_000)
+    huge = many_layers(2_000)
     comment = gate_markdown(huge)
     assert len(comment.encode()) <= COMMENT_BYTES_AT_MOST < 65_536
     assert comment.count("local SQNR of backbone") <= 20

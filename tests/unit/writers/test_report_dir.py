@@ -61,6 +61,7 @@ def test_only_what_was_asked_for_is_written(tmp_path: Path) -> None:
     assert "![" not in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("one_layer_drawn")
 def test_pictures_of_layers_of_an_earlier_report_are_taken_away_and_nothing_else(tmp_path: Path) -> None:
     plots = tmp_path / "plots"
     plots.mkdir()
