@@ -21,7 +21,7 @@ from qdiag.distributed.processes import Processes
 from tests.oracle.conftest import write_inputs
 
 NETWORK = ["net.pth", "--arch", "./net.py:make"]
-WISHES = ["--device", "cpu", "--batch-size", "8", "-q", "--scheme", "tf-uint8"]
+WISHES = ["--device", "cpu", "--batch-size", "16", "-q", "--scheme", "tf-uint8"]
 WORDS = [*NETWORK, "--data", "few.npz", *WISHES, "--set", "weights.bits=3"]
 COMMANDS: dict[str, list[str]] = {
     "diagnose": ["diagnose", *WORDS, "--json", "diagnosis.json"],
@@ -61,6 +61,7 @@ def measure_and_end() -> None:
         return exchanged(self, own)
 
     Path(f"measured{rank}.json").write_text(json.dumps(found))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # torchrun may notice the end of the other one first
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Processes, "_exchanged", killed)
         Path("ended").write_text(json.dumps(printed([*COMMANDS["one sample"], "--no-cache"])))
