@@ -8,6 +8,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.deployed.verification import Verification
 from qdiag.reading.diagnosis import read
 from qdiag.reading.proposals import RUNTIME_HEADING
+from qdiag.reading.words.deployed.edits import change_words
 from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.deployed.rules import no_better_words, rules_words, runtime_settings
 from qdiag.writers.html.report import html_report
@@ -89,3 +90,8 @@ def test_the_end_that_the_file_alone_has_is_told() -> None:
     assert file is not None and "run up to" not in " ".join(deployed_lines(file))
     ended = replace(file, left_out=("NonMaxSuppression (nms)",))
     assert "it is run up to NonMaxSuppression (nms), because how many" in " ".join(deployed_lines(ended))
+
+
+def test_integers_that_change_under_the_same_scale_are_not_told_as_a_scale_that_became_itself() -> None:
+    edit = deployed_diagnosis().file_edits[1]
+    assert change_words(replace(edit, count=1)) == "other integers, 8 bits, scale 0.0117, zero point 40 as before"

@@ -27,6 +27,8 @@ def change_words(edit: FileEdit) -> str:
         return f"quantized, {_numbers(edit.after)}"
     if edit.count > 1:
         return f"other integers, at {count_noun(edit.count, 'scale')}"
+    if _numbers(edit.before) == _numbers(edit.after):
+        return f"other integers, {_numbers(edit.after)} as before"
     return f"{_numbers(edit.before)} → {_numbers(edit.after)}"
 
 
