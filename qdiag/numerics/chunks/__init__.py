@@ -1,0 +1,1 @@
+"""Pieces of tensors that stay in the cache: what is done to every value of them."""
