@@ -76,7 +76,7 @@ def _normal(*shape: int) -> Callable[[int, torch.Generator], Inputs]:
 
 
 def _tokens(batch: int, generator: torch.Generator) -> Inputs:
-    return (torch.randint(0, 20, (batch, 7), generator=generator),), {}
+    return (torch.randint(0, 20, (batch, 3), generator=generator),), {}
 
 
 def _dictionary(batch: int, generator: torch.Generator) -> Inputs:
@@ -110,7 +110,7 @@ KINDS: dict[str, Kind] = {
     "vit_multihead": Kind(FAMILIES[10], lambda: sequence.VisionTransformer(sequence.MultiHead), _IMAGES),
     "vit_sdpa": Kind(FAMILIES[10], lambda: sequence.VisionTransformer(sequence.Attention), _IMAGES),
     "vit_written_out": Kind(FAMILIES[10], lambda: sequence.VisionTransformer(sequence.WrittenOut), _IMAGES),
-    "lstm": Kind(FAMILIES[11], sequence.LstmNet, _normal(7, 6)),
+    "lstm": Kind(FAMILIES[11], sequence.LstmNet, _normal(3, 6)),
     "gru": Kind(FAMILIES[11], sequence.GruNet, _tokens),
     "shared": Kind(FAMILIES[12], awkward.SharedModules, _IMAGES),
     "dictionary": Kind(FAMILIES[13], awkward.DictionaryNet, _dictionary),

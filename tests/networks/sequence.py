@@ -69,7 +69,7 @@ class TransformerBlock(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Images (N, 3, 16, 16) as sixteen patches, a class token and position embeddings; two blocks.
+    """Images (N, 3, 16, 16) as sixteen patches, a class token and position embeddings; one block.
 
     Args:
         attention: `Attention`, `MultiHead` or `WrittenOut`.
@@ -80,7 +80,7 @@ class VisionTransformer(nn.Module):
         self.patches = nn.Conv2d(3, 16, 4, stride=4)
         self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, 16))
         self.positions = nn.Parameter(0.02 * torch.randn(1, 17, 16))
-        self.blocks = nn.Sequential(*[TransformerBlock(16, attention(16, 2)) for _ in range(2)])
+        self.blocks = nn.Sequential(TransformerBlock(16, attention(16, 2)))
         self.norm = nn.LayerNorm(16)
         self.head = nn.Linear(16, 10)
 
@@ -92,7 +92,7 @@ class VisionTransformer(nn.Module):
 
 
 class LstmNet(nn.Module):
-    """Sequences (N, 7, 6) through a linear layer, two LSTM layers and a classifier of the last step."""
+    """Sequences (N, 3, 6) through a linear layer, two LSTM layers and a classifier of the last step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class LstmNet(nn.Module):
 
 
 class GruNet(nn.Module):
-    """Token numbers (N, 7), integers, through an embedding, a bidirectional GRU and a classifier."""
+    """Token numbers (N, 3), integers, through an embedding, a bidirectional GRU and a classifier."""
 
     def __init__(self) -> None:
         super().__init__()

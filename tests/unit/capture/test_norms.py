@@ -1,11 +1,13 @@
 """BatchNorms and their layers, found the same way in every form that a model is stored in."""
 
 import copy
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from qdiag.batchnorms.of_module import norms_of_module
 from qdiag.batchnorms.of_program import norms_of_program
@@ -37,12 +39,19 @@ def pairs(sites: NormSites) -> list[tuple[Any, ...]]:
     ]
 
 
+@cache
+def program_of(name: str) -> ExportedProgram:
+    """Each kind is exported once for all tests of this file."""
+    args, kwargs = KINDS[name].inputs(2, 0)
+    return torch.export.export(KINDS[name].build(), args, kwargs)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("name", WITH_NORMS)
 def test_trace_program_and_script_agree(name: str) -> None:
     kind = KINDS[name]
     model, (args, kwargs) = kind.build(), kind.inputs(2, 0)
-    exported = pairs(norms_of_program(torch.export.export(model, args, kwargs)))
+    exported = pairs(norms_of_program(program_of(name)))
     found = norms_of_module(model)
     assert len(exported) >= 1
     assert pairs(found) == exported
@@ -56,10 +65,8 @@ def test_trace_program_and_script_agree(name: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_NORMS)
 def test_folded_ranges_are_those_of_the_fold_itself(name: str) -> None:
-    kind = KINDS[name]
-    model, (args, kwargs) = kind.build(), kind.inputs(2, 0)
-    exported = torch.export.export(model, args, kwargs)
-    folded = fold_batchnorms(program_from_export(exported, "export"))
+    model = KINDS[name].build()
+    folded = fold_batchnorms(program_from_export(program_of(name), "export"))
     weights = {
         f.norm: folded.program.constants[str(node.args[1].target)]
         for f in folded.folded for node in folded.program.graph.nodes if node.name == f.layer

@@ -29,7 +29,7 @@ def diagnosed(model: nn.Module, data: object, scheme: str = "tf-uint8", batch_si
 
 
 def labelled(name: str, model: nn.Module) -> Batch:
-    args, kwargs = KINDS[name].inputs(6, 0)
+    args, kwargs = KINDS[name].inputs(4, 0)
     with torch.no_grad():
         outputs = output_tensors(model(*args, **kwargs))
     logits = next((x for x in outputs if x.is_floating_point() and x.ndim == 2 and x.shape[1] > 1), None)

@@ -14,7 +14,7 @@ FLOAT_OPS = {"lstm": {"lstm"}, "gru": {"gru", "embedding"}}
 
 
 def batches(name: str) -> list[Batch]:
-    return [Batch(*KINDS[name].inputs(3, seed)) for seed in range(2)]
+    return [Batch(*KINDS[name].inputs(4, seed)) for seed in range(2)]
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -171,7 +171,7 @@ def test_layers_without_a_quantized_weight_are_refused() -> None:
 @pytest.mark.parametrize("name", ["unet_transposed", "vit_sdpa", "se_sigmoid", "signals", "linear_bn"])
 def test_every_kind_of_layer(name: str) -> None:
     kind = KINDS[name]
-    case = open_test_case(kind.build(), kind.inputs(8, 1)[0][0], coarse())  # type: ignore[arg-type]
+    case = open_test_case(kind.build(), kind.inputs(4, 1)[0][0], coarse())  # type: ignore[arg-type]
     done = CORRECT_BIAS.apply(case, (), RepairContext())
     for layer in case.network.graph.layers:
         if case.plan.layers[layer.name].weight is not None:

@@ -98,7 +98,7 @@ IMAGE_KINDS += (
 @pytest.mark.parametrize("name", IMAGE_KINDS)
 def test_the_float_network_stays_what_it_is(name: str) -> None:
     kind = KINDS[name]
-    net, (args, _) = kind.build(), kind.inputs(8, 1)
+    net, (args, _) = kind.build(), kind.inputs(4, 1)
     weights = {key: value.clone() for key, value in net.state_dict().items()}
     case = open_test_case(net, args[0], "tf-uint8")
     done = equalized(case)
@@ -212,7 +212,7 @@ def test_zero_and_almost_zero_channels() -> None:
 
 def test_sites_choose_their_whole_chain_and_no_other() -> None:
     kind = KINDS["residual"]
-    case = open_test_case(kind.build(), kind.inputs(8, 1)[0][0], "tf-uint8")
+    case = open_test_case(kind.build(), kind.inputs(4, 1)[0][0], "tf-uint8")
     assert set(equalized(case, "main.2.0").layers) == {"main.0.0", "main.2.0"}
     with pytest.raises(RepairRefused, match="read by 2 operations") as refused:
         equalized(case, "stem.0.0")

@@ -190,7 +190,7 @@ def test_layers_that_read_selections_start_from_the_quantized_reference() -> Non
 
 @pytest.mark.parametrize(("kind", "constants"), [("buffer_constant", 2), ("vit_multihead", 2)])
 def test_constants_are_quantized_and_are_no_layers(kind: str, constants: int) -> None:
-    (x, *_), _ = KINDS[kind].inputs(6, 0)
+    (x, *_), _ = KINDS[kind].inputs(4, 0)
     model = KINDS[kind].build()
     case = open_test_case(model, x, "int8")
     graph = case.network.graph
@@ -208,7 +208,7 @@ def test_constants_are_quantized_and_are_no_layers(kind: str, constants: int) ->
 
 
 def test_what_a_constant_costs_belongs_to_the_layer_that_reads_it() -> None:
-    (x, *_), _ = KINDS["buffer_constant"].inputs(6, 0)
+    (x, *_), _ = KINDS["buffer_constant"].inputs(4, 0)
     case = open_test_case(KINDS["buffer_constant"].build(), x, "int8")
     reader = next(layer for layer in case.network.graph.layers if "scale" in layer.inputs)
     assert alone(case, reader.name, "both").plan.layers["scale"].output is not None

@@ -32,7 +32,7 @@ NAMES = [
 
 def open_kind(name: str, scheme: QuantScheme | str = "tf-uint8") -> Case:
     kind = KINDS[name]
-    (x, *_), _ = kind.inputs(batch=6, seed=3)
+    (x, *_), _ = kind.inputs(batch=4, seed=3)
     return open_test_case(kind.build(), x, scheme)
 
 
