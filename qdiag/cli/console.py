@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
+from shutil import get_terminal_size
 from typing import IO, Any, Protocol
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.text import Span, Text
 
@@ -76,6 +77,18 @@ class PrintableConsole(Console):
     @file.setter
     def file(self, new_file: IO[str]) -> None:
         self._file = new_file
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Rich takes every terminal without control sequences to have 80 columns."""
+        if not self.is_dumb_terminal:
+            return super().size
+        own = get_terminal_size((80, 25))
+        return ConsoleDimensions(self._width or own.columns, self._height or own.lines)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Texts beside each other would be joined to one of Rich's own, which has no lines of its own any more."""
