@@ -21,8 +21,6 @@ from qdiag.simulate.passes.integer_weights import IntegerWeights
 from qdiag.simulate.passes.network import Network, place
 
 _LEAST_STORED = 16
-_SIGN = 128
-"""So much higher kernels of signed bytes store what a scheme stores in unsigned ones."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,8 @@ def _integers(
     assert isinstance(quantizer, Affine), "its operands are integers"
     zero_point = quantizer.per_unit(quantizer.zero_point, weight.ndim)
     integers = place(quantizer.quantize(weight).float() - zero_point, device)
-    signed = place(zero_point.float(), device) - (float(_SIGN) if quantizer.quant_min >= 0 else 0.0)
+    middle = (quantizer.quant_max + 1) // 2 if quantizer.quant_min >= 0 else 0  # kernels of signed bytes store them so
+    signed = place(zero_point.float(), device) - float(middle)
     return IntegerWeights(integers, bias, layer.weight_axis, layer.groups, signed)
 
 

@@ -121,8 +121,8 @@ class _Kernels(fx.Interpreter):
 
 
 def _weight(quantizer: Affine, weight: Tensor, axis: int) -> Tensor:
-    # torch takes signed weights alone: integers of uint8 lie 128 lower
-    lower = 128 if quantizer.quant_min >= 0 else 0
+    # torch takes signed weights alone: integers of uint8 lie 128 lower, those of 7 bits 64
+    lower = (quantizer.quant_max + 1) // 2 if quantizer.quant_min >= 0 else 0
     integers = (quantizer.quantize(weight) - lower).to(torch.int8)
     scale, zero_point = quantizer.scale, quantizer.zero_point - lower
     if scale.ndim:

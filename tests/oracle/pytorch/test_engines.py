@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from qdiag.batches import Batch
 from qdiag.config import load_preset
 from qdiag.core.graph import Layer
-from qdiag.core.scheme import QuantScheme, RuntimeName
+from qdiag.core.scheme import QuantScheme, RuntimeName, TensorScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.table import arithmetic_of, difference_to_runtime
 from qdiag.simulate.case import Case
@@ -221,14 +221,15 @@ def test_settings_of_the_scheme_act(engine: RuntimeName) -> None:
 
 
 def test_depthwise_layers_that_may_saturate_are_named() -> None:
-    """fbgemm adds pairs of their products in int16 on every processor; with 7 bits they fit."""
+    """fbgemm adds pairs of their products in int16 on every processor; with 7 bits of either they fit."""
     batch, narrow = Batch((drawn(2, 3, 11, 9),)), replace(INT8, activations=replace(INT8.activations, bits=7))
+    weights = replace(INT8, weights=TensorScheme(bits=7, symmetric=False, signed=False))
     found = []
-    for scheme, engine in ((INT8, "fbgemm"), (narrow, "fbgemm"), (INT8, "qnnpack")):
+    for scheme, engine in ((INT8, "fbgemm"), (narrow, "fbgemm"), (weights, "fbgemm"), (INT8, "qnnpack")):
         case = opened(seeded(Images), batch, scheme, engine)  # type: ignore[arg-type]
         seen = PairObserver(case.network, case.plan, {0})
         LaneRunner(paired_lanes(case.network, case.plan), [seen]).run_batch(batch)
         found.append(dict(seen.records()))
-    assert [set(one) for one in found] == [{"depthwise"}, set(), set()]
+    assert [set(one) for one in found] == [{"depthwise"}, set(), set(), set()]
     (record,) = found[0].values()
     assert 0 < record.saturated_count < record.sum_count
