@@ -27,6 +27,7 @@ from qdiag.repairs.scheme.choose_range import (
 from qdiag.repairs.scheme.float_bias import FLOAT_BIAS
 from qdiag.repairs.scheme.keep_float import KEEP_FLOAT
 from qdiag.repairs.scheme.per_channel_weights import PER_CHANNEL_WEIGHTS
+from qdiag.repairs.scheme.reduce_activation_bits import REDUCE_ACTIVATION_BITS
 from qdiag.repairs.scheme.reduce_weight_bits import REDUCE_WEIGHT_BITS
 from qdiag.repairs.scheme.scale_input_channels import SCALE_INPUT_CHANNELS
 from qdiag.repairs.scheme.scale_output_channels import SCALE_OUTPUT_CHANNELS
@@ -72,6 +73,7 @@ _REPAIRS = (
     FLOAT_BIAS,
     WIDE_ACCUMULATOR,
     REDUCE_WEIGHT_BITS,
+    REDUCE_ACTIVATION_BITS,
     KEEP_FLOAT,
 )
 

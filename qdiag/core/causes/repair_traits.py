@@ -166,6 +166,7 @@ _TABLE = (
     RepairTraits("float_bias", "bias in float", False, "plan", "layer"),
     RepairTraits("wide_accumulator", "32-bit accumulator, no pair saturation", False, "plan", "network"),
     RepairTraits("reduce_weight_bits", "7-bit weights", False, "plan", "layer"),
+    RepairTraits("reduce_activation_bits", "7-bit activations", False, "plan", "layer"),
     RepairTraits(
         "keep_float",
         "layers kept in float",

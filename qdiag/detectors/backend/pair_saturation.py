@@ -29,7 +29,7 @@ from qdiag.core.causes.findings import Evidence, Finding, FindingSite
 from qdiag.detectors.base import DetectionContext, finding, lowest
 
 CODE = "QD602"
-REPAIRS: tuple[str, ...] = ("reduce_weight_bits", "wide_accumulator")
+REPAIRS: tuple[str, ...] = ("reduce_weight_bits", "reduce_activation_bits", "wide_accumulator")
 
 SATURATION_DB = 40.0
 LARGEST_ERROR = 0.5

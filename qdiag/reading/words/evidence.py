@@ -116,6 +116,7 @@ TERMS = {
     "vanishing_fraction": "{} of the channels have almost no levels",
     "variance_over_eps": "the variance is {} the eps of the BatchNorm",
     "weight_bits_lost": "the weights lose {}",
+    "activation_bits_lost": "the activations lose {}",
     "weight_share": "the layer has {} of all weights",
     "weight_sqnr": "with weights and bias alone quantized, the SQNR is {}",
     "weight_sqnr_below_gaussian": "the SQNR of the weights is {} below that of Gaussian ones",

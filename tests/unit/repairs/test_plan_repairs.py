@@ -58,6 +58,7 @@ USES = (
     Use("asymmetric_activations", "int16x8", ("activations.narrow_range=true",)),
     Use("activations_16bit", changed=("0", "avg_pool2d", "4")),
     Use("reduce_weight_bits"),
+    Use("reduce_activation_bits", changed=("0", "avg_pool2d")),
     Use("keep_float"),
 )
 BY_NAME = {use.repair: use for use in USES}
@@ -114,7 +115,7 @@ def test_the_settings_make_the_same_plan(name: str, layers: tuple[str, ...]) -> 
     treatment = treat(name, opened(use), *layers)
     assert treatment.settings
     if not layers:
-        assert len(treatment.settings) <= 3
+        assert len(treatment.settings) <= (4 if name == "reduce_activation_bits" else 3), "no layer reads the last one"
     again = opened(use, settings=treatment.settings)
     assert_equal_plans(treatment.case, again)
 
@@ -270,6 +271,7 @@ REFUSALS = (
     ("float_bias", Use("", "tensorrt-int8"), "bias in integers"),
     ("wide_accumulator", Use(""), "the accumulator is wide"),
     ("reduce_weight_bits", Use("", "int8", ("weights.bits=2",)), "two bits"),
+    ("reduce_activation_bits", Use("", "int8", ("activations.bits=2",)), "two bits"),
     ("keep_float", Use("", "int8", ('float_layers=["4"]',)), "runs in float already"),
     ("raise_weight_scale", Use(""), "every bias fits"),
     ("raise_weight_scale", Use("", "tensorrt-int8"), "no layer here has a bias in integers"),

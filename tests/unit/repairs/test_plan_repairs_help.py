@@ -138,6 +138,7 @@ def test_float_layers_cost_their_share_of_the_multiplications() -> None:
         ("accumulator_bits=16", "wide_accumulator"),
         ("pair_saturation=true", "wide_accumulator"),
         ("pair_saturation=true", "reduce_weight_bits"),
+        ("pair_saturation=true", "reduce_activation_bits"),
     ],
 )
 def test_sums_that_saturate(setting: str, repair: str) -> None:
