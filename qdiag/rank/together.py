@@ -6,6 +6,7 @@ Which repair of a suspect is taken is seen where the layers of other suspects ar
 from collections.abc import Sequence
 
 from qdiag.core.causes.ranking import Trial
+from qdiag.core.causes.repair_traits import IN_FLOAT
 from qdiag.rank.bench import FEW, Attempt, Bench, costs_too_much
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.suspects import Suspect
@@ -14,7 +15,6 @@ from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.task.scoring import Scored, recovery
 
 _STAGE = "repairs together"
-_FLOAT = "keep_float"
 
 Chosen = tuple[Suspect, str]
 
@@ -52,7 +52,7 @@ def _in_float(bench: Bench, suspects: Sequence[Suspect]) -> Case:
     """With the layers of these suspects in float; what cannot be is left as it is, or is in float already."""
     case = bench.case
     for suspect in suspects:
-        treatment = bench.apply(suspect, _FLOAT, case, suspect.sites).treatment
+        treatment = bench.apply(suspect, IN_FLOAT, case, suspect.sites).treatment
         case = treatment.case if treatment is not None else case
     return case
 

@@ -181,6 +181,9 @@ _TABLE = (
 
 TRAITS: Mapping[str, RepairTraits] = {traits.name: traits for traits in _TABLE}
 """Every repair by its name; those that a checkpoint can hold come first, in the order in which they are best made."""
+IN_FLOAT = next(traits.name for traits in _TABLE if traits.leaves_float)
+"""The repair that leaves layers in float."""
+
 WRITTEN = tuple(traits.name for traits in _TABLE if traits.why_not_written is None)
 """Names of the repairs that a checkpoint can hold."""
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from statistics import median, median_low
 from typing import Literal
 
 from qdiag.core.measures.measurement import SCHEMA_VERSION, ModelInfo, StageTime
@@ -172,6 +171,8 @@ class BatchNormRecord:
     @property
     def gain_median_abs(self) -> float:
         """Over all channels, dead ones too, as published figures have it; of an even number, the lower middle one."""
+        from statistics import median_low  # with the module `random`, which reading a result needs for nothing else
+
         return median_low(map(abs, self.gain)) if self.gain else math.nan
 
     @property
@@ -198,6 +199,8 @@ class BatchNormRecord:
     @property
     def median_effective_bits(self) -> float:
         """Of the live channels that are not all zero, the one that sets the scale left out; NaN without any."""
+        from statistics import median
+
         bits, scale = self.effective_bits, self.scale_channel
         others = [bits[c] for c in self.live_channels if c != scale and bits[c] > -math.inf] if bits else []
         return median(others) if others else math.nan

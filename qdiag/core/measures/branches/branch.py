@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Literal
 
 from qdiag.core.measures.ranges import TensorRange
@@ -29,7 +28,7 @@ class Activations:
     @property
     def variance_mean(self) -> float:
         """Mean of the channels' variances: how far values lie from the means of their channels."""
-        return fmean(self.variance) if self.variance else math.nan
+        return _mean(self.variance) if self.variance else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +103,9 @@ class Branch:
 def _std(values: Sequence[float]) -> float:
     if not values:
         return math.nan
-    mean = fmean(values)
-    return math.sqrt(fmean((value - mean) ** 2 for value in values))
+    mean = _mean(values)
+    return math.sqrt(_mean([(value - mean) ** 2 for value in values]))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
