@@ -110,16 +110,22 @@ def ruled_out(
 def _hopeless(bench: Bench, rows: Sequence[tuple[Attempt, Recovery, Reason | None]], before: Case) -> list[int]:
     """Attempts at the layers of a suspect that gains nothing with these layers in float, which all samples tell.
 
-    That is the most that any repair of them can recover. Suspects of which an attempt gains beyond doubt are left
-    alone.
+    That is the most that a repair of them can recover which leaves no less noise at the output: what they hand on is
+    quantized as before. Suspects of which an attempt gains beyond doubt are left alone.
 
     Args:
         rows: attempts, what they gain on a few samples, and why these rule them out.
     """
     known = {id(a.suspect) for a, gained, _ in rows if gained.is_gain and is_settled(gained)}
     in_float = [(a, reason) for a, _, reason in rows if TRAITS[a.repair].leaves_float and id(a.suspect) not in known]
+    noise = {id(a): gained.recovered_db for a, gained, _ in rows}
     left = [a for a, _, reason in rows if reason is None]
-    others = {id(f): [a for a in left if a.suspect is f.suspect and a is not f] for f, _ in in_float}
+    others = {
+        id(f): [
+            a for a in left if a.suspect is f.suspect and a is not f and not noise[id(a)] > noise[id(f)] + MARGIN_DB
+        ]
+        for f, _ in in_float
+    }
     asked = [(f, f.treatment.case) for f, reason in in_float if f.treatment and reason is None and others[id(f)]]
     (base,), found = bench.score([before], "repairs"), bench.score([case for _, case in asked], "repairs", keeps=True)
     vain = [f for f, reason in in_float if reason == "worse"]
