@@ -11,5 +11,5 @@ def listed(items: Sequence[object], shown: int = 3) -> str:
 
 def count_noun(count: int, noun: str) -> str:
     """`1 layer`, `3 layers`, `2 passes`."""
-    ending = "" if count == 1 else "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x", "tch", "nch", "sh")) else "s"
     return f"{count} {noun}{ending}"

@@ -57,7 +57,7 @@ def test_a_stale_range_is_repaired_in_the_file(folder: Path, tmp_path: Path, cap
     assert run(["diagnose", model, *data, *words, "--set", "arithmetic=xnnpack"]) == 0
     said = " ".join(capfd.readouterr().out.split())
     before, _, after = said.partition("What changes in")
-    assert "62.5 % deployed, 64 samples" in before and "3, output 3: 8 bits" in after
+    assert "62.5 % deployed, 64 samples" in before and "3, output 3: other integers, 8 bits" in after
     assert "repaired 3 operations with integers in LiteRT" in after and "100.0 % deployed, 64 samples" in after
 
 

@@ -110,7 +110,7 @@ def test_networks_without_batchnorm_and_options_without_sense() -> None:
     result = audit(nn.Sequential(nn.Conv2d(3, 4, 1)))
     assert result.records == ()
     assert "no BatchNorm" in result.notes[0]
-    with pytest.raises(ConfigError, match="1 bits"):
+    with pytest.raises(ConfigError, match="bits = 1 is outside"):
         audit(nn.Sequential(nn.Conv2d(3, 4, 1)), bits=1)
     with pytest.raises(ConfigError, match="eps"):
         audit(nn.Sequential(nn.Conv2d(3, 4, 1)), assumed_eps=0.0)

@@ -14,6 +14,8 @@ from qdiag.core.listed import count_noun, listed
         (1, "class", "1 class"),
         (10, "class", "10 classes"),
         (3, "batch", "3 batches"),
+        (2, "branch", "2 branches"),
+        (2, "epoch", "2 epochs"),
     ],
 )
 def test_a_noun_has_the_number_of_its_count(count: int, noun: str, words: str) -> None:

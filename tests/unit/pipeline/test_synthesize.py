@@ -119,7 +119,7 @@ def test_a_program_saved_with_a_fixed_batch_gets_inputs_too(batch: int) -> None:
     subject = Subject(program, "exported_program", "net.pt2", "Flattening")
     datasets = synthesize_datasets(Session(), subject, (batch, 3, 8, 8), samples=6, calib_samples=4)
     assert (datasets.calibration.sample_count, datasets.evaluation.sample_count) == (4, 6)
-    assert "1 BatchNorms" in datasets.evaluation.source
+    assert "of 1 BatchNorm (" in datasets.evaluation.source
     assert measure_subject(subject, datasets, qdiag.load_scheme("int8")).data.is_data_free
 
 
