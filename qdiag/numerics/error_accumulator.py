@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from qdiag.core.measures.error_sums import ErrorSums
-from qdiag.numerics.chunks.compiled import sum_chunk
 from qdiag.numerics.layout import flat_chunks
 from qdiag.numerics.waiting import checks_at_the_end, side_by_side, waits
 
@@ -22,9 +21,9 @@ _scratch = threading.local()
 class ErrorAccumulator:
     """Sums over pairs (reference, simulated), for several simulated variants of one reference.
 
-    Each chunk is summed in float32 by compiled code or BLAS (again in float64 over the finite pairs where a sum is not
-    finite), chunks are added in float64. On a GPU the sums stay on the device until `sums` is called, and are those of
-    float32 where a pass asks at its end whether all was finite (`qdiag.numerics.waiting`).
+    Each chunk is summed in float32 by BLAS (again in float64 over the finite pairs where a sum is not finite), chunks
+    are added in float64. On a GPU the sums stay on the device until `sums` is called, and are those of float32 where a
+    pass asks at its end whether all was finite (`qdiag.numerics.waiting`).
 
     Args:
         variants: number of simulated tensors that come with each reference.
@@ -103,12 +102,6 @@ def _fast_sums(reference: Tensor, simulated: Tensor, power: float) -> list[float
     """The eight sums of a chunk without NaN and Inf; None when it has some, or a square overflows."""
     if simulated is reference and math.isfinite(power):
         return [reference.numel(), power, 0.0, power, 0.0, 0.0, 0.0, 0.0]
-    swept = sum_chunk(reference, simulated)
-    if swept is not None:
-        error_power, product, total, largest = swept
-        is_finite = math.isfinite(power) and math.isfinite(error_power)
-        own = [reference.numel(), power, error_power, power + product, total, largest, 0.0, 0.0]
-        return own if is_finite else None
     error = torch.sub(simulated, reference, out=_scratch_like(reference))
     error_power = float(torch.dot(error, error))
     if not (math.isfinite(power) and math.isfinite(error_power)):

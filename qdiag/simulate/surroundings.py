@@ -33,7 +33,6 @@ def surroundings(device: torch.device) -> str:
     Sums depend on how many threads share them and on the width of the processor's registers.
     """
     parts = [*(f"{name} {text}" for name, text in versions().items()), f"pillow {_version('pillow')}", _own_code()]
-    parts.append(f"numba {_version('numba')}")
     parts.append(device.type)
     if device.type == "cuda":
         parts += [torch.cuda.get_device_name(device), str(torch.version.cuda), str(torch.backends.cudnn.version())]  # type: ignore[no-untyped-call]

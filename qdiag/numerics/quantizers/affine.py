@@ -11,7 +11,6 @@ from torch import Tensor
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
-from qdiag.numerics.chunks.compiled import round_chunk
 from qdiag.numerics.layout import as_units, from_units
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.numerics.quantizers.fused import fused_rounding
@@ -122,15 +121,13 @@ class Affine(Quantizer):
         return steps.clamp(self.quant_min - zero_point, self.quant_max - zero_point).mul_(scale)
 
     def fake_quantize_chunk(self, source: Tensor, target: Tensor) -> None:
-        """Without compiled code, four simple passes over a chunk in the cache are ten times as fast as torch's one."""
+        """Four simple passes over a chunk that stays in the cache run ten times faster than torch's fused call."""
         scale, low, high = self._plain
         if waits(source) and (fused := fused_rounding()) is not None and not self.by_reciprocal:
             target.copy_(fused(source, scale=scale, low=low, high=high))
             return
         if self.by_reciprocal:
             target.copy_(self._steps_by_reciprocal(source)).clamp_(low, high).mul_(scale)
-            return
-        if round_chunk(source, target, scale=scale, low=low, high=high):
             return
         torch.div(source, scale, out=target)
         target.round_().clamp_(low, high).mul_(scale)

@@ -1,1 +1,0 @@
-"""Pieces of tensors that stay in the cache: what is done to every value of them."""
