@@ -9,12 +9,14 @@ from typing import Any, Literal
 from qdiag.core.causes.findings import FindingSite
 from qdiag.core.graph import Layer
 from qdiag.core.scheme import BiasType, LayerOverride, QuantScheme, TensorChange, TensorScheme
+from qdiag.core.tensor_scheme import FLOAT_TYPES
 from qdiag.errors import ConfigError, RepairRefused
 from qdiag.repairs.stale import without_stale_edits
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.session import Session
 
+_LEAST_BITS = 2
 Changes = Callable[[TensorScheme], TensorChange | None]
 """What to change, given how a tensor is quantized now; None where there is nothing to change."""
 
@@ -123,6 +125,12 @@ def change_each_output(
     if not real:
         raise RepairRefused(refusal, at=at)
     return _scheme_change(case, "activations", real, quantizer_owners(case, case.network.graph.layers))
+
+
+def one_bit_less(scheme: TensorScheme) -> TensorChange | None:
+    """None for two bits, both of which are needed, and for floats."""
+    is_able = scheme.bits > _LEAST_BITS and scheme.type not in FLOAT_TYPES
+    return scheme.change_to_bits(scheme.bits - 1) if is_able else None
 
 
 def with_bias(

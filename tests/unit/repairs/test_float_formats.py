@@ -32,7 +32,7 @@ def applied(case: Case, name: str) -> Case:
     [
         ("fp8-e4m3", "asymmetric_activations", "without a zero point"),
         ("fp8-e4m3", "reduce_weight_bits", "are floats"),
-        ("fp8-e4m3", "reduce_activation_bits", "is no integer"),
+        ("fp8-e4m3", "reduce_activation_bits", "is a float"),
         ("fp8-e4m3", "clip_activations_entropy", "calibrator = entropy with type = float"),
         ("mxfp4", "per_channel_weights", "a scale per channel or finer"),
         ("mxfp4", "clip_weights", "calibrator = mse with type = block_float"),
