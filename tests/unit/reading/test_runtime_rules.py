@@ -49,7 +49,7 @@ def test_the_same_diagnosis_by_the_rules_of_the_runtime_is_proposed_on_every_sur
 ) -> None:
     found = far_off(deployed_diagnosis(), runtime)
     assert last_command(found).endswith(f"--set arithmetic={arithmetic}")
-    assert f"simulated with the arithmetic {arithmetic}, it follows" in rules_words(run_of(found))[-1]
+    assert f"with the arithmetic {arithmetic} the simulation follows" in rules_words(run_of(found))[-1]
     assert_surfaces_agree(found)
 
 

@@ -205,4 +205,4 @@ def test_a_quantized_file_is_told_with_its_run() -> None:
     assert "- not compared: head (the file holds no integers of it)" in body
     assert "scale 0.0117, zero point 40 → 8 bits, scale 0.0059, zero point 128" in report
     assert "in its runtime" not in markdown_report(ALL["harmed"])
-    assert "simulated with the arithmetic ort, it follows the rules of this one" in report
+    assert "with the arithmetic ort the simulation follows the rules of this runtime" in report

@@ -63,11 +63,11 @@ def rules_words(run: Verification) -> tuple[str, ...]:
     if not settings or not run.differing_count:
         return ()
     if "pair_saturation=true" in settings:
-        return (*pair_words(run), "simulated with the arithmetic ort and pair_saturation, it follows these rules")
+        return (*pair_words(run), "with the arithmetic ort and pair_saturation the simulation follows these rules")
     name = settings[0].partition("=")[2]
     return (
-        "the simulation rounds as integer runtimes have in common, and differences add up over the layers; simulated "
-        f"with the arithmetic {name}, it follows the rules of this one",
+        "the simulation rounds in the way that integer runtimes have in common, and differences add up over "
+        f"the layers; with the arithmetic {name} the simulation follows the rules of this runtime",
     )
 
 
