@@ -13,8 +13,11 @@ from qdiag.cli.run import RunOptions, running
 from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
 from qdiag.gate.evidence import GateEvidence, why_contradictory
+from qdiag.loaders.stored_network import check_packages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qdiag.core.diagnosis import Diagnosis
     from qdiag.core.scheme import QuantScheme
 
@@ -68,12 +71,14 @@ def measure_evidence(
     data: DataOptions,
     scheme: "QuantScheme",
     task: TaskOptions,
+    changes: "Sequence[str]" = (),
     *,
     causes_for: tuple[str, ...] | None = None,
 ) -> GateEvidence:
     """Measures a model, and looks for causes only where a limit on them is set, since that takes many passes.
 
     Args:
+        changes: see `open_experiment`.
         causes_for: options that lead another command to the same network, data, scheme and task; None without causes.
 
     Raises:
@@ -81,13 +86,14 @@ def measure_evidence(
     """
     if not is_model(model.model):
         raise LoadError("there is no such file or folder", at=model.model, hint=_HINT)
+    check_packages(model.model)
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
         from qdiag.pipeline.estimate import estimate
         from qdiag.pipeline.sqnr import measure_experiment
         from qdiag.simulate.session import PAIRED
 
-        experiment = open_experiment(session, model, data, scheme, task)
+        experiment = open_experiment(session, model, data, scheme, task, None, changes, repairs=causes_for is not None)
         if causes_for is None:
             session.expect_passes(experiment.case, {"simulate": PAIRED})
             return GateEvidence(model.model, measure_experiment(session, experiment))

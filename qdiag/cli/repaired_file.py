@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import check_writable
 from qdiag.files.target import check_new
+from qdiag.loaders.stored_network import encoding_of, holds_integers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from qdiag.loaders.models.tensors import NamedTensors
-    from qdiag.pipeline.begin import Experiment
     from qdiag.subject import Subject
 
 
@@ -41,25 +41,37 @@ def target_of(model: str, output: Path | None, *, in_place: bool, or_else: str =
     return output
 
 
-def check_quantized_target(target: Path | None, *, force: bool) -> None:
+def check_quantized_target(target: Path | None, file: str, *, force: bool) -> None:
     """What would stop the writing of a repaired quantized file is found before anything is read.
+
+    Args:
+        file: that is diagnosed.
 
     Raises:
         WriteError: the place cannot be written, or is taken.
+        ConfigError: the file is not quantized.
     """
-    if target is not None:
-        check_writable(target)
-        check_new(target, force=force)
+    if target is None:
+        return
+    check_writable(target)
+    check_new(target, force=force)
+    if encoding_of(file) is None or holds_integers(file) is False:
+        raise ConfigError("no quantized file is given", at="--repaired", hint="give it with --quantized, or as MODEL")
 
 
-def check_is_deployed(experiment: "Experiment", target: Path | None) -> None:
-    """A repaired quantized file is wanted, and a quantized file is diagnosed.
+def check_float(model: str) -> None:
+    """Weights of a float network are repaired or trained.
 
     Raises:
-        ConfigError: none is.
+        ConfigError: the model is a quantized file.
     """
-    if target is not None and experiment.deployed is None:
-        raise ConfigError("no quantized file is given", at="--repaired", hint="give it with --quantized, or as MODEL")
+    if holds_integers(model):
+        raise ConfigError(
+            "this file is quantized already, and new weights are written into float files alone",
+            at=model,
+            hint="give the float network that it was made from; qdiag diagnose FLOAT --quantized FILE --repaired OUT "
+            "repairs the quantized file",
+        )
 
 
 def save_repaired(

@@ -10,6 +10,7 @@ from qdiag.config import change_scheme
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
+from qdiag.loaders.stored_network import QUANTIZED_HINT
 from qdiag.pipeline.deployed.plan import CapturedFile, DeployedPlan, is_integer_file, plan_of_file
 from qdiag.pipeline.facts import data_info, model_info
 from qdiag.pipeline.notes import notes_on
@@ -111,7 +112,7 @@ def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) 
         raise ConfigError(
             f"{quantized.source} is not quantized",
             at="`quantized`",
-            hint="give an ONNX file with QuantizeLinear and DequantizeLinear, or a LiteRT file of integers",
+            hint=QUANTIZED_HINT,
         )
     program, network, _ = prepare(quantized, sources, fold=False, device=session.device)
     return CapturedFile(quantized, program, network)

@@ -132,3 +132,4 @@ def test_changes_of_a_quantized_file_are_taken_by_every_command(folder: Path) ->
     assert "weights.bits=4" in run(folder, "sensitivity", "int8.onnx", *change, "--estimate-only")
     shown = run(folder, "export", "int8.onnx", *change, "-o", str(folder / "out.onnx"))
     assert "weights.bits=4" in shown and (folder / "out.onnx").exists()
+    assert "weights.bits=4" in run(folder, "gate", "int8.onnx", *change, "--min-sqnr", "1")

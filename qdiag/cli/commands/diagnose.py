@@ -19,7 +19,7 @@ from qdiag.cli.options.task import TaskOptions
 from qdiag.cli.options.training import RankedTrainingOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.ranked_training import open_ranked_training
-from qdiag.cli.repaired_file import check_is_deployed, check_quantized_target
+from qdiag.cli.repaired_file import check_quantized_target
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.cost_words import announce
 from qdiag.cli.waiting.watched_run import tell_times
@@ -127,13 +127,12 @@ def diagnose(
     """
     stdout_is_taken = check_single_stdout(json, None)
     training.check(data)
-    check_quantized_target(repaired, force=force)
+    check_quantized_target(repaired, quantized or model.model, force=force)
     resolved = scheme.resolved
     with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions
 
         experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or ())
-        check_is_deployed(experiment, repaired)
         options = DiagnoseOptions(
             with_sensitivity=not no_sensitivity,
             with_bits=bits,

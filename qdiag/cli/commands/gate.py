@@ -208,7 +208,7 @@ def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
         return read_evidence(target.model.model)
     needs_causes = bool(thresholds.forbid or thresholds.warn_codes) or thresholds.no_new_causes != "off"
     words = option_words(target.model, target.data, target.scheme, target.task) if needs_causes else None
-    measured = target.model, target.data, target.scheme.resolved, target.task
+    measured = target.model, target.data, target.scheme.resolved, target.task, target.scheme.set_ or ()
     return measure_evidence(target.run, *measured, causes_for=words)
 
 

@@ -16,7 +16,7 @@ from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.repair import RepairBoundOption, RepairLayersOption, WithOption, repair_names
 from qdiag.cli.options.scheme import PARTS, PerTensorSchemeOptions
 from qdiag.cli.options.task import TaskOptions
-from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.repaired_file import check_float, save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.repair import print_repair
 from qdiag.cli.waiting.watched_run import tell_times
@@ -79,6 +79,7 @@ def repair(
         )
     stdout_is_taken = check_single_stdout(json, None)
     target = target_of(model.model, output, in_place=in_place)
+    check_float(model.model)
     resolved = scheme.resolved
     from qdiag.pipeline.fusion.repair import fuse_and_repair
     from qdiag.pipeline.repair import RepairOptions, repair_model

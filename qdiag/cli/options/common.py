@@ -8,7 +8,7 @@ import typer
 from qdiag.cli.options.panels import file_option, model_option, output_option, run_option, scheme_option
 from qdiag.cli.options.parse import check_plot, check_ranges_file, check_shape
 from qdiag.cli.options.roles import Reads, Writes
-from qdiag.loaders.missing import check_model
+from qdiag.loaders.stored_network import check_quantized, check_readable
 
 Device = Literal["cpu", "cuda", "auto"]
 Order = Literal["worst", "graph"]
@@ -23,7 +23,7 @@ ModelArgument = Annotated[
         help="The network: .pt2, .onnx, .tflite, .safetensors, TorchScript, a state dict or a checkpoint. The content "
         "of the file decides which it is. Code that builds a network is named as in --arch.",
     ),
-    Reads(check=check_model),
+    Reads(check=check_readable),
 ]
 QuantizedOption = Annotated[
     str | None,
@@ -33,7 +33,7 @@ QuantizedOption = Annotated[
         help="Measure this quantized ONNX or LiteRT file, which was made from MODEL, in place of a scheme. "
         "Its integers are measured against MODEL.",
     ),
-    Reads(check=check_model),
+    Reads(check=check_quantized),
 ]
 VerifiedOption = Annotated[
     str | None,
@@ -43,7 +43,7 @@ VerifiedOption = Annotated[
         help="Verify this ONNX or LiteRT file of integers, which was made from MODEL. Without it, the file that "
         "qdiag export would write is made and verified.",
     ),
-    Reads(check=check_model),
+    Reads(check=check_quantized),
 ]
 WrittenAgainOption = Annotated[
     str | None,
@@ -52,7 +52,7 @@ WrittenAgainOption = Annotated[
         metavar="FILE",
         help="Take the scales of this quantized ONNX or LiteRT file, which was made from MODEL, in place of a scheme.",
     ),
-    Reads(check=check_model),
+    Reads(check=check_quantized),
 ]
 ArchOption = Annotated[
     str | None,

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from qdiag.core.measures.deployed.export import GraphOrigin
 from qdiag.core.scheme import RuntimeName
-from qdiag.errors import CaptureError, ConfigError
+from qdiag.errors import CaptureError
 from qdiag.exporters.litert.write import write_lite
 from qdiag.exporters.onnx.insert import insert_qdq
 from qdiag.exporters.onnx.write import write_qdq
 from qdiag.files.read import open_regular
 from qdiag.onnx.network import OnnxNetwork
 from qdiag.runtimes.base import DeployedNetwork
+from qdiag.runtimes.choice import RUNTIMES, written_encoding
 from qdiag.runtimes.litert import Kernels, LitertRuntime
 from qdiag.runtimes.onnxruntime import OnnxruntimeNetwork
 from qdiag.runtimes.processor import saturates_pairs
@@ -90,8 +91,6 @@ XNNPACK, LITE, LITE_REFERENCE = (
     IntegerFormat("LiteRT", kernels, kernels, _lite, partial(LitertRuntime, kernels=kernels), _LITE_KINDS)
     for kernels in _KERNELS
 )
-FORMATS: Mapping[str, IntegerFormat] = {".onnx": QDQ_ONNX, ".tflite": XNNPACK}
-"""By the suffix of the file that is written."""
 
 
 def format_of(path: str) -> IntegerFormat:
@@ -100,11 +99,7 @@ def format_of(path: str) -> IntegerFormat:
     Raises:
         ConfigError: none does.
     """
-    for suffix, found in FORMATS.items():
-        if path.lower().endswith(suffix):
-            return found
-    endings = " or ".join(FORMATS)
-    raise ConfigError("the name says no format of integer files", at=str(path), hint=f"end the name in {endings}")
+    return format_for(RUNTIMES[written_encoding(path)])
 
 
 def format_for(runtime: str) -> IntegerFormat:

@@ -26,7 +26,7 @@ from qdiag.cli.options.fix_bn import (
 from qdiag.cli.options.parse import check_single_stdout
 from qdiag.cli.options.scheme import PARTS, PerTensorSchemeOptions
 from qdiag.cli.options.task import TaskOptions
-from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.repaired_file import check_float, save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.fix_bn import print_fix
 from qdiag.cli.waiting.watched_run import tell_times
@@ -85,6 +85,8 @@ def fix_bn(
     """
     stdout_is_taken = check_single_stdout(json, None)
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
+    if target is not None:
+        check_float(model.model)
     resolved = scheme.resolved
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.bn_audit import audit_batchnorms

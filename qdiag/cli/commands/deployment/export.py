@@ -26,6 +26,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 from qdiag.files.atomic import check_writable, write_file
 from qdiag.files.target import check_new
+from qdiag.runtimes.choice import check_writer, written_encoding
 
 if TYPE_CHECKING:
     from qdiag.pipeline.export.repaired import WantedRepair
@@ -120,6 +121,8 @@ def export(
         raise ConfigError("it is not said where the file is to be written", at="-o", hint="give -o int8.onnx")
     check_writable(output)
     check_new(output, force=force)
+    if for_ is None:
+        check_writer(written_encoding(str(output)))
     if diagnosis is not None and with_:
         raise ConfigError("--with and --repairs-of exclude each other", hint="leave one away")
     resolved, wanted = scheme.resolved, tuple(repair_names(with_ or []))

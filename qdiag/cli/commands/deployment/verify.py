@@ -21,6 +21,8 @@ from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
 from qdiag.errors import ConfigError
 from qdiag.files.read import open_regular
+from qdiag.loaders.stored_network import encoding_of, holds_integers
+from qdiag.runtimes.choice import RUNTIMES, check_runtime, check_writer, encoding_for
 
 if TYPE_CHECKING:
     from qdiag.pipeline.begin import Experiment
@@ -116,18 +118,13 @@ def verify(
     stdout_is_taken = check_single_stdout(json, None)
     resolved = replace(scheme, arithmetic=None).resolved
     limits = VerifyLimits(max_differing, max_sqnr_gap, max_drop)
+    chosen = _runtime(runtime, quantized or model.model)
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.export.formats import format_for
         from qdiag.pipeline.verify.verify import with_arithmetic
 
         experiment = open_experiment(session, model, data, resolved, task, quantized, scheme.set_ or (), repairs=False)
-        form = format_for(runtime or _default_runtime(experiment))
-        if experiment.deployed is not None and form.suffix != _suffix(experiment.deployed.file.encoding):
-            raise ConfigError(
-                f"{form.runtime} does not run {experiment.deployed.file.source}, a file of another format",
-                at="--runtime",
-                hint=f"leave it away: the file is run by {_default_runtime(experiment)}",
-            )
+        form = format_for(chosen)
         experiment = with_arithmetic(session, experiment, scheme.arithmetic or form.arithmetic)
         result = _verified(session, experiment, form, quantized, limits, model.model)
     write_result(json, result)
@@ -137,15 +134,24 @@ def verify(
     raise typer.Exit(result.exit_code)
 
 
-def _default_runtime(experiment: "Experiment") -> str:
-    """That of the format of a quantized file; onnxruntime where the file is yet to be written."""
-    from qdiag.pipeline.export.formats import FORMATS
+def _runtime(wanted: str | None, file: str) -> str:
+    """What runs the file: what was asked for, or that of its format; onnxruntime where it is yet to be written.
 
-    return "ort" if experiment.deployed is None else FORMATS[_suffix(experiment.deployed.file.encoding)].runtime
-
-
-def _suffix(encoding: str) -> str:
-    return ".tflite" if encoding == "LiteRT" else ".onnx"
+    Raises:
+        ConfigError: it does not run the format of the file. LoadError: it is not installed.
+    """
+    encoding = encoding_of(file) if holds_integers(file) else None
+    if wanted is not None and encoding is not None and encoding_for(wanted) != encoding:
+        raise ConfigError(
+            f"{wanted} does not run {file}, a file of another format",
+            at="--runtime",
+            hint=f"leave it away: the file is run by {RUNTIMES[encoding]}",
+        )
+    runtime = wanted or RUNTIMES[encoding or "ONNX"]
+    if encoding is None:
+        check_writer(encoding_for(runtime))
+    check_runtime(encoding_for(runtime))
+    return runtime
 
 
 def _verified(

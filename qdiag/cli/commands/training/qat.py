@@ -25,7 +25,7 @@ from qdiag.cli.options.training import (
     TrainedOption,
     TrainingOptions,
 )
-from qdiag.cli.repaired_file import save_repaired, target_of
+from qdiag.cli.repaired_file import check_float, save_repaired, target_of
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.training.qat import print_training
 from qdiag.cli.waiting.watched_run import tell_times
@@ -103,6 +103,7 @@ def qat(
             hint="give samples of what the network is for: --data PATH, and --train-data PATH if they stand apart",
         )
     target = target_of(model.model, output, in_place=False, or_else="")
+    check_float(model.model)
     _check_refit(model, target, refit_separable, refit_blocks)
     scheme_target, state = scheme_beside(target), state_beside(target)
     check_writable(scheme_target)

@@ -4,14 +4,15 @@ from qdiag.errors import LoadError
 from qdiag.files.read import open_regular
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.probe import probe
+from qdiag.loaders.stored_network import is_litert
 
 _BYTES_MAX = 2 << 30
 """Offsets in a flatbuffer are no larger."""
 
 
 def matches(file: ModelFile) -> bool:
-    """The identifier that stands behind the first offset."""
-    return file.head[4:8] == b"TFL3"
+    """By its identifier."""
+    return is_litert(file.head)
 
 
 def load(file: ModelFile, options: LoadOptions) -> LoadedModel:

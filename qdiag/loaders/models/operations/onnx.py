@@ -8,15 +8,15 @@ from qdiag.files.read import open_regular
 from qdiag.files.refusal import refusal
 from qdiag.loaders.models.file import LoadedModel, LoadOptions, ModelFile, ModelLoader, refuse_arch
 from qdiag.loaders.probe import probe
+from qdiag.loaders.stored_network import is_onnx
 
 _BYTES_MAX = 2 << 30
 """A protocol buffer cannot be larger."""
 
 
 def matches(file: ModelFile) -> bool:
-    """A ModelProto: field 1 (ir_version, 3 or more today) as varint, then one of its other fields."""
-    head, fields = file.head, b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
-    return len(head) > 2 and head[0] == 0x08 and 2 <= head[1] <= 0x20 and head[2] in fields
+    """By its first fields."""
+    return is_onnx(file.head)
 
 
 def load(file: ModelFile, options: LoadOptions) -> LoadedModel:
