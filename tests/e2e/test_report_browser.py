@@ -94,6 +94,14 @@ def focused(page: "sync_api.Page") -> str:
     return text
 
 
+def drawn_graph(page: "sync_api.Page", run: str = "before") -> "sync_api.Locator":
+    """The network as a graph, which is drawn once it is near what is seen."""
+    graph = page.locator(f"[data-run={run}] [data-graph]")
+    graph.scroll_into_view_if_needed()
+    graph.locator(".box.chosen").wait_for(state="attached")
+    return graph
+
+
 @pytest.mark.parametrize("source", [diagnosis, unlabelled_diagnosis, awkward_diagnosis, long_diagnosis])
 def test_every_report_opens_and_its_layers_have_panels(open_report: Open, source: Callable[[], Diagnosis]) -> None:
     page = open_report(source())
@@ -368,7 +376,7 @@ def test_it_prints_light_and_whole(open_report: Open, tmp_path: Path) -> None:
 def test_the_graph_is_coloured_walked_and_opened(open_report: Open) -> None:
     page = open_report(diagnosis())
     records = diagnosis().measurement.records
-    graph = page.locator(".run:not([hidden]) [data-graph]")
+    graph = drawn_graph(page)
     assert graph.locator(".box").count() == len(records)
     chosen = graph.locator(".box.chosen text").first.text_content()
     assert chosen in {layer for cause in diagnosis().ranking.claimed for layer in cause.layers}
@@ -390,7 +398,7 @@ def test_the_graph_is_coloured_walked_and_opened(open_report: Open) -> None:
 
 def test_the_whole_of_a_tall_network_stands_in_columns(open_report: Open) -> None:
     page = open_report(long_diagnosis(300))
-    graph = page.locator("[data-graph]")
+    graph = drawn_graph(page)
     seen = "graph => [...graph.querySelectorAll('.box')].filter((box) => box.style.display !== 'none')"
     assert graph.evaluate(f"graph => ({seen})(graph).length") < 100, "what is far out of sight is not laid out"
     graph.locator("[data-graph-zoom=all]").click()
@@ -423,10 +431,40 @@ def test_the_first_rows_of_a_long_table_are_shown_until_more_are_asked_for(open_
     assert rows.count() == 300 and more.is_hidden()
 
 
+def test_what_is_far_down_a_long_page_is_made_when_it_is_asked_for(open_report: Open) -> None:
+    """Hundreds of layers open quickly: boxes of the graph and further rows come later, and paper has them all."""
+    source = long_diagnosis(300)
+    name = source.measurement.records[200].name
+    records = tuple(replace(r, name=ATTACK) if r.name == name else r for r in source.measurement.records)
+    page = open_report(replace(source, measurement=replace(source.measurement, records=records)))
+    boxes, rows = page.locator("[data-graph] .box"), page.locator(".layers tbody tr")
+    assert (boxes.count(), rows.count(), page.locator("#before-sensitivity tbody tr").count()) == (0, 60, 12)
+    page.pdf(format="A4")
+    assert (boxes.count(), rows.count(), page.locator(".layers tbody tr:visible").count()) == (300, 300, 60)
+    assert rows.nth(200).locator(".layer-link").get_attribute("title") == ATTACK
+    header(page, "#").get_by_role("button").click()
+    assert [row.get_attribute("data-layer") for row in rows.all()[:60:59]] == ["299", "240"]
+    page.get_by_role("searchbox").fill("pwned")
+    assert page.locator(".layers tbody tr:visible").get_attribute("data-layer") == "200"
+
+
+def test_without_scripts_nothing_is_left_out(browser: "sync_api.Browser", tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    source = long_diagnosis(120)
+    assert source.sensitivity is not None
+    path.write_text(html_report(source), encoding="utf-8")
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(path.as_uri())
+    assert page.locator(".layers tbody tr:visible").count() == 120
+    assert page.locator("#before-sensitivity tbody tr:visible").count() == len(source.sensitivity.most_sensitive)
+    assert page.locator("[data-more]:visible").count() == 0
+    page.close()
+
+
 def test_float_quantized_and_repaired_network_stay_in_step(open_report: Open) -> None:
     """The same boxes, place, zoom and layer; figures and colours of another network."""
     page = open_report(diagnosis())
-    graph = page.locator("[data-graph]")
+    graph = drawn_graph(page)
     graph.locator("[data-graph-zoom=in]").click()
     graph.get_by_label("propagated SQNR").check()
     moved, name = "graph.querySelector('svg.network > g')", "graph.querySelector('.box.chosen text')"
@@ -453,13 +491,13 @@ def test_float_quantized_and_repaired_network_stay_in_step(open_report: Open) ->
 
 def test_both_runs_show_the_same_place_of_the_graph(open_report: Open) -> None:
     page = open_report(diagnosis(), repaired_diagnosis())
-    before = page.locator("[data-run=before] [data-graph]")
+    before = drawn_graph(page)
     before.get_by_label("propagated SQNR").check()
     before.locator("[data-graph-zoom=in]").click()
     place = before.locator("svg.network > g").get_attribute("transform")
     chosen = before.locator(".box.chosen title").text_content() or ""
     page.get_by_label("After", exact=True).check()
-    after = page.locator("[data-run=after] [data-graph]")
+    after = drawn_graph(page, "after")
     assert after.locator("svg.network > g").get_attribute("transform") == place
     assert (after.locator(".box.chosen title").text_content() or "").split("\n")[0] == chosen.split("\n")[0]
     assert after.locator("[data-modes] input:checked").input_value() == "propagated"

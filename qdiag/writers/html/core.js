@@ -1,4 +1,4 @@
-// Numbers, elements, scales: what every chart needs. Text reaches the page through textContent alone.
+// Numbers, elements, scales: what every chart needs. What a name says reaches the page through textContent alone.
 const DATA = JSON.parse(document.getElementById("qdiag-data").textContent);
 const NON_FINITE = { Infinity: Infinity, "-Infinity": -Infinity, NaN: NaN };
 const SVG = "http://www.w3.org/2000/svg";
@@ -41,6 +41,17 @@ function figure(value) {
   const size = Math.abs(x);
   const text = size !== 0 && (size >= 1e5 || size < 1e-3) ? x.toExponential(1) : String(Number(x.toPrecision(3)));
   return text.replace("-", "−");
+}
+
+// Further rows of a table are text in a <noscript> behind it, which no browser has to read until they are asked for.
+// The text is markup of the template, in which names are escaped.
+function fillTable(table) {
+  const rest = table.parentElement.querySelector("noscript");
+  if (!rest) return;
+  const read = document.createElement("template");
+  read.innerHTML = rest.textContent;
+  table.tBodies[0].append(...read.content.querySelectorAll("tbody tr"));
+  rest.remove();
 }
 
 // Steps of 1, 2 or 5 times a power of ten, about `count` of them.

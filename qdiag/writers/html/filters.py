@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 
@@ -21,6 +21,7 @@ from qdiag.reading.words.task.figures import change_unit, digits, figure_words, 
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+_Row = TypeVar("_Row")
 METERS = ("local", "propagated")
 """Columns of layers with a bar behind each figure."""
 
@@ -177,6 +178,11 @@ def unbroken(text: str, names: Iterable[str] = ()) -> str:
     return text
 
 
+def in_parts(rows: Sequence[_Row], count: int) -> list[Sequence[_Row]]:
+    """The rows of a table that are shown at first, and those that follow, if there are any."""
+    return [part for part in (rows[:count], rows[count:]) if part]
+
+
 def capitalize_first(text: str) -> str:
     """The rest as it is, which `capitalize` would lower."""
     return text[:1].upper() + text[1:]
@@ -192,6 +198,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "dead_sentence": dead_sentence,
     "figure": figure,
     "figure_words": figure_words,
+    "in_parts": in_parts,
     "judged": judged_words,
     "size_words": size_words,
     "last_part": last_part,

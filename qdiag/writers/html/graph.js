@@ -15,11 +15,12 @@ class NetworkGraph {
     this.legend = part.querySelector("[data-legend]");
     this.readout = part.querySelector("[data-graph-readout]");
     this.neighbours();
-    this.fillStates();
-    this.build();
+    this.drawWhenNear();
     part.addEventListener("click", (event) => {
       const button = event.target.closest("[data-graph-zoom]");
-      if (button) this.button(button.dataset.graphZoom);
+      if (!button) return;
+      if (!this.boxes) this.draw();
+      this.button(button.dataset.graphZoom);
     });
   }
 
@@ -54,6 +55,8 @@ class NetworkGraph {
     this.small = svg("svg", { class: "overview", "aria-hidden": "true", width: OVERVIEW_WIDTH }, this.marks, this.frame);
     this.stage.replaceChildren(this.picture);
     this.overview.replaceChildren(this.small);
+    this.stage.style.minHeight = "";
+    this.fillStates();
     this.listen();
   }
 
@@ -177,9 +180,12 @@ class NetworkGraph {
     this.say();
   }
 
-  draw() {
+  // Not before it is needed: a page with hundreds of boxes would open later.
+  draw(isNeeded = true) {
+    if (!this.boxes && !isNeeded) return;
+    if (!this.stage.clientWidth) return;
+    if (!this.boxes) this.build();
     this.width = this.stage.clientWidth;
-    if (!this.width) return;
     const isPrint = document.documentElement.classList.contains("printing");
     this.height = Math.max(220, Math.min(isPrint ? 850 : Math.min(640, 0.68 * innerHeight), this.graph.height + 24));
     this.picture.setAttribute("width", this.width);

@@ -1,5 +1,18 @@
-// Which network the graph shows, and what colours it. Boxes, place, zoom and the chosen layer stay where they are.
+// When the graph is drawn, which network it shows, and what colours it. Boxes, place, zoom and the chosen layer stay where they are.
+const GRAPH_NEAR_PX = 300;
+
 Object.assign(NetworkGraph.prototype, {
+  // Its place is kept free until then, so that nothing below it moves.
+  drawWhenNear() {
+    this.stage.style.minHeight = `max(220px, min(640px, 68vh, ${this.graph.height + 24}px))`;
+    const watch = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      watch.disconnect();
+      if (!this.boxes) this.draw();
+    }, { rootMargin: `${GRAPH_NEAR_PX}px` });
+    watch.observe(this.part);
+  },
+
   fillStates() {
     this.states.append(...this.graph.states.map((state) => this.choice("state", state.key, state.title, state.note)));
     this.fillModes();

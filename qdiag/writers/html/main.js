@@ -25,7 +25,7 @@ function showRun(key) {
   page.dataset.show = key;
   for (const part of document.querySelectorAll("[data-run]")) part.hidden = part.dataset.run !== key;
   views.get(key)?.chart.draw();
-  views.get(key)?.graph.draw();
+  views.get(key)?.graph.draw([...views.values()].some((view) => view.graph.boxes));
   if (panel.root.hidden || !panel.run) return;
   const name = panel.run.layers[panel.index].name;
   const index = runs.get(key).layers.findIndex((layer) => layer.name === name);
@@ -65,7 +65,7 @@ function nameCells() {
 
 function redraw() {
   views.get(page.dataset.show)?.chart.draw();
-  views.get(page.dataset.show)?.graph.draw();
+  views.get(page.dataset.show)?.graph.draw(page.classList.contains("printing"));
   drawPanel();
 }
 
@@ -94,7 +94,8 @@ document.addEventListener("click", (event) => {
   if (copier) copy(copier);
   const more = event.target.closest("[data-more]");
   if (more) {
-    for (const row of more.closest("section").querySelectorAll("tr[hidden]")) row.hidden = false;
+    fillTable(more.previousElementSibling.querySelector("table"));
+    nameCells();
     more.remove();
   }
 });
@@ -108,16 +109,26 @@ document.querySelector("[data-theme-button]").addEventListener("click", () => {
   remembered(next);
 });
 
+// Paper has every row of the tables of layers.
+function fillTables() {
+  for (const { table } of views.values()) {
+    table.fill();
+    table.filter();
+  }
+}
+
 // A print has its own width: charts are drawn for it, and once more for the screen.
 addEventListener("beforeprint", () => {
   page.classList.add("printing");
   for (const folded of document.querySelectorAll(".terms")) folded.open = true;
+  fillTables();
   redraw();
 });
 addEventListener("afterprint", () => {
   page.classList.remove("printing");
   redraw();
 });
+matchMedia("print").addEventListener("change", (media) => media.matches && fillTables());
 let waiting = 0;
 addEventListener("resize", () => {
   cancelAnimationFrame(waiting);

@@ -34,6 +34,8 @@ _CHARTS = ("core.js", "sqnr.js", "sqnr_cursor.js", "pictures.js", "panel.js")
 _SCRIPTS = (*_CHARTS, "graph.js", "graph_places.js", "graph_states.js", "table.js", "main.js")
 _CHANNELS_AT_MOST = 256
 """Channels drawn for one tensor; beyond that neighbours share a line, which a screen could not tell apart anyway."""
+_ROWS_AT_FIRST = 60
+"""Rows of the table of layers that a browser reads as it opens the page; `table.js` adds the others."""
 _LINES_AT_MOST = 60_000
 """Channels drawn for one kind of tensor over all layers and runs: keeps the file of a wide, deep network below 6 MB."""
 
@@ -66,6 +68,7 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
             layer_table=columns,
             table_words=table_words,
             meters=METERS,
+            rows_at_first=_ROWS_AT_FIRST,
             terms=terms_by_name(),
             glossary=sections(),
             verdict_terms=VERDICT_TERMS,

@@ -1,17 +1,17 @@
 // The table of layers: sorted by its headings, narrowed by the filter, walked through with the arrow keys.
-// Of a long table only the first rows are laid out until a button or a filter asks for others (see sections.css).
-const ROWS_AT_FIRST = 60;
+// Of a long table only the first rows are shown until a button or a filter asks for others (see table.html).
 
 class LayerTable {
   constructor(root, run) {
     Object.assign(this, { root, run });
     this.body = root.querySelector("tbody");
     this.rows = [...this.body.rows];
+    this.countAtFirst = this.rows.length;
     this.heads = [...root.querySelectorAll("thead th")];
     this.box = root.querySelector("input[type=search]");
     this.only = root.querySelector("input[type=checkbox]");
     this.more = root.querySelector("[data-all-rows]");
-    this.isWhole = this.rows.length <= ROWS_AT_FIRST || !matchMedia("(scripting: enabled)").matches;
+    this.isWhole = this.rows.length === run.layers.length;
     this.more.addEventListener("click", () => {
       this.isWhole = true;
       this.filter();
@@ -28,6 +28,11 @@ class LayerTable {
     this.filter();
   }
 
+  fill() {
+    fillTable(this.root.querySelector("table"));
+    this.rows = [...this.body.rows];
+  }
+
   open(row) {
     if (!row || !getSelection().isCollapsed) return;
     this.reach(row);
@@ -36,6 +41,7 @@ class LayerTable {
 
   // The first press sorts the way that is asked for most: names upward, figures with the worst on top.
   sort(column) {
+    this.fill();
     const head = this.heads[column];
     const first = head.dataset.first || "ascending";
     const turned = first === "ascending" ? "descending" : "ascending";
@@ -62,21 +68,22 @@ class LayerTable {
 
   filter() {
     const words = this.box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    this.isCut = !this.isWhole && !words.length && !this.only.checked;
+    if (!this.isCut) this.fill();
     for (const row of this.rows) {
       const text = row.dataset.text.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word)) || (this.only.checked && !row.dataset.found);
     }
-    this.isCut = !this.isWhole && !words.length && !this.only.checked;
-    this.root.querySelector("table").classList.toggle("whole", !this.isCut);
+    this.rows.forEach((row, i) => row.classList.toggle("later", this.isCut && i >= this.countAtFirst));
     this.more.parentElement.hidden = !this.isCut;
     const shown = this.shown();
-    this.root.querySelector("output").textContent = `${shown.length} of ${this.rows.length} layers`;
+    this.root.querySelector("output").textContent = `${shown.length} of ${this.run.layers.length} layers`;
     this.root.querySelector("[data-none]").hidden = shown.length > 0;
     if (shown.length && !shown.some((row) => row.querySelector("button").tabIndex === 0)) this.reach(shown[0]);
   }
 
   shown() {
-    return this.rows.filter((row, i) => !row.hidden && (!this.isCut || i < ROWS_AT_FIRST));
+    return this.rows.filter((row, i) => !row.hidden && (!this.isCut || i < this.countAtFirst));
   }
 
   // One row at a time is in the order of the Tab key; 300 stops would be none.
