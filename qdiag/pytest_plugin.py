@@ -118,12 +118,13 @@ def assert_quantizes_fixture() -> "Callable[..., GateResult]":
 def _message(result: "GateResult") -> str:
     from qdiag.core.printable import printable
     from qdiag.reading.words.gate import STATUS_WORDS, check_sentence, shown_checks, verdict_words
+    from qdiag.reading.words.numbers import decibel_words
 
     lines = [f"{result.source} under {result.scheme}: {verdict_words(result)}"]
     checks, _ = shown_checks(result)
     lines += [f"  {STATUS_WORDS[check.status]}: {check_sentence(check)}" for check in checks if check.status != "pass"]
     if result.weakest:
-        figures = [f"{figure.layer} {figure.local_db:.1f} dB" for figure in result.weakest[:_WEAKEST_SHOWN]]
+        figures = [f"{figure.layer} {decibel_words(figure.local_db)}" for figure in result.weakest[:_WEAKEST_SHOWN]]
         lines.append(f"  weakest layers, local SQNR: {', '.join(figures)}")
     return "\n".join(map(printable, lines))
 

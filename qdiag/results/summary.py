@@ -8,7 +8,7 @@ from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.reading.diagnosis import read
 from qdiag.reading.labels import CHANGES_TITLE
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
-from qdiag.reading.words.numbers import count_noun, significant
+from qdiag.reading.words.numbers import count_noun, decibel_words, significant
 from qdiag.reading.words.task.harm import measured_harm_words
 
 _LAYERS_SHOWN = 5
@@ -47,7 +47,9 @@ def measurement_summary(measurement: Measurement) -> str:
     if weakest(rows) is not None:
         lines.append("Weakest layers, local and propagated SQNR:")
         worst = [row for row in worst_first(rows, "local") if not row.is_float][:_LAYERS_SHOWN]
-        lines += [f"  {row.record.name}: {row.local_db:.1f} dB, {row.propagated_db:.1f} dB" for row in worst]
+        lines += [
+            f"  {row.record.name}: {decibel_words(row.local_db)}, {decibel_words(row.propagated_db)}" for row in worst
+        ]
     return "\n".join(lines)
 
 

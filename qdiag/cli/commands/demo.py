@@ -30,6 +30,7 @@ from qdiag.config import load_preset
 from qdiag.core.measures.measurement import lowest_sqnr_db
 from qdiag.errors import WriteError
 from qdiag.files.refusal import refusal
+from qdiag.reading.words.numbers import decibel_words
 from qdiag.reading.words.task.figures import WEAKEST_SQNR
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def contrast_line(measurement: "Measurement") -> Text:
     if measurement.task.judged is not None:
         text.append_text(figure_text(measurement.task.judged))
     elif measurement.outputs:
-        text.append(f"{WEAKEST_SQNR} {lowest_sqnr_db(measurement.outputs, measurement.task):.1f} dB")
+        text.append(f"{WEAKEST_SQNR} {decibel_words(lowest_sqnr_db(measurement.outputs, measurement.task))}")
     return text
 
 

@@ -14,6 +14,7 @@ from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest
 from qdiag.reading.layers.columns import LAYER, LOSS_WORDS, LayerColumn, layer_columns, loss_columns
 from qdiag.reading.layers.entry import LayerEntry, measured_entries
 from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, weakest, worst_first
+from qdiag.reading.words.numbers import decibel_words
 from qdiag.reading.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
 
 TOP_WHEN_WORST_FIRST = 25
@@ -74,9 +75,13 @@ def footer_lines(measurement: Measurement, rows: Sequence[LayerRow]) -> list[Tex
         lines.append(Text("No quantized layer lost anything that could be measured."))
     else:
         expected = worst.record.expected_sqnr_db
-        beside = f"; rounding of its output alone would give {expected:.1f} dB" if math.isfinite(expected) else ""
+        beside = (
+            f"; rounding of its output alone would give {decibel_words(expected)}" if math.isfinite(expected) else ""
+        )
         lines.append(
-            Text.assemble("Weakest alone: ", (worst.record.name, "bold"), f", {worst.local_db:.1f} dB local{beside}.")
+            Text.assemble(
+                "Weakest alone: ", (worst.record.name, "bold"), f", {decibel_words(worst.local_db)} local{beside}."
+            )
         )
     lines.append(Text(_propagated_sentence(measurement, rows)))
     lines.append(Text(measured_harm_words(measurement)))

@@ -22,6 +22,7 @@ INTEGERS = {
     np.dtype(np.int64): (-(1 << 63), (1 << 63) - 1),
 }
 """Types that quantized tensors have here, and their ends."""
+_FLOAT_DIGITS = 2.0**-20
 _TYPES: Mapping[int, np.dtype[Any]] = {
     2: np.dtype(np.uint8),
     3: np.dtype(np.int8),
@@ -113,6 +114,14 @@ def holds_all(one: Affine, other: Affine) -> bool:
 def ends_at_zero(quantizer: Affine) -> bool:
     """Its lowest integer stands for 0, so that whatever is negative becomes 0."""
     return quantizer.zero_point.numel() == 1 and math.isclose(float(quantizer.zero_point), quantizer.quant_min)
+
+
+def ends_at(quantizer: Affine, highest: float) -> bool:
+    """Its highest integer stands for this number, up to the digits of a float32."""
+    if quantizer.scale.numel() != 1 or quantizer.zero_point.numel() != 1:
+        return False
+    end = (quantizer.quant_max - float(quantizer.zero_point)) * float(quantizer.scale)
+    return math.isclose(end, highest, rel_tol=_FLOAT_DIGITS)
 
 
 def _tensor(array: Array) -> Tensor:

@@ -1,6 +1,5 @@
 """The layers of the repaired network beside those of the quantized one as it is."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
 from qdiag.reading.layers.columns import TABLE_WORDS
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
-from qdiag.reading.words.numbers import EXACT, count_noun, number
+from qdiag.reading.words.numbers import count_noun, decibel_words, number
 
 _TOLD = 3
 SAME_DB = 0.5
@@ -90,4 +89,4 @@ def _db(record: OpRecord) -> str:
 
 
 def _with_unit(record: OpRecord) -> str:
-    return EXACT if record.local.sqnr_db == math.inf else f"{_db(record)} dB"
+    return decibel_words(record.local.sqnr_db)

@@ -55,7 +55,9 @@ def reservation_words(measurement: Measurement) -> str:
     `94 % of the weights and 90 % of the multiplications stayed in float`.
     """
     share, preprocessing = measurement.float_share, measurement.preprocessing
-    parts = []
+    deployed, parts = measurement.deployed, list[str]()
+    if deployed is not None and deployed.reference != "float":
+        parts.append("the weights were rounded before, and what that cost is not measured")
     if share.is_beyond_limit:
         parts.append(f"{' and '.join(_shares(share))} stayed in float")
     if preprocessing is not None and preprocessing.is_doubtful:

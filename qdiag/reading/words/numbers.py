@@ -7,6 +7,7 @@ from qdiag.core.listed import count_noun as count_noun  # words of counts belong
 UNKNOWN = "not known"
 NOTHING, EXACT = "-", "exact"
 """In cells of a table: what is not defined, and an SQNR without noise."""
+EXACT_OUTPUTS = "outputs exact"
 SILENT = "the float output is zero everywhere"
 
 
@@ -37,6 +38,11 @@ def decibels(value: float) -> str:
     if math.isnan(value):
         return NOTHING
     return f"{value:.1f}".replace("-0.0", "0.0")
+
+
+def decibel_words(value: float) -> str:
+    """`3.1 dB`; `exact` where there is no noise."""
+    return EXACT if value == math.inf else with_unit(value, "dB")
 
 
 def percent(fraction: float) -> str:

@@ -8,6 +8,7 @@ from qdiag.core.gate import GateCheck, GateResult
 from qdiag.core.printable import printable
 from qdiag.reading.words.commands.shell import as_told
 from qdiag.reading.words.gate import RULE_HELP, check_sentence, check_title, harm_line, named_cause_words
+from qdiag.reading.words.numbers import decibel_words
 
 
 def gate_junit(result: GateResult) -> str:
@@ -63,7 +64,7 @@ def _story(check: GateCheck, result: GateResult) -> list[str]:
     lines += [f"cause: {named_cause_words(cause)}" for cause in result.causes]
     lines += [f"repair: {as_told(command)}" for command in result.commands]
     if result.weakest and check.layer is None:
-        weakest = ", ".join(f"{figure.layer} {figure.local_db:.1f} dB" for figure in result.weakest[:3])
+        weakest = ", ".join(f"{figure.layer} {decibel_words(figure.local_db)}" for figure in result.weakest[:3])
         lines.append(f"weakest layers: {weakest}")
     return lines
 

@@ -1,6 +1,5 @@
 """The network as a graph for the page: where the boxes stand, and what colours them, as JSON that stays small."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from qdiag.reading.colours import (
 from qdiag.reading.labels import FLOAT, QUANTIZED, REPAIRED
 from qdiag.reading.layer_colours import OF_QUANTIZED, LayerColour, Shown, layer_colours
 from qdiag.reading.layers.repaired import SAME_DB, repaired_title, with_repairs
+from qdiag.reading.words.numbers import decibel_words
 from qdiag.writers.html.filters import capitalize_first, typeset
 from qdiag.writers.html.layer_view import LayerView, range_words
 from qdiag.writers.layout.layout import BOX_HEIGHT, Point, lay_out
@@ -160,4 +160,4 @@ def _words(shown: Shown, colour: LayerColour | None, *, is_float: bool) -> str:
         return "in float" if is_float else "\N{EN DASH}"
     if shown == "cause":
         return " ".join(colour.codes)
-    return f"{colour.value:.1f} dB".replace("-", "\N{MINUS SIGN}") if math.isfinite(colour.value) else "exact"
+    return decibel_words(colour.value).replace("-", "\N{MINUS SIGN}")

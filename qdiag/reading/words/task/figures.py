@@ -8,7 +8,7 @@ import math
 from qdiag.core.causes.ranking import Trial
 from qdiag.core.causes.score import Recovery, Score
 from qdiag.core.measures.task import Criterion, Figure, Interval, TaskResult
-from qdiag.reading.words.numbers import UNKNOWN, count_noun, number
+from qdiag.reading.words.numbers import EXACT, EXACT_OUTPUTS, UNKNOWN, count_noun, number
 from qdiag.reading.words.task.places import weakest_words
 
 WEAKEST_SQNR = "weakest output SQNR"
@@ -36,7 +36,9 @@ def change_unit(criterion: Criterion | None) -> str:
 
 
 def value_words(criterion: Criterion | None, value: float) -> str:
-    """A value: `76.4 %`, `0.1234 m`."""
+    """A value: `76.4 %`, `0.1234 m`; an SQNR without noise is `exact`."""
+    if criterion is None and value == math.inf:
+        return EXACT
     return amount_words(criterion, value, criterion.unit if criterion is not None else "dB")
 
 
@@ -162,7 +164,8 @@ def score_words(score: Score, criterion: Criterion | None) -> str:
         parts.append(level_words(score, criterion))
     if score.outputs:
         is_clear = criterion is None or criterion.unit == "%"
-        sqnr = value_words(None, score.output_sqnr_db)
+        is_exact = score.output_sqnr_db == math.inf
+        sqnr = EXACT_OUTPUTS if is_exact and is_clear else value_words(None, score.output_sqnr_db)
         parts.append(("" if is_clear else f"{WEAKEST_SQNR} ") + sqnr + weakest_words(score))
     return ", ".join(parts) or UNKNOWN
 
