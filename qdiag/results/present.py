@@ -20,7 +20,7 @@ Result = Diagnosis | Measurement | RangeReport
 Held = Comparison | GateResult
 """Results of other results, which have a short text alone."""
 
-_ASK = "summary() tells more, to_pandas() gives tables, plot() a picture, save(path) keeps it"
+_ASK = "summary() tells more, to_pandas() gives tables, plot() draws a picture, save(path) keeps it"
 _ASK_DIAGNOSIS = "summary() tells causes and repairs, report(folder) writes the report, to_pandas() gives tables"
 
 
@@ -41,9 +41,9 @@ def held_text(result: Held) -> str:
     """What was held against what, what came of it, what to ask next: a line each."""
     if isinstance(result, Comparison):
         before, after = result.before.source, result.after.source
-        ask = "task, causes and layers say what changed; changed has the layers that did"
+        ask = "task, causes and layers say what changed; changed holds the layers that changed"
         return f"Comparison of {before} with {after}\n{comparison_headline(result)}\n{ask}"
-    ask = "status and exit_code say how it ended, checks why; causes and commands what repairs it"
+    ask = "status and exit_code say how it ended, checks says why, causes and commands say what repairs it"
     return f"GateResult of {result.source}\n{verdict_words(result)}\n{ask}"
 
 

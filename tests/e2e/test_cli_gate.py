@@ -111,7 +111,7 @@ def test_the_table_says_what_why_and_what_to_do(folder: Path, capsys: pytest.Cap
     assert "drop of top-1   67.4 pp" in out
     assert "QD301 dead BatchNorm channels" in out
     assert "qdiag fix-bn net.safetensors" in out
-    assert out.splitlines()[-1] == "The gate failed: 1 of 1 check."
+    assert out.splitlines()[-1] == "The gate failed: 1 of 1 check did not hold."
     assert run(["gate", "repaired.json", "--max-drop", "1", "--allow-few-samples"]) == 0
     assert "more samples would decide it" in capsys.readouterr().out
 

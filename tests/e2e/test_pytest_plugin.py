@@ -51,7 +51,7 @@ def test_a_network_that_does_not_fails_with_its_weakest_layers() -> None:
     with pytest.raises(pytest.fail.Exception, match=r"weakest layers, local SQNR: body -?[0-9.]+ dB") as caught:
         assert_quantizes(Line(ruined=True), labelled(600), scheme="tf-uint8")
     message = str(caught.value)
-    assert "The gate failed: 1 of 1 check." in message
+    assert "The gate failed: 1 of 1 check did not hold." in message
     assert "drop of top-1" in message
     assert "limit ≤ 1.0 pp" in message
 

@@ -6,14 +6,14 @@ What it means:
     rounded finely.
 
 How it is computed:
-    Per channel, on the calibration data; those a million times below the widest do not count:
+    These are measured per channel on the calibration data; channels a million times below the widest do not count:
 
     spread [bits]: log2( max |x| of the widest channel / that of the median channel )
     median_channel_sqnr [dB]: median of 10 log10( 12 mean(x^2) / scale^2 )
 
 Thresholds:
-    A spread of at least 4 bits, at most an eighth of the channels wider than half of the widest, and less than 15 dB
-    for the median channel. Healthy layers have a spread of 0.4 to 3.5 bits.
+    It is reported where the spread is at least 4 bits, at most an eighth of the channels is wider than half of the
+    widest one, and the median channel keeps less than 15 dB. Healthy layers have a spread of 0.4 to 3.5 bits.
 
 What helps:
     Equalization moves the difference into the weights of the next layer, at no cost. 16-bit activations help as well.

@@ -6,7 +6,7 @@ What it means:
     Outliers that carry meaning (attention sinks, detection scores) must not be clipped: then only more bits help.
 
 How it is computed:
-    On the calibration data, both ranges widened to hold 0:
+    These are measured on the calibration data, with both ranges widened to hold 0:
 
     range_over_bulk [x]: covered part of (maximum - minimum) / (99.9th - 0.1th percentile)
     rounding_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ), exact zeros not counted as rounded
@@ -14,8 +14,9 @@ How it is computed:
     Covered is what the quantizer can represent, so that a calibrator that clips the outliers already is not reported.
 
 Thresholds:
-    At least 8 (three bits spent on one value in a thousand), and rounding_sqnr below 25 dB. A Gaussian has 1.6; ReLU
-    outputs of healthy networks have 1.7 to 5.
+    It is reported where range_over_bulk is at least 8 (three bits are spent on one value in a thousand) and
+    rounding_sqnr is below 25 dB. A Gaussian has a range_over_bulk of 1.6; ReLU outputs of healthy networks have 1.7 to
+    5.
 
 What helps:
     Use another calibrator for these layers: least squared error, percentile or entropy, each of which is measured.

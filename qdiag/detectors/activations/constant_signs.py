@@ -8,9 +8,9 @@ How it is computed:
     constant_channels [%]: channels whose values on the calibration data are all 0 or more, or all below 0
 
 Thresholds:
-    At least a quarter of the channels, of a layer whose output is binary, and a local SQNR below 20 dB: its own, or
-    that of a layer with weights that takes the sign while others read the value. A sign that the float network itself
-    takes loses nothing more here.
+    It is reported where at least a quarter of the channels is constant, the output of the layer is binary, and the
+    local SQNR is below 20 dB: that of the layer, or that of a layer with weights that takes the sign while others read
+    the value. A sign that the float network itself takes loses nothing more here.
 
 What helps:
     Use 8 bits for this activation. Without a change of the format, train with the sign behind BatchNorm.

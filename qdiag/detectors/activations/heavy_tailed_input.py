@@ -8,7 +8,7 @@ What it means:
     though an input may have either as well. A logarithm or a root that reads the input has a code of its own (QD207).
 
 How it is computed:
-    On the calibration data, for inputs of the network:
+    These are measured on the calibration data, for inputs of the network:
 
     values_below_step [%]: share of the values, zeros left out, within one step of zero, from their histogram
     kurtosis: fourth standardized moment; 3 for a Gaussian, 9 for the power of noise
@@ -16,8 +16,8 @@ How it is computed:
         losses were not measured); of the weakest one, or what rounding leaves of the input where that is less
 
 Thresholds:
-    Half of the values below one step, a kurtosis of at least 9, and less than 20 dB. Images have 1 to 3 %, and a
-    kurtosis below 3.
+    It is reported where half of the values lie below one step, the kurtosis is at least 9, and less than 20 dB are
+    left. Images have 1 to 3 % of their values below one step, and a kurtosis below 3.
 
 What helps:
     Take the logarithm or a root before the network, in preprocessing, or keep the input in 16 bits or in float. Clip

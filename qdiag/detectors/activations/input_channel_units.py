@@ -6,14 +6,14 @@ What it means:
     few steps or none, however important it is.
 
 How it is computed:
-    Per channel of an input, on the calibration data. Constant channels do not count, nor do those of which single
-    values hold the power (a kurtosis of 30 and more): their range is set by outliers, whatever the unit.
+    These are measured per channel of an input, on the calibration data. Constant channels do not count, nor do those of
+    which single values hold the power (a kurtosis of 30 and more): their range is set by outliers, whatever the unit.
 
     spread [bits]: log2( standard deviation of the widest channel / that of the narrowest )
     narrowest_channel_sqnr [dB]: 10 log10( 12 var(x) / scale^2 ), the lowest of all channels
 
 Thresholds:
-    A spread of at least 4 bits, and less than 15 dB for one channel.
+    It is reported where the spread is at least 4 bits and one channel keeps less than 15 dB.
 
 What helps:
     Divide each channel by its own scale before the network, and multiply the first layer's weights by it: the float

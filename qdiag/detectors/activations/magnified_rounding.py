@@ -13,10 +13,11 @@ How it is computed:
     values_below_step [%]: share of an input's values, zeros left out, within one step of zero; of the input with most
 
 Thresholds:
-    Below 20 dB, and at least 10 dB below what rounding leaves of the inputs; or below 20 dB with half of an input's
-    values below one step. The layers listed are the function and all that feeds it, back to the last multiplication by
-    weights: their rounding is what is magnified. Where these weights add up powers, as the filters of a mel spectrum
-    do, the list goes further back: the powers, and the layer that is squared, are listed too.
+    It is reported where function_sqnr is below 20 dB and at least 10 dB below what rounding leaves of the inputs, or
+    where it is below 20 dB and half of an input's values lie below one step. The layers listed are the function and all
+    that feeds it, back to the last multiplication by weights: their rounding is what is magnified. Where these weights
+    add up powers, as the filters of a mel spectrum do, the list goes further back: the powers, and the layer that is
+    squared, are listed too.
 
 What helps:
     Use 16-bit activations from the last multiplication by weights to the function, or keep that part of the network in

@@ -6,15 +6,15 @@ What it means:
     that all scores fall into one step of its quantizer, and the softmax weighs all positions alike.
 
 How it is computed:
-    For an add whose output reaches a softmax, on the calibration data. One input holds the scores; the other one, which
-    may be a constant, never raises them:
+    These are measured on the calibration data, at an add whose output reaches a softmax. One input holds the scores;
+    the other one, which may be a constant, never raises them:
 
     range_over_scores [x]: (maximum - minimum) of the sum / (maximum - minimum) of the scores
     score_levels [steps]: (maximum - minimum) of the scores / step of the quantizer of the sum
 
 Thresholds:
-    The sum spans at least 4 times the scores, and fewer than 64 levels are left for the scores. A mask value just below
-    the lowest score widens the range little.
+    It is reported where the sum spans at least 4 times the scores and fewer than 64 levels are left for the scores. A
+    mask value just below the lowest score widens the range little.
 
 What helps:
     Use a mask value just below the lowest score. It costs nothing: the softmax of such a position is below half a step

@@ -10,8 +10,9 @@ How it is computed:
     rounding_sqnr [dB]: 10 log10( 12 mean(x^2) / scale^2 ), exact zeros not counted as rounded
 
 Thresholds:
-    At least 40 % unused (0.74 bits, 4.4 dB), and rounding_sqnr below 25 dB: where 8 bits leave enough, the lost bit is
-    the backend's own choice and no fault. Four healthy networks under a symmetric scheme have 28 dB or more.
+    It is reported where at least 40 % of the levels are unused (0.74 bits, 4.4 dB) and rounding_sqnr is below 25 dB:
+    where 8 bits leave enough, the lost bit is the backend's own choice and no fault. Four healthy networks under a
+    symmetric scheme have 28 dB or more.
 
 What helps:
     Use affine activations, or unsigned ones after a ReLU, where the backend has them.

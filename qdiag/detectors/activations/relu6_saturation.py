@@ -6,15 +6,15 @@ What it means:
     five losses of the paper because the same network trained with ReLU keeps that signal, and quantizes better.
 
 How it is computed:
-    On float inputs, with x the output before the upper bound:
+    These are measured on float inputs, where x is the output before the upper bound:
 
     clipping_sqnr [dB]: 10 log10( sum x^2 / sum (x - min(x, 6))^2 )
     saturated_fraction [%]: share of the output at the bound
 
 Thresholds:
-    clipping_sqnr below 10 dB (what is clipped has a tenth of the power of the signal), with at least 3 % of the output
-    at the bound: in a MobileNetV1 that was trained with ReLU6, 2 of 27 layers. Local SQNR says nothing here, as values
-    at the bound are exact. Needs the losses to be measured (`--losses`).
+    It is reported where clipping_sqnr is below 10 dB (what is clipped has a tenth of the power of the signal) and at
+    least 3 % of the output lies at the bound. In a MobileNetV1 that was trained with ReLU6 this holds for 2 of 27
+    layers. Local SQNR says nothing here, as values at the bound are exact. The losses have to be measured (`--losses`).
 
 What helps:
     Train the network with ReLU in place of ReLU6. Without training it is another network: MobileNetV1 falls from 76.4

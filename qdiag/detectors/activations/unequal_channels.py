@@ -7,8 +7,8 @@ What it means:
     next layer has large weights for small channels: it amplifies them together with their rounding errors.
 
 How it is computed:
-    Per channel of a layer's output, on the calibration data; constant channels do not count, nor do those of which
-    single values hold the power (a kurtosis of 30 and more):
+    These are measured per channel of a layer's output, on the calibration data; constant channels do not count, nor do
+    those of which single values hold the power (a kurtosis of 30 and more):
 
     spread [bits]: log2( standard deviation of the widest channel / that of the narrowest )
     narrowest_channel_sqnr [dB]: 10 log10( 12 var(x) / scale^2 ), the lowest of all channels
@@ -17,11 +17,11 @@ How it is computed:
     lost_by_reader [dB]: 10 log10( 12 mean(x^2) / scale^2 ) of the output, minus reader_sqnr
 
 Thresholds:
-    A spread of at least 4 bits, and less than 15 dB for one channel. At an output of the network with more than 16
-    channels, which are likely entries of one vector, this has to hold for half of them. Within the network, reader_sqnr
-    below 20 dB and lost_by_reader at least 10 dB: its weights amplify the small channels by that much. Where at most an
-    eighth of the channels is wide and the median one is lost, QD205 is reported instead; at a concat, QD401; at an
-    input, QD208.
+    It is reported where the spread is at least 4 bits and one channel keeps less than 15 dB. At an output of the
+    network with more than 16 channels, which are likely entries of one vector, this has to hold for half of them.
+    Within the network, reader_sqnr also has to be below 20 dB and lost_by_reader at least 10 dB: the reader's weights
+    amplify the small channels by that much. Where at most an eighth of the channels is wide and the median one is lost,
+    QD205 is reported instead; at a concat it is QD401, and at an input QD208.
 
 What helps:
     At an output of the network, take the scales out of the last layer's weights, and multiply them back after the

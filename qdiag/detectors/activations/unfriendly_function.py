@@ -10,9 +10,9 @@ How it is computed:
     median_levels [steps]: median of the output / scale, for softmax and sigmoid
 
 Thresholds:
-    Fewer than 8 steps for the lobe, or less than 1 for the median (half of the values become 0 or 1 step), and local
-    SQNR below 20 dB. The small values alone seldom matter. Where levels are uneven, and closer to each other near zero,
-    the limit for the lobe is fewer than 3 of them.
+    It is reported where fewer than 8 steps are left for the lobe, or less than 1 for the median (half of the values
+    become 0 or 1 step), and local SQNR is below 20 dB. The small values alone seldom matter. Where levels are uneven,
+    and closer to each other near zero, the limit for the lobe is fewer than 3 of them.
 
 What helps:
     Clip the range by least squared error, use 16-bit activations, or compute the function in float or by a table. Put

@@ -8,8 +8,8 @@ How it is computed:
     saturation_sqnr [dB]: SQNR of the sums held within `accumulator_bits`, against the exact sums of the same integers
 
 Thresholds:
-    Below 40 dB: errors of a hundredth of the amplitude on average are, here, few and large. Needs the losses to be
-    measured (`--losses`).
+    It is reported where saturation_sqnr is below 40 dB. Errors of a hundredth of the amplitude on average are, here,
+    few and large. The losses have to be measured (`--losses`).
 
 What helps:
     Use a wider accumulator where the backend has one, or fewer bits for weights or activations.

@@ -14,8 +14,8 @@ How it is computed:
     largest_error [x]: the largest error of a sum / root mean square of the sums
 
 Thresholds:
-    SQNR below 40 dB, or a largest error of at least half of the root mean square. Needs the losses to be measured
-    (`--losses`).
+    It is reported where saturation_sqnr is below 40 dB, or largest_error is at least half of the root mean square. The
+    losses have to be measured (`--losses`).
 
 What helps:
     Use 7 bits for weights or activations (`reduce_range`), or signed activations under onnxruntime. A processor with

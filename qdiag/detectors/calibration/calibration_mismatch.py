@@ -6,17 +6,18 @@ What it means:
     look at its accuracy first.
 
 How it is computed:
-    On the raw ranges of both data sets, whatever the calibrator made of them, widened to hold 0:
+    These are measured on the raw ranges of both data sets, whatever the calibrator made of them, widened to hold 0:
 
     overshoot [%]: how far the 99th percentile of the measured values lies above the maximum of the calibration data, or
         the 1st below the minimum, in percent of maximum - minimum
     used_range [%]: maximum - minimum of the measured values, over the 99.9th - 0.1th percentile of the calibration data
 
 Thresholds:
-    An overshoot of at least 20 %, so that one measured value in a hundred is clipped by a fifth of the range or more;
-    or at most 50 % used (one bit). Of two samples of the same images the overshoot is below 2 %: percentiles stay
-    inside extremes. Layers with fewer than 1,000 values in either data set are left out: 1 % of them are fewer than 10
-    values. So are layers whose range is given, by the scheme or by the network: no calibration data chose it.
+    It is reported where the overshoot is at least 20 %, so that one measured value in a hundred is clipped by a fifth
+    of the range or more, or where at most 50 % of the range is used (one bit). Of two samples of the same images the
+    overshoot is below 2 %, because percentiles stay inside extremes. Layers with fewer than 1,000 values in either data
+    set are left out: 1 % of them are fewer than 10 values. So are layers whose range is given, by the scheme or by the
+    network: no calibration data chose it.
 
 What helps:
     Prepare both in the same way, and calibrate on 64 to 1,000 varied samples. Ranges taken from the measured data show

@@ -12,9 +12,10 @@ How it is computed:
         by which the most clipped value lies beyond the range
 
 Thresholds:
-    Noise at least 4 times that of rounding (6 dB), at least 0.01 % of the values clipped, local SQNR below 20 dB, and a
-    calibrator other than min-max. A search for the least error ends near equal shares of both noises, 2 to 3 times.
-    Layers whose range is given, by the scheme or by the network, are left out: no calibrator chose it.
+    It is reported where clipping makes at least 4 times the noise of rounding (6 dB), at least 0.01 % of the values are
+    clipped, local SQNR is below 20 dB, and the calibrator is not min-max. A search for the least error ends near equal
+    shares of both noises, at 2 to 3 times. Layers whose range is given, by the scheme or by the network, are left out:
+    no calibrator chose it.
 
 What helps:
     Use the range from minimum to maximum.

@@ -10,7 +10,8 @@ How it is computed:
         percent of that range, both widened to hold 0
 
 Thresholds:
-    Fewer than 16 samples, and a reach of at least 10 %, where the range is not given by the scheme or the network.
+    It is reported where there are fewer than 16 samples, the reach is at least 10 %, and the range is not given by the
+    scheme or the network.
 
 What helps:
     Calibrate on 64 to 1,000 varied samples. Ranges taken from the measured data show how much accuracy can be

@@ -8,8 +8,8 @@ How it is computed:
     local_sqnr [dB]: SQNR of the layer alone, quantized, with its inputs as the float network gives them
 
 Thresholds:
-    A fake quantizer whose switch is off at a weight or an output that is quantized here, and local SQNR below 28 dB,
-    as for most other findings.
+    It is reported where the switch of a fake quantizer is off at a weight or an output that is quantized here, and
+    local SQNR is below 28 dB, as for most other findings.
 
 What helps:
     Call torch.ao.quantization.enable_fake_quant on the network, and train it some more. Without training, use more bits

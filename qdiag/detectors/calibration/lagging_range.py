@@ -6,7 +6,7 @@ What it means:
     are wasted. The same happens at the output of a layer whose weights or inputs have changed since then.
 
 How it is computed:
-    On the ranges that the network or a quantized file stores, and that are used here:
+    These are measured on the ranges that the network or a quantized file stores, and that are used here:
 
     stored_overshoot [%]: how far the 99th percentile of the measured values lies above the range, or the 1st below it,
         in percent of the range
@@ -17,9 +17,9 @@ How it is computed:
     weight_used_range [%]: the largest |weight|, in percent of the same; of channels that carry anything
 
 Thresholds:
-    As where calibration and measured data differ: an overshoot of at least 20 %, or at most 50 % used (one bit). At
-    weights SQNR with weights and bias quantized alone below 28 dB besides, since a learned step clips the largest ones
-    on purpose. Outputs with fewer than 1,000 values, and all outputs where inputs were drawn, are left out.
+    It is reported where the overshoot is at least 20 % or at most 50 % is used (one bit), as in QD501. At weights,
+    weight_sqnr also has to be below 28 dB, since a learned step clips the largest ones on purpose. Outputs with fewer
+    than 1,000 values are left out, and all outputs where inputs were drawn.
 
 What helps:
     Pass over training data with the observers on before saving. Without training, calibrate these ranges anew.

@@ -11,8 +11,8 @@ How it is computed:
         weights, in percent of the wider range of both, widened to hold 0
 
 Thresholds:
-    None: a switch is on or off. That it costs accuracy is claimed only where a new calibration of these ranges recovers
-        some of it.
+    There is no limit: a switch is on or off. That it costs accuracy is claimed only where a new calibration of these
+    ranges recovers some of it.
 
 What helps:
     Call torch.ao.quantization.disable_observer on the network, after a pass over varied training data, and save the

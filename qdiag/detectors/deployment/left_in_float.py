@@ -9,7 +9,7 @@ How it is computed:
     mac_share [%]: multiplications of the layer, in percent of those of the network
 
 Thresholds:
-    At least 1 % of the multiplications; smaller layers are not reported.
+    It is reported where the layer has at least 1 % of the multiplications; smaller layers are not reported.
 
 What helps:
     Quantize the layer like the others, unless it was left out because of what that costs: `qdiag sensitivity` on the

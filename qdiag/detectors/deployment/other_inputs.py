@@ -11,10 +11,11 @@ How it is computed:
         it, in percent of the range
     input_used [%]: maximum - minimum of the inputs, in percent of the range, both widened to hold 0
 
-    The same for the outputs of all layers, which are named where they do not fit either.
+    The same is computed for the outputs of all layers, which are named where they do not fit either.
 
 Thresholds:
-    An overshoot of at least 20 %, or at most 50 % used (one bit), at an input of the network.
+    It is reported at an input of the network where the overshoot is at least 20 %, or at most 50 % of the range is used
+    (one bit).
 
 What helps:
     Quantize the file again, and calibrate it on inputs that are prepared as those of the float network. Calibrating

@@ -10,7 +10,7 @@ How it is computed:
     local_sqnr [dB]: SQNR of the layer alone, quantized, with its inputs as the float network gives them
 
 Thresholds:
-    Two that round differently, and local SQNR below 28 dB, as for most other findings.
+    It is reported where two quantizers round differently and local SQNR is below 28 dB, as for most other findings.
 
 What helps:
     Give all operations that only move the values of a tensor one and the same quantizer.

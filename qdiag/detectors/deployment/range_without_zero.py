@@ -12,8 +12,8 @@ How it is computed:
         the latter
 
 Thresholds:
-    A range that ends at 0, measured values on its other side alone, at least 20 % beyond it, and a width that fits
-    their span to 20 %: the extremes of other data differ.
+    It is reported where the range ends at 0, all measured values lie on its other side and at least 20 % beyond it, and
+    its width fits their span to 20 %, since the extremes of other data differ.
 
 What helps:
     Widen the range so that it holds 0, as every published scheme asks for.

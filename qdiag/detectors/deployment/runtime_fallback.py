@@ -12,7 +12,7 @@ How it is computed:
     Which layers these are is read from the graph that the runtime makes of the file with all of its optimizations.
 
 Thresholds:
-    None: a layer is computed in float or is not. It costs no accuracy by itself.
+    There is no limit: a layer is computed in float or is not. It costs no accuracy by itself.
 
 What helps:
     Use scales, zero points and axes that the kernel of the runtime supports. `qdiag verify` lists what the runtime

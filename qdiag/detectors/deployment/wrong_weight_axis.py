@@ -13,8 +13,8 @@ How it is computed:
     other_misfit [%]: the same along the other axis, where that is as long
 
 Thresholds:
-    Another axis; or an own_misfit of at least 20 % and an other_misfit of at most 2 %. A range from minimum to maximum
-    fits to a fraction of a step, so the limits need not be exact.
+    It is reported where the file names another axis, or where own_misfit is at least 20 % and other_misfit at most 2 %.
+    A range from minimum to maximum fits to a fraction of a step, so the limits need not be exact.
 
 What helps:
     Compute the scales of the float weights along the output channels.

@@ -6,7 +6,7 @@ What it means:
     case.
 
 How it is computed:
-    On the calibration data:
+    These are measured on the calibration data:
 
     range_ratio [x]: max |x| of the wider input / max |x| of the narrower
     branch_levels [steps]: max |x| of the narrower input / scale of the output; of uneven levels, / the step at the root
@@ -15,9 +15,9 @@ How it is computed:
         levels, mean(x^2) over the noise that rounding of the output makes
 
 Thresholds:
-    A ratio of at least 8 (three bits), fewer than 16 levels for the narrower input, and a local SQNR below 28 dB or
-    less than 10 dB for the narrower input: the wide one has nearly all of the power, and the SQNR of the sum does not
-    show what the narrow one loses. Inputs of zeros do not count.
+    It is reported where range_ratio is at least 8 (three bits), the narrower input has fewer than 16 levels, and local
+    SQNR is below 28 dB or the narrower input keeps less than 10 dB: the wide one has nearly all of the power, and the
+    SQNR of the sum does not show what the narrow one loses. Inputs of zeros do not count.
 
 What helps:
     Use 16-bit activations for the residual stream, or compute the adds in float (ViT in int8: top-1 from 0 to 78.5 % by

@@ -14,7 +14,8 @@ How it is computed:
     channel_rounding [dB]: what rounding alone leaves of the mean variance of the channels
 
 Thresholds:
-    mean_over_std at least 16 (four bits), beta_distance above 0.5 for every branch, channel_rounding below 28 dB.
+    It is reported where mean_over_std is at least 16 (four bits), beta_distance is above 0.5 for every branch, and
+    channel_rounding is below 28 dB.
 
 What helps:
     Without training, keep the sum and the branches before it in 16 bits or in float. In training, put a BatchNorm

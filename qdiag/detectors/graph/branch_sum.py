@@ -13,8 +13,8 @@ How it is computed:
     channel_rounding [dB]: what rounding alone leaves of the median channel's variance
 
 Thresholds:
-    spread_added at least 16 (two bits), inflation at least 1.5, channel_rounding below 28 dB. Uncorrelated branches
-    have an inflation of 1, and k equal branches have one of k.
+    It is reported where spread_added is at least 16 (two bits), inflation is at least 1.5, and channel_rounding is
+    below 28 dB. Uncorrelated branches have an inflation of 1, and k equal branches have one of k.
 
 What helps:
     Without training, keep the sum and the branches before it in 16 bits or in float. Fused into one convolution, the

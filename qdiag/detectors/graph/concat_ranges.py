@@ -5,15 +5,15 @@ What it means:
     675 are all rounded to 0.
 
 How it is computed:
-    On the calibration data:
+    These are measured on the calibration data:
 
     range_ratio [x]: max |x| of the widest input / max |x| of the narrowest
     branch_levels [steps]: max |x| of the narrowest input / scale of the output
 
 Thresholds:
-    A ratio of at least 8 (three bits), and fewer than 16 levels for the narrowest input. Inputs of zeros and
-    constants, such as the class token of a transformer, do not count. Where levels are uneven, and closer to each other
-    near zero, the limit is fewer than 3 of them.
+    It is reported where range_ratio is at least 8 (three bits) and the narrowest input has fewer than 16 levels. Inputs
+    of zeros and constants, such as the class token of a transformer, do not count. Where levels are uneven, and closer
+    to each other near zero, the limit is fewer than 3 of them.
 
 What helps:
     At an output of the network, split the concat: every branch becomes an output with its own quantizer, and they are

@@ -14,9 +14,10 @@ How it is computed:
         per channel against the identity of that channel
 
 Thresholds:
-    identity_over_others at least 4 (two bits), bits_left at least 3 below the bits of the weight, and local SQNR of the
-    layer, or of its median channel (channel_sqnr), below 28 dB. A convolution with as many channels in as out, and a
-    kernel with a centre, is looked at whether or not it was made from branches, because a fused layer does not say so.
+    It is reported where identity_over_others is at least 4 (two bits), bits_left is at least 3 below the bits of the
+    weight, and local SQNR of the layer, or of its median channel (channel_sqnr), is below 28 dB. A convolution with as
+    many channels in as out, and a kernel with a centre, is looked at whether or not it was made from branches, because
+    a fused layer does not say so.
 
 What helps:
     Let the layer that makes the input of the branch absorb the gain, as far as the values of that layer may grow.

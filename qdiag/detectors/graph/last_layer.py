@@ -8,8 +8,8 @@ How it is computed:
     margin [dB]: lowest local SQNR of all other layers with weights, minus its own
 
 Thresholds:
-    A margin of at least 6 dB (the noise of any other layer is half as large in amplitude), local SQNR below 20 dB, and
-    at least three layers with weights.
+    It is reported where the margin is at least 6 dB (the noise of any other layer is half as large in amplitude), local
+    SQNR is below 20 dB, and the network has at least three layers with weights.
 
 What helps:
     Keep this layer in float, as many backends do by default, or use 16-bit activations.

@@ -11,8 +11,9 @@ How it is computed:
         power at the weakest output over that of the whole network
 
 Thresholds:
-    At least half of the loss. The whole network is beyond its limit, and the loss of the layer alone is beyond noise.
-    Only where each layer was measured alone, as `qdiag diagnose` does unless it is told not to.
+    It is reported where the layer alone causes at least half of the loss, the whole network is beyond its limit, and
+    the loss of the layer alone is beyond noise. Each layer has to be measured alone, as `qdiag diagnose` does unless it
+    is told not to.
 
 What helps:
     Use 16-bit activations for these layers, or keep them in float. The repairs are measured on all of them together,

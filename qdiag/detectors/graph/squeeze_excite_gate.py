@@ -6,16 +6,16 @@ What it means:
     levels; sums before a sigmoid with a wide range have a coarse step.
 
 How it is computed:
-    A sigmoid or hard-sigmoid that is followed by a mul with a layer from which it was globally pooled.
+    A gate is a sigmoid or hard-sigmoid that is followed by a mul with a layer from which it was globally pooled.
 
     local_sqnr [dB]: of the gate, on quantized float inputs
     median_channel_sqnr [dB]: of the gate, median over channels of 10 log10( 12 mean(x^2) / scale^2 )
     product_below [dB]: local SQNR that rounding of the product alone would give, minus its own
 
 Thresholds:
-    Local SQNR of the gate, or that of its median channel where a few gates near 1 have most of the power, below 28 dB;
-    local SQNR of the product below 28 dB and at least 6 dB below expected: the gate, not the rounding of the product,
-    causes the noise.
+    It is reported where local SQNR of the gate is below 28 dB, or that of its median channel where a few gates near 1
+    have most of the power, and local SQNR of the product is below 28 dB and at least 6 dB below expected: the gate, not
+    the rounding of the product, causes the noise.
 
 What helps:
     Keep the gate in 16 bits or in float: it has a few hundred values per image. MobileNetV3-Small in int8 is unusable

@@ -10,8 +10,8 @@ How it is computed:
         steps at the upper end of the clamp
 
 Thresholds:
-    At least 4 (two bits), and local SQNR of the clamp below 28 dB. Values as wide below zero as above have 2, and are
-    common where a sum is read by a ReLU and by the next sum.
+    It is reported where step_over_needed is at least 4 (two bits) and local SQNR of the clamp is below 28 dB. Values as
+    wide below zero as above have 2, and are common where a sum is read by a ReLU and by the next sum.
 
 What helps:
     Use one quantizer after the ReLU: remove what else reads the layer, or the quantizer between them. Where neither is

@@ -13,10 +13,11 @@ How it is computed:
         live ones
 
 Thresholds:
-    A gain at least 8 times the median (three bits) and four robust standard deviations of log2 above it (see `qdiag
-    bn`); range_over_others at least 2 (one bit); bits_left at least 3 below the bits of the weight; local SQNR of the
-    layer, or of its median channel (channel_sqnr), below 28 dB. The gain alone proves nothing: a huge gain on tiny
-    weights makes small folded weights. Where levels are uneven, the limit is fewer than 3 of them on each side of zero.
+    It is reported where a gain is at least 8 times the median (three bits) and four robust standard deviations of log2
+    above it (see `qdiag bn`), range_over_others is at least 2 (one bit), bits_left is at least 3 below the bits of the
+    weight, and local SQNR of the layer, or of its median channel (channel_sqnr), is below 28 dB. The gain alone proves
+    nothing: a huge gain on tiny weights makes small folded weights. Where levels are uneven, the limit is fewer than 3
+    of them on each side of zero.
 
 What helps:
     What helps any channel that sets the range helps here: clip the range, equalize the layer, use one scale per

@@ -7,7 +7,7 @@ What it means:
     behind an activation does the same to the inputs of the layer after it.
 
 How it is computed:
-    With the gain alpha = gamma / sqrt(var + eps) and the folded weight W' = alpha W of each channel:
+    The gain of a channel is alpha = gamma / sqrt(var + eps), and its folded weight is W' = alpha W:
 
     range_over_live [x]: max |W'| of a dead channel / max |W'| of all live channels
     bits_left [bits]: bits - log2(max |W'| of the layer / max |W'| of the channel), median over the live ones
@@ -16,11 +16,12 @@ How it is computed:
     Which channels are dead is said by their variance against eps and against the other channels (see `qdiag bn`).
 
 Thresholds:
-    range_over_live above 1: the range is wider than the live channels need. Dead channels at or below 1 are harmless to
-    the range whatever their gain, and are left out: in InceptionV3 a gain of 1,000 multiplies weights of 3e-10. Neither
-    the number of dead channels nor the ratio decides: one network with 1,540 of them and ratios up to 2.8 loses
-    nothing, another with 21 and ratios of 1.9 to 79 in seven layers loses 67 points. Only measuring the repair shows
-    what they cost. One scale per channel makes dead channels harmless; then nothing is reported.
+    It is reported where range_over_live is above 1, so that the range is wider than the live channels need. Dead
+    channels at or below 1 are harmless to the range whatever their gain, and are left out: in InceptionV3 a gain of
+    1,000 multiplies weights of 3e-10. Neither the number of dead channels nor the ratio decides: one network with 1,540
+    of them and ratios up to 2.8 loses nothing, another with 21 and ratios of 1.9 to 79 in seven layers loses 67 points.
+    Only measuring the repair shows what they cost. One scale per channel makes dead channels harmless; then nothing is
+    reported.
 
 What helps:
     `qdiag fix-bn` gives dead channels the mean variance of the live ones (MobileNetV1 under uint8 per tensor: top-1

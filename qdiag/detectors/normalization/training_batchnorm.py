@@ -9,7 +9,7 @@ How it is computed:
     batch_statistics [layers]: BatchNorms whose operation has its training flag set, or that store no mean and variance
 
 Thresholds:
-    One such BatchNorm is enough.
+    It is reported as soon as there is one such BatchNorm.
 
 What helps:
     Call `model.eval()` before saving. In a network that was built without running statistics, gather them by a pass

@@ -9,10 +9,10 @@ How it is computed:
     local_sqnr [dB]: of the BatchNorm itself, as for any layer
 
 Thresholds:
-    With folding switched off: every BatchNorm whose only input is a convolution or linear layer that no other operation
-    reads, so that it could have been folded, and whose input or output is rounded within a range; a sign is taken after
-    the BatchNorm in any case, and nothing is rounded twice. Otherwise: local SQNR below 20 dB (noise of a tenth of the
-    signal's amplitude).
+    With folding switched off, it is reported for every BatchNorm whose only input is a convolution or linear layer that
+    no other operation reads, so that it could have been folded, and whose input or output is rounded within a range; a
+    sign is taken after the BatchNorm in any case, and nothing is rounded twice. Otherwise it is reported where local
+    SQNR is below 20 dB (noise of a tenth of the signal's amplitude).
 
 What helps:
     Fold it, in evaluation mode and before calibration. Where that is impossible, keep this layer in 16 bits or in

@@ -11,7 +11,7 @@ How it is computed:
         network, whichever are more
 
 Thresholds:
-    One value. The layers listed are those where such values begin: no layer that they read has any.
+    One such value is enough. The layers listed are those where such values begin: no layer that they read has any.
 
 What helps:
     Look at the first layer's arithmetic. qdiag has no repair for it; a layer whose divisor is rounded to 0 can stay in

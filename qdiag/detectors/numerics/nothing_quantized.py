@@ -8,7 +8,7 @@ How it is computed:
     quantized_layers [layers]: layers, inputs and constants apart, with a quantized weight or output
 
 Thresholds:
-    Fewer than one.
+    It is reported where no layer is quantized at all.
 
 What helps:
     Look at the reasons in the table of float operations, take part of the network with `--submodule`, or check

@@ -11,9 +11,9 @@ How it is computed:
         step of zero without being zeros
 
 Thresholds:
-    range_over_step below 0.5, so that all calibration values round to 0, while the measured data have a signal there;
-    or a largest value of 1e6 and more whose step rounds the ordinary ones to zero. A layer that is zero on both is not
-    reported.
+    It is reported where range_over_step is below 0.5, so that all calibration values round to 0 while the measured data
+    have a signal there, or where a largest value of 1e6 or more has a step that rounds the ordinary ones to zero. A
+    layer that is zero on both is not reported.
 
 What helps:
     Calibrate on data on which the layer is not zero. Write masks as booleans, or apply them after the softmax. Leave

@@ -18,11 +18,11 @@ How it is computed:
         local_sqnr where sums wrap
 
 Thresholds:
-    The range of the integer itself, for at least one channel; weight_sqnr below 28 dB and at least 3 dB below what
-    rounding of the output explains (noise doubled). Dead channels whose constant is negative overflow too, and the ReLU
-    after them makes zero of either value: a MobileNetV1 has 21 of those and loses nothing. Sums that wrap are reported
-    where they double the noise of the layer, at whatever level: three of those channels wrap in onnxruntime, and their
-    outputs are 12, 5 and 11 steps instead of 0.
+    It is reported where the bias of at least one channel lies beyond the range of the integer, weight_sqnr is below 28
+    dB, and it is at least 3 dB below what rounding of the output explains (the noise is doubled). Dead channels whose
+    constant is negative overflow too, and the ReLU after them makes zero of either value: a MobileNetV1 has 21 of those
+    and loses nothing. Sums that wrap are reported where they double the noise of the layer, at whatever level: three of
+    those channels wrap in onnxruntime, and their outputs are 12, 5 and 11 steps instead of 0.
 
 What helps:
     Use a larger scale for the weights of such a channel, which onnxruntime chooses by itself for int32 bias, or keep

@@ -12,9 +12,10 @@ How it is computed:
     Rounding of the bias is off by up to half a step: a constant error that the output's rounding cannot undo.
 
 Thresholds:
-    step_over_scale at least 0.5, from where on rounding of the bias alone can move the output by one of its steps; a
-    share of at least 25 % of the noise; local SQNR below 28 dB. The share tells a coarse bias from weights that are
-    coarse themselves: in a MobileNetV1 whose dead channels set the range, a step of 1.1 has 0.02 % of the noise.
+    It is reported where step_over_scale is at least 0.5, from where on rounding of the bias alone can move the output
+    by one of its steps, share_of_noise is at least 25 %, and local SQNR is below 28 dB. The share tells a coarse bias
+    from weights that are coarse themselves: in a MobileNetV1 whose dead channels set the range, a step of 1.1 has 0.02
+    % of the noise.
 
 What helps:
     Keep the bias in float, or at a finer scale where the backend has one.

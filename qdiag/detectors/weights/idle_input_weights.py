@@ -6,17 +6,17 @@ What it means:
     their output channel, or of the whole tensor, and the other weights are left with few steps.
 
 How it is computed:
-    What the layer reads, on the measured data. A channel carries nothing when the most that its range allows is below
-    1e-8 of the variance of every output of its group. A constant counts as moving where zeros are padded around it.
-    Input and output channels that a BatchNorm beside the layer says are dead (QD301) are left out.
+    What the layer reads is looked at on the measured data. A channel carries nothing when the most that its range
+    allows is below 1e-8 of the variance of every output of its group. A constant counts as moving where zeros are
+    padded around it. Input and output channels that a BatchNorm beside the layer says are dead (QD301) are left out.
 
     range_over_others [x]: max |W| / max |W| over inputs that carry something; the median over output channels where
         each has its own scale, else that of the tensor
     idle_inputs [channels]: how many of them have weights beyond the others' range
 
 Thresholds:
-    range_over_others at least 4 (two bits), and local SQNR, of the layer or of its median channel (channel_sqnr), below
-    28 dB. Without such channels it is 1.
+    It is reported where range_over_others is at least 4 (two bits) and local SQNR, of the layer or of its median
+    channel (channel_sqnr), is below 28 dB. Without such channels range_over_others is 1.
 
 What helps:
     Clip those weights to the range of the others. What they multiply never moves, so the float network computes what it

@@ -12,7 +12,8 @@ How it is computed:
     weight_share [%]: its weights of all weights
 
 Thresholds:
-    Local SQNR below 20 dB (noise of a tenth of the amplitude), and at least three layers with weights.
+    It is reported where local SQNR is below 20 dB (noise of a tenth of the amplitude) and the network has at least
+    three layers with weights.
 
 What helps:
     Keep this layer in 8 bits or in float.

@@ -11,8 +11,8 @@ How it is computed:
     local_below_expected [dB]: local SQNR that rounding of the output alone would give, minus the layer's own
 
 Thresholds:
-    At least 50 %, so that correcting the bias gives 3 dB or more; local SQNR below 28 dB and at least 6 dB below what
-    rounding of the output explains.
+    It is reported where mean_shift_fraction is at least 50 %, so that correcting the bias gives 3 dB or more, and local
+    SQNR is below 28 dB and at least 6 dB below what rounding of the output explains.
 
 What helps:
     Correct the bias by the shift that is measured on the calibration data.

@@ -11,9 +11,9 @@ How it is computed:
     largest_share [%]: of the sum of all |weights| of that channel, what its largest one has
 
 Thresholds:
-    A mean of at least twice the median, a largest weight with at least a quarter of the sum, 8 weights per channel or
-    more, one magnitude per channel or tensor (not signs alone), and a local SQNR below 28 dB. Channels in which half of
-    the weights are zero have no such median, and are left out.
+    It is reported where the mean is at least twice the median, the largest weight has at least a quarter of the sum,
+    each channel has 8 weights or more, there is one magnitude per channel or tensor (not signs alone), and local SQNR
+    is below 28 dB. Channels in which half of the weights are zero have no such median, and are left out.
 
 What helps:
     Compute the magnitude from weights that are clipped to three times the median first. Where the large weight matters,

@@ -14,10 +14,10 @@ How it is computed:
         (6.02 bits - 7.3 dB with even steps), minus the median channel's SQNR at the granularity of the scheme
 
 Thresholds:
-    Both kurtoses at least 20, at most 1 % of the weights beyond half of the largest, and a weight SQNR 9 dB (a bit and
-    a half) below that of a Gaussian; local SQNR below 28 dB. A Laplace distribution has a kurtosis of 6; CIFAR
-    ResNets have 3 to 12. Nine weights of a depthwise kernel cannot have a kurtosis
-    above 9: single outliers there are channels that set the range (QD101).
+    It is reported where both kurtoses are at least 20, at most 1 % of the weights lie beyond half of the largest, the
+    weight SQNR is 9 dB (a bit and a half) below that of a Gaussian, and local SQNR is below 28 dB. A Laplace
+    distribution has a kurtosis of 6; CIFAR ResNets have 3 to 12. Nine weights of a depthwise kernel cannot have a
+    kurtosis above 9: single outliers there are channels that set the range (QD101).
 
 What helps:
     Clip the range by least squared error. Weights with one scale per channel help where only a few channels hold

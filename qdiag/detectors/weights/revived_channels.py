@@ -9,8 +9,9 @@ How it is computed:
     dead_channels: channels below the limit that have any weight at all
 
 Thresholds:
-    A mean |weight| of at most 2 % of the median channel's, one magnitude for all channels, and a local SQNR below
-    28 dB. With one magnitude per channel such a channel stays as small as it was, and ternary weights make it zero.
+    It is reported where the mean |weight| of a channel is at most 2 % of the median channel's, all channels share one
+    magnitude, and local SQNR is below 28 dB. With one magnitude per channel such a channel stays as small as it was,
+    and ternary weights make it zero.
 
 What helps:
     Use one magnitude per channel, the mean of its |weights|, or keep the layer in 8 bits.

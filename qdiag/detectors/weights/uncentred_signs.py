@@ -10,8 +10,8 @@ How it is computed:
     one_sided_channels [%]: channels in which that is at least 90 %
 
 Thresholds:
-    At least half of the channels one-sided, 8 weights per channel or more, and a local SQNR below 28 dB. Of 8 weights
-    that are drawn around zero, all have the same sign in 1 of 128 channels.
+    It is reported where at least half of the channels are one-sided, each channel has 8 weights or more, and local SQNR
+    is below 28 dB. Of 8 weights that are drawn around zero, all have the same sign in 1 of 128 channels.
 
 What helps:
     Centre the weights over the input channels before the sign is taken, as networks that are trained with binary

@@ -13,10 +13,10 @@ How it is computed:
     Channels that their BatchNorm says are dead do not count, nor do those a million times below the widest.
 
 Thresholds:
-    At least 25 % of the live channels, a gain of at least 15 dB, and a local SQNR of the layer or of its median channel
-    (channel_sqnr) below 28 dB. In a format with uneven levels, whose best SQNR may be below 15 dB, the gain has to
-    reach 3 dB less than that best. Per-channel scales gain 3 to 14 dB in most healthy layers, 31 to 40 dB in the
-    depthwise layers that cost a MobileNetV1 67 points.
+    It is reported where at least 25 % of the live channels vanish, the gain is at least 15 dB, and local SQNR of the
+    layer or of its median channel (channel_sqnr) is below 28 dB. In a format with uneven levels, whose best SQNR may be
+    below 15 dB, the gain has to reach 3 dB less than that best. Per-channel scales gain 3 to 14 dB in most healthy
+    layers, and 31 to 40 dB in the depthwise layers that cost a MobileNetV1 67 points.
 
 What helps:
     Equalize the layer: channels are scaled to similar ranges, and the weights of the next layer by the inverse. One

@@ -14,10 +14,10 @@ How it is computed:
         where levels are uneven, log2 of the number of levels in the channel's range
 
 Thresholds:
-    range_over_others at least 2 (one bit), bits_left at least 3 below the bits of the weight, and local SQNR, of the
-    layer or of its median channel (channel_sqnr), below 28 dB. In healthy layers the largest weight of the median
-    channel is half of that of the widest, which costs it one bit, two at most; three bits are 18 dB. Where levels are
-    uneven, the limit is fewer than 3 of them on each side of zero.
+    It is reported where range_over_others is at least 2 (one bit), bits_left is at least 3 below the bits of the
+    weight, and local SQNR, of the layer or of its median channel (channel_sqnr), is below 28 dB. In healthy layers the
+    largest weight of the median channel is half of that of the widest, which costs it one bit, two at most; three bits
+    are 18 dB. Where levels are uneven, the limit is fewer than 3 of them on each side of zero.
 
 What helps:
     Use one scale per channel, where the backend has it (MobileNetV1: from 9.0 to 76.2 % top-1). Otherwise clip the

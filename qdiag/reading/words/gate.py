@@ -179,11 +179,11 @@ def verdict_words(result: GateResult) -> str:
     counted = [check for check in result.checks if check.status == result.status]
     share = f"{len(counted)} of {count_noun(len(result.checks), 'check')}"
     words = {
-        "pass": f"The gate passed: {count_noun(len(result.checks), 'check')}.",
-        "warn": f"The gate passed with warnings: {share}.",
+        "pass": f"The gate passed: {count_noun(len(result.checks), 'check')} held.",
+        "warn": f"The gate passed with a warning, because {share} did not hold.",
         "undecided": f"The gate passed, but {share} could not be decided on so few samples.",
-        "cannot_judge": f"The gate could not judge: {share}.",
-        "fail": f"The gate failed: {share}.",
+        "cannot_judge": f"The gate could not judge {share}.",
+        "fail": f"The gate failed: {share} did not hold.",
     }[result.status]
     if result.harm is None or not result.is_harm_overlooked or result.exit_code != EXIT_PASSED:
         return words

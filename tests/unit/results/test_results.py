@@ -40,7 +40,7 @@ def test_a_comparison_and_a_gate_print_three_lines() -> None:
     compared, gated = qdiag.compare(found, healthy_diagnosis(), force=True), qdiag.gate(found, max_drop=1.0)
     for result, first, second in (
         (compared, "Comparison of ", "Better: top-1"),
-        (gated, "GateResult of net.safetensors", "The gate failed: 1 of 1 check."),
+        (gated, "GateResult of net.safetensors", "The gate failed: 1 of 1 check did not hold."),
     ):
         lines = repr(result).splitlines()
         assert len(lines) == 3 and all(0 < len(line) < 400 for line in lines)
