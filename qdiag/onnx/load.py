@@ -44,7 +44,7 @@ def load_network(content: bytes, at: str, beside: Beside | None = None, *, kept:
     A detector is read up to its non-maximum suppression, see `qdiag/onnx/ends`.
 
     Args:
-        content: the file. beside: reads a file that holds tensors, by its name in this one.
+        content: the file. beside: see `parse`.
         kept: tensors that stay apart although their operations could be read as one, because a quantized file of the
             same network has quantizers there.
 

@@ -9,7 +9,8 @@ import numpy as np
 from qdiag.errors import LoadError
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput, OnnxNode
 
-Beside: TypeAlias = Callable[[str], bytes]
+Beside: TypeAlias = Callable[[str, int, int | None], bytes]
+"""Reads a part of a file that holds tensors, by its name in the ONNX file: from this byte, so many of them or all."""
 OPSET_MIN, OPSET_MAX = 7, 25
 _DEPTH_MAX = 16
 _DAMAGED_HINT = "it is damaged; copy or save it again"
@@ -21,7 +22,7 @@ def parse(content: bytes, at: str, beside: Beside | None = None) -> OnnxGraph:
     """The network of a file.
 
     Args:
-        content: the whole file. beside: reads a file that holds tensors, by its name in this one.
+        content: the whole file. beside: reads parts of files that hold tensors.
 
     Raises:
         LoadError: a damaged file, an older or a newer version of the format, tensors without values, or `onnx-ir` is
@@ -62,6 +63,28 @@ def parse(content: bytes, at: str, beside: Beside | None = None) -> OnnxGraph:
         raise LoadError("the ONNX file cannot be read", at=at, hint=_DAMAGED_HINT) from error
 
 
+def with_tensors(content: bytes, at: str, beside: Beside, *, bytes_max: int) -> bytes:
+    """A file with the tensors that stand in other files put into it.
+
+    Raises:
+        LoadError: it is damaged, a tensor is not there, or the whole would be larger than `bytes_max`.
+    """
+    import onnx
+
+    try:
+        proto = onnx.ModelProto.FromString(content)
+        _fill_external(proto, beside)
+        if proto.ByteSize() > bytes_max:
+            raise LoadError(f"with its tensors inside it has more than {bytes_max >> 20} MiB, so that it is not run")
+        whole: bytes = proto.SerializeToString()
+    except LoadError as error:
+        error.at = error.at or at
+        raise
+    except Exception as error:  # onnx and protobuf raise what they like on damaged files
+        raise LoadError("the ONNX file cannot be read", at=at, hint=_DAMAGED_HINT) from error
+    return whole
+
+
 def _package(error: ImportError) -> str:
     return {"onnx_ir": "onnx-ir"}.get(str(error.name), str(error.name))
 
@@ -76,7 +99,6 @@ def _inline_functions(model: Any) -> None:
 
 def _fill_external(proto: Any, beside: Beside | None) -> None:
     """Tensors that stand in other files get their bytes."""
-    files: dict[str, bytes] = {}
     for tensor in _external_tensors(proto):
         where = {entry.key: entry.value for entry in tensor.external_data}
         location = where.get("location", "")
@@ -85,15 +107,12 @@ def _fill_external(proto: Any, beside: Beside | None) -> None:
                 f"the values of {tensor.name} stand in another file, {location!r}",
                 hint="save the network with its tensors inside",
             )
-        if location not in files:
-            files[location] = beside(location)
-        data = files[location]
-        start = int(where.get("offset", 0) or 0)
-        length = int(where.get("length", 0) or 0) or len(data) - start
-        if start < 0 or length < 0 or start + length > len(data):
+        start, length = int(where.get("offset", 0) or 0), int(where.get("length", 0) or 0)
+        data = beside(location, start, length or None) if start >= 0 and length >= 0 else b""
+        if len(data) < length or start < 0 or length < 0:
             raise LoadError(f"{location} is too short for the values of {tensor.name}", hint=_DAMAGED_HINT)
         tensor.ClearField("external_data")
-        tensor.MergeFrom(type(tensor)(raw_data=data[start : start + length], data_location=0))
+        tensor.MergeFrom(type(tensor)(raw_data=data, data_location=0))
 
 
 def _external_tensors(proto: Any) -> Iterator[Any]:

@@ -13,9 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from qdiag.errors import LoadError, WriteError
-from qdiag.files.read import open_regular
 from qdiag.loaders.models.file import ModelFile
-from qdiag.loaders.models.operations.onnx import read_beside
+from qdiag.loaders.models.operations.onnx import read_beside, read_whole
 from qdiag.onnx.load import load_network
 from qdiag.onnx.wire.places import Place, places
 from qdiag.onnx.wire.relocate import Entries, locations, relocated
@@ -37,15 +36,17 @@ class _Content:
 
 
 def _content(data: bytes, files: Mapping[str, bytes], at: str) -> _Content:
-    network = load_network(data, at, files.__getitem__)
+    def part(name: str, start: int, length: int | None) -> bytes:
+        return files[name][start : None if length is None else start + length]
+
+    network = load_network(data, at, part)
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     return _Content(data, files, at, {name: tensor.detach() for name, tensor in tensors.items()}, network.origins)
 
 
 def _read(file: ModelFile, trust: bool) -> _Content:
     del trust  # there is nothing in it to execute
-    with open_regular(file.path) as stream:
-        data = stream.read()
+    data = read_whole(file)
     return _content(data, {name: read_beside(file.path, name) for name in _locations(data, file.at)}, file.at)
 
 
@@ -130,8 +131,7 @@ def _path_beside(path: Path) -> Path:
 
 
 def _beside(file: ModelFile, path: Path) -> tuple[Path, tuple[Path, ...]] | None:
-    with open_regular(file.path) as stream:
-        names = _locations(stream.read(), file.at)
+    names = _locations(read_whole(file), file.at)
     folder = file.path.resolve().parent
     return (_path_beside(path), tuple(folder / name for name in names)) if names else None
 

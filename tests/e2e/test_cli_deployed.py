@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
 
+import onnx
+
 from qdiag.cli.app import app
 from qdiag.errors import ConfigError, WriteError
 from tests.networks.quantized_files import float_cnn, quantized
@@ -65,6 +67,7 @@ def test_a_file_alone_says_what_its_reference_is(folder: Path) -> None:
     shown = run(folder, "sqnr", "int8.onnx")
     assert "the reference is its own weights, as the integers stand for them" in shown
     assert "2 ReLUs that it leaves to the lowest integer, put back: r, t" in shown
+    assert "No harm" not in shown or "the weights were rounded before, and what that cost is not measured" in shown
 
 
 def test_a_quantized_model_beside_its_file_says_that_its_weights_are_rounded_already(folder: Path) -> None:
@@ -78,6 +81,10 @@ def test_the_check_shows_how_the_file_was_matched(folder: Path) -> None:
     shown = run(folder, "verify", "net.onnx", "--quantized", "int8.onnx")
     assert "8 layers of the float network found in it" in shown
     assert "none to calibrate" in shown and "outputs equal on all 12 samples" in shown
+    model = onnx.load(folder / "int8.onnx")
+    onnx.save(model, folder / "divided.onnx", save_as_external_data=True, location="values.bin", size_threshold=0)
+    shown = run(folder, "verify", "net.onnx", "--quantized", "divided.onnx", "--max-differing", "100")
+    assert "outputs equal on all 12 samples" in shown
     told = refused(folder, "verify", "net.onnx", "--quantized", "int8.onnx", "--runtime", "xnnpack")
     assert "xnnpack does not run" in told and "a file of another format" in told
 

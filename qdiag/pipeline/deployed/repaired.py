@@ -10,11 +10,11 @@ from qdiag.core.causes.ranking import Ranking, WaterfallStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.deployed.edit import EditedTensor, FileEdit
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
-from qdiag.errors import QdiagError, RepairRefused, WriteError
+from qdiag.errors import LoadError, QdiagError, RepairRefused, WriteError
 from qdiag.files.atomic import write_file
-from qdiag.files.read import open_regular
 from qdiag.integer_file import TensorEdit
 from qdiag.litert.edited.write import written as written_to_litert
+from qdiag.loaders.models.operations.onnx import self_contained
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.onnx.quantized.write import written
 from qdiag.pipeline.begin import Experiment
@@ -63,8 +63,10 @@ class RepairedFile:
             raise RepairRefused(
                 "no repair that a file can hold recovered anything", at=self.source, hint="look at what was tried"
             )
-        with open_regular(self.source) as stream:
-            content = stream.read()
+        try:
+            content = self_contained(Path(self.source))
+        except LoadError as error:
+            raise WriteError(error.message, at=self.source) from error
         if self.deployed.file.encoding == "LiteRT":
             return written_to_litert(content, self.edits, self.source)
         return written(content, self.edits, self.source)
@@ -80,10 +82,8 @@ def diagnose_file(
     """
     if experiment.deployed is None:
         return diagnose_experiment(session, experiment, options), None
-    with open_regular(experiment.deployed.file.source) as stream:
-        content = stream.read()
     source = experiment.deployed.file.source
-    verification, note = _verified(session, experiment, experiment.case, content, source)
+    verification, note = _verified(session, experiment, experiment.case, None, source)
     diagnosis = diagnose_experiment(session, experiment, options, verification)
     diagnosis = replace(diagnosis, notes=(*diagnosis.notes, *filter(None, (note,))))
     with session.stage("repaired file"):
@@ -121,10 +121,11 @@ def with_repaired_file(
 
 
 def _verified(
-    session: Session, experiment: Experiment, case: Case, content: bytes, source: str
+    session: Session, experiment: Experiment, case: Case, content: bytes | None, source: str
 ) -> tuple[Verification | None, str]:
-    """A file run in its runtime; that it cannot be run here is no reason to stop."""
+    """A file run in its runtime; that it cannot be run here is no reason to stop. None: it is read."""
     try:
+        content = self_contained(Path(source)) if content is None else content
         with session.watch.stage("runtime"):
             return verify_case(
                 *(session, experiment, case, _format(experiment), content, None), source=source, limits=VerifyLimits()

@@ -14,7 +14,7 @@ from qdiag.core.measures.measurement import OutputPart, OutputRecord
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.task import PairedCounts, TaskChoice
 from qdiag.reading.words.layer_row import layer_rows
-from qdiag.reading.words.numbers import decibels, percent
+from qdiag.reading.words.numbers import decibel_words, decibels, percent
 from tests.figures import classified
 from tests.measurements import many_records, measurement, small_records, sums
 
@@ -163,4 +163,5 @@ def test_the_weakest_layer_is_red_and_signed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_numbers() -> None:
     assert [decibels(v) for v in (4.06, -0.01, math.inf, -math.inf, math.nan)] == ["4.1", "0.0", "exact", "-inf", "-"]
+    assert [decibel_words(v) for v in (4.06, -0.01, math.inf)] == ["4.1 dB", "0.0 dB", "exact"]
     assert [percent(v) for v in (0.0, 1e-5, 0.1234, 1.0, math.nan)] == ["0.0", "<0.1", "12.3", "100.0", "-"]

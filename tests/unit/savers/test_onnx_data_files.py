@@ -18,6 +18,7 @@ from onnx import external_data_helper
 from qdiag.errors import LoadError, WriteError
 from qdiag.files.pair import whole_files
 from qdiag.loaders.models.formats import load_subject
+from qdiag.loaders.models.operations.onnx import self_contained
 from qdiag.onnx.wire.relocate import INSIDE
 from qdiag.savers.save import check_files, save_subject
 from tests.networks.onnx_files import node, onnx_bytes, small_cnn
@@ -230,3 +231,43 @@ def test_every_message_of_the_format_that_leads_to_a_tensor_is_walked() -> None:
         descriptor = getattr(onnx, f"{messages[kind]}Proto").DESCRIPTOR
         found = {f.number: kinds.get(f.message_type.name) for f in descriptor.fields if f.message_type}
         assert inside == {number: inner for number, inner in found.items() if inner}
+
+
+def test_a_file_of_more_than_two_gigabytes_beside_it_is_read_in_parts(tmp_path: Path) -> None:
+    """The file is sparse: nothing but the tensors is written, or read."""
+    path, far = divided(tmp_path), 5 << 30
+    values = (tmp_path / "weights.bin").read_bytes()
+    expected = parameters(path)
+    model = onnx.ModelProto.FromString(path.read_bytes())
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "offset":
+                entry.value = str(int(entry.value) + far)
+    path.write_bytes(model.SerializeToString())
+    with (tmp_path / "weights.bin").open("wb") as file:
+        file.seek(far)
+        file.write(values)
+    found = parameters(path)
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_file_of_more_than_two_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    head = {"net.onnx": small_cnn()[:64], "net.tflite": b"\x14\0\0\0TFL3"}
+    for name, start in head.items():
+        (tmp_path / name).write_bytes(start)
+        os.truncate(tmp_path / name, (2 << 30) + 1)
+        with pytest.raises(LoadError, match=r"the file has 2048 MiB, and (a protocol buffer )?at most 2048"):
+            load_subject(tmp_path / name)
+    with pytest.raises(LoadError, match="a protocol buffer at most"):
+        check_files(tmp_path / "net.onnx", tmp_path / "new.onnx", force=False)
+
+
+def test_a_runtime_gets_the_file_with_its_tensors_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, x = divided(tmp_path), np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    found, expected = (ort.InferenceSession(one) for one in (self_contained(path), str(path)))
+    assert np.array_equal(found.run(None, {"x": x})[0], expected.run(None, {"x": x})[0])
+    (tmp_path / "whole.onnx").write_bytes(small_cnn())
+    assert self_contained(tmp_path / "whole.onnx") == small_cnn()
+    monkeypatch.setattr("qdiag.loaders.models.operations.onnx._BYTES_MAX", 1 << 10)
+    with pytest.raises(LoadError, match="with its tensors inside it has more than 0 MiB, so that it is not run"):
+        self_contained(path)

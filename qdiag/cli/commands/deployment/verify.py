@@ -1,6 +1,7 @@
 """`qdiag verify`: the last check before shipping."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -20,7 +21,6 @@ from qdiag.cli.tables.deployment.verify import print_verification
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
 from qdiag.errors import ConfigError
-from qdiag.files.read import open_regular
 from qdiag.loaders.stored_network import encoding_of, holds_integers
 from qdiag.runtimes.choice import RUNTIMES, check_runtime, check_writer, encoding_for
 
@@ -162,6 +162,7 @@ def _verified(
     limits: VerifyLimits,
     model: str,
 ) -> Verification:
+    from qdiag.loaders.models.operations.onnx import self_contained
     from qdiag.pipeline.export.export import export_experiment
     from qdiag.pipeline.verify.verify import verify_case
 
@@ -170,7 +171,6 @@ def _verified(
         content, names = exported.file.content, exported.file.integers
         return verify_case(session, experiment, exported.case, form, content, names, source=None, limits=limits)
     source = quantized or model  # a quantized file alone is measured against its own weights
-    with open_regular(source) as stream:
-        content = stream.read()
+    content = self_contained(Path(source))
     found = verify_case(session, experiment, experiment.case, form, content, None, source=source, limits=limits)
     return replace(found, file=experiment.deployed.file)

@@ -52,5 +52,7 @@ def measured_harm_words(measurement: Measurement) -> str:
         words = LOST_OUTPUT
     elif harm.state == "healthy" and reservation:
         words = f"{RESERVED} ({reservation})"
+    elif harm.verdict == "healthy" and reservation:
+        words = f"{words}, and with a reservation ({reservation})"
     drawn = ", on drawn inputs" if measurement.data.is_data_free else ""
     return f"{words[:1].upper()}{words[1:]}: {cost_words(harm)}{drawn}."
