@@ -33,6 +33,7 @@ class TrialRow:
             none.
         afterwards: what the network comes to, and whether it is still harmed.
         refused: why it was not made; empty where it was.
+        measured_on: the samples that were enough to rule it out; empty where all were measured.
     """
 
     trial: Trial
@@ -49,6 +50,7 @@ class TrialRow:
     afterwards: str
     float_network: str
     refused: str
+    measured_on: str = ""
 
     @property
     def recovers_words(self) -> str:
@@ -148,7 +150,14 @@ def trial_row(trial: Trial, ranking: Ranking) -> TrialRow:
         afterwards=afterwards_cell(trial, ranking) if is_seen else "",
         float_network=float_words(trial.float_cost, trial.repair),
         refused=trial.refused or "",
+        measured_on=_fewer_samples(trial, ranking),
     )
+
+
+def _fewer_samples(trial: Trial, ranking: Ranking) -> str:
+    """`on 32 of 500 samples`; empty where all were measured, or none."""
+    count, whole = trial.after.task.sample_count if trial.after is not None else 0, ranking.before.task.sample_count
+    return f"on {count} of {count_noun(whole, 'sample')}" if 0 < count < whole and trial.refused is None else ""
 
 
 def afterwards_cell(trial: Trial, ranking: Ranking) -> str:

@@ -128,13 +128,13 @@ def more_words(shown: int, count: int, verb: str = "") -> str:
 
 
 def _legend(dashed: Sequence[Column[T]]) -> str:
-    """`A dash under drop: no measured layer feeds this one.`, and what dashes elsewhere stand for."""
+    """`A dash under drop means that no measured layer feeds this one.`, and what dashes elsewhere stand for."""
     under: dict[str, list[str]] = {}
     for column in dashed:
         words = (column.title or " ".join(column.header.split())).split()
         name = " ".join(words[:-1] if len(words) > 1 and words[-1] in _UNITS else words)
         under.setdefault(column.dash, []).append(name)
-    return " ".join(f"A dash under {_and(names)}: {words}." for words, names in under.items())
+    return " ".join(f"A dash under {_and(names)} means that {words}." for words, names in under.items())
 
 
 def _and(names: Sequence[str]) -> str:

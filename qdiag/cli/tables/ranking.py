@@ -139,7 +139,8 @@ def _name(row: _Row) -> Text:
     suspect, trial = row.suspect, row.trial
     if trial is not None:
         mark = "" if trial.scheme == "kept" else "scheme change: "
-        return Text(f"   {mark}{trial.title}")
+        few = f", {trial.measured_on}" if trial.measured_on else ""
+        return Text(f"   {mark}{trial.title}{few}")
     if row.kind == "suspect":
         return Text(f"{suspect.rank}. {suspect.code} {suspect.title}", style="bold")
     if row.kind == "layers":

@@ -66,7 +66,7 @@ def _check_operators(network: Network) -> None:
     if missing:
         listed = "; ".join(f"{op} ({', '.join(where[:4])})" for op, where in sorted(missing.items()))
         raise CaptureError(
-            f"operations that are not written in LiteRT: {listed}",
+            f"the network has operations that cannot be written in LiteRT: {listed}",
             hint="export the part of the network without them, with `submodule`, or write ONNX",
         )
 

@@ -58,7 +58,7 @@ def write_qdq(network: Network, plan: QuantPlan, example: Batch) -> QdqFile:
 
 
 def check_operators(network: Network) -> None:
-    """Raises `CaptureError` that lists every operation of the graph that is not written, with its layer."""
+    """Raises `CaptureError` that lists every operation of the graph that cannot be written, with its layer."""
     layers = {node: layer.name for layer in network.graph.layers for node in layer.nodes}
     missing: dict[str, list[str]] = {}
     for node in network.program.graph.nodes:
@@ -67,7 +67,7 @@ def check_operators(network: Network) -> None:
     if missing:
         listed = "; ".join(f"{op} ({', '.join(where[:4])})" for op, where in sorted(missing.items()))
         raise CaptureError(
-            f"operations that are not written in ONNX: {listed}",
+            f"the network has operations that cannot be written in ONNX: {listed}",
             hint="export the part of the network without them, with `submodule`",
         )
 

@@ -69,7 +69,7 @@ def column_title(column: LayerColumn) -> str:
 def dash_words(columns: Sequence[LayerColumn], entries: Sequence[LayerEntry]) -> str:
     """What the dashes in a table stand for; empty where it has none."""
     dashed = [column for column in columns if any(column.words(entry) == NOTHING for entry in entries)]
-    return " ".join(f"A dash under {column.label}: {column.dash}." for column in dashed)
+    return " ".join(f"A dash under {column.label} means that {column.dash}." for column in dashed)
 
 
 def _weight_db(entry: LayerEntry) -> float:

@@ -15,7 +15,7 @@ from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.figures import from_to, value_words
 from qdiag.reading.words.trials.training import minutes_words
 
-_UNTRAINED = "epoch 0 is the network before the training"
+_UNTRAINED = "the row is the network before the training"
 _UNMEASURED = "it was not measured"
 
 
