@@ -10,7 +10,7 @@ from rich.console import Console
 from qdiag.cli.tables.ranking import print_ranking
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Interval
-from qdiag.reading.words.causes import commands
+from qdiag.reading.words.causes import commands, trial_title
 from tests.diagnoses import diagnosis
 from tests.figures import metric, with_metrics
 from tests.other_tasks import judged_by_error, judged_by_sqnr
@@ -82,3 +82,19 @@ def test_a_narrow_terminal_loses_columns_but_no_suspect_and_no_command(width: in
     lines = re.sub(r" \\\n +", " ", table).splitlines()
     for command in commands(found):
         assert f"  {command}" in lines
+
+
+def test_a_repair_that_few_samples_ruled_out_says_how_many() -> None:
+    found = diagnosis()
+    first, *causes = found.ranking.causes
+    best, other, *trials = first.trials
+    assert (
+        other.after is not None and " samples" not in printed(found).split("each made alone")[1].split("repair seq")[0]
+    )
+    few = replace(other, after=replace(other.after, task=replace(other.after.task, sample_count=32)))
+    first = replace(first, trials=(best, few, *trials))
+    text = printed(replace(found, ranking=replace(found.ranking, causes=(first, *causes))), width=140)
+    table = text.split("each made alone")[1].split("repair sequence")[0]
+    assert [line.split("  ")[1] for line in table.splitlines() if "samples" in line] == [
+        f" {trial_title(other)}, on 32 of 500 samples"
+    ]
