@@ -12,6 +12,8 @@ from qdiag.onnx.quantized.forms import is_packed as is_packed_op
 
 _NODE_SUFFIX, INTEGERS_SUFFIX = "_quant", "_quantized"
 """What onnxruntime puts behind names when it makes such operators."""
+_FLOAT_SUFFIX = "#float"
+"""Behind the name of integers whose own name without a suffix is that of another tensor."""
 _DROPPED = ("channels_last", "opset")
 
 
@@ -27,6 +29,11 @@ def unpacked(graph: OnnxGraph) -> OnnxGraph:
     unpacker = Unpacker(graph.constants, taken | {i.name for i in graph.inputs})
     nodes = [made for node in graph.nodes for made in _written(unpacker, node)]
     return replace(graph, nodes=tuple(nodes), constants=unpacker.constants)
+
+
+def name_in_file(name: str) -> str:
+    """Of a tensor that has no name in float in the file: that of its integers."""
+    return name.removesuffix(_FLOAT_SUFFIX)
 
 
 def is_packed(graph: OnnxGraph) -> bool:
@@ -94,7 +101,7 @@ class Unpacker:
 
     def _float_name(self, integers: str) -> str:
         bare = integers.removesuffix(INTEGERS_SUFFIX)
-        name = bare if bare not in self._taken else f"{integers}#float"
+        name = bare if bare not in self._taken else f"{integers}{_FLOAT_SUFFIX}"
         self._taken.add(name)
         return name
 

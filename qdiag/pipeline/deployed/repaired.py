@@ -16,6 +16,7 @@ from qdiag.integer_file import TensorEdit
 from qdiag.litert.edited.write import written as written_to_litert
 from qdiag.loaders.models.operations.onnx import self_contained
 from qdiag.numerics.quantizers.affine import Affine
+from qdiag.onnx.quantized.unpack import name_in_file
 from qdiag.onnx.quantized.write import written
 from qdiag.pipeline.begin import Experiment
 from qdiag.pipeline.deployed.edits import tensor_edits
@@ -184,7 +185,7 @@ def _records(experiment: Experiment, repaired: RepairedFile) -> tuple[FileEdit, 
         was = old.record() if kind != "bias" and isinstance(old, Affine) else None
         now = edit.quantizer.record() if edit.quantizer is not None else None
         count = edit.quantizer.scale.numel() if edit.quantizer is not None else 1
-        found.append(FileEdit(layer, edit.name, kind, was, now, count))
+        found.append(FileEdit(layer, name_in_file(edit.name), kind, was, now, count))
     return tuple(found)
 
 
