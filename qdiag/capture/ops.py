@@ -21,7 +21,8 @@ Policy = Literal["compute", "own", "shared", "pass", "float"]
 _CONV = ("conv1d", "conv2d", "conv3d", "convolution")
 _CONV_TRANSPOSE = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _MATMUL = ("matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "mv", "dot")
-_ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "pow", "square", "reciprocal", "maximum", "minimum", "sum")
+_ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "neg", "pow", "square", "reciprocal", "maximum", "minimum")
+_REDUCED = ("sum", "prod")
 SQUARED_DIFFERENCE = "squared_difference"
 """Of two tensors, element by element, which ATen knows as a loss."""
 _CONCAT = ("cat", "concat", "stack", "hstack", "vstack", "slice_scatter", "select_scatter")
@@ -70,7 +71,7 @@ def _table() -> dict[str, tuple[str, Policy]]:
         ("pass", "pass", _PASS),
     ]
     table = {name: (kind, policy) for kind, policy, names in rows for name in names}
-    table |= {name: (name, "own") for name in (*_ARITHMETIC, *_TABLE)}
+    table |= {name: (name, "own") for name in (*_ARITHMETIC, *_REDUCED, *_TABLE)}
     table["mse_loss"] = (SQUARED_DIFFERENCE, "own")
     return table
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from qdiag.simulate.arithmetic.table import difference_to_runtime
+from qdiag.simulate.arithmetic.table import difference_to_runtime, read_by_rule
 from qdiag.simulate.case import Case
 
 OF_FLOAT = "it reads values in float that the runtime may come to in other steps"
@@ -16,8 +16,10 @@ def runtime_differences(case: Case) -> Mapping[str, str]:
     network, plans = case.network, case.plan.layers
     found: dict[str, str] = {}
     for layer in network.graph.layers:
-        own = difference_to_runtime(case.plan, layer, network.node(layer.nodes[0]))
-        if own is None and any(name in found and plans[name].output is None for name in layer.inputs):
+        first = network.node(layer.nodes[0])
+        own = difference_to_runtime(case.plan, layer, first)
+        read = read_by_rule(case.plan, layer, first) if own is None else ()
+        if any(name in found and plans[name].output is None for name in read):
             own = OF_FLOAT
         if own is not None:
             found[layer.name] = own

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, check_no_scheme, open_subject
@@ -59,7 +60,7 @@ def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *
 
         about = replace(model, input_shape=None), DataOptions(data="photos/"), scheme, None
         own = [as_argument(model.model), *option_words(*about, is_quantized=is_quantized)]
-        starts = [["FLOAT.onnx", *option_words(*about, model.model)], own] if is_quantized else [own]
+        starts = [[f"FLOAT{Path(model.model).suffix}", *option_words(*about, model.model)], own] if is_quantized else [own]
         lines = [command_line(["diagnose", *words, "-o", "reports/run1"]) for words in starts]
         print_check(stdout_console(), result, lines)
     tell_times(session.progress, quiet=run.quiet)

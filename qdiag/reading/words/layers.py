@@ -189,7 +189,16 @@ def _change_words(override: LayerOverride) -> str:
 
 
 def _value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    """`true`, `0.1`, `-3.91 to 3.91`; the ranges of more channels than a few are counted."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if not isinstance(value, tuple) or not value:
+        return str(value)
+    if isinstance(value[0], tuple):
+        return f"of {len(value)} channels" if len(value) > _RANGES_AT_MOST else ", ".join(map(_value, value))
+    return " to ".join(map(_value, value))
 
 
 def shorten(text: str, width: int) -> str:

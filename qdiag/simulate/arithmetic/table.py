@@ -11,7 +11,7 @@ from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import AddsPairs, Arithmetic
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.litert.arguments import unknown_arguments
+from qdiag.simulate.arithmetic.litert.arguments import made_by_rule, unknown_arguments
 from qdiag.simulate.arithmetic.litert.choose import closing_of_litert, difference_to_litert, litert
 from qdiag.simulate.arithmetic.onnxruntime.arguments import difference_by_arguments
 from qdiag.simulate.arithmetic.onnxruntime.choose import onnxruntime
@@ -92,6 +92,18 @@ def difference_to_runtime(plan: QuantPlan, layer: Layer, first: fx.Node | None =
         return found
     rule = choose(plan, layer)
     return by_arguments(rule, first) if rule is not None else None
+
+
+def read_by_rule(plan: QuantPlan, layer: Layer, first: fx.Node) -> tuple[str, ...]:
+    """The layers whose values a layer reads, without those that its rule makes itself.
+
+    Args:
+        first: the node with which the layer begins.
+    """
+    made = made_by_rule(arithmetic_of(plan, layer), first)
+    if made is None:
+        return layer.inputs
+    return tuple(name for node, sources in layer.reads if node != made.name for name in sources)
 
 
 def in_real_numbers(plan: QuantPlan | None, layer: Layer) -> Arithmetic:

@@ -109,6 +109,14 @@ def test_the_ranges_of_many_channels_are_not_listed(count: int, is_shown: bool) 
     assert (line != "c: a given range for each") == is_shown
 
 
+def test_ranges_beside_other_changes_are_short_too() -> None:
+    weights = TensorChange(narrow_range=True, channel_ranges=((-1.0, 1.0),) * 5)
+    changed = LayerOverride("c", weights, TensorChange(range=(-0.3333333333333, 2.0)))
+    assert override_lines(replace(INT8, layers=(changed,))) == (
+        "c: weights.narrow_range true, weights.channel_ranges of 5 channels, activations.range -0.333333 to 2",
+    )
+
+
 def test_another_calibrator_takes_a_range_away() -> None:
     scheme, _ = with_stored_ranges(INT8, (WEIGHT, OUTPUT))
     change = TensorChange(calibrator="mse")

@@ -25,6 +25,12 @@ def unknown_arguments(rule: Arithmetic, node: fx.Node) -> str | None:
     return f"no rule is known for these arguments of {name}" if _is_unknown(name, node) else None
 
 
+def made_by_rule(rule: Arithmetic, node: fx.Node) -> fx.Node | None:
+    """What the operation reads in the graph, and its rule makes itself: the norm by which L2_NORMALIZATION divides."""
+    is_normal = isinstance(rule, Quotient) and operation_name(node) == "div" and normalized_axis(node) is not None
+    return node.args[1] if is_normal else None  # type: ignore[return-value]
+
+
 def _is_unknown(name: str, node: fx.Node) -> bool:
     match name:
         case "add" | "sub" | "rsub":
@@ -33,7 +39,7 @@ def _is_unknown(name: str, node: fx.Node) -> bool:
             return any(value != 1 for value in _given(node, _ELU).values())
         case "leaky_relu":
             return float(_given(node, ("negative_slope",)).get("negative_slope", 0.01)) < 0.0
-        case "mean" | "sum":
+        case "mean" | "sum" | "prod":
             return node.kwargs.get("dtype") is not None
         case "adaptive_avg_pool2d" | "_adaptive_avg_pool2d":
             return [int(size) for size in node.args[1]] != [1, 1]  # type: ignore[union-attr,arg-type]

@@ -16,8 +16,8 @@ from qdiag.simulate.arithmetic.litert.products import ActivationProduct, weighte
 from qdiag.simulate.arithmetic.litert.requantized import Concat, KernelsInTurn, Larger
 from qdiag.simulate.arithmetic.litert.resize import LinearResize
 from qdiag.simulate.arithmetic.litert.rule import LOWEST, Kernels, Rule, is_int16, is_known, is_signed_byte, lowest_of
-from qdiag.simulate.arithmetic.litert.softmax import Softmax
-from qdiag.simulate.arithmetic.litert.stored import Function, Quotient, Slopes, SquaredDifference, Total
+from qdiag.simulate.arithmetic.litert.softmax import LogSoftmax, Softmax
+from qdiag.simulate.arithmetic.litert.stored import Function, Power, Quotient, Slopes, SquaredDifference, Total
 from qdiag.simulate.arithmetic.litert.tables import OF_BYTES, TABLES, Table
 from qdiag.simulate.arithmetic.operands import Operands, operands_under
 
@@ -38,6 +38,8 @@ STORED_RULES: Mapping[str, type[Rule]] = {
     **dict.fromkeys(("prelu", "_prelu_kernel"), Slopes),
     SQUARED_DIFFERENCE: SquaredDifference,
     "sum": Total,
+    "prod": Power,
+    **dict.fromkeys(("log_softmax", "_log_softmax"), LogSoftmax),
     "div": Quotient,
 }
 """Of operators that a file has in integers, whereas files that are written here have them in float."""
@@ -84,7 +86,7 @@ def _stored(kernels: Kernels, plan: QuantPlan, layer: Layer, operands: Operands,
         # by a number it is a product; the norm of an L2_NORMALIZATION has no integers
         if len(operands.by_node) == 1:
             return Product(kernels, operands, output)
-    elif None in read:
+    elif None in read or (rule is LogSoftmax and not LogSoftmax.has_scale_of(output)):
         return None
     return rule(kernels, operands, output)
 

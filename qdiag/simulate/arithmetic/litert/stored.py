@@ -10,7 +10,13 @@ from qdiag.capture.ops import operation_name
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import integers
-from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, doubled_high, shifted_down, twice_rounded
+from qdiag.simulate.arithmetic.litert.fixed_point import (
+    Multiplier,
+    by_15_bits,
+    doubled_high,
+    shifted_down,
+    twice_rounded,
+)
 from qdiag.simulate.arithmetic.litert.functions import FUNCTIONS, inverse_root
 from qdiag.simulate.arithmetic.litert.pooling import delegated_sum
 from qdiag.simulate.arithmetic.litert.requantized import levels, looked_up
@@ -163,6 +169,34 @@ class Total(Rule):
         bias = number(float(-zero)) * ratio * number(float(count))
         total = stored.sum(axes, keepdim=keeps).float() * ratio.to(x.device) + bias.to(x.device)
         return away(total) * float(self.output.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Power(Rule):
+    """REDUCE_PROD over one axis of n values: `p = q_1 - z_x`, then `p = m p (q_i - z_x)` one by one, and once more
+    times m; `m = s_x / s_y^(1/n)` with 15 bits, each product rounded once, halves up, and wrapped to 32 bits.
+    """
+
+    name: ClassVar[str] = "product of an axis"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        source, x = self.quantizer(op, 0), args[0]
+        if source is None or kwargs.get("dtype") is not None:
+            return None
+        axis, keeps = int(args[1]) % x.ndim, bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
+        steps = integers(x, source).to(torch.int64)
+        root = self.output.scale.cpu().double() ** (1.0 / steps.shape[axis])
+        by = _placed(source.scale.cpu().double() / root, steps)
+        first, *others = steps.unbind(axis)
+        for one in others:
+            first = _wrapped(by_15_bits(first * one, by))
+        found = _wrapped(by_15_bits(first, by)).float() * float(self.output.scale)
+        return found.unsqueeze(axis) if keeps else found
+
+
+def _wrapped(x: Tensor) -> Tensor:
+    """As int32 holds it."""
+    return torch.remainder(x + (1 << 31), 1 << 32) - (1 << 31)
 
 
 def _shifted_in_32_bits(x: Tensor, bits: Tensor) -> Tensor:
