@@ -60,7 +60,8 @@ def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *
 
         about = replace(model, input_shape=None), DataOptions(data="photos/"), scheme, None
         own = [as_argument(model.model), *option_words(*about, is_quantized=is_quantized)]
-        starts = [[f"FLOAT{Path(model.model).suffix}", *option_words(*about, model.model)], own] if is_quantized else [own]
+        beside = [f"FLOAT{Path(model.model).suffix}", *option_words(*about, model.model)]
+        starts = [beside, own] if is_quantized else [own]
         lines = [command_line(["diagnose", *words, "-o", "reports/run1"]) for words in starts]
         print_check(stdout_console(), result, lines)
     tell_times(session.progress, quiet=run.quiet)
