@@ -100,8 +100,9 @@ def _log_in_integers(stored: Tensor, source: Affine) -> Tensor:
 
 
 def _log(raw: Tensor) -> Tensor:
-    """`log(x)` with 5 bits before the point, of `x >= 1` with 12: a power of 2 times a number near 1, of which a rational
-    function gives it. Source: gemmlowp's fixed point, as for `Multiplier`.
+    """`log(x)` with 5 bits before the point, of `x >= 1` with 12: that of a power of 2, and a rational function near 1.
+
+    Source: gemmlowp's fixed point, as for `Multiplier`.
     """
 
     def bits_of(x: Tensor) -> Tensor:
