@@ -8,6 +8,7 @@ from qdiag.core.causes.ranking import Ranking
 from qdiag.core.diagnosis import BitsPoint
 from qdiag.core.listed import count_noun, listed
 from qdiag.core.measures.branches import BranchBlock
+from qdiag.core.measures.deployed.file import ranges_in
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.measures.records import OpRecord
@@ -45,9 +46,9 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     for record in result.records:
         if record.kind == "input" and record.clipped_fraction > _CLIPPED_INPUT_FRACTION:
             share = 100.0 * record.clipped_fraction
-            notes.append(
-                f"{record.name}: {share:.1f} % of the values lie outside the calibrated range; are these other data?"
-            )
+            is_given = bool(ranges_in(result.deployed, record.name))
+            where = "the range in the file; was it made with" if is_given else "the calibrated range; are these"
+            notes.append(f"{record.name}: {share:.1f} % of the values lie outside {where} other data?")
     constant = [
         r.name
         for r in result.records

@@ -79,6 +79,8 @@ class IntegerComparison(LayerObserver):
         for layer, simulated in self._seen.items():
             deployed = integers[self.names[layer]]
             if deployed.size != simulated.size:
+                simulated = _first_of_each_axis(simulated, deployed.shape)
+            if deployed.size != simulated.size:
                 self._uncompared[layer] = OTHER_SHAPE
                 continue
             steps = np.abs(deployed.astype(np.int32).reshape(simulated.shape) + self._shifts[layer] - simulated)
@@ -113,6 +115,15 @@ class IntegerComparison(LayerObserver):
     def uncompared(self) -> tuple[UncomparedLayer, ...]:
         """The others that have a quantizer."""
         return tuple(UncomparedLayer(layer, reason) for layer, reason in self._uncompared.items())
+
+
+def _first_of_each_axis(values: Array, shape: tuple[int, ...]) -> Array:
+    """What of a layer goes on where the last values of an axis are left out; as it is where the shape is no part of it.
+
+    So are images resized whose coordinates begin at the edges: with one more row and column, which are cut off.
+    """
+    is_part = len(shape) == values.ndim and all(one <= own for one, own in zip(shape, values.shape, strict=True))
+    return values[tuple(map(slice, shape))] if is_part else values
 
 
 def _shift(tensor: IntegerTensor, quantizer: Affine) -> int | None:

@@ -117,6 +117,10 @@ def _many() -> bytes:
         shape = (1, *(-(-size // step) for size in IMAGE[1:3]), c)
         window = {"filterHeight": kernel, "filterWidth": kernel, "strideH": step, "strideW": step}
         add("AVERAGE_POOL_2D", "x", f"mean/{kernel}/{step}", shape, at=SCALES["x"], padding=0, **window)
+    constant("size", np.asarray([9, 11], np.int32))
+    for where, corners, centred in (("corners", True, False), ("centres", False, True), ("edges", False, False)):
+        sampled = {"alignCorners": corners, "halfPixelCenters": centred}
+        add("RESIZE_BILINEAR", "x size", f"resized/{where}", (1, 9, 11, c), at=SCALES["x"], **sampled)
     made = [name for name in values if name not in ("x", "p") and not isinstance(values[name], np.ndarray)]
     return lite_bytes(
         operators,
@@ -136,7 +140,7 @@ def test_operators_of_other_tools_come_to_the_same_integers(tmp_path: Any) -> No
     data = [{name: _drawn(name, 24) for name in ("x", "p")}]
     for run in _verified(_many(), tmp_path, data):
         found = {one.layer: one.differing_count for one in run.layers if not one.layer.startswith("input")}
-        assert len(found) == 24 and not any(found.values()), found
+        assert len(found) == 27 and not any(found.values()), found
         assert not run.uncompared and not any(one.reason for one in run.layers)
 
 
