@@ -64,6 +64,7 @@ class Functions(nn.Module):
         rows = x.flatten(2)
         pooled = F.max_pool2d(x, 2)
         return (
+            *(2.0 * x.amax((2, 3), keepdim=True), 2.0 * x.amin((2, 3)), 2.0 * x.amax(1, keepdim=True)),
             *(torch.sigmoid(4.0 * x), torch.tanh(x / 0.5), F.silu(x), F.gelu(x), F.hardswish(3.0 * x)),
             *(
                 F.leaky_relu(x, 0.2),

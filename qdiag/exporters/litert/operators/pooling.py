@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qdiag.exporters.litert.build import TO_LAST, Held
+from qdiag.exporters.litert.build import TO_LAST, Held, Order
 from qdiag.exporters.litert.call import Call, Write
 from qdiag.exporters.litert.operators.convolutions import SAME, VALID, bordered, padded, pair
 from qdiag.litert.call import same_padding
 
 
-def _mean_over(call: Call, axes: Sequence[int], *, keeps: bool) -> Held:
+def _placed(call: Call, axes: Sequence[int], *, keeps: bool) -> tuple[Held, int, Order]:
+    """What is reduced, its axes as a tensor of the file, and the order of the result."""
     rank = len(call.shape("self"))
     x = call.held("self")
     order = x.order if rank == 4 else "plain"
@@ -18,8 +19,25 @@ def _mean_over(call: Call, axes: Sequence[int], *, keeps: bool) -> Held:
         order = "plain"
     x = call.build.in_order(x, order)
     places = sorted(TO_LAST.index(axis) if order == "last" else axis for axis in axes)
-    behind = order if keeps else "plain"
-    return call.closed("MEAN", [x.place, call.build.sizes(places)], behind, keepDims=keeps)
+    return x, call.build.sizes(places), order if keeps else "plain"
+
+
+def _mean_over(call: Call, axes: Sequence[int], *, keeps: bool) -> Held:
+    x, places, behind = _placed(call, axes, keeps=keeps)
+    return call.closed("MEAN", [x.place, places], behind, keepDims=keeps)
+
+
+def _extreme(kind: str) -> Write:
+    """The largest or smallest over some axes, at the quantizer of what it is taken from, as the kernels ask."""
+
+    def write(call: Call) -> Held:
+        keeps, rank = bool(call.get("keepdim", False)), len(call.shape("self"))
+        axes = [int(axis) % rank for axis in call.get("dim") or range(rank)]
+        x, places, behind = _placed(call, axes, keeps=keeps)
+        shape = call.image(call.shape()) if behind == "last" else call.shape()
+        return call.moved(kind, x, [places], shape, behind, keepDims=keeps)
+
+    return write
 
 
 def _mean(call: Call) -> Held:
@@ -111,6 +129,8 @@ OPERATORS: Mapping[str, Write] = {
     "mean": _mean,
     "adaptive_avg_pool2d": _adaptive,
     "_adaptive_avg_pool2d": _adaptive,
+    "amax": _extreme("REDUCE_MAX"),
+    "amin": _extreme("REDUCE_MIN"),
     "avg_pool2d": _average,
     "max_pool2d": _largest,
     "max_pool2d_with_indices": _largest,
