@@ -2,7 +2,7 @@
 
 from qdiag.core.measures.operations.model_check import ModelCheck, TensorForm
 from qdiag.reading.words.numbers import count_noun
-from qdiag.reading.words.task.choice import reason_words
+from qdiag.reading.words.task.choice import output_words, reason_words
 
 _TASKS = {
     "classify": "a classification",
@@ -35,10 +35,10 @@ def verdict_words(check: ModelCheck) -> str:
 
 def task_words(check: ModelCheck) -> str:
     """What the network is taken for as long as nobody gives labels, and why."""
-    choice, where = check.choice, f" at output {check.choice.output}" if check.choice.output else ""
+    choice, where = check.choice, f" at {output_words(check.choice.output)}" if check.choice.output else ""
     reason = reason_words(choice)
     if check.criterion is None:
-        judged = f"the SQNR{' of output ' + choice.output if choice.output else ' of its outputs'}"
+        judged = f"the SQNR of {output_words(choice.output) if choice.output else 'its outputs'}"
         return f"Without labels it is judged by {judged}: {reason}."
     task = _TASKS.get(choice.kind, "a network")
     return f"It is taken for {task}{where}: {reason}. Without labels it is judged by {check.criterion.name}."

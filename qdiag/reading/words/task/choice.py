@@ -20,16 +20,16 @@ def judged_words(task: TaskResult) -> str:
     choice, judged = task.choice, task.judged
     if choice.reason == "no_output":
         return f"not judged: {_REASONS['no_output']}"
-    where = f" at {_output_words(choice.output)}" if choice.output else ""
+    where = f" at {output_words(choice.output)}" if choice.output else ""
     if judged is None:
-        what = f"the SQNR of {_output_words(choice.output)}" if choice.output else "the SQNR of its outputs"
+        what = f"the SQNR of {output_words(choice.output)}" if choice.output else "the SQNR of its outputs"
     else:
         what = f"{judged.criterion.name}{where}"
     mark = ", " if choice.reason in ("asked", "metric") else ": "
     return f"judged by {what}{mark}{reason_words(choice)}"
 
 
-def _output_words(name: str) -> str:
+def output_words(name: str) -> str:
     """Many networks call their only output `output`."""
     return "the output named output" if name == "output" else f"output {name}"
 
