@@ -3,6 +3,7 @@
 case = open_test_case(model, images, load_preset("int8"))
 """
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -104,3 +105,18 @@ def changed_layers(before: Case, after: Case) -> set[str]:
         if any(key not in old or key not in new or not torch.equal(old[key], new[key]) for key in keys):
             names.add(name)
     return names
+
+
+def assert_seen_as_in_a_pass(case: Case) -> None:
+    """The ranges of a treated case, which no pass gave, are those that a pass gives."""
+    observed = SESSION.observe(case.network, case.calibration, case.scheme)
+    assert observed.keys() == case.observations.keys()
+    for name, seen in observed.items():
+        told, range_, own = case.observations[name], seen.statistics.range, seen.channels
+        close, channels = pytest.approx((range_.min, range_.max), abs=1e-5 * range_.max_abs), told.channels
+        assert told.statistics.range.count == range_.count
+        assert (told.statistics.range.min, told.statistics.range.max) == close
+        assert (channels is None) is (own is None)
+        if channels is not None and own is not None:
+            assert channels.min == pytest.approx(own.min, abs=1e-5 * range_.max_abs)
+            assert channels.max == pytest.approx(own.max, abs=1e-5 * range_.max_abs)

@@ -149,6 +149,7 @@ class Bench:
         beside: Sequence[Case] = (),
         held: Mapping[str, Tensor] | None = None,
         on_all: bool = False,
+        on_few: bool = False,
     ) -> None:
         """Measures what attempts cost the float network, or the checkpoint that holds them.
 
@@ -156,6 +157,7 @@ class Bench:
             beside: other cases that will be asked for, measured in the same passes.
             held: tensors of the steps before, by name in the model, which a checkpoint holds and their case does not.
             on_all: on all samples, also where a few of them settle it, unless the outputs stay as good as equal.
+            on_few: on a few of them, also where these do not settle it, for figures that no choice depends on.
         """
         treatments = {id(a.treatment): a.treatment for a in attempts if a.treatment is not None}
         known = {key: self._costs.get(treatment) for key, treatment in treatments.items()}
@@ -169,7 +171,9 @@ class Bench:
             few = {key: on_some(case, FEW) for key, case in floats.items()}
             self.score(list(few.values()), f"{stage}, on some samples", keeps=True)
             for key, case in few.items():
-                self.cost_on_some(treatments[key], self.score([case], stage)[0])
+                cost = self.cost_on_some(treatments[key], self.score([case], stage)[0])
+                if on_few and self._costs.get(treatments[key]) is None:
+                    self._costs.put(treatments[key], cost)
             floats = {key: case for key, case in floats.items() if self._costs.get(treatments[key]) is None}
         self.score([*beside, *floats.values()], stage)
         for key, case in floats.items():

@@ -82,14 +82,14 @@ def build_waterfall(bench: Bench, trials: Sequence[tuple[Suspect, Sequence[Trial
         steps.pop()  # the last ones only quieted the output, and no accuracy followed
     # repairs of one kind in succession are one command, which writes one checkpoint: that of the last of them
     ends = [i for i, step in enumerate(steps, 1) if i == len(steps) or steps[i].repair != step.repair]
-    return [_priced(bench, x, steps[: i - 1], on_all=i in ends) for i, x in enumerate(steps, 1)]
+    return [_priced(bench, x, steps[: i - 1], on_all=i in ends, on_few=i not in ends) for i, x in enumerate(steps, 1)]
 
 
-def _priced(bench: Bench, step: Step, before: Sequence[Step], *, on_all: bool = False) -> Step:
+def _priced(bench: Bench, step: Step, before: Sequence[Step], *, on_all: bool = False, on_few: bool = False) -> Step:
     """With what it and the steps before it cost the float network, on a few samples where these settle it."""
     attempt = Attempt(step.suspect, step.repair, step.treatment)
     held = before[-1].held if before else {}
-    bench.measure_costs([attempt], "checkpoints", held=held, on_all=on_all)
+    bench.measure_costs([attempt], "checkpoints", held=held, on_all=on_all, on_few=on_few)
     return replace(step, cost=bench.cost(attempt))
 
 
@@ -178,11 +178,15 @@ def _best_step(bench: Bench, left: Sequence[tuple[Suspect, Sequence[str]]], step
         points = step.gained.recovered_task if step.gained.has_task else 0.0
         return (is_gain(step.gained), points if is_gain(step.gained) else 0.0, step.gained.recovered_db)
 
-    # what a step costs the float network is measured where it may be chosen, best first
+    # what a step costs the float network is measured where another one may be chosen for it, best first
     best: Step | None = None
-    for step in sorted(found, key=merit, reverse=True):
+    ordered = sorted(found, key=merit, reverse=True)
+    for place, step in enumerate(ordered, 1):
         if best is not None and not _recovers_as_much(step, best):
             continue
+        is_alone = best is None and not any(_recovers_as_much(other, step) for other in ordered[place:])
+        if is_alone and not step.treatment.moves_float and not bench.is_exhaustive:
+            return step
         told = _priced(bench, step, steps)
         if costs_too_much(told.cost):
             continue

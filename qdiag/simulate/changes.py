@@ -20,12 +20,20 @@ from qdiag.simulate.released_ranges import released_ranges
 from qdiag.simulate.session import Session
 
 
-def with_tensors(session: Session, case: Case, changes: Mapping[str, Tensor], *, recalibrate: bool) -> Case:
+def with_tensors(
+    session: Session,
+    case: Case,
+    changes: Mapping[str, Tensor],
+    *,
+    recalibrate: bool,
+    seen: Mapping[str, Observation] | None = None,
+) -> Case:
     """The case with other values in some tensors of the original model.
 
     Args:
         changes: by name in the original model; shapes stay.
         recalibrate: the change moves activations, so the ranges behind it are observed anew (one float pass).
+        seen: where these lie after the change, for whoever knows that without a pass.
 
     Raises:
         KeyError: the model has no tensor of that name.
@@ -39,7 +47,9 @@ def with_tensors(session: Session, case: Case, changes: Mapping[str, Tensor], *,
     network = _with_clamps(_ready(program, case.scheme, case.network), case.clamps)
     changed = replace(case, program=program, network=network)
     session.observed.take_over(network, case.network)
-    if recalibrate:
+    if seen is not None:
+        changed = replace(changed, observations=seen)
+    elif recalibrate:
         changed = replace(changed, observations=session.observe(network, case.calibration, case.scheme))
     if case.stored:
         changed = replace(changed, scheme=released_ranges(case, changed))

@@ -30,12 +30,10 @@ def absorbed(
         constants: after that. headroom: see `smallest_scales`.
     """
     changed: dict[str, Tensor] = {}
-    for pair, scale in zip(pairs, scales, strict=True):
-        constant = _constants(pair, observations, headroom)
+    for pair, constant in zip(pairs, absorbed_constants(pairs, scales, observations, headroom), strict=True):
         source, target = _shift_of(pair.first), _sink_of(pair.second)
-        if constant is None or source is None or target is None or not bool((constant > 0.0).any()):
+        if constant is None or source is None or target is None:
             continue
-        constant = constant / scale
         values = {**constants, **changed}
         changed[source] = (values[source].double() - constant).to(values[source].dtype)
         weight = pair.second.grouped(values[pair.second.weight]).double().sum(3)
@@ -46,6 +44,21 @@ def absorbed(
         values = {**constants, **changed}
         changed[target] = (values[target].double() + sign * moved).to(values[target].dtype)
     return changed
+
+
+def absorbed_constants(
+    pairs: Sequence[Pair],
+    scales: Sequence[Tensor],
+    observations: Mapping[str, Observation],
+    headroom: float = HEADROOM,
+) -> list[Tensor | None]:
+    """What the outputs of each pair's first layer lose, (C,); None where nothing is absorbed. See `absorbed`."""
+    found = list[Tensor | None]()
+    for pair, scale in zip(pairs, scales, strict=True):
+        constant = _constants(pair, observations, headroom)
+        can_move = _shift_of(pair.first) is not None and _sink_of(pair.second) is not None
+        found.append(constant / scale if constant is not None and can_move and bool((constant > 0.0).any()) else None)
+    return found
 
 
 def _constants(pair: Pair, observations: Mapping[str, Observation], headroom: float) -> Tensor | None:

@@ -15,7 +15,8 @@ from torch import Tensor
 from qdiag.core.causes.findings import FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.repairs.equalization.absorb_bias import absorbed
+from qdiag.repairs.equalization.absorb_bias import absorbed, absorbed_constants
+from qdiag.repairs.equalization.moved_ranges import moved_ranges
 from qdiag.repairs.equalization.pairs import Pair, find_pairs
 from qdiag.repairs.equalization.scales import HEADROOM, equalizing_scales, scaled_weight
 from qdiag.repairs.stale import without_stale_edits
@@ -55,7 +56,9 @@ def equalized(
     changes = {names[key]: value for key, value in changed.items()}
     layers = _layers(pairs, changed)
     kept = without_stale_edits(case, layers)
-    treated = with_tensors(context.session, kept, changes, recalibrate=True)
+    constant = absorbed_constants(pairs, scales, case.observations, headroom)
+    seen = moved_ranges(kept, pairs, scales, constant) if not case.stored else None
+    treated = with_tensors(context.session, kept, changes, recalibrate=seen is None, seen=seen)
     return Treatment(treated, layers, moves_float=True, tensors=changes)
 
 

@@ -12,7 +12,7 @@ from qdiag.repairs.equalization.equalize import EQUALIZE
 from qdiag.repairs.equalization.pairs import find_pairs
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_tensors
-from tests.cases import SESSION, open_test_case, output_sqnr_db
+from tests.cases import SESSION, assert_seen_as_in_a_pass, open_test_case, output_sqnr_db
 
 
 def images(seed: int) -> Tensor:
@@ -120,3 +120,4 @@ def test_it_is_part_of_equalization() -> None:
     after = done.case.observations["0"].channels
     assert after is not None
     assert all(low == pytest.approx(0.0, abs=1e-3) for low in after.min)
+    assert_seen_as_in_a_pass(done.case)

@@ -1,5 +1,6 @@
 """Equalization: the float network stays what it is, imbalance is repaired, the rest is left with a reason."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from qdiag.repairs.equalization import equalize
 from qdiag.repairs.equalization.equalize import EQUALIZE
 from qdiag.repairs.equalization.pairs import find_pairs
 from qdiag.simulate.case import Case
-from tests.cases import assert_untouched, open_test_case, output_sqnr_db, snapshot
+from tests.cases import assert_seen_as_in_a_pass, assert_untouched, open_test_case, output_sqnr_db, snapshot
 from tests.models import KINDS
 
 
@@ -109,6 +110,7 @@ def test_the_float_network_stays_what_it_is(name: str) -> None:
     with torch.no_grad():
         expected, own = Runner(done.case.program)(args)[0], net(*args)
     assert torch.allclose(own, expected, rtol=1e-5, atol=1e-6)
+    assert_seen_as_in_a_pass(done.case)
 
 
 @pytest.mark.parametrize("bits", [2.0, 5.0])
@@ -120,6 +122,7 @@ def test_planted_imbalance_is_repaired(bits: float) -> None:
     assert largest_move(case, done.case, images(4, 2)) < 1e-5
     assert output_sqnr_db(done.case) > output_sqnr_db(case) + (10.0 if bits > 4.0 else 3.0)
     assert done.layers == ("0", "3", "6")
+    assert math.isnan(done.case.observations["0"].statistics.range.mean), "no pass was made"
 
 
 def test_one_pair_follows_the_formula() -> None:
