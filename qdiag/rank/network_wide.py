@@ -3,7 +3,10 @@
 from qdiag.core.causes.ranking import Trial
 from qdiag.core.causes.score import PartScore
 from qdiag.core.scheme import QuantScheme
-from qdiag.rank.bench import Bench
+from qdiag.rank.bench import Attempt, Bench
+from qdiag.rank.race import few_words, ruled_out
+from qdiag.rank.suspects import Suspect
+from qdiag.repairs.base import Treatment
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
@@ -12,25 +15,37 @@ from qdiag.simulate.task.scoring import recovery
 
 
 def ways_around(bench: Bench) -> tuple[Trial, ...]:
-    """The schemes that would spare the repair, best first."""
+    """The schemes that would spare the repair, best first; those that a few samples rule out last."""
     changes = {r.name: change for r in REPAIRS.values() if r.everywhere and (change := r.everywhere(bench.case))}
-    cases = [with_scheme(bench.session, bench.case, change.scheme) for change in changes.values()]
-    scores = bench.score(cases, "ways around")
-    trials = [
-        Trial(
-            name,
-            change.layers,
-            after=score.score,
-            recovery=recovery(before=bench.base, after=score),
-            settings=change.settings,
-            costs=(*change.costs, *new_overflows(bench.case, case)),
-        )
-        for (name, change), case, score in zip(changes.items(), cases, scores, strict=True)
+    everywhere = Suspect("", "weight", [], [])
+    attempts = [
+        Attempt(everywhere, name, Treatment(with_scheme(bench.session, bench.case, change.scheme), change.layers))
+        for name, change in changes.items()
     ]
+    few = ruled_out(bench, attempts, bench.case, "ways around", rivals=lambda attempt: 0)
+    left = [a.treatment.case for a in attempts if a.treatment is not None and id(a) not in few]
+    scores = iter(bench.score(left, "ways around"))
+    count, trials = bench.case.measured.sample_count, list[Trial]()
+    for attempt, change in zip(attempts, changes.values(), strict=True):
+        assert attempt.treatment is not None
+        out = few.get(id(attempt))
+        before, after = (out.before, out.after) if out is not None else (bench.base, next(scores))
+        trials.append(
+            Trial(
+                attempt.repair,
+                change.layers,
+                after=after.score,
+                recovery=recovery(before=before, after=after),
+                no_placebo=few_words(out, count) if out is not None else None,
+                settings=change.settings,
+                costs=(*change.costs, *new_overflows(bench.case, attempt.treatment.case)),
+            )
+        )
 
-    def merit(trial: Trial) -> float:
-        assert trial.recovery is not None
-        return trial.recovery.recovered_task if trial.recovery.has_task else trial.recovery.recovered_db
+    def merit(trial: Trial) -> tuple[int, float]:
+        assert trial.recovery is not None and trial.after is not None
+        gained = trial.recovery.recovered_task if trial.recovery.has_task else trial.recovery.recovered_db
+        return trial.after.task.sample_count, gained
 
     return tuple(sorted(trials, key=merit, reverse=True))
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.repair_traits import TRAITS
-from qdiag.core.causes.score import FloatCost, Recovery
+from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost, Recovery
 from qdiag.rank.bench import FEW, Attempt, Bench, costs_too_much
-from qdiag.rank.settled import highest, is_settled
+from qdiag.rank.settled import highest, is_ruled_out, is_settled
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.task.scoring import Scored, recovery
 
@@ -25,7 +25,15 @@ that stay run twice."""
 MARGIN_DB = 0.5
 """Of two repairs, the one with so much more noise at the output beyond doubt, which leaves harm, is not the better one
 unless the figure that judges says so."""
-Reason = Literal["worse", "beaten", "equal", "hopeless"]
+Reason = Literal["worse", "beaten", "equal", "hopeless", "vain"]
+
+_FEW: dict[Reason, str] = {
+    "worse": "{} of {} samples ruled it out",
+    "beaten": "{} of {} samples ruled it out",
+    "equal": "on {} of {} samples its outputs are those of another repair of these layers",
+    "hopeless": "measured on {} of {} samples: float at these layers recovers nothing",
+    "vain": "{} of {} samples ruled it out",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Few:
 
     Attributes:
         reason: it makes the error at the output larger; it gives less back than a rival; it gives the very outputs of
-            a rival, `twin` by its id; float at its layers gains nothing either.
+            a rival, `twin` by its id; float at its layers gains nothing either; it gains nothing on top of others.
     """
 
     before: Scored
@@ -44,9 +52,14 @@ class Few:
     twin: int | None = None
 
 
+def few_words(few: Few, count: int) -> str:
+    """Why it was not measured on all samples, which are `count`."""
+    return _FEW[few.reason].format(few.after.score.task.sample_count, count)
+
+
 def worth_all_samples(bench: Bench, attempts: Sequence[Attempt], before: Case, stage: str) -> list[Attempt]:
     """The attempts that may be the one which gives most back over `before`; what was refused stays."""
-    out = ruled_out(bench, attempts, before, stage, rivals=lambda attempt: 0)
+    out = ruled_out(bench, attempts, before, stage, rivals=lambda attempt: 0, for_gains=True)
     return [attempt for attempt in attempts if id(attempt) not in out]
 
 
@@ -58,6 +71,7 @@ def ruled_out(
     *,
     rivals: Callable[[Attempt], Hashable],
     with_costs: bool = False,
+    for_gains: bool = False,
 ) -> dict[int, Few]:
     """Attempts that few samples rule out, by their id.
 
@@ -69,15 +83,16 @@ def ruled_out(
         rivals: equal for attempts of which only the best one is wanted.
         with_costs: for trials alone: what an attempt costs the float network is measured too, and one that costs too
             much beats nobody; and out are those at layers that gain nothing in float, which all samples tell.
+        for_gains: only what gains something is wanted, be it less noise: out is what does not.
     """
     count, samples, out = bench.case.measured.sample_count, FEW, dict[int, Few]()
     while not bench.is_exhaustive and samples < count:
         if bench.session.simulated.is_full and (samples > FEW or count < _UNHELD * FEW):
             break
         left = {id(a): (a, a.treatment) for a in attempts if a.treatment is not None and id(a) not in out}
-        if len(left) < 2:
+        if len(left) < (1 if for_gains else 2):
             break
-        told, size = f"{stage}, on some samples", samples
+        told, size, share = f"{stage}, on some samples", samples, samples / count
         known = {key: cost for key, (attempt, _) in left.items() if (cost := bench.cost(attempt)) is not None}
         moving = [(key, t) for key, (_, t) in left.items() if with_costs and t.moves_float and key not in known]
         floats = {key: bench.in_float(t) for key, t in moving}
@@ -88,26 +103,33 @@ def ruled_out(
         for (key, treatment), one in zip(moving, scored[len(left) :], strict=True):
             costs[key] = bench.cost_on_some(treatment, one)
         gains = {key: recovery(before=first, after=score) for key, score in scores.items()}
-        leaders: dict[Hashable, int] = {}
-        for key in sorted(gains, key=lambda key: _merit(gains[key]), reverse=True):
+        order = sorted(gains, key=lambda key: _merit(gains[key]), reverse=True)
+        ahead: dict[Hashable, list[int]] = {}
+        reasons, twins = dict[int, Reason](), dict[int, int]()
+        for key in order:
+            own = ahead.setdefault(rivals(left[key][0]), [])
+            reason = _reason(gains[key], scores[key], scores[own[0]] if own else None, share)
+            twin = next((other for other in own if _is_equal(scores[key], scores[other])), None)
+            if reason is None and twin is not None:
+                reason, twins[key] = "equal", twin
+            if reason is None and for_gains and _is_vain(gains[key], share):
+                reason = "vain"
+            if reason is not None:
+                reasons[key] = reason
             if costs_too_much(costs.get(key)) is None:
-                leaders.setdefault(rivals(left[key][0]), key)
-        before_it = {key: leaders.get(rivals(attempt), key) for key, (attempt, _) in left.items()}
-        reasons: dict[int, Reason] = {}
-        for key, leader in before_it.items():
-            reason = _reason(gains[key], scores[key], scores[leader] if leader != key else None)
-            reasons |= {key: reason} if reason is not None else {}
+                own.append(key)
         if with_costs and samples == FEW:
             rows = [(attempt, gains[key], reasons.get(key)) for key, (attempt, _) in left.items()]
-            reasons |= dict.fromkeys(_hopeless(bench, rows, before), "hopeless")
+            reasons |= dict.fromkeys(_hopeless(bench, rows, before, share), "hopeless")
         for key, reason in reasons.items():
-            twin = before_it[key] if reason == "equal" else None
-            out[key] = Few(first, scores[key], costs.get(key), reason, twin)
+            out[key] = Few(first, scores[key], costs.get(key), reason, twins.get(key))
         samples *= 2
     return out
 
 
-def _hopeless(bench: Bench, rows: Sequence[tuple[Attempt, Recovery, Reason | None]], before: Case) -> list[int]:
+def _hopeless(
+    bench: Bench, rows: Sequence[tuple[Attempt, Recovery, Reason | None]], before: Case, share: float
+) -> list[int]:
     """Attempts at the layers of a suspect that gains nothing with these layers in float, which all samples tell.
 
     That is the most that a repair of them can recover which leaves no less noise at the output: what they hand on is
@@ -116,7 +138,7 @@ def _hopeless(bench: Bench, rows: Sequence[tuple[Attempt, Recovery, Reason | Non
     Args:
         rows: attempts, what they gain on a few samples, and why these rule them out.
     """
-    known = {id(a.suspect) for a, gained, _ in rows if gained.is_gain and is_settled(gained)}
+    known = {id(a.suspect) for a, gained, _ in rows if gained.is_gain and is_settled(gained, share)}
     in_float = [(a, reason) for a, _, reason in rows if TRAITS[a.repair].leaves_float and id(a.suspect) not in known]
     noise = {id(a): gained.recovered_db for a, gained, _ in rows}
     left = [a for a, _, reason in rows if reason is None]
@@ -145,33 +167,34 @@ def _merit(gained: Recovery) -> tuple[bool, float, float]:
     return gained.is_gain, gained.recovered_task if gained.is_gain and gained.has_task else 0.0, gained.recovered_db
 
 
-def _is_worse(gained: Recovery) -> bool:
+def _is_worse(gained: Recovery, share: float) -> bool:
     """More noise at the output, which no gain has."""
-    return highest(gained.recovered_db, gained.db_interval) < 0.0
+    return highest(gained.recovered_db, gained.db_interval, share) < 0.0
 
 
-def _reason(gained: Recovery, score: Scored, leader: Scored | None) -> Reason | None:
-    """Why an attempt is out; None where it is not."""
-    if _is_worse(gained):
+def _is_vain(gained: Recovery, share: float) -> bool:
+    """No gain, and not as much less noise as would be one."""
+    return is_ruled_out(gained, share) and highest(gained.recovered_db, gained.db_interval, share) < GAIN_LIMIT_DB
+
+
+def _reason(gained: Recovery, score: Scored, leader: Scored | None, share: float) -> Reason | None:
+    """Why an attempt is out beside the one that gives most; None where it is not."""
+    if _is_worse(gained, share):
         return "worse"
-    if leader is None:
-        return None
-    if _is_equal(score, leader):
-        return "equal"
-    return "beaten" if _is_beaten(score, leader) else None
+    return "beaten" if leader is not None and _is_beaten(score, leader, share) else None
 
 
-def _is_beaten(score: Scored, leader: Scored) -> bool:
+def _is_beaten(score: Scored, leader: Scored, share: float) -> bool:
     """More noise than with the leader, and a worse figure where one judges; with much more noise and harm that is left,
     no better one: where both leave none, noise does not tell which is better.
     """
     beside = recovery(before=leader, after=score)
-    is_much = beside.has_task and highest(beside.recovered_db, beside.db_interval) < -MARGIN_DB
+    is_much = beside.has_task and highest(beside.recovered_db, beside.db_interval, share) < -MARGIN_DB
     if is_much and not beside.recovered_task > 0.0 and harm_of(score.score).verdict == "harmed":
         return True
-    if beside.has_task and not highest(beside.recovered_task, beside.task_interval) < 0.0:
+    if beside.has_task and not highest(beside.recovered_task, beside.task_interval, share) < 0.0:
         return False
-    return _is_worse(beside)
+    return _is_worse(beside, share)
 
 
 def _is_equal(score: Scored, leader: Scored) -> bool:

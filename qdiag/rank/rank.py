@@ -82,7 +82,9 @@ def rank_network(
         findings=tuple(findings),
         causes=_causes(base.score, ordered, steps, needed),
         waterfall=tuple(step.record() for step in steps),
-        way_around=way_around(around, [trial for _, trials in ordered for trial in on_most_samples(trials)]),
+        way_around=way_around(
+            on_most_samples(around), [trial for _, trials in ordered for trial in on_most_samples(trials)]
+        ),
         pass_count=bench.effort.pass_count,
         variant_count=bench.effort.variant_count,
         notes=harm_notes(base.score, harm),

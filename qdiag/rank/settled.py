@@ -1,9 +1,12 @@
 """Whether networks gain something over others: asked on few samples, and on more of them while these leave it open.
 
-A gain on a part of the samples, or none, counts where it is so beyond three standard errors: then the interval of all
-samples, which is shorter, is on the same side.
+A gain on a part of the samples counts where it is one beyond three standard errors: then the interval of all samples,
+which is shorter, is on the same side. These samples are a part of all of them, so that the difference of two networks
+on all samples lies from that on a part by its standard error times the square root of the share that is not measured.
+A gain is ruled out where three times that do not lift it beyond the interval that all samples will have.
 """
 
+import math
 from collections.abc import Sequence
 
 from qdiag.core.causes.score import GAIN_LIMIT_DB, Recovery
@@ -12,46 +15,64 @@ from qdiag.rank.bench import DOUBT, FEW, Bench
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.task.scoring import Scored, recovery
 
-_FIRST = 2 * FEW
-"""Samples of the first round: on fewer, the interval of right and wrong answers is too long to leave much out."""
-Pair = tuple[Case, Case]
+Row = tuple[Case, ...]
 
 
-def settled(bench: Bench, pairs: Sequence[Pair], stage: str) -> list[tuple[Scored, Scored]]:
-    """Both cases of each pair, on as few samples as settle whether the second one gains something over the first.
+def settled(bench: Bench, rows: Sequence[Row], stage: str) -> list[tuple[Scored, ...]]:
+    """All cases of each row, on as few samples as settle whether the second one gains something over the first.
 
     All samples where fewer do not settle it, and where everything is measured.
     """
-    found: dict[int, tuple[Scored, Scored]] = {}
-    count, samples = bench.case.measured.sample_count, _FIRST
-    while not bench.is_exhaustive and samples < count and len(found) < len(pairs):
+    found: dict[int, tuple[Scored, ...]] = {}
+    count, samples = bench.case.measured.sample_count, FEW
+    while not bench.is_exhaustive and samples < count and len(found) < len(rows):
         if bench.session.simulated.is_full:
             break
-        left = [i for i in range(len(pairs)) if i not in found]
-        some = _on_some([pairs[i] for i in left], samples)
-        rows = zip(left, _scored(bench, some, f"{stage}, on some samples"), strict=True)
-        found |= {i: row for i, row in rows if is_settled(recovery(before=row[0], after=row[1]))}
+        left = [i for i in range(len(rows)) if i not in found]
+        some = _on_some([rows[i] for i in left], samples)
+        scored = zip(left, _scored(bench, some, f"{stage}, on some samples"), strict=True)
+        share = samples / count
+        found |= {i: row for i, row in scored if is_settled(recovery(before=row[0], after=row[1]), share)}
         samples *= 2
-    rest = [i for i in range(len(pairs)) if i not in found]
-    found |= dict(zip(rest, _scored(bench, [pairs[i] for i in rest], stage), strict=True))
-    return [found[i] for i in range(len(pairs))]
+    rest = [i for i in range(len(rows)) if i not in found]
+    found |= dict(zip(rest, _scored(bench, [rows[i] for i in rest], stage), strict=True))
+    return [found[i] for i in range(len(rows))]
 
 
-def is_settled(gained: Recovery) -> bool:
-    """These samples leave no doubt that there is a gain, or that there is none; see `Recovery.is_gain`."""
-    decibels, limit = gained.recovered_db, 0.0 if gained.has_task else GAIN_LIMIT_DB
-    if highest(decibels, gained.db_interval) < limit:
+def is_settled(gained: Recovery, share: float) -> bool:
+    """These samples leave no doubt that there is a gain, or that there is none; see `Recovery.is_gain`.
+
+    Args:
+        share: of all samples, those that this was measured on.
+    """
+    if is_ruled_out(gained, share):
+        return True
+    decibels, points = gained.recovered_db, gained.recovered_task
+    if not gained.has_task:
+        return lowest(decibels, gained.db_interval) > GAIN_LIMIT_DB
+    return lowest(decibels, gained.db_interval) > 0.0 and lowest(points, gained.task_interval) > 0.0
+
+
+def is_ruled_out(gained: Recovery, share: float) -> bool:
+    """These samples leave no doubt that there is no gain; see `is_settled`."""
+    limit = 0.0 if gained.has_task else GAIN_LIMIT_DB
+    if highest(gained.recovered_db, gained.db_interval, share) < limit:
         return True
     if not gained.has_task:
-        return lowest(decibels, gained.db_interval) > limit
-    points = gained.recovered_task
-    is_gain = lowest(decibels, gained.db_interval) > 0.0 and lowest(points, gained.task_interval) > 0.0
-    return is_gain or highest(points, gained.task_interval) < 0.0
+        return False
+    points, interval = gained.recovered_task, gained.task_interval
+    # half of the interval that all samples will have, as far as these tell
+    half = math.sqrt(share) * min(points - interval.low, interval.high - points)
+    return highest(points, interval, share) < half
 
 
-def highest(value: float, interval: Interval) -> float:
-    """The upper end of an interval of three standard errors."""
-    return value + DOUBT * (interval.high - value)
+def highest(value: float, interval: Interval, share: float) -> float:
+    """What the value of all samples does not exceed, to three standard errors.
+
+    Args:
+        share: of all samples, those that value and interval are of.
+    """
+    return value + DOUBT * math.sqrt(max(1.0 - share, 0.0)) * (interval.high - value)
 
 
 def lowest(value: float, interval: Interval) -> float:
@@ -59,14 +80,14 @@ def lowest(value: float, interval: Interval) -> float:
     return value + DOUBT * (interval.low - value)
 
 
-def _scored(bench: Bench, pairs: Sequence[Pair], stage: str) -> list[tuple[Scored, Scored]]:
+def _scored(bench: Bench, rows: Sequence[Row], stage: str) -> list[tuple[Scored, ...]]:
     """Those that were run already apart from the others, which then need not run again."""
-    sides = [bench.score(cases, stage, keeps=True) for cases in zip(*pairs, strict=True)]
+    sides = [bench.score(cases, stage, keeps=True) for cases in zip(*rows, strict=True)]
     return list(zip(*sides, strict=True))
 
 
-def _on_some(pairs: Sequence[Pair], samples: int) -> list[Pair]:
+def _on_some(rows: Sequence[Row], samples: int) -> list[Row]:
     """Each case once, so that none is run twice."""
-    cases = {id(case): case for pair in pairs for case in pair}
+    cases = {id(case): case for row in rows for case in row}
     some = {key: on_some(case, samples) for key, case in cases.items()}
-    return [(some[id(before)], some[id(after)]) for before, after in pairs]
+    return [tuple(some[id(case)] for case in row) for row in rows]

@@ -12,7 +12,8 @@ from qdiag.rank.claim import is_claim, order_trials
 from qdiag.rank.harm import is_gain, is_gain_in_db
 from qdiag.rank.own_layers import own_cases, with_own_gains
 from qdiag.rank.placebo import placebo_sites, shares_layers
-from qdiag.rank.race import Few, Reason, ruled_out
+from qdiag.rank.race import Few, few_words, ruled_out
+from qdiag.rank.settled import settled
 from qdiag.rank.suspects import Suspect
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.bias import new_overflows
@@ -20,12 +21,6 @@ from qdiag.simulate.task.scoring import Scored, recovery
 
 _PROVED = "measured beside another repair of these layers, which recovers as much or more"
 _SAME_LAYERS = "elsewhere it changes these layers too"
-_FEW: dict[Reason, str] = {
-    "worse": "{} of {} samples ruled it out",
-    "beaten": "{} of {} samples ruled it out",
-    "equal": "on {} of {} samples its outputs are those of another repair of these layers",
-    "hopeless": "measured on {} of {} samples: float at these layers recovers nothing",
-}
 
 
 def run_trials(bench: Bench, suspects: Sequence[Suspect]) -> list[tuple[Suspect, list[Trial]]]:
@@ -86,7 +81,7 @@ def _ruled_out(bench: Bench, attempt: Attempt, few: Few, known: Mapping[int, Tri
         after=twin.after if twin is not None and is_known else few.after.score,
         recovery=twin.recovery if twin is not None and is_known else recovery(before=few.before, after=few.after),
         float_cost=cost,
-        no_placebo=_FEW[few.reason].format(few.after.score.task.sample_count, bench.case.measured.sample_count),
+        no_placebo=few_words(few, bench.case.measured.sample_count),
         settings=treatment.settings,
         costs=(*treatment.costs, *new_overflows(bench.case, treatment.case)),
     )
@@ -182,7 +177,7 @@ def _with_placebos(
         chosen: their places in `trials`.
     """
     drawn: dict[int, tuple[FindingSite, ...]] = {}
-    pairs: list[tuple[Case, Case]] = []
+    rows: list[tuple[Case, Case, Case]] = []
     result = list(trials)
     for i in chosen:
         attempt, trial = attempts[i], trials[i]
@@ -203,12 +198,10 @@ def _with_placebos(
             continue
         assert attempt.treatment is not None
         drawn[i] = sites
-        pairs.append((placebo.treatment.case, attempt.treatment.case))
-    measured = bench.score([case for case, _ in pairs], "placebos")
-    for (i, sites), (_, treated), there in zip(drawn.items(), pairs, measured, strict=True):
-        (after,) = bench.score([treated], "repairs")
-        elsewhere = Placebo(
-            sites, recovery(before=bench.base, after=there), over_placebo=recovery(before=there, after=after)
-        )
+        rows.append((placebo.treatment.case, attempt.treatment.case, bench.case))
+    whole = bench.case.measured.sample_count
+    for (i, sites), (there, after, base) in zip(drawn.items(), settled(bench, rows, "placebos"), strict=True):
+        count, over_placebo = there.score.task.sample_count, recovery(before=there, after=after)
+        elsewhere = Placebo(sites, recovery(before=base, after=there), over_placebo, count if count < whole else None)
         result[i] = replace(result[i], placebo=elsewhere)
     return result

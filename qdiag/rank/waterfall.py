@@ -106,11 +106,12 @@ def needed_steps(bench: Bench, steps: Sequence[Step]) -> list[bool]:
     cases, last = [_without(bench, own, i) for i in range(len(own))], own[-1].treatment.case
     pairs = [(case, last) for case in cases if case is not None]
     found = iter(settled(bench, pairs, "sequence without each step"))
-    needed = [case is not None and is_gain(_between(*next(found))) for case in cases]
+    needed = [case is not None and is_gain(_between(next(found))) for case in cases]
     return needed + [False] * (len(steps) - len(own))
 
 
-def _between(before: Scored, after: Scored) -> Recovery:
+def _between(row: Sequence[Scored]) -> Recovery:
+    before, after = row
     return recovery(before=before, after=after)
 
 

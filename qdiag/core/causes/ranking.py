@@ -20,11 +20,13 @@ class Placebo:
 
     Attributes:
         over_placebo: what the repair has over the placebo, on the same samples.
+        sample_count: samples that settled it; None for all of them.
     """
 
     sites: tuple[FindingSite, ...]
     recovery: Recovery
     over_placebo: Recovery
+    sample_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
