@@ -58,12 +58,11 @@ class TensorObserver:
                 options.channel_axis, is_glance=options.glance_at_channels, with_shape=options.with_shape
             )
 
-    def update(self, x: Tensor, *, image_count: int, with_shape: bool = True, extremes: Tensor | None = None) -> None:
+    def update(self, x: Tensor, *, image_count: int, extremes: Tensor | None = None) -> None:
         """Adds one batch.
 
         Args:
             x: any shape, images along the first axis when its length is `image_count`.
-            with_shape: to histogram and moments too; at least one batch has to be.
             extremes: minimum and maximum of x, (2,), where they are known.
         """
         if not x.numel():
@@ -84,8 +83,7 @@ class TensorObserver:
             extremes = torch.stack([torch.where(ok, flat, math.inf).amin(), torch.where(ok, flat, -math.inf).amax()])
         self._count += flat.numel()
         self._extremes = extremes if self._extremes is None else _wider(self._extremes, extremes)
-        if with_shape:
-            self._look_at_some(images, extremes, is_finite=is_finite)
+        self._look_at_some(images, extremes, is_finite=is_finite)
         if self._options.averaging_constant is not None:
             by_image = torch.stack(torch.aminmax(images, dim=1), 1) if waits(x) else None
             self._ends.append(torch.stack([_extremes(image) for image in images]) if by_image is None else by_image)

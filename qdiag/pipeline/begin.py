@@ -160,6 +160,7 @@ def measurement_of(session: Session, experiment: Experiment, measured: Measured)
         preprocessing=preprocessing,
         size=network_size(experiment.case),
         deployed=experiment.deployed.file if experiment.deployed is not None else None,
+        layer_sample_count=measured.layer_sample_count,
     )
     case = experiment.case
     count = sum(case.plan.layers[constant.name].output is not None for constant in case.network.graph.constants)

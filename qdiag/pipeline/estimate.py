@@ -18,7 +18,7 @@ from qdiag.distributed.threads import shared_out
 from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
 from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
-from qdiag.simulate.measure import LOSS_SAMPLES, SHAPE_SAMPLES
+from qdiag.simulate.measure import LAYER_SAMPLES, LOSS_SAMPLES
 from qdiag.simulate.passes.batch_rows import rows
 from qdiag.simulate.passes.batchwise.heads import Heads
 from qdiag.simulate.passes.batchwise.threads import thread_count
@@ -32,8 +32,6 @@ from qdiag.simulate.task.tasks import ReferenceTallies
 
 EXAMINE = 10.5
 """Passes of the captured float network: the paired pass takes 5, and what detectors look at as much again."""
-_SHAPES = 2.2
-"""Of these, percentiles, moments and errors per channel, over the samples that they are taken of."""
 _REPAIRED = 4.0
 """Of the repaired network, its layers, over the samples that they are measured on."""
 LOSSES = 9.0
@@ -116,8 +114,9 @@ def estimate(
     times, count = _times(session, case), max(case.measured.sample_count, 1)
     is_full = options.is_exhaustive or options.full_losses
     losses = LOSSES * (1.0 if is_full else min(LOSS_SAMPLES / count, 1.0))
-    shapes = 0.0 if is_full else _SHAPES * (1.0 - min(SHAPE_SAMPLES / count, 1.0))
-    healthy = {"simulate": (EXAMINE - shapes + losses) * times.float_s}
+    layers_share = 1.0 if is_full else min(LAYER_SAMPLES / count, 1.0)
+    examined_s = (layers_share * EXAMINE + losses) * times.float_s + (1.0 - layers_share) * times.of(1, 1)
+    healthy = {"simulate": examined_s}
     harmed = dict(healthy)
     shown = 1.0 if options.is_exhaustive else min(SHOWN_SAMPLES / count, 1.0)
     if options.with_sensitivity:

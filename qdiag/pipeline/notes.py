@@ -35,6 +35,9 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
     if dropped:
         who = "1 sample was" if dropped == 1 else f"{dropped} samples were"
         notes.append(f"{who} left over: the network takes batches of exactly {result.data.batch_size}")
+    if result.layer_sample_count is not None:
+        few, whole = result.layer_sample_count, count_noun(result.data.measured_count, "sample")
+        notes.append(f"layers were measured on {few} of {whole}, outputs and the task on all of them")
     nonfinite = [r.name for r in result.records if r.local.reference_nonfinite_count]
     if nonfinite:
         notes.append(f"the float network makes NaN or Inf in {_layers(nonfinite)}")

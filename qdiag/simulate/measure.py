@@ -12,7 +12,7 @@ from qdiag.core.measures.task import TaskResult
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.simulate.arithmetic.saturating import WIDE
-from qdiag.simulate.case import Case
+from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.facts.arithmetic import ArithmeticObserver
 from qdiag.simulate.facts.layer import gather_facts
 from qdiag.simulate.facts.mac_observer import MacObserver
@@ -22,40 +22,54 @@ from qdiag.simulate.facts.wraps import WrapObserver
 from qdiag.simulate.op_records import op_records
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
-from qdiag.simulate.passes.lanes import SIMULATED
+from qdiag.simulate.passes.lanes import SIMULATED, Lane
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import LaneRunner
-from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs
+from qdiag.simulate.passes.sinks import BatchSink, ReferenceOutputs
 from qdiag.simulate.passes.spread import spread_over
 from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
 
 Depth = Literal["errors", "losses", "facts", "full facts"]
-"""How much is measured: the errors; the five losses of each layer too; what detectors look at as well, with the losses
-on some of the samples or on all."""
+"""How much is measured: the errors; the five losses of each layer too; what detectors look at as well, with layers and
+losses on some of the samples or on all."""
 LOSS_SAMPLES = 32
 """Samples behind the five losses, where they are not measured in full: as few whole batches as hold them. A layer has
 thousands of values in each, and the shares of the losses differ little from image to image."""
-SHAPE_SAMPLES = 128
-"""Samples behind percentiles, moments and errors per channel, where losses are not measured in full either."""
+LAYER_SAMPLES = 128
+"""Samples behind the figures of layers, where losses are not measured in full either: outputs and the task are measured
+on all of them."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the paired pass measured; `facts` are empty unless they were asked for, `mac_counts` are by layer."""
+    """What the paired pass measured; `facts` are empty unless they were asked for, `mac_counts` are by layer.
+
+    Attributes:
+        layer_sample_count: samples behind the figures of layers; None for all of them.
+    """
 
     records: tuple[OpRecord, ...]
     outputs: tuple[OutputRecord, ...]
     task: TaskResult
     facts: tuple[LayerFacts, ...] = ()
     mac_counts: dict[str, int] = field(default_factory=dict)
+    layer_sample_count: int | None = None
 
 
 MEASURED: Codec[Measured] = json_codec(Measured)
+
+
+@dataclass(frozen=True)
+class HeldOutputs:
+    """What networks gave and give, for passes that follow: the float network and the quantized one."""
+
+    references: ReferenceOutputs
+    simulated: ReferenceOutputs
 
 
 def measure_case(
@@ -63,62 +77,102 @@ def measure_case(
     depth: Depth,
     progress: Progress,
     processes: Processes = ONE,
-    kept: KeptOutputs | None = None,
-    simulated: KeptOutputs | None = None,
+    held: HeldOutputs | None = None,
     stage: str = "simulate",
 ) -> Measured:
-    """The paired pass over the measured data.
+    """The paired pass over the measured data; over some of them, and outputs alone over all, where that is enough.
 
     Args:
-        kept: takes what the float network gives, for passes that follow. simulated: the same of the quantized one.
+        held: takes what the two networks give, for passes that follow.
         stage: what the pass is called while it goes on.
     """
-    some = spread_over(case.measured, SHAPE_SAMPLES) if depth == "facts" else None
-    errors, facts = ErrorObserver(case.plan), FactObserver(some)
-    losses = LossObserver(case.network, case.plan, _loss_batches(case) if depth == "facts" else None)
+    looked_at = _looked_at(case, depth)
+    batches = looked_at.measured
+    errors, facts = ErrorObserver(case.plan), FactObserver()
+    losses = LossObserver(case.network, case.plan, _loss_batches(looked_at) if depth == "facts" else None)
     macs, arithmetic, wraps = MacObserver(), ArithmeticObserver(case.plan), WrapObserver(case.network, case.plan)
-    pairs = PairObserver(case.network, case.plan, spread_over(case.measured, LOSS_SAMPLES))
+    pairs = PairObserver(case.network, case.plan, spread_over(batches, LOSS_SAMPLES))
     observers: dict[Depth, Sequence[LayerObserver]] = {
         "errors": [macs, arithmetic, pairs, errors],
         "losses": [macs, arithmetic, pairs, losses, errors],
         "facts": [macs, arithmetic, wraps, pairs, losses, facts, errors],
         "full facts": [macs, arithmetic, wraps, pairs, losses, facts, errors],
     }
-    program = case.network.program
-    layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
-    outputs = OutputErrors(program.output_names, layouts, whole, follows_samples=True)
-    reference = ReferenceTallies(case.tasks)
-    task = TaskSink(case.tasks, reference)
-    runner = LaneRunner(paired_lanes(case.network, case.plan), observers[depth])
-    sinks: dict[int, list[BatchSink]] = {SIMULATED: [outputs, task]}
-    batches = case.measured
+    runner, sinks = LaneRunner(paired_lanes(case.network, case.plan), observers[depth]), _Sinks(case)
+    is_whole = looked_at is case
+    told = (progress, stage, processes, held)
+    _run(runner, looked_at, sinks if is_whole else None, SIMULATED, *told, is_read=False)
+    if not is_whole:
+        _run(LaneRunner([Lane(case.network), Lane(case.network, case.plan)]), case, sinks, 1, *told, is_read=True)
+    weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
+    return Measured(
+        op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors(), pairs.records()),
+        sinks.outputs.records(),
+        sinks.task.result(),
+        gather_facts(case, facts.facts(), macs.counts(), wraps.channels()) if depth in ("facts", "full facts") else (),
+        macs.counts(),
+        None if is_whole else batches.sample_count,
+    )
+
+
+class _Sinks:
+    """What is made of the outputs of the quantized network."""
+
+    def __init__(self, case: Case) -> None:
+        program = case.network.program
+        layouts, whole = output_layouts(program, case.network.graph), case.tasks.whole
+        self.outputs = OutputErrors(program.output_names, layouts, whole, follows_samples=True)
+        self.reference = ReferenceTallies(case.tasks)
+        self.task = TaskSink(case.tasks, self.reference)
+
+
+def _run(
+    runner: LaneRunner,
+    case: Case,
+    sinks: _Sinks | None,
+    lane: int,
+    progress: Progress,
+    stage: str,
+    processes: Processes,
+    held: HeldOutputs | None,
+    *,
+    is_read: bool,
+) -> None:
+    """One pass over the measured data of a case.
+
+    Args:
+        lane: of the quantized network. is_read: batches that were run already do not run again.
+    """
+    kept = held.references.of(case.network, case.measured, processes) if held is not None else None
     lanes = None
-    if simulated is not None and kept is not None and processes.count == 1:
-        lanes = LaneOutputs({SIMULATED: simulated}, kept, is_read=False)
+    if held is not None and kept is not None and processes.count == 1:
+        own = held.simulated.of(case.plan, case.measured)
+        lanes = LaneOutputs({lane: own}, kept, is_read=is_read, runs_one=False)
+    received: dict[int, list[BatchSink]] = {lane: [sinks.outputs, sinks.task]} if sinks is not None else {}
     run_batches(
         runner,
-        batches,
+        case.measured,
         progress,
         stage=stage,
-        sinks=sinks,
-        beside=[reference],
+        sinks=received,
+        beside=[sinks.reference] if sinks is not None else [],
         processes=processes,
         kept=kept,
         lanes=lanes,
     )
-    weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
-    return Measured(
-        op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors(), pairs.records()),
-        outputs.records(),
-        task.result(),
-        gather_facts(case, facts.facts(), macs.counts(), wraps.channels()) if depth in ("facts", "full facts") else (),
-        macs.counts(),
-    )
+
+
+def _looked_at(case: Case, depth: Depth) -> Case:
+    """The case with some of the samples, where the figures of layers need no more."""
+    return on_some(case, LAYER_SAMPLES) if depth == "facts" and not _may_wrap(case) else case
 
 
 def _loss_batches(case: Case) -> frozenset[int] | None:
     """Some batches; all where sums can leave their range, because a few samples may be those that do."""
+    return None if _may_wrap(case) else spread_over(case.measured, LOSS_SAMPLES)
+
+
+def _may_wrap(case: Case) -> bool:
+    """Sums can leave their range, and a few samples may be those where they do."""
     scheme = case.plan.scheme
-    if scheme.accumulator_bits < WIDE or scheme.pair_saturation:
-        return None
-    return spread_over(case.measured, LOSS_SAMPLES)
+    return scheme.accumulator_bits < WIDE or scheme.pair_saturation

@@ -19,7 +19,7 @@ from qdiag.simulate.calibrate import Channels, Observation, observe_network
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
 from qdiag.simulate.mean_inputs import MeanInputs
-from qdiag.simulate.measure import MEASURED, Depth, Measured, measure_case
+from qdiag.simulate.measure import LAYER_SAMPLES, MEASURED, Depth, HeldOutputs, Measured, measure_case
 from qdiag.simulate.observed import Observed
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
@@ -196,16 +196,15 @@ class Session:
         return_freed_memory()
         # more networks will be measured beside this one where detectors look at it
         is_first = depth in ("facts", "full facts")
-        kept = self.references.of(case.network, case.measured, self.processes) if is_first else None
-        own = self.simulated.of(case.plan, case.measured) if is_first else None
+        held = HeldOutputs(self.references, self.simulated) if is_first else None
         if case.tasks.key is None:
-            return measure_case(case, depth, self.progress, self.processes, kept, own, stage)
+            return measure_case(case, depth, self.progress, self.processes, held, stage)
         return self.passes.finished(
             f"measure {depth}",
             MEASURED,
-            lambda: measure_case(case, depth, self.progress, self.processes, kept, own, stage),
+            lambda: measure_case(case, depth, self.progress, self.processes, held, stage),
             batches=[case.measured, case.calibration],
-            depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key)),
+            depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key), LAYER_SAMPLES),
         )
 
     def score(self, cases: Sequence[Case], stage: str, *, keeps: bool = False) -> tuple[list[Scored], Effort]:

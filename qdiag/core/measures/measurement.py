@@ -239,6 +239,8 @@ class Measurement(Presented):
     """Bytes in float and quantized; None in what was stored before they were counted."""
     deployed: DeployedFile | None = None
     """The quantized file whose integers these are; None where a scheme says what is quantized."""
+    layer_sample_count: int | None = None
+    """Samples behind the figures of layers, where these are not all."""
 
     def record(self, name: str) -> OpRecord:
         """The record of one layer.

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,17 +35,11 @@ class PassFacts:
 
 
 class FactObserver(LayerObserver):
-    """Keeps `PassFacts` of every layer of a paired pass; no operation runs again.
-
-    Args:
-        batches: numbers of those, from 0, that percentiles, moments and errors per channel are taken of; None takes
-            all. Minimum, maximum, what lies at a bound, and what layers read are those of all batches.
-    """
+    """Keeps `PassFacts` of every layer of a paired pass; no operation runs again."""
 
     carried = ("_observers", "_channels", "_at_bound", "_inputs")
 
-    def __init__(self, batches: Collection[int] | None = None) -> None:
-        self._batches, self._batch_count, self._looks = batches, 0, True
+    def __init__(self) -> None:
         self._observers: dict[str, TensorObserver] = {}
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
@@ -60,16 +53,6 @@ class FactObserver(LayerObserver):
         merge_by_name(self._at_bound, later._at_bound)
         self._inputs.merge(later._inputs)
 
-    def begins_at(self, *, batch: int, sample: int) -> None:
-        """See `Collector`."""
-        del sample
-        self._batch_count = batch
-
-    def begin(self, sample_count: int) -> None:
-        super().begin(sample_count)
-        self._looks = self._batches is None or self._batch_count in self._batches
-        self._batch_count += 1
-
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs
         if layer.weight is not None:
@@ -79,7 +62,7 @@ class FactObserver(LayerObserver):
         """The figures that only values before the clamp and the quantizer can give."""
         reference = lanes.reference
         axis = layer.channel_axis(reference.ndim)
-        if self._looks and layer.weight is not None and axis is not None:
+        if layer.weight is not None and axis is not None:
             errors = self._channels.setdefault(layer.name, _ChannelErrors())
             errors.add(reference, lanes.tensors[LOCAL], axis, layer.clamp)
         if layer.clamp is not None and math.isfinite(layer.clamp[1]):
@@ -96,7 +79,7 @@ class FactObserver(LayerObserver):
         if lanes.reference.numel():
             observer = self._observers.setdefault(layer.name, TensorObserver(ObserverOptions(_SAMPLES_PER_IMAGE)))
             extremes = outermost(torch.stack(ends, 1))
-            observer.update(lanes.reference, image_count=self.sample_count, with_shape=self._looks, extremes=extremes)
+            observer.update(lanes.reference, image_count=self.sample_count, extremes=extremes)
 
     def facts(self) -> dict[str, PassFacts]:
         """Layer name to its facts, for every layer that the pass met."""
