@@ -67,6 +67,13 @@ def test_losses_and_layers_say_on_how_many_they_were_measured(deep: nn.Module, i
     assert sweep.estimate_sample_count == (192 if is_exhaustive else 32)
     assert {point.score.task.sample_count for point in found.bits if point.bits != 8} == {192 if is_exhaustive else 64}
     assert ("other widths were measured on 64 of 192 samples" in found.notes) == (not is_exhaustive)
+    few = "layers were measured on 128 of 192 samples, outputs and the task on all of them"
+    seen = found.measurement
+    assert seen.layer_sample_count == (None if is_exhaustive else 128) and (few in seen.notes) == (not is_exhaustive)
+    count = 192 if is_exhaustive else 128
+    assert {record.propagated.count for record in seen.records} == {6 * count, 4 * count}
+    whole = qdiag.measure(deep, batches_from(samples, 16), scheme="int8")
+    assert [one.error for one in seen.outputs] == [one.error for one in whole.outputs] and seen.task == whole.task
     widths = [point.bits for point in found.bits]
     assert widths == ([4, 5, 6, 7, 8, 10, 12, 16] if is_exhaustive else [4, 5, 6, 7, 8])
     assert all(row.fisher == row.fisher for row in sweep.rows)
