@@ -17,6 +17,7 @@ from qdiag.core.formats.other_widths import schemes_at
 from qdiag.distributed.threads import shared_out
 from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
 from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
+from qdiag.rank.network_wide import PART_SAMPLES
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
 from qdiag.simulate.measure import LAYER_SAMPLES, LOSS_SAMPLES
 from qdiag.simulate.passes.batch_rows import rows
@@ -122,7 +123,8 @@ def estimate(
     if options.with_sensitivity:
         healthy["sensitivity"] = harmed["sensitivity"] = _sensitivity_s(times, case, options)
     layers = len(case.network.graph.layers)
-    healthy["rank"] = shown * times.of(_PARTS, 0)
+    parts = 1.0 if options.is_exhaustive else min(PART_SAMPLES / count, 1.0)
+    healthy["rank"] = parts * times.of(_PARTS, 0)
     repairs, observed = (_ALL_REPAIRS, _ALL_OBSERVED) if options.is_exhaustive else (_REPAIRS, _OBSERVED)
     observed_s = observed * times.float_s * case.calibration.sample_count / count
     harmed["rank"] = healthy["rank"] + times.of(repairs, 0) + observed_s + _SEARCH_S * layers

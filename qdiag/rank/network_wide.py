@@ -3,15 +3,18 @@
 from qdiag.core.causes.ranking import Trial
 from qdiag.core.causes.score import PartScore
 from qdiag.core.scheme import QuantScheme
-from qdiag.rank.bench import Attempt, Bench
+from qdiag.rank.bench import FEW, Attempt, Bench
 from qdiag.rank.race import few_words, ruled_out
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Treatment
 from qdiag.repairs.table import REPAIRS
-from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
+from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.changes import with_scheme
 from qdiag.simulate.facts.bias import new_overflows
 from qdiag.simulate.task.scoring import recovery
+
+PART_SAMPLES = FEW
+"""Samples behind what weights and activations cost by themselves, which no verdict depends on."""
 
 
 def ways_around(bench: Bench) -> tuple[Trial, ...]:
@@ -63,7 +66,7 @@ def part_scores(bench: Bench, repaired: Case | None) -> tuple[PartScore, ...]:
         for _, scheme in _parts(case.scheme)
     ]
     if not bench.is_exhaustive:
-        cases = [on_some(case, SHOWN_SAMPLES) for case in cases]
+        cases = [on_some(case, PART_SAMPLES) for case in cases]
     scores = bench.score(cases, "weights and activations apart")
     after = scores[len(schemes) :]
     return tuple(

@@ -17,7 +17,7 @@ from qdiag.simulate.task.tasks import Tasks
 
 Clamp = tuple[float, float]
 SHOWN_SAMPLES = 64
-"""Samples behind figures that no verdict depends on: other widths, weights and activations apart."""
+"""Samples behind other widths, which no verdict depends on."""
 
 
 @dataclass(frozen=True)
