@@ -93,7 +93,7 @@ def test_what_a_part_rules_out_is_no_gain_on_all_samples(share: float) -> None:
         ]
         is_out = is_ruled_out(gained[0], share)
         out, wrong = out + is_out, wrong + (is_out and gained[1].is_gain)
-    assert out > 200 and wrong <= 0.005 * out
+    assert out > 40 and wrong <= 0.005 * out
 
 
 def test_which_steps_are_needed_is_decided_alike() -> None:
