@@ -19,8 +19,7 @@ class Placebo:
     """The same repair, of the same size, where the finding is not.
 
     Attributes:
-        over_placebo: what the repair has over the placebo, on the same samples.
-        sample_count: samples that settled it; None for all of them.
+        over_placebo: what the repair has over the placebo, on the same samples. sample_count: where these are not all.
     """
 
     sites: tuple[FindingSite, ...]
@@ -34,8 +33,7 @@ class Trial:
     """One repair, applied alone to one cause's sites, and measured.
 
     Attributes:
-        repair: see `qdiag.core.causes.repair_traits`.
-        layers: where it was applied.
+        repair: see `qdiag.core.causes.repair_traits`. layers: where it was applied.
         refused: why it was not; then `after` and `recovery` are None.
         float_cost: None for repairs that leave the float network as it is, in a checkpoint too.
         placebo: None when none was measured; then `no_placebo` says why.

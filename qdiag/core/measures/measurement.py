@@ -89,14 +89,12 @@ class CaptureInfo:
     """How the model became one graph.
 
     Attributes:
-        route: `export`, `exported_program`, `torchscript`, `trace`.
-        skipped: routes tried before, and why they were left.
+        route: `export`, `exported_program`, `torchscript`, `trace`. skipped: those tried before, and why.
         folded_batchnorms: module paths. kept_batchnorms: those that stay, and why.
         fold_max_abs_delta: largest |folded - unfolded| at the outputs; None when nothing was folded.
         fold_relative_delta: the same over the largest |unfolded| output.
         batch_size: the one batch size that the graph holds for; None for any.
-        checked_sample_count: samples on which the graph was compared with the network.
-        checked_batch_sizes: batch sizes at which it was, ascending.
+        checked_sample_count, checked_batch_sizes: on what the graph was compared with the network, sizes ascending.
         depends_on_batch: what comes out for a sample depends on the samples beside it.
         trained_modules: classes of modules that `forward` puts into training mode.
         doubts: places where the graph follows one way of several, as the tracer said.
