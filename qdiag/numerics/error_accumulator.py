@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -43,8 +44,8 @@ class ErrorAccumulator:
                 reference=reference_chunk, simulated=[others.get(i, reference_chunk) for i in range(len(simulated))]
             )
 
-    def add_chunk(self, *, reference: Tensor, simulated: list[Tensor]) -> None:
-        """Adds flat tensors of one length."""
+    def add_chunk(self, *, reference: Tensor, simulated: Iterable[Tensor]) -> None:
+        """Adds flat tensors of one length; the simulated ones are read one after the other."""
         if not waits(reference):
             power = float(torch.dot(reference, reference))
             for variant, x in enumerate(simulated):

@@ -1,6 +1,6 @@
 """One float pass that watches every layer's output."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,7 +98,7 @@ class _Ranges(LayerObserver):
         super().begin(sample_count)
         self._ends = []
 
-    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+    def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         """Minimum and maximum while the values are in the cache, where those of channels do not tell them."""
         if self._by_channel == "none" and self._sees(layer) and lanes[REFERENCE].numel():
             self._ends.append(torch.stack(torch.aminmax(lanes[REFERENCE])))

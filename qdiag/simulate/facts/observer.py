@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,7 @@ class FactObserver(LayerObserver):
             counts = [torch.count_nonzero(part >= layer.clamp[1]) for (part,) in flat_chunks(dense(reference))]
             self._at_bound.setdefault(layer.name, _Share()).add(torch.stack(counts).sum(), reference.numel())
 
-    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+    def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         """Minimum and maximum, while the values are in the cache."""
         if lanes[REFERENCE].numel():
             self._ends.append(torch.stack(torch.aminmax(lanes[REFERENCE])))

@@ -1,5 +1,6 @@
 """What looks on while a network runs in lanes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, fx
@@ -35,8 +36,9 @@ class LayerObserver(Collector):
     def opened(self, layer: Layer, lanes: Lanes) -> None:
         """Its output before the fused clamp and the quantizers."""
 
-    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
-        """A flat piece of its output in every lane, clamped and quantized, a local lane not yet started anew."""
+    def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
+        """A flat piece of its output in every lane, clamped and quantized, a local lane not yet started anew; lanes are
+        closed in the order in which they are asked for."""
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
         """Its output as the next layers read it."""

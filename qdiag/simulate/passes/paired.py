@@ -1,5 +1,6 @@
 """The paired pass: the float network, every layer alone, and the quantized network, side by side, once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,10 +44,11 @@ class ErrorObserver(LayerObserver):
         self._clipped: dict[str, float | Tensor] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
-    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+    def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         reference = lanes[REFERENCE]
         errors = self._errors.setdefault(layer.name, ErrorAccumulator(2))
-        errors.add_chunk(reference=reference, simulated=[lanes[LOCAL], lanes[SIMULATED]])
+        # one after the other, while what was just closed is in the cache
+        errors.add_chunk(reference=reference, simulated=(lanes[lane] for lane in (LOCAL, SIMULATED)))
         quantizer = self._quantizers[layer.name]
         if quantizer is not None and not _holds(quantizer.clip_bounds, layer.clamp):
             clipped = _clipped(reference, *quantizer.clip_bounds)

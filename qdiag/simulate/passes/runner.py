@@ -214,7 +214,7 @@ class LaneRunner(fx.Interpreter):
         observers = [one for one in self.observers if layer.kind != CONSTANT or one.sees_constants]
         looking = [one.chunk for one in observers if type(one).chunk is not LayerObserver.chunk]
 
-        def look(lanes: list[Tensor]) -> None:
+        def look(lanes: Sequence[Tensor]) -> None:
             for chunk in looking:
                 chunk(layer, lanes)
 

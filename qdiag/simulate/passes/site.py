@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +13,9 @@ from qdiag.numerics.layout import alike, dense, flat_chunks
 from qdiag.numerics.quantizers.base import Clamp, Quantizer
 from qdiag.simulate.passes.lanes import REFERENCE, Lanes
 
-Look = Callable[[list[Tensor]], None]
-"""Sees a flat piece of the output in every lane, closed, local lanes not yet started anew."""
+Look = Callable[[Sequence[Tensor]], None]
+"""Sees a flat piece of the output in every lane, closed, local lanes not yet started anew. A lane's piece is closed
+when it is first asked for, so that a lane that is looked at by itself is in the cache."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,38 @@ class _Job:
     step: Step
     source: Tensor
     target: Tensor
+
+
+class _Pieces(Sequence[Tensor]):
+    """A flat piece in every lane; what a lane does to it is done when it is asked for.
+
+    Args:
+        steps: of each job. sources, targets: its piece. seen: the job of each lane.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], sources: Sequence[Tensor], targets: Sequence[Tensor], seen: Sequence[int]
+    ) -> None:
+        self._steps, self._sources, self._targets, self._seen = steps, sources, targets, seen
+        self._open = set(range(len(steps)))
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def __getitem__(self, lane: Any) -> Any:
+        seen = self._seen[lane]
+        return self._closed(seen) if isinstance(seen, int) else [self._closed(job) for job in seen]
+
+    def _closed(self, job: int) -> Tensor:
+        if job in self._open:
+            self._open.remove(job)
+            self._steps[job].run(self._sources[job], self._targets[job])
+        return self._targets[job]
+
+    def close(self) -> None:
+        """Every lane that nobody asked for."""
+        for job in sorted(self._open):
+            self._closed(job)
 
 
 Place = tuple[int, Hashable]
@@ -123,14 +157,13 @@ class Site:
         quantizers = [next(s.quantizer for s in self._starts.values() if s.key == key) for _, key in starts]
         tensors = [t for job in jobs.values() for t in (job.source, job.target)]
         for chunks in flat_chunks(*tensors, *starts.values()):
-            targets = chunks[1 : len(tensors) : 2]
-            for step, source, target in zip(steps, chunks[0 : len(tensors) : 2], targets, strict=True):
-                step.run(source, target)
+            pieces = _Pieces(steps, chunks[0 : len(tensors) : 2], chunks[1 : len(tensors) : 2], seen)
             if look is not None:
-                look([targets[i] for i in seen])
+                look(pieces)
+            pieces.close()
             for quantizer, start in zip(quantizers, chunks[len(tensors) :], strict=True):
                 assert quantizer is not None
-                quantizer.fake_quantize_chunk(targets[seen[REFERENCE]], start)
+                quantizer.fake_quantize_chunk(pieces[REFERENCE], start)
 
 
 def _jobs(

@@ -9,7 +9,7 @@ The gradient is that of the float network, so no quantizer of the scheme stands 
 rounds or takes signs, straight-through estimators stand for their derivatives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -94,7 +94,7 @@ class _SquaredErrors(LayerObserver):
         del layer, lanes
         self._errors = []
 
-    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+    def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         del layer
         self._errors.append(lanes[LOCAL] - lanes[REFERENCE])
 

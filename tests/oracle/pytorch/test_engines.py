@@ -1,6 +1,6 @@
 """`arithmetic = "fbgemm"` and `"qnnpack"` against torch's own quantized kernels: no integer of a network differs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -96,7 +96,7 @@ class _Integers(LayerObserver):
         found: Tensor = quantizer.quantize(x) - quantizer.quant_min
         return found
 
-    def chunk(self, layer: Layer, lanes: list[Tensor]) -> None:
+    def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         if self._case.plan.layers[layer.name].output is not None:
             self.local[layer.name] = self._quantized(layer, lanes[LOCAL])
 
