@@ -28,6 +28,19 @@ def test_idempotent_and_within_half_a_step(values: np.ndarray, scheme: TensorSch
     assert bool(((x - once).abs() <= float(q.scale) / 2 + slack)[inside].all())
 
 
+@settings(max_examples=200, deadline=None)
+@given(VALUES, SCHEMES, st.floats(0.1, 1.0))
+def test_clamping_to_the_ends_first_changes_nothing(values: np.ndarray, scheme: TensorScheme, share: float) -> None:
+    x = torch.from_numpy(values)
+    q = Affine.from_range(share * x.min(), share * x.max(), scheme)
+    steps = (torch.arange(-3, 4) + 0.5).float()  # halves, which are rounded to the even side
+    x = torch.cat([x, *(end + steps * q.scale for end in q.ends or ()), q.scale * steps])
+    if q.ends is not None:
+        limited = x.clamp(*q.ends)
+        q.round_chunk(limited, limited)
+        torch.testing.assert_close(limited, q.fake_quantize(x), rtol=0, atol=0)
+
+
 @settings(max_examples=100, deadline=None)
 @given(VALUES, SCHEMES)
 def test_zero_is_exact_and_order_is_kept(values: np.ndarray, scheme: TensorScheme) -> None:

@@ -12,9 +12,11 @@ from qdiag.core.measures.quantizer import QuantizerRecord
 from qdiag.core.scheme import TensorScheme
 from qdiag.errors import CalibrationError
 from qdiag.numerics.layout import as_units, from_units
-from qdiag.numerics.quantizers.base import Quantizer
+from qdiag.numerics.quantizers.base import Clamp, Quantizer
 from qdiag.numerics.quantizers.fused import fused_rounding
 from qdiag.numerics.waiting import waits
+
+_MOST_STEPS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +133,24 @@ class Affine(Quantizer):
             return
         torch.div(source, scale, out=target)
         target.round_().clamp_(low, high).mul_(scale)
+
+    @property
+    def ends(self) -> Clamp | None:
+        """Per tensor; None where the zero point is added before rounding, or float32 could not tell steps apart."""
+        rounds_otherwise = type(self).fake_quantize_chunk is not Affine.fake_quantize_chunk
+        if rounds_otherwise or self.channel_axis is not None or self.by_reciprocal:
+            return None
+        scale, low, high = self._plain
+        return (low * scale, high * scale) if max(-low, high) <= _MOST_STEPS else None
+
+    def round_chunk(self, source: Tensor, target: Tensor) -> None:
+        """Clamping first to `low * scale` and `high * scale` is clamping the steps: division and rounding keep order,
+        and both ends, rounded to float32, are less than half a step from a whole one."""
+        if waits(source) or self.by_reciprocal:
+            self.fake_quantize_chunk(source, target)
+            return
+        torch.div(source, self._plain[0], out=target)
+        target.round_().mul_(self._plain[0])
 
     def _steps_by_reciprocal(self, x: Tensor) -> Tensor:
         """`q - zero_point`, not limited; a product of two float32 and an integer of 8 bits is exact in float64."""

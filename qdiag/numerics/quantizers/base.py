@@ -63,6 +63,16 @@ class Quantizer(Protocol):
         """The values that the backend would work with, per tensor; source and target may be the same tensor."""
         ...
 
+    @property
+    def ends(self) -> Clamp | None:
+        """Lowest and highest value, between which a tensor may be clamped before it is rounded by `round_chunk`, which
+        then gives what `fake_quantize_chunk` gives; None for formats that do not say so."""
+        return None
+
+    def round_chunk(self, source: Tensor, target: Tensor) -> None:
+        """`fake_quantize_chunk` of values that lie within `ends`."""
+        self.fake_quantize_chunk(source, target)
+
     def fake_quantize_units(self, units: Tensor) -> Tensor:
         """The same per channel or group, for a weight as `as_units` gives it; a new tensor."""
         ...

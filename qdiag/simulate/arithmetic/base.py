@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, fx
 
 from qdiag.core.graph import Layer
+from qdiag.numerics.quantizers.base import Clamp
 from qdiag.simulate.passes.weights import SimulatedWeights
 
 
@@ -17,11 +18,13 @@ class LayerOp:
     Attributes:
         layer: that it belongs to; None for what moves values, and for integers.
         weights: what it computes with in place of the weight and bias among its arguments; None leaves those.
+        clamp: bounds between which it leaves its values itself, of a convolution in float whose sums are no NaN.
     """
 
     node: fx.Node
     layer: Layer | None = None
     weights: SimulatedWeights | None = None
+    clamp: Clamp | None = None
 
     def arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """(x, weight, bias, ...) with weight and bias replaced."""
@@ -39,7 +42,7 @@ class Arithmetic(Protocol):
         """Equal keys give equal results for the same operation on the same tensors."""
 
     def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The result of the operation, before any clamp and quantizer.
+        """The result of the operation, before any clamp and quantizer but the clamp of `op`.
 
         Args:
             args, kwargs: of the node, plain tensors; activations as they were quantized where they were made.

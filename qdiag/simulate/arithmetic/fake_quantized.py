@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdiag.simulate.arithmetic.base import LayerOp
+from qdiag.simulate.arithmetic.clamped_convolution import clamped_convolution
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,8 @@ class FakeQuantized:
     key: Hashable = "fake_quantized"
 
     def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if op.clamp is not None:
+            return clamped_convolution(op.arguments(args), op.clamp)
         return op.node.target(*op.arguments(args), **kwargs)  # type: ignore[operator]
 
 

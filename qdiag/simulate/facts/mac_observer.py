@@ -24,6 +24,11 @@ class MacObserver(LayerObserver):
         """See `Collector`."""
         self._counts = later._counts | self._counts
 
+    @property
+    def reads_opened(self) -> bool:
+        """Shapes alone."""
+        return False
+
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         del kwargs
         if layer.policy in ("compute", "float") and layer.name not in self._counts:

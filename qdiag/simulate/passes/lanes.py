@@ -1,6 +1,6 @@
 """The versions of one value that travel through the graph together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,12 @@ class Lanes:
 
     Attributes:
         is_fresh: nobody else holds these tensors' memory, so it may be written to.
+        is_limited: by lane, whether the first thing that closes a layer was done by its operation; empty: nowhere.
     """
 
     tensors: list[Any]
     is_fresh: bool = False
+    is_limited: Sequence[bool] = ()
 
     @property
     def reference(self) -> Tensor:
@@ -69,10 +71,10 @@ def pick(tree: Any, lane: int) -> Any:
     return pytree.tree_map(lambda leaf: leaf.tensors[lane] if is_lanes(leaf) else leaf, tree, is_leaf=is_lanes)
 
 
-def join(results: list[Any], *, is_fresh: bool) -> Any:
+def join(results: list[Any], *, is_fresh: bool, is_limited: Sequence[bool] = ()) -> Any:
     """Results of one operation by lane: a tensor, or a tuple of tensors; sizes and numbers are the reference's."""
     if isinstance(results[REFERENCE], Tensor):
-        return Lanes(results, is_fresh)
+        return Lanes(results, is_fresh, is_limited)
     if isinstance(results[REFERENCE], tuple | list):
         return tuple(join(list(parts), is_fresh=is_fresh) for parts in zip(*results, strict=True))
     return results[REFERENCE]

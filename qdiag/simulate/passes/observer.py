@@ -26,6 +26,11 @@ class LayerObserver(Collector):
         """See `Collector`; not one that nobody can put together."""
         return bool(self.carried)
 
+    @property
+    def reads_opened(self) -> bool:
+        """It reads values of this batch in `opened`, which must be there before any clamp."""
+        return type(self).opened is not LayerObserver.opened
+
     def begin(self, sample_count: int) -> None:
         """A batch of so many samples comes."""
         self.sample_count = sample_count

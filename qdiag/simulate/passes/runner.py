@@ -19,6 +19,7 @@ from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
 from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
+from qdiag.simulate.passes.clamping.own_clamps import Clamping, OwnClamps, shared_clamps
 from qdiag.simulate.passes.fingerprints import is_known
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join
@@ -61,6 +62,9 @@ class LaneRunner(fx.Interpreter):
         self._paddings = {node.name: self._ways_to_pad(node) for node in nodes if padding_value(node)}
         self._sites = self._closing(graph.sites)
         self._constants = differing_constants(lanes)
+        has_history = any(lane.keeps_gradient or lane.closes for lane in lanes)
+        self._clamping = None if has_history else Clamping(self.network, self._ways, self._sites)
+        self._own_clamps: OwnClamps = {}
         self._inputs: dict[str, Any] = {}
         self._uncounted = uncounted
         self.effort = OperationCounts()
@@ -129,6 +133,7 @@ class LaneRunner(fx.Interpreter):
         self._inputs = self.network.program.flatten_inputs(batch.args, batch.kwargs)
         for observer in self.observers:
             observer.begin(batch.sample_count)
+        self._own_clamps = self._clamping.of_batch(self._inputs, self.observers) if self._clamping is not None else {}
         try:
             with torch.no_grad():
                 result: tuple[Any, ...] = self.run(enable_io_processing=False)
@@ -187,18 +192,21 @@ class LaneRunner(fx.Interpreter):
         counted = places[self._uncounted :]
         self.effort.computed_count += len(set(counted))
         self.effort.reused_count += len(counted) - len(set(counted))
+        clamps = shared_clamps(places, self._own_clamps.get(node.name))
         spent = self._spent(node)
         done: dict[Hashable, Any] = {}
         for lane, (at, (arithmetic, weights)) in enumerate(zip(places, ways, strict=True)):
             if at not in done:
                 chosen = [leaf.tensors[lane] if is_lanes(leaf) else leaf for leaf in leaves]
-                done[at] = arithmetic.run(LayerOp(node, layer, weights), *pytree.tree_unflatten(chosen, spec))
+                op = LayerOp(node, layer, weights, clamps.get(at))
+                done[at] = arithmetic.run(op, *pytree.tree_unflatten(chosen, spec))
                 del chosen
             for value in spent:
                 value.tensors[lane] = None
         results = [done[at] for at in places]
         # a view shares its memory with what it views, and an unknown operation may
-        return join(results, is_fresh=is_first and layer is not None and layer.policy not in ("pass", "float"))
+        is_fresh = is_first and layer is not None and layer.policy not in ("pass", "float")
+        return join(results, is_fresh=is_fresh, is_limited=[at in clamps for at in places] if clamps else ())
 
     def _spent(self, node: fx.Node) -> list[Lanes]:
         """Values that nobody reads after this node: each lane of them is freed once it has been read."""

@@ -24,6 +24,8 @@ class Step:
 
     quantizer: Quantizer | None = None
     clamp: Clamp | None = None
+    is_limited: bool = False
+    """What comes lies within the ends of the quantizer already."""
 
     @classmethod
     def of(cls, quantizer: Quantizer | None, clamp: Clamp | None) -> "Step":
@@ -37,6 +39,16 @@ class Step:
         return (self.quantizer.key if self.quantizer is not None else None, self.clamp)
 
     @property
+    def first(self) -> Clamp | None:
+        """What is limited before anything else, or may be: between these bounds."""
+        return self.clamp if self.clamp is not None or self.quantizer is None else self.quantizer.ends
+
+    @cached_property
+    def rest(self) -> "Step":
+        """What remains where `first` was done."""
+        return Step(self.quantizer, None, is_limited=self.clamp is None)
+
+    @property
     def writes(self) -> bool:
         return self.quantizer is not None or self.clamp is not None
 
@@ -46,7 +58,8 @@ class Step:
             torch.clamp(source, *self.clamp, out=target)
             source = target
         if self.quantizer is not None:
-            self.quantizer.fake_quantize_chunk(source, target)
+            quantize = self.quantizer.round_chunk if self.is_limited else self.quantizer.fake_quantize_chunk
+            quantize(source, target)
 
 
 @dataclass
@@ -106,15 +119,22 @@ class Site:
     def __init__(
         self, steps: Sequence[Step], local: Sequence[int] = (), derive: Callable[[Tensor], Tensor] | None = None
     ) -> None:
-        self._steps, self._derive = list(steps), derive
+        self.steps, self._derive = list(steps), derive
         self._starts = {lane: Step.of(steps[lane].quantizer, steps[REFERENCE].clamp) for lane in local}
+
+    @property
+    def firsts(self) -> Sequence[Clamp | None]:
+        """Of each lane, the clamp that an operation may do itself; see `Lanes.is_limited`."""
+        return [step.first for step in self.steps]
 
     def close(self, lanes: Lanes, look: Look | None = None) -> Lanes:
         """The lanes after the layer; memory that is fresh, and that nobody else needs, is written to.
 
         A reference with a history for its gradient keeps it.
         """
-        sources, steps, derived = list(lanes.tensors), list(self._steps), None
+        sources, steps, derived = list(lanes.tensors), list(self.steps), None
+        if lanes.is_limited:
+            steps = [step.rest if done else step for step, done in zip(steps, lanes.is_limited, strict=True)]
         if self._derive is not None or sources[REFERENCE].requires_grad:
             clamp = steps[REFERENCE].clamp
             derived = self._derive(sources[REFERENCE]) if self._derive else _derived(sources[REFERENCE], clamp)

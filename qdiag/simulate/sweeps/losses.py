@@ -60,6 +60,10 @@ class LossObserver(LayerObserver):
         merge_by_name(self._errors, later._errors)
         self._sample_count += later._sample_count
 
+    @property
+    def reads_opened(self) -> bool:
+        return self._looks
+
     def begin(self, sample_count: int) -> None:
         super().begin(sample_count)
         self._looks = self._batches is None or self._batch_count in self._batches
