@@ -52,22 +52,28 @@ class HistogramAccumulator:
             finite: shape (rows, n), the values that count; None when all do.
         """
         # smallest e with max_abs < half * 2**e
-        exponent = torch.frexp(max_abs.double() / self._half).exponent.long().clamp(min=_SMALLEST_EXPONENT)
-        if waits(values):
+        if not waits(values):
+            self._add_at_hand(values, max(math.frexp(float(max_abs) / self._half)[1], _SMALLEST_EXPONENT), finite)
+        else:
+            exponent = torch.frexp(max_abs.double() / self._half).exponent.long().clamp(min=_SMALLEST_EXPONENT)
             self._unadded.append((exponent, self._counted(values, exponent, finite)))
             if len(self._unadded) * self._counts.numel() > _MOST_UNADDED:
                 self._add_up()
-            return
-        exponent = torch.maximum(self._exponent, exponent)
-        if not torch.equal(exponent, self._exponent):
-            self._counts = self._widened(self._counts, exponent - self._exponent)
-        self._exponent, self._is_empty = exponent, False
+
+    def _add_at_hand(self, values: Tensor, exponent: int, finite: Tensor | None) -> None:
+        own = int(self._exponent)
+        if exponent > own:
+            widest = torch.tensor(exponent)
+            if not self._is_empty:
+                self._counts = self._widened(self._counts, widest - self._exponent)
+            self._exponent = widest
+        self._is_empty, exponent = False, max(own, exponent)
         if self._rows == 1 and finite is None:
             for start in range(0, values.shape[1], _PIECE):
-                bins = self._finite_bins(values[0, start : start + _PIECE], int(exponent))
+                bins = self._finite_bins(values[0, start : start + _PIECE], exponent)
                 self._counts[0] += torch.bincount(bins, minlength=2 * self._half)
             return
-        bins = self._bins(values, exponent)
+        bins = self._bins(values, self._exponent)
         self._counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
 
     def _counted(self, values: Tensor, exponent: Tensor, finite: Tensor | None) -> Tensor:

@@ -107,7 +107,7 @@ class _Ranges(LayerObserver):
         ends, self._ends = self._ends, []
         if self._sees(layer):
             observer = self._observer(layer, lanes.reference)
-            extremes = outermost(torch.stack(ends, 1)) if ends else None
+            extremes = outermost(torch.stack(ends, 1)) if len(ends) > 1 else ends[0] if ends else None
             observer.update(lanes.reference, image_count=self.sample_count, extremes=extremes)
 
     def _sees(self, layer: Layer) -> bool:

@@ -10,7 +10,7 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
 from qdiag.plan import QuantPlan
-from qdiag.simulate.arithmetic.base import LayerOp, clamped
+from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
 from qdiag.simulate.arithmetic.rounded_operands import RoundedOperands
 from qdiag.simulate.arithmetic.saturating import Saturating
@@ -33,13 +33,16 @@ class ArithmeticObserver(LayerObserver):
     def __init__(self, plan: QuantPlan) -> None:
         self._plan = plan
         self._errors: dict[str, ErrorAccumulator] = {}
+        self._arithmetics: dict[str, Arithmetic] = {}
 
     def merge(self, later: "ArithmeticObserver") -> None:
         """See `Collector`."""
         merge_by_name(self._errors, later._errors)
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        arithmetic = in_real_numbers(self._plan, layer)
+        if layer.name not in self._arithmetics:
+            self._arithmetics[layer.name] = in_real_numbers(self._plan, layer)
+        arithmetic = self._arithmetics[layer.name]
         if isinstance(arithmetic, FakeQuantized | Saturating | RoundedOperands) or not has_lanes((args, kwargs)):
             return
         op, inputs = LayerOp(node, layer), pick((args, kwargs), LOCAL)

@@ -31,6 +31,7 @@ class PairObserver(LayerObserver):
         self._batch_count = 0
         self._looks = True
         self._weights: dict[str, SimulatedWeights] = {}
+        self._arithmetics: dict[str, AddsPairs | None] = {}
         self._records: dict[str, PairRecord] = {}
 
     def begins_at(self, *, batch: int, sample: int) -> None:
@@ -49,10 +50,11 @@ class PairObserver(LayerObserver):
         self._batch_count += 1
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        arithmetic = arithmetic_of(self._plan, layer)
-        if not self._looks or not isinstance(arithmetic, AddsPairs):
-            return
-        if not arithmetic.may_lose_pairs or not has_lanes((args, kwargs)):
+        if layer.name not in self._arithmetics:
+            found = arithmetic_of(self._plan, layer)
+            self._arithmetics[layer.name] = found if isinstance(found, AddsPairs) and found.may_lose_pairs else None
+        arithmetic = self._arithmetics[layer.name]
+        if not self._looks or arithmetic is None or not has_lanes((args, kwargs)):
             return
         if layer.name not in self._weights:
             self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)

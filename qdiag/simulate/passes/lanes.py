@@ -1,6 +1,6 @@
 """The versions of one value that travel through the graph together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,35 @@ def is_lanes(value: Any) -> bool:
 def has_lanes(tree: Any) -> bool:
     """True when any leaf is a `Lanes`."""
     return any(map(is_lanes, pytree.tree_leaves(tree, is_leaf=is_lanes)))
+
+
+def taken_apart(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """Leaves of the arguments of an operation, lanes among them, and what makes arguments of others in their place.
+
+    Most operations have lanes and numbers alone, for which pytree takes longer than a small convolution.
+    """
+    if not kwargs and all(map(_is_leaf, args)):
+        return list(args), lambda leaves: (tuple(leaves), {})
+    leaves, spec = pytree.tree_flatten((args, kwargs), is_leaf=is_lanes)
+    return leaves, lambda leaves: pytree.tree_unflatten(leaves, spec)
+
+
+def _is_leaf(argument: Any) -> bool:
+    """Nothing that holds lanes: lists and tuples of numbers are as good as numbers."""
+    if isinstance(argument, list | tuple):
+        return all(type(one) in (int, float, bool) for one in argument)
+    return not isinstance(argument, dict)
+
+
+def lanes_in(values: Iterable[Any]) -> list[Lanes]:
+    """Every `Lanes` among results of operations."""
+    found: list[Lanes] = []
+    for value in values:
+        if is_lanes(value):
+            found.append(value)
+        elif isinstance(value, list | tuple | dict):
+            found += filter(is_lanes, pytree.tree_leaves(value, is_leaf=is_lanes))
+    return found
 
 
 def pick(tree: Any, lane: int) -> Any:

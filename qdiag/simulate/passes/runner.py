@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
 from qdiag.batches import Batch
 from qdiag.core.graph import CONSTANT, Layer
@@ -22,7 +21,7 @@ from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
 from qdiag.simulate.passes.clamping.own_clamps import Clamping, OwnClamps, shared_clamps
 from qdiag.simulate.passes.fingerprints import is_known
 from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
-from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join
+from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join, lanes_in, taken_apart
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.sinks import OperationCounts
@@ -176,7 +175,7 @@ class LaneRunner(fx.Interpreter):
 
     def _computed(self, node: fx.Node, layer: Layer | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One operation, once for each lane that has arguments, weights or arithmetic of its own."""
-        leaves, spec = pytree.tree_flatten((args, kwargs), is_leaf=is_lanes)
+        leaves, put_together = taken_apart(args, kwargs)
         data = [leaf for leaf in leaves if is_lanes(leaf)]
         if not data:
             return node.target(*args, **kwargs)  # type: ignore[operator]
@@ -199,7 +198,7 @@ class LaneRunner(fx.Interpreter):
             if at not in done:
                 chosen = [leaf.tensors[lane] if is_lanes(leaf) else leaf for leaf in leaves]
                 op = LayerOp(node, layer, weights, clamps.get(at))
-                done[at] = arithmetic.run(op, *pytree.tree_unflatten(chosen, spec))
+                done[at] = arithmetic.run(op, *put_together(chosen))
                 del chosen
             for value in spent:
                 value.tensors[lane] = None
@@ -210,8 +209,7 @@ class LaneRunner(fx.Interpreter):
 
     def _spent(self, node: fx.Node) -> list[Lanes]:
         """Values that nobody reads after this node: each lane of them is freed once it has been read."""
-        values = [self.env[source] for source in self.user_to_last_uses.get(node, ())]
-        return [leaf for leaf in pytree.tree_leaves(values, is_leaf=is_lanes) if is_lanes(leaf)]
+        return lanes_in(self.env[source] for source in self.user_to_last_uses.get(node, ()))
 
     def _closed(self, layer: Layer, value: Any) -> Any:
         """The output of a layer, from its value before the fused clamp."""
