@@ -37,10 +37,10 @@ _REPAIRED = 4.0
 """Of the repaired network, its layers, over the samples that they are measured on."""
 LOSSES = 9.0
 """The five losses, over the samples that they are measured on."""
-_REPAIRS, _ALL_REPAIRS = 26, 36
+_REPAIRS, _ALL_REPAIRS = 20, 36
 """Networks that a harmed network's repairs, placebos and sequence take as a rule, with what rounds of few samples save
 and without; a healthy one takes few."""
-_OBSERVED, _ALL_OBSERVED = 9.0, 20.0
+_OBSERVED, _ALL_OBSERVED = 3.5, 14.0
 """Of repaired networks whose ranges move, over the calibration samples, with what a closer look takes: as many as the
 sequence needs until float is no better, and all."""
 _SEARCH_S = 0.08
