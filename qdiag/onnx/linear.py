@@ -12,7 +12,8 @@ import numpy as np
 
 from qdiag.onnx.model import LAYERS, Array, OnnxGraph, OnnxNode, all_nodes
 
-_CONVOLUTIONS = ("Conv", "ConvTranspose")
+_WEIGHTED = ("Conv", "ConvTranspose", "qdiag.Linear")
+"""Kinds of nodes whose third input is a bias."""
 
 
 def with_layers(graph: OnnxGraph, kept: Collection[str] = ()) -> OnnxGraph:
@@ -22,6 +23,12 @@ def with_layers(graph: OnnxGraph, kept: Collection[str] = ()) -> OnnxGraph:
         kept: values that stay, because something is known of them: what is added behind one is no bias.
     """
     return _Writer(graph, kept).run()
+
+
+def biased_outputs(graph: OnnxGraph) -> frozenset[str]:
+    """What the layers of a graph give that have a bias."""
+    layers = (node for node in all_nodes(graph) if node.kind in _WEIGHTED)
+    return frozenset(node.outputs[0] for node in layers if len(node.inputs) > 2 and node.inputs[2])
 
 
 class _Writer:
@@ -49,7 +56,7 @@ class _Writer:
                 nodes[place] = replace(nodes[place], inputs=(*nodes[place].inputs[:2], bias[1]), outputs=node.outputs)
                 # its weight has a reader before: the addition stands where its result is read
                 continue
-            if node.kind in (*_CONVOLUTIONS, "qdiag.Linear") and len([i for i in node.inputs if i]) == 2:
+            if node.kind in _WEIGHTED and len([i for i in node.inputs if i]) == 2:
                 layers[node.outputs[0]] = len(nodes)
             nodes.append(node)
         return tuple(nodes)

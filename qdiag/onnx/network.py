@@ -24,6 +24,7 @@ from qdiag.core.measures.measurement import LeftOut
 from qdiag.errors import CaptureError, DataError, QdiagError
 from qdiag.integer_file import IntegerFile
 from qdiag.onnx.interpret import interpret
+from qdiag.onnx.linear import biased_outputs
 from qdiag.onnx.model import Array, OnnxGraph, OnnxInput, OnnxNode
 from qdiag.onnx.parameters import put_parameter
 from qdiag.onnx.recorder import Recorder
@@ -72,6 +73,11 @@ class OnnxNetwork(nn.Module):
         """Of parameters and buffers, the name of the tensor in the file, and its form there (`OnnxGraph.forms`)."""
         forms = self._graph.forms
         return {path: forms.get(name, (name, "")) for name, path in self._names.items()}
+
+    @property
+    def biased(self) -> frozenset[str]:
+        """The outputs of convolutions and linear layers that have a bias."""
+        return biased_outputs(self._layers)
 
     @property
     def batch_size(self) -> int | None:

@@ -9,7 +9,7 @@ from qdiag.capture.program import Program
 from qdiag.config import change_scheme
 from qdiag.core.measures.measurement import CaptureInfo, DataInfo, Measurement, ModelInfo
 from qdiag.core.scheme import QuantScheme
-from qdiag.errors import ConfigError
+from qdiag.errors import ConfigError, DataError
 from qdiag.loaders.stored_network import QUANTIZED_HINT
 from qdiag.pipeline.deployed.plan import CapturedFile, DeployedPlan, is_integer_file, plan_of_file
 from qdiag.pipeline.facts import data_info, model_info
@@ -77,7 +77,7 @@ def begin(
     with session.stage("capture"), naming(datasets.calibration):
         inputs = inputs_for(subject, datasets)
         sources = (inputs.calibration, inputs.evaluation)
-        file = _captured(session, quantized, sources) if quantized is not None else None
+        file = _captured(session, quantized, sources, subject) if quantized is not None else None
         fold = scheme.fold_batchnorm if file is None else file.folds
         fold = fold and not is_integer_file(subject)
         program, network, capture = prepare(subject, sources, fold=fold, device=session.device)
@@ -102,7 +102,7 @@ def begin(
     return Experiment(subject, datasets, case, model, data, capture, deployed)
 
 
-def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) -> CapturedFile:
+def _captured(session: Session, quantized: Subject, sources: Sequence[Batches], model: Subject) -> CapturedFile:
     """Its BatchNorms stay: what is folded there has no quantizer before it.
 
     Raises:
@@ -114,7 +114,17 @@ def _captured(session: Session, quantized: Subject, sources: Sequence[Batches]) 
             at="`quantized`",
             hint=QUANTIZED_HINT,
         )
-    program, network, _ = prepare(quantized, sources, fold=False, device=session.device)
+    try:
+        program, network, _ = prepare(quantized, sources, fold=False, device=session.device)
+    except DataError as error:
+        prepare(
+            model, sources, fold=False, device=session.device
+        )  # where it does not take the data either, that is told
+        raise ConfigError(
+            f"{model.source} takes the data, and the quantized file does not: {error.message}",
+            at=quantized.source,
+            hint="give the network that the file was made from",
+        ) from error
     return CapturedFile(quantized, program, network)
 
 

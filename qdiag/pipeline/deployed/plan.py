@@ -61,9 +61,16 @@ def is_integer_file(subject: Subject) -> bool:
 
 
 def quantized_tensors(subject: Subject) -> tuple[str, ...]:
-    """Tensors that have a quantizer in the file; none where it is not quantized."""
-    integers = subject.model.integers if isinstance(subject.model, OnnxNetwork) else None
-    return tuple(integers.outputs) if integers is not None else ()
+    """Tensors that have a quantizer in the file, whose float network must keep them apart from what reads them; none
+    where it is not quantized.
+
+    The output of a layer that has its bias in the file is none of these: in the float network the bias may be an
+    addition of its own behind a tensor of the same name.
+    """
+    model = subject.model
+    if not isinstance(model, OnnxNetwork) or model.integers is None:
+        return ()
+    return tuple(name for name in model.integers.outputs if name not in model.biased)
 
 
 def plan_of_file(file: CapturedFile, network: Network | None, *, is_float: bool = True) -> DeployedPlan:

@@ -1,6 +1,7 @@
 """A quantized file beside the network that it was made from, changed on the way or not, and beside another one."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
 
-from qdiag.errors import ConfigError
+import onnx
+
+from qdiag.errors import ConfigError, DataError
 from qdiag.loaders.models.formats import load_subject
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.pipeline.deployed.likeness import positive_share
@@ -23,12 +26,12 @@ from tests.networks.quantized_files import constants_of, float_cnn, quantized, r
 X = np.random.default_rng(1).standard_normal((8, 3, 8, 8)).astype(np.float32)
 
 
-def opened(folder: Path, file: bytes, network: bytes | None = None) -> Experiment:
+def opened(folder: Path, file: bytes, network: bytes | None = None, x: Array = X) -> Experiment:
     (folder / "net.onnx").write_bytes(float_cnn() if network is None else network)
     (folder / "int8.onnx").write_bytes(file)
     other = load_subject(folder / "int8.onnx")
     subject = load_subject(folder / "net.onnx", kept=frozenset(quantized_tensors(other)))
-    return begin(Session(), subject, datasets_of(torch.from_numpy(X), None), scheme_of("int8"), quantized=other)
+    return begin(Session(), subject, datasets_of(torch.from_numpy(x), None), scheme_of("int8"), quantized=other)
 
 
 def changed(**weights: Array) -> bytes:
@@ -99,3 +102,58 @@ def test_the_share_of_positive_products() -> None:
     assert positive_share(one, other) == pytest.approx(4.0 / 7.0)
     assert np.isnan(positive_share(one, torch.zeros(4)))
     assert positive_share(one, one * torch.tensor([0.1, 20.0, 3.0, 1.0])) == 1.0
+
+
+def _line(*nodes: Any, size: int = 4, **constants: Array) -> bytes:
+    """A network from `x` to `y`."""
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]) for name in "xy"]
+    stored = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(list(nodes), "line", ends[:1], ends[1:], stored)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def test_a_bias_that_the_file_has_in_its_layer_is_no_layer_of_the_float_network(tmp_path: Path) -> None:
+    """Files of layers may give the whole layer the name that the product alone has in the float network."""
+    rng, node = np.random.default_rng(2), onnx.helper.make_node
+    matrix, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((4, 4), (4,)))
+    apart = _line(
+        *(
+            node("MatMul", ["x", "w"], ["m"], "m"),
+            node("Add", ["m", "b"], ["a"], "a"),
+            node("Sigmoid", ["a"], ["y"], "y"),
+        ),
+        w=matrix,
+        b=bias,
+    )
+    scales = {"s": np.float32(0.05), "z": np.int8(0), "sb": np.float32(0.001), "zb": np.int32(0)}
+    one = _line(
+        *(node("QuantizeLinear", ["x", "s", "z"], ["xq"]), node("DequantizeLinear", ["xq", "s", "z"], ["xd"])),
+        node("DequantizeLinear", ["wq", "s", "z"], ["w"]),
+        node("DequantizeLinear", ["bq", "sb", "zb"], ["b"]),
+        node("Gemm", ["xd", "w", "b"], ["m"], "m"),
+        *(node("QuantizeLinear", ["m", "s", "z"], ["mq"]), node("DequantizeLinear", ["mq", "s", "z"], ["md"])),
+        node("Sigmoid", ["md"], ["y"], "y"),
+        wq=np.round(matrix / 0.05).astype(np.int8),
+        bq=np.round(bias / 0.001).astype(np.int32),
+        **{name: np.asarray(value) for name, value in scales.items()},
+    )
+    (tmp_path / "int8.onnx").write_bytes(one)
+    assert load_subject(tmp_path / "int8.onnx").model.biased == {"m"}
+    found = opened(tmp_path, one, apart, rng.standard_normal((8, 4)).astype(np.float32))
+    assert found.deployed is not None and set(found.deployed.file.only_float) <= {"y"}
+    assert [layer.name for layer in found.case.network.graph.layers] == ["input:x", "m", "y"]
+
+
+def test_a_file_that_does_not_take_the_data_of_the_network_is_told(tmp_path: Path) -> None:
+    """The data are not to blame; where the network does not take them either, they are."""
+    product = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
+    wide, narrow = (_line(product, size=size, w=np.eye(size, dtype=np.float32)) for size in (8, 4))
+    file = quantized(narrow, X[:, 0, 0, :4], tmp_path)
+    with pytest.raises(
+        ConfigError, match="takes the data, and the quantized file does not: the network takes x of shape"
+    ):
+        opened(tmp_path, file, wide, X[:, 0, 0])
+    with pytest.raises(DataError, match="the network takes x of shape"):
+        opened(tmp_path, file, narrow, X[:, 0, 0])
