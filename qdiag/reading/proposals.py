@@ -18,6 +18,7 @@ from qdiag.reading.words.task.afterwards import afterwards_words, repair_heading
 AGAIN_HEADING = "To look again with other inputs:"
 RUNTIME_HEADING = "To diagnose it by the rules of its runtime:"
 TRAINING_HEADING = "To train it:"
+IN_FILE = "The repaired file holds this change."
 CHANGE_HEADING, OTHER_CHANGE_HEADING = "To measure it with {}:", "Or, to measure it with {}:"
 
 
@@ -57,7 +58,9 @@ def proposals(diagnosis: Diagnosis) -> tuple[Proposal, ...]:
     if way is not None and around:
         heading = (OTHER_CHANGE_HEADING if lines else CHANGE_HEADING).format(change_words(way))
         known = {sentence for proposal in found for sentence in proposal.remarks}
-        told = (cost_sentence(way), *_remarks(afterwards_words(way.after), around))
+        is_written = _is_in_file(diagnosis, has_commands=bool(lines))
+        told = (cost_sentence(way), *_remarks(afterwards_words(way.after), () if is_written else around))
+        told = (*told, IN_FILE) if is_written else told
         remarks = tuple(sentence for sentence in told if sentence and sentence not in known)
         found.append(Proposal(heading, around, remarks, way))
     runtime, run = runtime_commands(diagnosis), diagnosis.verification
@@ -94,6 +97,12 @@ def training_proposal(diagnosis: Diagnosis) -> Proposal | None:
     """The training that helps most; None where none helps."""
     lines = training_commands(diagnosis)
     return Proposal(TRAINING_HEADING, lines) if lines else None
+
+
+def _is_in_file(diagnosis: Diagnosis, *, has_commands: bool) -> bool:
+    """The change of scheme that helps most is what the repaired quantized file was, or will be, written with."""
+    is_chosen = diagnosis.measurement.deployed is not None and not diagnosis.ranking.waterfall
+    return is_chosen and (has_commands or bool(diagnosis.repaired_file))
 
 
 def _remarks(afterwards: str, lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -113,7 +113,9 @@ def with_repaired_file(
         content = file.content()
         write_file(target, content)
     except RepairRefused as refused:
-        return replace(diagnosis, notes=(*diagnosis.notes, f"{NOTHING_WRITTEN}: {refused.message}")), None
+        is_healthy = diagnosis.ranking.harm.verdict == "healthy"
+        why = "there is nothing to repair" if is_healthy else refused.message
+        return replace(diagnosis, notes=(*diagnosis.notes, f"{NOTHING_WRITTEN}: {why}")), None
     except WriteError as error:
         return diagnosis, error
     run, why = run_repaired(session, experiment, file, content, str(target))
@@ -145,7 +147,8 @@ def _format(experiment: Experiment) -> IntegerFormat:
 
 
 def _repaired_case(session: Session, case: Case, diagnosis: Diagnosis) -> Case:
-    """The repairs of the sequence, made again on top of one another; without any, the best change of scheme."""
+    """The repairs of the sequence, made again on top of one another; without any, the best change of scheme where the
+    network is not healthy as it is."""
     ranking = diagnosis.ranking
     context = RepairContext(diagnosis.batchnorms, {facts.layer: facts for facts in diagnosis.facts}, session)
     suspects = suspects_of(ranking.findings)
@@ -171,7 +174,9 @@ def _suspect_of(step: WaterfallStep, suspects: Sequence[Suspect], case: Case) ->
 
 
 def _way_around(ranking: Ranking) -> tuple[str, ...]:
-    return ranking.way_around.settings if ranking.way_around is not None and not ranking.waterfall else ()
+    if ranking.way_around is None or ranking.waterfall or ranking.harm.verdict == "healthy":
+        return ()
+    return ranking.way_around.settings
 
 
 def _records(experiment: Experiment, repaired: RepairedFile) -> tuple[FileEdit, ...]:

@@ -7,7 +7,7 @@ import pytest
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.deployed.verification import Verification
 from qdiag.reading.diagnosis import read
-from qdiag.reading.proposals import RUNTIME_HEADING
+from qdiag.reading.proposals import IN_FILE, RUNTIME_HEADING
 from qdiag.reading.words.deployed.edits import change_words
 from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.deployed.rules import no_better_words, rules_words, runtime_settings
@@ -95,3 +95,13 @@ def test_the_end_that_the_file_alone_has_is_told() -> None:
 def test_integers_that_change_under_the_same_scale_are_not_told_as_a_scale_that_became_itself() -> None:
     edit = deployed_diagnosis().file_edits[1]
     assert change_words(replace(edit, count=1)) == "other integers, 8 bits, scale 0.0117, zero point 40 as before"
+
+
+def test_a_change_of_scheme_that_the_repaired_file_holds_is_not_said_to_be_left_to_others() -> None:
+    found = deployed_diagnosis()
+    way = found.ranking.way_around
+    assert way is not None
+    for waterfall in (found.ranking.waterfall, ()):
+        one = replace(found, ranking=replace(found.ranking, waterfall=waterfall))
+        told = [sentence for proposal in read(one).proposals if proposal.change for sentence in proposal.remarks]
+        assert told and (IN_FILE in told) == (not waterfall) == (not any("No command" in words for words in told))
