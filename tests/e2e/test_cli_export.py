@@ -85,6 +85,7 @@ def test_in_float_by_name(folder: Path, tmp_path: Path, capsys: Capture) -> None
     assert "2 operations with integers in onnxruntime" in shown
     assert "1 operation in float: Conv 3" in shown
     assert "in float 3: kept in float by the scheme" in shown
+    assert "to calibrate, nothing is measured" in shown and "weights are integers in it" in shown
     assert "3" in {tensor.removesuffix("_quantized") for tensor in OnnxruntimeNetwork(target.read_bytes()).tensors}
 
 

@@ -93,7 +93,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_next_seed(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["reproduce", "nothing"], "'nothing' is none of bnn, mobilenet"),
+        (["reproduce", "nothing"], "'nothing' is unknown; the choices are bnn, mobilenet"),
         (["reproduce", "qat", "--data", "nowhere.npz"], "no such file or folder"),
         (["reproduce", "qat", "--minutes", "0"], "minutes = 0"),
         (["reproduce", "qat", "--resize", "16"], "--resize needs --data"),

@@ -97,8 +97,8 @@ def test_a_metric_of_torchmetrics_without_torchmetrics(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--task", "classif"), "'classif' is none of classify, segment"),
-        (("--metric-direction", "up"), "'up' is none of higher, lower"),
+        (("--task", "classif"), "'classif' is unknown; the choices are classify, segment"),
+        (("--metric-direction", "up"), "'up' is unknown; the choices are higher, lower"),
         (("--metric-limit", "-3"), "-3 is below 0"),
         (("--metric-limit", "much"), "'much' is not a number"),
         (("--batch-size", "x"), "'x' is not a whole number"),

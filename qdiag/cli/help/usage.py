@@ -100,7 +100,7 @@ def _bad_value(error: Any, ctx: Any) -> ConfigError:
     if choices:
         near = nearest_hint(given, choices, otherwise="-")
         return ConfigError(
-            f"{given!r} is none of {', '.join(choices)}",
+            f"{given!r} is unknown; the choices are {', '.join(choices)}",
             at=place,
             hint=near.strip("-") or None,
         )

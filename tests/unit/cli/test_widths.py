@@ -97,6 +97,18 @@ def show_export(console: Console) -> None:
     print_settings(console, SettingsReport(*parts, "TensorRT", ("blocks.0.dw",), 30, has_file_names=False))
 
 
+def test_layers_that_stay_in_float_for_one_reason_are_one_line_of_an_export() -> None:
+    seen, why = measurement(), "kept in float by the scheme"
+    layers = (*((f"conv{number}", why) for number in range(31)), ("head", "no kernel"))
+    report = ExportReport(seen.model, seen.data, seen.scheme, seen.capture, "QDQ ONNX", "captured", 30, 28, 99)
+    console = Console(file=io.StringIO(), width=120)
+    print_export(console, replace(report, float_layers=layers, unrun="x"))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert shown.count("in float") == 3  # `kept in float` is the third
+    assert f"31 layers, conv0, conv1, conv2 and 28 more: {why}" in shown and "head: no kernel" in shown
+
+
 SHOWN: dict[str, Callable[[Console], None]] = {
     "sqnr": lambda console: print_measurement(console, measurement(), "worst", "local", None, COMMAND),
     "sqnr of odd figures": lambda console: print_measurement(console, awkward_measurement(), "graph", "local", None),

@@ -9,7 +9,6 @@ from qdiag.cli.parameters import as_options
 from qdiag.cli.tables.sqnr_header import (
     Lines,
     capture_lines,
-    data_lines,
     header_grid,
     model_lines,
     scheme_lines,
@@ -19,6 +18,7 @@ from qdiag.core.causes.repair import RepairStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.export import ExportReport
+from qdiag.core.measures.measurement import DataInfo
 from qdiag.reading.words.deployed.operations import float_words, integer_words
 from qdiag.reading.words.network_end import written_end_words
 from qdiag.reading.words.numbers import count_noun
@@ -33,13 +33,21 @@ def print_export(console: Console, report: ExportReport) -> None:
             *model_lines(report.model),
             *scheme_lines(report.scheme),
             *size_lines(report.size),
-            *data_lines(report.data),
+            *calibration_lines(report.data),
             *capture_lines(report.capture),
             *repair_lines(report.repairs),
             *_file_lines(report),
             *_operation_lines(report),
         )
     )
+
+
+def calibration_lines(data: DataInfo) -> Lines:
+    """What the ranges come from; data-free results are marked loudly."""
+    free = "DATA-FREE: " if data.is_data_free else ""
+    told = f"{free}{data.calibration_source}: {count_noun(data.calibration_count, 'sample')} to calibrate"
+    yield "data", Text(f"{told}, nothing is measured", style="bold yellow" if free else "")
+    yield "", Text(f"{data.preprocessing}; batch {data.batch_size}, seed {data.seed}")
 
 
 def repair_lines(steps: Iterable[RepairStep]) -> Lines:
@@ -66,9 +74,12 @@ def _file_lines(report: ExportReport) -> Lines:
     if end is not None:
         yield "", Text(end, style="" if report.graph == "file" else "yellow")
     weights = count_noun(report.integer_weight_count, "weight")
-    yield "", Text(f"{count_noun(report.integer_tensor_count, 'activation')} and {weights} as integers")
-    for name, reason in report.float_layers:
-        yield "in float", Text(f"{name}: {reason}")
+    yield "", Text(f"{count_noun(report.integer_tensor_count, 'activation')} and {weights} are integers in it")
+    reasons = dict.fromkeys(reason for _, reason in report.float_layers)
+    for reason in reasons:
+        names = [name for name, other in report.float_layers if other == reason]
+        counted = f"{len(names)} layers, " if len(names) > _LAYERS_AT_MOST else ""
+        yield "in float", Text(f"{counted}{listed(names, _LAYERS_AT_MOST)}: {reason}")
 
 
 def _operation_lines(report: ExportReport) -> Lines:

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.text import Text
 
-from qdiag.cli.tables.deployment.export import repair_lines
-from qdiag.cli.tables.sqnr_header import Lines, capture_lines, data_lines, header_grid, model_lines, scheme_lines
+from qdiag.cli.tables.deployment.export import calibration_lines, repair_lines
+from qdiag.cli.tables.sqnr_header import Lines, capture_lines, header_grid, model_lines, scheme_lines
 from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.settings import SettingsReport
 from qdiag.reading.words.numbers import count_noun
@@ -18,7 +18,7 @@ def print_settings(console: Console, report: SettingsReport) -> None:
         header_grid(
             *model_lines(report.model),
             *scheme_lines(report.scheme),
-            *data_lines(report.data),
+            *calibration_lines(report.data),
             *capture_lines(report.capture),
             *repair_lines(report.repairs),
             *_setting_lines(report),

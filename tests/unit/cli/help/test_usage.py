@@ -148,7 +148,7 @@ def test_words_that_a_command_does_not_take(name: str, capsys: Capture) -> None:
         ("sqnr x.pt2 --device cdua", "where: --device hint: did you mean cuda?"),
         ("report x -o y --format htlm", "did you mean html?"),
         ("cache infoo", "where: info|clear hint: did you mean info?"),
-        ("sqnr x.pt2 --preset photographs", "'photographs' is none of none, imagenet, "),
+        ("sqnr x.pt2 --preset photographs", "'photographs' is unknown; the choices are none, imagenet, "),
         ("diagnose x.pt2 --samples 1.5", "'1.5' is not a whole number where: --samples hint: write for example"),
         ("sqnr x.pt2 --datta y", "qdiag sqnr has no option --datta hint: did you mean --data?"),
         ("sqnr x.pt2 --data", "the option needs a value where: --data hint: write --data PATH"),
