@@ -114,7 +114,7 @@ def with_repaired_file(
         write_file(target, content)
     except RepairRefused as refused:
         is_healthy = diagnosis.ranking.harm.verdict == "healthy"
-        why = "there is nothing to repair" if is_healthy else refused.message
+        why = "no harm was measured" if is_healthy else refused.message
         return replace(diagnosis, notes=(*diagnosis.notes, f"{NOTHING_WRITTEN}: {why}")), None
     except WriteError as error:
         return diagnosis, error
