@@ -49,8 +49,23 @@ def sample_axis(tensor: Tensor, count: int) -> int | None:
     return next((axis for axis, size in enumerate(tensor.shape) if size == count), None)
 
 
-def not_accepted(batch: Batch, error: Exception) -> DataError:
-    """What to say when a network fails on a batch: nearly always the batch has another shape or type than it takes."""
+def size_hint(shape: Sequence[int], takes: Sequence[int | None]) -> str:
+    """What gives square images of the size that a network takes; nothing where that is not what is wrong.
+
+    Args:
+        shape: of what it was given. takes: of its input, None for an axis of any length.
+    """
+    is_image = len(shape) == len(takes) == 4 and not _differ(shape[:2], takes[:2])
+    is_square = is_image and takes[2] is not None and takes[2] == takes[3]
+    return f"where these are images, set `resize` and `crop` to {takes[2]}" if is_square else ""
+
+
+def not_accepted(batch: Batch, error: Exception, takes: Sequence[int | None] = ()) -> DataError:
+    """What to say when a network fails on a batch: nearly always the batch has another shape or type than it takes.
+
+    Args:
+        takes: the shape of its one input where that is known; None for an axis of any length.
+    """
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
     types = sorted({str(t.dtype).removeprefix("torch.") for t in batch.tensors} - {"float32"})
     typed = f" and of type {' and '.join(types)}" if types else ""
@@ -60,7 +75,19 @@ def not_accepted(batch: Batch, error: Exception) -> DataError:
         hint = "the channels may stand last: images are (samples, channels, height, width)"
     elif types:
         hint = f"where the network takes floats, store the values as float32; {hint}"
-    return DataError(f"the network does not accept inputs of shape {shapes}{typed}", hint=hint)
+    message = f"the network does not accept inputs of shape {shapes}{typed}"
+    tensors = batch.tensors
+    if len(tensors) == 1 and _differ(tensors[0].shape, takes):
+        message += f", it takes ({', '.join('?' if size is None else str(size) for size in takes)})"
+        hint = size_hint(tensors[0].shape, takes) or hint
+    return DataError(message, hint=hint)
+
+
+def _differ(shape: Sequence[int], takes: Sequence[int | None]) -> bool:
+    """Whether a shape is another one than a network takes, as far as that is known."""
+    if len(shape) != len(takes):
+        return bool(takes)
+    return any(wanted not in (None, size) for size, wanted in zip(shape, takes, strict=True))
 
 
 _CHANNELS = 4

@@ -20,6 +20,7 @@ from torch.export.graph_signature import (
 )
 from torch.utils import _pytree as pytree
 
+from qdiag.batches import size_hint
 from qdiag.core.measures.measurement import LeftOut
 from qdiag.errors import CaptureError, DataError, QdiagError
 from qdiag.integer_file import IntegerFile
@@ -224,7 +225,8 @@ class OnnxNetwork(nn.Module):
         if len(dims) != value.ndim or any(d not in (None, s) for d, s in zip(dims, value.shape, strict=True)):
             raise DataError(
                 f"the network takes {described.name} of shape {described.shape_text}, not {tuple(value.shape)}",
-                hint="check `crop`, `resize`, the channels, and which array of the data file is meant",
+                hint=size_hint(value.shape, dims)
+                or "check `crop`, `resize`, the channels, and which array of the data file is meant",
             )
 
     def _sample_axis(self, name: str, value: Any, samples: int) -> int | None:

@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 from qdiag.batches import Batch, not_accepted
 from qdiag.capture.state import NetworkState, own_randomness
 from qdiag.errors import QdiagError
+from qdiag.pipeline.preparation.signature import one_input_shape
 
 
 class Original:
@@ -20,6 +21,7 @@ class Original:
     """
 
     def __init__(self, model: nn.Module | ExportedProgram) -> None:
+        self._takes = one_input_shape(model) if isinstance(model, ExportedProgram) else ()
         self._module: nn.Module = model.module() if isinstance(model, ExportedProgram) else model
         self._state = NetworkState(self._module)
         self.trained: tuple[str, ...] = ()
@@ -57,7 +59,7 @@ class Original:
         except QdiagError:
             raise
         except Exception as error:
-            raise not_accepted(batch, error) from error
+            raise not_accepted(batch, error, self._takes) from error
         # copied: an output may be a buffer that is put back, or a view of one
         return tuple(leaf.detach().clone() for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor))
 

@@ -22,6 +22,15 @@ def takes_one_mapping(model: nn.Module | ExportedProgram, example: Batch) -> boo
     return not takes_any and len(required) == 1 and not set(example.kwargs) & set(names)
 
 
+def one_input_shape(program: ExportedProgram) -> tuple[int | None, ...]:
+    """The shape of the one tensor that a program takes, None for an axis of any length; empty where it takes others."""
+    names = program.graph_signature.user_inputs
+    values = [node.meta.get("val") for node in program.graph.nodes if node.name in names]
+    if len(values) != 1 or not isinstance(values[0], torch.Tensor):
+        return ()
+    return tuple(size if isinstance(size, int) else None for size in values[0].shape)
+
+
 def _arguments(model: nn.Module) -> tuple[list[str], list[str], bool]:
     """Names of the arguments, those without a default, and whether any other name is taken too."""
     if isinstance(model, torch.jit.ScriptModule):
