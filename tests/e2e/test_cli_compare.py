@@ -57,7 +57,7 @@ def test_json_on_standard_output_is_all_there_is(pair: list[str], capsys: Captur
 def test_files_are_written_beside_the_table(pair: list[str], tmp_path: Path, capsys: Capture) -> None:
     json_file, markdown = tmp_path / "c.json", tmp_path / "c.md"
     assert run(["compare", *pair, "--json", str(json_file), "--markdown", str(markdown), "--top", "3"]) == 0
-    assert "29 layers better" in capsys.readouterr().out
+    assert "29 layers got better" in capsys.readouterr().out
     assert json.loads(json_file.read_text("utf-8"))["min_change_db"] == 1.0
     assert markdown.read_text("utf-8").count("| `blocks.") == 3
 

@@ -27,7 +27,7 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
         ("scheme", Text(f"{sensitivity.scheme.name}; switched: {_PART_WORDS[sensitivity.part]}", style="bold")),
         *size_lines(sensitivity.size),
         *data_lines(sensitivity.data),
-        ("all on", Text(score_words(sensitivity.quantized, criterion))),
+        ("result", Text(f"{score_words(sensitivity.quantized, criterion)} with all layers quantized")),
     ]
     header += judged_lines(sensitivity.quantized.task)
     if not math.isnan(sensitivity.fisher_rank_correlation):

@@ -93,13 +93,15 @@ def change_words(criterion: Criterion, change: ValueChange) -> str:
 
 
 def layer_counts(comparison: Comparison) -> str:
-    """`11 layers better, 2 worse, 18 the same (SQNR changed by less than 1 dB)`."""
-    parts = [f"{count_noun(comparison.count('better'), 'layer')} better", f"{comparison.count('worse')} worse"]
-    limit = f" (SQNR changed by less than {comparison.min_change_db:g} dB)" if comparison.min_change_db else ""
-    parts.append(f"{comparison.count('same')} the same{limit}")
-    if comparison.count("unknown"):
-        parts.append(f"{comparison.count('unknown')} that cannot be judged")
-    return ", ".join(parts)
+    """`11 layers got better, 2 got worse, and 18 stayed the same: their SQNR changed by less than 1 dB`."""
+    better, worse = comparison.count("better"), comparison.count("worse")
+    same, unknown = comparison.count("same"), comparison.count("unknown")
+    parts = [f"{count_noun(better, 'layer')} got better", f"{worse} got worse"]
+    if unknown:
+        parts.append(f"{unknown} cannot be judged")
+    whose = "its" if same == 1 else "their"
+    limit = f": {whose} SQNR changed by less than {comparison.min_change_db:g} dB"
+    return f"{', '.join(parts)}, and {same} stayed the same{limit if comparison.min_change_db and same else ''}"
 
 
 def matching_words(comparison: Comparison) -> Iterator[str]:
