@@ -70,6 +70,9 @@ class PrintableConsole(Console):
     `OwnLines`.
     """
 
+    has_asked_width = False
+    """Whether COLUMNS says how wide a file or a pipe is."""
+
     @property
     def file(self) -> IO[str]:
         return super().file if self.stderr or self._file is not None else results_stream()
@@ -123,8 +126,15 @@ def _printable_text(text: Text) -> Text:
 def stdout_console() -> Console:
     """For results; as wide as the terminal, or wide enough for all columns when there is none."""
     if results_stream().isatty() or "COLUMNS" in os.environ:
-        return PrintableConsole(highlight=False)
+        console = PrintableConsole(highlight=False)
+        console.has_asked_width = "COLUMNS" in os.environ
+        return console
     return PrintableConsole(highlight=False, width=_WIDTH_IN_FILES)
+
+
+def breaks_lines(console: Console) -> bool:
+    """Whether sentences are broken at the width: in a terminal, and where somebody asked for a width with COLUMNS."""
+    return console.is_terminal or (isinstance(console, PrintableConsole) and console.has_asked_width)
 
 
 def stderr_console() -> Console:

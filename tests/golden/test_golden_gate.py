@@ -23,7 +23,7 @@ from tests.gates import depth_error, evidence, failed, overlooked, passed, undec
 Check = Callable[[str, str], None]
 
 
-def table(result: GateResult, width: int, *, is_terminal: bool = False) -> str:
+def table(result: GateResult, width: int, *, is_terminal: bool = False, has_asked_width: bool = False) -> str:
     console = PrintableConsole(
         file=io.StringIO(),
         width=width,
@@ -32,6 +32,7 @@ def table(result: GateResult, width: int, *, is_terminal: bool = False) -> str:
         force_terminal=is_terminal,
         no_color=True,
     )
+    console.has_asked_width = has_asked_width
     print_gate(console, gate_with_options(result))
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
@@ -55,6 +56,7 @@ def test_a_terminal_wraps_all() -> None:
     assert [line for line in lines if len(line) > 80] == []
     assert [line for line in in_log if len(line) > 80 and line.startswith("repair")]
     assert [line for line in in_log if len(line) > 80 and not line.startswith("repair")]
+    assert table(failed(), 80, has_asked_width=True).splitlines() == lines
     in_one_line = "\n".join(lines).replace(" \\\n", " ")
     assert " ".join(in_one_line.split()) == " ".join(" ".join(in_log).split())
 

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qdiag.cli.console import breaks_lines
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.core.gate import GateCheck, GateResult, GateStatus
 from qdiag.reading.words.commands.shell import as_told, wrapped
@@ -37,7 +38,7 @@ STYLES: dict[GateStatus, str] = {
 def print_gate(console: Console, result: GateResult) -> None:
     """Table, details, causes, notes, and the verdict as the last line."""
     checks, rest = shown_checks(result)
-    console.print(Text(_head(result)), soft_wrap=not console.is_terminal)
+    console.print(Text(_head(result)), soft_wrap=not breaks_lines(console))
     if result.size is not None:
         _say(console, "size", "; ".join(size_words(result.size)), "dim")
     console.print()
@@ -59,8 +60,11 @@ def print_gate(console: Console, result: GateResult) -> None:
 
 
 def _say(console: Console, word: str, text: str, style: str) -> None:
-    """In a terminal what goes on stands below what it says; a log has one line for each, which can be searched."""
-    if not console.is_terminal:
+    """In a terminal what goes on stands below what it says; a log has one line for each, which can be searched.
+
+    A log that was given a width with COLUMNS is broken as a terminal is.
+    """
+    if not breaks_lines(console):
         console.print(Text.assemble((f"{word:{_WORD}}", style), text), soft_wrap=True)
         return
     grid = Table.grid()
@@ -72,7 +76,7 @@ def _say(console: Console, word: str, text: str, style: str) -> None:
 
 def _print_command(console: Console, command: str) -> None:
     """To be copied, and for that wrapped in a terminal as a shell goes on."""
-    lines = wrapped(command, console.width - _WORD).splitlines() if console.is_terminal else [command]
+    lines = wrapped(command, console.width - _WORD).splitlines() if breaks_lines(console) else [command]
     for i, line in enumerate(lines):
         console.print(Text.assemble((f"{'' if i else 'repair':{_WORD}}", "bold"), line), soft_wrap=True)
 
