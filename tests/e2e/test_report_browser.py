@@ -441,6 +441,9 @@ def test_what_is_far_down_a_long_page_is_made_when_it_is_asked_for(open_report: 
     assert (boxes.count(), rows.count(), page.locator("#before-sensitivity tbody tr").count()) == (0, 60, 12)
     page.pdf(format="A4")
     assert (boxes.count(), rows.count(), page.locator(".layers tbody tr:visible").count()) == (300, 300, 60)
+    assert source.sensitivity is not None
+    every_layer = len(source.sensitivity.most_sensitive)
+    assert page.locator("#before-sensitivity tbody tr").count() == every_layer > 12
     assert rows.nth(200).locator(".layer-link").get_attribute("title") == ATTACK
     header(page, "#").get_by_role("button").click()
     assert [row.get_attribute("data-layer") for row in rows.all()[:60:59]] == ["299", "240"]

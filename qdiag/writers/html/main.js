@@ -85,6 +85,12 @@ for (const part of document.querySelectorAll(".run[data-run]")) {
   });
 }
 
+function showAll(more) {
+  fillTable(more.previousElementSibling.querySelector("table"));
+  nameCells();
+  more.remove();
+}
+
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-open]");
   if (link) openByName(runs.get(page.dataset.show), link.dataset.open, link);
@@ -93,11 +99,7 @@ document.addEventListener("click", (event) => {
   const copier = event.target.closest("[data-copy]");
   if (copier) copy(copier);
   const more = event.target.closest("[data-more]");
-  if (more) {
-    fillTable(more.previousElementSibling.querySelector("table"));
-    nameCells();
-    more.remove();
-  }
+  if (more) showAll(more);
 });
 for (const choice of document.querySelectorAll("input[name=run]")) {
   choice.addEventListener("change", () => showRun(choice.value));
@@ -109,8 +111,9 @@ document.querySelector("[data-theme-button]").addEventListener("click", () => {
   remembered(next);
 });
 
-// Paper has every row of the tables of layers.
+// Paper has every row of every table.
 function fillTables() {
+  document.querySelectorAll("[data-more]").forEach(showAll);
   for (const { table } of views.values()) {
     table.fill();
     table.filter();
