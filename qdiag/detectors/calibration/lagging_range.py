@@ -51,18 +51,17 @@ def find(context: DetectionContext) -> Finding | None:
     """Layers whose weight or output does not fit the range that the network stores for it."""
     sites = []
     for record, facts in context.layers:
-        kinds = ranges_in(context.measurement.deployed, record.name) | {
-            one.kind
-            for one in of_layer(context.measurement.capture.stored_ranges, record.name)
-            if one.outcome == "used" and not one.observes
-        }
+        stored = of_layer(context.measurement.capture.stored_ranges, record.name)
+        used = {one.kind for one in stored if one.outcome == "used" and not one.observes}
+        kinds = ranges_in(context.measurement.deployed, record.name) | used
         channels, evidence = _of_weight(context, record, facts) if "weight" in kinds else ((), ())
         if "output" in kinds and not context.measurement.data.is_data_free:
             own = _of_output(record, facts)
             channels, evidence = (() if own else channels), (*evidence, *own)
         if evidence:
             sites.append(FindingSite(record.name, channels, evidence))
-    return finding(CODE, sites, REPAIRS)
+    of_weights = {e.name.startswith("weight_") for site in sites for e in site.evidence}
+    return finding(CODE, sites, tuple(name for name in REPAIRS if name.endswith("weights") in of_weights))
 
 
 def _of_weight(

@@ -137,7 +137,9 @@ def test_a_fake_quantizer_that_is_off_where_the_layer_loses(
 def test_values_that_the_stored_range_does_not_fit(high: float, change: dict[str, Any], expected: list[str]) -> None:
     given = healthy(replace(SCHEME, layers=(GIVEN,)))
     fact = {"measured_range": spread(0.0, high)}
-    assert codes(planted(given, "stem", {}, fact, **stored("output", **change))) == expected
+    found = detect(planted(given, "stem", {}, fact, **stored("output", **change)))
+    assert [one.code for one in found] == expected
+    assert all(one.repairs == ("cover_range",) for one in found if one.code == "QD506"), "no weight is concerned"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_weights_that_the_stored_range_does_not_fit(
         return
     (site,) = found[0].sites
     figures = {e.name: e.value for e in site.evidence}
-    assert found[0].code == "QD506"
+    assert (found[0].code, found[0].repairs) == ("QD506", ("cover_weights", "clip_weights"))
     assert (site.channels, figures["weight_overshoot"], figures["weight_used_range"]) == (
         channels[0], pytest.approx(channels[1]), pytest.approx(channels[2]),
     )  # fmt: skip
