@@ -27,6 +27,7 @@ def cost_words(cost: "Estimate", gone_s: float) -> str:
     Args:
         gone_s: what the run took until now.
     """
+    gone_s = max(gone_s, 0.0)  # a run that was not announced begins where it is asked for
     passes = f" ({count_noun(cost.sample_count, 'sample')}, {cost.pass_s:.1f} s for a float pass)"
     if cost.is_known:
         return f"about {duration(gone_s + cost.harmed_s)} in all, {duration(gone_s)} of which are over{passes}"

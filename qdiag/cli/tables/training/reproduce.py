@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
+from qdiag.cli.console import print_commands
 from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.cli.tables.sqnr_header import header_grid
 from qdiag.core.reproductions.expectations import Outcome
@@ -30,7 +31,7 @@ def print_reproduction(console: Console, result: Reproduction) -> None:
     console.print()
     for note in result.notes:
         console.print(Text(note))
-    console.print(Text(f"The same numbers again, on this machine: {command_words(result)}"), soft_wrap=True)
+    print_commands(console, "The same numbers again, on this machine:", [command_words(result)])
 
 
 def _column(column: FigureColumn, importance: int) -> Column[int]:

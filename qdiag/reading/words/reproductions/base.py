@@ -62,7 +62,7 @@ def not_done(figures: Figures) -> str:
     """A training was too short."""
     return (
         f"the training was not done: the loss still fell from {figures['before']:.2g} to {figures['last']:.2g} in the "
-        f"last quarter of {figures['epochs']:.0f} epochs"
+        f"last quarter of {count_noun(round(figures['epochs']), 'epoch')}"
     )
 
 
@@ -70,7 +70,7 @@ def did_not_learn(figures: Figures) -> str:
     """The float network guesses."""
     return (
         f"the float network has not learned: it is right in {figures['top1']:.0f} % of the images after "
-        f"{figures['epochs']:.0f} epochs, and guessing gives {figures['chance']:.0f} %"
+        f"{count_noun(round(figures['epochs']), 'epoch')}, and guessing gives {figures['chance']:.0f} %"
     )
 
 
