@@ -108,7 +108,9 @@ def ruled_out(
         reasons, twins = dict[int, Reason](), dict[int, int]()
         for key in order:
             own = ahead.setdefault(rivals(left[key][0]), [])
-            reason = _reason(gains[key], scores[key], scores[own[0]] if own else None, share)
+            # one that writes tensors may turn out to cost the float network too much: then the next one takes its place
+            is_sure = not for_gains or not own or not left[own[0]][1].tensors
+            reason = _reason(gains[key], scores[key], scores[own[0]] if own else None, share, is_sure=is_sure)
             twin = next((other for other in own if _is_equal(scores[key], scores[other])), None)
             if reason is None and twin is not None:
                 reason, twins[key] = "equal", twin
@@ -177,11 +179,13 @@ def _is_vain(gained: Recovery, share: float) -> bool:
     return is_ruled_out(gained, share) and highest(gained.recovered_db, gained.db_interval, share) < GAIN_LIMIT_DB
 
 
-def _reason(gained: Recovery, score: Scored, leader: Scored | None, share: float) -> Reason | None:
+def _reason(gained: Recovery, score: Scored, leader: Scored | None, share: float, *, is_sure: bool) -> Reason | None:
     """Why an attempt is out beside the one that gives most; None where it is not."""
     if _is_worse(gained, share):
         return "worse"
-    return "beaten" if leader is not None and _is_beaten(score, leader, share) else None
+    if leader is None:
+        return None
+    return "beaten" if (_is_beaten if is_sure else _is_far_behind)(score, leader, share) else None
 
 
 def _is_beaten(score: Scored, leader: Scored, share: float) -> bool:
@@ -195,6 +199,14 @@ def _is_beaten(score: Scored, leader: Scored, share: float) -> bool:
     if beside.has_task and not highest(beside.recovered_task, beside.task_interval, share) < 0.0:
         return False
     return _is_worse(beside, share)
+
+
+def _is_far_behind(score: Scored, leader: Scored, share: float) -> bool:
+    """By more than what a repair may give up to leave the float network as good."""
+    beside, judged = recovery(before=leader, after=score), leader.score.task.judged
+    if beside.has_task and judged is not None:
+        return highest(beside.recovered_task, beside.task_interval, share) < -judged.small
+    return highest(beside.recovered_db, beside.db_interval, share) < -GAIN_LIMIT_DB
 
 
 def _is_equal(score: Scored, leader: Scored) -> bool:
