@@ -14,7 +14,8 @@ from qdiag.simulate.facts.bias import new_overflows
 from qdiag.simulate.task.scoring import recovery
 
 PART_SAMPLES = FEW
-"""Samples behind what weights and activations cost by themselves, which no verdict depends on."""
+"""Samples behind what weights and activations cost by themselves, which no verdict depends on; all of less than twice
+as many."""
 
 
 def ways_around(bench: Bench) -> tuple[Trial, ...]:
@@ -65,7 +66,7 @@ def part_scores(bench: Bench, repaired: Case | None) -> tuple[PartScore, ...]:
         if case
         for _, scheme in _parts(case.scheme)
     ]
-    if not bench.is_exhaustive:
+    if not bench.is_exhaustive and bench.case.measured.sample_count >= 2 * PART_SAMPLES:
         cases = [on_some(case, PART_SAMPLES) for case in cases]
     scores = bench.score(cases, "weights and activations apart")
     after = scores[len(schemes) :]
