@@ -28,7 +28,7 @@ from qdiag.repairs.stored_weights import check_stored
 from qdiag.repairs.table import REPAIRS
 from qdiag.repairs.weights.reset_variance import without_channels
 from qdiag.simulate.case import Case
-from qdiag.simulate.changes import with_tensors
+from qdiag.simulate.changes import with_tensors, with_whole_observations
 from qdiag.simulate.session import PAIRED, Session
 from qdiag.simulate.size import network_size
 from qdiag.simulate.surroundings import versions
@@ -98,7 +98,9 @@ def repair_model(
     if not repairing.changes:
         return replace(result, stages=session.watch.stages), {}
     changed = with_changes(subject, repairing.changes)
-    treated = replace(experiment, subject=changed, case=repairing.written, model=model_info(changed))
+    treated = replace(
+        experiment, subject=changed, case=with_whole_observations(session, repairing.written), model=model_info(changed)
+    )
     measured: list[Measurement] = []
     for which, one in (("before", experiment), ("after", treated)):
         with session.watch.stage(f"measure {which}"):

@@ -1,5 +1,6 @@
 """Changes of a case, each of which returns a new case."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -106,6 +107,13 @@ def in_float_with_clamps(case: Case, clamps: Mapping[str, Clamp]) -> Case:
 def with_observations(session: Session, case: Case, observations: Mapping[str, Observation]) -> Case:
     """The case with other observations for some layers."""
     return _planned(session, replace(case, observations={**case.observations, **observations}), recalibrate=False)
+
+
+def with_whole_observations(session: Session, case: Case) -> Case:
+    """The case observed anew where ranges were derived from those before a repair, without percentiles and moments."""
+    if not any(math.isnan(seen.statistics.range.mean) for seen in case.observations.values()):
+        return case
+    return _planned(session, case, recalibrate=True)
 
 
 def with_plan_edits(session: Session, case: Case, edits: Mapping[str, Mapping[str, Any]]) -> Case:
