@@ -223,11 +223,9 @@ class OnnxNetwork(nn.Module):
             return
         dims = described.dims
         if len(dims) != value.ndim or any(d not in (None, s) for d, s in zip(dims, value.shape, strict=True)):
-            raise DataError(
-                f"the network takes {described.name} of shape {described.shape_text}, not {tuple(value.shape)}",
-                hint=size_hint(value.shape, dims)
-                or "check `crop`, `resize`, the channels, and which array of the data file is meant",
-            )
+            taken = f"the network takes {described.name} of shape {described.shape_text}, not {tuple(value.shape)}"
+            hint = "check `crop`, `resize`, the channels, and which array of the data file is meant"
+            raise DataError(taken, hint=size_hint(value.shape, dims) or hint)
 
     def _sample_axis(self, name: str, value: Any, samples: int) -> int | None:
         if not isinstance(value, Tensor):

@@ -45,6 +45,7 @@ def folder(stored: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, text in stored.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # test processes set it, and lines are broken there
     for name in list(os.environ):
         if name.startswith(("GITHUB_", "QDIAG_")):
             monkeypatch.delenv(name)
