@@ -1,7 +1,7 @@
 """The changes of scheme that a ranking measured, as every surface lists them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.diagnosis import Diagnosis
@@ -43,6 +43,8 @@ def change_rows(diagnosis: Diagnosis) -> tuple[ChangeRow, ...]:
         new = tuple(line for line in lines if line not in seen)
         seen.update(new)
         row = trial_row(trial, diagnosis.ranking)
+        if row.measured_on:
+            row = replace(row, afterwards=f"{row.measured_on}, {row.afterwards}")
         is_best = trial is diagnosis.ranking.way_around
         after = repaired_words(diagnosis, change=f"{row.title} ({row.where})") if is_best else ""
         rows.append(ChangeRow(row, tuple(map(evidence_words, trial.costs)), new, after))
