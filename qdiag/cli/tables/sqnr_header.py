@@ -72,7 +72,7 @@ def model_lines(model: ModelInfo) -> Lines:
 
 
 def data_lines(data: DataInfo, *, with_calibration: bool = True, use: str = "to calibrate") -> Lines:
-    """Source, counts, split, preprocessing; data-free results are marked loudly.
+    """Source, counts, split, preprocessing; what is measured without data stands out.
 
     Args:
         use: what the samples are for that are not measured.

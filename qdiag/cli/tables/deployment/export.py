@@ -43,7 +43,7 @@ def print_export(console: Console, report: ExportReport) -> None:
 
 
 def calibration_lines(data: DataInfo) -> Lines:
-    """What the ranges come from; data-free results are marked loudly."""
+    """What the ranges come from; what is measured without data stands out."""
     free = "DATA-FREE: " if data.is_data_free else ""
     told = f"{free}{data.calibration_source}: {count_noun(data.calibration_count, 'sample')} to calibrate"
     yield "data", Text(f"{told}, nothing is measured", style="bold yellow" if free else "")
