@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from qdiag.core.causes.chance import by_chance
 from qdiag.core.listed import listed
 from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.measurement import Measurement
@@ -62,7 +63,21 @@ def reservation_words(measurement: Measurement) -> str:
         parts.append(f"{' and '.join(_shares(share))} stayed in float")
     if preprocessing is not None and preprocessing.is_doubtful:
         parts.append("the inputs do not seem to be prepared as in training")
+    if chance := chance_words(measurement):
+        parts.append(chance)
     return ", and ".join(parts)
+
+
+def chance_words(measurement: Measurement) -> str:
+    """That the float network does not do the task, so that it has nothing to lose; empty where it does.
+
+    `the float network is right on 3 of 100 samples, and guessing among 10 classes may be right as often`.
+    """
+    found = by_chance(measurement)
+    if found is None:
+        return ""
+    right = f"right on {found.right_count} of {count_noun(found.sample_count, 'sample')}"
+    return f"the float network is {right}, and guessing among {found.class_count} classes may be right as often"
 
 
 def _line(reason: str, ops: list[FloatOp], shown: int) -> str:

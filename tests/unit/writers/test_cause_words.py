@@ -154,6 +154,28 @@ def test_inputs_that_seem_to_be_prepared_otherwise_are_a_reservation_too() -> No
     assert headline(found).startswith(start)
 
 
+def test_a_float_network_that_may_be_guessing_has_nothing_to_lose() -> None:
+    """10 classes: chance may give 220 of 2000 right answers, and not 300."""
+    healthy = healthy_diagnosis()
+
+    def right(count: int, outputs: tuple[OutputRecord, ...] = ()) -> Diagnosis:
+        task = replace(healthy.measurement.task, figures=(top(1, PairedCounts(count, 0, 0, 2000 - count)),))
+        outputs = outputs or (replace(healthy.measurement.outputs[0], shape=(10,)),)
+        return replace(healthy, measurement=replace(healthy.measurement, task=task, outputs=outputs))
+
+    guessing = right(220)
+    why = "the float network is right on 220 of 2000 samples, and guessing among 10 classes may be right as often"
+    assert headline(guessing).startswith(f"No harm measured, with a reservation: {why}. ")
+    assert (state_of(right(300)), state_of(guessing)) == ("healthy", "unsure")
+    assert measured_harm_words(guessing.measurement).startswith(f"No harm measured, with a reservation ({why})")
+    result = judge(
+        GateEvidence("r.json", guessing.measurement, healthy.ranking), Thresholds(max_drop_pp=Limit(fail=1.0))
+    )
+    assert any(f"{why}: check the labels and their order" in note for note in result.notes)
+    per_pixel = replace(healthy.measurement.outputs[0], shape=(10, 8, 8))
+    assert state_of(right(220, (per_pixel,))) == "healthy", "how many classes there are is not known"
+
+
 def test_several_layers_that_each_cost_most_are_not_called_one() -> None:
     cause = diagnosis().ranking.causes[0]
     several = replace(cause, code="QD407", trials=tuple(t for t in cause.trials if not t.keeps_scheme))
