@@ -7,7 +7,14 @@ from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 from qdiag.reading.amount import Amount, amount_of, decibels_of
 from qdiag.reading.told import told_trial
 from qdiag.reading.words.bn import channel_list
-from qdiag.reading.words.causes import VERDICT_WORDS, cause_line, cause_title, score_words, trial_title
+from qdiag.reading.words.causes import (
+    VERDICT_WORDS,
+    cause_line,
+    cause_title,
+    placebo_samples,
+    score_words,
+    trial_title,
+)
 from qdiag.reading.words.evidence import evidence_words
 from qdiag.reading.words.numbers import UNKNOWN, count_noun
 from qdiag.reading.words.task.afterwards import still_words
@@ -30,7 +37,7 @@ class TrialRow:
             lost most, where a figure of the task judges. at: which output that is; empty where there is only one.
         own: what of it is the suspect's own; empty where that is nearly all.
         placebo: of the same repair elsewhere. beyond_placebo: what the repair has over it. no_placebo: why there is
-            none.
+            none. placebo_on: the samples that were enough for the placebo; empty where all were measured.
         afterwards: what the network comes to, and whether it is still harmed.
         refused: why it was not made; empty where it was.
         measured_on: the samples that were enough to rule it out; empty where all were measured.
@@ -51,6 +58,7 @@ class TrialRow:
     float_network: str
     refused: str
     measured_on: str = ""
+    placebo_on: str = ""
 
     @property
     def recovers_words(self) -> str:
@@ -61,6 +69,13 @@ class TrialRow:
             return UNKNOWN
         parts = [self.recovers.full, *([self.decibels.full] if self.decibels is not None else [])]
         return "; ".join(parts) + self.at + (f"; {self.own}" if self.own else "")
+
+    @property
+    def placebo_words(self) -> str:
+        """What the placebo recovers, and on how many samples where these are not all, or why there is none."""
+        if self.placebo is None:
+            return self.no_placebo
+        return "; ".join(filter(None, (self.placebo.full, self.placebo_on)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +130,7 @@ class SuspectRow:
     @property
     def placebo(self) -> str:
         """What the placebo of the best repair recovers, or why there is none."""
-        if self.best is None:
-            return ""
-        return self.best.placebo.full if self.best.placebo is not None else self.best.no_placebo
+        return self.best.placebo_words if self.best is not None else ""
 
 
 def suspect_rows(ranking: Ranking) -> tuple[SuspectRow, ...]:
@@ -151,6 +164,7 @@ def trial_row(trial: Trial, ranking: Ranking) -> TrialRow:
         float_network=float_words(trial.float_cost, trial.repair),
         refused=trial.refused or "",
         measured_on=_fewer_samples(trial, ranking),
+        placebo_on=placebo_samples(trial, ranking),
     )
 
 

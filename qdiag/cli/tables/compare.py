@@ -18,7 +18,6 @@ from qdiag.reading.words.compare import (
     CAUSE_STATUS_WORDS,
     CERTAINTY_MARKS,
     NO_SQNR,
-    NOT_SET,
     cause_counts,
     cause_layers,
     comparison_headline,
@@ -31,6 +30,7 @@ from qdiag.reading.words.compare import (
     signed,
     task_rows,
 )
+from qdiag.reading.words.compared_settings import setting_words
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.size import size_rows
 
@@ -63,8 +63,8 @@ def _header(comparison: Comparison) -> Iterator[tuple[str, Text]]:
         yield "" if i else "FORCED", Text(reason, style="bold yellow")
     shown = comparison.differences[:_DIFFERENCES_SHOWN]
     for i, difference in enumerate(shown):
-        words = f"{difference.name} {difference.before or NOT_SET} → {difference.after or NOT_SET}"
-        yield "" if i else "differs", Text(words, style="dim")
+        name, *values = setting_words(difference)
+        yield "" if i else "differs", Text(f"{name}: {' → '.join(values)}", style="dim")
     if len(comparison.differences) > len(shown):
         yield "", Text(f"and {len(comparison.differences) - len(shown)} more settings (--json has all)", style="dim")
 

@@ -218,8 +218,16 @@ def cause_line(cause: RankedCause, ranking: Ranking) -> str:
     trial, criterion = proof[0], trial_criterion(proof[0])
     line = f"{head}: {trial_title(trial)}, which recovers {credited_words(trial, criterion)}"
     if trial.placebo is not None and not trial.is_on_top:
-        line += f", its placebo {gain_words(trial.placebo.recovery, criterion)}"
+        where = placebo_samples(trial, ranking)
+        few = f"{where} " if where else ""
+        line += f"; {few}its placebo recovers {gain_words(trial.placebo.recovery, criterion)}"
     return line
+
+
+def placebo_samples(trial: Trial, ranking: Ranking) -> str:
+    """`on 32 of 500 samples`; empty where the placebo was measured on all of them, or there is none."""
+    count = trial.placebo.sample_count if trial.placebo is not None else None
+    return f"on {count} of {count_noun(ranking.before.task.sample_count, 'sample')}" if count is not None else ""
 
 
 def cause_title(code: str) -> str:

@@ -22,7 +22,6 @@ CERTAINTY_MARKS = {"certain": "", "likely": " ~", "guess": " ?"}
 """Behind the name of a renamed layer."""
 NO_SQNR = "one of the two networks has no finite SQNR there"
 """What a dash stands for in place of decibels."""
-NOT_SET = "not set"
 
 
 def comparison_headline(comparison: Comparison) -> str:

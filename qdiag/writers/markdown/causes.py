@@ -91,7 +91,7 @@ def _trials(trials: Sequence[TrialRow]) -> str:
 
 def _trial_row(row: TrialRow) -> tuple[str, ...]:
     name = f"{text(row.title)} ({code(row.trial.repair)})"
-    placebo = text(row.placebo.full if row.placebo is not None else row.no_placebo)
+    placebo = text(row.placebo_words)
     beyond = text(row.beyond_placebo.full) if row.beyond_placebo is not None else ""
     return name, row.scheme, text(row.recovers_words), text(row.afterwards), placebo, beyond, text(row.float_network)
 

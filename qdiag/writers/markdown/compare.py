@@ -20,6 +20,7 @@ from qdiag.reading.words.compare import (
     signed,
     task_rows,
 )
+from qdiag.reading.words.compared_settings import setting_words
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.size import size_rows
 from qdiag.writers.markdown.github_text import code, plain
@@ -57,7 +58,8 @@ def comparison_markdown(comparison: Comparison, layers_shown: int = LAYERS_SHOWN
     lines += [*notes, ""] if notes else []
     if comparison.differences:
         lines += ["<details><summary>Settings that differ</summary>", ""]
-        rows_ = [(plain(d.name), code(d.before), code(d.after)) for d in comparison.differences]
+        told = map(setting_words, comparison.differences)
+        rows_ = [(plain(name), code(before), code(after)) for name, before, after in told]
         lines += [*_table(("setting", "before", "after"), rows_), "</details>"]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -19,6 +19,7 @@ from qdiag.core.measures.task import Interval, PairedCounts, TaskResult
 from qdiag.core.thresholds import Limit, Thresholds
 from qdiag.gate.evidence import GateEvidence
 from qdiag.gate.judge import judge
+from qdiag.reading.suspects import suspect_rows
 from qdiag.reading.told import best_trial
 from qdiag.reading.words.causes import (
     cause_line,
@@ -198,8 +199,16 @@ def test_harm_without_a_claimed_cause_says_whether_anything_was_tried() -> None:
 def test_lines_of_causes_give_the_gain_or_the_reason() -> None:
     ranking = diagnosis().ranking
     lines = [cause_line(cause, ranking) for cause in ranking.causes]
-    assert "recovers 56.4 pp (95 %: 51.6 to 60.7), its placebo 0.2 pp" in lines[0]
+    assert "recovers 56.4 pp (95 %: 51.6 to 60.7); its placebo recovers 0.2 pp" in lines[0]
     assert lines[2].endswith("undecided, its interval includes zero")
+    first = ranking.causes[0]
+    (placebo,) = (trial.placebo for trial in first.trials[:1])
+    assert placebo is not None
+    few = replace(first.trials[0], placebo=replace(placebo, sample_count=32))
+    cause = replace(first, trials=(few, *first.trials[1:]))
+    on_few = replace(ranking, causes=(cause, *ranking.causes[1:]))
+    assert cause_line(cause, on_few).endswith("); on 32 of 500 samples its placebo recovers 0.2 pp")
+    assert suspect_rows(on_few)[0].placebo.endswith("; on 32 of 500 samples")
     assert lines[4].endswith("not tested, its repair was refused")
 
 

@@ -17,7 +17,8 @@ def float_words(cost: FloatCost | None, repair: str) -> str:
         held = repair in TRAITS and TRAITS[repair].must_be_last
         return "not measured: a checkpoint that holds the repair is another float network" if held else "unchanged"
     some = f" on {count_noun(cost.sample_count, 'sample')}" if cost.sample_count is not None else ""
-    moved = f"output moves by {cost.relative_delta:.2g} of its largest value{some}"
+    by = f"moves by {cost.relative_delta:.2g} of its largest value" if cost.relative_delta else "stays as it was"
+    moved = f"output {by}{some}"
     if cost.is_of_checkpoint:
         moved = f"unchanged here; in a checkpoint that holds the repair, {moved}"
     if math.isnan(cost.loss):
