@@ -1,7 +1,7 @@
 """From the options that several commands share to the model, the data and the scheme."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qdiag.cli.options.common import (
     ArchOption,
@@ -13,7 +13,8 @@ from qdiag.cli.options.common import (
 )
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.given import was_given
-from qdiag.cli.options.parse import parse_numbers, parse_shape
+from qdiag.cli.options.parse import parse_shape
+from qdiag.cli.options.preprocessing import preprocessing_of
 from qdiag.cli.options.scheme import DEFAULTS
 from qdiag.cli.options.task import TaskOptions
 from qdiag.config import load_scheme
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from qdiag.batches import Datasets
     from qdiag.loaders.data.split import RangeUse
-    from qdiag.loaders.images.preprocessing import Preprocessing
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.begin import Experiment
     from qdiag.simulate.session import Session
@@ -95,9 +95,8 @@ def open_data(
     """
     shape = parse_shape(model.input_shape)
     if options.data is None:
-        if options.arg:
-            raise ConfigError("--arg needs --data", hint="inputs are drawn for networks with one float input alone")
-        return _drawn(session, subject, options, shape or _exported_shape(subject))
+        check_drawn(options, model)
+        return _drawn(session, subject, options, shape)
     from qdiag.loaders.data.arguments import with_arguments
     from qdiag.loaders.data.sources import DataRequest, open_datasets
 
@@ -175,41 +174,39 @@ def check_no_scheme(scheme: QuantScheme, changes: "Sequence[str]" = ()) -> None:
         )
 
 
-def preprocessing_of(options: DataOptions) -> "Preprocessing | None":
-    """The preset with single steps replaced; None when nothing was said."""
-    changes: dict[str, Any] = {
-        "resize": options.resize,
-        "crop": options.crop,
-        "mean": parse_numbers(options.mean),
-        "std": parse_numbers(options.std),
-        "scale": options.pixel_scale,
-        "channel_order": options.channel_order,
-    }
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if options.preset is None and not changes:
-        return None
-    from qdiag.loaders.images.preprocessing import preset
+def check_drawn(options: DataOptions, model: ModelOptions) -> None:
+    """Where there are no data: what needs them is refused, and so is a model that cannot say what to draw.
 
-    try:
-        return preset(options.preset or "none").override(**changes)
-    except ConfigError as error:
-        error.at = error.at or "the preprocessing options"
-        raise
-
-
-def _drawn(session: "Session", subject: "Subject", options: DataOptions, shape: tuple[int, ...] | None) -> "Datasets":
+    Raises:
+        ConfigError: an option that needs --data, or no shape to draw inputs in.
+    """
+    if options.data is not None:
+        return
+    if options.arg:
+        raise ConfigError("--arg needs --data", hint="inputs are drawn for networks with one float input alone")
     if options.calib_data is not None:
         raise ConfigError("--calib-data needs --data", hint="give --data PATH to measure on")
     if options.targets is not None:
         raise ConfigError("--targets needs --data", hint="give --data PATH, a folder of images")
     if preprocessing_of(options) is not None:
         raise ConfigError("options of preprocessing need --data", hint="drawn inputs come as the network takes them")
+    says_no_shape = model.arch is not None or model.model.startswith("zoo:") or ".py:" in model.model
+    if says_no_shape and parse_shape(model.input_shape) is None:
+        raise _no_shape()
+
+
+def _no_shape() -> ConfigError:
+    return ConfigError(
+        "no --data, and no shape to draw inputs in",
+        at="--input-shape",
+        hint="give --data PATH, or --input-shape 1,3,224,224 for a data-free result",
+    )
+
+
+def _drawn(session: "Session", subject: "Subject", options: DataOptions, shape: tuple[int, ...] | None) -> "Datasets":
+    shape = shape or _exported_shape(subject)
     if shape is None:
-        raise ConfigError(
-            "no --data, and no shape to draw inputs in",
-            at="--input-shape",
-            hint="give --data PATH, or --input-shape 1,3,224,224 for a data-free result",
-        )
+        raise _no_shape()
     from qdiag.pipeline.preparation.synthesize import synthesize_datasets
 
     return synthesize_datasets(

@@ -161,3 +161,9 @@ class _Search:
 
 def _names(count: int) -> tuple[str, ...]:
     return tuple(f"output{i}" for i in range(count)) if count > 1 else ("output",)
+
+
+def too_much_words(moved: float, bound: float) -> str:
+    """Of a change of the float output, as a share of its largest value, that is larger than the bound."""
+    share = f"{100.0 * moved:.2g} %" if moved < 1.0 else f"{100.0 * moved:.0f} %"
+    return f"it moves the float output by {share} of its largest value, more than {100.0 * bound:.2g} %"

@@ -18,7 +18,7 @@ from qdiag.errors import ConfigError, RepairRefused
 from qdiag.pipeline.begin import begin
 from qdiag.pipeline.bn_audit import audit_batchnorms
 from qdiag.pipeline.facts import model_info
-from qdiag.pipeline.float_change import float_change, keep_within
+from qdiag.pipeline.float_change import float_change, keep_within, too_much_words
 from qdiag.pipeline.float_probe import FloatProbe
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.pipeline.sqnr import measure_experiment
@@ -200,7 +200,7 @@ class Repairing:
             kept = keep_within(session, self._probe, measured, treatment.edits, self._bound, base=self.changes)
             change, moved = kept.change, max(kept.refused.values(), default=0.0) if not kept.edits else 0.0
             if kept.refused:
-                reasons = {place: self._too_much(share) for place, share in kept.refused.items()}
+                reasons = {place: too_much_words(share, self._bound) for place, share in kept.refused.items()}
                 sites = [FindingSite(edit.layer, (edit.channel,)) for edit in kept.edits]
                 treatment = REPAIRS[step.repair].apply(self.case, sites, self._context) if sites else treatment
         else:
@@ -209,7 +209,8 @@ class Repairing:
         assert self._context.batchnorms is not None
         step = replace(step, batchnorms=without_channels(rows, self._context.batchnorms, reasons))
         if moved > self._bound:
-            return replace(step, relative_delta=moved, refused=f"{self._too_much(moved)} (`float_bound`)"), change, None
+            refused = f"{too_much_words(moved, self._bound)} (`float_bound`)"
+            return replace(step, relative_delta=moved, refused=refused), change, None
         step = replace(
             step, layers=treatment.layers, tensors=tuple(treatment.tensors), relative_delta=change.relative_delta
         )
@@ -222,9 +223,6 @@ class Repairing:
             self.written = treatment.case
         else:  # there the plan holds it, and a checkpoint has no plan
             self.written = with_tensors(self._context.session, self.written, treatment.tensors, recalibrate=True)
-
-    def _too_much(self, moved: float) -> str:
-        return f"it moves the float output by {moved:.1e} of its largest value, more than {self._bound:.1e}"
 
 
 def _words(reason: RepairRefused) -> str:

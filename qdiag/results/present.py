@@ -11,7 +11,7 @@ from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.nearest import nearest_hint
 from qdiag.errors import ConfigError, telling_hints
 from qdiag.reading.words.causes import headline
-from qdiag.reading.words.compare import comparison_headline
+from qdiag.reading.words.comparison.sentences import comparison_headline
 from qdiag.reading.words.gate import verdict_words
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.harm import measured_harm_words

@@ -57,6 +57,11 @@ def refused(command: str) -> str:
         ("qat int8.onnx -o new.onnx --data data.npz", "int8.onnx: this file is quantized already"),
         ("diagnose net.onnx --repaired new.onnx --data data.npz", "--repaired: no quantized file is given"),
         ("export net.onnx -o new.pt --data data.npz", "new.pt: the name says no format of integer files"),
+        ("fold zoo:resnet18", "no --data, and no shape to draw inputs in [give --data PATH, or --input-shape 1,3,224"),
+        ("fix-bn zoo:resnet18 -o new.pt2", "no --data, and no shape to draw inputs in"),
+        ("repair ./net.py:build --with equalize -o new.pt2", "no --data, and no shape to draw inputs in"),
+        ("sqnr net.onnx --calib-data data.npz", "--calib-data needs --data"),
+        ("diagnose net.onnx --preset tf", "options of preprocessing need --data"),
     ],
 )
 @pytest.mark.usefixtures("folder")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from qdiag.cli.console import remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, OrderOption, TopOption
 from qdiag.cli.options.data import DataOptions
@@ -92,6 +92,7 @@ def branches(
                from the block.
     """
     stdout_is_taken = check_single_stdout(json, csv)
+    check_drawn(data, model)
     resolved = scheme.resolved
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.branches import measure_branches

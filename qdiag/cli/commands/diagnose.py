@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from qdiag.cli.console import remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_experiment
 from qdiag.cli.options.common import ExhaustiveOption, JsonOption, Plots, PlotsOption, QuantizedOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
@@ -126,6 +126,7 @@ def diagnose(
     With --train MINUTES, training is tried as a repair as well, where the others leave a loss.
     """
     stdout_is_taken = check_single_stdout(json, None)
+    check_drawn(data, model)
     training.check(data)
     check_quantized_target(repaired, quantized or model.model, force=force)
     resolved = scheme.resolved

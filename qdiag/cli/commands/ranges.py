@@ -3,7 +3,7 @@
 from functools import partial
 
 from qdiag.cli.console import remark, stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import (
     CsvOption,
@@ -76,6 +76,7 @@ def ranges(
                      all channels share one quantizer.
     """
     stdout_is_taken = check_single_stdout(json, csv)
+    check_drawn(data, model)
     is_shown = scheme is not None or bool(set_)
     resolved = SchemeOptions(scheme or DEFAULT_PRESET, set_, no_fold=no_fold).resolved
     with running(run, seed=data.seed, is_divided=True) as session:

@@ -4,7 +4,7 @@ from functools import partial
 
 from qdiag.cli.commands.diagnose import run_diagnosis, write_diagnosis
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_experiment
 from qdiag.cli.options.common import ExhaustiveOption, JsonOption, PlotOption
 from qdiag.cli.options.data import DataOptions
 from qdiag.cli.options.expand import expand
@@ -53,6 +53,7 @@ def rank(
     writes a diagnosis that [cyan]qdiag report[/], [cyan]compare[/] and [cyan]gate[/] read.
     """
     stdout_is_taken = check_single_stdout(json, None)
+    check_drawn(data, model)
     resolved = scheme.resolved
     with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.diagnose import DiagnoseOptions

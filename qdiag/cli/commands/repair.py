@@ -6,7 +6,7 @@ from functools import partial
 import typer
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
@@ -80,6 +80,7 @@ def repair(
     stdout_is_taken = check_single_stdout(json, None)
     target = target_of(model.model, output, in_place=in_place)
     check_float(model.model)
+    check_drawn(data, model)
     resolved = scheme.resolved
     from qdiag.pipeline.fusion.repair import fuse_and_repair
     from qdiag.pipeline.repair import RepairOptions, repair_model

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_experiment
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, PlotOption, TopOption
 from qdiag.cli.options.data import DataOptions
@@ -71,6 +71,7 @@ def sensitivity(
                  about three passes.
     """
     stdout_is_taken = check_single_stdout(json, None)
+    check_drawn(data, model)
     resolved = scheme.resolved
     with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.sensitivity import SensitivityOptions, measure_sensitivity

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_experiment
 from qdiag.cli.options.common import (
     CsvOption,
     JsonOption,
@@ -92,6 +92,7 @@ def sqnr(
     the noise that rounding of the output alone would make. [red]>![/] marks both.
     """
     stdout_is_taken = check_single_stdout(json, csv)
+    check_drawn(data, model)
     resolved = scheme.resolved
     with running(run, seed=data.seed, is_divided=True) as session:
         from qdiag.pipeline.sqnr import measure_experiment

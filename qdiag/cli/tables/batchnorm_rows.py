@@ -12,6 +12,7 @@ from qdiag.cli.tables.fit import Column, fit_table
 from qdiag.core.causes.repair import LayerFix, ModelRepair
 from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement
+from qdiag.reading.words.numbers import number
 
 _CHANNELS_AT_MOST = 6
 _REFUSALS_AT_MOST = 8
@@ -75,7 +76,7 @@ def _local(before: Measurement, after: Measurement) -> Callable[[LayerFix], Text
 
     def cell(row: LayerFix) -> Text:
         name = row.folds_into or ""
-        return Text(f"{old[name]:.1f} → {new[name]:.1f}" if name in old and name in new else "-")
+        return Text(f"{number(old[name])} → {number(new[name])}" if name in old and name in new else "-")
 
     return cell
 

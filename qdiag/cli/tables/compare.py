@@ -14,7 +14,7 @@ from qdiag.core.causes.ranking import Verdict
 from qdiag.core.compare import CauseChange, Comparison, LayerChange, RunSummary
 from qdiag.core.measures.task_change import Change
 from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
-from qdiag.reading.words.compare import (
+from qdiag.reading.words.comparison.sentences import (
     CAUSE_STATUS_WORDS,
     CERTAINTY_MARKS,
     NO_SQNR,
@@ -30,7 +30,7 @@ from qdiag.reading.words.compare import (
     signed,
     task_rows,
 )
-from qdiag.reading.words.compared_settings import setting_words
+from qdiag.reading.words.comparison.settings import setting_words
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.size import size_rows
 

@@ -14,7 +14,7 @@ from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest
 from qdiag.reading.layers.columns import LAYER, LOSS_WORDS, LayerColumn, layer_columns, loss_columns
 from qdiag.reading.layers.entry import LayerEntry, measured_entries
 from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, weakest, worst_first
-from qdiag.reading.words.numbers import decibel_words
+from qdiag.reading.words.numbers import decibel_words, number
 from qdiag.reading.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
 
 TOP_WHEN_WORST_FIRST = 25
@@ -110,7 +110,7 @@ def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> 
         before = f", {low.drop_db:.1f} dB below what feeds it" if low.drop_db > 0.0 else ""
         return (
             f"Propagated SQNR first falls below {LOW_SQNR_DB:g} dB at {low.record.name}: "
-            f"{low.propagated_db:.1f} dB{before}."
+            f"{number(low.propagated_db)} dB{before}."
         )
     if not known:
         return "No propagated SQNR could be measured."
@@ -120,11 +120,11 @@ def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> 
         part = f"{output.weakest.name} of {output.name}" if output.weakest else output.name
         return (
             f"Over whole tensors, propagated SQNR stays at {LOW_SQNR_DB:g} dB or above, lowest at "
-            f"{lowest.record.name} with {lowest.propagated_db:.1f} dB; {part} has {output_db:.1f} dB."
+            f"{lowest.record.name} with {number(lowest.propagated_db)} dB; {part} has {number(output_db)} dB."
         )
     return (
         f"Propagated SQNR stays at {LOW_SQNR_DB:g} dB or above; "
-        f"lowest at {lowest.record.name}: {lowest.propagated_db:.1f} dB."
+        f"lowest at {lowest.record.name}: {number(lowest.propagated_db)} dB."
     )
 
 

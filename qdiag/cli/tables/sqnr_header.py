@@ -25,7 +25,7 @@ from qdiag.reading.words.digests import digest_words
 from qdiag.reading.words.float_ops import HasFloatOps, float_op_words, float_share_warning
 from qdiag.reading.words.layers import arithmetic_words, override_lines, own_format_words, tensor_scheme_words
 from qdiag.reading.words.network_end import network_end_words
-from qdiag.reading.words.numbers import SILENT, UNKNOWN, count_noun, with_unit
+from qdiag.reading.words.numbers import SILENT, UNKNOWN, count_noun, number, with_unit
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.size import size_words
 from qdiag.reading.words.stored_ranges import stored_range_lines
@@ -177,8 +177,8 @@ def _task_lines(measurement: Measurement) -> Lines:
         word = ""
     for output in measurement.outputs:
         weakest = output.weakest
-        inside = f"; {_db(weakest.error.sqnr_db)} dB at {weakest.name}, its weakest part" if weakest else ""
-        value = f"{UNKNOWN}: {SILENT}" if output.is_silent else f"{_db(output.error.sqnr_db)} dB{inside}"
+        inside = f"; {number(weakest.error.sqnr_db)} dB at {weakest.name}, its weakest part" if weakest else ""
+        value = f"{UNKNOWN}: {SILENT}" if output.is_silent else f"{number(output.error.sqnr_db)} dB{inside}"
         yield word, Text(f"SQNR of {output.name} {value}")
         word = ""
     has_part = counts_parts(task) and any(output.weakest for output in measurement.outputs)
@@ -243,7 +243,3 @@ def _count(number: int) -> str:
         if number >= limit:
             return f"{number / limit:.2f} {unit}"
     return str(number)
-
-
-def _db(value: float) -> str:
-    return f"{value:.1f}"

@@ -14,7 +14,7 @@ from qdiag.core.causes.repair import ModelRepair, RepairStep, check_written
 from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 from qdiag.pipeline.begin import Experiment, begin
-from qdiag.pipeline.float_change import float_change
+from qdiag.pipeline.float_change import float_change, too_much_words
 from qdiag.pipeline.float_probe import FloatProbe
 from qdiag.pipeline.fusion.subject import changed_as_program, fused_as_network
 from qdiag.pipeline.repair import Changes, RepairOptions, repair_model
@@ -82,8 +82,7 @@ def fuse_and_repair(
         change = float_change(session, probe, experiment.case.measured, {})
     step = replace(step, relative_delta=change.relative_delta)
     if change.relative_delta > options.float_bound:
-        moved = f"it moves the float output by {change.relative_delta:.1e} of its largest value"
-        refused = f"{moved}, more than {options.float_bound:.1e} (`float_bound`)"
+        refused = f"{too_much_words(change.relative_delta, options.float_bound)} (`float_bound`)"
         return _unfused(session, experiment, options, replace(step, layers=(), tensors=(), refused=refused), request)
     others = replace(options, repairs=tuple(options.repairs[1:]))
     inner: ModelRepair | None = None

@@ -37,7 +37,7 @@ def decibels(value: float) -> str:
         return EXACT if value > 0.0 else "-inf"
     if math.isnan(value):
         return NOTHING
-    return f"{value:.1f}".replace("-0.0", "0.0")
+    return number(value)
 
 
 def decibel_words(value: float) -> str:

@@ -20,7 +20,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
         raise RepairRefused("no output here is quantized", at=", ".join(site.layer for site in sites) or None)
     names = tuple(name for name in names if not case.plan.layers[name].is_stored)
     if not names:
-        raise RepairRefused("these ranges are stored in the quantized file: calibration data does not change them")
+        raise RepairRefused("the quantized file stores these ranges: only quantizing it again changes them")
     if case.measured is case.calibration or case.measured.digest() == case.calibration.digest():
         raise RepairRefused("the measured data is what the ranges were taken from")
     seen = context.session.observe(case.network, case.measured, case.scheme)

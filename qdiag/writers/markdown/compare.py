@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from qdiag.core.compare import Comparison, LayerChange
 from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
-from qdiag.reading.words.compare import (
+from qdiag.reading.words.comparison.sentences import (
     CAUSE_STATUS_WORDS,
     CERTAINTY_MARKS,
     NO_SQNR,
@@ -20,7 +20,7 @@ from qdiag.reading.words.compare import (
     signed,
     task_rows,
 )
-from qdiag.reading.words.compared_settings import setting_words
+from qdiag.reading.words.comparison.settings import setting_words
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.size import size_rows
 from qdiag.writers.markdown.github_text import code, plain

@@ -4,8 +4,9 @@ from typing import get_args
 import pytest
 import torch
 
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject, preprocessing_of
+from qdiag.cli.inputs import ModelOptions, open_data, open_subject
 from qdiag.cli.options.data import DataOptions, PreprocessingPreset
+from qdiag.cli.options.preprocessing import preprocessing_of
 from qdiag.cli.options.scheme import SchemeOptions
 from qdiag.errors import ConfigError, LoadError
 from qdiag.loaders.images.preprocessing import PRESETS, Preprocessing

@@ -12,7 +12,7 @@ from qdiag.core.measures.branches import BlockLayers
 from qdiag.core.measures.measurement import OutputRecord
 from qdiag.core.measures.task_change import Change
 from qdiag.errors import ConfigError
-from qdiag.reading.words.compare import matching_words
+from qdiag.reading.words.comparison.sentences import matching_words
 from qdiag.writers.plots.two_errors import compared_errors_figure
 from tests import diagnoses
 from tests.figures import metric, with_metrics

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from qdiag.batches import Batches
-from qdiag.cli.inputs import preprocessing_of
 from qdiag.cli.options.data import DataOptions
+from qdiag.cli.options.preprocessing import preprocessing_of
 from qdiag.loaders.data.arguments import with_arguments
 from qdiag.loaders.data.reread import few_of, pixels_of
 from qdiag.loaders.data.sources import DataRequest, batches_from, open_datasets

@@ -6,7 +6,7 @@ from functools import partial
 import typer
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject_or_tensors
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_data, open_subject_or_tensors
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption
 from qdiag.cli.options.data import DataOptions
@@ -87,6 +87,8 @@ def fix_bn(
     target = None if dry_run else target_of(model.model, output, in_place=in_place, or_else=", --in-place or --dry-run")
     if target is not None:
         check_float(model.model)
+    if not (dry_run or no_proof):
+        check_drawn(data, model)
     resolved = scheme.resolved
     from qdiag.loaders.models.tensors import NamedTensors
     from qdiag.pipeline.bn_audit import audit_batchnorms

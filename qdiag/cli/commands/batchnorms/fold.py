@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_data, open_subject
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_data, open_subject
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, OrderOption, TopOption
 from qdiag.cli.options.data import DataOptions
@@ -91,6 +91,7 @@ def fold(
                      clamp.
     """
     stdout_is_taken = check_single_stdout(json, csv)
+    check_drawn(data, model)
     if output is not None:
         _check_target(model, output, force=force)
     resolved = scheme.resolved

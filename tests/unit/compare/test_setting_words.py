@@ -4,7 +4,7 @@ import re
 
 from qdiag.compare.settings import differences
 from qdiag.core.compare import Difference
-from qdiag.reading.words.compared_settings import setting_words
+from qdiag.reading.words.comparison.settings import setting_words
 from tests.diagnoses import diagnosis, unlabelled_diagnosis
 
 

@@ -1,0 +1,1 @@
+"""Two diagnoses side by side: what changed, and which settings differ, in words."""
