@@ -71,6 +71,7 @@ def measure_evidence(
     data: DataOptions,
     scheme: "QuantScheme",
     task: TaskOptions,
+    quantized: str | None = None,
     changes: "Sequence[str]" = (),
     *,
     causes_for: tuple[str, ...] | None = None,
@@ -78,7 +79,7 @@ def measure_evidence(
     """Measures a model, and looks for causes only where a limit on them is set, since that takes many passes.
 
     Args:
-        changes: see `open_experiment`.
+        quantized, changes: see `open_experiment`.
         causes_for: options that lead another command to the same network, data, scheme and task; None without causes.
 
     Raises:
@@ -93,7 +94,8 @@ def measure_evidence(
         from qdiag.pipeline.sqnr import measure_experiment
         from qdiag.simulate.session import PAIRED
 
-        experiment = open_experiment(session, model, data, scheme, task, None, changes, repairs=causes_for is not None)
+        repairs = causes_for is not None
+        experiment = open_experiment(session, model, data, scheme, task, quantized, changes, repairs=repairs)
         if causes_for is None:
             session.expect_passes(experiment.case, {"simulate": PAIRED})
             return GateEvidence(model.model, measure_experiment(session, experiment))

@@ -70,7 +70,9 @@ def check_readable(reference: str) -> None:
 
 
 def check_quantized(reference: str) -> None:
-    """Raises `LoadError` as `check_readable`, and `ConfigError` for a file that is not quantized."""
+    """Raises `LoadError` as `check_readable`, and `ConfigError` for a file of another format or a float one."""
     check_readable(reference)
+    if encoding_of(reference) is None:
+        raise ConfigError(f"{reference} is neither an ONNX nor a LiteRT file", at="`quantized`", hint=QUANTIZED_HINT)
     if holds_integers(reference) is False:
         raise ConfigError(f"{reference} is not quantized", at="`quantized`", hint=QUANTIZED_HINT)

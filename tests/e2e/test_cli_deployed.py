@@ -140,3 +140,11 @@ def test_changes_of_a_quantized_file_are_taken_by_every_command(folder: Path) ->
     shown = run(folder, "export", "int8.onnx", *change, "-o", str(folder / "out.onnx"))
     assert "weights.bits=4" in shown and (folder / "out.onnx").exists()
     assert "weights.bits=4" in run(folder, "gate", "int8.onnx", *change, "--min-sqnr", "1")
+
+
+def test_a_gate_measures_the_file_beside_its_float_network(folder: Path) -> None:
+    files = ("net.onnx", "--quantized", "int8.onnx")
+    shown = run(folder, "gate", *files, "--min-sqnr", "1", "--forbid", "QD701", "--quiet")
+    assert "int8.onnx (QDQ, sha256" in shown or "net.onnx" in shown
+    result = invoked(folder, "gate", (*files, "--min-sqnr", "90"))
+    assert result.exit_code == 1

@@ -34,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "net.onnx").write_bytes(onnx_of("Conv", "Relu"))
     (tmp_path / "int8.onnx").write_bytes(onnx_of("QuantizeLinear", "Conv"))
     (tmp_path / "packed.onnx").write_bytes(onnx_of("QLinearConv"))
+    (tmp_path / "w.safetensors").write_bytes(bytes(64))
     np.savez(tmp_path / "data.npz", x=np.zeros((2, 3, 8, 8), np.float32))
     return tmp_path
 
@@ -52,6 +53,10 @@ def refused(command: str) -> str:
         ("verify net.onnx --quantized packed.onnx --data data.npz --runtime tflite", "tflite does not run packed.onnx"),
         ("verify net.onnx --quantized net.onnx --data data.npz", "net.onnx is not quantized"),
         ("sqnr net.onnx --quantized net.onnx --data data.npz", "net.onnx is not quantized"),
+        ("gate net.onnx --quantized net.onnx --data data.npz --max-drop 1", "net.onnx is not quantized"),
+        ("diagnose net.onnx --quantized data.npz --data data.npz", "data.npz is neither an ONNX nor a LiteRT file"),
+        ("verify net.onnx --quantized w.safetensors --data data.npz", "[give an ONNX file with QuantizeLinear"),
+        ("sqnr net.onnx --quantized zoo:resnet18 --data data.npz", "zoo:resnet18 is neither an ONNX nor"),
         ("repair int8.onnx --with equalize -o new.onnx --data data.npz", "int8.onnx: this file is quantized already"),
         ("fix-bn packed.onnx -o new.onnx --data data.npz", "packed.onnx: this file is quantized already"),
         ("qat int8.onnx -o new.onnx --data data.npz", "int8.onnx: this file is quantized already"),

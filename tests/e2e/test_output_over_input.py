@@ -123,6 +123,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"the content of {name}")
+    (tmp_path / INPUTS["quantized"]).write_bytes(b"\x08\x08\x12 the beginning of an ONNX file")  # told before the run
     (tmp_path / "limits.toml").write_text("[gate]\nmax_drop = 1\n")  # read before the baseline is known
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):

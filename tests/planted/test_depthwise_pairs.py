@@ -49,6 +49,8 @@ def test_pairs_that_saturate_are_found_and_repaired_by_7_bits() -> None:
     for repair in ("reduce_weight_bits", "reduce_activation_bits"):
         recovery = by_repair[repair]
         assert recovery is not None and recovery.recovered_task >= 0.6 * found.ranking.harm.value, repair
+    refused = next(one.refused for one in cause.trials if one.repair == "wide_accumulator")
+    assert refused is not None and "depthwise kernels of fbgemm add pairs in int16" in refused  # no setting ends that
 
 
 def test_a_network_whose_pairs_cancel_is_left_in_peace() -> None:

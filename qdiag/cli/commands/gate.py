@@ -51,6 +51,8 @@ No worse than last time:  [cyan]qdiag gate reports/run1 --baseline {DEFAULT_BASE
 
 Files for CI:  [cyan]qdiag gate reports/run1 --max-drop 1 --junit gate.xml --markdown comment.md[/]
 
+A file that was quantized elsewhere:  [cyan]qdiag gate net.onnx --quantized int8.onnx --data photos/ --max-drop 1[/]
+
 A model, measured first:  [cyan]qdiag gate net.pt2 --data photos/ --preset imagenet --max-flips 5[/]
 
 [bold]Limits in a file[/]
@@ -76,6 +78,7 @@ class _Target:
     scheme: SchemeOptions
     task: TaskOptions
     run: RunOptions
+    quantized: str | None
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def gate(
     submodule: common.SubmoduleOption = None,
     input_shape: common.InputShapeOption = None,
     key: common.KeyOption = None,
+    quantized: common.QuantizedOption = None,
     *,
     run: RunOptions,
 ) -> None:
@@ -130,6 +134,7 @@ def gate(
         scheme,
         task,
         run,
+        quantized,
     )
     if accept and not update_baseline:
         raise ConfigError("--accept needs --update-baseline", hint="there is nothing to accept")
@@ -199,7 +204,8 @@ def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
     thresholds = settings.thresholds
     if is_stored(target.model.model):
         measured_with = (target.data, target.model, target.scheme, target.task)
-        if measured_with != (DataOptions(), ModelOptions(target.model.model), SchemeOptions(), TaskOptions()):
+        nothing = (DataOptions(), ModelOptions(target.model.model), SchemeOptions(), TaskOptions())
+        if measured_with != nothing or target.quantized is not None:
             raise ConfigError(
                 "options of the model, the data, the task or the scheme, and a stored result",
                 at=target.model.model,
@@ -207,8 +213,10 @@ def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
             )
         return read_evidence(target.model.model)
     needs_causes = bool(thresholds.forbid or thresholds.warn_codes) or thresholds.no_new_causes != "off"
-    words = option_words(target.model, target.data, target.scheme, target.task) if needs_causes else None
-    measured = target.model, target.data, target.scheme.resolved, target.task, target.scheme.set_ or ()
+    about = target.model, target.data, target.scheme, target.task, target.quantized
+    words = option_words(*about) if needs_causes else None
+    changes = target.scheme.set_ or ()
+    measured = target.model, target.data, target.scheme.resolved, target.task, target.quantized, changes
     return measure_evidence(target.run, *measured, causes_for=words)
 
 

@@ -9,6 +9,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.errors import ConfigError
 from qdiag.loaders.data.split import RangeUse
 from qdiag.loaders.models.formats import load_subject
+from qdiag.loaders.stored_network import check_quantized
 from qdiag.pipeline.begin import Experiment, begin
 from qdiag.pipeline.deployed.plan import is_integer_file, quantized_tensors
 from qdiag.pipeline.preparation.given import Data, Model, datasets_of, scheme_of, subject_of
@@ -52,6 +53,7 @@ def open_given(
     """
     file = given.quantized
     if isinstance(file, str | Path):
+        check_quantized(str(file))
         file = load_subject(file, trust=given.trust)
     kept = frozenset() if file is None else frozenset(quantized_tensors(file))
     subject = subject_of(given.model, arch=given.arch, trust=given.trust, kept=kept)

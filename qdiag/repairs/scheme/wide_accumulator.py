@@ -6,7 +6,7 @@ from dataclasses import replace
 from qdiag.core.causes.findings import Evidence, FindingSite
 from qdiag.errors import RepairRefused
 from qdiag.repairs.base import Repair, RepairContext, Treatment
-from qdiag.simulate.arithmetic.table import adds_narrowly
+from qdiag.simulate.arithmetic.table import adds_narrowly, adds_pairs_in_int16
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
 
@@ -22,6 +22,10 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     if scheme.pair_saturation:
         settings.append("pair_saturation=false")
     if not settings:
+        if any(adds_pairs_in_int16(case.plan, layer) for layer in case.network.graph.layers):
+            raise RepairRefused(
+                "the accumulator is wide, and the depthwise kernels of fbgemm add pairs in int16 on every x86 processor"
+            )
         raise RepairRefused("the accumulator is wide, and no pairs are added in int16")
     if not limited:
         raise RepairRefused("no layer here adds up integers in narrow sums")

@@ -65,10 +65,15 @@ def arithmetic_of(plan: QuantPlan | None, layer: Layer) -> Arithmetic:
 
 def adds_narrowly(plan: QuantPlan, layer: Layer) -> bool:
     """The layer's sums have a narrow accumulator, or pairs in int16 that the scheme asks for."""
-    arithmetic = arithmetic_of(plan, layer)
-    if isinstance(arithmetic, AddsPairs) and plan.scheme.pair_saturation and arithmetic.may_lose_pairs:
+    if plan.scheme.pair_saturation and adds_pairs_in_int16(plan, layer):
         return True
-    return int(getattr(arithmetic, "accumulator_bits", WIDE)) < WIDE
+    return int(getattr(arithmetic_of(plan, layer), "accumulator_bits", WIDE)) < WIDE
+
+
+def adds_pairs_in_int16(plan: QuantPlan, layer: Layer) -> bool:
+    """The layer's products are added in pairs of int16 first, since the scheme asks for it or its kernel always does."""
+    arithmetic = arithmetic_of(plan, layer)
+    return isinstance(arithmetic, AddsPairs) and arithmetic.may_lose_pairs
 
 
 def closing_quantizer(plan: QuantPlan, layer: Layer) -> Quantizer | None:
