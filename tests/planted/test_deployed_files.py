@@ -37,7 +37,7 @@ from tests.networks.quantized_files import constants_of, quantized, values_at, w
 
 COUNT = 80
 OFFSET = 2.5
-CODES = {"QD104", "QD506", "QD701", "QD702", "QD703", "QD704", "QD705", "QD706", "QD903"}
+CODES = {"QD104", "QD502", "QD506", "QD701", "QD702", "QD703", "QD704", "QD705", "QD706", "QD903"}
 
 
 @cache
@@ -145,6 +145,11 @@ def without_levels() -> bytes:
     return with_constants(healthy(), changed)
 
 
+def averaged(share: float) -> bytes:
+    """The answers in a range that is an average over batches, which leaves out the ends of the values."""
+    return with_constants(healthy(), {"y_scale": np.asarray(share * constants_of(healthy())["y_scale"], np.float32)})
+
+
 FAULTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "scales of the other axis": ("QD701", scales_of_the_other_axis, "block"),
     "quantized again": ("QD703", quantized_again, "tanh"),
@@ -237,6 +242,16 @@ def test_the_repaired_file_is_written_and_run(tmp_path: Path) -> None:
         assert "fixed.onnx" in surface and "To measure the repaired file" in surface
     with pytest.raises(WriteError, match="such a file already"):
         qdiag.diagnose(tmp_path / "net.onnx", x, task="classify", **paths)
+
+
+@pytest.mark.parametrize(("share", "code"), [(0.4, "QD506"), (0.7, "QD502")])
+def test_few_answers_that_a_range_clips_are_told(tmp_path: Path, share: float, code: str) -> None:
+    """180 values: far beyond the range, or clipped by little and often."""
+    result = diagnosis(averaged(share), tmp_path)
+    assert found(result)[code] == ("head",)
+    cause = next(cause for cause in result.ranking.causes if cause.code == code)
+    cover = next(trial for trial in cause.trials if trial.repair == "cover_range")
+    assert cover.recovery is not None and cover.recovery.recovered_db > 3.0
 
 
 def test_every_code_of_files_is_planted() -> None:

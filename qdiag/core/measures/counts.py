@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from qdiag.core.measures.ranges import TensorRange
 from qdiag.core.measures.task import UNDEFINED, Z_95, Criterion, Figure, Interval, PairedCounts
 
 _TOPS = (1.0, 100.0)
@@ -35,6 +36,21 @@ def wilson_interval(hits: int, n: int) -> Interval:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     margin = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Interval(100.0 * max(0.0, centre - margin), 100.0 * min(1.0, centre + margin))
+
+
+def share_beyond(seen: TensorRange, low: float, high: float, by_percent: float) -> Interval:
+    """95 % interval of the share of values that lie beyond a range by so much of it, in percent, see `wilson_interval`.
+
+    By the sampled values whose bins lie beyond. A single one says nothing about the others, and has no lower end.
+    """
+    if seen.histogram is None:
+        return UNDEFINED
+    margin = by_percent / 100.0 * (high - low)
+    low, high = low - margin, high + margin
+    width, bins = seen.histogram.bin_width, enumerate(seen.histogram.counts, seen.histogram.first_bin)
+    hits = sum(count for i, count in bins if (i + 1) * width <= low or i * width >= high)
+    found = wilson_interval(hits, seen.histogram.total)
+    return found if hits > 1 else Interval(0.0, found.high)
 
 
 def unspread_interval(value: float, *, low: float, high: float, count: float) -> Interval:

@@ -60,6 +60,15 @@ class TensorRange:
     def max_abs(self) -> float:
         return max(abs(self.min), abs(self.max))
 
+    def overshoot_percent(self, low: float, high: float) -> float:
+        """How far the 99th percentile lies above a range, or the 1st below it, in percent of the range; 0 inside, NaN
+        without percentiles, and for a range without width."""
+        if not self.percentiles or not high > low:
+            return math.nan
+        above = self.percentiles[PERCENTILES.index(99.0)] - high
+        below = low - self.percentiles[PERCENTILES.index(1.0)]
+        return 100.0 * max(above, below, 0.0) / (high - low)
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelRanges:

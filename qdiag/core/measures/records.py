@@ -164,6 +164,24 @@ class OpRecord:
     def clipped_fraction(self) -> float:
         return self.clipped_count / self.local.count if self.local.count else 0.0
 
+    def clipping_over_rounding(self, seen: TensorRange | None) -> float:
+        """Noise power of the output's quantizer alone, over that of its rounding; 0 in float.
+
+        Where the losses were not measured, of a cut as deep as that of the most clipped value: `share * depth^2 / 3`.
+
+        Args:
+            seen: the values that are clipped.
+        """
+        if self.quantizer is None:
+            return 0.0
+        rounding = self.quantizer.expected_noise_power(self.range, self.local.signal_power)
+        if self.losses is not None and self.losses.requantization.count:
+            return self.losses.requantization.mse / rounding
+        if seen is None:
+            return 0.0
+        depth = max(seen.max - self.quantizer.range_max, self.quantizer.range_min - seen.min, 0.0)
+        return self.clipped_fraction * depth**2 / 3.0 / rounding
+
     @property
     def local_rmse_scales(self) -> float:
         """Root mean square of the local error in units of the output's `scale`; 0.29 is pure rounding. NaN in

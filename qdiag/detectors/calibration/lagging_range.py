@@ -17,9 +17,9 @@ How it is computed:
     weight_used_range [%]: the largest |weight|, in percent of the same; of channels that carry anything
 
 Thresholds:
-    It is reported where the overshoot is at least 20 % or at most 50 % is used (one bit), as in QD501. At weights,
-    weight_sqnr also has to be below 28 dB, since a learned step clips the largest ones on purpose. Outputs with fewer
-    than 1,000 values are left out, and all outputs where inputs were drawn.
+    It is reported where the overshoot is at least 20 %, of 0.25 % of the values or more by a 95 % score interval, or at
+    most 50 % is used (one bit), by 381 values or more, so that at most 1 % lie outside. At weights, weight_sqnr also
+    has to be below 28 dB, since a learned step clips the largest on purpose. No output is reported on drawn inputs.
 
 What helps:
     Pass over training data with the observers on before saving. Without training, calibrate these ranges anew.
@@ -28,12 +28,13 @@ Sources:
     Jacob et al., arXiv 1712.05877, section 3.1; Nagel et al., arXiv 2106.08295, section 4.
 """
 
+import math
 from collections.abc import Iterator
 
 from qdiag.core.causes.findings import Evidence, Finding, FindingSite
+from qdiag.core.measures.counts import share_beyond, wilson_interval
 from qdiag.core.measures.deployed.file import ranges_in
 from qdiag.core.measures.facts import LayerFacts
-from qdiag.core.measures.ranges import PERCENTILES
 from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.value_ranges.stored_range import of_layer
 from qdiag.core.scheme import TensorScheme
@@ -44,7 +45,8 @@ REPAIRS: tuple[str, ...] = ("cover_weights", "cover_range", "clip_weights")
 
 OVERSHOOT_PERCENT = 20.0
 USED_PERCENT = 50.0
-VALUES = 1000
+BEYOND_PERCENT = 0.25
+OUTSIDE_PERCENT = 1.0
 
 
 def find(context: DetectionContext) -> Finding | None:
@@ -104,13 +106,12 @@ def _of_output(record: OpRecord, facts: LayerFacts) -> tuple[Evidence, ...]:
     if measured is None or quantizer is None or not has_own_quantizer(record):
         return ()
     low, high = quantizer.range_min, quantizer.range_max
-    if not measured.percentiles or measured.count < VALUES or not high > low:
+    overshoot = measured.overshoot_percent(low, high)
+    if math.isnan(overshoot):
         return ()
-    above = measured.percentiles[PERCENTILES.index(99.0)] - high
-    below = low - measured.percentiles[PERCENTILES.index(1.0)]
-    overshoot = 100.0 * max(above, below, 0.0) / (high - low)
     used = 100.0 * (max(measured.max, 0.0) - min(measured.min, 0.0)) / (high - low)
-    if overshoot < OVERSHOOT_PERCENT and used > USED_PERCENT:
+    lags = overshoot >= OVERSHOOT_PERCENT and share_beyond(measured, low, high, OVERSHOOT_PERCENT).low >= BEYOND_PERCENT
+    if not lags and (used > USED_PERCENT or wilson_interval(0, measured.count).high > OUTSIDE_PERCENT):
         return ()
     return (
         Evidence("stored_overshoot", overshoot, "%", OVERSHOOT_PERCENT),

@@ -71,7 +71,7 @@ def adds_narrowly(plan: QuantPlan, layer: Layer) -> bool:
 
 
 def adds_pairs_in_int16(plan: QuantPlan, layer: Layer) -> bool:
-    """The layer's products are added in pairs of int16 first, since the scheme asks for it or its kernel always does."""
+    """The products of the layer are added in pairs of int16: the scheme asks for it, or its kernel always does."""
     arithmetic = arithmetic_of(plan, layer)
     return isinstance(arithmetic, AddsPairs) and arithmetic.may_lose_pairs
 

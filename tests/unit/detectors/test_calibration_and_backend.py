@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from qdiag.config import load_preset
+from qdiag.core.measures.ranges import Histogram
 from qdiag.core.measures.records import PairRecord
 from qdiag.core.measures.value_ranges.stored_range import StoredRange
 from qdiag.core.scheme import LayerOverride, QuantScheme, TensorChange
@@ -136,10 +137,37 @@ def test_a_fake_quantizer_that_is_off_where_the_layer_loses(
 )
 def test_values_that_the_stored_range_does_not_fit(high: float, change: dict[str, Any], expected: list[str]) -> None:
     given = healthy(replace(SCHEME, layers=(GIVEN,)))
-    fact = {"measured_range": spread(0.0, high)}
+    fact = {"measured_range": replace(spread(0.0, high), histogram=Histogram(high / 2, 0, (5_000, 5_000)))}
     found = detect(planted(given, "stem", {}, fact, **stored("output", **change)))
     assert [one.code for one in found] == expected
     assert all(one.repairs == ("cover_range",) for one in found if one.code == "QD506"), "no weight is concerned"
+
+
+@pytest.mark.parametrize(
+    ("count", "beyond", "expected"),
+    [
+        (100, 8, ["QD506"]),
+        (180, 2, ["QD506"]),  # 0.3 % by the lower end of the score interval
+        (10, 1, []),  # a single value
+        (100, 1, []),
+        (900, 2, []),  # 0.06 %
+        (1000, 10, ["QD506"]),
+    ],
+)
+def test_few_values_tell_as_much_as_their_share_is_sure_of(count: int, beyond: int, expected: list[str]) -> None:
+    """Values up to 2, and some at 32, of a range that ends at 6."""
+    counts = (*(count - beyond,), *(0,) * 14, beyond)
+    few = replace(spread(0.0, 32.0), count=count, sampled_count=count, histogram=Histogram(2.0, 0, counts))
+    given = healthy(replace(SCHEME, layers=(GIVEN,)))
+    assert codes(planted(given, "stem", {}, {"measured_range": few}, **stored("output"))) == expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(380, []), (381, ["QD506"])])
+def test_half_of_a_range_is_unused_where_enough_values_were_seen(count: int, expected: list[str]) -> None:
+    """Of 381 values that all lie inside, no more than 1 % of all may lie outside."""
+    few = replace(spread(0.0, 2.9), count=count, sampled_count=count)
+    given = healthy(replace(SCHEME, layers=(GIVEN,)))
+    assert codes(planted(given, "stem", {}, {"measured_range": few}, **stored("output"))) == expected
 
 
 @pytest.mark.parametrize(
