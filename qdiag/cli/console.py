@@ -159,7 +159,9 @@ def print_error(error: QdiagError) -> None:
 
 
 def print_flowing(console: Console, text: Text, label: tuple[str, str] | None = None) -> None:
-    """A sentence: in a terminal broken between words, elsewhere one line, which can be searched.
+    """A sentence: broken between words in a terminal and at the width of COLUMNS, else one line, which can be searched.
+
+    Errors and remarks in a file or a pipe are one line even then, as those of compilers are.
 
     A word that is longer than a line stays whole, since it is a path that is to be copied.
 
@@ -167,7 +169,7 @@ def print_flowing(console: Console, text: Text, label: tuple[str, str] | None = 
         label: what the first line begins with, and its style; the others stand below the sentence.
     """
     indent, shown = len(label[0]) if label else 0, _printable_text(text)
-    for i, line in enumerate(_broken(shown, console.width - indent) if console.is_terminal else [shown]):
+    for i, line in enumerate(_broken(shown, console.width - indent) if breaks_lines(console) else [shown]):
         head = label if label and i == 0 else " " * indent
         console.print(Text.assemble(head, line), soft_wrap=True)
 

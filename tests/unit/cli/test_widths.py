@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from qdiag.cli.console import PrintableConsole, print_commands, print_flowing
+from qdiag.cli.console import PrintableConsole, print_commands, print_error, print_flowing
 from qdiag.cli.tables.bn import print_audit
 from qdiag.cli.tables.branches import print_branches
 from qdiag.cli.tables.compare import print_comparison
@@ -33,6 +33,7 @@ from qdiag.core.measures.deployed.settings import SettingsReport
 from qdiag.core.measures.float_ops import FloatShare
 from qdiag.core.measures.operations.model_check import ModelCheck, OperationCount, TensorForm
 from qdiag.core.measures.task import TaskChoice
+from qdiag.errors import DataError
 from qdiag.gate.judge import judge
 from tests.branch_reports import branch_report
 from tests.deployed_diagnosis import deployed_diagnosis
@@ -184,3 +185,22 @@ def test_every_command_with_a_table_is_shown() -> None:
     from tests.unit.cli import test_foreign_terminal as walked
 
     assert {name for name in vars(walked) if name.startswith("print_")} - {"print_error"} <= names
+
+
+@pytest.mark.parametrize("columns", [None, "60"])
+def test_errors_in_a_pipe_are_one_line_each(
+    columns: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever COLUMNS says: `grep` and the log of a CI job show them whole."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    words = "the images cannot be used as they are " * 6
+    print_error(DataError(words.strip(), at="photos/", hint=words.strip()))
+    shown = capsys.readouterr().err.splitlines()
+    assert shown == [f"error: {words}".rstrip(), "  where: photos/", f"  hint:  {words}".rstrip()]
+    console = PrintableConsole(file=io.StringIO(), width=60, highlight=False)
+    console.has_asked_width = columns is not None
+    print_flowing(console, Text(words.strip()))
+    assert isinstance(console.file, io.StringIO)
+    assert max(map(len, console.file.getvalue().splitlines())) == (59 if columns else len(words) - 1)
