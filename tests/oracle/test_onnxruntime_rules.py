@@ -112,6 +112,9 @@ class Operation:
 
 IMAGES, OTHERS = drawn(4, 6, 9, 11), drawn(4, 6, 9, 11, mean=0.5, seed=1) * 2.1
 BOTH = (False, True)
+ROOTS = {width: nn.RMSNorm(width, eps=1e-5) for width in (11, 48)}
+for one in ROOTS.values():
+    nn.init.uniform_(one.weight, 0.5, 1.5, generator=torch.Generator().manual_seed(1))
 NORM = nn.LayerNorm(48)
 nn.init.uniform_(NORM.weight, 0.5, 1.5, generator=torch.Generator().manual_seed(1))
 OPERATIONS = (
@@ -237,6 +240,21 @@ OPERATIONS = (
         ),
         ("LayerNormalization",),
         BOTH,
+    ),
+    *(
+        Operation(
+            f"rms_norm_{width}",
+            norm,
+            (drawn(16, 50, width, mean=0.7),),
+            lambda file, inputs, norm=norm: file.node(
+                *("SimplifiedLayerNormalization", inputs[0], file.constant(norm.weight.detach().numpy())),
+                axis=-1,
+                epsilon=1e-5,
+            ),
+            ("SimplifiedLayerNormalization",),
+            BOTH,
+        )
+        for width, norm in ROOTS.items()
     ),
     Operation(
         "resize_twofold",

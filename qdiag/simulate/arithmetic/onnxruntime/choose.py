@@ -8,7 +8,12 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.integers import is_byte, is_short
 from qdiag.simulate.arithmetic.onnxruntime.elementwise import Product, Sum
 from qdiag.simulate.arithmetic.onnxruntime.functions import FUNCTIONS
-from qdiag.simulate.arithmetic.onnxruntime.norms import BATCH_NORMS, BatchNormalization, LayerNormalization
+from qdiag.simulate.arithmetic.onnxruntime.norms import (
+    BATCH_NORMS,
+    BatchNormalization,
+    LayerNormalization,
+    RootMeanSquare,
+)
 from qdiag.simulate.arithmetic.onnxruntime.pooling import ADAPTIVE, WINDOWS, Mean
 from qdiag.simulate.arithmetic.onnxruntime.products import ActivationProduct, weighted_sums
 from qdiag.simulate.arithmetic.onnxruntime.resize import LinearResize
@@ -26,6 +31,7 @@ RULES: Mapping[str, type[Rule]] = {
     "upsample_bilinear2d": LinearResize,
     **dict.fromkeys(("softmax", "_softmax"), Softmax),
     "layer_norm": LayerNormalization,
+    "rms_norm": RootMeanSquare,
     **dict.fromkeys(BATCH_NORMS, BatchNormalization),
     **dict.fromkeys((*FUNCTIONS, *ROUNDED_ONCE), Table),
 }
@@ -33,6 +39,7 @@ RULES: Mapping[str, type[Rule]] = {
 BETWEEN_QUANTIZERS: Mapping[str, type[Rule]] = {
     **dict.fromkeys((*FUNCTIONS, "sqrt"), Function),
     "layer_norm": LayerNormalization,
+    "rms_norm": RootMeanSquare,
     **dict.fromkeys(BATCH_NORMS, BatchNormalization),
     "upsample_bilinear2d": LinearResize,
 }

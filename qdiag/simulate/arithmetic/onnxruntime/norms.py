@@ -1,4 +1,4 @@
-"""LayerNormalization and BatchNormalization, float kernels between DequantizeLinear and QuantizeLinear."""
+"""LayerNormalization, RMSNormalization and BatchNormalization: float kernels between integers."""
 
 import math
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from qdiag.simulate.arithmetic.onnxruntime.rule import Rule
 _EPSILON_PLACES = {"batch_norm": 7, "_native_batch_norm_legit_no_training": 6}
 _WIDE = 8
 """Values that one register holds."""
+_LONG = 16
+"""Values from which root mean squares are made in registers."""
 BATCH_NORMS = tuple(_EPSILON_PLACES)
 """Operations with statistics of training."""
 
@@ -50,6 +52,30 @@ class LayerNormalization(Rule):
         return found.view(x.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class RootMeanSquare(Rule):
+    """Over n values, in float32, `v` being the sum of their squares over n: `i = f32(1 / f32(sqrt(v + eps)))`,
+    `y = f32(f32(x i) w)`, with the squares added up as in `LayerNormalization`.
+
+    Fewer than sixteen values are squared and added one by one, and `y = f32(f32(x / f32(sqrt(v + eps))) w)`.
+    """
+
+    name: ClassVar[str] = "rms_normalization"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        if operation_name(op.node) != "rms_norm" or kwargs:
+            return None
+        given = dict(zip(("x", "shape", "weight", "epsilon"), args, strict=False))
+        x, weight = given["x"], given.get("weight")
+        rows, epsilon = x.reshape(-1, math.prod(given["shape"])), given.get("epsilon")
+        epsilon = torch.finfo(torch.float32).eps if epsilon is None else float(epsilon)
+        is_short = rows.shape[1] < _LONG
+        mean = _squares_one_by_one(rows) if is_short else _mean_square(rows)
+        root = torch.sqrt((mean + epsilon).double()).float()
+        found: Tensor = rows / root if is_short else rows * (1.0 / root)
+        return (found if weight is None else found * weight.flatten()).view(x.shape)
+
+
 def fused(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """`a b + c` of float32, rounded once."""
     return a.double().mul(b.double()).add(c.double()).float()
@@ -69,6 +95,15 @@ def _mean_square(x: Tensor) -> Tensor:
         one = x[:, at : at + 1]
         total = total + one * one if at < products else fused(one, one, total)
     return total / count
+
+
+def _squares_one_by_one(x: Tensor) -> Tensor:
+    """Mean of the squares of each row, (rows, 1)."""
+    total = torch.zeros_like(x[:, :1])
+    for place in range(x.shape[1]):
+        value = x[:, place : place + 1]
+        total = total + value * value
+    return total / float(x.shape[1])
 
 
 def _one_by_one(x: Tensor) -> tuple[Tensor, Tensor]:
