@@ -8,6 +8,7 @@ Targets have one of four forms, and every function here takes all of them:
 - None: there are none.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -85,6 +86,17 @@ def target_counts(targets: Any, place: str = "") -> Iterator[tuple[str, int]]:
         named = targets.items() if isinstance(targets, Mapping) else enumerate(targets)
         for name, branch in named:
             yield from target_counts(branch, f"{place}.{name}" if place else str(name))
+
+
+def copied_targets(targets: Any) -> Any:
+    """The same targets in tensors and lists of their own, many times as fast as `copy.deepcopy`."""
+    if type(targets) is Tensor:
+        return targets.detach().clone()
+    if type(targets) is dict:
+        return {name: copied_targets(branch) for name, branch in targets.items()}
+    if type(targets) in (list, tuple):
+        return type(targets)(map(copied_targets, targets))
+    return copy.deepcopy(targets)
 
 
 def target_rows(targets: Any, indices: Sequence[int]) -> Any:

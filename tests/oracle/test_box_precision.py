@@ -1,6 +1,7 @@
 """Average precision of boxes against COCO's steps written out, and against COCO's own evaluation."""
 
 import importlib.util
+import itertools
 import json
 import subprocess
 import sys
@@ -176,6 +177,32 @@ def test_overlap_is_that_of_plain_python() -> None:
     for one, true in zip(*drawn(9), strict=True):
         expected = [[iou(a, b) for b in true.boxes.tolist()] for a in one.boxes.tolist()]
         assert overlap(one.boxes, true.boxes) == pytest.approx(np.array(expected).reshape(len(one.boxes), -1))
+
+
+@pytest.mark.parametrize("side", [4, 60])
+def test_each_box_takes_the_free_true_box_that_it_overlaps_most(side: int) -> None:
+    """Where true boxes lie close together, so that there is a choice, and where they are apart."""
+    random, choices = np.random.default_rng(side), 0
+    for _ in range(40):
+        count, true_count = random.integers(0, 30), random.integers(1, 6)
+        corners = random.integers(0, side, (count + true_count, 2)).astype(np.float64)
+        boxes = np.concatenate((corners, corners + random.integers(8, 14, (count + true_count, 2))), 1)
+        labels = random.integers(0, 2, count + true_count)
+        found = Found(boxes[:count], np.linspace(1.0, 0.1, count), labels[:count])
+        free = [set(range(true_count)) for _ in THRESHOLDS]
+        expected = np.zeros((count, len(THRESHOLDS)), dtype=bool)
+        for i, t in itertools.product(range(count), range(len(THRESHOLDS))):
+            shares = [
+                (iou(boxes[i].tolist(), boxes[count + k].tolist()), k)
+                for k in free[t]
+                if labels[i] == labels[count + k]
+            ]
+            choices += len([1 for share, _ in shares if share >= 0.5]) > 1
+            if shares and max(shares)[0] >= THRESHOLDS[t]:
+                expected[i, t] = True
+                free[t].remove(max(shares)[1])
+        assert (hits(found, boxes[count:], labels[count:]) == expected).all()
+    assert (choices > 0) == (side == 4)
 
 
 def test_no_true_boxes_is_no_figure_and_nothing_found_is_zero() -> None:

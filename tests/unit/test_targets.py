@@ -7,6 +7,7 @@ import torch
 
 from qdiag.errors import DataError
 from qdiag.targets import (
+    copied_targets,
     joined_targets,
     kind_of_targets,
     shape_of_targets,
@@ -55,6 +56,19 @@ KINDS: list[tuple[Any, str, str]] = [
 def test_kinds_are_told_by_types_and_shapes(targets: Any, kind: str, words: str) -> None:
     assert kind_of_targets(targets) == kind
     assert shape_of_targets(targets) == words
+
+
+@pytest.mark.parametrize("targets", [targets for targets, *_ in KINDS])
+def test_copies_have_the_same_values_in_tensors_and_lists_of_their_own(targets: Any) -> None:
+    before = list(target_bytes(targets))
+    copied = copied_targets(targets)
+    assert type(copied) is type(targets) and list(target_bytes(copied)) == before
+    if isinstance(copied, list):
+        copied.append(None)
+    for leaf in torch.utils._pytree.tree_leaves(copied):
+        if isinstance(leaf, torch.Tensor):
+            leaf.fill_(1)
+    assert list(target_bytes(targets)) == before
 
 
 def test_samples_are_counted_at_every_place() -> None:

@@ -18,6 +18,7 @@ from qdiag.simulate.task.base import Gain, RowTask, Table
 from qdiag.simulate.task.means import mean_figure, mean_gain
 from qdiag.simulate.task.meters.groups import group_figure, group_gain
 from qdiag.simulate.task.meters.tally import MeterTally
+from qdiag.targets import copied_targets
 
 _RELATIVE_LIMIT = 0.01
 """Of the float network's value; what a metric of unknown unit may lose unless the user says otherwise."""
@@ -85,7 +86,7 @@ class UserFunction(RowTask):
         """
         del reference
         name, count = self.criterion.name, batch.sample_count
-        labels = copy.deepcopy(batch.labels)
+        labels = copied_targets(batch.labels)
         scores = _numbers(name, _called(name, batch.labels, lambda: self.function(_given(outputs), labels)))
         if scores.shape == (count,):
             return torch.stack([scores, torch.ones(count, dtype=torch.float64)], 1)
@@ -122,7 +123,7 @@ class UserMeter:
         return MeterTally(lambda: _fresh(self.meter, self.criterion.name), self._update, self._value)
 
     def _update(self, meter: Any, batch: Batch, outputs: tuple[Any, ...]) -> None:
-        given = copy.deepcopy(batch.labels)
+        given = copied_targets(batch.labels)
         _called(self.criterion.name, batch.labels, lambda: meter.update(_given(outputs), given))
 
     def _value(self, meter: Any) -> float:

@@ -54,24 +54,27 @@ def _shared_side(first: Floats, second: Floats, axis: int) -> Floats:
 
 def areas(boxes: Floats) -> Floats:
     """(M,); 0 where a side is not above zero."""
-    sizes: Floats = np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None).prod(1)
+    sizes: Floats = np.maximum(boxes[:, 2] - boxes[:, 0], 0.0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0.0)
     return sizes
 
 
 def suppressed(found: Found) -> Found:
     """Without the boxes that overlap a better one of their class by more than `NMS_IOU`, and at most `AT_MOST`."""
-    kept: list[int] = []
+    kept = np.zeros(0, dtype=np.int64)
     rest = np.arange(len(found.scores))
     while len(rest) and len(kept) < AT_MOST:
-        first, stays = rest[:_TOGETHER], np.ones(len(rest), dtype=bool)
-        beaten = overlap(found.boxes[first], found.boxes[rest]) > NMS_IOU
-        beaten &= found.labels[first, None] == found.labels[rest]
-        for i, best in enumerate(first):
+        boxes, labels = found.boxes[rest], found.labels[rest]
+        count = min(len(rest), _TOGETHER)
+        beaten = overlap(boxes[:count], boxes) > NMS_IOU
+        beaten &= labels[:count, None] == labels
+        beaten &= np.arange(len(rest)) > np.arange(count)[:, None]
+        stays = np.ones(len(rest), dtype=bool)
+        for i in np.flatnonzero(beaten.any(1)):
             if stays[i]:
-                kept.append(best)
-                stays[i + 1 :] &= ~beaten[i, i + 1 :]
-        rest = rest[len(first) :][stays[len(first) :]]
-    return found.chosen(np.array(kept[:AT_MOST], dtype=np.int64))
+                stays &= ~beaten[i]
+        kept = np.concatenate((kept, rest[:count][stays[:count]]))
+        rest = rest[count:][stays[count:]]
+    return found.chosen(kept[:AT_MOST])
 
 
 def hits(found: Found, boxes: Floats, labels: Labels, thresholds: Floats = THRESHOLDS) -> Bools:
@@ -87,8 +90,14 @@ def hits(found: Found, boxes: Floats, labels: Labels, thresholds: Floats = THRES
     if not len(labels) or not len(right):
         return right
     shared = np.where(found.labels[:, None] == labels[None], overlap(found.boxes, boxes), -1.0)[:, ::-1]
+    reaching = shared >= thresholds.min()
+    if reaching.sum(1).max() <= 1:  # none has a choice: of those that overlap a true box, the best takes it
+        enough = shared[:, :, None] >= thresholds
+        takers, (true_boxes, columns) = enough.argmax(0), np.nonzero(enough.any(0))
+        right[takers[true_boxes, columns], columns] = True
+        return right
     free, columns = np.ones((len(thresholds), len(labels)), dtype=bool), np.arange(len(thresholds))
-    for i in np.flatnonzero(shared.max(1) >= thresholds.min()):
+    for i in np.flatnonzero(reaching.any(1)):
         open_ones = np.where(free, shared[i], -1.0)
         best = open_ones.argmax(1)
         right[i] = open_ones[columns, best] >= thresholds

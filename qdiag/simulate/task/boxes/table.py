@@ -96,11 +96,11 @@ def true_boxes(targets: Any, classes: int = 0) -> Sequence[Truth]:
 
 def _truth(number: int, entry: Mapping[str, Any], classes: int) -> Truth:
     boxes, labels = entry["boxes"].double().cpu().numpy(), entry["labels"].long().cpu().numpy()
-    wrong = [int(c) for c in labels if c < 0 or 0 < classes <= c]
-    if wrong:
+    wrong = (labels < 0) | (labels >= classes) if classes else labels < 0
+    if wrong.any():
         known = f"outside 0 to {classes - 1}" if classes else "negative"
         raise TargetError(
-            f"the class {wrong[0]} of a true box is {known}",
+            f"the class {labels[wrong][0]} of a true box is {known}",
             sample=number,
             hint=f"{f'the network has {classes} classes, which' if classes else 'classes'} are counted from 0",
         )
