@@ -53,7 +53,7 @@ check: $(VENV)/.installed-dev
 # that the theme prints about its successor.
 docs: $(VENV)/.installed-dev
 	$(DOCS)
-	@echo "the documentation is in site/index.html"
+	@echo "the documentation is in site/index.html; its search needs a server: $(BIN)/python -m http.server --directory site"
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format $(CODE)
