@@ -207,7 +207,7 @@ def harm_line(result: GateResult) -> str:
 
 
 def named_cause_words(cause: NamedCause) -> str:
-    """`QD301 dead BatchNorm channels set the weight range (dw0, dw1 and 5 more): REPAIR, recovers 56.4 pp`."""
+    """`QD301 dead BatchNorm channels set the weight range (dw0, dw1 and 5 more): REPAIR, which recovers 56.4 pp`."""
     words = f"{cause.code} {cause_title(cause.code)}"
     if cause.layers:
         words += f" ({listed(cause.layers)})"
@@ -217,7 +217,7 @@ def named_cause_words(cause: NamedCause) -> str:
         return words
     is_counted = not math.isnan(cause.recovered_task)
     back = gain_words(cause.criterion, cause.recovered_task) if is_counted else gain_words(None, cause.recovered_db)
-    return f"{words}: {repair_title(cause.repair)}, recovers {back}"
+    return f"{words}: {repair_title(cause.repair)}, which recovers {back}"
 
 
 def shown_checks(result: GateResult, layers_at_most: int = 20) -> tuple[tuple[GateCheck, ...], str]:
