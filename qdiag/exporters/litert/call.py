@@ -19,6 +19,9 @@ _FUSED = {(0.0, np.inf): 1, (-1.0, 1.0): 2, (0.0, 6.0): 3}
 _KINDS = {(0.0, np.inf): "RELU", (-1.0, 1.0): "RELU_N1_TO_1", (0.0, 6.0): "RELU6", (0.0, 1.0): "RELU_0_TO_1"}
 """Clamps that operators compute themselves, by their bounds."""
 
+OTHERWISE = "export the part of the network without it, with `submodule`, or write ONNX"
+"""What to do where LiteRT has no way to write something."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -65,7 +68,7 @@ class Call:
 
     def error(self, what: str) -> CaptureError:
         """What the file cannot say, with the layer."""
-        return CaptureError(f"{self.node.target} {what}", at=self.name)
+        return CaptureError(f"{self.node.target} {what}", at=self.name, hint=OTHERWISE)
 
     def get(self, key: str, default: Any = None) -> Any:
         """An argument: a plain value, or what nodes gave in its place (`Held`, numbers, lists)."""

@@ -13,7 +13,7 @@ from qdiag.core.graph import CONSTANT, Layer
 from qdiag.errors import CaptureError, ConfigError
 from qdiag.exporters.example_values import example_values
 from qdiag.exporters.litert.build import TO_LAST, Builder, Held
-from qdiag.exporters.litert.call import Call, Ending
+from qdiag.exporters.litert.call import OTHERWISE, Call, Ending
 from qdiag.exporters.litert.number_types import kind_of
 from qdiag.exporters.litert.operators import OPERATORS
 from qdiag.exporters.litert.weights import write_weights
@@ -67,7 +67,7 @@ def _check_operators(network: Network) -> None:
         listed = "; ".join(f"{op} ({', '.join(where[:4])})" for op, where in sorted(missing.items()))
         raise CaptureError(
             f"the network has operations that cannot be written in LiteRT: {listed}",
-            hint="export the part of the network without them, with `submodule`, or write ONNX",
+            hint=OTHERWISE,
         )
 
 

@@ -79,6 +79,30 @@ def _one_in_float(kind: str) -> Write:
     return write
 
 
+def _power(call: Call) -> Held | list[Held]:
+    """Of a number, in float; there is no kernel of integers."""
+    exponent = call.get("exponent")
+    if isinstance(exponent, Held) or isinstance(call.get("self"), int | float):
+        raise call.error("with an exponent that the network computes is not written")
+    if float(exponent) == 2.0:
+        return _one_in_float("SQUARE")(call)
+    return _in_float_with("POW", float(exponent))(call)
+
+
+def _in_float_with(kind: str, number: float, *, is_first: bool = False) -> Write:
+    """A value and a number, in float."""
+
+    def write(call: Call) -> Held:
+        x = call.build.in_float(call.held("self"))
+        factor = call.build.operand(f"{call.name}/{number:g}", np.asarray(number, np.float32), x.order, None)
+        made = call.build.value(f"{call.name}/float", call.build.shape(x), x.order, None)
+        places = [factor.place, x.place] if is_first else [x.place, factor.place]
+        call.build.operator(kind, places, [made.place], **({"fusedActivationFunction": 0} if kind == "DIV" else {}))
+        return made if call.ending.clamp is None else call.clamped(made)
+
+    return write
+
+
 def _squared_difference(call: Call) -> Held:
     """In float, but for what a file had in integers."""
     if call.get("reduction", 1) != 0:
@@ -152,6 +176,9 @@ OPERATORS: Mapping[str, Write] = {
     "neg": _one_in_float("NEG"),
     "sin": _one_in_float("SIN"),
     "cos": _one_in_float("COS"),
+    "square": _one_in_float("SQUARE"),
+    "pow": _power,
+    "reciprocal": _in_float_with("DIV", 1.0, is_first=True),
     "mse_loss": _squared_difference,
     "cat": _concat,
 }
