@@ -118,7 +118,7 @@ def _scratch_like(x: Tensor) -> Tensor:
     if buffer is None or buffer.numel() < x.numel() or buffer.dtype != x.dtype:
         with torch.inference_mode(False):  # a caller's inference mode must not mark a buffer that outlives it
             buffer = _scratch.buffer = torch.empty(x.numel(), dtype=x.dtype)
-    return buffer[: x.numel()]
+    return buffer if buffer.numel() == x.numel() else buffer[: x.numel()]
 
 
 def _unread_sums(reference: Tensor, simulated: Tensor, power: Tensor) -> Tensor:

@@ -37,12 +37,11 @@ class HistogramAccumulator:
 
     def __init__(self, rows: int = 1, half: int = HALF) -> None:
         self._rows, self._half = rows, half
-        self._exponent = torch.full((), _SMALLEST_EXPONENT, dtype=torch.int64)
-        self._counts = torch.zeros(rows, 2 * half, dtype=torch.int64)
-        self._is_empty = True
+        self._exponent: int | Tensor = _SMALLEST_EXPONENT
+        self._counts: Tensor | None = None
         self._unadded: list[tuple[Tensor, Tensor]] = []
 
-    def add(self, values: Tensor, max_abs: Tensor, finite: Tensor | None = None) -> None:
+    def add(self, values: Tensor, max_abs: Tensor | float, finite: Tensor | None = None) -> None:
         """Counts values.
 
         Args:
@@ -55,26 +54,30 @@ class HistogramAccumulator:
         if not waits(values):
             self._add_at_hand(values, max(math.frexp(float(max_abs) / self._half)[1], _SMALLEST_EXPONENT), finite)
         else:
-            exponent = torch.frexp(max_abs.double() / self._half).exponent.long().clamp(min=_SMALLEST_EXPONENT)
+            largest = torch.as_tensor(max_abs, dtype=torch.float64, device=values.device)
+            exponent = torch.frexp(largest / self._half).exponent.long().clamp(min=_SMALLEST_EXPONENT)
             self._unadded.append((exponent, self._counted(values, exponent, finite)))
-            if len(self._unadded) * self._counts.numel() > _MOST_UNADDED:
-                self._add_up()
+            self._add_up_many()
 
     def _add_at_hand(self, values: Tensor, exponent: int, finite: Tensor | None) -> None:
         own = int(self._exponent)
-        if exponent > own:
-            widest = torch.tensor(exponent)
-            if not self._is_empty:
-                self._counts = self._widened(self._counts, widest - self._exponent)
-            self._exponent = widest
-        self._is_empty, exponent = False, max(own, exponent)
+        exponent = max(own, exponent)
+        counts = self._over(self._counts_so_far(), exponent - own)
+        self._exponent, self._counts = exponent, counts
         if self._rows == 1 and finite is None:
             for start in range(0, values.shape[1], _PIECE):
                 bins = self._finite_bins(values[0, start : start + _PIECE], exponent)
-                self._counts[0] += torch.bincount(bins, minlength=2 * self._half)
+                counts.add_(torch.bincount(bins, minlength=2 * self._half))
             return
-        bins = self._bins(values, self._exponent)
-        self._counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
+        bins = self._bins(values, torch.tensor(exponent))
+        counts.scatter_add_(1, bins, torch.ones_like(bins) if finite is None else finite.long())
+
+    def _counts_so_far(self) -> Tensor:
+        return torch.zeros(self._rows, 2 * self._half, dtype=torch.int64) if self._counts is None else self._counts
+
+    def _over(self, counts: Tensor, doublings: int) -> Tensor:
+        """Counts over bins 2**doublings times wider; themselves where that is none."""
+        return self._widened(counts, torch.tensor(doublings)) if doublings and self._counts is not None else counts
 
     def _counted(self, values: Tensor, exponent: Tensor, finite: Tensor | None) -> Tensor:
         """Counts of values by themselves, (rows, 2 * half), without reading any."""
@@ -99,16 +102,22 @@ class HistogramAccumulator:
             wide = torch.zeros_like(counts).scatter_add_(2, index.unsqueeze(1).expand_as(counts), counts)
             self._join(exponent, wide.sum(0))
 
-    def _join(self, exponent: Tensor, counts: Tensor) -> None:
-        if self._is_empty:
-            self._exponent, self._counts, self._is_empty = exponent, counts, False
-            return
-        self._exponent, exponent = side_by_side(self._exponent, exponent)
-        self._counts, counts = side_by_side(self._counts, counts)
-        widest = torch.maximum(self._exponent, exponent)
-        self._counts = self._widened(self._counts, widest - self._exponent)
-        self._counts = self._counts + self._widened(counts, widest - exponent)
-        self._exponent = widest
+    def _add_up_many(self) -> None:
+        if len(self._unadded) * self._rows * 2 * self._half > _MOST_UNADDED:
+            self._add_up()
+
+    def _join(self, exponent: int | Tensor, counts: Tensor) -> None:
+        if self._counts is None:
+            self._exponent, self._counts = exponent, counts
+        elif isinstance(self._exponent, int) and isinstance(exponent, int):
+            widest = max(self._exponent, exponent)
+            mine, others = self._over(self._counts, widest - self._exponent), self._over(counts, widest - exponent)
+            self._exponent, self._counts = widest, mine + others
+        else:
+            own, other = side_by_side(torch.as_tensor(self._exponent), torch.as_tensor(exponent))
+            mine, counts = side_by_side(self._counts, counts)
+            self._exponent = torch.maximum(own, other)
+            self._counts = self._widened(mine, self._exponent - own) + self._widened(counts, self._exponent - other)
 
     def _finite_bins(self, values: Tensor, exponent: int) -> Tensor:
         """Of values on a CPU that are all finite, and therefore inside the grid."""
@@ -124,10 +133,9 @@ class HistogramAccumulator:
     def merge(self, later: "HistogramAccumulator") -> None:
         """Adds what another one counted, of the same rows: exactly what one of both data would hold."""
         self._unadded += later._unadded
-        if not later._is_empty:
+        if later._counts is not None:
             self._join(later._exponent, later._counts)
-        if len(self._unadded) * self._counts.numel() > _MOST_UNADDED:
-            self._add_up()
+        self._add_up_many()
 
     def _widened(self, counts: Tensor, doublings: Tensor) -> Tensor:
         """Counts over bins 2**doublings times wider: floor(i / 2**d) is an arithmetic shift."""
@@ -137,14 +145,14 @@ class HistogramAccumulator:
     @property
     def bin_width(self) -> float:
         self._add_up()
-        self._exponent = self._exponent.cpu()
-        return math.ldexp(1.0, int(self._exponent))
+        self._exponent = int(self._exponent)
+        return math.ldexp(1.0, self._exponent)
 
     @property
     def counts(self) -> Tensor:
         """Counts so far, shape (rows, 2 * half), int64, on the CPU."""
         self._add_up()
-        self._counts = self._counts.cpu()
+        self._counts = self._counts_so_far().cpu()
         return self._counts
 
     def histogram(self) -> Histogram | None:

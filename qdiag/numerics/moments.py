@@ -16,7 +16,8 @@ class MomentAccumulator:
     """
 
     def __init__(self, rows: int = 1) -> None:
-        self._sums, self._has_some = torch.zeros(6, rows, dtype=torch.float64), False
+        self._rows = rows
+        self._own: Tensor | None = None
 
     def add(self, values: Tensor, finite: Tensor | None = None) -> None:
         """Adds values of shape (rows, n); `finite`, of the same shape, marks those that count."""
@@ -25,6 +26,10 @@ class MomentAccumulator:
             return
         # written into numbers, because a comparison that gives truth values takes several times as long
         zeros = torch.eq(values, 0.0, out=torch.empty_like(values))
+        if finite is None and values.shape[0] == 1:
+            numbers = [float(values.shape[1]), *map(float, _products(values.double())), float(_counted(zeros))]
+            self._take(torch.tensor(numbers, dtype=torch.float64).view(6, 1))
+            return
         if finite is None:
             x = values.to(torch.float64, copy=True)
             counts = torch.full((x.shape[0],), float(x.shape[1]), dtype=torch.float64, device=x.device)
@@ -35,19 +40,24 @@ class MomentAccumulator:
 
     def _take(self, new: Tensor) -> None:
         # nothing is copied to a GPU, which would make the processor wait
-        self._sums = self._sums.to(new.device) + new if self._has_some else new
-        self._has_some = True
+        self._own = self._own.to(new.device) + new if self._own is not None else new
 
     def merge(self, later: "MomentAccumulator") -> None:
         """Adds what another one saw, of the same rows."""
-        if later._has_some:
-            own, other = side_by_side(self._sums, later._sums)
-            self._sums, self._has_some = own + other if self._has_some else other, True
+        if later._own is not None:
+            self._own = later._own if self._own is None else torch.add(*side_by_side(self._own, later._own))
+
+    @property
+    def _sums(self) -> Tensor:
+        """All zero before any value came; on the CPU."""
+        if self._own is None:
+            return torch.zeros(6, self._rows, dtype=torch.float64)
+        self._own = self._own.cpu()
+        return self._own
 
     @property
     def count(self) -> int:
         """Values so far, over all rows."""
-        self._sums = self._sums.cpu()
         return int(self._sums[0].sum())
 
     def mean(self) -> Tensor:
@@ -69,8 +79,8 @@ class MomentAccumulator:
         return self._row(5)
 
     def _row(self, power: int) -> Tensor:
-        self._sums = self._sums.cpu()
-        return self._sums[power] / self._sums[0]
+        sums = self._sums
+        return sums[power] / sums[0]
 
     def _variance(self) -> Tensor:
         variance = (self._row(2) - self._row(1) ** 2).clamp(min=0.0)

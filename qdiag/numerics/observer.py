@@ -1,6 +1,7 @@
 """Gathers where the values of one tensor lie, over batches, in bounded memory."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,8 @@ from qdiag.numerics.layout import dense, flat_alike, flat_chunks
 from qdiag.numerics.moments import MomentAccumulator
 from qdiag.numerics.waiting import checks_at_the_end, side_by_side, waits
 
+Ends = tuple[Tensor, Tensor]
+"""Smallest and largest value of a piece of a tensor, two numbers where they were computed."""
 _STRIDES = (1, 3, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191)
 """Primes: no channel count or row length divides them, so a stride visits all channels and columns alike."""
 
@@ -41,13 +44,14 @@ class ObserverOptions:
 class TensorObserver:
     """Streaming minimum, maximum, moving averages, moments and histogram of one tensor.
 
-    All state is tensors on the device of the data; nothing is read back before `range` is called.
+    What waits on a GPU is tensors there; nothing is read back before `range` is called.
     """
 
     def __init__(self, options: ObserverOptions) -> None:
         self._options = options
         self._count = 0
         self._nonfinite: Tensor | None = None
+        self._at_hand: tuple[float, float] | None = None
         self._extremes: Tensor | None = None
         self._ends: list[Tensor] = []
         self._moments = MomentAccumulator()
@@ -58,12 +62,12 @@ class TensorObserver:
                 options.channel_axis, is_glance=options.glance_at_channels, with_shape=options.with_shape
             )
 
-    def update(self, x: Tensor, *, image_count: int, extremes: Tensor | None = None) -> None:
+    def update(self, x: Tensor, *, image_count: int, ends: Sequence[Ends] = ()) -> None:
         """Adds one batch.
 
         Args:
             x: any shape, images along the first axis when its length is `image_count`.
-            extremes: minimum and maximum of x, (2,), where they are known.
+            ends: those of pieces that make up x, where they are known.
         """
         if not x.numel():
             return
@@ -71,44 +75,80 @@ class TensorObserver:
         (flat,) = flat_alike(x)
         images = flat.view(image_count, -1) if x.ndim and x.shape[0] == image_count else flat.view(1, -1)
         by_channel = self._channels.update(x) if self._channels is not None else None
-        is_finite = True
-        if extremes is None:
-            extremes = _extremes(flat) if by_channel is None else outermost(by_channel)
-        checks = checks_at_the_end(x)
-        if checks is not None:
-            checks.add(extremes)
-        elif waits(x) or not math.isfinite(float(extremes.sum())):
-            ok, is_finite = torch.isfinite(flat), False
-            self._nonfinite = _plus(self._nonfinite, (~ok).sum())
-            extremes = torch.stack([torch.where(ok, flat, math.inf).amin(), torch.where(ok, flat, -math.inf).amax()])
+        if by_channel is not None:
+            ends = ((by_channel[0].amin(), by_channel[1].amax()),)
+        elif not ends:
+            ends = _ends(flat)
         self._count += flat.numel()
-        self._extremes = extremes if self._extremes is None else _wider(self._extremes, extremes)
-        self._look_at_some(images, extremes, is_finite=is_finite)
+        if waits(x):
+            self._look_there(flat, images, ends)
+        else:
+            self._look_here(flat, images, ends)
         if self._options.averaging_constant is not None:
             by_image = torch.stack(torch.aminmax(images, dim=1), 1) if waits(x) else None
             self._ends.append(torch.stack([_extremes(image) for image in images]) if by_image is None else by_image)
 
-    def _look_at_some(self, images: Tensor, extremes: Tensor, *, is_finite: bool) -> None:
-        """Histogram and moments of some values of each image, (N, K)."""
+    def _look_here(self, flat: Tensor, images: Tensor, ends: Sequence[Ends]) -> None:
+        """A batch whose numbers are at hand."""
+        lows, highs = [float(low) for low, _ in ends], [float(high) for _, high in ends]
+        is_finite = math.isfinite(sum(lows) + sum(highs))
+        if is_finite:
+            low, high = min(lows), max(highs)
+        else:
+            ok = torch.isfinite(flat)
+            self._nonfinite = _plus(self._nonfinite, (~ok).sum())
+            low = float(torch.where(ok, flat, math.inf).amin())
+            high = float(torch.where(ok, flat, -math.inf).amax())
+        self._reaches(low, high)
+        self._look_at_some(images, max(abs(low), abs(high)) if low <= high else 0.0, is_finite=is_finite)
+
+    def _reaches(self, low: float, high: float) -> None:
+        own = self._at_hand
+        self._at_hand = (low, high) if own is None else (min(own[0], low), max(own[1], high))
+
+    def _look_there(self, flat: Tensor, images: Tensor, ends: Sequence[Ends]) -> None:
+        """A batch whose numbers nobody waits for."""
+        lows, highs = zip(*ends, strict=True)
+        extremes = outermost(torch.stack([torch.stack(lows), torch.stack(highs)]))
+        checks = checks_at_the_end(flat)
+        if checks is not None:
+            checks.add(extremes)
+        else:
+            ok = torch.isfinite(flat)
+            self._nonfinite = _plus(self._nonfinite, (~ok).sum())
+            extremes = torch.stack([torch.where(ok, flat, math.inf).amin(), torch.where(ok, flat, -math.inf).amax()])
+        self._extremes = extremes if self._extremes is None else _wider(self._extremes, extremes)
+        largest = extremes.abs().nan_to_num(0.0, 0.0, 0.0).amax()
+        self._look_at_some(images, largest, is_finite=checks is not None)
+
+    def _look_at_some(self, images: Tensor, largest: Tensor | float, *, is_finite: bool) -> None:
+        """Histogram and moments of some values of each image, (N, K).
+
+        Args:
+            largest: |value| of all of them.
+        """
         if not (self._options.with_histogram or self._options.with_shape):
             return
         sample = images[:, :: _stride(images.shape[1], self._options.samples_per_image)].reshape(1, -1)
         finite = None if is_finite else torch.isfinite(sample)
         if self._options.with_histogram:
-            self._histogram.add(sample, extremes.abs().nan_to_num(0.0, 0.0, 0.0).amax(), finite)
+            self._histogram.add(sample, largest, finite)
         if self._options.with_shape:
             self._moments.add(sample, finite)
 
     def merge(self, later: "TensorObserver") -> None:
         """Adds what another one saw of images that come after those of this one, looking as closely."""
-        if later._extremes is None:
+        if not later._count:
             return
         self._count += later._count
         if later._nonfinite is not None:
             own = self._nonfinite
             self._nonfinite = later._nonfinite if own is None else torch.add(*side_by_side(own, later._nonfinite))
+        if later._at_hand is not None:
+            self._reaches(*later._at_hand)
         theirs = later._extremes
-        self._extremes = theirs if self._extremes is None else _wider(*side_by_side(self._extremes, theirs))
+        if theirs is not None:
+            self._extremes = theirs if self._extremes is None else _wider(*side_by_side(self._extremes, theirs))
         self._moments.merge(later._moments)
         self._histogram.merge(later._histogram)
         self._ends = [*self._ends, *later._ends]
@@ -136,10 +176,11 @@ class TensorObserver:
 
     def range(self) -> TensorRange | None:
         """Everything seen so far as plain numbers; None when no finite value came."""
-        if self._extremes is None:
+        if self._extremes is not None:
+            self._reaches(*self._extremes.cpu().tolist())
+        if self._at_hand is None:
             return None
-        self._extremes = self._extremes.cpu()
-        low, high = self._extremes.tolist()
+        low, high = self._at_hand
         nonfinite = int(self._nonfinite) if self._nonfinite is not None else 0
         if self._moments.count if self._options.with_shape else self._count > nonfinite:
             moments, histogram = self._moments, self._histogram.histogram()
@@ -164,12 +205,15 @@ class TensorObserver:
         return self._channels.ranges() if self._channels is not None else None
 
 
+def _ends(flat: Tensor) -> list[Ends]:
+    """Minimum and maximum of each chunk, because a chunk in the cache is read twice as fast."""
+    return [torch.aminmax(chunk) for (chunk,) in flat_chunks(flat)]
+
+
 def _extremes(flat: Tensor) -> Tensor:
-    """Minimum and maximum, shape (2,); by chunks, because a chunk in the cache is read twice as fast."""
-    pairs = [torch.stack(torch.aminmax(chunk)) for (chunk,) in flat_chunks(flat)]
-    if len(pairs) == 1:
-        return pairs[0]
-    return outermost(torch.stack(pairs, 1))
+    """Minimum and maximum, shape (2,)."""
+    pairs = [torch.stack(pair) for pair in _ends(flat)]
+    return pairs[0] if len(pairs) == 1 else outermost(torch.stack(pairs, 1))
 
 
 def outermost(pairs: Tensor) -> Tensor:

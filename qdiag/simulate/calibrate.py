@@ -17,7 +17,7 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.distributed.collector import merge_by_name
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import CalibrationError
-from qdiag.numerics.observer import ObserverOptions, TensorObserver, outermost
+from qdiag.numerics.observer import Ends, ObserverOptions, TensorObserver
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes
 from qdiag.simulate.passes.network import Network
@@ -87,7 +87,7 @@ class _Ranges(LayerObserver):
         self._names = frozenset(names) if names is not None else None
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._ends: list[Tensor] = []
+        self._ends: list[Ends] = []
 
     def merge(self, later: "_Ranges") -> None:
         """See `Collector`."""
@@ -101,14 +101,13 @@ class _Ranges(LayerObserver):
     def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         """Minimum and maximum while the values are in the cache, where those of channels do not tell them."""
         if self._by_channel == "none" and self._sees(layer) and lanes[REFERENCE].numel():
-            self._ends.append(torch.stack(torch.aminmax(lanes[REFERENCE])))
+            self._ends.append(torch.aminmax(lanes[REFERENCE]))
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
         ends, self._ends = self._ends, []
         if self._sees(layer):
             observer = self._observer(layer, lanes.reference)
-            extremes = outermost(torch.stack(ends, 1)) if len(ends) > 1 else ends[0] if ends else None
-            observer.update(lanes.reference, image_count=self.sample_count, extremes=extremes)
+            observer.update(lanes.reference, image_count=self.sample_count, ends=ends)
 
     def _sees(self, layer: Layer) -> bool:
         return self._names is None or layer.name in self._names

@@ -14,7 +14,7 @@ from qdiag.core.measures.ranges import TensorRange
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.channel_sums import channel_table, column_sums, table_chunks
 from qdiag.numerics.layout import dense, flat_chunks
-from qdiag.numerics.observer import ObserverOptions, TensorObserver, outermost
+from qdiag.numerics.observer import Ends, ObserverOptions, TensorObserver
 from qdiag.numerics.waiting import checks_at_the_end
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
@@ -45,7 +45,7 @@ class FactObserver(LayerObserver):
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
         self._inputs = WeightedInputs()
-        self._ends: list[Tensor] = []
+        self._ends: list[Ends] = []
 
     def merge(self, later: "FactObserver") -> None:
         """See `Collector`."""
@@ -73,14 +73,13 @@ class FactObserver(LayerObserver):
     def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         """Minimum and maximum, while the values are in the cache."""
         if lanes[REFERENCE].numel():
-            self._ends.append(torch.stack(torch.aminmax(lanes[REFERENCE])))
+            self._ends.append(torch.aminmax(lanes[REFERENCE]))
 
     def closed(self, layer: Layer, lanes: Lanes) -> None:
         ends, self._ends = self._ends, []
         if lanes.reference.numel():
             observer = self._observers.setdefault(layer.name, TensorObserver(ObserverOptions(_SAMPLES_PER_IMAGE)))
-            extremes = outermost(torch.stack(ends, 1))
-            observer.update(lanes.reference, image_count=self.sample_count, extremes=extremes)
+            observer.update(lanes.reference, image_count=self.sample_count, ends=ends)
 
     def facts(self) -> dict[str, PassFacts]:
         """Layer name to its facts, for every layer that the pass met."""

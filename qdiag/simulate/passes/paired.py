@@ -1,5 +1,6 @@
 """The paired pass: the float network, every layer alone, and the quantized network, side by side, once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, SIMULATED, Lane, Lanes
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
+
+
+_ANY: Clamp = (-math.inf, math.inf)
 
 
 def paired_lanes(network: Network, plan: QuantPlan) -> list[Lane]:
@@ -51,7 +55,7 @@ class ErrorObserver(LayerObserver):
         errors.add_chunk(reference=reference, simulated=(lanes[lane] for lane in (LOCAL, SIMULATED)))
         quantizer = self._quantizers[layer.name]
         if quantizer is not None and not _holds(quantizer.clip_bounds, layer.clamp):
-            clipped = _clipped(reference, *quantizer.clip_bounds)
+            clipped = _clipped(reference, *quantizer.clip_bounds, layer.clamp or _ANY)
             self._clipped[layer.name] = self._clipped.get(layer.name, 0.0) + clipped
 
     def merge(self, later: "ErrorObserver") -> None:
@@ -79,12 +83,16 @@ def _holds(bounds: Clamp, clamp: Clamp | None) -> bool:
     return clamp is not None and bounds[0] <= clamp[0] and clamp[1] <= bounds[1]
 
 
-def _clipped(reference: Tensor, low: float, high: float) -> float | Tensor:
-    """How many values a quantizer clips rather than rounds; on a GPU the count stays there."""
+def _clipped(reference: Tensor, low: float, high: float, clamp: Clamp) -> float | Tensor:
+    """How many values a quantizer clips rather than rounds, of clamped ones; on a GPU the count stays there."""
     if not waits(reference):
-        smallest, largest = torch.aminmax(reference)
-        # the common case costs one read; NaN compares false and is counted by the sums
-        if not (float(smallest) < low or float(largest) > high):
+        # the common case costs one read, of what the clamp leaves open; NaN compares false and is counted by the sums
+        if low <= clamp[0]:
+            is_held = not float(reference.amax()) > high
+        else:
+            smallest, largest = torch.aminmax(reference)
+            is_held = not (float(smallest) < low or float(largest) > high)
+        if is_held:
             return 0.0
         return float(((reference < low) | (reference > high)).sum())
     return ((reference < low) | (reference > high)).sum()
