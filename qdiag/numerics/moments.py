@@ -7,6 +7,9 @@ from torch import Tensor
 
 from qdiag.numerics.waiting import side_by_side, waits
 
+_LEAST_SPREAD = 1e-14
+"""Variances that are less of the mean square are what is left of a constant."""
+
 
 class MomentAccumulator:
     """Count, sums of the first four powers, and exact zeros, per row, in float64.
@@ -60,6 +63,21 @@ class MomentAccumulator:
         """Values so far, over all rows."""
         return int(self._sums[0].sum())
 
+    def of_one_row(self) -> tuple[float, float, float, float]:
+        """Mean, standard deviation, kurtosis and share of zeros of the only row, as below.
+
+        Numbers of Python take a tenth of the time of as many tensors.
+        """
+        count, *sums, zeros = self._sums[:, 0].tolist()
+        if not count:
+            return math.nan, 0.0, math.nan, math.nan
+        mean, second, third, fourth = (total / count for total in sums)
+        variance = second - mean * mean
+        if not variance > _LEAST_SPREAD * second:
+            return mean, 0.0, math.nan, zeros / count
+        central = fourth - 4 * mean * third + 6 * mean * mean * second - 3 * mean * mean * mean * mean
+        return mean, math.sqrt(variance), central / variance / variance, zeros / count
+
     def mean(self) -> Tensor:
         """Shape (rows,)."""
         return self._row(1)
@@ -85,7 +103,7 @@ class MomentAccumulator:
     def _variance(self) -> Tensor:
         variance = (self._row(2) - self._row(1) ** 2).clamp(min=0.0)
         # what is left of a constant after cancellation in float64 is not a spread
-        return torch.where(variance > 1e-14 * self._row(2), variance, 0.0)
+        return torch.where(variance > _LEAST_SPREAD * self._row(2), variance, 0.0)
 
 
 def _sums_together(values: Tensor, finite: Tensor | None) -> Tensor:

@@ -183,18 +183,19 @@ class TensorObserver:
         low, high = self._at_hand
         nonfinite = int(self._nonfinite) if self._nonfinite is not None else 0
         if self._moments.count if self._options.with_shape else self._count > nonfinite:
-            moments, histogram = self._moments, self._histogram.histogram()
+            histogram = self._histogram.histogram()
+            mean, std, kurtosis, zero_fraction = self._moments.of_one_row()
             percentiles = () if histogram is None else tuple(self._histogram.percentiles(PERCENTILES).clamp(low, high))
             return TensorRange(
                 count=self._count - nonfinite,
-                sampled_count=moments.count,
+                sampled_count=self._moments.count,
                 nonfinite_count=nonfinite,
                 min=low,
                 max=high,
-                mean=float(moments.mean()),
-                std=float(moments.std()),
-                kurtosis=float(moments.kurtosis()),
-                zero_fraction=float(moments.zero_fraction()),
+                mean=mean,
+                std=std,
+                kurtosis=kurtosis,
+                zero_fraction=zero_fraction,
                 percentiles=tuple(float(value) for value in percentiles),
                 histogram=histogram,
             )

@@ -18,7 +18,6 @@ from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, SIMULATED, Lane, Lanes
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 
-
 _ANY: Clamp = (-math.inf, math.inf)
 
 
