@@ -16,6 +16,8 @@ _SIDE_SHARES = torch.linspace(0.3, 1.0, 36)
 """Then each end of an affine range alone, as shares of what the first search found."""
 _AT_ONCE = 2**16
 """Values that are quantized at once: small layers take longer to call torch for each candidate than to compute."""
+_PIECE = 2**13
+"""Values of a row that are quantized at once, for many candidates: what becomes of them stays in the cache."""
 
 
 class MeanSquaredError(RangeCalibrator):
@@ -34,7 +36,11 @@ class MeanSquaredError(RangeCalibrator):
 
     def weight_range(self, rows: Tensor, scheme: TensorScheme) -> tuple[Tensor, Tensor]:
         """Searches on the weights themselves, row by row."""
-        return _search(rows, None, rows.amin(1), rows.amax(1), scheme)
+        # many rows a few at a time, so that what becomes of them stays in the cache
+        at_once = max(1, _AT_ONCE // max(rows.shape[1], 1)) if rows.device.type == "cpu" else max(len(rows), 1)
+        some = torch.split(rows, at_once)
+        found = [_search(part, None, part.amin(1), part.amax(1), scheme) for part in some]
+        return torch.cat([low for low, _ in found]), torch.cat([high for _, high in found])
 
 
 def _search(
@@ -44,18 +50,26 @@ def _search(
 
     by_row = replace(scheme, granularity="per_channel", group_size=None)  # rows are groups already
 
-    def noise(candidate_low: Tensor, candidate_high: Tensor) -> Tensor:
-        """Of candidates (S, R), shape (S, R)."""
+    def noise(candidate_low: Tensor, candidate_high: Tensor, least: Tensor | None) -> Tensor:
+        """Of candidates (S, R), shape (S, R); only begun where all of them have more than the least one (R,)."""
         count = candidate_low.numel()
         quantizer = QUANTIZERS[scheme.type].from_range(
             candidate_low.reshape(count), candidate_high.reshape(count), by_row, channel_axis=0
         )
-        same = values.float().expand(len(candidate_low), *values.shape)
-        quantized = quantizer.fake_quantize(same.reshape(count, values.shape[1])).view(same.shape)
-        error = (same - quantized).double().square()
-        return (error if counts is None else error * counts).sum(2)
+        added = values.new_zeros(candidate_low.shape, dtype=torch.float64)
+        for number, (piece, weights) in enumerate(zip(pieces, counted, strict=True)):
+            if number and least is not None and bool((added > least).all()):
+                break
+            same = piece.float().expand(len(candidate_low), *piece.shape)
+            quantized = quantizer.fake_quantize(same.reshape(count, piece.shape[1])).view(same.shape)
+            error = quantized.sub_(same).double().square_()
+            added += (error if weights is None else error * weights).sum(2)
+        return added
 
-    together = max(1, _AT_ONCE // max(values.numel(), 1))
+    width = max(_PIECE if len(values) == 1 and values.device.type == "cpu" else values.shape[1], 1)
+    pieces = torch.split(values, width, 1)
+    counted = torch.split(counts, width, 1) if counts is not None else [None] * len(pieces)
+    together = max(1, _AT_ONCE // max(pieces[0].numel(), 1))
     low, high = _best(noise, low, high, _SHARES, together, move_low=True, move_high=True)
     if not scheme.symmetric:
         low, high = _best(noise, low, high, _SIDE_SHARES, together, move_low=True, move_high=False)
@@ -64,7 +78,7 @@ def _search(
 
 
 def _best(
-    noise: Callable[[Tensor, Tensor], Tensor],
+    noise: Callable[[Tensor, Tensor, Tensor | None], Tensor],
     low: Tensor,
     high: Tensor,
     shares: Tensor,
@@ -74,13 +88,13 @@ def _best(
     move_high: bool,
 ) -> tuple[Tensor, Tensor]:
     """The first of the best candidates of each row; the range as it is comes before all shares of it."""
-    best_low, best_high, least = low, high, noise(low[None], high[None])[0]
+    best_low, best_high, least = low, high, noise(low[None], high[None], None)[0]
     for some in torch.split(shares, together):
         lows, highs = (
             end * some.to(end)[:, None] if moves else end.expand(len(some), -1)
             for end, moves in ((low, move_low), (high, move_high))
         )
-        new, number = noise(lows, highs).min(0)
+        new, number = noise(lows, highs, least).min(0)
         better = new < least
         best_low, best_high = (
             torch.where(better, ends.gather(0, number[None])[0], best)

@@ -154,7 +154,7 @@ def check_quantized(case: Case) -> None:
 def measurement_of(session: Session, experiment: Experiment, measured: Measured) -> Measurement:
     """The measurement with where it comes from, and what a careful reader should know."""
     left_in_float, float_share = float_ops(experiment.case, measured.mac_counts)
-    preprocessing = check_preprocessing(session, experiment.case)
+    preprocessing = check_preprocessing(session, experiment.case, measured.task)
     found = Measurement(
         model=experiment.model,
         data=experiment.data,

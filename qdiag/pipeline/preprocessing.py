@@ -11,6 +11,7 @@ from torch import Tensor
 from qdiag.batches import Batch, Batches
 from qdiag.batchnorms.first import FirstNorms, first_norms
 from qdiag.capture.program import Program, Runner
+from qdiag.core.measures.outcomes import unpack_bits
 from qdiag.core.measures.preprocessing import (
     POOR_PERCENT,
     SAMPLES_MIN,
@@ -18,9 +19,9 @@ from qdiag.core.measures.preprocessing import (
     PreprocessingCheck,
     PreprocessingTrial,
 )
-from qdiag.core.measures.task import PairedCounts
+from qdiag.core.measures.task import TOP_1, PairedCounts, TaskResult
 from qdiag.errors import QdiagError
-from qdiag.loaders.data.reread import few_of, pixels_of
+from qdiag.loaders.data.reread import few_of, few_places, pixels_of
 from qdiag.loaders.images.alternatives import Settings, alternatives
 from qdiag.loaders.images.preprocessing import Preprocessing
 from qdiag.numerics.norm_input import ChannelMoments, live_channels, statistics_distance
@@ -38,13 +39,16 @@ SAMPLES = 64
 _CHECK: Codec[PreprocessingCheck | None] = json_codec(PreprocessingCheck | None)
 
 
-def check_preprocessing(session: Session, case: Case) -> PreprocessingCheck | None:
+def check_preprocessing(session: Session, case: Case, task: TaskResult) -> PreprocessingCheck | None:
     """What reaches the first BatchNorms against their running statistics, and whether another preprocessing fits.
 
     The layers before the first BatchNorm run once over a few calibration samples. Other preprocessings are tried, each
     on the same few measured samples, where images are read through the options for it, and either these statistics
     differ, or the labels are class numbers and float top-1 is below `POOR_PERCENT`. This costs no more than one float
     pass over `SAMPLES` samples for each.
+
+    Args:
+        task: what was measured of the case, which holds the float network's answers.
 
     Returns:
         None for drawn inputs, and where there is nothing to judge by: neither such a BatchNorm nor class numbers.
@@ -55,15 +59,15 @@ def check_preprocessing(session: Session, case: Case) -> PreprocessingCheck | No
         return session.passes.finished(
             "preprocessing",
             _CHECK,
-            lambda: _Check(case, session.device).run(),
+            lambda: _Check(case, task, session.device).run(),
             batches=[case.calibration, case.measured],
             depends_on=(case.program, repr(case.tasks.logits), case.tasks.is_labelled),
         )
 
 
 class _Check:
-    def __init__(self, case: Case, device: torch.device) -> None:
-        self._case, self._device = case, device
+    def __init__(self, case: Case, task: TaskResult, device: torch.device) -> None:
+        self._case, self._task, self._device = case, task, device
         self._first = first_norms(case.program)
         self._count = max(SAMPLES, case.program.batch_size or 0)
 
@@ -77,8 +81,7 @@ class _Check:
         is_labelled = self._case.tasks.is_labelled
         if found.is_as_trained and not (is_labelled and pixels is not None):
             return found if norms else None
-        few = few_of(self._case.measured, self._count) or self._case.measured
-        is_right = self._right(few) if is_labelled else None
+        is_right = self._right_now() if is_labelled else None
         if is_right is not None:
             found = replace(found, right_count=int(is_right.sum()), labelled_count=len(is_right))
         is_poor = found.float_percent is not None and found.float_percent < POOR_PERCENT
@@ -113,6 +116,16 @@ class _Check:
             for one, x in zip(moments, inputs, strict=True):
                 one.add(x)
         return count, tuple(_norm_inputs(first, moments)) if count >= SAMPLES_MIN else ()
+
+    def _right_now(self) -> Tensor | None:
+        """As `_right`, on the few measured samples; not run again where the answers of all samples were kept."""
+        figure, measured = self._task.figure(TOP_1.name), self._case.measured
+        places = few_places(measured, self._count)
+        kept = figure.outcomes if figure is not None else None
+        bits = unpack_bits(kept.reference, kept.count) if kept is not None and kept.are_bits else None
+        if places is not None and kept is not None and bits is not None and kept.count == measured.sample_count:
+            return torch.tensor([bool(bits >> place & 1) for place in places])
+        return self._right(few_of(measured, self._count) or measured)
 
     def _right(self, batches: Batches) -> Tensor | None:
         """Whether the float network is right on each sample, (N,), bool; None without logits."""

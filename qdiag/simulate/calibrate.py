@@ -27,7 +27,9 @@ from qdiag.simulate.passes.runner import LaneRunner
 SAMPLES_TO_SHOW = 1024
 """Values per image and layer behind a histogram that is only shown."""
 SAMPLES_TO_CALIBRATE = 65536
-"""Values per image and layer behind a histogram from which a range is chosen."""
+"""Values per image and layer behind a histogram from which a range is chosen, of few images."""
+MOST_TO_CALIBRATE = 1 << 21
+"""Values of all images behind one: as many as 32 of them have; of more images, fewer values of each are looked at."""
 
 
 Look = tuple[bool, float | None]
@@ -71,7 +73,7 @@ def observe_network(
     Raises:
         CalibrationError: a layer's output held no finite value.
     """
-    observer = _Ranges(scheme, channels, names=names, with_shape=with_shape)
+    observer = _Ranges(scheme, channels, names=names, with_shape=with_shape, images=batches.sample_count)
     run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate", processes=processes)
     return observer.observations()
 
@@ -81,10 +83,18 @@ class _Ranges(LayerObserver):
     carried = ("_observers", "_shapes")
 
     def __init__(
-        self, scheme: QuantScheme, channels: Channels, *, names: Collection[str] | None, with_shape: bool
+        self,
+        scheme: QuantScheme,
+        channels: Channels,
+        *,
+        names: Collection[str] | None,
+        with_shape: bool,
+        images: int,
     ) -> None:
         self._scheme, self._by_channel, self._with_shape = scheme, channels, with_shape
         self._names = frozenset(names) if names is not None else None
+        few = min(SAMPLES_TO_CALIBRATE, MOST_TO_CALIBRATE // max(images, 1))
+        self._samples_to_calibrate = max(few, SAMPLES_TO_SHOW)
         self._observers: dict[str, TensorObserver] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._ends: list[Ends] = []
@@ -118,7 +128,7 @@ class _Ranges(LayerObserver):
             calibrates, averaging_constant = look_at(scheme)
             self._observers[layer.name] = TensorObserver(
                 ObserverOptions(
-                    samples_per_image=SAMPLES_TO_CALIBRATE if calibrates else SAMPLES_TO_SHOW,
+                    samples_per_image=self._samples_to_calibrate if calibrates else SAMPLES_TO_SHOW,
                     averaging_constant=averaging_constant,
                     channel_axis=None if self._by_channel == "none" else layer.channel_axis(tensor.ndim),
                     glance_at_channels=self._by_channel == "some",

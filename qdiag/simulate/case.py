@@ -12,7 +12,7 @@ from qdiag.core.scheme import QuantScheme
 from qdiag.plan import QuantPlan, StoredLayer
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.passes.network import Network
-from qdiag.simulate.passes.spread import SpreadBatches, spread_over
+from qdiag.simulate.passes.spread import some_of
 from qdiag.simulate.task.tasks import Tasks
 
 Clamp = tuple[float, float]
@@ -59,7 +59,5 @@ class Case:
 
 def on_some(case: Case, samples: int) -> Case:
     """The case to be measured on as few batches as hold so many samples; as it is where these are all."""
-    size = max(case.measured.batch_size, 1)
-    if len(spread_over(case.measured, samples)) * size >= case.measured.sample_count:
-        return case
-    return replace(case, measured=SpreadBatches(case.measured, samples))
+    some = some_of(case.measured, samples)
+    return case if some is case.measured else replace(case, measured=some)

@@ -28,6 +28,7 @@ from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.passes.spread import identity
 from qdiag.simulate.passes.weights import SimulatedWeights
 
 _PIECE = 1 << 16
@@ -55,7 +56,7 @@ class MeanInput:
         return output.double().mean(summed) if summed else output.double()
 
 
-Place = tuple[str, Hashable, int]
+Place = tuple[str, Hashable, tuple[int, int]]
 """A layer, the quantizer of what it reads, and the data."""
 
 
@@ -64,7 +65,7 @@ class MeanInputs:
 
     def __init__(self) -> None:
         self._seen: ByIdentity[dict[Place, MeanInput]] = ByIdentity()
-        self._data: dict[int, Batches] = {}
+        self._data: dict[tuple[int, int], Batches] = {}
 
     def of(
         self,
@@ -80,7 +81,7 @@ class MeanInputs:
         Layers whose input has no axis of samples, is very large, or is cut into blocks as it is read are left out.
         """
         seen = self._seen.once(network, dict)
-        self._data[id(batches)] = batches  # so that no other data get its identity
+        self._data[identity(batches)] = batches  # so that no other data get its identity
         wanted = {name: place for name in names if (place := _place(network, plan, batches, name)) is not None}
         if any(place not in seen for place in wanted.values()):
             observer = _Inputs(plan, network.device)
@@ -98,7 +99,7 @@ def _place(network: Network, plan: QuantPlan, batches: Batches, name: str) -> Pl
     if layer.weight is None or rounded_operands(plan, layer) is not None:
         return None
     source = plan.layers[layer.inputs[0]].output if layer.inputs else None
-    return name, source.key if source is not None else None, id(batches)
+    return name, source.key if source is not None else None, identity(batches)
 
 
 class _Inputs(LayerObserver):

@@ -53,6 +53,13 @@ def few_of(batches: Batches, count: int, how: Preprocessing | None = None) -> Ba
     return _changed(batches, count, (lambda samples: samples) if how is None else lambda s: _prepared(s, how))
 
 
+def few_places(batches: Batches, count: int) -> tuple[int, ...] | None:
+    """The positions of the samples that `few_of` takes; None where it takes none."""
+    selection = _selection(batches)
+    # a fixed step could miss classes that take turns
+    return tuple(sorted(seeded_order(len(selection.indices), 0)[:count])) if selection is not None else None
+
+
 def are_full(batches: Batches) -> bool:
     """Every batch but the last has as many samples as the batch size says."""
     return _selection(batches) is not None
@@ -68,8 +75,7 @@ def _changed(batches: Batches, count: int, change: Change) -> Batches:
     if isinstance(batches, RewrittenBatches):
         return replace(batches, inner=_changed(batches.inner, count, change))
     assert isinstance(batches, Selection)
-    places = sorted(seeded_order(len(batches.indices), 0)[:count])  # a fixed step could miss classes that take turns
-    indices = tuple(batches.indices[i] for i in places)
+    indices = tuple(batches.indices[i] for i in few_places(batches, count) or ())
     return replace(batches, samples=change(batches.samples), indices=indices)
 
 

@@ -3,6 +3,7 @@
 What the float network gives for a batch is the same in every pass, so that it need not run again.
 """
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -106,7 +107,7 @@ class KeptOutputs:
 
     def keep(self, position: int, outputs: Outputs) -> None:
         """Holds the outputs of a batch, where there is room."""
-        size = sum(x.numel() * x.element_size() for x in outputs if isinstance(x, Tensor))
+        size = _bytes(outputs)
         if size <= self._room[0]:
             self._room[0] -= size
             self._held[self._number(position)] = tuple(
@@ -145,6 +146,18 @@ class ReferenceOutputs:
         if isinstance(batches, SpreadBatches) and processes.count == 1:
             whole, numbers = batches.inner, sorted(spread_over(batches.inner, batches.most))
         rows = self._known.once(network, dict)
-        # the batches are held too, so that no others get their identity
-        _, held, ends = rows.setdefault(identity(whole), (whole, {}, []))
+        if identity(whole) not in rows:
+            # the batches are held too, so that no others get their identity
+            rows[identity(whole)] = (whole, {}, [])
+            weakref.finalize(network, _give_back, rows[identity(whole)][1], self._room).atexit = False
+        _, held, ends = rows[identity(whole)]
         return KeptOutputs(held, ends, numbers, self._room)
+
+
+def _bytes(outputs: Outputs) -> int:
+    return sum(x.numel() * x.element_size() for x in outputs if isinstance(x, Tensor))
+
+
+def _give_back(held: Mapping[int, Outputs], room: list[int]) -> None:
+    """What the outputs of a network took that is gone."""
+    room[0] += sum(map(_bytes, held.values()))

@@ -20,6 +20,13 @@ def identity(batches: Batches) -> tuple[int, int]:
     return (id(batches.inner), batches.most) if isinstance(batches, SpreadBatches) else (id(batches), -1)
 
 
+def some_of(batches: Batches, samples: int) -> Batches:
+    """As few batches as hold so many samples, spread over all of them; the data set itself where these are all."""
+    if len(spread_over(batches, samples)) * max(batches.batch_size, 1) >= batches.sample_count:
+        return batches
+    return SpreadBatches(batches, samples)
+
+
 @dataclass(frozen=True)
 class SpreadBatches(RewrittenBatches):
     """The batches that `spread_over` chooses, whole."""

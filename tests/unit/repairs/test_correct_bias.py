@@ -195,7 +195,7 @@ def test_one_pass_sees_what_all_layers_read_and_gives_what_running_each_sample_g
     case, progress = opened(coarse()), Passes()
     session = Session(progress=progress)
     everywhere = mean_shifts(session, case, ["0", "2", "5"])
-    apart = _run_shifts(case, ["0", "2", "5"], NoProgress())
+    apart = _run_shifts(case, case.calibration, ["0", "2", "5"], NoProgress())
     assert set(everywhere) == set(apart) == {"0", "2", "5"}
     for name, shift in apart.items():
         assert torch.allclose(everywhere[name], shift, rtol=1e-4, atol=1e-6)
