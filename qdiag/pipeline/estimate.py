@@ -17,6 +17,7 @@ from qdiag.core.formats.other_widths import schemes_at
 from qdiag.distributed.threads import shared_out
 from qdiag.pipeline.diagnose import DiagnoseOptions, open_ledger
 from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED, TOP, SensitivityOptions
+from qdiag.rank.bench import FEW
 from qdiag.rank.network_wide import PART_SAMPLES
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
 from qdiag.simulate.measure import LAYER_SAMPLES, LOSS_SAMPLES
@@ -31,21 +32,21 @@ from qdiag.simulate.task.score_cases import variants_at_once
 from qdiag.simulate.task.scoring import Scoreboard
 from qdiag.simulate.task.tasks import ReferenceTallies
 
-EXAMINE = 10.5
-"""Passes of the captured float network: the paired pass takes 5, and what detectors look at as much again."""
+EXAMINE = 5.0
+"""Passes of the captured float network: the paired pass, and what detectors look at beside it."""
 _REPAIRED = 4.0
 """Of the repaired network, its layers, over the samples that they are measured on."""
-LOSSES = 9.0
+LOSSES = 6.0
 """The five losses, over the samples that they are measured on."""
-_REPAIRS, _ALL_REPAIRS = 20, 36
-"""Networks that a harmed network's repairs, placebos and sequence take as a rule, with what rounds of few samples save
-and without; a healthy one takes few."""
-_OBSERVED, _ALL_OBSERVED = 3.5, 14.0
+_REPAIRS, _ROUNDS, _ALL_REPAIRS = 15, 12, 36
+"""Networks that a harmed network's repairs, placebos and sequence take as a rule: on all samples, and, in rounds of few
+samples, as many as take what so many would on `FEW` of them; without such rounds. A healthy one takes few."""
+_OBSERVED, _ALL_OBSERVED = 2.8, 14.0
 """Of repaired networks whose ranges move, over the calibration samples, with what a closer look takes: as many as the
 sequence needs until float is no better, and all."""
-_SEARCH_S = 0.08
+_SEARCH_S = 0.05
 """For each layer: ranges with the least error, which are looked for without any pass over the data."""
-_BACKWARD = 9.0
+_BACKWARD = 6.0
 """Forward in float and quantized, and back."""
 _GAIN = 0.8
 """Of another thread that takes batches too."""
@@ -53,12 +54,14 @@ _ALONE = 0.5
 """Of a network's arithmetic, on the mean: a layer that is quantized alone changes nothing before it."""
 _ALONE_ON_TOP = 0.55
 """The same where some layers are measured: those that cost most stand early, as a rule."""
-_WIDTHS = 4
-"""Other widths until it is plain where the network begins to fail."""
+_NEAR = 0.7
+"""Networks for layers of a harmed one of which few samples do not tell whether they cost half of the loss."""
+_WIDTHS, _WIDTHS_UP = 4, 2
+"""Other widths until it is plain where the network begins to fail, and where a harmed one is sound."""
 _PARTS = 2
 """Networks with quantized weights or activations alone, which the ranking of a healthy network takes."""
-_WARMING = 2
-"""Samples that run before anything is timed."""
+_WARMING, _TIMED = 2, 8
+"""Samples that run before anything is timed, and of a small batch that is timed."""
 _REPORT_S, _REPORT_LAYER_S = 0.8, 0.02
 """Of the files of a report, and for each layer, without pictures."""
 
@@ -122,16 +125,19 @@ def estimate(
     shown = 1.0 if options.is_exhaustive else min(SHOWN_SAMPLES / count, 1.0)
     if options.with_sensitivity:
         healthy["sensitivity"] = harmed["sensitivity"] = _sensitivity_s(times, case, options)
+        harmed["sensitivity"] += times.of(_NEAR, 0)
     layers = len(case.network.graph.layers)
     parts = 1.0 if options.is_exhaustive else min(PART_SAMPLES / count, 1.0)
     healthy["rank"] = parts * times.of(_PARTS, 0)
-    repairs, observed = (_ALL_REPAIRS, _ALL_OBSERVED) if options.is_exhaustive else (_REPAIRS, _OBSERVED)
+    few = _ROUNDS * min(FEW / count, 1.0)
+    repairs, observed = (_ALL_REPAIRS, _ALL_OBSERVED) if options.is_exhaustive else (_REPAIRS + few, _OBSERVED)
     observed_s = observed * times.float_s * case.calibration.sample_count / count
     harmed["rank"] = healthy["rank"] + times.of(repairs, 0) + observed_s + _SEARCH_S * layers
     harmed["rank"] += _REPAIRED * times.float_s * (1.0 if options.is_exhaustive else min(LOSS_SAMPLES / count, 1.0))
     if options.with_bits:
-        widths = len(schemes_at(case.scheme)) if options.is_exhaustive else _WIDTHS
-        healthy["bits"] = harmed["bits"] = shown * times.of(widths, 0)
+        widths = len(schemes_at(case.scheme))
+        down, up = (widths, widths) if options.is_exhaustive else (_WIDTHS, _WIDTHS_UP)
+        healthy["bits"], harmed["bits"] = shown * times.of(down, 0), shown * times.of(up, 0)
     if options.training is not None:
         harmed["train"] = 60.0 * options.training.minutes
     open_ledger(session, case, options)
@@ -165,16 +171,19 @@ def _alone_s(times: _Times, case: Case, count: int) -> float:
     return times.of(count, math.ceil(count / variants_at_once(case)), share=_ALONE)
 
 
-def _two_batches(case: Case) -> list[Batch]:
-    """Two batches, the first cut short where the network takes that."""
+def _few_batches(case: Case) -> list[Batch]:
+    """Two batches, cut short where the network takes that; one that is larger than usual stays whole."""
     batches = list(islice(case.measured, 2))
-    if len(batches) > 1 and case.program.batch_size is None:
+    if case.program.batch_size is None and len(batches) > 1:
         batches[0] = rows(batches[0], range(min(_WARMING, batches[0].sample_count)))
+        if batches[1].sample_count <= 2 * _TIMED:
+            batches[1] = rows(batches[1], range(min(_TIMED, batches[1].sample_count)))
     return batches
 
 
 def _times(session: Session, case: Case) -> _Times:
-    """From the second of two batches, the first of which warms up; the figures of a task are made of both.
+    """From the second of two batches, the first of which warms up: the quicker of two runs, since what holds one up is
+    no part of it. The figures of a task are made of both batches.
 
     Processes divide the samples.
     """
@@ -186,16 +195,19 @@ def _times(session: Session, case: Case) -> _Times:
     samples = seen = 1
     threads = thread_count(beside, Heads((), (), {1: [board]}, beside.effort), case.measured)
     with session.untimed_stage("estimate the time"), shared_out(threads):
-        for batch in _two_batches(case):
-            started = time.perf_counter()
-            alone.run_batch(batch)
-            float_s, samples = time.perf_counter() - started, batch.sample_count
-            started = time.perf_counter()
-            outputs = beside.run_batch(batch)
-            both_s = time.perf_counter() - started
+        for batch in _few_batches(case):
+            took = list[tuple[float, float]]()
+            for _ in range(2):
+                started = time.perf_counter()
+                alone.run_batch(batch)
+                between = time.perf_counter()
+                outputs = beside.run_batch(batch)
+                took.append((between - started, time.perf_counter() - between))
+            float_s, both_s = map(min, zip(*took, strict=True))
             started = time.perf_counter()
             board.add(batch, reference=pick(outputs, REFERENCE), simulated=pick(outputs, 1))
             added_s, seen = time.perf_counter() - started, seen + batch.sample_count
+            samples = batch.sample_count
         started = time.perf_counter()
         board.scored()
         made_s = time.perf_counter() - started
