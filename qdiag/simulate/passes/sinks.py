@@ -149,7 +149,7 @@ class ReferenceOutputs:
         if identity(whole) not in rows:
             # the batches are held too, so that no others get their identity
             rows[identity(whole)] = (whole, {}, [])
-            weakref.finalize(network, _give_back, rows[identity(whole)][1], self._room).atexit = False
+            weakref.finalize(network, _give_back, rows[identity(whole)][1], self._room)
         _, held, ends = rows[identity(whole)]
         return KeptOutputs(held, ends, numbers, self._room)
 
