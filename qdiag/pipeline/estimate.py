@@ -38,7 +38,7 @@ _REPAIRED = 4.0
 """Of the repaired network, its layers, over the samples that they are measured on."""
 LOSSES = 6.0
 """The five losses, over the samples that they are measured on."""
-_REPAIRS, _ROUNDS, _ALL_REPAIRS = 15, 12, 36
+_REPAIRS, _ROUNDS, _ALL_REPAIRS = 16, 18, 36
 """Networks that a harmed network's repairs, placebos and sequence take as a rule: on all samples, and, in rounds of few
 samples, as many as take what so many would on `FEW` of them; without such rounds. A healthy one takes few."""
 _OBSERVED, _ALL_OBSERVED = 2.8, 14.0

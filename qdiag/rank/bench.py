@@ -22,7 +22,7 @@ from qdiag.simulate.task.score_cases import Effort
 from qdiag.simulate.task.scoring import Scored, float_cost
 
 FEW = 32
-"""Samples that may tell what a repair costs the float network, and of the first round among candidates as a rule."""
+"""Samples that may tell what a repair costs the float network, and of the first round among candidates."""
 EQUAL = FLOAT_BOUND / 10.0
 """Largest |change| of a float output over its largest |value| on a few samples, up to which all of them are not run."""
 DOUBT = 1.5
@@ -180,7 +180,7 @@ class Bench:
             cost = float_cost(self.score([case], stage)[0])
             self._costs.put(treatments[key], replace(cost, is_of_checkpoint=not treatments[key].moves_float))
 
-    def cost_on_some(self, treatment: Treatment, scored: Scored, *, is_kept: bool = True) -> FloatCost:
+    def cost_on_some(self, treatment: Treatment, scored: Scored) -> FloatCost:
         """What a treatment costs the float network, which was scored on some samples.
 
         It is kept where these settle it: the outputs hold still and nothing is lost, or a checkpoint is far too bad.
@@ -194,7 +194,7 @@ class Bench:
         )
         is_still = cost.relative_delta <= FLOAT_BOUND and not cost.loss > 0.0
         is_far = judged is not None and cost.is_of_checkpoint and _lowest_loss(judged) > cost.small
-        if is_kept and is_some and (is_still or is_far):
+        if is_some and (is_still or is_far):
             self._costs.put(treatment, cost)
         return cost
 

@@ -14,7 +14,7 @@ from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.repair_traits import TRAITS
 from qdiag.core.causes.score import GAIN_LIMIT_DB, FloatCost, Recovery
 from qdiag.rank.bench import FEW, Attempt, Bench, costs_too_much
-from qdiag.rank.settled import Part, highest, is_ruled_out, is_settled, rounds
+from qdiag.rank.settled import highest, is_ruled_out, is_settled
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.task.scoring import Scored, recovery
 
@@ -85,15 +85,14 @@ def ruled_out(
             much beats nobody; and out are those at layers that gain nothing in float, which all samples tell.
         for_gains: only what gains something is wanted, be it less noise: out is what does not.
     """
-    out = dict[int, Few]()
-    for part in rounds(bench.case) if not bench.is_exhaustive else ():
-        size, is_few = part.count, part.count == FEW
-        if bench.session.simulated.is_full and not (is_few and part.whole >= _UNHELD * FEW):
-            continue
+    count, samples, out = bench.case.measured.sample_count, FEW, dict[int, Few]()
+    while not bench.is_exhaustive and samples < count:
+        if bench.session.simulated.is_full and (samples > FEW or count < _UNHELD * FEW):
+            break
         left = {id(a): (a, a.treatment) for a in attempts if a.treatment is not None and id(a) not in out}
         if len(left) < (1 if for_gains else 2):
             break
-        told = f"{stage}, on some samples"
+        told, size, share = f"{stage}, on some samples", samples, samples / count
         known = {key: cost for key, (attempt, _) in left.items() if (cost := bench.cost(attempt)) is not None}
         moving = [(key, t) for key, (_, t) in left.items() if with_costs and t.moves_float and key not in known]
         floats = {key: bench.in_float(t) for key, t in moving}
@@ -102,7 +101,7 @@ def ruled_out(
         scores = dict(zip(left, scored[: len(left)], strict=True))
         costs = dict(known)
         for (key, treatment), one in zip(moving, scored[len(left) :], strict=True):
-            costs[key] = bench.cost_on_some(treatment, one, is_kept=size >= FEW)
+            costs[key] = bench.cost_on_some(treatment, one)
         gains = {key: recovery(before=first, after=score) for key, score in scores.items()}
         order = sorted(gains, key=lambda key: _merit(gains[key]), reverse=True)
         ahead: dict[Hashable, list[int]] = {}
@@ -111,28 +110,27 @@ def ruled_out(
             own = ahead.setdefault(rivals(left[key][0]), [])
             # one that writes tensors may turn out to cost the float network too much: then the next one takes its place
             is_sure = not for_gains or not own or not left[own[0]][1].tensors
-            reason = _reason(gains[key], scores[key], scores[own[0]] if own else None, part, is_sure=is_sure)
+            reason = _reason(gains[key], scores[key], scores[own[0]] if own else None, share, is_sure=is_sure)
             twin = next((other for other in own if _is_equal(scores[key], scores[other])), None)
-            if reason is None and twin is not None and size >= FEW:
+            if reason is None and twin is not None:
                 reason, twins[key] = "equal", twin
-            if reason is None and for_gains and _is_vain(gains[key], part):
+            if reason is None and for_gains and _is_vain(gains[key], share):
                 reason = "vain"
-            # what leaves layers in float tells of other repairs there, once these have had their round
-            is_bound = with_costs and size < FEW and TRAITS[left[key][0].repair].leaves_float
-            if reason is not None and not is_bound:
+            if reason is not None:
                 reasons[key] = reason
             if costs_too_much(costs.get(key)) is None:
                 own.append(key)
-        if with_costs and is_few:
+        if with_costs and samples == FEW:
             rows = [(attempt, gains[key], reasons.get(key)) for key, (attempt, _) in left.items()]
-            reasons |= dict.fromkeys(_hopeless(bench, rows, before, part), "hopeless")
+            reasons |= dict.fromkeys(_hopeless(bench, rows, before, share), "hopeless")
         for key, reason in reasons.items():
             out[key] = Few(first, scores[key], costs.get(key), reason, twins.get(key))
+        samples *= 2
     return out
 
 
 def _hopeless(
-    bench: Bench, rows: Sequence[tuple[Attempt, Recovery, Reason | None]], before: Case, part: Part
+    bench: Bench, rows: Sequence[tuple[Attempt, Recovery, Reason | None]], before: Case, share: float
 ) -> list[int]:
     """Attempts at the layers of a suspect that gains nothing with these layers in float, which all samples tell.
 
@@ -142,7 +140,7 @@ def _hopeless(
     Args:
         rows: attempts, what they gain on a few samples, and why these rule them out.
     """
-    known = {id(a.suspect) for a, gained, _ in rows if gained.is_gain and is_settled(gained, part)}
+    known = {id(a.suspect) for a, gained, _ in rows if gained.is_gain and is_settled(gained, share)}
     in_float = [(a, reason) for a, _, reason in rows if TRAITS[a.repair].leaves_float and id(a.suspect) not in known]
     noise = {id(a): gained.recovered_db for a, gained, _ in rows}
     left = [a for a, _, reason in rows if reason is None]
@@ -171,44 +169,44 @@ def _merit(gained: Recovery) -> tuple[bool, float, float]:
     return gained.is_gain, gained.recovered_task if gained.is_gain and gained.has_task else 0.0, gained.recovered_db
 
 
-def _is_worse(gained: Recovery, part: Part) -> bool:
+def _is_worse(gained: Recovery, share: float) -> bool:
     """More noise at the output, which no gain has."""
-    return highest(gained.recovered_db, gained.db_interval, part) < 0.0
+    return highest(gained.recovered_db, gained.db_interval, share) < 0.0
 
 
-def _is_vain(gained: Recovery, part: Part) -> bool:
+def _is_vain(gained: Recovery, share: float) -> bool:
     """No gain, and not as much less noise as would be one."""
-    return is_ruled_out(gained, part) and highest(gained.recovered_db, gained.db_interval, part) < GAIN_LIMIT_DB
+    return is_ruled_out(gained, share) and highest(gained.recovered_db, gained.db_interval, share) < GAIN_LIMIT_DB
 
 
-def _reason(gained: Recovery, score: Scored, leader: Scored | None, part: Part, *, is_sure: bool) -> Reason | None:
+def _reason(gained: Recovery, score: Scored, leader: Scored | None, share: float, *, is_sure: bool) -> Reason | None:
     """Why an attempt is out beside the one that gives most; None where it is not."""
-    if _is_worse(gained, part):
+    if _is_worse(gained, share):
         return "worse"
     if leader is None:
         return None
-    return "beaten" if (_is_beaten if is_sure else _is_far_behind)(score, leader, part) else None
+    return "beaten" if (_is_beaten if is_sure else _is_far_behind)(score, leader, share) else None
 
 
-def _is_beaten(score: Scored, leader: Scored, part: Part) -> bool:
+def _is_beaten(score: Scored, leader: Scored, share: float) -> bool:
     """More noise than with the leader, and a worse figure where one judges; with much more noise and harm that is left,
     no better one: where both leave none, noise does not tell which is better.
     """
     beside = recovery(before=leader, after=score)
-    is_much = beside.has_task and highest(beside.recovered_db, beside.db_interval, part) < -MARGIN_DB
+    is_much = beside.has_task and highest(beside.recovered_db, beside.db_interval, share) < -MARGIN_DB
     if is_much and not beside.recovered_task > 0.0 and harm_of(score.score).verdict == "harmed":
         return True
-    if beside.has_task and not highest(beside.recovered_task, beside.task_interval, part) < 0.0:
+    if beside.has_task and not highest(beside.recovered_task, beside.task_interval, share) < 0.0:
         return False
-    return _is_worse(beside, part)
+    return _is_worse(beside, share)
 
 
-def _is_far_behind(score: Scored, leader: Scored, part: Part) -> bool:
+def _is_far_behind(score: Scored, leader: Scored, share: float) -> bool:
     """By more than what a repair may give up to leave the float network as good."""
     beside, judged = recovery(before=leader, after=score), leader.score.task.judged
     if beside.has_task and judged is not None:
-        return highest(beside.recovered_task, beside.task_interval, part) < -judged.small
-    return highest(beside.recovered_db, beside.db_interval, part) < -GAIN_LIMIT_DB
+        return highest(beside.recovered_task, beside.task_interval, share) < -judged.small
+    return highest(beside.recovered_db, beside.db_interval, share) < -GAIN_LIMIT_DB
 
 
 def _is_equal(score: Scored, leader: Scored) -> bool:
