@@ -1,5 +1,6 @@
 """Every kind of network is diagnosed without a special case, and left as it was."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -74,7 +75,16 @@ def separable() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
 
 
 @pytest.fixture(scope="module")
-def in_batches_of_16() -> Diagnosis:
+def estimates_on_all_samples() -> Iterator[None]:
+    """Fewer samples are whole batches, so that which ones they are depends on the batch size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdiag.pipeline.sensitivity.ESTIMATE_SAMPLES", 24)
+        yield
+
+
+@pytest.fixture(scope="module")
+def in_batches_of_16(estimates_on_all_samples: None) -> Diagnosis:
+    del estimates_on_all_samples
     return diagnosed(*separable(), "w4a8")
 
 
