@@ -190,7 +190,7 @@ def test_harmless_dead_channels_stay_harmless(
     assert top1_of(fix.before.task) is not None
     assert top1_of(fix.after.task) is not None
     assert abs(top1_of(fix.after.task).drop_pp - top1_of(fix.before.task).drop_pp) < 2.0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     judged = fix.before.task.judged
     assert judged is not None and judged.loss_interval.low <= 0.0 < judged.limit < judged.loss_interval.high
     assert "Too few samples to be sure that it did harm or none: before the repair the drop was" in said
