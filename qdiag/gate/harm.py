@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 
-from qdiag.core.causes.chance import by_chance
 from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
 from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import Score
-from qdiag.core.listed import count_noun
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.task import TaskResult
 from qdiag.core.thresholds import Thresholds
 from qdiag.gate.evidence import GateEvidence, why_no_metric
+from qdiag.reading.words.task.reservations import chance_words
 
 
 def harm_of(evidence: GateEvidence) -> Harm | None:
@@ -37,11 +36,8 @@ def doubts(measurement: Measurement) -> Iterator[str]:
         )
     if preprocessing is not None and preprocessing.is_doubtful:
         yield "the inputs do not seem to be prepared as in training; qdiag sqnr says why"
-    if chance := by_chance(measurement):
-        yield (
-            f"the float network is right on {chance.right_count} of {count_noun(chance.sample_count, 'sample')}, and "
-            f"guessing among {chance.class_count} classes may be right as often: check the labels and their order"
-        )
+    if chance := chance_words(measurement):
+        yield f"{chance}: check the labels and their order"
     lost = [
         f"{o.name} ({o.weakest_sqnr_db:.1f} dB)" for o in lost_outputs(Score(measurement.outputs, measurement.task))
     ]

@@ -15,11 +15,11 @@ Thresholds:
     It is reported where clipping makes at least 4 times the noise of rounding (6 dB), at least 0.01 % of the values and
     two of them are clipped, local SQNR is below 20 dB, and the calibrator is not min-max. A search for the least error
     ends near equal shares of both noises, at 2 to 3 times. Layers whose range is given, by the scheme or by the
-    network, are left out: no calibrator chose it. The ranges of a quantized file were found by one that nobody knows;
-    they are reported where local SQNR is below 28 dB, unless a fifth of the range is missing, which is QD506.
+    network, are left out: no calibrator chose it. How the ranges of a quantized file were found is not known; they are
+    reported where local SQNR is below 28 dB, unless a fifth of the range is missing, which is QD506.
 
 What helps:
-    Use the range from minimum to maximum, and not its average over batches.
+    Use the range from the minimum to the maximum of all batches, instead of an average of the ranges of batches.
 
 Sources:
     NVIDIA/TensorRT issue 3922 (entropy loses 10 to 20 %, min-max 1 %); onnxruntime issues 10571 and 10846.

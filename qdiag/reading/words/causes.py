@@ -11,7 +11,6 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import OutputRecord, weakest_output
 from qdiag.reading.told import told_proof, told_trial
 from qdiag.reading.words.commands.repairing import commands, ranking_of, way_around_commands
-from qdiag.reading.words.float_ops import reservation_words
 from qdiag.reading.words.numbers import SILENT, count_noun
 from qdiag.reading.words.task.afterwards import leaves_harm
 from qdiag.reading.words.task.choice import PROXY
@@ -27,6 +26,7 @@ from qdiag.reading.words.task.figures import (
 )
 from qdiag.reading.words.task.harm import LOST_OUTPUT, RESERVED, state_words
 from qdiag.reading.words.task.loss_source import loss_source_words
+from qdiag.reading.words.task.reservations import reservation_words
 from qdiag.reading.words.trials.own_layers import credited_words
 
 __all__ = [

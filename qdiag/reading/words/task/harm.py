@@ -7,9 +7,9 @@ from qdiag.core.causes.lost_outputs import lost_outputs
 from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.measurement import Measurement
-from qdiag.reading.words.float_ops import reservation_words
 from qdiag.reading.words.numbers import SILENT
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, bounds_words, loss_words
+from qdiag.reading.words.task.reservations import reservation_words
 
 LOST_OUTPUT = "an output is lost"
 RESERVED = "no harm measured, with a reservation"
