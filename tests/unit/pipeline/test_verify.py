@@ -18,6 +18,7 @@ from qdiag.pipeline.export.export import export_experiment
 from qdiag.pipeline.export.formats import QDQ_ONNX, format_for, format_of
 from qdiag.pipeline.verify.integers import NOT_IN_FILE, OTHER_NUMBERS
 from qdiag.pipeline.verify.verify import verify_case, with_arithmetic
+from qdiag.reading.words.deployed.verification import breach_words
 from qdiag.simulate.session import Session
 from qdiag.subject import Subject
 
@@ -109,6 +110,11 @@ def test_other_weights_in_the_file(experiment: Experiment, content: bytes) -> No
     assert judged is not None
     strict = replace(result, limits=VerifyLimits(100.0, 1e9, judged.loss - 1.0))
     assert [(breach.code, breach.value) for breach in strict.breaches] == [("drop", judged.loss)]
+    unjudged = replace(strict, deployed_task=replace(strict.deployed_task, figures=()))
+    (breach,) = unjudged.breaches
+    assert breach.code == "drop" and unjudged.exit_code == 1
+    assert "`max_drop` cannot be judged" in breach_words(breach, unjudged)
+    assert not replace(lenient, deployed_task=unjudged.deployed_task).breaches, "without the limit nothing is asked"
 
 
 def test_what_cannot_be_compared_is_listed(experiment: Experiment, content: bytes) -> None:

@@ -72,7 +72,7 @@ class VerifyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A limit that is broken; for layers in float, how many there are, and 0."""
+    """A limit that is broken, or that cannot be judged, with NaN; for layers in float, how many there are, and 0."""
 
     code: BreachCode
     value: float
@@ -159,8 +159,9 @@ class Verification:
         if not self.sqnr_gap_db <= self.limits.sqnr_gap_db:
             found.append(Breach("sqnr_gap", self.sqnr_gap_db, self.limits.sqnr_gap_db))
         judged = self.deployed_task.judged
-        if self.limits.drop is not None and judged is not None and not judged.loss <= self.limits.drop:
-            found.append(Breach("drop", judged.loss, self.limits.drop))
+        loss = judged.loss if judged is not None else math.nan
+        if self.limits.drop is not None and not loss <= self.limits.drop:
+            found.append(Breach("drop", loss, self.limits.drop))
         if self.fallen_back:
             found.append(Breach("fallback", float(len(self.fallen_back)), 0.0))
         return tuple(found)

@@ -122,6 +122,9 @@ def breach_words(breach: Breach, result: Verification) -> str:
         gap, limit = with_unit(breach.value, "dB", 2), with_unit(breach.limit, "dB", 2)
         what = f"the output SQNR lies {gap} below that of the simulated network"
         return f"{what}, more than {limit} (`max_sqnr_gap`)"
+    if breach.code == "drop" and math.isnan(breach.value):
+        needed = "it needs labels, targets or a metric"
+        return f"what the deployed network loses against float is not known: `max_drop` cannot be judged, {needed}"
     if breach.code == "drop":
         judged = result.deployed_task.judged
         criterion = judged.criterion if judged is not None else None

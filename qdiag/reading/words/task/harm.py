@@ -8,6 +8,7 @@ from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import Score
 from qdiag.core.measures.measurement import Measurement
 from qdiag.reading.words.numbers import SILENT
+from qdiag.reading.words.task.choice import PROXY
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, bounds_words, loss_words
 from qdiag.reading.words.task.reservations import reservation_words
 
@@ -30,7 +31,7 @@ def cost_words(harm: Harm) -> str:
     bounds = bounds_words(criterion, harm.interval)
     value = loss_words(criterion, harm.value) + (f" ({bounds})" if bounds else "")
     if criterion is None:
-        return f"the {WEAKEST_SQNR} is {value}, and harm begins below {limit}"
+        return f"the {WEAKEST_SQNR} is {value}, and harm begins below {limit}, {PROXY}"
     if criterion.is_against_float and criterion.is_share:
         return f"{value} of the answers changed, and harm begins beyond {limit}"
     return f"the loss of {criterion.name} is {value}, and harm begins beyond {limit}"
