@@ -11,7 +11,7 @@ import typer
 from qdiag.cli.console import remark, stdout_console
 from qdiag.cli.gate_evidence import is_model, is_stored, measure_evidence, read_evidence
 from qdiag.cli.gate_outputs import GateFiles, write_gate
-from qdiag.cli.inputs import ModelOptions
+from qdiag.cli.inputs import ModelOptions, check_drawn
 from qdiag.cli.options import common
 from qdiag.cli.options import gate as options
 from qdiag.cli.options.data import DataOptions
@@ -212,6 +212,7 @@ def _evidence(target: _Target, settings: GateSettings) -> GateEvidence:
                 hint="the result was measured already: leave them away, or give the model instead",
             )
         return read_evidence(target.model.model)
+    check_drawn(target.data, target.model)
     needs_causes = bool(thresholds.forbid or thresholds.warn_codes) or thresholds.no_new_causes != "off"
     about = target.model, target.data, target.scheme, target.task, target.quantized
     words = option_words(*about) if needs_causes else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_experiment
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, WrittenAgainOption
 from qdiag.cli.options.data import DataOptions
@@ -125,6 +125,7 @@ def export(
         check_writer(written_encoding(str(output)))
     if diagnosis is not None and with_:
         raise ConfigError("--with and --repairs-of exclude each other", hint="leave one away")
+    check_drawn(data, model)
     resolved, wanted = scheme.resolved, tuple(repair_names(with_ or []))
     from qdiag.pipeline.export.export import export_experiment
     from qdiag.pipeline.export.formats import format_of

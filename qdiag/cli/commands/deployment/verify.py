@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qdiag.cli.console import stdout_console
-from qdiag.cli.inputs import ModelOptions, open_experiment
+from qdiag.cli.inputs import ModelOptions, check_drawn, open_experiment
 from qdiag.cli.json_file import write_result
 from qdiag.cli.options.common import JsonOption, OrderOption, TopOption, VerifiedOption
 from qdiag.cli.options.data import DataOptions
@@ -119,6 +119,7 @@ def verify(
     resolved = replace(scheme, arithmetic=None).resolved
     limits = VerifyLimits(max_differing, max_sqnr_gap, max_drop)
     chosen = _runtime(runtime, quantized or model.model)
+    check_drawn(data, model)
     with running(run, seed=data.seed) as session:
         from qdiag.pipeline.export.formats import format_for
         from qdiag.pipeline.verify.verify import with_arithmetic
