@@ -2,11 +2,12 @@
 
 The accumulator (`accumulator_bits`) acts on every layer with integer inputs and weights. The 16-bit sums of two
 neighbouring products are those that x86 processors without VNNI make first (`vpmaddubsw`: unsigned 8-bit activations
-times signed weights); see `pair_sums` for the layers where they are followed.
+times signed weights). They are followed in linear layers and in convolutions with one group, whose sums are one matrix
+product; other kernels add in other orders, and are taken as free of them.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +19,15 @@ from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
-from qdiag.simulate.arithmetic.pair_sums import adds_pairs, lost_by_layer, sampled_pairs, without_lost_pairs
+from qdiag.simulate.arithmetic.integers import along_channels, exact_sums, integers, is_byte, magnitude
+from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_sums
+from qdiag.simulate.passes.weights import integers_of
 
 WIDE = 32
 """Bits of an accumulator that is taken as exact."""
+_UINT8_MAX = 255
+_IMAGES, _POSITIONS = 4, 64
+"""Images and output positions of a batch that `Saturating.sums` adds up with pairs."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +57,18 @@ class Saturating:
         return (self.accumulator_bits, self.adds_pairs, self.source.key, self.weight.key)
 
     def run(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.limited(op, args[0], FAKE_QUANTIZED.run(op, args, kwargs))
+        return self.limited(op, args, FAKE_QUANTIZED.run(op, args, kwargs))
 
-    def limited(self, op: LayerOp, x: Tensor, output: Tensor) -> Tensor:
+    def limited(self, op: LayerOp, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """The output as the limits leave it; the tensor given where they change nothing.
 
         Args:
-            x: the quantized input. output: what the operation gave for it, bias included, before any clamp.
+            args: of the operation, a quantized input first. output: what it gave for them, bias included, before any
+                clamp.
         """
-        if self.adds_pairs:
-            output = without_lost_pairs(op, x, output, self.source, self.weight)
+        lost = self._lost(op, args, output) if self.adds_pairs else None
+        if lost is not None:
+            output = output - lost * along_channels(self._step(output), output, op)
         if self.accumulator_bits >= WIDE:
             return output
         low, high = self.bounds(op, output)
@@ -75,15 +83,47 @@ class Saturating:
 
     def lost_in_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         """See `AddsPairs`."""
-        del kwargs
-        return lost_by_layer(op, args[0], self.source, self.weight) if self.adds_pairs else None
+        return self._lost(op, args, FAKE_QUANTIZED.run(op, args, kwargs)) if self.adds_pairs else None
 
     def sums(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
         """What the limits take away: with pairs, theirs at some output positions; otherwise the accumulator's."""
-        pairs = sampled_pairs(op, args[0], self.source, self.weight) if self.adds_pairs else None
-        if pairs is not None:
-            return Sums(*pairs)
+        if self.adds_pairs:
+            return self._sampled_pairs(op, args, kwargs)
         return self.within_limits(op, FAKE_QUANTIZED.run(op, args, kwargs))
+
+    def _lost(self, op: LayerOp, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """What int16 cuts off the sums of a layer, integers, in the shape of its output."""
+        return lost_sums(output, self._with_integers(op), args, integers(args[0], self.source), self._bytes)
+
+    def _sampled_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
+        """Sums without the bias at some output positions, (positions, C), exact and with pairs that saturate."""
+        layer, x = op.layer, args[0]
+        assert layer is not None
+        op = self._with_integers(op)
+        few = _some(x.reshape(-1, x.shape[-1])) if layer.kind == "linear" else x[:_IMAGES]
+        few = integers(few, self.source)
+        total = exact_sums(op, few, args, kwargs, magnitude(self.source))
+        lost = lost_sums(total, op, args, few, self._bytes)
+        exact, step = _some(_rows(total, layer)), self._step(total)
+        limited = exact if lost is None else exact - _some(_rows(lost, layer))
+        return Sums(exact * step, limited * step)
+
+    def _with_integers(self, op: LayerOp) -> LayerOp:
+        """The operation with the integers of its weight, which training gives as values alone."""
+        assert op.layer is not None and op.weights is not None and op.weights.weight is not None
+        if op.weights.integers is not None:
+            return op
+        weight = op.weights.weight
+        made = integers_of(self.weight.to(weight.device), weight, None, weight.device, op.layer)
+        return replace(op, weights=replace(op.weights, integers=made))
+
+    def _step(self, values: Tensor) -> Tensor:
+        """`scale_in * scale_w`, () or (C,), float32."""
+        return self.source.scale.to(values.device) * self.weight.scale.to(values.device)
+
+    @property
+    def _bytes(self) -> Bytes:
+        return Bytes(float(self.source.zero_point), float(self.source.quant_max))
 
     def within_limits(self, op: LayerOp, exact: Tensor) -> Sums:
         """Sums of products in real units, without and with the limits of the accumulator."""
@@ -109,6 +149,17 @@ class Saturating:
         return (-limit * scale).to(output.dtype), ((limit - 1) * scale).to(output.dtype)
 
 
+def _rows(values: Tensor, layer: Layer) -> Tensor:
+    """(positions, C) of an output of the layer."""
+    axis = layer.channel_axis(values.ndim)
+    moved = values.movedim(-1 if axis is None else axis, -1)
+    return moved.reshape(-1, moved.shape[-1])
+
+
+def _some(rows: Tensor) -> Tensor:
+    return rows[:: max(1, rows.shape[0] // _POSITIONS)]
+
+
 def saturating(plan: QuantPlan, layer: Layer) -> Saturating | None:
     """The limits under which a layer adds up; None where nothing can saturate, as under any ordinary scheme."""
     if plan.scheme.accumulator_bits >= WIDE and not plan.scheme.pair_saturation:
@@ -123,5 +174,11 @@ def on_integers(plan: QuantPlan, layer: Layer) -> Saturating | None:
     if operands is None:
         return None
     is_followed = plan.scheme.arithmetic == "float"  # a runtime that has no rule for the layer computes in float
-    pairs = plan.scheme.pair_saturation and is_followed and adds_pairs(layer, *operands)
+    pairs = plan.scheme.pair_saturation and is_followed and _adds_pairs(layer, *operands)
     return Saturating(plan.scheme.accumulator_bits, pairs, *operands)
+
+
+def _adds_pairs(layer: Layer, source: Affine, weight: Affine) -> bool:
+    """The layer runs on the instruction that adds pairs in int16, and it is known in which order."""
+    are_bytes = source.quant_min >= 0 and source.quant_max <= _UINT8_MAX and is_byte(weight)
+    return are_bytes and (layer.kind == "linear" or (layer.kind == "conv" and layer.groups == 1))

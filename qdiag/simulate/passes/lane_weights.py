@@ -36,7 +36,8 @@ def _key(lane: Lane, layer: Layer) -> Hashable:
         return own
     plan = lane.plan.layers[layer.name]
     has_bias = layer.bias is not None or plan.bias_shift is not None
-    operands = lane.plan.integer_operands(layer) if has_bias or lane.plan.scheme.arithmetic != "float" else None
+    rules = lane.plan.scheme.arithmetic, lane.plan.scheme.pair_saturation
+    operands = lane.plan.integer_operands(layer) if has_bias or rules != ("float", False) else None
     return (
         *own,
         plan.weight.key if plan.weight is not None else None,
@@ -44,7 +45,7 @@ def _key(lane: Lane, layer: Layer) -> Hashable:
         id(plan.bias_shift) if plan.bias_shift is not None else None,
         plan.bias or lane.plan.scheme.bias_of(layer.name),
         id(plan.stored_bias) if plan.stored_bias is not None else None,
-        lane.plan.scheme.arithmetic,
+        rules,
     )
 
 

@@ -28,7 +28,8 @@ class SimulatedWeights:
     """Fake-quantized weight and bias of one layer under one plan; None where the layer has none.
 
     Attributes:
-        integers: that these stand for, where the plan computes by the rules of a runtime, and the layer with integers.
+        integers: that these stand for, where the plan computes by the rules of a runtime, and the layer with integers;
+            without a bias, where pairs of products saturate beside float arithmetic.
     """
 
     weight: Tensor | None
@@ -80,7 +81,9 @@ def simulated_weights(network: Network, plan: QuantPlan, layer: Layer) -> Simula
     integers = None
     is_added_alone = bias is None or integer is not None or plan.scheme.arithmetic == "fbgemm"
     if plan.scheme.arithmetic != "float" and operands is not None and is_added_alone:
-        integers = _integers(layer_plan.weight.to(weight.device), weight, integer, network.device, layer)
+        integers = integers_of(layer_plan.weight.to(weight.device), weight, integer, network.device, layer)
+    elif plan.scheme.pair_saturation and plan.scheme.arithmetic == "float" and operands is not None:
+        integers = integers_of(layer_plan.weight.to(weight.device), weight, None, network.device, layer)
     return SimulatedWeights(simulated, bias, integers)
 
 
@@ -110,9 +113,14 @@ def bias_made_integer(bias: Tensor, scale: Tensor) -> Tensor:
     return torch.where((steps >= -limit) & (steps < limit), steps, -limit).double()
 
 
-def _integers(
+def integers_of(
     quantizer: Quantizer, weight: Tensor, bias: Tensor | None, device: torch.device, layer: Layer
 ) -> IntegerWeights:
+    """What a backend stores of a layer.
+
+    Args:
+        quantizer: of the weight. weight: as it is, or as the quantizer made it. bias: (C,), integers in float64.
+    """
     assert isinstance(quantizer, Affine), "its operands are integers"
     zero_point = quantizer.per_unit(quantizer.zero_point, weight.ndim)
     integers = place(quantizer.quantize(weight).float() - zero_point, device)

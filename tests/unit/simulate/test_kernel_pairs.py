@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from qdiag.core.scheme import TensorScheme
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.simulate.arithmetic import kernel_pairs
+from qdiag.simulate.arithmetic.saturating import saturating
 from tests.unit.simulate.test_exact_sums import SCHEME, opened
 
 CONVOLUTIONS = {
@@ -76,6 +77,12 @@ def test_lost_sums_are_those_of_numpy(
     found = rule.lost_in_pairs(op, (given, *op.node.args[1:]), {})
     assert found is not None
     np.testing.assert_array_equal(found.numpy().astype(np.int64), expected)
+    beside = saturating(replace(case.plan, scheme=replace(case.plan.scheme, arithmetic="float")), op.layer)  # type: ignore[arg-type]
+    assert (beside is not None) == (conv.groups == 1)
+    if beside is not None:
+        found = beside.lost_in_pairs(op, (given, *op.node.args[1:]), {})
+        assert found is not None
+        np.testing.assert_array_equal(found.numpy().astype(np.int64), expected)
 
 
 def test_sums_that_no_pair_leaves_are_no_loss() -> None:

@@ -90,7 +90,7 @@ def both(case: Case, x: Tensor) -> tuple[Tensor, Tensor]:
     if limits is None:
         assert torch.equal(run, free)
         return free, free
-    limited = limits.limited(op, rounded, free)
+    limited = limits.limited(op, args, free)
     assert torch.equal(run, limited)
     return free, limited
 
