@@ -107,6 +107,7 @@ def measure(
     quantized: QuantizedFile | None = None,
     overrides: Sequence[str] = (),
     with_losses: bool = False,
+    exhaustive: bool = False,
     progress: Progress | None = None,
 ) -> Measurement:
     """Where a network loses its signal when it is quantized, layer by layer: what `qdiag sqnr` prints.
@@ -135,7 +136,9 @@ def measure(
         metric: your own figure, by which the network is then judged: `function(outputs, targets)` returning scores (N,)
             or one number, or a class or an object with `update`, `compute` and `reset`; or a `MetricRequest`, which
             says its direction and limit too.
-        with_losses: also the five losses of arXiv 1803.08607 per layer.
+        with_losses: also the five losses of arXiv 1803.08607 per layer, on all samples.
+        exhaustive: layers are measured on all samples, too; otherwise on 32, or as many as give each of them 10,000
+            values, and the result says so (`layer_sample_count`).
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.
@@ -152,7 +155,7 @@ def measure(
         given = ModelRequest(model, scheme, arch, trust, quantized, overrides)
         brief = replace(session, with_channels=False)
         experiment = open_given(brief, given, batches, calibration, preset, request, ranges_of_file="none")
-        return measure_experiment(brief, experiment, with_losses=with_losses)
+        return measure_experiment(brief, experiment, with_losses=with_losses, on_all=exhaustive)
 
 
 def ranges(

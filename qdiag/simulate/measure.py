@@ -1,6 +1,7 @@
 """One network measured layer by layer: the paired pass, and what is read from it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,15 +35,17 @@ from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
 
-Depth = Literal["errors", "losses", "facts", "full facts"]
-"""How much is measured: the errors; the five losses of each layer too; what detectors look at as well, with layers and
-losses on some of the samples or on all."""
+Depth = Literal["errors", "full errors", "losses", "facts", "full facts"]
+"""How much is measured: the errors of layers, on some of the samples or on all; the five losses of each layer too; what
+detectors look at as well, with layers and losses on some of the samples or on all."""
 LOSS_SAMPLES = 32
 """Samples behind the five losses, where they are not measured in full: as few whole batches as hold them. A layer has
 thousands of values in each, and the shares of the losses differ little from image to image."""
-LAYER_SAMPLES = 128
-"""Samples behind the figures of layers, where losses are not measured in full either: outputs and the task are measured
-on all of them."""
+LEAST_VALUES = 10_000
+"""Values of every layer behind its figures, where these are not those of all samples. The noise power of so many is
+known to a few hundredths of a dB where they are independent, which those of one image are not."""
+_LAYER_SAMPLES: Mapping[Depth, tuple[int, int | None]] = {"errors": (32, None), "facts": (64, 128)}
+"""Samples behind the figures of layers, at least and at most; outputs and the task are measured on all of them."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def measure_case(
     pairs = PairObserver(case.network, case.plan, spread_over(batches, LOSS_SAMPLES))
     observers: dict[Depth, Sequence[LayerObserver]] = {
         "errors": [macs, arithmetic, pairs, errors],
+        "full errors": [macs, arithmetic, pairs, errors],
         "losses": [macs, arithmetic, pairs, losses, errors],
         "facts": [macs, arithmetic, wraps, pairs, losses, facts, errors],
         "full facts": [macs, arithmetic, wraps, pairs, losses, facts, errors],
@@ -164,7 +168,21 @@ def _run(
 
 def _looked_at(case: Case, depth: Depth) -> Case:
     """The case with some of the samples, where the figures of layers need no more."""
-    return on_some(case, LAYER_SAMPLES) if depth == "facts" and not _may_wrap(case) else case
+    return on_some(case, layer_samples(case, depth))
+
+
+def layer_samples(case: Case, depth: Depth) -> int:
+    """Samples behind the figures of layers: as many as give every layer `LEAST_VALUES`, between two bounds.
+
+    All of them where sums can leave their range, because a few samples may be those that do.
+    """
+    whole = case.measured.sample_count
+    if depth not in _LAYER_SAMPLES or _may_wrap(case):
+        return whole
+    least, most = _LAYER_SAMPLES[depth]
+    seen = (case.observations[layer.name] for layer in case.network.graph.layers if layer.name in case.observations)
+    values = min((math.prod(one.shape) for one in seen), default=1)
+    return min(max(least, -(-LEAST_VALUES // max(values, 1))), whole if most is None else most)
 
 
 def _loss_batches(case: Case) -> frozenset[int] | None:

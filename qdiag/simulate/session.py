@@ -19,7 +19,7 @@ from qdiag.simulate.calibrate import Channels, Observation, observe_network
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
 from qdiag.simulate.mean_inputs import MeanInputs
-from qdiag.simulate.measure import LAYER_SAMPLES, MEASURED, Depth, HeldOutputs, Measured, measure_case
+from qdiag.simulate.measure import MEASURED, Depth, HeldOutputs, Measured, layer_samples, measure_case
 from qdiag.simulate.observed import Observed
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
@@ -188,7 +188,7 @@ class Session:
         parts = (datasets.calibration, datasets.evaluation, tasks)
         return Case(program, network, network, scheme, plan, seen, *parts, stored=stored or {})
 
-    def measure(self, case: Case, depth: Depth = "errors", *, stage: str = "simulate") -> Measured:
+    def measure(self, case: Case, depth: Depth = "full errors", *, stage: str = "simulate") -> Measured:
         """The errors at every layer and output on the measured data, and the task, in one paired pass.
 
         A pass with a metric of the user's own is never kept, because that code may change unnoticed.
@@ -196,7 +196,8 @@ class Session:
         return_freed_memory()
         # more networks will be measured beside this one where detectors look at it
         is_first = depth in ("facts", "full facts")
-        held = HeldOutputs(self.references, self.simulated) if is_first else None
+        own = None if depth != "errors" else HeldOutputs(ReferenceOutputs(), ReferenceOutputs())
+        held = HeldOutputs(self.references, self.simulated) if is_first else own
         if case.tasks.key is None:
             return measure_case(case, depth, self.progress, self.processes, held, stage)
         return self.passes.finished(
@@ -204,7 +205,7 @@ class Session:
             MEASURED,
             lambda: measure_case(case, depth, self.progress, self.processes, held, stage),
             batches=[case.measured, case.calibration],
-            depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key), LAYER_SAMPLES),
+            depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key), layer_samples(case, depth)),
         )
 
     def score(self, cases: Sequence[Case], stage: str, *, keeps: bool = False) -> tuple[list[Scored], Effort]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from qdiag.cli.console import stdout_console
 from qdiag.cli.inputs import ModelOptions, check_drawn, open_experiment
 from qdiag.cli.options.common import (
+    AllSamplesOption,
     CsvOption,
     JsonOption,
     LossesOption,
@@ -56,6 +57,7 @@ def sqnr(
     task: TaskOptions,
     quantized: QuantizedOption = None,
     losses: LossesOption = False,
+    exhaustive: AllSamplesOption = False,
     order: OrderOption = "worst",
     sort: SortOption = "local",
     top: TopOption = None,
@@ -101,7 +103,7 @@ def sqnr(
         brief = replace(session, with_channels=False)
         experiment = open_experiment(brief, model, data, resolved, task, quantized, scheme.set_ or (), repairs=False)
         session.expect_passes(experiment.case, {"simulate": WITH_LOSSES if losses else PAIRED})
-        measurement = measure_experiment(brief, experiment, with_losses=losses)
+        measurement = measure_experiment(brief, experiment, with_losses=losses, on_all=exhaustive)
         session.processes.leave_to_first()
         if json is not None:
             from qdiag.writers.json.measurement import to_json

@@ -143,6 +143,14 @@ LossesOption = Annotated[
         "requantization and clipping, with one quantizer on at a time.",
     ),
 ]
+AllSamplesOption = Annotated[
+    bool,
+    run_option(
+        "--exhaustive",
+        help="Measure every layer on all samples, as outputs always are. Without it, layers with many values are "
+        "measured on 32 of them.",
+    ),
+]
 Plots = Literal["none", "png", "svg"]
 PlotsOption = Annotated[
     Plots,

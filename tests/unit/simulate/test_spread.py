@@ -77,3 +77,22 @@ def test_losses_and_layers_say_on_how_many_they_were_measured(deep: nn.Module, i
     widths = [point.bits for point in found.bits]
     assert widths == ([4, 5, 6, 7, 8, 10, 12, 16] if is_exhaustive else [4, 5, 6, 7, 8])
     assert all(row.fisher == row.fisher for row in sweep.rows)
+
+
+@pytest.mark.parametrize(("width", "is_exhaustive", "count"), [(320, False, 32), (320, True, 64), (160, False, 64)])
+def test_sqnr_measures_layers_on_as_many_as_their_figures_need(width: int, is_exhaustive: bool, count: int) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(width, 320), nn.ReLU(), nn.Linear(320, 400)).eval()
+    samples = torch.randn(64, width, generator=torch.Generator().manual_seed(1))
+    found = qdiag.measure(net, batches_from(samples, 8), scheme="int8", exhaustive=is_exhaustive)
+    few = f"layers were measured on {count} of 64 samples, outputs and the task on all of them"
+    is_some = count < 64
+    assert found.layer_sample_count == (count if is_some else None) and (few in found.notes) == is_some
+    assert [record.local.count for record in found.records] == [width * count, 320 * count, 400 * count]
+    chosen = torch.cat([part for i, part in enumerate(samples.split(8)) if i % (64 // count) == 0])
+    assert chosen.shape == (count, width)
+    reference = net(chosen).detach().double()
+    assert found.records[-1].propagated.reference_sq_sum == pytest.approx(float((reference**2).sum()), rel=1e-5)
+    assert found.outputs[0].error.count == 64 * 400
+    everything = net(samples).detach().double()
+    assert found.outputs[0].error.reference_sq_sum == pytest.approx(float((everything**2).sum()), rel=1e-5)
