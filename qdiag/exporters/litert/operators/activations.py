@@ -132,7 +132,7 @@ def _leaky(call: Call) -> Held:
 
 
 OPERATORS: Mapping[str, Write] = {
-    **dict.fromkeys(("relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max"), _clamp),
+    **dict.fromkeys(("relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min", "clamp_max"), _clamp),
     "silu": _silu,
     "gelu": _gelu,
     "elu": _elu,

@@ -180,5 +180,5 @@ OPERATORS: Mapping[str, Write] = {
     "pow": _power,
     "reciprocal": _in_float_with("DIV", 1.0, is_first=True),
     "mse_loss": _squared_difference,
-    "cat": _concat,
+    **dict.fromkeys(("cat", "concat"), _concat),
 }

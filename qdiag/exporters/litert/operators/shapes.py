@@ -76,7 +76,13 @@ def _pad(call: Call) -> Held:
 
 
 def _getitem(call: Call) -> Held:
-    chosen = call.get("0")[call.get("1")]
+    """One of several values; an operation of which one is written gives its first."""
+    found, place = call.get("0"), call.get("1")
+    if isinstance(found, Held):
+        found = [found]
+    if not isinstance(found, list) or not isinstance(place, int) or place >= len(found):
+        raise call.error("of what is not written")
+    chosen = found[place]
     assert isinstance(chosen, Held)
     return chosen
 
