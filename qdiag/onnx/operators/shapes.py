@@ -127,9 +127,11 @@ def _pad(call: Call) -> Value:
     for axis, b, a in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         before[axis], after[axis] = b, a
     last = next((place for place in range(rank) if before[place] or after[place]), rank)
-    pairs = [p for place in reversed(range(last, rank)) for p in (before[place], after[place])]
-    if not pairs:
+    if last == rank:
         return x
+    if mode != "constant" and rank > 2:
+        last = min(last, 2)  # torch takes what is reflected or repeated for all axes behind the channels
+    pairs = [p for place in reversed(range(last, rank)) for p in (before[place], after[place])]
     if mode == "constant":
         value = call.attribute("value") if "value" in call.node.attributes else call.number(2)
         return scope.call(aten.constant_pad_nd.default, x, pairs, 0.0 if value is None else value)

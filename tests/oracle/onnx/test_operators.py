@@ -248,6 +248,7 @@ SHAPES = [
     Case("Pad", "x p v", X, {"p": i(0, 0, 1, 2, 0, 0, 0, 1), "v": np.float32(0.5).reshape(())}),
     Case("Pad reflect", "x p", X, {"p": i(0, 0, 1, 2, 0, 0, 0, 1)}, {"mode": "reflect"}),
     Case("Pad edge", "x p", X, {"p": i(0, 0, 1, 2, 0, 0, 0, 1)}, {"mode": "edge"}),
+    Case("Pad edge of one axis", "x p", X, {"p": i(0, 0, 0, 1, 0, 0, 0, 2)}, {"mode": "edge"}),
     Case("Pad old", "x", X, attributes={"pads": [0, 0, 1, 2, 0, 0, 0, 1], "value": 1.0}, opset=9),
     Case("Pad axes", "x p - a", X, {"p": i(1, 2), "a": i(-1)}, opset=18),
     Case("DepthToSpace", "x", {"x": (8, 3, 4)}, attributes={"blocksize": 2}),
