@@ -15,6 +15,7 @@ from rich.text import Span, Text
 
 from qdiag.cli.parameters import as_advice, as_options
 from qdiag.cli.process import launched_rank, speaks_for
+from qdiag.cli.quantity import freed, held, held_words
 from qdiag.core.printable import is_printable, printable
 from qdiag.errors import ConfigError, QdiagError
 from qdiag.files.standard_output import results_stream
@@ -64,7 +65,8 @@ class OwnLines(Text):
 
 
 class PrintableConsole(Console):
-    """Shows what would move the cursor, turn the direction of writing or end a line as a visible escape.
+    """Shows what would move the cursor, turn the direction of writing or end a line as a visible escape, and breaks no
+    line between a number and its unit.
 
     The headers of tables are plain strings, of our own, and may have two lines; any other text of several lines is
     `OwnLines`.
@@ -100,14 +102,14 @@ class PrintableConsole(Console):
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
         """In files and pipes without the blanks that fill lines up."""
-        text = super()._render_buffer(buffer)
+        text = freed(super()._render_buffer(buffer))
         return text if self.is_terminal else _BLANKS.sub("", text)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, str):
             renderable = printable(renderable, lines=True)
         elif isinstance(renderable, Text):
-            renderable = _printable_text(renderable)
+            renderable = held(_printable_text(renderable))
         return super().render(renderable, options)
 
 
@@ -177,7 +179,7 @@ def print_flowing(console: Console, text: Text, label: tuple[str, str] | None = 
 def _broken(text: Text, width: int) -> Iterable[Text]:
     """Lines of at most `width` columns, as far as no word is longer."""
     offsets, start = [], 0
-    for word in re.finditer(r"\S+", text.plain):
+    for word in re.finditer(r"\S+", held_words(text.plain)):
         if word.start() > start and cell_len(text.plain[start : word.end()]) > width:
             start = word.start()
             offsets.append(start)

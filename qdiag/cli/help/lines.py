@@ -4,12 +4,12 @@ import re
 import shutil
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.text import Text
 
 from qdiag.cli.console import stdout_console
 from qdiag.cli.help.option_rows import row
 from qdiag.cli.help.paragraphs import flowing
+from qdiag.cli.quantity import lines_of
 from qdiag.reading.words.commands.shell import wrapped
 
 WIDEST = 100
@@ -90,5 +90,5 @@ def wrapped_lines(markup: str, width: int, indent: int = 0, *, hanging: int | No
         yield text
         return
     others = indent if hanging is None else hanging
-    for place, line in enumerate(text.wrap(Console(width=width), width - max(indent, others))):
+    for place, line in enumerate(lines_of(text, width - max(indent, others))):
         yield Text.assemble(" " * (indent if place == 0 else others), line)

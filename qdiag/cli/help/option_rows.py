@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
+
+from qdiag.cli.quantity import lines_of
 
 _NAMES_AT_MOST = 24
 """Columns of the names of options; a longer name has a line of its own."""
@@ -36,7 +37,7 @@ def option_rows(params: Sequence[Any], ctx: Any, width: int, *, is_short: bool) 
 def row(name: Text, said: Text, longest: int, width: int) -> Iterator[Text]:
     """Lines of one row: a name, and what is said of it beside `longest` columns of names."""
     indent = longest + 4
-    lines = said.wrap(Console(width=width), max(width - indent, 20)) if said.plain else [Text()]
+    lines = lines_of(said, max(width - indent, 20)) if said.plain else [Text()]
     if len(name) > longest:
         yield Text.assemble("  ", name)
     for place, line in enumerate(lines):

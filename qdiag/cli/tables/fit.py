@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qdiag.cli.console import OwnLines
+from qdiag.cli.quantity import freed, held_words
 from qdiag.core.listed import count_noun
 from qdiag.core.printable import printable
 from qdiag.reading.words.layers import shorten
@@ -153,4 +154,5 @@ def _caption(left_out: Sequence[str], needed: int, elsewhere: str) -> str:
 def _wrapped(text: str, width: int) -> str:
     """Lines of at most `width`, all but the first a little further in than the text itself."""
     indent = len(text) - len(text.lstrip())
-    return textwrap.fill(text.strip(), width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))
+    first, others = " " * indent, " " * (indent + 2)
+    return freed(textwrap.fill(held_words(text.strip()), width, initial_indent=first, subsequent_indent=others))

@@ -155,6 +155,13 @@ def test_every_line_fits_a_terminal(command: str, width: int) -> None:
     assert [line for line in lines if "…" in line and width == 200] == [], "there is room for every name"
 
 
+@pytest.mark.parametrize("command", SHOWN)
+def test_no_line_ends_between_a_number_and_its_unit(command: str) -> None:
+    for width in (74, 80, 93, 101, 120):
+        shown = STYLE.sub("", printed(command, width, is_terminal=True))
+        assert not re.search(r"\d *\n *(?:%|pp|dB|s|kB|MB|bytes|bits|[kM])(?![\w%])", shown), width
+
+
 @pytest.mark.parametrize("width", [80, 120, 200])
 @pytest.mark.parametrize("command", SHOWN)
 def test_a_dash_in_a_table_is_explained_above_it(command: str, width: int) -> None:

@@ -1,0 +1,41 @@
+"""Numbers that stay on the line of their unit, wherever a sentence is broken."""
+
+import re
+
+from rich.console import Console
+from rich.text import Text
+
+_STANDS_FOR_A_BLANK = "\ue000"
+"""A character without a meaning of its own, at which no line is broken. Rich and textwrap break at no-break spaces too
+or print them, and a command or a figure that is copied should hold common blanks."""
+_UNITS = r"%|pp|dB|ms|s|min|h|bytes?|bits?|[kMGT]i?B|[kM]|x"
+_BLANK = re.compile(rf"(?<=\d) (?=(?:{_UNITS})(?![\w%]))")
+_BLANK_INSIDE = re.compile(r"(?<=\d [kM]) (?=parameters)")
+
+
+def held(text: Text) -> Text:
+    """The text with a stand-in for each blank between a number and its unit; `freed` puts the blanks back."""
+    plain = held_words(text.plain)
+    if plain == text.plain:
+        return text
+    shown = text.copy()
+    shown.plain = plain
+    return shown
+
+
+def held_words(words: str) -> str:
+    """As `held`, for plain words."""
+    return _BLANK.sub(_STANDS_FOR_A_BLANK, _BLANK_INSIDE.sub(_STANDS_FOR_A_BLANK, words))
+
+
+def freed(words: str) -> str:
+    """The words as they were before `held`."""
+    return words.replace(_STANDS_FOR_A_BLANK, " ")
+
+
+def lines_of(text: Text, width: int) -> list[Text]:
+    """The text in lines of at most `width` columns, none of which ends between a number and its unit."""
+    lines = list(held(text).wrap(Console(width=width), width))
+    for line in lines:
+        line.plain = freed(line.plain)
+    return lines
