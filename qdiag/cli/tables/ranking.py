@@ -1,8 +1,6 @@
 """What `qdiag rank` and `qdiag diagnose` print: the verdict, the suspects, the sequence of repairs, what to run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from rich.console import Console
 from rich.padding import Padding
@@ -25,33 +23,18 @@ from qdiag.cli.tables.sqnr_header import (
     preprocessing_lines,
     size_lines,
 )
+from qdiag.cli.tables.suspects import suspect_columns, suspect_name, suspect_rows
 from qdiag.cli.tables.training.ranked import print_trainings
-from qdiag.core.causes.ranking import Ranking, Verdict
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
-from qdiag.reading.amount import Amount
 from qdiag.reading.diagnosis import Reading, read
-from qdiag.reading.labels import AS_IT_IS, CHANGES_TITLE, PLACEBO, RECOVERS, SEQUENCE_TITLE, UNTRIED_TITLE, VERDICT
+from qdiag.reading.labels import AS_IT_IS, CHANGES_TITLE, SEQUENCE_TITLE, UNTRIED_TITLE
 from qdiag.reading.proposals import Proposal
 from qdiag.reading.scheme_changes import ChangeRow
-from qdiag.reading.suspects import FindingRow, SuspectRow, TrialRow
-from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.suspects import FindingRow
 from qdiag.reading.words.task.choice import counts_no_answers
-from qdiag.reading.words.task.figures import change_unit, noun
 from qdiag.reading.words.task.places import lost_most_words
 from qdiag.reading.words.trials.remarks import trial_remarks
-
-_VERDICT_STYLES: dict[Verdict, str] = {
-    "cause": "bold red",
-    "fused": "red",
-    "undecided": "yellow",
-    "untested": "dim",
-    "harmless": "green",
-}
-_NO_PLACEBO = "no placebo was measured for this repair"
-_TRIALS_SHOWN = 4
-_FUSED_SHOWN = 6
-"""What fusion does, and what repairs it then."""
 
 
 def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = False) -> None:
@@ -69,10 +52,10 @@ def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = 
     console.print(Text(reading.headline, style="bold"))
     if reading.suspects:
         console.print()
-        rows = [row for suspect in reading.suspects for row in _rows(suspect, has_report=has_report)]
-        name = Column("suspects and their repairs,\neach made alone", _name, wraps=True)
+        rows = [row for suspect in reading.suspects for row in suspect_rows(suspect, has_report=has_report)]
+        name = Column("suspects and their repairs,\neach made alone", suspect_name, wraps=True)
         elsewhere = "the report" if has_report else "--json"
-        table = fit_table(console, name, _columns(ranking), rows, elsewhere=elsewhere)
+        table = fit_table(console, name, suspect_columns(ranking), rows, elsewhere=elsewhere)
         console.print(table)
         reasons, where = list(trial_remarks(ranking)), lost_most_words(ranking.before)
         if where and any("SQNR" in header for header in table.headers):
@@ -89,17 +72,6 @@ def print_ranking(console: Console, diagnosis: Diagnosis, *, has_report: bool = 
         for sentence in reading.sequence.parts:
             console.print(Text(sentence))
     _print_rest(console, reading)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """The suspect itself, the line with its layers, one of its repairs, or how many more there are, and where."""
-
-    suspect: SuspectRow
-    kind: Literal["suspect", "layers", "trial", "more"]
-    trial: TrialRow | None = None
-    more: int = 0
-    has_report: bool = False
 
 
 def _header(reading: Reading) -> Iterator[tuple[str, Text]]:
@@ -121,80 +93,6 @@ def _header(reading: Reading) -> Iterator[tuple[str, Text]]:
         yield "repairs", Text(reading.effort)
     for note in reading.notes:
         yield "note", Text(note)
-
-
-def _rows(suspect: SuspectRow, *, has_report: bool) -> Iterator[_Row]:
-    """The suspect, then its trials; of a suspect without anything to gain only the best one."""
-    yield _Row(suspect, "suspect")
-    yield _Row(suspect, "layers")
-    measured = [trial for trial in suspect.trials if not trial.refused]
-    shown = {"harmless": 1, "fused": _FUSED_SHOWN}.get(suspect.cause.verdict, _TRIALS_SHOWN)
-    for trial in measured[:shown]:
-        yield _Row(suspect, "trial", trial)
-    if len(measured) > shown:
-        yield _Row(suspect, "more", more=len(measured) - shown, has_report=has_report)
-
-
-def _name(row: _Row) -> Text:
-    suspect, trial = row.suspect, row.trial
-    if trial is not None:
-        mark = "" if trial.scheme == "kept" else "scheme change: "
-        few = f", {trial.measured_on}" if trial.measured_on else ""
-        return Text(f"   {mark}{trial.title}{few}")
-    if row.kind == "suspect":
-        return Text(f"{suspect.rank}. {suspect.code} {suspect.title}", style="bold")
-    if row.kind == "layers":
-        return Text(f"   in {listed(suspect.layers, 3)}", style="dim")
-    where = "in the report" if row.has_report else "in --json"
-    return Text(f"   {count_noun(row.more, 'more repair')} {where}", style="dim")
-
-
-def _columns(ranking: Ranking) -> list[Column[_Row]]:
-    criterion = ranking.criterion
-    found: list[Column[_Row]] = []
-    unit = change_unit(criterion)
-    if criterion is not None:
-        found.append(Column(f"{RECOVERS}\n{noun(criterion)} {unit}".rstrip(), _recovered, 95))
-        found.append(Column("\n95 %", _interval, 70, title="95 % interval of what is recovered"))
-    found.append(Column(f"{RECOVERS}\nSQNR dB", _decibels, 94 if criterion is None else 60))
-    first, _, last = PLACEBO.partition(" ")
-    found.append(Column(f"{first}\n{last} {unit}".rstrip(), _placebo, 80, title=PLACEBO, dash=_NO_PLACEBO))
-    found.append(Column(f"\n{VERDICT}", _verdict, 90, is_left=True))
-    return found
-
-
-def _recovered(row: _Row) -> Text:
-    return _number(row.trial.recovers if row.trial is not None else None)
-
-
-def _interval(row: _Row) -> Text:
-    amount = row.trial.recovers if row.trial is not None else None
-    return Text(amount.interval if amount is not None else "")
-
-
-def _decibels(row: _Row) -> Text:
-    return _number((row.trial.decibels or row.trial.recovers) if row.trial is not None else None)
-
-
-def _placebo(row: _Row) -> Text:
-    if row.trial is None or row.trial.placebo is None:
-        return Text("-" if _has_no_placebo(row) else "")
-    return _number(row.trial.placebo)
-
-
-def _has_no_placebo(row: _Row) -> bool:
-    """A repair that was measured, and no placebo beside it."""
-    return row.trial is not None and row.trial.placebo is None and row.trial.recovers is not None
-
-
-def _number(amount: Amount | None) -> Text:
-    return Text(amount.number if amount is not None else "")
-
-
-def _verdict(row: _Row) -> Text:
-    if row.kind != "suspect":
-        return Text("")
-    return Text(row.suspect.verdict, style=_VERDICT_STYLES[row.suspect.cause.verdict])
 
 
 def _sequence(reading: Reading) -> Iterator[tuple[str, Text]]:

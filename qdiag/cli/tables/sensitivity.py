@@ -15,6 +15,7 @@ from qdiag.reading.words.numbers import UNKNOWN, number, significant
 from qdiag.reading.words.task.figures import digits, level, noun, score_words
 
 _UNMEASURED = "the layer was not measured in this way"
+_UNKNOWN_SQNR = "An SQNR is not known where the output of the quantized network is not finite."
 _PART_WORDS = {"both": "weights and activations", "weights": "weights", "activations": "activations"}
 
 
@@ -40,6 +41,8 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
     shown = rows[:top] if top else rows
     columns = _columns(sensitivity, criterion)
     console.print(fit_table(console, Column("layer", lambda row: Text(row.layer)), columns, shown))
+    if any(math.isnan(score.output_sqnr_db) for row in shown for score in (row.alone, row.all_but) if score):
+        console.print(Text(_UNKNOWN_SQNR, style="dim"))
     if len(shown) < len(rows):
         console.print(Text(more_words(len(shown), len(rows)), style="dim"))
 

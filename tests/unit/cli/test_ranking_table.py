@@ -98,3 +98,20 @@ def test_a_repair_that_few_samples_ruled_out_says_how_many() -> None:
     assert [line.split("  ")[1] for line in table.splitlines() if "samples" in line] == [
         f" {trial_title(other)}, on 32 of 500 samples"
     ]
+
+
+def test_placebos_on_other_samples_each_say_on_how_many() -> None:
+    found = diagnosis()
+    first, *causes = found.ranking.causes
+    at = next(i for i, trial in enumerate(first.trials) if trial.placebo is not None)
+    plain = printed(found, width=80).split("repair sequence")[0]
+    placebo = first.trials[at].placebo
+    assert placebo is not None and " on " not in plain.split("each made alone")[1]
+    trials = list(first.trials)
+    trials[at] = replace(trials[at], placebo=replace(placebo, sample_count=32))
+    ranking = replace(found.ranking, causes=(replace(first, trials=tuple(trials)), *causes))
+    table = printed(replace(found, ranking=ranking), width=80).split("each made alone")[1].split("repair sequence")[0]
+    numbers = re.findall(r"-?\d+\.\d on (\d+)", table)
+    others = [t for c in ranking.causes for t in c.trials if t.placebo is not None and t.placebo.sample_count is None]
+    assert numbers.count("32") == 1 and set(numbers) <= {"32", "500"}
+    assert not others or "500" in numbers
