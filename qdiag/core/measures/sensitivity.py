@@ -60,9 +60,10 @@ class Sensitivity:
 
     @property
     def most_sensitive(self) -> tuple[SensitivityRow, ...]:
-        """Rows with `alone`, lowest output SQNR first."""
-        rows = [row for row in self.rows if row.alone is not None]
-        return tuple(sorted(rows, key=lambda row: row.alone.output_sqnr_db if row.alone else math.inf))
+        """Rows with `alone`, lowest output SQNR first; before them those whose output is not finite."""
+        measured = [(row.alone.output_sqnr_db, row) for row in self.rows if row.alone is not None]
+        worst_first = sorted(measured, key=lambda pair: -math.inf if math.isnan(pair[0]) else pair[0])
+        return tuple(row for _, row in worst_first)
 
     @property
     def estimated_count(self) -> int:
