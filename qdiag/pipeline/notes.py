@@ -63,8 +63,9 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         scale = f"{one}, and its scale is" if len(constant) == 1 else f"{many}, and their scales are"
         notes.append(f"{scale} set to 1")
     if constant_count:
-        what = "1 constant operand is" if constant_count == 1 else f"{constant_count} constant operands are"
-        notes.append(f"{what} quantized too; what that costs is measured at the layers that read them")
+        single = ("1 constant operand is", "it")
+        what, them = single if constant_count == 1 else (f"{constant_count} constant operands are", "them")
+        notes.append(f"{what} quantized too; what that costs is measured at the layers that read {them}")
     kept = [r for r in result.records if r.quantizer is None and r.skip_reason is None]
     if result.scheme.activations.type == "binary" and not result.scheme.activations.is_float and kept:
         who = "1 output stays" if len(kept) == 1 else f"{len(kept)} outputs stay"

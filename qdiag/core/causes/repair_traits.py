@@ -146,7 +146,7 @@ _TABLE = (
     RepairTraits("bound_mask", "mask value just below the attention scores", True, "plan", "layer"),
     RepairTraits("scale_input_channels", "input channels scaled alike", True, "code", "layer", _INPUT_SCALE),
     RepairTraits("scale_output_channels", "output channels scaled alike", True, "code", "layer", _OUTPUT_SCALE),
-    RepairTraits("split_concat", "branches of a concat given apart", True, "plan", "layer"),
+    RepairTraits("split_concat", "branches of a concat as separate outputs", True, "plan", "layer"),
     RepairTraits("fold_batchnorm", "BatchNorm folded", True, "plan", "network"),
     RepairTraits("replace_relu6", "ReLU6 becomes ReLU", True, "code", "layer", _RELU6),
     RepairTraits(

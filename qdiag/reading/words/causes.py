@@ -186,7 +186,8 @@ def _cause_sentence(ranking: Ranking) -> str:
     first = claimed[0]
     words = f"Cause: {cause_title(first.code)}, in {count_noun(len(first.layers), 'layer')}; {_proof(ranking, first)}"
     more = len(claimed) - 1
-    return f"{words}." + (f" {count_noun(more, 'more cause')} below." if more else "")
+    listed_below = f" {count_noun(more, 'more cause')} {'is' if more == 1 else 'are'} listed below."
+    return f"{words}.{listed_below if more else ''}"
 
 
 def _proof(ranking: Ranking, cause: RankedCause) -> str:

@@ -40,7 +40,7 @@ def _apply(case: Case, sites: Sequence[FindingSite], context: RepairContext) -> 
     readers = _readers_with_int32_bias(case, change.names)
     scheme, settings = with_bias(change.scheme, readers, "int64", everywhere=integer_biases(case, graph.layers))
     layer_names = tuple(dict.fromkeys((*change.names, *readers)))
-    costs = (Evidence("wide_activation_bytes", _extra_bytes(case, change.names), "bytes per image"),)
+    costs = (Evidence("wide_activation_bytes", _extra_bytes(case, change.names), "bytes per sample"),)
     return Treatment(
         with_scheme(context.session, case, scheme), layer_names, settings=(*change.settings, *settings), costs=costs
     )
@@ -81,7 +81,7 @@ def _readers_with_int32_bias(case: Case, owners: Sequence[str]) -> tuple[str, ..
 
 
 def _extra_bytes(case: Case, owners: Sequence[str]) -> float:
-    """What one image's activations take more, at the outputs that have these quantizers."""
+    """What one sample's activations take more, at the outputs that have these quantizers."""
     extra = 0.0
     for name, plan in case.plan.layers.items():
         owner = plan.shared_with or name

@@ -153,7 +153,7 @@ def test_sixteen_bits_in_and_out_with_a_bias_that_holds_them() -> None:
     assert [scheme.bias_of(name) for name in ("0", "4", "5", "8")] == ["int32", "int64", "int64", "int32"]
     (cost,) = treatment.costs
     # the stem's 6 x 8 x 8, its pooled 6 x 4 x 4 and the depthwise 6 x 2 x 2, one byte more for each value
-    assert (cost.name, cost.value, cost.unit) == ("wide_activation_bytes", 384.0 + 96.0 + 24.0, "bytes per image")
+    assert (cost.name, cost.value, cost.unit) == ("wide_activation_bytes", 384.0 + 96.0 + 24.0, "bytes per sample")
 
 
 def test_a_site_that_shares_a_quantizer_means_its_owner() -> None:

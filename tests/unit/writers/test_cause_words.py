@@ -438,7 +438,7 @@ def test_causes_that_hide_one_another_are_told_by_what_their_repairs_give_togeth
     words = headline(replace(ranking, causes=hidden))
     assert (
         "repairing it alone recovers nothing beyond noise; the repairs below together recover 65.8 pp. "
-        "1 more cause below." in words
+        "1 more cause is listed below." in words
     )
 
 

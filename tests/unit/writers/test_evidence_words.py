@@ -74,8 +74,8 @@ def test_no_term_is_kept_for_a_figure_that_is_gone() -> None:
         (Evidence("extra_scales", 1408.0, "scales"), "1,408 scales have to be stored in addition"),
         (Evidence("extra_weight_bytes", 843_264.0, "bytes"), "the wider weights take more memory, 843 kB"),
         (
-            Evidence("wide_activation_bytes", 13_600.0, "bytes per image"),
-            "the wider activations take more memory, 13.6 kB per image",
+            Evidence("wide_activation_bytes", 13_600.0, "bytes per sample"),
+            "the wider activations take more memory, 13.6 kB per sample",
         ),
     ],
 )

@@ -67,7 +67,7 @@ def pair_words(result: Verification) -> tuple[str, ...]:
         return ()
     return (
         "on this processor (x86 without VNNI) its kernels add products in pairs of int16, which saturate: on another "
-        "one its integers may be others",
+        "processor its integers may differ",
     )
 
 
