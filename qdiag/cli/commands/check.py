@@ -1,5 +1,6 @@
 """`qdiag check`: what does qdiag make of a model, before there is any data?"""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from qdiag.cli.options.scheme import PARTS, SchemeOptions
 from qdiag.cli.options.words import option_words
 from qdiag.cli.run import RunOptions, running
 from qdiag.cli.waiting.watched_run import tell_times
+from qdiag.core.measures.operations.model_check import TensorForm
 from qdiag.reading.words.commands.shell import as_argument, command_line
 
 CHECK_EPILOG = """
@@ -58,10 +60,16 @@ def check(model: ModelOptions, scheme: SchemeOptions, json: JsonOption = None, *
     if not stdout_is_taken:
         from qdiag.cli.tables.operations.check import print_check
 
-        about = replace(model, input_shape=None), DataOptions(data="photos/"), scheme, None
+        about = replace(model, input_shape=None), DataOptions(data=_data_name(result.inputs)), scheme, None
         own = [as_argument(model.model), *option_words(*about, is_quantized=is_quantized)]
         beside = [f"FLOAT{Path(model.model).suffix}", *option_words(*about, model.model)]
         starts = [beside, own] if is_quantized else [own]
         lines = [command_line(["diagnose", *words, "-o", "reports/run1"]) for words in starts]
         print_check(stdout_console(), result, lines)
     tell_times(session.progress, quiet=run.quiet)
+
+
+def _data_name(inputs: Sequence[TensorForm]) -> str:
+    """What stands for the user's data in a command: a folder, where the network reads images."""
+    reads_images = len(inputs) == 1 and len(inputs[0].shape) == 3 and inputs[0].shape[0] in (1, 3)
+    return "photos/" if reads_images else "samples.npz"
