@@ -9,6 +9,7 @@ from rich.text import Text
 from qdiag.cli.console import print_commands
 from qdiag.cli.tables.deployment.edits import print_file
 from qdiag.cli.tables.fit import Column, fit_table
+from qdiag.cli.tables.ranked.suspects import suspect_columns, suspect_name, suspect_rows
 from qdiag.cli.tables.sqnr_header import (
     capture_lines,
     data_lines,
@@ -23,7 +24,6 @@ from qdiag.cli.tables.sqnr_header import (
     preprocessing_lines,
     size_lines,
 )
-from qdiag.cli.tables.suspects import suspect_columns, suspect_name, suspect_rows
 from qdiag.cli.tables.training.ranked import print_trainings
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed

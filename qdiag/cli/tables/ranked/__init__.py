@@ -1,0 +1,1 @@
+"""What the table of suspects and their repairs is made of."""
