@@ -114,6 +114,14 @@ def test_the_action_runs_nothing_that_an_input_smuggles_in(job: Path) -> None:
     assert not (job / "hacked").exists()
 
 
+def test_the_action_does_not_judge_without_arguments_that_it_cannot_read(job: Path) -> None:
+    (job / "qdiag.toml").write_text("[gate]\nmax_drop = 50\n", encoding="utf-8")
+    done = action_step(job, "Gate", {"result": "good", "args": "--max-drop 1 --allow 'head"})
+    assert done.returncode == 2
+    assert done.stderr == "error: the input args cannot be read as words of a shell: No closing quotation\n"
+    assert (job / "output").read_text(encoding="utf-8") == "exit-code=2\n"
+
+
 def test_the_action_installs_no_torch_for_a_stored_result(job: Path) -> None:
     assert action_step(job, "Install qdiag", {"result": "good"}).returncode == 0
     light = (job / "pip.log").read_text(encoding="utf-8")
