@@ -17,7 +17,7 @@ from qdiag.errors import ConfigError
 from qdiag.files.read import read_bytes
 from qdiag.files.refusal import refusal
 
-LIMIT_BYTES = 1 << 30
+LIMIT_BYTES = 1024 * 10**6
 """Unless `QDIAG_CACHE_MB` says otherwise."""
 FOLDER_VARIABLE, LIMIT_VARIABLE = "QDIAG_CACHE_DIR", "QDIAG_CACHE_MB"
 
@@ -63,7 +63,7 @@ def cache_limit() -> int:
         return LIMIT_BYTES
     if not text.isdecimal():
         raise ConfigError(f"{text!r} is no number of megabytes", at=LIMIT_VARIABLE, hint="give a whole number")
-    return int(text) << 20
+    return int(text) * 10**6
 
 
 class FolderCache:

@@ -55,13 +55,11 @@ def _too_few(score: Score, harm: Harm) -> tuple[str, ...]:
     n, criterion = score.task.sample_count, harm.criterion
     samples = "1 sample is" if n == 1 else f"{n} samples are"
     most = f"{harm.interval.high:.1f}" if criterion.is_share else f"{harm.interval.high:.3g}"
-    size = (
-        f"{most} % of the answers"
-        if criterion.is_against_float and criterion.is_share
-        else (f"{most} {criterion.change_unit}".rstrip() + f" of {criterion.name}")
-    )
-    needed, limit = _samples_needed(score, harm), f"{harm.limit:.3g}"
-    more = f"; {needed} or more could rule out {limit}" if needed is not None else ""
+    of_answers = criterion.is_against_float and criterion.is_share
+    unit = " %" if of_answers else f" {criterion.change_unit}".rstrip()
+    size = f"{most}{unit} of {'the answers' if of_answers else criterion.name}"
+    needed = _samples_needed(score, harm)
+    more = f"; {needed:,} or more could rule out a loss of {harm.limit:.3g}{unit}" if needed is not None else ""
     return (f"{samples} too few to be sure: a loss of up to {size} need not show{more}",)
 
 

@@ -94,7 +94,10 @@ def _changes(reading: Reading, places: _Places) -> Iterator[Statement]:
         tried = row.tried
         recovers = tried.recovers.full if tried.recovers is not None else "an amount that is not known"
         text = f"Another scheme, {row.title} at {tried.where}, recovers {recovers}"
-        yield Statement(f"change-{i}", f"{text}; the network then has {tried.afterwards}.", places.of(tried.trial))
+        comma = "," if tried.afterwards.startswith("on ") else ""
+        yield Statement(
+            f"change-{i}", f"{text}; the network then has{comma} {tried.afterwards}.", places.of(tried.trial)
+        )
         if row.repaired_layers:
             yield Statement(f"change-{i}-layers", row.repaired_layers, ("/repaired_network",))
 
@@ -107,7 +110,8 @@ def _proposals(reading: Reading, places: _Places) -> Iterator[Statement]:
     if reading.training_proposal is not None:
         told.append((reading.training_proposal, ("/trainings",)))
     for i, (proposal, proofs) in enumerate(told, 1):
-        text = " ".join((proposal.heading, "; ".join(proposal.commands), *proposal.remarks))
+        commands = " and then ".join(f"`{command}`" for command in proposal.commands)
+        text = " ".join((proposal.heading, f"{commands}." if commands else "", *proposal.remarks))
         yield Statement(f"proposal-{i}", text, proofs or places.of(ranking.harm))
 
 

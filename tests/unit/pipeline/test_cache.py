@@ -296,9 +296,9 @@ def test_where_the_folder_is_and_how_large(monkeypatch: pytest.MonkeyPatch, tmp_
     assert cache_folder() == tmp_path / "x" / "qdiag"
     monkeypatch.setenv("QDIAG_CACHE_DIR", str(tmp_path / "q"))
     assert cache_folder() == tmp_path / "q"
-    assert cache_limit() == 1 << 30
+    assert cache_limit() == 1_024_000_000
     monkeypatch.setenv("QDIAG_CACHE_MB", "10")
-    assert cache_limit() == 10 << 20
+    assert cache_limit() == 10_000_000
     monkeypatch.setenv("QDIAG_CACHE_MB", "ten")
     with pytest.raises(ConfigError, match="no number of megabytes"):
         cache_limit()

@@ -194,7 +194,7 @@ def test_the_samples_that_are_asked_for_follow_the_interval_of_the_figure() -> N
     found = replace(score(n=50), task=TaskResult(50, (error,), TaskChoice("regress", "output")))
     (note,) = harm_notes(found, harm_of(found))
     assert note.startswith("50 samples are too few to be sure: a loss of up to 0.08 m of MAE need not show")
-    assert note.endswith("; 200 or more could rule out 0.05")
+    assert note.endswith("; 200 or more could rule out a loss of 0.05 m")
     at_limit = replace(error, simulated=0.35, loss_interval=Interval(0.0, 0.10))
     close = replace(found, task=replace(found.task, figures=(at_limit,)))
     (note,) = harm_notes(close, harm_of(close))
@@ -202,12 +202,12 @@ def test_the_samples_that_are_asked_for_follow_the_interval_of_the_figure() -> N
     masks = metric("mIoU", 60.0, 59.8, Interval(-2.8, 3.2), samples=90, limit=1.0, unit="%")
     found = replace(found, task=TaskResult(90, (masks,), TaskChoice("segment", "output")))
     (note,) = harm_notes(found, harm_of(found))
-    assert "3.2 pp of mIoU need not show; 1266 or more could rule out 1" in note
+    assert "3.2 pp of mIoU need not show; 1,266 or more could rule out a loss of 1 pp" in note
     for n in (1265, 1266):
         assert (0.2 + 3.0 * math.sqrt(90 / n) <= 1.0) == (n == 1266)
     some = score(PairedCounts(390, 3, 1, 6), n=400)  # of successes the interval is computed anew
     (note,) = harm_notes(some, harm_of(some))
-    needed = int(note.split(" or more")[0].split()[-1])
+    needed = int(note.split(" or more")[0].split()[-1].replace(",", ""))
     for n, is_enough in ((needed - 1, False), (needed, True)):
         lost, won, neither = (round(x * n / 400) for x in (3, 1, 6))
         assert (PairedCounts(n - lost - won - neither, lost, won, neither).drop_interval_pp.high <= 1.0) == is_enough
