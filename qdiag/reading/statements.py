@@ -1,14 +1,21 @@
-"""What a diagnosis says, sentence by sentence, each with the places in the stored result that prove it."""
+"""What a result says, sentence by sentence, each with the places in the stored result that prove it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.measurement import Measurement
 from qdiag.reading.diagnosis import Reading, read
 from qdiag.reading.proposals import Proposal
 from qdiag.reading.sequence import StepRow
 from qdiag.reading.suspects import SuspectRow
+from qdiag.reading.words.layer_row import layer_rows, worst_first
+from qdiag.reading.words.numbers import decibel_words
+from qdiag.reading.words.task.harm import measured_harm_words
+
+_LAYERS_TOLD = 5
+"""Of a measurement: those of the lowest local SQNR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +23,9 @@ class Statement:
     """One sentence, or a few that belong together.
 
     Attributes:
-        id: short and unique in its diagnosis: `harm`, `suspect-1`, `step-2`, `change-1`, `proposal-1`.
+        id: short and unique in its result: `harm`, `suspect-1`, `step-2`, `change-1`, `proposal-1`, `layer-1`.
         text: in the words of the report.
-        proofs: JSON pointers (RFC 6901) into `diagnosis.json`.
+        proofs: JSON pointers (RFC 6901) into the stored result.
     """
 
     id: str
@@ -37,6 +44,25 @@ def statements(diagnosis: Diagnosis) -> tuple[Statement, ...]:
         *_changes(reading, places),
         *_proposals(reading, places),
         *(Statement(f"note-{i}", note, (_place_of_note(note, diagnosis),)) for i, note in enumerate(reading.notes, 1)),
+    )
+
+
+def measurement_statements(measurement: Measurement) -> tuple[Statement, ...]:
+    """What a measurement says without a diagnosis: harm, the layers that add most noise, and its notes."""
+    places = {id(record): i for i, record in enumerate(measurement.records)}
+    told = [row for row in worst_first(layer_rows(measurement.records)) if not row.is_float][:_LAYERS_TOLD]
+    return (
+        Statement("harm", measured_harm_words(measurement), ("/task", "/outputs")),
+        *(
+            Statement(
+                f"layer-{i}",
+                f"{row.record.name}: local SQNR {decibel_words(row.local_db)}, propagated SQNR "
+                f"{decibel_words(row.propagated_db)}.",
+                (f"/records/{places[id(row.record)]}",),
+            )
+            for i, row in enumerate(told, 1)
+        ),
+        *(Statement(f"note-{i}", note, (f"/notes/{i - 1}",)) for i, note in enumerate(measurement.notes, 1)),
     )
 
 

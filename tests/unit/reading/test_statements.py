@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.reading.statements import Statement, statements
+from qdiag.reading.statements import Statement, measurement_statements, statements
 from qdiag.writers.json.diagnosis import diagnosis_to_json
+from qdiag.writers.json.measurement import to_json
 from tests.diagnoses import (
     awkward_diagnosis,
     diagnosis,
@@ -35,6 +36,19 @@ def test_every_sentence_has_a_name_of_its_own_and_proofs_that_are_there(make: Ca
         assert statement.text and statement.proofs, statement.id
         for pointer in statement.proofs:
             assert resolved(stored, pointer) is not None, pointer
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_sentences_of_a_measurement_lead_to_its_layers(make: Callable[[], Diagnosis]) -> None:
+    found = measurement_statements(make().measurement)
+    stored = json.loads(to_json(make().measurement))
+    assert found[0].id == "harm" and len({statement.id for statement in found}) == len(found) > 1
+    for statement in found:
+        assert [resolved(stored, pointer) for pointer in statement.proofs] != [], statement.id
+    told = [one for one in found if one.id.startswith("layer-")]
+    assert [one.text.split(":")[0] for one in told] == [resolved(stored, one.proofs[0])["name"] for one in told]
+    levels = [float(resolved(stored, one.proofs[0])["local"]["sqnr_db"]) for one in told]
+    assert levels == sorted(levels)
 
 
 def by_id(found: tuple[Statement, ...]) -> dict[str, Statement]:
