@@ -58,3 +58,9 @@ def test_the_docs_have_a_row(code: Code) -> None:
     text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
     (row,) = re.findall(rf"^\| {code.code} \| {code.slug} \| .* \| (.*) \|$", text, re.MULTILINE)
     assert re.findall(r"`(\w+)`", row) == list(BY_CODE[code.code].REPAIRS)
+
+
+def test_the_docs_have_a_row_for_every_repair() -> None:
+    table = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8").split("\n## Repairs\n")[1]
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (\w+) \|$", table, re.MULTILINE))
+    assert rows == {name: "kept" if traits.keeps_scheme else "changed" for name, traits in TRAITS.items()}
