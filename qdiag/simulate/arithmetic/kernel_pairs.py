@@ -63,6 +63,18 @@ def lost_sums(total: Tensor, op: LayerOp, args: tuple[Any, ...], x: Tensor, sour
     return lost.neg_()
 
 
+def lost_in_pairs(
+    op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any], x: Tensor, source: Bytes
+) -> Tensor | None:
+    """The same where the sums are not at hand: their shape is found without computing any."""
+    weights = _weights(op)
+    if not weights.pairs.can_leave(source.largest):
+        return None
+    values, kernel = (torch.empty_like(one, device="meta") for one in (x, weights.weight))
+    total: Tensor = op.node.target(values, kernel, None, *args[3:], **kwargs)  # type: ignore[operator]
+    return lost_sums(torch.empty_like(total, device=x.device), op, args, x, source)
+
+
 def _weights(op: LayerOp) -> IntegerWeights:
     assert op.weights is not None and op.weights.integers is not None
     return op.weights.integers

@@ -20,7 +20,7 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.integers import along_channels, exact_sums, integers, is_byte, magnitude
-from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_sums
+from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_in_pairs, lost_sums
 from qdiag.simulate.passes.weights import integers_of
 
 WIDE = 32
@@ -83,7 +83,9 @@ class Saturating:
 
     def lost_in_pairs(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         """See `AddsPairs`."""
-        return self._lost(op, args, FAKE_QUANTIZED.run(op, args, kwargs)) if self.adds_pairs else None
+        if not self.adds_pairs:
+            return None
+        return lost_in_pairs(self._with_integers(op), args, kwargs, integers(args[0], self.source), self._bytes)
 
     def sums(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
         """What the limits take away: with pairs, theirs at some output positions; otherwise the accumulator's."""

@@ -22,7 +22,7 @@ from qdiag.simulate.arithmetic.integers import (
     largest_total,
     magnitude,
 )
-from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_sums, subtract_lost
+from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_in_pairs, subtract_lost
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule, number, requantized
 from qdiag.simulate.arithmetic.operands import Operands
 from qdiag.simulate.arithmetic.saturating import Sums
@@ -94,8 +94,7 @@ class WeightedSums(Rule):
         """See `AddsPairs`."""
         if op.weights is None or op.weights.integers is None or not self._has_pairs(op):
             return None
-        x, total = self._total(op, args, kwargs)
-        return lost_sums(total, op, args, x, self._bytes)
+        return lost_in_pairs(op, args, kwargs, integers(args[0], self.source), self._bytes)
 
     @property
     def _bytes(self) -> Bytes:

@@ -9,7 +9,7 @@ from torch import Tensor
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.integers import along_channels, integers, pieces
-from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_sums, subtract_lost
+from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_in_pairs, subtract_lost
 from qdiag.simulate.arithmetic.pytorch.products import WeightedSums
 from qdiag.simulate.arithmetic.pytorch.rule import zero_point
 
@@ -56,8 +56,7 @@ class FbgemmSums(WeightedSums):
         """See `AddsPairs`."""
         if op.weights is None or op.weights.integers is None or not self._has_pairs(op, args):
             return None
-        x = integers(args[0], self.source)
-        return lost_sums(super().total(op, x, args, kwargs), op, args, x, self._bytes)
+        return lost_in_pairs(op, args, kwargs, integers(args[0], self.source), self._bytes)
 
     @property
     def _bytes(self) -> Bytes:
