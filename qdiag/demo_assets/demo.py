@@ -25,6 +25,10 @@ class Demo(NamedTuple):
     data: tuple[Tensor, Tensor]
     calibration: Tensor
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.data[0])} images to measure on, {len(self.calibration)} to calibrate on"
+        return f"Demo of {demo_model_path().name}: {counts}\nmodel, data, calibration = qdiag.demo() takes it apart"
+
 
 def demo() -> Demo:
     """A network and its data wherever the package is installed, to try things on.

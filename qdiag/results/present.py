@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from qdiag.core.causes.repair import ModelRepair
 from qdiag.core.compare import Comparison
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateResult
@@ -17,7 +18,7 @@ from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.harm import measured_harm_words
 
 Result = Diagnosis | Measurement | RangeReport
-Held = Comparison | GateResult
+Held = Comparison | GateResult | ModelRepair
 """Results of other results, which have a short text alone."""
 
 _ASK = "summary() tells more, to_pandas() gives tables, plot() draws a picture, save(path) keeps it"
@@ -43,8 +44,22 @@ def held_text(result: Held) -> str:
         before, after = result.before.source, result.after.source
         ask = "task, causes and layers say what changed; changed holds the layers that changed"
         return f"Comparison of {before} with {after}\n{comparison_headline(result)}\n{ask}"
+    if isinstance(result, ModelRepair):
+        names = ", ".join(step.repair for step in result.steps)
+        found = measured_harm_words(result.after) if result.after is not None else _unmeasured(result)
+        ask = "steps says what was changed, before and after hold what was measured, written_to is the repaired file"
+        return f"ModelRepair of {result.model.source}: {names}\n{found}\n{ask}"
     ask = "status and exit_code say how it ended, checks says why, causes and commands say what repairs it"
     return f"GateResult of {result.source}\n{verdict_words(result)}\n{ask}"
+
+
+def _unmeasured(result: ModelRepair) -> str:
+    """Why there is no repaired network, or none that was measured."""
+    if not result.made:
+        return (
+            "; ".join(f"{step.repair} was refused: {step.refused}" for step in result.steps) or "Nothing was repaired."
+        )
+    return f"The repaired network was not measured: {result.unproved}" if result.unproved else "It was not measured."
 
 
 def summary(result: Result) -> str:

@@ -8,6 +8,7 @@ from qdiag.core.causes.repair_traits import TRAITS, WRITTEN
 from qdiag.core.measures.measurement import SCHEMA_VERSION, Measurement, ModelInfo, OutputRecord, StageTime
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import TaskResult
+from qdiag.core.presentation.presented import Held
 from qdiag.errors import ConfigError
 
 FLOAT_BOUND = 1e-3
@@ -146,8 +147,8 @@ class RepairStep:
     refused: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRepair:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelRepair(Held):
     """Everything `qdiag repair` and `qdiag fix-bn` print.
 
     Attributes:
