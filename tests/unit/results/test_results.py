@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import qdiag
+from qdiag.core.causes.repair import ModelRepair, RepairStep
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.gate import GateResult
 from qdiag.errors import ConfigError, DataError, QdiagError
 from qdiag.reading.words.causes import headline
+from qdiag.reading.words.task.harm import measured_harm_words
 from qdiag.results.summary import CALIBRATES_ON_MEASURED
 from qdiag.writers.markdown.report import markdown_report
 from tests.diagnoses import diagnosis, healthy_diagnosis, repaired_diagnosis
@@ -45,6 +47,20 @@ def test_a_comparison_and_a_gate_print_three_lines() -> None:
         lines = repr(result).splitlines()
         assert len(lines) == 3 and all(0 < len(line) < 400 for line in lines)
         assert lines[0].startswith(first) and lines[1].startswith(second)
+
+
+def test_a_repair_prints_three_lines_whatever_came_of_it() -> None:
+    seen = measurement()
+    step, refused = RepairStep("equalize", ("a",), ("a.weight",)), RepairStep("correct_bias", refused="no bias")
+    made = ModelRepair(seen.model, (), 0.001, (step,), after=seen)
+    for repair, second in (
+        (made, measured_harm_words(seen)),
+        (replace(made, after=None, unproved="there are no data"), "was not measured: there are no data"),
+        (replace(made, steps=(refused,), after=None), "correct_bias was refused: no bias"),
+    ):
+        lines = repr(repair).splitlines()
+        assert len(lines) == 3 and lines[0].startswith("ModelRepair of ") and second in lines[1]
+    assert len(repr(qdiag.demo()).splitlines()) == 2
 
 
 def test_a_diagnosis_says_what_was_found_first() -> None:
