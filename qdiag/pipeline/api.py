@@ -40,8 +40,8 @@ def diagnose(
     overrides: Sequence[str] = (),
     repaired: str | Path | None = None,
     force: bool = False,
-    with_sensitivity: bool = False,
-    with_bits: bool = False,
+    with_sensitivity: bool = True,
+    with_bits: bool = True,
     exhaustive: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
@@ -57,7 +57,7 @@ def diagnose(
             says what the repairs change in it.
         repaired: where the quantized file goes with the repairs that help; nothing is written where none does, and
             `result.notes` says so. It is run in its runtime too (`result.repaired_run`). force: it replaces a file.
-        with_sensitivity: also layers quantized alone. with_bits: also other widths, from 4 to 16 bits.
+        with_sensitivity: layers quantized alone too. with_bits: other widths too, from 4 to 16 bits.
         exhaustive: everything is measured on all samples, every layer alone, and every width.
         seed: of the places where placebos are made.
 

@@ -20,6 +20,8 @@ def _arguments(name: str, how: How) -> dict[str, object]:
         "batches": data.measured.batches(labelled=is_labelled),
         "calibration": data.calibration.batches(labelled=is_labelled),
         "scheme": network.scheme,
+        "with_sensitivity": False,
+        "with_bits": False,
     }
     if how == "by_metric":
         given["metric"] = network.metric
@@ -41,4 +43,5 @@ def measurement(name: str, how: How) -> Measurement:
         return diagnosis(name).measurement
     if how == "unlabelled":
         return diagnosis(name, how).measurement
-    return qdiag.measure(TASK_NETWORKS[name].build(), **_arguments(name, how))  # type: ignore[arg-type]
+    given = {key: value for key, value in _arguments(name, how).items() if not key.startswith("with_")}
+    return qdiag.measure(TASK_NETWORKS[name].build(), **given)  # type: ignore[arg-type]

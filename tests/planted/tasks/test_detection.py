@@ -11,7 +11,13 @@ from tests.planted.tasks.registry import TASK_NETWORKS
 def diagnosis(name: str) -> Diagnosis:
     network = TASK_NETWORKS[name]
     data = network.data()
-    return qdiag.diagnose(network.build(), data.measured.batches(), calibration=data.calibration.batches())
+    return qdiag.diagnose(
+        network.build(),
+        data.measured.batches(),
+        calibration=data.calibration.batches(),
+        with_sensitivity=False,
+        with_bits=False,
+    )
 
 
 def test_scores_beside_boxes_of_pixels_are_the_cause_and_a_divided_concat_is_the_repair() -> None:

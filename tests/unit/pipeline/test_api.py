@@ -61,14 +61,17 @@ def test_nan_weights_are_refused() -> None:
 
 def test_a_diagnosis_holds_the_measurement_and_what_was_asked_for() -> None:
     labels = torch.randint(3, (8,), generator=torch.Generator().manual_seed(1))
-    short = qdiag.diagnose(net(), (IMAGES, labels), calibration=IMAGES[:3], scheme="tf-uint8")
+    data = (IMAGES, labels)
+    short = qdiag.diagnose(
+        net(), data, calibration=IMAGES[:3], scheme="tf-uint8", with_sensitivity=False, with_bits=False
+    )
     measured = qdiag.measure(net(), (IMAGES, labels), calibration=IMAGES[:3], scheme="tf-uint8")
     assert isinstance(short, qdiag.Diagnosis)
     assert short.measurement.outputs == measured.outputs
     assert [facts.layer for facts in short.facts] == [record.name for record in measured.records]
     assert top1_of(short.ranking.before.task) == top1_of(measured.task)
     assert (short.sensitivity, short.bits) == (None, ())
-    full = qdiag.diagnose(net(), IMAGES, scheme="tf-uint8", with_sensitivity=True, with_bits=True, task="classify")
+    full = qdiag.diagnose(net(), IMAGES, scheme="tf-uint8", task="classify")
     assert full.sensitivity is not None
     assert {row.layer for row in full.sensitivity.rows} >= {"0", "4"}
     assert [point.bits for point in full.bits] == sorted({point.bits for point in full.bits})
@@ -85,7 +88,7 @@ def test_a_diagnosis_finds_the_cause_and_leaves_the_model_alone() -> None:
         model[2].weight[:, 0] /= 2000.0
     before = copy.deepcopy(model.state_dict())
     images = torch.randn(32, 3, 16, 16, generator=torch.Generator().manual_seed(2))
-    result = qdiag.diagnose(model, images, scheme="tf-uint8")
+    result = qdiag.diagnose(model, images, scheme="tf-uint8", with_sensitivity=False, with_bits=False)
     assert result.ranking.harm.verdict == "harmed"
     assert result.ranking.claimed
     assert result.ranking.claimed[0].layers == ("0",)
