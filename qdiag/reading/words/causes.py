@@ -3,12 +3,12 @@
 import math
 
 from qdiag.core.causes.codes import CODES, code_of
-from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
+from qdiag.core.causes.lost_outputs import lost_outputs
 from qdiag.core.causes.ranking import HarmState, RankedCause, Ranking, Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.listed import listed
-from qdiag.core.measures.measurement import OutputRecord, weakest_output
+from qdiag.core.measures.measurement import weakest_output
 from qdiag.reading.told import told_proof, told_trial
 from qdiag.reading.words.commands.repairing import commands, ranking_of, way_around_commands
 from qdiag.reading.words.numbers import SILENT, count_noun
@@ -24,7 +24,7 @@ from qdiag.reading.words.task.figures import (
     trial_criterion,
     value_words,
 )
-from qdiag.reading.words.task.harm import LOST_OUTPUT, RESERVED, state_words
+from qdiag.reading.words.task.harm import LOST_OUTPUT, RESERVED, left_words, output_words, state_words
 from qdiag.reading.words.task.loss_source import loss_source_words
 from qdiag.reading.words.task.reservations import reservation_words
 from qdiag.reading.words.trials.own_layers import credited_words
@@ -65,9 +65,7 @@ def headline(source: Diagnosis | Ranking) -> str:
     lost = lost_outputs(ranking.before)
     reservation = reservation_words(source.measurement) if isinstance(source, Diagnosis) else ""
     if harm.verdict == "healthy" and lost:
-        left = listed([f"{_at(o)} has {loss_words(None, o.weakest_sqnr_db)} of SQNR left" for o in lost], 3)
-        proxy = loss_words(None, SQNR_LIMIT_DB)
-        return f"{_capital(cost)}, within the limit of {limit}. But {left}, below {proxy}, {PROXY}."
+        return f"{_capital(cost)}, within the limit of {limit}. But {left_words(lost)}, {PROXY}."
     if harm.verdict == "healthy":
         found = (
             "Nothing to repair"
@@ -155,7 +153,7 @@ def harm_words(ranking: Ranking) -> str:
     size = loss_words(criterion, abs(harm.value))
     if criterion is None:
         where = weakest_output(ranking.before.outputs)
-        at = _at(where, is_only=len(ranking.before.outputs) == 1) if where is not None else "the output"
+        at = output_words(where, is_only=len(ranking.before.outputs) == 1) if where is not None else "the output"
         return f"quantization leaves {loss_words(None, harm.value)} of SQNR at {at}{inside}"
     judged = ranking.before.task.figure(criterion.name)
     if criterion.is_against_float and judged is not None and judged.counts is not None:
@@ -169,12 +167,6 @@ def harm_words(ranking: Ranking) -> str:
     if criterion.higher_is_better and not is_better:
         return f"quantization costs {size} of {name}{inside}"
     return f"quantization {'raises' if is_better == criterion.higher_is_better else 'lowers'} {name} by {size}{inside}"
-
-
-def _at(output: OutputRecord, *, is_only: bool = False) -> str:
-    """`branch sigmoid of output boxes`, or the output as a whole."""
-    name = "the output" if is_only else f"output {output.name}"
-    return f"{output.weakest.name} of {name}" if output.weakest else name
 
 
 def _capital(sentence: str) -> str:

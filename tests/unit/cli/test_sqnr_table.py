@@ -117,7 +117,10 @@ def test_the_last_lines_know_of_a_lost_output_and_of_a_share_in_float() -> None:
     beside = replace(sound.outputs[0], name="map", error=sums(3.0))
     lost = replace(sound, outputs=(*sound.outputs, beside))
     lines = [line.plain for line in footer_lines(lost, layer_rows(small_records()))]
-    assert lines[-1].startswith("An output is lost: the loss of top-1 is 0.0 pp")
+    assert lines[-1].startswith(
+        "An output is lost, which the figure that judges does not show (output map has 3.0 dB of SQNR left, below"
+        " 20.0 dB): the loss of top-1 is 0.0 pp"
+    )
     assert "finds out why" in next_step(lost, layer_rows(small_records()))
     mostly = replace(sound, float_share=FloatShare(0.5, 0.0))
     lines = [line.plain for line in footer_lines(mostly, layer_rows(small_records()))]

@@ -1,12 +1,14 @@
 """Whether quantization does harm, by what judges, in one sentence for every surface."""
 
 import math
+from collections.abc import Sequence
 
 from qdiag.core.causes.harm import harm_of
-from qdiag.core.causes.lost_outputs import lost_outputs
+from qdiag.core.causes.lost_outputs import SQNR_LIMIT_DB, lost_outputs
 from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import Score
-from qdiag.core.measures.measurement import Measurement
+from qdiag.core.listed import listed
+from qdiag.core.measures.measurement import Measurement, OutputRecord
 from qdiag.reading.words.numbers import SILENT
 from qdiag.reading.words.task.choice import PROXY
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, bounds_words, loss_words
@@ -37,6 +39,18 @@ def cost_words(harm: Harm) -> str:
     return f"the loss of {criterion.name} is {value}, and harm begins beyond {limit}"
 
 
+def output_words(output: OutputRecord, *, is_only: bool = False) -> str:
+    """`branch sigmoid of output boxes`, or the output as a whole."""
+    name = "the output" if is_only else f"output {output.name}"
+    return f"{output.weakest.name} of {name}" if output.weakest else name
+
+
+def left_words(lost: Sequence[OutputRecord]) -> str:
+    """`output boxes has 3.0 dB of SQNR left, below 20.0 dB`, of outputs that are lost."""
+    left = [f"{output_words(o)} has {loss_words(None, o.weakest_sqnr_db)} of SQNR left" for o in lost]
+    return f"{listed(left, 3)}, below {loss_words(None, SQNR_LIMIT_DB)}"
+
+
 def measured_harm(measurement: Measurement) -> Harm:
     """Of a measurement, which holds no verdict of its own."""
     return harm_of(Score(measurement.outputs, measurement.task))
@@ -49,8 +63,9 @@ def measured_harm_words(measurement: Measurement) -> str:
         is_silent = Score(measurement.outputs, measurement.task).is_silent
         return f"No verdict is possible: what quantization costs is not known{f': {SILENT}' if is_silent else ''}."
     words, reservation = state_words(harm), reservation_words(measurement)
-    if harm.verdict == "healthy" and lost_outputs(Score(measurement.outputs, measurement.task)):
-        words = LOST_OUTPUT
+    lost = lost_outputs(Score(measurement.outputs, measurement.task))
+    if harm.verdict == "healthy" and lost:
+        words = f"{LOST_OUTPUT}, which the figure that judges does not show ({left_words(lost)})"
     elif harm.state == "healthy" and reservation:
         words = f"{RESERVED} ({reservation})"
     elif harm.verdict == "healthy" and reservation:
