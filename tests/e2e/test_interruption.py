@@ -179,7 +179,7 @@ def test_the_cache_can_be_looked_at_and_emptied(
     FolderCache(tmp_path / "cache").put("0" * 64, b"x" * 1000)
     (tmp_path / "cache" / "notes.txt").write_text("mine")
     assert run(["cache"]) == 0
-    assert "1 finished pass, 0.0 MB of at most 1074 MB" in capsys.readouterr().out
+    assert "1 finished pass, 0.0 MB of at most 1024 MB" in capsys.readouterr().out
     assert run(["cache", "clear"]) == 0
     assert "1 file that qdiag did not write is left there" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["notes.txt"]
