@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from qdiag.cli.tables.ranking import print_ranking
+from qdiag.core.causes.score import FloatCost
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.task import Interval
 from qdiag.reading.words.causes import commands, trial_title
@@ -115,3 +116,17 @@ def test_placebos_on_other_samples_each_say_on_how_many() -> None:
     others = [t for c in ranking.causes for t in c.trials if t.placebo is not None and t.placebo.sample_count is None]
     assert numbers.count("32") == 1 and set(numbers) <= {"32", "500"}
     assert not others or "500" in numbers
+
+
+@pytest.mark.parametrize(("moved", "is_said"), [(0.9, True), (1e-7, False)])
+def test_what_is_recovered_by_another_float_network_is_said_to_be_so(moved: float, is_said: bool) -> None:
+    found = diagnosis()
+    first, *causes = found.ranking.causes
+    best = first.trials[0]
+    assert best.recovery is not None
+    noisy = replace(best.recovery, recovered_db=-36.8, db_interval=Interval(-38.6, -35.0))
+    other = replace(best, recovery=noisy, float_cost=FloatCost(moved, loss=-28.1, unit="pp", small=1.0))
+    assert not other.helps
+    first = replace(first, trials=(other, *first.trials[1:]))
+    text = printed(replace(found, ranking=replace(found.ranking, causes=(first, *causes))), width=200)
+    assert (f"{trial_title(other)}, which changes the float network" in text) == is_said
