@@ -113,6 +113,23 @@ def read_names(node: OnnxNode) -> tuple[str, ...]:
     return (*(name for name in node.inputs if name), *sorted(inner - set(node.inputs)))
 
 
+def reshapes_to_one_sample(graph: OnnxGraph) -> bool:
+    """Exporters that saw one sample write its number into shapes, although the file leaves it free.
+
+    What is made of shapes alone holds no samples: grids of positions are reshaped to one row too.
+    """
+    sampled = {value.name for value in graph.inputs}
+    for node in graph.nodes:
+        if node.kind in ("Shape", "Size") or sampled.isdisjoint(node.inputs):
+            continue
+        sampled.update(filter(None, node.outputs))
+        if node.kind == "Reshape" and node.inputs[0] in sampled:
+            shape = graph.constants.get(node.inputs[1])
+            if shape is not None and shape.size > 1 and int(shape.reshape(-1)[0]) == 1:
+                return True
+    return False
+
+
 def without_unused(graph: OnnxGraph) -> OnnxGraph:
     """Without nodes that lead to no output, and without constants that nothing reads."""
     wanted = set(graph.outputs)

@@ -26,7 +26,7 @@ from qdiag.errors import CaptureError, DataError, QdiagError
 from qdiag.integer_file import IntegerFile
 from qdiag.onnx.interpret import interpret
 from qdiag.onnx.linear import biased_outputs
-from qdiag.onnx.model import Array, OnnxGraph, OnnxInput, OnnxNode
+from qdiag.onnx.model import Array, OnnxGraph, OnnxInput, reshapes_to_one_sample
 from qdiag.onnx.parameters import put_parameter
 from qdiag.onnx.recorder import Recorder
 from qdiag.onnx.scope import Eager, Scope, to_tensor
@@ -84,7 +84,7 @@ class OnnxNetwork(nn.Module):
     def batch_size(self) -> int | None:
         """The one number of samples that the file allows; None when it allows any."""
         dims = self.inputs[0].dims if self.inputs else None
-        free = 1 if any(map(self._reshapes_to_one_sample, self._graph.nodes)) else None
+        free = 1 if reshapes_to_one_sample(self._graph) else None
         return (dims[0] or free) if dims else None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -161,12 +161,6 @@ class OnnxNetwork(nn.Module):
                 )
             zeros[described.name] = torch.zeros(shape, dtype=DTYPES.get(described.dtype, torch.float32))
         return zeros
-
-    def _reshapes_to_one_sample(self, node: OnnxNode) -> bool:
-        """Exporters that saw one sample write its number into shapes, although the file leaves it free."""
-        shape = self._graph.constants.get(node.inputs[1]) if node.kind == "Reshape" and len(node.inputs) > 1 else None
-        is_one = shape is not None and shape.size > 1 and int(shape.reshape(-1)[0]) == 1
-        return is_one and node.inputs[0] not in self._graph.constants and node.inputs[0] not in self._names
 
     def _entered(self, scope: Scope, name: str, value: Value) -> Value:
         """An input as the graph takes it."""

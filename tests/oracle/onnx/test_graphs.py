@@ -105,6 +105,23 @@ def test_an_exporter_that_saw_one_sample_wrote_it_into_a_shape() -> None:
     assert load_network(onnx_bytes(nodes, {"x": ("float32", ["N", 2, 3, 4])}, constants), "net.onnx").batch_size is None
 
 
+def test_a_grid_of_positions_is_reshaped_to_one_row_and_holds_no_samples() -> None:
+    """As detectors make their anchors: from the height of a map, whatever the number of samples is."""
+    constants = {"0": np.asarray(0), "i2": np.asarray(2), "step": np.asarray(1), "to": np.asarray([1, -1])}
+    nodes = [
+        node("Shape", "x", "s"),
+        node("Gather", "s i2", "h"),
+        node("Range", "0 h step", "g"),
+        node("Cast", "g", "gf", to=1),
+        node("Reshape", "gf to", "row"),
+        node("ReduceMean", "x", "m", axes=[1, 3], keepdims=0),
+        node("Add", "m row", "y"),
+    ]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 3, "H", "W"])}, constants)
+    assert load_network(content, "net.onnx").batch_size is None
+    compared(content, [{"x": f(count, 3, 4, 5)} for count in COUNTS])
+
+
 def test_shapes_that_exporters_spell_out_leave_nothing_in_the_graph() -> None:
     constants = {"0": np.asarray(0), "i1": np.asarray(1), "a0": np.asarray([0]), "m1": np.asarray([-1])}
     nodes = [
