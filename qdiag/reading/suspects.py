@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
+from qdiag.core.causes.score import FLOAT_DELTA_LIMIT
 from qdiag.reading.amount import Amount, amount_of, decibels_of
 from qdiag.reading.told import told_trial
 from qdiag.reading.words.bn import channel_list
@@ -69,6 +70,13 @@ class TrialRow:
             return UNKNOWN
         parts = [self.recovers.full, *([self.decibels.full] if self.decibels is not None else [])]
         return "; ".join(parts) + self.at + (f"; {self.own}" if self.own else "")
+
+    @property
+    def changes_float_network(self) -> bool:
+        """What it recovers is no reason for it: the float network no longer computes what it did."""
+        cost = self.trial.float_cost
+        is_moved = cost is not None and not cost.is_of_checkpoint and cost.relative_delta > FLOAT_DELTA_LIMIT
+        return is_moved and not self.trial.helps
 
     @property
     def placebo_words(self) -> str:

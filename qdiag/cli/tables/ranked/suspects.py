@@ -7,8 +7,7 @@ from typing import Literal
 from rich.text import Text
 
 from qdiag.cli.tables.fit import Column
-from qdiag.core.causes.ranking import Ranking, Trial, Verdict
-from qdiag.core.causes.score import FLOAT_DELTA_LIMIT
+from qdiag.core.causes.ranking import Ranking, Verdict
 from qdiag.core.listed import listed
 from qdiag.reading.amount import Amount
 from qdiag.reading.labels import PLACEBO, RECOVERS, VERDICT
@@ -58,7 +57,7 @@ def suspect_name(row: Row) -> Text:
     if trial is not None:
         mark = "" if trial.scheme == "kept" else "scheme change: "
         few = f", {trial.measured_on}" if trial.measured_on else ""
-        other = ", which changes the float network" if _is_of_another_network(trial.trial) else ""
+        other = ", which changes the float network" if trial.changes_float_network else ""
         return Text(f"   {mark}{trial.title}{few}{other}")
     if row.kind == "suspect":
         return Text(f"{suspect.rank}. {suspect.code} {suspect.title}", style="bold")
@@ -66,13 +65,6 @@ def suspect_name(row: Row) -> Text:
         return Text(f"   in {listed(suspect.layers, 3)}", style="dim")
     where = "in the report" if row.has_report else "in --json"
     return Text(f"   {count_noun(row.more, 'more repair')} {where}", style="dim")
-
-
-def _is_of_another_network(trial: Trial) -> bool:
-    """What it recovers is no reason for it: the float network no longer computes what it did."""
-    cost = trial.float_cost
-    is_moved = cost is not None and not cost.is_of_checkpoint and cost.relative_delta > FLOAT_DELTA_LIMIT
-    return is_moved and not trial.helps
 
 
 def suspect_columns(ranking: Ranking) -> list[Column[Row]]:
