@@ -112,12 +112,15 @@ class CommandServer:
         if tool.takes("json") and "json" not in given:
             kept = self._folder / f"{tool.name}-{len(self._results) + 1}.json"
             given["json"] = str(kept)
+        before = _written_at(given.get("json"))
         outcome = await run_command(tool.words(given), _teller(context))
         uri = None
         if kept is not None and kept.is_file():
             uri = f"{_RESULTS}{kept.stem}"
             self._results[uri] = kept
-        return _told(outcome, uri, statements_in(kept) if uri and kept else ())
+        is_written = _written_at(given.get("json")) != before
+        stored = Path(given["json"]).read_text(encoding="utf-8") if is_written else ""
+        return _told(outcome, uri, statements_in(stored, tool.name) if is_written else ())
 
     async def _list_resources(
         self, context: _Context, request: types.PaginatedRequestParams | None
@@ -176,6 +179,11 @@ async def serve(*, may_trust: bool) -> None:
         with open(0, encoding="utf-8", closefd=False) as asked, open(1, "w", encoding="utf-8", closefd=False) as told:
             async with stdio_server(anyio.wrap_file(asked), anyio.wrap_file(told)) as (incoming, outgoing):
                 await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+def _written_at(file: str | None) -> int | None:
+    """When a file was last written, in nanoseconds; None where there is none, as of standard output."""
+    return Path(file).stat().st_mtime_ns if file is not None and Path(file).is_file() else None
 
 
 def _teller(context: _Context) -> Tell:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from qdiag.core.diagnosis import Diagnosis, RepairedNetwork
 from qdiag.reading.diagnosis import read
 from qdiag.reading.layers.repaired import repaired_words
-from qdiag.reading.statements import statements
+from qdiag.reading.statements.diagnosis import diagnosis_statements
 from tests.diagnoses import diagnosis, healthy_diagnosis
 
 
@@ -52,5 +52,5 @@ def test_a_change_of_scheme_is_told_with_the_change() -> None:
 
 
 def test_the_sentence_has_its_proof() -> None:
-    [said] = [one for one in statements(diagnosis()) if one.id == "repaired-layers"]
+    [said] = [one for one in diagnosis_statements(diagnosis()) if one.id == "repaired-layers"]
     assert said.proofs == ("/repaired_network",)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.reading.statements import Statement, measurement_statements, statements
+from qdiag.reading.statements.base import Statement
+from qdiag.reading.statements.diagnosis import diagnosis_statements
+from qdiag.reading.statements.measurement import measurement_statements
 from qdiag.writers.json.diagnosis import diagnosis_to_json
 from qdiag.writers.json.measurement import to_json
 from tests.diagnoses import (
@@ -30,7 +32,7 @@ def resolved(document: Any, pointer: str) -> Any:
 
 @pytest.mark.parametrize("make", ALL)
 def test_every_sentence_has_a_name_of_its_own_and_proofs_that_are_there(make: Callable[[], Diagnosis]) -> None:
-    found, stored = statements(make()), json.loads(diagnosis_to_json(make()))
+    found, stored = diagnosis_statements(make()), json.loads(diagnosis_to_json(make()))
     assert len({statement.id for statement in found}) == len(found) >= 1
     for statement in found:
         assert statement.text and statement.proofs, statement.id
@@ -56,7 +58,7 @@ def by_id(found: tuple[Statement, ...]) -> dict[str, Statement]:
 
 
 def test_the_numbers_of_a_sentence_stand_where_its_proof_is() -> None:
-    found, stored = by_id(statements(diagnosis())), json.loads(diagnosis_to_json(diagnosis()))
+    found, stored = by_id(diagnosis_statements(diagnosis())), json.loads(diagnosis_to_json(diagnosis()))
     recovered = re.search(r"recovers (\d+\.\d) pp \(95 %: ([\d.]+) to ([\d.]+)\)", found["suspect-1"].text)
     assert recovered is not None
     trial = resolved(stored, found["suspect-1"].proofs[1])["recovery"]
@@ -70,10 +72,12 @@ def test_the_numbers_of_a_sentence_stand_where_its_proof_is() -> None:
 
 
 def test_a_healthy_network_has_no_causes_to_tell() -> None:
-    assert not [one for one in statements(healthy_diagnosis()) if one.id.startswith(("suspect", "step", "proposal"))]
+    assert not [
+        one for one in diagnosis_statements(healthy_diagnosis()) if one.id.startswith(("suspect", "step", "proposal"))
+    ]
 
 
 def test_a_proposal_leads_to_what_was_measured_of_it() -> None:
-    found = by_id(statements(diagnosis()))
+    found = by_id(diagnosis_statements(diagnosis()))
     assert found["proposal-1"].proofs == ("/ranking/waterfall/0", "/ranking/waterfall/1")
     assert found["proposal-2"].proofs == ("/ranking/way_around",)

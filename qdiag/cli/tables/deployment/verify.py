@@ -20,6 +20,7 @@ from qdiag.cli.tables.sqnr_header import (
 from qdiag.core.measures.deployed.verification import LayerAgreement, Verification
 from qdiag.reading.words.deployed.operations import float_words, integer_words
 from qdiag.reading.words.deployed.verification import (
+    PASSED,
     breach_words,
     harm_words,
     integer_agreement,
@@ -56,7 +57,7 @@ def print_verification(console: Console, result: Verification, order: Order, top
     for breach in result.breaches:
         print_flowing(console, Text(as_options(breach_words(breach, result))), ("failed: ", "bold red"))
     if not result.breaches:
-        passed = ("Passed", "bold green"), ": the runtime computes what the simulation says, within the limits."
+        passed = ("Passed", "bold green"), f": {PASSED}"
         print_flowing(console, Text.assemble(*passed))
     print_flowing(console, Text(as_options(harm_words(result))))
 

@@ -18,8 +18,7 @@ from qdiag.cli.tables.sqnr_header import (
 )
 from qdiag.core.listed import listed
 from qdiag.core.measures.operations.model_check import ModelCheck, OperationCount, TensorForm
-from qdiag.reading.words.numbers import significant
-from qdiag.reading.words.operations.model_check import form_words, next_words, task_words, verdict_words
+from qdiag.reading.words.operations.model_check import form_words, next_words, task_words, verdict_words, work_words
 
 BESIDE_FLOAT = (
     "It is quantized itself. Next, with data of your own, beside the float network that it was made from, or alone, "
@@ -49,7 +48,7 @@ def _header(check: ModelCheck) -> Lines:
     yield from capture_lines(check.capture)
     yield from scheme_lines(check.scheme)
     yield from size_lines(check.size)
-    yield "work", Text(f"{significant(check.mac_count / 1e6)} million multiplications for one sample")
+    yield "work", Text(work_words(check))
     yield from float_lines(check)
 
 

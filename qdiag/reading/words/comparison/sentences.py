@@ -7,7 +7,8 @@ from qdiag.core.compare import CauseChange, CauseStatus, Comparison, LayerChange
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
 from qdiag.core.measures.task_change import FigureChange, ValueChange, difference
-from qdiag.reading.words.numbers import UNKNOWN, count_noun, number
+from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
+from qdiag.reading.words.numbers import UNKNOWN, count_noun, decibel_words, number
 from qdiag.reading.words.task.figures import change_words as change_amount
 from qdiag.reading.words.task.figures import digits, value_words
 
@@ -155,6 +156,30 @@ def layer_verdict(layer: LayerChange) -> str:
 def cause_layers(cause: CauseChange) -> str:
     """Where it is, or was."""
     return _names(cause.layers_after or cause.layers_before)
+
+
+def row_words(row: tuple[str, str, str, str]) -> str:
+    """A row of a table of figures as a sentence: `drop: 67.4 pp before, 1.6 pp after; change -65.8 pp.`"""
+    name, before, after, change = row
+    return f"{name}: {before} before, {after} after{f'; change {change}' if change else ''}."
+
+
+def cause_words(cause: CauseChange) -> str:
+    """`QD301 dead BatchNorm channels set the weight range (dw0): gone; verdict before: cause; ...`"""
+    verdicts = (("before", cause.verdict_before), ("after", cause.verdict_after))
+    parts = [CAUSE_STATUS_WORDS[cause.status]]
+    parts += [f"verdict {when}: {VERDICT_WORDS[verdict]}" for when, verdict in verdicts if verdict]
+    recovers = zip(("before", "after"), given_back(cause), strict=True)
+    parts += [f"its repair recovers, {when}: {amount}" for when, amount in recovers if amount]
+    return f"{cause.code} {cause_title(cause.code)} ({cause_layers(cause)}): {'; '.join(parts)}."
+
+
+def layer_words(layer: LayerChange) -> str:
+    """`dw0: worse (local); local SQNR 30.1 dB before, 12.0 dB after; propagated SQNR ...`"""
+    local = f"local SQNR {decibel_words(layer.local_before_db)} before, {decibel_words(layer.local_after_db)} after"
+    both = decibel_words(layer.propagated_before_db), decibel_words(layer.propagated_after_db)
+    was = f" (before: {layer.name_before})" if layer.is_renamed else ""
+    return f"{layer.name}{was}: {layer_verdict(layer)}; {local}; propagated SQNR {both[0]} before, {both[1]} after."
 
 
 def given_back(cause: CauseChange) -> tuple[str, str]:

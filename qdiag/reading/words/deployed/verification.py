@@ -15,6 +15,8 @@ from qdiag.reading.words.task.harm import cost_words, state_words
 _LISTED_AT_MOST = 6
 INHERITED = "an input differs already"
 _UNKNOWN = "no reason is known"
+PASSED = "the runtime computes what the simulation says, within the limits."
+"""Where no limit is broken."""
 
 
 def percent_words(percent: float) -> str:
@@ -33,6 +35,15 @@ def integer_agreement(result: Verification) -> str:
     return (
         f"{percent_words(result.differing_percent)} of {result.count:,} integers differ, by "
         f"{count_noun(most, 'step')} at most, in {touched} of {count_noun(len(result.layers), 'layer')}"
+    )
+
+
+def differing_words(layer: LayerAgreement) -> str:
+    """`conv1: 3.4 % of its 1,234 integers differ, by 2 steps at most (its input differs already)`."""
+    share, most = percent_words(layer.differing_percent), count_noun(layer.largest_steps, "step")
+    reason = reason_of(layer)
+    return f"{layer.layer}: {share} of its {layer.count:,} integers differ, by {most} at most" + (
+        f" ({reason})" if reason else ""
     )
 
 

@@ -1,7 +1,7 @@
 """What a check of a model says in sentences."""
 
 from qdiag.core.measures.operations.model_check import ModelCheck, TensorForm
-from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.words.numbers import count_noun, significant
 from qdiag.reading.words.task.choice import output_words, reason_words
 
 _TASKS = {
@@ -49,3 +49,11 @@ def next_words(check: ModelCheck) -> str:
     if check.criterion is None or check.choice.reason in ("name", "unequal_numbers"):
         return "Labels decide on the task where the data has any; the task can also be named."
     return "Labels decide on the task where the data has any."
+
+
+def work_words(check: ModelCheck) -> str:
+    """`3.4 million multiplications for one sample`: in thousands, millions or thousands of millions."""
+    for limit, noun in ((10**9, "thousand million"), (10**6, "million"), (10**3, "thousand")):
+        if check.mac_count >= limit:
+            return f"{significant(check.mac_count / limit)} {noun} multiplications for one sample"
+    return f"{count_noun(check.mac_count, 'multiplication')} for one sample"

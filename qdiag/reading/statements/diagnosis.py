@@ -1,41 +1,18 @@
-"""What a result says, sentence by sentence, each with the places in the stored result that prove it."""
+"""What a diagnosis says, sentence by sentence."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
 
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.measures.measurement import Measurement
 from qdiag.reading.diagnosis import Reading, read
 from qdiag.reading.proposals import Proposal
 from qdiag.reading.sequence import StepRow
+from qdiag.reading.statements.base import Places, Statement
 from qdiag.reading.suspects import SuspectRow
-from qdiag.reading.words.layer_row import layer_rows, worst_first
-from qdiag.reading.words.numbers import decibel_words
-from qdiag.reading.words.task.harm import measured_harm_words
-
-_LAYERS_TOLD = 5
-"""Of a measurement: those of the lowest local SQNR."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One sentence, or a few that belong together.
-
-    Attributes:
-        id: short and unique in its result: `harm`, `suspect-1`, `step-2`, `change-1`, `proposal-1`, `layer-1`.
-        text: in the words of the report.
-        proofs: JSON pointers (RFC 6901) into the stored result.
-    """
-
-    id: str
-    text: str
-    proofs: tuple[str, ...]
-
-
-def statements(diagnosis: Diagnosis) -> tuple[Statement, ...]:
+def diagnosis_statements(diagnosis: Diagnosis) -> tuple[Statement, ...]:
     """Everything that a diagnosis says of harm, causes, repairs and schemes, in the order of the report."""
-    reading, places = read(diagnosis), _Places(diagnosis)
+    reading, places = read(diagnosis), Places(diagnosis)
     return (
         _harm(reading, places),
         *(_suspect(i, row, places) for i, row in enumerate(reading.suspects, 1)),
@@ -47,65 +24,23 @@ def statements(diagnosis: Diagnosis) -> tuple[Statement, ...]:
     )
 
 
-def measurement_statements(measurement: Measurement) -> tuple[Statement, ...]:
-    """What a measurement says without a diagnosis: harm, the layers that add most noise, and its notes."""
-    places = {id(record): i for i, record in enumerate(measurement.records)}
-    told = [row for row in worst_first(layer_rows(measurement.records)) if not row.is_float][:_LAYERS_TOLD]
-    return (
-        Statement("harm", measured_harm_words(measurement), ("/task", "/outputs")),
-        *(
-            Statement(
-                f"layer-{i}",
-                f"{row.record.name}: local SQNR {decibel_words(row.local_db)}, propagated SQNR "
-                f"{decibel_words(row.propagated_db)}.",
-                (f"/records/{places[id(row.record)]}",),
-            )
-            for i, row in enumerate(told, 1)
-        ),
-        *(Statement(f"note-{i}", note, (f"/notes/{i - 1}",)) for i, note in enumerate(measurement.notes, 1)),
-    )
-
-
-class _Places:
-    """Where each part of a diagnosis stands in its JSON, whose names and order are those of the fields."""
-
-    def __init__(self, diagnosis: Diagnosis) -> None:
-        self._pointers: dict[int, str] = {}
-        for part, pointer in _parts(diagnosis, ""):
-            self._pointers.setdefault(id(part), pointer)
-
-    def of(self, *parts: object) -> tuple[str, ...]:
-        """Of parts that are in the diagnosis; None is left out."""
-        return tuple(dict.fromkeys(self._pointers[id(part)] for part in parts if part is not None))
-
-
-def _parts(part: Any, pointer: str) -> Iterator[tuple[Any, str]]:
-    if is_dataclass(part) and not isinstance(part, type):
-        yield part, pointer
-        for field in fields(part):
-            yield from _parts(getattr(part, field.name), f"{pointer}/{field.name}")
-    elif isinstance(part, tuple):
-        for i, item in enumerate(part):
-            yield from _parts(item, f"{pointer}/{i}")
-
-
-def _harm(reading: Reading, places: _Places) -> Statement:
+def _harm(reading: Reading, places: Places) -> Statement:
     ranking = reading.diagnosis.ranking
     claimed = (cause for row in reading.suspects if (cause := row.cause) in ranking.claimed)
     return Statement("harm", reading.headline, places.of(ranking.harm, ranking.before, *claimed))
 
 
-def _suspect(number: int, row: SuspectRow, places: _Places) -> Statement:
+def _suspect(number: int, row: SuspectRow, places: Places) -> Statement:
     told = row.best.trial if row.best is not None else None
     return Statement(f"suspect-{number}", f"{row.line}. Verdict: {row.verdict}.", places.of(row.cause, told))
 
 
-def _step(number: int, row: StepRow, places: _Places) -> Statement:
+def _step(number: int, row: StepRow, places: Places) -> Statement:
     text = f"Step {number}, {row.repair} ({row.suspect}), recovers {row.recovers.full}"
     return Statement(f"step-{number}", f"{text}; the network then has {row.afterwards}.", places.of(row.step))
 
 
-def _remainder(reading: Reading, places: _Places) -> Iterator[Statement]:
+def _remainder(reading: Reading, places: Places) -> Iterator[Statement]:
     ranking, sentence = reading.diagnosis.ranking, reading.sequence.remainder_sentence
     if reading.sequence.steps and sentence:
         yield Statement("remainder", sentence, ("/ranking/remainder", *places.of(ranking.repaired)))
@@ -115,7 +50,7 @@ def _remainder(reading: Reading, places: _Places) -> Iterator[Statement]:
         yield Statement(f"part-{i}", words, places.of(part))
 
 
-def _changes(reading: Reading, places: _Places) -> Iterator[Statement]:
+def _changes(reading: Reading, places: Places) -> Iterator[Statement]:
     for i, row in enumerate(reading.changes, 1):
         tried = row.tried
         recovers = tried.recovers.full if tried.recovers is not None else "an amount that is not known"
@@ -128,7 +63,7 @@ def _changes(reading: Reading, places: _Places) -> Iterator[Statement]:
             yield Statement(f"change-{i}-layers", row.repaired_layers, ("/repaired_network",))
 
 
-def _proposals(reading: Reading, places: _Places) -> Iterator[Statement]:
+def _proposals(reading: Reading, places: Places) -> Iterator[Statement]:
     ranking = reading.diagnosis.ranking
     told = [(proposal, places.of(*_proof_of(proposal, reading))) for proposal in reading.proposals]
     if reading.again is not None:
