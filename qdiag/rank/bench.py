@@ -120,9 +120,13 @@ class Bench:
         self.effort = self.effort + effort
         return found
 
+    def has_room(self) -> bool:
+        """What further networks give on some samples can be held, so that these do not run again."""
+        return self.session.asked.has_room(self.session.processes)
+
     def is_run(self, case: Case) -> bool:
-        """What the network gives is held for all of its samples, so that a pass runs no batch of it."""
-        return self.session.simulated.of(case.plan, case.measured).is_complete
+        """What the network gives was to be held for all of its samples, so that a pass runs no batch of it."""
+        return self.session.asked.has_all(case.plan, case.measured)
 
     def score_attempts(
         self, attempts: Sequence[Attempt], stage: str, *, beside: Sequence[Case] = ()
@@ -134,7 +138,7 @@ class Bench:
         """
         treatments = [a.treatment for a in attempts if a.treatment is not None]
         moving = [a for a in attempts if a.treatment is not None and a.treatment.moves_float]
-        self.measure_costs(moving, stage, beside=[*beside, *(treatment.case for treatment in treatments)])
+        self.measure_costs(moving, stage, beside=[*beside, *(one.case for one in treatments)])
         return [self._row(attempt, stage) for attempt in attempts]
 
     def cost(self, attempt: Attempt) -> FloatCost | None:
@@ -167,7 +171,7 @@ class Bench:
             if (treatment.moves_float or treatment.tensors)
             and ((cost := known[key]) is None or (on_all and cost.sample_count is not None and not _is_equal(cost)))
         }
-        if not on_all and not self.is_exhaustive and not self.session.simulated.is_full:
+        if not on_all and not self.is_exhaustive and self.has_room():
             few = {key: on_some(case, FEW) for key, case in floats.items()}
             self.score(list(few.values()), f"{stage}, on some samples", keeps=True)
             for key, case in few.items():
@@ -186,12 +190,8 @@ class Bench:
         It is kept where these settle it: the outputs hold still and nothing is lost, or a checkpoint is far too bad.
         """
         count, judged = scored.score.task.sample_count, scored.score.task.judged
-        is_some = count < self.case.measured.sample_count
-        cost = replace(
-            float_cost(scored),
-            is_of_checkpoint=not treatment.moves_float,
-            sample_count=count if is_some else None,
-        )
+        is_some, moves = count < self.case.measured.sample_count, treatment.moves_float
+        cost = replace(float_cost(scored), is_of_checkpoint=not moves, sample_count=count if is_some else None)
         is_still = cost.relative_delta <= FLOAT_BOUND and not cost.loss > 0.0
         is_far = judged is not None and cost.is_of_checkpoint and _lowest_loss(judged) > cost.small
         if is_some and (is_still or is_far):

@@ -87,7 +87,7 @@ def ruled_out(
     """
     count, samples, out = bench.case.measured.sample_count, FEW, dict[int, Few]()
     while not bench.is_exhaustive and samples < count:
-        if bench.session.simulated.is_full and (samples > FEW or count < _UNHELD * FEW):
+        if not bench.has_room() and (samples > FEW or count < _UNHELD * FEW):
             break
         left = {id(a): (a, a.treatment) for a in attempts if a.treatment is not None and id(a) not in out}
         if len(left) < (1 if for_gains else 2):

@@ -26,7 +26,7 @@ def settled(bench: Bench, rows: Sequence[Row], stage: str) -> list[tuple[Scored,
     found: dict[int, tuple[Scored, ...]] = {}
     count, samples = bench.case.measured.sample_count, FEW
     while not bench.is_exhaustive and samples < count and len(found) < len(rows):
-        if bench.session.simulated.is_full:
+        if not bench.has_room():
             break
         left = [i for i in range(len(rows)) if i not in found]
         some = _on_some([rows[i] for i in left], samples)

@@ -21,6 +21,7 @@ from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.facts.pairs import PairObserver
 from qdiag.simulate.facts.wraps import WrapObserver
 from qdiag.simulate.op_records import op_records
+from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import SIMULATED, Lane
@@ -29,7 +30,7 @@ from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import LaneRunner
-from qdiag.simulate.passes.sinks import BatchSink, ReferenceOutputs
+from qdiag.simulate.passes.sinks import BatchSink
 from qdiag.simulate.passes.spread import spread_over
 from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.simulate.task.output_errors import OutputErrors
@@ -149,8 +150,8 @@ def _run(
     """
     kept = held.references.of(case.network, case.measured, processes) if held is not None else None
     lanes = None
-    if held is not None and kept is not None and processes.count == 1:
-        own = held.simulated.of(case.plan, case.measured)
+    if held is not None and kept is not None:
+        own = held.simulated.of(case.plan, case.measured, processes)
         lanes = LaneOutputs({lane: own}, kept, is_read=is_read, runs_one=False)
     received: dict[int, list[BatchSink]] = {lane: [sinks.outputs, sinks.task]} if sinks is not None else {}
     run_batches(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
@@ -21,10 +22,10 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.mean_inputs import MeanInputs
 from qdiag.simulate.measure import MEASURED, Depth, HeldOutputs, Measured, layer_samples, measure_case
 from qdiag.simulate.observed import Observed
+from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs, ScoredBatches
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS
-from qdiag.simulate.passes.sinks import ReferenceOutputs
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.simulate.selectors import with_names
 from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, return_freed_memory, surroundings
@@ -53,6 +54,7 @@ class Session:
         mean_inputs: what layers read on the mean. observed: what was seen of networks.
         scored: networks that were scored already, by their case.
         references: what float networks gave for the measured data. simulated: the same of quantized networks.
+        asked: batches of which the outputs of quantized networks are to be held.
         operations: how many one batch takes, by graph.
         is_brief: networks are observed for their quantizers alone: figures that are only shown are left out.
         with_channels: they are observed by channel too, which detectors and repairs read.
@@ -69,6 +71,7 @@ class Session:
     scored: ByIdentity[Scored] = field(default_factory=ByIdentity)
     references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     simulated: ReferenceOutputs = field(default_factory=ReferenceOutputs)
+    asked: ScoredBatches = field(default_factory=ScoredBatches)
     operations: ByIdentity[int] = field(default_factory=ByIdentity)
     is_brief: bool = False
     with_channels: bool = True
@@ -129,19 +132,11 @@ class Session:
         channels: Channels = "all" if not glance else "some" if self.with_channels else "none"
 
         def watch(names: Collection[str]) -> Mapping[str, Observation]:
+            run = partial(observe_network, network, batches, scheme, self.progress, processes=self.processes)
             return self.passes.finished(
                 "observe" if glance else "observe all",
                 OBSERVATIONS,
-                lambda: observe_network(
-                    network,
-                    batches,
-                    scheme,
-                    self.progress,
-                    channels=channels,
-                    names=names,
-                    with_shape=with_shape,
-                    processes=self.processes,
-                ),
+                lambda: run(channels=channels, names=names, with_shape=with_shape),
                 batches=[batches],
                 depends_on=(network, scheme, tuple(names), with_shape, channels),
             )
@@ -198,15 +193,17 @@ class Session:
         is_first = depth in ("facts", "full facts")
         own = None if depth != "errors" else HeldOutputs(ReferenceOutputs(), ReferenceOutputs())
         held = HeldOutputs(self.references, self.simulated) if is_first else own
-        if case.tasks.key is None:
+
+        def run() -> Measured:
             return measure_case(case, depth, self.progress, self.processes, held, stage)
-        return self.passes.finished(
-            f"measure {depth}",
-            MEASURED,
-            lambda: measure_case(case, depth, self.progress, self.processes, held, stage),
-            batches=[case.measured, case.calibration],
-            depends_on=(case.network, case.plan, case.scheme, repr(case.tasks.key), layer_samples(case, depth)),
-        )
+
+        parts = (case.network, case.plan, case.scheme, repr(case.tasks.key), layer_samples(case, depth))
+        batches, is_kept = [case.measured, case.calibration], case.tasks.key is not None
+        kind = f"measure {depth}"
+        found = self.passes.finished(kind, MEASURED, run, batches=batches, depends_on=parts) if is_kept else run()
+        if is_first:
+            self.asked.add(case.plan, case.measured, found.outputs)
+        return found
 
     def score(self, cases: Sequence[Case], stage: str, *, keeps: bool = False) -> tuple[list[Scored], Effort]:
         """The score of each case on its measured data, beside the float network; see `score_cases`. Each case once.
@@ -219,6 +216,8 @@ class Session:
         found, effort = score_cases(new, self.passes, self.progress, held, stage=stage) if new else ([], Effort())
         for case, one in zip(new, found, strict=True):
             self.scored.put(case, one)
+            if keeps:
+                self.asked.add(case.plan, case.measured, one.score.outputs)
         known = [self.scored.get(case) for case in cases]
         return [one for one in known if one is not None], effort
 

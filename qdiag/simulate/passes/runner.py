@@ -129,6 +129,7 @@ class LaneRunner(fx.Interpreter):
             SimulationError: an operation failed; says which layer.
         """
         batch = self.network.placed(batch)
+        self.effort.batch_count += 1
         self._inputs = self.network.program.flatten_inputs(batch.args, batch.kwargs)
         for observer in self.observers:
             observer.begin(batch.sample_count)

@@ -9,13 +9,13 @@ from qdiag.core.by_identity import ByIdentity
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import Processes
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.pass_cache import Codec, PassKeeper
 from qdiag.simulate.passes.pass_values import decode_scores, encode_scores
 from qdiag.simulate.passes.runner import LaneRunner
-from qdiag.simulate.passes.sinks import ReferenceOutputs
 from qdiag.simulate.passes.spread import identity
 from qdiag.simulate.task.scoring import Scoreboard, Scored
 from qdiag.simulate.task.tasks import ReferenceTallies, Tasks
@@ -130,22 +130,19 @@ def _run_pass(
     layouts, reference = output_layouts(network.program, network.graph), ReferenceTallies(tasks)
     boards = [Scoreboard(network.program.output_names, layouts, tasks, reference) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=len(first))}
-    lanes, known = None, None
-    if processes.count == 1:
-        own = {lane: held.variants.of(case.plan, measured) for lane, case in enumerate(cases, start=len(first))}
-        known = held.operations.get(network.program.graph) if len(cases) == 1 else None
-        lanes = LaneOutputs(own, kept, is_kept=held.is_kept, runs_one=known is None)
+    own = {lane: held.variants.of(case.plan, measured, processes) for lane, case in enumerate(cases, start=len(first))}
+    known = held.operations.get(network.program.graph) if len(cases) == 1 else None
+    lanes = LaneOutputs(own, kept, is_kept=held.is_kept, runs_one=known is None)
     beside = [reference]
     run_batches(
         runner, measured, progress, stage=stage, sinks=sinks, beside=beside, processes=processes, kept=kept, lanes=lanes
     )
     # every batch has the same operations: what was not run counts as well, as in a run that finds other passes kept
-    count = boards[0].batch_count
-    ran = lanes.run_count if lanes is not None else count
+    count, ran = boards[0].batch_count, runner.effort.batch_count
     if not ran and known is not None:
         return [boards[0].scored()], Effort(1, 1, known * count, 0)
     computed, reused = (round(n * count / max(ran, 1)) for n in (runner.computed_count, runner.reused_count))
     effort = Effort(1, len(cases), computed, reused)
-    for case in cases if processes.count == 1 else ():
+    for case in cases:
         held.operations.put(case.network.program.graph, (computed + reused) // (len(cases) * max(count, 1)))
     return [board.scored() for board in boards], effort

@@ -1,6 +1,10 @@
 """Outputs that are held stand for a run of the network: the same scores, and the same counts of what was done."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -8,9 +12,14 @@ import torch
 from torch import nn
 
 from qdiag.batches import Batch
+from qdiag.distributed.processes import Processes
+from qdiag.files.cache_folder import FolderCache
 from qdiag.loaders.data.sources import batches_from
 from qdiag.simulate.case import Case, on_some
+from qdiag.simulate.passes.batchwise.kept_outputs import ScoredBatches
+from qdiag.simulate.passes.pass_cache import PassKeeper
 from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.passes.spread import some_of
 from qdiag.simulate.session import Session
 from qdiag.simulate.task.score_cases import Effort
 from qdiag.simulate.task.scoring import Scored
@@ -75,3 +84,73 @@ def test_no_sample_runs_twice_where_more_are_added(case: Case, runs: list[int]) 
     apart, effort_apart = scored(Session(), replace(case))
     check_same(found, apart)
     assert effort == effort_apart
+
+
+class InThreads(Processes):
+    """A process that is a thread: what it tells the others lies where they find it."""
+
+    told: ClassVar[list[Any]] = [None, None]
+    barrier: ClassVar[threading.Barrier] = threading.Barrier(2, timeout=60.0)
+
+    def _exchanged(self, own: Any) -> Any:
+        self.told[self.rank] = own
+        self.barrier.wait()
+        found = list(self.told)
+        self.barrier.wait()
+        self._check(found)
+        return found
+
+
+def several(session: Session, case: Case) -> tuple[Any, ...]:
+    """A measurement, scores on some samples and on all of them, and what is known of each afterwards."""
+    other = replace(case, plan=replace(case.plan))
+    session.measure(case, "facts")
+    few, half = on_some(other, 32), on_some(other, 64)
+    found = [scored(session, one, keeps=True) for one in (few, half, other)]
+    again = scored(session, replace(other))
+    is_asked = [session.asked.has_all(one.plan, one.measured) for one in (case, few, half, other)]
+    return found, again, is_asked, session.asked.has_room(session.processes)
+
+
+def test_processes_that_divide_the_batches_run_none_twice_either(case: Case, runs: list[int]) -> None:
+    """Each holds what it ran: the same scores, the same counts, and as many batches run as by one process."""
+    expected, count = several(Session(), case), len(runs)
+    runs.clear()
+    with ThreadPoolExecutor(2) as pool:
+        sessions = [Session(passes=PassKeeper(processes=InThreads(rank, 2))) for rank in (0, 1)]
+        found = list(pool.map(several, sessions, [case, case]))
+    assert len(runs) == count == 14
+    for one in found:
+        assert one[2:] == expected[2:] == ([True] * 4, True)
+        for (score, effort), (other, other_effort) in zip([*one[0], one[1]], [*expected[0], expected[1]], strict=True):
+            assert effort == other_effort
+            for place in other.noise:
+                np.testing.assert_array_equal(score.noise[place], other.noise[place])
+
+
+def test_figures_from_a_cache_decide_as_if_they_were_measured(case: Case, runs: list[int], tmp_path: Path) -> None:
+    """What runs on which samples depends on what was asked for, which is the same when a stopped run goes on."""
+    first, resumed = (Session(passes=PassKeeper(FolderCache(tmp_path))) for _ in range(2))
+    expected = several(first, case)
+    runs.clear()
+    found = several(resumed, case)
+    assert not runs and found[2:] == expected[2:]
+    assert [effort for _, effort in found[0]] == [effort for _, effort in expected[0]]
+    untouched = replace(case, plan=replace(case.plan))
+    assert not resumed.asked.has_all(untouched.plan, untouched.measured)
+
+
+def test_outputs_beyond_the_limit_leave_no_room_until_their_plan_is_gone(case: Case) -> None:
+    asked = ScoredBatches(most_bytes=112 * 5 * 4)
+    assert asked.has_room()
+    (score, _), plan = scored(Session(), case), replace(case.plan)
+    asked.add(plan, some_of(case.measured, 80), score.score.outputs[:0])
+    assert asked.has_room(), "without outputs nothing is held"
+    asked.add(plan, case.measured, score.score.outputs)
+    asked.add(plan, case.measured, score.score.outputs)
+    assert asked.has_all(plan, case.measured) and asked.has_room(), "two of seven batches were noted anew"
+    other = replace(case.plan)
+    asked.add(other, case.measured, score.score.outputs)
+    assert not asked.has_room()
+    del other
+    assert asked.has_room()

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from qdiag.simulate.passes.batchwise.kept_outputs import KeptOutputs
 from qdiag.simulate.passes.lanes import Lanes, pick
-from qdiag.simulate.passes.sinks import KeptOutputs, Outputs
+from qdiag.simulate.passes.sinks import Outputs
 
 
 @dataclass
@@ -19,7 +20,6 @@ class LaneOutputs:
         is_read: batches whose outputs are all held are not run again.
         runs_one: the first is, where that would leave none: operations are counted where they run.
         is_kept: new outputs are held.
-        run_count: batches that were really run.
     """
 
     by_lane: Mapping[int, KeptOutputs]
@@ -27,7 +27,6 @@ class LaneOutputs:
     is_read: bool = True
     is_kept: bool = True
     runs_one: bool = True
-    run_count: int = 0
 
     def __post_init__(self) -> None:
         self._runs_first = self.runs_one and all(one.is_complete for one in self.by_lane.values())
@@ -44,7 +43,6 @@ class LaneOutputs:
 
     def ran(self, position: int, outputs: Outputs) -> None:
         """A batch was run."""
-        self.run_count += 1
         for lane, kept in self.by_lane.items() if self.is_kept else ():
             if kept.get(position) is None:
                 kept.keep(position, pick(outputs, lane))

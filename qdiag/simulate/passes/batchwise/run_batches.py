@@ -11,11 +11,12 @@ from qdiag.distributed.processes import ONE, Processes
 from qdiag.numerics.waiting import is_at_hand
 from qdiag.simulate.passes.batchwise.checked import CheckedBatches
 from qdiag.simulate.passes.batchwise.heads import Heads
+from qdiag.simulate.passes.batchwise.kept_outputs import KeptOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.threads import run_in_threads, thread_count
 from qdiag.simulate.passes.lanes import REFERENCE, pick
 from qdiag.simulate.passes.runner import LaneRunner
-from qdiag.simulate.passes.sinks import BatchSink, KeptOutputs, Outputs, collectors_of, hand_over
+from qdiag.simulate.passes.sinks import BatchSink, Outputs, collectors_of, hand_over
 
 
 def run_batches(
@@ -38,7 +39,7 @@ def run_batches(
     Args:
         beside: collectors that the sinks share.
         kept: outputs of the reference, in place of those of the first lane where they are held; others are added.
-        lanes: the same of all lanes that receive outputs, where one process runs all batches.
+        lanes: the same of all lanes that receive outputs.
     """
     heads = Heads(runner.observers, beside, sinks or {}, runner.effort)
     if processes.count == 1 and (threads := thread_count(runner, heads, batches)) > 1:

@@ -14,10 +14,11 @@ from qdiag.batches import Batch, Batches
 from qdiag.core.progress import Progress
 from qdiag.distributed.threads import by_turns
 from qdiag.simulate.passes.batchwise.heads import Heads
+from qdiag.simulate.passes.batchwise.kept_outputs import KeptOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.lanes import REFERENCE, pick
 from qdiag.simulate.passes.runner import LaneRunner
-from qdiag.simulate.passes.sinks import KeptOutputs, hand_over
+from qdiag.simulate.passes.sinks import hand_over
 
 MOST_THREADS = 2
 """Each holds the activations of a batch of its own."""
