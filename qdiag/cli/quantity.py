@@ -1,16 +1,13 @@
 """Numbers that stay on the line of their unit, wherever a sentence is broken."""
 
-import re
-
 from rich.console import Console
 from rich.text import Text
+
+from qdiag.reading.words.numbers import held_together
 
 _STANDS_FOR_A_BLANK = "\ue000"
 """A character without a meaning of its own, at which no line is broken. Rich and textwrap break at no-break spaces too
 or print them, and a command or a figure that is copied should hold common blanks."""
-_UNITS = r"%|pp|dB|ms|s|min|h|bytes?|bits?|[kMGT]i?B|[kM]|x"
-_BLANK = re.compile(rf"(?<=\d) (?=(?:{_UNITS})(?![\w%]))")
-_BLANK_INSIDE = re.compile(r"(?<=\d [kM]) (?=parameters)")
 
 
 def held(text: Text) -> Text:
@@ -25,7 +22,7 @@ def held(text: Text) -> Text:
 
 def held_words(words: str) -> str:
     """As `held`, for plain words."""
-    return _BLANK.sub(_STANDS_FOR_A_BLANK, _BLANK_INSIDE.sub(_STANDS_FOR_A_BLANK, words))
+    return held_together(words, _STANDS_FOR_A_BLANK)
 
 
 def freed(words: str) -> str:

@@ -168,7 +168,7 @@ def test_a_row_opens_its_panel_by_click_and_by_enter(open_report: Open) -> None:
     assert panel.locator("h2").text_content() == "blocks.0.dw"
     for words in ("Output values", "Weight range by output channel", "Output range by channel", "five losses",
                   "BatchNorm gain", "QD301", "8 bits, scale", "channels 2, 3, 4"):  # fmt: skip
-        assert words in panel.inner_text()
+        assert words in panel.inner_text().replace("\N{NO-BREAK SPACE}", " ")
     assert panel.locator("svg .limit").count() >= 2, "limits of the quantizer"
     assert panel.locator("svg .whisker.marked").count() >= 10
     page.keyboard.press("Escape")
@@ -371,6 +371,55 @@ def test_it_prints_light_and_whole(open_report: Open, tmp_path: Path) -> None:
     tall = page.locator(".scroll.tall").evaluate("box => box.scrollHeight <= box.clientHeight + 1")
     assert tall, "nothing of the table is cut off"
     assert page.get_by_role("button", name="Theme").is_hidden()
+    assert page.get_by_text("Choose a layer for its panel").first.is_hidden(), "nothing can be chosen on paper"
+    dot = "getComputedStyle(document.querySelector('.key.local'), '::before').printColorAdjust"
+    assert page.evaluate(dot) == "exact", "its colour tells the line"
+
+
+def test_a_network_takes_no_more_of_the_paper_than_it_needs(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    page.evaluate(
+        "addEventListener('beforeprint', () => { const picture = document.querySelector('svg.network');"
+        " window.drawn = [picture.getAttribute('width'), picture.getAttribute('height')].map(Number);"
+        " window.ends = [...picture.querySelectorAll('.box')].map((box) => box.getBoundingClientRect().bottom"
+        " - picture.getBoundingClientRect().top); })"
+    )
+    page.pdf(format="A4")
+    width, height = page.evaluate("window.drawn")
+    assert width > 500 and height < 700
+    assert height - 80 < max(page.evaluate("window.ends")) <= height
+
+
+def test_what_stands_in_a_box_fits_into_it(open_report: Open) -> None:
+    source = diagnosis()
+    everywhere = tuple(replace(f, sites=source.ranking.findings[0].sites) for f in source.ranking.findings)
+    page = open_report(replace(source, ranking=replace(source.ranking, findings=everywhere)))
+    graph = drawn_graph(page)
+    graph.get_by_label("causes and findings").check()
+    graph.locator("[data-graph-zoom=all]").click()
+    tops: dict[int, float] = {}
+    for box in graph.locator(".box").all():
+        frame, words = box.locator("rect").bounding_box(), box.locator(".words").bounding_box()
+        assert frame is not None
+        column = round(frame["x"] / 30)
+        tops[column] = min(tops.get(column, math.inf), frame["y"])
+        if words is not None:
+            assert frame["x"] <= words["x"] and words["x"] + words["width"] <= frame["x"] + frame["width"]
+    assert len(tops) > 1 and max(tops.values()) - min(tops.values()) < 0.5, "columns begin at the same height"
+
+
+def test_no_panel_parts_a_number_from_its_unit(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    page.locator(".layers tbody tr").nth(2).click()
+    said = page.locator("#panel").text_content() or ""
+    assert re.search(r"\d\N{NO-BREAK SPACE}dB", said)
+    assert not re.search(r"\d (%|pp|dB|bits)\b|\d %", said)
+
+
+def test_the_bar_behind_a_figure_is_at_its_line(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    meter = page.locator(".layers td.meter").first
+    assert meter.evaluate("cell => getComputedStyle(cell).backgroundPositionY").endswith("px")
 
 
 def test_the_graph_is_coloured_walked_and_opened(open_report: Open) -> None:

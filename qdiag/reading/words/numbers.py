@@ -1,6 +1,7 @@
 """Figures as words, the same in tables, reports and pictures: one decimal, the unit, infinite and unknown values."""
 
 import math
+import re
 
 from qdiag.core.listed import count_noun as count_noun  # words of counts belong to what is shown as well
 
@@ -9,6 +10,9 @@ NOTHING, EXACT = "-", "exact"
 """In cells of a table: what is not defined, and an SQNR without noise."""
 EXACT_OUTPUTS = "outputs exact"
 SILENT = "the float output is zero everywhere"
+UNITS = r"%|pp|dB|ms|s|min|h|bytes?|bits?|[kMGT]i?B|[kM]|x"
+"""What no line should part from the number before it, as a regular expression, which a browser reads as well."""
+_BLANK = re.compile(rf"(?<=\d) (?=(?:{UNITS})(?![\w%]))|(?<=\d [kM]) (?=parameters)")
 
 
 def number(value: float, decimals: int = 1) -> str:
@@ -24,6 +28,11 @@ def number(value: float, decimals: int = 1) -> str:
 def with_unit(value: float, unit: str, decimals: int = 1) -> str:
     """`67.4 pp`; NaN has no unit."""
     return UNKNOWN if math.isnan(value) else f"{number(value, decimals)} {unit}".rstrip()
+
+
+def held_together(words: str, blank: str) -> str:
+    """The words with `blank` for each blank between a number and its unit."""
+    return _BLANK.sub(blank, words)
 
 
 def significant(value: float) -> str:

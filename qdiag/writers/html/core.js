@@ -15,11 +15,16 @@ function build(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
+  const isCopied = element.matches("button, code");
   for (const child of children.flat()) {
-    if (child !== null && child !== undefined) element.append(child);
+    if (child !== null && child !== undefined) element.append(typeof child === "string" && !isCopied ? held(child) : child);
   }
   return element;
 }
+
+// No line ends between a number and its unit.
+const BEFORE_UNIT = new RegExp(`(\\d) (?=(?:${DATA.units})(?![\\w%]))`, "g");
+const held = (text) => text.replace(BEFORE_UNIT, "$1\u00a0");
 
 const html = (tag, attributes, ...children) => build(document.createElement(tag), attributes, children);
 const svg = (tag, attributes, ...children) => build(document.createElementNS(SVG, tag), attributes, children);

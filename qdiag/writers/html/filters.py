@@ -14,7 +14,7 @@ from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.bn import dead_sentence
 from qdiag.reading.words.commands.shell import option_groups
 from qdiag.reading.words.layers import arithmetic_words, tensor_scheme_words
-from qdiag.reading.words.numbers import significant
+from qdiag.reading.words.numbers import held_together, significant
 from qdiag.reading.words.size import size_words
 from qdiag.reading.words.task.choice import judged_words, next_step_words
 from qdiag.reading.words.task.figures import change_unit, digits, figure_words, noun
@@ -149,8 +149,8 @@ def column_class(column: LayerColumn) -> str:
 
 
 def where_and_gain(row: SuspectRow) -> str:
-    """The line of a suspect without its code and title, which stand above it."""
-    return row.line.removeprefix(f"{row.code} {row.title} ")
+    """The line of a suspect without its code and title, which stand above it: `blocks.0.dw: recovers 3.1 pp`."""
+    return re.sub(r"^\((.*?)\): ", r"\1: ", row.line.removeprefix(f"{row.code} {row.title} "))
 
 
 def typeset(text: str, names: Iterable[str] = ()) -> str:
@@ -159,8 +159,8 @@ def typeset(text: str, names: Iterable[str] = ()) -> str:
 
 
 def thousands(value: int) -> str:
-    """`2 585 560`, with narrow spaces."""
-    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    """`2,585,560`, as every sentence writes it."""
+    return f"{value:,}"
 
 
 def last_part(path: str) -> str:
@@ -170,7 +170,7 @@ def last_part(path: str) -> str:
 
 def unbroken(text: str, names: Iterable[str] = ()) -> str:
     """No line ends between a figure and its unit, or inside one of the names: `top-1` of a criterion."""
-    text = re.sub(r"(\d) (?=(pp|%|dB)\b|%)", "\\1\N{NO-BREAK SPACE}", text)
+    text = held_together(text, "\N{NO-BREAK SPACE}")
     text = text.replace(" \N{RIGHTWARDS ARROW}", "\N{NO-BREAK SPACE}\N{RIGHTWARDS ARROW}")
     for name in names:
         whole = name.replace("-", "\N{NON-BREAKING HYPHEN}").replace("\\", r"\\")

@@ -149,7 +149,7 @@ class NetworkGraph {
     const layer = this.run.layers[this.current];
     const mode = this.mode();
     const words = mode.words[this.current] || mode.legend[mode.shades[this.current]][1];
-    this.readout.textContent = `${layer.name} · ${layer.op} · ${this.state().title.toLowerCase()}: ${words}`;
+    this.readout.textContent = `${layer.name} · ${layer.op} · ${held(`${this.state().title.toLowerCase()}: ${words}`)}`;
     this.picture.setAttribute("aria-valuenow", this.current + 1);
     this.picture.setAttribute("aria-valuetext", `${layer.name}, ${layer.op}, ${this.state().title}, ${mode.title} ${words}`);
     const joined = (edge) => edge.includes(this.current);
@@ -187,7 +187,8 @@ class NetworkGraph {
     if (!this.boxes) this.build();
     this.width = this.stage.clientWidth;
     const isPrint = document.documentElement.classList.contains("printing");
-    this.height = Math.max(220, Math.min(isPrint ? 850 : Math.min(640, 0.68 * innerHeight), this.graph.height + 24));
+    const most = isPrint ? this.heightOnPaper(850) : Math.min(640, 0.68 * innerHeight);
+    this.height = Math.max(220, Math.min(most, this.graph.height + 24));
     this.picture.setAttribute("width", this.width);
     this.picture.setAttribute("height", this.height);
     const down = this.height / this.graph.height;

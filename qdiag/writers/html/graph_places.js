@@ -31,7 +31,9 @@ class GraphPlaces {
     this.width = this.across(count);
     this.height = this.down(count);
     this.columns = boxes.map(([, y]) => clamp(Math.floor((y - boxHeight / 2) / part), 0, count - 1));
-    this.moves = this.columns.map((column) => [column * (this.graph.width + COLUMN_GAP), -column * part]);
+    const tops = Array(count).fill(Infinity); // every column begins at the same height
+    boxes.forEach(([, y], i) => (tops[this.columns[i]] = Math.min(tops[this.columns[i]], y)));
+    this.moves = this.columns.map((column) => [column * (this.graph.width + COLUMN_GAP), tops[0] - tops[column]]);
     this.boxes = boxes.map(([x, y], i) => [x + this.moves[i][0], y + this.moves[i][1]]);
     // A line between two columns is not drawn: its ends are the last box of one and the first of the next.
     this.lines = edges.map(([from, to]) => (this.columns[from] === this.columns[to] ? this.moves[from] : null));
@@ -62,6 +64,12 @@ Object.assign(NetworkGraph.prototype, {
     looking.zoom = clamp(Math.min(this.width / (width + 16), this.height / (height + 16)), GRAPH_ZOOM.least, 1);
     this.move((width - this.width / looking.zoom) / 2, (height - this.height / looking.zoom) / 2);
     if (!isKept) Object.assign(looking, before);
+  },
+
+  // As many columns as the width has room for, so that a page holds the network and more.
+  heightOnPaper(most) {
+    const columns = Math.floor((this.width - 16 + COLUMN_GAP) / (this.graph.width + COLUMN_GAP));
+    return Math.min(most, this.places.down(clamp(columns, 1, this.graph.boxes.length)) + 16);
   },
 
   // From the whole network in columns back to one column, at the chosen layer.

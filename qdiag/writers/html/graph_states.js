@@ -23,7 +23,7 @@ Object.assign(NetworkGraph.prototype, {
     this.modes.replaceChildren(legend, ...this.state().modes.map((mode) =>
       this.choice("mode", mode.key, mode.title.split(":")[0], mode.title)));
     this.modes.hidden = this.state().modes.length < 2;
-    this.note.textContent = this.state().note;
+    this.note.textContent = held(this.state().note);
   },
 
   choice(what, key, words, title) {

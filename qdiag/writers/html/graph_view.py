@@ -26,6 +26,7 @@ from qdiag.writers.layout.layout import BOX_HEIGHT, Point, lay_out
 _CHARACTER_PX = 6.7
 _PADDING_PX = 22.0
 _LABEL_CHARACTERS = 30
+_CODES_IN_BOX = 2
 _DECIBEL_LEGEND = (*DECIBEL_SHADES, EXACT_SHADE, UNKNOWN_SHADE)
 _VERDICT_LEGEND = (CAUSE_SHADE, SUSPECT_SHADE, UNTRIED_SHADE, QUIET_SHADE)
 
@@ -128,9 +129,10 @@ def _mode(shown: Shown, layers: Sequence[LayerView], diagnosis: Diagnosis, befor
     for layer, colour in zip(layers, found, strict=True):
         name, is_float = layer.record.name, layer.record.name in in_float
         if before is None:
-            words.append(_words(shown, colour, is_float=is_float))
+            codes = codes_words(layer.entry.codes) if shown == "cause" else None
+            words.append(codes if codes is not None else _words(colour, is_float=is_float))
         else:
-            words.append(_from_to(shown, earlier.get(name), colour, is_float=(layer.row.is_float, is_float)))
+            words.append(_from_to(earlier.get(name), colour, is_float=(layer.row.is_float, is_float)))
     return _coloured(shown, _TITLES[shown], scale, shades, words)
 
 
@@ -146,18 +148,23 @@ def _coloured(key: str, title: str, scale: Sequence[Shade], shades: Sequence[Sha
     }
 
 
-def _from_to(shown: Shown, first: LayerColour | None, last: LayerColour | None, *, is_float: tuple[bool, bool]) -> str:
+def _from_to(first: LayerColour | None, last: LayerColour | None, *, is_float: tuple[bool, bool]) -> str:
     """`3.8 → 42.6 dB`; once where both are about the same."""
-    old, new = (_words(shown, one, is_float=own) for one, own in zip((first, last), is_float, strict=True))
+    old, new = (_words(one, is_float=own) for one, own in zip((first, last), is_float, strict=True))
     if old == new or (first is not None and last is not None and abs(last.value - first.value) < SAME_DB):
         return new
     return f"{old.removesuffix(' dB')} \N{RIGHTWARDS ARROW} {new}"
 
 
-def _words(shown: Shown, colour: LayerColour | None, *, is_float: bool) -> str:
-    """What stands in the box."""
+def codes_words(codes: Sequence[str]) -> str:
+    """`QD301 and 3 more`: as many codes as the narrowest box has room for, the one that says most first."""
+    if len(codes) <= _CODES_IN_BOX:
+        return " ".join(codes)
+    return f"{codes[0]} and {len(codes) - 1} more"
+
+
+def _words(colour: LayerColour | None, *, is_float: bool) -> str:
+    """The figure in the box."""
     if colour is None:
         return "in float" if is_float else "\N{EN DASH}"
-    if shown == "cause":
-        return " ".join(colour.codes)
     return decibel_words(colour.value).replace("-", "\N{MINUS SIGN}")

@@ -121,5 +121,5 @@ def _more_facts(facts: LayerFacts) -> list[tuple[str, str]]:
         over = f", {count_noun(len(bias.overflow_channels), 'channel')} overflow" if bias.overflow_channels else ""
         rows.append(("Bias", f"int{bias.bits}, largest {significant(bias.integer_max_abs)}{over}"))
     if facts.mac_count:
-        rows.append(("Multiplications", f"{facts.mac_count:,} per sample".replace(",", "\N{NARROW NO-BREAK SPACE}")))
+        rows.append(("Multiplications", f"{facts.mac_count:,} per sample"))
     return rows

@@ -29,7 +29,7 @@ function finish(stage, picture, box, count, x, label, say) {
     say,
     show: (i) => {
       build(mark, { x1: x(i), x2: x(i), visibility: "visible" }, []);
-      readout.textContent = say(i);
+      readout.textContent = held(say(i));
     },
     hide: () => {
       mark.setAttribute("visibility", "hidden");

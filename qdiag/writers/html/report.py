@@ -23,8 +23,10 @@ from qdiag.reading.layers.repaired import table_words
 from qdiag.reading.meanings import meanings
 from qdiag.reading.terms import VERDICT_TERMS, sections, terms_by_name
 from qdiag.reading.words.causes import VERDICT_WORDS
+from qdiag.reading.words.numbers import UNITS
 from qdiag.writers.html.comparison import comparison
 from qdiag.writers.html.filters import FILTERS, METERS
+from qdiag.writers.html.page_text import codes_in, held_page, linked_codes, with_explained
 from qdiag.writers.html.payload import run_payload
 from qdiag.writers.html.view import RunView, run_view
 from qdiag.writers.plain_json import shown
@@ -36,6 +38,8 @@ _CHANNELS_AT_MOST = 256
 """Channels drawn for one tensor; beyond that neighbours share a line, which a screen could not tell apart anyway."""
 _ROWS_AT_FIRST = 60
 """Rows of the table of layers that a browser reads as it opens the page; `table.js` adds the others."""
+_EXPLANATIONS = "<!--explanations-->"
+"""Where `explanations.html` goes once the page is known: what is said there decides which codes it is about."""
 _LINES_AT_MOST = 60_000
 """Channels drawn for one kind of tensor over all layers and runs: keeps the file of a wide, deep network below 6 MB."""
 
@@ -51,12 +55,15 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
         runs.append(run_view("after", "After", after))
     lines = _LINES_AT_MOST // max(1, sum(len(run.layers) for run in runs))
     channels = max(16, min(_CHANNELS_AT_MOST, lines))
-    data = {"runs": [run_payload(run.key, run.title, run.layers, run.diagnosis, channels) for run in runs]}
+    payloads = [run_payload(run.key, run.title, run.layers, run.diagnosis, channels) for run in runs]
+    data = {"runs": payloads, "units": UNITS}
     script, digest = _script()
+    shared = {"meanings": meanings(), "docs_address": _docs_address()}
     page = (
         _environment()
         .get_template("page.html")
         .render(
+            **shared,
             runs=runs,
             comparison=comparison(diagnosis, after) if after is not None else (),
             data=htmlsafe_json_dumps(shown(data), allow_nan=False, separators=(",", ":")),
@@ -72,21 +79,19 @@ def html_report(diagnosis: Diagnosis, after: Diagnosis | None = None) -> str:
             terms=terms_by_name(),
             glossary=sections(),
             verdict_terms=VERDICT_TERMS,
-            meanings=meanings(),
-            codes=_codes(runs),
-            docs_address=_docs_address(),
         )
     )
+    codes = with_explained(_codes(runs) | codes_in(page, meanings()), meanings())
+    explanations = _environment().get_template("explanations.html").render(**shared, codes=codes)
+    page = held_page(linked_codes(page.replace(_EXPLANATIONS, explanations, 1), codes))
     # A path may hold bytes that are no text; the page is UTF-8 all the same.
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def _codes(runs: Sequence[RunView]) -> list[str]:
-    """Of all findings on the page that are known, each once."""
-    known = meanings()
+def _codes(runs: Sequence[RunView]) -> set[str]:
+    """Of all findings: the panels of layers show them too."""
     found = {finding.code for run in runs for finding in run.diagnosis.ranking.findings}
-    found |= {cause.code for run in runs for cause in run.diagnosis.ranking.causes}
-    return sorted(code for code in found if code in known)
+    return found | {cause.code for run in runs for cause in run.diagnosis.ranking.causes}
 
 
 @cache

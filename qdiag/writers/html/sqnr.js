@@ -54,7 +54,7 @@ class SqnrChart {
     if (!width || !this.run.layers.length) return;
     const focused = this.stage.contains(document.activeElement);
     const narrow = width < 560;
-    const box = { left: narrow ? 34 : 46, right: width - 10, top: 14, bottom: narrow ? 220 : 290 };
+    const box = { left: narrow ? 34 : 46, right: width - 10, top: 14, bottom: narrow ? 220 : page.classList.contains("printing") ? 230 : 290 };
     this.box = box;
     const layers = this.layers;
     const pad = Math.min(18, (box.right - box.left) / layers.length / 2);

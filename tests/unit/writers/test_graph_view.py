@@ -18,7 +18,7 @@ from qdiag.reading.colours import (
     decibel_shade,
     verdict_shade,
 )
-from qdiag.writers.html.graph_view import graph_payload, shortened
+from qdiag.writers.html.graph_view import codes_words, graph_payload, shortened
 from qdiag.writers.html.layer_view import layer_views
 from qdiag.writers.html.report import html_report
 from tests.diagnoses import diagnosis, healthy_diagnosis
@@ -149,3 +149,16 @@ def test_the_line_of_code_is_in_the_page() -> None:
     page = html_report(replace(found, measurement=replace(found.measurement, records=records)))
     data = json.loads(page.split('id="qdiag-data">')[1].split("</script>")[0])
     assert data["runs"][0]["layers"][3]["source"] == "net.py:3: x = self.conv(x)"
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        ((), ""),
+        (("QD301",), "QD301"),
+        (("QD301", "QD103"), "QD301 QD103"),
+        (("QD301", "QD103", "QD106"), "QD301 and 2 more"),
+    ],
+)
+def test_a_box_has_room_for_two_codes(codes: tuple[str, ...], words: str) -> None:
+    assert codes_words(codes) == words
