@@ -12,10 +12,10 @@ from qdiag.core.measures.bn import BatchNormAudit, BatchNormRecord
 from qdiag.reading.words.bn import cost_sentence, costliest
 from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
-from qdiag.writers.plots.drawing.frame import legend_below, new_figure, plain, title
-from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.frame import legend_below, log_scale, new_figure, plain, title
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers, names_height
 
-_GAIN = r"gain  $|\gamma|\,/\,\sqrt{\sigma^2 + \epsilon}$"
+_GAIN = "gain  |\N{GREEK SMALL LETTER GAMMA}| / √(\N{GREEK SMALL LETTER SIGMA}² + ε)"
 _LEAST_COST_BITS = 1.0
 """From here on the widest channels are named in the title."""
 
@@ -28,7 +28,7 @@ def bn_figure(audit: BatchNormAudit) -> Figure:
     records = audit.records
     has_layers = any(record.folded_max_abs for record in records)
     panels = 2 if has_layers else 1
-    figure = new_figure(figure_width(len(records)), 1.4 + 3.4 * panels)
+    figure = new_figure(figure_width(len(records)), 1.4 + 3.4 * panels + names_height([r.label for r in records]))
     if not records:
         figure.text(0.5, 0.5, "no BatchNorm with running statistics", ha="center", color=GREY)
         return figure
@@ -73,7 +73,7 @@ def _draw(
         alive = sorted(m for c, m in finite if c not in is_dead) or sorted(m for _, m in finite)
         if alive:
             medians.append((i, max(alive[len(alive) // 2], floor)))
-    axes.set_yscale("log")
+    log_scale(axes)
     handles: list[Artist] = []
     size = 6.0 if len(records) <= 40 else 3.0
     for points, color, marker, scale, label in (

@@ -21,7 +21,7 @@ from qdiag.writers.plots.drawing.frame import (
     plain,
     title,
 )
-from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers, names_height
 
 _COLORS = (BLUE, ORANGE, VERMILION, SKY, PURPLE)
 
@@ -37,7 +37,7 @@ def losses_figure(measurement: Measurement) -> Figure:
     heading = f"Five losses by layer, each measured alone{on}: {network_words(measurement)}"
     if not records:
         return empty_figure(heading, "not measured: no layer has them")
-    figure = new_figure(figure_width(len(records)), 6.4)
+    figure = new_figure(figure_width(len(records)), 6.4 + names_height([record.name for record in records]))
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3.0, 1.2)})
     handles = _shares(plain(above), records)
     handles += _sums(plain(below), records)

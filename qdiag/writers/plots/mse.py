@@ -19,12 +19,13 @@ from qdiag.writers.plots.drawing.frame import (
     plain,
     title,
 )
-from qdiag.writers.plots.drawing.layer_axis import figure_width, float_ground, label_layers
+from qdiag.writers.plots.drawing.layer_axis import feeding, figure_width, float_ground, label_layers
 
 
 def mse_figure(measurement: Measurement) -> Figure:
     """One point per layer and kind of error; no error at all is an arrow at the lower edge, no figure a cross.
 
+    What has arrived is a line to each layer from those that feed it. Layers are categories: what one adds is a point.
     The unit is that of the layer's own output, squared: neighbours compare only where their outputs have one size.
     """
     rows = layer_rows(measurement.records)
@@ -39,8 +40,8 @@ def mse_figure(measurement: Measurement) -> Figure:
     axes.set_ylim(*error_limits([*local, *propagated], 2.0))
     size = 5.0 if len(rows) <= 60 else 3.0
     handles: list[Artist] = [
-        error_line(axes, local, "local (this layer alone)", ORANGE, "o", size, _is_odd),
-        error_line(axes, propagated, "propagated (all before it too)", BLUE, "s", size, _is_odd),
+        error_line(axes, local, "local (this layer alone)", ORANGE, "o", size, _is_odd, ()),
+        error_line(axes, propagated, "propagated (all before it too)", BLUE, "s", size, _is_odd, feeding(rows)),
     ]
     values = [*local, *propagated]
     if any(value == 0.0 for value in values):

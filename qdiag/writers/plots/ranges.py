@@ -14,7 +14,7 @@ from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import legend_below, new_figure, plain, title
-from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers, names_height
 
 _LOW, _MEDIAN, _HIGH = (PERCENTILES.index(p) for p in (0.1, 50.0, 99.9))
 
@@ -27,7 +27,8 @@ def ranges_figure(report: RangeReport) -> Figure:
         if any(r.role == role for r in report.records)
     }
     widest = max((len(records) for records in groups.values()), default=1)
-    figure = new_figure(figure_width(widest), 0.8 + 4.2 * max(len(groups), 1))
+    below = sum(names_height([r.layer for r in records]) for records in groups.values())
+    figure = new_figure(figure_width(widest), 0.8 + 4.2 * max(len(groups), 1) + below)
     handles: list[Artist] = []
     for row, (role, records) in enumerate(groups.items(), 1):
         axes = figure.add_subplot(len(groups), 1, row)

@@ -16,7 +16,7 @@ from qdiag.reading.words.layers import shorten
 from qdiag.reading.words.task.figures import axis_label, change_unit, level, noun
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, short_label, title
-from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers
+from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers, names_height
 
 _MARKED = 3
 _LEAST_SPAN = 2.0
@@ -66,26 +66,23 @@ def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
     ]
     if not panels:
         return empty_figure(heading, "no layer was measured")
-    figure = new_figure(figure_width(len(rows)), 1.6 + 1.75 * len(panels))
+    figure = new_figure(figure_width(len(rows)), 1.6 + 1.95 * len(panels) + names_height([row.layer for row in rows]))
     marked = _most_sensitive(alone_db)
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     label_layers(all_axes[-1], [row.layer for row in rows], marked)
-    is_odd = False
     for axes, (values, label, color) in zip(all_axes, panels, strict=True):
         is_fixed = values in (alone_db, but_db) or unit in ("pp", "dB")
         least = _LEAST_SPAN if is_fixed or judged is None else _LEAST_LIMITS * judged.limit
-        is_odd |= _bars(plain(axes), values, color, marked if color == ORANGE else (), least)
+        _bars(plain(axes), values, color, marked if color == ORANGE else (), least)
         axes.set_ylabel(label, fontsize=9, parse_math=False)
     if panels[0][0] is alone_db and math.isfinite(whole.output_sqnr_db):
         all_axes[0].axhline(whole.output_sqnr_db, color="black", linewidth=1.0, linestyle="--")
     title(figure, heading)
-    legend_below(figure, _handles(panels, alone_db, whole.output_sqnr_db, is_odd))
+    legend_below(figure, _handles(panels, alone_db, whole.output_sqnr_db))
     return figure
 
 
-def _handles(
-    panels: Sequence[tuple[list[float], str, str]], alone_db: list[float], all_db: float, is_odd: bool
-) -> list[Artist]:
+def _handles(panels: Sequence[tuple[list[float], str, str]], alone_db: list[float], all_db: float) -> list[Artist]:
     colors = {color for _, _, color in panels}
     handles: list[Artist] = []
     if ORANGE in colors:
@@ -95,16 +92,18 @@ def _handles(
         handles.append(Patch(color=BLUE, label="all but this layer quantized"))
     if panels[0][0] is alone_db and math.isfinite(all_db):
         handles.append(Line2D([], [], color="black", linestyle="--", label=f"everything quantized: {all_db:.1f} dB"))
-    if is_odd:
+    drawn = [value for values, _, _ in panels for value in values]
+    if any(map(math.isinf, drawn)):
         handles.append(
             Line2D([], [], linestyle="none", marker="^", color=GREY, label="infinite (downwards: -infinite)")
         )
+    if any(map(math.isnan, drawn)):
         handles.append(Line2D([], [], linestyle="none", marker="x", color=VERMILION, label="not measured or not known"))
     return handles
 
 
-def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int], least: float) -> bool:
-    """Whether a value was not finite, and drawn as a sign."""
+def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int], least: float) -> None:
+    """A bar for each value; what is not finite is a sign."""
     width = 0.75 if len(values) <= 60 else 1.0
     heights = [value if math.isfinite(value) else 0.0 for value in values]
     colors = [VERMILION if i in marked else color for i in range(len(values))]
@@ -128,7 +127,6 @@ def _bars(axes: Axes, values: Sequence[float], color: str, marked: Sequence[int]
     unknown = [i for i, value in enumerate(values) if math.isnan(value)]
     if unknown:
         axes.plot(unknown, [0.0] * len(unknown), "x", color=VERMILION, markersize=6, clip_on=False)
-    return any(not math.isfinite(value) for value in values)
 
 
 def _most_sensitive(alone_db: Sequence[float]) -> list[int]:

@@ -14,7 +14,7 @@ from qdiag.reading.words.layers import drop_common_prefix, shorten
 from qdiag.reading.words.numbers import with_unit
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, from_to
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, LIGHT_GREY, ORANGE, VERMILION
-from qdiag.writers.plots.drawing.layer_axis import figure_width, float_ground, label_layers
+from qdiag.writers.plots.drawing.layer_axis import feeding, figure_width, float_ground, label_layers
 
 
 def sqnr_figure(measurement: Measurement) -> Figure:
@@ -68,9 +68,7 @@ def _arrivals(axes: Axes, rows: Sequence[LayerRow], exact: float, size: float) -
     """The propagated SQNR of all layers, with a line from each layer that feeds one to it."""
     values = _shown([row.propagated_db for row in rows], exact)
     _line(axes, values, "_points", BLUE, "none", "s", 0.0, size)
-    places = {row.record.name: i for i, row in enumerate(rows)}
-    edges = [(places[name], i) for i, row in enumerate(rows) for name in row.record.inputs if name in places]
-    finite = [edge for edge in edges if all(math.isfinite(values[end]) for end in edge)]
+    finite = [edge for edge in feeding(rows) if all(math.isfinite(values[end]) for end in edge)]
     ends = [(a, b, math.nan) for a, b in finite], [(values[a], values[b], math.nan) for a, b in finite]
     x, y = ([value for edge in part for value in edge] for part in ends)
     label = "propagated (all before it too)"

@@ -3,9 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.error_sums import ErrorSums
@@ -13,6 +16,7 @@ from qdiag.core.measures.records import LOSSES
 from qdiag.writers.plots.bits import bits_figure
 from qdiag.writers.plots.channels import channels_figure
 from qdiag.writers.plots.drawing.figure import figure_bytes, settle_layout
+from qdiag.writers.plots.drawing.frame import legend_below, new_figure
 from qdiag.writers.plots.histogram import histogram_figure
 from qdiag.writers.plots.losses import losses_figure
 from qdiag.writers.plots.mse import mse_figure
@@ -43,7 +47,10 @@ def title_of(figure: Figure) -> str:
 def test_mse_has_a_point_per_layer_with_noise_and_a_log_axis() -> None:
     found = diagnosis().measurement
     axes = mse_figure(found).axes[0]
+    assert [line.get_linestyle() for line in axes.lines[:1]] == ["None"], "what a layer adds is a point of its own"
     local, propagated = axes.lines[0].get_ydata(), axes.lines[2].get_ydata()
+    joined = axes.lines[3].get_xdata()
+    assert len(joined) == 3 * sum(len(record.inputs) for record in found.records), "a line from each that feeds one"
     assert axes.get_yscale() == "log"
     assert axes.get_ylabel() == "MSE [output units²], lower is better"
     assert sum(not math.isnan(value) for value in local) == len(found.records) - 1  # the softmax stays in float
@@ -208,8 +215,55 @@ def test_every_picture_of_every_diagnosis_can_be_drawn(kind: str, monkeypatch: p
     for picture in pictures:
         figure = picture.draw()
         settle_layout(figure)
-        assert figure_bytes(figure, "svg").startswith(b"<?xml")
+        drawn = figure_bytes(figure, "svg")
+        assert drawn.startswith(b"<?xml")
+        assert b"mathdefault" not in drawn and b"\\gamma" not in drawn, "mathematics that nothing typesets"
+        assert_inside(figure)
         assert picture.alt
+
+
+def assert_inside(figure: Figure) -> None:
+    """Legends and names of axes are not cut off, and no name of an axis stands in the title or in the next panel."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    ends = figure.bbox
+    for legend in figure.legends:
+        box = legend.get_window_extent(renderer)
+        assert ends.x0 <= box.x0 and box.x1 <= ends.x1, f"a legend is cut off: {legend_labels(figure)}"
+    names = [axes.yaxis.label.get_window_extent(renderer) for axes in figure.axes if axes.get_ylabel()]
+    title_box = figure._suptitle.get_window_extent(renderer) if figure._suptitle is not None else None  # type: ignore[attr-defined]
+    for box in names:
+        assert ends.y0 <= box.y0 and box.y1 <= ends.y1
+        assert title_box is None or box.y1 <= title_box.y0 or box.x0 > title_box.x1
+    for above, below in pairwise(names):
+        assert below.y1 <= above.y0 or below.x0 > above.x1
+
+
+@pytest.mark.parametrize("length", [4, 12, 40])
+def test_names_of_any_length_leave_the_panels_their_room(length: int) -> None:
+    sweep = diagnosis().sensitivity
+    assert sweep is not None
+    rows = tuple(replace(row, layer=f"{i:0{length}d}") for i, row in enumerate(sweep.rows))
+    figure = sensitivity_figure(replace(sweep, rows=rows))
+    settle_layout(figure)
+    assert_inside(figure)
+    assert min(axes.get_window_extent().height for axes in figure.axes) / figure.dpi > 0.9
+
+
+def test_a_legend_has_as_many_columns_as_fit() -> None:
+    figure = new_figure(9.0, 2.0)
+    figure.add_subplot()
+    for count, words, columns in ((2, "short", 2), (6, "x" * 30, 3), (6, "x" * 90, 1)):
+        legend = legend_below(figure, [Patch(label=words) for _ in range(count)])
+        assert legend is not None and legend._ncols == columns  # type: ignore[attr-defined]
+
+
+def test_sensitivity_explains_the_signs_that_are_drawn_and_no_others() -> None:
+    sweep = diagnosis().sensitivity
+    assert sweep is not None
+    rows = (replace(sweep.rows[0], alone=None), *sweep.rows[1:])
+    labels = legend_labels(sensitivity_figure(replace(sweep, rows=rows)))
+    assert "not measured or not known" in labels
+    assert not [label for label in labels if "infinite" in label]
 
 
 def test_labels_of_300_layers_stay_readable() -> None:

@@ -26,10 +26,23 @@ def error_line(
     marker: str,
     size: float,
     is_odd: Callable[[float], bool],
+    edges: Sequence[tuple[int, int]] | None = None,
 ) -> Line2D:
-    """One line, broken where there is nothing to draw; no error is an arrow at the lower edge, and `is_odd` a cross."""
+    """One line, broken where there is nothing to draw; no error is an arrow at the lower edge, and `is_odd` a cross.
+
+    Args:
+        edges: between which points lines are drawn; None: between neighbours.
+    """
     drawn = [value if math.isfinite(value) and value > SMALLEST else math.nan for value in values]
-    (line,) = axes.plot(drawn, "-", color=color, label=label, linewidth=1.4, marker=marker, markersize=size)
+    joined = "-" if edges is None else "none"
+    (line,) = axes.plot(
+        drawn, linestyle=joined, color=color, label=label, linewidth=1.4, marker=marker, markersize=size
+    )
+    if edges:
+        x = [place for a, b in edges for place in (a, b, math.nan)]
+        y = [height for a, b in edges for height in (drawn[a], drawn[b], math.nan)]
+        axes.plot(x, y, "-", color=color, linewidth=1.4)
+        line = Line2D([], [], color=color, linewidth=1.4, marker=marker, markersize=size, label=label)
     floor = axes.get_ylim()[0]
     none = [i for i, value in enumerate(values) if value <= SMALLEST]
     odd = [i for i, value in enumerate(values) if is_odd(value)]

@@ -1,6 +1,7 @@
 """What the pictures of a report share: plain axes, a legend below, and a picture for when there is nothing to draw."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -11,6 +12,10 @@ from matplotlib.ticker import NullFormatter
 from qdiag.core.measures.measurement import Measurement
 from qdiag.reading.words.layers import shorten
 from qdiag.writers.plots.drawing.figure import GREY, LIGHT_GREY
+
+_COLUMNS = 6
+_CHARACTER_INCHES, _HANDLE_INCHES = 0.072, 0.6
+"""What a character of a legend takes, and the sign before the words with the room around both."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -46,10 +51,26 @@ def legend_below(figure: Figure, handles: Sequence[Artist], columns: int | None 
     return figure.legend(
         handles=list(handles),
         loc="outside lower center",
-        ncols=columns or min(len(handles), 6 if figure.get_figwidth() > 12 else 4),
+        ncols=_columns([str(handle.get_label()) for handle in handles], columns or _COLUMNS, figure.get_figwidth()),
         frameon=False,
         fontsize=9,
     )
+
+
+def _columns(labels: Sequence[str], most: int, width: float) -> int:
+    """As many as stand side by side; each is filled downwards, and as wide as its longest label."""
+    for count in range(min(most, len(labels)), 1, -1):
+        longest = [max(map(len, column)) for column in _filled(labels, count)]
+        if sum(_CHARACTER_INCHES * length + _HANDLE_INCHES for length in longest) <= width:
+            return count
+    return 1
+
+
+def _filled(labels: Sequence[str], count: int) -> list[Sequence[str]]:
+    """As matplotlib fills columns: those on the left have one more."""
+    least, more = divmod(len(labels), count)
+    starts = [i * least + min(i, more) for i in range(count + 1)]
+    return [labels[a:b] for a, b in pairwise(starts)]
 
 
 def empty_figure(heading: str, why: str) -> Figure:

@@ -11,11 +11,25 @@ from qdiag.writers.plots.drawing.figure import LIGHT_GREY
 
 _LABELS_AT_MOST = 80
 _LABEL_WIDTH = 26
+_SHORT_NAME = 12
+_CHARACTER_INCHES = 0.072
 
 
 def figure_width(count: int) -> float:
     """Inches: wide enough for a label per layer up to about 80, then constant."""
     return min(max(9.0, 2.5 + 0.21 * count), 20.0)
+
+
+def names_height(names: Sequence[str]) -> float:
+    """Inches that names below an axis take beyond those of short ones, so that they do not press the axis together."""
+    longest = max((len(shorten(name, _LABEL_WIDTH)) for name in drop_common_prefix(names)), default=0)
+    return _CHARACTER_INCHES * max(0, longest - _SHORT_NAME)
+
+
+def feeding(rows: Sequence[LayerRow]) -> list[tuple[int, int]]:
+    """Places of two layers, the first of which feeds the second."""
+    places = {row.record.name: i for i, row in enumerate(rows)}
+    return [(places[name], i) for i, row in enumerate(rows) for name in row.record.inputs if name in places]
 
 
 def label_layers(axes: Axes, names: Sequence[str], marked: Sequence[int] = ()) -> None:
