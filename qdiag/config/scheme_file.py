@@ -70,6 +70,8 @@ def _changed(table: TomlTable, ref: str, overrides: Sequence[str]) -> QuantSchem
     if changes.values and "name" not in changes.values:
         listed = ", ".join(f"{key}={_toml(value)}" for key, value in changes.values.items())
         scheme = replace(scheme, name=f"{scheme.name} ({listed})")
+        if "description" not in changes.values:  # it is that of the scheme without these changes
+            scheme = replace(scheme, description="")
     return scheme
 
 

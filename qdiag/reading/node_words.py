@@ -7,11 +7,13 @@ from qdiag.reading.layer_colours import SHOWN, layer_colours
 from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
 from qdiag.reading.words.numbers import with_unit
 
-_LABELS = {
+_LABELS = {"local": "local", "propagated": "propagated", "repaired": "repaired", "sensitivity": "alone"}
+"""Short: Netron shows the first sixteen characters of a name, `qdiag ` among them, and the whole text beside it."""
+_MEANINGS = {
     "local": "local SQNR",
     "propagated": "propagated SQNR",
-    "repaired": "local SQNR in the repaired network",
-    "sensitivity": "output SQNR with this layer alone quantized",
+    "repaired": "local SQNR after the repairs",
+    "sensitivity": "output SQNR, this layer alone quantized",
 }
 
 
@@ -26,8 +28,8 @@ def node_words(diagnosis: Diagnosis) -> Mapping[str, Mapping[str, str]]:
             continue
         for colour in layer_colours(diagnosis, shown):
             if colour.layer in words:
-                words[colour.layer][_LABELS[shown]] = with_unit(colour.value, "dB")
-                words[colour.layer][f"{_LABELS[shown]}, colour"] = colour.shade.fill
+                text = f"{with_unit(colour.value, 'dB')} {_MEANINGS[shown]}, colour {colour.shade.fill}"
+                words[colour.layer][_LABELS[shown]] = text
     for record in diagnosis.measurement.records:
         if record.source and record.name in words:
             words[record.name]["source"] = record.source

@@ -68,7 +68,9 @@ def test_figures_at_the_nodes_of_an_onnx_file(stored: Path, tmp_path: Path, caps
     after = onnx.load(output)
     for record, node in zip(records, after.graph.node, strict=True):
         told = {prop.key: prop.value for prop in node.metadata_props}
-        assert told["qdiag local SQNR"] == f"{record.local.sqnr_db:.1f} dB"
+        shade = decibel_shade(record.local.sqnr_db).fill
+        assert told["qdiag local"] == f"{record.local.sqnr_db:.1f} dB local SQNR, colour {shade}"
+        assert max(map(len, told)) <= 16, "Netron shows no more of a name, and two would look alike"
         del node.metadata_props[:]
     assert after == before
 
@@ -95,7 +97,9 @@ def test_colours_of_the_repaired_network(stored: Path, tmp_path: Path) -> None:
     for record in found.repaired_network.records:
         if record.is_quantized:
             assert values[record.name] == round(record.local.sqnr_db, 3)
-    assert node_words(found)["blocks.0.dw"]["local SQNR in the repaired network"].endswith(" dB")
+    after = {record.name: record.local.sqnr_db for record in found.repaired_network.records}
+    told = node_words(found)["blocks.0.dw"]["repaired"]
+    assert told.startswith(f"{after['blocks.0.dw']:.1f} dB local SQNR after the repairs, colour #")
     with pytest.raises(ConfigError, match="no repaired network"):
         layer_colours(replace(found, repaired_network=None), "repaired")
 

@@ -70,6 +70,12 @@ def test_overrides_are_typed_ordered_and_named() -> None:
     assert load_scheme("int8", ["name=mine", "weights.bits=4"]).name == "mine"
 
 
+def test_changes_leave_no_description_that_contradicts_them() -> None:
+    assert load_scheme("tf-uint8").description == load_preset("tf-uint8").description
+    assert load_scheme("tf-uint8", ["weights.granularity=per_channel"]).description == ""
+    assert load_scheme("tf-uint8", ["weights.bits=4", "description=four bits"]).description == "four bits"
+
+
 def test_a_file_starts_from_its_base_and_is_named_after_itself(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('base = "tensorrt-int8"\n[activations]\ncalibrator = "percentile"\npercentile = 99\n')
