@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.export import Dim, export, save
 
 pytest.importorskip("ai_edge_litert")
 from qdiag.cli.app import run
@@ -14,6 +16,7 @@ from qdiag.litert.edited.change import TensorChange
 from qdiag.litert.edited.write import with_changes
 from qdiag.litert.read import parse
 from tests.e2e.measuring import make_inputs
+from tests.networks.sequence import MultiHead, VisionTransformer
 
 Capture = pytest.CaptureFixture[str]
 LAYERS = ["input:input", "0", "3", "7"]
@@ -45,6 +48,23 @@ def test_written_and_verified(folder: Path, capfd: pytest.CaptureFixture[str]) -
         assert result["differing_count"] == 0
         assert result["equal_count"] == result["sample_count"] == 64
         assert result["scheme"]["arithmetic"] == ("xnnpack" if words[0] == "--quantized" else words[1])
+
+
+def test_a_vision_transformer_with_a_class_token(tmp_path: Path, capfd: Capture) -> None:
+    """The rows of its attention are samples in one place and tokens in another; the file takes one sample at a time."""
+    torch.manual_seed(0)
+    net, x = VisionTransformer(MultiHead).eval(), torch.randn(24, 3, 16, 16)
+    model, target, data = (str(tmp_path / name) for name in ("vit.pt2", "vit.tflite", "data.npz"))
+    save(export(net, (x[:4],), dynamic_shapes=({0: Dim("batch")},)), model)
+    np.savez(data, images=x.numpy(), labels=net(x).argmax(1).numpy())
+    words = ("--data", data, "--no-cache", "-q")
+    assert run(["export", model, *words, "-o", target]) == 0
+    for more in (("--runtime", "tflite-ref"), ("--quantized", target)):
+        capfd.readouterr()
+        assert run(["verify", model, *words, *more, "--json", "-"]) == 0
+        result: dict[str, Any] = json.loads(capfd.readouterr().out)
+        assert result["differing_count"] == 0 and len(result["layers"]) >= 18
+        assert result["equal_count"] == result["sample_count"] > 0
 
 
 def test_a_stale_range_is_repaired_in_the_file(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ from qdiag.litert.model import Array, LiteGraph, LiteOperator, LiteQuantization,
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.numerics.quantizers.base import Quantizer
 
-Order = Literal["plain", "last"]
+Order = Literal["plain", "last", "signal"]
 TO_LAST, TO_PLAIN = (0, 2, 3, 1), (0, 3, 1, 2)
+_IMAGE, _SIGNAL = 4, 3
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Held:
     """A value of the captured graph in the file.
 
     Attributes:
-        place: of the tensor. order: `last` for an image (N, C, H, W) that is stored as (N, H, W, C), else `plain`.
+        place: of the tensor.
+        order: `last` for an image (N, C, H, W) that is stored as (N, H, W, C), `signal` for a signal (N, C, L) that is
+            stored as an image of one row, (N, 1, L, C), else `plain`.
         quantizer: of its integers; None for float32.
     """
 
@@ -103,18 +106,60 @@ class Builder:
         self.operators.append(LiteOperator(kind, tuple(inputs), tuple(outputs), options))
 
     def in_order(self, held: Held, order: Order) -> Held:
-        """The same value in this order of axes; what is turned once is kept."""
-        if held.order == order or len(self.shape(held)) != 4:
-            return held
+        """The same value in this order of axes; what is turned once is kept.
+
+        Only images can have their channels last, and only signals be images of one row: other values stay.
+        """
         key = (held.place, order)
         if key not in self._made:
-            axes = TO_LAST if order == "last" else TO_PLAIN
-            shape = [self.shape(held)[axis] for axis in axes]
-            name = f"{self.tensors[held.place].name}/{'channels last' if order == 'last' else 'channels first'}"
-            turned = self.value(name, shape, order, held.quantizer)
-            self.operator("TRANSPOSE", [held.place, self.sizes(axes)], [turned.place])
-            self._made[key] = turned
+            self._made[key] = self._turned(held, order)
         return self._made[key]
+
+    def _turned(self, held: Held, order: Order) -> Held:
+        shape, name = self.shape(held), self.tensors[held.place].name
+        if held.order == "signal" and order == "plain":
+            rows = self.reshaped(held, (shape[0], *shape[2:]), f"{name}/row")
+            return self.transposed(rows, (0, 2, 1), f"{name}/channels first")
+        if held.order == "plain" and order == "signal" and len(shape) == _SIGNAL:
+            turned = self.transposed(held, (0, 2, 1), f"{name}/channels last")
+            row = self.reshaped(turned, (shape[0], 1, shape[2], shape[1]), f"{name}/as an image")
+            return Held(row.place, "signal", row.quantizer)
+        if {held.order, order} != {"plain", "last"} or len(shape) != _IMAGE:
+            return held
+        axes, where = (TO_LAST, "last") if order == "last" else (TO_PLAIN, "first")
+        turned = self.transposed(held, axes, f"{name}/channels {where}")
+        return Held(turned.place, order, turned.quantizer)
+
+    def transposed(self, held: Held, axes: Sequence[int], name: str) -> Held:
+        """With its axes in this order, by TRANSPOSE; of a constant, as another constant."""
+        tensor = self.tensors[held.place]
+        if tensor.data is not None:
+            return self._constant_like(held, np.ascontiguousarray(tensor.data.transpose(axes)), name)
+        made = self.value(name, [tensor.shape[axis] for axis in axes], "plain", held.quantizer)
+        self.operator("TRANSPOSE", [held.place, self.sizes(axes)], [made.place])
+        return made
+
+    def reshaped(self, held: Held, shape: Sequence[int], name: str) -> Held:
+        """The same elements in this shape, by RESHAPE; of a constant, as another constant."""
+        tensor = self.tensors[held.place]
+        if tensor.data is not None:
+            return self._constant_like(held, tensor.data.reshape(shape), name)
+        made = self.value(name, shape, "plain", held.quantizer)
+        sizes = [-1, *shape[1:]] if shape else []
+        self.operator("RESHAPE", [held.place, self.sizes(sizes)], [made.place], newShape=sizes)
+        return made
+
+    def _constant_like(self, held: Held, values: Array, name: str) -> Held:
+        tensor = self.tensors[held.place]
+        return Held(self.tensor(name, values.shape, tensor.dtype, values, tensor.quantization), "plain", held.quantizer)
+
+    def with_axes(self, held: Held, count: int) -> Held:
+        """With axes of one element in front, so that there are as many as this; as it is where it has them."""
+        shape = self.shape(held)
+        missing = count - len(shape)
+        if held.order != "plain" or missing <= 0:
+            return held
+        return self.reshaped(held, (1,) * missing + shape, f"{self.tensors[held.place].name}/{count} axes")
 
     def in_float(self, held: Held) -> Held:
         """The same value in float32."""

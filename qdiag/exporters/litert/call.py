@@ -71,13 +71,20 @@ class Call:
         return CaptureError(f"{self.node.target} {what}", at=self.name, hint=OTHERWISE)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """An argument: a plain value, or what nodes gave in its place (`Held`, numbers, lists)."""
-        value = fx.map_arg(self._arguments.get(key), lambda node: self._values(node.name))
+        """An argument: a plain value, or what nodes gave in its place (`Held`, numbers, lists); plain signals."""
+        value = fx.map_arg(self._arguments.get(key), lambda node: self._without_signals(self._values(node.name)))
         return default if value is None else value
 
+    def _without_signals(self, value: Any) -> Any:
+        return self.build.in_order(value, "plain") if isinstance(value, Held) and value.order == "signal" else value
+
+    def stored(self, key: str) -> Any:
+        """The same, with signals as the file has them."""
+        return fx.map_arg(self._arguments.get(key), lambda node: self._values(node.name))
+
     def held(self, key: str) -> Held:
-        """The value that stands there, in the type in which the layer computes."""
-        value = self.get(key)
+        """The value that stands there as the file has it, in the type in which the layer computes."""
+        value = self.stored(key)
         if not isinstance(value, Held):
             raise self.error(f"takes something else than a tensor as {key}")
         return self.build.in_float(value) if self.is_float else value
@@ -128,8 +135,21 @@ class Call:
         return self.layer is None or self.layer.bias is not None or self.ending.adds_bias
 
     def image(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """A shape (N, C, H, W) in the order of the file."""
-        return tuple(shape[axis] for axis in TO_LAST)
+        """A shape (N, C, H, W), or (N, C, L) of a signal, in the order of the file."""
+        rows = shape if len(shape) == len(TO_LAST) else (shape[0], shape[1], 1, shape[2])
+        return tuple(rows[axis] for axis in TO_LAST)
+
+    def in_file(self, shape: Sequence[int], order: Order) -> tuple[int, ...]:
+        """A shape of the captured graph as a value of this order has it in the file."""
+        is_turned = order == "signal" or (order == "last" and len(shape) == len(TO_LAST))
+        return self.image(shape) if is_turned else tuple(shape)
+
+    def axis(self, axis: int, held: Held) -> int:
+        """Where an axis of the captured graph stands in the file."""
+        rank = len(self.build.shape(held))
+        if held.order == "signal":
+            return (0, 3, 2)[axis % (rank - 1)]
+        return TO_LAST.index(axis % rank) if held.order == "last" and rank == len(TO_LAST) else axis % rank
 
     def result(self, shape: Sequence[int], order: Order, suffix: str = "") -> Held:
         """The tensor that the layer gives, or one before its end.
@@ -143,8 +163,7 @@ class Call:
 
     def finished(self, kind: str, inputs: Sequence[int], order: Order = "last", **options: Any) -> Held:
         """An operator that computes the clamp of the layer itself, where it is one of those that operators know."""
-        shape = self.shape()
-        shape = self.image(shape) if order == "last" and len(shape) == 4 else shape
+        shape = self.in_file(self.shape(), order)
         fused = _FUSED.get(self.ending.clamp) if self.ending.clamp is not None else 0
         if fused is None:
             return self.clamped(self.plain(kind, inputs, order, suffix="/unclamped", **options))
@@ -154,8 +173,7 @@ class Call:
 
     def plain(self, kind: str, inputs: Sequence[int], order: Order, suffix: str = "", **options: Any) -> Held:
         """An operator without a clamp; the value in the order of the file."""
-        shape = self.shape()
-        shape = self.image(shape) if order == "last" and len(shape) == 4 else shape
+        shape = self.in_file(self.shape(), order)
         result = self.result(shape, order, suffix)
         self.build.operator(kind, inputs, [result.place], **options)
         return result

@@ -32,7 +32,8 @@ def write_weights(
     """Places of a layer's weight and bias; kernels want a bias, so that one of zeros stands for none.
 
     Args:
-        order: of the axes of the weight in the file. axis: of its channels there.
+        order: of the axes of the weight in the file, with the one row of a signal's weight behind its channels.
+        axis: of its channels there.
         source: quantizer of the input in the file; None writes both in float, as they are simulated.
 
     Raises:
@@ -43,15 +44,16 @@ def write_weights(
     name = program.parameter_names.get(layer.weight, layer.weight)
     bias_name = program.parameter_names.get(layer.bias, layer.bias) if layer.bias else f"{layer.name}/bias"
     weight = program.constants[layer.weight].detach().cpu().float()
+    rows = (slice(None), slice(None), *(None,) * (len(order) - weight.ndim))
     if source is None or own.weight is None:
         simulated = simulated_weights(network, plan, layer)
         values = simulated.weight.cpu().numpy() if simulated.weight is not None else weight.numpy()
         bias = simulated.bias if simulated.bias is not None else torch.zeros(weight.shape[layer.weight_axis])
-        places = build.constant(name, np.ascontiguousarray(values.transpose(order)))
+        places = build.constant(name, np.ascontiguousarray(values[rows].transpose(order)))
         return places, build.constant(bias_name, bias.detach().cpu().float().numpy())
     quantizer = as_weight(own.weight, layer.name, build.kind)
     kind = dtype_of(quantizer)
-    integers = np.ascontiguousarray(quantizer.quantize(weight).numpy().astype(kind).transpose(order))
+    integers = np.ascontiguousarray(quantizer.quantize(weight).numpy().astype(kind)[rows].transpose(order))
     place = build.tensor(name, integers.shape, kind, integers, lite_quantization(quantizer, axis))
     scale = bias_scale(source, quantizer, groups=layer.groups, axis=layer.weight_axis, device=torch.device("cpu"))
     is_long = any(map(is_wide, (source, own.output)))

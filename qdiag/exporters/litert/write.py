@@ -95,7 +95,7 @@ class _Writing:
             elif node.op == "output":
                 (flat,) = node.args
                 found = [self._value(one.name) for one in flat if isinstance(one, fx.Node)]
-                outputs = [one.place for one in found if isinstance(one, Held)]
+                outputs = [self._given(one).place for one in found if isinstance(one, Held)]
         graph = self._build.graph(self._inputs, outputs)
         content = serialized(graph, f"qdiag, scheme {self._plan.scheme.name}")
         wide = [
@@ -106,13 +106,17 @@ class _Writing:
         # operators meet tensors of 8 bits and of 16 as in a file whose tensors were changed
         return LiteFile(with_changes(content, graph, wide, "") if wide else content, self._integers)
 
+    def _given(self, held: Held) -> Held:
+        """An output as the file gives it: images with their channels last, everything else as the network has it."""
+        return self._build.in_order(held, "plain") if held.order == "signal" else held
+
     def _value(self, name: str) -> Any:
         if name not in self._known:
             self._known[name] = self._constant(name)
         return self._known[name]
 
     def _constant(self, name: str) -> Any:
-        """A constant that meets data, in the order of images where it has four axes, or three that make one."""
+        """A constant that meets data, in the order of images where it has four axes."""
         node = next(node for node in self._program.graph.nodes if node.name == name)
         value = self._program.constants.get(str(node.target))
         if value is None:
@@ -121,7 +125,6 @@ class _Writing:
         layer = self._layers.get(name)
         quantizer = self._plan.layers[layer.name].output if layer is not None and layer.kind == CONSTANT else None
         array = value.detach().cpu().float().numpy()
-        array = array[None] if array.ndim == 3 else array
         is_image = array.ndim == 4
         stored = np.ascontiguousarray(array.transpose(TO_LAST)) if is_image else array
         affine = self._build.affine(quantizer, own) if quantizer is not None else None

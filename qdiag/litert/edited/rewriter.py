@@ -68,12 +68,13 @@ class Rewriter:
         held = {p: self._tensors.storage(p) for p in values}
         computed = [held[p] for p in values if not self._tensors.is_constant(p)]
         constants = [held[p] for p in values if self._tensors.is_constant(p)]
-        if "float" in computed or "float" in constants or "wide" in constants:
-            if "int" in computed or "wide" in computed or "float" in constants or "wide" in constants:
+        has_wide_weight = kind in WITH_BIAS and "wide" in constants
+        if "float" in computed or "float" in constants or has_wide_weight:
+            if "int" in computed or "wide" in computed or "float" in constants or has_wide_weight:
                 self._in_float(operator)
             else:
                 self._operators.append(operator)  # weights alone are integers
-        elif "wide" in computed:
+        elif "wide" in computed or "wide" in constants:
             self._in_int16(operator, kind)
         else:
             self._at_scales(operator, kind)

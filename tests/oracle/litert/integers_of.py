@@ -16,6 +16,7 @@ from qdiag.exporters.litert.number_types import as_affine, kind_of
 from qdiag.exporters.litert.write import LiteFile
 from qdiag.litert.model import LiteGraph
 from qdiag.litert.read import parse
+from qdiag.litert.rewrite import image_places
 from qdiag.litert.serialize import serialized
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.lanes import Lane, Lanes
@@ -61,6 +62,7 @@ class Exposed:
         self._wanted = {layer: places[name] for layer, name in file.integers.items()}
         self._inputs = graph.inputs
         self._tensors = graph.tensors
+        self._images = image_places(graph)
         shown = tuple(place for place in self._wanted.values() if place not in graph.inputs)
         more = LiteGraph(graph.tensors, graph.operators, graph.inputs, tuple(dict.fromkeys((*graph.outputs, *shown))))
         self._outputs = more.outputs
@@ -85,7 +87,8 @@ class Exposed:
             by_place = dict(zip(self._outputs, values, strict=True)) | {self._inputs[0]: integers}
             for layer, place in self._wanted.items():
                 value = by_place[place].astype(np.int64)
-                found.setdefault(layer, []).append(value.transpose(0, 3, 1, 2) if value.ndim == 4 else value)
+                is_image = value.ndim == 4 and place in self._images
+                found.setdefault(layer, []).append(value.transpose(0, 3, 1, 2) if is_image else value)
         return {layer: np.concatenate(values) for layer, values in found.items()}
 
 

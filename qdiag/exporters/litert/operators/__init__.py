@@ -8,8 +8,11 @@ from qdiag.exporters.litert.operators import (
     arithmetic,
     convolutions,
     norms,
+    parts,
+    pixels,
     pooling,
     products,
+    repeated,
     resizing,
     shapes,
 )
@@ -19,8 +22,11 @@ OPERATORS: Mapping[str, Write] = {
     **arithmetic.OPERATORS,
     **convolutions.OPERATORS,
     **norms.OPERATORS,
+    **parts.OPERATORS,
+    **pixels.OPERATORS,
     **pooling.OPERATORS,
     **products.OPERATORS,
+    **repeated.OPERATORS,
     **resizing.OPERATORS,
     **shapes.OPERATORS,
 }

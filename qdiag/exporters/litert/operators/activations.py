@@ -42,7 +42,7 @@ def _softmax(call: Call) -> Held | list[Held]:
     """Over the last axis of the file."""
     x, rank = call.held("self"), len(call.shape())
     axis = int(call.get("dim")) % rank
-    if axis != (1 if x.order == "last" and rank == 4 else rank - 1):
+    if axis != (1 if x.order in ("last", "signal") and rank in (3, 4) else rank - 1):
         if axis != rank - 1:
             raise call.error("over another axis than the last is not written")
         x = call.build.in_order(x, "plain")
@@ -96,9 +96,9 @@ def _prelu(call: Call) -> Held:
     values = call.build.tensors[slopes.place].data
     if values is None or values.size not in (1, call.shape()[1]):
         raise call.error("with slopes that the network computes is not written")
-    if x.order != "last" and len(call.shape()) > 2:
-        x = call.build.in_order(x, "last")
-        if x.order != "last":
+    if x.order == "plain" and len(call.shape()) > 2:
+        x = call.build.in_order(x, "last" if len(call.shape()) == 4 else "signal")
+        if x.order == "plain":
             raise call.error("of other values than images and vectors is not written")
     shape = (1,) * (len(call.shape()) - 2) + (values.size,)
     if quantizer is not None:

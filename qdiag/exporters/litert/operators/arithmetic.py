@@ -1,35 +1,41 @@
 """Arithmetic of two values, and joining of several."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from qdiag.exporters.litert.build import TO_LAST, Held, Order
+from qdiag.exporters.litert.build import Held, Order
 from qdiag.exporters.litert.call import Call, Write, number_quantizer
 from qdiag.exporters.litert.number_types import is_wide
 
 
 def _operand(call: Call, key: str, order: Order, *, is_float: bool) -> Held:
-    """In this order; a number is a constant, exact in integers too."""
-    value = call.get(key)
+    """In this order, with as many axes as the result where that is no plain one; a number is a constant, exact in
+    integers too.
+    """
+    value = call.stored(key)
     if isinstance(value, Held):
         value = call.build.in_float(value) if is_float else value
+        value = value if order == "plain" else call.build.with_axes(value, len(call.shape()))
         return call.build.in_order(value, order)
     number = float(value)
     quantizer = None if is_float else number_quantizer(number)
     return call.build.operand(f"{call.name}/{number:g}", np.asarray(number, np.float32), order, quantizer)
 
 
+def _order(call: Call, values: Sequence[Any]) -> Order:
+    """Of what is computed of these: that of images or signals where one of them is such a value, and the result too."""
+    orders: Mapping[int, Order] = {4: "last", 3: "signal"}
+    order = orders.get(len(call.shape()), "plain")
+    return order if any(isinstance(one, Held) and one.order == order for one in values) else "plain"
+
+
 def _two(kind: str, *, swapped: bool = False) -> Write:
     def write(call: Call) -> Held:
         if call.get("alpha", 1) != 1:
             raise call.error("with a factor is not written")
-        held = [value for value in (call.get("self"), call.get("other")) if isinstance(value, Held)]
-        rank = len(call.shape())
-        images = [one for one in held if len(call.build.shape(one)) == 4]
-        order: Order = "last" if rank == 4 and any(one.order == "last" for one in images) else "plain"
-        if len(images) < len(held) and order == "last":
-            raise call.error("of values with different numbers of axes is not written")
+        order = _order(call, [call.stored("self"), call.stored("other")])
         first, second = (_operand(call, key, order, is_float=call.is_float) for key in ("self", "other"))
         places = [second.place, first.place] if swapped else [first.place, second.place]
         return call.finished(kind, places, order)
@@ -51,17 +57,11 @@ def _quotient(call: Call) -> Held:
         return call.finished("MUL", [x.place, factor.place], x.order)
     if call.keeps_integers:
         return _two("DIV")(call)  # type: ignore[return-value]
-    held = [value for value in (call.get("self"), other) if isinstance(value, Held)]
-    order: Order = "last" if any(one.order == "last" and len(call.build.shape(one)) == 4 for one in held) else "plain"
+    order = _order(call, [call.stored("self"), call.stored("other")])
     first, second = (_operand(call, key, order, is_float=True) for key in ("self", "other"))
-    made = call.build.value(f"{call.name}/float", _file_shape(call, order), order, None)
+    made = call.build.value(f"{call.name}/float", call.in_file(call.shape(), order), order, None)
     call.build.operator("DIV", [first.place, second.place], [made.place], fusedActivationFunction=0)
     return made if call.ending.clamp is None else call.clamped(made)
-
-
-def _file_shape(call: Call, order: Order) -> tuple[int, ...]:
-    shape = call.shape()
-    return call.image(shape) if order == "last" and len(shape) == 4 else shape
 
 
 def _one_in_float(kind: str) -> Write:
@@ -107,13 +107,12 @@ def _squared_difference(call: Call) -> Held:
     """In float, but for what a file had in integers."""
     if call.get("reduction", 1) != 0:
         raise call.error("that is added up is not written")
-    held = [value for value in (call.get("self"), call.get("target")) if isinstance(value, Held)]
-    order: Order = "last" if any(one.order == "last" and len(call.build.shape(one)) == 4 for one in held) else "plain"
+    order = _order(call, [call.stored("self"), call.stored("target")])
     is_float = not call.keeps_integers
     first, second = (_operand(call, key, order, is_float=is_float) for key in ("self", "target"))
     if not is_float:
         return call.closed("SQUARED_DIFFERENCE", [first.place, second.place], order)
-    made = call.build.value(f"{call.name}/float", _file_shape(call, order), order, None)
+    made = call.build.value(f"{call.name}/float", call.in_file(call.shape(), order), order, None)
     call.build.operator("SQUARED_DIFFERENCE", [first.place, second.place], [made.place])
     return made if call.ending.clamp is None else call.clamped(made)
 
@@ -131,8 +130,7 @@ def _compared(kind: str) -> Write:
     """The larger or smaller of two values, at one scale, as kernels ask."""
 
     def write(call: Call) -> Held:
-        held = [call.get(key) for key in ("self", "other")]
-        order: Order = "last" if any(isinstance(one, Held) and one.order == "last" for one in held) else "plain"
+        order = _order(call, [call.stored("self"), call.stored("other")])
         places = []
         for number, key in enumerate(("self", "other")):
             value = _operand(call, key, order, is_float=call.is_float)
@@ -146,18 +144,31 @@ def _compared(kind: str) -> Write:
 
 def _concat(call: Call) -> Held:
     """Integers of one quantizer; parts of others are quantized again before."""
-    parts = call.get("tensors")
-    rank = len(call.shape())
-    order: Order = "last" if rank == 4 and any(part.order == "last" for part in parts) else "plain"
-    axis = int(call.get("dim", 0)) % rank
+    parts = call.stored("tensors")
+    order = _order(call, parts)
+    return _joined(call, [call.build.in_order(part, order) for part in parts], int(call.get("dim", 0)), order)
+
+
+def _stack(call: Call) -> Held:
+    """The same, of parts with one axis more."""
+    shape, parts = list(call.shape()), call.get("tensors")
+    axis = int(call.get("dim", 0)) % len(shape)
+    shape[axis] = 1
+    plain = (call.build.in_order(part, "plain") for part in parts)
+    wider = [
+        call.build.reshaped(one, shape, f"{call.name}/part {number + 1} as wide") for number, one in enumerate(plain)
+    ]
+    return _joined(call, wider, axis, "plain")
+
+
+def _joined(call: Call, parts: Sequence[Held], axis: int, order: Order) -> Held:
     places = []
     for number, part in enumerate(parts):
-        value = call.build.in_order(call.build.in_float(part) if call.is_float else part, order)
+        value = call.build.in_float(part) if call.is_float else part
         if not call.is_float and call.ending.quantizer is not None:
             value = call.build.requantized(value, call.ending.quantizer, f"{call.name}/part {number + 1}")
         places.append(value.place)
-    axis = TO_LAST.index(axis) if order == "last" else axis
-    return call.finished("CONCATENATION", places, order, axis=axis)
+    return call.finished("CONCATENATION", places, order, axis=call.axis(axis, parts[0]))
 
 
 OPERATORS: Mapping[str, Write] = {
@@ -181,4 +192,5 @@ OPERATORS: Mapping[str, Write] = {
     "reciprocal": _in_float_with("DIV", 1.0, is_first=True),
     "mse_loss": _squared_difference,
     **dict.fromkeys(("cat", "concat"), _concat),
+    "stack": _stack,
 }

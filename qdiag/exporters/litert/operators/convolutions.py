@@ -5,17 +5,31 @@ from typing import Any
 
 import numpy as np
 
-from qdiag.exporters.litert.build import Builder, Held
+from qdiag.exporters.litert.build import Builder, Held, Order
 from qdiag.exporters.litert.call import Call, Write
 from qdiag.litert.call import same_padding
 
 SAME, VALID = 0, 1
+_IMAGE = 4
+"""Axes of an image with its samples and channels."""
+ORDERS: Mapping[int, Order] = {_IMAGE: "last", 3: "signal"}
+"""Of images and signals, by their numbers of axes."""
 
 
 def pair(value: Any) -> list[int]:
     """One number for each axis of an image."""
     numbers = list(value) if isinstance(value, list | tuple) else [value]
     return [int(n) for n in (numbers * 2 if len(numbers) == 1 else numbers)]
+
+
+def over_axes(value: Any, count: int, row: int) -> list[int]:
+    """The same of images, and of signals, which are images of one row.
+
+    Args:
+        count: axes of images or signals. row: the number for the one row.
+    """
+    numbers = pair(value)
+    return numbers if count == _IMAGE else [row, numbers[-1]]
 
 
 def bordered(
@@ -40,15 +54,16 @@ def padded(build: Builder, x: Held, pairs: list[list[int]], name: str) -> Held:
 
 
 def _conv(call: Call) -> Held:
-    if len(call.shape("weight")) != 4 or len(call.shape("input")) != 4:
-        raise call.error("over other axes than two is not written")
-    groups, stride, dilation = int(call.get("groups", 1)), pair(call.get("stride", 1)), pair(call.get("dilation", 1))
-    outputs, inputs, height, width = call.shape("weight")
-    padding = call.get("padding", 0)
+    rank = len(call.shape("weight"))
+    if rank not in ORDERS or len(call.shape("input")) != rank:
+        raise call.error("over three axes, or without an axis of samples, is not written")
+    stride, dilation = (over_axes(call.get(key, 1), rank, 1) for key in ("stride", "dilation"))
+    groups, order, (outputs, inputs, *window) = int(call.get("groups", 1)), ORDERS[rank], call.shape("weight")
+    padding, window = call.get("padding", 0), over_axes(window, rank, 1)
     if isinstance(padding, str) or call.get("transposed", False):
         raise call.error("with these arguments is not written")
-    x = call.build.in_order(call.held("input"), "last")
-    x, kind = bordered(call.build, x, pair(padding), [height, width], stride, dilation, call.name)
+    x = call.build.in_order(call.held("input"), order)
+    x, kind = bordered(call.build, x, over_axes(padding, rank, 0), window, stride, dilation, call.name)
     options: dict[str, Any] = {
         "padding": kind,
         "strideH": stride[0],
@@ -58,19 +73,22 @@ def _conv(call: Call) -> Held:
     }
     if inputs == 1 and groups > 1 and outputs % groups == 0:
         weight, bias = call.weights((1, 2, 3, 0), 3)
-        return call.finished("DEPTHWISE_CONV_2D", [x.place, weight, bias], depthMultiplier=outputs // groups, **options)
+        options["depthMultiplier"] = outputs // groups
+        return call.finished("DEPTHWISE_CONV_2D", [x.place, weight, bias], order, **options)
     weight, bias = call.weights((0, 2, 3, 1), 0)
-    return call.finished("CONV_2D", [x.place, weight, bias], **options)
+    return call.finished("CONV_2D", [x.place, weight, bias], order, **options)
 
 
 def _transposed(call: Call) -> Held:
     """With borders that are none of the two kinds, everything is computed, and the middle cut out."""
-    stride, dilation = pair(call.get("stride", 1)), pair(call.get("dilation", 1))
-    if len(call.shape()) != 4 or int(call.get("groups", 1)) != 1 or dilation != [1, 1]:
-        raise call.error("in groups, with a dilation or over other axes than two is not written")
-    x = call.build.in_order(call.held("input"), "last")
-    sizes, wanted = call.shape("input")[2:], call.image(call.shape())
-    window, pads = call.shape("weight")[2:], pair(call.get("padding", 0))
+    rank = len(call.shape())
+    stride, dilation = (over_axes(call.get(key, 1), rank, 1) for key in ("stride", "dilation"))
+    if rank not in ORDERS or int(call.get("groups", 1)) != 1 or dilation != [1, 1]:
+        raise call.error("in groups, with a dilation or over three axes is not written")
+    order = ORDERS[rank]
+    x = call.build.in_order(call.held("input"), order)
+    sizes, wanted = call.build.shape(x)[1:3], call.image(call.shape())
+    window, pads = over_axes(call.shape("weight")[2:], rank, 1), over_axes(call.get("padding", 0), rank, 0)
     whole = [(n - 1) * step + k for n, step, k in zip(sizes, stride, window, strict=True)]
     if any(begin + size > all_ for begin, size, all_ in zip(pads, wanted[1:3], whole, strict=True)):
         raise call.error("whose output reaches beyond its windows is not written")
@@ -82,13 +100,13 @@ def _transposed(call: Call) -> Held:
     is_whole = list(wanted[1:3]) == whole
     shape = wanted if fits or is_whole else (wanted[0], *whole, wanted[3])
     kind = SAME if fits and not is_whole else VALID
-    made = call.result(shape, "last", "" if shape == wanted else "/whole")
+    made = call.result(shape, order, "" if shape == wanted else "/whole")
     inputs = [call.build.sizes(shape), weight, x.place, bias]
     options = {"padding": kind, "strideH": stride[0], "strideW": stride[1]}
     call.build.operator("TRANSPOSE_CONV", inputs, [made.place], **options)
     if shape != wanted:
         ends = [[0, *pads, 0], [shape[0], *(p + n for p, n in zip(pads, wanted[1:3], strict=True)), shape[3]], [1] * 4]
-        cut = call.build.value(call.name, wanted, "last", made.quantizer)
+        cut = call.build.value(call.name, wanted, order, made.quantizer)
         places = [call.build.sizes(numbers) for numbers in ends]
         call.build.operator("STRIDED_SLICE", [made.place, *places], [cut.place])
         made = cut
@@ -107,8 +125,7 @@ def _linear(call: Call) -> Held:
 
 
 OPERATORS: Mapping[str, Write] = {
-    "conv2d": _conv,
-    "convolution": _conv,
+    **dict.fromkeys(("conv1d", "conv2d", "convolution"), _conv),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), _transposed),
     "linear": _linear,
-    "conv_transpose2d": _transposed,
 }

@@ -1,12 +1,14 @@
 """Means over whole images, and pooling over windows."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from qdiag.exporters.litert.build import TO_LAST, Held, Order
-from qdiag.exporters.litert.call import Call, Write
-from qdiag.exporters.litert.operators.convolutions import SAME, VALID, bordered, padded, pair
+from qdiag.exporters.litert.build import Held, Order
+from qdiag.exporters.litert.call import Call, Write, number_quantizer
+from qdiag.exporters.litert.operators.convolutions import ORDERS, SAME, VALID, bordered, over_axes, padded, pair
 from qdiag.litert.call import same_padding
 
 
@@ -14,11 +16,13 @@ def _placed(call: Call, axes: Sequence[int], *, keeps: bool) -> tuple[Held, int,
     """What is reduced, its axes as a tensor of the file, and the order of the result."""
     rank = len(call.shape("self"))
     x = call.held("self")
-    order = x.order if rank == 4 else "plain"
-    if order == "last" and not keeps and sorted(axes) != [2, 3]:
+    order = x.order if rank == 4 or x.order == "signal" else "plain"
+    if not keeps and sorted(axes) != list(range(2, rank)):
         order = "plain"
     x = call.build.in_order(x, order)
-    places = sorted(TO_LAST.index(axis) if order == "last" else axis for axis in axes)
+    places = sorted(call.axis(axis, x) for axis in axes)
+    # without its axes, a signal is one without its row as well
+    places = [1, *places] if order == "signal" and not keeps else places
     return x, call.build.sizes(places), order if keeps else "plain"
 
 
@@ -34,42 +38,65 @@ def _extreme(kind: str) -> Write:
         keeps, rank = bool(call.get("keepdim", False)), len(call.shape("self"))
         axes = [int(axis) % rank for axis in call.get("dim") or range(rank)]
         x, places, behind = _placed(call, axes, keeps=keeps)
-        shape = call.image(call.shape()) if behind == "last" else call.shape()
-        return call.moved(kind, x, [places], shape, behind, keepDims=keeps)
+        return call.moved(kind, x, [places], call.in_file(call.shape(), behind), behind, keepDims=keeps)
 
     return write
 
 
 def _mean(call: Call) -> Held:
+    return _mean_over(call, _axes(call), keeps=bool(call.get("keepdim", False)))
+
+
+def _axes(call: Call) -> list[int]:
     given, rank = call.get("dim"), len(call.shape("self"))
-    axes = range(rank) if given is None or given == [] else given
-    return _mean_over(call, [int(axis) % rank for axis in axes], keeps=bool(call.get("keepdim", False)))
+    return [int(axis) % rank for axis in (range(rank) if given is None or given == [] else given)]
+
+
+def _sum(call: Call) -> Held:
+    """In integers a mean at the scale that makes it the sum, times the number of values, which changes no integer.
+
+    LiteRT's reference kernel of SUM takes int8 for uint8, so that SUM is left to what a file had, and to float.
+    """
+    axes, keeps = _axes(call), bool(call.get("keepdim", False))
+    x, places, behind = _placed(call, axes, keeps=keeps)
+    quantizer = call.ending.quantizer
+    if call.is_float or call.keeps_integers or quantizer is None:
+        return call.closed("SUM", [x.place, places], behind, keepDims=keeps)
+    count = math.prod(call.shape("self")[axis] for axis in axes)
+    number = call.build.operand(f"{call.name}/{count}", np.asarray(count, np.float32), behind, number_quantizer(count))
+    own = replace(quantizer, scale=quantizer.scale / count)
+    mean = call.build.value(f"{call.name}/mean", call.in_file(call.shape(), behind), behind, own)
+    call.build.operator("MEAN", [x.place, places], [mean.place], keepDims=keeps)
+    return call.finished("MUL", [mean.place, number.place], behind)
 
 
 def _adaptive(call: Call) -> Held:
-    if pair(call.get("output_size")) != [1, 1] or len(call.shape("self")) != 4:
-        raise call.error("to another size than 1x1 is not written")
-    return _mean_over(call, [2, 3], keeps=True)
+    rank = len(call.shape("self"))
+    if pair(call.get("output_size")) != [1, 1] or rank not in ORDERS:
+        raise call.error("to another size than one place is not written")
+    return _mean_over(call, range(2, rank), keeps=True)
 
 
-def _window(call: Call, *, may_reach_beyond: bool = False) -> tuple[list[int], list[int]]:
-    kernel, stride = pair(call.get("kernel_size")), call.get("stride")
-    steps = pair(stride) if stride not in (None, []) else kernel
-    if len(call.shape("self")) != 4 or (call.get("ceil_mode", False) and not may_reach_beyond):
+def _window(call: Call, *, may_reach_beyond: bool = False) -> tuple[list[int], list[int], list[int]]:
+    """Sizes of the window, its steps, and the border."""
+    rank = len(call.shape("self"))
+    if rank not in ORDERS or (call.get("ceil_mode", False) and not may_reach_beyond):
         raise call.error("with these arguments is not written")
-    return kernel, steps
+    kernel, stride = over_axes(call.get("kernel_size"), rank, 1), call.get("stride")
+    steps = over_axes(stride, rank, 1) if stride not in (None, []) else kernel
+    return kernel, steps, over_axes(call.get("padding", 0), rank, 0)
 
 
 def _average(call: Call) -> Held:
     """Values stay at the quantizer of what is pooled, as the kernels ask, and are quantized again where it differs."""
-    kernel, stride = _window(call, may_reach_beyond=True)
-    x = call.build.in_order(call.held("self"), "last")
-    pads, counts = pair(call.get("padding", 0)), bool(call.get("count_include_pad", True))
+    kernel, stride, pads = _window(call, may_reach_beyond=True)
+    x = call.build.in_order(call.held("self"), ORDERS[len(call.shape())])
+    counts = bool(call.get("count_include_pad", True))
     if call.get("ceil_mode", False):
         sizes = call.build.shape(x)[1:3]
         same = [same_padding(*numbers)[0] for numbers in zip(sizes, kernel, stride, strict=True)]
         places = [-(-size // step) for size, step in zip(sizes, stride, strict=True)]
-        if counts or same != pads or places != list(call.shape()[2:]):
+        if counts or same != pads or places != list(call.image(call.shape())[1:3]):
             raise call.error("with a size that is rounded up is not written")
         kind = SAME
     elif any(pads) and counts:
@@ -82,11 +109,10 @@ def _average(call: Call) -> Held:
 
 
 def _largest(call: Call) -> Held | list[Held]:
-    kernel, stride = _window(call)
+    kernel, stride, pads = _window(call)
     if pair(call.get("dilation", 1)) != [1, 1]:
         raise call.error("with a dilation is not written")
-    x = call.build.in_order(call.held("self"), "last")
-    pads = pair(call.get("padding", 0))
+    x = call.build.in_order(call.held("self"), ORDERS[len(call.shape("self"))])
     before = len(call.build.operators)
     x, kind = bordered(call.build, x, pads, kernel, stride, [1, 1], call.name)
     if len(call.build.operators) > before:
@@ -110,7 +136,7 @@ def _pooled(call: Call, kind: str, x: Held, padding: int, kernel: list[int], str
     options = {"padding": padding, "filterHeight": kernel[0], "filterWidth": kernel[1]}
     options |= {"strideH": stride[0], "strideW": stride[1]}
     shape = call.image(_shape_of(call))
-    result = call.build.value(call.name, shape, "last", x.quantizer)
+    result = call.build.value(call.name, shape, x.order, x.quantizer)
     call.build.operator(kind, [x.place], [result.place], **options)
     if call.ending.clamp is not None:
         result = call.clamped(result)
@@ -127,11 +153,10 @@ def _shape_of(call: Call) -> tuple[int, ...]:
 
 OPERATORS: Mapping[str, Write] = {
     "mean": _mean,
-    "adaptive_avg_pool2d": _adaptive,
-    "_adaptive_avg_pool2d": _adaptive,
+    "sum": _sum,
+    **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d"), _adaptive),
     "amax": _extreme("REDUCE_MAX"),
     "amin": _extreme("REDUCE_MIN"),
-    "avg_pool2d": _average,
-    "max_pool2d": _largest,
-    "max_pool2d_with_indices": _largest,
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d"), _average),
+    **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool2d_with_indices"), _largest),
 }

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 
 from qdiag.exporters.litert.build import Held
 from qdiag.exporters.litert.call import Call, Write
+from qdiag.exporters.litert.operators.convolutions import ORDERS
 
 
 def _resized(call: Call, kind: str, **options: bool) -> Held:
-    shape = call.shape()
-    x = call.build.in_order(call.held("self" if call.get("self") is not None else "input"), "last")
-    if len(shape) != 4 or x.order != "last":
-        raise call.error("of other values than images is not written")
-    result = call.build.value(call.name, call.image(shape), "last", x.quantizer)
-    call.build.operator(kind, [x.place, call.build.sizes(shape[2:])], [result.place], **options)
+    if len(call.shape()) not in ORDERS:
+        raise call.error("of other values than images and signals is not written")
+    order, shape = ORDERS[len(call.shape())], call.image(call.shape())
+    x = call.build.in_order(call.held("self" if call.get("self") is not None else "input"), order)
+    result = call.build.value(call.name, shape, order, x.quantizer)
+    call.build.operator(kind, [x.place, call.build.sizes(shape[1:3])], [result.place], **options)
     return call.clamped(result) if call.ending.clamp is not None else result
 
 
@@ -30,7 +31,7 @@ def _nearest_exact(call: Call) -> Held:
 
 
 OPERATORS: Mapping[str, Write] = {
-    "upsample_bilinear2d": _bilinear,
-    "upsample_nearest2d": _nearest,
+    **dict.fromkeys(("upsample_linear1d", "upsample_bilinear2d"), _bilinear),
+    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d"), _nearest),
     "_upsample_nearest_exact2d": _nearest_exact,
 }

@@ -11,7 +11,7 @@ from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.litert.clamps import clamped_anew
 from qdiag.simulate.arithmetic.litert.elementwise import Product, Sum
 from qdiag.simulate.arithmetic.litert.functions import FUNCTIONS
-from qdiag.simulate.arithmetic.litert.pooling import MEANS, Mean
+from qdiag.simulate.arithmetic.litert.pooling import MEANS, Mean, SumOfMean
 from qdiag.simulate.arithmetic.litert.products import ActivationProduct, weighted_sums
 from qdiag.simulate.arithmetic.litert.requantized import Concat, KernelsInTurn, Larger
 from qdiag.simulate.arithmetic.litert.resize import LinearResize
@@ -26,11 +26,12 @@ RULES: Mapping[str, type[Rule]] = {
     **dict.fromkeys(("mul", "div"), Product),
     **dict.fromkeys(("maximum", "minimum"), Larger),
     **dict.fromkeys(MEANS, Mean),
+    "sum": SumOfMean,
     **dict.fromkeys(("matmul", "bmm"), ActivationProduct),
     **dict.fromkeys(("softmax", "_softmax"), Softmax),
     **dict.fromkeys(TABLES, Table),
-    "upsample_bilinear2d": LinearResize,
-    **dict.fromkeys(("cat", "concat"), Concat),
+    **dict.fromkeys(("upsample_bilinear2d", "upsample_linear1d"), LinearResize),
+    **dict.fromkeys(("cat", "concat", "stack"), Concat),
 }
 """By operation."""
 STORED_RULES: Mapping[str, type[Rule]] = {
@@ -43,7 +44,7 @@ STORED_RULES: Mapping[str, type[Rule]] = {
     "div": Quotient,
 }
 """Of operators that a file has in integers, whereas files that are written here have them in float."""
-_STORED = (Mean, LinearResize)
+_STORED = (Mean, SumOfMean, LinearResize)
 """Rules in which the integers of the file count, whether they are signed or not."""
 _WITH_WEIGHTS = ("conv", "conv_transpose", "linear")
 

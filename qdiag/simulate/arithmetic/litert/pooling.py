@@ -1,7 +1,7 @@
 """Means: MEAN over axes, and AVERAGE_POOL_2D."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,9 +15,12 @@ from qdiag.simulate.arithmetic.integers import integers
 from qdiag.simulate.arithmetic.litert.fixed_point import Multiplier, twice_rounded
 from qdiag.simulate.arithmetic.litert.rule import Rule, in_lanes, number, requantized, scaled
 
-_GLOBAL = ("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
-MEANS = ("mean", "avg_pool2d", *_GLOBAL)
+_GLOBAL = ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
+_WINDOWS = ("avg_pool1d", "avg_pool2d")
+MEANS = ("mean", *_WINDOWS, *_GLOBAL)
 """Operations that are means."""
+_SIGNAL = 3
+"""Axes of a signal with its samples and channels."""
 _LANES = 16
 """Channels that the runtime's own kernel works on at once."""
 
@@ -39,14 +42,12 @@ class Mean(Rule):
         if source is None or not isinstance(args[0], Tensor) or kwargs.get("dtype") is not None:
             return None
         x = integers(args[0], source)
-        if name == "avg_pool2d":
+        if name in _WINDOWS:
             return self._windows(x, source, args, kwargs)
         if name in _GLOBAL:
-            is_whole = x.ndim == 4 and [int(size) for size in args[1]] == [1, 1]
-            return self._over(x, source, (2, 3), keeps=True) if is_whole else None
-        given = args[1] if len(args) > 1 else kwargs.get("dim")
-        axes = tuple(sorted(int(axis) % x.ndim for axis in given)) if given else tuple(range(x.ndim))
-        keeps = bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
+            is_whole = {int(size) for size in args[1]} == {1}
+            return self._over(x, source, tuple(range(2, x.ndim)), keeps=True) if is_whole else None
+        axes, keeps = reduced_axes(x, args, kwargs)
         return self._over(x, source, axes, keeps=keeps)
 
     def _over(self, x: Tensor, source: Affine, axes: tuple[int, ...], *, keeps: bool) -> Tensor:
@@ -78,8 +79,13 @@ class Mean(Rule):
         """(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)."""
         given = (*args[1:], *(None,) * (6 - len(args[1:])))
         kernel, stride, padding, ceil, counts, divisor = given[:6]
-        if x.ndim != 4 or divisor is not None or kwargs or (ceil and counts in (None, True)):
+        is_signal = x.ndim == _SIGNAL
+        is_known = is_signal or x.ndim == _SIGNAL + 1
+        if not is_known or divisor is not None or kwargs or (ceil and counts in (None, True)):
             return None
+        if is_signal:  # an image of one row
+            x, kernel = x.unsqueeze(2), (1, kernel[-1])
+            stride, padding = stride and (1, stride[-1]), padding and (0, padding[-1])
         window: dict[str, Any] = {"kernel_size": kernel, "stride": stride or None, "padding": padding or 0}
         window["ceil_mode"] = bool(ceil)
         total = functional.avg_pool2d(x.double(), **window, divisor_override=1)
@@ -92,7 +98,29 @@ class Mean(Rule):
         half = torch.where(stored > 0, count // 2, -(count // 2))
         steps = torch.div(stored + half, count, rounding_mode="trunc") - zero
         made = steps if source.key == self.output.key else requantized(steps, source, self.output, self.kernels)
-        return made.float().mul_(float(self.output.scale))
+        values = made.float().mul_(float(self.output.scale))
+        return values.squeeze(2) if is_signal else values
+
+
+@dataclass(frozen=True, eq=False)
+class SumOfMean(Rule):
+    """A sum in files that are written here: MEAN at `s_y / N`, and MUL by N, which changes no integer."""
+
+    name: ClassVar[str] = "sum"
+
+    def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        axes, _ = reduced_axes(args[0], args, kwargs)
+        count = math.prod(args[0].shape[axis] for axis in axes)
+        share = replace(self.output, scale=self.output.scale / count)
+        found = Mean(self.kernels, self.operands, share, self.lowest).on_integers(op, args, kwargs)
+        return None if found is None else torch.round(found / float(share.scale)) * float(self.output.scale)
+
+
+def reduced_axes(x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[int, ...], bool]:
+    """Axes of (x, axes, whether they stay), ascending, all where none are named; and whether they stay."""
+    given = args[1] if len(args) > 1 else kwargs.get("dim")
+    axes = tuple(sorted(int(axis) % x.ndim for axis in given)) if given else tuple(range(x.ndim))
+    return axes, bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
 
 
 def delegated_sum(stored: Tensor, offset: float, ratio: Tensor, zero: float) -> Tensor:

@@ -13,6 +13,7 @@ from qdiag.simulate.arithmetic.integers import integers
 from qdiag.simulate.arithmetic.litert.rule import Rule, requantized
 
 _BITS, _XNNPACK_BITS = 10, 11
+_OF_IMAGES, _OF_SIGNALS = "upsample_bilinear2d", "upsample_linear1d"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,16 +27,19 @@ class LinearResize(Rule):
     name: ClassVar[str] = "linear_resize"
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        source = self.quantizer(op, 0)
-        if source is None or operation_name(op.node) != "upsample_bilinear2d" or kwargs:
+        source, is_signal = self.quantizer(op, 0), operation_name(op.node) == _OF_SIGNALS
+        if source is None or kwargs or not (is_signal or operation_name(op.node) == _OF_IMAGES):
             return None
         x, corners = args[0], bool(args[2])
-        factors = args[3] if len(args) == 4 else args[3:]
+        factors = args[3] if len(args) == 4 and isinstance(args[3], list | tuple) else args[3:]
         sizes = args[1] or [int(size * factor) for size, factor in zip(x.shape[2:], factors, strict=True)]
+        if is_signal:  # an image of one row
+            x, sizes = x.unsqueeze(2), (1, *sizes)
         is_real = not self.lowest and not self.is_wide and self.kernels != "xnnpack"
         resized = self._in_float if is_real else self._resized
         steps = resized(x, source, [int(size) for size in sizes], corners=corners)
-        return requantized(steps, source, self.output, self.kernels).float() * float(self.output.scale)
+        found = requantized(steps, source, self.output, self.kernels).float() * float(self.output.scale)
+        return found.squeeze(2) if is_signal else found
 
     def _resized(self, x: Tensor, source: Affine, sizes: list[int], *, corners: bool) -> Tensor:
         zero = self.zero(source)

@@ -18,7 +18,7 @@ from qdiag.simulate.arithmetic.litert.fixed_point import (
     twice_rounded,
 )
 from qdiag.simulate.arithmetic.litert.functions import FUNCTIONS, inverse_root
-from qdiag.simulate.arithmetic.litert.pooling import delegated_sum
+from qdiag.simulate.arithmetic.litert.pooling import delegated_sum, reduced_axes
 from qdiag.simulate.arithmetic.litert.requantized import levels, looked_up
 from qdiag.simulate.arithmetic.litert.rule import LOWEST, Rule, away, number
 from qdiag.simulate.arithmetic.litert.softmax import reciprocal
@@ -148,11 +148,9 @@ class Total(Rule):
 
     def on_integers(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         source, x = self.quantizer(op, 0), args[0]
-        given = args[1] if len(args) > 1 else kwargs.get("dim")
         if source is None or kwargs.get("dtype") is not None:
             return None
-        axes = tuple(int(axis) % x.ndim for axis in given) if given else tuple(range(x.ndim))
-        keeps = bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
+        axes, keeps = reduced_axes(x, args, kwargs)
         zero, own = int(source.zero_point), int(self.output.zero_point)
         stored = integers(x, source).to(torch.int64) + zero
         count = stored.numel() // max(stored.sum(axes).numel(), 1)
