@@ -75,7 +75,7 @@ def begin(
         QdiagError: the model, the data or the scheme cannot be used; says what, where and what to do.
     """
     with session.stage("capture"), naming(datasets.calibration):
-        inputs = inputs_for(subject, datasets)
+        inputs = inputs_for(subject, datasets, quantized)
         sources = (inputs.calibration, inputs.evaluation)
         file = _captured(session, quantized, sources, subject) if quantized is not None else None
         fold = scheme.fold_batchnorm if file is None else file.folds

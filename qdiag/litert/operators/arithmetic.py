@@ -15,7 +15,7 @@ def operands(call: Call) -> tuple[list[str], Form]:
     rank = len(call.output().shape)
     ranks = [len(call.tensor(index).shape) for index in range(len(call.operator.inputs))]
     computed = [index for index in range(len(ranks)) if call.tensor(index).data is None]
-    form: Form = call.form if rank == 4 and all(ranks[index] == 4 for index in computed) else "last"
+    form: Form = call.form if rank == 4 and all(ranks[index] in (0, 4) for index in computed) else "last"
     names = []
     for index, own in enumerate(ranks):
         tensor = call.tensor(index)
@@ -29,7 +29,7 @@ def operands(call: Call) -> tuple[list[str], Form]:
             names.append(call.writer.stored(tensor, _as_image, "channels first"))
         else:
             names.append(call.read(index, form))
-    if any(call.tensor(i).data is None and ranks[i] < rank for i in range(len(ranks))):
+    if any(0 < ranks[index] < rank for index in computed):
         call.needs_fixed_batch()
     return names, form
 

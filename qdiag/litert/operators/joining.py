@@ -6,15 +6,30 @@ import numpy as np
 
 from qdiag.litert.call import Call, Rule
 from qdiag.litert.model import Array
+from qdiag.litert.writer import TO_FIRST, Form
 
 
 def _concat(call: Call) -> None:
     form, rank = call.form, len(call.output().shape)
     axis = call.axis(int(call.option("axis")), rank, form)
-    count = len(call.operator.inputs)
-    if any(call.tensor(index).data is not None for index in range(count)):
+    parts = [_of_each_sample(call, index, form) for index in range(len(call.operator.inputs))]
+    call.finished("Concat", parts, form, axis=axis)
+
+
+def _of_each_sample(call: Call, index: int, form: Form) -> str:
+    """A part; a constant of one sample, such as a class token, is joined to each of any number of samples."""
+    part, tensor = call.read(index, form), call.tensor(index)
+    if call.place(index) in call.writer.sampled or not (call.writer.is_free and call.is_sampled):
+        return part
+    if tensor.shape[:1] != (1,):
         call.needs_fixed_batch()
-    call.finished("Concat", [call.read(index, form) for index in range(count)], form, axis=axis)
+    place = next(i for i in range(len(call.operator.inputs)) if call.operator.inputs[i] in call.writer.sampled)
+    shape = call.step("Shape", [call.read(place, form)], "shape beside it")
+    count = call.step("Gather", [shape, call.writer.numbers([0])], "samples", axis=0)
+    is_image = form == "first" and len(tensor.shape) == len(TO_FIRST)
+    sizes = [tensor.shape[place] for place in TO_FIRST] if is_image else list(tensor.shape)
+    wanted = call.step("Concat", [count, call.writer.numbers(sizes[1:])], "wanted shape", axis=0)
+    return call.step("Expand", [part, wanted], "for each sample")
 
 
 def _split(call: Call) -> None:
@@ -82,9 +97,11 @@ def _strided_slice(call: Call) -> None:
 def _gather(call: Call) -> None:
     if call.option("batchDims"):
         raise call.error("axes that are gone through side by side are not computed")
-    axis = call.axis(int(call.option("axis")), len(call.tensor(0).shape), "last")
-    index = call.writer.constant(call.tensor(1).name, call.known(1).astype("int64"), "computed")
-    call.node("Gather", [call.read(0, "last"), index], call.put("last"), axis=axis)
+    places, rank = call.known(1).astype("int64"), len(call.tensor(0).shape)
+    form = call.form if places.ndim == 1 and rank == len(TO_FIRST) else "last"
+    axis = call.axis(int(call.option("axis")), rank, form)
+    index = call.writer.constant(call.tensor(1).name, places, "computed")
+    call.node("Gather", [call.read(0, form), index], call.put(form), axis=axis)
 
 
 def _pack(call: Call) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from qdiag.litert.call import Call, Rule
-from qdiag.litert.writer import TO_FIRST, Form
+from qdiag.litert.writer import TO_FIRST, TO_LAST, Form
 
 
 def reshaped(call: Call) -> None:
@@ -35,6 +35,10 @@ def _transpose(call: Call) -> None:
         call.needs_fixed_batch()
     if sorted(order) != list(range(len(call.tensor(0).shape))):
         raise call.error(f"an order of axes {order}")
+    if order == list(TO_LAST) and not call.writer.has(call.place(), "first"):
+        # what becomes an image had its channels first already
+        call.node("Identity", [call.read(0, "last")], call.put("first"))
+        return
     call.node("Transpose", [call.read(0, "last")], call.put("last"), perm=order)
 
 
@@ -82,14 +86,27 @@ def _broadcast(call: Call) -> None:
         if len(shape) != len(wanted) or wanted[0] != shape[0]:
             call.needs_fixed_batch()
         wanted[0] = 1
-    call.node("Expand", [call.read(0, "last"), call.writer.numbers(wanted)], call.put("last"))
+    form = _kept_form(call)
+    call.node("Expand", [call.read(0, form), call.writer.numbers(_in_form(wanted, form))], call.put(form))
 
 
 def _tile(call: Call) -> None:
     counts = call.integers(1)
     if counts and counts[0] != 1:
         call.needs_fixed_batch()
-    call.node("Tile", [call.read(0, "last"), call.writer.numbers(counts)], call.put("last"))
+    form = _kept_form(call)
+    call.node("Tile", [call.read(0, form), call.writer.numbers(_in_form(counts, form))], call.put(form))
+
+
+def _kept_form(call: Call) -> Form:
+    """That of an image which stays one."""
+    is_image = len(call.tensor(0).shape) == len(call.output().shape) == len(TO_FIRST)
+    return call.form if is_image else "last"
+
+
+def _in_form(numbers: list[int], form: Form) -> list[int]:
+    """Numbers of the axes of an image."""
+    return [numbers[axis] for axis in TO_FIRST] if form == "first" else numbers
 
 
 OPERATORS: Mapping[str, Rule] = {

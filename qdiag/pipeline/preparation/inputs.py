@@ -18,8 +18,11 @@ from qdiag.pipeline.preparation.signature import takes_one_mapping
 from qdiag.subject import Subject, evaluating
 
 
-def inputs_for(subject: Subject, datasets: Datasets) -> Datasets:
+def inputs_for(subject: Subject, datasets: Datasets, quantized: Subject | None = None) -> Datasets:
     """Data for the subject: what reaches a submodule, or batches of the one size that a saved program accepts.
+
+    Args:
+        quantized: a file that was made from it; where it takes one size alone, and the subject any, that is the size.
 
     Raises:
         LoadError: a submodule of a TorchScript file, which torch does not let us look into while it runs.
@@ -38,7 +41,8 @@ def inputs_for(subject: Subject, datasets: Datasets) -> Datasets:
             calibration=_SubmoduleBatches(datasets.calibration, parent, model, subject.submodule or ""),
             evaluation=_SubmoduleBatches(datasets.evaluation, parent, model, subject.submodule or ""),
         )
-    return in_batches_of(datasets, static_batch(subject.model))
+    size = static_batch(subject.model)
+    return in_batches_of(datasets, static_batch(quantized.model) if size is None and quantized is not None else size)
 
 
 def _as_one_mapping(subject: Subject, datasets: Datasets) -> Datasets:

@@ -30,8 +30,8 @@ class DeployedRun:
         self._outputs = paired_outputs(program.output_names, deployed)
         self._asked = tuple(dict.fromkeys((*self._integers, *self._outputs.dequantized.values())))
 
-    def __call__(self, batch: Batch, reference: tuple[Any, ...]) -> tuple[tuple[Any, ...], Mapping[str, Array]]:
-        """Flat outputs in the order of the graph, and integers by their names in the file."""
+    def __call__(self, batch: Batch, reference: tuple[Any, ...]) -> tuple[tuple[Any, ...], Mapping[str, list[Array]]]:
+        """Flat outputs in the order of the graph, and integers by their names in the file, of each run."""
         flat = self._program.flatten_inputs(batch.args, batch.kwargs)
         tensors = {name: value.cpu() for name, value in flat.items() if isinstance(value, Tensor)}
         names = _paired(tuple(tensors), self._deployed.inputs)
@@ -40,8 +40,8 @@ class DeployedRun:
             for name, value in tensors.items()
         }
         found = [self._deployed.run(part, self._asked) for part in self._parts(inputs)]
-        outputs = {name: np.concatenate([part.outputs[name] for part in found]) for name in self._deployed.outputs}
-        integers = {name: np.concatenate([part.integers[name] for part in found]) for name in self._asked}
+        outputs = {name: [part.outputs[name] for part in found] for name in self._deployed.outputs}
+        integers = {name: [part.integers[name] for part in found] for name in self._asked}
         given = iter(self._program.output_names)
         ordered = [
             self._output(one, next(given), outputs, integers) if isinstance(one, Tensor) else one for one in reference
@@ -49,14 +49,15 @@ class DeployedRun:
         return tuple(ordered), {name: integers[name] for name in self._integers}
 
     def _output(
-        self, reference: Tensor, name: str, outputs: Mapping[str, Array], integers: Mapping[str, Array]
+        self, reference: Tensor, name: str, outputs: Mapping[str, list[Array]], integers: Mapping[str, list[Array]]
     ) -> Tensor:
         """An output of the network as the file has it."""
         stored = self._outputs.dequantized.get(name)
         if stored is None:
             own = self._outputs.given[name]
-            return _like(reference, outputs[own], own)
-        return _like(reference, _values(integers[stored], self._deployed.tensors[stored]), stored)
+            return _like(reference, joined(outputs[own], reference.shape), own)
+        values = [_values(part, self._deployed.tensors[stored]) for part in integers[stored]]
+        return _like(reference, joined(values, reference.shape), stored)
 
     def _parts(self, inputs: Mapping[str, Array]) -> list[dict[str, Array]]:
         """The batch as a whole, or in parts of the one size that the file takes."""
@@ -72,6 +73,16 @@ class DeployedRun:
             {name: value[start : start + size] if value.ndim else value for name, value in inputs.items()}
             for start in range(0, count, size)
         ]
+
+
+def joined(parts: Sequence[Array], shape: Sequence[int]) -> Array:
+    """What several runs gave as one value, along the axis on which a value of this shape has their samples.
+
+    That is the first where no axis fits: the file has other axes there.
+    """
+    own, size = parts[0].shape, len(parts)
+    axes = [axis for axis in range(len(own)) if (*own[:axis], size * own[axis], *own[axis + 1 :]) == tuple(shape)]
+    return np.concatenate(parts, axes[0] if axes else 0) if size > 1 else parts[0]
 
 
 def _like(reference: Tensor, output: Array, name: str) -> Tensor:

@@ -10,7 +10,7 @@ pytest.importorskip("onnxruntime")
 import onnx
 
 from qdiag.errors import DataError
-from qdiag.pipeline.verify.deployed_run import paired_outputs
+from qdiag.pipeline.verify.deployed_run import joined, paired_outputs
 from qdiag.runtimes.base import IntegerTensor
 from tests.networks.detectors import SIZE, onnx_detector
 from tests.networks.quantized_files import quantized
@@ -66,3 +66,10 @@ def test_a_float_detector_that_ends_before_its_suppression(tmp_path: Any) -> Non
     found = compared(quantized(onnx_detector("gathered"), x, tmp_path), [{"x": x}], model.SerializeToString())
     assert found.counts
     assert not found.differing
+
+
+def test_runs_are_joined_where_the_network_has_its_samples() -> None:
+    parts = [np.full((3, 1, 2), number) for number in range(4)]
+    assert joined(parts, (3, 4, 2))[1].tolist() == [[number] * 2 for number in range(4)]
+    assert joined(parts, (12, 2)).shape == (12, 1, 2)
+    assert joined(parts[:1], (3, 1, 2)) is parts[0]
