@@ -30,7 +30,7 @@ RELU6, RELU = (0.0, 6.0), (0.0, math.inf)
 
 
 class Net(nn.Module):
-    """Convolutions with and without a clamp, grouped ones, a sum, pooling, a linear layer."""
+    """Convolutions with and without a clamp, grouped ones, borders of each kind, a sum, pooling, a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,8 +38,9 @@ class Net(nn.Module):
         self.narrow, self.fc = nn.Conv2d(8, 8, 1, bias=False), nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu6(self.stem(x))
-        x = x + self.narrow(F.relu(self.depthwise(x)))
+        x = F.relu6(self.stem(F.pad(x, (0, 1, 0, 1), value=-7.5)))
+        x = x + self.narrow(F.relu(self.depthwise(F.pad(x, (0, 1, 0, 1))))[..., 1:, 1:])
+        x = F.pad(x, (1, 1, 0, 0), mode="reflect")
         y: Tensor = self.fc(F.relu(self.narrow(x)).mean((2, 3)))
         return y
 
@@ -189,6 +190,15 @@ def test_behind_what_is_not_known_nothing_is(operator: Any, is_known: bool) -> N
     products: Sequence[tuple[str, Products]] = [(last.name, Products(10.0, 1.0))]
     bounds = largest_values(graph, 2.0, (), dict(products), {first.name: Closing(quantized=0.0, clamped=1.5)})
     assert bounds[last.name] == (16.0 if is_known else UNKNOWN)
+
+
+@pytest.mark.parametrize(("value", "bound"), [(0.0, 20.0), (-3.0, 30.0), (math.nan, UNKNOWN), (math.inf, UNKNOWN)])
+def test_a_border_is_as_large_as_its_value(value: float, bound: float) -> None:
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    node = graph.call_function(torch.ops.aten.pad.default, (x, [0, 1, 0, 1], "constant", value))
+    last = graph.call_function(torch.ops.aten.conv2d.default, (node, x))
+    assert largest_values(graph, 2.0, (), {last.name: Products(10.0, 0.0)}, {})[last.name] == bound
 
 
 def test_sums_that_may_overflow_are_not_known() -> None:

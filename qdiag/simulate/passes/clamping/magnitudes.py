@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from qdiag.capture.ops import operation_name
+from qdiag.simulate.arithmetic.padding import padding_value
 
 UNKNOWN = math.inf
 _BEYOND = 1e30
@@ -18,6 +19,7 @@ _NO_LARGER = frozenset(
         *("relu", "relu6", "hardswish", "silu", "max_pool2d", "adaptive_avg_pool2d", "mean", "view", "reshape"),
         *("flatten", "permute", "transpose", "squeeze", "unsqueeze", "clone", "contiguous", "dropout", "slice"),
         *("select", "alias", "detach", "upsample_nearest2d", "pixel_shuffle", "channel_shuffle"),
+        *("pad", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"),
     )
 )
 """Operations whose values are no larger than those of their first argument."""
@@ -87,6 +89,9 @@ def _bound(node: fx.Node, of: Callable[[Any], float], products: Products | None)
         return max(map(of, args[0]), default=UNKNOWN)
     if name in ("clamp", "hardtanh"):
         return max(map(of, (arg for arg in args[:3] if arg is not None)))
+    if (padded := padding_value(node)) is not None:
+        # a lane that pads with an integer of the tensor stays within the ends of its quantizer
+        return max(abs(padded), of(args[0]))
     return of(args[0]) if name in _NO_LARGER else UNKNOWN
 
 
