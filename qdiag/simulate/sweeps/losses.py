@@ -6,7 +6,7 @@ quantized inputs and weights, without against with the backend's limits, or what
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LossRecord
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
-from qdiag.numerics.layout import dense
+from qdiag.numerics.layout import dense, flat_chunks
+from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED, FakeQuantized
@@ -109,19 +110,21 @@ class LossObserver(LayerObserver):
         self._add(layer, lanes.reference, pending.by_input, pending.by_weight, sums)
 
     def _add(self, layer: Layer, exact: Tensor, by_input: Tensor, by_weight: Tensor | None, sums: Sums | None) -> None:
-        """Values before the clamp of the layer: exact, with its input quantized, with its weight quantized."""
-        reference, output = clamped(exact, layer), self._plan.layers[layer.name].output
-        errors = self._errors.setdefault(layer.name, _Losses()).errors
-        errors[0].add(reference=reference, simulated=[clamped(by_input, layer)])
-        other = clamped(by_weight, layer) if by_weight is not None else reference
-        errors[1].add(reference=reference, simulated=[other])
+        """Values before the clamp of the layer: exact, with its input quantized, with its weight quantized.
+
+        All losses in one walk: what is clamped and rounded on the way stays in the cache, and the reference is added up
+        once for three of them.
+        """
+        clamp, output = layer.clamp, self._plan.layers[layer.name].output
+        losses = self._errors.setdefault(layer.name, _Losses())
         if sums is not None:
-            errors[2].add(reference=sums.unlimited, simulated=[sums.limited])
-        requantized = output.fake_quantize(dense(reference)) if output is not None else reference
-        errors[3].add(reference=reference, simulated=[requantized])
-        is_bounded = layer.clamp is not None and layer.clamp[1] != math.inf
-        unbounded = exact.clamp(min=layer.clamp[0]) if layer.clamp is not None and is_bounded else reference
-        errors[4].add(reference=unbounded, simulated=[reference])
+            losses.saturation.add(reference=sums.unlimited, simulated=[sums.limited])
+        for piece, *others in flat_chunks(dense(exact), by_input, *(() if by_weight is None else (by_weight,))):
+            reference = clamped(piece, layer)
+            losses.rounding.add_chunk(reference=reference, simulated=_rounded(layer, reference, others, output))
+            is_bounded = clamp is not None and clamp[1] != math.inf
+            unbounded = piece.clamp(min=clamp[0]) if clamp is not None and is_bounded else reference
+            losses.clipping.add_chunk(reference=unbounded, simulated=[reference])
 
     def _sums(self, op: LayerOp, layer: Layer, rounded: tuple[tuple[Any, ...], dict[str, Any]]) -> Sums | None:
         """What the backend's arithmetic makes of the sums of products; None where it would make something of integers,
@@ -156,16 +159,31 @@ class _Pending:
 
 
 class _Losses:
-    """The five losses of one layer."""
+    """The five losses of one layer: those of rounding input, weight and output share a reference."""
 
     def __init__(self) -> None:
-        self.errors = [ErrorAccumulator() for _ in range(5)]
+        self.rounding, self.saturation, self.clipping = ErrorAccumulator(3), ErrorAccumulator(), ErrorAccumulator()
 
     def merge(self, later: "_Losses") -> None:
         """Adds what another one added up."""
-        for own, other in zip(self.errors, later.errors, strict=True):
-            own.merge(other)
+        self.rounding.merge(later.rounding)
+        self.saturation.merge(later.saturation)
+        self.clipping.merge(later.clipping)
 
     def sums(self) -> tuple[ErrorSums, ErrorSums, ErrorSums, ErrorSums, ErrorSums]:
-        first, second, third, fourth, fifth = (one.sums()[0] for one in self.errors)
-        return first, second, third, fourth, fifth
+        """In the order of `LossRecord`."""
+        by_input, by_weight, by_output = self.rounding.sums()
+        return by_input, by_weight, self.saturation.sums()[0], by_output, self.clipping.sums()[0]
+
+
+def _rounded(layer: Layer, reference: Tensor, others: Sequence[Tensor], output: Quantizer | None) -> Iterator[Tensor]:
+    """A piece of the output with input, weight and output quantized, one after the other.
+
+    Args:
+        reference: behind the clamp. others: before it, of the input and, where there is one, the weight.
+    """
+    for value in others:
+        yield clamped(value, layer)
+    if len(others) == 1:
+        yield reference
+    yield output.fake_quantize(reference) if output is not None else reference
