@@ -32,6 +32,7 @@ from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.sinks import BatchSink
 from qdiag.simulate.passes.spread import spread_over
+from qdiag.simulate.passes.weights import SimulatedWeights
 from qdiag.simulate.sweeps.losses import LossObserver
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
@@ -94,8 +95,9 @@ def measure_case(
     batches = looked_at.measured
     errors, facts = ErrorObserver(case.plan), FactObserver()
     losses = LossObserver(case.network, case.plan, _loss_batches(looked_at) if depth == "facts" else None)
-    macs, arithmetic, wraps = MacObserver(), ArithmeticObserver(case.plan), WrapObserver(case.network, case.plan)
-    pairs = PairObserver(case.network, case.plan, spread_over(batches, LOSS_SAMPLES))
+    macs, arithmetic, held_weights = MacObserver(), ArithmeticObserver(case.plan), dict[str, SimulatedWeights]()
+    wraps = WrapObserver(case.network, case.plan, held_weights)
+    pairs = PairObserver(case.network, case.plan, spread_over(batches, LOSS_SAMPLES), held_weights)
     observers: dict[Depth, Sequence[LayerObserver]] = {
         "errors": [macs, arithmetic, pairs, errors],
         "full errors": [macs, arithmetic, pairs, errors],
@@ -104,12 +106,13 @@ def measure_case(
         "full facts": [macs, arithmetic, wraps, pairs, losses, facts, errors],
     }
     runner, sinks = LaneRunner(paired_lanes(case.network, case.plan), observers[depth]), _Sinks(case)
+    weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
+    held_weights.update(weights)
     is_whole = looked_at is case
     told = (progress, stage, processes, held)
     _run(runner, looked_at, sinks if is_whole else None, SIMULATED, *told, is_read=False)
     if not is_whole:
         _run(LaneRunner([Lane(case.network), Lane(case.network, case.plan)]), case, sinks, 1, *told, is_read=True)
-    weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     return Measured(
         op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors(), pairs.records()),
         sinks.outputs.records(),

@@ -1,28 +1,34 @@
 """Sums of two neighbouring products that saturate in int16, in kernels that make matrix products of convolutions.
 
 Linear layers, and convolutions with and without groups, over one to three axes. Only pairs of weights that the largest
-activations of their channels drive beyond int16 are looked at: few, in most networks.
+activations of their channels drive beyond int16 are looked at: few, in most networks. The operation itself adds them
+up, with a filter for each of them, whose other weights are 0, and which has few input channels.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from qdiag.capture.ops import operation_name
 from qdiag.simulate.arithmetic.base import LayerOp
 from qdiag.simulate.arithmetic.weight_pairs import INT16_MAX, INT16_MIN, WeightPairs
 from qdiag.simulate.passes.integer_weights import IntegerWeights
 
-_CACHED = 1 << 17
-"""Sums that are worked on at once."""
-_HELD = 1 << 20
-"""Values of channels and of sums that are held beside the tensors themselves."""
+_HELD = 1 << 19
+"""Sums of pairs that are held at once."""
+_WEIGHTS = 1 << 8
+"""Weights of a filter for one pair, where pairs of more channels are left for another run."""
+_PAIRS = 16
+"""Pairs of one run, at least."""
 _WIDTH = 1 << 13
 """So many values of channels are compared at once."""
+
+_Run = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""The operation of a layer without its groups, of inputs, a weight and a bias."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,11 @@ def subtract_lost(total: Tensor, op: LayerOp, args: tuple[Any, ...], x: Tensor, 
     weights = _weights(op)
     if not x.numel() or not weights.pairs.can_leave(source.largest):
         return
+    run, is_transposed = _operation(op, args), weights.axis == 1
     if op.layer is not None and op.layer.kind == "linear":
-        _subtract(total.view(-1, total.shape[-1]), x.reshape(-1, x.shape[-1]), source.zero_point, weights.pairs, None)
-        return
+        total, x = total.view(-1, total.shape[-1]), x.reshape(-1, x.shape[-1])
     kernel = tuple(weights.weight.shape[2:])
-    _subtract(total, x, source.zero_point, weights.pairs, _Geometry(op, args, kernel, weights.axis == 1))
+    _subtract(total, x, source.zero_point, weights.pairs, _Filters(run, kernel, is_transposed))
 
 
 def lost_sums(total: Tensor, op: LayerOp, args: tuple[Any, ...], x: Tensor, source: Bytes) -> Tensor | None:
@@ -80,81 +86,96 @@ def _weights(op: LayerOp) -> IntegerWeights:
     return op.weights.integers
 
 
-class _Geometry:
-    """Where the windows of a convolution lie; a transposed one goes over its input with gaps between the values."""
+def _operation(op: LayerOp, args: tuple[Any, ...]) -> _Run:
+    """Groups are left out: filters for pairs say themselves which channels they read."""
+    rest, named = list(args[3:]), dict(op.node.kwargs)
+    named.pop("groups", None)
+    place = 5 if operation_name(op.node) == "convolution" else 3
+    if len(rest) > place:
+        rest[place] = 1
 
-    def __init__(self, op: LayerOp, args: tuple[Any, ...], kernel: tuple[int, ...], is_transposed: bool) -> None:
-        axes = len(kernel)
-        stride, padding, dilation = (
-            _each(_argument(args, op, name, place, default), axes)
-            for name, place, default in _places(op, is_transposed)
-        )
-        extra = _each(_argument(args, op, "output_padding", 7 if _is_general(op) else 5, 0), axes)
-        spans = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        self._kernel, self._dilation = kernel, dilation
-        self._stride = [1] * axes if is_transposed else stride
-        self._gaps = stride if is_transposed else [1] * axes
-        if is_transposed:
-            self._pads = [(s - p, s - p + e) for s, p, e in zip(spans, padding, extra, strict=True)]
-        elif padding == ["same"] * axes:
-            self._pads = [(s // 2, s - s // 2) for s in spans]
-        else:
-            self._pads = [(0, 0) if p == "valid" else (p, p) for p in padding]
-        self._is_transposed = is_transposed
+    def run(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        if x.device.type != "cpu":  # other devices may transform what they convolve, which rounds
+            x, weight, bias = x.double(), weight.double(), bias.double()
+        found: Tensor = op.node.target(x, weight, bias, *rest, **named)  # type: ignore[operator]
+        return found if x.device.type == "cpu" else found.round_().float()
 
-    def padded(self, x: Tensor) -> Tensor:
-        """The input with its gaps and its border, which are zeros of it."""
-        for axis, gap in enumerate(self._gaps, 2):
-            if gap > 1:
-                spread = functional.pad(x.unsqueeze(axis + 1), [0, 0] * (x.ndim - axis - 1) + [0, gap - 1])
-                spread = spread.flatten(axis, axis + 1)
-                x = spread.narrow(axis, 0, spread.shape[axis] - gap + 1)
-        pads = [p for pair in reversed(self._pads) for p in pair]
-        return functional.pad(x, pads) if any(pads) else x
-
-    def seen_at(self, x: Tensor, tap: int, outputs: tuple[int, ...]) -> Tensor:
-        """A view of a padded input: what each output position reads at a place of the kernel."""
-        for axis in reversed(range(len(self._kernel))):
-            tap, place = divmod(tap, self._kernel[axis])
-            place = self._kernel[axis] - 1 - place if self._is_transposed else place
-            first, stride = place * self._dilation[axis], self._stride[axis]
-            index = [slice(None)] * (2 + axis) + [slice(first, first + (outputs[axis] - 1) * stride + 1, stride)]
-            x = x[tuple(index)]
-        return x
+    return run
 
 
-def _subtract(total: Tensor, x: Tensor, zero_point: float, pairs: WeightPairs, geometry: _Geometry | None) -> None:
-    """The same for (N, C, outputs...); without a geometry each output reads what lies at its own place of the input."""
-    largest = _largest(x).clamp_(min=0.0).add_(zero_point)
-    reach = (pairs.weights * largest[pairs.sources]).sum(0)
-    kept = (reach > INT16_MAX).nonzero().flatten()
+@dataclass(frozen=True)
+class _Filters:
+    """Makes filters of pairs, and runs them.
+
+    Attributes:
+        kernel: its shape, () of a linear layer.
+    """
+
+    run: _Run
+    kernel: tuple[int, ...]
+    is_transposed: bool
+
+    @property
+    def at_once(self) -> int:
+        """Pairs of one run, which read twice as many channels at most."""
+        return max(_PAIRS, _WEIGHTS // math.prod(self.kernel))
+
+    def weight(self, sources: Tensor, pairs: WeightPairs, channel_count: int, factors: Tensor) -> Tensor:
+        """One filter for each pair.
+
+        Args:
+            sources: (2, M) of the input channels that there are. factors: (M,) of the weights.
+        """
+        size, count = math.prod(self.kernel), len(pairs.filters)
+        made = torch.zeros(count, channel_count * size, device=sources.device)
+        made.scatter_(1, (sources * size + pairs.places).T, (pairs.weights * factors).T)
+        filters = made.view(count, channel_count, *self.kernel)
+        return filters.transpose(0, 1).contiguous() if self.is_transposed else filters
+
+
+def _subtract(total: Tensor, x: Tensor, zero_point: float, pairs: WeightPairs, filters: _Filters) -> None:
+    """The same for (N, C, outputs...); only the pairs and samples of which a sum may leave int16 are looked at."""
+    kept = pairs.leaving(_largest(x).clamp_(min=0.0).add_(zero_point)).nonzero().flatten()
     if not len(kept):
         return
-    needed, sources = torch.unique(pairs.sources[:, kept], return_inverse=True)
-    changed, filters = torch.unique(pairs.filters[kept], return_inverse=True)
-    weights = pairs.weights[:, kept]
-    ends = torch.searchsorted(kept, torch.tensor([taps.end for taps in pairs.taps], device=kept.device)).tolist()
-    outputs = tuple(total.shape[2:])
-    size = len(needed) * math.prod(x.shape[2:]) + len(changed) * math.prod(outputs)
-    for sums, values in zip(*(torch.split(one, max(1, _HELD // size)) for one in (total, x)), strict=True):
-        planes = _planes(values, needed)
-        planes = planes if geometry is None else geometry.padded(planes)
-        lost = torch.zeros(len(changed), sums.shape[0], *outputs, device=x.device)
-        step = max(1, _CACHED // max(1, lost[0].numel()))
-        first = 0
-        for taps, end in zip(pairs.taps, ends, strict=True):
-            limit = -INT16_MIN if taps.is_negative else INT16_MAX
-            for start in range(first, end, step):
-                few = slice(start, min(start + step, end))
-                left, right = (
-                    found if geometry is None else geometry.seen_at(found, tap, outputs)
-                    for found, tap in ((planes.index_select(0, sources[i, few]), taps.both[i]) for i in (0, 1))
-                )
-                factors = weights[:, few].view(2, -1, *[1] * (lost.ndim - 1))
-                beyond = left.mul_(factors[0]).addcmul_(right, factors[1]).add_(zero_point * factors.sum(0) - limit)
-                lost.index_add_(0, filters[few], beyond.clamp_(min=0.0), alpha=1 if taps.is_negative else -1)
-            first = end
-        _add(sums, changed, lost.to(sums.dtype))
+    pairs = pairs.some(kept)
+    if total.ndim == 2:
+        _subtract_from_all(total, x, zero_point, pairs, filters)
+        return
+    needed, sources = torch.unique(pairs.sources, return_inverse=True)
+    x, pairs = x.index_select(1, needed).contiguous(), replace(pairs, sources=sources)
+    leaving = pairs.leaving(x.flatten(2).amax(2).clamp_(min=0.0).add_(zero_point))
+    pairs, samples = pairs.some(leaving.any(0).nonzero().flatten()), leaving.any(1).nonzero().flatten()
+    if not len(samples):
+        return
+    if 2 * len(samples) > len(x):
+        _subtract_from_all(total, x, zero_point, pairs, filters)
+        return
+    some = total.index_select(0, samples)
+    _subtract_from_all(some, x.index_select(0, samples), zero_point, pairs, filters)
+    total.index_copy_(0, samples, some)
+
+
+def _subtract_from_all(total: Tensor, x: Tensor, zero_point: float, pairs: WeightPairs, filters: _Filters) -> None:
+    count = len(pairs.filters)
+    if count > filters.at_once:
+        pairs = pairs.some(pairs.sources[0].argsort())  # those that read the same channels come together
+    for start in range(0, count, filters.at_once):
+        few = pairs.some(slice(start, start + filters.at_once))
+        needed, sources = torch.unique(few.sources, return_inverse=True)
+        changed, at = torch.unique(few.filters, return_inverse=True)
+        both = few.weights.sum(0)
+        signs = both.sign()
+        weight = filters.weight(sources, few, len(needed), -signs)
+        room = torch.where(both < 0, float(-INT16_MIN), float(INT16_MAX)) - zero_point * both.abs()
+        added = torch.zeros(len(changed), len(at), device=x.device)
+        added[at, torch.arange(len(at), device=x.device)] = signs
+        held = max(1, _HELD // (len(at) * math.prod(total.shape[2:])))
+        for sums, values in zip(torch.split(total, held), torch.split(x, held), strict=True):
+            values = values if len(needed) == x.shape[1] else values.index_select(1, needed)
+            beyond = filters.run(values, weight, room).clamp_(max=0.0)
+            lost = added @ beyond.flatten(2) if beyond.ndim > 2 else beyond @ added.T
+            _add(sums, changed, lost.view(len(sums), len(changed), *sums.shape[2:]).to(sums.dtype))
 
 
 def _largest(x: Tensor) -> Tensor:
@@ -168,42 +189,14 @@ def _largest(x: Tensor) -> Tensor:
     return largest if whole == rows.shape[0] else torch.maximum(largest, rows[whole:].amax(0))
 
 
-def _planes(x: Tensor, channels: Tensor) -> Tensor:
-    """(C, N, ...): some channels of (N, C, ...)."""
-    if not _is_last(x):
-        return x.movedim(1, 0).index_select(0, channels)
-    columns = x.movedim(1, -1).reshape(-1, x.shape[1]).index_select(1, channels).T.contiguous()
-    return columns.view(len(channels), x.shape[0], *x.shape[2:])
-
-
-def _add(total: Tensor, channels: Tensor, planes: Tensor) -> None:
-    """Adds (C, N, ...) to some channels of (N, C, ...)."""
+def _add(total: Tensor, channels: Tensor, values: Tensor) -> None:
+    """Adds (N, K, ...) to some channels of (N, C, ...)."""
     if _is_last(total):
-        total.movedim(1, -1).view(-1, total.shape[1]).index_add_(1, channels, planes.flatten(1).T)
+        total.movedim(1, -1).view(-1, total.shape[1]).index_add_(1, channels, values.movedim(1, -1).flatten(0, -2))
     else:
-        total.index_add_(1, channels, planes.movedim(0, 1))
+        total.index_add_(1, channels, values)
 
 
 def _is_last(x: Tensor) -> bool:
     """Channels lie next to each other, and all else as if they were moved last."""
     return x.movedim(1, -1).is_contiguous()
-
-
-def _is_general(op: LayerOp) -> bool:
-    return operation_name(op.node) == "convolution"
-
-
-def _places(op: LayerOp, is_transposed: bool) -> tuple[tuple[str, int, int], ...]:
-    """Name, place and default of stride, padding and dilation."""
-    last = 7 if is_transposed and not _is_general(op) else 5
-    return (("stride", 3, 1), ("padding", 4, 0), ("dilation", last, 1))
-
-
-def _argument(args: tuple[Any, ...], op: LayerOp, name: str, place: int, default: Any) -> Any:
-    return args[place] if place < len(args) else op.node.kwargs.get(name, default)
-
-
-def _each(value: Any, axes: int) -> list[Any]:
-    """One for each axis."""
-    found = list(value) if isinstance(value, list | tuple) else [value]
-    return found * axes if len(found) == 1 else found

@@ -22,15 +22,22 @@ class PairObserver(LayerObserver):
 
     Args:
         batches: numbers of those that it looks at, from 0.
+        weights: of the quantized network, by layer, as far as they are at hand; what is missing is made.
     """
 
     carried = ("_records",)
 
-    def __init__(self, network: Network, plan: QuantPlan, batches: Collection[int]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        plan: QuantPlan,
+        batches: Collection[int],
+        weights: dict[str, SimulatedWeights] | None = None,
+    ) -> None:
         self._network, self._plan, self._batches = network, plan, batches
         self._batch_count = 0
         self._looks = True
-        self._weights: dict[str, SimulatedWeights] = {}
+        self._weights = weights if weights is not None else {}
         self._arithmetics: dict[str, AddsPairs | None] = {}
         self._records: dict[str, PairRecord] = {}
 

@@ -24,13 +24,16 @@ class WrapObserver(LayerObserver):
     """Adds up again, on the inputs of each layer alone, where anything can wrap: in few layers of few networks.
 
     Most of what wraps changes nothing: the scale is so small that 2^32 steps of it are less than one of the output's.
+
+    Args:
+        weights: see `PairObserver`.
     """
 
     carried = ("_channels",)
 
-    def __init__(self, network: Network, plan: QuantPlan) -> None:
+    def __init__(self, network: Network, plan: QuantPlan, weights: dict[str, SimulatedWeights] | None = None) -> None:
         self._network, self._plan = network, plan
-        self._weights: dict[str, SimulatedWeights] = {}
+        self._weights = weights if weights is not None else {}
         self._channels: dict[str, set[int]] = {}
 
     def merge(self, later: "WrapObserver") -> None:

@@ -56,7 +56,8 @@ def test_lost_sums_are_those_of_numpy(
 ) -> None:
     if layout == "in small parts":
         monkeypatch.setattr(kernel_pairs, "_HELD", 1)
-        monkeypatch.setattr(kernel_pairs, "_CACHED", 1)
+        monkeypatch.setattr(kernel_pairs, "_PAIRS", 1)
+        monkeypatch.setattr(kernel_pairs, "_WEIGHTS", 1)
         monkeypatch.setattr(kernel_pairs, "_WIDTH", 1)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
