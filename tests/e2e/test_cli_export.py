@@ -14,6 +14,7 @@ from tests.diagnoses import healthy_diagnosis
 from tests.e2e.measuring import make_inputs
 
 pytest.importorskip("onnxruntime")
+from tests.networks.onnx_files import node, onnx_bytes
 
 Capture = pytest.CaptureFixture[str]
 
@@ -96,6 +97,25 @@ def test_settings_in_place_of_a_network(folder: Path, tmp_path: Path, capsys: Ca
     shown = " ".join(capsys.readouterr().out.split())
     assert "in float: 7" in shown
     assert "the names are those of the layers here" in shown
+
+
+def test_a_mean_that_the_runtime_computes_in_float(tmp_path: Path, capsys: Capture) -> None:
+    """ReduceMean over whole images stays one in the file of a network that has it."""
+    rng = np.random.default_rng(0)
+    constants = {"w": rng.standard_normal((64, 3, 1, 1)).astype(np.float32), "axes": np.asarray([2, 3])}
+    nodes = [node("Conv", "x w", "c", "conv"), node("ReduceMean", "c axes", "y", "mean", keepdims=0)]
+    model, data = tmp_path / "net.onnx", tmp_path / "data.npz"
+    model.write_bytes(onnx_bytes(nodes, {"x": ("float32", ("n", 3, 7, 6))}, constants, opset=18))
+    np.savez(data, x=rng.standard_normal((200, 3, 7, 6)).astype(np.float32))
+    words = ("--data", str(data), "--no-cache", "-q", "--json", "-")
+    assert run(["verify", str(model), *words, "--runtime", "ort"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["op"] for one in found["operations"]["floating"]] == ["ReduceMean"]
+    layers = {layer["layer"]: layer for layer in found["layers"]}
+    assert layers["conv"]["differing_count"] == 0 and layers["conv"]["reason"] is None
+    assert layers["mean"]["differing_count"] > 0 and layers["mean"]["largest_steps"] == 1
+    reason = "the runtime computes ReduceMean in float, and the simulation follows a kernel of integers"
+    assert layers["mean"]["reason"] == reason
 
 
 def test_what_is_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:

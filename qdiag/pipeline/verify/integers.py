@@ -38,6 +38,7 @@ class IntegerComparison(LayerObserver):
         names: by layer, the integer tensor of the file.
         lane: of the simulated network.
         uneven: layers whose output the file gives to its readers in different ways.
+        floating: by layer, the operator with which the runtime computes it in float.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class IntegerComparison(LayerObserver):
         deployed: DeployedNetwork,
         lane: int,
         uneven: Collection[str] = (),
+        floating: Mapping[str, str] | None = None,
     ) -> None:
         self._case, self._lane, self._uneven = case, lane, frozenset(uneven)
-        self._reasons = runtime_differences(case)
+        self._reasons, self._floating = runtime_differences(case), floating or {}
         self._seen: dict[str, Array] = {}
         self._counts: dict[str, _Counts] = {}
         self._uncompared: dict[str, str] = {}
@@ -109,6 +111,8 @@ class IntegerComparison(LayerObserver):
             if counts is not None and is_compared:
                 numbers = (counts.count, counts.differing, counts.largest)
                 reason = self._reason(layer)
+                if reason is None and counts.differing and not is_inherited:
+                    reason = self._of_runtime(layer)
                 found.append(LayerAgreement(layer.name, self.names[layer.name], *numbers, reason, is_inherited))
         return tuple(found)
 
@@ -118,6 +122,13 @@ class IntegerComparison(LayerObserver):
         if uneven:
             return f"{READS_OTHERWISE} {uneven[0]}"
         return self._reasons.get(layer.name)
+
+    def _of_runtime(self, layer: Layer) -> str | None:
+        """That the runtime has it in float, though there is a kernel of integers whose rule is simulated."""
+        operator = self._floating.get(layer.name)
+        if operator is None:
+            return None
+        return f"the runtime computes {operator} in float, and the simulation follows a kernel of integers"
 
     def uncompared(self) -> tuple[UncomparedLayer, ...]:
         """The others that have a quantizer."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from qdiag.batches import run_through
 from qdiag.capture.outputs.layout import output_layouts
+from qdiag.core.measures.deployed.operations import RuntimeOperations
 from qdiag.core.measures.deployed.verification import Verification, VerifyLimits
 from qdiag.core.scheme import RuntimeName
 from qdiag.errors import ConfigError
@@ -51,6 +52,15 @@ def _uneven(experiment: Experiment) -> frozenset[str]:
     return frozenset(name for name, own in pairs if own in layers and unplaced & set(layers[own].tensors))
 
 
+def _in_float(experiment: Experiment, operations: RuntimeOperations) -> dict[str, str]:
+    """By layer, the operator with which the runtime computes it in float."""
+    floating = {one.name: one.op for one in operations.floating}
+    own = experiment.deployed.file.layers if experiment.deployed is not None else ()
+    in_file = {layer.name: layer.name for layer in experiment.case.network.graph.layers}
+    in_file |= {layer.name: layer.file_name for layer in own}
+    return {layer: floating[name] for layer, name in in_file.items() if name in floating}
+
+
 def integer_names(experiment: Experiment, deployed: DeployedNetwork) -> dict[str, str]:
     """By layer, the integer tensor of a file that was given."""
     assert experiment.deployed is not None
@@ -87,7 +97,9 @@ def verify_case(
     with session.stage("optimize"):
         operations = deployed.operations()
     names = integer_names(experiment, deployed) if names is None else names
-    compared = IntegerComparison(case, names, deployed, _SIMULATED, _uneven(experiment))
+    compared = IntegerComparison(
+        case, names, deployed, _SIMULATED, _uneven(experiment), _in_float(experiment, operations)
+    )
     if not compared.names and deployed.tensors:
         raise ConfigError(
             "no layer of the network has integers in the file that could be compared",
