@@ -1,4 +1,6 @@
-"""Numbers that stay on the line of their unit, wherever a sentence is broken."""
+"""Numbers that stay on the line of their unit, or of what they count, wherever a sentence is broken."""
+
+import re
 
 from rich.console import Console
 from rich.text import Text
@@ -8,6 +10,9 @@ from qdiag.reading.words.numbers import held_together
 _STANDS_FOR_A_BLANK = "\ue000"
 """A character without a meaning of its own, at which no line is broken. Rich and textwrap break at no-break spaces too
 or print them, and a command or a figure that is copied should hold common blanks."""
+_COUNTED = r"samples?|layers?|channels?|classes|pass|passes|operations?|BatchNorms?|epochs?|scales?"
+_NUMBERED = r"(?<=\bseed)|(?<=\bbatch)|(?<=\blayer)|(?<=\bchannel)"
+_NOUN = re.compile(rf"(?<=\d) (?=(?:{_COUNTED})\b)|(?:{_NUMBERED}) (?=\d)")
 
 
 def held(text: Text) -> Text:
@@ -22,7 +27,7 @@ def held(text: Text) -> Text:
 
 def held_words(words: str) -> str:
     """As `held`, for plain words."""
-    return held_together(words, _STANDS_FOR_A_BLANK)
+    return _NOUN.sub(_STANDS_FOR_A_BLANK, held_together(words, _STANDS_FOR_A_BLANK))
 
 
 def freed(words: str) -> str:

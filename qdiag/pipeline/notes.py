@@ -217,21 +217,22 @@ def fused_notes(ranking: Ranking) -> tuple[str, ...]:
 def sample_notes(ranking: Ranking, bits: Sequence[BitsPoint]) -> tuple[str, ...]:
     """On how many samples figures were measured where these are not all: of repairs that they ruled out, and others."""
     whole = ranking.before.task.sample_count
-    found, few, placebos = list[str](), dict[int, list[str]](), dict[int, int]()
+    found, few, placebos = list[str](), dict[int, list[str]](), dict[int, list[str]]()
     tried = [(trial, cause.code) for cause in ranking.causes for trial in cause.trials]
     for trial, place in (*tried, *((trial, "the whole network") for trial in ranking.ways_around)):
         count = trial.after.task.sample_count if trial.after is not None and not trial.first else whole
         if count < whole:
             few.setdefault(count, []).append(f"{trial.repair} of {place}")
         if trial.placebo is not None and trial.placebo.sample_count is not None:
-            placebos[trial.placebo.sample_count] = placebos.get(trial.placebo.sample_count, 0) + 1
+            placebos.setdefault(trial.placebo.sample_count, []).append(f"{trial.repair} of {place}")
     for count, names in sorted(few.items()):
         were = "repair was" if len(names) == 1 else "repairs were"
         on = f"on {count} of {count_noun(whole, 'sample')}"
         found.append(f"{len(names)} {were} ruled out {on} and not measured on the others: {listed(names)}")
-    for count, number in sorted(placebos.items()):
-        were = "1 placebo was" if number == 1 else f"{number} placebos were"
-        found.append(f"{were} measured on {count} of {count_noun(whole, 'sample')}, which leave no doubt")
+    for count, names in sorted(placebos.items()):
+        were = "1 placebo was" if len(names) == 1 else f"{len(names)} placebos were"
+        on = f"on {count} of {count_noun(whole, 'sample')}, which leave no doubt"
+        found.append(f"{were} measured {on}: {'that' if len(names) == 1 else 'those'} of {listed(names)}")
     count = min((point.score.task.sample_count for point in bits), default=whole)
     if count < whole:
         found.append(f"other widths were measured on {count} of {count_noun(whole, 'sample')}")

@@ -42,10 +42,11 @@ def _lost_outputs(score: Score) -> tuple[str, ...]:
     if not lost:
         return ()
     judged = score.task.choice.output
+    limit, places = f"{SQNR_LIMIT_DB:g} dB of SQNR", ", ".join(lost)
     return (
-        f"the verdict is of {judged} alone; below {SQNR_LIMIT_DB:g} dB of SQNR at other outputs: {', '.join(lost)}"
+        f"the verdict is of {judged} alone; below {limit} at other outputs: {places}"
         if all(o.name != judged for o in lost_outputs(score))
-        else f"the mean error need not show what is lost; below {SQNR_LIMIT_DB:g} dB of SQNR: {', '.join(lost)}",
+        else f"the mean error can hide what a part of an output loses; these have less than {limit}: {places}",
     )
 
 

@@ -18,7 +18,7 @@ class FigureRow:
 
     Attributes:
         change: what quantization does to it; None where the figure is against the float network itself, or has none.
-        change_label: `drop` where higher is better; `rise` or `fall` of an error.
+        change_label: `drop` or `rise` where higher is better; `rise` or `fall` of an error.
     """
 
     name: str
@@ -50,12 +50,18 @@ def _row(figure: Figure, repaired: Score | None) -> FigureRow:
     if criterion.is_against_float:
         name = "same answer as float" if figure.counts is not None else f"{criterion.name} with float"
         return FigureRow(name, "", quantized, None, "", after)
-    loss = figure.loss if criterion.higher_is_better or not figure.loss < 0.0 else -figure.loss
     return FigureRow(
         criterion.name,
         value_words(criterion, figure.reference),
         quantized,
-        change_amount(criterion, loss, shown_interval(figure)),
-        DROP if criterion.higher_is_better else FALL if figure.loss < 0.0 else RISE,
+        change_amount(criterion, abs(figure.loss), shown_interval(figure)),
+        _label(figure),
         after,
     )
+
+
+def _label(figure: Figure) -> str:
+    is_better = figure.loss < 0.0
+    if figure.criterion.higher_is_better:
+        return RISE if is_better else DROP
+    return FALL if is_better else RISE

@@ -6,12 +6,12 @@ from qdiag.reading.words.numbers import count_noun
 
 
 def effort_words(ranking: Ranking) -> str:
-    """`17 repaired variants were tried in 4 passes over the data`; empty where none was."""
+    """`17 variants of the network were measured in 4 passes over the data`; empty where none was."""
     if not ranking.pass_count:
         return ""
     passes = "1 pass" if ranking.pass_count == 1 else f"{ranking.pass_count} passes"
-    variants = count_noun(ranking.variant_count, "repaired variant")
-    return f"{variants} {'was' if ranking.variant_count == 1 else 'were'} tried in {passes} over the data"
+    variants = f"{count_noun(ranking.variant_count, 'variant')} of the network"
+    return f"{variants} {'was' if ranking.variant_count == 1 else 'were'} measured in {passes} over the data"
 
 
 def notes_of(diagnosis: Diagnosis) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from qdiag.core.causes.ranking import Trial
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.layer_names import counted_places
 from qdiag.reading.words.commands.repairing import commands, scheme_words, way_around_commands
 from qdiag.reading.words.commands.runtime import runtime_commands
 from qdiag.reading.words.commands.training import training_commands
 from qdiag.reading.words.deployed.rules import doubt_words, no_better_words
 from qdiag.reading.words.evidence import evidence_words
-from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.preprocessing import preprocessing_command
 from qdiag.reading.words.task.afterwards import afterwards_words, repair_heading
 
@@ -72,7 +72,7 @@ def proposals(diagnosis: Diagnosis) -> tuple[Proposal, ...]:
 
 def change_words(trial: Trial) -> str:
     """`one weight scale per channel (4 layers)`."""
-    return f"{repair_title(trial.repair)} ({count_noun(len(trial.layers), 'layer')})"
+    return f"{repair_title(trial.repair)} ({counted_places(trial.layers)})"
 
 
 def cost_sentence(trial: Trial) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from qdiag.core.causes.ranking import Ranking, WaterfallStep
+from qdiag.core.causes.score import Score
 from qdiag.reading.amount import Amount, amount_of, change_amount
 from qdiag.reading.labels import BETTER_THAN_FLOAT, NOT_RECOVERED
 from qdiag.reading.words.causes import repair_title, score_words, step_title
@@ -57,7 +58,7 @@ def sequence_rows(ranking: Ranking) -> SequenceRows:
         reference=reference_words(judged) if judged is not None else "",
         remainder=remainder,
         remainder_label=BETTER_THAN_FLOAT if is_better else NOT_RECOVERED,
-        remainder_sentence=_remainder_sentence(remainder, ranking.remainder),
+        remainder_sentence=_remainder_sentence(remainder, ranking),
         parts=tuple(_part_sentences(ranking)),
     )
 
@@ -73,9 +74,12 @@ def _step(step: WaterfallStep, ranking: Ranking) -> StepRow:
     )
 
 
-def _remainder_sentence(remainder: Amount | None, value: float) -> str:
+def _remainder_sentence(remainder: Amount | None, ranking: Ranking) -> str:
+    value = ranking.remainder
     if remainder is None:
         return ""
+    if value > 0.0 and ranking.harm.verdict == "undecided":
+        return f"After these repairs the loss is {remainder.words}; the samples are too few to tell it from none."
     if value > 0.0:
         return f"No repair recovers the remaining {remainder.words}."
     if value < 0.0:
@@ -86,11 +90,15 @@ def _remainder_sentence(remainder: Amount | None, value: float) -> str:
 def _part_sentences(ranking: Ranking) -> list[str]:
     sentences = []
     for part in ranking.parts:
-        words = f"With only the {part.part} quantized, the network has {score_words(part.before, ranking.criterion)}"
+        words = f"With only the {part.part} quantized, the network has {_with_sqnr(part.before, ranking)}"
         count = part.before.task.sample_count
         if count < ranking.before.task.sample_count:
             words = f"On {count_noun(count, 'sample')}, w{words[1:]}"
         if part.after is not None:
-            words += f", and after these repairs {score_words(part.after, ranking.criterion)}"
+            words += f", and after these repairs {_with_sqnr(part.after, ranking)}"
         sentences.append(f"{words}.")
     return sentences
+
+
+def _with_sqnr(score: Score, ranking: Ranking) -> str:
+    return score_words(score, ranking.criterion, names_sqnr=True)

@@ -6,6 +6,7 @@ from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.core.causes.ranking import RankedCause, Ranking, Trial
 from qdiag.core.causes.score import FLOAT_DELTA_LIMIT
 from qdiag.reading.amount import Amount, amount_of, decibels_of
+from qdiag.reading.layer_names import counted_places
 from qdiag.reading.told import told_trial
 from qdiag.reading.words.bn import channel_list
 from qdiag.reading.words.causes import (
@@ -159,7 +160,7 @@ def trial_row(trial: Trial, ranking: Ranking) -> TrialRow:
     return TrialRow(
         trial=trial,
         title=trial_title(trial),
-        where=count_noun(len(trial.layers), "layer"),
+        where=counted_places(trial.layers),
         scheme=_KEPT if trial.keeps_scheme else _CHANGED,
         recovers=amount_of(recovery, own) if recovery is not None else None,
         decibels=decibels_of(recovery) if recovery is not None and recovery.has_task else None,

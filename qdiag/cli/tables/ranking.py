@@ -26,9 +26,9 @@ from qdiag.cli.tables.sqnr_header import (
 )
 from qdiag.cli.tables.training.ranked import print_trainings
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.listed import listed
 from qdiag.reading.diagnosis import Reading, read
 from qdiag.reading.labels import AS_IT_IS, CHANGES_TITLE, SEQUENCE_TITLE, UNTRIED_TITLE
+from qdiag.reading.layer_names import layers_named
 from qdiag.reading.proposals import Proposal
 from qdiag.reading.scheme_changes import ChangeRow
 from qdiag.reading.suspects import FindingRow
@@ -137,7 +137,7 @@ def _change_words(row: ChangeRow) -> str:
 
 
 def _finding_line(row: FindingRow) -> str:
-    where = f" ({listed(row.layers)})" if row.layers else ""
+    where = f" ({layers_named(row.layers)})" if row.layers else ""
     seen = f": {'; '.join(row.evidence)}" if row.evidence else ""
     return f"{row.code} {row.title}{where}{seen}"
 

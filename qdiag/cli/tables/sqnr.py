@@ -10,17 +10,15 @@ from qdiag.cli.console import print_commands
 from qdiag.cli.options.common import Order, SortKey
 from qdiag.cli.tables.fit import Column, fit_table, more_words
 from qdiag.cli.tables.sqnr_header import sqnr_header
-from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest_output
+from qdiag.core.measures.measurement import Measurement
 from qdiag.reading.layers.columns import LAYER, LOSS_WORDS, LayerColumn, layer_columns, loss_columns
 from qdiag.reading.layers.entry import LayerEntry, measured_entries
+from qdiag.reading.layers.weakest import propagated_words, weakest_words
 from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, weakest, worst_first
-from qdiag.reading.words.numbers import decibel_words, number
 from qdiag.reading.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
 
 TOP_WHEN_WORST_FIRST = 25
 _LABEL_AT_MOST = 10
-LOW_SQNR_DB = 20.0
-"""Noise of a tenth of the signal's amplitude: named in the sentence below the table, not a verdict."""
 
 
 def print_measurement(
@@ -69,23 +67,8 @@ def legend(sort: SortKey) -> str:
 
 def footer_lines(measurement: Measurement, rows: Sequence[LayerRow]) -> list[Text]:
     """The weakest layer, where the propagated SQNR becomes low, and what the network lost."""
-    lines = list[Text]()
-    worst = weakest(rows)
-    if worst is None:
-        lines.append(Text("No quantized layer lost anything that could be measured."))
-    else:
-        expected = worst.record.expected_sqnr_db
-        beside = (
-            f"; rounding of its output alone would give {decibel_words(expected)}" if math.isfinite(expected) else ""
-        )
-        lines.append(
-            Text.assemble(
-                "Weakest alone: ", (worst.record.name, "bold"), f", {decibel_words(worst.local_db)} local{beside}."
-            )
-        )
-    lines.append(Text(_propagated_sentence(measurement, rows)))
-    lines.append(Text(measured_harm_words(measurement)))
-    return lines
+    sentences = weakest_words(rows), propagated_words(measurement, rows), measured_harm_words(measurement)
+    return [Text(sentence) for sentence in sentences]
 
 
 def next_step(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
@@ -101,31 +84,6 @@ def next_step(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
     if not any(record.losses is not None for record in measurement.records):
         return "Next: --losses splits each layer's local error into its five parts; --plot draws this table."
     return "Next: `qdiag ranges` with the same options shows the values behind each layer."
-
-
-def _propagated_sentence(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
-    known = [row for row in rows if not math.isnan(row.propagated_db)]
-    low = next((row for row in known if row.propagated_db < LOW_SQNR_DB), None)
-    if low is not None:
-        before = f", {low.drop_db:.1f} dB below what feeds it" if low.drop_db > 0.0 else ""
-        return (
-            f"Propagated SQNR first falls below {LOW_SQNR_DB:g} dB at {low.record.name}: "
-            f"{number(low.propagated_db)} dB{before}."
-        )
-    if not known:
-        return "No propagated SQNR could be measured."
-    lowest = min(known, key=lambda row: row.propagated_db)
-    output, output_db = weakest_output(measurement.outputs), lowest_sqnr_db(measurement.outputs, measurement.task)
-    if output is not None and output_db < LOW_SQNR_DB:  # a layer's figure is that of its whole tensor
-        part = f"{output.weakest.name} of {output.name}" if output.weakest else output.name
-        return (
-            f"Over whole tensors, propagated SQNR stays at {LOW_SQNR_DB:g} dB or above, lowest at "
-            f"{lowest.record.name} with {number(lowest.propagated_db)} dB; {part} has {number(output_db)} dB."
-        )
-    return (
-        f"Propagated SQNR stays at {LOW_SQNR_DB:g} dB or above; "
-        f"lowest at {lowest.record.name}: {number(lowest.propagated_db)} dB."
-    )
 
 
 def _name(worst: LayerRow | None) -> Column[LayerEntry]:

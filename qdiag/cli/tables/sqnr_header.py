@@ -7,7 +7,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.measures.measurement import (
     CaptureInfo,
@@ -20,6 +19,7 @@ from qdiag.core.measures.measurement import (
 from qdiag.core.measures.size import NetworkSize
 from qdiag.core.measures.task import Figure, TaskResult
 from qdiag.core.scheme import QuantScheme
+from qdiag.reading.layer_names import layers_named
 from qdiag.reading.words.deployed.file import deployed_lines
 from qdiag.reading.words.digests import digest_words
 from qdiag.reading.words.float_ops import HasFloatOps, float_op_words, float_share_warning
@@ -120,7 +120,7 @@ def capture_lines(capture: CaptureInfo) -> Lines:
         yield "", Text(line)
     reasons = _by_reason((kept.name, kept.reason) for kept in capture.kept_batchnorms)
     for reason, names in reasons.items():
-        yield "", Text(f"{count_noun(len(names), 'BatchNorm')} kept: {listed(names, _NAMES_AT_MOST)} ({reason})")
+        yield "", Text(f"{count_noun(len(names), 'BatchNorm')} kept: {layers_named(names, _NAMES_AT_MOST)} ({reason})")
 
 
 def _checked_lines(capture: CaptureInfo) -> Lines:
@@ -137,7 +137,7 @@ def _checked_lines(capture: CaptureInfo) -> Lines:
         told = "what comes out for a sample depends on the samples beside it in the batch"
         yield "", Text(f"{told}: the figures hold for this batch size", style="yellow")
     if capture.trained_modules:
-        names = listed(capture.trained_modules, _NAMES_AT_MOST)
+        names = layers_named(capture.trained_modules, _NAMES_AT_MOST)
         yield "", Text(f"forward puts {names} into training mode, and is measured so", style="yellow")
 
 

@@ -17,6 +17,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def turned(self) -> "Interval":
+        """That of a gain, of which this is the loss."""
+        return Interval(-self.high, -self.low)
+
 
 @dataclass(frozen=True, slots=True)
 class PairedCounts:

@@ -7,6 +7,7 @@ from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis, RepairedNetwork
 from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
+from qdiag.reading.layer_names import layer_named
 from qdiag.reading.layers.columns import TABLE_WORDS
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
 from qdiag.reading.words.numbers import count_noun, decibel_words, number
@@ -71,7 +72,9 @@ def repaired_words(diagnosis: Diagnosis, *, change: str = "") -> str:
     where = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else told[0]
     sentence = f"{opening}, the local SQNR changes {where}."
     last = weakest(layer_rows(found.records))
-    return f"{sentence} The weakest layer is then {last.record.name} with {_db(last.record)} dB." if last else sentence
+    if last is None:
+        return sentence
+    return f"{sentence} The lowest local SQNR is then {_with_unit(last.record)}, at {layer_named(last.record.name)}."
 
 
 def _changes(diagnosis: Diagnosis, found: RepairedNetwork) -> Iterator[str]:
@@ -81,7 +84,7 @@ def _changes(diagnosis: Diagnosis, found: RepairedNetwork) -> Iterator[str]:
     pairs = [(record, after[record.name]) for record in known if record.name in after]
     changed = [pair for pair in pairs if abs(pair[1].local.sqnr_db - pair[0].local.sqnr_db) >= SAME_DB]
     for before, now in changed[:_TOLD]:
-        yield f"from {_db(before)} to {_with_unit(now)} at {before.name}"
+        yield f"from {_db(before)} to {_with_unit(now)} at {layer_named(before.name)}"
 
 
 def _db(record: OpRecord) -> str:

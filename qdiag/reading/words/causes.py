@@ -7,8 +7,8 @@ from qdiag.core.causes.lost_outputs import lost_outputs
 from qdiag.core.causes.ranking import HarmState, RankedCause, Ranking, Trial, WaterfallStep
 from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import weakest_output
+from qdiag.reading.layer_names import counted_places, layers_named
 from qdiag.reading.told import told_proof, told_trial
 from qdiag.reading.words.commands.repairing import commands, ranking_of, way_around_commands
 from qdiag.reading.words.numbers import SILENT, count_noun
@@ -26,7 +26,7 @@ from qdiag.reading.words.task.figures import (
 )
 from qdiag.reading.words.task.harm import LOST_OUTPUT, RESERVED, left_words, output_words, state_words
 from qdiag.reading.words.task.loss_source import loss_source_words
-from qdiag.reading.words.task.reservations import reservation_words
+from qdiag.reading.words.task.reservations import float_doubt_words, reservation_words
 from qdiag.reading.words.trials.own_layers import credited_words
 
 __all__ = [
@@ -85,13 +85,19 @@ def headline(source: Diagnosis | Ranking) -> str:
     if harm.verdict == "undecided" and math.isnan(harm.value):
         return f"No verdict is possible: {cost}."
     if harm.verdict == "undecided":
-        return f"Too few samples to tell: {cost}; the limit is {limit}."
+        return f"Too few samples to tell: {cost}; the limit is {limit}. {_reserved(source)}".rstrip()
     sentence = _capital(cost)
     if harm.criterion is None and not math.isnan(harm.value):
         sentence += f", below the limit of {limit}, {PROXY}"
     why = _cause_sentence(ranking) if ranking.claimed else f"{_without_cause(ranking)}."
     where = loss_source_words(source.sensitivity) if isinstance(source, Diagnosis) else ""
-    return f"{sentence}. {why} {where}".rstrip()
+    return " ".join(filter(None, (f"{sentence}.", why, where, _reserved(source))))
+
+
+def _reserved(source: Diagnosis | Ranking) -> str:
+    """Why the float network is no good reference for the verdict, as a sentence; empty where nothing says so."""
+    doubt = float_doubt_words(source.measurement, source.ranking) if isinstance(source, Diagnosis) else ""
+    return f"With a reservation: {doubt}." if doubt else ""
 
 
 def state_of(diagnosis: Diagnosis) -> HarmState:
@@ -148,7 +154,8 @@ def harm_words(ranking: Ranking) -> str:
     harm, criterion = ranking.harm, ranking.harm.criterion
     if math.isnan(harm.value):
         return _unknown_cost(ranking)
-    bounds = bounds_words(criterion, harm.interval)
+    is_better = criterion is not None and harm.value < 0.0
+    bounds = bounds_words(criterion, harm.interval.turned if is_better else harm.interval)
     inside = f" ({bounds})" if bounds else ""
     size = loss_words(criterion, abs(harm.value))
     if criterion is None:
@@ -159,9 +166,6 @@ def harm_words(ranking: Ranking) -> str:
     if criterion.is_against_float and judged is not None and judged.counts is not None:
         return f"quantization changes the answer of {size} of the samples{inside}"
     name = f"{criterion.name} with the float network" if criterion.is_against_float else criterion.name
-    is_better = harm.value < 0.0
-    if is_better and bounds:  # the interval is of the loss, which a reader of an improvement must be told
-        bounds = f"{'drop' if criterion.higher_is_better else 'rise'}, {bounds}"
     parts = [*([from_to(judged)] if judged is not None else []), *([bounds] if bounds else [])]
     inside = f" ({'; '.join(parts)})" if parts else ""
     if criterion.higher_is_better and not is_better:
@@ -176,7 +180,7 @@ def _capital(sentence: str) -> str:
 def _cause_sentence(ranking: Ranking) -> str:
     claimed = ranking.claimed
     first = claimed[0]
-    words = f"Cause: {cause_title(first.code)}, in {count_noun(len(first.layers), 'layer')}; {_proof(ranking, first)}"
+    words = f"Cause: {cause_title(first.code)}, in {counted_places(first.layers)}; {_proof(ranking, first)}"
     more = len(claimed) - 1
     listed_below = f" {count_noun(more, 'more cause')} {'is' if more == 1 else 'are'} listed below."
     return f"{words}.{listed_below if more else ''}"
@@ -201,7 +205,7 @@ def _proof(ranking: Ranking, cause: RankedCause) -> str:
 
 def cause_line(cause: RankedCause, ranking: Ranking) -> str:
     """One line: the fault, where it is, and what its best repair recovered, or why it is not claimed."""
-    head = f"{cause.code} {cause_title(cause.code)} ({listed(cause.layers)})"
+    head = f"{cause.code} {cause_title(cause.code)} ({layers_named(cause.layers)})"
     told = told_trial(ranking, cause)
     if cause.verdict != "cause" or told is None or told.recovery is None:
         return f"{head}: {VERDICT_WORDS[cause.verdict]}" + (f", {cause.reason}" if cause.reason else "")

@@ -128,6 +128,12 @@ TERMS = {
 }
 """Of `Evidence.name`, which is short and stable, for results and JSON; the braces stand for the value and its unit."""
 
+_INFINITE = {
+    ("function_sqnr", -math.inf): "with its inputs alone quantized, the function gives values that are NaN or infinite",
+    ("lost_by_function", math.inf): "the function loses the whole signal",
+    ("lost_by_reader", math.inf): "the layer after it loses the whole signal",
+}
+"""In place of infinitely many dB."""
 _TIMES = {"x": "times"}
 _UNITS = {
     "accumulator": "bits",
@@ -165,6 +171,8 @@ def evidence_words(evidence: Evidence) -> str:
     term = TERMS.get(name) or TERMS.get(stem)
     limit = f" (limit {_limit(evidence)})" if evidence.threshold is not None else ""
     value = _value(evidence, _UNITS.get(stem, _TIMES.get(evidence.unit, evidence.unit)))
+    if (stem, evidence.value) in _INFINITE:
+        return _INFINITE[stem, evidence.value]
     if term is None:
         return f"{name.replace('_', ' ')}: {value}{limit}"
     if evidence.value == 1.0 and evidence.unit != "%" and term.startswith("{}"):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from qdiag.core.gate import EXIT_PASSED, GateCheck, GateResult, GateRule, GateStatus, NamedCause
-from qdiag.core.listed import listed
+from qdiag.reading.layer_names import layer_named, layers_named
 from qdiag.reading.words.causes import cause_title, repair_title
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, digits, noun
@@ -72,7 +72,7 @@ def check_title(check: GateCheck) -> str:
     if check.criterion is not None:
         title = _TITLES[check.rule].format(check.criterion.name)
     if check.layer is not None:
-        return f"{title} of {check.layer}"
+        return f"{title} of {layer_named(check.layer)}"
     return f"{title} {check.code}" if check.code is not None else title
 
 
@@ -144,7 +144,7 @@ def detail_words(check: GateCheck) -> str:
     if check.reason:
         parts.append(check.reason)
     if check.places and check.layer is None:
-        parts.append(f"in {listed(check.places)}")
+        parts.append(f"in {layers_named(check.places)}")
     needed = samples_words(check)
     return "; ".join([*parts, *([needed] if needed else [])])
 
@@ -210,7 +210,7 @@ def named_cause_words(cause: NamedCause) -> str:
     """`QD301 dead BatchNorm channels set the weight range (dw0, dw1 and 5 more): REPAIR, which recovers 56.4 pp`."""
     words = f"{cause.code} {cause_title(cause.code)}"
     if cause.layers:
-        words += f" ({listed(cause.layers)})"
+        words += f" ({layers_named(cause.layers)})"
     if cause.is_new:
         words = f"new: {words}"
     if cause.repair is None:

@@ -9,6 +9,7 @@ from qdiag.core.measures.records import OpRecord
 from qdiag.core.printable import printable
 from qdiag.core.scheme import RUNTIME_NAMES, LayerOverride, QuantScheme, TensorScheme
 from qdiag.core.tensor_scheme import FLOAT_TYPES
+from qdiag.reading.layer_names import layers_named
 from qdiag.reading.words.numbers import count_noun
 
 _OP_WORDS = {
@@ -61,7 +62,7 @@ def own_format_words(records: Sequence[OpRecord], shown: int = 4) -> tuple[str, 
             by_format.setdefault((record.weight.own_format, record.weight.bits), []).append(record.name)
     return tuple(
         f"{count_noun(len(names), 'layer')} {'hold' if len(names) > 1 else 'holds'} {form} weights as they stand, "
-        f"{count_noun(bits, 'bit')} each, kept exactly: {listed(names, shown)}"
+        f"{count_noun(bits, 'bit')} each, kept exactly: {layers_named(names, shown)}"
         for (form, bits), names in by_format.items()
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.measurement import Measurement
 from qdiag.core.measures.preprocessing import NormInput, PreprocessingCheck, PreprocessingTrial
+from qdiag.reading.layer_names import layer_named
 from qdiag.reading.words.commands.in_python import is_of_objects
 from qdiag.reading.words.commands.repairing import model_and_options
 from qdiag.reading.words.commands.shell import as_argument, command_line
@@ -21,7 +22,7 @@ def preprocessing_warning(measurement: Measurement) -> str | None:
         return None
     sentences = ["The inputs do not seem to be prepared as in training."]
     if check.worst is not None and not check.is_as_trained:
-        what = f"What reaches the first BatchNorm, {check.worst.name}, is not what it saw there"
+        what = f"What reaches the first BatchNorm, {layer_named(check.worst.name)}, is not what it saw there"
         sentences.append(f"{what}: {_norm_words(check.worst)}.")
     sentences.append(_better_words(check))
     return " ".join((*sentences, "What is found below may come from that."))

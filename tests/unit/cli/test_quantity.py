@@ -10,9 +10,10 @@ from qdiag.cli.quantity import freed, held_words, lines_of
 from qdiag.cli.tables.fit import Column, fit_table
 
 SENTENCE = (
-    "It costs 12.5 pp of 99.9 % in 250 kB, 3 bits, 0.06 of 8 bits, 40.1 dB, 12.79 k parameters, 1.3 s and 24 samples."
+    "It costs 12.5 pp of 99.9 % in 250 kB, 3 bits, 0.06 of 8 bits, 40.1 dB, 12.79 k parameters, 1.3 s and 24 samples; "
+    "seed 0, batch 16, on 32 of 300 samples at layer 6, 27 layers and channel 1."
 )
-BROKEN = re.compile(r"\d\n *(%|pp|dB|s\b|kB|bits|k parameters)|\d k\n")
+BROKEN = re.compile(r"\d\n *(%|pp|dB|s\b|kB|bits|k parameters|samples|layers)|\d k\n|(seed|batch|layer|channel)\n *\d")
 
 
 @pytest.mark.parametrize("width", range(20, 130))
@@ -48,6 +49,6 @@ def test_names_that_go_on_in_a_further_line_keep_their_units() -> None:
 
 
 def test_what_is_no_unit_is_left_alone() -> None:
-    for words in ("24 samples", "layer 3 sums", "2 of 3", "conv 1 blocks"):
+    for words in ("24 sums", "layers 3 sums", "2 of 3", "conv 1 blocks", "4 samplers"):
         assert held_words(words) == words
     assert freed(held_words(SENTENCE)) == SENTENCE

@@ -32,7 +32,7 @@ def test_a_metric_of_the_users_is_shown_first_and_said_to_judge() -> None:
     assert "mean_iou 0.7123 → 0.3349, drop 0.3774 (95 %: 0.31 to 0.45), 500 samples" in line
     assert "judged  by mean_iou, the metric that was given" in text
     assert "metric" not in printed(found)
-    assert "judged  by top-1 at the output named output: the labels fit it" in printed(found)
+    assert "judged  by top-1 at the output: the labels fit it" in printed(found)
 
 
 def test_gains_are_in_the_unit_of_what_judges() -> None:

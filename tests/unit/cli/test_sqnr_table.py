@@ -32,7 +32,7 @@ def footer(records: tuple[OpRecord, ...]) -> str:
 
 def test_the_footer_names_the_weakest_layer_and_where_the_signal_first_gets_low() -> None:
     text = footer(small_records())
-    assert "Weakest alone: blocks.0.dw, 4.1 dB local" in text
+    assert "The lowest local SQNR is 4.1 dB, at blocks.0.dw;" in text
     assert "first falls below 20 dB at blocks.0.dw: 3.9 dB, 32.0 dB below what feeds it." in text
 
 
@@ -144,7 +144,7 @@ def test_sorting_by_propagated_marks_its_own_weakest() -> None:
 @pytest.mark.parametrize(("top", "shown"), [(None, 25), (3, 3), (0, 60), (99, 60)])
 def test_top_limits_the_rows_and_says_how_many_are_left(top: int | None, shown: int) -> None:
     text = printed(many_records(60), "worst", "local", top)
-    table = text[text.index("operation") : text.index("Weakest alone")]
+    table = text[text.index("operation") : text.index("The lowest local SQNR")]
     assert sum("backbone.features" in line for line in table.splitlines()) == shown
     assert (f"{60 - shown} more layers are not shown" in text) == (shown < 60)
 

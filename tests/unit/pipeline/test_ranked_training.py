@@ -163,7 +163,7 @@ def test_without_leave_it_is_said_to_be_untried() -> None:
     found = trained(None)
     assert only(found).not_trained == "not allowed" and training_commands(found) == ()
     assert training_lines(found) == (
-        "Training with the quantizers in place was not tried, because it was not allowed.",
+        "Training with the quantizers in place was not tried: no minutes were given for it.",
     )
 
 

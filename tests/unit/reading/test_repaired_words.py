@@ -26,7 +26,7 @@ def test_the_weakest_layers_are_told_before_and_after() -> None:
     start = "After these repairs, on 32 of 500 samples, the local SQNR changes from"
     assert words.startswith(f"{start} {weakest.local.sqnr_db:.1f} to {after.local.sqnr_db:.1f} dB at {weakest.name}, ")
     last = min(network().records, key=lambda record: record.local.sqnr_db)
-    assert words.endswith(f"The weakest layer is then {last.name} with {last.local.sqnr_db:.1f} dB.")
+    assert words.endswith(f"The lowest local SQNR is then {last.local.sqnr_db:.1f} dB, at {last.name}.")
 
 
 def test_nothing_is_told_where_nothing_was_repaired_or_nothing_changed() -> None:

@@ -132,7 +132,7 @@ def test_nothing_found_in_a_network_that_stays_in_float_is_said_with_a_reservati
         assert "No harm measured, with a reservation: 94 %" in " ".join(surface.split())
     assert measured_harm_words(measured).startswith("No harm measured, with a reservation (94 % of the weights and")
     result = judge(GateEvidence("r.json", measured, healthy.ranking), Thresholds(max_drop_pp=Limit(fail=1.0)))
-    assert harm_line(result).startswith("no harm measured, with a reservation: the loss of top-1")
+    assert harm_line(result).startswith("no harm measured, with a reservation: top-1 improves by 0.2 pp")
     assert any("94 % of the weights" in note for note in result.notes)
     few = replace(
         found, ranking=replace(found.ranking, harm=replace(healthy.ranking.harm, interval=Interval(-3.0, 3.0)))
@@ -368,7 +368,7 @@ def test_a_figure_that_should_fall_is_said_to_rise() -> None:
     assert "repairing it alone recovers 0.564 m" in words
     better = headline(judged_by_error(healthy_diagnosis()))
     assert better.startswith(
-        "Nothing to repair: quantization lowers depth error by 0.002 m (0.236 m → 0.234 m; rise, 95 %: "
+        "Nothing to repair: quantization lowers depth error by 0.002 m (0.236 m → 0.234 m; 95 %: -0.004768 to "
     )
 
 

@@ -28,7 +28,7 @@ MASKS = Criterion("pixel agreement", limit=5.0, is_against_float=True)
             metric("mIoU", 60.5, 50.9, Interval(8.0, 11.2), unit="%"),
             "mIoU 60.5 % → 50.9 %, drop 9.6 pp (95 %: 8.0 to 11.2), 500 samples",
         ),
-        (metric("mIoU", 60.5, 60.75, unit="%"), "mIoU 60.5 % → 60.8 %, drop -0.2 pp, 500 samples"),
+        (metric("mIoU", 60.5, 60.75, unit="%"), "mIoU 60.5 % → 60.8 %, rise 0.2 pp, 500 samples"),
         (
             Figure(ERROR, 500, 0.12345, 0.45671, Interval(0.3, 0.36)),
             "depth error 0.1235 m → 0.4567 m, rose by 0.3333 m (95 %: 0.3 to 0.36), 500 samples",
@@ -70,7 +70,7 @@ def test_a_figure_reads_well_whatever_its_unit_and_direction(figure: Figure, wor
         ),
         (
             TaskChoice("classify", "output", "name", "head"),
-            "judged by top-1 at the output named output: the layer head behind it is named as in a classifier",
+            "judged by top-1 at the output: the layer head behind it is named as in a classifier",
         ),
         (TaskChoice("none", "", "metric"), "judged by top-1, the metric that was given"),
         (TaskChoice("none", "out", "metric"), "judged by top-1 at output out, the metric that was given"),
@@ -86,7 +86,7 @@ def test_without_a_figure_the_outputs_judge_and_the_next_step_is_said() -> None:
     assert counts_no_answers(unknown) and "labels, targets or a metric" in next_step_words(unknown)
     assert "--" not in next_step_words(unknown), "only the command line names options"
     one = TaskResult(5, (), TaskChoice("none", "output"))
-    assert judged_words(one) == "judged by the SQNR of the output named output: nothing says what the network answers"
+    assert judged_words(one) == "judged by the SQNR of the output: nothing says what the network answers"
     unequal = TaskResult(5, (), TaskChoice("none", "pose", "unequal_numbers", "fc"))
     assert judged_words(unequal) == (
         "judged by the SQNR of output pose: its numbers differ in size as quantities do, although the layer fc is "

@@ -84,7 +84,7 @@ def test_steps_are_those_of_the_ranges() -> None:
         "With a quantizer before the activation, the steps at conv1 would be 2.55 times as wide, and 1.88 times as "
         "wide in the median of all activations."
     )
-    assert said[2] == "At dw the integers reach beyond the bounds, so that the clamp is computed as well."
+    assert said[2] == "At layer dw the integers reach beyond the bounds, so that the clamp is computed as well."
     assert clamps(sites[1])[2].startswith("The integers of this scheme reach beyond the bounds")
 
 

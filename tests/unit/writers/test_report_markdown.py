@@ -89,7 +89,7 @@ def test_what_judges_and_why_is_said_and_stands_first() -> None:
 
 def test_where_nothing_says_what_the_network_answers_the_report_says_what_to_do() -> None:
     report = markdown_report(ALL["sqnr"])
-    assert report.index("To have answers counted, say which task and output it has") < report.index("\n## ")
+    assert report.index("To have answers counted, name the task of the network") < report.index("\n## ")
     assert "a proxy: how answers change was not counted" in report
 
 

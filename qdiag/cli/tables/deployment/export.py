@@ -19,6 +19,7 @@ from qdiag.core.causes.repair_traits import repair_title
 from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.export import ExportReport
 from qdiag.core.measures.measurement import DataInfo
+from qdiag.reading.layer_names import layers_named
 from qdiag.reading.words.deployed.operations import float_words, integer_words
 from qdiag.reading.words.network_end import written_end_words
 from qdiag.reading.words.numbers import count_noun
@@ -57,7 +58,8 @@ def repair_lines(steps: Iterable[RepairStep]) -> Lines:
         if step.refused is not None:
             yield word, Text(f"{step.repair} refused: {as_options(step.refused)}", style="yellow")
         else:
-            yield word, Text(f"{step.repair}: {repair_title(step.repair)}, {listed(step.layers, _LAYERS_AT_MOST)}")
+            names = layers_named(step.layers, _LAYERS_AT_MOST)
+            yield word, Text(f"{step.repair}: {repair_title(step.repair)}, {names}")
         word = ""
 
 
@@ -79,7 +81,8 @@ def _file_lines(report: ExportReport) -> Lines:
     for reason in reasons:
         names = [name for name, other in report.float_layers if other == reason]
         counted = f"{len(names)} layers, " if len(names) > _LAYERS_AT_MOST else ""
-        yield "in float", Text(f"{counted}{listed(names, _LAYERS_AT_MOST)}: {reason}")
+        named = listed(names, _LAYERS_AT_MOST) if counted else layers_named(names, _LAYERS_AT_MOST)
+        yield "in float", Text(f"{counted}{named}: {reason}")
 
 
 def _operation_lines(report: ExportReport) -> Lines:
@@ -90,5 +93,5 @@ def _operation_lines(report: ExportReport) -> Lines:
     yield "runtime", Text(integer_words(report.operations), style=style)
     yield "", Text(float_words(report.operations))
     if report.fallen_back:
-        names = listed(report.fallen_back, 8)
+        names = layers_named(report.fallen_back, 8)
         yield "", Text(f"in float, although the plan has integers for them: {names}", style="bold red")

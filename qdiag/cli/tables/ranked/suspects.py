@@ -8,9 +8,9 @@ from rich.text import Text
 
 from qdiag.cli.tables.fit import Column
 from qdiag.core.causes.ranking import Ranking, Verdict
-from qdiag.core.listed import listed
 from qdiag.reading.amount import Amount
 from qdiag.reading.labels import PLACEBO, RECOVERS, VERDICT
+from qdiag.reading.layer_names import layers_named
 from qdiag.reading.suspects import SuspectRow, TrialRow
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.figures import change_unit, noun
@@ -62,7 +62,7 @@ def suspect_name(row: Row) -> Text:
     if row.kind == "suspect":
         return Text(f"{suspect.rank}. {suspect.code} {suspect.title}", style="bold")
     if row.kind == "layers":
-        return Text(f"   in {listed(suspect.layers, 3)}", style="dim")
+        return Text(f"   in {layers_named(suspect.layers)}", style="dim")
     where = "in the report" if row.has_report else "in --json"
     return Text(f"   {count_noun(row.more, 'more repair')} {where}", style="dim")
 

@@ -7,6 +7,7 @@ from qdiag.core.compare import CauseChange, CauseStatus, Comparison, LayerChange
 from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
 from qdiag.core.measures.task_change import FigureChange, ValueChange, difference
+from qdiag.reading.layer_names import layer_named, layers_named
 from qdiag.reading.words.causes import VERDICT_WORDS, cause_title
 from qdiag.reading.words.numbers import UNKNOWN, count_noun, decibel_words, number
 from qdiag.reading.words.task.figures import change_words as change_amount
@@ -171,7 +172,8 @@ def cause_words(cause: CauseChange) -> str:
     parts += [f"verdict {when}: {VERDICT_WORDS[verdict]}" for when, verdict in verdicts if verdict]
     recovers = zip(("before", "after"), given_back(cause), strict=True)
     parts += [f"its repair recovers, {when}: {amount}" for when, amount in recovers if amount]
-    return f"{cause.code} {cause_title(cause.code)} ({cause_layers(cause)}): {'; '.join(parts)}."
+    where = layers_named(cause.layers_after or cause.layers_before)
+    return f"{cause.code} {cause_title(cause.code)} ({where}): {'; '.join(parts)}."
 
 
 def layer_words(layer: LayerChange) -> str:
@@ -179,7 +181,8 @@ def layer_words(layer: LayerChange) -> str:
     local = f"local SQNR {decibel_words(layer.local_before_db)} before, {decibel_words(layer.local_after_db)} after"
     both = decibel_words(layer.propagated_before_db), decibel_words(layer.propagated_after_db)
     was = f" (before: {layer.name_before})" if layer.is_renamed else ""
-    return f"{layer.name}{was}: {layer_verdict(layer)}; {local}; propagated SQNR {both[0]} before, {both[1]} after."
+    head = f"{layer_named(layer.name)}{was}: {layer_verdict(layer)}; {local}"
+    return f"{head}; propagated SQNR {both[0]} before, {both[1]} after."
 
 
 def given_back(cause: CauseChange) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from qdiag.core.measures.deployed.edit import FileEdit
 from qdiag.core.measures.quantizer import QuantizerRecord
+from qdiag.reading.layer_names import layer_named
 from qdiag.reading.words.numbers import count_noun, significant
 
 _SHOWN = 12
@@ -11,7 +12,7 @@ _SHOWN = 12
 
 def edit_lines(edits: Sequence[FileEdit]) -> tuple[str, ...]:
     """`head, output y: scale 0.0117 → 0.0059, zero point 40 → 128`, one line each; the first dozen."""
-    lines = [f"{edit.layer}, {edit.kind} {edit.tensor}: {change_words(edit)}" for edit in edits[:_SHOWN]]
+    lines = [f"{layer_named(edit.layer)}, {edit.kind} {edit.tensor}: {change_words(edit)}" for edit in edits[:_SHOWN]]
     if len(edits) > _SHOWN:
         lines.append(f"and {count_noun(len(edits) - _SHOWN, 'tensor')} more")
     return tuple(lines)

@@ -1,6 +1,7 @@
 """A quantized file in its runtime beside the simulation, in a few lines."""
 
 from qdiag.core.measures.deployed.verification import Verification
+from qdiag.reading.layer_names import layer_named
 from qdiag.reading.words.deployed.operations import integer_words
 from qdiag.reading.words.deployed.rules import rules_words
 from qdiag.reading.words.deployed.verification import (
@@ -20,7 +21,7 @@ def run_lines(run: Verification | None) -> tuple[str, ...]:
         return ()
     worst = sorted((layer for layer in run.layers if layer.differing_count), key=lambda one: -one.differing_percent)
     layers = [
-        f"{one.layer}: {percent_words(one.differing_percent)} of its integers differ, by "
+        f"{layer_named(one.layer)}: {percent_words(one.differing_percent)} of its integers differ, by "
         f"{count_noun(one.largest_steps, 'step')} at most"
         for one in worst[:_SHOWN]
     ]

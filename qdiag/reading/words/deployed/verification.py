@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from qdiag.core.causes.harm import harm_of
 from qdiag.core.causes.score import Score
-from qdiag.core.listed import listed
 from qdiag.core.measures.deployed.verification import Breach, LayerAgreement, Verification
 from qdiag.core.measures.task import Figure
+from qdiag.reading.layer_names import layer_named, layers_named
 from qdiag.reading.words.numbers import count_noun, with_unit
 from qdiag.reading.words.task.figures import change_words, value_words
 from qdiag.reading.words.task.harm import cost_words, state_words
@@ -42,7 +42,7 @@ def differing_words(layer: LayerAgreement) -> str:
     """`conv1: 3.4 % of its 1,234 integers differ, by 2 steps at most (its input differs already)`."""
     share, most = percent_words(layer.differing_percent), count_noun(layer.largest_steps, "step")
     reason = reason_of(layer)
-    return f"{layer.layer}: {share} of its {layer.count:,} integers differ, by {most} at most" + (
+    return f"{layer_named(layer.layer)}: {share} of its {layer.count:,} integers differ, by {most} at most" + (
         f" ({reason})" if reason else ""
     )
 
@@ -68,7 +68,7 @@ def reason_words(result: Verification) -> tuple[str, ...]:
 
 
 def _who(layers: Sequence[LayerAgreement]) -> str:
-    first = layers[0].layer
+    first = layer_named(layers[0].layer)
     return first if len(layers) == 1 else f"{len(layers)} layers, first {first}"
 
 
@@ -121,7 +121,7 @@ def uncompared_words(result: Verification) -> Iterator[str]:
     for one in result.uncompared:
         by_reason.setdefault(one.reason, []).append(one.layer)
     for reason, names in by_reason.items():
-        yield f"not compared: {listed(names, _LISTED_AT_MOST)} ({reason})"
+        yield f"not compared: {layers_named(names, _LISTED_AT_MOST)} ({reason})"
 
 
 def breach_words(breach: Breach, result: Verification) -> str:
@@ -141,7 +141,7 @@ def breach_words(breach: Breach, result: Verification) -> str:
         criterion = judged.criterion if judged is not None else None
         loss, limit = change_words(criterion, breach.value), change_words(criterion, breach.limit)
         return f"the deployed network loses {loss} against float, more than {limit} (`max_drop`)"
-    names = listed(result.fallen_back, _LISTED_AT_MOST)
+    names = layers_named(result.fallen_back, _LISTED_AT_MOST)
     return f"the runtime computes in float what has integers in the plan: {names}"
 
 

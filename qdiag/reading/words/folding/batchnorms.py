@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from qdiag.core.graph import INPUT, OUTPUT
-from qdiag.core.listed import listed
 from qdiag.core.measures.folding import BatchNormFold, FoldReport
+from qdiag.reading.layer_names import layers_named
 from qdiag.reading.words.numbers import count_noun
 
 _NAMES_AT_MOST = 4
@@ -46,7 +46,7 @@ def kept_sentences(report: FoldReport) -> Iterator[str]:
     for norm in report.kept:
         groups.setdefault((norm.kept or "", norm.reads, norm.readers), []).append(norm)
     for (reason, reads, readers), norms in groups.items():
-        names = listed([norm.label for norm in norms], _NAMES_AT_MOST)
+        names = layers_named([norm.label for norm in norms], _NAMES_AT_MOST)
         place = f"reads {_noun(reads)}, and its own output {_goes(readers)}."
         if len(norms) == 1:
             yield f"{names} stays an operation of its own, because {reason}. It {place}"

@@ -6,6 +6,7 @@ from statistics import median
 
 from qdiag.core.listed import listed
 from qdiag.core.measures.folding import ClampExample, ClampSite, FoldReport, RoundedValue
+from qdiag.reading.layer_names import layer_named, layers_named
 from qdiag.reading.words.numbers import count_noun, significant
 
 _NAMES_AT_MOST = 4
@@ -72,12 +73,12 @@ def _step_sentences(shared: list[ClampSite]) -> Iterator[str]:
         middle = median(site.step_over_shared for site in known)
         more = f", and {significant(middle)} times as wide in the median of all activations" if len(known) > 1 else ""
         yield (
-            f"With a quantizer before the activation, the steps at {worst.layer} would be "
+            f"With a quantizer before the activation, the steps at {layer_named(worst.layer)} would be "
             f"{significant(worst.step_over_shared)} times as wide{more}."
         )
     computed = [site.layer for site in shared if site.is_free is False]
     if computed:
-        names = listed(computed, _NAMES_AT_MOST)
+        names = layers_named(computed, _NAMES_AT_MOST)
         yield (
             f"At {names} the integers reach beyond the bounds, so that the clamp is computed as well."
             if len(computed) < len(shared)

@@ -31,7 +31,7 @@ def judged_words(task: TaskResult) -> str:
 
 def output_words(name: str) -> str:
     """Many networks call their only output `output`."""
-    return "the output named output" if name == "output" else f"output {name}"
+    return "the output" if name == "output" else f"output {name}"
 
 
 def reason_words(choice: TaskChoice) -> str:
@@ -65,4 +65,4 @@ def next_step_words(task: TaskResult) -> str:
         )
     if not counts_no_answers(task):
         return ""
-    return "To have answers counted, say which task and output it has, or give labels, targets or a metric."
+    return "To have answers counted, name the task of the network and its output, or give labels, targets or a metric."

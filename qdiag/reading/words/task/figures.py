@@ -102,17 +102,18 @@ def figure_parts(figure: Figure) -> tuple[str, str, str]:
 
 def _change(figure: Figure) -> str:
     if figure.criterion.higher_is_better:
-        return f"drop {change_words(figure.criterion, figure.loss)}"
+        word = "rise" if figure.loss < 0.0 else "drop"
+        return f"{word} {change_words(figure.criterion, abs(figure.loss))}"
     verb = "fell by" if figure.loss < 0.0 else "rose by"
     return f"{verb} {change_words(figure.criterion, abs(figure.loss))}"
 
 
 def shown_interval(figure: Figure) -> Interval:
-    """That of the change as `figure_words` gives it: of a figure that fell and should, turned round."""
+    """That of the change as `figure_words` gives it: of a figure that became better, turned round."""
     interval = figure.loss_interval
-    if figure.criterion.higher_is_better or not figure.loss < 0.0:
+    if not figure.loss < 0.0:
         return interval
-    return Interval(-interval.high, -interval.low)
+    return interval.turned
 
 
 def figure_words(figure: Figure) -> str:
@@ -154,16 +155,19 @@ def _named(criterion: Criterion | None, value: float) -> str:
     return f"{words} {noun(criterion)}" if is_share else f"{noun(criterion)} {words}"
 
 
-def score_words(score: Score, criterion: Criterion | None) -> str:
+def score_words(score: Score, criterion: Criterion | None, *, names_sqnr: bool = False) -> str:
     """`65.4 % top-1, 8.2 dB`; where the unit is no share, `MAE 0.4567 m, weakest output SQNR 8.2 dB`.
 
     Of several outputs, or parts of one, it is said which is the weakest: `8.2 dB (output embedding)`.
+
+    Args:
+        names_sqnr: decibels are said to be the weakest output's SQNR, for sentences.
     """
     parts = []
     if criterion is not None and not math.isnan(level(score, criterion)):
         parts.append(level_words(score, criterion))
     if score.outputs:
-        is_clear = criterion is None or criterion.unit == "%"
+        is_clear = not names_sqnr and (criterion is None or criterion.unit == "%")
         is_exact = score.output_sqnr_db == math.inf
         sqnr = EXACT_OUTPUTS if is_exact and is_clear else value_words(None, score.output_sqnr_db)
         parts.append(("" if is_clear else f"{WEAKEST_SQNR} ") + sqnr + weakest_words(score))

@@ -28,8 +28,16 @@ def state_words(harm: Harm) -> str:
 
 
 def cost_words(harm: Harm) -> str:
-    """`the loss of top-1 is 67.4 pp (95 %: 63.0 to 71.3), and harm begins beyond 1.0 pp`."""
+    """`the loss of top-1 is 67.4 pp (95 %: 63.0 to 71.3), and harm begins beyond 1.0 pp`.
+
+    What is no loss is said as it is: `top-1 improves by 2.8 pp (95 %: -0.4 to 6.0), and harm begins beyond a loss of
+    1.0 pp`.
+    """
     criterion, limit = harm.criterion, loss_words(harm.criterion, harm.limit)
+    if criterion is not None and harm.value < 0.0 and loss_words(criterion, -harm.value) != loss_words(criterion, 0.0):
+        bounds = bounds_words(criterion, harm.interval.turned)
+        gain = loss_words(criterion, -harm.value) + (f" ({bounds})" if bounds else "")
+        return f"{criterion.name} improves by {gain}, and harm begins beyond a loss of {limit}"
     bounds = bounds_words(criterion, harm.interval)
     value = loss_words(criterion, harm.value) + (f" ({bounds})" if bounds else "")
     if criterion is None:

@@ -4,8 +4,8 @@ import math
 
 from qdiag.core.causes.training_trial import TrainingMethod, TrainingTrial
 from qdiag.core.diagnosis import Diagnosis
-from qdiag.core.listed import listed
 from qdiag.core.measures.task import Criterion
+from qdiag.reading.layer_names import layers_named
 from qdiag.reading.words.numbers import count_noun, number
 from qdiag.reading.words.task.afterwards import still_words
 from qdiag.reading.words.task.figures import change_words, recovery_words, score_words
@@ -20,7 +20,7 @@ _NO_LOSS = {
     "undecided": "was not tried: it is undecided whether quantization costs this network anything",
 }
 _NOT_TRAINED = {
-    "not allowed": "was not tried, because it was not allowed",
+    "not allowed": "was not tried: no minutes were given for it",
     "nothing left": "was not tried: repairs without training leave nothing",
 }
 
@@ -60,7 +60,7 @@ def _blocks(trial: TrainingTrial) -> str:
     """Where the network was rewritten, in brackets."""
     if trial.variant is None or not trial.blocks:
         return ""
-    return f" (variant {trial.variant} behind {listed(trial.blocks)})"
+    return f" (variant {trial.variant} behind {layers_named(trial.blocks)})"
 
 
 def _beside_repairs(trial: TrainingTrial, criterion: Criterion | None) -> str:
