@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from qdiag.batches import Datasets
+from qdiag.core.graph import Layer
 from qdiag.core.measures.value_ranges.range_record import RangeRecord
 from qdiag.core.measures.value_ranges.ranges_report import RangeReport
 from qdiag.core.scheme import QuantScheme
@@ -78,6 +79,7 @@ def _records(
 ) -> tuple[RangeRecord, ...]:
     records = []
     nodes = {node.name: node for node in network.program.graph.nodes}
+    beside = _tensors_beside(network)
     for layer in network.graph.layers:
         own = plan.layers.get(layer.name) if plan is not None else None
         if layer.weight is not None:
@@ -89,9 +91,39 @@ def _records(
         seen = observations.get(layer.name)
         if seen is not None:
             name = str(nodes[layer.output].meta.get(TENSOR_NAME, ""))
-            found = RangeRecord(layer.name, "activation", seen.statistics.range, seen.channels, tensor_name=name)
+            found = RangeRecord(layer.name, "activation", seen.statistics.range, seen.channels)
+            others = beside.get(layer.name, {})
+            same = tuple(other for other, is_same in others.items() if is_same)
+            unknown = tuple(other for other, is_same in others.items() if not is_same)
+            found = replace(found, tensor_name=name, same_range=same, not_measured=unknown)
             records.append(_quantized(found, own.output if own is not None else None, own))
     return tuple(records)
+
+
+def _tensors_beside(network: Network) -> Mapping[str, dict[str, bool]]:
+    """By layer, the other tensors of the file that are views of its output or lie inside of it.
+
+    Returns:
+        With each, whether the range of the layer holds for it; see `RangeRecord.same_range`.
+    """
+    layer_of = {node: layer for layer in network.graph.layers for node in layer.nodes}
+    found: dict[str, dict[str, bool]] = {}
+    for node in network.program.graph.nodes:
+        name, layer = node.meta.get(TENSOR_NAME), layer_of.get(node.name)
+        sources = network.graph.sources.get(node.name, ())
+        if not name or node.op != "call_function" or (layer is not None and node.name == layer.output):
+            continue
+        if layer is None and len(sources) == 1:
+            found.setdefault(sources[0], {})[str(name)] = True
+        elif layer is not None:
+            found.setdefault(layer.name, {})[str(name)] = _is_clamped_next(layer, node.name)
+    return found
+
+
+def _is_clamped_next(layer: Layer, node: str) -> bool:
+    """A folded BatchNorm has no node, so that the one before it computes something else than the tensor of its name."""
+    is_folded = len(layer.ops) > len(layer.nodes)
+    return layer.clamp is not None and node == layer.nodes[-2] and not is_folded
 
 
 def _quantized(record: RangeRecord, quantizer: Quantizer | None, owner: LayerPlan | None = None) -> RangeRecord:

@@ -22,7 +22,7 @@ from qdiag.cli.run import RunOptions, running
 from qdiag.cli.tables.ranges import print_ranges
 from qdiag.cli.waiting.watched_run import tell_times
 from qdiag.config import DEFAULT_PRESET
-from qdiag.core.listed import count_noun
+from qdiag.core.listed import count_noun, listed
 
 RANGES_EPILOG = """
 [bold]Examples[/]
@@ -111,4 +111,10 @@ def ranges(
         names = "by the names of tensors" if named else "by the names of layers, since no ONNX file was read"
         count = count_noun(len(output_bounds(report)), "output")
         remark(f"The ranges of {count} are written to {output}, {names}.", quiet=run.quiet)
+        unknown = [name for record in report.records for name in record.not_measured]
+        if unknown and output.endswith(".json"):
+            absent = (
+                f"Of {count_noun(len(unknown), 'tensor')} inside of layers no range is known: {listed(unknown, 3)}."
+            )
+            remark(f"{absent} onnxruntime may ask for it; --no-fold measures what BatchNorms read.", quiet=run.quiet)
     tell_times(session.progress, quiet=run.quiet)

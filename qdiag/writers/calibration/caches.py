@@ -27,10 +27,12 @@ _INT8_LARGEST = 127.0
 def output_bounds(report: RangeReport) -> Bounds:
     """Lowest and highest value of every output by its name: of its quantizer where a scheme was asked for.
 
-    The name is that of the tensor in an ONNX file, and that of the layer elsewhere.
+    The name is that of the tensor in an ONNX file, and that of the layer elsewhere. Tensors of the file that have no
+    range of their own, since they lie inside of a layer or are views, have that of the output.
     """
-    outputs = [record for record in report.records if record.role == "activation"]
-    return {record.tensor_name or record.layer: _bounds(record) for record in outputs if _is_finite(_bounds(record))}
+    outputs = [record for record in report.records if record.role == "activation" and _is_finite(_bounds(record))]
+    others = {name: _bounds(record) for record in outputs for name in record.same_range}
+    return others | {record.tensor_name or record.layer: _bounds(record) for record in outputs}
 
 
 def calibration_cache(report: RangeReport, target: str) -> bytes:

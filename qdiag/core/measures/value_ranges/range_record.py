@@ -17,6 +17,9 @@ class RangeRecord:
             channel or group. None where no scheme was, or where it leaves the tensor in float.
         has_one_range: the quantizer is that of all channels.
         tensor_name: of the output in the ONNX file that was read; empty for weights, and for other formats.
+        same_range: other tensors of the file to which this range applies: what a fused clamp reads, since nothing
+            beyond its bounds gets any further, and what views, slices and paddings make of the output.
+        not_measured: further tensors of the file inside of the layer, such as what a folded BatchNorm reads.
     """
 
     layer: str
@@ -26,6 +29,8 @@ class RangeRecord:
     quantizer: QuantizerRecord | None = None
     has_one_range: bool = False
     tensor_name: str = ""
+    same_range: tuple[str, ...] = ()
+    not_measured: tuple[str, ...] = ()
 
     @property
     def median_channel_bits(self) -> float:
