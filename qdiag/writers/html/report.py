@@ -38,7 +38,7 @@ _CHANNELS_AT_MOST = 256
 """Channels drawn for one tensor; beyond that neighbours share a line, which a screen could not tell apart anyway."""
 _ROWS_AT_FIRST = 60
 """Rows of the table of layers that a browser reads as it opens the page; `table.js` adds the others."""
-_EXPLANATIONS = "<!--explanations-->"
+_EXPLANATIONS = "<explanations/>"
 """Where `explanations.html` goes once the page is known: what is said there decides which codes it is about."""
 _LINES_AT_MOST = 60_000
 """Channels drawn for one kind of tensor over all layers and runs: keeps the file of a wide, deep network below 6 MB."""
