@@ -8,6 +8,7 @@ import torch
 
 from qdiag.onnx.call import Call, Operator
 from qdiag.onnx.operators.windows import Window, padded, window_of
+from qdiag.onnx.steps.dilated_average import DILATED_AVERAGE
 from qdiag.onnx.values import Handle, Value
 
 aten = torch.ops.aten
@@ -41,13 +42,20 @@ def _average_pool(call: Call) -> Value:
     ceil = bool(call.attribute("ceil_mode", 0))
     count = len(window.kernel)
     if any(d != 1 for d in window.dilation):
-        raise call.error("dilated average pooling is not computed")
+        return _dilated(call, window, ceil=ceil, counts=counts)
     is_inside = all(2 * b <= k for b, k in zip(window.before, window.kernel, strict=True))
     if window.is_symmetric and is_inside:
         return scope.call(_AVERAGE[count], x, window.kernel, window.stride, window.before, ceil, counts)
     x = padded(call, x, window.before, window.after, 0.0)
     mean = scope.call(_AVERAGE[count], x, window.kernel, window.stride, [0] * count, ceil, True)
     return mean if counts else scope.call(aten.mul.Tensor, mean, _share(call, window, ceil))
+
+
+def _dilated(call: Call, window: Window, *, ceil: bool, counts: bool) -> Handle:
+    if str(call.attribute("auto_pad", "NOTSET")).startswith("SAME"):
+        raise call.error("a dilated window with auto_pad SAME has another size in onnxruntime than ONNX says")
+    sizes = (window.kernel, window.stride, window.dilation, window.before, window.after)
+    return call.scope.call(DILATED_AVERAGE, call.x(), *sizes, ceil, counts)
 
 
 def _share(call: Call, window: Window, ceil: bool) -> Handle:

@@ -9,7 +9,7 @@ import torch
 
 from qdiag.onnx.call import Call, Operator
 from qdiag.onnx.samples import Samples
-from qdiag.onnx.values import Known, Size, Value, sizes_known
+from qdiag.onnx.values import Handle, Known, Size, Value, sizes_known
 
 aten = torch.ops.aten
 
@@ -126,6 +126,8 @@ def _pad(call: Call) -> Value:
     before, after = [0] * rank, [0] * rank
     for axis, b, a in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         before[axis], after[axis] = b, a
+    if mode == "wrap":
+        return _wrapped(call, x, before, after)
     last = next((place for place in range(rank) if before[place] or after[place]), rank)
     if last == rank:
         return x
@@ -135,9 +137,24 @@ def _pad(call: Call) -> Value:
     if mode == "constant":
         value = call.attribute("value") if "value" in call.node.attributes else call.number(2)
         return scope.call(aten.constant_pad_nd.default, x, pairs, 0.0 if value is None else value)
-    if mode == "wrap":
-        raise call.error("padding that wraps around is not computed")
     return scope.call(aten.pad.default, x, pairs, "reflect" if mode == "reflect" else "replicate")
+
+
+def _wrapped(call: Call, x: Handle, before: list[int], after: list[int]) -> Handle:
+    """Each axis goes on with its elements from the other end, however often; negative numbers cut."""
+    scope = call.scope
+    for axis, (b, a) in enumerate(zip(before, after, strict=True)):
+        if not b and not a:
+            continue
+        size = scope.shape(x)[axis]
+        if not isinstance(size, int):
+            raise call.error("padding that wraps around along an axis of any size is not computed")
+        kept = np.arange(max(-b, 0), size - max(-a, 0))
+        if not kept.size and (b > 0 or a > 0):
+            raise call.error("padding that wraps around nothing is not computed")
+        places = np.take(kept, np.arange(-max(b, 0), kept.size + max(a, 0)), mode="wrap") if kept.size else kept
+        x = scope.call(aten.index_select.default, x, axis, scope.constant(places))
+    return x
 
 
 def _filled(call: Call) -> Value:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 pytest.importorskip("onnx_ir")
+from qdiag.errors import CaptureError
 from qdiag.onnx.operators import OPERATORS
 from tests.networks.onnx_files import node, onnx_bytes
 from tests.oracle.onnx.against_onnxruntime import COUNTS, compared
@@ -169,6 +170,16 @@ WINDOWS = [
     pool("unequal border counts", "AveragePool", kernel_shape=[3, 3], pads=[0, 0, 1, 1], count_include_pad=1),
     pool("same upper", "AveragePool", kernel_shape=[2, 2], auto_pad="SAME_UPPER"),
     pool("ceil", "AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    pool("dilated", "AveragePool", opset=19, kernel_shape=[2, 2], dilations=[2, 3]),
+    pool(
+        *("dilated padded", "AveragePool", 19),
+        **{"kernel_shape": [3, 2], "dilations": [2, 2], "strides": [2, 1], "pads": [1, 1, 2, 1]},
+    ),
+    pool(
+        *("dilated border counts", "AveragePool", 22),
+        **{"kernel_shape": [3, 2], "dilations": [2, 1], "pads": [1, 1, 0, 1], "count_include_pad": 1},
+    ),
+    pool("dilated ceil", "AveragePool", opset=19, kernel_shape=[2, 2], dilations=[2, 2], strides=[3, 3], ceil_mode=1),
     pool("whole", "GlobalAveragePool"),
     pool("plain", "LpPool", opset=18, kernel_shape=[2, 3], strides=[2, 2]),
     pool("padded", "LpPool", opset=18, kernel_shape=[3, 3], pads=[0, 1, 1, 1], p=1),
@@ -249,6 +260,10 @@ SHAPES = [
     Case("Pad reflect", "x p", X, {"p": i(0, 0, 1, 2, 0, 0, 0, 1)}, {"mode": "reflect"}),
     Case("Pad edge", "x p", X, {"p": i(0, 0, 1, 2, 0, 0, 0, 1)}, {"mode": "edge"}),
     Case("Pad edge of one axis", "x p", X, {"p": i(0, 0, 0, 1, 0, 0, 0, 2)}, {"mode": "edge"}),
+    Case("Pad wrap", "x p", X, {"p": i(0, 0, 1, 2, 0, 0, 0, 1)}, {"mode": "wrap"}, opset=19),
+    Case("Pad wrap of channels", "x p - a", X, {"p": i(2, 1), "a": i(1)}, {"mode": "wrap"}, opset=21),
+    Case("Pad wrap of vectors", "x p - a", V, {"p": i(2, 1), "a": i(1)}, {"mode": "wrap"}, opset=19),
+    Case("Pad wrap and cut", "x p", X, {"p": i(0, 0, 2, -1, 0, 0, -1, 3)}, {"mode": "wrap"}, opset=19),
     Case("Pad old", "x", X, attributes={"pads": [0, 0, 1, 2, 0, 0, 0, 1], "value": 1.0}, opset=9),
     Case("Pad axes", "x p - a", X, {"p": i(1, 2), "a": i(-1)}, opset=18),
     Case("DepthToSpace", "x", {"x": (8, 3, 4)}, attributes={"blocksize": 2}),
@@ -401,3 +416,12 @@ def test_mel_filters_are_a_weight() -> None:
     nodes = [node("MelWeightMatrix", "a b c d e", "w"), node("MatMul", "x w", "y")]
     content = onnx_bytes(nodes, {"x": ("float32", ["N", 4, 33])}, {**numbers, **edges})
     compared(content, [{"x": f(count, 4, 33)} for count in COUNTS])
+
+
+def test_a_dilated_mean_whose_size_is_not_agreed_on_is_refused() -> None:
+    """onnxruntime leaves the dilation out where `auto_pad` asks for the size of the input, and ONNX does not."""
+    nodes = [node("AveragePool", "x", "y", "mean", kernel_shape=[3], dilations=[2], auto_pad="SAME_UPPER")]
+    content = onnx_bytes(nodes, {"x": ("float32", ["N", 2, 9])}, opset=19)
+    with pytest.raises(CaptureError, match="auto_pad SAME") as refused:
+        compared(content, [{"x": f(2, 2, 9)}])
+    assert "mean" in str(refused.value)
