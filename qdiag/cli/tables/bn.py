@@ -43,7 +43,7 @@ def print_audit(console: Console, audit: BatchNormAudit, order: Order, top: int 
 
 def _pairing_lines(audit: BatchNormAudit) -> list[tuple[str, Text]]:
     paired = [record.layer for record in audit.records if record.layer is not None]
-    lines = [("pairs", Text(f"{len(paired)} of {len(audit.records)} BatchNorms fold into a layer, by {audit.route}"))]
+    lines = [("pairs", Text(f"{len(paired)} of {len(audit.records)} BatchNorms fold into a layer{_found(audit)}"))]
     doubtful = [pair for pair in paired if pair.certainty != "certain"]
     if doubtful:
         likely = sum(pair.certainty == "likely" for pair in doubtful)
@@ -51,6 +51,11 @@ def _pairing_lines(audit: BatchNormAudit) -> list[tuple[str, Text]]:
         parts = [f"{likely} likely (~)"] * (likely > 0) + [f"{guessed} guessed (?)"] * (guessed > 0)
         lines.append(("", Text(f"by {doubtful[0].paired_by}: {', '.join(parts)}", style="yellow")))
     return lines + [("note", Text(as_options(note))) for note in audit.notes]
+
+
+def _found(audit: BatchNormAudit) -> str:
+    """What the pairs were read from."""
+    return f" (read from: {audit.route})"
 
 
 def _headline(audit: BatchNormAudit) -> Text:
@@ -85,7 +90,7 @@ def _summary(audit: BatchNormAudit) -> list[Text]:
             notes.setdefault(note, []).append(record.label)
     for note, names in notes.items():
         lines.append(Text(f"{listed(names, 1)}: {note}"))
-    lines.append(Text("Bits are counted from the weights alone; what they cost in accuracy, qdiag sqnr measures."))
+    lines.append(Text("Bits are counted from the weights alone; qdiag sqnr measures what they cost in accuracy."))
     return lines
 
 

@@ -6,7 +6,7 @@ from qdiag.cli.tables.sqnr_header import Lines
 from qdiag.core.causes.repair import FloatChange
 from qdiag.core.measures.change import held_against
 from qdiag.core.measures.measurement import Measurement
-from qdiag.core.measures.task import Figure, Interval
+from qdiag.core.measures.task import Figure
 from qdiag.reading.words.numbers import UNKNOWN, count_noun, with_unit
 from qdiag.reading.words.task.figures import (
     bounds_words,
@@ -86,7 +86,7 @@ def _distance_words(figure: Figure) -> str:
     criterion, loss, interval = figure.criterion, figure.loss, figure.loss_interval
     is_above = loss < 0.0 if criterion.higher_is_better else loss > 0.0
     if loss < 0.0:
-        interval = Interval(-interval.high, -interval.low)
+        interval = interval.turned
     bounds = bounds_words(criterion, interval)
     behind = f" ({bounds})" if bounds else ""
     if loss == 0.0:
@@ -105,8 +105,13 @@ def harmless_words(before: Figure) -> str:
     if not bounds or interval.low > 0.0:
         return ""
     what = "drop" if before.criterion.higher_is_better else "rise"
-    seen = f"before the repair the {what} was {change_words(before.criterion, before.loss)} ({bounds})"
+    if before.loss < 0.0:  # said as the gain that it is
+        what, bounds = (
+            "rise" if before.criterion.higher_is_better else "fall",
+            bounds_words(before.criterion, interval.turned),
+        )
+    seen = f"before the repair the {what} was {change_words(before.criterion, abs(before.loss))} ({bounds})"
     samples = count_noun(before.sample_count, "sample")
     if interval.high > before.limit:
-        return f"Too few samples to be sure that it did harm or none: {seen}, on {samples}."
+        return f"The samples are too few to tell whether there was any harm: {seen}, on {samples}."
     return f"Harmless here: {seen}, nothing that {samples} can tell from chance."

@@ -37,8 +37,11 @@ def range_words(fix: ModelRepair) -> str:
     smaller = sum(row.folded_max_abs_after < row.folded_max_abs_before for row in known)
     if smaller == len(known):
         return ""
+    why = "the weights of dead channels are no larger than those of live ones, and do no harm"
+    if not smaller:
+        return f"The repair makes no largest folded weight smaller: {why}."
     words = f"The repair makes the largest folded weight smaller in {smaller} of {count_noun(len(known), 'BatchNorm')}."
-    return f"{words} In the others the weights of dead channels are no larger than those of live ones, and do no harm."
+    return f"{words} In the others {why}."
 
 
 def _head_lines(fix: ModelRepair) -> Lines:

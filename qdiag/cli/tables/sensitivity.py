@@ -25,18 +25,28 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
     criterion = judged.criterion if judged is not None else None
     header = [
         *model_lines(sensitivity.model),
-        ("scheme", Text(f"{sensitivity.scheme.name}; switched: {_PART_WORDS[sensitivity.part]}", style="bold")),
+        (
+            "scheme",
+            Text(f"{sensitivity.scheme.name}; switched on and off: {_PART_WORDS[sensitivity.part]}", style="bold"),
+        ),
         *size_lines(sensitivity.size),
         *data_lines(sensitivity.data),
-        ("result", Text(f"{score_words(sensitivity.quantized, criterion)} with all layers quantized")),
+        (
+            "result",
+            Text(f"with all layers quantized: {score_words(sensitivity.quantized, criterion, names_sqnr=True)}"),
+        ),
     ]
     header += judged_lines(sensitivity.quantized.task)
     if not math.isnan(sensitivity.fisher_rank_correlation):
-        words = f"{sensitivity.fisher_rank_correlation:.2f} with the weakest output SQNR of each layer alone"
-        header.append(("estimate", Text(f"rank correlation {words}")))
+        words = f"has a rank correlation of {sensitivity.fisher_rank_correlation:.2f} with what was measured"
+        header.append(("estimate", Text(f"from one backward pass (Fisher); it {words} of each layer alone")))
     header += [("note", Text(note)) for note in sensitivity.notes]
     console.print(header_grid(*header))
     console.print()
+    legend = _legend(sensitivity)
+    if legend:
+        console.print(Text(legend, style="dim"))
+        console.print()
     rows = ordered(sensitivity)
     shown = rows[:top] if top else rows
     columns = _columns(sensitivity, criterion)
@@ -45,6 +55,13 @@ def print_sensitivity(console: Console, sensitivity: Sensitivity, top: int | Non
         console.print(Text(_UNKNOWN_SQNR, style="dim"))
     if len(shown) < len(rows):
         console.print(Text(more_words(len(shown), len(rows)), style="dim"))
+
+
+def _legend(sensitivity: Sensitivity) -> str:
+    """What the two ways of measuring a layer are, as far as there are columns of them."""
+    parts = ["alone: with this layer alone quantized"] * any(row.alone for row in sensitivity.rows)
+    parts += ["without it: with all layers but this one quantized"] * any(row.all_but for row in sensitivity.rows)
+    return "   ".join(parts)
 
 
 def ordered(sensitivity: Sensitivity) -> Sequence[SensitivityRow]:

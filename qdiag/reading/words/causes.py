@@ -197,10 +197,11 @@ def _proof(ranking: Ranking, cause: RankedCause) -> str:
         return f"repairing it alone recovers {back}"
     change = f"{repair_title(trial.repair)}, which recovers {back}"
     if ranking.waterfall and ranking.regained > 0.0:
-        there = "of what was tried there alone, only a change of scheme helps"
+        there = "of what was tried there alone, only a change of scheme recovers more than noise"
         return f"{there}, {change}. Within the scheme, {_together(ranking)}"
-    left = ", and leaves the network harmed" if leaves_harm(trial.after) else ""
-    return f"only a change of scheme {'helps' if left else 'repairs it'}, {change}{left}"
+    if leaves_harm(trial.after):
+        return f"only a change of scheme recovers more than noise, {change}, and leaves the network harmed"
+    return f"only a change of scheme repairs it, {change}"
 
 
 def cause_line(cause: RankedCause, ranking: Ranking) -> str:

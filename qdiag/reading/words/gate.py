@@ -236,5 +236,6 @@ def shown_checks(result: GateResult, layers_at_most: int = 20) -> tuple[tuple[Ga
     shown = tuple(check for check in result.checks if check.rule != "min_layer_sqnr" or check.layer in kept)
     if not rest:
         return shown, ""
-    tail = "all pass" if passing == rest else f"{passing} pass"
-    return shown, f"{count_noun(rest, 'more layer')} checked: {tail}."
+    are = "was" if rest == 1 else "were"
+    tail = "all pass" if passing == rest and rest > 1 else f"{passing} {'passes' if passing == 1 else 'pass'}"
+    return shown, f"{count_noun(rest, 'more layer')} {are} checked: {tail}."

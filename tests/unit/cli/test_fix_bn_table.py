@@ -95,7 +95,7 @@ def test_harmless_channels_are_called_so() -> None:
     shown = text(replace(result(channel(3)), before=good, after=good))
     assert "Harmless here: before the repair the drop was 0.0 pp" in shown
     shown = text(replace(result(channel(3)), before=few, after=few))
-    assert "Harmless" not in shown and "Too few samples to be sure" in shown
+    assert "Harmless" not in shown and "The samples are too few to tell whether there was any harm" in shown
 
 
 def test_it_is_said_which_dead_channels_set_no_range() -> None:
@@ -108,4 +108,6 @@ def test_it_is_said_which_dead_channels_set_no_range() -> None:
     assert range_words(replace(found, steps=(replace(step, batchnorms=(smaller,)),))) == ""
     words = range_words(replace(found, steps=(replace(step, batchnorms=(smaller, same)),)))
     assert words.startswith("The repair makes the largest folded weight smaller in 1 of 2 BatchNorms. In the others")
+    words = range_words(replace(found, steps=(replace(step, batchnorms=(same,)),)))
+    assert words.startswith("The repair makes no largest folded weight smaller: the weights of dead channels are no ")
     assert range_words(found) == "", "what is not known is not told"

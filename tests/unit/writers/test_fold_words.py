@@ -68,10 +68,10 @@ def test_the_side_says_across_what_a_batchnorm_goes() -> None:
 
 
 def test_counts_of_activations_have_their_grammar() -> None:
-    assert clamps(SHARED)[0] == "The activation shares one quantizer with the operation before."
-    assert clamps(SHARED, SHARED)[0] == "All 2 activations share one quantizer with the operation before."
-    assert clamps(SHARED, NOT_SHARED)[0] == "1 of 2 activations shares one quantizer with the operation before."
-    assert clamps(NOT_SHARED)[0] == "None of 1 activation shares one quantizer with the operation before."
+    assert clamps(SHARED)[0] == "The activation shares its quantizer with the operation before it."
+    assert clamps(SHARED, SHARED)[0] == "Each of the 2 activations shares its quantizer with the operation before it."
+    assert clamps(SHARED, NOT_SHARED)[0] == "1 of 2 activations shares its quantizer with the operation before it."
+    assert clamps(NOT_SHARED)[0] == "None of 1 activation shares its quantizer with the operation before it."
     assert clamps() == ["The network has no activation behind a convolution or another operation."]
 
 

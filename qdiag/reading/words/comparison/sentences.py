@@ -97,12 +97,14 @@ def layer_counts(comparison: Comparison) -> str:
     """`11 layers got better, 2 got worse, and 18 stayed the same: their SQNR changed by less than 1 dB`."""
     better, worse = comparison.count("better"), comparison.count("worse")
     same, unknown = comparison.count("same"), comparison.count("unknown")
-    parts = [f"{count_noun(better, 'layer')} got better", f"{worse} got worse"]
+    parts = [f"{count_noun(better, 'layer') if better else 'No layer'} got better", f"{worse or 'none'} got worse"]
     if unknown:
         parts.append(f"{unknown} cannot be judged")
     whose = "its" if same == 1 else "their"
     limit = f": {whose} SQNR changed by less than {comparison.min_change_db:g} dB"
-    return f"{', '.join(parts)}, and {same} stayed the same{limit if comparison.min_change_db and same else ''}"
+    return (
+        f"{', '.join(parts)}, and {same or 'none'} stayed the same{limit if comparison.min_change_db and same else ''}"
+    )
 
 
 def matching_words(comparison: Comparison) -> Iterator[str]:

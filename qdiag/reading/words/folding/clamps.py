@@ -21,13 +21,11 @@ def clamp_sentences(report: FoldReport) -> Iterator[str]:
     shared = [site for site in sites if site.is_shared]
     activations = count_noun(len(sites), "activation")
     if len(shared) < len(sites):
-        verb = "shares" if len(shared) == 1 else "share"
-        yield (
-            f"{len(shared) or 'None'} of {activations} {verb if shared else 'shares'} one quantizer with the operation "
-            "before."
-        )
+        several = "share their quantizers with the operations before them"
+        what = several if len(shared) > 1 else "shares its quantizer with the operation before it"
+        yield f"{len(shared) or 'None'} of {activations} {what}."
     else:
-        yield f"{_all(len(sites))} one quantizer with the operation before."
+        yield f"{_all(len(sites))} its quantizer with the operation before it."
     yield from _step_sentences(shared)
     yield from _reasons([site for site in sites if not site.is_shared])
 
@@ -50,8 +48,8 @@ def example_sentences(example: ClampExample) -> tuple[str, str]:
         f"Why one is enough, in uint8: a quantizer before the ReLU, for values in [-1, 1], makes of "
         f"{_rounded(example, before)}. The ReLU has still to be computed, and nothing that it lets through needs "
         f"{example.idle_codes} of the {before.quantizer.level_count} codes.",
-        f"The quantizer after the ReLU, for [0, 1], makes of {_rounded(example, after)}. Rounding was the ReLU, and "
-        f"the steps are {significant(ratio)} times as wide.",
+        f"The quantizer after the ReLU, for [0, 1], makes of {_rounded(example, after)}. The rounding has "
+        f"done what the ReLU does, and the steps are {significant(ratio)} times as wide.",
     )
 
 
@@ -63,7 +61,7 @@ def _rounded(example: ClampExample, found: RoundedValue) -> str:
 
 
 def _all(count: int) -> str:
-    return "The activation shares" if count == 1 else f"All {count} activations share"
+    return "The activation shares" if count == 1 else f"Each of the {count} activations shares"
 
 
 def _step_sentences(shared: list[ClampSite]) -> Iterator[str]:
