@@ -1,16 +1,20 @@
 """Nodes that nothing but constants reaches are computed once, when the file is read."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from qdiag.onnx.host import HOST_OPERATORS
 from qdiag.onnx.interpret import compute
-from qdiag.onnx.model import Array, OnnxGraph, OnnxNode, read_names
+from qdiag.onnx.model import Array, OnnxGraph, OnnxNode, all_nodes, read_names
 from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.scope import Eager
 from qdiag.onnx.values import Known
 
+_MOVES_NOTHING = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+"""Operators that give the values of their first input in their order, in another shape."""
 _KEPT = ("Dropout", "If", "RandomNormal", "RandomUniform", "Shape", "Size")
 
 
@@ -24,6 +28,7 @@ def fold_constants(graph: OnnxGraph) -> OnnxGraph:
     """
     constants = dict(graph.constants)
     aliases: dict[str, str] = {}
+    forms, readers = dict(graph.forms), _readers(graph)
     nodes: list[OnnxNode] = []
     for node in graph.nodes:
         node = renamed(node, aliases)
@@ -32,10 +37,31 @@ def fold_constants(graph: OnnxGraph) -> OnnxGraph:
         elif not _is_computed(node) or not all(name in constants for name in read_names(node)):
             nodes.append(node)
         else:
-            constants.update(_computed(node, constants, graph.opset))
+            found = _computed(node, constants, graph.opset)
+            forms.update((name, _form(node, name, forms, readers)) for name in found)
+            constants.update(found)
     outputs = tuple(aliases.get(name, name) for name in graph.outputs)
-    computed = {name: (name, "computed") for name in constants if name not in graph.constants}
-    return replace(graph, nodes=tuple(nodes), outputs=outputs, constants=constants, forms={**graph.forms, **computed})
+    return replace(graph, nodes=tuple(nodes), outputs=outputs, constants=constants, forms=forms)
+
+
+def _readers(graph: OnnxGraph) -> Counter[str]:
+    """How many nodes and outputs read a value, under whichever name `Identity` gives it."""
+    source: dict[str, str] = {}
+    for node in all_nodes(graph):
+        if node.op == "Identity" and not node.domain:
+            source[node.outputs[0]] = source.get(node.inputs[0], node.inputs[0])
+    names = [name for node in all_nodes(graph) if node.outputs[0] not in source for name in node.inputs]
+    return Counter(source.get(name, name) for name in (*names, *graph.outputs))
+
+
+def _form(
+    node: OnnxNode, output: str, forms: Mapping[str, tuple[str, str]], readers: Mapping[str, int]
+) -> tuple[str, str]:
+    """Of a constant that a node gives: see `OnnxGraph.forms`."""
+    if node.domain or node.op not in _MOVES_NOTHING or readers[node.inputs[0]] != 1:
+        return output, "computed"
+    name, form = forms.get(node.inputs[0], (node.inputs[0], ""))
+    return (name, "reshaped") if form in ("", "reshaped") else (output, "computed")
 
 
 def _is_computed(node: OnnxNode) -> bool:

@@ -129,7 +129,10 @@ class _Writer:
             self._made[key] = name if is_alone else f"{name}#{how}"
             stored = self._graph.forms.get(name, (name, how))
             is_whole = values.size == self._constants[name].size
-            self._forms[self._made[key]] = stored if is_whole else (name, "computed")
+            is_alike = (
+                how == "vector" or stored[1] != "reshaped"
+            )  # the file does not have a transposed one in its order
+            self._forms[self._made[key]] = stored if is_whole and is_alike else (name, "computed")
             self._constants[self._made[key]] = np.ascontiguousarray(values)
         return self._made[key]
 

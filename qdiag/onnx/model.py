@@ -76,7 +76,7 @@ class OnnxGraph:
         constants: initializers and what was computed from them; arrays that nobody writes to.
         opset: version of ONNX's own operators.
         forms: constants that the file has in another form: by name, the name there, and `transposed`, `vector` (of one
-            axis) or `computed`.
+            axis), `reshaped` (by a node) or `computed`.
     """
 
     nodes: tuple[OnnxNode, ...]

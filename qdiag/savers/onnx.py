@@ -66,7 +66,7 @@ def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
     for name, value in values.items():
         stored, form = content.origins.get(name, (name, "computed"))
         place = by_name.get(stored)
-        if place is None or form not in ("", "transposed", "vector"):
+        if place is None or form not in ("", "transposed", "vector", "reshaped"):
             raise WriteError(
                 f"the values of {name} are no tensor of the file that can be changed in place",
                 at=content.at,
