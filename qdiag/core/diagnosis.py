@@ -42,7 +42,7 @@ class RepairedNetwork:
     settings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Diagnosis(PresentedDiagnosis):
     """Powers and counts are stored, decibels are derived.
 

@@ -28,10 +28,12 @@ from qdiag.reading.layers.entry import shown_entries, shown_title
 from qdiag.reading.layers.repaired import table_words
 from qdiag.reading.suspects import SuspectRow
 from qdiag.reading.words.causes import headline
+from qdiag.reading.words.commands.shell import option_groups
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.choice import judged_words
 from qdiag.reading.words.task.harm import measured_harm_words
 from qdiag.results.pictures import pictures_of
+from qdiag.writers.html.page_text import held_page
 from qdiag.writers.plots.drawing.figure import figure_bytes
 
 _HEADER = (SUSPECT, LAYERS, BEST_REPAIR, RECOVERS, PLACEBO, VERDICT)
@@ -49,7 +51,7 @@ def page_of(result: Diagnosis | Measurement | RangeReport) -> str:
         parts += [_heading(CAUSES_TITLE), _table(_HEADER, map(_row, reading.suspects))]
     if reading is not None:
         parts += [_heading(shown_title(reading.diagnosis)), _layers(reading.diagnosis)]
-    return f'<div class="qdiag" style="max-width:70em">{"".join(parts)}</div>'
+    return held_page(f'<div class="qdiag" style="max-width:70em">{"".join(parts)}</div>')
 
 
 def _verdict(reading: Reading) -> Iterator[str]:
@@ -60,9 +62,14 @@ def _verdict(reading: Reading) -> Iterator[str]:
         header = ("", FLOAT, QUANTIZED, "change", REPAIRED)
         yield _table(header, ((r.name, r.reference, r.quantized, _change(r), r.repaired) for r in reading.figures))
     for proposal in reading.proposals:
-        shell = "\n".join(map(_text, proposal.commands))
+        shell = "\n".join(" ".join(map(_piece, option_groups(line))) for line in proposal.commands)
         yield f'<p>{_text(proposal.heading)}</p><pre style="white-space:pre-wrap">{shell}</pre>'
         yield from (f"<p>{_text(sentence)}</p>" for sentence in proposal.remarks)
+
+
+def _piece(words: str) -> str:
+    """An option with its values, at whose hyphens no line ends."""
+    return f'<span style="display:inline-block;max-width:100%;vertical-align:top">{_text(words)}</span>'
 
 
 def _change(row: FigureRow) -> str:

@@ -213,7 +213,7 @@ class StageTime:
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Measurement(Presented):
     """Everything `qdiag sqnr` prints, as plain numbers. Powers and counts are stored, decibels are derived."""
 

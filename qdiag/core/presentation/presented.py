@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from qdiag.core.presentation.sameness import is_same
+
 _shown_by: list[str] = []
 
 
@@ -21,9 +23,18 @@ def _room() -> Any:
 
 
 class Presented:
-    """A result with a short text, a page, tables and pictures."""
+    """A result with a short text, a page, tables and pictures.
+
+    Its class is a dataclass without `__eq__` of its own: what was stored and read again is the same result, though it
+    holds NaN wherever nothing was measured.
+    """
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return is_same(self, other) if type(other) is type(self) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         """Three lines at most: what it is, what was found, what to ask it next."""

@@ -9,6 +9,7 @@ from qdiag.core.printable import printable
 from qdiag.core.reproductions.reproduction import Reproduction
 from qdiag.reading.words.reproductions.sentences import command_words, headline, run_lines, words_of
 from qdiag.reading.words.reproductions.tables import expectation_rows, figure_columns, row_titles
+from qdiag.writers.html.page_text import held_page
 
 
 def reproduction_html(result: Reproduction, pictures: Sequence[tuple[str, str]]) -> str:
@@ -36,4 +37,4 @@ def reproduction_html(result: Reproduction, pictures: Sequence[tuple[str, str]])
         run_lines=run_lines(result),
         command=command_words(result),
     )
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return held_page(page).encode("utf-8", "replace").decode("utf-8")

@@ -23,7 +23,7 @@ from qdiag.reading.words.causes import headline
 from qdiag.reading.words.task.harm import measured_harm_words
 from qdiag.results.summary import CALIBRATES_ON_MEASURED
 from qdiag.writers.markdown.report import markdown_report
-from tests.diagnoses import diagnosis, healthy_diagnosis, repaired_diagnosis
+from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.foreign import hostile
 from tests.measurements import measurement, range_report
 
@@ -134,7 +134,7 @@ class _Elements(HTMLParser):
 
 
 def test_a_notebook_shows_the_first_page_and_nothing_of_a_name_becomes_an_element() -> None:
-    allowed = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "img", "pre"}
+    allowed = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "img", "pre", "span"}
     for found in (diagnosis(), hostile(diagnosis())):
         page = found._repr_html_()
         elements = _Elements()
@@ -142,7 +142,10 @@ def test_a_notebook_shows_the_first_page_and_nothing_of_a_name_becomes_an_elemen
         assert set(elements.names) <= allowed
         assert elements.names.count("img") == 1 and elements.names.count("pre") == 2
         assert len(page) < 500_000
-    assert headline(diagnosis()) in diagnosis()._repr_html_()
+    page = diagnosis()._repr_html_()
+    assert headline(diagnosis()) in page.replace("\N{NO-BREAK SPACE}", " ")
+    assert ">--scheme tf-uint8</span>" in page, "an option and its value stay on one line"
+    assert "pp of" in page and " pp of" not in page.replace("\N{NO-BREAK SPACE}", "_")
     assert "<table>" not in measurement()._repr_html_() and "<img" in range_report()._repr_html_()
 
 
@@ -150,6 +153,13 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     file = diagnosis().save(tmp_path / "kept.json")
     again = qdiag.load_diagnosis(file).save(tmp_path / "again.json")
     assert again.read_bytes() == file.read_bytes()
+    read, live = qdiag.load_diagnosis(file), awkward_diagnosis()
+    assert read == qdiag.load_diagnosis(file) == diagnosis()
+    assert qdiag.load_diagnosis(live.save(tmp_path / "awkward.json")) == live, "NaN is what was not measured"
+    moved = replace(read.measurement.records[3], clipped_count=read.measurement.records[3].clipped_count + 1)
+    records = (*read.measurement.records[:3], moved, *read.measurement.records[4:])
+    assert replace(read, measurement=replace(read.measurement, records=records)) != read
+    assert read != read.measurement and read != "kept.json"
     assert measurement().save(tmp_path / "m.json").stat().st_size > 1000
     assert range_report().save(str(tmp_path / "r.json")).stat().st_size > 1000
 

@@ -9,7 +9,7 @@ from qdiag.core.presentation.presented import Presented
 from qdiag.core.scheme import QuantScheme
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class RangeReport(Presented):
     """Ranges in graph order, a layer's weight before its output, with where they come from.
 
