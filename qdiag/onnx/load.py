@@ -16,6 +16,7 @@ from qdiag.onnx.operators import OPERATORS
 from qdiag.onnx.parameters import find_parameters
 from qdiag.onnx.patterns import recognized
 from qdiag.onnx.patterns.fused import unfused
+from qdiag.onnx.patterns.shared import with_own_vectors
 from qdiag.onnx.quantized.strip import is_quantized, stripped
 from qdiag.onnx.quantized.unpack import is_packed, unpacked
 from qdiag.onnx.read import Beside, parse
@@ -85,7 +86,8 @@ def finished(read: OnnxGraph, at: str, kind: Callable[..., OnnxNetwork], kept: C
     Raises:
         LoadError: it computes nothing, or an operator does not compute what is asked of it.
     """
-    graph = without_unused(with_layers(without_unused(_folded(read, at)), kept))
+    folded = with_own_vectors(without_unused(_folded(read, at)), read)
+    graph = without_unused(with_layers(folded, kept))
     if not graph.inputs:
         raise LoadError("the network has no input", at=at, hint="give a network that data go into")
     if not graph.nodes:

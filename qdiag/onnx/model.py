@@ -76,7 +76,8 @@ class OnnxGraph:
         constants: initializers and what was computed from them; arrays that nobody writes to.
         opset: version of ONNX's own operators.
         forms: constants that the file has in another form: by name, the name there, and `transposed`, `vector` (of one
-            axis), `reshaped` (by a node) or `computed`.
+            axis), `reshaped` (by a node), `computed`, or `shared` (stored once for several layers).
+        readers: of shared ones, the first output of the node that reads it in the file, and at which place.
     """
 
     nodes: tuple[OnnxNode, ...]
@@ -85,6 +86,7 @@ class OnnxGraph:
     constants: Mapping[str, Array]
     opset: int
     forms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    readers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxGraph":
         del memo

@@ -76,6 +76,12 @@ class OnnxNetwork(nn.Module):
         return {path: forms.get(name, (name, "")) for name, path in self._names.items()}
 
     @property
+    def readers(self) -> dict[str, tuple[str, int]]:
+        """Of parameters that the file stores once for several layers, who reads each (`OnnxGraph.readers`)."""
+        found = self._graph.readers
+        return {path: found[name] for name, path in self._names.items() if name in found}
+
+    @property
     def biased(self) -> frozenset[str]:
         """The outputs of convolutions and linear layers that have a bias."""
         return biased_outputs(self._layers)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from qdiag.errors import LoadError, WriteError
 from qdiag.loaders.models.file import ModelFile
 from qdiag.loaders.models.operations.onnx import read_beside, read_whole
 from qdiag.onnx.load import load_network
+from qdiag.onnx.wire.own_tensors import OwnTensor, with_own_tensors
 from qdiag.onnx.wire.places import Place, places
 from qdiag.onnx.wire.relocate import Entries, locations, relocated
 from qdiag.savers.saver import ModelSaver
@@ -33,6 +35,7 @@ class _Content:
     at: str
     tensors: Mapping[str, Tensor]
     origins: Mapping[str, tuple[str, str]]
+    readers: Mapping[str, tuple[str, int]]
 
 
 def _content(data: bytes, files: Mapping[str, bytes], at: str) -> _Content:
@@ -41,7 +44,8 @@ def _content(data: bytes, files: Mapping[str, bytes], at: str) -> _Content:
 
     network = load_network(data, at, part)
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    return _Content(data, files, at, {name: tensor.detach() for name, tensor in tensors.items()}, network.origins)
+    detached = {name: tensor.detach() for name, tensor in tensors.items()}
+    return _Content(data, files, at, detached, network.origins, network.readers)
 
 
 def _read(file: ModelFile, trust: bool) -> _Content:
@@ -63,7 +67,10 @@ def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
     counts = Counter(place.name for place in found)
     by_name = {place.name: place for place in found if counts[place.name] == 1 and place.dtype is not None}
     files = {name: bytearray(data) for name, data in {**content.files, "": content.data}.items()}
+    own = _own_tensors(content, values, by_name)
     for name, value in values.items():
+        if name in content.readers:
+            continue
         stored, form = content.origins.get(name, (name, "computed"))
         place = by_name.get(stored)
         if place is None or form not in ("", "transposed", "vector", "reshaped"):
@@ -79,7 +86,33 @@ def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
             raise WriteError(f"{stored} has {end - place.start} bytes, not {len(new)}", at=content.at)
         data[place.start : end] = new
     changed = {name: bytes(data) for name, data in files.items()}
-    return _content(changed.pop(""), changed, content.at)
+    whole = changed.pop("")
+    try:
+        whole = with_own_tensors(whole, own) if own else whole
+    except ValueError as error:
+        raise WriteError(
+            f"several layers read {content.origins[next(iter(content.readers))][0]}, and one of them changes: {error}",
+            at=content.at,
+            hint="save the network in a newer version of ONNX, or leave the layer out",
+        ) from error
+    return _content(whole, changed, content.at)
+
+
+def _own_tensors(content: _Content, values: Mapping[str, Tensor], places: Mapping[str, Place]) -> list[OwnTensor]:
+    """For layers that read a vector of another one, which is not theirs any more."""
+    paths = {stored: path for path, (stored, form) in content.origins.items() if not form}
+    found = []
+    for name, (output, place) in content.readers.items():
+        stored = content.origins[name][0]
+        first, at = paths.get(stored, stored), places.get(stored)
+        value = values.get(name, content.tensors[name])
+        if at is None or at.dtype is None or torch.equal(value, values.get(first, content.tensors[first])):
+            continue
+        own = name
+        while own.encode() in content.data:
+            own += "_own"
+        found.append(OwnTensor(output, place, own, value.detach().cpu().numpy().astype(np.dtype(at.dtype))))
+    return found
 
 
 def _check_alone(place: Place, found: Sequence[Place], at: str) -> None:

@@ -66,6 +66,11 @@ def entry(number: int, value: bytes) -> bytes:
     return _number(number << 3 | _BYTES) + _number(len(value)) + value
 
 
+def number(of: int, value: int) -> bytes:
+    """A field of a number."""
+    return _number(of << 3 | _VARINT) + _number(value)
+
+
 def _number(number: int) -> bytes:
     out = bytearray()
     while number > 127:
