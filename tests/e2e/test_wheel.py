@@ -76,7 +76,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     others = {name for name in names if not name.startswith("qdiag/")}
     assert all(name.partition("/")[0].endswith(".dist-info") for name in others)
     assert any(name.endswith("/LICENSE") for name in others)
-    assert wheel.stat().st_size < 2_500_000  # half a megabyte of it is the demo
+    assert wheel.stat().st_size < 2_750_000  # half a megabyte is the demo, the rest 1,200 files of code
 
 
 def test_version_and_presets(qdiag: Run, wheel: Path) -> None:
