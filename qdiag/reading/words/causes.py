@@ -11,6 +11,7 @@ from qdiag.core.measures.measurement import weakest_output
 from qdiag.reading.layer_names import counted_places, layers_named
 from qdiag.reading.told import told_proof, told_trial
 from qdiag.reading.words.commands.repairing import commands, ranking_of, way_around_commands
+from qdiag.reading.words.deployed.rules import reservation_of_runtime
 from qdiag.reading.words.numbers import SILENT, count_noun
 from qdiag.reading.words.task.afterwards import leaves_harm
 from qdiag.reading.words.task.choice import PROXY
@@ -63,7 +64,7 @@ def headline(source: Diagnosis | Ranking) -> str:
     harm, cost = ranking.harm, harm_words(ranking)
     limit = loss_words(harm.criterion, harm.limit)
     lost = lost_outputs(ranking.before)
-    reservation = reservation_words(source.measurement) if isinstance(source, Diagnosis) else ""
+    reservation = _reservation(source) if isinstance(source, Diagnosis) else ""
     if harm.verdict == "healthy" and lost:
         return f"{_capital(cost)}, within the limit of {limit}. But {left_words(lost)}, {PROXY}."
     if harm.verdict == "healthy":
@@ -94,6 +95,11 @@ def headline(source: Diagnosis | Ranking) -> str:
     return " ".join(filter(None, (f"{sentence}.", why, where, _reserved(source))))
 
 
+def _reservation(diagnosis: Diagnosis) -> str:
+    """Why another network will run than the one that was measured; empty where nothing says so."""
+    return reservation_words(diagnosis.measurement) or reservation_of_runtime(diagnosis)
+
+
 def _reserved(source: Diagnosis | Ranking) -> str:
     """Why the float network is no good reference for the verdict, as a sentence; empty where nothing says so."""
     doubt = float_doubt_words(source.measurement, source.ranking) if isinstance(source, Diagnosis) else ""
@@ -103,7 +109,7 @@ def _reserved(source: Diagnosis | Ranking) -> str:
 def state_of(diagnosis: Diagnosis) -> HarmState:
     """`healthy` only where no output is lost either, and nothing says that another network will run."""
     ranking = diagnosis.ranking
-    is_doubtful = lost_outputs(ranking.before) or reservation_words(diagnosis.measurement)
+    is_doubtful = lost_outputs(ranking.before) or _reservation(diagnosis)
     return "unsure" if ranking.harm.verdict == "healthy" and is_doubtful else ranking.harm.state
 
 
@@ -112,7 +118,7 @@ def diagnosis_state_words(diagnosis: Diagnosis) -> str:
     ranking = diagnosis.ranking
     if ranking.harm.verdict == "healthy" and lost_outputs(ranking.before):
         return LOST_OUTPUT
-    if ranking.harm.state == "healthy" and reservation_words(diagnosis.measurement):
+    if ranking.harm.state == "healthy" and _reservation(diagnosis):
         return RESERVED
     return state_words(ranking.harm)
 

@@ -14,6 +14,7 @@ from qdiag.reading.words.deployed.rules import no_better_words, rules_words, run
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from tests.deployed_diagnosis import deployed_diagnosis
+from tests.diagnoses import healthy_diagnosis
 from tests.surfaces import assert_surfaces_agree
 
 
@@ -51,6 +52,16 @@ def test_the_same_diagnosis_by_the_rules_of_the_runtime_is_proposed_on_every_sur
     assert last_command(found).endswith(f"--set arithmetic={arithmetic}")
     assert f"with the arithmetic {arithmetic} the simulation follows" in rules_words(run_of(found))[-1]
     assert_surfaces_agree(found)
+
+
+def test_no_harm_is_not_said_without_it_where_the_runtime_computes_otherwise() -> None:
+    healthy = deployed_diagnosis(healthy_diagnosis())
+    assert "reservation" not in read(healthy).headline
+    found = read(far_off(healthy))
+    assert found.state == "unsure" and "reservation" in found.state_words
+    assert found.headline.startswith("No harm measured, with a reservation: in its runtime the file computes otherwise")
+    assert "top-1 is " in found.headline and " % are simulated" in found.headline
+    assert_surfaces_agree(far_off(healthy))
 
 
 def test_pairs_that_saturate_here_are_part_of_it() -> None:
