@@ -301,6 +301,44 @@ def test_a_code_opens_what_it_means_where_it_stands(open_report: Open) -> None:
     assert page.locator("dt", has_text="placebo").first.is_visible()
 
 
+def test_escape_closes_an_explanation_before_the_panel_that_it_was_opened_from(open_report: Open) -> None:
+    page = open_report(diagnosis())
+    page.locator(".layers tbody tr").nth(2).click()
+    meaning, panel = page.locator("#means-QD301"), page.locator("#panel")
+    panel.get_by_role("button", name="QD301").focus()
+    page.keyboard.press("Enter")
+    assert meaning.is_visible()
+    page.keyboard.press("Escape")
+    assert meaning.is_hidden() and panel.is_visible()
+    page.keyboard.press("Escape")
+    assert panel.is_hidden()
+
+
+def test_a_code_in_a_sentence_opens_what_it_means_too(open_report: Open) -> None:
+    source = diagnosis()
+    known = "limited to the largest one (QD104), as qdiag says"
+    page = open_report(replace(source, measurement=replace(source.measurement, notes=(known,))))
+    page.locator(".method dd .code", has_text="QD104").first.click()
+    assert meanings()["QD104"][1] in page.locator("#means-QD104").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_three_hundred_layers_open_within_a_second(browser: "sync_api.Browser", tmp_path: Path) -> None:
+    """From the address to the end of loading, scripts included; the shortest of five, as others share the machine."""
+    path = tmp_path / "report.html"
+    path.write_text(html_report(long_diagnosis(300)), encoding="utf-8")
+    assert path.stat().st_size < 3_000_000
+    loaded = "() => performance.timing.loadEventEnd - performance.timing.navigationStart"
+    took = []
+    for _ in range(5):
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(path.as_uri())
+        page.wait_for_function("performance.timing.loadEventEnd > 0")
+        assert page.locator("svg.sqnr").count() == 1
+        took.append(page.evaluate(loaded))
+        page.close()
+    assert min(took) < 1000, took
+
+
 def test_a_term_opens_its_row_of_the_glossary_where_it_stands(open_report: Open) -> None:
     page = open_report(diagnosis())
     for name, button in (

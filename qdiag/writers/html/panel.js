@@ -135,7 +135,8 @@ panel.root.addEventListener("click", (event) => {
   if (step) stepPanel(Number(step.dataset.step));
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !panel.root.hidden) {
+  const isExplaining = document.querySelector(".explanation:popover-open"); // Escape closes that alone
+  if (event.key === "Escape" && !panel.root.hidden && !isExplaining) {
     event.preventDefault();
     closePanel();
   }
