@@ -40,7 +40,10 @@ class Checked:
 
 
 def check_program(program: Program, original: Original, example: Batch, sources: Sequence[Batches]) -> Checked:
-    """Compares on the example, on the first batch of each source, and on three samples alone.
+    """Compares on the example, on the first batch of the first source, and on three of its samples alone.
+
+    Of another source two samples are enough where its batches have a size that was compared already: what its values
+    could show, they show at any size.
 
     A graph that the tracer warned of is compared so on every batch: what it warned of shows on some values only.
 
@@ -56,7 +59,7 @@ def check_program(program: Program, original: Original, example: Batch, sources:
     check.at_the_example()
     for position, batches in enumerate({id(batches): batches for batches in sources}.values()):
         with naming(batches):
-            check.on(first_batch(batches), with_singles=position == 0)
+            check.on(first_batch(batches), with_singles=position == 0, is_few=position > 0)
             if program.doubts:
                 for batch in islice(batches, 1, None):
                     check.on(batch, with_singles=True)
@@ -83,16 +86,26 @@ class _Check:
             raise self._refusal(found, self._size)
         self._note(self._size)
 
-    def on(self, batch: Batch, *, with_singles: bool) -> None:
-        """A batch as it is, and three of its samples each alone."""
+    def on(self, batch: Batch, *, with_singles: bool, is_few: bool = False) -> None:
+        """A batch as it is, and three of its samples each alone.
+
+        Args:
+            is_few: as many of its samples as the graph was captured with, where one of its size was compared already.
+        """
         batch = on_cpu(batch)
+        if is_few and batch.sample_count in self._sizes and not self._is_fixed:
+            batch = chosen(batch, list(range(min(self._size, batch.sample_count))))
         expected = self._whole(batch)
         if with_singles and batch.sample_count > 1:
             self._alone(batch, expected)
 
-    def _whole(self, batch: Batch) -> tuple[Tensor, ...]:
-        """The outputs of the network for a batch, with which the graph agrees: at once, or in parts of its own size."""
-        expected, size = self._original(batch), batch.sample_count
+    def _whole(self, batch: Batch, known: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+        """The outputs of the network for a batch, with which the graph agrees: at once, or in parts of its own size.
+
+        Args:
+            known: these outputs, where the network was run already.
+        """
+        expected, size = known if known is not None else self._original(batch), batch.sample_count
         found = None if self._is_fixed and size != self._size else self._compared(batch, expected)
         if (self._is_fixed or found is not None) and size != self._size:
             in_parts = self._compared_in_parts(batch, expected)
@@ -113,7 +126,7 @@ class _Check:
                 own = self._original(single)
             except DataError:
                 return
-            self._whole(single)
+            self._whole(single, own)
             agree = [
                 same_sample(x, batch.sample_count, index, one, 1, 0) for x, one in zip(expected, own, strict=False)
             ]
