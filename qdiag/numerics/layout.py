@@ -48,6 +48,18 @@ def flat_chunks(*tensors: Tensor, elements: int = CHUNK_ELEMENTS) -> Iterator[tu
         yield tuple(flat[start : start + elements] for flat in flats)
 
 
+def some_rows(x: Tensor, values: int) -> Tensor:
+    """Every second, third, ... row of each image of (N, C, H, W), so that about so many values of it are left.
+
+    x itself where an image has no more than that, or is none; otherwise a copy in the same layout.
+    """
+    step = min(x[0].numel() // values, x.shape[2]) if x.ndim == 4 and len(x) else 0
+    if step < 2:
+        return x
+    layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    return x[:, :, step // 2 :: step].contiguous(memory_format=layout)
+
+
 def as_units(x: Tensor, channel_axis: int | None, group_size: int | None) -> Tensor:
     """x as it broadcasts with `per_unit`: per group (C, G, group_size), padded with zeros, otherwise as it is."""
     if channel_axis is None or group_size is None:

@@ -93,7 +93,7 @@ def measure_case(
     """
     looked_at = _looked_at(case, depth)
     batches = looked_at.measured
-    errors, facts = ErrorObserver(case.plan), FactObserver()
+    errors, facts = ErrorObserver(case.plan), FactObserver(is_full=depth == "full facts")
     losses = LossObserver(case.network, case.plan, _loss_batches(looked_at) if depth == "facts" else None)
     macs, arithmetic, held_weights = MacObserver(), ArithmeticObserver(case.plan), dict[str, SimulatedWeights]()
     wraps = WrapObserver(case.network, case.plan, held_weights)

@@ -13,12 +13,13 @@ from qdiag.core.graph import Layer
 from qdiag.core.measures.ranges import TensorRange
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.channel_sums import channel_table, column_sums, table_chunks
-from qdiag.numerics.layout import dense, flat_chunks
+from qdiag.numerics.layout import dense, flat_chunks, some_rows
 from qdiag.numerics.observer import Ends, ObserverOptions, TensorObserver
 from qdiag.numerics.waiting import checks_at_the_end
 from qdiag.simulate.facts.inputs import InputMoments, WeightedInputs
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes, pick
 from qdiag.simulate.passes.observer import LayerObserver
+from qdiag.simulate.sweeps.losses import VALUES_PER_IMAGE
 
 _SAMPLES_PER_IMAGE = 4096
 """Values per image behind the percentiles of a measured range; minimum and maximum see every one."""
@@ -36,11 +37,17 @@ class PassFacts:
 
 
 class FactObserver(LayerObserver):
-    """Keeps `PassFacts` of every layer of a paired pass; no operation runs again."""
+    """Keeps `PassFacts` of every layer of a paired pass; no operation runs again.
+
+    Args:
+        is_full: errors by channel and values at the bound are those of whole images; otherwise of some rows of large
+            ones.
+    """
 
     carried = ("_observers", "_channels", "_at_bound", "_inputs")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_full: bool = True) -> None:
+        self._is_full = is_full
         self._observers: dict[str, TensorObserver] = {}
         self._channels: dict[str, _ChannelErrors] = {}
         self._at_bound: dict[str, _Share] = {}
@@ -61,14 +68,17 @@ class FactObserver(LayerObserver):
 
     def opened(self, layer: Layer, lanes: Lanes) -> None:
         """The figures that only values before the clamp and the quantizer can give."""
-        reference = lanes.reference
+        reference = self._some(lanes.reference)
         axis = layer.channel_axis(reference.ndim)
         if layer.weight is not None and axis is not None:
             errors = self._channels.setdefault(layer.name, _ChannelErrors())
-            errors.add(reference, lanes.tensors[LOCAL], axis, layer.clamp)
+            errors.add(reference, self._some(lanes.tensors[LOCAL]), axis, layer.clamp)
         if layer.clamp is not None and math.isfinite(layer.clamp[1]):
             counts = [torch.count_nonzero(part >= layer.clamp[1]) for (part,) in flat_chunks(dense(reference))]
             self._at_bound.setdefault(layer.name, _Share()).add(torch.stack(counts).sum(), reference.numel())
+
+    def _some(self, x: Tensor) -> Tensor:
+        return x if self._is_full else some_rows(x, VALUES_PER_IMAGE)
 
     def chunk(self, layer: Layer, lanes: Sequence[Tensor]) -> None:
         """Minimum and maximum, while the values are in the cache."""

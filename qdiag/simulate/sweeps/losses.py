@@ -17,7 +17,7 @@ from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LossRecord
 from qdiag.distributed.collector import merge_by_name
 from qdiag.numerics.error_accumulator import ErrorAccumulator
-from qdiag.numerics.layout import dense, flat_chunks
+from qdiag.numerics.layout import dense, flat_chunks, some_rows
 from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
@@ -33,12 +33,16 @@ from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.weights import SimulatedWeights, simulated_weights
 
+VALUES_PER_IMAGE = 1 << 16
+"""Of a layer's output, as a rule: rows of an image that lie side by side tell the same of its errors."""
+
 
 class LossObserver(LayerObserver):
     """Measures the five losses at every layer with arithmetic in a paired pass, while its inputs are at hand.
 
     Args:
-        batches: numbers of those that it looks at, from 0; None looks at all.
+        batches: numbers of those that it looks at, from 0; None looks at all, and otherwise it compares some rows of
+            large images alone.
     """
 
     carried = ("_errors", "_sample_count")
@@ -119,7 +123,10 @@ class LossObserver(LayerObserver):
         losses = self._errors.setdefault(layer.name, _Losses())
         if sums is not None:
             losses.saturation.add(reference=sums.unlimited, simulated=[sums.limited])
-        for piece, *others in flat_chunks(dense(exact), by_input, *(() if by_weight is None else (by_weight,))):
+        values = [dense(exact), by_input, *(() if by_weight is None else (by_weight,))]
+        if self._batches is not None:
+            values = [some_rows(x, VALUES_PER_IMAGE) for x in values]
+        for piece, *others in flat_chunks(*values):
             reference = clamped(piece, layer)
             losses.rounding.add_chunk(reference=reference, simulated=_rounded(layer, reference, others, output))
             is_bounded = clamp is not None and clamp[1] != math.inf

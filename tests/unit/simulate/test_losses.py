@@ -8,7 +8,15 @@ from torch.nn import functional as F
 
 import qdiag
 from qdiag.core.measures.records import LossRecord
+from qdiag.core.progress import NoProgress
 from qdiag.core.scheme import QuantScheme, TensorScheme
+from qdiag.simulate.facts.observer import FactObserver
+from qdiag.simulate.passes.batchwise.run_batches import run_batches
+from qdiag.simulate.passes.paired import paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.surroundings import engine_arithmetic
+from qdiag.simulate.sweeps.losses import LossObserver
+from tests.cases import open_test_case
 
 UINT8 = TensorScheme(symmetric=False, signed=False)
 INT8 = TensorScheme(symmetric=True, narrow_range=True)
@@ -142,3 +150,27 @@ def test_layers_without_weights_have_no_weight_loss() -> None:
     assert found.weight.error_sq_sum == 0.0
     assert found.input.error_sq_sum > 0.0
     assert found.requantization.error_sq_sum > 0.0
+
+
+def test_of_large_images_some_rows_tell_the_same() -> None:
+    images = torch.rand(4, 4, 160, 160, generator=torch.Generator().manual_seed(2))
+    model = net(gain=25.0)
+    case = open_test_case(model, [images], QuantScheme(weights=UINT8, activations=UINT8, bias="float"))
+    whole, some = LossObserver(case.network, case.plan), LossObserver(case.network, case.plan, {0})
+    facts = FactObserver(), FactObserver(is_full=False)
+    with engine_arithmetic():
+        runner = LaneRunner(paired_lanes(case.network, case.plan), [whole, some, *facts])
+        run_batches(runner, case.measured, NoProgress(), stage="simulate")
+    one, other = whole.records()["conv"], some.records()["conv"]
+    assert one.input.count == 4 * 6 * 160 * 160 and other.input.count == 4 * 6 * 80 * 160 < one.input.count
+    exact = F.conv2d(images, model.conv.weight.detach(), model.conv.bias.detach(), padding=1)
+    rows = exact.clamp(0, 6)[:, :, 1::2]
+    assert other.requantization.mse == pytest.approx(power(rows, fq(exact.clamp(0, 6))[:, :, 1::2]), rel=0.05)
+    assert other.clipping.mse == pytest.approx(power(exact.clamp(min=0)[:, :, 1::2], rows), rel=1e-4)
+    for name in ("input", "weight", "requantization", "clipping"):
+        assert getattr(other, name).sqnr_db == pytest.approx(getattr(one, name).sqnr_db, abs=0.2), name
+    full, part = (observer.facts()["conv"] for observer in facts)
+    assert part.saturated_at_bound_fraction == pytest.approx(full.saturated_at_bound_fraction, rel=0.02)
+    assert part.mean_shift_fraction == pytest.approx(full.mean_shift_fraction, rel=0.1)
+    assert part.channel_sqnr_db_median == pytest.approx(full.channel_sqnr_db_median, abs=0.2)
+    assert part.saturated_at_bound_fraction != full.saturated_at_bound_fraction, "some rows are not all"
