@@ -5,8 +5,8 @@
     python benchmarks/run.py --keep-malloc   without the CLI's memory settings, for both sides
 
 The baseline runs in the same process, on the same images, batch size and threads, under `torch.inference_mode`. The
-default run is calibration and the paired pass with ranges, histograms, local and propagated figures of every layer,
-each over all images; capture is timed apart, because it does not grow with the images.
+default run is calibration over all images, and the paired pass with local and propagated figures of every layer over as
+many as these need, the outputs alone over the others; capture is timed apart, because it does not grow with the images.
 """
 
 import argparse
@@ -25,8 +25,8 @@ import qdiag
 from qdiag.cli.process import prepare_process
 from qdiag.zoo import ZOO
 
-NETWORKS = ("mobilenet_v2", "resnet18")
-GOAL = 5.0
+GOALS = {"mobilenet_v2": 4.0, "resnet18": 3.5}
+"""Float passes that a run may take, by network."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,14 @@ def print_costs(networks: list[str], images: int, batch_size: int, repeats: int)
         f"{'network':<14}{'float pass':>12}  " + "  ".join(f"{s:>10}" for s in ("calibrate", "plan", "simulate")),
         end="",
     )
-    print(f"{'in all':>10}   (in float passes; goal: at most {GOAL:g}; capture apart)")
+    print(f"{'in all':>10}   (in float passes; capture apart)")
     within = True
     for name in networks:
-        c = cost(name, images, batch_size, repeats)
+        c, goal = cost(name, images, batch_size, repeats), GOALS.get(name)
+        told = f"{f'at most {goal:g}' if goal is not None else 'no bar'}, capture {c.stages_s['capture']:.1f} s"
         parts = "  ".join(f"{c.stages_s[s] / c.float_pass_s:>10.2f}" for s in ("calibrate", "plan", "simulate"))
-        print(f"{name:<14}{c.float_pass_s:>10.2f} s  {parts}{c.ratio:>10.2f}   capture {c.stages_s['capture']:.1f} s")
-        within &= c.ratio <= GOAL
+        print(f"{name:<14}{c.float_pass_s:>10.2f} s  {parts}{c.ratio:>10.2f}   {told}")
+        within &= goal is None or c.ratio <= goal
     return within
 
 
@@ -145,7 +146,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=sorted(ZOO))
+    parser.add_argument("--networks", nargs="+", default=list(GOALS), choices=sorted(ZOO))
     parser.add_argument("--memory", action="store_true", help="peak memory instead of time")
     parser.add_argument("--keep-malloc", action="store_true", help="leave the process as Python starts it")
     options = parser.parse_args()

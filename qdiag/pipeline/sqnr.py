@@ -6,8 +6,13 @@ from qdiag.core.measures.measurement import Measurement
 from qdiag.pipeline.begin import Experiment, check_quantized, measurement_of
 from qdiag.pipeline.notes import overflow_notes
 from qdiag.pipeline.preparation.inputs import naming
+from qdiag.simulate.case import Case
 from qdiag.simulate.facts.bias import overflowing_biases
-from qdiag.simulate.session import Session
+from qdiag.simulate.measure import Depth, layer_samples
+from qdiag.simulate.session import PAIRED, WITH_LOSSES, Session
+
+_OUTPUTS_ALONE = 1.2
+"""Float passes that the two networks take without a look at their layers."""
 
 
 def measure_experiment(
@@ -25,6 +30,17 @@ def measure_experiment(
     case = experiment.case
     check_quantized(case)
     with session.watch.stage("simulate"), naming(experiment.datasets.evaluation):
-        measured = session.measure(case, "losses" if with_losses else "full errors" if on_all else "errors")
+        measured = session.measure(case, _depth(with_losses=with_losses, on_all=on_all))
     found = measurement_of(session, experiment, measured)
     return replace(found, notes=(*found.notes, *overflow_notes(overflowing_biases(case.network, case.plan))))
+
+
+def expected_passes(case: Case, *, with_losses: bool = False, on_all: bool = True) -> float:
+    """Float passes over the measured samples that `measure_experiment` takes, for whoever shows how far it is."""
+    count, depth = max(case.measured.sample_count, 1), _depth(with_losses=with_losses, on_all=on_all)
+    share = min(layer_samples(case, depth) / count, 1.0)
+    return share * (WITH_LOSSES if with_losses else PAIRED) + (1.0 - share) * _OUTPUTS_ALONE
+
+
+def _depth(*, with_losses: bool, on_all: bool) -> Depth:
+    return "losses" if with_losses else "full errors" if on_all else "errors"

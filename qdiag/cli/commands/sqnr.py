@@ -97,12 +97,12 @@ def sqnr(
     check_drawn(data, model)
     resolved = scheme.resolved
     with running(run, seed=data.seed, is_divided=True) as session:
-        from qdiag.pipeline.sqnr import measure_experiment
-        from qdiag.simulate.session import PAIRED, WITH_LOSSES
+        from qdiag.pipeline.sqnr import expected_passes, measure_experiment
 
         brief = replace(session, with_channels=False)
         experiment = open_experiment(brief, model, data, resolved, task, quantized, scheme.set_ or (), repairs=False)
-        session.expect_passes(experiment.case, {"simulate": WITH_LOSSES if losses else PAIRED})
+        passes = expected_passes(experiment.case, with_losses=losses, on_all=exhaustive)
+        session.expect_passes(experiment.case, {"simulate": passes})
         measurement = measure_experiment(brief, experiment, with_losses=losses, on_all=exhaustive)
         session.processes.leave_to_first()
         if json is not None:
