@@ -32,6 +32,7 @@ from qdiag.reading.layer_names import layers_named
 from qdiag.reading.proposals import Proposal
 from qdiag.reading.scheme_changes import ChangeRow
 from qdiag.reading.suspects import FindingRow
+from qdiag.reading.words.numbers import recovers_words
 from qdiag.reading.words.task.choice import counts_no_answers
 from qdiag.reading.words.task.places import lost_most_words
 from qdiag.reading.words.trials.remarks import trial_remarks
@@ -133,7 +134,7 @@ def _print_rest(console: Console, reading: Reading) -> None:
 def _change_words(row: ChangeRow) -> str:
     """What a change of scheme gives, and what it costs."""
     recovers = row.tried.recovers.words if row.tried.recovers is not None else ""
-    return "; ".join((row.tried.afterwards, f"recovers {recovers}", *row.costs))
+    return "; ".join((row.tried.afterwards, recovers_words(recovers), *row.costs))
 
 
 def _finding_line(row: FindingRow) -> str:

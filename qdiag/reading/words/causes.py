@@ -12,7 +12,7 @@ from qdiag.reading.layer_names import counted_places, layers_named
 from qdiag.reading.told import told_proof, told_trial
 from qdiag.reading.words.commands.repairing import commands, ranking_of, way_around_commands
 from qdiag.reading.words.deployed.rules import reservation_of_runtime
-from qdiag.reading.words.numbers import SILENT, count_noun
+from qdiag.reading.words.numbers import SILENT, count_noun, recovers_words
 from qdiag.reading.words.task.afterwards import leaves_harm
 from qdiag.reading.words.task.choice import PROXY
 from qdiag.reading.words.task.figures import (
@@ -224,7 +224,7 @@ def cause_line(cause: RankedCause, ranking: Ranking) -> str:
     if trial.placebo is not None and not trial.is_on_top:
         where = placebo_samples(trial, ranking)
         few = f"{where} " if where else ""
-        line += f"; {few}its placebo recovers {gain_words(trial.placebo.recovery, criterion)}"
+        line += f"; {few}its placebo {recovers_words(gain_words(trial.placebo.recovery, criterion))}"
     return line
 
 

@@ -35,6 +35,11 @@ def held_together(words: str, blank: str) -> str:
     return _BLANK.sub(blank, words)
 
 
+def recovers_words(amount: str) -> str:
+    """`recovers 67.4 pp`; where the amount has a minus, `loses 3.1 pp more`."""
+    return f"loses {amount[1:]} more" if amount.startswith("-") else f"recovers {amount}"
+
+
 def significant(value: float) -> str:
     """Three significant digits, for ratios and ranges."""
     return UNKNOWN if math.isnan(value) else f"{value:.3g}"

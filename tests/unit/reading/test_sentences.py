@@ -19,6 +19,7 @@ from qdiag.reading.sequence import sequence_rows
 from qdiag.reading.words.causes import cause_line, headline
 from qdiag.reading.words.evidence import evidence_words
 from qdiag.reading.words.layer_row import layer_rows
+from qdiag.reading.words.numbers import recovers_words
 from qdiag.reading.words.operations.model_check import work_words
 from qdiag.reading.words.task.harm import cost_words
 from tests.diagnoses import diagnosis
@@ -170,6 +171,20 @@ def test_a_layer_behind_an_exact_input_is_not_set_against_it_in_decibels() -> No
     start = "Propagated SQNR first falls below 20 dB at layer 6: 9.0 dB, "
     assert said == [f"{start}although what feeds it is exact.", f"{start}31.0 dB below what feeds it."]
     assert weakest_words(layer_rows(close)).startswith("The lowest local SQNR is 8.0 dB, at layer 6")
+
+
+def test_what_makes_a_network_worse_is_not_said_to_recover_less_than_nothing() -> None:
+    assert recovers_words("67.4 pp") == "recovers 67.4 pp" and recovers_words("0.0 pp") == "recovers 0.0 pp"
+    assert recovers_words("-3.1 pp") == "loses 3.1 pp more"
+    found = diagnosis()
+    cause = found.ranking.causes[0]
+    trials = tuple(
+        replace(one, placebo=replace(one.placebo, recovery=replace(one.placebo.recovery, recovered_task=-2.0)))
+        if one.placebo is not None
+        else one
+        for one in cause.trials
+    )
+    assert cause_line(replace(cause, trials=trials), found.ranking).endswith("its placebo loses 2.0 pp more")
 
 
 def test_the_work_of_small_networks_is_told_in_thousands() -> None:
