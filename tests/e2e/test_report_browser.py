@@ -275,6 +275,22 @@ def test_tables_and_commands_are_read_whole_on_a_phone(open_report: Open) -> Non
     assert page.locator(".layers thead th:visible").all_inner_texts()[0].startswith("Layer")
 
 
+@pytest.mark.parametrize("width", [390, 645, 750, 850, 1000, 1200, 1280])
+def test_the_table_of_layers_fits_every_width(open_report: Open, width: int) -> None:
+    """Long names end their lines behind slashes and dots, and what matters less is left out."""
+    source = diagnosis()
+    longer = {r.name: f"/model/{r.name.replace('.', '/')}/conv/Conv" for r in source.measurement.records}
+    records = tuple(
+        replace(r, name=longer[r.name], inputs=tuple(longer[name] for name in r.inputs))
+        for r in source.measurement.records
+    )
+    for found in (source, replace(source, measurement=replace(source.measurement, records=records), facts=())):
+        page = open_report(found, width=width)
+        fits = "table => table.scrollWidth <= table.closest('.scroll').clientWidth + 1"
+        assert page.locator("table.layers").evaluate(fits)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_the_page_scrolls_and_no_box_in_it(open_report: Open) -> None:
     page = open_report(long_diagnosis(120), width=1280)
     is_cut = "box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1"

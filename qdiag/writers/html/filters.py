@@ -22,6 +22,8 @@ from qdiag.reading.words.task.figures import change_unit, digits, figure_words, 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 _Row = TypeVar("_Row")
+_UNBROKEN = 20
+"""Characters of a name between two places where a line may end."""
 METERS = ("local", "propagated")
 """Columns of layers with a bar behind each figure."""
 
@@ -163,6 +165,12 @@ def thousands(value: int) -> str:
     return f"{value:,}"
 
 
+def breakable(name: str) -> Markup:
+    """A name in which a line may end behind a slash or a dot, and within long words."""
+    words = re.findall(rf"[^/.]{{1,{_UNBROKEN}}}[/.]*|[/.]+", printable(name))
+    return Markup("<wbr>").join(words)
+
+
 def last_part(path: str) -> str:
     """`networks.py:build` of a long path."""
     return path.rstrip("/").rsplit("/", 1)[-1]
@@ -191,6 +199,7 @@ def capitalize_first(text: str) -> str:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "arithmetic": arithmetic_words,
     "bounds": bounds,
+    "breakable": breakable,
     "capitalize_first": capitalize_first,
     "cell_value": cell_value,
     "change": change,

@@ -18,7 +18,7 @@ from qdiag.core.measures.ranges import ChannelRanges, Histogram
 from qdiag.core.measures.task import Interval
 from qdiag.core.printable import printable
 from qdiag.reading.words.causes import commands
-from qdiag.writers.html.filters import amount, figure, short, signed, unbroken
+from qdiag.writers.html.filters import amount, breakable, figure, short, signed, unbroken
 from qdiag.writers.html.payload import run_payload, short_number
 from qdiag.writers.html.report import html_report
 from qdiag.writers.html.view import run_view
@@ -35,7 +35,7 @@ from tests.diagnosis_parts import DEAD
 from tests.measurements import sums
 from tests.other_tasks import judged_by_error, judged_by_sqnr
 
-VOID = {"meta", "link", "input", "br"}
+VOID = {"meta", "link", "input", "br", "wbr"}
 ATTACK = "</script><script>window.pwned = 1</script><img src=x onerror='pwned=1'>\"'&"
 
 
@@ -121,8 +121,12 @@ def test_nothing_that_a_layer_or_a_path_is_called_becomes_markup() -> None:
     plain = Page(html_report(renamed(diagnosis(), "blocks.6.pw", "net")))
     attacked = Page(html_report(renamed(diagnosis(), "blocks.6.pw", ATTACK)))
     assert not attacked.open
-    own, other = ([tag for tag, a in page.tags if a.get("class") != "words"] for page in (plain, attacked))
-    assert own == other, "but for the pieces of commands, which depend on the blanks in them"
+    own, other = (
+        [tag for tag, a in page.tags if a.get("class") != "words" and tag != "wbr"] for page in (plain, attacked)
+    )
+    assert own == other, (
+        "but for the pieces of commands, which depend on the blanks in them, and for places where a line may end"
+    )
     assert ATTACK in [layer["name"] for layer in attacked.data()["runs"][0]["layers"]]
     assert not [a for _, attributes in attacked.tags for a in attributes if a.startswith("on")]
 
@@ -241,6 +245,20 @@ def test_words_that_stay_together() -> None:
         == f"67.4{kept}pp of top{hyphen}1 (9{kept}%), 1.2{kept}dB"
     )
     assert unbroken("5 dBm, stop-1, 3 layers", ("top-1",)) == "5 dBm, stop-1, 3 layers"
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("blocks.0.dw", ["blocks.", "0.", "dw"]),
+        ("/layer1/layer1.0/conv1/Conv", ["/", "layer1/", "layer1.", "0/", "conv1/", "Conv"]),
+        ("a" * 45, ["a" * 20, "a" * 20, "a" * 5]),
+        ("a..//b<i>&", ["a..//", "b&lt;i&gt;&amp;"]),
+        ("", []),
+    ],
+)
+def test_a_line_ends_between_the_words_of_a_name(name: str, pieces: list[str]) -> None:
+    assert breakable(name) == "<wbr>".join(pieces)
 
 
 def test_numbers_for_the_script() -> None:
