@@ -26,6 +26,7 @@ from qdiag.pipeline.deployed.plan import quantized_tensors
 from qdiag.pipeline.deployed.repaired import RepairedFile, diagnose_file
 from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.pipeline.preparation.given import datasets_of, request_of, scheme_of
+from qdiag.pipeline.verify.integers import QUANTIZED_BY_RUNTIME
 from qdiag.reading.proposals import repaired_score
 from qdiag.reading.words.causes import commands
 from qdiag.reading.words.task.afterwards import repair_heading
@@ -33,7 +34,7 @@ from qdiag.simulate.session import Session
 from qdiag.writers.html.report import html_report
 from qdiag.writers.markdown.report import markdown_report
 from tests.networks.onnx_files import Array, node, onnx_bytes
-from tests.networks.quantized_files import constants_of, quantized, values_at, with_constants
+from tests.networks.quantized_files import constants_of, float_cnn, quantized, values_at, with_constants
 
 COUNT = 80
 OFFSET = 2.5
@@ -289,6 +290,22 @@ def test_a_layer_in_float_and_a_weight_without_a_common_scale_cost_nothing(tmp_p
     assert found(excluded) == {"QD702": ("block",)} and not excluded.ranking.claimed
     other = diagnosis(axis_of_the_inputs(), tmp_path)
     assert found(other) == {"QD701": ("block",), "QD706": ("block",)} and not other.ranking.claimed
+
+
+def test_what_the_runtime_quantizes_itself_is_told(tmp_path: Path) -> None:
+    """onnxruntime does so with the float weight of a convolution between integers that an exclude list names."""
+    x = np.random.default_rng(0).standard_normal((24, 3, 8, 8)).astype(np.float32)
+    (tmp_path / "net.onnx").write_bytes(float_cnn())
+    reasons = []
+    for excluded in (["block"], ["head"], []):
+        file = tmp_path / f"without{len(reasons)}.onnx"
+        file.write_bytes(quantized(float_cnn(), x, tmp_path, nodes_to_exclude=excluded))
+        run = qdiag.diagnose(tmp_path / "net.onnx", torch.from_numpy(x), quantized=file).verification
+        assert run is not None
+        reasons.append({layer.layer: layer.reason for layer in run.layers})
+    assert reasons[0]["block"] == QUANTIZED_BY_RUNTIME
+    # nothing behind the last layer is quantized, so it stays in float
+    assert QUANTIZED_BY_RUNTIME not in {*reasons[1].values(), *reasons[2].values()}
 
 
 def agreement(content: bytes) -> float:

@@ -3,7 +3,9 @@
 What it means:
     Its weights are floats in the file, or its output is not quantized, so that a runtime computes it in float between
     integers, which is slower and needs conversions around it. It costs no accuracy. It may be meant, as with an exclude
-    list. Often the reason is a name in such a list, or a layer that the writer does not know.
+    list. Often the reason is a name in such a list, or a layer that the writer does not know. onnxruntime quantizes the
+    float weight of a convolution or Gemm between integers itself, per tensor, and computes with integers all the same;
+    `disabled_optimizers=["WeightBiasQuantization"]` of its session leaves the layer in float.
 
 How it is computed:
     mac_share [%]: multiplications of the layer, in percent of those of the network

@@ -21,6 +21,7 @@ NO_INTEGERS = "its numbers are no integers at one scale"
 NOT_IN_FILE = "the file holds no integers of it"
 OTHER_NUMBERS = "the file has another scale or zero point there"
 READS_OTHERWISE = "it gets its input in float or through another quantizer, which is not simulated:"
+QUANTIZED_BY_RUNTIME = "the runtime quantizes its float weight itself, per tensor"
 OTHER_SHAPE = "the file has another number of integers there"
 
 
@@ -39,6 +40,7 @@ class IntegerComparison(LayerObserver):
         lane: of the simulated network.
         uneven: layers whose output the file gives to its readers in different ways.
         floating: by layer, the operator with which the runtime computes it in float.
+        quantized_by_runtime: layers in float in the file, and with integers in the runtime.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class IntegerComparison(LayerObserver):
         lane: int,
         uneven: Collection[str] = (),
         floating: Mapping[str, str] | None = None,
+        quantized_by_runtime: Collection[str] = (),
     ) -> None:
         self._case, self._lane, self._uneven = case, lane, frozenset(uneven)
-        self._reasons, self._floating = runtime_differences(case), floating or {}
+        self._reasons, self._floating = dict(runtime_differences(case)), floating or {}
+        self._reasons.update(dict.fromkeys(quantized_by_runtime, QUANTIZED_BY_RUNTIME))
         self._seen: dict[str, Array] = {}
         self._counts: dict[str, _Counts] = {}
         self._uncompared: dict[str, str] = {}
