@@ -74,11 +74,7 @@ def _replaced(content: _Content, values: Mapping[str, Tensor]) -> _Content:
         stored, form = content.origins.get(name, (name, "computed"))
         place = by_name.get(stored)
         if place is None or form not in ("", "transposed", "vector", "reshaped"):
-            raise WriteError(
-                f"the values of {name} are no tensor of the file that can be changed in place",
-                at=content.at,
-                hint="leave the layer out, or repair the model that the file was exported from",
-            )
+            raise _unchangeable(name, content.at)
         _check_alone(place, found, content.at)
         data, new = files[place.location], _bytes(value, place, form)
         end = len(data) if place.end is None else place.end
@@ -106,13 +102,23 @@ def _own_tensors(content: _Content, values: Mapping[str, Tensor], places: Mappin
         stored = content.origins[name][0]
         first, at = paths.get(stored, stored), places.get(stored)
         value = values.get(name, content.tensors[name])
-        if at is None or at.dtype is None or torch.equal(value, values.get(first, content.tensors[first])):
+        if torch.equal(value, values.get(first, content.tensors[first])):
             continue
+        if at is None or at.dtype is None:
+            raise _unchangeable(name, content.at)
         own = name
         while own.encode() in content.data:
             own += "_own"
         found.append(OwnTensor(output, place, own, value.detach().cpu().numpy().astype(np.dtype(at.dtype))))
     return found
+
+
+def _unchangeable(name: str, at: str) -> WriteError:
+    return WriteError(
+        f"the values of {name} are no tensor of the file that can be changed in place",
+        at=at,
+        hint="leave the layer out, or repair the model that the file was exported from",
+    )
 
 
 def _check_alone(place: Place, found: Sequence[Place], at: str) -> None:

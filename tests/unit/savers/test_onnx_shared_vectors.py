@@ -97,6 +97,18 @@ def test_a_file_whose_tensors_are_inputs_is_refused(tmp_path: Path) -> None:
         save_subject(subject, {"bn2.weight": value}, tmp_path / "fixed.onnx")
 
 
+def test_a_type_that_is_not_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    model = onnx.ModelProto.FromString(shared())
+    (one,) = (one for one in model.graph.initializer if one.name == "bn1.weight")
+    one.CopyFrom(onnx.helper.make_tensor(one.name, onnx.TensorProto.BFLOAT16, one.dims, [1.0] * 4))
+    path.write_bytes(model.SerializeToString())
+    subject = load_subject(path)
+    twice = {"bn2.weight": dict(subject.model.named_parameters())["bn2.weight"] * 2.0}
+    with pytest.raises(WriteError, match=r"the values of bn2\.weight"):
+        save_subject(subject, twice, tmp_path / "fixed.onnx")
+
+
 def test_ranges_are_equalized_across_such_layers(tmp_path: Path) -> None:
     path, data, fixed = (str(tmp_path / name) for name in ("net.onnx", "data.npz", "fixed.onnx"))
     content = shared(spread=50.0)
