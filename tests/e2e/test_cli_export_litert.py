@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.export import Dim, export, save
 
 pytest.importorskip("ai_edge_litert")
@@ -65,6 +66,25 @@ def test_a_vision_transformer_with_a_class_token(tmp_path: Path, capfd: Capture)
         result: dict[str, Any] = json.loads(capfd.readouterr().out)
         assert result["differing_count"] == 0 and len(result["layers"]) >= 18
         assert result["equal_count"] == result["sample_count"] > 0
+
+
+def test_a_network_of_signals(tmp_path: Path, capfd: Capture) -> None:
+    """Its layers are found again in the file, which has them as images of one row."""
+    torch.manual_seed(0)
+    layers = (nn.Conv1d(2, 8, 5, 2, 2), nn.BatchNorm1d(8), nn.ReLU(), nn.Conv1d(8, 8, 3, groups=8), nn.MaxPool1d(2))
+    net, x = nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4)), torch.randn(24, 2, 64)
+    net(x)
+    model, target, data = (str(tmp_path / name) for name in ("net.pt2", "net.tflite", "data.npz"))
+    save(export(net.eval(), (x[:4],), dynamic_shapes=({0: Dim("batch")},)), model)
+    np.savez(data, x=x.numpy())
+    words = ("--data", data, "--no-cache", "-q")
+    assert run(["export", model, *words, "-o", target]) == 0
+    capfd.readouterr()
+    assert run(["verify", model, *words, "--quantized", target, "--json", "-"]) == 0
+    result: dict[str, Any] = json.loads(capfd.readouterr().out)
+    assert [layer["layer"] for layer in result["layers"]] == ["input:input", "0", "3", "5", "7"]
+    assert result["differing_count"] == 0 and result["equal_count"] == 24
+    assert not result["operations"]["floating"] and not result["uncompared"]
 
 
 def test_a_stale_range_is_repaired_in_the_file(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

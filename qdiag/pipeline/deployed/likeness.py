@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qdiag.errors import ConfigError
-from qdiag.pipeline.deployed.match import LayerMatch, stored_value
+from qdiag.pipeline.deployed.match import LayerMatch, stored_value, with_axes_of
 from qdiag.simulate.passes.network import Network
 
 ALIKE_SHARE = 0.8
@@ -51,6 +51,7 @@ def weight_likeness(network: Network, file_network: Network, match: LayerMatch) 
         if layers[name].weight is None or others[other].weight is None:
             continue
         one, two = stored_value(network, layers[name]), stored_value(file_network, others[other])
+        two = two if one is None or two is None else with_axes_of(two, one)
         if one is not None and two is not None and one.shape == two.shape:
             shares[name] = positive_share(one, two)
             sqnrs.append(_sqnr_db(one, two))

@@ -11,6 +11,7 @@ from qdiag.core.graph import CONSTANT, INPUT, Layer
 from qdiag.simulate.passes.network import Network
 
 _ALIKE = 0.8
+_IMAGE = 4
 """Cosine of two weights from which one is taken for the other, rounded: 3-bit weights have 0.97."""
 
 
@@ -53,6 +54,12 @@ def stored_value(network: Network, layer: Layer) -> Tensor | None:
     name = layer.weight or (layer.nodes[0] if layer.kind == CONSTANT else None)
     value = network.program.constants.get(name or "")
     return None if value is None else value.cpu()
+
+
+def with_axes_of(value: Tensor, other: Tensor) -> Tensor:
+    """A weight of a file as that of the network: LiteRT has signals as images of one row."""
+    is_row = value.ndim == _IMAGE == other.ndim + 1 and value.shape[2] == 1
+    return value.squeeze(2) if is_row else value
 
 
 @dataclass
@@ -150,11 +157,12 @@ class _Matcher:
 
     def _shapes_fit(self, one: Layer, other: Layer) -> bool:
         values = stored_value(self.float_network, one), stored_value(self.file_network, other)
-        shapes = [None if value is None else value.shape for value in values]
-        return shapes[0] == shapes[1]
+        if values[0] is None or values[1] is None:
+            return values[0] is values[1]
+        return values[0].shape == with_axes_of(values[1], values[0]).shape
 
     def _likeness(self, one: Layer, other: Layer) -> float:
         a, b = stored_value(self.float_network, one), stored_value(self.file_network, other)
-        if a is None or b is None or a.shape != b.shape:
+        if a is None or b is None or a.shape != with_axes_of(b, a).shape:
             return 0.0
         return float(torch.nn.functional.cosine_similarity(a.flatten().double(), b.flatten().double(), dim=0))

@@ -1,15 +1,16 @@
 """A quantized file as the plan of a float network, or of the network inside it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from qdiag.capture.program import Program
 from qdiag.core.measures.deployed.file import DeployedFile
 from qdiag.core.scheme import QuantScheme
 from qdiag.onnx.network import OnnxNetwork
 from qdiag.pipeline.deployed.facts import deployed_file
-from qdiag.pipeline.deployed.file_layers import FileLayers, file_layers
+from qdiag.pipeline.deployed.file_layers import FileLayer, FileLayers, file_layers
 from qdiag.pipeline.deployed.likeness import check_likeness, weight_likeness
-from qdiag.pipeline.deployed.match import LayerMatch, match_layers
+from qdiag.pipeline.deployed.match import LayerMatch, match_layers, stored_value, with_axes_of
 from qdiag.pipeline.deployed.scheme import FilePlan, file_plan
 from qdiag.simulate.passes.network import Network
 from qdiag.subject import Subject
@@ -94,6 +95,7 @@ def plan_of_file(file: CapturedFile, network: Network | None, *, is_float: bool 
         likeness = weight_likeness(target, file.network, match)
         check_likeness(likeness, match, file.subject.source)
     layers = {name: found.layers[other] for name, other in match.pairs.items() if other in found.layers}
+    layers = _with_axes(target, layers)
     keeps = model.integers.encoding == "QDQ"
     plan = file_plan(target, layers, name=file.subject.source, folds=file.folds, keeps_bias_scales=keeps)
     facts = deployed_file(
@@ -103,3 +105,14 @@ def plan_of_file(file: CapturedFile, network: Network | None, *, is_float: bool 
         left_out=tuple(f"{one.kind} ({one.name})" for one in model.left_out if one.is_first),
     )
     return DeployedPlan(plan, facts, file, found, match)
+
+
+def _with_axes(network: Network, layers: Mapping[str, FileLayer]) -> dict[str, FileLayer]:
+    """Weights with the axes that they have in the network."""
+    found = dict(layers)
+    for layer in network.graph.sites:
+        own, value = layers.get(layer.name), stored_value(network, layer)
+        if own is not None and own.weight is not None and value is not None:
+            integers = with_axes_of(own.weight.integers, value)
+            found[layer.name] = replace(own, weight=replace(own.weight, integers=integers))
+    return found

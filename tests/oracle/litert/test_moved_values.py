@@ -152,6 +152,32 @@ def test_a_sum_has_no_operator_in_float() -> None:
     assert kinds["MEAN"] == kinds["MUL"] == 8 and "DEQUANTIZE" not in kinds and "SUM" not in kinds
 
 
+class Recurrent(nn.Module):
+    """A state that begins with zeros, which are floats, and the states of three steps side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.kept, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.read(x)
+        state, states = torch.zeros_like(x[:, 0]), []
+        for step in x.unbind(1):
+            state = torch.tanh(step + self.kept(state))
+            states.append(state)
+        head: Tensor = self.head(torch.stack(states, 1).mean(1))
+        return head
+
+
+@pytest.mark.parametrize("kernels", RESOLVERS)
+def test_a_state_begins_with_zeros(kernels: RuntimeName) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(8, 3, 6)
+    network, plan = planned(Recurrent(), x, load_preset("int8"))
+    found = differing(network, plan, write_lite(network, plan, Batch((x,))), x, kernels)
+    assert len(found) >= 11 and not any(found.values()), found
+
+
 class Unknown(nn.Module):
     """Places along two axes."""
 

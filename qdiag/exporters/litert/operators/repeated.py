@@ -1,6 +1,8 @@
-"""Values that stand several times."""
+"""Values that stand several times, and one number everywhere."""
 
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from qdiag.exporters.litert.build import Held
 from qdiag.exporters.litert.call import Call, Write
@@ -34,7 +36,22 @@ def _repeated(call: Call) -> Held:
     return call.moved("TILE", x, [call.build.sizes(times)], stored, x.order)
 
 
+def _filled(number: float | None) -> Write:
+    """A constant in float, whatever is read, such as the first state of a recurrent layer; None for a number given."""
+
+    def write(call: Call) -> Held:
+        value = call.get("fill_value") if number is None else number
+        if not call.example.is_floating_point() or not isinstance(value, int | float):
+            raise call.error("of integers, or with a number that the network computes, is not written")
+        return Held(call.build.constant(call.name, np.full(call.shape(), value, np.float32)), "plain", None)
+
+    return write
+
+
 OPERATORS: Mapping[str, Write] = {
     **dict.fromkeys(("expand", "expand_as"), _expanded),
     **dict.fromkeys(("repeat", "tile"), _repeated),
+    **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
+    **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
+    **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
 }
