@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 from diagnose import Run, runs
-from run import NETWORKS, network
+from run import GOALS, network
 from torch import nn
 
 import qdiag
@@ -154,7 +154,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="*", default=list(GOALS))
     parser.add_argument("--runs", nargs="*", default=["mobilenet100", "mobilenet500"])
     parser.add_argument("--where", action="store_true")
     given = parser.parse_args()
