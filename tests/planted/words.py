@@ -14,9 +14,9 @@ from qdiag.core.causes.places import lost_most, sqnr_db_at
 from qdiag.core.causes.ranking import Ranking, Trial
 from qdiag.core.causes.score import Recovery
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.reading.layer_names import counted_places
 from qdiag.reading.proposals import repaired_score
 from qdiag.reading.words.causes import commands, headline, repair_title, way_around_commands
-from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.preprocessing import preprocessing_command
 from qdiag.reading.words.task.afterwards import repair_heading, writes_something
 from qdiag.writers.html.report import html_report
@@ -168,7 +168,7 @@ def _commands_that_help(found: Diagnosis) -> set[str]:
         *commands(found),
         *(line for trial in helping for line in way_around_commands(found, trial)),
         # the row of the table that such a command measures
-        *(f"# {repair_title(trial.repair)}, {count_noun(len(trial.layers), 'layer')}" for trial in helping),
+        *(f"# {repair_title(trial.repair)}, {counted_places(trial.layers)}" for trial in helping),
         *([again] if again is not None else []),
     }
 
