@@ -7,6 +7,7 @@ import torch
 
 import qdiag
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.scheme import RuntimeName
 from tests.planted.diagnosing import diagnosis, finding
 from tests.planted.fault import Network, scheme
 from tests.planted.networks import DATA, Chain, build, fit_classifier, settle
@@ -43,6 +44,16 @@ def test_sums_that_wrap_are_the_first_cause(sick: Diagnosis) -> None:
     recovery = by_repair["raise_weight_scale"].recovery
     assert recovery is not None
     assert recovery.recovered_task >= 0.6 * sick.ranking.harm.value
+
+
+@pytest.mark.parametrize("arithmetic", ["xnnpack", "tflite-ref", "qnnpack"])
+def test_other_runtimes_that_wrap(arithmetic: RuntimeName) -> None:
+    """The same channels are named, and the twin has none."""
+    rules = replace(ORT, arithmetic=arithmetic)
+    found = finding(diagnosis(Network(lambda: dead_channels(8e-6), rules)), "QD104")
+    assert found is not None
+    assert (found.sites[0].layer, set(found.sites[0].channels)) == ("stem.0", set(DEAD))
+    assert finding(diagnosis(Network(lambda: dead_channels(1e-3), rules)), "QD104") is None
 
 
 def test_the_relu_hides_it_where_sums_saturate(sick: Diagnosis) -> None:

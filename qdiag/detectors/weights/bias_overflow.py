@@ -4,8 +4,8 @@ What it means:
     Integer backends add the bias to the sum of products, as an integer at scale `scale_in * scale_w`. Where a channel's
     weights are tiny and its bias is not, as in dead channels, `scale_w` is tiny too and the integer exceeds 32 bits. It
     is limited there, and the channel outputs another constant. In a runtime whose accumulator wraps (`--arithmetic
-    ort`) the limited bias and the products together overflow: a sum that should be far below zero is then far above it,
-    and no ReLU removes that.
+    ort`, and those of LiteRT and torch) the limited bias and the products together overflow: a sum that should be far
+    below zero is then far above it, and no ReLU removes that.
 
 How it is computed:
     integer_max_abs [steps]: max |bias / (scale_in * scale_w)|, to be held in [-2^(n-1), 2^(n-1) - 1], n = 32 or 64

@@ -102,6 +102,17 @@ def largest_total(weights: IntegerWeights, largest: float) -> float:
     return weights.largest_sum * largest + weights.largest_bias
 
 
+def may_wrap(op: LayerOp, largest: float, bits: int) -> bool:
+    """Some input may drive a sum out of an accumulator of so many bits, and to its other end.
+
+    Args:
+        largest: of the integers that the weights are multiplied with.
+    """
+    weights = op.weights.integers if op.weights is not None else None
+    is_wide = bits == ACCUMULATOR_BITS
+    return weights is not None and is_wide and largest_total(weights, largest) >= float(1 << (bits - 1))
+
+
 def wrapped(total: Tensor, bits: int = 32) -> Tensor:
     """What an accumulator of so many bits holds of sums in float64 that are integers."""
     half = float(1 << (bits - 1))

@@ -9,7 +9,7 @@ product; other kernels add in other orders, and are taken as free of them.
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -36,6 +36,19 @@ class Sums:
 
     unlimited: Tensor
     limited: Tensor
+
+
+@runtime_checkable
+class Wraps(Protocol):
+    """The arithmetic of a layer whose accumulator wraps."""
+
+    output: Affine
+
+    def can_wrap(self, op: LayerOp) -> bool:
+        """Some input may drive a sum out of the accumulator, and to its other end."""
+
+    def sums(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
+        """The sums as they are and as the accumulator leaves them, real units."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import fx
 from qdiag.core.graph import Layer
 from qdiag.plan import QuantPlan
 from qdiag.simulate.arithmetic.base import LayerOp, clamped
-from qdiag.simulate.arithmetic.onnxruntime.products import WeightedSums
+from qdiag.simulate.arithmetic.saturating import Wraps
 from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.passes.lanes import LOCAL, has_lanes, pick
 from qdiag.simulate.passes.network import Network
@@ -43,7 +43,7 @@ class WrapObserver(LayerObserver):
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         arithmetic = arithmetic_of(self._plan, layer)
-        if not isinstance(arithmetic, WeightedSums) or not has_lanes((args, kwargs)):
+        if not isinstance(arithmetic, Wraps) or not has_lanes((args, kwargs)):
             return
         if layer.name not in self._weights:
             self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)

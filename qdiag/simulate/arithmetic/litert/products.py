@@ -20,6 +20,7 @@ from qdiag.simulate.arithmetic.integers import (
     integers,
     is_byte,
     magnitude,
+    may_wrap,
 )
 from qdiag.simulate.arithmetic.litert.fixed_point import (
     Multiplier,
@@ -114,6 +115,10 @@ class WeightedSums(Rule):
         total = self._total(op, args, kwargs)
         scale = along_channels(self.source.scale.double().cpu() * self.weight.scale.double().cpu(), total, op)
         return Sums(total.double() * scale, self._limited(op, total).double() * scale)
+
+    def can_wrap(self, op: LayerOp) -> bool:
+        """See `Wraps`."""
+        return may_wrap(op, magnitude(self.source), self.accumulator_bits)
 
     def _total(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         return exact_sums(op, integers(args[0], self.source), args, kwargs, magnitude(self.source))

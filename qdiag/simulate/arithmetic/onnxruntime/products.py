@@ -19,8 +19,8 @@ from qdiag.simulate.arithmetic.integers import (
     exact_sums,
     integers,
     is_byte,
-    largest_total,
     magnitude,
+    may_wrap,
 )
 from qdiag.simulate.arithmetic.kernel_pairs import Bytes, lost_in_pairs, subtract_lost
 from qdiag.simulate.arithmetic.onnxruntime.rule import Rule, number, requantized
@@ -68,11 +68,8 @@ class WeightedSums(Rule):
         return Sums(exact, self._limited(op, args, x, total).double() * scale)
 
     def can_wrap(self, op: LayerOp) -> bool:
-        """Some input may drive a sum out of the accumulator, and to its other end."""
-        weights = op.weights.integers if op.weights is not None else None
-        limit = float(1 << (ACCUMULATOR_BITS - 1))
-        is_wide = self.accumulator_bits == ACCUMULATOR_BITS
-        return weights is not None and is_wide and largest_total(weights, magnitude(self.source)) >= limit
+        """See `Wraps`."""
+        return may_wrap(op, magnitude(self.source), self.accumulator_bits)
 
     def _total(self, op: LayerOp, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         x = integers(args[0], self.source)

@@ -19,6 +19,7 @@ from qdiag.simulate.arithmetic.integers import (
     integers,
     is_byte,
     magnitude,
+    may_wrap,
     pieces,
 )
 from qdiag.simulate.arithmetic.operands import Operands
@@ -75,6 +76,10 @@ class WeightedSums(Rule):
         scale = along_channels(self._scales(_layer(op)).double(), exact, op)
         limited = self.limited(op, self.total(op, x, args, kwargs))
         return Sums(exact.double() * scale, limited.double() * scale)
+
+    def can_wrap(self, op: LayerOp) -> bool:
+        """See `Wraps`."""
+        return may_wrap(op, magnitude(self.source), self.accumulator_bits)
 
     def limited(self, op: LayerOp, total: Tensor) -> Tensor:
         """What the accumulator leaves of the sums."""
