@@ -11,6 +11,7 @@ import pytest
 
 import qdiag
 from qdiag.cli.app import run
+from qdiag.runtimes.processor import saturates_pairs
 from tests.e2e.test_task_docs import FILES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -23,6 +24,8 @@ PAGES = {
     "onnx-to-integers.md": 3,
 }
 """Pages, and how many blocks of output are compared on each."""
+SATURATED = "onnx-to-integers.md"
+"""Printed by a processor on which onnxruntime saturates pairs of products."""
 LONG = ("qdiag diagnose reports/demo/", "qdiag diagnose net.onnx", "qdiag sqnr reports/demo/")
 """Commands that take longer than all others together, and whose output the pages do not show."""
 
@@ -32,8 +35,16 @@ def blocks(page: str) -> list[str]:
 
 
 def flowing(text: str) -> str:
-    """As one line, since a page may be narrower than a terminal; another version of a runtime is none of ours."""
-    return re.sub(r"(onnxruntime) \d+(\.\d+)+", r"\1 VERSION", " ".join(text.split()))
+    """As one line, since a page may be narrower than a terminal; another version of a runtime is none of ours, and how
+    float32 sums are rounded depends on the processor."""
+    text = re.sub(r"(onnxruntime) \d+(\.\d+)+", r"\1 VERSION", " ".join(text.split()))
+    return re.sub(r"\d\.\de-\d\d", "ROUNDING", text)
+
+
+def of_any_processor(text: str) -> str:
+    """Without figures of accuracy and what follows from them, where the page was printed by a processor that saturates
+    pairs of products and this one does not."""
+    return re.sub(r"\d+(\.\d+)?(?= (dB|%|pp))", "FIGURE", text.partition(" No harm measured")[0])
 
 
 @pytest.fixture
@@ -68,7 +79,10 @@ def test_what_a_page_shows_is_what_its_commands_print(page: str, capsys: pytest.
         else:
             compared += 1
             for paragraph in block.strip().split("\n\n"):
-                assert flowing(paragraph) in flowing(printed)
+                shown, found = flowing(paragraph), flowing(printed)
+                if page == SATURATED and not saturates_pairs():
+                    shown, found = of_any_processor(shown), of_any_processor(found)
+                assert shown in found
     assert compared == PAGES[page]
 
 
