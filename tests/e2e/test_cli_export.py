@@ -85,7 +85,7 @@ def test_in_float_by_name(folder: Path, tmp_path: Path, capsys: Capture) -> None
     shown = " ".join(capsys.readouterr().out.split())
     assert "2 operations with integers in onnxruntime" in shown
     assert "1 operation in float: Conv 3" in shown
-    assert "in float 3: kept in float by the scheme" in shown
+    assert "in float layer 3: kept in float by the scheme" in shown
     assert "to calibrate, nothing is measured" in shown and "weights are integers in it" in shown
     assert "3" in {tensor.removesuffix("_quantized") for tensor in OnnxruntimeNetwork(target.read_bytes()).tensors}
 
@@ -95,7 +95,7 @@ def test_settings_in_place_of_a_network(folder: Path, tmp_path: Path, capsys: Ca
     assert run(arguments(folder, "-o", str(target), "--for", "openvino", "--with", "keep_float", "--layers", "7")) == 0
     assert json.loads(target.read_text(encoding="utf-8"))["ignored_scope"]["names"] == ["7"]
     shown = " ".join(capsys.readouterr().out.split())
-    assert "in float: 7" in shown
+    assert "in float: layer 7" in shown
     assert "the names are those of the layers here" in shown
 
 

@@ -151,7 +151,7 @@ def test_the_words_and_the_command_say_what_was_rewritten() -> None:
     base = diagnosis()
     found = replace(base, trainings=(rewritten,))
     [line] = training_lines(found)
-    assert line.startswith(f"Training with friendly separable convolutions (variant b behind {DEPTHWISE}): ")
+    assert line.startswith(f"Training with friendly separable convolutions (variant b behind layer {DEPTHWISE}): ")
     assert "2 epochs on 116 samples" in line and "more than repairs without training reach. Its cost" in line
     [command] = training_commands(found)
     assert f" --train-data t.npz --refit-separable b --refit-blocks {DEPTHWISE} --epochs 2 -o " in command

@@ -99,8 +99,8 @@ def test_what_differs_without_a_reason_is_said_so(tmp_path: Path) -> None:
     )
     planted = replace(result, layers=rows)
     assert reason_words(planted) == (
-        "a, 2.5 % of all integers: no reason is known",
-        f"b, 7.5 % of all integers: {INHERITED}",
+        "layer a, 2.5 % of all integers: no reason is known",
+        f"layer b, 7.5 % of all integers: {INHERITED}",
     )
     assert reason_words(replace(planted, scheme=replace(result.scheme, arithmetic="float"))) == ()
 
