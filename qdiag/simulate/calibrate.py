@@ -18,6 +18,7 @@ from qdiag.distributed.collector import merge_by_name
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.errors import CalibrationError
 from qdiag.numerics.observer import Ends, ObserverOptions, TensorObserver
+from qdiag.simulate.passes.batchwise.kept_outputs import KeptOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes
 from qdiag.simulate.passes.network import Network
@@ -58,6 +59,7 @@ def observe_network(
     names: Collection[str] | None = None,
     with_shape: bool = True,
     processes: Processes = ONE,
+    kept: KeptOutputs | None = None,
 ) -> Mapping[str, Observation]:
     """Runs all batches through the float network.
 
@@ -66,6 +68,7 @@ def observe_network(
         channels: how closely they are looked at.
         names: of the layers to look at; None looks at all.
         with_shape: also at what no calibrator reads: moments, and histograms that are only shown.
+        kept: takes what the network gives, for passes that follow.
 
     Returns:
         Layer name to what was seen; layers whose output is never a float tensor are absent.
@@ -74,7 +77,8 @@ def observe_network(
         CalibrationError: a layer's output held no finite value.
     """
     observer = _Ranges(scheme, channels, names=names, with_shape=with_shape, images=batches.sample_count)
-    run_batches(LaneRunner([Lane(network)], [observer]), batches, progress, stage="calibrate", processes=processes)
+    runner = LaneRunner([Lane(network)], [observer])
+    run_batches(runner, batches, progress, stage="calibrate", processes=processes, kept=kept)
     return observer.observations()
 
 

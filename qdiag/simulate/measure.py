@@ -112,7 +112,9 @@ def measure_case(
     told = (progress, stage, processes, held)
     _run(runner, looked_at, sinks if is_whole else None, SIMULATED, *told, is_read=False)
     if not is_whole:
-        _run(LaneRunner([Lane(case.network), Lane(case.network, case.plan)]), case, sinks, 1, *told, is_read=True)
+        first = [] if _is_known(case, held, processes) else [Lane(case.network)]
+        runner_of_all = LaneRunner([*first, Lane(case.network, case.plan)])
+        _run(runner_of_all, case, sinks, len(first), *told, is_read=True)
     return Measured(
         op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors(), pairs.records()),
         sinks.outputs.records(),
@@ -168,6 +170,11 @@ def _run(
         kept=kept,
         lanes=lanes,
     )
+
+
+def _is_known(case: Case, held: HeldOutputs | None, processes: Processes) -> bool:
+    """What the float network gives is held for all measured data, as where it was calibrated on them."""
+    return held is not None and held.references.of(case.network, case.measured, processes).is_complete
 
 
 def _looked_at(case: Case, depth: Depth) -> Case:

@@ -119,7 +119,7 @@ class Session:
         self.expect({stage: count * per_sample_s * case.measured.sample_count for stage, count in passes.items()})
 
     def observe(
-        self, network: Network, batches: Batches, scheme: QuantScheme, *, glance: bool = True
+        self, network: Network, batches: Batches, scheme: QuantScheme, *, glance: bool = True, keeps: bool = False
     ) -> Mapping[str, Observation]:
         """Ranges per layer and channel, with histograms where the scheme's calibrators read them, in one float pass.
 
@@ -127,12 +127,14 @@ class Session:
 
         Args:
             glance: the channels are looked at at some positions only, see `ChannelObserver`.
+            keeps: what the network gives is held, where it will be asked for on these batches.
         """
         with_shape = not self.is_brief or not glance
         channels: Channels = "all" if not glance else "some" if self.with_channels else "none"
 
         def watch(names: Collection[str]) -> Mapping[str, Observation]:
-            run = partial(observe_network, network, batches, scheme, self.progress, processes=self.processes)
+            told, kept = self.progress, self.references.of(network, batches, self.processes) if keeps else None
+            run = partial(observe_network, network, batches, scheme, told, processes=self.processes, kept=kept)
             return self.passes.finished(
                 "observe" if glance else "observe all",
                 OBSERVATIONS,
@@ -177,7 +179,8 @@ class Session:
         scheme = with_names(scheme, network.graph)
         return_freed_memory()
         with self.watch.stage("calibrate"):
-            seen = self.observe(network, datasets.calibration, scheme)
+            is_same = datasets.evaluation is datasets.calibration
+            seen = self.observe(network, datasets.calibration, scheme, keeps=is_same)
         with self.watch.stage("plan"):
             plan = self.plan(network, seen, scheme, stored)
         parts = (datasets.calibration, datasets.evaluation, tasks)
@@ -191,15 +194,14 @@ class Session:
         return_freed_memory()
         # more networks will be measured beside this one where detectors look at it
         is_first = depth in ("facts", "full facts")
-        own = None if depth != "errors" else HeldOutputs(ReferenceOutputs(), ReferenceOutputs())
+        own = None if depth != "errors" else HeldOutputs(self.references, ReferenceOutputs())
         held = HeldOutputs(self.references, self.simulated) if is_first else own
 
         def run() -> Measured:
             return measure_case(case, depth, self.progress, self.processes, held, stage)
 
         parts = (case.network, case.plan, case.scheme, repr(case.tasks.key), layer_samples(case, depth))
-        batches, is_kept = [case.measured, case.calibration], case.tasks.key is not None
-        kind = f"measure {depth}"
+        batches, is_kept, kind = [case.measured, case.calibration], case.tasks.key is not None, f"measure {depth}"
         found = self.passes.finished(kind, MEASURED, run, batches=batches, depends_on=parts) if is_kept else run()
         if is_first:
             self.asked.add(case.plan, case.measured, found.outputs)

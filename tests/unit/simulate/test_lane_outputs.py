@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from qdiag.batches import Batch
+from qdiag.batches import Batch, Datasets
 from qdiag.distributed.processes import Processes
 from qdiag.files.cache_folder import FolderCache
 from qdiag.loaders.data.sources import batches_from
@@ -154,3 +154,29 @@ def test_outputs_beyond_the_limit_leave_no_room_until_their_plan_is_gone(case: C
     assert not asked.has_room()
     del other
     assert asked.has_room()
+
+
+def test_what_calibration_gave_is_the_reference_where_the_same_samples_are_measured(
+    case: Case, runs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The float network runs on each sample once to calibrate, and once more where its layers are compared."""
+    monkeypatch.setattr("qdiag.simulate.measure.LEAST_VALUES", 160)
+    lanes: list[int] = []
+    own = LaneRunner.run_batch
+
+    def counted(self: LaneRunner, batch: Batch) -> tuple[object, ...]:
+        lanes.append(len(self._lanes))
+        return own(self, batch)
+
+    monkeypatch.setattr(LaneRunner, "run_batch", counted)
+    found = {}
+    for is_same in (True, False):
+        measured = case.measured if is_same else replace(case.measured)
+        datasets = Datasets(case.calibration, measured, "")
+        session = Session()
+        again = session.open_case(case.program, case.network, case.scheme, datasets, case.tasks)
+        lanes.clear()
+        found[is_same] = session.measure(again, "errors")
+        assert found[is_same].layer_sample_count == 32
+        assert lanes == [3] * 2 + [1 if is_same else 2] * 5
+    assert found[True] == found[False]
