@@ -24,12 +24,14 @@ from qdiag.errors import QdiagError
 from qdiag.loaders.data.reread import few_of, few_places, pixels_of
 from qdiag.loaders.images.alternatives import Settings, alternatives
 from qdiag.loaders.images.preprocessing import Preprocessing
+from qdiag.numerics.layout import some_rows
 from qdiag.numerics.norm_input import ChannelMoments, live_channels, statistics_distance
 from qdiag.simulate.case import Case
 from qdiag.simulate.passes.network import Network, place
 from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.session import Session
+from qdiag.simulate.sweeps.losses import VALUES_PER_IMAGE
 from qdiag.simulate.task.classes import class_numbers
 from qdiag.simulate.task.top_k import is_in_top
 
@@ -42,7 +44,8 @@ _CHECK: Codec[PreprocessingCheck | None] = json_codec(PreprocessingCheck | None)
 def check_preprocessing(session: Session, case: Case, task: TaskResult) -> PreprocessingCheck | None:
     """What reaches the first BatchNorms against their running statistics, and whether another preprocessing fits.
 
-    The layers before the first BatchNorm run once over a few calibration samples. Other preprocessings are tried, each
+    The layers before the first BatchNorm run once over a few calibration samples, and of large images some rows of what
+    they give are looked at. Other preprocessings are tried, each
     on the same few measured samples, where images are read through the options for it, and either these statistics
     differ, or the labels are class numbers and float top-1 is below `POOR_PERCENT`. This costs no more than one float
     pass over `SAMPLES` samples for each.
@@ -114,7 +117,7 @@ class _Check:
         for batch, inputs in self._run(first.program, batches):
             count += batch.sample_count
             for one, x in zip(moments, inputs, strict=True):
-                one.add(x)
+                one.add(some_rows(x, VALUES_PER_IMAGE))
         return count, tuple(_norm_inputs(first, moments)) if count >= SAMPLES_MIN else ()
 
     def _right_now(self) -> Tensor | None:

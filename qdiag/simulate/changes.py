@@ -118,7 +118,7 @@ def with_whole_observations(session: Session, case: Case) -> Case:
 
 def with_plan_edits(session: Session, case: Case, edits: Mapping[str, Mapping[str, Any]]) -> Case:
     """The case with fields of some layers' plans replaced, whatever the scheme says (see `LayerPlan`)."""
-    merged = {name: {**case.plan_edits.get(name, {}), **edits.get(name, {})} for name in {*case.plan_edits, *edits}}
+    merged = {name: {**case.plan_edits.get(name, {}), **edits.get(name, {})} for name in {**case.plan_edits, **edits}}
     return _planned(session, replace(case, plan_edits=merged), recalibrate=False)
 
 

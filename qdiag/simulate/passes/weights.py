@@ -175,8 +175,8 @@ def _stored_format(weight: Tensor, channel_axis: int, quantizer: Quantizer) -> L
 
 def channel_sqnr_db(*, reference: Tensor, simulated: Tensor) -> list[float]:
     """SQNR of each row (C, K) that is not all zero; +inf where nothing was lost."""
-    signal = reference.double().square().sum(1)
-    noise = (reference.double() - simulated.double()).square().sum(1)
+    own, other = reference.double(), simulated.double()
+    noise, signal = (own - other).square_().sum(1), own.square().sum(1)
     ratio = 10.0 * torch.log10(signal / noise)
     values: list[float] = ratio[signal > 0].tolist()
     return values

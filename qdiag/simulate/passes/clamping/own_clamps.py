@@ -83,7 +83,8 @@ def _products(layer: Layer, ways: _Ways) -> Products | None:
     sums, biases = [], []
     for one in weights.values():
         assert one.weight is not None, "the layer has one"
-        sums.append(float(one.weight.abs().flatten(1).sum(1).amax()) if one.weight.numel() else math.nan)
+        rows = one.weight.flatten(1)
+        sums.append(float(torch.linalg.vector_norm(rows, 1.0, 1).amax()) if rows.numel() else math.nan)
         biases.append(largest(one.bias))
     found = Products(max(sums), max(biases))
     return found if all(map(math.isfinite, (*sums, *biases))) else None
