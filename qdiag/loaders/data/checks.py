@@ -179,9 +179,9 @@ def _check_finite(tensor: Tensor, at: str | None, name: Callable[[int], str], hi
     bad = ~torch.isfinite(tensor)
     index = int(torch.nonzero(bad)[0, 0]) if tensor.ndim else 0
     value = "NaN" if bool(torch.isnan(tensor).any()) else "Inf"
-    raise DataError(
-        f"there is {value} in {name(index)} ({int(bad.sum())} values that are not finite)", at=at, hint=hint
-    )
+    count = int(bad.sum())
+    those = f"{count_noun(count, 'value')} that {'is' if count == 1 else 'are'} not finite"
+    raise DataError(f"there is {value} in {name(index)} ({those})", at=at, hint=hint)
 
 
 def _target_tensors(targets: Any) -> Iterator[tuple[Tensor, int | None]]:

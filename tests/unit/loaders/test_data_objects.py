@@ -192,7 +192,7 @@ def with_nan() -> list[torch.Tensor]:
         (failing, "reading batch 1 failed: disk on fire"),
         (lambda: 1 / 0, "the factory failed: division by zero"),
         (lambda: len, "the factory returns another function"),
-        (with_nan(), r"NaN in sample 17 \(1 values"),
+        (with_nan(), r"NaN in sample 17 \(1 value that is not finite\)"),
         (3, "an object of type int holds no data"),
     ],
 )

@@ -171,7 +171,7 @@ def with_nan(sample: int) -> list[Any]:
         ({"mask": torch.zeros(3, 2, 2), "depth": torch.zeros(2)}, "2 labels in depth for 3 samples"),
         ((torch.zeros(3), ["a", "b"]), "2 labels in 1 for 3 samples"),
         (bad_boxes(), "3 labels for 2 boxes"),
-        (with_nan(1), r"NaN in the targets of sample 1 \(1 values"),
+        (with_nan(1), r"NaN in the targets of sample 1 \(1 value that is not finite\)"),
         (torch.tensor([0.5, torch.inf, 1.0]), "Inf in the targets of sample 1"),
         ({"depth": torch.tensor([0.5, 1.0, torch.nan])}, "NaN in the targets of sample 2"),
         ([object(), object(), object()], "an object of type object among the targets"),

@@ -139,7 +139,10 @@ BOX_ARRAYS = ARRAYS["boxes"][0]
             {**BOX_ARRAYS, "targets.labels": CLASSES[:5]},
             "targets.labels has 5 rows, but targets.counts adds up to 9",
         ),
-        ({"targets": np.where(FLOATS == 2.5, np.nan, FLOATS)}, r"NaN in the targets of x\[1\] \(1 values"),
+        (
+            {"targets": np.where(FLOATS == 2.5, np.nan, FLOATS)},
+            r"NaN in the targets of x\[1\] \(1 value that is not finite\)",
+        ),
         ({**BOX_ARRAYS, "targets.boxes": BOXES + np.inf}, r"Inf in the targets of x\[1\]"),
     ],
 )
