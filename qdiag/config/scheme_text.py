@@ -11,7 +11,7 @@ _SECTIONS = ("weights", "activations")
 
 
 def scheme_toml(scheme: QuantScheme, comment: str = "") -> str:
-    """Every field that is set, and what is different at some layers.
+    """Every field that is set, a description where there is one, and what is different at some layers.
 
     What several entries say of one pattern comes as one, where the first of them stands; later ones win.
 
@@ -20,7 +20,8 @@ def scheme_toml(scheme: QuantScheme, comment: str = "") -> str:
     """
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
     own_names = [field.name for field in fields(QuantScheme) if field.name not in (*_SECTIONS, "layers")]
-    lines += [f"{name} = {toml_value(getattr(scheme, name))}" for name in own_names]
+    said = [name for name in own_names if name != "description" or scheme.description]
+    lines += [f"{name} = {toml_value(getattr(scheme, name))}" for name in said]
     for section in _SECTIONS:
         own = getattr(scheme, section)
         lines += _table(section, {field.name: getattr(own, field.name) for field in fields(TensorScheme)})

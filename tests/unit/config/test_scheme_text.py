@@ -90,3 +90,9 @@ def test_what_takes_their_place_takes_them_away(change: TensorChange) -> None:
     scheme = TensorScheme(granularity="per_channel", channel_ranges=((-1.0, 1.0),))
     assert change.over(scheme).channel_ranges is None
     assert TensorChange(bits=4).over(scheme).channel_ranges == ((-1.0, 1.0),)
+
+
+def test_a_description_is_written_where_there_is_one() -> None:
+    scheme = load_scheme("tf-uint8")
+    assert "description = " in scheme_toml(scheme)
+    assert "description" not in scheme_toml(load_scheme("tf-uint8", ["weights.bits=4"]))
