@@ -4,7 +4,8 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from qdiag.core.printable import printable
 from qdiag.reading.meanings import meanings
 from qdiag.reading.terms import terms_by_name
 from qdiag.writers.html.report import html_report
-from tests.diagnoses import awkward_diagnosis, diagnosis, long_diagnosis, repaired_diagnosis, unlabelled_diagnosis
+from tests import diagnoses
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="the browser tests need playwright (no browser of its own)"
@@ -26,6 +27,9 @@ QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),
     *("--disable-component-update", "--disable-sync"),
 )
+diagnosis, repaired_diagnosis = cache(diagnoses.diagnosis), cache(diagnoses.repaired_diagnosis)
+unlabelled_diagnosis, awkward_diagnosis = cache(diagnoses.unlabelled_diagnosis), cache(diagnoses.awkward_diagnosis)
+long_diagnosis = cache(diagnoses.long_diagnosis)
 ATTACK = "</script><img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
 
 
@@ -41,38 +45,79 @@ def browser() -> Iterator["sync_api.Browser"]:
 
 
 Open = Callable[..., "sync_api.Page"]
+_PAGES: dict[tuple[int, int], tuple[Diagnosis, Diagnosis | None, str]] = {}
+"""Reports that were made before, by the identity of what they show, which is held so that no other gets it."""
+
+
+def written(first: Diagnosis, after: Diagnosis | None = None) -> str:
+    """The report as HTML."""
+    key = (id(first), id(after))
+    if key not in _PAGES:
+        _PAGES[key] = (first, after, html_report(first, after))
+    return _PAGES[key][2]
+
+
+@dataclass
+class OnlyPage:
+    """The page that all tests open their reports in, each of them a document of its own: a new page takes as long as
+    most tests.
+
+    Attributes:
+        troubles: errors and warnings on the console, failed scripts, and requests of anything but the report.
+    """
+
+    page: "sync_api.Page"
+    folder: Path
+    troubles: list[str] = field(default_factory=list)
+    opened: str = ""
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(20_000)  # a busy machine is no fault of the page
+        self.page.on("console", lambda said: self.note(said.text, said.type in ("error", "warning")))
+        self.page.on("pageerror", lambda error: self.note(str(error)))
+        self.page.on("request", lambda request: self.note(request.url, request.url != self.opened))
+
+    def note(self, trouble: str, is_one: bool = True) -> None:
+        if is_one:
+            self.troubles.append(trouble)
+
+    def open(
+        self, first: Diagnosis, after: Diagnosis | None = None, *, width: int = 1360, scheme: str = "light"
+    ) -> "sync_api.Page":
+        self.count += 1
+        path = self.folder / f"report{self.count}.html"
+        path.write_text(written(first, after), encoding="utf-8")
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(media="null", color_scheme=scheme, reduced_motion="reduce")
+        self.opened = path.as_uri()
+        self.page.goto(self.opened)
+        assert "ready" in (self.page.locator("html").get_attribute("class") or "")
+        return self.page
+
+    def leave(self) -> None:
+        """What a reader has chosen is forgotten, the mouse is in the corner, and no report is open."""
+        if self.opened:
+            self.page.evaluate("localStorage.clear()")
+            self.page.mouse.move(0, 0)
+            self.opened = "about:blank"
+            self.page.goto(self.opened)
+
+
+@pytest.fixture(scope="module")
+def only_page(browser: "sync_api.Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnlyPage]:
+    context = browser.new_context(offline=True)
+    yield OnlyPage(context.new_page(), tmp_path_factory.mktemp("reports"))
+    context.close()
 
 
 @pytest.fixture
-def open_report(browser: "sync_api.Browser", tmp_path: Path) -> Iterator[Open]:
+def open_report(only_page: OnlyPage) -> Iterator[Open]:
     """Opens a report from disk; any error on the console, any failed script and any request fail the test."""
-    troubles: list[str] = []
-    contexts: list[sync_api.BrowserContext] = []
-
-    def open_(
-        first: Diagnosis, after: Diagnosis | None = None, *, width: int = 1360, scheme: str = "light"
-    ) -> "sync_api.Page":
-        path = tmp_path / "report.html"
-        path.write_text(html_report(first, after), encoding="utf-8")
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)  # a busy machine is no fault of the page
-        page.on(
-            "console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda request: troubles.append(request.url) if request.url != path.as_uri() else None)
-        page.goto(path.as_uri())
-        assert "ready" in (page.locator("html").get_attribute("class") or "")
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert troubles == []
+    only_page.troubles.clear()
+    yield only_page.open
+    only_page.leave()
+    assert only_page.troubles == []
 
 
 def names(page: "sync_api.Page") -> list[str]:
@@ -245,8 +290,8 @@ def test_dark_and_light_follow_the_system_until_the_reader_chooses(open_report: 
         colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
         return colour
 
-    light, dark = open_report(diagnosis()), open_report(diagnosis(), scheme="dark")
-    assert ground(light) == "rgb(247, 247, 244)"
+    assert ground(open_report(diagnosis())) == "rgb(247, 247, 244)"
+    dark = open_report(diagnosis(), scheme="dark")
     assert ground(dark) == "rgb(18, 19, 22)"
     button = dark.get_by_role("button", name="Theme")
     for expected in ("rgb(18, 19, 22)", "rgb(247, 247, 244)", "rgb(18, 19, 22)"):
@@ -339,9 +384,9 @@ def test_a_code_in_a_sentence_opens_what_it_means_too(open_report: Open) -> None
 
 
 def test_three_hundred_layers_open_within_a_second(browser: "sync_api.Browser", tmp_path: Path) -> None:
-    """From the address to the end of loading, scripts included; the shortest of five, as others share the machine."""
+    """From the address to the end of loading, scripts included; one of five has to, as others share the machine."""
     path = tmp_path / "report.html"
-    path.write_text(html_report(long_diagnosis(300)), encoding="utf-8")
+    path.write_text(written(long_diagnosis(300)), encoding="utf-8")
     assert path.stat().st_size < 3_000_000
     loaded = "() => performance.timing.loadEventEnd - performance.timing.navigationStart"
     took = []
@@ -352,7 +397,9 @@ def test_three_hundred_layers_open_within_a_second(browser: "sync_api.Browser", 
         assert page.locator("svg.sqnr").count() == 1
         took.append(page.evaluate(loaded))
         page.close()
-    assert min(took) < 1000, took
+        if took[-1] < 1000:
+            return
+    pytest.fail(f"it took {took} ms")
 
 
 def test_a_term_opens_its_row_of_the_glossary_where_it_stands(open_report: Open) -> None:
@@ -558,7 +605,7 @@ def test_without_scripts_nothing_is_left_out(browser: "sync_api.Browser", tmp_pa
     path = tmp_path / "report.html"
     source = long_diagnosis(120)
     assert source.sensitivity is not None
-    path.write_text(html_report(source), encoding="utf-8")
+    path.write_text(written(source), encoding="utf-8")
     page = browser.new_page(java_script_enabled=False)
     page.goto(path.as_uri())
     assert page.locator(".layers tbody tr:visible").count() == 120
