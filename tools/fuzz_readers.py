@@ -95,8 +95,8 @@ def main() -> int:
     return 1 if any(report.findings for report in reports) else 0
 
 
-def fuzz(name: str, seconds: float, seed: int, keep: Path | None) -> Report:
-    """One reader for so many seconds, after its good files were read."""
+def fuzz(name: str, seconds: float, seed: int, keep: Path | None, cases: int | None = None) -> Report:
+    """One reader for so many seconds or cases, whichever end first, after its good files were read."""
     report, reader = Report(name), READERS[name]
     report.missing = [library for library in reader.needs if importlib.util.find_spec(library) is None]
     if report.missing:
@@ -107,8 +107,9 @@ def fuzz(name: str, seconds: float, seed: int, keep: Path | None) -> Report:
     start = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:
-        while time.monotonic() - start < seconds:
-            _one_child(name, seeds, seed + report.runs, start + seconds, folder, report, keep)
+        while time.monotonic() - start < seconds and (cases is None or report.runs < cases):
+            left = CASES_PER_CHILD if cases is None else min(CASES_PER_CHILD, cases - report.runs)
+            _one_child(name, seeds, seed + report.runs, start + seconds, left, folder, report, keep)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     report.seconds = time.monotonic() - start
@@ -116,13 +117,13 @@ def fuzz(name: str, seconds: float, seed: int, keep: Path | None) -> Report:
 
 
 def _one_child(
-    name: str, seeds: list[bytes], seed: int, end: float, folder: Path, report: Report, keep: Path | None
+    name: str, seeds: list[bytes], seed: int, end: float, cases: int, folder: Path, report: Report, keep: Path | None
 ) -> None:
     """A child that reads until it crashes, hangs, has read enough, or the time is over."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     unchanged = seeds if report.runs == 0 else []
-    child = context.Process(target=_child, args=(READERS[name], unchanged, seeds, seed, end, folder, theirs))
+    child = context.Process(target=_child, args=(READERS[name], unchanged, seeds, seed, end, cases, folder, theirs))
     child.start()
     theirs.close()
     last: str | None = None
@@ -146,7 +147,7 @@ def _one_child(
             else:
                 _note(report, kind, *what, place, keep)
         else:
-            _note(report, "hangs", f"no answer within {HANG_SECONDS:.0f} s", place.read_bytes(), place, keep)
+            _note(report, "hangs", f"no answer within {HANG_SECONDS:g} s", place.read_bytes(), place, keep)
     except EOFError:
         child.join()
         if last is not None:
@@ -175,7 +176,14 @@ def _kept(report: Report, label: str, data: bytes, path: Path, keep: Path | None
 
 
 def _child(
-    reader: Reader, unchanged: list[bytes], seeds: list[bytes], seed: int, end: float, folder: Path, pipe: Connection
+    reader: Reader,
+    unchanged: list[bytes],
+    seeds: list[bytes],
+    seed: int,
+    end: float,
+    cases: int,
+    folder: Path,
+    pipe: Connection,
 ) -> None:
     os.setpgid(0, 0)
     faulthandler.disable()
@@ -196,7 +204,7 @@ def _child(
     os.chdir(work)
     rng = random.Random(seed)
     slowest = 0.0
-    for number in range(-len(unchanged), CASES_PER_CHILD):
+    for number in range(-len(unchanged), cases - len(unchanged)):
         if number >= 0 and time.monotonic() > end:
             break
         data = unchanged[number] if number < 0 else mutated(seeds, rng, reader.is_text)
