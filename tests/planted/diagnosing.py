@@ -11,14 +11,18 @@ from qdiag.core.causes.findings import Finding
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.files.cache_folder import FolderCache
 from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.diagnose import DiagnoseOptions
+from qdiag.pipeline.begin import Experiment, begin
+from qdiag.pipeline.diagnose import DiagnoseOptions, diagnose_experiment
+from qdiag.simulate.session import Session, open_session
+from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.subject import Subject
 from tests.planted.fault import Network
 from tests.planted.faults import FAULTS
-from tests.runs import diagnose_subject
 
 BATCH = 32
 """Samples; so that the five losses are measured on one batch of many."""
+MEASURED = 160
+"""Samples that swept networks are measured on: five batches, of which a repair may be ruled out by the first."""
 SWEPT = frozenset(fault.sick for fault in FAULTS if fault.cause)
 """Diagnosed with the sensitivity of the layers, which takes part in what is decided."""
 
@@ -27,17 +31,29 @@ SWEPT = frozenset(fault.sick for fault in FAULTS if fault.cause)
 def diagnosis(network: Network, device: str = "cpu", *, is_exhaustive: bool = False) -> Diagnosis:
     """Findings and ranked causes of a planted network, on the CPU or a GPU.
 
-    What two diagnoses of a network have in common is run once, also where two processes of a test run make one each.
+    What two diagnoses of a network have in common is run once, passes also where two processes make one each.
     """
+    options = DiagnoseOptions(with_sensitivity=network in SWEPT, with_bits=False, is_exhaustive=is_exhaustive)
+    session, experiment = _begun(network, device)
+    with engine_arithmetic():
+        return diagnose_experiment(session.timed_anew(), experiment, options)
+
+
+@cache
+def _begun(network: Network, device: str) -> tuple[Session, Experiment]:
+    """Captured and calibrated; diagnoses leave it as it is."""
     model = network.build()
     is_program = isinstance(model, ExportedProgram)
     subject = Subject(model, "exported_program" if is_program else "module", "planted", "Chain")
-    is_swept, data = network in SWEPT, network.data
-    batches = batches_from(data.measured, BATCH if is_swept else 160)
-    datasets = Datasets(batches_from(data.calibration, 64), batches, "drawn apart")
+    images, labels = network.data.measured
+    if network in SWEPT:
+        batches = batches_from((images[:MEASURED], labels[:MEASURED]), BATCH)
+    else:
+        batches = batches_from((images, labels), 160)
+    datasets = Datasets(batches_from(network.data.calibration, 64), batches, "drawn apart")
     passes = FolderCache(Path(os.environ["TEST_PASSES_OF_QDIAG"]))
-    options = DiagnoseOptions(with_sensitivity=is_swept, with_bits=False, is_exhaustive=is_exhaustive)
-    return diagnose_subject(subject, datasets, network.scheme, options=options, device=device, cache=passes)
+    with open_session(device=device, cache=passes) as session:
+        return session, begin(session, subject, datasets, network.scheme)
 
 
 def finding(found: Diagnosis, code: str) -> Finding | None:

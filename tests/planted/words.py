@@ -19,9 +19,7 @@ from qdiag.reading.proposals import repaired_score
 from qdiag.reading.words.causes import commands, headline, repair_title, way_around_commands
 from qdiag.reading.words.preprocessing import preprocessing_command
 from qdiag.reading.words.task.afterwards import repair_heading, writes_something
-from qdiag.writers.html.report import html_report
-from qdiag.writers.markdown.report import markdown_report
-from tests.surfaces import assert_surfaces_agree
+from tests.surfaces import assert_surfaces_agree, reports_of
 
 
 def assert_words_follow(found: Diagnosis) -> None:
@@ -86,7 +84,8 @@ def assert_surfaces_follow(found: Diagnosis) -> None:
     Nothing is healthy, and nothing is said to be left to repair, while a figure or an output falls beyond its limit;
     and no command stands anywhere whose measured recovery is not above zero beyond noise.
     """
-    surfaces = {"terminal": _terminal(found), "markdown": markdown_report(found), "html": html_report(found)}
+    reports = reports_of(found)
+    surfaces = {"terminal": _terminal(found), "markdown": reports.markdown, "html": reports.html}
     is_fallen = _is_beyond_a_limit(found)
     for name, text in surfaces.items():
         said = " ".join(text.split())
@@ -100,7 +99,7 @@ def assert_surfaces_follow(found: Diagnosis) -> None:
         assert not stray, (name, stray)
     for line in commands(found):
         assert all(line in _commands_in(name, text) for name, text in surfaces.items()), line
-    assert_surfaces_agree(found)
+    assert_surfaces_agree(found, reports)
 
 
 def _assert_harm_that_is_left_is_said(found: Diagnosis, surfaces: Mapping[str, str]) -> None:
