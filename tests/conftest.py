@@ -56,10 +56,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def shared_exports() -> Iterator[None]:
     """`torch.export` runs once per kind of network and shapes; `tests/unit/capture` has it run each time."""
     from qdiag.capture import routes
-    from tests.exports import SharedExports
+    from tests.exports import KnownHints, SharedExports
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes, "_exported", SharedExports(routes._exported))
+        patch.setattr("torch._export.serde.serialize.typing", KnownHints())
         yield
 
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -107,13 +108,30 @@ def own_randomness(seed: int | None = None) -> Iterator[None]:
     try:
         with torch.random.fork_rng(devices=[]):
             if seed is not None:
-                torch.manual_seed(seed)
+                _seed(seed)
                 np.random.seed(seed)  # noqa: NPY002
                 random.seed(seed)
             yield
     finally:
         np.random.set_state(numpy_state)  # noqa: NPY002
         random.setstate(python_state)
+
+
+def _seed(seed: int) -> None:
+    """As `torch.manual_seed`, which takes a millisecond where nothing but the CPU is there to be seeded.
+
+    For each kind of accelerator that was not started yet, torch keeps the seed for later, with the stack of calls.
+    """
+    if _has_accelerator():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
+@cache
+def _has_accelerator() -> bool:
+    """Looked for once: it is not cheap where there is one."""
+    return torch.accelerator.is_available()
 
 
 def _is_plain(x: Tensor) -> bool:

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -86,3 +87,14 @@ def test_a_seed_gives_the_same_numbers_everywhere() -> None:
 
     assert drawn(1) == drawn(1)
     assert all(a != b for a, b in zip(drawn(1), drawn(2), strict=True))
+
+
+@pytest.mark.parametrize("has_accelerator", [False, True])
+def test_a_seed_inside_is_what_torch_would_draw(has_accelerator: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr("qdiag.capture.state._has_accelerator", lambda: has_accelerator)
+    monkeypatch.setattr("torch.cuda.manual_seed_all", seeded.append)
+    with own_randomness(7):
+        drawn = torch.rand(3)
+    assert seeded == [7] * has_accelerator, "generators of accelerators only where there are some"
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(7)))
