@@ -24,7 +24,7 @@ from qdiag.simulate.op_records import op_records
 from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
-from qdiag.simulate.passes.lanes import SIMULATED, Lane
+from qdiag.simulate.passes.lanes import REFERENCE, SIMULATED, Lane
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.paired import ErrorObserver, paired_lanes
 from qdiag.simulate.passes.pass_cache import Codec
@@ -112,9 +112,10 @@ def measure_case(
     told = (progress, stage, processes, held)
     _run(runner, looked_at, sinks if is_whole else None, SIMULATED, *told, is_read=False)
     if not is_whole:
-        first = [] if _is_known(case, held, processes) else [Lane(case.network)]
-        runner_of_all = LaneRunner([*first, Lane(case.network, case.plan)])
-        _run(runner_of_all, case, sinks, len(first), *told, is_read=True)
+        first = [] if _is_known(case, held, processes) else [REFERENCE]
+        known = {name: [made[lane] for lane in (*first, SIMULATED)] for name, made in runner.weights.items()}
+        lanes = [*(Lane(case.network) for _ in first), Lane(case.network, case.plan)]
+        _run(LaneRunner(lanes, weights=known), case, sinks, len(first), *told, is_read=True)
     return Measured(
         op_records(case, errors.errors(), losses.records(), weights, arithmetic.errors(), pairs.records()),
         sinks.outputs.records(),

@@ -28,7 +28,7 @@ from qdiag.simulate.passes.pass_cache import PassCache, PassKeeper
 from qdiag.simulate.passes.pass_values import OBSERVATIONS
 from qdiag.simulate.plan_builder import build_plan
 from qdiag.simulate.selectors import with_names
-from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, return_freed_memory, surroundings
+from qdiag.simulate.surroundings import engine_arithmetic, resolve_device, surroundings
 from qdiag.simulate.task.score_cases import Effort, Held, score_cases
 from qdiag.simulate.task.scoring import Scored
 from qdiag.simulate.task.tasks import Tasks
@@ -177,7 +177,6 @@ class Session:
             CalibrationError, ConfigError: see `build_plan` and `with_names`.
         """
         scheme = with_names(scheme, network.graph)
-        return_freed_memory()
         with self.watch.stage("calibrate"):
             is_same = datasets.evaluation is datasets.calibration
             seen = self.observe(network, datasets.calibration, scheme, keeps=is_same)
@@ -191,7 +190,6 @@ class Session:
 
         A pass with a metric of the user's own is never kept, because that code may change unnoticed.
         """
-        return_freed_memory()
         # more networks will be measured beside this one where detectors look at it
         is_first = depth in ("facts", "full facts")
         own = None if depth != "errors" else HeldOutputs(self.references, ReferenceOutputs())

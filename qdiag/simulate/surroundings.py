@@ -1,6 +1,5 @@
 """What all passes of a run have in common: the device, the settings of the arithmetic, versions."""
 
-import ctypes
 import hashlib
 import platform
 from collections.abc import Iterator
@@ -84,16 +83,6 @@ def engine_arithmetic() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolution, product
         torch.backends.cudnn.deterministic = repeats
         torch.set_flush_denormal(flushes)
-
-
-def return_freed_memory() -> None:
-    """Freed memory between blocks that are in use goes back to the system, where glibc keeps it.
-
-    What is freed in capturing and calibrating leaves gaps in which the tensors of the next pass do not fit: without
-    this the process holds both at its peak. The next pass pays 0.1 s for 500 MB.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _flushes_denormals() -> bool:

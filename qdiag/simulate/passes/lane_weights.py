@@ -1,6 +1,6 @@
 """Weights of many lanes, equal ones as one object, so that what is computed with them can be shared."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,9 +11,16 @@ from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.network import place
 from qdiag.simulate.passes.weights import SimulatedWeights, float_weights, simulated_weights
 
+LaneWeights = Mapping[str, Sequence[SimulatedWeights]]
+"""By layer with weights, those of each lane."""
 
-def lane_weights(layer: Layer, lanes: Sequence[Lane]) -> list[SimulatedWeights]:
-    """A layer's weight and bias in each lane; equal ones are the same objects."""
+
+def lane_weights(layers: Sequence[Layer], lanes: Sequence[Lane]) -> LaneWeights:
+    """Weight and bias of every layer that has some, in each lane; equal ones are the same objects."""
+    return {layer.name: _of_layer(layer, lanes) for layer in layers if layer.weight is not None}
+
+
+def _of_layer(layer: Layer, lanes: Sequence[Lane]) -> list[SimulatedWeights]:
     made: dict[Hashable, SimulatedWeights] = {}
     for lane in lanes:
         at = _key(lane, layer)

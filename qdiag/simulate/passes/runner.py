@@ -20,7 +20,7 @@ from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
 from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
 from qdiag.simulate.passes.clamping.own_clamps import Clamping, OwnClamps, shared_clamps
 from qdiag.simulate.passes.fingerprints import is_known
-from qdiag.simulate.passes.lane_weights import differing_constants, lane_weights
+from qdiag.simulate.passes.lane_weights import LaneWeights, differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join, lanes_in, taken_apart
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
@@ -41,20 +41,23 @@ class LaneRunner(fx.Interpreter):
         lanes: the reference first; all have its graph.
         observers: see every layer, in their order.
         uncounted: the first so many lanes are no part of what is counted.
-
-    Attributes:
-        weights: by layer with weights, those of each lane.
+        weights: of all lanes, where another runner made them.
     """
 
-    def __init__(self, lanes: Sequence[Lane], observers: Sequence[LayerObserver] = (), *, uncounted: int = 0) -> None:
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        observers: Sequence[LayerObserver] = (),
+        *,
+        uncounted: int = 0,
+        weights: LaneWeights | None = None,
+    ) -> None:
         self.network: Network = lanes[REFERENCE].network
         super().__init__(torch.nn.Module(), garbage_collect_values=True, graph=self.network.program.graph)
         graph = self.network.graph
         self._lanes, self.observers = list(lanes), list(observers)
         self._layers: Mapping[str, Layer] = {node: layer for layer in graph.sites for node in layer.nodes}
-        self.weights: dict[str, list[SimulatedWeights]] = {
-            layer.name: lane_weights(layer, lanes) for layer in graph.layers if layer.weight is not None
-        }
+        self.weights = weights if weights is not None else lane_weights(graph.layers, lanes)
         self._ways = {layer.name: self._ways_of(layer) for layer in graph.layers}
         self._plain: list[_Way] = [(lane.arithmetic or FAKE_QUANTIZED, None) for lane in lanes]
         nodes = self.network.program.graph.nodes

@@ -3,6 +3,7 @@
 import math
 import statistics
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -41,6 +42,13 @@ class SimulatedWeights:
         """Equal for weights that are the very same tensors."""
         own = self.integers.bias if self.integers is not None else None
         return id(self.weight), id(self.bias), id(own)
+
+    @cached_property
+    def largest_sum(self) -> float:
+        """The largest sum of |weight| of an output channel; NaN without values."""
+        assert self.weight is not None, "asked of layers with a weight"
+        rows = self.weight.flatten(1)
+        return float(torch.linalg.vector_norm(rows, 1.0, 1).amax()) if rows.numel() else math.nan
 
 
 def float_weights(network: Network, layer: Layer) -> SimulatedWeights:

@@ -80,12 +80,7 @@ def _products(layer: Layer, ways: _Ways) -> Products | None:
     is_known = all(one is not None and arithmetic is FAKE_QUANTIZED for arithmetic, one in ways)
     if layer.kind not in ("conv", "linear") or not is_known:
         return None
-    sums, biases = [], []
-    for one in weights.values():
-        assert one.weight is not None, "the layer has one"
-        rows = one.weight.flatten(1)
-        sums.append(float(torch.linalg.vector_norm(rows, 1.0, 1).amax()) if rows.numel() else math.nan)
-        biases.append(largest(one.bias))
+    sums, biases = [one.largest_sum for one in weights.values()], [largest(one.bias) for one in weights.values()]
     found = Products(max(sums), max(biases))
     return found if all(map(math.isfinite, (*sums, *biases))) else None
 
