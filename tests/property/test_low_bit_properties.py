@@ -33,7 +33,7 @@ def made(weight: Tensor, scheme: TensorScheme) -> Quantizer:
     return CALIBRATORS["minmax"].weight(weight, scheme, 0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(WEIGHTS, SCHEMES)
 def test_few_levels_that_are_mirrored_and_never_beyond_the_largest_weight(
     values: np.ndarray, scheme: TensorScheme
@@ -50,7 +50,7 @@ def test_few_levels_that_are_mirrored_and_never_beyond_the_largest_weight(
             assert float(row.abs().max()) <= float(own.abs().max()) * (1 + 1e-6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(WEIGHTS, SCHEMES)
 def test_rounding_twice_is_rounding_once(values: np.ndarray, scheme: TensorScheme) -> None:
     """With the quantizer of the weight: levels are rounded to themselves, where the magnitude reaches the threshold."""
@@ -61,7 +61,7 @@ def test_rounding_twice_is_rounding_once(values: np.ndarray, scheme: TensorSchem
     torch.testing.assert_close(q.fake_quantize(once), once, rtol=0, atol=0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(WEIGHTS, SCHEMES, st.booleans())
 def test_a_mirrored_weight_has_mirrored_values(values: np.ndarray, scheme: TensorScheme, is_half: bool) -> None:
     """Zeros aside, whose sign is +; and a scaled weight has scaled values where they have a magnitude."""

@@ -31,7 +31,7 @@ def quantizer(values: np.ndarray, scheme: TensorScheme) -> PowerOfTwo:
     return PowerOfTwo.from_range(x.min(), x.max(), scheme)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(VALUES, SCHEMES)
 def test_levels_are_zero_and_powers_of_two_and_stay(values: np.ndarray, scheme: TensorScheme) -> None:
     q = quantizer(values, scheme)
@@ -42,7 +42,7 @@ def test_levels_are_zero_and_powers_of_two_and_stay(values: np.ndarray, scheme: 
     torch.testing.assert_close(q.fake_quantize(once), once, rtol=0, atol=0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(VALUES, SCHEMES)
 def test_the_error_goes_with_the_value(values: np.ndarray, scheme: TensorScheme) -> None:
     """At most sqrt(2) - 1 of it, for all that is neither clipped nor below the smallest level; all values of the range

@@ -15,7 +15,7 @@ SCHEMES = st.builds(TensorScheme, bits=st.integers(2, 16), symmetric=st.booleans
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(VALUES, SCHEMES)
 def test_idempotent_and_within_half_a_step(values: np.ndarray, scheme: TensorScheme) -> None:
     x = torch.from_numpy(values)
@@ -28,7 +28,7 @@ def test_idempotent_and_within_half_a_step(values: np.ndarray, scheme: TensorSch
     assert bool(((x - once).abs() <= float(q.scale) / 2 + slack)[inside].all())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(VALUES, SCHEMES, st.floats(0.1, 1.0))
 def test_clamping_to_the_ends_first_changes_nothing(values: np.ndarray, scheme: TensorScheme, share: float) -> None:
     x = torch.from_numpy(values)
@@ -79,7 +79,7 @@ def test_uniform_noise_power_is_a_twelfth_of_the_step_squared(bits: int, low: fl
     assert abs(noise / (float(q.scale) ** 2 / 12) - 1.0) < 0.03 + 1.0 / steps
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.floats(-(2.0**127), 0.0, width=32, allow_subnormal=False),
     st.floats(0.0, 2.0**127, width=32, allow_subnormal=False),

@@ -57,7 +57,7 @@ def content(targets: Any) -> bytes:
     return b"".join(target_bytes(targets))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(COUNTED, st.data())
 def test_cut_anywhere_and_joined_is_the_same(counted: tuple[int, Any], data: st.DataObject) -> None:
     count, targets = counted
@@ -68,7 +68,7 @@ def test_cut_anywhere_and_joined_is_the_same(counted: tuple[int, Any], data: st.
     assert [kind_of_targets(part) for part in parts] == [kind_of_targets(targets)] * len(parts)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(COUNTED, st.data())
 def test_rows_of_rows_are_rows(counted: tuple[int, Any], data: st.DataObject) -> None:
     count, targets = counted

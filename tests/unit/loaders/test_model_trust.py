@@ -286,7 +286,7 @@ def _holders(content: object, key: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_ordinary_programs_hold_no_code(kind: str) -> None:
     """Every kind of graph that we measure, with a free batch size."""
-    args, kwargs = KINDS[kind].inputs(batch=3, seed=0)
+    args, kwargs = KINDS[kind].inputs(batch=2, seed=0)
     stream = io.BytesIO()
     torch.export.save(export_program(KINDS[kind].build(), Batch(args, kwargs)).program, stream)
     with zipfile.ZipFile(stream) as archive:

@@ -2,6 +2,7 @@
 
 import weakref
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ NAMES = [
 ]
 
 
+@cache
 def open_kind(name: str, scheme: QuantScheme | str = "tf-uint8") -> Case:
     kind = KINDS[name]
     (x, *_), _ = kind.inputs(batch=4, seed=3)

@@ -122,7 +122,8 @@ def test_a_layer_called_head_makes_a_classifier_of_a_vector_alone(name: str) -> 
         nn.Sequential(nn.Flatten(2), nn.Linear(64, 5)),
         vector(3, nn.Sigmoid()),
     ):
-        assert (task_of(Last(name, other)).choice.kind, task_of(Last(name, other)).figures) == ("none", ())
+        task = task_of(Last(name, other))
+        assert (task.choice.kind, task.figures) == ("none", ())
 
 
 @pytest.mark.parametrize("name", ["classifier", "logits"])
