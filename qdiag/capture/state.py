@@ -1,5 +1,6 @@
 """A network left as it was found: its tensors, its attributes, its modes and the random generators."""
 
+import operator
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,5 +148,7 @@ def _differs(container: Any, content: Any) -> bool:
     """The container holds other objects, or in another order, than its copy."""
     if len(container) != len(content):
         return True
-    now, before = (list(c.items()) if isinstance(c, dict) else [(e, e) for e in c] for c in (container, content))
-    return any(a is not b or x is not y for (a, x), (b, y) in zip(now, before, strict=True))
+    if isinstance(container, dict):
+        same_keys = all(map(operator.is_, container, content))
+        return not (same_keys and all(map(operator.is_, container.values(), content.values())))
+    return not all(map(operator.is_, container, content))
