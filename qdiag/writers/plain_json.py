@@ -16,10 +16,14 @@ Derived = Mapping[type, Sequence[str]]
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 """Made once: `json.dumps` makes an encoder for each value that it is given with these settings."""
+_AS_IT_IS = frozenset((str, int, bool, type(None)))
+"""Types of values that JSON has."""
 
 
 def to_plain(value: Any, derived: Derived) -> Any:
     """Dictionaries, lists, strings and numbers; the values that JSON lacks become "Infinity", "-Infinity", "NaN"."""
+    if type(value) in _AS_IT_IS:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         plain = {name: to_plain(_as_real(getattr(value, name), real), derived) for name, real in _fields(kind)}
@@ -29,10 +33,21 @@ def to_plain(value: Any, derived: Derived) -> Any:
     if isinstance(value, Mapping):
         return {str(key): to_plain(item, derived) for key, item in value.items()}
     if isinstance(value, list | tuple):
+        # histograms have thousands of numbers, which are looked at together
+        if _has_json(value):
+            return list(value)
         return [to_plain(item, derived) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
+
+
+def _has_json(values: Sequence[Any]) -> bool:
+    """JSON has each of the values as it is: they are numbers and texts."""
+    kinds = set(map(type, values))
+    if kinds <= _AS_IT_IS:
+        return True
+    return kinds == {float} and all(map(math.isfinite, values))
 
 
 @cache
@@ -47,7 +62,7 @@ def _as_real(value: Any, is_real: bool) -> Any:
     if not is_real:
         return value
     if isinstance(value, tuple):
-        return tuple(float(item) for item in value)
+        return tuple(map(float, value))
     return float(value) if isinstance(value, int) else value
 
 
@@ -57,7 +72,7 @@ def dump(value: Any, indent: int = 0) -> str:
     if isinstance(value, dict) and value:
         rows = [f"{inner}{encode_basestring_ascii(key)}: {dump(item, indent + 1)}" for key, item in value.items()]
         return "{\n" + ",\n".join(rows) + f"\n{outer}}}"
-    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+    if isinstance(value, list) and any(issubclass(kind, dict | list) for kind in set(map(type, value))):
         return "[\n" + ",\n".join(f"{inner}{dump(item, indent + 1)}" for item in value) + f"\n{outer}]"
     if (type(value) is float and math.isfinite(value)) or type(value) is int:
         return repr(value)
