@@ -39,7 +39,7 @@ class SharedExports:
         self._kept: dict[bytes, _Kept] = {}
 
     def __call__(self, model: nn.Module, example: Batch, *, dynamic: bool) -> ExportedProgram:
-        key = _key(model, example, dynamic) if torch.export.export is _ORIGINAL else None
+        key = key_of(model, example, dynamic) if torch.export.export is _ORIGINAL else None
         if key is None:
             return self.export(model, example, dynamic=dynamic)
         if key not in self._kept:
@@ -91,7 +91,7 @@ def _on(
     return found
 
 
-def _key(model: nn.Module, example: Batch, dynamic: bool) -> bytes | None:
+def key_of(model: nn.Module, example: Batch, dynamic: bool) -> bytes | None:
     """What export sees; None where that cannot be written down, such as attributes that are functions of a test."""
     file = io.BytesIO()
     shapes_alone = {id(value) for value in [*model.parameters(), *model.buffers(), *_leaves(example)]}

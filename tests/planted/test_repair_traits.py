@@ -376,7 +376,10 @@ def test_no_other_file_knows_a_repair_by_its_name() -> None:
 
 
 def names_in(file: Path) -> Iterator[tuple[str, int]]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8")
+    if not any(name in text for name in TRAITS):
+        return
+    tree = ast.parse(text)
     allowed: set[int] = set()
     for node in ast.walk(tree):
         own = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Repair"

@@ -1,23 +1,11 @@
 """A detector is judged by its true boxes, and one output for boxes and scores is the cause of its loss."""
 
-from functools import cache
-
-import qdiag
 from qdiag.core.diagnosis import Diagnosis
-from tests.planted.tasks.registry import TASK_NETWORKS
+from tests.planted.tasks import diagnosing
 
 
-@cache
 def diagnosis(name: str) -> Diagnosis:
-    network = TASK_NETWORKS[name]
-    data = network.data()
-    return qdiag.diagnose(
-        network.build(),
-        data.measured.batches(),
-        calibration=data.calibration.batches(),
-        with_sensitivity=False,
-        with_bits=False,
-    )
+    return diagnosing.diagnosis(name, "by_targets")
 
 
 def test_scores_beside_boxes_of_pixels_are_the_cause_and_a_divided_concat_is_the_repair() -> None:
